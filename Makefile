@@ -1,0 +1,41 @@
+# make serve: set up and serve on http://127.0.0.1:8000     make test: set up and run the tests
+PYTHON ?= python3
+PORT ?= 8000
+# A machine without a GPU can save gigabytes: make setup TORCH_INDEX=<address of a CPU-only torch index>
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+READY := $(VENV)/.ready
+# Large tensors come and go all the time: keep their pages instead of asking the kernel again.
+export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
+export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
+
+.PHONY: setup serve test test-all check format gallery clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "torch>=2.9,<3" "torchvision>=0.24"
+	$(PIP) install -q -c constraints.txt -e ".[embedded,worker,train,dev]"
+	touch $(READY)
+
+serve: setup
+	$(BIN)/mmml serve --port $(PORT)
+
+test: setup
+	$(BIN)/python -m pytest -q -m "not gpu and not docker and not browser"
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
