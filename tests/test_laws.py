@@ -1,0 +1,40 @@
+"""The import laws, seen from outside: what a fresh process has loaded after importing each room."""
+
+import subprocess
+import sys
+
+import pytest
+
+WALK = """
+import importlib, pkgutil, sys
+room = importlib.import_module({room!r})
+for module in pkgutil.walk_packages(room.__path__, room.__name__ + "."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+print(" ".join(sorted({{name.split(".")[0] for name in sys.modules}})))
+"""
+
+FORBIDDEN = {
+    "jobs": {"app", "workers", "models", "fastapi", "starlette", "celery", "torch", "numpy"},
+    "app": {"workers", "models", "torch", "torchvision", "numpy"},
+    "workers": {"app", "fastapi", "starlette", "uvicorn"},
+    "models": {"app", "workers", "celery", "fastapi", "starlette", "redis", "obstore"},
+}
+
+
+@pytest.mark.parametrize("room", sorted(FORBIDDEN))
+def test_room_loads_nothing_forbidden(room: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WALK.format(room=room)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not FORBIDDEN[room] & set(done.stdout.split())
+
+
+def test_front_door_needs_no_torch() -> None:
+    code = "import sys, mmml; print('torch' in sys.modules or 'fastapi' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
