@@ -86,11 +86,11 @@ def broker_command(state_dir: Path, unix_socket: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def state_lock(state_dir: Path) -> Iterator[int]:
+def state_lock(state_dir: Path, wait: float = LOCK_WAIT_SECONDS) -> Iterator[int]:
     """Own the state folder. The broker's guard inherits the lock, so that two brokers never share the data."""
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (state_dir / "lock").open("w") as handle:
-        deadline = time.monotonic() + LOCK_WAIT_SECONDS
+        deadline = time.monotonic() + wait
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,23 +145,26 @@ class Child:
             return f"{self.name} ended with status {self.process.returncode}; starting it again."
         if now >= self._not_before:
             self._not_before = 0.0
+            self._close_pipe()
             self.start()
         return None
 
     def stop(self, timeout: float) -> None:
         """Ask the process to end; after ``timeout`` seconds close its pipe, which makes the guard end it."""
-        if self.process is None or self.process.poll() is not None:
+        if self.process is None:
             return
         self.process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout)
+        self._close_pipe()
+        try:
+            self.process.wait(4)
         except subprocess.TimeoutExpired:
-            if self.process.stdin:
-                self.process.stdin.close()
-            try:
-                self.process.wait(4)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
+            self.process.kill()
+
+    def _close_pipe(self) -> None:
+        if self.process and self.process.stdin:
+            self.process.stdin.close()
 
 
 class Supervisor:
@@ -200,7 +203,9 @@ def wait_for_socket(path: Path, seconds: float = 10.0) -> None:
             probe.connect(str(path))
             return
         time.sleep(0.02)
-    raise EmbeddedError(f"The broker did not start within {seconds:.0f} s; its log lies beside {path}.")
+    raise EmbeddedError(
+        f"The broker did not start within {seconds:.0f} s; its log lies beside {path}."
+    )
 
 
 def _children(state_dir: Path) -> list[Child]:
@@ -246,18 +251,21 @@ def serve(host: str, port: int, state_dir: Path | None = None) -> None:
 
     Without API keys the service is open, so only loopback addresses are accepted (EmbeddedError otherwise).
     """
+    if host not in LOOPBACK:
+        raise EmbeddedError(
+            f"Refusing to listen on {host} without API keys. Use --host 127.0.0.1 and a reverse proxy that checks access."
+        )
     import uvicorn
 
     from app.main import create_app
     from app.settings import GatewaySettings
 
-    if host not in LOOPBACK:
-        raise EmbeddedError(
-            f"Refusing to listen on {host} without API keys. Use --host 127.0.0.1 and a reverse proxy that checks access."
-        )
     # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of the rest.
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
-    with contextlib.suppress(KeyboardInterrupt), running((state_dir or default_state_dir()).absolute()):
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        running((state_dir or default_state_dir()).absolute()),
+    ):
         config = uvicorn.Config(
             create_app(GatewaySettings()),
             host=host,

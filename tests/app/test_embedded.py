@@ -1,0 +1,60 @@
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from app.embedded import (
+    Child,
+    EmbeddedError,
+    Supervisor,
+    broker_command,
+    serve,
+    socket_path,
+    state_lock,
+)
+
+
+def test_socket_lies_in_the_state_folder(tmp_path: Path) -> None:
+    assert socket_path(Path("/tmp/s")) == Path("/tmp/s/valkey.sock")
+
+
+def test_long_state_path_falls_back_to_a_short_socket(tmp_path: Path) -> None:
+    path = socket_path(tmp_path / ("x" * 120))
+    assert len(os.fsencode(path)) < 104
+    assert path != socket_path(tmp_path / ("y" * 120))
+
+
+def test_broker_keeps_what_it_accepted(tmp_path: Path) -> None:
+    command = broker_command(tmp_path, tmp_path / "valkey.sock")
+    text = " ".join(command)
+    assert "--appendonly yes" in text
+    assert "--maxmemory-policy noeviction" in text
+    assert "--port 0" in text
+
+
+def test_public_address_without_keys_is_refused() -> None:
+    with pytest.raises(EmbeddedError, match="without API keys"):
+        serve("0.0.0.0", 8000)  # noqa: S104
+
+
+def test_state_folder_has_one_owner(tmp_path: Path) -> None:
+    with (
+        state_lock(tmp_path),
+        pytest.raises(EmbeddedError, match="Another mmml serve"),
+        state_lock(tmp_path, wait=0.2),
+    ):
+        pass
+
+
+def test_supervisor_restarts_a_dead_child(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    code = f"import time; open({str(marks)!r}, 'a').write('x'); time.sleep(0.2)"
+    supervisor = Supervisor([Child("worker", [sys.executable, "-c", code], tmp_path / "log")])
+    supervisor.start()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and (not marks.exists() or len(marks.read_text()) < 2):
+        time.sleep(0.05)
+    supervisor.stop()
+    assert len(marks.read_text()) >= 2
