@@ -1,4 +1,5 @@
-"""The whole service by one command: a private broker, one worker, the steward and the gateway, supervised.
+"""The whole service by one command: a private broker, one worker, the steward and the gateway,
+supervised.
 
 With ``MMML_REDIS_URL`` set no broker is started; everything else is the same. Children run under
 :mod:`app.guard`, so that nothing is left behind even when this process is killed with -9.
@@ -55,7 +56,9 @@ def broker_binary() -> str:
 
 
 def socket_path(state_dir: Path) -> Path:
-    """Where the broker listens: in the state folder, or in /tmp when that path is too long for a socket."""
+    """Where the broker listens: in the state folder, or in /tmp when that path is too long for a
+    socket.
+    """
     path = state_dir / "valkey.sock"
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
         return path
@@ -87,7 +90,9 @@ def broker_command(state_dir: Path, unix_socket: Path) -> list[str]:
 
 @contextlib.contextmanager
 def state_lock(state_dir: Path, wait: float = LOCK_WAIT_SECONDS) -> Iterator[int]:
-    """Own the state folder. The broker's guard inherits the lock, so that two brokers never share the data."""
+    """Own the state folder. The broker's guard inherits the lock, so that two brokers never share
+    the data.
+    """
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (state_dir / "lock").open("w") as handle:
         deadline = time.monotonic() + wait
@@ -98,7 +103,8 @@ def state_lock(state_dir: Path, wait: float = LOCK_WAIT_SECONDS) -> Iterator[int
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise EmbeddedError(
-                        f"Another mmml serve uses {state_dir}. Stop it, or choose another --state-dir."
+                        f"Another mmml serve uses {state_dir}. Stop it, or choose another "
+                        f"--state-dir."
                     ) from None
                 time.sleep(0.1)
         yield handle.fileno()
@@ -150,7 +156,9 @@ class Child:
         return None
 
     def stop(self, timeout: float) -> None:
-        """Ask the process to end; after ``timeout`` seconds close its pipe, which makes the guard end it."""
+        """Ask the process to end; after ``timeout`` seconds close its pipe, which makes the guard
+        end it.
+        """
         if self.process is None:
             return
         self.process.terminate()
@@ -219,7 +227,9 @@ def _children(state_dir: Path) -> list[Child]:
 
 @contextlib.contextmanager
 def running(state_dir: Path) -> Iterator[None]:
-    """Everything but the gateway, running; addresses are left in the environment for this process and children."""
+    """Everything but the gateway, running; addresses are left in the environment for this process
+    and children.
+    """
     os.environ["MMML_STATE_DIR"] = str(state_dir)
     os.environ.setdefault("MMML_STORAGE_URL", (state_dir / "blobs").absolute().as_uri())
     with state_lock(state_dir) as lock:
@@ -249,18 +259,20 @@ def _exit_on_sigterm(_number: int, _frame: object) -> None:
 def serve(host: str, port: int, state_dir: Path | None = None) -> None:
     """Run the service until Ctrl-C or SIGTERM.
 
-    Without API keys the service is open, so only loopback addresses are accepted (EmbeddedError otherwise).
+    Without API keys the service is open, so only loopback addresses are accepted (EmbeddedError
+    otherwise).
     """
     if host not in LOOPBACK:
         raise EmbeddedError(
-            f"Refusing to listen on {host} without API keys. Use --host 127.0.0.1 and a reverse proxy that checks access."
+            f"Refusing to listen on {host} without API keys. Use --host 127.0.0.1 and a reverse "
+            f"proxy that checks access."
         )
     import uvicorn
-
     from app.main import create_app
     from app.settings import GatewaySettings
 
-    # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of the rest.
+    # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of
+    # the rest.
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
     with (
         contextlib.suppress(KeyboardInterrupt),

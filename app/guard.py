@@ -1,7 +1,9 @@
 """Runs one command that must not outlive its parent: ``python -m app.guard -- COMMAND …``.
 
-Standard input is a pipe whose other end only the parent holds. When the parent dies, however it dies, the pipe
-reaches its end and the command is stopped. This works on Linux and macOS alike and for commands that are not ours
+Standard input is a pipe whose other end only the parent holds. When the parent dies, however it
+dies, the pipe
+reaches its end and the command is stopped. This works on Linux and macOS alike and for commands
+that are not ours
 (the broker). On Linux the kernel also ends the command if the guard itself is killed.
 """
 
@@ -42,7 +44,9 @@ def _wait_for_parent(child: subprocess.Popen[bytes]) -> None:
 
 
 def run(command: Sequence[str]) -> int:
-    """Run ``command`` until it ends or the parent is gone; signals are passed on. Returns its exit status."""
+    """Run ``command`` until it ends or the parent is gone; signals are passed on. Returns its exit
+    status.
+    """
     # The command is built by this program, never by a client.
     child = subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent, start_new_session=True
@@ -53,7 +57,8 @@ def run(command: Sequence[str]) -> int:
             child.send_signal(number)
 
     signal.signal(signal.SIGTERM, forward)
-    # Ctrl-C reaches the whole terminal group; the supervisor decides the order in which things stop.
+    # Ctrl-C reaches the whole terminal group; the supervisor decides the order in which things
+    # stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_wait_for_parent, args=(child,), daemon=True).start()
     return child.wait()

@@ -1,4 +1,6 @@
-"""Puts jobs back on their way: those whose worker died, whose message got lost, or whose time is up."""
+"""Puts jobs back on their way: those whose worker died, whose message got lost, or whose time is
+up.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RecoveryPolicy:
-    """Ages in seconds. A message younger than ``message_age`` may still be on its way to a worker."""
+    """Ages in seconds. A message younger than ``message_age`` may still be on its way to a
+    worker.
+    """
 
     message_age: float = 10.0
     max_attempts: int = 3
@@ -41,7 +45,8 @@ def _give_up(store: JobStore, job: Job, now: float, policy: RecoveryPolicy) -> b
         return store.fail(job.id, None, ErrorCode.expired, detail)
     if job.status is Status.running and job.attempts >= policy.max_attempts:
         detail = (
-            f"The worker died {job.attempts} times while it held this job, the last time while running it alone. "
+            f"The worker died {job.attempts} times while it held this job, the last time while "
+            f"running it alone. "
             "The input probably triggers a fault in the model: change the photo or the text."
         )
         return store.fail(job.id, None, ErrorCode.lost, detail)

@@ -1,4 +1,6 @@
-"""Ends the lifetime of results: after it the job is a tombstone and its inputs and outputs are erased."""
+"""Ends the lifetime of results: after it the job is a tombstone and its inputs and outputs are
+erased.
+"""
 
 from __future__ import annotations
 
