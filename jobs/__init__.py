@@ -1,0 +1,1 @@
+"""What gateway, steward and workers must agree about a job. Imports no other room."""

@@ -1,0 +1,147 @@
+"""Aviary as training data: a cached bank of drawn geometries, painted anew for every batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jobs.captions import Vocabulary
+from models.data.aviary import COLOUR_NAMES, PARTS, Bird, bird, layers, part_colours
+from models.data.aviary_captions import caption, vocabulary
+from models.data.masks import random_hole
+from models.training.batch import Batch
+
+VERSION = 2  # of the drawing: a new number invalidates cached banks
+_WEIGHT_RANGE = 1.2  # shading brightens a part by less than this
+
+
+def cache_folder() -> Path:
+    """The user's cache folder (XDG)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmml"
+
+
+class Aviary:
+    """``count`` geometries of one split at ``size`` pixels; colours and captions are drawn per batch."""
+
+    name = "aviary"
+    domain = "drawn birds with six coloured parts"
+    licence = "Apache-2.0"
+    tokenizer = "regexp"
+    max_words = 40
+
+    def __init__(
+        self, size: int = 64, count: int = 6000, split: str = "train", cache: Path | None = None
+    ) -> None:
+        self.size = size
+        self.split = split
+        self.vocabulary: Vocabulary = vocabulary()
+        self._count = count
+        self._base, self._weights = self._bank(cache or cache_folder())
+        self._birds = [bird(split, k) for k in range(count)]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _bank(self, cache: Path) -> tuple[np.ndarray, np.ndarray]:
+        stem = f"aviary-v{VERSION}-{self.split}-{self.size}-{self._count}"
+        paths = cache / f"{stem}-base.npy", cache / f"{stem}-weights.npy"
+        if not all(p.exists() for p in paths):
+            cache.mkdir(parents=True, exist_ok=True)
+            self._draw(paths)
+        return np.load(paths[0], mmap_mode="r"), np.load(paths[1], mmap_mode="r")
+
+    def _draw(self, paths: tuple[Path, Path]) -> None:
+        n, s = self._count, self.size
+        base = np.zeros((n, s, s, 3), np.uint8)
+        weights = np.zeros((n, len(PARTS), s, s), np.uint8)
+        for k in range(n):
+            drawn = layers(bird(self.split, k), s)
+            base[k] = np.round(np.clip(drawn.base, 0, 1) * 255)
+            weights[k] = np.round(np.clip(drawn.weights / _WEIGHT_RANGE, 0, 1) * 255)
+        for path, array in zip(paths, (base, weights), strict=True):
+            part = path.with_suffix(f".{os.getpid()}.part.npy")
+            np.save(part, array)
+            part.replace(path)
+
+    def sample(self, index: int, rng: np.random.Generator) -> Bird:
+        """Bird ``index`` in freshly drawn colours."""
+        names = [COLOUR_NAMES[k] for k in rng.integers(0, len(COLOUR_NAMES), len(PARTS))]
+        return self._birds[index].recoloured(dict(zip(PARTS, names, strict=True)))
+
+    def paint(self, indices: np.ndarray, birds: Sequence[Bird]) -> Tensor:
+        """Pictures float32 [B,3,S,S] in [-1,1]."""
+        base = self._base[indices].astype(np.float32) / 255
+        weights = self._weights[indices].astype(np.float32) * (_WEIGHT_RANGE / 255)
+        colours = np.stack([part_colours(b) for b in birds])
+        picture = base + np.einsum("bpij,bpc->bijc", weights, colours, optimize=True)
+        return torch.from_numpy(np.clip(picture, 0, 1).transpose(0, 3, 1, 2) * 2 - 1).contiguous()
+
+    def part_masks(self, indices: np.ndarray) -> np.ndarray:
+        """float32 [B,6,S,S], about 1 where a part shows."""
+        return self._weights[indices].astype(np.float32) * (_WEIGHT_RANGE / 255)
+
+    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """(ids int64 [B,L], lengths int64 [B]) of captions."""
+        rows = [
+            self.vocabulary.encode(t, tokenizer=self.tokenizer, max_words=self.max_words).ids
+            for t in texts
+        ]
+        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
+        for k, row in enumerate(rows):
+            ids[k, : len(row)] = torch.tensor(row)
+        return ids, torch.tensor([len(row) for row in rows])
+
+    def batch(self, part: str, indices: np.ndarray, rng: np.random.Generator) -> Batch:
+        birds = [self.sample(int(k), rng) for k in indices]
+        if part == "manipulation":
+            return self._edit_batch(indices, birds, rng)
+        texts = [caption(b, rng).text for b in birds]
+        wrong = [caption(_mismatched(b, rng), rng).text for b in birds]
+        hole = None
+        if part == "inpainting":
+            masks = self.part_masks(indices)
+            hole = torch.from_numpy(np.stack([random_hole(m, rng) for m in masks])[:, None])
+        return self._batch(self.paint(indices, birds), texts, wrong, hole=hole)
+
+    def _edit_batch(
+        self, indices: np.ndarray, before: Sequence[Bird], rng: np.random.Generator
+    ) -> Batch:
+        """Paired renders: the caption names every changed part, and sometimes parts that stay."""
+        after, texts, wrong = [], [], []
+        for old in before:
+            count = int(rng.choice((0, 1, 2, 3), p=(0.05, 0.4, 0.35, 0.2)))
+            changed = [PARTS[k] for k in rng.permutation(len(PARTS))[:count]]
+            new = old.recoloured({p: _other_colour(old.colour_of(p), rng) for p in changed})
+            after.append(new)
+            texts.append(caption(new, rng, must_name=changed, most=max(2, count + 1)).text)
+            wrong.append(caption(_mismatched(new, rng), rng).text)
+        images, source = self.paint(indices, after), self.paint(indices, before)
+        return self._batch(images, texts, wrong, source=source)
+
+    def _batch(
+        self,
+        images: Tensor,
+        texts: Sequence[str],
+        wrong: Sequence[str],
+        source: Tensor | None = None,
+        hole: Tensor | None = None,
+    ) -> Batch:
+        ids, lengths = self.encode(texts)
+        wrong_ids, wrong_lengths = self.encode(wrong)
+        classes = torch.arange(len(images))
+        return Batch(images, ids, lengths, classes, wrong_ids, wrong_lengths, source, hole)
+
+
+def _other_colour(colour: str, rng: np.random.Generator) -> str:
+    others = [name for name in COLOUR_NAMES if name != colour]
+    return others[int(rng.integers(len(others)))]
+
+
+def _mismatched(sample: Bird, rng: np.random.Generator) -> Bird:
+    """The same bird with all parts in other colours, so that any caption of it is wrong in every word that counts."""
+    return sample.recoloured({p: _other_colour(sample.colour_of(p), rng) for p in PARTS})
