@@ -1,0 +1,63 @@
+"""The DAMSM image encoder for small bundles: a frozen compact trunk and a trained head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.damsm.efficientnet import EfficientNetLite0
+
+
+@dataclass(frozen=True)
+class CompactEncoderConfig:
+    """input_size: side to which pictures are resized (multiple of 16, regions are a sixteenth of it);
+    taps: trunk blocks whose features make the regions; hidden: width of the head."""
+
+    input_size: int = 128
+    taps: tuple[int, ...] = (4, 10)
+    hidden: int = 192
+    features: int = 256
+
+
+class CompactImageEncoder(nn.Module):
+    """Pictures to region and global features in the text encoder's space."""
+
+    def __init__(self, config: CompactEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = EfficientNetLite0(max(config.taps))
+        self.trunk.requires_grad_(False)
+        width = sum(self.trunk.widths[t] for t in config.taps)
+        self.head = nn.Sequential(
+            nn.Conv2d(width, config.hidden, 3, padding=1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(config.hidden, config.hidden, 3, padding=1),
+            nn.LeakyReLU(0.1),
+        )
+        self.emb_features = nn.Conv2d(config.hidden, config.features, 1, bias=False)
+        self.emb_cnn_code = nn.Linear(2 * config.hidden, config.features)
+
+    def train(self, mode: bool = True) -> CompactImageEncoder:
+        """The frozen trunk stays in eval mode: its batch statistics are ImageNet's."""
+        super().train(mode)
+        self.trunk.eval()
+        return self
+
+    @property
+    def grid(self) -> int:
+        """Regions per side."""
+        return self.config.input_size // 16
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """images [B,3,H,W] in [-1,1] → (regions [B,features,grid,grid], code [B,features])."""
+        size = self.config.input_size
+        x = functional.interpolate(images, (size, size), mode="bilinear", align_corners=False)
+        taps = self.trunk(x, self.config.taps)
+        grid = (self.grid, self.grid)
+        stacked = [functional.adaptive_avg_pool2d(taps[t], grid) for t in self.config.taps]
+        hidden = self.head(torch.cat(stacked, 1))
+        pooled = torch.cat([hidden.mean((2, 3)), hidden.amax((2, 3))], 1)
+        return self.emb_features(hidden), self.emb_cnn_code(pooled)

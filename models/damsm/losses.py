@@ -1,0 +1,54 @@
+"""The DAMSM losses (AttnGAN section 3.3, equations 7–13)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+GAMMA1, GAMMA2, GAMMA3 = 4.0, 5.0, 10.0
+
+
+def sentence_scores(codes: Tensor, sentences: Tensor, gamma3: float = GAMMA3) -> Tensor:
+    """γ3 · cosine of image codes [B,D] (rows) and sentences [B,D] (columns)."""
+    product = codes @ sentences.T
+    norms = codes.norm(dim=1)[:, None] * sentences.norm(dim=1)[None]
+    return gamma3 * product / norms.clamp_min(1e-8)
+
+
+def word_scores(
+    regions: Tensor,
+    words: Tensor,
+    lengths: Tensor,
+    gammas: tuple[float, float, float] = (GAMMA1, GAMMA2, GAMMA3),
+) -> Tensor:
+    """Matching scores γ3·R of every image (rows) with every caption (columns), equations 7–10.
+
+    regions [B,D,h,w], words [B,D,T], lengths [B]. Regions attend over a caption's true words only.
+    """
+    gamma1, gamma2, gamma3 = gammas
+    v = regions.flatten(2).float()
+    e = words.float()
+    pad = torch.arange(e.shape[2], device=e.device)[None] >= lengths[:, None]
+    similarity = torch.einsum("jdn,idt->jint", v, e)
+    over_words = similarity.masked_fill(pad[None, :, None], float("-inf")).softmax(3)
+    over_regions = (gamma1 * over_words).softmax(2)
+    # With c = Σ α v: e·c = Σ α s, and |c|² = αᵀ (VᵀV) α, so the contexts c are never formed.
+    product = (over_regions * similarity).sum(2)
+    gram = v.transpose(1, 2) @ v
+    alpha = over_regions.permute(0, 1, 3, 2)
+    squared = (torch.einsum("jitn,jnm->jitm", alpha, gram) * alpha).sum(3)
+    norms = e.norm(dim=1)[None] * squared.clamp_min(1e-12).sqrt()
+    relevance = product / norms.clamp_min(1e-8)
+    masked = (gamma2 * relevance).masked_fill(pad[None], float("-inf"))
+    return gamma3 * masked.logsumexp(2)
+
+
+def matching_loss(scores: Tensor, class_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Cross entropies image→caption and caption→image of scores [B,B]; equal classes are no negatives."""
+    if class_ids is not None:
+        same = class_ids[:, None] == class_ids[None]
+        same.fill_diagonal_(False)
+        scores = scores.masked_fill(same, float("-inf"))
+    target = torch.arange(len(scores), device=scores.device)
+    return functional.cross_entropy(scores, target), functional.cross_entropy(scores.T, target)

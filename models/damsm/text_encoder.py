@@ -1,0 +1,57 @@
+"""The DAMSM text encoder (AttnGAN section 3.2): a bidirectional recurrent network over word embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class TextEncoderConfig:
+    """vocabulary counts words including the padding word 0; features are shared by both directions."""
+
+    vocabulary: int
+    words: int = 300
+    features: int = 256
+    rnn: str = "lstm"
+    dropout: float = 0.5
+
+
+class TextEncoder(nn.Module):
+    """Captions to word and sentence features. Keys as published: ``encoder.weight``, ``rnn.*_l0[_reverse]``."""
+
+    def __init__(self, config: TextEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = nn.Embedding(config.vocabulary, config.words)
+        nn.init.uniform_(self.encoder.weight, -0.1, 0.1)
+        self.drop = nn.Dropout(config.dropout)
+        kind = {"lstm": nn.LSTM, "gru": nn.GRU}[config.rnn]
+        self.rnn: nn.LSTM | nn.GRU = kind(
+            config.words, config.features // 2, batch_first=True, bidirectional=True
+        )
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode captions.
+
+        ids: int64 [B,L], zero padded; lengths: int64 [B], each ≥ 1. Returns (words [B,features,T], sentence
+        [B,features]) with T = lengths.max(); word columns past a caption's end are exact zeros.
+        """
+        if int(lengths.min()) < 1:
+            raise ValueError("every caption needs at least one known word")
+        embedded = self.drop(self.encoder(ids))
+        packed = nn.utils.rnn.pack_padded_sequence(
+            embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        output, state = self.rnn(packed)
+        words, _ = nn.utils.rnn.pad_packed_sequence(output, batch_first=True)
+        final = state[0] if isinstance(state, tuple) else state
+        sentence = final.transpose(0, 1).reshape(len(ids), -1)
+        return words.transpose(1, 2).contiguous(), sentence
+
+
+def padding(lengths: Tensor, width: int) -> Tensor:
+    """bool [B,width], True where a caption of the given length has no word."""
+    return torch.arange(width, device=lengths.device)[None] >= lengths[:, None]
