@@ -17,7 +17,7 @@ class CompactEncoderConfig:
     taps: trunk blocks whose features make the regions; hidden: width of the head."""
 
     input_size: int = 128
-    taps: tuple[int, ...] = (4, 10)
+    taps: tuple[int, ...] = (2, 4, 10)
     hidden: int = 192
     features: int = 256
 
@@ -32,9 +32,12 @@ class CompactImageEncoder(nn.Module):
         self.trunk.requires_grad_(False)
         width = sum(self.trunk.widths[t] for t in config.taps)
         self.head = nn.Sequential(
-            nn.Conv2d(width, config.hidden, 3, padding=1),
+            nn.BatchNorm2d(width),
+            nn.Conv2d(width, config.hidden, 3, padding=1, bias=False),
+            nn.BatchNorm2d(config.hidden),
             nn.LeakyReLU(0.1),
-            nn.Conv2d(config.hidden, config.hidden, 3, padding=1),
+            nn.Conv2d(config.hidden, config.hidden, 3, padding=1, bias=False),
+            nn.BatchNorm2d(config.hidden),
             nn.LeakyReLU(0.1),
         )
         self.emb_features = nn.Conv2d(config.hidden, config.features, 1, bias=False)
