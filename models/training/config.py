@@ -1,0 +1,97 @@
+"""Options of a training run: a preset file, then what the command line says; unknown keys are refused."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from models.errors import ModelsError
+
+PRESETS = Path(__file__).parent.parent / "presets"
+T = TypeVar("T")
+
+
+class ConfigError(ModelsError):
+    """An option is unknown or has the wrong type; the message names it and the ones that exist."""
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """What the loop itself needs. minutes and steps: whichever comes first; 0 means no such limit.
+
+    samples: geometries or photos used of the data set; size: side of the pictures in pixels.
+    """
+
+    batch: int = 32
+    minutes: float = 0.0
+    steps: int = 0
+    seed: int = 0
+    size: int = 64
+    samples: int = 6000
+    ema: float = 0.999
+    threads: int = 2
+    log_every: int = 20
+    preview_every: int = 500
+    snapshot_every: int = 500
+    settle_batches: int = 40
+
+
+def preset_names() -> list[str]:
+    return sorted(p.stem for p in PRESETS.glob("*.toml"))
+
+
+def read_preset(name: str, part: str) -> dict[str, Any]:
+    """The table ``[part]`` of a preset, ``[loop]`` merged below it: ``{"loop": {...}, "options": {...}}``."""
+    path = PRESETS / f"{name}.toml"
+    if not path.exists():
+        raise ConfigError(f"There is no preset {name!r}; there are {', '.join(preset_names())}.")
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    if part not in table:
+        raise ConfigError(f"Preset {name!r} has no table for {part!r}.")
+    own = dict(table[part])
+    loop = {**table.get("loop", {}), **own.pop("loop", {})}
+    return {"loop": loop, "options": own}
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """An options dataclass from a mapping; unknown keys and wrong types are errors."""
+    assert is_dataclass(cls)  # noqa: S101 (a programming error, not an input)
+    known = {f.name: f for f in fields(cls)}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"{where} has no option {key!r}; there are {', '.join(known)}.")
+        default = known[key].default
+        number = isinstance(default, float) and isinstance(value, int)
+        if not number and type(default) is not type(value):
+            raise ConfigError(f"{where}.{key} must be {type(default).__name__}, got {value!r}.")
+    return cls(**values)
+
+
+def override(values: dict[str, Any], assignments: Sequence[str]) -> None:
+    """Apply ``--set loop.batch=16`` or ``--set rate=1e-3`` (values in TOML notation)."""
+    for text in assignments:
+        key, sep, raw = text.partition("=")
+        if not sep:
+            raise ConfigError(f"--set needs KEY=VALUE, got {text!r}.")
+        table = "loop" if key.startswith("loop.") else "options"
+        try:
+            value = tomllib.loads(f"x = {raw}")["x"]
+        except tomllib.TOMLDecodeError:
+            value = raw
+        values[table][key.removeprefix("loop.")] = value
+
+
+def as_json(options: Any) -> dict[str, Any]:
+    return asdict(options)
+
+
+def with_limits(options: LoopOptions, minutes: float | None, steps: int | None) -> LoopOptions:
+    """The same options with limits from the command line."""
+    if minutes is not None:
+        options = replace(options, minutes=minutes, steps=steps or 0)
+    elif steps is not None:
+        options = replace(options, minutes=0.0, steps=steps)
+    return options
