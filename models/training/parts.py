@@ -53,7 +53,8 @@ def _synthesis(options: Mapping[str, Any], data: TrainingData, encoders: Encoder
     from models.synthesis.objective import SynthesisObjective, SynthesisOptions
 
     pair = _need(encoders, "synthesis")
-    return SynthesisObjective(build(SynthesisOptions, options, "synthesis"), data.size, pair.text)
+    chosen = build(SynthesisOptions, options, "synthesis")
+    return SynthesisObjective(chosen, data.size, pair.text, pair.image)
 
 
 def _manipulation(

@@ -1,0 +1,150 @@
+"""Layers that several networks share: spectral normalisation that folds away, and unscaled self-attention."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class _Spectral(nn.Module):
+    """A weight divided by its largest singular value (Miyato et al. 2018), first dimension against the rest.
+
+    Keys ``weight_orig``, ``weight_u``, ``weight_v`` as in published files. In train mode every forward does one power
+    iteration; in eval mode the stored vectors are used as they are.
+    """
+
+    weight_orig: nn.Parameter
+    weight_u: Tensor
+    weight_v: Tensor
+    bias: nn.Parameter | None
+    eps: float
+
+    def _setup(self, weight: Tensor, bias: Tensor | None, eps: float) -> None:
+        self.eps = eps
+        nn.init.orthogonal_(weight)
+        self.weight_orig = nn.Parameter(weight)
+        self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
+        matrix = weight.detach().flatten(1)
+        self.register_buffer("weight_u", functional.normalize(torch.randn(matrix.shape[0]), dim=0))
+        self.register_buffer("weight_v", functional.normalize(torch.randn(matrix.shape[1]), dim=0))
+        self._iterate(matrix)
+
+    @torch.no_grad()
+    def _iterate(self, matrix: Tensor) -> None:
+        v = functional.normalize(matrix.T @ self.weight_u, dim=0, eps=self.eps)
+        u = functional.normalize(matrix @ v, dim=0, eps=self.eps)
+        self.weight_u.copy_(u)
+        self.weight_v.copy_(v)
+
+    def weight(self) -> Tensor:
+        """The normalised weight, float32."""
+        matrix = self.weight_orig.flatten(1)
+        with torch.autocast(matrix.device.type, enabled=False):
+            if self.training:
+                self._iterate(matrix.detach())
+            # Clones: a later forward changes the buffers in place before this one's backward has run.
+            u, v = self.weight_u.clone(), self.weight_v.clone()
+            return self.weight_orig / torch.dot(u, matrix @ v)
+
+
+class SpectralConv2d(_Spectral):
+    """2-D convolution, stride 1, "same" zero padding for odd kernels."""
+
+    def __init__(
+        self, a: int, b: int, kernel: int, bias: bool = True, eps: float = 1e-5
+    ) -> None:
+        super().__init__()
+        plain = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)
+        self.padding = kernel // 2
+        self._setup(plain.weight.detach(), None if plain.bias is None else plain.bias.detach(), eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.conv2d(x, self.weight(), self.bias, padding=self.padding)
+
+    def folded(self) -> nn.Conv2d:
+        """The same layer with a plain weight, for serving."""
+        b, a, k, _ = self.weight_orig.shape
+        plain = nn.Conv2d(a, b, k, padding=self.padding, bias=self.bias is not None)
+        return _filled(plain, self)
+
+
+class SpectralLinear(_Spectral):
+    """Fully connected layer."""
+
+    def __init__(self, a: int, b: int, bias: bool = True, eps: float = 1e-5) -> None:
+        super().__init__()
+        plain = nn.Linear(a, b, bias=bias)
+        self._setup(plain.weight.detach(), None if plain.bias is None else plain.bias.detach(), eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight(), self.bias)
+
+    def folded(self) -> nn.Linear:
+        """The same layer with a plain weight, for serving."""
+        b, a = self.weight_orig.shape
+        return _filled(nn.Linear(a, b, bias=self.bias is not None), self)
+
+
+Plain = TypeVar("Plain", nn.Conv2d, nn.Linear)
+
+
+@torch.no_grad()
+def _filled(plain: Plain, spectral: _Spectral) -> Plain:
+    mode = spectral.training
+    plain.weight.copy_(spectral.eval().weight())
+    spectral.train(mode)
+    if plain.bias is not None and spectral.bias is not None:
+        plain.bias.copy_(spectral.bias)
+    return plain.train(mode)
+
+
+def fold_spectral_norm(module: nn.Module) -> nn.Module:
+    """Replace every spectral layer inside ``module``, in place, by a plain one that computes the same."""
+    for name, child in module.named_children():
+        if isinstance(child, SpectralConv2d | SpectralLinear):
+            setattr(module, name, child.folded())
+        else:
+            fold_spectral_norm(child)
+    return module
+
+
+def conv(a: int, b: int, kernel: int, spectral: bool, bias: bool = True) -> nn.Module:
+    """A stride-1 convolution that keeps the size, spectrally normalised or plain with orthogonal weights."""
+    if spectral:
+        return SpectralConv2d(a, b, kernel, bias)
+    plain = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)
+    nn.init.orthogonal_(plain.weight)
+    return plain
+
+
+def linear(a: int, b: int, spectral: bool, bias: bool = True) -> nn.Module:
+    """A fully connected layer, spectrally normalised or plain with orthogonal weights."""
+    if spectral:
+        return SpectralLinear(a, b, bias)
+    plain = nn.Linear(a, b, bias=bias)
+    nn.init.orthogonal_(plain.weight)
+    return plain
+
+
+class SelfAttention(nn.Module):
+    """Self-attention of Efficient-T2I (Souza et al. 2020): pooled keys, no scaling, no biases."""
+
+    def __init__(self, channels: int, spectral: bool = True) -> None:
+        super().__init__()
+        self.theta = conv(channels, channels // 8, 1, spectral, bias=False)
+        self.phi = conv(channels, channels // 8, 1, spectral, bias=False)
+        self.g = conv(channels, channels // 2, 1, spectral, bias=False)
+        self.o = conv(channels // 2, channels, 1, spectral, bias=False)
+        self.gamma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, _, h, w = x.shape
+        queries = self.theta(x).flatten(2).transpose(1, 2)
+        keys = functional.max_pool2d(self.phi(x), 2).flatten(2)
+        values = functional.max_pool2d(self.g(x), 2).flatten(2)
+        attention = torch.softmax((queries @ keys).float(), 2).to(values.dtype)
+        context = (values @ attention.transpose(1, 2)).reshape(b, -1, h, w)
+        return x + self.gamma * self.o(context)

@@ -1,0 +1,190 @@
+"""Efficient-T2I (Souza, Wehrmann, Ruiz, IJCNN 2020): one generator, one discriminator, no stages.
+
+BigGAN-deep style bottleneck blocks with leaky ReLU (slope 0.01); text and noise enter every normalisation of the
+generator; the discriminator sees the sentence in a projection term. Keys as published, without the ``main.*`` aliases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.layers import SelfAttention, conv, linear
+
+_SLOPE = 0.01
+_BOTTOM = 4
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """widths: channels in units of ngf at 4, 8, 16, … up to the output size, so the size is 4·2^(len−1).
+
+    attention: resolution of the self-attention layer, 0 for none; spectral: normalise weights as the published
+    generator does. The defaults are the published birds and flowers model, 256×256.
+    """
+
+    ngf: int = 96
+    widths: tuple[int, ...] = (16, 16, 8, 8, 4, 2, 1)
+    z: int = 128
+    sentence: int = 256
+    attention: int = 64
+    spectral: bool = True
+
+    @property
+    def size(self) -> int:
+        return _BOTTOM * 2 ** (len(self.widths) - 1)
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """widths: channels in units of ndf at the input size and each half of it down to 4."""
+
+    ndf: int = 96
+    widths: tuple[int, ...] = (1, 2, 4, 8, 8, 16, 16)
+    sentence: int = 256
+    attention: int = 64
+
+
+def _phi(x: Tensor) -> Tensor:
+    return functional.leaky_relu(x, _SLOPE)
+
+
+class ConditionalNorm(nn.Module):
+    """Batch norm whose gain and shift are linear in the condition: (1 + γ(c)) · BN(x) + β(c)."""
+
+    def __init__(self, channels: int, condition: int, spectral: bool) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(channels, affine=False)
+        self.gammas_projection = linear(condition, channels, spectral)
+        self.betas_projection = linear(condition, channels, spectral)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        gamma = self.gammas_projection(condition)[:, :, None, None]
+        beta = self.betas_projection(condition)[:, :, None, None]
+        return (1 + gamma) * self.bn(x) + beta
+
+
+class GeneratorBlock(nn.Module):
+    """Bottleneck of a quarter of the input width; the shortcut drops channels instead of projecting."""
+
+    def __init__(self, a: int, b: int, up: bool, condition: int, spectral: bool) -> None:
+        super().__init__()
+        hidden = a // 4
+        self.out, self.up = b, up
+        self.conv1 = conv(a, hidden, 1, spectral)
+        self.conv2 = conv(hidden, hidden, 3, spectral)
+        self.conv3 = conv(hidden, hidden, 3, spectral)
+        self.conv4 = conv(hidden, b, 1, spectral)
+        self.bn1 = ConditionalNorm(a, condition, spectral)
+        self.bn2 = ConditionalNorm(hidden, condition, spectral)
+        self.bn3 = ConditionalNorm(hidden, condition, spectral)
+        self.bn4 = ConditionalNorm(hidden, condition, spectral)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        h = self.conv1(_phi(self.bn1(x, condition)))
+        h = _phi(self.bn2(h, condition))
+        shortcut = x[:, : self.out]
+        if self.up:
+            h = functional.interpolate(h, scale_factor=2, mode="nearest")
+            shortcut = functional.interpolate(shortcut, scale_factor=2, mode="nearest")
+        h = self.conv2(h)
+        h = self.conv3(_phi(self.bn3(h, condition)))
+        h = self.conv4(_phi(self.bn4(h, condition)))
+        return h + shortcut
+
+
+class Generator(nn.Module):
+    """Noise and a sentence to a picture. Blocks are named ``block1`` … ``blockN`` as published."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = [w * config.ngf for w in config.widths]
+        condition = config.sentence + config.z
+        spectral = config.spectral
+        self.block1 = linear(config.z, channels[0] * _BOTTOM**2, spectral)
+        self._order: list[str] = []
+        for level, (a, b) in enumerate(zip(channels, channels[1:], strict=False)):
+            if _BOTTOM * 2**level == config.attention:
+                self.non_local = SelfAttention(a, spectral)
+                self._order.append("non_local")
+            for number, out, up in ((2 + 2 * level, a, False), (3 + 2 * level, b, True)):
+                name = f"block{number}"
+                self.add_module(name, GeneratorBlock(a, out, up, condition, spectral))
+                self._order.append(name)
+        self.bn = nn.BatchNorm2d(channels[-1])
+        self._last = f"block{2 * len(channels)}"
+        self.add_module(self._last, conv(channels[-1], 3, 3, spectral))
+
+    def forward(self, z: Tensor, sentence: Tensor) -> Tensor:
+        """z [B,z] ~ N(0,1), sentence [B,sentence] → pictures [B,3,size,size] in [-1,1]."""
+        condition = torch.cat([sentence, z], 1)
+        h = self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM)
+        h = h.contiguous(memory_format=torch.channels_last)
+        for name in self._order:
+            layer = self.get_submodule(name)
+            h = layer(h) if name == "non_local" else layer(h, condition)
+        picture: Tensor = torch.tanh(self.get_submodule(self._last)(_phi(self.bn(h))).float())
+        return picture
+
+
+class DiscriminatorBlock(nn.Module):
+    """Bottleneck of a quarter of the output width, no normalisation; the shortcut appends channels."""
+
+    def __init__(self, a: int, b: int, down: bool) -> None:
+        super().__init__()
+        hidden = b // 4
+        self.down = down
+        self.conv1 = conv(a, hidden, 1, True)
+        self.conv2 = conv(hidden, hidden, 3, True)
+        self.conv3 = conv(hidden, hidden, 3, True)
+        self.conv4 = conv(hidden, b, 1, True)
+        self.conv_sc = conv(a, b - a, 1, True) if a != b else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(_phi(x))
+        h = self.conv2(_phi(h))
+        h = _phi(self.conv3(_phi(h)))
+        if self.down:
+            h, x = functional.avg_pool2d(h, 2), functional.avg_pool2d(x, 2)
+        shortcut = x if self.conv_sc is None else torch.cat([x, self.conv_sc(x)], 1)
+        return self.conv4(h) + shortcut
+
+
+class Discriminator(nn.Module):
+    """Picture and sentence to one logit each, by projection."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        channels = [w * config.ndf for w in config.widths]
+        size = _BOTTOM * 2 ** (len(channels) - 1)
+        self.block1 = conv(3, channels[0], 3, True)
+        self._order: list[str] = []
+        for level, (a, b) in enumerate(zip(channels, channels[1:], strict=False)):
+            if size // 2**level == config.attention and level:
+                self.non_local = SelfAttention(a)
+                self._order.append("non_local")
+            for number, width, down in ((2 + 2 * level, a, True), (3 + 2 * level, b, False)):
+                name = f"block{number}"
+                self.add_module(name, DiscriminatorBlock(width, b, down))
+                self._order.append(name)
+        self.linear_out = linear(channels[-1], 1, True)
+        self.emb_proj = linear(config.sentence, channels[-1], True)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Pictures [B,3,S,S] in [-1,1] → summed features [B,C]."""
+        h = self.block1(images)
+        for name in self._order:
+            h = self.get_submodule(name)(h)
+        return _phi(h).float().sum((2, 3))
+
+    def logits(self, features: Tensor, sentence: Tensor) -> Tensor:
+        """Realness plus agreement of features [B,C] with sentences [B,sentence] → [B]."""
+        projected = (self.emb_proj(sentence) * features).sum(1)
+        return self.linear_out(features).flatten() + projected
+
+    def forward(self, images: Tensor, sentence: Tensor) -> Tensor:
+        return self.logits(self.features(images), sentence)
