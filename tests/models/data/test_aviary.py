@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from jobs.captions import tokenize
+from models.data.aviary import COLOURS, PARTS, bird, layers, part_colours, render
+from models.data.aviary_captions import COLOUR_WORDS, PART_WORDS, caption, captions, vocabulary
+
+
+def test_sample_is_always_the_same() -> None:
+    assert bird("test", 7) == bird("test", 7)
+    assert np.array_equal(
+        np.asarray(render(bird("test", 7), 64)), np.asarray(render(bird("test", 7), 64))
+    )
+
+
+def test_splits_differ() -> None:
+    assert bird("test", 7) != bird("train", 7)
+
+
+def test_each_part_covers_one_percent() -> None:
+    shares = [layers(bird("train", k), 64).masks.mean(axis=(1, 2)).min() for k in range(60)]
+    assert min(shares) >= 0.01
+
+
+def test_part_shows_its_colour() -> None:
+    sample = bird("train", 3)
+    drawn = layers(sample, 64)
+    picture = drawn.paint(part_colours(sample))
+    for part, mask, expected in zip(PARTS, drawn.masks, part_colours(sample), strict=True):
+        mean = picture[mask > 0.99].mean(axis=0)
+        assert np.abs(mean - expected).max() < 0.15, part
+
+
+def test_recolouring_leaves_other_pixels_alone() -> None:
+    before = bird("train", 5)
+    after = before.recoloured({"wings": "red" if before.colour_of("wings") != "red" else "blue"})
+    wings = layers(before, 64).masks[PARTS.index("wings")]
+    changed = np.asarray(render(before, 64)) != np.asarray(render(after, 64))
+    assert changed.any()
+    assert not changed[wings == 0].any()
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_any_resolution(size: int) -> None:
+    assert render(bird("train", 0), size).size == (size, size)
+
+
+def test_captions_name_two_to_six_parts_truly() -> None:
+    rng = np.random.default_rng(0)
+    for k in range(50):
+        sample = bird("train", k)
+        for written in captions(sample, rng):
+            assert 2 <= len(written.parts) <= 6
+            for part in written.parts:
+                colour = sample.colour_of(part)
+                pairs = [
+                    f"{c} {p}"
+                    for c in COLOUR_WORDS.get(colour, (colour,))
+                    for p in PART_WORDS[part]
+                ]
+                clauses = [
+                    f"{p} {verb} {c}"
+                    for c in COLOUR_WORDS.get(colour, (colour,))
+                    for p in PART_WORDS[part]
+                    for verb in ("is", "are")
+                ]
+                assert any(x in written.text for x in (*pairs, *clauses)), written
+
+
+def test_must_name_is_named() -> None:
+    rng = np.random.default_rng(1)
+    for k in range(20):
+        written = caption(bird("train", k), rng, must_name=("tail", "bill"), most=3)
+        assert {"tail", "bill"} <= set(written.parts)
+
+
+def test_vocabulary_knows_every_caption() -> None:
+    words = vocabulary()
+    rng = np.random.default_rng(2)
+    for k in range(100):
+        encoded = words.encode(caption(bird("train", k), rng).text, max_words=40)
+        assert not encoded.unknown
+        assert not encoded.cut
+
+
+def test_palette_is_ten_colours() -> None:
+    assert len(COLOURS) == 10
+    assert all(tokenize(name) == [name] for name in COLOURS)
