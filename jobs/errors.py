@@ -1,0 +1,40 @@
+"""What can go wrong in this room.
+
+JobsError
+├── StoreError            the job store refused or can't be reached
+├── BlobError             bytes could not be stored or read
+│   └── BlobMissing       nothing is stored under that key
+├── BundlesError          a bundle's description can't be read
+└── ImageProblem          an upload can't be used; carries the HTTP status and a sentence for its sender
+"""
+
+from __future__ import annotations
+
+
+class JobsError(Exception):
+    """Base of every error raised on purpose by ``jobs``."""
+
+
+class StoreError(JobsError):
+    """The job store refused a change or can't be reached."""
+
+
+class BlobError(JobsError):
+    """Bytes could not be stored or read."""
+
+
+class BlobMissing(BlobError):
+    """Nothing is stored under that key."""
+
+
+class BundlesError(JobsError):
+    """A bundle's description can't be read; the message names the file."""
+
+
+class ImageProblem(JobsError):
+    """An upload can't be used. ``status`` is 413, 415 or 422; ``detail`` tells its sender what to do."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail

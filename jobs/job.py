@@ -1,0 +1,107 @@
+"""The job record: what everybody may know about one request's life."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+JOB_SCHEMA = 1
+ID_LENGTH = 32
+
+
+class Status(StrEnum):
+    """Where a job is; it only moves as the transition table of ARCHITECTURE.md says."""
+
+    queued = "queued"
+    running = "running"
+    succeeded = "succeeded"
+    failed = "failed"
+    canceled = "canceled"
+    expired = "expired"
+
+    @property
+    def final(self) -> bool:
+        """Nothing but expiry can follow."""
+        return self not in (Status.queued, Status.running)
+
+
+class ErrorCode(StrEnum):
+    """Why a job or a picture failed, for programs."""
+
+    bad_input = "bad_input"
+    no_known_words = "no_known_words"
+    unknown_bundle = "unknown_bundle"
+    model_error = "model_error"
+    out_of_memory = "out_of_memory"
+    lost = "lost"
+    expired = "expired"
+    storage = "storage"
+    internal = "internal"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Failure(_Record):
+    """A code for programs and a sentence for people."""
+
+    code: ErrorCode
+    detail: str
+
+
+class ImageRecord(_Record):
+    """Picture ``index`` of a job: stored bytes, or why there are none. Sizes in pixels."""
+
+    index: int
+    seed: int
+    width: int = 0
+    height: int = 0
+    sha256: str = ""
+    blob: str = ""
+    format: str = "png"
+    error: Failure | None = None
+
+
+class Timings(_Record):
+    """Milliseconds: waiting in the queue, in the forward pass alone, and from creation to the end."""
+
+    queued_ms: float | None = None
+    model_ms: float | None = None
+    total_ms: float | None = None
+
+
+class Job(_Record):
+    """One request's record. Times are seconds since 1970; ``inputs`` maps picture names to blob keys."""
+
+    schema_version: int = JOB_SCHEMA
+    id: str
+    task: str
+    status: Status = Status.queued
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    deadline: float | None = None
+    request: dict[str, Any]
+    inputs: dict[str, str] = Field(default_factory=dict)
+    images: tuple[ImageRecord, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: Failure | None = None
+    timings: Timings = Timings()
+    receipt: dict[str, Any] = Field(default_factory=dict)
+    attempts: int = 0
+    cancel_requested: bool = False
+
+
+def new_id() -> str:
+    """32 hexadecimal digits: 48 bits of time in milliseconds, then 80 random bits, so ids sort and can't be guessed."""
+    return f"{int(time.time() * 1000):012x}{secrets.token_hex(10)}"
+
+
+def image_seed(seed: int, index: int) -> int:
+    """Seed of picture ``index``: (seed + index) mod 2³²."""
+    return (seed + index) % 2**32

@@ -1,0 +1,31 @@
+"""Addresses and time limits that every process of the service needs; environment names start with ``MMML_``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SharedSettings(BaseSettings):
+    """Read once per process and handed down. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="MMML_", extra="ignore")
+
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="job store and broker")
+    storage_url: str = Field("memory://", description="blobs: file:///folder, s3://…, gs://…, az://…")
+    weights_dir: Path = Field(Path("weights"), description="folder of the bundles")
+    default_synthesize: str = Field("", description="default bundle of /synthesize")
+    default_manipulate: str = Field("", description="default bundle of /manipulate")
+    default_inpaint: str = Field("", description="default bundle of /inpaint")
+    lease_ttl: float = Field(15.0, gt=0, description="a worker silent this long has lost its job")
+    job_deadline: float = Field(3600.0, gt=0, description="a job not started by then fails")
+    result_ttl: float = Field(24 * 3600.0, gt=0, description="how long results are kept")
+    max_attempts: int = Field(3, ge=1, description="runs of a job whose worker keeps dying")
+
+    def defaults(self) -> dict[str, str]:
+        """Default bundle by task, where one is set."""
+        prefix = "default_"
+        named = {k.removeprefix(prefix): v for k, v in self.model_dump().items() if k.startswith(prefix)}
+        return {task: bundle for task, bundle in named.items() if bundle}
