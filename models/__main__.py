@@ -23,10 +23,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("part", choices=("damsm", "synthesis", "manipulation", "inpainting"))
     train.add_argument("--preset", default="aviary")
     train.add_argument("--out", type=Path, required=True, help="run folder; resumes what is there")
-    train.add_argument("--encoders", type=Path, help="bundle that holds the text and image encoders")
+    train.add_argument(
+        "--encoders", type=Path, help="bundle that holds the text and image encoders"
+    )
     train.add_argument("--minutes", type=float, help="stop after so many minutes of training")
     train.add_argument("--steps", type=int, help="stop after so many steps")
-    train.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE")
+    train.add_argument(
+        "--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE"
+    )
     train.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto")
     return parser
 
@@ -62,9 +66,7 @@ def _train(arguments: argparse.Namespace) -> None:
     data = Aviary(loop.size, loop.samples)
     objective = PARTS[arguments.part](values["options"], data, encoders)
     run = Run(arguments.out)
-    run.write_options(
-        {"part": arguments.part, "loop": as_json(loop), "options": values["options"]}
-    )
+    run.write_options({"part": arguments.part, "loop": as_json(loop), "options": values["options"]})
     averaged = Loop(objective, data, arguments.part, loop, run, device).train()
     save(run.bundle, arguments.part, objective, averaged, data, encoders)
     sys.stderr.write(f"wrote {run.bundle}\n")

@@ -53,9 +53,7 @@ class _Spectral(nn.Module):
 class SpectralConv2d(_Spectral):
     """2-D convolution, stride 1, "same" zero padding for odd kernels."""
 
-    def __init__(
-        self, a: int, b: int, kernel: int, bias: bool = True, eps: float = 1e-5
-    ) -> None:
+    def __init__(self, a: int, b: int, kernel: int, bias: bool = True, eps: float = 1e-5) -> None:
         super().__init__()
         plain = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)
         self.padding = kernel // 2

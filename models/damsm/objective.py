@@ -41,11 +41,16 @@ class DamsmObjective:
         text = TextEncoderConfig(
             vocabulary, options.words, options.features, dropout=options.dropout
         )
-        image = CompactEncoderConfig(options.input_size, hidden=options.hidden, features=options.features)
+        image = CompactEncoderConfig(
+            options.input_size, hidden=options.hidden, features=options.features
+        )
         self.text = TextEncoder(text)
         self.image = CompactImageEncoder(image)
         load_imagenet(self.image.trunk)
-        self.modules: dict[str, nn.Module] = {"text_encoder": self.text, "image_encoder": self.image}
+        self.modules: dict[str, nn.Module] = {
+            "text_encoder": self.text,
+            "image_encoder": self.image,
+        }
         trained = [p for m in self.modules.values() for p in m.parameters() if p.requires_grad]
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             "damsm": torch.optim.Adam(trained, options.rate, betas=(0.5, 0.999))
@@ -78,6 +83,8 @@ class DamsmObjective:
         """The pictures of the batch: there is nothing to generate."""
         return batch.images
 
-    def export(self, averaged: Mapping[str, nn.Module]) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
         network = {"text": asdict(self.text.config), "image": asdict(self.image.config)}
         return network, dict(averaged)

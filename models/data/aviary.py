@@ -56,7 +56,9 @@ class Bird:
     """One sample: colours by part, and the pose. Lengths are fractions of the picture's side; angles are radians."""
 
     colours: tuple[str, ...]  # one name for each of PARTS
-    tints: tuple[tuple[float, float, float], ...]  # what is added to each part's colour, in [-0.05, 0.05]
+    tints: tuple[
+        tuple[float, float, float], ...
+    ]  # what is added to each part's colour, in [-0.05, 0.05]
     centre: tuple[float, float]
     scale: float
     tilt: float
@@ -173,7 +175,9 @@ def _backdrop(sample: Bird, full: int) -> Array:
     for _ in range(5):
         x, y, r = rng.uniform(0, 64), rng.uniform(0, 64), rng.uniform(6, 18)
         draw.ellipse((x - r, y - r, x + r, y + r), fill=int(rng.integers(96, 160)))
-    soft = patches.filter(ImageFilter.GaussianBlur(5)).resize((full, full), Image.Resampling.BICUBIC)
+    soft = patches.filter(ImageFilter.GaussianBlur(5)).resize(
+        (full, full), Image.Resampling.BICUBIC
+    )
     light = (np.asarray(soft, np.float32)[..., None] - 128) / 128 * 0.22
     scene = top + (bottom - top) * ramp + light
     return np.clip(scene, 0, 1).astype(np.float32)

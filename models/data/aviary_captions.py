@@ -23,12 +23,28 @@ COLOUR_WORDS: dict[str, tuple[str, ...]] = {
     "purple": ("purple", "purple", "violet"),
     "brown": ("brown", "brown"),
 }
-_PLURAL = {"wings", "wing feathers", "coverts", "tail feathers", "upperparts", "underparts", "rectrices"}
+_PLURAL = {
+    "wings",
+    "wing feathers",
+    "coverts",
+    "tail feathers",
+    "upperparts",
+    "underparts",
+    "rectrices",
+}
 _SUBJECTS = (
     "this bird", "the bird", "this is a bird", "a bird", "a small bird", "this small bird", "a large bird",
     "this little bird", "a colorful bird", "this colorful bird", "the small bird",
 )  # fmt: skip
-_ENDINGS = ("", "", "", " and sits on a branch", " on a branch", " perched on a branch", " on a thin branch")
+_ENDINGS = (
+    "",
+    "",
+    "",
+    " and sits on a branch",
+    " on a branch",
+    " perched on a branch",
+    " on a thin branch",
+)
 # Words that visitors use and that say nothing about a colour: known, so that they cause no warning.
 _FILLERS = (
     "an", "it", "its", "that", "are", "there", "very", "bright", "colored", "coloured", "color", "colour", "photo",

@@ -31,8 +31,8 @@ class SynthesisOptions:
     """Widths and rates. r1: weight of the gradient penalty, applied every r1_every steps; damsm: weight of the DAMSM
     loss, applied every damsm_every steps; mismatched: weight of the real picture with a wrong caption."""
 
-    ngf: int = 64
-    ndf: int = 64
+    ngf: int = 40
+    ndf: int = 32
     z: int = 128
     attention: int = 0
     spectral: bool = False
@@ -41,8 +41,8 @@ class SynthesisOptions:
     mismatched: float = 0.5
     r1: float = 1.0
     r1_every: int = 16
-    damsm: float = 0.5
-    damsm_every: int = 1
+    damsm: float = 1.0
+    damsm_every: int = 2
     interpolate: bool = False
 
 
@@ -80,21 +80,20 @@ class SynthesisObjective:
     def step(self, batch: Batch, step: int, noise: torch.Generator) -> dict[str, float]:
         words, sentence = self.text(batch.ids, batch.lengths)
         _, wrong = self.text(batch.wrong_ids, batch.wrong_lengths)
-        values = self._discriminator_step(batch.images, sentence, wrong, step, noise)
-        values |= self._generator_step(batch, words, sentence, step, noise)
-        return values
+        with torch.autocast(sentence.device.type, torch.bfloat16):
+            fake = self.generator(self._noise(len(sentence), noise, sentence), sentence)
+        values = self._discriminator_step(batch.images, fake.detach(), sentence, wrong, step)
+        return values | self._generator_step(fake, batch, words, sentence, step)
 
     def _noise(self, count: int, noise: torch.Generator, like: Tensor) -> Tensor:
         return torch.randn(count, self.options.z, generator=noise).to(like.device)
 
     def _discriminator_step(
-        self, images: Tensor, sentence: Tensor, wrong: Tensor, step: int, noise: torch.Generator
+        self, images: Tensor, fake: Tensor, sentence: Tensor, wrong: Tensor, step: int
     ) -> dict[str, float]:
         disc, optimiser = self.discriminator, self.optimisers["discriminator"]
         disc.requires_grad_(True)
         with torch.autocast(images.device.type, torch.bfloat16):
-            with torch.no_grad():
-                fake = self.generator(self._noise(len(images), noise, images), sentence)
             features = disc.features(_layout(torch.cat([images, fake])))
         real, made = features.chunk(2)
         loss = functional.relu(1 - disc.logits(real, sentence)).mean()
@@ -118,13 +117,11 @@ class SynthesisObjective:
         return scale * gradient.square().sum((1, 2, 3)).mean()
 
     def _generator_step(
-        self, batch: Batch, words: Tensor, sentence: Tensor, step: int, noise: torch.Generator
+        self, fake: Tensor, batch: Batch, words: Tensor, sentence: Tensor, step: int
     ) -> dict[str, float]:
         optimiser = self.optimisers["generator"]
         self.discriminator.requires_grad_(False)
-        count = len(batch.images)
         with torch.autocast(sentence.device.type, torch.bfloat16):
-            fake = self.generator(self._noise(count, noise, sentence), sentence)
             features = self.discriminator.features(_layout(fake))
         adversarial = -self.discriminator.logits(features, sentence).mean()
         loss, values = adversarial, {"g": float(adversarial.detach())}
@@ -132,6 +129,7 @@ class SynthesisObjective:
             matching = self._damsm(fake, words, sentence, batch)
             loss = loss + self.options.damsm * matching
             values["damsm"] = float(matching.detach())
+
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

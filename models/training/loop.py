@@ -118,7 +118,9 @@ class Loop:
         settle = getattr(self.objective, "settle", None)
         if settle is not None:
             self._seed(_PREVIEW_STREAM)
-            batches = (self._batch(_PREVIEW_STREAM + 1 + k) for k in range(self.options.settle_batches))
+            batches = (
+                self._batch(_PREVIEW_STREAM + 1 + k) for k in range(self.options.settle_batches)
+            )
             settle(modules, batches)
         return modules
 

@@ -26,6 +26,8 @@ class Objective(Protocol):
         """Pictures [N,3,H,W] in [-1,1] for the sample grid."""
         ...
 
-    def export(self, averaged: Mapping[str, nn.Module]) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
         """(network configuration for bundle.json, modules by role) of the trained part."""
         ...

@@ -49,7 +49,9 @@ def _damsm(options: Mapping[str, Any], data: TrainingData, _: Encoders | None) -
     return DamsmObjective(build(DamsmOptions, options, "damsm"), len(data.vocabulary))
 
 
-def _synthesis(options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None) -> Objective:
+def _synthesis(
+    options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
+) -> Objective:
     from models.synthesis.objective import SynthesisObjective, SynthesisOptions
 
     pair = _need(encoders, "synthesis")
@@ -67,11 +69,15 @@ def _manipulation(
     return ManipulationObjective(chosen, data.size, pair.text, pair.image)
 
 
-def _inpainting(options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None) -> Objective:
+def _inpainting(
+    options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
+) -> Objective:
     from models.inpainting.objective import InpaintingObjective, InpaintingOptions
 
     pair = _need(encoders, "inpainting")
-    return InpaintingObjective(build(InpaintingOptions, options, "inpainting"), data.size, pair.text)
+    return InpaintingObjective(
+        build(InpaintingOptions, options, "inpainting"), data.size, pair.text
+    )
 
 
 Builder = Callable[[Mapping[str, Any], TrainingData, Encoders | None], Objective]
