@@ -1,4 +1,5 @@
-"""Captions to word indices: the tokenizers and vocabularies that gateway, worker and training share.
+"""Captions to word indices: the tokenizers and vocabularies that gateway, worker and training
+share.
 
 Standard library only. The gateway refuses or warns with the very words the pipeline would drop.
 """
@@ -28,7 +29,9 @@ def _regexp(text: str) -> list[str]:
 
 
 def _treebank(text: str) -> list[str]:
-    """Penn Treebank words, as TDANet reads captions: "black-and-white" stays one word, "bird's" is two."""
+    """Penn Treebank words, as TDANet reads captions: "black-and-white" stays one word, "bird's" is
+    two.
+    """
     sentences = _SENTENCE_END.split(text.lower())
     return [word for sentence in sentences for word in _TREEBANK.findall(sentence.rstrip(".!?"))]
 
@@ -37,7 +40,9 @@ TOKENIZERS: dict[str, Callable[[str], list[str]]] = {"regexp": _regexp, "treeban
 
 
 def tokenize(text: str, tokenizer: str = "regexp") -> list[str]:
-    """Lower-case words of ``text``; characters outside ASCII are dropped, and words left empty with them."""
+    """Lower-case words of ``text``; characters outside ASCII are dropped, and words left empty
+    with them.
+    """
     return [word for word in map(_ascii, TOKENIZERS[tokenizer](text)) if word]
 
 
@@ -45,8 +50,10 @@ def tokenize(text: str, tokenizer: str = "regexp") -> list[str]:
 class Encoded:
     """A caption in a vocabulary's terms.
 
-    ids: one index ≥ 1 per kept word; words: the kept words; unknown: the words left out because the vocabulary lacks
-    them, each once; cut: how many known words were dropped from the end because the caption was too long.
+    ids: one index ≥ 1 per kept word; words: the kept words; unknown: the words left out because
+    the vocabulary lacks
+    them, each once; cut: how many known words were dropped from the end because the caption was
+    too long.
     """
 
     ids: tuple[int, ...]
@@ -84,13 +91,18 @@ class Vocabulary:
         known = [word for word in tokens if word in self._index]
         kept = tuple(known[:max_words])
         unknown = dict.fromkeys(word for word in tokens if word not in self._index)
-        # A word written only in other scripts leaves no ASCII token, yet its author expects to hear of it.
+        # A word written only in other scripts leaves no ASCII token, yet its author expects to
+        # hear of it.
         foreign = dict.fromkeys(w for w in _foreign_words(text) if w not in unknown)
         ids = tuple(self._index[word] for word in kept)
         return Encoded(ids, kept, (*unknown, *foreign), len(known) - len(kept))
 
 
 def _foreign_words(text: str) -> list[str]:
-    """Words and symbols of ``text`` with no ASCII letter or digit at all, punctuation left aside."""
-    chunks = (chunk for chunk in text.split() if not any(c.isascii() and c.isalnum() for c in chunk))
+    """Words and symbols of ``text`` with no ASCII letter or digit at all, punctuation left
+    aside.
+    """
+    chunks = (
+        chunk for chunk in text.split() if not any(c.isascii() and c.isalnum() for c in chunk)
+    )
     return [c for c in chunks if any(not ch.isascii() and ch not in "–—…“”‘’«»" for ch in c)]

@@ -5,7 +5,8 @@ JobsError
 ├── BlobError             bytes could not be stored or read
 │   └── BlobMissing       nothing is stored under that key
 ├── BundlesError          a bundle's description can't be read
-└── ImageProblem          an upload can't be used; carries the HTTP status and a sentence for its sender
+└── ImageProblem          an upload can't be used; carries the HTTP status and a sentence for its
+sender
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class BundlesError(JobsError):
 
 
 class ImageProblem(JobsError):
-    """An upload can't be used. ``status`` is 413, 415 or 422; ``detail`` tells its sender what to do."""
+    """An upload can't be used. ``status`` is 413, 415 or 422; ``detail`` tells its sender what to
+    do.
+    """
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)

@@ -68,7 +68,9 @@ class ImageRecord(_Record):
 
 
 class Timings(_Record):
-    """Milliseconds: waiting in the queue, in the forward pass alone, and from creation to the end."""
+    """Milliseconds: waiting in the queue, in the forward pass alone, and from creation to the
+    end.
+    """
 
     queued_ms: float | None = None
     model_ms: float | None = None
@@ -76,7 +78,9 @@ class Timings(_Record):
 
 
 class Job(_Record):
-    """One request's record. Times are seconds since 1970; ``inputs`` maps picture names to blob keys."""
+    """One request's record. Times are seconds since 1970; ``inputs`` maps picture names to blob
+    keys.
+    """
 
     schema_version: int = JOB_SCHEMA
     id: str
@@ -98,7 +102,9 @@ class Job(_Record):
 
 
 def new_id() -> str:
-    """32 hexadecimal digits: 48 bits of time in milliseconds, then 80 random bits, so ids sort and can't be guessed."""
+    """32 hexadecimal digits: 48 bits of time in milliseconds, then 80 random bits, so ids sort and
+    can't be guessed.
+    """
     return f"{int(time.time() * 1000):012x}{secrets.token_hex(10)}"
 
 

@@ -1,6 +1,8 @@
-"""What a client may ask for: one frozen class per task, and the registry that everything else is made from.
+"""What a client may ask for: one frozen class per task, and the registry that everything else is
+made from.
 
-Routes, form parsing, OpenAPI, the command line and the worker read :data:`TASKS`; a new task is one class here.
+Routes, form parsing, OpenAPI, the command line and the worker read :data:`TASKS`; a new task is
+one class here.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ class ImageField:
 
 
 class TaskRequest(BaseModel):
-    """What all tasks share. Pictures are not part of it: they are blobs, named in the job's ``inputs``."""
+    """What all tasks share. Pictures are not part of it: they are blobs, named in the job's
+    ``inputs``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

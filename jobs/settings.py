@@ -1,4 +1,6 @@
-"""Addresses and time limits that every process of the service needs; environment names start with ``MMML_``."""
+"""Addresses and time limits that every process of the service needs; environment names start with
+``MMML_``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ class SharedSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MMML_", extra="ignore")
 
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="job store and broker")
-    storage_url: str = Field("memory://", description="blobs: file:///folder, s3://…, gs://…, az://…")
+    storage_url: str = Field(
+        "memory://", description="blobs: file:///folder, s3://…, gs://…, az://…"
+    )
     weights_dir: Path = Field(Path("weights"), description="folder of the bundles")
     default_synthesize: str = Field("", description="default bundle of /synthesize")
     default_manipulate: str = Field("", description="default bundle of /manipulate")
@@ -27,5 +31,7 @@ class SharedSettings(BaseSettings):
     def defaults(self) -> dict[str, str]:
         """Default bundle by task, where one is set."""
         prefix = "default_"
-        named = {k.removeprefix(prefix): v for k, v in self.model_dump().items() if k.startswith(prefix)}
+        named = {
+            k.removeprefix(prefix): v for k, v in self.model_dump().items() if k.startswith(prefix)
+        }
         return {task: bundle for task, bundle in named.items() if bundle}

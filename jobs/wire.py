@@ -27,7 +27,8 @@ def broker_url(redis_url: str) -> str:
 def celery_config(redis_url: str) -> dict[str, Any]:
     """Settings for publisher and worker.
 
-    Late acknowledgement and one message per task thread; the one-hour visibility timeout is a backstop only, since
+    Late acknowledgement and one message per task thread; the one-hour visibility timeout is a
+    backstop only, since
     the steward recovers jobs from their records.
     """
     return {

@@ -1,4 +1,6 @@
-"""Layers that several networks share: spectral normalisation that folds away, and unscaled self-attention."""
+"""Layers that several networks share: spectral normalisation that folds away, and unscaled
+self-attention.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,11 @@ from torch.nn import functional
 
 
 class _Spectral(nn.Module):
-    """A weight divided by its largest singular value (Miyato et al. 2018), first dimension against the rest.
+    """A weight divided by its largest singular value (Miyato et al. 2018), first dimension against
+    the rest.
 
-    Keys ``weight_orig``, ``weight_u``, ``weight_v`` as in published files. In train mode every forward does one power
+    Keys ``weight_orig``, ``weight_u``, ``weight_v`` as in published files. In train mode every
+    forward does one power
     iteration; in eval mode the stored vectors are used as they are.
     """
 
@@ -45,7 +49,8 @@ class _Spectral(nn.Module):
         with torch.autocast(matrix.device.type, enabled=False):
             if self.training:
                 self._iterate(matrix.detach())
-            # Clones: a later forward changes the buffers in place before this one's backward has run.
+            # Clones: a later forward changes the buffers in place before this one's backward has
+            # run.
             u, v = self.weight_u.clone(), self.weight_v.clone()
             return self.weight_orig / torch.dot(u, matrix @ v)
 
@@ -100,7 +105,9 @@ def _filled(plain: Plain, spectral: _Spectral) -> Plain:
 
 
 def fold_spectral_norm(module: nn.Module) -> nn.Module:
-    """Replace every spectral layer inside ``module``, in place, by a plain one that computes the same."""
+    """Replace every spectral layer inside ``module``, in place, by a plain one that computes the
+    same.
+    """
     for name, child in module.named_children():
         if isinstance(child, SpectralConv2d | SpectralLinear):
             setattr(module, name, child.folded())
@@ -110,7 +117,9 @@ def fold_spectral_norm(module: nn.Module) -> nn.Module:
 
 
 def conv(a: int, b: int, kernel: int, spectral: bool, bias: bool = True) -> nn.Module:
-    """A stride-1 convolution that keeps the size, spectrally normalised or plain with orthogonal weights."""
+    """A stride-1 convolution that keeps the size, spectrally normalised or plain with orthogonal
+    weights.
+    """
     if spectral:
         return SpectralConv2d(a, b, kernel, bias)
     plain = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)

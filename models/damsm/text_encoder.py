@@ -1,4 +1,6 @@
-"""The DAMSM text encoder (AttnGAN section 3.2): a bidirectional recurrent network over word embeddings."""
+"""The DAMSM text encoder (AttnGAN section 3.2): a bidirectional recurrent network over word
+embeddings.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class TextEncoderConfig:
-    """vocabulary counts words including the padding word 0; features are shared by both directions."""
+    """vocabulary counts words including the padding word 0; features are shared by both
+    directions.
+    """
 
     vocabulary: int
     words: int = 300
@@ -20,7 +24,9 @@ class TextEncoderConfig:
 
 
 class TextEncoder(nn.Module):
-    """Captions to word and sentence features. Keys as published: ``encoder.weight``, ``rnn.*_l0[_reverse]``."""
+    """Captions to word and sentence features. Keys as published: ``encoder.weight``,
+    ``rnn.*_l0[_reverse]``.
+    """
 
     def __init__(self, config: TextEncoderConfig) -> None:
         super().__init__()
@@ -36,7 +42,8 @@ class TextEncoder(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encode captions.
 
-        ids: int64 [B,L], zero padded; lengths: int64 [B], each ≥ 1. Returns (words [B,features,T], sentence
+        ids: int64 [B,L], zero padded; lengths: int64 [B], each ≥ 1. Returns (words [B,features,T],
+        sentence
         [B,features]) with T = lengths.max(); word columns past a caption's end are exact zeros.
         """
         if int(lengths.min()) < 1:

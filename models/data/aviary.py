@@ -1,8 +1,11 @@
 """Aviary: drawn birds whose parts have known colours.
 
-A :class:`Bird` says everything about one picture: pose, background, and a colour for each of six parts. Geometry is
-drawn once as a label map; a picture is then a sum of part layers, each times its part's colour. The sum is exact under
-box downsampling, so the same bird in other colours costs one small product, which makes paired renders cheap.
+A :class:`Bird` says everything about one picture: pose, background, and a colour for each of six
+parts. Geometry is
+drawn once as a label map; a picture is then a sum of part layers, each times its part's colour.
+The sum is exact under
+box downsampling, so the same bird in other colours costs one small product, which makes paired
+renders cheap.
 Sample *i* of split *s* is always the same bird.
 """
 
@@ -53,7 +56,9 @@ _FIXED = {
 
 @dataclass(frozen=True)
 class Bird:
-    """One sample: colours by part, and the pose. Lengths are fractions of the picture's side; angles are radians."""
+    """One sample: colours by part, and the pose. Lengths are fractions of the picture's side;
+    angles are radians.
+    """
 
     colours: tuple[str, ...]  # one name for each of PARTS
     tints: tuple[
@@ -76,7 +81,9 @@ class Bird:
         return self.colours[PARTS.index(part)]
 
     def recoloured(self, changes: Mapping[str, str]) -> Bird:
-        """The same bird with other colours for some parts; everything else keeps its very pixels."""
+        """The same bird with other colours for some parts; everything else keeps its very
+        pixels.
+        """
         colours = tuple(changes.get(p, c) for p, c in zip(PARTS, self.colours, strict=True))
         return replace(self, colours=colours)
 
@@ -85,8 +92,10 @@ class Bird:
 class Layers:
     """A bird's geometry at one size S.
 
-    base: float32 [S,S,3], everything that no part colours, in [0,1]; weights: float32 [6,S,S], how strongly (and how
-    brightly) each part's colour shows; masks: float32 [6,S,S], share of each pixel that the part covers.
+    base: float32 [S,S,3], everything that no part colours, in [0,1]; weights: float32 [6,S,S], how
+    strongly (and how
+    brightly) each part's colour shows; masks: float32 [6,S,S], share of each pixel that the part
+    covers.
     """
 
     base: Array
@@ -191,7 +200,9 @@ def _ellipse(cx: float, cy: float, rx: float, ry: float, turn: float = 0.0) -> A
 
 
 def _shapes(sample: Bird) -> list[tuple[int, Array]]:
-    """Part polygons in drawing order, in the bird's own frame: origin at the body's centre, facing right, y down."""
+    """Part polygons in drawing order, in the bird's own frame: origin at the body's centre, facing
+    right, y down.
+    """
     part = {name: k + 1 for k, name in enumerate(PARTS)}
     fat, tail, bill = sample.plumpness, sample.tail_length, sample.bill_length
     body = _ellipse(0, 0, 0.235, 0.165 * fat, 0.18)
@@ -201,9 +212,21 @@ def _shapes(sample: Bird) -> list[tuple[int, Array]]:
     crown = np.concatenate([crown, [[head[0] + 0.02, head[1] + 0.015]]]).astype(np.float32)
     back = body[_side(body) < 0]
     drop = sample.wing_drop
-    wing = np.array([[0.10, -0.06], [0.06, 0.03], [-0.05, 0.085 + 0.2 * drop], [-0.22, 0.10 + drop * 0.5],
-                     [-0.30, 0.06 + drop * 0.5], [-0.20, -0.02], [-0.06, -0.085], [0.04, -0.095]])  # fmt: skip
-    rear = np.array([[-0.17, -0.04], [-0.37 * tail, 0.01], [-0.41 * tail, 0.09], [-0.34 * tail, 0.15],
+    wing = np.array(
+        [
+            [0.10, -0.06],
+            [0.06, 0.03],
+            [-0.05, 0.085 + 0.2 * drop],
+            [-0.22, 0.10 + drop * 0.5],
+            [-0.30, 0.06 + drop * 0.5],
+            [-0.20, -0.02],
+            [-0.06, -0.085],
+            [0.04, -0.095],
+        ]
+    )
+    # fmt: skip
+    rear = np.array([[-0.17, -0.04], [-0.37 * tail, 0.01], [-0.41 * tail, 0.09], [-0.34 * tail,
+    0.15],
                      [-0.15, 0.10]])  # fmt: skip
     beak = np.array([[0.24, -0.24], [0.27 + 0.16 * bill, -0.10], [0.24, -0.05]])
     eye = (head[0] + 0.045, head[1] - 0.008)
@@ -238,7 +261,9 @@ def _place(points: Array, sample: Bird, full: int) -> list[tuple[float, float]]:
 
 
 def _labels(sample: Bird, full: int) -> NDArray[np.uint8]:
-    """uint8 [full,full]: 0 backdrop, 1–6 the parts in the order of PARTS, more for eye, legs and branch."""
+    """uint8 [full,full]: 0 backdrop, 1–6 the parts in the order of PARTS, more for eye, legs and
+    branch.
+    """
     canvas = Image.new("L", (full, full), 0)
     draw = ImageDraw.Draw(canvas)
     foot = sample.centre[1] + 0.275 * sample.scale

@@ -33,7 +33,8 @@ _PLURAL = {
     "rectrices",
 }
 _SUBJECTS = (
-    "this bird", "the bird", "this is a bird", "a bird", "a small bird", "this small bird", "a large bird",
+    "this bird", "the bird", "this is a bird", "a bird", "a small bird", "this small bird", "a "
+    "large bird",
     "this little bird", "a colorful bird", "this colorful bird", "the small bird",
 )  # fmt: skip
 _ENDINGS = (
@@ -47,9 +48,12 @@ _ENDINGS = (
 )
 # Words that visitors use and that say nothing about a colour: known, so that they cause no warning.
 _FILLERS = (
-    "an", "it", "its", "that", "are", "there", "very", "bright", "colored", "coloured", "color", "colour", "photo",
-    "picture", "image", "drawing", "drawn", "of", "feathers", "body", "big", "short", "long", "pointed", "to", "in",
-    "at", "facing", "left", "right", "standing", "sitting", "birds", "make", "one", "from", "mostly", "all", "fluffy",
+    "an", "it", "its", "that", "are", "there", "very", "bright", "colored", "coloured", "color", "
+    ""colour", "photo",
+    "picture", "image", "drawing", "drawn", "of", "feathers", "body", "big", "short", "long", "
+    ""pointed", "to", "in",
+    "at", "facing", "left", "right", "standing", "sitting", "birds", "make", "one", "from", "
+    ""mostly", "all", "fluffy",
 )  # fmt: skip
 
 
@@ -110,7 +114,9 @@ def _sentence(phrases: Sequence[tuple[str, str]], rng: np.random.Generator) -> s
 def caption(
     sample: Bird, rng: np.random.Generator, must_name: Sequence[str] = (), most: int = 6
 ) -> Caption:
-    """One caption naming ``must_name`` and, at random, other parts: two to ``most`` in all, in any order."""
+    """One caption naming ``must_name`` and, at random, other parts: two to ``most`` in all, in any
+    order.
+    """
     count = max(len(must_name), int(rng.integers(2, most + 1)))
     others = [p for p in PARTS if p not in must_name]
     extra = rng.permutation(len(others))[: count - len(must_name)]

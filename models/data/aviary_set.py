@@ -26,7 +26,9 @@ def cache_folder() -> Path:
 
 
 class Aviary:
-    """``count`` geometries of one split at ``size`` pixels; colours and captions are drawn per batch."""
+    """``count`` geometries of one split at ``size`` pixels; colours and captions are drawn per
+    batch.
+    """
 
     name = "aviary"
     domain = "drawn birds with six coloured parts"
@@ -143,5 +145,7 @@ def _other_colour(colour: str, rng: np.random.Generator) -> str:
 
 
 def _mismatched(sample: Bird, rng: np.random.Generator) -> Bird:
-    """The same bird with all parts in other colours, so that any caption of it is wrong in every word that counts."""
+    """The same bird with all parts in other colours, so that any caption of it is wrong in every
+    word that counts.
+    """
     return sample.recoloured({p: _other_colour(sample.colour_of(p), rng) for p in PARTS})

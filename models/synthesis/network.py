@@ -1,7 +1,9 @@
 """Efficient-T2I (Souza, Wehrmann, Ruiz, IJCNN 2020): one generator, one discriminator, no stages.
 
-BigGAN-deep style bottleneck blocks with leaky ReLU (slope 0.01); text and noise enter every normalisation of the
-generator; the discriminator sees the sentence in a projection term. Keys as published, without the ``main.*`` aliases.
+BigGAN-deep style bottleneck blocks with leaky ReLU (slope 0.01); text and noise enter every
+normalisation of the
+generator; the discriminator sees the sentence in a projection term. Keys as published, without the
+``main.*`` aliases.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ _BOTTOM = 4
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """widths: channels in units of ngf at 4, 8, 16, … up to the output size, so the size is 4·2^(len−1).
+    """widths: channels in units of ngf at 4, 8, 16, … up to the output size, so the size is
+    4·2^(len−1).
 
-    attention: resolution of the self-attention layer, 0 for none; spectral: normalise weights as the published
+    attention: resolution of the self-attention layer, 0 for none; spectral: normalise weights as
+    the published
     generator does. The defaults are the published birds and flowers model, 256×256.
     """
 
@@ -68,7 +72,9 @@ class ConditionalNorm(nn.Module):
 
 
 class GeneratorBlock(nn.Module):
-    """Bottleneck of a quarter of the input width; the shortcut drops channels instead of projecting."""
+    """Bottleneck of a quarter of the input width; the shortcut drops channels instead of
+    projecting.
+    """
 
     def __init__(self, a: int, b: int, up: bool, condition: int, spectral: bool) -> None:
         super().__init__()
@@ -132,7 +138,9 @@ class Generator(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """Bottleneck of a quarter of the output width, no normalisation; the shortcut appends channels."""
+    """Bottleneck of a quarter of the output width, no normalisation; the shortcut appends
+    channels.
+    """
 
     def __init__(self, a: int, b: int, down: bool) -> None:
         super().__init__()

@@ -1,6 +1,8 @@
-"""Training Efficient-T2I: hinge losses (section 3.3 of the paper) and what small budgets need on top.
+"""Training Efficient-T2I: hinge losses (section 3.3 of the paper) and what small budgets need on
+top.
 
-On top of the paper: captions that do not fit are a second kind of fake (Reed et al. 2016), lazy R1 (Mescheder et al.
+On top of the paper: captions that do not fit are a second kind of fake (Reed et al. 2016), lazy R1
+(Mescheder et al.
 2018), and a DAMSM loss on the generator (AttnGAN equations 11–13) through the frozen encoders.
 """
 
@@ -28,8 +30,10 @@ from models.training.batch import Batch
 
 @dataclass(frozen=True)
 class SynthesisOptions:
-    """Widths and rates. r1: weight of the gradient penalty, applied every r1_every steps; damsm: weight of the DAMSM
-    loss, applied every damsm_every steps; mismatched: weight of the real picture with a wrong caption."""
+    """Widths and rates. r1: weight of the gradient penalty, applied every r1_every steps; damsm:
+    weight of the DAMSM
+    loss, applied every damsm_every steps; mismatched: weight of the real picture with a wrong
+    caption."""
 
     ngf: int = 40
     ndf: int = 32
@@ -144,7 +148,9 @@ class SynthesisObjective:
 
     @torch.no_grad()
     def settle(self, averaged: Mapping[str, nn.Module], batches: Iterable[Batch]) -> None:
-        """Re-estimate the batch statistics of the averaged generator (standing statistics, BigGAN)."""
+        """Re-estimate the batch statistics of the averaged generator (standing statistics,
+        BigGAN).
+        """
         generator = averaged["generator"]
         norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
         for norm in norms:

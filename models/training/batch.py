@@ -16,8 +16,10 @@ from jobs.captions import Vocabulary
 class Batch:
     """Tensors of B samples; pictures are float32 [B,3,S,S] in [-1,1].
 
-    ids: int64 [B,L], zero padded; lengths: int64 [B]; class_ids: int64 [B], pairs of equal class are not negatives of
-    each other; wrong_ids, wrong_lengths: a caption that does not fit the picture; source: the picture before an edit,
+    ids: int64 [B,L], zero padded; lengths: int64 [B]; class_ids: int64 [B], pairs of equal class
+    are not negatives of
+    each other; wrong_ids, wrong_lengths: a caption that does not fit the picture; source: the
+    picture before an edit,
     ``images`` being the edit's target; hole: float32 [B,1,S,S], 1 = known, 0 = to be filled.
     """
 
@@ -50,5 +52,7 @@ class TrainingData(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, part: str, indices: np.ndarray, rng: np.random.Generator) -> Batch:
-        """The batch of the samples ``indices`` for one of the parts damsm, synthesis, manipulation, inpainting."""
+        """The batch of the samples ``indices`` for one of the parts damsm, synthesis,
+        manipulation, inpainting.
+        """
         ...

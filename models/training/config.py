@@ -1,4 +1,6 @@
-"""Options of a training run: a preset file, then what the command line says; unknown keys are refused."""
+"""Options of a training run: a preset file, then what the command line says; unknown keys are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def preset_names() -> list[str]:
 
 
 def read_preset(name: str, part: str) -> dict[str, Any]:
-    """The table ``[part]`` of a preset, ``[loop]`` merged below it: ``{"loop": {...}, "options": {...}}``."""
+    """The table ``[part]`` of a preset, ``[loop]`` merged below it: ``{"loop": {...}, "options":
+    {...}}``.
+    """
     path = PRESETS / f"{name}.toml"
     if not path.exists():
         raise ConfigError(f"There is no preset {name!r}; there are {', '.join(preset_names())}.")

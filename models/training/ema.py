@@ -11,7 +11,8 @@ from torch import nn
 class Average:
     """A slowly following copy of a module; its parameters and floating buffers are averages.
 
-    decay: share kept per step once warmed up; before, (1 + t) / (10 + t) lets the start be forgotten.
+    decay: share kept per step once warmed up; before, (1 + t) / (10 + t) lets the start be
+    forgotten.
     """
 
     def __init__(self, module: nn.Module, decay: float = 0.999) -> None:

@@ -1,6 +1,7 @@
 """The training loop: time, randomness, averages, snapshots, previews. It knows no architecture.
 
-Everything random in step *t* follows from (seed, t), so a run that was killed anywhere resumes from its snapshot
+Everything random in step *t* follows from (seed, t), so a run that was killed anywhere resumes
+from its snapshot
 to the very numbers of an uninterrupted one.
 """
 
@@ -94,7 +95,8 @@ class Loop:
         values = self.objective.step(self._batch(self.step), self.step, noise)
         if not all(math.isfinite(v) for v in values.values()):
             raise TrainingError(
-                f"A loss is not finite at step {self.step} ({values}). The snapshot before it is kept; "
+                f"A loss is not finite at step {self.step} ({values}). The snapshot before it is "
+                f"kept; "
                 "lower the learning rate with --set and resume."
             )
         for name, average in self.averages.items():

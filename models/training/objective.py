@@ -19,7 +19,9 @@ class Objective(Protocol):
     averaged: tuple[str, ...]  # names in ``modules`` whose moving average is what ships
 
     def step(self, batch: Batch, step: int, noise: torch.Generator) -> dict[str, float]:
-        """One optimisation step; returns values to log. ``noise`` (on the CPU) is the only randomness."""
+        """One optimisation step; returns values to log. ``noise`` (on the CPU) is the only
+        randomness.
+        """
         ...
 
     def preview(self, batch: Batch, averaged: Mapping[str, nn.Module]) -> Tensor:

@@ -1,4 +1,6 @@
-"""The trainable parts of a bundle: which objective, fed with which encoders, exported as which task."""
+"""The trainable parts of a bundle: which objective, fed with which encoders, exported as which
+task.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,9 @@ def save(
     data: TrainingData,
     encoders: Encoders | None,
 ) -> Bundle:
-    """Write the trained part as its task of the bundle in ``folder``, with the encoders it was trained on."""
+    """Write the trained part as its task of the bundle in ``folder``, with the encoders it was
+    trained on.
+    """
     task, method = TASK_OF[part]
     network, modules = objective.export(averaged)
     pair = encoders or Encoders.__new__(Encoders)

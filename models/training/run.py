@@ -1,4 +1,6 @@
-"""A run directory: options, statistics, sample grids, the snapshot to resume from, and at the end one bundle."""
+"""A run directory: options, statistics, sample grids, the snapshot to resume from, and at the end
+one bundle.
+"""
 
 from __future__ import annotations
 

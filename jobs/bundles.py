@@ -1,0 +1,118 @@
+"""What the gateway knows of the weights: the JSON files of each bundle, never a tensor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jobs.captions import Encoded, Vocabulary
+from jobs.errors import BundlesError
+from jobs.requests import TASKS
+
+
+@dataclass(frozen=True)
+class BundleTask:
+    """One task of one bundle. size: native side in pixels."""
+
+    task: str
+    bundle: str
+    folder: Path
+    spec: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def method(self) -> str:
+        return str(self.spec["method"])
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The network's method first, then those that need no weights."""
+        return (self.method, *self.spec.get("classical", ()))
+
+    @property
+    def size(self) -> int:
+        return int(self.spec["size"])
+
+    @property
+    def max_words(self) -> int:
+        return int(self.spec["max_words"])
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary.load(self.folder / self.spec["vocabulary"])
+
+    def encode(self, text: str) -> Encoded:
+        """The caption in this task's words."""
+        tokenizer = str(self.spec.get("tokenizer", "regexp"))
+        return self.vocabulary.encode(text, tokenizer=tokenizer, max_words=self.max_words)
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """One bundle's description. sha256: of its ``bundle.json``, which names every file by its
+    own.
+    """
+
+    name: str
+    domain: str
+    licence: str
+    sha256: str
+    tasks: Mapping[str, BundleTask]
+    metrics: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> BundleInfo:
+        """Parse ``folder/bundle.json``."""
+        path = folder / "bundle.json"
+        try:
+            data = path.read_bytes()
+            raw = json.loads(data)
+            tasks = {
+                task: BundleTask(task, folder.name, folder, spec)
+                for task, spec in raw["tasks"].items()
+                if task in TASKS
+            }
+            return cls(
+                folder.name,
+                raw.get("domain", ""),
+                raw.get("licence", ""),
+                hashlib.sha256(data).hexdigest(),
+                tasks,
+                raw.get("metrics", {}),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundlesError(f"{path} can't be read: {error!r}") from error
+
+
+class Catalogue:
+    """The bundles of one folder, and which serves a task by default."""
+
+    def __init__(self, bundles: Mapping[str, BundleInfo], defaults: Mapping[str, str]) -> None:
+        self.bundles = dict(sorted(bundles.items()))
+        self._defaults = dict(defaults)
+
+    @classmethod
+    def open(cls, folder: Path, defaults: Mapping[str, str] | None = None) -> Catalogue:
+        """Read every ``folder/*/bundle.json``."""
+        paths = sorted(folder.glob("*/bundle.json"))
+        return cls({p.parent.name: BundleInfo.read(p.parent) for p in paths}, defaults or {})
+
+    def default(self, task: str) -> str | None:
+        """The bundle of ``task`` when none is asked for: as set, else the first that offers it."""
+        chosen = self._defaults.get(task)
+        if chosen:
+            return chosen
+        return next((b.name for b in self.bundles.values() if task in b.tasks), None)
+
+    def find(self, task: str, bundle: str | None) -> BundleTask | None:
+        """The task of the named or default bundle."""
+        info = self.bundles.get(bundle or self.default(task) or "")
+        return info.tasks.get(task) if info else None
+
+    def offering(self, task: str) -> list[str]:
+        """Names of the bundles that offer ``task``."""
+        return [b.name for b in self.bundles.values() if task in b.tasks]

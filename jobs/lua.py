@@ -1,0 +1,134 @@
+"""The moves of a job as Lua, each atomic. KEYS[1] is the prefix, KEYS[2] the job's id; times are
+the server's.
+"""
+
+from __future__ import annotations
+
+_HEAD = """
+local p, id = KEYS[1], KEYS[2]
+local key = p .. 'job:' .. id
+local t = redis.call('TIME')
+local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
+local function stamp(x) return string.format('%.6f', x) end
+local function tell(event)
+  redis.call('XADD', p .. 'events:' .. id, 'MAXLEN', 64, '*', 'status', event)
+  redis.call('PUBLISH', p .. 'changed', id)
+end
+local function settle(status, erase)
+  redis.call('HSET', key, 'status', status, 'finished_at', stamp(now))
+  redis.call('HDEL', key, 'token', 'lease')
+  redis.call('ZREM', p .. 'unfinished', id)
+  redis.call('ZREM', p .. 'queued', id)
+  redis.call('ZADD', p .. 'final', (erase == '1') and '0' or stamp(now), id)
+  tell(status)
+end
+local function held(token)
+  return redis.call('HGET', key, 'status') == 'running' and redis.call('HGET', key, 'token') ==
+  token
+end
+local function lease_dead()
+  return tonumber(redis.call('HGET', key, 'lease') or '0') < now
+end
+"""
+
+_CREATE = """
+if redis.call('EXISTS', key) == 1 then return 0 end
+redis.call('HSET', key, unpack(ARGV, 3))
+redis.call('ZADD', p .. 'unfinished', stamp(now + tonumber(ARGV[2])), id)
+redis.call('ZADD', p .. 'queued', ARGV[1], id)
+redis.call('ZADD', p .. 'jobs', ARGV[1], id)
+tell('queued')
+return 1
+"""
+
+_START = """
+local status = redis.call('HGET', key, 'status')
+if not (status == 'queued' or (status == 'running' and lease_dead())) then return false end
+local lease = now + tonumber(ARGV[2])
+redis.call('HINCRBY', key, 'attempts', 1)
+redis.call('HSET', key, 'status', 'running', 'token', ARGV[1], 'lease', stamp(lease), 'started_at',
+stamp(now))
+redis.call('ZADD', p .. 'unfinished', stamp(lease), id)
+redis.call('ZREM', p .. 'queued', id)
+local created = redis.call('HGET', key, 'created_at')
+local newest = redis.call('GET', p .. 'newest')
+if not newest or tonumber(newest) < tonumber(created) then redis.call('SET', p .. 'newest',
+created) end
+tell('running')
+return redis.call('HGETALL', key)
+"""
+
+_RENEW = """
+if not held(ARGV[1]) then return 'lost' end
+local lease = now + tonumber(ARGV[2])
+redis.call('HSET', key, 'lease', stamp(lease))
+redis.call('ZADD', p .. 'unfinished', stamp(lease), id)
+if redis.call('HGET', key, 'cancel_requested') == '1' then return 'cancel' end
+return 'held'
+"""
+
+_FINISH = """
+if not held(ARGV[1]) then return 0 end
+if #ARGV > 2 then redis.call('HSET', key, unpack(ARGV, 3)) end
+settle(ARGV[2], redis.call('HGET', key, 'erase'))
+return 1
+"""
+
+_RELEASE = """
+if not held(ARGV[1]) then return 0 end
+redis.call('HSET', key, 'lease', '0')
+redis.call('HINCRBY', key, 'attempts', -1)
+redis.call('ZADD', p .. 'unfinished', stamp(now), id)
+return 1
+"""
+
+_CANCEL = """
+local status = redis.call('HGET', key, 'status')
+if not status then return false end
+if ARGV[1] == '1' then redis.call('HSET', key, 'erase', '1') end
+if status == 'queued' then
+  settle('canceled', ARGV[1])
+  return 'canceled'
+end
+if status == 'running' then
+  redis.call('HSET', key, 'cancel_requested', '1')
+  tell('cancel_requested')
+elseif ARGV[1] == '1' and status ~= 'expired' then
+  redis.call('ZADD', p .. 'final', '0', id)
+end
+return status
+"""
+
+_GIVE_UP = """
+local status = redis.call('HGET', key, 'status')
+local lost = ARGV[1] == 'lost' and status == 'running' and lease_dead()
+local late = ARGV[1] == 'expired' and status == 'queued'
+if not (lost or late) then return 0 end
+redis.call('HSET', key, 'error', ARGV[2])
+settle('failed', redis.call('HGET', key, 'erase'))
+return 1
+"""
+
+_EXPIRE = """
+local status = redis.call('HGET', key, 'status')
+if not status or status == 'queued' or status == 'running' then return 0 end
+local task, created = redis.call('HGET', key, 'task'), redis.call('HGET', key, 'created_at')
+redis.call('DEL', key, p .. 'events:' .. id)
+redis.call('HSET', key, 'id', id, 'task', task, 'created_at', created, 'status', 'expired')
+redis.call('EXPIRE', key, ARGV[1])
+redis.call('ZREM', p .. 'jobs', id)
+redis.call('ZREM', p .. 'final', id)
+redis.call('PUBLISH', p .. 'changed', id)
+return 1
+"""
+
+SCRIPTS = {
+    "create": _HEAD + _CREATE,
+    "start": _HEAD + _START,
+    "renew": _HEAD + _RENEW,
+    "finish": _HEAD + _FINISH,
+    "release": _HEAD + _RELEASE,
+    "cancel": _HEAD + _CANCEL,
+    "give_up": _HEAD + _GIVE_UP,
+    "expire": _HEAD + _EXPIRE,
+}

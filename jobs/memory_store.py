@@ -1,0 +1,226 @@
+"""The job store in this process: the same moves as the Redis one, for tests and tools."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.job import ErrorCode, Failure, Job, Status
+from jobs.store import MESSAGE_PATIENCE, Outcome, Renewal
+
+
+@dataclass
+class _Entry:
+    job: Job
+    due: float
+    token: str | None = None
+    lease: float = 0.0
+    erase: bool = False
+
+
+class MemoryJobStore:
+    """See :class:`jobs.store.JobStore`. ``clock`` may be replaced; ``listeners`` are told the id
+    of each changed job.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+        self._workers: dict[str, dict[str, Any]] = {}
+        self._newest = 0.0
+        self._lock = threading.RLock()
+        self.listeners: list[Callable[[str], None]] = []
+
+    def _changed(self, job_id: str) -> None:
+        for listener in self.listeners:
+            listener(job_id)
+
+    def _update(self, entry: _Entry, **values: Any) -> None:
+        entry.job = entry.job.model_copy(update=values)
+
+    def _settle(self, entry: _Entry, status: Status, **values: Any) -> None:
+        self._update(entry, status=status, finished_at=self._clock(), **values)
+        entry.token = None
+        self._changed(entry.job.id)
+
+    def _held(self, job_id: str, token: str) -> _Entry | None:
+        entry = self._entries.get(job_id)
+        if entry and entry.job.status is Status.running and entry.token == token:
+            return entry
+        return None
+
+    def create(self, job: Job) -> bool:
+        with self._lock:
+            if job.id in self._entries:
+                return False
+            self._entries[job.id] = _Entry(job, self._clock() + MESSAGE_PATIENCE)
+            self._changed(job.id)
+            return True
+
+    def get(self, job_id: str) -> Job | None:
+        with self._lock:
+            entry = self._entries.get(job_id)
+            return entry.job if entry else None
+
+    def start(self, job_id: str, token: str, lease_ttl: float) -> Job | None:
+        with self._lock:
+            entry = self._entries.get(job_id)
+            now = self._clock()
+            if entry is None:
+                return None
+            dead = entry.job.status is Status.running and entry.lease < now
+            if entry.job.status is not Status.queued and not dead:
+                return None
+            entry.token, entry.lease, entry.due = token, now + lease_ttl, now + lease_ttl
+            attempts = entry.job.attempts + 1
+            self._update(entry, status=Status.running, started_at=now, attempts=attempts)
+            self._newest = max(self._newest, entry.job.created_at)
+            self._changed(job_id)
+            return entry.job
+
+    def renew(self, job_id: str, token: str, lease_ttl: float) -> Renewal:
+        with self._lock:
+            entry = self._held(job_id, token)
+            if entry is None:
+                return Renewal.lost
+            entry.lease = entry.due = self._clock() + lease_ttl
+            return Renewal.cancel if entry.job.cancel_requested else Renewal.held
+
+    def finish(self, job_id: str, token: str, outcome: Outcome) -> bool:
+        with self._lock:
+            entry = self._held(job_id, token)
+            if entry is None:
+                return False
+            self._settle(
+                entry,
+                Status.failed if outcome.error else Status.succeeded,
+                images=tuple(outcome.images),
+                timings=outcome.timings,
+                receipt=dict(outcome.receipt),
+                warnings=tuple(outcome.warnings),
+                error=outcome.error,
+            )
+            return True
+
+    def release(self, job_id: str, token: str) -> bool:
+        with self._lock:
+            entry = self._held(job_id, token)
+            if entry is None:
+                return False
+            entry.lease, entry.due = 0.0, self._clock()
+            self._update(entry, attempts=entry.job.attempts - 1)
+            return True
+
+    def cancel(self, job_id: str, erase: bool = False) -> Status | None:
+        with self._lock:
+            entry = self._entries.get(job_id)
+            if entry is None:
+                return None
+            entry.erase = entry.erase or erase
+            if entry.job.status is Status.queued:
+                self._settle(entry, Status.canceled)
+            elif entry.job.status is Status.running:
+                self._update(entry, cancel_requested=True)
+                self._changed(job_id)
+            return entry.job.status
+
+    def cancel_done(self, job_id: str, token: str) -> bool:
+        with self._lock:
+            entry = self._held(job_id, token)
+            if entry:
+                self._settle(entry, Status.canceled)
+            return entry is not None
+
+    def give_up(self, job_id: str, code: ErrorCode, detail: str) -> bool:
+        with self._lock:
+            entry = self._entries.get(job_id)
+            if entry is None:
+                return False
+            status = entry.job.status
+            dead = status is Status.running and entry.lease < self._clock()
+            lost = code is ErrorCode.lost and dead
+            late = code is ErrorCode.expired and status is Status.queued
+            if lost or late:
+                self._settle(entry, Status.failed, error=Failure(code=code, detail=detail))
+            return lost or late
+
+    def expire(self, job_id: str) -> bool:
+        with self._lock:
+            entry = self._entries.get(job_id)
+            if entry is None or not entry.job.status.final:
+                return False
+            job = entry.job
+            entry.job = Job(
+                id=job.id,
+                task=job.task,
+                created_at=job.created_at,
+                status=Status.expired,
+                request={},
+            )
+            self._changed(job_id)
+            return True
+
+    def due(self, limit: int = 500) -> list[str]:
+        with self._lock:
+            now = self._clock()
+            late = [e for e in self._entries.values() if not e.job.status.final and e.due <= now]
+            return [e.job.id for e in sorted(late, key=lambda e: e.due)[:limit]]
+
+    def note_message(self, job_id: str, patience: float = MESSAGE_PATIENCE) -> None:
+        with self._lock:
+            if job_id in self._entries:
+                self._entries[job_id].due = self._clock() + patience
+
+    def final_before(self, timestamp: float, limit: int = 500) -> list[str]:
+        with self._lock:
+            done = [
+                e
+                for e in self._entries.values()
+                if e.job.status.final and e.job.status is not Status.expired
+            ]
+            old = [e for e in done if e.erase or (e.job.finished_at or 0) <= timestamp]
+            return [e.job.id for e in old[:limit]]
+
+    def _queued(self) -> list[str]:
+        waiting = [e.job for e in self._entries.values() if e.job.status is Status.queued]
+        return [j.id for j in sorted(waiting, key=lambda j: (j.created_at, j.id))]
+
+    def position(self, job_id: str) -> int | None:
+        with self._lock:
+            waiting = self._queued()
+            return waiting.index(job_id) if job_id in waiting else None
+
+    def newest_started(self) -> float:
+        return self._newest
+
+    def depth(self) -> int:
+        with self._lock:
+            return len(self._queued())
+
+    def listing(
+        self, status: Status | None, limit: int, before: float | None
+    ) -> tuple[list[Job], float | None]:
+        with self._lock:
+            jobs = [e.job for e in self._entries.values() if e.job.status is not Status.expired]
+        jobs.sort(key=lambda j: (-j.created_at, j.id))
+        page = [j for j in jobs if before is None or j.created_at < before][:limit]
+        cursor = page[-1].created_at if len(page) == limit else None
+        return [j for j in page if status is None or j.status is status], cursor
+
+    def heartbeat(self, worker: str, info: Mapping[str, Any], ttl: float) -> None:
+        with self._lock:
+            self._workers[worker] = {**info, "name": worker, "until": self._clock() + ttl}
+
+    def farewell(self, worker: str) -> None:
+        with self._lock:
+            self._workers.pop(worker, None)
+
+    def workers(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [w for w in self._workers.values() if w["until"] > self._clock()]
+
+    def ping(self) -> None:
+        """Always reachable."""
