@@ -31,7 +31,7 @@ class Outcome:
     """What a worker found out about a job. ``error`` set means that it failed as a whole."""
 
     images: Sequence[ImageRecord] = ()
-    timings: Timings = Timings()
+    timings: Timings = field(default_factory=Timings)
     receipt: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     error: Failure | None = None

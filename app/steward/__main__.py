@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 
 import redis
-
 from app.queue import CeleryQueue, Queue
+
 from app.steward.recover import RecoveryPolicy, recover
 from app.steward.sweep import sweep
 from jobs.blobs import BlobError, BlobStore

@@ -38,7 +38,7 @@ class SameConv2d(nn.Conv2d):
     def __init__(self, a: int, b: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(a, b, kernel, stride, groups=groups, bias=False)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
+    def forward(self, input: Tensor) -> Tensor:
         pads: list[int] = []
         for side in (input.shape[-1], input.shape[-2]):
             k, s = self.kernel_size[0], self.stride[0]

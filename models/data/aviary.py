@@ -224,10 +224,15 @@ def _shapes(sample: Bird) -> list[tuple[int, Array]]:
             [0.04, -0.095],
         ]
     )
-    # fmt: skip
-    rear = np.array([[-0.17, -0.04], [-0.37 * tail, 0.01], [-0.41 * tail, 0.09], [-0.34 * tail,
-    0.15],
-                     [-0.15, 0.10]])  # fmt: skip
+    rear = np.array(
+        [
+            [-0.17, -0.04],
+            [-0.37 * tail, 0.01],
+            [-0.41 * tail, 0.09],
+            [-0.34 * tail, 0.15],
+            [-0.15, 0.10],
+        ]
+    )
     beak = np.array([[0.24, -0.24], [0.27 + 0.16 * bill, -0.10], [0.24, -0.05]])
     eye = (head[0] + 0.045, head[1] - 0.008)
     return [

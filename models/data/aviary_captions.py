@@ -33,10 +33,18 @@ _PLURAL = {
     "rectrices",
 }
 _SUBJECTS = (
-    "this bird", "the bird", "this is a bird", "a bird", "a small bird", "this small bird", "a "
-    "large bird",
-    "this little bird", "a colorful bird", "this colorful bird", "the small bird",
-)  # fmt: skip
+    "this bird",
+    "the bird",
+    "this is a bird",
+    "a bird",
+    "a small bird",
+    "this small bird",
+    "a large bird",
+    "this little bird",
+    "a colorful bird",
+    "this colorful bird",
+    "the small bird",
+)
 _ENDINGS = (
     "",
     "",
@@ -48,13 +56,46 @@ _ENDINGS = (
 )
 # Words that visitors use and that say nothing about a colour: known, so that they cause no warning.
 _FILLERS = (
-    "an", "it", "its", "that", "are", "there", "very", "bright", "colored", "coloured", "color", "
-    ""colour", "photo",
-    "picture", "image", "drawing", "drawn", "of", "feathers", "body", "big", "short", "long", "
-    ""pointed", "to", "in",
-    "at", "facing", "left", "right", "standing", "sitting", "birds", "make", "one", "from", "
-    ""mostly", "all", "fluffy",
-)  # fmt: skip
+    "an",
+    "it",
+    "its",
+    "that",
+    "are",
+    "there",
+    "very",
+    "bright",
+    "colored",
+    "coloured",
+    "color",
+    "colour",
+    "photo",
+    "picture",
+    "image",
+    "drawing",
+    "drawn",
+    "of",
+    "feathers",
+    "body",
+    "big",
+    "short",
+    "long",
+    "pointed",
+    "to",
+    "in",
+    "at",
+    "facing",
+    "left",
+    "right",
+    "standing",
+    "sitting",
+    "birds",
+    "make",
+    "one",
+    "from",
+    "mostly",
+    "all",
+    "fluffy",
+)
 
 
 @dataclass(frozen=True)

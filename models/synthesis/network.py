@@ -8,6 +8,7 @@ generator; the discriminator sees the sentence in a projection term. Keys as pub
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -113,7 +114,7 @@ class Generator(nn.Module):
         spectral = config.spectral
         self.block1 = linear(config.z, channels[0] * _BOTTOM**2, spectral)
         self._order: list[str] = []
-        for level, (a, b) in enumerate(zip(channels, channels[1:], strict=False)):
+        for level, (a, b) in enumerate(itertools.pairwise(channels)):
             if _BOTTOM * 2**level == config.attention:
                 self.non_local = SelfAttention(a, spectral)
                 self._order.append("non_local")
@@ -171,7 +172,7 @@ class Discriminator(nn.Module):
         size = _BOTTOM * 2 ** (len(channels) - 1)
         self.block1 = conv(3, channels[0], 3, True)
         self._order: list[str] = []
-        for level, (a, b) in enumerate(zip(channels, channels[1:], strict=False)):
+        for level, (a, b) in enumerate(itertools.pairwise(channels)):
             if size // 2**level == config.attention and level:
                 self.non_local = SelfAttention(a)
                 self._order.append("non_local")
