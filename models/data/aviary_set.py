@@ -103,7 +103,7 @@ class Aviary:
         if part == "manipulation":
             return self._edit_batch(indices, birds, rng)
         texts = [caption(b, rng).text for b in birds]
-        wrong = [caption(_mismatched(b, rng), rng).text for b in birds]
+        wrong = [_mismatched(b, rng) for b in birds]
         hole = None
         if part == "inpainting":
             masks = self.part_masks(indices)
@@ -121,7 +121,7 @@ class Aviary:
             new = old.recoloured({p: _other_colour(old.colour_of(p), rng) for p in changed})
             after.append(new)
             texts.append(caption(new, rng, must_name=changed, most=max(2, count + 1)).text)
-            wrong.append(caption(_mismatched(new, rng), rng).text)
+            wrong.append(_mismatched(new, rng))
         images, source = self.paint(indices, after), self.paint(indices, before)
         return self._batch(images, texts, wrong, source=source)
 
@@ -144,8 +144,10 @@ def _other_colour(colour: str, rng: np.random.Generator) -> str:
     return others[int(rng.integers(len(others)))]
 
 
-def _mismatched(sample: Bird, rng: np.random.Generator) -> Bird:
-    """The same bird with all parts in other colours, so that any caption of it is wrong in every
-    word that counts.
-    """
-    return sample.recoloured({p: _other_colour(sample.colour_of(p), rng) for p in PARTS})
+def _mismatched(sample: Bird, rng: np.random.Generator) -> str:
+    """A caption that is wrong in one named part at least, and half of the time in every part."""
+    parts = [p for p in PARTS if rng.random() < 0.5] if rng.random() < 0.5 else list(PARTS)
+    parts = parts or [PARTS[int(rng.integers(len(PARTS)))]]
+    other = sample.recoloured({p: _other_colour(sample.colour_of(p), rng) for p in parts})
+    named = parts[int(rng.integers(len(parts)))]
+    return caption(other, rng, must_name=[named]).text

@@ -1,0 +1,200 @@
+"""Residual blocks of TDANet and its spectral normalisation.
+
+Unlike torch's own, the normalisation flattens every weight on dimension 0, transposed convolutions included, and does
+one power iteration in each forward, in eval mode too. Keys as published: ``NAME.module.weight_{bar,u,v}``, ``bias``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_EPS = 1e-12
+SLOPE = 0.1
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x / (x.norm() + _EPS)
+
+
+class _Normalised(nn.Module):
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(bias.detach())
+        rest = weight[0].numel()
+        self.weight_u = nn.Parameter(_unit(torch.randn(weight.shape[0])), requires_grad=False)
+        self.weight_v = nn.Parameter(_unit(torch.randn(rest)), requires_grad=False)
+        self.weight_bar = nn.Parameter(weight.detach())
+
+
+class SpectralConv(nn.Module):
+    """A convolution, or with ``up`` a transposed one that doubles the size, of spectral norm one."""
+
+    def __init__(self, plain: nn.Conv2d | nn.ConvTranspose2d) -> None:
+        super().__init__()
+        assert plain.bias is not None  # noqa: S101 (every layer of this network has one)
+        self.module = _Normalised(plain.weight, plain.bias)
+        self.up = isinstance(plain, nn.ConvTranspose2d)
+        self.padding = plain.padding
+
+    def weight(self) -> Tensor:
+        """The weight divided by its norm; keeps the iterated vectors in train mode only."""
+        bar = self.module.weight_bar
+        matrix = bar.flatten(1)
+        with torch.autocast(bar.device.type, enabled=False):
+            with torch.no_grad():
+                v = _unit(matrix.T @ self.module.weight_u)
+                u = _unit(matrix @ v)
+                if self.training:
+                    self.module.weight_u.copy_(u)
+                    self.module.weight_v.copy_(v)
+            return bar / torch.dot(u, matrix @ v)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.up:
+            return functional.conv_transpose2d(
+                x, self.weight(), self.module.bias, stride=2, padding=1, output_padding=1
+            )
+        return functional.conv2d(x, self.weight(), self.module.bias, padding=self.padding)
+
+    @torch.no_grad()
+    def folded(self) -> nn.Module:
+        """The plain layer that computes the same from the stored vectors."""
+        weight = self.weight()
+        plain: nn.Conv2d | nn.ConvTranspose2d
+        if self.up:
+            plain = _up_conv(weight.shape[0], weight.shape[1])
+        else:
+            b, a, k, _ = weight.shape
+            plain = nn.Conv2d(a, b, k, padding=self.padding)
+        plain.weight.copy_(weight)
+        plain.bias.copy_(self.module.bias)  # type: ignore[union-attr]
+        return plain.train(self.training)
+
+
+def _up_conv(a: int, b: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1)
+
+
+def conv(a: int, b: int, kernel: int, spectral: bool, padding: int | None = None) -> nn.Module:
+    """A convolution that keeps the size (or loses the border with padding 0)."""
+    plain = nn.Conv2d(a, b, kernel, padding=kernel // 2 if padding is None else padding)
+    return SpectralConv(plain) if spectral else plain
+
+
+def up_conv(a: int, b: int, spectral: bool) -> nn.Module:
+    """A transposed 3×3 convolution to twice the size."""
+    plain = _up_conv(a, b)
+    return SpectralConv(plain) if spectral else plain
+
+
+def fold(module: nn.Module) -> nn.Module:
+    """Replace every spectral layer inside ``module``, in place, by the plain one it amounts to."""
+    for name, child in module.named_children():
+        if isinstance(child, SpectralConv):
+            setattr(module, name, child.folded())
+        else:
+            fold(child)
+    return module
+
+
+class FirstBlock(nn.Module):
+    """Pixels to features at half the size, without activation before the first convolution."""
+
+    def __init__(self, a: int, b: int, spectral: bool) -> None:
+        super().__init__()
+        self.conv1 = conv(a, b, 3, spectral)
+        self.conv2 = conv(b, b, 3, spectral)
+        self.bypass = conv(a, b, 1, spectral)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv2(functional.leaky_relu(self.conv1(x), SLOPE))
+        shortcut: Tensor = self.bypass(functional.avg_pool2d(x, 2))
+        return functional.avg_pool2d(h, 2) + shortcut
+
+
+class ResBlock(nn.Module):
+    """Activation before each of two convolutions; the shortcut sees the raw input. ``down`` halves the size."""
+
+    def __init__(
+        self,
+        a: int,
+        b: int,
+        hidden: int,
+        spectral: bool,
+        down: bool = False,
+        slope: float = SLOPE,
+    ) -> None:
+        super().__init__()
+        self.down, self.slope = down, slope
+        self.conv1 = conv(a, hidden, 3, spectral)
+        self.conv2 = conv(hidden, b, 3, spectral)
+        self.bypass = conv(a, b, 1, spectral)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(functional.leaky_relu(x, self.slope))
+        h = self.conv2(functional.leaky_relu(h, self.slope))
+        shortcut: Tensor = self.bypass(x)
+        if self.down:
+            h, shortcut = functional.avg_pool2d(h, 2), functional.avg_pool2d(shortcut, 2)
+        return h + shortcut
+
+
+class UpBlock(nn.Module):
+    """Instance norm before each convolution, twice the size after. Norm keys: ``model.0``, ``model.3``."""
+
+    def __init__(self, a: int, b: int, spectral: bool) -> None:
+        super().__init__()
+        self.conv1 = conv(a, b, 3, spectral)
+        self.conv2 = up_conv(b, b, spectral)
+        self.bypass = up_conv(a, b, spectral)
+        self.model = nn.ModuleDict(
+            {"0": nn.InstanceNorm2d(a, affine=True), "3": nn.InstanceNorm2d(b, affine=True)}
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(functional.leaky_relu(self.model["0"](x), SLOPE))
+        h = self.conv2(functional.leaky_relu(self.model["3"](h), SLOPE))
+        shortcut: Tensor = self.bypass(x)
+        return h + shortcut
+
+
+class ToPixels(nn.Module):
+    """Features to RGB in [-1,1], borders reflected."""
+
+    def __init__(self, a: int, spectral: bool) -> None:
+        super().__init__()
+        self.conv1 = conv(a, 3, 3, spectral, padding=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.pad(functional.leaky_relu(x, SLOPE), (1, 1, 1, 1), mode="reflect")
+        return torch.tanh(self.conv1(x))
+
+
+class ContextAttention(nn.Module):
+    """Short and long term attention (PICNet): within the decoder, and from known encoder features into the hole."""
+
+    def __init__(self, channels: int, spectral: bool) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(1))
+        self.alpha = nn.Parameter(torch.zeros(1))
+        self.query_conv = nn.Conv2d(channels, channels // 4, 1)
+        # The one block of the network whose slope is torch's default.
+        self.model = ResBlock(2 * channels, channels, channels, spectral, slope=0.01)
+
+    def forward(self, x: Tensor, known: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """x [B,C,H,W]; known: encoder features of the same shape; mask [B,1,H,W], 1 = known."""
+        b, c, h, w = x.shape
+        query = self.query_conv(x).flatten(2)
+        attention = torch.softmax((query.transpose(1, 2) @ query).float(), 2).to(x.dtype)
+
+        def spread(features: Tensor) -> Tensor:
+            return (features.flatten(2) @ attention.transpose(1, 2)).view(b, c, h, w)
+
+        own = self.gamma * spread(x) + x
+        if known is None or mask is None:
+            return own
+        carried = self.alpha * (1 - mask) * spread(known) + mask * known
+        out: Tensor = self.model(torch.cat([own, carried], 1))
+        return out

@@ -1,0 +1,222 @@
+"""TDANet: an encoder with dual multimodal attention, and a generator that paints at several scales.
+
+Masks are 1 = known. Keys as published, without the aliases under ``model`` and ``shortcut``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.inpainting.blocks import (
+    ContextAttention,
+    FirstBlock,
+    ResBlock,
+    ToPixels,
+    UpBlock,
+    conv,
+)
+
+_KNOWN = 1 - 1e-6  # resized masks of known cells may miss one by rounding
+
+
+@dataclass(frozen=True)
+class InpaintConfig:
+    """encoder: channels after each halving; feature: which of these also feeds the generator;
+    decoder: channels after each doubling, the last ``outputs`` of which paint a picture; z: latent channels;
+    text: word and sentence features; refine: blocks before the prior. Defaults are the published network, 256×256.
+    """
+
+    encoder: tuple[int, ...] = (32, 128, 256, 256, 256)
+    feature: int = 2
+    decoder: tuple[int, ...] = (256, 256, 128, 64, 32)
+    outputs: int = 4
+    z: int = 256
+    text: int = 256
+    refine: int = 6
+    spectral: bool = True
+
+    @property
+    def condition(self) -> int:
+        """Channels of the encoder's summary: features, sentence and word context."""
+        return self.encoder[-1] + 2 * self.text
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """features: every level; refined: the deepest after refinement; summary [B,condition,h,w] (f_text);
+    mu, sigma [B,z,h,w] of the prior; attention [B,h·w,T] over words."""
+
+    features: list[Tensor]
+    summary: Tensor
+    mu: Tensor
+    sigma: Tensor
+    attention: Tensor
+
+
+class WordAttention(nn.Module):
+    """Dual multimodal attention (paper section 3.2): words looked up by picture cells, then pooled over the cells."""
+
+    def __init__(self, channels: int, text: int) -> None:
+        super().__init__()
+        self.conv_image = nn.Conv2d(channels, text, 1, bias=False)
+
+    def forward(
+        self, features: Tensor, words: Tensor, pad: Tensor, keep: Tensor, reverse: bool
+    ) -> tuple[Tensor, Tensor]:
+        """features [B,C,h,w], words [B,text,T], pad bool [B,T] (True = none), keep bool [B,h·w].
+
+        ``reverse`` flips the scores: cells then look for what they do not show. Returns (context [B,text],
+        attention [B,h·w,T]); cells that are not kept attend to nothing.
+        """
+        query = self.conv_image(features).flatten(2).transpose(1, 2).float()
+        words = words.float()
+        scores = query @ words
+        if reverse:
+            scores = -scores
+        attention = scores.masked_fill(pad[:, None], float("-inf")).softmax(2)
+        attention = attention * keep[:, :, None]
+        context = attention @ words.transpose(1, 2)
+        return context.amax(1), attention
+
+
+class InpaintEncoder(nn.Module):
+    """A masked picture and its caption to a latent distribution and a summary (``net_E``)."""
+
+    def __init__(self, config: InpaintConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, spectral = config.encoder, config.spectral
+        deep = widths[-1]
+        self.block0 = FirstBlock(3, widths[0], spectral)
+        for k, (a, b) in enumerate(pairwise(widths)):
+            self.add_module(f"encoder{k}", ResBlock(a, b, a, spectral, down=True))
+        for k in range(config.refine):
+            self.add_module(f"infer_prior{k}", ResBlock(deep, deep, deep, spectral))
+        latent = 2 * config.z
+        self.prior = ResBlock(config.condition, latent, latent, spectral)
+        self.posterior = ResBlock(config.condition, latent, latent, spectral)
+        self.word_attention = WordAttention(deep, config.text)
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """Features of every level of pictures [B,3,S,S] in [-1,1], holes filled with 0."""
+        features = [self.block0(images)]
+        for k in range(len(self.config.encoder) - 1):
+            features.append(self.get_submodule(f"encoder{k}")(features[-1]))
+        return features
+
+    def refine(self, deepest: Tensor) -> Tensor:
+        for k in range(self.config.refine):
+            deepest = self.get_submodule(f"infer_prior{k}")(deepest)
+        return deepest
+
+    def summarise(self, features: Tensor, sentence: Tensor, context: Tensor) -> Tensor:
+        """features, sentence and context side by side [B,condition,h,w]."""
+        h, w = features.shape[-2:]
+        tiled = [x[:, :, None, None].expand(-1, -1, h, w) for x in (sentence, context)]
+        return torch.cat([features, *(t.to(features.dtype) for t in tiled)], 1)
+
+    def distribution(self, block: nn.Module, summary: Tensor) -> tuple[Tensor, Tensor]:
+        """(mu, sigma) by ``prior`` or ``posterior``."""
+        mu, rho = block(summary).float().chunk(2, 1)
+        return mu, functional.softplus(rho)
+
+    def cells(self, mask: Tensor, like: Tensor) -> Tensor:
+        """Mask [B,1,S,S] at the deepest level, flat [B,h·w]; border cells are fractional."""
+        size = like.shape[-2:]
+        return functional.interpolate(mask, size, mode="bilinear", align_corners=True).flatten(1)
+
+    def forward(
+        self, images: Tensor, mask: Tensor, words: Tensor, sentence: Tensor, pad: Tensor
+    ) -> Encoded:
+        """The test-time path. images [B,3,S,S] in [-1,1]; mask [B,1,S,S]; words [B,text,T]; pad bool [B,T]."""
+        features = self.pyramid(images * mask)
+        keep = self.cells(mask, features[-1]) > _KNOWN
+        context, attention = self.word_attention(features[-1], words, pad, keep, reverse=True)
+        summary = self.summarise(self.refine(features[-1]), sentence, context)
+        mu, sigma = self.distribution(self.prior, summary)
+        return Encoded(features, summary, mu, sigma, attention)
+
+
+class InpaintGenerator(nn.Module):
+    """Latent, summary and known features to pictures from coarse to fine (``net_G``)."""
+
+    def __init__(self, config: InpaintConfig) -> None:
+        super().__init__()
+        self.config = config
+        deep, spectral = config.encoder[-1], config.spectral
+        self.generator = ResBlock(config.z, deep, deep, spectral)
+        self.f_transformer = ResBlock(config.condition, deep, deep, spectral)
+        self.first_output = len(config.decoder) - config.outputs
+        width = deep
+        for k, out in enumerate(config.decoder):
+            self.add_module(f"decoder{k}", UpBlock(width, out, spectral))
+            width = out
+            if k == self.first_output:
+                self.attn1 = ContextAttention(out, spectral)
+            if k >= self.first_output:
+                self.add_module(f"out{k - self.first_output + 1}", ToPixels(out, spectral))
+                width += 3
+
+    def forward(self, z: Tensor, summary: Tensor, known: Tensor, mask: Tensor) -> list[Tensor]:
+        """z [B,z,h,w]; summary [B,condition,h,w]; known: encoder features; mask [B,1,S,S].
+
+        Returns ``outputs`` pictures in [-1,1], each twice the size of the one before, the last at full size.
+        """
+        x = self.f_transformer(summary) + self.generator(z.to(summary.dtype))
+        small = functional.interpolate(mask, known.shape[-2:], mode="bilinear", align_corners=True)
+        pictures: list[Tensor] = []
+        for k in range(len(self.config.decoder)):
+            x = self.get_submodule(f"decoder{k}")(x)
+            if k == self.first_output:
+                x = self.attn1(x, known, small.to(x.dtype))
+            if k >= self.first_output:
+                picture = self.get_submodule(f"out{k - self.first_output + 1}")(x)
+                pictures.append(picture)
+                x = torch.cat([x, picture], 1)
+        return [p.float() for p in pictures]
+
+
+def compose(out: Tensor, images: Tensor, mask: Tensor) -> Tensor:
+    """The picture with its hole filled: known pixels exactly as they were."""
+    return (1 - mask) * out + mask * images
+
+
+@dataclass(frozen=True)
+class CriticConfig:
+    """widths: channels after each halving; attention: on which of them; defaults are published (256×256)."""
+
+    widths: tuple[int, ...] = (32, 64, 128, 128, 128)
+    attention: int = 2
+    spectral: bool = True
+
+
+class InpaintCritic(nn.Module):
+    """Pictures to a map of raw realness scores (``net_D``)."""
+
+    def __init__(self, config: CriticConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, spectral = config.widths, config.spectral
+        self.block0 = FirstBlock(3, widths[0], spectral)
+        for k, (a, b) in enumerate(pairwise(widths)):
+            self.add_module(f"encoder{k}", ResBlock(a, b, a, spectral, down=True))
+            if k + 1 == config.attention:
+                self.add_module(f"attn{config.attention}", ContextAttention(b, spectral))
+        self.block1 = ResBlock(widths[-1], widths[-1], widths[-1], spectral)
+        self.conv = conv(widths[-1], 1, 3, spectral, padding=0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images [B,3,S,S] in [-1,1] → [B,1,s,s] with s two less than the deepest level's side."""
+        x = self.block0(images)
+        for k in range(len(self.config.widths) - 1):
+            x = self.get_submodule(f"encoder{k}")(x)
+            if k + 1 == self.config.attention:
+                x = self.get_submodule(f"attn{self.config.attention}")(x)
+        x = self.block1(x)
+        scores: Tensor = self.conv(functional.leaky_relu(x, 0.1)).float()
+        return scores
