@@ -1,0 +1,1 @@
+"""Pixels and training: networks, pipelines, data. No HTTP, no queue, no jobs."""

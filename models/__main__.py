@@ -6,8 +6,12 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.errors import ModelsError
+
+if TYPE_CHECKING:
+    import torch
 
 # Large tensors come and go at every step; glibc would return their pages to the kernel each time.
 _MALLOC = {
@@ -72,7 +76,7 @@ def _train(arguments: argparse.Namespace) -> None:
     sys.stderr.write(f"wrote {run.bundle}\n")
 
 
-def _device(name: str) -> torch.device:  # noqa: F821 (torch is imported late, for a fast --help)
+def _device(name: str) -> torch.device:
     import torch
 
     if name == "auto":

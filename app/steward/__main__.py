@@ -8,14 +8,14 @@ import threading
 import time
 from dataclasses import dataclass
 
-import redis
 from app.queue import CeleryQueue, Queue
-
 from app.steward.recover import RecoveryPolicy, recover
 from app.steward.sweep import sweep
-from jobs.blobs import BlobError, BlobStore
+from jobs.blobs import BlobStore
+from jobs.errors import JobsError
+from jobs.redis_store import RedisJobStore, connect
 from jobs.settings import SharedSettings
-from jobs.store import JobStore, RedisJobStore
+from jobs.store import JobStore
 
 log = logging.getLogger("steward")
 
@@ -45,7 +45,7 @@ class Steward:
         while not stop.is_set():
             try:
                 self.round(time.time())
-            except (redis.RedisError, BlobError, OSError) as error:
+            except JobsError as error:
                 # The broker restarts or a disk is full: what was not done is found again next time.
                 log.warning("round not finished: %s", error)
             stop.wait(RECOVER_EVERY)
@@ -54,10 +54,10 @@ class Steward:
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = SharedSettings()
-    client = redis.Redis.from_url(settings.redis_url, socket_timeout=10)
+    client = connect(settings.redis_url)
     steward = Steward(
         store=RedisJobStore(client),
-        queue=CeleryQueue(settings.redis_url),
+        queue=CeleryQueue(settings.redis_url, client),
         blobs=BlobStore.at(settings.storage_url),
         result_ttl=settings.result_ttl,
         policy=RecoveryPolicy(max_attempts=settings.max_attempts),

@@ -1,4 +1,4 @@
-"""Puts jobs back on their way: those whose worker died, whose message got lost, or whose time is
+"""Puts jobs back on their way: those whose worker died, whose message got lost, whose time is
 up.
 """
 
@@ -13,41 +13,49 @@ from jobs.store import JobStore
 
 log = logging.getLogger(__name__)
 
+_OVERTAKEN = 2.0  # seconds by which a younger job must have been created to prove a lost message
+
 
 @dataclass(frozen=True)
 class RecoveryPolicy:
-    """Ages in seconds. A message younger than ``message_age`` may still be on its way to a
-    worker.
-    """
+    """patience: seconds that a message may be on its way; max_attempts: runs of a job whose worker
+    keeps dying."""
 
-    message_age: float = 10.0
+    patience: float = 10.0
     max_attempts: int = 3
 
 
 def recover(store: JobStore, queue: Queue, now: float, policy: RecoveryPolicy) -> int:
     """Handle every unfinished job that nobody works on. Returns how many were sent again."""
     sent = 0
-    for job_id in store.stale(now, policy.message_age):
+    for job_id in store.due():
         job = store.get(job_id)
         if job is None or job.status.final or _give_up(store, job, now, policy):
             continue
+        # Noted first: if publishing fails, the job is looked at again after the same patience.
+        store.note_message(job_id, policy.patience)
+        if job.status is Status.queued and _still_in_line(store, queue, job):
+            continue
         queue.publish(job_id)
-        store.note_message(job_id, now)
         log.info("job %s sent again after %d attempts", job_id, job.attempts)
         sent += 1
     return sent
+
+
+def _still_in_line(store: JobStore, queue: Queue, job: Job) -> bool:
+    """Messages wait and no younger job has overtaken this one, so its message is among them."""
+    return queue.waiting() > 0 and store.newest_started() < job.created_at + _OVERTAKEN
 
 
 def _give_up(store: JobStore, job: Job, now: float, policy: RecoveryPolicy) -> bool:
     """End a job that can't succeed any more. True when it was handled."""
     if job.status is Status.queued and job.deadline is not None and now > job.deadline:
         detail = "No worker took this job before its deadline. Submit it again later."
-        return store.fail(job.id, None, ErrorCode.expired, detail)
+        return store.give_up(job.id, ErrorCode.expired, detail)
     if job.status is Status.running and job.attempts >= policy.max_attempts:
         detail = (
             f"The worker died {job.attempts} times while it held this job, the last time while "
-            f"running it alone. "
-            "The input probably triggers a fault in the model: change the photo or the text."
+            "running it alone. The input probably triggers a fault: change the photo or the text."
         )
-        return store.fail(job.id, None, ErrorCode.lost, detail)
+        return store.give_up(job.id, ErrorCode.lost, detail)
     return False

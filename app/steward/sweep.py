@@ -11,7 +11,7 @@ from jobs.store import JobStore
 def sweep(store: JobStore, blobs: BlobStore, now: float, result_ttl: float) -> int:
     """Expire the jobs that ended more than ``result_ttl`` seconds ago. Returns how many."""
     expired = 0
-    for job_id in store.list_final_before(now - result_ttl):
+    for job_id in store.final_before(now - result_ttl):
         # Blobs first: if this process dies in between, the next sweep finds the job again.
         blobs.delete_prefix(f"jobs/{job_id}/")
         expired += store.expire(job_id)

@@ -34,7 +34,7 @@ class DamsmOptions:
 class DamsmObjective:
     """See :class:`models.training.objective.Objective`."""
 
-    averaged = ("text_encoder", "image_encoder")
+    averaged: tuple[str, ...] = ("text_encoder", "image_encoder")
 
     def __init__(self, options: DamsmOptions, vocabulary: int) -> None:
         self.options = options
@@ -66,7 +66,9 @@ class DamsmObjective:
         word = matching_loss(word_scores(regions, words, batch.lengths), batch.class_ids)
         scores = sentence_scores(code.float(), sentence)
         whole = matching_loss(scores, batch.class_ids)
-        loss = self.options.word_weight * sum(word) + self.options.sentence_weight * sum(whole)
+        words_loss, sentence_loss = word[0] + word[1], whole[0] + whole[1]
+        loss = self.options.word_weight * words_loss
+        loss = loss + self.options.sentence_weight * sentence_loss
         optimiser = self.optimisers["damsm"]
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -74,8 +76,8 @@ class DamsmObjective:
         optimiser.step()
         top1 = (scores.argmax(1) == torch.arange(len(scores), device=scores.device)).float().mean()
         return {
-            "words": float(sum(word).detach()),
-            "sentence": float(sum(whole).detach()),
+            "words": float(words_loss.detach()),
+            "sentence": float(sentence_loss.detach()),
             "top1": float(top1),
         }
 

@@ -1,7 +1,9 @@
 """Residual blocks of TDANet and its spectral normalisation.
 
-Unlike torch's own, the normalisation flattens every weight on dimension 0, transposed convolutions included, and does
-one power iteration in each forward, in eval mode too. Keys as published: ``NAME.module.weight_{bar,u,v}``, ``bias``.
+Unlike torch's own, the normalisation flattens every weight on dimension 0, transposed convolutions
+included, and does
+one power iteration in each forward, in eval mode too. Keys as published:
+``NAME.module.weight_{bar,u,v}``, ``bias``.
 """
 
 from __future__ import annotations
@@ -29,14 +31,16 @@ class _Normalised(nn.Module):
 
 
 class SpectralConv(nn.Module):
-    """A convolution, or with ``up`` a transposed one that doubles the size, of spectral norm one."""
+    """A convolution, or with ``up`` a transposed one that doubles the size, of spectral norm
+    one.
+    """
 
     def __init__(self, plain: nn.Conv2d | nn.ConvTranspose2d) -> None:
         super().__init__()
         assert plain.bias is not None  # noqa: S101 (every layer of this network has one)
         self.module = _Normalised(plain.weight, plain.bias)
         self.up = isinstance(plain, nn.ConvTranspose2d)
-        self.padding = plain.padding
+        self.padding = int(plain.padding[0])
 
     def weight(self) -> Tensor:
         """The weight divided by its norm; keeps the iterated vectors in train mode only."""
@@ -115,7 +119,9 @@ class FirstBlock(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Activation before each of two convolutions; the shortcut sees the raw input. ``down`` halves the size."""
+    """Activation before each of two convolutions; the shortcut sees the raw input. ``down`` halves
+    the size.
+    """
 
     def __init__(
         self,
@@ -142,7 +148,9 @@ class ResBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Instance norm before each convolution, twice the size after. Norm keys: ``model.0``, ``model.3``."""
+    """Instance norm before each convolution, twice the size after. Norm keys: ``model.0``,
+    ``model.3``.
+    """
 
     def __init__(self, a: int, b: int, spectral: bool) -> None:
         super().__init__()
@@ -173,7 +181,9 @@ class ToPixels(nn.Module):
 
 
 class ContextAttention(nn.Module):
-    """Short and long term attention (PICNet): within the decoder, and from known encoder features into the hole."""
+    """Short and long term attention (PICNet): within the decoder, and from known encoder features
+    into the hole.
+    """
 
     def __init__(self, channels: int, spectral: bool) -> None:
         super().__init__()

@@ -27,8 +27,10 @@ _KNOWN = 1 - 1e-6  # resized masks of known cells may miss one by rounding
 @dataclass(frozen=True)
 class InpaintConfig:
     """encoder: channels after each halving; feature: which of these also feeds the generator;
-    decoder: channels after each doubling, the last ``outputs`` of which paint a picture; z: latent channels;
-    text: word and sentence features; refine: blocks before the prior. Defaults are the published network, 256×256.
+    decoder: channels after each doubling, the last ``outputs`` of which paint a picture; z: latent
+    channels;
+    text: word and sentence features; refine: blocks before the prior. Defaults are the published
+    network, 256×256.
     """
 
     encoder: tuple[int, ...] = (32, 128, 256, 256, 256)
@@ -48,7 +50,8 @@ class InpaintConfig:
 
 @dataclass(frozen=True)
 class Encoded:
-    """features: every level; refined: the deepest after refinement; summary [B,condition,h,w] (f_text);
+    """features: every level; refined: the deepest after refinement; summary [B,condition,h,w]
+    (f_text);
     mu, sigma [B,z,h,w] of the prior; attention [B,h·w,T] over words."""
 
     features: list[Tensor]
@@ -59,7 +62,9 @@ class Encoded:
 
 
 class WordAttention(nn.Module):
-    """Dual multimodal attention (paper section 3.2): words looked up by picture cells, then pooled over the cells."""
+    """Dual multimodal attention (paper section 3.2): words looked up by picture cells, then pooled
+    over the cells.
+    """
 
     def __init__(self, channels: int, text: int) -> None:
         super().__init__()
@@ -70,7 +75,8 @@ class WordAttention(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """features [B,C,h,w], words [B,text,T], pad bool [B,T] (True = none), keep bool [B,h·w].
 
-        ``reverse`` flips the scores: cells then look for what they do not show. Returns (context [B,text],
+        ``reverse`` flips the scores: cells then look for what they do not show. Returns (context
+        [B,text],
         attention [B,h·w,T]); cells that are not kept attend to nothing.
         """
         query = self.conv_image(features).flatten(2).transpose(1, 2).float()
@@ -133,7 +139,9 @@ class InpaintEncoder(nn.Module):
     def forward(
         self, images: Tensor, mask: Tensor, words: Tensor, sentence: Tensor, pad: Tensor
     ) -> Encoded:
-        """The test-time path. images [B,3,S,S] in [-1,1]; mask [B,1,S,S]; words [B,text,T]; pad bool [B,T]."""
+        """The test-time path. images [B,3,S,S] in [-1,1]; mask [B,1,S,S]; words [B,text,T]; pad
+        bool [B,T].
+        """
         features = self.pyramid(images * mask)
         keep = self.cells(mask, features[-1]) > _KNOWN
         context, attention = self.word_attention(features[-1], words, pad, keep, reverse=True)
@@ -165,7 +173,8 @@ class InpaintGenerator(nn.Module):
     def forward(self, z: Tensor, summary: Tensor, known: Tensor, mask: Tensor) -> list[Tensor]:
         """z [B,z,h,w]; summary [B,condition,h,w]; known: encoder features; mask [B,1,S,S].
 
-        Returns ``outputs`` pictures in [-1,1], each twice the size of the one before, the last at full size.
+        Returns ``outputs`` pictures in [-1,1], each twice the size of the one before, the last at
+        full size.
         """
         x = self.f_transformer(summary) + self.generator(z.to(summary.dtype))
         small = functional.interpolate(mask, known.shape[-2:], mode="bilinear", align_corners=True)
@@ -188,7 +197,9 @@ def compose(out: Tensor, images: Tensor, mask: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class CriticConfig:
-    """widths: channels after each halving; attention: on which of them; defaults are published (256×256)."""
+    """widths: channels after each halving; attention: on which of them; defaults are published
+    (256×256).
+    """
 
     widths: tuple[int, ...] = (32, 64, 128, 128, 128)
     attention: int = 2

@@ -53,7 +53,7 @@ class SynthesisOptions:
 class SynthesisObjective:
     """See :class:`models.training.objective.Objective`."""
 
-    averaged = ("generator",)
+    averaged: tuple[str, ...] = ("generator",)
 
     def __init__(
         self, options: SynthesisOptions, size: int, text: TextEncoder, image: CompactImageEncoder

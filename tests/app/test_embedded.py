@@ -10,7 +10,6 @@ from app.embedded import (
     EmbeddedError,
     Supervisor,
     broker_command,
-    serve,
     socket_path,
     state_lock,
 )
@@ -32,11 +31,6 @@ def test_broker_keeps_what_it_accepted(tmp_path: Path) -> None:
     assert "--appendonly yes" in text
     assert "--maxmemory-policy noeviction" in text
     assert "--port 0" in text
-
-
-def test_public_address_without_keys_is_refused() -> None:
-    with pytest.raises(EmbeddedError, match="without API keys"):
-        serve("0.0.0.0", 8000)  # noqa: S104
 
 
 def test_state_folder_has_one_owner(tmp_path: Path) -> None:

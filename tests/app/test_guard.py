@@ -15,8 +15,11 @@ def _gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     # A zombie of a parent that has not yet been waited for counts as gone.
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return fields[0] == "Z"
 
 
 def _eventually(check: Callable[[], bool], seconds: float = 5.0) -> bool:

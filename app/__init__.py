@@ -1,0 +1,1 @@
+"""The torch-free side: gateway, steward, and the ``mmml`` command."""

@@ -1,0 +1,21 @@
+"""Settings of the gateway, beside those all processes share; environment names start with
+``MMML_``.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from jobs.settings import SharedSettings
+
+
+class GatewaySettings(SharedSettings):
+    """Sizes in bytes, times in seconds."""
+
+    max_body: int = Field(64 * 1024 * 1024, description="largest request body")
+    max_pixels: int = Field(50_000_000, description="largest photo")
+    max_wait: float = Field(60.0, description="longest ?wait=")
+    allowed_hosts: tuple[str, ...] = Field(
+        ("127.0.0.1", "localhost", "[::1]", "testserver"),
+        description="host names under which the open service answers",
+    )

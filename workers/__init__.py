@@ -1,0 +1,1 @@
+"""The GPU process: job in, stored images out."""
