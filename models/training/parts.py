@@ -61,10 +61,22 @@ def _synthesis(
     return SynthesisObjective(chosen, data.size, pair.text, pair.image)
 
 
+def _inpainting(
+    options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
+) -> Objective:
+    from models.inpainting.objective import InpaintingObjective, InpaintingOptions
+
+    pair = _need(encoders, "inpainting")
+    return InpaintingObjective(
+        build(InpaintingOptions, options, "inpainting"), data.size, pair.text
+    )
+
+
 Builder = Callable[[Mapping[str, Any], TrainingData, Encoders | None], Objective]
 PARTS: dict[str, Builder] = {
     "damsm": _damsm,
     "synthesis": _synthesis,
+    "inpainting": _inpainting,
 }
 
 

@@ -1,0 +1,212 @@
+"""Training TDANet for small budgets.
+
+Two paths as in the paper: reconstruction (posterior latent, sees the hidden region) and generation (prior latent, as
+at test time), here each with the word context of its own side; upstream's code crosses the two. Losses: L1 pyramid,
+KL of posterior and prior, least squares GAN on the composed picture of the generation path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.damsm.text_encoder import TextEncoder, padding
+from models.inpainting.network import (
+    CriticConfig,
+    InpaintConfig,
+    InpaintCritic,
+    InpaintEncoder,
+    InpaintGenerator,
+    compose,
+)
+from models.training.batch import Batch
+
+
+@dataclass(frozen=True)
+class InpaintingOptions:
+    """Widths, rates and loss weights. hole: extra weight of L1 inside the hole."""
+
+    width: int = 24
+    z: int = 64
+    refine: int = 2
+    spectral: bool = False
+    rate: float = 4e-4
+    rate_d: float = 4e-4
+    kl: float = 0.5
+    l1: float = 10.0
+    hole: float = 4.0
+    adversarial: float = 0.2
+
+
+def small_config(size: int, options: InpaintingOptions, text: int) -> InpaintConfig:
+    """Latents of 8×8 and one picture per doubling, whatever the size."""
+    w = options.width
+    table: dict[int, tuple[tuple[int, ...], tuple[int, ...], int]] = {
+        32: ((2 * w, 4 * w), (3 * w, 2 * w), 0),
+        64: ((w, 3 * w, 5 * w), (4 * w, 3 * w, 2 * w), 1),
+        128: ((w, 2 * w, 4 * w, 5 * w), (5 * w, 4 * w, 2 * w, w), 2),
+    }
+    if size not in table:
+        raise ValueError(f"no small configuration for {size} pixels; there are {sorted(table)}")
+    encoder, decoder, feature = table[size]
+    # The attention block needs as many channels in the decoder as in the encoder's feature.
+    decoder = (encoder[feature], *decoder[1:])
+    return InpaintConfig(
+        encoder=encoder,
+        feature=feature,
+        decoder=decoder,
+        outputs=len(decoder),
+        z=options.z,
+        text=text,
+        refine=options.refine,
+        spectral=options.spectral,
+    )
+
+
+def kl_to_standard(mu: Tensor, sigma: Tensor) -> Tensor:
+    """KL of N(0,1) from N(mu, sigma²), averaged (the direction upstream uses)."""
+    return _kl(torch.zeros_like(mu), torch.ones_like(sigma), mu, sigma)
+
+
+def _kl(mu_a: Tensor, sigma_a: Tensor, mu_b: Tensor, sigma_b: Tensor) -> Tensor:
+    """KL(N(a) || N(b)), averaged over all elements."""
+    ratio = (sigma_a / sigma_b).square()
+    shift = ((mu_a - mu_b) / sigma_b).square()
+    return 0.5 * (ratio + shift - 1 - ratio.log()).mean()
+
+
+class InpaintingObjective:
+    """See :class:`models.training.objective.Objective`."""
+
+    averaged: tuple[str, ...] = ("encoder", "generator")
+
+    def __init__(self, options: InpaintingOptions, size: int, text: TextEncoder) -> None:
+        self.options, self.text = options, text
+        config = small_config(size, options, text.config.features)
+        self.config = config
+        self.encoder = InpaintEncoder(config)
+        self.generator = InpaintGenerator(config)
+        self.critic = InpaintCritic(CriticConfig((32, 64, 128), 2))
+        self.modules: dict[str, nn.Module] = {
+            "encoder": self.encoder,
+            "generator": self.generator,
+            "critic": self.critic,
+        }
+        made = [*self.encoder.parameters(), *self.generator.parameters()]
+        judged = [p for p in self.critic.parameters() if p.requires_grad]
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
+            "generator": torch.optim.Adam(made, options.rate, (0.5, 0.99)),
+            "critic": torch.optim.Adam(judged, options.rate_d, (0.0, 0.99)),
+        }
+
+    def step(self, batch: Batch, step: int, noise: torch.Generator) -> dict[str, float]:  # noqa: ARG002
+        assert batch.hole is not None  # noqa: S101 (the data set's duty)
+        images, mask = batch.images.contiguous(memory_format=torch.channels_last), batch.hole
+        with torch.autocast(images.device.type, torch.bfloat16):
+            pictures, kl = self._both_paths(batch, images, mask, noise)
+        count = len(images)
+        composed = compose(pictures[-1][count:], images, mask)
+        values = {"d": self._critic_step(images, composed.detach())}
+        self.critic.requires_grad_(False)
+        with torch.autocast(images.device.type, torch.bfloat16):
+            adversarial = (self.critic(composed) - 1).square().mean()
+        self._unfreeze()
+        l1 = self._pyramid_l1(pictures, images, mask)
+        o = self.options
+        loss = o.l1 * l1 + o.kl * kl + o.adversarial * adversarial
+        optimiser = self.optimisers["generator"]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        values |= {"l1": float(l1.detach()), "kl": float(kl.detach())}
+        return values | {"g": float(adversarial.detach())}
+
+    def _unfreeze(self) -> None:
+        for name, parameter in self.critic.named_parameters():
+            parameter.requires_grad_(not name.endswith(("weight_u", "weight_v")))
+
+    def _both_paths(
+        self, batch: Batch, images: Tensor, mask: Tensor, noise: torch.Generator
+    ) -> tuple[list[Tensor], Tensor]:
+        """Pictures of the reconstruction path, then of the generation path [2B,3,s,s], and the KL term."""
+        enc = self.encoder
+        words, sentence = self.text(batch.ids, batch.lengths)
+        pad = padding(batch.lengths, words.shape[2])
+        known = enc(images, mask, words, sentence, pad)
+        hidden = enc.pyramid(images * (1 - mask))[-1]
+        keep = enc.cells(mask, hidden) < 1e-6
+        context, _ = enc.word_attention(hidden, words, pad, keep, reverse=False)
+        mu, sigma = enc.distribution(enc.posterior, enc.summarise(hidden, sentence, context))
+        draws = torch.randn((2, *mu.shape), generator=noise).to(mu.device)
+        latents = torch.cat([mu + sigma * draws[0], known.mu + known.sigma * draws[1]])
+        refined = known.summary
+        rec_summary = torch.cat(
+            [
+                refined[:, : -context.shape[1]],
+                context[:, :, None, None].expand(-1, -1, *refined.shape[2:]).to(refined.dtype),
+            ],
+            1,
+        )
+        feature = known.features[self.config.feature]
+        pictures = self.generator(
+            latents,
+            torch.cat([rec_summary, known.summary]),
+            torch.cat([feature, feature]),
+            torch.cat([mask, mask]),
+        )
+        kl = kl_to_standard(mu, sigma) + _kl(mu.detach(), sigma.detach(), known.mu, known.sigma)
+        return pictures, kl
+
+    def _pyramid_l1(self, pictures: list[Tensor], images: Tensor, mask: Tensor) -> Tensor:
+        """L1 at every scale, the hole weighing more."""
+        total = images.new_zeros(())
+        for picture in pictures:
+            size = picture.shape[-2:]
+            target = functional.interpolate(images, size, mode="bilinear", align_corners=True)
+            weight = 1 + self.options.hole * (1 - functional.adaptive_avg_pool2d(mask, size))
+            weight = weight / weight.mean((1, 2, 3), keepdim=True)
+            difference = (picture - target.repeat(2, 1, 1, 1)).abs()
+            total = total + (weight.repeat(2, 1, 1, 1) * difference).mean()
+        return total
+
+    def _critic_step(self, real: Tensor, made: Tensor) -> float:
+        with torch.autocast(real.device.type, torch.bfloat16):
+            scores = self.critic(torch.cat([real, made]))
+        good, bad = scores.chunk(2)
+        loss = 0.5 * ((good - 1).square().mean() + bad.square().mean())
+        optimiser = self.optimisers["critic"]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def preview(self, batch: Batch, averaged: Mapping[str, nn.Module]) -> Tensor:
+        """Rows of eight: the picture, with its hole, filled, and filled by the next picture's caption."""
+        assert batch.hole is not None  # noqa: S101
+        own = self._fill(batch, batch.ids, batch.lengths, averaged)
+        other = self._fill(batch, batch.ids.roll(1, 0), batch.lengths.roll(1), averaged)
+        holed = batch.images * batch.hole
+        columns = [x.split(8) for x in (batch.images, holed, own, other)]
+        return torch.cat([x for row in zip(*columns, strict=True) for x in row])
+
+    def _fill(
+        self, batch: Batch, ids: Tensor, lengths: Tensor, averaged: Mapping[str, nn.Module]
+    ) -> Tensor:
+        assert batch.hole is not None  # noqa: S101
+        words, sentence = self.text(ids, lengths)
+        pad = padding(lengths, words.shape[2])
+        found = averaged["encoder"](batch.images, batch.hole, words, sentence, pad)
+        feature = found.features[self.config.feature]
+        out = averaged["generator"](found.mu, found.summary, feature, batch.hole)[-1]
+        return compose(out, batch.images, batch.hole)
+
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+        return asdict(self.config), {name: averaged[name] for name in self.averaged}
