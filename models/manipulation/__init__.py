@@ -1,0 +1,1 @@
+"""ManiGAN, text-guided image manipulation (Li et al., CVPR 2020)."""

@@ -1,0 +1,133 @@
+"""Building blocks of ManiGAN: affine combination, attention over words, gated upsampling.
+
+Instance norms have neither parameters nor running statistics. GLU halves the channels: the first half is the value.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def conv3(a: int, b: int) -> nn.Conv2d:
+    return nn.Conv2d(a, b, 3, padding=1, bias=False)
+
+
+def conv1(a: int, b: int) -> nn.Conv2d:
+    return nn.Conv2d(a, b, 1, bias=False)
+
+
+class Glu(nn.Module):
+    """Gated linear unit over channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.glu(x, 1)
+
+
+class Nearest(nn.Module):
+    """Nearest upsampling to a size, or by two.
+
+    Sizes, not scales: the published weights expect source row floor(row · 17 / 64), which torch's scale form misses.
+    """
+
+    def __init__(self, size: int | None = None) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.size is None:
+            return functional.interpolate(x, scale_factor=2, mode="nearest")
+        return functional.interpolate(x, (self.size, self.size), mode="nearest")
+
+
+def up_block(a: int, b: int, size: int | None = None) -> nn.Sequential:
+    """Nearest upsampling, 3×3 convolution, instance norm, GLU."""
+    return nn.Sequential(Nearest(size), conv3(a, 2 * b), nn.InstanceNorm2d(2 * b), Glu())
+
+
+class ResBlock(nn.Module):
+    """Two convolutions beside the identity; no activation after the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            conv3(channels, 2 * channels),
+            nn.InstanceNorm2d(2 * channels),
+            Glu(),
+            conv3(channels, channels),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.block(x)
+        return out
+
+
+class AffineCombination(nn.Module):
+    """ACM (paper equation 1): h · W(v) + b(v), with v the photo's features. Returns the sum."""
+
+    def __init__(self, channels: int, photo: int, hidden: int = 128) -> None:
+        super().__init__()
+        self.conv = conv3(photo, hidden)
+        self.conv_weight = conv3(hidden, channels)
+        self.conv_bias = conv3(hidden, channels)
+
+    def forward(self, x: Tensor, photo: Tensor) -> Tensor:
+        v = self.conv(photo)
+        out: Tensor = x * self.conv_weight(v) + self.conv_bias(v)
+        return out
+
+
+class ToPixels(nn.Module):
+    """Features to RGB in [-1,1]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.img = nn.Sequential(conv3(channels, 3), nn.Tanh())
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.img(x)
+        return out
+
+
+class SpatialAttention(nn.Module):
+    """Each position attends over the words (AttnGAN section 3.1); logits in float32."""
+
+    def __init__(self, channels: int, text: int) -> None:
+        super().__init__()
+        self.conv_context = conv1(text, channels)
+
+    def forward(self, h: Tensor, words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
+        """h [B,C,H,W], words [B,text,L], pad bool [B,L] → (context like h, attention [B,L,H,W])."""
+        b, c, height, width = h.shape
+        values = self.conv_context(words[..., None])[..., 0]
+        logits = (h.flatten(2).transpose(1, 2).float()) @ values.float()
+        attention = logits.masked_fill(pad[:, None], float("-inf")).softmax(2)
+        context = attention.to(values.dtype) @ values.transpose(1, 2)
+        maps = attention.transpose(1, 2).reshape(b, -1, height, width)
+        return context.transpose(1, 2).reshape(b, c, height, width), maps
+
+
+def channel_attention(context: Tensor, words: Tensor, pad: Tensor, project: nn.Module) -> Tensor:
+    """Each channel of ``context`` [B,C,H,W] attends over the words, projected to positions [B,H·W,L].
+
+    Padding is masked, so that a caption's picture does not depend on its batch.
+    """
+    values = project(words[..., None])[..., 0]
+    logits = context.flatten(2).float() @ values.float()
+    attention = logits.masked_fill(pad[:, None], float("-inf")).softmax(2)
+    return (attention.to(values.dtype) @ values.transpose(1, 2)).view_as(context)
+
+
+class Conditioning(nn.Module):
+    """Conditioning augmentation (StackGAN): a sentence to a Gaussian, c = mu + exp(logvar / 2) · noise."""
+
+    def __init__(self, text: int, condition: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(text, 4 * condition)
+
+    def forward(self, sentence: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns (c, mu, logvar), each [B,condition]."""
+        mu, logvar = functional.glu(self.fc(sentence), 1).chunk(2, 1)
+        return mu + torch.exp(0.5 * logvar) * noise, mu, logvar

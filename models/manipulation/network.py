@@ -1,0 +1,214 @@
+"""ManiGAN: the main module (``G_NET``) edits in three stages, the detail correction module (DCM) finishes.
+
+Canonical behaviour is the reference at batch size one: attention masks are per sample, so a picture does not
+depend on its batch. Keys as published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log2
+
+import torch
+from torch import Tensor, nn
+
+from models.manipulation.blocks import (
+    AffineCombination,
+    Conditioning,
+    Glu,
+    ResBlock,
+    SpatialAttention,
+    ToPixels,
+    channel_attention,
+    up_block,
+)
+
+
+@dataclass(frozen=True)
+class ManiganConfig:
+    """Both modules' sizes. base: side of the first stage, the output being four times that; blocks: residual blocks
+    per stage (R_NUM); regions: channels of the image encoder's region features; detail: channels of the DCM's
+    detail feature at half the output size. The defaults are the published bird model, 256×256."""
+
+    ngf: int = 32
+    base: int = 64
+    blocks: int = 2
+    z: int = 100
+    condition: int = 100
+    text: int = 256
+    regions: int = 256
+    detail: int = 128
+    combine: int = 128
+
+    @property
+    def size(self) -> int:
+        return 4 * self.base
+
+
+@dataclass(frozen=True)
+class MainOutput:
+    """hidden [B,ngf,S,S] is what the DCM works on; pictures are empty when not asked for; attention maps are
+    [B,L,h,w] of the second and third stage."""
+
+    hidden: Tensor
+    pictures: tuple[Tensor, ...]
+    attention: tuple[Tensor, ...]
+    mu: Tensor
+    logvar: Tensor
+
+
+class FirstStage(nn.Module):
+    """Condition, noise and global image code to features [B,ngf,base,base]."""
+
+    def __init__(self, config: ManiganConfig) -> None:
+        super().__init__()
+        self.ups = int(log2(config.base)) - 2
+        g = config.ngf * 2**self.ups
+        entry = config.condition + config.z + config.text
+        self.fc = nn.Sequential(
+            nn.Linear(entry, 32 * g, bias=False), nn.BatchNorm1d(32 * g), Glu()
+        )
+        for k in range(self.ups):
+            self.add_module(f"upsample{k + 1}", up_block(g >> k, g >> (k + 1)))
+
+    def forward(self, condition: Tensor, z: Tensor, code: Tensor) -> Tensor:
+        h: Tensor = self.fc(torch.cat([condition, z, code], 1))
+        h = h.view(len(h), -1, 4, 4)
+        for k in range(self.ups):
+            h = self.get_submodule(f"upsample{k + 1}")(h)
+        return h
+
+
+class ChannelAttention(nn.Module):
+    """Projections of words to the positions of both later stages; each stage holds both, as published."""
+
+    def __init__(self, config: ManiganConfig) -> None:
+        super().__init__()
+        self.conv_context2 = nn.Conv2d(config.text, config.base**2, 1, bias=False)
+        self.conv_context3 = nn.Conv2d(config.text, (2 * config.base) ** 2, 1, bias=False)
+
+
+class NextStage(nn.Module):
+    """Features, words and photo features to features of twice the size."""
+
+    def __init__(self, config: ManiganConfig, stage: int) -> None:
+        super().__init__()
+        g = config.ngf
+        self.stage = stage
+        self.att = SpatialAttention(g, config.text)
+        self.channel_att = ChannelAttention(config)
+        self.SAIN = AffineCombination(3 * g, g, config.combine)
+        self.residual = nn.Sequential(*(ResBlock(3 * g) for _ in range(config.blocks)))
+        self.upsample = up_block(3 * g, g)
+
+    def forward(
+        self, h: Tensor, words: Tensor, pad: Tensor, photo: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        context, maps = self.att(h, words, pad)
+        project = self.channel_att.get_submodule(f"conv_context{self.stage}")
+        channels = channel_attention(context, words, pad, project)
+        x = self.SAIN(torch.cat([h, context, channels], 1), photo)
+        return self.upsample(self.residual(x)), maps
+
+
+class MainModule(nn.Module):
+    """``G_NET``."""
+
+    def __init__(self, config: ManiganConfig) -> None:
+        super().__init__()
+        g = config.ngf
+        self.config = config
+        self.ca_net = Conditioning(config.text, config.condition)
+        self.h_net1 = FirstStage(config)
+        self.h_net2 = NextStage(config, 2)
+        self.h_net3 = NextStage(config, 3)
+        self.imgUpSample = up_block(config.regions, g, config.base)
+        self.imgUpSample2 = up_block(g, g)
+        self.imgUpSample3 = up_block(g, g)
+        for k in (1, 2, 3):
+            self.add_module(f"SAIN{k}", AffineCombination(g, g, config.combine))
+            self.add_module(f"img_net{k}", ToPixels(g))
+
+    def forward(
+        self,
+        z: Tensor,
+        noise: Tensor,
+        words: Tensor,
+        sentence: Tensor,
+        pad: Tensor,
+        code: Tensor,
+        regions: Tensor,
+        with_pictures: bool = True,
+    ) -> MainOutput:
+        """z [B,z]; noise [B,condition]; words [B,text,L]; sentence [B,text]; pad bool [B,L] (True = none);
+        code [B,text] and regions [B,regions,r,r] of the photo. Pictures are in [-1,1]."""
+        condition, mu, logvar = self.ca_net(sentence, noise)
+        h1 = self.h_net1(condition, z, code)
+        photo1 = self.imgUpSample(regions)
+        h2, maps2 = self.h_net2(h1, words, pad, photo1)
+        photo2 = self.imgUpSample2(photo1)
+        h3, maps3 = self.h_net3(h2, words, pad, photo2)
+        pictures: tuple[Tensor, ...] = ()
+        if with_pictures:
+            photo3 = self.imgUpSample3(photo2)
+            stages = ((h1, photo1), (h2, photo2), (h3, photo3))
+            pictures = tuple(self._picture(k, *stage) for k, stage in enumerate(stages, 1))
+        return MainOutput(h3, pictures, (maps2, maps3), mu, logvar)
+
+    def _picture(self, stage: int, h: Tensor, photo: Tensor) -> Tensor:
+        combined = self.get_submodule(f"SAIN{stage}")(h, photo)
+        picture: Tensor = self.get_submodule(f"img_net{stage}")(combined)
+        return picture.float()
+
+
+class ColourAttention(nn.Module):
+    """The DCM's projection of words to positions, 94 % of its parameters at 256×256."""
+
+    def __init__(self, text: int, positions: int) -> None:
+        super().__init__()
+        self.conv_context = nn.Conv2d(text, positions, 1, bias=False)
+
+
+class DetailStage(nn.Module):
+    """The DCM's body: attention, affine combination with the detail features, residual blocks."""
+
+    def __init__(self, config: ManiganConfig) -> None:
+        super().__init__()
+        g = config.ngf
+        self.att = SpatialAttention(g, config.text)
+        self.color_channel_att = ColourAttention(config.text, config.size**2)
+        self.SAIN = AffineCombination(3 * g, g, config.combine)
+        self.residual = nn.Sequential(*(ResBlock(3 * g) for _ in range(config.blocks)))
+        self.block = nn.Sequential(
+            nn.Conv2d(3 * g, 2 * g, 3, padding=1, bias=False), nn.InstanceNorm2d(2 * g), Glu()
+        )
+
+    def forward(
+        self, h: Tensor, detail: Tensor, words: Tensor, pad: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        context, maps = self.att(h, words, pad)
+        channels = channel_attention(context, words, pad, self.color_channel_att.conv_context)
+        x = self.SAIN(torch.cat([h, context, channels], 1), detail)
+        return self.block(self.residual(x)), maps
+
+
+class DetailCorrection(nn.Module):
+    """``DCM_Net``: the main module's features and the photo's own detail to the final picture."""
+
+    def __init__(self, config: ManiganConfig) -> None:
+        super().__init__()
+        g = config.ngf
+        self.config = config
+        self.upsample = up_block(config.detail, g)
+        self.h_net = DetailStage(config)
+        self.SAIN = AffineCombination(g, g, config.combine)
+        self.img_net = ToPixels(g)
+
+    def forward(
+        self, hidden: Tensor, detail: Tensor, words: Tensor, pad: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """hidden [B,ngf,S,S]; detail [B,detail,S/2,S/2] → (picture [B,3,S,S] in [-1,1], attention [B,L,S,S])."""
+        photo = self.upsample(detail)
+        h, maps = self.h_net(hidden, photo, words, pad)
+        picture: Tensor = self.img_net(self.SAIN(h, photo))
+        return picture.float(), maps
