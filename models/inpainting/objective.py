@@ -1,7 +1,9 @@
 """Training TDANet for small budgets.
 
-Two paths as in the paper: reconstruction (posterior latent, sees the hidden region) and generation (prior latent, as
-at test time), here each with the word context of its own side; upstream's code crosses the two. Losses: L1 pyramid,
+Two paths as in the paper: reconstruction (posterior latent, sees the hidden region) and generation
+(prior latent, as
+at test time), here each with the word context of its own side; upstream's code crosses the two.
+Losses: L1 pyramid,
 KL of posterior and prior, least squares GAN on the composed picture of the generation path.
 """
 
@@ -133,7 +135,9 @@ class InpaintingObjective:
     def _both_paths(
         self, batch: Batch, images: Tensor, mask: Tensor, noise: torch.Generator
     ) -> tuple[list[Tensor], Tensor]:
-        """Pictures of the reconstruction path, then of the generation path [2B,3,s,s], and the KL term."""
+        """Pictures of the reconstruction path, then of the generation path [2B,3,s,s], and the KL
+        term.
+        """
         enc = self.encoder
         words, sentence = self.text(batch.ids, batch.lengths)
         pad = padding(batch.lengths, words.shape[2])
@@ -187,7 +191,9 @@ class InpaintingObjective:
 
     @torch.no_grad()
     def preview(self, batch: Batch, averaged: Mapping[str, nn.Module]) -> Tensor:
-        """Rows of eight: the picture, with its hole, filled, and filled by the next picture's caption."""
+        """Rows of eight: the picture, with its hole, filled, and filled by the next picture's
+        caption.
+        """
         assert batch.hole is not None  # noqa: S101
         own = self._fill(batch, batch.ids, batch.lengths, averaged)
         other = self._fill(batch, batch.ids.roll(1, 0), batch.lengths.roll(1), averaged)

@@ -1,6 +1,7 @@
 """Building blocks of ManiGAN: affine combination, attention over words, gated upsampling.
 
-Instance norms have neither parameters nor running statistics. GLU halves the channels: the first half is the value.
+Instance norms have neither parameters nor running statistics. GLU halves the channels: the first
+half is the value.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Glu(nn.Module):
 class Nearest(nn.Module):
     """Nearest upsampling to a size, or by two.
 
-    Sizes, not scales: the published weights expect source row floor(row · 17 / 64), which torch's scale form misses.
+    Sizes, not scales: the published weights expect source row floor(row · 17 / 64), which torch's
+    scale form misses.
     """
 
     def __init__(self, size: int | None = None) -> None:
@@ -110,7 +112,8 @@ class SpatialAttention(nn.Module):
 
 
 def channel_attention(context: Tensor, words: Tensor, pad: Tensor, project: nn.Module) -> Tensor:
-    """Each channel of ``context`` [B,C,H,W] attends over the words, projected to positions [B,H·W,L].
+    """Each channel of ``context`` [B,C,H,W] attends over the words, projected to positions
+    [B,H·W,L].
 
     Padding is masked, so that a caption's picture does not depend on its batch.
     """
@@ -121,7 +124,9 @@ def channel_attention(context: Tensor, words: Tensor, pad: Tensor, project: nn.M
 
 
 class Conditioning(nn.Module):
-    """Conditioning augmentation (StackGAN): a sentence to a Gaussian, c = mu + exp(logvar / 2) · noise."""
+    """Conditioning augmentation (StackGAN): a sentence to a Gaussian, c = mu + exp(logvar / 2) ·
+    noise.
+    """
 
     def __init__(self, text: int, condition: int) -> None:
         super().__init__()

@@ -1,6 +1,8 @@
-"""ManiGAN: the main module (``G_NET``) edits in three stages, the detail correction module (DCM) finishes.
+"""ManiGAN: the main module (``G_NET``) edits in three stages, the detail correction module (DCM)
+finishes.
 
-Canonical behaviour is the reference at batch size one: attention masks are per sample, so a picture does not
+Canonical behaviour is the reference at batch size one: attention masks are per sample, so a
+picture does not
 depend on its batch. Keys as published.
 """
 
@@ -26,8 +28,10 @@ from models.manipulation.blocks import (
 
 @dataclass(frozen=True)
 class ManiganConfig:
-    """Both modules' sizes. base: side of the first stage, the output being four times that; blocks: residual blocks
-    per stage (R_NUM); regions: channels of the image encoder's region features; detail: channels of the DCM's
+    """Both modules' sizes. base: side of the first stage, the output being four times that;
+    blocks: residual blocks
+    per stage (R_NUM); regions: channels of the image encoder's region features; detail: channels
+    of the DCM's
     detail feature at half the output size. The defaults are the published bird model, 256×256."""
 
     ngf: int = 32
@@ -47,7 +51,8 @@ class ManiganConfig:
 
 @dataclass(frozen=True)
 class MainOutput:
-    """hidden [B,ngf,S,S] is what the DCM works on; pictures are empty when not asked for; attention maps are
+    """hidden [B,ngf,S,S] is what the DCM works on; pictures are empty when not asked for;
+    attention maps are
     [B,L,h,w] of the second and third stage."""
 
     hidden: Tensor
@@ -65,9 +70,7 @@ class FirstStage(nn.Module):
         self.ups = int(log2(config.base)) - 2
         g = config.ngf * 2**self.ups
         entry = config.condition + config.z + config.text
-        self.fc = nn.Sequential(
-            nn.Linear(entry, 32 * g, bias=False), nn.BatchNorm1d(32 * g), Glu()
-        )
+        self.fc = nn.Sequential(nn.Linear(entry, 32 * g, bias=False), nn.BatchNorm1d(32 * g), Glu())
         for k in range(self.ups):
             self.add_module(f"upsample{k + 1}", up_block(g >> k, g >> (k + 1)))
 
@@ -80,7 +83,9 @@ class FirstStage(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Projections of words to the positions of both later stages; each stage holds both, as published."""
+    """Projections of words to the positions of both later stages; each stage holds both, as
+    published.
+    """
 
     def __init__(self, config: ManiganConfig) -> None:
         super().__init__()
@@ -140,7 +145,8 @@ class MainModule(nn.Module):
         regions: Tensor,
         with_pictures: bool = True,
     ) -> MainOutput:
-        """z [B,z]; noise [B,condition]; words [B,text,L]; sentence [B,text]; pad bool [B,L] (True = none);
+        """z [B,z]; noise [B,condition]; words [B,text,L]; sentence [B,text]; pad bool [B,L] (True
+        = none);
         code [B,text] and regions [B,regions,r,r] of the photo. Pictures are in [-1,1]."""
         condition, mu, logvar = self.ca_net(sentence, noise)
         h1 = self.h_net1(condition, z, code)
@@ -207,7 +213,9 @@ class DetailCorrection(nn.Module):
     def forward(
         self, hidden: Tensor, detail: Tensor, words: Tensor, pad: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """hidden [B,ngf,S,S]; detail [B,detail,S/2,S/2] → (picture [B,3,S,S] in [-1,1], attention [B,L,S,S])."""
+        """hidden [B,ngf,S,S]; detail [B,detail,S/2,S/2] → (picture [B,3,S,S] in [-1,1], attention
+        [B,L,S,S]).
+        """
         photo = self.upsample(detail)
         h, maps = self.h_net(hidden, photo, words, pad)
         picture: Tensor = self.img_net(self.SAIN(h, photo))
