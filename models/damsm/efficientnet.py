@@ -77,8 +77,9 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self, last: int = 15) -> None:
         super().__init__()
-        self._conv_stem = SameConv2d(3, 32, 3, 2)
-        self._bn0 = _norm(32)
+        self.stem_width = 32
+        self._conv_stem = SameConv2d(3, self.stem_width, 3, 2)
+        self._bn0 = _norm(self.stem_width)
         blocks: list[Block] = []
         width = 32
         for repeats, kernel, stride, expansion, out in _STAGES:
@@ -88,14 +89,16 @@ class EfficientNetLite0(nn.Module):
         self._blocks = nn.ModuleList(blocks[: last + 1])
         self.widths = [_width(k) for k in range(last + 1)]
 
-    def forward(self, images: Tensor, taps: Collection[int]) -> dict[int, Tensor]:
-        """Outputs of the blocks ``taps`` for images [B,3,H,W] in [-1,1]; −1 taps the stem at half
-        the size.
-        """
+    def stem(self, images: Tensor) -> Tensor:
+        """Images [B,3,H,W] in [-1,1] → [B,stem_width,H/2,W/2] in [0,6]."""
         # The weights were trained on (255 x − 127) / 128 with x in [0,1].
         x = (images + 1) * (127.5 / 128) - 127 / 128
-        x = functional.relu6(self._bn0(self._conv_stem(x)))
-        found = {-1: x} if -1 in taps else {}
+        return functional.relu6(self._bn0(self._conv_stem(x)))
+
+    def forward(self, images: Tensor, taps: Collection[int]) -> dict[int, Tensor]:
+        """Outputs of the blocks ``taps`` for images [B,3,H,W] in [-1,1]."""
+        x = self.stem(images)
+        found: dict[int, Tensor] = {}
         for k, block in enumerate(self._blocks):
             x = block(x)
             if k in taps:

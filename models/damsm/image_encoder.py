@@ -23,6 +23,17 @@ class CompactEncoderConfig:
     features: int = 256
 
 
+@dataclass(frozen=True)
+class PhotoFeatures:
+    """What manipulation sees of a photo: code [B,features]; regions [B,C,r,r]; detail [B,D,H/2,W/2]
+    of the photo at
+    the network's own size."""
+
+    code: Tensor
+    regions: Tensor
+    detail: Tensor
+
+
 class CompactImageEncoder(nn.Module):
     """Pictures to region and global features in the text encoder's space."""
 
@@ -57,9 +68,32 @@ class CompactImageEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images [B,3,H,W] in [-1,1] → (regions [B,features,grid,grid], code [B,features])."""
+        return self._embed(self._taps(images))
+
+    def photo(self, images: Tensor) -> PhotoFeatures:
+        """Features of photos [B,3,S,S] in [-1,1] for manipulation.
+
+        Regions are the last two taps at the finer one's resolution (twice ``grid``); detail is the
+        trunk's stem.
+        """
+        taps = self._taps(images)
+        fine, coarse = (taps[t] for t in self.config.taps[-2:])
+        side = (fine.shape[-2], fine.shape[-1])
+        raised = functional.interpolate(coarse, side, mode="bilinear", align_corners=False)
+        detail = self.trunk.stem(images)
+        return PhotoFeatures(self._embed(taps)[1], torch.cat([fine, raised], 1), detail)
+
+    @property
+    def photo_channels(self) -> tuple[int, int]:
+        """Channels of ``PhotoFeatures.regions`` and of ``PhotoFeatures.detail``."""
+        return sum(self.trunk.widths[t] for t in self.config.taps[-2:]), self.trunk.stem_width
+
+    def _taps(self, images: Tensor) -> dict[int, Tensor]:
         size = self.config.input_size
         x = functional.interpolate(images, (size, size), mode="bilinear", align_corners=False)
-        taps = self.trunk(x, self.config.taps)
+        return self.trunk(x, self.config.taps)
+
+    def _embed(self, taps: dict[int, Tensor]) -> tuple[Tensor, Tensor]:
         grid = (self.grid, self.grid)
         stacked = [functional.adaptive_avg_pool2d(taps[t], grid) for t in self.config.taps]
         hidden = self.head(torch.cat(stacked, 1))

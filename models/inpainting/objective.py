@@ -170,7 +170,7 @@ class InpaintingObjective:
         """L1 at every scale, the hole weighing more."""
         total = images.new_zeros(())
         for picture in pictures:
-            size = picture.shape[-2:]
+            size = (picture.shape[-2], picture.shape[-1])
             target = functional.interpolate(images, size, mode="bilinear", align_corners=True)
             weight = 1 + self.options.hole * (1 - functional.adaptive_avg_pool2d(mask, size))
             weight = weight / weight.mean((1, 2, 3), keepdim=True)

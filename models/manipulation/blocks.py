@@ -43,22 +43,34 @@ class Nearest(nn.Module):
         return functional.interpolate(x, (self.size, self.size), mode="nearest")
 
 
-def up_block(a: int, b: int, size: int | None = None) -> nn.Sequential:
-    """Nearest upsampling, 3×3 convolution, instance norm, GLU."""
-    return nn.Sequential(Nearest(size), conv3(a, 2 * b), nn.InstanceNorm2d(2 * b), Glu())
+def norm(kind: str, channels: int) -> nn.Module:
+    """"instance" as published, or "layer": one mean and deviation per picture. Neither has weights.
+
+    Instance norm forgets the level of every channel, so large plain areas lose their colour; with
+    little training
+    the layer norm keeps them.
+    """
+    if kind == "layer":
+        return nn.GroupNorm(1, channels, affine=False)
+    return nn.InstanceNorm2d(channels)
+
+
+def up_block(a: int, b: int, size: int | None = None, kind: str = "instance") -> nn.Sequential:
+    """Nearest upsampling, 3×3 convolution, norm, GLU."""
+    return nn.Sequential(Nearest(size), conv3(a, 2 * b), norm(kind, 2 * b), Glu())
 
 
 class ResBlock(nn.Module):
     """Two convolutions beside the identity; no activation after the sum."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, kind: str = "instance") -> None:
         super().__init__()
         self.block = nn.Sequential(
             conv3(channels, 2 * channels),
-            nn.InstanceNorm2d(2 * channels),
+            norm(kind, 2 * channels),
             Glu(),
             conv3(channels, channels),
-            nn.InstanceNorm2d(channels),
+            norm(kind, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:

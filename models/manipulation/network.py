@@ -22,6 +22,7 @@ from models.manipulation.blocks import (
     SpatialAttention,
     ToPixels,
     channel_attention,
+    norm,
     up_block,
 )
 
@@ -32,7 +33,8 @@ class ManiganConfig:
     blocks: residual blocks
     per stage (R_NUM); regions: channels of the image encoder's region features; detail: channels
     of the DCM's
-    detail feature at half the output size. The defaults are the published bird model, 256×256."""
+    detail feature at half the output size; combine: hidden width of affine combinations; norm: see
+    :func:`models.manipulation.blocks.norm`. The defaults are the published bird model, 256×256."""
 
     ngf: int = 32
     base: int = 64
@@ -43,6 +45,7 @@ class ManiganConfig:
     regions: int = 256
     detail: int = 128
     combine: int = 128
+    norm: str = "instance"
 
     @property
     def size(self) -> int:
@@ -72,7 +75,7 @@ class FirstStage(nn.Module):
         entry = config.condition + config.z + config.text
         self.fc = nn.Sequential(nn.Linear(entry, 32 * g, bias=False), nn.BatchNorm1d(32 * g), Glu())
         for k in range(self.ups):
-            self.add_module(f"upsample{k + 1}", up_block(g >> k, g >> (k + 1)))
+            self.add_module(f"upsample{k + 1}", up_block(g >> k, g >> (k + 1), kind=config.norm))
 
     def forward(self, condition: Tensor, z: Tensor, code: Tensor) -> Tensor:
         h: Tensor = self.fc(torch.cat([condition, z, code], 1))
@@ -103,8 +106,8 @@ class NextStage(nn.Module):
         self.att = SpatialAttention(g, config.text)
         self.channel_att = ChannelAttention(config)
         self.SAIN = AffineCombination(3 * g, g, config.combine)
-        self.residual = nn.Sequential(*(ResBlock(3 * g) for _ in range(config.blocks)))
-        self.upsample = up_block(3 * g, g)
+        self.residual = nn.Sequential(*(ResBlock(3 * g, config.norm) for _ in range(config.blocks)))
+        self.upsample = up_block(3 * g, g, kind=config.norm)
 
     def forward(
         self, h: Tensor, words: Tensor, pad: Tensor, photo: Tensor
@@ -127,9 +130,9 @@ class MainModule(nn.Module):
         self.h_net1 = FirstStage(config)
         self.h_net2 = NextStage(config, 2)
         self.h_net3 = NextStage(config, 3)
-        self.imgUpSample = up_block(config.regions, g, config.base)
-        self.imgUpSample2 = up_block(g, g)
-        self.imgUpSample3 = up_block(g, g)
+        self.imgUpSample = up_block(config.regions, g, config.base, config.norm)
+        self.imgUpSample2 = up_block(g, g, kind=config.norm)
+        self.imgUpSample3 = up_block(g, g, kind=config.norm)
         for k in (1, 2, 3):
             self.add_module(f"SAIN{k}", AffineCombination(g, g, config.combine))
             self.add_module(f"img_net{k}", ToPixels(g))
@@ -184,9 +187,9 @@ class DetailStage(nn.Module):
         self.att = SpatialAttention(g, config.text)
         self.color_channel_att = ColourAttention(config.text, config.size**2)
         self.SAIN = AffineCombination(3 * g, g, config.combine)
-        self.residual = nn.Sequential(*(ResBlock(3 * g) for _ in range(config.blocks)))
+        self.residual = nn.Sequential(*(ResBlock(3 * g, config.norm) for _ in range(config.blocks)))
         self.block = nn.Sequential(
-            nn.Conv2d(3 * g, 2 * g, 3, padding=1, bias=False), nn.InstanceNorm2d(2 * g), Glu()
+            nn.Conv2d(3 * g, 2 * g, 3, padding=1, bias=False), norm(config.norm, 2 * g), Glu()
         )
 
     def forward(
@@ -205,7 +208,7 @@ class DetailCorrection(nn.Module):
         super().__init__()
         g = config.ngf
         self.config = config
-        self.upsample = up_block(config.detail, g)
+        self.upsample = up_block(config.detail, g, kind=config.norm)
         self.h_net = DetailStage(config)
         self.SAIN = AffineCombination(g, g, config.combine)
         self.img_net = ToPixels(g)

@@ -61,6 +61,16 @@ def _synthesis(
     return SynthesisObjective(chosen, data.size, pair.text, pair.image)
 
 
+def _manipulation(
+    options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
+) -> Objective:
+    from models.manipulation.objective import ManipulationObjective, ManipulationOptions
+
+    pair = _need(encoders, "manipulation")
+    chosen = build(ManipulationOptions, options, "manipulation")
+    return ManipulationObjective(chosen, data.size, pair.text, pair.image)
+
+
 def _inpainting(
     options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
 ) -> Objective:
@@ -76,6 +86,7 @@ Builder = Callable[[Mapping[str, Any], TrainingData, Encoders | None], Objective
 PARTS: dict[str, Builder] = {
     "damsm": _damsm,
     "synthesis": _synthesis,
+    "manipulation": _manipulation,
     "inpainting": _inpainting,
 }
 
