@@ -1,7 +1,6 @@
-"""The front door for users of the service: ``from mmml import __version__``."""
+"""Front door for users: ``from mmml import Client``."""
 
-from importlib.metadata import version
+from app.client import Client, MmmlError, Result
+from jobs.version import VERSION as __version__
 
-__all__ = ["__version__"]
-
-__version__ = version("mmml")
+__all__ = ["Client", "MmmlError", "Result", "__version__"]

@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -249,3 +250,40 @@ def running(state_dir: Path) -> Iterator[None]:
             yield
         finally:
             supervisor.stop()
+
+
+def _exit_on_sigterm(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
+
+
+def serve(host: str, port: int, state_dir: Path | None = None) -> None:
+    """Run the service until Ctrl-C or SIGTERM.
+
+    Without API keys the service is open, so only loopback addresses are accepted (EmbeddedError
+    otherwise).
+    """
+    if host not in LOOPBACK:
+        raise EmbeddedError(
+            f"Refusing to listen on {host} without API keys. Use --host 127.0.0.1 and a reverse "
+            f"proxy that checks access."
+        )
+    import uvicorn
+
+    from app.main import create_app
+    from app.settings import GatewaySettings
+
+    # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of
+    # the rest.
+    signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        running((state_dir or default_state_dir()).absolute()),
+    ):
+        config = uvicorn.Config(
+            create_app(GatewaySettings()),
+            host=host,
+            port=port,
+            log_level="info",
+            timeout_graceful_shutdown=5,
+        )
+        uvicorn.Server(config).run()

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.allocator import reexec_tuned
 from models.errors import ModelsError
 
 if TYPE_CHECKING:
     import torch
-
-# Large tensors come and go at every step; glibc would return their pages to the kernel each time.
-_MALLOC = {
-    "MALLOC_TRIM_THRESHOLD_": "1000000000",
-    "MALLOC_MMAP_THRESHOLD_": "1000000000",
-}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,10 +80,7 @@ def _device(name: str) -> torch.device:
 
 def main() -> None:
     arguments = _parser().parse_args()
-    if not all(name in os.environ for name in _MALLOC):
-        os.environ.update(_MALLOC)
-        # glibc reads these at start-up only.
-        os.execv(sys.executable, [sys.executable, "-m", "models", *sys.argv[1:]])  # noqa: S606
+    reexec_tuned("models")
     try:
         _train(arguments)
     except ModelsError as error:

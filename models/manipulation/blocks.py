@@ -44,7 +44,8 @@ class Nearest(nn.Module):
 
 
 def norm(kind: str, channels: int) -> nn.Module:
-    """"instance" as published, or "layer": one mean and deviation per picture. Neither has weights.
+    """ "instance" as published, or "layer": one mean and deviation per picture. Neither has
+    weights.
 
     Instance norm forgets the level of every channel, so large plain areas lose their colour; with
     little training

@@ -92,7 +92,11 @@ class ManipulationObjective:
         loss.backward()
         nn.utils.clip_grad_norm_([*self.main.parameters(), *self.dcm.parameters()], 5.0)
         optimiser.step()
-        return {"l1": float(l1.detach()), "stages": float(staged.detach()), "kl": float(kl.detach())}
+        return {
+            "l1": float(l1.detach()),
+            "stages": float(staged.detach()),
+            "kl": float(kl.detach()),
+        }
 
     def _edit(
         self, modules: Mapping[str, nn.Module], batch: Batch, z: Tensor, noise: Tensor

@@ -1,0 +1,148 @@
+"""The ``mmml`` command: serve, and use a service from the shell. Task commands come from the task
+registry.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.client import DEFAULT_URL, Client, MmmlError
+from jobs.requests import TASKS, TaskRequest
+from jobs.version import VERSION
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="mmml")
+@click.option(
+    "--url",
+    envvar="MMML_URL",
+    default=DEFAULT_URL,
+    show_default=True,
+    help="address of the service",
+)
+@click.pass_context
+def cli(context: click.Context, url: str) -> None:
+    """Text-guided image generation."""
+    context.obj = url
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="loopback addresses only")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--state-dir", type=click.Path(path_type=Path), help="broker data, pictures and logs")
+def serve(host: str, port: int, state_dir: Path | None) -> None:
+    """Run the whole service on this machine until Ctrl-C."""
+    from app.embedded import EmbeddedError
+    from app.embedded import serve as run
+
+    try:
+        run(host, port, state_dir)
+    except EmbeddedError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100))
+@click.pass_obj
+def jobs(url: str, limit: int) -> None:
+    """List the newest jobs."""
+    with Client(url) as client:
+        for job in client.jobs(limit):
+            created = (
+                datetime.fromisoformat(job["created_at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            )
+            text = job["input"].get("text", "")
+            click.echo(
+                f"{job['id']}  {created}  {job['task']:<10}  {job['status']:<9}  {text[:60]}"
+            )
+
+
+@cli.command()
+@click.argument("job_id")
+@click.pass_obj
+def cancel(url: str, job_id: str) -> None:
+    """Cancel a job."""
+    with Client(url) as client:
+        click.echo(client.cancel(job_id)["status"])
+
+
+def _task_command(task: type[TaskRequest]) -> click.Command:
+    """``mmml TASK [PICTURE…] TEXT -o FILE``."""
+    pictures = [click.Argument([spec.name], metavar=spec.name.upper()) for spec in task.images]
+    options = [
+        click.Option(
+            ["-o", "--output"],
+            type=click.Path(path_type=Path),
+            help="file to write; names the format",
+        ),
+        click.Option(["--seed"], type=int, help="repeat a picture"),
+        click.Option(["--count"], type=int, default=1, show_default=True, help="how many pictures"),
+        click.Option(["--bundle"], help="weights to use"),
+        click.Option(["--method"], help="algorithm to use"),
+    ]
+
+    def run(**values: Any) -> None:
+        url = click.get_current_context().find_root().obj
+        _run_task(url, task, values)
+
+    shown = "".join(f"\n\n{spec.name.upper()}: {spec.description}." for spec in task.images)
+    return click.Command(
+        task.task,
+        params=[*pictures, click.Argument(["text"]), *options],
+        callback=run,
+        help=f"{task.summary}.{shown}",
+    )
+
+
+for _task in TASKS.values():
+    cli.add_command(_task_command(_task))
+
+_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+
+
+def _run_task(url: str, task: type[TaskRequest], values: Mapping[str, Any]) -> None:
+    output: Path = values["output"] or Path(f"{task.task}.png")
+    if output.suffix.lower() not in _FORMATS:
+        raise click.ClickException(f"{output}: the file's name must end in {', '.join(_FORMATS)}.")
+    options = {k: values[k] for k in ("seed", "count", "bundle", "method")}
+    images = {spec.name: values[spec.name] for spec in task.images}
+    with Client(url) as client:
+        job = client.submit(
+            task.task, values["text"], images, format=_FORMATS[output.suffix.lower()], **options
+        )
+        job = client.wait(job["id"], _progress)
+        _progress_end()
+        result = client.result(job)
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for path in result.save(output):
+        click.echo(path)
+
+
+def _progress(job: Mapping[str, Any]) -> None:
+    """One line that is rewritten, on a terminal only."""
+    if sys.stderr.isatty():
+        place = job.get("queue_position")
+        behind = f", {place} in front" if place else ""
+        click.echo(f"\r\033[K{job['task']}: {job['status']}{behind}", nl=False, err=True)
+
+
+def _progress_end() -> None:
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+
+
+def main() -> None:
+    """Errors are sentences, not tracebacks."""
+    try:
+        cli(prog_name=os.environ.get("MMML_PROG", "mmml"))
+    except MmmlError as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(1) from error

@@ -1,0 +1,199 @@
+"""A Python client for the service: ``from mmml import Client``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+_FINAL = ("succeeded", "failed", "canceled", "expired")
+_POLL = 20.0  # seconds that one long poll lasts
+_PATIENCE = 30.0  # seconds for which a service that went away is waited for
+Picture = str | Path | bytes
+
+
+class MmmlError(Exception):
+    """The service refused, failed or can't be reached; the message is its own sentence."""
+
+    def __init__(self, detail: str, status: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished job: its record as the service gives it, and its pictures' bytes in order."""
+
+    job: Mapping[str, Any]
+    images: list[bytes]
+
+    @property
+    def warnings(self) -> list[str]:
+        return list(self.job["warnings"])
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Write the pictures; several are numbered: bird.png, bird-1.png, bird-2.png."""
+        first = Path(path)
+        written = []
+        for number, data in enumerate(self.images):
+            target = (
+                first if number == 0 else first.with_name(f"{first.stem}-{number}{first.suffix}")
+            )
+            target.write_bytes(data)
+            written.append(target)
+        return written
+
+
+class Client:
+    """Talks to one service. Pictures are given as paths, bytes, or as the path of an earlier job's
+    image.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        timeout: float = 300.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._timeout = timeout
+        self._http = httpx.Client(
+            base_url=url, timeout=httpx.Timeout(60.0, connect=5.0), transport=transport
+        )
+        self._url = url
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def synthesize(self, text: str, **options: Any) -> Result:
+        """Pictures of a text. Options: seed, count, bundle, method, format."""
+        return self.run("synthesize", text, {}, **options)
+
+    def manipulate(self, image: Picture, text: str, **options: Any) -> Result:
+        """A photo edited as the text says."""
+        return self.run("manipulate", text, {"image": image}, **options)
+
+    def inpaint(self, image: Picture, mask: Picture, text: str, **options: Any) -> Result:
+        """A photo whose hole (white in the mask) is filled as the text says."""
+        return self.run("inpaint", text, {"image": image, "mask": mask}, **options)
+
+    def run(self, task: str, text: str, images: Mapping[str, Picture], **options: Any) -> Result:
+        """Submit, wait and fetch. Raises MmmlError when the job fails."""
+        job = self.wait(self.submit(task, text, images, **options)["id"])
+        return self.result(job)
+
+    def submit(
+        self, task: str, text: str, images: Mapping[str, Picture], **options: Any
+    ) -> dict[str, Any]:
+        """The accepted job's record."""
+        fields: dict[str, Any] = {
+            "text": text,
+            **{k: str(v) for k, v in options.items() if v is not None},
+        }
+        files = {}
+        for name, picture in images.items():
+            content = _content(picture)
+            if isinstance(content, bytes):
+                files[name] = (name, content)
+            else:
+                fields[name] = content
+        return self._json("POST", f"/{task}", data=fields, files=files or None)
+
+    def wait(
+        self, job_id: str, on_change: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> dict[str, Any]:
+        """The job once it is final. A service that restarts meanwhile is waited for."""
+        deadline = time.monotonic() + self._timeout
+        poll, lost_since = 0.0, None
+        while True:
+            try:
+                job = self._json("GET", f"/jobs/{job_id}", params={"wait": poll})
+            except MmmlError as error:
+                if error.status is not None and error.status != 503:
+                    raise
+                lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > _PATIENCE:
+                    raise
+                time.sleep(0.5)
+                continue
+            lost_since = None
+            if on_change:
+                on_change(job)
+            if job["status"] in _FINAL:
+                return job
+            if time.monotonic() > deadline:
+                raise MmmlError(
+                    f"Job {job_id} is still {job['status']} after {self._timeout:.0f} s; look "
+                    f"again later."
+                )
+            poll = 1.0 if on_change else _POLL
+
+    def result(self, job: Mapping[str, Any]) -> Result:
+        """Fetch a finished job's pictures; those that failed are left out."""
+        if job["status"] != "succeeded":
+            raise MmmlError(
+                job["error"]["detail"] if job["error"] else f"The job was {job['status']}."
+            )
+        urls = [image["url"] for image in job["images"] if image["url"]]
+        return Result(job, [self._request("GET", url).content for url in urls])
+
+    def jobs(self, limit: int = 20) -> list[dict[str, Any]]:
+        """The newest jobs."""
+        found: list[dict[str, Any]] = self._json("GET", "/jobs", params={"limit": limit})["jobs"]
+        return found
+
+    def cancel(self, job_id: str) -> dict[str, Any]:
+        return self._json("POST", f"/jobs/{job_id}/cancel")
+
+    def models(self) -> dict[str, Any]:
+        return self._json("GET", "/models")
+
+    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._request(method, path, **options).json()
+        return found
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise MmmlError(
+                f"No service answers at {self._url} ({error}). Start one with: mmml serve"
+            ) from error
+        if response.is_error:
+            raise MmmlError(_sentence(response), response.status_code)
+        return response
+
+
+def _content(picture: Picture) -> bytes | str:
+    """Bytes to send as a file, or text that the service understands: an image's path, a box,
+    ``alpha``.
+    """
+    if isinstance(picture, bytes):
+        return picture
+    path = Path(picture)
+    try:
+        if path.is_file():
+            return path.read_bytes()
+    except OSError as error:
+        raise MmmlError(f"{path} can't be read: {error.strerror}.") from error
+    text = str(picture)
+    if "/jobs/" in text or text == "alpha" or text.count(",") == 3:
+        return text
+    raise MmmlError(f"There is no file {path}.")
+
+
+def _sentence(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"The service answered {response.status_code} {response.reason_phrase}."

@@ -1,0 +1,92 @@
+"""What the routes need, put together once per process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, ParamSpec, TypeVar
+
+import anyio
+from anyio import to_thread
+from fastapi import Depends, Request
+
+from app.catalogue import LiveCatalogue
+from app.queue import CeleryQueue, MemoryQueue, Queue
+from app.settings import GatewaySettings
+from app.waiters import MemorySource, RedisSource, Waiters
+from jobs.blobs import BlobStore
+from jobs.images import ImageLimits
+from jobs.job import Job
+from jobs.memory_store import MemoryJobStore
+from jobs.redis_store import RedisJobStore, connect
+from jobs.store import JobStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_DECODERS = 4  # photos of 50 megapixels in memory at a time
+
+
+@dataclass
+class Services:
+    """The backends of one gateway."""
+
+    settings: GatewaySettings
+    store: JobStore
+    queue: Queue
+    blobs: BlobStore
+    catalogue: LiveCatalogue
+    waiters: Waiters
+    decoders: anyio.CapacityLimiter = field(
+        default_factory=lambda: anyio.CapacityLimiter(_DECODERS)
+    )
+
+    @classmethod
+    def connect(cls, settings: GatewaySettings) -> Services:
+        """Redis, Celery and the blob store that the settings name."""
+        client = connect(settings.redis_url)
+        store = RedisJobStore(client)
+        return cls(
+            settings=settings,
+            store=store,
+            queue=CeleryQueue(settings.redis_url, client),
+            blobs=BlobStore.at(settings.storage_url),
+            catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
+            waiters=Waiters(RedisSource(settings.redis_url, store.changed)),
+        )
+
+    @classmethod
+    def in_memory(cls, settings: GatewaySettings) -> Services:
+        """Everything in this process, for tests."""
+        store = MemoryJobStore()
+        return cls(
+            settings=settings,
+            store=store,
+            queue=MemoryQueue(),
+            blobs=BlobStore.at("memory://"),
+            catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
+            waiters=Waiters(MemorySource(store)),
+        )
+
+    @property
+    def limits(self) -> ImageLimits:
+        return ImageLimits(max_pixels=self.settings.max_pixels)
+
+    async def wait(self, job_id: str, seconds: float) -> Job | None:
+        """The job once it is final, or as it is after ``seconds``."""
+        read = partial(off_loop, self.store.get, job_id)
+        return await self.waiters.until_final(job_id, read, seconds)
+
+
+async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a blocking function in a thread."""
+    return await to_thread.run_sync(partial(function, *args, **kwargs))
+
+
+def services(request: Request) -> Services:
+    """The app's services."""
+    found: Services = request.app.state.services
+    return found
+
+
+Given = Annotated[Services, Depends(services)]

@@ -1,0 +1,55 @@
+"""Stored pictures as HTTP answers."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+from starlette.responses import Response
+
+from app.deps import Services, off_loop
+from app.problems import Problem
+from jobs.errors import BlobMissing
+from jobs.images import encode
+from jobs.job import ImageRecord
+
+
+async def picture_response(
+    services: Services, record: ImageRecord, wanted: str = "any"
+) -> Response:
+    """The picture as stored, or re-encoded when another format is wanted."""
+    try:
+        data = await off_loop(services.blobs.get, record.blob)
+    except BlobMissing as error:
+        raise Problem(410, "This picture has been erased.") from error
+    extension = record.format if wanted == "any" else wanted
+    if extension != record.format:
+        data = await off_loop(_converted, data, extension)
+    return Response(
+        data,
+        200,
+        picture_headers(record, extension, services.settings.result_ttl),
+        f"image/{extension}",
+    )
+
+
+def picture_headers(record: ImageRecord, extension: str, lifetime: float) -> dict[str, str]:
+    """Caching by content; nothing in a picture may be run by a browser."""
+    return {
+        "ETag": etag(record, extension),
+        "Cache-Control": f"private, max-age={int(lifetime)}, immutable",
+        "Vary": "Accept",
+        "Content-Disposition": f'inline; filename="image-{record.index}.{extension}"',
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+
+
+def etag(record: ImageRecord, extension: str) -> str:
+    suffix = "" if extension == record.format else f"-{extension}"
+    return f'"{record.sha256}{suffix}"'
+
+
+def _converted(data: bytes, extension: str) -> bytes:
+    with Image.open(io.BytesIO(data)) as image:  # our own encoding, not an upload
+        return encode(image.convert("RGB"), extension)

@@ -1,0 +1,115 @@
+"""Errors as ``application/problem+json`` (RFC 9457): every one carries a sentence that says what
+to do.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from jobs.errors import BlobError, ImageProblem, StoreError
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+_SENTENCES = {
+    404: "There is nothing at this address. GET /docs lists what there is.",
+    405: "This address does not take that method. GET /docs lists what it takes.",
+    413: "The request is too large. Scale the pictures down, or send them as multipart files.",
+}
+
+
+class Problem(Exception):
+    """An answer other than success. ``errors`` lists single fields; ``extra`` adds members."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.errors = status, detail, list(errors)
+        self.headers, self.extra = dict(headers or {}), extra
+
+    def response(self, instance: str) -> Response:
+        """The answer to the request for ``instance``, a URL path."""
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": instance,
+            **self.extra,
+        }
+        if self.errors:
+            body["errors"] = self.errors
+        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        return Response(data, self.status, self.headers, MEDIA_TYPE)
+
+
+def invalid(error: ValidationError | RequestValidationError, what: str = "The request") -> Problem:
+    """422 from pydantic's findings, one sentence per field."""
+    errors = []
+    for found in error.errors():
+        place = [str(p) for p in found["loc"] if p not in ("query", "path", "header")]
+        message = str(found["msg"]).removeprefix("Value error, ")
+        errors.append({"field": ".".join(place) or "body", "detail": message})
+    told = "; ".join(_sentence(e["field"], e["detail"]) for e in errors)
+    return Problem(422, f"{what} can't be used: {told}.", errors=errors)
+
+
+def _sentence(field: str, message: str) -> str:
+    return f"{field}: {message[:1].lower()}{message[1:]}"
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app a problem."""
+
+    async def on_problem(request: Request, error: Exception) -> Response:
+        return _as_problem(error).response(request.url.path)
+
+    kinds: tuple[type[Exception], ...] = (
+        Problem,
+        ImageProblem,
+        RequestValidationError,
+        HTTPException,
+        StoreError,
+        BlobError,
+        Exception,
+    )
+    for kind in kinds:
+        app.add_exception_handler(kind, on_problem)
+
+
+def _as_problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ImageProblem):
+        return Problem(error.status, _capital(error.detail))
+    if isinstance(error, RequestValidationError):
+        return invalid(error)
+    if isinstance(error, HTTPException):
+        detail = _SENTENCES.get(error.status_code, str(error.detail))
+        return Problem(error.status_code, detail, headers=error.headers)
+    if isinstance(error, StoreError | BlobError):
+        log.error("%s", error)
+        detail = "The service can't reach its storage just now. Try again in a few seconds."
+        return Problem(503, detail, headers={"Retry-After": "5"})
+    log.exception("unexpected error", exc_info=error)
+    return Problem(500, "Something went wrong inside the service; its log says what. Try again.")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

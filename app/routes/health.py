@@ -1,0 +1,35 @@
+"""``/healthz`` and ``/readyz``: alive, and able to serve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from app.deps import Given, off_loop
+from app.problems import Problem
+from jobs.version import VERSION
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Alive?")
+async def healthz() -> dict[str, str]:
+    """This process answers."""
+    return {"status": "ok", "version": VERSION}
+
+
+@router.get("/readyz", summary="Able to serve?")
+async def readyz(services: Given) -> dict[str, Any]:
+    """The job store answers and at least one worker takes jobs."""
+    workers = await off_loop(services.store.workers)
+    if not workers:
+        raise Problem(
+            503,
+            "No worker is ready yet. Jobs are accepted and wait for one.",
+            headers={"Retry-After": "2"},
+        )
+    return {
+        "status": "ready",
+        "workers": [{"name": w["name"], "device": w.get("device")} for w in workers],
+    }

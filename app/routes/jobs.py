@@ -1,0 +1,103 @@
+"""``/jobs``: look at jobs, wait for them, cancel and erase them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from app.deps import Given, Services, off_loop
+from app.preferences import wait_seconds
+from app.problems import Problem
+from app.views import JobView, job_view, view_with_position
+from jobs.job import Job, Status
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+
+class JobsView(BaseModel):
+    """Newest first. next: the path of the following page."""
+
+    jobs: list[JobView]
+    next: str | None = None
+
+
+def known(job: Job | None) -> Job:
+    """404 when there never was such a job, 410 when its lifetime is over."""
+    if job is None:
+        raise Problem(404, "There is no such job.")
+    if job.status is Status.expired:
+        raise Problem(410, "This job's lifetime is over; its inputs and pictures have been erased.")
+    return job
+
+
+@router.get("", summary="List jobs", response_model=JobsView)
+async def listing(
+    services: Given,
+    status: Status | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: float | None = None,
+) -> JSONResponse:
+    """Jobs of this service, newest first, in pages."""
+    jobs, following = await off_loop(services.store.listing, status, limit, cursor)
+    page = None
+    if following is not None:
+        only = f"&status={status}" if status else ""
+        page = f"/jobs?limit={limit}{only}&cursor={following!r}"
+    view = JobsView(jobs=[job_view(job, None) for job in jobs], next=page)
+    headers = {"Link": f'<{page}>; rel="next"'} if page else None
+    return JSONResponse(view.model_dump(mode="json"), headers=headers)
+
+
+@router.get("/{job_id}", summary="Look at a job", response_model=JobView)
+async def get(job_id: str, request: Request, services: Given, wait: str | None = None) -> Response:  # noqa: ARG001
+    """The job; with ``?wait=N`` once it is final, or as it is after N seconds."""
+    seconds = wait_seconds(request, services.settings.max_wait)
+    found = await off_loop(services.store.get, job_id)
+    if seconds and not known(found).status.final:
+        found = await services.wait(job_id, seconds)
+    return await _response(request, services, known(found))
+
+
+async def _response(request: Request, services: Services, job: Job) -> Response:
+    view = await off_loop(view_with_position, services, job)
+    response = JSONResponse(view.model_dump(mode="json"))
+    tag = f'W/"{hashlib.sha256(bytes(response.body)).hexdigest()[:32]}"'
+    response.headers["ETag"] = tag
+    response.headers["Cache-Control"] = "no-cache"
+    if not job.status.final:
+        response.headers["Retry-After"] = "1"
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"ETag": tag})
+    return response
+
+
+@router.post("/{job_id}/cancel", summary="Cancel a job", response_model=JobView)
+async def cancel(job_id: str, request: Request, services: Given) -> Response:
+    """A waiting job ends at once; a running one at its next step. 409 when it is over already."""
+    before = known(await off_loop(services.store.get, job_id))
+    if before.status.final:
+        raise Problem(409, f"This job is over: it has {_SAID[before.status]}.")
+    await off_loop(services.store.cancel, job_id)
+    return await _response(request, services, known(await off_loop(services.store.get, job_id)))
+
+
+_SAID = {Status.succeeded: "succeeded", Status.failed: "failed", Status.canceled: "been canceled"}
+
+
+@router.delete("/{job_id}", status_code=204, summary="Cancel a job and erase its pictures")
+async def erase(job_id: str, services: Given) -> Response:
+    """Cancels the job if it is not over; inputs and outputs are erased as soon as it is."""
+    known(await off_loop(services.store.get, job_id))
+    await off_loop(_erase, services, job_id)
+    return Response(status_code=204)
+
+
+def _erase(services: Services, job_id: str) -> None:
+    status = services.store.cancel(job_id, erase=True)
+    if status is not None and status.final:
+        services.blobs.delete_prefix(f"jobs/{job_id}/")
+        services.store.expire(job_id)

@@ -1,0 +1,37 @@
+"""``GET /models``: what the service can do, and with which words."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from app.deps import Given, off_loop
+from app.problems import Problem
+from app.views import ModelsView, models_view
+
+router = APIRouter(prefix="/models", tags=["models"])
+
+
+class VocabularyView(BaseModel):
+    """The words that a bundle knows, in alphabetical order, by task."""
+
+    bundle: str
+    tasks: dict[str, list[str]]
+
+
+@router.get("", summary="List bundles")
+async def models(services: Given) -> ModelsView:
+    """Bundles, their tasks, methods, native sizes and licences, and each task's default."""
+    return models_view(await off_loop(services.catalogue.now))
+
+
+@router.get("/{bundle}/vocabulary", summary="List known words")
+async def vocabulary(bundle: str, services: Given) -> VocabularyView:
+    """Every word that the bundle's text encoders know; all others are left out with a warning."""
+    catalogue = await off_loop(services.catalogue.now)
+    info = catalogue.bundles.get(bundle)
+    if info is None:
+        names = ", ".join(catalogue.bundles) or "none"
+        raise Problem(404, f"There is no such bundle; there are: {names}.")
+    tasks = {name: sorted(task.vocabulary.words[1:]) for name, task in info.tasks.items()}
+    return VocabularyView(bundle=bundle, tasks=tasks)

@@ -1,0 +1,126 @@
+"""``POST /{task}`` for every task of the registry: forms, JSON and OpenAPI all come from its
+request class.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from app.deps import Given, Services, off_loop
+from app.pictures import picture_response
+from app.preferences import wait_seconds, wanted_image
+from app.problems import Problem
+from app.submission import submit
+from app.uploads import read
+from app.views import JobView, view_with_position
+from jobs.job import ErrorCode, Job, Status
+from jobs.requests import TASKS, TaskRequest
+
+_THEIR_FAULT = (ErrorCode.bad_input, ErrorCode.no_known_words, ErrorCode.unknown_bundle)
+
+
+def router() -> APIRouter:
+    """One route per registered task."""
+    made = APIRouter(tags=["tasks"])
+    for task in TASKS.values():
+        _add(made, task)
+    return made
+
+
+def _add(made: APIRouter, task: type[TaskRequest]) -> None:
+    async def post(request: Request, services: Given) -> Response:
+        seconds = wait_seconds(request, services.settings.max_wait)
+        fields, pictures = await read(request, task)
+        job = await submit(services, task, fields, pictures)
+        return await _answer(request, services, job, seconds)
+
+    made.add_api_route(
+        f"/{task.task}",
+        post,
+        methods=["POST"],
+        status_code=202,
+        name=task.task,
+        summary=task.summary,
+        response_model=None,
+        responses={
+            202: {"model": JobView, "description": "accepted; poll Location"},
+            200: {"model": JobView, "description": "finished, when asked to wait"},
+        },
+        openapi_extra={
+            "requestBody": _body_schema(task),
+            "parameters": [_WAIT_PARAMETER],
+        },
+    )
+
+
+_WAIT_PARAMETER = {
+    "name": "wait",
+    "in": "query",
+    "required": False,
+    "description": "seconds to wait for the end of the job, up to 60",
+    "schema": {"type": "number", "minimum": 0},
+}
+
+
+async def _answer(
+    request: Request, services: Services, job: Job, seconds: float | None
+) -> Response:
+    headers = {"Location": f"/jobs/{job.id}"}
+    if seconds is not None:
+        job = await services.wait(job.id, seconds) or job
+        headers["Preference-Applied"] = f"wait={seconds:g}"
+        wanted = wanted_image(request)
+        if wanted and job.status.final:
+            return await _picture(services, job, wanted, headers)
+    if not job.status.final:
+        headers["Retry-After"] = "1"
+    view = await off_loop(view_with_position, services, job)
+    status = 200 if job.status.final else 202
+    return JSONResponse(view.model_dump(mode="json"), status, headers)
+
+
+async def _picture(services: Services, job: Job, wanted: str, headers: dict[str, str]) -> Response:
+    """The first picture itself."""
+    if job.status is not Status.succeeded:
+        error = job.error
+        status = 422 if error and error.code in _THEIR_FAULT else 500
+        raise Problem(
+            status,
+            error.detail if error else f"The job was {job.status}.",
+            headers=headers,
+            job=job.id,
+        )
+    record = next(i for i in job.images if not i.error)
+    response = await picture_response(services, record, wanted)
+    response.headers.update(headers)
+    return response
+
+
+def _body_schema(task: type[TaskRequest]) -> dict[str, Any]:
+    schema = task.model_json_schema()
+    schema.pop("title", None)
+    as_json = {**schema, "properties": dict(schema["properties"])}
+    as_form = {**schema, "properties": dict(schema["properties"])}
+    for spec in task.images:
+        text = f"{spec.description}; base64, a data URL or the path of an earlier job's image"
+        if spec.kind == "mask":
+            text += '; or "alpha" for the photo\'s own transparency, or a box "x,y,width,height"'
+        as_json["properties"][spec.name] = {"type": "string", "description": text}
+        as_form["properties"][spec.name] = {
+            "type": "string",
+            "format": "binary",
+            "description": spec.description,
+        }
+    names = [spec.name for spec in task.images]
+    for made in (as_json, as_form):
+        made["required"] = [*schema.get("required", []), *names]
+    return {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": as_form},
+            "application/json": {"schema": as_json},
+        },
+    }

@@ -1,0 +1,202 @@
+"""From a request to an accepted job: validate, warn, normalise and store the pictures, record,
+then send a hint.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from anyio import to_thread
+from PIL import Image
+from pydantic import ValidationError
+
+from app.deps import Services, off_loop
+from app.problems import Problem, invalid
+from app.queue import QueueError
+from app.uploads import Alpha, Box, Bytes, Earlier, Picture
+from jobs.blobs import input_key
+from jobs.bundles import BundleTask
+from jobs.errors import BlobMissing
+from jobs.images import alpha_mask, box_mask, check_mask, decode_mask, decode_photo, encode
+from jobs.job import Job, Status, new_id
+from jobs.requests import MAX_SEED, TaskRequest, resolved
+
+log = logging.getLogger(__name__)
+
+
+async def submit(
+    services: Services,
+    task: type[TaskRequest],
+    fields: Mapping[str, Any],
+    pictures: Mapping[str, Picture],
+) -> Job:
+    """The job, recorded and on its way. Raises Problem or ImageProblem when it can't be
+    accepted.
+    """
+    try:
+        request = task.model_validate(dict(fields))
+    except ValidationError as error:
+        raise invalid(error) from error
+    found = _bundle_task(services, request)
+    request = resolved(
+        request,
+        bundle=found.bundle,
+        method=_method(found, request.method),
+        seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
+    )
+    warnings = _warnings(found, request.text)
+    await off_loop(_check_room, services)
+    job_id = new_id()
+    inputs = await to_thread.run_sync(
+        _store_pictures, services, task, job_id, dict(pictures), limiter=services.decoders
+    )
+    now = time.time()
+    job = Job(
+        id=job_id,
+        task=task.task,
+        created_at=now,
+        deadline=now + services.settings.job_deadline,
+        request=request.model_dump(mode="json"),
+        inputs=inputs,
+        warnings=tuple(warnings),
+    )
+    await off_loop(_record_and_send, services, job)
+    return job
+
+
+def _record_and_send(services: Services, job: Job) -> None:
+    """The record first: from then on the steward answers for the job, whatever becomes of the
+    message.
+    """
+    services.store.create(job)
+    try:
+        services.queue.publish(job.id)
+    except QueueError as error:
+        log.warning("job %s waits for the steward: %s", job.id, error)
+
+
+def _check_room(services: Services) -> None:
+    depth = services.store.depth()
+    if depth >= services.settings.max_queue:
+        detail = f"{depth} jobs are waiting, which is all this service takes. Try again later."
+        raise Problem(503, detail, headers={"Retry-After": "30"})
+
+
+def _bundle_task(services: Services, request: TaskRequest) -> BundleTask:
+    catalogue = services.catalogue.now()
+    found = catalogue.find(request.task, request.bundle)
+    if found:
+        return found
+    offering = catalogue.offering(request.task)
+    if not offering:
+        raise Problem(
+            503, f"No bundle offers {request.task}. Train or import one into the weights folder."
+        )
+    name = request.bundle or catalogue.default(request.task)
+    raise Problem(
+        422, f"No bundle {name!r} offers {request.task}; there are: {', '.join(offering)}."
+    )
+
+
+def _method(found: BundleTask, method: str | None) -> str:
+    if method is not None and method not in found.methods:
+        offered = ", ".join(found.methods)
+        raise Problem(
+            422, f"Bundle {found.bundle!r} does not offer method {method!r}; there are: {offered}."
+        )
+    return method or found.method
+
+
+def _warnings(found: BundleTask, text: str) -> list[str]:
+    """What the model won't see of the text; 422 when it would see nothing."""
+    encoded = found.encode(text)
+    if not encoded.ids:
+        raise Problem(
+            422,
+            f"Bundle {found.bundle!r} knows no word of this text. GET "
+            f"/models/{found.bundle}/vocabulary lists the "
+            "words it knows.",
+            code="no_known_words",
+        )
+    warnings = []
+    if encoded.unknown:
+        words = ", ".join(encoded.unknown[:20]) + (" …" if len(encoded.unknown) > 20 else "")
+        warnings.append(f"Unknown words were left out: {words}.")
+    if encoded.cut:
+        warnings.append(
+            f"The text is longer than the {found.max_words} words this bundle reads; its last "
+            f"{encoded.cut} were "
+            "left out."
+        )
+    return warnings
+
+
+def _store_pictures(
+    services: Services, task: type[TaskRequest], job_id: str, pictures: Mapping[str, Picture]
+) -> dict[str, str]:
+    """Normalise every picture and store it; returns their keys."""
+    raw = {name: _bytes(services, name, picture) for name, picture in pictures.items()}
+    photo: Image.Image | None = None
+    photo_data = b""
+    keys = {}
+    for spec in task.images:
+        picture, data = pictures[spec.name], raw[spec.name]
+        if spec.kind == "photo":
+            image = photo = decode_photo(data, spec.name, services.limits)
+            photo_data = data
+        else:
+            image = _mask(services, spec.name, picture, data, photo, photo_data)
+        keys[spec.name] = input_key(job_id, spec.name)
+        services.blobs.put(keys[spec.name], encode(image))
+    return keys
+
+
+def _mask(
+    services: Services,
+    name: str,
+    picture: Picture,
+    data: bytes,
+    photo: Image.Image | None,
+    photo_data: bytes,
+) -> Image.Image:
+    assert photo is not None  # noqa: S101 (a mask follows its photo in every task)
+    if isinstance(picture, Alpha):
+        mask = alpha_mask(photo_data, "the photo", services.limits)
+    elif isinstance(picture, Box):
+        mask = box_mask(picture.box, photo.size)
+    else:
+        mask = decode_mask(data, name, services.limits)
+    check_mask(mask, photo)
+    return mask
+
+
+def _bytes(services: Services, name: str, picture: Picture) -> bytes:
+    if isinstance(picture, Bytes):
+        return picture.data
+    if isinstance(picture, Earlier):
+        return _earlier(services, name, picture)
+    return b""
+
+
+def _earlier(services: Services, name: str, picture: Earlier) -> bytes:
+    job = services.store.get(picture.job_id)
+    where = f"/jobs/{picture.job_id}/images/{picture.index}"
+    if job is None or job.status is Status.expired:
+        raise Problem(422, f"{name}: there is no {where} any more, or there never was.")
+    if not job.status.final:
+        raise Problem(
+            409,
+            f"{name}: {where} is not finished yet; wait for that job first.",
+            headers={"Retry-After": "1"},
+        )
+    record = next((i for i in job.images if i.index == picture.index and not i.error), None)
+    if record is None:
+        raise Problem(422, f"{name}: that job has no image {picture.index}.")
+    try:
+        return services.blobs.get(record.blob)
+    except BlobMissing as error:
+        raise Problem(422, f"{name}: {where} has been erased.") from error

@@ -1,0 +1,147 @@
+"""Reading a request's body: JSON or form, with pictures as files, base64, data URLs or earlier
+jobs' images.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from app.problems import Problem
+from jobs.requests import ImageField, TaskRequest
+
+_MAX_FIELDS = 20
+_MAX_FIELD = (
+    64 * 2**20
+)  # bytes: a form field may hold a data URL; the body limit bounds all of them together
+_IMAGE_PATH = re.compile(r"^(?:https?://[^/]+)?/jobs/([^/]+)/images/(\d+)$")
+_BOX = re.compile(r"^\s*-?\d+\s*(?:,\s*-?\d+\s*){3}$")
+_DATA_URL = re.compile(r"^data:image/[\w.+-]+;base64,", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A picture's file as sent."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Picture ``index`` of an earlier job."""
+
+    job_id: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Alpha:
+    """A mask: the hole is where the photo is transparent."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A mask: a rectangle x, y, width, height in pixels of the upright photo."""
+
+    box: tuple[int, int, int, int]
+
+
+Picture = Bytes | Earlier | Alpha | Box
+
+
+async def read(
+    request: Request, task: type[TaskRequest]
+) -> tuple[dict[str, Any], dict[str, Picture]]:
+    """(plain fields, pictures by field name) of a request for ``task``."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
+        raw = await _json(request)
+    elif kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        raw = await _form(request, len(task.images))
+    else:
+        raise Problem(
+            415, "Send application/json or multipart/form-data, and say so in Content-Type."
+        )
+    pictures = {spec.name: _picture(spec, raw.pop(spec.name, None)) for spec in task.images}
+    return raw, pictures
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    try:
+        raw = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, "The body is not valid JSON.") from error
+    if not isinstance(raw, dict):
+        raise Problem(
+            422, 'The body must be a JSON object such as {"text": "a bird with a red crown"}.'
+        )
+    return raw
+
+
+async def _form(request: Request, files: int) -> dict[str, Any]:
+    """Text fields as strings, files as their bytes; empty fields count as absent."""
+    raw: dict[str, Any] = {}
+    try:
+        async with request.form(
+            max_files=max(files, 1), max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD
+        ) as form:
+            for name, value in form.multi_items():
+                if name in raw:
+                    raise Problem(422, f"{name} is given twice; send it once.")
+                content = await value.read() if isinstance(value, UploadFile) else value
+                if content:
+                    raw[name] = content
+    except HTTPException as error:
+        if error.status_code == 413:
+            raise
+        raise Problem(400, f"The form can't be read: {error.detail}") from error
+    return raw
+
+
+def _picture(spec: ImageField, value: Any) -> Picture:
+    if value is None:
+        raise Problem(422, f"{spec.name} is missing: {spec.description}.")
+    if isinstance(value, bytes):
+        return Bytes(value)
+    if spec.kind == "mask" and isinstance(value, list) and len(value) == 4:
+        value = ",".join(str(v) for v in value)
+    if not isinstance(value, str):
+        raise Problem(
+            422,
+            f"{spec.name} must be a file, base64, a data URL or the path of an earlier job's "
+            f"image.",
+        )
+    if spec.kind == "mask" and value.strip().lower() == "alpha":
+        return Alpha()
+    if spec.kind == "mask" and _BOX.match(value):
+        x, y, w, h = (int(v) for v in value.split(","))
+        return Box((x, y, w, h))
+    return _from_text(spec, value.strip())
+
+
+def _from_text(spec: ImageField, value: str) -> Picture:
+    path = _IMAGE_PATH.match(value)
+    if path:
+        return Earlier(path[1], int(path[2]))
+    if value.startswith(("http://", "https://", "/")):
+        raise Problem(
+            422,
+            f"{spec.name}: only images of this service's own jobs can be named by address "
+            f"(/jobs/ID/images/0). "
+            "Download other pictures and send their bytes.",
+        )
+    try:
+        return Bytes(base64.b64decode(_DATA_URL.sub("", value, count=1), validate=True))
+    except (binascii.Error, ValueError) as error:
+        hint = " or a box x,y,width,height, or the word alpha" if spec.kind == "mask" else ""
+        raise Problem(
+            422, f"{spec.name} is neither a file nor valid base64 nor a data URL{hint}."
+        ) from error

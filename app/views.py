@@ -1,0 +1,156 @@
+"""What clients see of a job and of the bundles."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from app.deps import Services
+from jobs.bundles import BundleInfo, Catalogue
+from jobs.job import Failure, Job, Status, Timings
+from jobs.requests import TASKS
+
+
+class ImageView(BaseModel):
+    """One picture: where its bytes are, or why there are none."""
+
+    index: int
+    url: str | None = Field(None, description="absent when the picture failed")
+    width: int
+    height: int
+    sha256: str
+    seed: int
+    format: str
+    error: Failure | None = None
+
+
+class JobView(BaseModel):
+    """A job. Times are UTC."""
+
+    id: str
+    task: str
+    status: Status
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    queue_position: int | None = Field(None, description="0 is next; absent once it runs")
+    cancel_requested: bool = False
+    input: dict[str, Any]
+    images: list[ImageView]
+    warnings: list[str]
+    error: Failure | None = None
+    timings: Timings
+    attempts: int
+    receipt: dict[str, Any] = Field(description="what is needed to repeat the job exactly")
+    links: dict[str, str]
+
+
+def image_url(job_id: str, index: int) -> str:
+    return f"/jobs/{job_id}/images/{index}"
+
+
+def job_view(job: Job, position: int | None) -> JobView:
+    """The record without storage keys."""
+    images = [
+        ImageView(
+            index=i.index,
+            url=None if i.error else image_url(job.id, i.index),
+            width=i.width,
+            height=i.height,
+            sha256=i.sha256,
+            seed=i.seed,
+            format=i.format,
+            error=i.error,
+        )
+        for i in job.images
+    ]
+    here = f"/jobs/{job.id}"
+    return JobView(
+        id=job.id,
+        task=job.task,
+        status=job.status,
+        created_at=_time(job.created_at),
+        started_at=_time(job.started_at) if job.started_at else None,
+        finished_at=_time(job.finished_at) if job.finished_at else None,
+        queue_position=position,
+        cancel_requested=job.cancel_requested,
+        input=job.request,
+        images=images,
+        warnings=list(job.warnings),
+        error=job.error,
+        timings=job.timings,
+        attempts=job.attempts,
+        receipt=job.receipt,
+        links={"self": here, "cancel": f"{here}/cancel"},
+    )
+
+
+def view_with_position(services: Services, job: Job) -> JobView:
+    """Blocking: asks the store how many jobs wait in front."""
+    position = services.store.position(job.id) if job.status is Status.queued else None
+    return job_view(job, position)
+
+
+class TaskView(BaseModel):
+    """One task of a bundle. size: native side in pixels."""
+
+    methods: list[str]
+    size: int
+    max_words: int
+    default: bool = Field(description="serves requests that name no bundle")
+    licence: str
+    metrics: dict[str, Any]
+
+
+class BundleView(BaseModel):
+    """A bundle."""
+
+    name: str
+    domain: str
+    licence: str
+    sha256: str
+    tasks: dict[str, TaskView]
+    vocabulary: str = Field(description="where its known words are listed")
+
+
+class ModelsView(BaseModel):
+    """All bundles, and which of them serves a task by default."""
+
+    defaults: dict[str, str | None]
+    bundles: list[BundleView]
+
+
+def models_view(catalogue: Catalogue) -> ModelsView:
+    defaults = {task: catalogue.default(task) for task in TASKS}
+    return ModelsView(
+        defaults=defaults,
+        bundles=[_bundle_view(info, defaults) for info in catalogue.bundles.values()],
+    )
+
+
+def _bundle_view(info: BundleInfo, defaults: dict[str, str | None]) -> BundleView:
+    tasks = {
+        name: TaskView(
+            methods=list(task.methods),
+            size=task.size,
+            max_words=task.max_words,
+            default=defaults.get(name) == info.name,
+            licence=str(task.spec.get("licence", info.licence)),
+            metrics=dict(info.metrics.get(name, {})),
+        )
+        for name, task in info.tasks.items()
+    }
+    return BundleView(
+        name=info.name,
+        domain=info.domain,
+        licence=info.licence,
+        sha256=info.sha256,
+        tasks=tasks,
+        vocabulary=f"/models/{info.name}/vocabulary",
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,119 @@
+"""Holes filled by TDANet, in squares around them; known pixels come back exactly as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from models.bundle import Bundle, load_strict
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
+from models.images import Hole, Plane, Square, cut, paste, shrink, shrink_hole, squares
+from models.inpainting.blocks import fold
+from models.inpainting.classical import METHODS, ClassicalPipeline
+from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator, compose
+from models.pipeline import Item, Pipeline, Pixels, config_from, generator, to_pixels, to_tensor
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Caption indices; the photo [H,W,3] uint8 and its hole [H,W]; its squares, each with pixels
+    [S,S,3], known plane
+    [S,S], and noise [z,h,w] or None for the mean."""
+
+    ids: tuple[int, ...]
+    photo: NDArray[np.uint8]
+    hole: Hole
+    squares: tuple[Square, ...]
+    pixels: tuple[Pixels, ...]
+    known: tuple[Plane, ...]
+    noise: tuple[Tensor | None, ...]
+
+
+class InpaintingPipeline(Pipeline[Prepared]):
+    """See :class:`models.pipeline.Pipeline`. Picture 0 of a job is the mean (z = mu), the others
+    are samples.
+    """
+
+    def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
+        super().__init__(bundle, task, method, device, precision)
+        where = f"bundle {bundle.name!r}, {task}"
+        self.config = config_from(InpaintConfig, self.spec.network, where)
+        text = TextEncoder(config_from(TextEncoderConfig, self.spec.text_encoder, where))
+        encoder, network = InpaintEncoder(self.config), InpaintGenerator(self.config)
+        load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text encoder")
+        load_strict(encoder, bundle.state(task, "encoder"), f"{where}: encoder")
+        load_strict(network, bundle.state(task, "generator"), f"{where}: generator")
+        self.text = cast("TextEncoder", self.placed(text))
+        self.encoder = cast("InpaintEncoder", self.placed(fold(encoder.eval())))
+        self.generator = cast("InpaintGenerator", self.placed(fold(network.eval())))
+
+    def prepare(self, item: Item) -> Prepared:
+        size = self.spec.size
+        photo = np.asarray(item.images["image"])
+        hole = np.asarray(item.images["mask"]) >= 128
+        found = tuple(squares(hole, size))
+        crops = [(cut(photo, s), cut(hole.astype(np.uint8), s).astype(bool)) for s in found]
+        cells = size >> len(self.config.encoder)
+        source = generator(item.seed)
+        shape = (self.config.z, cells, cells)
+        noise = [torch.randn(shape, generator=source) if item.index else None for _ in found]
+        return Prepared(
+            ids=self.encode(item.text).ids,
+            photo=photo,
+            hole=hole,
+            squares=found,
+            pixels=tuple(shrink(pixels, size) for pixels, _ in crops),
+            known=tuple(shrink_hole(gap, size) for _, gap in crops),
+            noise=tuple(noise),
+        )
+
+    @torch.inference_mode()
+    def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:
+        ids, lengths = self.captions([p.ids for p in batch for _ in p.squares])
+        words, sentence = self.text(ids, lengths)
+        pad = padding(lengths, words.shape[2]).to(self.device)
+        images = to_tensor(np.stack([x for p in batch for x in p.pixels]), self.device)
+        mask = torch.from_numpy(np.stack([x for p in batch for x in p.known]))[:, None].to(
+            self.device
+        )
+        with self.autocast():
+            seen = self.encoder(images, mask, words, sentence, pad)
+            noise = torch.stack(
+                [torch.zeros(seen.mu.shape[1:]) if x is None else x for p in batch for x in p.noise]
+            )
+            z = seen.mu + seen.sigma * noise.to(self.device)
+            out = self.generator(z, seen.summary, seen.features[self.config.feature], mask)[-1]
+        pixels = to_pixels(compose(out, images, mask))
+        ends = np.cumsum([len(p.squares) for p in batch])
+        return np.split(pixels, ends[:-1])
+
+    def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
+        photo = prepared.photo.copy()
+        rest = prepared.hole.copy()
+        for square, filled in zip(prepared.squares, pixels, strict=True):
+            paste(photo, rest, square, filled)
+        return Image.fromarray(photo)
+
+    def example(self) -> Item:
+        side = self.spec.size
+        mask = Image.new("L", (side, side), 0)
+        mask.paste(255, (side // 4, side // 4, side // 2, side // 2))
+        return Item(
+            self.known_word,
+            0,
+            images={"image": Image.new("RGB", (side, side), "white"), "mask": mask},
+        )
+
+
+def load(bundle: Bundle, task: str, method: str, device: str, precision: str) -> Pipeline[object]:
+    """The network's pipeline, or a classical one by name of its method."""
+    if method in METHODS:
+        return cast("Pipeline[object]", ClassicalPipeline(bundle, task, method, device, precision))
+    return cast("Pipeline[object]", InpaintingPipeline(bundle, task, method, device, precision))

@@ -1,0 +1,89 @@
+"""Edits of photos by ManiGAN: the network works at its own size, its change is enlarged and added
+to the photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from models.bundle import Bundle, load_strict
+from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
+from models.images import Letterbox, enlarge_change
+from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
+from models.pipeline import Item, Pipeline, Pixels, config_from, generator, to_pixels, to_tensor
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Caption indices, noise of both kinds, the photo, where it lies in the square, and the square
+    [S,S,3].
+    """
+
+    ids: tuple[int, ...]
+    z: Tensor
+    noise: Tensor
+    photo: Image.Image
+    box: Letterbox
+    square: Pixels
+
+
+class ManipulationPipeline(Pipeline[Prepared]):
+    """See :class:`models.pipeline.Pipeline`."""
+
+    def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
+        super().__init__(bundle, task, method, device, precision)
+        where = f"bundle {bundle.name!r}, {task}"
+        config = config_from(ManiganConfig, self.spec.network, where)
+        text = TextEncoder(config_from(TextEncoderConfig, self.spec.text_encoder, where))
+        image = CompactImageEncoder(
+            config_from(CompactEncoderConfig, self.spec.image_encoder or {}, where)
+        )
+        roles = {"text_encoder": text, "image_encoder": image}
+        networks = {"main": MainModule(config), "dcm": DetailCorrection(config)}
+        for role, module in {**roles, **networks}.items():
+            load_strict(module, bundle.state(task, role), f"{where}: {role}")
+            self.placed(module)
+        self.config, self.text, self.image = config, text, image
+        self.main = cast("MainModule", networks["main"])
+        self.dcm = cast("DetailCorrection", networks["dcm"])
+
+    def prepare(self, item: Item) -> Prepared:
+        source = generator(item.seed)
+        z = torch.randn(self.config.z, generator=source)
+        noise = torch.randn(self.config.condition, generator=source)
+        photo = item.images["image"]
+        box = Letterbox.of(photo.width, photo.height, self.config.size)
+        return Prepared(self.encode(item.text).ids, z, noise, photo, box, box.fit(photo))
+
+    @torch.inference_mode()
+    def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:
+        ids, lengths = self.captions([p.ids for p in batch])
+        words, sentence = self.text(ids, lengths)
+        pad = padding(lengths, words.shape[2]).to(self.device)
+        photos = to_tensor(np.stack([p.square for p in batch]), self.device)
+        z, noise = (
+            torch.stack(x).to(self.device) for x in ([p.z for p in batch], [p.noise for p in batch])
+        )
+        with self.autocast():
+            seen = self.image.photo(photos)
+            out = self.main(
+                z, noise, words, sentence, pad, seen.code, seen.regions, with_pictures=False
+            )
+            final, _ = self.dcm(out.hidden, seen.detail, words, pad)
+        return list(to_pixels(final))
+
+    def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
+        before, after = (prepared.box.crop(x) for x in (prepared.square, pixels))
+        return enlarge_change(prepared.photo, before, after)
+
+    def example(self) -> Item:
+        side = self.config.size
+        return Item(self.known_word, 0, images={"image": Image.new("RGB", (side, side), "white")})

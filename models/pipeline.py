@@ -1,0 +1,194 @@
+"""A pipeline: one task of one bundle, loaded. Plain values and PIL images in, PIL images out.
+
+The three steps may run in different threads: :meth:`Pipeline.prepare` and :meth:`Pipeline.finish`
+handle one item each,
+:meth:`Pipeline.forward` alone needs the networks and takes a batch. :meth:`Pipeline.run` does all
+of it in place.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from jobs.captions import Encoded, Vocabulary
+from models.bundle import Bundle, TaskSpec
+from models.errors import BundleError, InputProblem, ModelsError
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+P = TypeVar("P")
+C = TypeVar("C")
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture to make. images: by field name, photos mode RGB, masks mode L with 255 = hole;
+    index: which of its
+    job's pictures it is; seed: of this picture alone."""
+
+    text: str
+    seed: int
+    index: int = 0
+    images: Mapping[str, Image.Image] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Per item its picture, or why there is none; seconds in the networks."""
+
+    pictures: list[Image.Image | ModelsError]
+    seconds: float
+
+
+class Pipeline(ABC, Generic[P]):
+    """Base of all pipelines; ``P`` is what prepare hands to forward."""
+
+    def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
+        if precision not in PRECISIONS:
+            raise ModelsError(
+                f"Unknown precision {precision!r}; there are {', '.join(PRECISIONS)}."
+            )
+        self.bundle, self.task, self.method = bundle, task, method
+        self.device, self.precision = torch.device(device), precision
+        self.spec: TaskSpec = bundle.task(task)
+        self.vocabulary = Vocabulary.load(bundle.vocabulary_path(task))
+
+    @abstractmethod
+    def prepare(self, item: Item) -> P:
+        """Everything that needs no network. Raises InputProblem when the item can't be used."""
+
+    @abstractmethod
+    def forward(self, batch: Sequence[P]) -> list[Pixels]:
+        """The networks: one array [H,W,3] in [0,1] per prepared item (inpainting: one per square,
+        stacked).
+        """
+
+    @abstractmethod
+    def finish(self, prepared: P, pixels: Pixels) -> Image.Image:
+        """The picture, mode RGB."""
+
+    @abstractmethod
+    def example(self) -> Item:
+        """A valid item, for warming up."""
+
+    def run(self, items: Sequence[Item]) -> RunResult:
+        """All three steps; an item that fails does not touch the others."""
+        pictures: list[Image.Image | ModelsError] = []
+        ready: list[tuple[int, P]] = []
+        for item in items:
+            try:
+                ready.append((len(pictures), self.prepare(item)))
+                pictures.append(ModelsError("not run"))
+            except ModelsError as error:
+                pictures.append(error)
+        started = time.perf_counter()
+        outputs = self.forward([p for _, p in ready]) if ready else []
+        seconds = time.perf_counter() - started
+        for (place, prepared), pixels in zip(ready, outputs, strict=True):
+            try:
+                pictures[place] = self.finish(prepared, pixels)
+            except ModelsError as error:
+                pictures[place] = error
+        return RunResult(pictures, seconds)
+
+    def warm_up(self, batch: int = 1) -> None:
+        """Run the networks once per size, so that the first client does not wait for it."""
+        prepared = self.prepare(self.example())
+        for count in dict.fromkeys((1, batch)):
+            self.forward([prepared] * count)
+
+    def free_memory(self) -> None:
+        """Give cached memory back to the device, before a smaller batch is tried."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def encode(self, text: str) -> Encoded:
+        """The caption in the vocabulary's terms. Raises InputProblem when it knows no word of
+        it.
+        """
+        spec = self.spec
+        encoded = self.vocabulary.encode(text, tokenizer=spec.tokenizer, max_words=spec.max_words)
+        if not encoded.ids:
+            raise InputProblem(
+                "no_known_words", f"Bundle {self.bundle.name!r} knows no word of this text."
+            )
+        return encoded
+
+    @cached_property
+    def known_word(self) -> str:
+        return self.vocabulary.words[1]
+
+    def captions(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """(ids int64 [B,L] zero padded, lengths int64 [B]) on the device; lengths stay on the
+        CPU.
+        """
+        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
+        for k, row in enumerate(rows):
+            ids[k, : len(row)] = torch.tensor(row)
+        return ids.to(self.device), torch.tensor([len(row) for row in rows])
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The pipeline's precision; nothing to do for float32."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, PRECISIONS[self.precision])
+
+    def placed(self, module: nn.Module) -> nn.Module:
+        """The module on the device, frozen, in channels-last layout."""
+        module.eval().requires_grad_(False)
+        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def config_from(cls: type[C], raw: Mapping[str, Any], where: str) -> C:
+    """A network configuration from ``bundle.json``: lists become tuples, unknown keys are
+    errors.
+    """
+    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(raw.keys() - known)
+    if unknown:
+        raise BundleError(
+            f"{where} has unknown options {', '.join(unknown)}; a newer version may have "
+            f"written it."
+        )
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+
+
+def generator(seed: int) -> torch.Generator:
+    """The random source of one picture; on the CPU, so that a seed means the same on every
+    device.
+    """
+    return torch.Generator().manual_seed(seed)
+
+
+def to_tensor(pixels: Pixels, device: torch.device) -> Tensor:
+    """Stacked pictures [B,H,W,3] in [0,1] → [B,3,H,W] in [-1,1], channels last in memory."""
+    return (torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2) * 2 - 1).contiguous(
+        memory_format=torch.channels_last
+    )
+
+
+def to_pixels(pictures: Tensor) -> Pixels:
+    """[B,3,H,W] in [-1,1] → [B,H,W,3] in [0,1] on the CPU. Raises ModelsError if a value is not
+    finite.
+    """
+    pixels = ((pictures.float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
+    if not np.isfinite(pixels).all():
+        raise ModelsError("The network returned values that are not finite.")
+    return np.ascontiguousarray(pixels, np.float32)
+
+
+def to_image(pixels: Pixels) -> Image.Image:
+    """[H,W,3] in [0,1] → 8-bit RGB."""
+    return Image.fromarray(np.round(pixels.clip(0, 1) * 255).astype(np.uint8))

@@ -1,0 +1,167 @@
+"""One thread that runs the networks, on as many pictures at once as are waiting.
+
+It takes one picture, drains those waiting for the same pipeline, and waits a moment for more only
+when other jobs are
+being decoded. A picture that makes a batch fail is found by bisection and fails alone; out of
+memory halves the batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from models.pipeline import Pipeline
+from workers.failures import is_fatal, is_out_of_memory
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Forwarded:
+    """One picture's raw output; seconds that its batch took; batch: a number that pictures of one
+    batch share.
+    """
+
+    pixels: Any
+    seconds: float
+    batch: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class _Unit:
+    pipeline: Pipeline[Any]
+    prepared: Any
+    alone: bool
+    future: Future[Forwarded] = field(default_factory=Future)
+
+
+class Batcher:
+    """Start with :meth:`start`; ``on_fatal`` is called when the device is beyond repair."""
+
+    def __init__(
+        self, max_batch: int, max_delay: float, on_fatal: Callable[[BaseException], None]
+    ) -> None:
+        self._max_batch, self._max_delay, self._on_fatal = max_batch, max_delay, on_fatal
+        self._waiting: deque[_Unit] = deque()
+        self._ready = threading.Condition()
+        self._coming = 0
+        self._stopped = False
+        self._numbers = count(1)
+        self._thread = threading.Thread(target=self._loop, name="networks", daemon=True)
+        self.busy_since: float | None = None
+        self.last_batch_at: float | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what waits, then end the thread."""
+        with self._ready:
+            self._stopped = True
+            self._ready.notify_all()
+        self._thread.join()
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """Announce that pictures are being prepared, so that a batch may wait for them."""
+        with self._ready:
+            self._coming += 1
+        try:
+            yield
+        finally:
+            with self._ready:
+                self._coming -= 1
+                self._ready.notify_all()
+
+    def submit(
+        self, pipeline: Pipeline[Any], prepared: Any, alone: bool = False
+    ) -> Future[Forwarded]:
+        """Queue one picture; the future holds its output or the exception that it caused by
+        itself.
+        """
+        unit = _Unit(pipeline, prepared, alone)
+        with self._ready:
+            self._waiting.append(unit)
+            self._ready.notify_all()
+        return unit.future
+
+    def depth(self) -> int:
+        return len(self._waiting)
+
+    def _loop(self) -> None:
+        while True:
+            units = self._take()
+            if not units:
+                return
+            self.busy_since = time.monotonic()
+            try:
+                self._run(units)
+            finally:
+                self.busy_since, self.last_batch_at = None, time.time()
+
+    def _take(self) -> list[_Unit]:
+        """The next batch; empty when stopped and nothing waits."""
+        with self._ready:
+            while not self._waiting:
+                if self._stopped:
+                    return []
+                self._ready.wait()
+            first = self._waiting.popleft()
+            units = [first]
+            if first.alone:
+                return units
+            deadline = time.monotonic() + self._max_delay
+            while True:
+                self._drain(units)
+                left = deadline - time.monotonic()
+                if len(units) >= self._max_batch or not self._coming or left <= 0:
+                    return units
+                self._ready.wait(left)
+
+    def _drain(self, units: list[_Unit]) -> None:
+        """Move waiting pictures of the same pipeline into the batch; the others keep their
+        order.
+        """
+        for _ in range(len(self._waiting)):
+            unit = self._waiting.popleft()
+            fits = unit.pipeline is units[0].pipeline and not unit.alone
+            if fits and len(units) < self._max_batch:
+                units.append(unit)
+            else:
+                self._waiting.append(unit)
+
+    def _run(self, units: Sequence[_Unit]) -> None:
+        started = time.perf_counter()
+        try:
+            outputs = units[0].pipeline.forward([u.prepared for u in units])
+        except Exception as error:
+            self._fail(units, error)
+            return
+        seconds, number = time.perf_counter() - started, next(self._numbers)
+        for unit, pixels in zip(units, outputs, strict=True):
+            unit.future.set_result(Forwarded(pixels, seconds, number, len(units)))
+
+    def _fail(self, units: Sequence[_Unit], error: Exception) -> None:
+        """Narrow a failure down to the pictures that cause it."""
+        if is_fatal(error):
+            self._on_fatal(error)
+        if len(units) == 1:
+            log.warning("a picture failed: %s", error, exc_info=error)
+            units[0].future.set_exception(error)
+            return
+        if is_out_of_memory(error):
+            log.warning("out of memory with %d pictures; halving the batch", len(units))
+            units[0].pipeline.free_memory()
+        middle = len(units) // 2
+        self._run(units[:middle])
+        self._run(units[middle:])

@@ -1,0 +1,59 @@
+"""The Celery side of a worker: one task whose message is a job id, run in a pool of threads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from celery import Celery, signals
+
+from jobs.errors import JobsError
+from jobs.wire import QUEUE, TASK_NAME, celery_config
+from workers.run import JobRunner
+
+log = logging.getLogger(__name__)
+
+
+def build(redis_url: str, runner: JobRunner, received: Callable[[], None]) -> Celery:
+    """The app; ``received`` is called for every message."""
+    app = Celery("mmml", set_as_current=False)
+    app.conf.update(celery_config(redis_url))
+
+    @app.task(name=TASK_NAME, ignore_result=True)  # type: ignore[untyped-decorator]
+    def run(job_id: str, schema: int) -> None:  # noqa: ARG001 (later versions may need it)
+        received()
+        try:
+            runner.run(job_id)
+        except JobsError as error:
+            # The store or the storage is away: the steward sends the job again once they are back.
+            log.warning("job %s left to the steward: %s", job_id, error)
+
+    return app
+
+
+def consume(
+    app: Celery, name: str, threads: int, on_ready: Callable[[], None], on_stop: Callable[[], None]
+) -> None:
+    """Consume until SIGTERM; running jobs are finished first."""
+
+    def ready(**_: object) -> None:
+        on_ready()
+
+    def stopping(**_: object) -> None:
+        on_stop()
+
+    signals.worker_ready.connect(ready, weak=False)
+    signals.worker_shutting_down.connect(stopping, weak=False)
+    app.worker_main(
+        [
+            "worker",
+            *("--pool", "threads"),
+            *("--concurrency", str(threads)),
+            *("--queues", QUEUE),
+            *("--hostname", f"{name}@mmml"),
+            *("--loglevel", "INFO"),
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+        ]
+    )

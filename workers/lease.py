@@ -1,0 +1,81 @@
+"""Leases: what keeps a job this worker's. One thread renews them all and tells each job what it
+learned.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from jobs.errors import JobsError
+from jobs.store import JobStore, Renewal
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Lease:
+    """One held job. ``canceled``: its client gave up; ``lost``: another worker may have it by
+    now.
+    """
+
+    job_id: str
+    token: str
+    since: float = field(default_factory=time.monotonic)
+    canceled: bool = False
+    lost: bool = False
+
+
+class Leases:
+    """All leases of this process; renewed three times per lifetime."""
+
+    def __init__(self, store: JobStore, ttl: float) -> None:
+        self._store, self._ttl = store, ttl
+        self._held: dict[str, Lease] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="leases", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(2)
+
+    @contextmanager
+    def hold(self, job_id: str, token: str) -> Iterator[Lease]:
+        """Renew the lease while the block runs."""
+        lease = Lease(job_id, token)
+        with self._lock:
+            self._held[token] = lease
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                del self._held[token]
+
+    def held(self) -> list[Lease]:
+        with self._lock:
+            return list(self._held.values())
+
+    def renew(self) -> None:
+        """One round. A store that can't be reached changes nothing: the lease may still be renewed
+        in time.
+        """
+        for lease in self.held():
+            try:
+                answer = self._store.renew(lease.job_id, lease.token, self._ttl)
+            except JobsError as error:
+                log.warning("lease of %s not renewed: %s", lease.job_id, error)
+                continue
+            lease.canceled = lease.canceled or answer is Renewal.cancel
+            lease.lost = lease.lost or answer is Renewal.lost
+
+    def _loop(self) -> None:
+        while not self._stop.wait(self._ttl / 3):
+            self.renew()

@@ -1,0 +1,247 @@
+"""One job from claim to outcome, in a task thread: read, prepare, hand to the networks, finish,
+store.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from PIL import Image
+
+from jobs.blobs import BlobStore, output_key
+from jobs.errors import BlobError, BlobMissing
+from jobs.images import EXTENSION, ImageLimits, decode_mask, decode_photo, encode
+from jobs.job import ErrorCode, Failure, ImageRecord, Job, Timings, image_seed
+from jobs.requests import TASKS
+from jobs.store import JobStore, Outcome
+from jobs.version import VERSION
+from models.pipeline import Item, Pipeline
+from workers.alone import SharedOrAlone
+from workers.batcher import Batcher, Forwarded
+from workers.failures import failure_of
+from workers.lease import Lease, Leases
+from workers.pipelines import Loader
+
+log = logging.getLogger(__name__)
+
+
+class _Stopped(Exception):
+    """The client canceled the job, or another worker has it."""
+
+
+@dataclass
+class JobRunner:
+    """What a task thread needs; all of it is shared by the threads."""
+
+    store: JobStore
+    blobs: BlobStore
+    pipelines: Loader
+    batcher: Batcher
+    leases: Leases
+    lease_ttl: float = 15.0
+    max_attempts: int = 3
+    limits: ImageLimits = field(default_factory=ImageLimits)
+    draining: bool = False
+    _gate: SharedOrAlone = field(default_factory=SharedOrAlone, repr=False)
+
+    def run(self, job_id: str) -> bool:
+        """Do the job if it can be claimed. False when it was not: it is final, or somebody holds
+        it.
+
+        The steward watches every unfinished job, so nothing is lost when a message is dropped here.
+        """
+        job = None if self.draining else self.store.get(job_id)
+        if job is None or job.status.final:
+            return False
+        with self._entry(job):
+            token = secrets.token_hex(8)
+            claimed = self.store.start(job_id, token, self.lease_ttl)
+            if claimed is None:
+                return False
+            with self.leases.hold(job_id, token) as lease:
+                self._settle(claimed, lease)
+        return True
+
+    def _entry(self, job: Job) -> AbstractContextManager[None]:
+        """A job that was claimed before may have ended a worker: from then on it runs alone, and
+        is claimed only when
+        it does, so that no innocent job is held while it runs."""
+        return self._gate.alone() if job.attempts else self._gate.shared()
+
+    def _settle(self, job: Job, lease: Lease) -> None:
+        try:
+            outcome = self._work(job, lease)
+        except _Stopped:
+            if lease.canceled:
+                self.store.cancel_done(job.id, lease.token)
+            return
+        except BlobMissing as error:
+            outcome = Outcome(error=failure_of(error), warnings=job.warnings)
+        except BlobError as error:
+            log.warning("job %s: storage fault in attempt %d: %s", job.id, job.attempts, error)
+            if job.attempts < self.max_attempts:
+                return  # the lease runs out and the steward sends the job again
+            failure = Failure(
+                code=ErrorCode.storage, detail="The storage does not work. Try again later."
+            )
+            outcome = Outcome(error=failure, warnings=job.warnings)
+        if not self.store.finish(job.id, lease.token, outcome):
+            log.warning("job %s: the lease was lost before the end; its outcome is dropped", job.id)
+
+    def _work(self, job: Job, lease: Lease) -> Outcome:
+        request = TASKS[job.task].model_validate(job.request)
+        started = time.time()
+        try:
+            pipeline = self.pipelines.get(request.bundle or "", job.task, request.method or "")
+            with self.batcher.coming():
+                images = self._inputs(job)
+        except (BlobError, _Stopped):
+            raise
+        except Exception as error:  # every failure ends in the record, with its sentence
+            log.warning("job %s: %s", job.id, error, exc_info=error)
+            return Outcome(error=failure_of(error), warnings=job.warnings)
+        items = [
+            Item(request.text, image_seed(request.seed or 0, n), n, images)
+            for n in range(request.count)
+        ]
+        pictures = _Pictures(self, job, lease, pipeline, request.format)
+        records = pictures.make(items)
+        return self._outcome(job, pipeline, records, pictures, started)
+
+    def _inputs(self, job: Job) -> dict[str, Image.Image]:
+        images = {}
+        for spec in TASKS[job.task].images:
+            decode = decode_mask if spec.kind == "mask" else decode_photo
+            images[spec.name] = decode(
+                self.blobs.get(job.inputs[spec.name]), spec.name, self.limits
+            )
+        return images
+
+    def _outcome(
+        self,
+        job: Job,
+        pipeline: Pipeline[Any],
+        records: list[ImageRecord],
+        pictures: _Pictures,
+        started: float,
+    ) -> Outcome:
+        failed = [r for r in records if r.error]
+        done = time.time()
+        timings = Timings(
+            queued_ms=_ms(started - job.created_at),
+            model_ms=_ms(sum(pictures.seconds.values())),
+            total_ms=_ms(done - job.created_at),
+        )
+        receipt = {
+            "bundle": pipeline.bundle.name,
+            "bundle_sha256": pipeline.bundle.sha256,
+            "version": VERSION,
+            "method": pipeline.method,
+            "precision": pipeline.precision,
+            "device": str(pipeline.device),
+            "seeds": [r.seed for r in records],
+            "batch_sizes": sorted(set(pictures.batch_sizes)),
+        }
+        error = failed[0].error if len(failed) == len(records) else None
+        notes = [
+            f"Picture {r.index} failed: {r.error.detail}" for r in failed if r.error and not error
+        ]
+        return Outcome(records, timings, receipt, [*job.warnings, *notes], error)
+
+
+@dataclass
+class _Pictures:
+    """The pictures of one job; collects how long the networks took and in what company."""
+
+    runner: JobRunner
+    job: Job
+    lease: Lease
+    pipeline: Pipeline[Any]
+    format: str
+    seconds: dict[int, float] = field(default_factory=dict)
+    batch_sizes: list[int] = field(default_factory=list)
+
+    def make(self, items: list[Item]) -> list[ImageRecord]:
+        batcher, alone = self.runner.batcher, self.job.attempts > 1
+        waiting: list[tuple[Item, Any, Future[Forwarded] | Exception]] = []
+        with batcher.coming():
+            for item in items:
+                try:
+                    prepared = self.pipeline.prepare(item)
+                except Exception as error:
+                    waiting.append((item, None, error))
+                else:
+                    waiting.append((item, prepared, batcher.submit(self.pipeline, prepared, alone)))
+        with self._unless_stopped(waiting):
+            return [self._record(*entry) for entry in waiting]
+
+    @contextmanager
+    def _unless_stopped(
+        self, waiting: list[tuple[Item, Any, Future[Forwarded] | Exception]]
+    ) -> Iterator[None]:
+        try:
+            yield
+        except _Stopped:
+            for _, _, future in waiting:
+                if isinstance(future, Future):
+                    future.cancel()
+            raise
+
+    def _record(
+        self, item: Item, prepared: Any, result: Future[Forwarded] | Exception
+    ) -> ImageRecord:
+        try:
+            if isinstance(result, Exception):
+                raise result
+            forwarded = self._wait(result)
+            image = self.pipeline.finish(prepared, forwarded.pixels)
+        except (_Stopped, BlobError):
+            raise
+        except Exception as error:
+            log.warning("job %s, picture %d: %s", self.job.id, item.index, error)
+            return ImageRecord(
+                index=item.index, seed=item.seed, format=self.format, error=failure_of(error)
+            )
+        self.seconds[forwarded.batch] = forwarded.seconds
+        self.batch_sizes.append(forwarded.batch_size)
+        return self._stored(item, image)
+
+    def _wait(self, future: Future[Forwarded]) -> Forwarded:
+        """Wait for the networks, looking up now and then whether the job is still wanted."""
+        while True:
+            if self.lease.canceled or self.lease.lost:
+                raise _Stopped
+            try:
+                return future.result(timeout=1.0)
+            except CancelledError as error:
+                raise _Stopped from error
+            except FutureTimeout:
+                if future.done():  # the model itself raised a timeout
+                    raise
+
+    def _stored(self, item: Item, image: Image.Image) -> ImageRecord:
+        data = encode(image, self.format)
+        key = output_key(self.job.id, self.lease.token, item.index, EXTENSION[self.format])
+        self.runner.blobs.put(key, data)
+        return ImageRecord(
+            index=item.index,
+            seed=item.seed,
+            width=image.width,
+            height=image.height,
+            sha256=sha256(data).hexdigest(),
+            blob=key,
+            format=self.format,
+        )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
