@@ -103,6 +103,8 @@ def encode(image: Image.Image, extension: str = "png") -> bytes:
     metadata.
     """
     buffer = io.BytesIO()
+    image = image.copy()
+    image.info.clear()  # Pillow writes comments and profiles from here
     if extension == "png":
         image.save(buffer, "PNG", compress_level=1)
     else:

@@ -154,9 +154,10 @@ def paste(photo: NDArray[np.uint8], hole: Hole, square: Square, filled: Pixels) 
     side = square.side
     method = cv2.INTER_CUBIC if side >= filled.shape[0] else cv2.INTER_AREA
     large = _float(cv2.resize(filled, (side, side), interpolation=method))
-    known_crop = _float(cut(photo, square)) / 255
+    known_crop = _float(cut(photo, square).astype(np.float32) / 255)
     hole_crop = cut(hole.astype(np.uint8), square).astype(bool)
-    large = np.clip(large + _seam_correction(known_crop, hole_crop, large), 0, 1)
+    corrected = np.add(large, _seam_correction(known_crop, hole_crop, large))
+    large = _float(np.clip(corrected, 0, 1))
     y0, x0 = max(square.y, 0), max(square.x, 0)
     y1, x1 = min(square.y + side, photo.shape[0]), min(square.x + side, photo.shape[1])
     inner = slice(y0 - square.y, y1 - square.y), slice(x0 - square.x, x1 - square.x)

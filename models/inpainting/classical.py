@@ -52,7 +52,7 @@ class ClassicalPipeline(Pipeline[Prepared]):
             whole = (square.side, square.side)
             large = cv2.resize(filled, whole, interpolation=cv2.INTER_CUBIC)
             _write(photo, prepared.hole, square, np.asarray(large, np.uint8))
-        return np.asarray(photo, np.float32) / 255
+        return np.asarray(photo / 255, np.float32)
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
         made = np.round(pixels * 255).astype(np.uint8)

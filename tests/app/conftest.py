@@ -1,0 +1,60 @@
+"""A gateway whose backends are in this process."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from app.deps import Services
+from app.main import create_app
+from app.settings import GatewaySettings
+from jobs.images import decode_photo, encode
+from jobs.job import ImageRecord, Timings
+from jobs.store import Outcome
+
+
+@pytest.fixture
+def services(weights: Path) -> Services:
+    return Services.in_memory(GatewaySettings(weights_dir=weights))
+
+
+@pytest.fixture
+def client(services: Services) -> Iterator[TestClient]:
+    with TestClient(create_app(services.settings, services), raise_server_exceptions=False) as made:
+        yield made
+
+
+def png(width: int = 40, height: int = 30, mode: str = "RGB", colour: object = (200, 30, 40)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, (width, height), colour).save(buffer, "PNG")  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def mask_png(width: int = 40, height: int = 30) -> bytes:
+    pixels = np.zeros((height, width), np.uint8)
+    pixels[5:15, 5:15] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def succeed(services: Services, job_id: str, pictures: int = 1) -> None:
+    """Do what a worker does."""
+    assert services.store.start(job_id, "t", 10)
+    images = []
+    for n in range(pictures):
+        data = encode(Image.new("RGB", (20, 20), (n, 100, 200)))
+        key = f"jobs/{job_id}/out/t-{n}.png"
+        services.blobs.put(key, data)
+        images.append(ImageRecord(index=n, seed=n, width=20, height=20, sha256=f"{n:064d}", blob=key))
+    assert services.store.finish(job_id, "t", Outcome(images, Timings(model_ms=1.0)))
+
+
+def stored_photo(services: Services, job_id: str, name: str = "image") -> Image.Image:
+    return decode_photo(services.blobs.get(f"jobs/{job_id}/in/{name}.png"))

@@ -1,0 +1,153 @@
+"""Looking at jobs and their pictures."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.deps import Services
+from jobs.errors import BlobMissing
+from jobs.job import ErrorCode, Failure, ImageRecord
+from jobs.store import Outcome
+from tests.app.conftest import png, succeed
+
+
+def submitted(client: TestClient) -> str:
+    return str(client.post("/synthesize", json={"text": "a bird"}).json()["id"])
+
+
+@pytest.mark.parametrize("job_id", ["0" * 32, "nonsense", "..", "%00", "é"])
+def test_unknown_jobs_are_404(client: TestClient, job_id: str) -> None:
+    for address in (f"/jobs/{job_id}", f"/jobs/{job_id}/images/0"):
+        response = client.get(address)
+        assert response.status_code == 404
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_polling(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    first = client.get(f"/jobs/{job}")
+    assert first.headers["retry-after"] == "1"
+    same = client.get(f"/jobs/{job}", headers={"if-none-match": first.headers["etag"]})
+    assert same.status_code == 304
+    succeed(services, job)
+    done = client.get(f"/jobs/{job}", headers={"if-none-match": first.headers["etag"]})
+    assert done.status_code == 200
+    assert "retry-after" not in done.headers
+    view = done.json()
+    assert view["images"][0]["url"] == f"/jobs/{job}/images/0"
+    assert view["timings"]["model_ms"] == 1.0
+    assert "blob" not in view["images"][0]
+
+
+def test_long_poll_wakes_up(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    threading.Timer(0.2, succeed, (services, job)).start()
+    started = time.monotonic()
+    response = client.get(f"/jobs/{job}", params={"wait": 20})
+    assert response.json()["status"] == "succeeded"
+    assert time.monotonic() - started < 3
+
+
+def test_expired_jobs_are_410(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    succeed(services, job)
+    services.store.expire(job)
+    assert client.get(f"/jobs/{job}").status_code == 410
+    assert client.get(f"/jobs/{job}/images/0").status_code == 410
+
+
+def test_pictures_are_served_for_caching(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    assert client.get(f"/jobs/{job}/images/0").status_code == 409
+    succeed(services, job, 2)
+    response = client.get(f"/jobs/{job}/images/1")
+    assert response.headers["content-type"] == "image/png"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "immutable" in response.headers["cache-control"]
+    tag = response.headers["etag"]
+    assert client.get(f"/jobs/{job}/images/1", headers={"if-none-match": tag}).status_code == 304
+    assert client.get(f"/jobs/{job}/images/2").status_code == 404
+    assert client.get(f"/jobs/{job}/images/x").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("image/jpeg", "image/jpeg"),
+        ("image/webp", "image/webp"),
+        ("image/*", "image/png"),
+        ("*/*", "image/png"),
+        ("text/html,image/avif,image/webp,*/*;q=0.8", "image/png"),
+    ],
+)
+def test_formats_are_negotiated(client: TestClient, services: Services, accept: str, kind: str) -> None:
+    job = submitted(client)
+    succeed(services, job)
+    response = client.get(f"/jobs/{job}/images/0", headers={"accept": accept})
+    assert response.headers["content-type"] == kind
+
+
+def test_a_failed_picture_says_why(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    services.store.start(job, "t", 10)
+    error = Failure(code=ErrorCode.model_error, detail="It broke.")
+    services.store.finish(job, "t", Outcome([ImageRecord(index=0, seed=1, error=error)]))
+    response = client.get(f"/jobs/{job}/images/0")
+    assert response.status_code == 404
+    assert "It broke." in response.json()["detail"]
+    assert client.get(f"/jobs/{job}").json()["images"][0]["url"] is None
+
+
+def test_cancel(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    assert client.post(f"/jobs/{job}/cancel").json()["status"] == "canceled"
+    again = client.post(f"/jobs/{job}/cancel")
+    assert again.status_code == 409
+    assert "been canceled" in again.json()["detail"]
+    running = submitted(client)
+    services.store.start(running, "t", 10)
+    assert client.post(f"/jobs/{running}/cancel").json()["cancel_requested"] is True
+    assert client.post(f"/jobs/{'0' * 32}/cancel").status_code == 404
+
+
+def test_delete_erases_inputs_and_outputs(client: TestClient, services: Services) -> None:
+    response = client.post("/manipulate", data={"text": "a bird"}, files={"image": png()})
+    job = response.json()["id"]
+    assert client.delete(f"/jobs/{job}").status_code == 204
+    assert client.get(f"/jobs/{job}").status_code == 410
+    with pytest.raises(BlobMissing):
+        services.blobs.get(f"jobs/{job}/in/image.png")
+
+
+def test_listing_in_pages(client: TestClient) -> None:
+    ids = [submitted(client) for _ in range(5)]
+    page = client.get("/jobs", params={"limit": 3}).json()
+    assert [j["id"] for j in page["jobs"]] == ids[:1:-1]
+    rest = client.get(page["next"]).json()
+    assert [j["id"] for j in rest["jobs"]] == ids[1::-1]
+    client.post(f"/jobs/{ids[0]}/cancel")
+    canceled = client.get("/jobs", params={"status": "canceled"}).json()["jobs"]
+    assert [j["id"] for j in canceled] == ids[:1]
+
+
+def test_models(client: TestClient) -> None:
+    view = client.get("/models").json()
+    assert view["defaults"] == {"synthesize": "paper", "manipulate": "paper", "inpaint": "paper"}
+    assert view["bundles"][0]["tasks"]["inpaint"]["methods"] == ["fake", "telea"]
+    words = client.get("/models/paper/vocabulary").json()["tasks"]["synthesize"]
+    assert "crown" in words
+    assert "<end>" not in words
+    assert client.get("/models/none/vocabulary").status_code == 404
+
+
+def test_health(client: TestClient, services: Services) -> None:
+    assert client.get("/healthz").json()["status"] == "ok"
+    waiting = client.get("/readyz")
+    assert waiting.status_code == 503
+    assert "No worker" in waiting.json()["detail"]
+    services.store.heartbeat("w", {"device": "cpu"}, 10)
+    assert client.get("/readyz").json()["workers"] == [{"name": "w", "device": "cpu"}]

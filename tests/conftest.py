@@ -1,0 +1,90 @@
+"""Shared fixtures: a real broker, and the smallest bundles."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.embedded import broker_command, wait_for_socket
+from jobs.captions import END
+from jobs.memory_store import MemoryJobStore
+from jobs.redis_store import RedisJobStore, connect
+from jobs.store import JobStore
+
+WORDS = [END, *"a bird with red blue yellow green crown belly and the this has wings".split()]
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """Address of a private broker with an append-only file."""
+    folder = Path(tempfile.mkdtemp(prefix="mmml-"))  # short: sockets have short paths
+    socket = folder / "v.sock"
+    process = subprocess.Popen(broker_command(folder, socket), stdout=subprocess.DEVNULL)
+    try:
+        wait_for_socket(socket)
+        yield f"unix://{socket}?db=0"
+    finally:
+        process.terminate()
+        process.wait(10)
+        shutil.rmtree(folder)
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store(request: pytest.FixtureRequest) -> Iterator[JobStore]:
+    """Both job stores, which must behave alike."""
+    if request.param == "memory":
+        yield MemoryJobStore()
+        return
+    client = connect(request.getfixturevalue("valkey"))
+    yield RedisJobStore(client, prefix=f"t{next(_numbers)}-{os.getpid()}:")
+    client.close()
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A weights folder whose only bundle offers every task on paper: what a gateway reads."""
+    folder = tmp_path / "weights"
+    write_paper_bundle(folder / "paper")
+    return folder
+
+
+def write_paper_bundle(folder: Path, tasks: tuple[str, ...] = ("synthesize", "manipulate", "inpaint")) -> None:
+    """The JSON files of a bundle without any tensor."""
+    folder.mkdir(parents=True)
+    spec = {"method": "fake", "size": 64, "max_words": 12, "tokenizer": "regexp", "vocabulary": "vocabulary.json"}
+    inpaint = {**spec, "classical": ["telea"]}
+    raw = {
+        "format": 1,
+        "name": folder.name,
+        "domain": "tests",
+        "licence": "Apache-2.0",
+        "tasks": {t: inpaint if t == "inpaint" else spec for t in tasks},
+        "metrics": {},
+    }
+    (folder / "bundle.json").write_text(json.dumps(raw))
+    (folder / "vocabulary.json").write_text(json.dumps({"words": WORDS}))
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool], float], None]:
+    """Wait for a condition."""
+    import time
+
+    def wait(condition: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not become true in time"
+            time.sleep(0.02)
+
+    return wait

@@ -1,0 +1,54 @@
+"""The same words in gateway, worker and training."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.captions import END, Vocabulary, tokenize
+
+VOCABULARY = Vocabulary([END, "a", "bird", "red", "crown", "with"])
+
+
+def test_known_words_keep_their_order() -> None:
+    encoded = VOCABULARY.encode("A bird with a RED crown.")
+    assert encoded.words == ("a", "bird", "with", "a", "red", "crown")
+    assert encoded.ids == (1, 2, 5, 1, 3, 4)
+    assert encoded.unknown == ()
+
+
+def test_unknown_words_are_named_once() -> None:
+    encoded = VOCABULARY.encode("a zorgly, zorgly bird in Köln 🐦 小鸟")
+    assert encoded.words == ("a", "bird")
+    assert encoded.unknown[0] == "zorgly"
+    assert {"🐦", "小鸟"} <= set(encoded.unknown)
+    assert len(encoded.unknown) == len(set(encoded.unknown))
+
+
+def test_long_captions_lose_their_end() -> None:
+    encoded = VOCABULARY.encode("red " * 30, max_words=18)
+    assert len(encoded.ids) == 18
+    assert encoded.cut == 12
+    assert VOCABULARY.encode("red " * 30, max_words=18) == encoded
+
+
+def test_padding_is_never_a_word() -> None:
+    assert 0 not in VOCABULARY.encode("<end> a <end>").ids
+
+
+def test_tokenizers_differ_where_the_methods_do() -> None:
+    assert tokenize("a black-and-white bird") == ["a", "black", "and", "white", "bird"]
+    assert tokenize("a black-and-white bird", "treebank") == ["a", "black-and-white", "bird"]
+
+
+def test_a_vocabulary_starts_with_padding() -> None:
+    with pytest.raises(ValueError, match="padding"):
+        Vocabulary(["bird"])
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_encoded(text: str) -> None:
+    encoded = VOCABULARY.encode(text)
+    assert len(encoded.ids) == len(encoded.words) <= 18
+    assert all(1 <= k < len(VOCABULARY) for k in encoded.ids)

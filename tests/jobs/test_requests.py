@@ -1,0 +1,43 @@
+"""What a client may ask for."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from jobs.job import image_seed, new_id
+from jobs.requests import MAX_TEXT, TASKS, Synthesize
+
+
+def test_text_is_normalised() -> None:
+    assert Synthesize(text="  a\n bird \u0065\u0301 ").text == "a bird é"
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t", "a\x00bird", "x" * (MAX_TEXT + 1), "bell\x07"])
+def test_unusable_texts(text: str) -> None:
+    with pytest.raises(ValidationError):
+        Synthesize(text=text)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"seed": -1}, {"seed": 2**32}, {"count": 0}, {"count": 17}, {"format": "gif"}, {"colour": "red"}],
+)
+def test_out_of_range(values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Synthesize.model_validate({"text": "a bird", **values})
+
+
+def test_three_tasks() -> None:
+    assert list(TASKS)[:3] == ["synthesize", "manipulate", "inpaint"]
+
+
+def test_seeds_of_one_job_wrap_around() -> None:
+    assert [image_seed(2**32 - 1, n) for n in range(3)] == [2**32 - 1, 0, 1]
+
+
+def test_ids_sort_by_time_and_differ() -> None:
+    ids = [new_id() for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert all(len(i) == 32 for i in ids)
+    assert [i[:12] for i in ids] == sorted(i[:12] for i in ids)

@@ -1,0 +1,73 @@
+"""A pipeline without networks, for tests and for measuring everything else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+
+from models.errors import InputProblem, UnknownBundle
+from models.pipeline import Item, Pipeline, Pixels, to_image
+from workers.pipelines import Key
+
+
+class FakePipeline(Pipeline[Item]):
+    """Paints a square in a colour that follows from seed and text; ``seconds`` is how long a forward pass takes.
+
+    A text containing "refuse" can't be prepared, one containing "crash" fails in the forward pass; ``on_forward`` may
+    raise for a whole batch. ``batches`` collects the sizes of all batches tried.
+    """
+
+    def __init__(
+        self, seconds: float = 0.0, on_forward: Callable[[Sequence[Item]], None] | None = None
+    ) -> None:
+        self.bundle = cast("Any", SimpleNamespace(name="fake", sha256="0" * 64))
+        self.task, self.method, self.precision = "synthesize", "fake", "float32"
+        self.device = torch.device("cpu")
+        self.seconds, self.on_forward = seconds, on_forward
+        self.batches: list[int] = []
+
+    def prepare(self, item: Item) -> Item:
+        if "refuse" in item.text:
+            raise InputProblem("bad_input", "This text is refused.")
+        return item
+
+    def forward(self, batch: Sequence[Item]) -> list[Pixels]:
+        self.batches.append(len(batch))
+        time.sleep(self.seconds)
+        if self.on_forward:
+            self.on_forward(batch)
+        if any("crash" in item.text for item in batch):
+            raise ValueError("this text crashes the network")
+        return [self._paint(item) for item in batch]
+
+    def _paint(self, item: Item) -> Pixels:
+        colour = np.random.default_rng([item.seed, len(item.text)]).random(3, np.float32)
+        return np.broadcast_to(colour, (8, 8, 3)).astype(np.float32)
+
+    def finish(self, prepared: Item, pixels: Pixels) -> Image.Image:  # noqa: ARG002
+        return to_image(pixels)
+
+    def example(self) -> Item:
+        return Item("a bird", 0)
+
+
+@dataclass
+class FakeLoader:
+    """Hands out one pipeline for every bundle but "missing"."""
+
+    pipeline: FakePipeline = field(default_factory=FakePipeline)
+
+    def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:  # noqa: ARG002
+        if bundle == "missing":
+            raise UnknownBundle("There is no bundle 'missing'.")
+        return self.pipeline
+
+    def loaded(self) -> list[Key]:
+        return []
