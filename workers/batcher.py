@@ -103,9 +103,11 @@ class Batcher:
             units = self._take()
             if not units:
                 return
+            wanted = [unit for unit in units if unit.future.set_running_or_notify_cancel()]
             self.busy_since = time.monotonic()
             try:
-                self._run(units)
+                if wanted:
+                    self._run(wanted)
             finally:
                 self.busy_since, self.last_batch_at = None, time.time()
 

@@ -1,0 +1,133 @@
+"""Batches form from what waits, and a bad picture fails alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+import torch
+
+from models.pipeline import Item
+from workers.batcher import Batcher
+from workers.fake import FakePipeline
+
+
+@pytest.fixture
+def fatal() -> list[BaseException]:
+    return []
+
+
+@pytest.fixture
+def batcher(fatal: list[BaseException]) -> Iterator[Batcher]:
+    made = Batcher(8, 0.02, fatal.append)
+    made.start()
+    yield made
+    made.stop()
+
+
+def held(pipeline: FakePipeline) -> threading.Event:
+    """Make the first forward pass wait, so that the next pictures pile up."""
+    go, first = threading.Event(), [True]
+
+    def wait(_batch: Sequence[Item]) -> None:
+        if first:
+            first.clear()
+            go.wait(5)
+
+    pipeline.on_forward = wait
+    return go
+
+
+def items(*texts: str) -> list[Item]:
+    return [Item(text, seed) for seed, text in enumerate(texts)]
+
+
+def test_what_waits_runs_together(batcher: Batcher) -> None:
+    pipeline = FakePipeline()
+    go = held(pipeline)
+    futures = [batcher.submit(pipeline, i) for i in items(*"abcdefghij")]
+    go.set()
+    results = [f.result(5) for f in futures]
+    assert sum(pipeline.batches) == 10
+    assert max(pipeline.batches) >= 8
+    assert max(r.batch_size for r in results) == 8
+
+
+def test_a_picture_is_the_same_in_any_company(batcher: Batcher) -> None:
+    pipeline = FakePipeline()
+    alone = batcher.submit(pipeline, Item("a", 3)).result(5).pixels
+    go = held(pipeline)
+    futures = [batcher.submit(pipeline, i) for i in [*items("x", "yy"), Item("a", 3)]]
+    go.set()
+    assert (futures[2].result(5).pixels == alone).all()
+
+
+def test_bisection_finds_the_bad_picture(batcher: Batcher) -> None:
+    pipeline = FakePipeline()
+    go = held(pipeline)
+    futures = [batcher.submit(pipeline, i) for i in items("a", "b", "crash", "d", "e", "f", "g")]
+    go.set()
+    for k, future in enumerate(futures):
+        if k == 2:
+            with pytest.raises(ValueError, match="crashes"):
+                future.result(5)
+        else:
+            assert future.result(5).pixels.shape == (8, 8, 3)
+
+
+def test_out_of_memory_halves_the_batch(batcher: Batcher, fatal: list[BaseException]) -> None:
+    pipeline = FakePipeline()
+    go = held(pipeline)
+    first = pipeline.on_forward
+
+    def limited(batch: Sequence[Item]) -> None:
+        assert first
+        first(batch)
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    pipeline.on_forward = limited
+    futures = [batcher.submit(pipeline, i) for i in items(*"abcdefgh")]
+    go.set()
+    assert all(f.result(5) for f in futures)
+    assert max(pipeline.batches[-2:]) <= 2
+    assert fatal == []
+
+
+def test_a_broken_device_ends_the_process(batcher: Batcher, fatal: list[BaseException]) -> None:
+    pipeline = FakePipeline()
+
+    def broken(_batch: Sequence[Item]) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    pipeline.on_forward = broken
+    with pytest.raises(RuntimeError):
+        batcher.submit(pipeline, Item("a", 0)).result(5)
+    assert len(fatal) == 1
+
+
+def test_alone_means_alone(batcher: Batcher) -> None:
+    pipeline = FakePipeline()
+    go = held(pipeline)
+    futures = [batcher.submit(pipeline, i, alone=i.text == "b") for i in items("a", "b", "c", "d")]
+    go.set()
+    assert futures[1].result(5).batch_size == 1
+    assert all(f.result(5) for f in futures)
+
+
+def test_pipelines_are_not_mixed(batcher: Batcher) -> None:
+    one, other = FakePipeline(), FakePipeline()
+    go = held(one)
+    futures = [batcher.submit(p, i) for p, i in zip([one, other] * 3, items(*"abcdef"), strict=True)]
+    go.set()
+    assert all(f.result(5) for f in futures)
+    assert sum(one.batches) == sum(other.batches) == 3
+
+
+def test_waits_for_pictures_that_are_coming(batcher: Batcher) -> None:
+    pipeline = FakePipeline()
+    with batcher.coming():
+        futures = [batcher.submit(pipeline, i) for i in items("a", "b", "c")]
+        sizes = {f.result(5).batch_size for f in futures}
+    assert sizes == {3}

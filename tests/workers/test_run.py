@@ -1,0 +1,202 @@
+"""A job from claim to outcome."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from jobs.errors import BlobError
+from jobs.job import ErrorCode, Status
+from jobs.store import Renewal
+from tests.workers.conftest import Shop
+
+Eventually = Callable[[Callable[[], bool], float], None]
+
+
+def test_a_job_succeeds_with_its_receipt(shop: Shop) -> None:
+    job_id = shop.submit(count=3)
+    assert shop.runner.run(job_id)
+    job = shop.job(job_id)
+    assert job.status is Status.succeeded
+    assert [i.seed for i in job.images] == [5, 6, 7]
+    assert job.receipt["seeds"] == [5, 6, 7]
+    assert job.receipt["bundle"] == "fake"
+    assert job.receipt["precision"] == "float32"
+    assert job.warnings == ("first",)
+    assert job.timings.model_ms is not None
+    pictures = {shop.runner.blobs.get(i.blob) for i in job.images}
+    assert len(pictures) == 3
+
+
+def test_model_time_is_the_forward_pass_alone(shop: Shop) -> None:
+    shop.pipeline.seconds = 0.1
+    job_id = shop.submit(count=2)
+    shop.runner.run(job_id)
+    timings = shop.job(job_id).timings
+    assert timings.model_ms is not None
+    assert timings.total_ms is not None
+    assert 100 <= timings.model_ms < 100 + 50 + 100  # one batch of two, or two of one
+    assert timings.total_ms >= timings.model_ms
+
+
+def test_a_bad_input_fails_with_its_sentence(shop: Shop) -> None:
+    job_id = shop.submit("refuse this")
+    shop.runner.run(job_id)
+    job = shop.job(job_id)
+    assert job.status is Status.failed
+    assert job.error is not None
+    assert (job.error.code, job.error.detail) == (ErrorCode.bad_input, "This text is refused.")
+
+
+def test_a_crash_in_the_network_fails_that_job(shop: Shop) -> None:
+    job_id = shop.submit("crash")
+    shop.runner.run(job_id)
+    error = shop.job(job_id).error
+    assert error is not None
+    assert error.code is ErrorCode.model_error
+    assert shop.runner.run(other := shop.submit())
+    assert shop.job(other).status is Status.succeeded
+
+
+def test_one_failing_picture_is_reported_alone(shop: Shop) -> None:
+    def fail_second(batch: object) -> None:
+        if any(item.index == 1 for item in batch):  # type: ignore[attr-defined]
+            raise ValueError("no")
+
+    shop.pipeline.on_forward = fail_second
+    job_id = shop.submit(count=3)
+    shop.runner.run(job_id)
+    job = shop.job(job_id)
+    assert job.status is Status.succeeded
+    assert [bool(i.error) for i in job.images] == [False, True, False]
+    assert "Picture 1 failed" in job.warnings[1]
+
+
+def test_an_unknown_bundle_fails_the_job(shop: Shop) -> None:
+    job_id = shop.submit(bundle="missing")
+    shop.runner.run(job_id)
+    error = shop.job(job_id).error
+    assert error is not None
+    assert error.code is ErrorCode.unknown_bundle
+
+
+def test_surplus_messages_are_harmless(shop: Shop) -> None:
+    job_id = shop.submit()
+    assert shop.runner.run(job_id)
+    assert not shop.runner.run(job_id)
+    assert not shop.runner.run("0" * 32)
+    canceled = shop.submit()
+    shop.store.cancel(canceled)
+    assert not shop.runner.run(canceled)
+
+
+def test_a_draining_worker_claims_nothing(shop: Shop) -> None:
+    shop.runner.draining = True
+    job_id = shop.submit()
+    assert not shop.runner.run(job_id)
+    assert shop.job(job_id).status is Status.queued
+
+
+def test_the_lease_outlives_slow_networks(shop: Shop) -> None:
+    shop.pipeline.seconds = 1.0  # three times the lease
+    job_id = shop.submit()
+    shop.runner.run(job_id)
+    assert shop.job(job_id).status is Status.succeeded
+    assert shop.job(job_id).attempts == 1
+
+
+def test_cancel_while_it_runs(shop: Shop, eventually: Eventually) -> None:
+    shop.pipeline.seconds = 2.0
+    job_id = shop.submit(count=8)
+    thread = threading.Thread(target=shop.runner.run, args=(job_id,))
+    thread.start()
+    eventually(lambda: shop.job(job_id).status is Status.running, 5)
+    shop.store.cancel(job_id)
+    thread.join(10)
+    assert shop.job(job_id).status is Status.canceled
+    assert shop.job(job_id).images == ()
+
+
+def test_a_job_taken_over_by_another_worker_is_left_alone(shop: Shop, eventually: Eventually) -> None:
+    shop.pipeline.seconds = 1.0
+    shop.runner.leases.stop()
+    job_id = shop.submit()
+    thread = threading.Thread(target=shop.runner.run, args=(job_id,))
+    thread.start()
+    eventually(lambda: shop.job(job_id).status is Status.running, 5)
+    time.sleep(0.4)  # nobody renews: the lease dies
+    assert shop.store.start(job_id, "other", 10)
+    thread.join(10)
+    assert shop.job(job_id).status is Status.running
+    assert shop.store.renew(job_id, "other", 10) is Renewal.held
+
+
+def test_a_job_seen_with_a_dead_worker_runs_alone(shop: Shop) -> None:
+    suspect = shop.submit("suspect")
+    shop.store.start(suspect, "dead", 0.01)
+    time.sleep(0.05)
+    others = [shop.submit() for _ in range(6)]
+    seen: list[int] = []
+
+    def watch(batch: object) -> None:
+        if any(item.text == "suspect" for item in batch):  # type: ignore[attr-defined]
+            seen.append(len(shop.runner.leases.held()))
+
+    shop.pipeline.on_forward = watch
+    shop.pipeline.seconds = 0.02
+    threads = [threading.Thread(target=shop.runner.run, args=(i,)) for i in [*others[:3], suspect, *others[3:]]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert seen == [1]  # nobody else held a job meanwhile
+    assert all(shop.job(i).status is Status.succeeded for i in [suspect, *others])
+
+
+class BrokenBlobs:
+    """A storage on strike."""
+
+    def get(self, key: str) -> bytes:
+        raise BlobError("on strike")
+
+    def put(self, key: str, data: bytes) -> None:
+        raise BlobError("on strike")
+
+    def delete_prefix(self, prefix: str) -> None:
+        raise BlobError("on strike")
+
+
+def test_a_storage_fault_is_tried_again_before_the_job_fails(shop: Shop) -> None:
+    shop.runner.blobs = BrokenBlobs()  # type: ignore[assignment]
+    job_id = shop.submit()
+    for attempt in (1, 2):
+        shop.runner.run(job_id)
+        assert (shop.job(job_id).status, shop.job(job_id).attempts) == (Status.running, attempt)
+        time.sleep(0.35)
+    shop.runner.run(job_id)
+    error = shop.job(job_id).error
+    assert error is not None
+    assert error.code is ErrorCode.storage
+
+
+def test_a_lost_input_fails_at_once(shop: Shop) -> None:
+    job_id = shop.submit()
+    shop.store._entries[job_id].job = shop.job(job_id).model_copy(
+        update={"task": "manipulate", "inputs": {"image": "jobs/x/in/image.png"}}
+    )
+    shop.runner.run(job_id)
+    error = shop.job(job_id).error
+    assert error is not None
+    assert error.code is ErrorCode.storage
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_other_formats(shop: Shop, kind: str) -> None:
+    job_id = shop.submit(format=kind)
+    shop.runner.run(job_id)
+    image = shop.job(job_id).images[0]
+    assert image.format == kind
+    assert image.blob.endswith("jpg" if kind == "jpeg" else "webp")
