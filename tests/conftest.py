@@ -19,7 +19,25 @@ from jobs.memory_store import MemoryJobStore
 from jobs.redis_store import RedisJobStore, connect
 from jobs.store import JobStore
 
-WORDS = [END, *"a bird with red blue yellow green crown belly and the this has wings".split()]
+WORDS = [
+    END,
+    *[
+        "a",
+        "bird",
+        "with",
+        "red",
+        "blue",
+        "yellow",
+        "green",
+        "crown",
+        "belly",
+        "and",
+        "the",
+        "this",
+        "has",
+        "wings",
+    ],
+]
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +77,18 @@ def weights(tmp_path: Path) -> Path:
     return folder
 
 
-def write_paper_bundle(folder: Path, tasks: tuple[str, ...] = ("synthesize", "manipulate", "inpaint")) -> None:
+def write_paper_bundle(
+    folder: Path, tasks: tuple[str, ...] = ("synthesize", "manipulate", "inpaint")
+) -> None:
     """The JSON files of a bundle without any tensor."""
     folder.mkdir(parents=True)
-    spec = {"method": "fake", "size": 64, "max_words": 12, "tokenizer": "regexp", "vocabulary": "vocabulary.json"}
+    spec = {
+        "method": "fake",
+        "size": 64,
+        "max_words": 12,
+        "tokenizer": "regexp",
+        "vocabulary": "vocabulary.json",
+    }
     inpaint = {**spec, "classical": ["telea"]}
     raw = {
         "format": 1,

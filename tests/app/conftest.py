@@ -30,7 +30,9 @@ def client(services: Services) -> Iterator[TestClient]:
         yield made
 
 
-def png(width: int = 40, height: int = 30, mode: str = "RGB", colour: object = (200, 30, 40)) -> bytes:
+def png(
+    width: int = 40, height: int = 30, mode: str = "RGB", colour: object = (200, 30, 40)
+) -> bytes:
     buffer = io.BytesIO()
     Image.new(mode, (width, height), colour).save(buffer, "PNG")  # type: ignore[arg-type]
     return buffer.getvalue()
@@ -52,7 +54,9 @@ def succeed(services: Services, job_id: str, pictures: int = 1) -> None:
         data = encode(Image.new("RGB", (20, 20), (n, 100, 200)))
         key = f"jobs/{job_id}/out/t-{n}.png"
         services.blobs.put(key, data)
-        images.append(ImageRecord(index=n, seed=n, width=20, height=20, sha256=f"{n:064d}", blob=key))
+        images.append(
+            ImageRecord(index=n, seed=n, width=20, height=20, sha256=f"{n:064d}", blob=key)
+        )
     assert services.store.finish(job_id, "t", Outcome(images, Timings(model_ms=1.0)))
 
 

@@ -84,7 +84,9 @@ def test_pictures_are_served_for_caching(client: TestClient, services: Services)
         ("text/html,image/avif,image/webp,*/*;q=0.8", "image/png"),
     ],
 )
-def test_formats_are_negotiated(client: TestClient, services: Services, accept: str, kind: str) -> None:
+def test_formats_are_negotiated(
+    client: TestClient, services: Services, accept: str, kind: str
+) -> None:
     job = submitted(client)
     succeed(services, job)
     response = client.get(f"/jobs/{job}/images/0", headers={"accept": accept})

@@ -67,7 +67,9 @@ def test_a_silent_broker_loses_nothing(client: TestClient, services: Services) -
 
 
 def test_forms_say_the_same_as_json(client: TestClient) -> None:
-    response = client.post("/synthesize", data={"text": "a red bird", "seed": "7", "count": "3", "bundle": ""})
+    response = client.post(
+        "/synthesize", data={"text": "a red bird", "seed": "7", "count": "3", "bundle": ""}
+    )
     assert response.status_code == 202
     assert response.json()["input"]["count"] == 3
     multipart = client.post("/synthesize", data={"text": "a bird"}, files={"ignored": ("", b"")})
@@ -155,12 +157,16 @@ def test_an_earlier_image_can_be_an_input(client: TestClient, services: Services
         response = client.post("/manipulate", data={"text": "a red bird", "image": address})
         assert response.status_code == 202, response.text
         assert stored_photo(services, response.json()["id"]).getpixel((1, 1)) == (0, 100, 200)
-    missing = client.post("/manipulate", json={"text": "a bird", "image": f"/jobs/{first}/images/9"})
+    missing = client.post(
+        "/manipulate", json={"text": "a bird", "image": f"/jobs/{first}/images/9"}
+    )
     assert "no image 9" in detail(missing, 422)
 
 
 def test_other_addresses_are_never_fetched(client: TestClient) -> None:
-    response = client.post("/manipulate", json={"text": "a bird", "image": "http://169.254.169.254/x.png"})
+    response = client.post(
+        "/manipulate", json={"text": "a bird", "image": "http://169.254.169.254/x.png"}
+    )
     assert "only images of this service" in detail(response, 422)
 
 
@@ -171,7 +177,9 @@ def test_missing_photo(client: TestClient) -> None:
 def test_broken_uploads_are_refused_at_the_door(client: TestClient) -> None:
     cases = [(png()[:60], 422), (b"<svg/>", 415), (b"<html>", 415)]
     for data, status in cases:
-        response = client.post("/manipulate", data={"text": "a bird"}, files={"image": ("bird.png", data)})
+        response = client.post(
+            "/manipulate", data={"text": "a bird"}, files={"image": ("bird.png", data)}
+        )
         detail(response, status)
 
 
@@ -219,7 +227,9 @@ def test_the_photos_own_alpha_is_a_mask(client: TestClient, services: Services) 
     ],
 )
 def test_unusable_masks(client: TestClient, mask: bytes, words: str) -> None:
-    response = client.post("/inpaint", data={"text": "a bird"}, files={"image": png(), "mask": mask})
+    response = client.post(
+        "/inpaint", data={"text": "a bird"}, files={"image": png(), "mask": mask}
+    )
     assert response.status_code in (415, 422)
     assert words in response.json()["detail"]
 
@@ -232,14 +242,18 @@ def test_too_large_bodies_are_413(services: Services) -> None:
         declared = small.post("/manipulate", data={"text": "a bird"}, files={"image": b"x" * 5000})
         assert "larger than" in detail(declared, 413)
         chunked = small.post(
-            "/synthesize", content=iter([b"x" * 600] * 5), headers={"content-type": "application/json"}
+            "/synthesize",
+            content=iter([b"x" * 600] * 5),
+            headers={"content-type": "application/json"},
         )
         assert detail(chunked, 413)
 
 
 def test_strange_hosts_and_origins_are_refused(client: TestClient) -> None:
     assert "host name" in detail(client.get("/healthz", headers={"host": "evil.example"}), 400)
-    response = client.post("/synthesize", json={"text": "a bird"}, headers={"origin": "https://evil.example"})
+    response = client.post(
+        "/synthesize", json={"text": "a bird"}, headers={"origin": "https://evil.example"}
+    )
     assert "may not use" in detail(response, 403)
     assert client.get("/healthz", headers={"origin": "http://localhost:8000"}).status_code == 200
     assert client.get("/healthz", headers={"authorization": "Bearer x"}).status_code == 200
@@ -272,7 +286,9 @@ def finish_soon(services: Services, pictures: int = 1) -> None:
     threading.Thread(target=work, daemon=True).start()
 
 
-@pytest.mark.parametrize("how", [{"params": {"wait": 10}}, {"headers": {"prefer": "respond-async, wait=10"}}])
+@pytest.mark.parametrize(
+    "how", [{"params": {"wait": 10}}, {"headers": {"prefer": "respond-async, wait=10"}}]
+)
 def test_waiting_returns_the_finished_job(client: TestClient, services: Services, how: Any) -> None:
     finish_soon(services)
     started = time.monotonic()
@@ -308,5 +324,10 @@ def test_openapi_knows_every_task(client: TestClient) -> None:
     for task in ("synthesize", "manipulate", "inpaint"):
         content = paths[f"/{task}"]["post"]["requestBody"]["content"]
         assert "text" in content["application/json"]["schema"]["required"]
-    assert "mask" in paths["/inpaint"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]["required"]
+    assert (
+        "mask"
+        in paths["/inpaint"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"][
+            "required"
+        ]
+    )
     assert client.get("/docs").status_code == 200

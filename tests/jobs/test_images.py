@@ -11,7 +11,15 @@ import pytest
 from PIL import Image
 
 from jobs.errors import ImageProblem
-from jobs.images import ImageLimits, alpha_mask, box_mask, check_mask, decode_mask, decode_photo, encode
+from jobs.images import (
+    ImageLimits,
+    alpha_mask,
+    box_mask,
+    check_mask,
+    decode_mask,
+    decode_photo,
+    encode,
+)
 
 
 def a_photo(width: int = 40, height: int = 30) -> Image.Image:

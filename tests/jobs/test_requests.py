@@ -21,7 +21,14 @@ def test_unusable_texts(text: str) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"seed": -1}, {"seed": 2**32}, {"count": 0}, {"count": 17}, {"format": "gif"}, {"colour": "red"}],
+    [
+        {"seed": -1},
+        {"seed": 2**32},
+        {"count": 0},
+        {"count": 17},
+        {"format": "gif"},
+        {"colour": "red"},
+    ],
 )
 def test_out_of_range(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

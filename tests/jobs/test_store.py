@@ -14,7 +14,12 @@ SHORT = 0.05  # seconds of a lease that is left to die
 
 
 def a_job(**values: Any) -> Job:
-    made = {"id": new_id(), "task": "synthesize", "created_at": time.time(), "request": {"text": "a bird"}}
+    made = {
+        "id": new_id(),
+        "task": "synthesize",
+        "created_at": time.time(),
+        "request": {"text": "a bird"},
+    }
     return Job(**{**made, **values})
 
 

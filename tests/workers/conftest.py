@@ -29,7 +29,13 @@ class Shop:
 
     def submit(self, text: str = "a bird", **request: Any) -> str:
         values = {"text": text, "seed": 5, "bundle": "fake", "method": "fake", **request}
-        job = Job(id=new_id(), task="synthesize", created_at=time.time(), request=values, warnings=("first",))
+        job = Job(
+            id=new_id(),
+            task="synthesize",
+            created_at=time.time(),
+            request=values,
+            warnings=("first",),
+        )
         self.store.create(job)
         return job.id
 

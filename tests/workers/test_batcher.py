@@ -119,7 +119,9 @@ def test_alone_means_alone(batcher: Batcher) -> None:
 def test_pipelines_are_not_mixed(batcher: Batcher) -> None:
     one, other = FakePipeline(), FakePipeline()
     go = held(one)
-    futures = [batcher.submit(p, i) for p, i in zip([one, other] * 3, items(*"abcdef"), strict=True)]
+    futures = [
+        batcher.submit(p, i) for p, i in zip([one, other] * 3, items(*"abcdef"), strict=True)
+    ]
     go.set()
     assert all(f.result(5) for f in futures)
     assert sum(one.batches) == sum(other.batches) == 3

@@ -120,7 +120,9 @@ def test_cancel_while_it_runs(shop: Shop, eventually: Eventually) -> None:
     assert shop.job(job_id).images == ()
 
 
-def test_a_job_taken_over_by_another_worker_is_left_alone(shop: Shop, eventually: Eventually) -> None:
+def test_a_job_taken_over_by_another_worker_is_left_alone(
+    shop: Shop, eventually: Eventually
+) -> None:
     shop.pipeline.seconds = 1.0
     shop.runner.leases.stop()
     job_id = shop.submit()
@@ -147,7 +149,10 @@ def test_a_job_seen_with_a_dead_worker_runs_alone(shop: Shop) -> None:
 
     shop.pipeline.on_forward = watch
     shop.pipeline.seconds = 0.02
-    threads = [threading.Thread(target=shop.runner.run, args=(i,)) for i in [*others[:3], suspect, *others[3:]]]
+    threads = [
+        threading.Thread(target=shop.runner.run, args=(i,))
+        for i in [*others[:3], suspect, *others[3:]]
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

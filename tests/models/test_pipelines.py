@@ -1,0 +1,141 @@
+"""Every pipeline with real (tiny, untrained) networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.errors import BundleError, InputProblem, ModelsError, UnknownBundle
+from models.pipeline import Item, Pipeline
+from models.registry import load
+
+TASKS = ("synthesize", "manipulate", "inpaint")
+
+
+def a_photo(width: int = 90, height: int = 60, seed: int = 0) -> Image.Image:
+    coarse = np.random.default_rng(seed).integers(0, 255, (6, 9, 3), np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def a_mask(width: int = 90, height: int = 60, box: tuple[int, int, int, int] = (30, 20, 60, 45)) -> Image.Image:
+    mask = Image.new("L", (width, height), 0)
+    mask.paste(255, box)
+    return mask
+
+
+def item(text: str = "a red bird", seed: int = 1, index: int = 0, photo_seed: int = 0) -> Item:
+    return Item(text, seed, index, {"image": a_photo(seed=photo_seed), "mask": a_mask()})
+
+
+def made(pipeline: Pipeline[Any], *items: Item) -> list[np.ndarray]:
+    pictures = []
+    for picture in pipeline.run(items).pictures:
+        assert isinstance(picture, Image.Image), picture
+        pictures.append(np.asarray(picture).astype(int))
+    return pictures
+
+
+@pytest.fixture(params=TASKS)
+def pipeline(request: pytest.FixtureRequest, tiny: Path) -> Pipeline[Any]:
+    return load(tiny, request.param, None, "cpu")
+
+
+def test_a_seed_gives_the_same_picture_alone_and_in_company(pipeline: Pipeline[Any]) -> None:
+    wanted = item("a red bird", 7, 1)
+    texts = ["a bird", "the blue bird has a red belly with yellow wings", "red", "a green crown"]
+    others = [item(texts[k % 4], k, 1, photo_seed=k) for k in range(8)]
+    alone = made(pipeline, wanted)[0]
+    assert np.array_equal(alone, made(pipeline, wanted)[0])
+    together = made(pipeline, *others[:3], wanted, *others[3:])[3]
+    assert np.abs(alone - together).max() <= 2
+
+
+def test_seeds_differ(pipeline: Pipeline[Any]) -> None:
+    pictures = made(pipeline, *(item("a red bird", 5 + n, n) for n in range(4)))
+    for a in range(4):
+        for b in range(a):
+            assert (pictures[a] != pictures[b]).any()
+
+
+def test_words_matter(pipeline: Pipeline[Any]) -> None:
+    red, blue = made(pipeline, item("a red bird"), item("the blue wings"))
+    assert (red != blue).any()
+
+
+def test_an_item_without_known_words_fails_alone(pipeline: Pipeline[Any]) -> None:
+    good, bad, other = pipeline.run([item(), item("zorgly"), item()]).pictures
+    assert isinstance(good, Image.Image)
+    assert isinstance(other, Image.Image)
+    assert isinstance(bad, InputProblem)
+    assert bad.code == "no_known_words"
+
+
+def test_warm_up(pipeline: Pipeline[Any]) -> None:
+    pipeline.warm_up(3)
+
+
+def test_sizes(tiny: Path) -> None:
+    assert made(load(tiny, "synthesize", None, "cpu"), item())[0].shape == (32, 32, 3)
+    for task in ("manipulate", "inpaint"):
+        assert made(load(tiny, task, None, "cpu"), item())[0].shape == (60, 90, 3)
+
+
+@pytest.mark.parametrize("method", ["tdanet", "telea", "navier-stokes"])
+def test_inpainting_changes_the_hole_alone(tiny: Path, method: str) -> None:
+    photo, hole = np.asarray(a_photo()), np.asarray(a_mask()) > 0
+    filled = made(load(tiny, "inpaint", method, "cpu"), item())[0]
+    assert np.array_equal(filled[~hole], photo[~hole])
+    assert (filled[hole] != photo[hole]).any()
+
+
+def test_far_apart_holes_and_wide_holes_are_filled(tiny: Path) -> None:
+    photo = Image.new("RGB", (400, 120), (0, 255, 0))
+    pipeline = load(tiny, "inpaint", None, "cpu")
+    for boxes in ([(5, 5, 25, 25), (370, 90, 395, 115)], [(10, 10, 390, 110)]):
+        mask = Image.new("L", photo.size, 0)
+        for box in boxes:
+            mask.paste(255, box)
+        picture = made(pipeline, Item("a bird", 1, 0, {"image": photo, "mask": mask}))[0]
+        hole = np.asarray(mask) > 0
+        assert (picture[~hole] == (0, 255, 0)).all()
+        for x0, y0, x1, y1 in boxes:
+            assert (picture[y0:y1, x0:x1] != (0, 255, 0)).any()
+
+
+def test_inpainting_the_mean_needs_no_seed(tiny: Path) -> None:
+    first, second = made(load(tiny, "inpaint", None, "cpu"), item(seed=1), item(seed=2))
+    assert np.array_equal(first, second)
+
+
+def test_unknown_tasks_methods_and_precisions(tiny: Path) -> None:
+    with pytest.raises(UnknownBundle, match="does not offer 'fly'"):
+        load(tiny, "fly", None, "cpu")
+    with pytest.raises(UnknownBundle, match="not by 'telea'"):
+        load(tiny, "synthesize", "telea", "cpu")
+    with pytest.raises(ModelsError, match="Unknown precision"):
+        load(tiny, "synthesize", None, "cpu", "int3")
+    with pytest.raises(UnknownBundle, match="no bundle at"):
+        load(tiny / "nothing", "synthesize", None, "cpu")
+
+
+def test_damaged_weights_are_refused(tiny: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny, copy)
+    weights = next(copy.glob("synthesize-generator-*"))
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    with pytest.raises(BundleError, match="damaged"):
+        load(copy, "synthesize", None, "cpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("task", TASKS)
+def test_cuda_agrees_with_the_cpu(tiny: Path, task: str) -> None:
+    wanted = item(index=1)
+    cpu, cuda = (made(load(tiny, task, None, device), wanted)[0] for device in ("cpu", "cuda"))
+    assert np.abs(cpu - cuda).max() <= 2

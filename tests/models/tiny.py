@@ -1,0 +1,67 @@
+"""The smallest bundle that the real pipelines load: random weights, every task."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.bundle import Bundle, save_task
+from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
+from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
+from models.synthesis.network import Generator, GeneratorConfig
+from tests.conftest import WORDS
+
+SIZE = 32
+TEXT = 16
+
+
+def tiny_bundle(folder: Path) -> Bundle:
+    """A bundle of 32-pixel networks."""
+    torch.manual_seed(0)
+    text_config = TextEncoderConfig(len(WORDS), 8, TEXT)
+    image_config = CompactEncoderConfig(32, (2, 4), 8, TEXT)
+    text, image = TextEncoder(text_config), CompactImageEncoder(image_config)
+    common: dict[str, Any] = {
+        "size": SIZE,
+        "max_words": 12,
+        "tokenizer": "regexp",
+        "text_encoder": asdict(text_config),
+        "image_encoder": None,
+    }
+    tasks = (_synthesis(), _manipulation(image), _inpainting())
+    for (task, method, network, modules), extra in zip(
+        tasks, ({}, {"image_encoder": asdict(image_config)}, {"classical": ["telea", "navier-stokes"]}), strict=True
+    ):
+        if task == "manipulate":
+            modules["image_encoder"] = image
+        states = {role: m.state_dict() for role, m in {**modules, "text_encoder": text}.items()}
+        spec = {**common, "method": method, "network": network, **extra}
+        bundle = save_task(folder, task, spec, states, name=folder.name, words=WORDS)
+    return bundle
+
+
+Part = tuple[str, str, dict[str, Any], dict[str, nn.Module]]
+
+
+def _synthesis() -> Part:
+    config = GeneratorConfig(8, (2, 2, 1, 1), 8, TEXT, 8)
+    return "synthesize", "efficient-t2i", asdict(config), {"generator": Generator(config)}
+
+
+def _manipulation(image: CompactImageEncoder) -> Part:
+    regions, detail = image.photo_channels
+    config = ManiganConfig(8, SIZE // 4, 1, 4, 4, TEXT, regions, detail, 8)
+    modules: dict[str, nn.Module] = {"main": MainModule(config), "dcm": DetailCorrection(config)}
+    return "manipulate", "manigan", asdict(config), modules
+
+
+def _inpainting() -> Part:
+    config = InpaintConfig((8, 8), 0, (8, 8), 2, 4, TEXT, 1)
+    modules: dict[str, nn.Module] = {"encoder": InpaintEncoder(config), "generator": InpaintGenerator(config)}
+    return "inpaint", "tdanet", asdict(config), modules
