@@ -18,7 +18,19 @@ from jobs.requests import TASKS, TaskRequest
 from jobs.version import VERSION
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class TaskGroup(click.Group):
+    """Adds one command per registered task."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*TASKS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in TASKS:
+            return _task_command(TASKS[cmd_name])
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=TaskGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="mmml")
 @click.option(
     "--url",
@@ -101,9 +113,6 @@ def _task_command(task: type[TaskRequest]) -> click.Command:
     )
 
 
-for _task in TASKS.values():
-    cli.add_command(_task_command(_task))
-
 _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
@@ -146,3 +155,7 @@ def main() -> None:
     except MmmlError as error:
         click.echo(f"error: {error}", err=True)
         raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

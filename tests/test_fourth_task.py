@@ -1,0 +1,80 @@
+"""A new task is a request class, a pipeline, a line in each registry and weights; app/ and workers/ stay as they are."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from app.cli import cli
+from app.deps import Services
+from app.main import create_app
+from app.queue import MemoryQueue
+from app.settings import GatewaySettings
+from jobs.images import decode_photo
+from jobs.requests import TASKS, register_task
+from models.registry import PIPELINES
+from tests.conftest import write_paper_bundle
+from tests.toy import Mirror
+from workers.batcher import Batcher
+from workers.lease import Leases
+from workers.pipelines import Pipelines
+from workers.preload import preload
+from workers.run import JobRunner
+
+
+@pytest.fixture
+def fourth_task() -> Iterator[None]:
+    register_task(Mirror)
+    PIPELINES["mirror"] = "tests.toy:load"
+    yield
+    del TASKS["mirror"], PIPELINES["mirror"]
+
+
+@pytest.fixture
+def services(tmp_path: Path, fourth_task: None) -> Services:
+    write_paper_bundle(tmp_path / "toys", ("mirror",))
+    raw = json.loads((tmp_path / "toys/bundle.json").read_text())
+    raw["tasks"]["mirror"] |= {"network": {}, "text_encoder": {}, "files": {}}
+    (tmp_path / "toys/bundle.json").write_text(json.dumps(raw))
+    return Services.in_memory(GatewaySettings(weights_dir=tmp_path))
+
+
+@pytest.fixture
+def runner(services: Services) -> Iterator[JobRunner]:
+    pipelines = Pipelines(services.settings.weights_dir, "cpu", "float32", 4)
+    batcher, leases = Batcher(4, 0.0, lambda _: None), Leases(services.store, 15)
+    batcher.start()
+    preload(pipelines, services.settings.weights_dir, {})
+    yield JobRunner(services.store, services.blobs, pipelines, batcher, leases)
+    batcher.stop()
+
+
+def test_from_request_to_picture(services: Services, runner: JobRunner) -> None:
+    photo = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "PNG")
+    with TestClient(create_app(services.settings, services)) as client:
+        assert "/mirror" in client.get("/openapi.json").json()["paths"]
+        assert client.get("/models").json()["defaults"]["mirror"] == "toys"
+        response = client.post("/mirror", data={"text": "a bird"}, files={"image": buffer.getvalue()})
+        assert response.status_code == 202, response.text
+        assert isinstance(services.queue, MemoryQueue)
+        assert runner.run(services.queue.sent[0])
+        picture = client.get(f"/jobs/{response.json()['id']}/images/0")
+    mirrored = np.asarray(decode_photo(picture.content))
+    assert np.array_equal(mirrored, photo[:, ::-1])
+
+
+def test_the_command_line_offers_it(fourth_task: None) -> None:
+    shown = CliRunner().invoke(cli, ["mirror", "--help"])
+    assert shown.exit_code == 0
+    assert "Mirror a photo" in shown.output
+    assert "IMAGE" in shown.output
