@@ -1,4 +1,6 @@
-"""A new task is a request class, a pipeline, a line in each registry and weights; app/ and workers/ stay as they are."""
+"""A new task is a request class, a pipeline, a line in each registry and weights; app/ and
+workers/ stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def test_from_request_to_picture(services: Services, runner: JobRunner) -> None:
     with TestClient(create_app(services.settings, services)) as client:
         assert "/mirror" in client.get("/openapi.json").json()["paths"]
         assert client.get("/models").json()["defaults"]["mirror"] == "toys"
-        response = client.post("/mirror", data={"text": "a bird"}, files={"image": buffer.getvalue()})
+        response = client.post(
+            "/mirror", data={"text": "a bird"}, files={"image": buffer.getvalue()}
+        )
         assert response.status_code == 202, response.text
         assert isinstance(services.queue, MemoryQueue)
         assert runner.run(services.queue.sent[0])

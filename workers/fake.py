@@ -18,9 +18,11 @@ from workers.pipelines import Key
 
 
 class FakePipeline(Pipeline[Item]):
-    """Paints a square in a colour that follows from seed and text; ``seconds`` is how long a forward pass takes.
+    """Paints a square in a colour that follows from seed and text; ``seconds`` is how long a
+    forward pass takes.
 
-    A text containing "refuse" can't be prepared, one containing "crash" fails in the forward pass; ``on_forward`` may
+    A text containing "refuse" can't be prepared, one containing "crash" fails in the forward pass;
+    ``on_forward`` may
     raise for a whole batch. ``batches`` collects the sizes of all batches tried.
     """
 

@@ -19,10 +19,14 @@ from models.images import (
     squares,
 )
 
-BOXES = st.tuples(st.integers(0, 380), st.integers(0, 280), st.integers(1, 200), st.integers(1, 150))
+BOXES = st.tuples(
+    st.integers(0, 380), st.integers(0, 280), st.integers(1, 200), st.integers(1, 150)
+)
 
 
-def hole_of(boxes: list[tuple[int, int, int, int]], width: int = 400, height: int = 300) -> np.ndarray:
+def hole_of(
+    boxes: list[tuple[int, int, int, int]], width: int = 400, height: int = 300
+) -> np.ndarray:
     hole = np.zeros((height, width), bool)
     for x, y, w, h in boxes:
         hole[y : y + h, x : x + w] = True

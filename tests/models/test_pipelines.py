@@ -21,7 +21,9 @@ def a_photo(width: int = 90, height: int = 60, seed: int = 0) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def a_mask(width: int = 90, height: int = 60, box: tuple[int, int, int, int] = (30, 20, 60, 45)) -> Image.Image:
+def a_mask(
+    width: int = 90, height: int = 60, box: tuple[int, int, int, int] = (30, 20, 60, 45)
+) -> Image.Image:
     mask = Image.new("L", (width, height), 0)
     mask.paste(255, box)
     return mask

@@ -36,7 +36,9 @@ def tiny_bundle(folder: Path) -> Bundle:
     }
     tasks = (_synthesis(), _manipulation(image), _inpainting())
     for (task, method, network, modules), extra in zip(
-        tasks, ({}, {"image_encoder": asdict(image_config)}, {"classical": ["telea", "navier-stokes"]}), strict=True
+        tasks,
+        ({}, {"image_encoder": asdict(image_config)}, {"classical": ["telea", "navier-stokes"]}),
+        strict=True,
     ):
         if task == "manipulate":
             modules["image_encoder"] = image
@@ -63,5 +65,8 @@ def _manipulation(image: CompactImageEncoder) -> Part:
 
 def _inpainting() -> Part:
     config = InpaintConfig((8, 8), 0, (8, 8), 2, 4, TEXT, 1)
-    modules: dict[str, nn.Module] = {"encoder": InpaintEncoder(config), "generator": InpaintGenerator(config)}
+    modules: dict[str, nn.Module] = {
+        "encoder": InpaintEncoder(config),
+        "generator": InpaintGenerator(config),
+    }
     return "inpaint", "tdanet", asdict(config), modules

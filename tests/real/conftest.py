@@ -33,7 +33,16 @@ class Service:
     def start(self, **settings: str) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
         env |= {"MMML_WEIGHTS_DIR": str(self.weights), "MMML_LEASE_TTL": "3", **settings}
-        command = [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port), "--state-dir", str(self.state_dir)]
+        command = [
+            sys.executable,
+            "-m",
+            "app.cli",
+            "serve",
+            "--port",
+            str(self.port),
+            "--state-dir",
+            str(self.state_dir),
+        ]
         with (self.state_dir.parent / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         self.wait_until(lambda: self._answers("/healthz"), 30)
@@ -73,7 +82,9 @@ class Service:
 
     def pid_of(self, part: str) -> int:
         """The process itself, not its guard."""
-        return next(p for p, text in self.pids().items() if part in text and "app.guard" not in text)
+        return next(
+            p for p, text in self.pids().items() if part in text and "app.guard" not in text
+        )
 
     def kill(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
@@ -99,7 +110,9 @@ class Service:
         for job in jobs:
             while (status := self._status_or_none(job)) != "succeeded":
                 assert status in (None, "queued", "running"), self.http.get(f"/jobs/{job}").text
-                assert time.monotonic() < deadline, f"{job} is {status} after {seconds} s\n{self.logs()}"
+                assert time.monotonic() < deadline, (
+                    f"{job} is {status} after {seconds} s\n{self.logs()}"
+                )
                 time.sleep(0.1)
 
     def _status_or_none(self, job: str) -> str | None:

@@ -1,4 +1,6 @@
-"""``mmml serve`` with real processes: it works, survives what kills its parts, and leaves nothing behind."""
+"""``mmml serve`` with real processes: it works, survives what kills its parts, and leaves nothing
+behind.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,17 @@ from jobs.images import decode_photo
 from tests.app.conftest import mask_png, png
 from tests.real.conftest import Service
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 
 def resident_mb(pid: int) -> float:
-    line = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("VmRSS"))
+    line = next(
+        x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("VmRSS")
+    )
     return int(line.split()[1]) / 1024
 
 
@@ -30,7 +38,9 @@ def test_three_endpoints_the_client_and_a_clean_end(service: Service, tmp_path: 
     assert made.json()["status"] == "succeeded", made.text
     pictures = [http.get(i["url"]).content for i in made.json()["images"]]
     assert len(set(pictures)) == 4
-    edited = http.post("/manipulate?wait=30", data={"text": "a blue bird"}, files={"image": png(90, 50)})
+    edited = http.post(
+        "/manipulate?wait=30", data={"text": "a blue bird"}, files={"image": png(90, 50)}
+    )
     assert edited.json()["images"][0]["width"] == 90, edited.text
     filled = http.post(
         "/inpaint?wait=30",
@@ -44,8 +54,18 @@ def test_three_endpoints_the_client_and_a_clean_end(service: Service, tmp_path: 
     assert (result[20:, 20:] == (200, 30, 40)).all()
 
     target = tmp_path / "bird.png"
-    command = [sys.executable, "-m", "app.cli", "--url", str(http.base_url), "synthesize", "a zorgly bird"]
-    done = subprocess.run([*command, "-o", str(target), "--seed", "7"], capture_output=True, text=True, check=True)
+    command = [
+        sys.executable,
+        "-m",
+        "app.cli",
+        "--url",
+        str(http.base_url),
+        "synthesize",
+        "a zorgly bird",
+    ]
+    done = subprocess.run(
+        [*command, "-o", str(target), "--seed", "7"], capture_output=True, text=True, check=True
+    )
     assert "Unknown words were left out: zorgly" in done.stderr
     assert decode_photo(target.read_bytes()).size == (32, 32)
     refused = subprocess.run([*command[:-1], "qwertz"], capture_output=True, text=True, check=False)

@@ -1,0 +1,146 @@
+"""The training command: every part takes steps, survives a kill, and ends in a bundle that
+serves.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from models.bundle import Bundle
+from models.errors import ModelsError
+from models.pipeline import Item
+from models.registry import load
+from models.training.config import LoopOptions, build, override, read_preset
+
+pytestmark = pytest.mark.slow
+
+FAST = [
+    "--set", "loop.size=32",
+    "--set", "loop.samples=24",
+    "--set", "loop.batch=8",
+    "--set", "loop.settle_batches=2",
+    "--set", "loop.threads=1",
+]  # fmt: skip
+DAMSM = ["--set", "input_size=32", "--set", "hidden=16", "--set", "features=32", "--set", "words=8"]
+SMALL = {
+    "synthesis": ["--set", "ngf=8", "--set", "ndf=8", "--set", "z=8"],
+    "manipulation": ["--set", "ngf=4", "--set", "combine=4"],
+    "inpainting": ["--set", "width=4", "--set", "z=4", "--set", "refine=1"],
+}
+
+
+def command(part: str, out: Path, steps: int, *more: str) -> list[str]:
+    start = [sys.executable, "-m", "models", "train", part, "--preset", "aviary", "--device", "cpu"]
+    return [*start, "--out", str(out), "--steps", str(steps), *FAST, *more]
+
+
+def train(part: str, out: Path, steps: int, *more: str, cache: Path) -> str:
+    env = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    done = subprocess.run(
+        command(part, out, steps, *more), env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    out = tmp_path_factory.mktemp("damsm")
+    train("damsm", out, 2, *DAMSM, cache=cache)
+    return out / "bundle"
+
+
+@pytest.mark.parametrize(
+    ("part", "task"),
+    [("synthesis", "synthesize"), ("manipulation", "manipulate"), ("inpainting", "inpaint")],
+)
+def test_each_part_ends_in_a_bundle_that_serves(
+    part: str, task: str, encoders: Path, tmp_path: Path, cache: Path
+) -> None:
+    options = ["--encoders", str(encoders), *SMALL[part]]
+    train(part, tmp_path, 2, *options, "--set", "loop.preview_every=2", cache=cache)
+    with Image.open(tmp_path / "samples/0000002.png") as sheet:
+        assert sheet.size[0] == 8 * 32
+    bundle = Bundle.open(tmp_path / "bundle")
+    assert bundle.name == "aviary"
+    photo = Image.new("RGB", (50, 40), "blue")
+    mask = Image.new("L", (50, 40), 0)
+    mask.paste(255, (10, 10, 30, 30))
+    pipeline = load(bundle.folder, task, None, "cpu")
+    (picture,) = pipeline.run(
+        [Item("a bird with a red crown", 1, 0, {"image": photo, "mask": mask})]
+    ).pictures
+    assert isinstance(picture, Image.Image), picture
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(run / "snapshot.pt", weights_only=True)
+    return {f"{name}.{k}": v for name, m in state["modules"].items() for k, v in m.items()}
+
+
+def test_a_killed_run_resumes_to_the_same_numbers(
+    encoders: Path, tmp_path: Path, cache: Path
+) -> None:
+    options = ["--encoders", str(encoders), *SMALL["synthesis"], "--set", "loop.snapshot_every=1"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train("synthesis", whole, 6, *options, cache=cache)
+    env = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command("synthesis", cut, 100_000, *options), env=env, stderr=log
+        )
+        deadline = time.monotonic() + 60
+        while not (cut / "snapshot.pt").exists():
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    reached = int(torch.load(cut / "snapshot.pt", weights_only=True)["step"])
+    if reached < 6:
+        assert f"resumed at step {reached}" in train("synthesis", cut, 6, *options, cache=cache)
+        first, second = weights(whole), weights(cut)
+    else:  # it was quick: compare at the step that it reached
+        train("synthesis", whole, reached, *options, cache=cache)
+        first, second = weights(whole), weights(cut)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_mistakes_are_sentences(tmp_path: Path, cache: Path) -> None:
+    env = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    cases = {
+        "needs --encoders": command("synthesis", tmp_path, 1),
+        "no option 'speed'": command("damsm", tmp_path, 1, "--set", "speed=3"),
+        "There is no bundle": command(
+            "synthesis", tmp_path, 1, "--encoders", str(tmp_path / "none")
+        ),
+    }
+    for words, call in cases.items():
+        done = subprocess.run(call, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_options_are_checked() -> None:
+    values = read_preset("aviary", "damsm")
+    override(values, ["loop.batch=4", "rate=1e-4"])
+    assert build(LoopOptions, values["loop"], "loop").batch == 4
+    with pytest.raises(ModelsError, match="must be int"):
+        build(LoopOptions, {"batch": "many"}, "loop")
+    with pytest.raises(ModelsError, match="There is no preset"):
+        read_preset("nothing", "damsm")
