@@ -1,4 +1,7 @@
-"""``python -m models train PART --preset aviary --out RUN``: the training entry point."""
+"""``python -m models train PART --preset aviary --out RUN``: the training entry point.
+
+``python -m models draw --out bird.png`` draws one of the birds that the demo bundle learns from.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.allocator import reexec_tuned
+from models.data.aviary import PARTS
 from models.errors import ModelsError
 
 if TYPE_CHECKING:
@@ -30,7 +34,43 @@ def _parser() -> argparse.ArgumentParser:
         "--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE"
     )
     train.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto")
+    draw = commands.add_parser("draw", help="draw a bird and print its captions")
+    draw.add_argument("--split", default="test")
+    draw.add_argument("--index", type=int, default=0)
+    draw.add_argument("--size", type=int, default=512, help="side in pixels")
+    draw.add_argument("--out", type=Path, required=True)
+    draw.add_argument("--mask", type=Path, help="also write a mask around --part")
+    draw.add_argument("--part", default="crown", choices=PARTS)
+    put = commands.add_parser("collect", help="put the parts of several runs into one bundle")
+    put.add_argument("bundle", type=Path, help="folder to write, such as weights/mine")
+    put.add_argument("runs", type=Path, nargs="+", help="bundles that training runs left")
     return parser
+
+
+def _collect(arguments: argparse.Namespace) -> None:
+    from models.collect import collect
+
+    made = collect(arguments.bundle, arguments.runs)
+    sys.stderr.write(f"wrote {made.folder}: {', '.join(sorted(made.tasks))}\n")
+
+
+def _draw(arguments: argparse.Namespace) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from models.data.aviary import bird, generator, layers, render
+    from models.data.aviary_captions import captions
+    from models.data.masks import around
+
+    sample = bird(arguments.split, arguments.index)
+    source = generator(arguments.split, arguments.index)
+    render(sample, arguments.size).save(arguments.out)
+    if arguments.mask:
+        plane = layers(sample, arguments.size).masks[PARTS.index(arguments.part)]
+        hole = around(plane, source) == 0
+        Image.fromarray(np.where(hole, 255, 0).astype(np.uint8)).save(arguments.mask)
+    for caption in captions(sample, source, 3):
+        sys.stdout.write(caption.text + "\n")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -82,7 +122,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     reexec_tuned("models")
     try:
-        _train(arguments)
+        {"train": _train, "draw": _draw, "collect": _collect}[arguments.command](arguments)
     except ModelsError as error:
         raise SystemExit(f"error: {error}") from error
 

@@ -31,13 +31,13 @@ class ManipulationOptions:
     main module's
     pictures beside the final one; kl: weight of the conditioning's divergence from N(0,1)."""
 
-    ngf: int = 20
+    ngf: int = 16
     blocks: int = 1
     combine: int = 32
     z: int = 32
     condition: int = 64
     norm: str = "layer"
-    rate: float = 6e-4
+    rate: float = 1e-3
     edited: float = 3.0
     stages: float = 0.25
     kl: float = 0.002

@@ -48,7 +48,8 @@ def mask_png(width: int = 40, height: int = 30) -> bytes:
 
 def succeed(services: Services, job_id: str, pictures: int = 1) -> None:
     """Do what a worker does."""
-    assert services.store.start(job_id, "t", 10)
+    started = services.store.start(job_id, "t", 10)
+    assert started
     images = []
     for n in range(pictures):
         data = encode(Image.new("RGB", (20, 20), (n, 100, 200)))
@@ -57,7 +58,8 @@ def succeed(services: Services, job_id: str, pictures: int = 1) -> None:
         images.append(
             ImageRecord(index=n, seed=n, width=20, height=20, sha256=f"{n:064d}", blob=key)
         )
-    assert services.store.finish(job_id, "t", Outcome(images, Timings(model_ms=1.0)))
+    outcome = Outcome(images, Timings(model_ms=1.0), warnings=started.warnings)
+    assert services.store.finish(job_id, "t", outcome)
 
 
 def stored_photo(services: Services, job_id: str, name: str = "image") -> Image.Image:

@@ -1,0 +1,127 @@
+"""The Python client and the command line against a gateway of this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from fastapi.testclient import TestClient
+
+from app.cli import cli
+from app.client import Client, MmmlError
+from app.deps import Services
+from jobs.job import Status
+from tests.app.conftest import mask_png, png, succeed
+
+
+class Through(httpx.BaseTransport):
+    """Hands requests to a test client."""
+
+    def __init__(self, client: TestClient) -> None:
+        self._client = client
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self._client.request(
+            request.method,
+            str(request.url.copy_with(scheme="http", host="testserver", port=None)),
+            content=request.read(),
+            headers={k: v for k, v in request.headers.items() if k != "host"},
+        )
+        return httpx.Response(
+            answer.status_code, headers=dict(answer.headers), content=answer.content
+        )
+
+
+@pytest.fixture
+def mmml(client: TestClient) -> Client:
+    return Client(transport=Through(client))
+
+
+def work(services: Services, pictures: int = 1) -> None:
+    """A worker that takes one job."""
+
+    def loop() -> None:
+        for _ in range(500):
+            jobs, _ = services.store.listing(Status.queued, 1, None)
+            if jobs:
+                succeed(services, jobs[0].id, pictures)
+                return
+            time.sleep(0.01)
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def test_synthesize_and_save(mmml: Client, services: Services, tmp_path: Path) -> None:
+    work(services, 2)
+    result = mmml.synthesize("a zorgly bird", seed=3, count=2)
+    assert result.warnings == ["Unknown words were left out: zorgly."]
+    paths = result.save(tmp_path / "bird.png")
+    assert [p.name for p in paths] == ["bird.png", "bird-1.png"]
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in paths)
+
+
+def test_pictures_as_files_bytes_and_addresses(
+    mmml: Client, services: Services, tmp_path: Path
+) -> None:
+    (tmp_path / "photo.png").write_bytes(png())
+    work(services)
+    first = mmml.manipulate(tmp_path / "photo.png", "a red bird")
+    work(services)
+    address = first.job["images"][0]["url"]
+    assert mmml.inpaint(address, "2,2,5,5", "a red bird").images
+    work(services)
+    assert mmml.inpaint(png(), mask_png(), "a red bird").images
+
+
+def test_errors_are_the_services_sentences(mmml: Client, services: Services) -> None:
+    with pytest.raises(MmmlError, match="knows no word") as caught:
+        mmml.synthesize("qwertz")
+    assert caught.value.status == 422
+    with pytest.raises(MmmlError, match="no file"):
+        mmml.manipulate("nothing.png", "a bird")
+    job = mmml.submit("synthesize", "a bird", {})
+    mmml.cancel(job["id"])
+    with pytest.raises(MmmlError, match="canceled"):
+        mmml.result(mmml.wait(job["id"]))
+
+
+def test_patience_ends(client: TestClient) -> None:
+    hasty = Client(transport=Through(client), timeout=0.05)
+    job = hasty.submit("synthesize", "a bird", {})
+    with pytest.raises(MmmlError, match="still queued"):
+        hasty.wait(job["id"], on_change=lambda _: None)
+
+
+def test_listing(mmml: Client) -> None:
+    ids = [mmml.submit("synthesize", "a bird", {})["id"] for _ in range(3)]
+    assert [j["id"] for j in mmml.jobs(2)] == ids[:0:-1]
+    assert mmml.models()["defaults"]["synthesize"] == "paper"
+
+
+def test_no_service_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(MmmlError, match="mmml serve"):
+        Client("http://127.0.0.1:9").synthesize("a bird")
+
+
+def test_command_line_help_and_version() -> None:
+    shown = CliRunner().invoke(cli, ["--help"])
+    for name in ("synthesize", "manipulate", "inpaint", "jobs", "serve"):
+        assert name in shown.output
+    assert "mmml, version" in CliRunner().invoke(cli, ["--version"]).output
+    assert "IMAGE MASK TEXT" in CliRunner().invoke(cli, ["inpaint", "--help"]).output
+
+
+def test_the_open_service_stays_on_this_machine(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["serve", "--host", "0.0.0.0", "--state-dir", str(tmp_path)])  # noqa: S104
+    assert result.exit_code == 1
+    assert "Refusing to listen on 0.0.0.0" in result.output
+
+
+def test_odd_file_names_are_refused_first() -> None:
+    result = CliRunner().invoke(cli, ["synthesize", "a bird", "-o", "bird.gif"])
+    assert result.exit_code == 1
+    assert ".png" in result.output
