@@ -64,14 +64,27 @@ def invalid(error: ValidationError | RequestValidationError, what: str = "The re
     errors = []
     for found in error.errors():
         place = [str(p) for p in found["loc"] if p not in ("query", "path", "header")]
-        message = str(found["msg"]).removeprefix("Value error, ")
+        message = _message(found)
         errors.append({"field": ".".join(place) or "body", "detail": message})
     told = "; ".join(_sentence(e["field"], e["detail"]) for e in errors)
     return Problem(422, f"{what} can't be used: {told}.", errors=errors)
 
 
+def _message(found: Mapping[str, Any]) -> str:
+    """What is wrong with one field, and what would be right."""
+    limits = found.get("ctx", {})
+    known = {
+        "missing": "is required",
+        "extra_forbidden": "is not a field of this request; GET /docs lists those that are",
+        "string_too_short": "is empty; describe the picture in words",
+        "string_too_long": f"has more than {limits.get('max_length')} characters; shorten it",
+    }
+    return known.get(str(found["type"]), str(found["msg"]).removeprefix("Value error, "))
+
+
 def _sentence(field: str, message: str) -> str:
-    return f"{field}: {message[:1].lower()}{message[1:]}"
+    starts_a_clause = message.startswith(("is ", "has ", "contains "))
+    return f"{field}{'' if starts_a_clause else ':'} {message[:1].lower()}{message[1:]}"
 
 
 def install(app: FastAPI) -> None:

@@ -10,6 +10,12 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+def _weights() -> Path:
+    """``weights`` here, else the one beside the source tree."""
+    here = Path("weights")
+    return here if here.is_dir() else Path(__file__).resolve().parent.parent / "weights"
+
+
 class SharedSettings(BaseSettings):
     """Read once per process and handed down. Times are in seconds."""
 
@@ -19,7 +25,7 @@ class SharedSettings(BaseSettings):
     storage_url: str = Field(
         "memory://", description="blobs: file:///folder, s3://…, gs://…, az://…"
     )
-    weights_dir: Path = Field(Path("weights"), description="folder of the bundles")
+    weights_dir: Path = Field(default_factory=_weights, description="folder of the bundles")
     default_synthesize: str = Field("", description="default bundle of /synthesize")
     default_manipulate: str = Field("", description="default bundle of /manipulate")
     default_inpaint: str = Field("", description="default bundle of /inpaint")

@@ -90,9 +90,9 @@ def test_long_captions_are_cut_with_a_warning(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"text": ""}, "text:"),
+        ({"text": ""}, "text is empty"),
         ({"text": " \n "}, "describe the picture"),
-        ({"text": "x" * 2000}, "at most 1000 characters"),
+        ({"text": "x" * 2000}, "more than 1000 characters; shorten it"),
         ({"text": "a\x00 bird"}, "control characters"),
         ({"text": "qwertz 小鸟 🐦"}, "knows no word of this text"),
         ({"seed": -1}, "seed"),
@@ -101,7 +101,7 @@ def test_long_captions_are_cut_with_a_warning(client: TestClient) -> None:
         ({"format": "gif"}, "format"),
         ({"bundle": "nope"}, "No bundle 'nope' offers synthesize; there are: paper"),
         ({"method": "telea"}, "does not offer method 'telea'; there are: fake"),
-        ({"colour": "red"}, "colour"),
+        ({"colour": "red"}, "colour is not a field"),
         ({"text": ["a"]}, "text"),
     ],
 )
