@@ -1,0 +1,189 @@
+"""Weights and inputs by rule: every tensor is drawn from a generator seeded with its own name.
+
+Reference networks were filled by the same rule, so a few of their outputs are all that has to be
+kept here.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Array = np.ndarray[Any, Any]
+Scale = Callable[[str, Array, set[str]], Array]
+
+
+def source(name: str, seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()) ^ seed))
+
+
+def normal(name: str, shape: tuple[int, ...], seed: int) -> Array:
+    return source(name, seed).standard_normal(shape)
+
+
+def filled(
+    module: nn.Module,
+    seed: int,
+    scale: Scale,
+    prefix: str = "",
+    rename: Mapping[str, str] | None = None,
+) -> nn.Module:
+    """The module in eval mode with every tensor drawn by its published name."""
+    shapes = {k: tuple(v.shape) for k, v in module.state_dict().items()}
+    named = {k: (rename or {}).get(k, k) for k in shapes}
+    names = set(named.values())
+    state: dict[str, Array] = {}
+    for key, shape in shapes.items():
+        if key.endswith("num_batches_tracked"):
+            state[key] = np.zeros((), np.int64)
+        else:
+            state[key] = scale(named[key], normal(prefix + named[key], shape, seed), names)
+    module.load_state_dict(
+        {k: torch.from_numpy(np.asarray(v)).to(_kind(v)) for k, v in state.items()}
+    )
+    return module.eval()
+
+
+def _kind(values: Array) -> torch.dtype:
+    return torch.float32 if np.asarray(values).dtype.kind == "f" else torch.int64
+
+
+def manigan(name: str, n: Array, names: set[str]) -> Array:
+    """Unit embeddings, near-identity norms, He-like kernels."""
+    stem, _, leaf = name.rpartition(".")
+    if leaf == "weight" and f"{stem}.running_mean" in names:
+        return 1 + 0.02 * n
+    if leaf == "running_var":
+        return 1 + 0.1 * np.abs(n)
+    if n.ndim <= 1:
+        return 0.02 * n
+    if name == "encoder.weight":
+        return n
+    scale = 1.4 / np.sqrt(np.prod(n.shape[1:]))
+    if "channel_att.conv_context" in name:
+        scale *= 4 / np.sqrt(n.shape[0])
+    return scale * n
+
+
+def tdanet(name: str, n: Array, names: set[str]) -> Array:
+    """Drawn in float32; ``_bar`` kernels small, since spectral norm rescales them."""
+    g = n.astype(np.float32)
+    stem, _, leaf = name.rpartition(".")
+    if leaf.endswith(("_u", "_v")):
+        return g / (np.linalg.norm(g) + 1e-12)
+    if leaf in ("gamma", "alpha"):
+        return 0.5 + 0.1 * g
+    if _is_norm(stem, leaf, g, names):
+        return 1 + 0.02 * g if leaf == "weight" else 0.02 * g
+    if g.ndim > 1 and not leaf.endswith("_bar"):
+        return g if name == "encoder.weight" else g / np.sqrt(np.prod(g.shape[1:]))
+    return 0.02 * g
+
+
+def _is_norm(stem: str, leaf: str, g: Array, names: set[str]) -> bool:
+    """Norms of the decoders: one-dimensional weights outside of spectral layers."""
+    return (
+        leaf in ("weight", "bias")
+        and g.ndim == 1
+        and stem.endswith((".0", ".3"))
+        and f"{stem}.weight" in names
+    )
+
+
+def efficient_t2i(name: str, n: Array, names: set[str]) -> Array:
+    leaf = name.rpartition(".")[2]
+    if leaf == "running_var":
+        return 1 + 0.1 * np.abs(n)
+    if leaf in ("weight_u", "weight_v"):
+        return n / np.linalg.norm(n)
+    if leaf == "gamma" or (leaf == "weight" and n.ndim == 1):
+        return 1 + 0.02 * n
+    return 0.02 * n
+
+
+@torch.no_grad()
+def settle_spectral(module: nn.Module, iterations: int = 20) -> nn.Module:
+    """Twenty power iterations in float64, as trained vectors have seen thousands."""
+    for layer in module.modules():
+        if hasattr(layer, "weight_orig"):
+            matrix = layer.weight_orig.flatten(1).double()
+            u = layer.weight_u.double()
+            for _ in range(iterations):
+                v = matrix.T @ u
+                v = v / v.norm()
+                u = matrix @ v
+                u = u / u.norm()
+            layer.weight_u.copy_(u)
+            layer.weight_v.copy_(v)
+    return module
+
+
+def tensor(values: Array) -> Tensor:
+    return torch.from_numpy(values)
+
+
+LENGTHS = (18, 16, 14, 12, 10, 9, 7, 5)
+
+
+def manigan_inputs(rows: int, seed: int) -> dict[str, Tensor]:
+    """image [B,3,256,256] in [-1,1], captions [B,18], lengths, z and ca_noise [B,100]; row i
+    depends on i alone.
+    """
+    made: dict[str, list[Any]] = {k: [] for k in ("image", "captions", "lengths", "z", "ca_noise")}
+    for i in range(rows):
+        r = source(f"input.{i}", seed)
+        blocks, grain = r.uniform(-0.9, 0.9, (3, 16, 16)), r.uniform(-0.1, 0.1, (3, 256, 256))
+        made["image"].append(
+            np.clip(np.kron(blocks, np.ones((1, 16, 16))) + grain, -1, 1).astype(np.float32)
+        )
+        length = LENGTHS[i % 8]
+        made["captions"].append(np.pad(r.integers(1, 5450, length), (0, 18 - length)))
+        made["lengths"].append(length)
+        made["z"].append(r.standard_normal(100).astype(np.float32))
+        made["ca_noise"].append(r.standard_normal(100).astype(np.float32))
+    return {k: tensor(np.stack(v)) for k, v in made.items()}
+
+
+def tdanet_inputs(rows: int, seed: int) -> dict[str, Tensor]:
+    """image [B,3,256,256] in [0,1], mask [B,1,256,256] (1 = known), tokens [B,128], lengths, eps
+    [B,256,8,8].
+    """
+    yy, xx = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
+    image = np.zeros((rows, 3, 256, 256), np.float32)
+    mask = np.ones((rows, 1, 256, 256), np.float32)
+    tokens, lengths = np.zeros((rows, 128), np.int64), np.zeros(rows, np.int64)
+    for b in range(rows):
+        c = normal(f"img{b}", (3, 6), seed).astype(np.float32)
+        for ch in range(3):
+            wave = 0.5 + 0.22 * np.sin(0.03 * (1 + abs(c[ch, 0])) * xx + c[ch, 1])
+            wave = wave + 0.22 * np.cos(0.05 * (1 + abs(c[ch, 2])) * yy + c[ch, 3])
+            grain = 0.03 * normal(f"imgn{b}{ch}", (256, 256), seed).astype(np.float32)
+            image[b, ch] = np.round(255 * np.clip(wave + grain, 0, 1)) / 255
+        mask[b, 0][_hole(b, yy, xx)] = 0
+        lengths[b] = 5 + (7 * b) % 13
+        tokens[b, : lengths[b]] = source(f"tok{b}", seed).integers(1, 5450, lengths[b])
+    eps = np.stack([normal(f"eps{b}", (256, 8, 8), seed).astype(np.float32) for b in range(rows)])
+    return {
+        "image": tensor(image),
+        "mask": tensor(mask),
+        "tokens": tensor(tokens),
+        "lengths": tensor(lengths),
+        "eps": tensor(eps),
+    }
+
+
+def _hole(b: int, yy: Array, xx: Array) -> Array:
+    """A centre square, an ellipse, or thin strokes."""
+    if b % 3 == 0:
+        return (yy >= 64) & (yy < 192) & (xx >= 64) & (xx < 192)
+    if b % 3 == 1:
+        return ((yy - 120) / 70.0) ** 2 + ((xx - 140) / 50.0) ** 2 < 1
+    found = np.zeros(yy.shape, bool)
+    for k in range(12):
+        found |= np.abs((yy - 20 * k) + (k - 6) * 0.2 * (xx - 128)) < 5
+    return found
