@@ -1,4 +1,4 @@
-"""What the service adds to the model: round trips of single jobs on an idle service, minus the forward pass.
+"""What the service adds to the model: round trips of single jobs, minus the forward pass.
 
 Usage: start ``mmml serve`` and run ``python benchmarks/round_trip.py [URL] [COUNT]``.
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.allocator import reexec_tuned
 from models.data.aviary import PARTS
@@ -16,6 +16,15 @@ from models.errors import ModelsError
 
 if TYPE_CHECKING:
     import torch
+
+# method -> the published files that ``import`` takes
+IMPORT_FILES = {
+    "manigan": ("main", "dcm", "text-encoder", "image-encoder", "vgg", "captions"),
+    "tdanet": ("encoder", "generator", "text-encoder", "captions"),
+    "efficient-t2i": ("generator", "text-encoder", "captions"),
+    "damsm": ("text-encoder", "image-encoder", "captions"),
+}
+OPTIONAL_FILES = ("vgg",)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,7 +53,48 @@ def _parser() -> argparse.ArgumentParser:
     put = commands.add_parser("collect", help="put the parts of several runs into one bundle")
     put.add_argument("bundle", type=Path, help="folder to write, such as weights/mine")
     put.add_argument("runs", type=Path, nargs="+", help="bundles that training runs left")
+    raw = commands.add_parser("forward", help="feed tensors straight to the networks")
+    raw.add_argument("bundle", type=Path)
+    raw.add_argument("task")
+    raw.add_argument("inputs", type=Path, help=".npz file")
+    raw.add_argument("outputs", type=Path, help=".npz file to write")
+    raw.add_argument("--device", default="auto")
+    brought = commands.add_parser("import", help="official checkpoints to a bundle")
+    methods = brought.add_subparsers(dest="method", required=True)
+    for method, roles in IMPORT_FILES.items():
+        one = methods.add_parser(method)
+        for role in roles:
+            one.add_argument(f"--{role}", type=Path, required=role not in OPTIONAL_FILES)
+        one.add_argument(
+            "--out", type=Path, required=True, help="bundle folder, such as weights/bird"
+        )
     return parser
+
+
+def _forward(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    from models.forward import run
+
+    try:
+        with np.load(arguments.inputs) as stored:
+            inputs = dict(stored)
+    except (OSError, ValueError) as error:
+        raise ModelsError(f"{arguments.inputs} can't be read as an .npz file: {error}") from error
+    device = str(_device(arguments.device))
+    outputs: dict[str, Any] = run(arguments.bundle, arguments.task, inputs, device)
+    np.savez(arguments.outputs, **outputs)
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from models.imports.methods import IMPORTS
+
+    given = {
+        role: getattr(arguments, role.replace("-", "_")) for role in IMPORT_FILES[arguments.method]
+    }
+    files = {role: path for role, path in given.items() if path is not None}
+    bundle = IMPORTS[arguments.method](files, arguments.out)
+    sys.stderr.write(f"wrote {bundle.folder}: {', '.join(sorted(bundle.tasks))}\n")
 
 
 def _collect(arguments: argparse.Namespace) -> None:
@@ -118,11 +168,26 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
+_COMMANDS = {
+    "train": _train,
+    "draw": _draw,
+    "collect": _collect,
+    "import": _import,
+    "forward": _forward,
+}
+
+
 def main() -> None:
     arguments = _parser().parse_args()
     reexec_tuned("models")
     try:
-        {"train": _train, "draw": _draw, "collect": _collect}[arguments.command](arguments)
+        {
+            "train": _train,
+            "draw": _draw,
+            "collect": _collect,
+            "import": _import,
+            "forward": _forward,
+        }[arguments.command](arguments)
     except ModelsError as error:
         raise SystemExit(f"error: {error}") from error
 

@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from models.bundle import Bundle, load_strict
-from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 from models.images import Letterbox, enlarge_change
 from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
+from models.manipulation.photo import as_photo_encoder, photo_encoder
 from models.pipeline import Item, Pipeline, Pixels, config_from, generator, to_pixels, to_tensor
 
 
@@ -43,15 +43,12 @@ class ManipulationPipeline(Pipeline[Prepared]):
         where = f"bundle {bundle.name!r}, {task}"
         config = config_from(ManiganConfig, self.spec.network, where)
         text = TextEncoder(config_from(TextEncoderConfig, self.spec.text_encoder, where))
-        image = CompactImageEncoder(
-            config_from(CompactEncoderConfig, self.spec.image_encoder or {}, where)
-        )
-        roles = {"text_encoder": text, "image_encoder": image}
         networks = {"main": MainModule(config), "dcm": DetailCorrection(config)}
-        for role, module in {**roles, **networks}.items():
+        for role, module in {"text_encoder": text, **networks}.items():
             load_strict(module, bundle.state(task, role), f"{where}: {role}")
             self.placed(module)
-        self.config, self.text, self.image = config, text, image
+        self.image = as_photo_encoder(self.placed(photo_encoder(bundle, task, where)))
+        self.config, self.text = config, text
         self.main = cast("MainModule", networks["main"])
         self.dcm = cast("DetailCorrection", networks["dcm"])
 

@@ -126,6 +126,11 @@ class Generator(nn.Module):
         self._last = f"block{2 * len(channels)}"
         self.add_module(self._last, conv(channels[-1], 3, 3, spectral))
 
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Names of the layers between the first and the last, in order."""
+        return tuple(self._order)
+
     def forward(self, z: Tensor, sentence: Tensor) -> Tensor:
         """z [B,z] ~ N(0,1), sentence [B,sentence] → pictures [B,3,size,size] in [-1,1]."""
         condition = torch.cat([sentence, z], 1)

@@ -1,0 +1,96 @@
+"""Raw runs: tensors straight to a bundle's networks, for parity checks and bug reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.damsm.text_encoder import padding
+from models.errors import ModelsError
+from models.inpainting.network import compose
+from models.inpainting.pipeline import InpaintingPipeline
+from models.manipulation.pipeline import ManipulationPipeline
+from models.registry import load
+from models.synthesis.pipeline import SynthesisPipeline
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+class _Given:
+    """Input arrays by name, as tensors."""
+
+    def __init__(self, arrays: Mapping[str, Any], device: torch.device) -> None:
+        self._arrays, self._device = arrays, device
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._arrays:
+            names = ", ".join(sorted(self._arrays)) or "nothing"
+            raise ModelsError(f"The inputs lack {name!r}; they hold {names}.")
+        return torch.from_numpy(np.asarray(self._arrays[name])).to(self._device)
+
+
+def run(bundle: Path, task: str, inputs: Mapping[str, Any], device: str = "cpu") -> Arrays:
+    """Outputs by name, float32.
+
+    synthesize: z [B,z], sentence [B,text] → image. manipulate: image [B,3,S,S] in [-1,1], captions
+    [B,L], lengths [B],
+    z, ca_noise → words, sentence, global_code, image64, image128, image256 (the three stages),
+    final. inpaint: image
+    [B,3,S,S] in [0,1], mask (1 = known), tokens [B,L], lengths [B], eps → mu, sigma, out1 …,
+    composed.
+    """
+    pipeline = load(bundle, task, None, device)
+    for kind, function in _RUNS.items():
+        if isinstance(pipeline, kind):
+            with torch.inference_mode():
+                found = function(pipeline, _Given(inputs, pipeline.device))
+            return {name: value.float().cpu().numpy() for name, value in found.items()}
+    raise ModelsError(f"Raw runs of {task!r} are not known.")
+
+
+def _synthesize(pipeline: SynthesisPipeline, given: _Given) -> dict[str, Tensor]:
+    return {"image": pipeline.generator(given["z"], given["sentence"])}
+
+
+def _manipulate(pipeline: ManipulationPipeline, given: _Given) -> dict[str, Tensor]:
+    lengths = given["lengths"].cpu()
+    words, sentence = pipeline.text(given["captions"][:, : int(lengths.max())], lengths)
+    pad = padding(lengths, words.shape[2]).to(words.device)
+    seen = pipeline.image.photo(given["image"])
+    out = pipeline.main(
+        given["z"], given["ca_noise"], words, sentence, pad, seen.code, seen.regions
+    )
+    final, _ = pipeline.dcm(out.hidden, seen.detail, words, pad)
+    stages = dict(zip(("image64", "image128", "image256"), out.pictures, strict=True))
+    found = {"words": words, "sentence": sentence, "global_code": seen.code}
+    return {**found, **stages, "final": final}
+
+
+def _inpaint(pipeline: InpaintingPipeline, given: _Given) -> dict[str, Tensor]:
+    lengths = given["lengths"].cpu()
+    words, sentence = pipeline.text(given["tokens"][:, : int(lengths.max())], lengths)
+    pad = padding(lengths, words.shape[2]).to(words.device)
+    images, mask = 2 * given["image"] - 1, given["mask"][:, :1]
+    seen = pipeline.encoder(images, mask, words, sentence, pad)
+    z = seen.mu + seen.sigma * given["eps"]
+    feature = seen.features[pipeline.config.feature]
+    pictures = pipeline.generator(z, seen.summary, feature, mask)
+    outs = {f"out{k}": picture for k, picture in enumerate(pictures, 1)}
+    return {
+        "mu": seen.mu,
+        "sigma": seen.sigma,
+        **outs,
+        "composed": compose(pictures[-1], images, mask),
+    }
+
+
+_RUNS: dict[type, Callable[[Any, _Given], dict[str, Tensor]]] = {
+    SynthesisPipeline: _synthesize,
+    ManipulationPipeline: _manipulate,
+    InpaintingPipeline: _inpaint,
+}

@@ -1,0 +1,163 @@
+"""One function per method: published files in, one task of a bundle out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from models.bundle import Bundle, save_task
+from models.damsm.text_encoder import TextEncoder
+from models.errors import BundleError
+from models.imports import networks
+from models.imports.captions import read_words
+
+_TORCHVISION_VGG = "the ImageNet weights of torchvision"
+
+
+@dataclass(frozen=True)
+class Method:
+    """What an import writes. max_words: captions are cut there, as upstream's evaluation does."""
+
+    task: str
+    method: str
+    tokenizer: str
+    max_words: int
+    licence: str
+
+
+METHODS = {
+    "manigan": Method(
+        "manipulate", "manigan", "regexp", 25, "no licence stated upstream; research use"
+    ),
+    "tdanet": Method(
+        "inpaint", "tdanet", "treebank", 128, "academic research only (TDANet README)"
+    ),
+    "efficient-t2i": Method(
+        "synthesize", "efficient-t2i", "regexp", 25, "no licence stated upstream; research use"
+    ),
+    "damsm": Method("damsm", "damsm", "regexp", 25, "MIT (AttnGAN)"),
+}
+Files = Mapping[str, Path]
+
+
+def import_manigan(files: Files, out: Path) -> Bundle:
+    """files: main, dcm, text-encoder, image-encoder, captions, and vgg (else torchvision's
+    download).
+    """
+    words = read_words(files["captions"])
+    text = networks.text_encoder(files["text-encoder"], len(words))
+    image = networks.image_encoder(files["image-encoder"])
+    config, main, dcm = networks.manigan(files["main"], files["dcm"])
+    roles = {"main": main, "dcm": dcm, "image_encoder": image, "detail": _vgg(files.get("vgg"))}
+    image_config = {"kind": "inception", "features": config.text}
+    return _save(
+        "manigan", out, files, words, text, config.size, asdict(config), roles, image_config
+    )
+
+
+def import_tdanet(files: Files, out: Path) -> Bundle:
+    """files: encoder, generator, text-encoder, captions."""
+    words = read_words(files["captions"])
+    text = networks.text_encoder(files["text-encoder"], len(words))
+    config, encoder, generator = networks.tdanet(files["encoder"], files["generator"])
+    size = 8 << len(config.encoder)  # latents are 8×8
+    roles = {"encoder": encoder, "generator": generator}
+    return _save("tdanet", out, files, words, text, size, asdict(config), roles, None)
+
+
+def import_efficient_t2i(files: Files, out: Path) -> Bundle:
+    """files: generator, text-encoder, captions."""
+    words = read_words(files["captions"])
+    text = networks.text_encoder(files["text-encoder"], len(words))
+    generator = networks.efficient_t2i(files["generator"])
+    config = generator.config
+    roles = {"generator": generator}
+    return _save("efficient-t2i", out, files, words, text, config.size, asdict(config), roles, None)
+
+
+def import_damsm(files: Files, out: Path) -> Bundle:
+    """files: text-encoder, image-encoder, captions. Encoders alone, for training and evaluation."""
+    words = read_words(files["captions"])
+    text = networks.text_encoder(files["text-encoder"], len(words))
+    image = networks.image_encoder(files["image-encoder"])
+    image_config = {"kind": "inception", "features": text.config.features}
+    return _save("damsm", out, files, words, text, 299, {}, {"image_encoder": image}, image_config)
+
+
+def _save(
+    name: str,
+    out: Path,
+    files: Files,
+    words: list[str],
+    text: TextEncoder,
+    size: int,
+    network: dict[str, Any],
+    roles: Mapping[str, nn.Module],
+    image_config: dict[str, Any] | None,
+) -> Bundle:
+    method = METHODS[name]
+    spec = {
+        "method": method.method,
+        "size": size,
+        "max_words": method.max_words,
+        "tokenizer": method.tokenizer,
+        "licence": method.licence,
+        "network": network,
+        "text_encoder": asdict(text.config),
+        "image_encoder": image_config,
+        "classical": ["telea", "navier-stokes"] if method.task == "inpaint" else [],
+    }
+    states = {role: m.state_dict() for role, m in {**roles, "text_encoder": text}.items()}
+    bundle = save_task(out, method.task, spec, states, name=out.name, words=words)
+    _note_origin(bundle, name, files)
+    return bundle
+
+
+def _note_origin(bundle: Bundle, name: str, files: Files) -> None:
+    """Say in the model card where the files came from; a second import of a kind replaces its
+    section.
+    """
+    path = bundle.folder / "CARD.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else f"# {bundle.name}\n"
+    head = f"## {name}"
+    sections = [s for s in text.split("\n## ") if not f"## {s}".startswith(f"{head}\n")]
+    lines = [
+        f"{METHODS[name].method} for `{METHODS[name].task}`. Licence: {METHODS[name].licence}.",
+        "",
+    ]
+    lines += [f"- {role}: `{file.name}`" for role, file in sorted(files.items())]
+    path.write_text(
+        "\n## ".join(sections).rstrip() + f"\n\n{head}\n" + "\n".join(lines) + "\n",
+        encoding="utf-8",
+    )
+
+
+def _vgg(path: Path | None) -> nn.Module:
+    if path is not None:
+        return networks.vgg_detail(path)
+    from torchvision.models import VGG16_Weights, vgg16
+
+    from models.damsm.inception import VggDetail
+    from models.imports.checkpoint import fit
+
+    try:
+        state = vgg16(weights=VGG16_Weights.IMAGENET1K_V1).state_dict()
+    except OSError as error:
+        raise BundleError(
+            f"{_TORCHVISION_VGG} can't be downloaded ({error}); give the file "
+            f"vgg16-397923af.pth with --vgg."
+        ) from error
+    module = VggDetail()
+    return fit(module, {key: state[key] for key in module.state_dict()}, _TORCHVISION_VGG)
+
+
+IMPORTS: dict[str, Callable[[Files, Path], Bundle]] = {
+    "manigan": import_manigan,
+    "tdanet": import_tdanet,
+    "efficient-t2i": import_efficient_t2i,
+    "damsm": import_damsm,
+}

@@ -1,0 +1,47 @@
+"""The part of a bundle that looks at photos for ManiGAN, of either kind."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+from torch import Tensor, nn
+
+from models.bundle import Bundle, load_strict
+from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder, PhotoFeatures
+from models.damsm.inception import InceptionImageEncoder, VggDetail
+from models.pipeline import config_from
+
+
+class PhotoEncoder(Protocol):
+    """Photos [B,3,S,S] in [-1,1] to what manipulation sees of them."""
+
+    def photo(self, images: Tensor) -> PhotoFeatures: ...
+
+
+class InceptionPhotoEncoder(nn.Module):
+    """As published: regions and code by Inception-v3, detail by VGG-16."""
+
+    def __init__(self, image: InceptionImageEncoder, detail: VggDetail) -> None:
+        super().__init__()
+        self.image, self.detail = image, detail
+
+    def photo(self, images: Tensor) -> PhotoFeatures:
+        regions, code = self.image(images)
+        return PhotoFeatures(code, regions, self.detail(images))
+
+
+def photo_encoder(bundle: Bundle, task: str, where: str) -> nn.Module:
+    """A PhotoEncoder as the task's ``image_encoder`` describes it, weights loaded."""
+    raw = dict(bundle.task(task).image_encoder or {})
+    if raw.pop("kind", "compact") == "compact":
+        compact = CompactImageEncoder(config_from(CompactEncoderConfig, raw, where))
+        load_strict(compact, bundle.state(task, "image_encoder"), f"{where}: image encoder")
+        return compact
+    image, detail = InceptionImageEncoder(**raw), VggDetail()
+    load_strict(image, bundle.state(task, "image_encoder"), f"{where}: image encoder")
+    load_strict(detail, bundle.state(task, "detail"), f"{where}: detail encoder")
+    return InceptionPhotoEncoder(image, detail)
+
+
+def as_photo_encoder(module: nn.Module) -> PhotoEncoder:
+    return cast("PhotoEncoder", module)
