@@ -59,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     raw.add_argument("inputs", type=Path, help=".npz file")
     raw.add_argument("outputs", type=Path, help=".npz file to write")
     raw.add_argument("--device", default="auto")
+    back = commands.add_parser("export", help="a bundle's task in its authors' file layout")
+    back.add_argument("bundle", type=Path)
+    back.add_argument("--layout", required=True, choices=("manigan", "tdanet", "efficient-t2i"))
+    back.add_argument("--out", type=Path, required=True, help="folder to write")
     brought = commands.add_parser("import", help="official checkpoints to a bundle")
     methods = brought.add_subparsers(dest="method", required=True)
     for method, roles in IMPORT_FILES.items():
@@ -84,6 +88,13 @@ def _forward(arguments: argparse.Namespace) -> None:
     device = str(_device(arguments.device))
     outputs: dict[str, Any] = run(arguments.bundle, arguments.task, inputs, device)
     np.savez(arguments.outputs, **outputs)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from models.imports.export import export
+
+    for path in export(arguments.bundle, arguments.layout, arguments.out):
+        sys.stderr.write(f"wrote {path}\n")
 
 
 def _import(arguments: argparse.Namespace) -> None:
@@ -174,6 +185,7 @@ _COMMANDS = {
     "collect": _collect,
     "import": _import,
     "forward": _forward,
+    "export": _export,
 }
 
 
@@ -187,6 +199,7 @@ def main() -> None:
             "collect": _collect,
             "import": _import,
             "forward": _forward,
+            "export": _export,
         }[arguments.command](arguments)
     except ModelsError as error:
         raise SystemExit(f"error: {error}") from error

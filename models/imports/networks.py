@@ -84,7 +84,7 @@ def manigan(main_path: Path, dcm_path: Path) -> tuple[ManiganConfig, MainModule,
 
 
 # Names under which upstream's blocks list their convolutions a second time, by kind of block.
-_TDANET_ALIASES: dict[type[nn.Module], dict[str, str]] = {
+TDANET_ALIASES: dict[type[nn.Module], dict[str, str]] = {
     FirstBlock: {"model.0": "conv1", "model.2": "conv2", "shortcut.1": "bypass"},
     ResBlock: {"model.1": "conv1", "model.3": "conv2", "shortcut.0": "bypass"},
     UpBlock: {"model.2": "conv1", "model.5": "conv2", "shortcut.0": "bypass"},
@@ -130,7 +130,7 @@ def _without_aliases(
 ) -> dict[str, Tensor]:
     names = {}
     for block, module in network.named_modules():
-        for alias, own in _TDANET_ALIASES.get(type(module), {}).items():
+        for alias, own in TDANET_ALIASES.get(type(module), {}).items():
             names[f"{block}.{alias}."] = f"{block}.{own}."
 
     def canonical(key: str) -> str:

@@ -21,7 +21,9 @@ from models.errors import BundleError
 from models.forward import run
 from models.imports.captions import read_words
 from models.imports.checkpoint import read
+from models.imports.export import export
 from models.imports.methods import import_damsm, import_efficient_t2i, import_manigan, import_tdanet
+from models.imports.networks import TDANET_ALIASES
 from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
 from models.pipeline import Item
@@ -51,11 +53,9 @@ def with_aliases(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tens
     """As upstream's TDANet files list every convolution: twice, the second time under ``model`` or
     ``shortcut``.
     """
-    from models.imports.networks import _TDANET_ALIASES
-
     doubled = dict(state)
     for block, module in network.named_modules():
-        for alias, name in _TDANET_ALIASES.get(type(module), {}).items():
+        for alias, name in TDANET_ALIASES.get(type(module), {}).items():
             start = f"{block}.{name}."
             doubled |= {
                 f"{block}.{alias}.{k.removeprefix(start)}": v
@@ -291,3 +291,32 @@ def test_raw_runs_name_missing_inputs(published: Published, tmp_path: Path) -> N
     bundle = import_efficient_t2i(published.efficient_t2i(), tmp_path / "bird")
     with pytest.raises(ModelsError, match="lack 'sentence'"):
         run(bundle.folder, "synthesize", {"z": np.zeros((1, 8), np.float32)})
+
+
+def same(first: Path, second: Path) -> None:
+    one, two = read(first), read(second)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_exports_return_what_was_imported(published: Published, tmp_path: Path) -> None:
+    t2i, tdanet = published.efficient_t2i(), published.tdanet()
+    import_efficient_t2i(t2i, tmp_path / "bird")
+    import_tdanet(tdanet, tmp_path / "bird")
+    export(tmp_path / "bird", "efficient-t2i", tmp_path / "t2i")
+    same(tmp_path / "t2i/netG.pth", t2i["generator"])
+    same(tmp_path / "t2i/text_encoder.pth", t2i["text-encoder"])
+    assert read_words(tmp_path / "t2i/captions.pickle") == WORDS
+    export(tmp_path / "bird", "tdanet", tmp_path / "tdanet")
+    same(tmp_path / "tdanet/net_E.pth", tdanet["encoder"])
+    same(tmp_path / "tdanet/net_G.pth", tdanet["generator"])
+
+
+def test_networks_for_notebooks(published: Published, tmp_path: Path) -> None:
+    import models
+
+    import_efficient_t2i(published.efficient_t2i(), tmp_path / "bird")
+    pipeline: Any = models.load(tmp_path / "bird", "synthesize")
+    z = torch.zeros(1, 8, requires_grad=True)
+    pipeline.generator(z, torch.zeros(1, TEXT)).sum().backward()
+    assert z.grad is not None
