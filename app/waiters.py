@@ -45,7 +45,7 @@ class RedisSource:
                     async for message in subscription.listen():
                         if message["type"] == "message":
                             changed(message["data"].decode())
-            except (RedisError, OSError) as error:
+            except Exception as error:  # waiting clients depend on this loop
                 log.warning("subscription lost, trying again: %s", error)
             finally:
                 with contextlib.suppress(RedisError, OSError):

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from jobs.errors import JobsError
 from jobs.store import JobStore, Renewal
 
 log = logging.getLogger(__name__)
@@ -70,7 +69,7 @@ class Leases:
         for lease in self.held():
             try:
                 answer = self._store.renew(lease.job_id, lease.token, self._ttl)
-            except JobsError as error:
+            except Exception as error:
                 log.warning("lease of %s not renewed: %s", lease.job_id, error)
                 continue
             lease.canceled = lease.canceled or answer is Renewal.cancel

@@ -100,6 +100,6 @@ class Watchdog:
             try:
                 self.check(time.monotonic())
                 self.beat()
-            except JobsError as error:
+            except Exception as error:  # this thread must outlive every fault of the broker
                 log.warning("no heartbeat: %s", error)
             self._stop.wait(HEARTBEAT_EVERY)

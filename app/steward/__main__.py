@@ -12,7 +12,6 @@ from app.queue import CeleryQueue, Queue
 from app.steward.recover import RecoveryPolicy, recover
 from app.steward.sweep import sweep
 from jobs.blobs import BlobStore
-from jobs.errors import JobsError
 from jobs.redis_store import RedisJobStore, connect
 from jobs.settings import SharedSettings
 from jobs.store import JobStore
@@ -45,7 +44,7 @@ class Steward:
         while not stop.is_set():
             try:
                 self.round(time.time())
-            except JobsError as error:
+            except Exception as error:
                 # The broker restarts or a disk is full: what was not done is found again next time.
                 log.warning("round not finished: %s", error)
             stop.wait(RECOVER_EVERY)
