@@ -1,0 +1,110 @@
+"""One worker process, put together from its settings."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+from jobs.blobs import BlobStore
+from jobs.images import ImageLimits
+from jobs.redis_store import RedisJobStore, connect, wait_for
+from jobs.wire import QUEUE
+from workers.batcher import Batcher
+from workers.celery_app import build, consume
+from workers.lease import Leases
+from workers.pipelines import Pipelines
+from workers.preload import preload
+from workers.run import JobRunner
+from workers.settings import WorkerSettings
+from workers.watchdog import Watchdog, end_process
+
+_BROKER_WAIT = 60.0  # seconds for which a broker that still starts is waited for
+
+
+def device_of(name: str) -> str:
+    """``auto`` is CUDA when there is one."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
+class Worker:
+    """Everything is loaded and warm before the first message is taken."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.device = device_of(settings.device)
+        wait_for(settings.redis_url, _BROKER_WAIT)
+        client = connect(settings.redis_url)
+        store = RedisJobStore(client)
+        self.pipelines = Pipelines(
+            settings.weights_dir,
+            self.device,
+            settings.precision,
+            settings.max_batch,
+            settings.max_loaded,
+        )
+        self.batcher = Batcher(settings.max_batch, settings.max_delay_ms / 1000, _on_fatal)
+        self.leases = Leases(store, settings.lease_ttl)
+        self.runner = JobRunner(
+            store=store,
+            blobs=BlobStore.at(settings.storage_url),
+            pipelines=self.pipelines,
+            batcher=self.batcher,
+            leases=self.leases,
+            lease_ttl=settings.lease_ttl,
+            max_attempts=settings.max_attempts,
+            limits=ImageLimits(max_pixels=settings.max_pixels),
+        )
+        self.watchdog = Watchdog(
+            store=store,
+            batcher=self.batcher,
+            leases=self.leases,
+            name=settings.worker_name,
+            describe=self.describe,
+            waiting_messages=lambda: client.llen(QUEUE),
+            stuck_after=settings.stuck_after,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What the heartbeat tells of this worker."""
+        return {
+            "device": self.device,
+            "precision": self.settings.precision,
+            "loaded": [list(key) for key in self.pipelines.loaded()],
+            "tasks": self.pipelines.servable(),
+            "waiting": self.batcher.depth(),
+            "running": len(self.leases.held()),
+            "last_batch_at": self.batcher.last_batch_at,
+        }
+
+    def run(self) -> None:
+        """Load, work until SIGTERM, then let running jobs end."""
+        settings = self.settings
+        preload(self.pipelines, settings.weights_dir, settings.defaults())
+        self.batcher.start()
+        self.leases.start()
+        self.watchdog.start()
+        app = build(settings.redis_url, self.runner, self.watchdog.touch)
+        consume(app, settings.worker_name, settings.concurrency, self._ready, self._stopping)
+        self.batcher.stop()
+        self.leases.stop()
+
+    def _ready(self) -> None:
+        self.watchdog.ready = True
+        self.watchdog.beat()
+
+    def _stopping(self) -> None:
+        self.runner.draining = True
+        self.watchdog.stop()
+
+
+def _on_fatal(error: BaseException) -> None:
+    end_process(f"fatal device error: {error}")
+
+
+def limit_threads(count: int) -> None:
+    """Torch's threads on the CPU; 0 is one per core."""
+    torch.set_num_threads(count or os.cpu_count() or 1)
