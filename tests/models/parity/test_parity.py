@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from models.damsm.inception import InceptionImageEncoder, VggDetail
+from models.damsm.losses import matching_loss, sentence_scores, word_scores
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 from models.inpainting.blocks import fold
 from models.inpainting.network import (
@@ -31,6 +32,8 @@ from tests.models.parity import rule
 
 pytestmark = pytest.mark.slow
 SEED, TDANET_SEED = 1234, 20261123
+# Words to picture and back, then sentence, of the four rows with classes 7, 3, 3, 9.
+DAMSM_LOSSES = (2.5037546, 1.2480677, 1.3618010, 1.2412827)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +106,12 @@ def test_manigan(reference: dict[str, np.ndarray]) -> None:
         assert difference(code[:1], reference["manigan_code"]) <= 1e-4
         fine = detail(given["image"])
         assert difference(fine[:1, ::8, ::16, ::16], reference["manigan_vgg"]) <= 1e-4
+        classes = torch.tensor([7, 3, 3, 9])
+        losses = [
+            *matching_loss(word_scores(regions, words, given["lengths"]), classes),
+            *matching_loss(sentence_scores(code, sentence), classes),
+        ]
+        assert [float(x) for x in losses] == pytest.approx(DAMSM_LOSSES, rel=1e-4)
         pad = padding(given["lengths"], words.shape[2])
         out = main(given["z"], given["ca_noise"], words, sentence, pad, code, regions)
         final, _ = dcm(out.hidden, fine, words, pad)
