@@ -18,7 +18,8 @@ Hole = NDArray[np.bool_]  # [H,W], True where the photo is to be filled
 CONTEXT = 3.0  # side of a square as a multiple of the hole's bounding box
 MAX_SQUARES = 8
 _COARSE = 512  # longer side of the grid on which holes are told apart
-_SEAM = 0.05  # reach of the colour correction at a hole's border, in sides of the square
+_SEAM_SIZE = 256  # side at which colours beside a hole are compared
+_SEAM_BAND = 0.06  # how far from the hole, in sides of the square
 _STRIP = 256  # rows handled at once, which bounds memory at 50 megapixels
 
 
@@ -149,7 +150,9 @@ def paste(photo: NDArray[np.uint8], hole: Hole, square: Square, filled: Pixels) 
     """Write ``filled`` [s,s,3] into the hole's pixels inside the square, in place; known pixels
     stay as they are.
 
-    At the hole's border the colours are drawn towards the photo's, so that no seam shows.
+    Colours are shifted to meet the photo's at the hole's border, so ``filled`` must be the
+    network's own picture, known
+    part included.
     """
     side = square.side
     method = cv2.INTER_CUBIC if side >= filled.shape[0] else cv2.INTER_AREA
@@ -167,18 +170,38 @@ def paste(photo: NDArray[np.uint8], hole: Hole, square: Square, filled: Pixels) 
 
 
 def _seam_correction(photo: Pixels, hole: Hole, made: Pixels) -> Pixels:
-    """The difference of both pictures beside the hole, continued into it and fading with the
-    distance.
+    """The difference of both pictures beside the hole, continued smoothly across it.
+
+    As in Poisson blending, the network decides what changes from place to place inside the hole,
+    the photo's
+    surroundings which colours it starts from.
     """
-    reach = max(1.0, _SEAM * len(hole))
-    known = (~hole).astype(np.float32)
-    kernel = (0, 0)
-    weight = cv2.GaussianBlur(known, kernel, reach)
-    difference = cv2.GaussianBlur((photo - made) * known[..., None], kernel, reach)
-    distance = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
-    fade = np.exp(-((distance / (2 * reach)) ** 2)).astype(np.float32)
-    smooth: Pixels = difference / np.maximum(weight, 1e-4)[..., None] * fade[..., None]
-    return smooth
+    side = len(hole)
+    work = min(side, _SEAM_SIZE)
+    band = max(2, round(_SEAM_BAND * work))
+    unknown = cv2.resize(hole.astype(np.float32), (work, work), interpolation=cv2.INTER_AREA) > 1e-3
+    near = cv2.dilate(unknown.astype(np.uint8), np.ones((2 * band + 1, 2 * band + 1), np.uint8)) > 0
+    small = cv2.resize(photo - made, (work, work), interpolation=cv2.INTER_AREA)
+    weight = (near & ~unknown).astype(np.float32)
+    smooth = _membrane(_float(small), _float(weight))
+    return _float(cv2.resize(smooth, (side, side), interpolation=cv2.INTER_LINEAR))
+
+
+def _membrane(values: Pixels, weight: Plane) -> Pixels:
+    """Fill in ``values`` [h,w,3] where ``weight`` [h,w] is 0, by push and pull through a pyramid
+    of halves.
+    """
+    h, w = weight.shape
+    if max(h, w) <= 2:
+        mean = (values * weight[..., None]).sum((0, 1)) / max(float(weight.sum()), 1e-6)
+        return _float(np.broadcast_to(mean, values.shape))
+    half = (-(-w // 2), -(-h // 2))
+    coarse_weight = _float(cv2.resize(weight, half, interpolation=cv2.INTER_AREA))
+    summed = _float(cv2.resize(values * weight[..., None], half, interpolation=cv2.INTER_AREA))
+    means = _float(summed / np.maximum(coarse_weight, 1e-6)[..., None])
+    coarse = _membrane(means, _float(np.minimum(2 * coarse_weight, 1)))
+    raised = _float(cv2.resize(coarse, (w, h), interpolation=cv2.INTER_LINEAR))
+    return raised + weight[..., None] * (values - raised)
 
 
 @dataclass(frozen=True)
