@@ -54,3 +54,19 @@ def matching_loss(scores: Tensor, class_ids: Tensor | None = None) -> tuple[Tens
         scores = scores.masked_fill(same, float("-inf"))
     target = torch.arange(len(scores), device=scores.device)
     return functional.cross_entropy(scores, target), functional.cross_entropy(scores.T, target)
+
+
+def damsm_losses(
+    photo: tuple[Tensor, Tensor],
+    caption: tuple[Tensor, Tensor, Tensor],
+    class_ids: Tensor | None = None,
+    gammas: tuple[float, float, float] = (GAMMA1, GAMMA2, GAMMA3),
+) -> tuple[Tensor, Tensor]:
+    """(word loss, sentence loss), each the sum of both directions.
+
+    photo: regions [B,D,h,w] and code [B,D]; caption: words [B,D,T], sentence [B,D], lengths [B].
+    """
+    (regions, code), (words, sentence, lengths) = photo, caption
+    by_words = matching_loss(word_scores(regions, words, lengths, gammas), class_ids)
+    by_sentence = matching_loss(sentence_scores(code, sentence, gammas[2]), class_ids)
+    return by_words[0] + by_words[1], by_sentence[0] + by_sentence[1]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.damsm.efficientnet import load_imagenet
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
-from models.damsm.losses import matching_loss, sentence_scores, word_scores
+from models.damsm.losses import damsm_losses, sentence_scores
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.training.batch import Batch
 
@@ -63,10 +63,8 @@ class DamsmObjective:
         device = batch.images.device.type
         with torch.autocast(device, torch.bfloat16):
             regions, code = self.image(batch.images.contiguous(memory_format=torch.channels_last))
-        word = matching_loss(word_scores(regions, words, batch.lengths), batch.class_ids)
-        scores = sentence_scores(code.float(), sentence)
-        whole = matching_loss(scores, batch.class_ids)
-        words_loss, sentence_loss = word[0] + word[1], whole[0] + whole[1]
+        photo, caption = (regions, code.float()), (words, sentence, batch.lengths)
+        words_loss, sentence_loss = damsm_losses(photo, caption, batch.class_ids)
         loss = self.options.word_weight * words_loss
         loss = loss + self.options.sentence_weight * sentence_loss
         optimiser = self.optimisers["damsm"]
@@ -74,6 +72,7 @@ class DamsmObjective:
         loss.backward()
         nn.utils.clip_grad_norm_(self.text.parameters(), self.options.clip)
         optimiser.step()
+        scores = sentence_scores(photo[1], sentence)
         top1 = (scores.argmax(1) == torch.arange(len(scores), device=scores.device)).float().mean()
         return {
             "words": float(words_loss.detach()),

@@ -62,3 +62,16 @@ class TextEncoder(nn.Module):
 def padding(lengths: Tensor, width: int) -> Tensor:
     """bool [B,width], True where a caption of the given length has no word."""
     return torch.arange(width, device=lengths.device)[None] >= lengths[:, None]
+
+
+def word_mask(pad: Tensor, positions: int, as_published: bool = False) -> Tensor:
+    """Padding [B,L] for scores [B,positions,L] of picture positions over words.
+
+    ``as_published`` repeats the slip of AttnGAN's family that the published weights were trained
+    with: rows are ordered
+    by sample, the mask by position, so samples of a batch read each other's padding. For a batch
+    of one both agree.
+    """
+    if not as_published:
+        return pad[:, None]
+    return pad.repeat(positions, 1).view(len(pad), positions, -1)

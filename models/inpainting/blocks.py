@@ -50,10 +50,12 @@ class SpectralConv(nn.Module):
             with torch.no_grad():
                 v = _unit(matrix.T @ self.module.weight_u)
                 u = _unit(matrix @ v)
-                if self.training:
-                    self.module.weight_u.copy_(u)
-                    self.module.weight_v.copy_(v)
-            return bar / torch.dot(u, matrix @ v)
+            if not self.training:
+                return bar / torch.dot(u, matrix @ v)
+            # New storage behind the same parameters, as in the published training: a backward pass
+            # of an earlier forward reads the latest vectors, too.
+            self.module.weight_u.data, self.module.weight_v.data = u, v
+            return bar / torch.dot(self.module.weight_u, matrix @ self.module.weight_v)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.up:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.damsm.text_encoder import word_mask
 from models.inpainting.blocks import (
     ContextAttention,
     FirstBlock,
@@ -63,11 +64,12 @@ class Encoded:
 
 class WordAttention(nn.Module):
     """Dual multimodal attention (paper section 3.2): words looked up by picture cells, then pooled
-    over the cells.
+    over the cells. published_masks: see :func:`models.damsm.text_encoder.word_mask`.
     """
 
     def __init__(self, channels: int, text: int) -> None:
         super().__init__()
+        self.published_masks = False
         self.conv_image = nn.Conv2d(channels, text, 1, bias=False)
 
     def forward(
@@ -84,7 +86,8 @@ class WordAttention(nn.Module):
         scores = query @ words
         if reverse:
             scores = -scores
-        attention = scores.masked_fill(pad[:, None], float("-inf")).softmax(2)
+        mask = word_mask(pad, query.shape[1], self.published_masks)
+        attention = scores.masked_fill(mask, float("-inf")).softmax(2)
         attention = attention * keep[:, :, None]
         context = attention @ words.transpose(1, 2)
         return context.amax(1), attention

@@ -2,7 +2,8 @@
 
 Two paths as in the paper: reconstruction (posterior latent, sees the hidden region) and generation
 (prior latent, as
-at test time), here each with the word context of its own side; upstream's code crosses the two.
+at test time), here each with the word context of its own side (see
+:mod:`models.inpainting.losses`).
 Losses: L1 pyramid,
 KL of posterior and prior, least squares GAN on the composed picture of the generation path.
 """
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.text_encoder import TextEncoder, padding
+from models.inpainting.losses import kl_losses, two_paths
 from models.inpainting.network import (
     CriticConfig,
     InpaintConfig,
@@ -70,18 +72,6 @@ def small_config(size: int, options: InpaintingOptions, text: int) -> InpaintCon
     )
 
 
-def kl_to_standard(mu: Tensor, sigma: Tensor) -> Tensor:
-    """KL of N(0,1) from N(mu, sigma²), averaged (the direction upstream uses)."""
-    return _kl(torch.zeros_like(mu), torch.ones_like(sigma), mu, sigma)
-
-
-def _kl(mu_a: Tensor, sigma_a: Tensor, mu_b: Tensor, sigma_b: Tensor) -> Tensor:
-    """KL(N(a) || N(b)), averaged over all elements."""
-    ratio = (sigma_a / sigma_b).square()
-    shift = ((mu_a - mu_b) / sigma_b).square()
-    return 0.5 * (ratio + shift - 1 - ratio.log()).mean()
-
-
 class InpaintingObjective:
     """See :class:`models.training.objective.Objective`."""
 
@@ -91,6 +81,8 @@ class InpaintingObjective:
         self.options, self.text = options, text
         config = small_config(size, options, text.config.features)
         self.config = config
+        side = size >> len(config.encoder)
+        self.latent_side = (side, side)
         self.encoder = InpaintEncoder(config)
         self.generator = InpaintGenerator(config)
         self.critic = InpaintCritic(CriticConfig((32, 64, 128), 2))
@@ -138,33 +130,15 @@ class InpaintingObjective:
         """Pictures of the reconstruction path, then of the generation path [2B,3,s,s], and the KL
         term.
         """
-        enc = self.encoder
         words, sentence = self.text(batch.ids, batch.lengths)
         pad = padding(batch.lengths, words.shape[2])
-        known = enc(images, mask, words, sentence, pad)
-        hidden = enc.pyramid(images * (1 - mask))[-1]
-        keep = enc.cells(mask, hidden) < 1e-6
-        context, _ = enc.word_attention(hidden, words, pad, keep, reverse=False)
-        mu, sigma = enc.distribution(enc.posterior, enc.summarise(hidden, sentence, context))
-        draws = torch.randn((2, *mu.shape), generator=noise).to(mu.device)
-        latents = torch.cat([mu + sigma * draws[0], known.mu + known.sigma * draws[1]])
-        refined = known.summary
-        rec_summary = torch.cat(
-            [
-                refined[:, : -context.shape[1]],
-                context[:, :, None, None].expand(-1, -1, *refined.shape[2:]).to(refined.dtype),
-            ],
-            1,
-        )
-        feature = known.features[self.config.feature]
-        pictures = self.generator(
-            latents,
-            torch.cat([rec_summary, known.summary]),
-            torch.cat([feature, feature]),
-            torch.cat([mask, mask]),
-        )
-        kl = kl_to_standard(mu, sigma) + _kl(mu.detach(), sigma.detach(), known.mu, known.sigma)
-        return pictures, kl
+        shape = (len(images), self.config.z, *self.latent_side)
+        draws = torch.randn((2, *shape), generator=noise).to(images.device)
+        texts = (words, sentence, pad)
+        paths = two_paths(self.encoder, self.generator, images, mask, texts, draws)
+        kl_rec, kl_g = kl_losses(paths)
+        pictures = [torch.cat(pair) for pair in zip(paths.rec, paths.gen, strict=True)]
+        return pictures, kl_rec + kl_g
 
     def _pyramid_l1(self, pictures: list[Tensor], images: Tensor, mask: Tensor) -> Tensor:
         """L1 at every scale, the hole weighing more."""

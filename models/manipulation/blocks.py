@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.damsm.text_encoder import word_mask
+
 
 def conv3(a: int, b: int) -> nn.Conv2d:
     return nn.Conv2d(a, b, 3, padding=1, bias=False)
@@ -107,32 +109,46 @@ class ToPixels(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Each position attends over the words (AttnGAN section 3.1); logits in float32."""
+    """Each position attends over the words (AttnGAN section 3.1); logits in float32.
+
+    published_masks: see :func:`models.damsm.text_encoder.word_mask`.
+    """
 
     def __init__(self, channels: int, text: int) -> None:
         super().__init__()
+        self.published_masks = False
         self.conv_context = conv1(text, channels)
+
+    def padding(self, pad: Tensor) -> Tensor | None:
+        """What the channel attention beside this one masks: nothing in the published training."""
+        return None if self.published_masks else pad
 
     def forward(self, h: Tensor, words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
         """h [B,C,H,W], words [B,text,L], pad bool [B,L] → (context like h, attention [B,L,H,W])."""
         b, c, height, width = h.shape
         values = self.conv_context(words[..., None])[..., 0]
         logits = (h.flatten(2).transpose(1, 2).float()) @ values.float()
-        attention = logits.masked_fill(pad[:, None], float("-inf")).softmax(2)
+        mask = word_mask(pad, height * width, self.published_masks)
+        attention = logits.masked_fill(mask, float("-inf")).softmax(2)
         context = attention.to(values.dtype) @ values.transpose(1, 2)
         maps = attention.transpose(1, 2).reshape(b, -1, height, width)
         return context.transpose(1, 2).reshape(b, c, height, width), maps
 
 
-def channel_attention(context: Tensor, words: Tensor, pad: Tensor, project: nn.Module) -> Tensor:
+def channel_attention(
+    context: Tensor, words: Tensor, pad: Tensor | None, project: nn.Module
+) -> Tensor:
     """Each channel of ``context`` [B,C,H,W] attends over the words, projected to positions
     [B,H·W,L].
 
-    Padding is masked, so that a caption's picture does not depend on its batch.
+    Padding is masked, so that a caption's picture does not depend on its batch; without ``pad``
+    padded words, whose values are zero, dilute the rest.
     """
     values = project(words[..., None])[..., 0]
     logits = context.flatten(2).float() @ values.float()
-    attention = logits.masked_fill(pad[:, None], float("-inf")).softmax(2)
+    if pad is not None:
+        logits = logits.masked_fill(pad[:, None], float("-inf"))
+    attention = logits.softmax(2)
     return (attention.to(values.dtype) @ values.transpose(1, 2)).view_as(context)
 
 

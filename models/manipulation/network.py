@@ -114,7 +114,7 @@ class NextStage(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         context, maps = self.att(h, words, pad)
         project = self.channel_att.get_submodule(f"conv_context{self.stage}")
-        channels = channel_attention(context, words, pad, project)
+        channels = channel_attention(context, words, self.att.padding(pad), project)
         x = self.SAIN(torch.cat([h, context, channels], 1), photo)
         return self.upsample(self.residual(x)), maps
 
@@ -196,7 +196,8 @@ class DetailStage(nn.Module):
         self, h: Tensor, detail: Tensor, words: Tensor, pad: Tensor
     ) -> tuple[Tensor, Tensor]:
         context, maps = self.att(h, words, pad)
-        channels = channel_attention(context, words, pad, self.color_channel_att.conv_context)
+        project = self.color_channel_att.conv_context
+        channels = channel_attention(context, words, self.att.padding(pad), project)
         x = self.SAIN(torch.cat([h, context, channels], 1), detail)
         return self.block(self.residual(x)), maps
 
@@ -223,3 +224,15 @@ class DetailCorrection(nn.Module):
         h, maps = self.h_net(hidden, photo, words, pad)
         picture: Tensor = self.img_net(self.SAIN(h, photo))
         return picture.float(), maps
+
+
+def use_published_masks(module: nn.Module) -> nn.Module:
+    """Mask words in every attention of ``module`` as the published training did, in place.
+
+    Pictures then depend on their batch; for training on with the published statistics and for
+    comparisons alone.
+    """
+    for part in module.modules():
+        if isinstance(part, SpatialAttention):
+            part.published_masks = True
+    return module

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from models.damsm.image_encoder import CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, padding
+from models.manipulation.losses import kl_loss
 from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
 from models.training.batch import Batch
 
@@ -85,7 +86,7 @@ class ManipulationObjective:
         weight = self._weight(batch.images, batch.source)
         l1 = _weighted_l1(final, batch.images, weight)
         staged = sum((_weighted_l1(p, batch.images, weight) for p in pictures), torch.zeros(()))
-        kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).float().mean()
+        kl = kl_loss(mu, logvar)
         loss = l1 + self.options.stages * staged + self.options.kl * kl
         optimiser = self.optimisers["manipulation"]
         optimiser.zero_grad(set_to_none=True)

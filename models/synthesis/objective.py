@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.image_encoder import CompactImageEncoder
-from models.damsm.losses import matching_loss, sentence_scores, word_scores
+from models.damsm.losses import damsm_losses
 from models.damsm.text_encoder import TextEncoder
 from models.synthesis.network import (
     Discriminator,
@@ -142,9 +142,9 @@ class SynthesisObjective:
     def _damsm(self, fake: Tensor, words: Tensor, sentence: Tensor, batch: Batch) -> Tensor:
         with torch.autocast(fake.device.type, torch.bfloat16):
             regions, code = self.image(_layout(fake))
-        word = matching_loss(word_scores(regions, words, batch.lengths), batch.class_ids)
-        whole = matching_loss(sentence_scores(code.float(), sentence), batch.class_ids)
-        return sum(word + whole, torch.zeros((), device=fake.device))
+        photo, caption = (regions, code.float()), (words, sentence, batch.lengths)
+        word, whole = damsm_losses(photo, caption, batch.class_ids)
+        return word + whole
 
     @torch.no_grad()
     def settle(self, averaged: Mapping[str, nn.Module], batches: Iterable[Batch]) -> None:

@@ -73,26 +73,18 @@ def manigan(name: str, n: Array, names: set[str]) -> Array:
 def tdanet(name: str, n: Array, names: set[str]) -> Array:
     """Drawn in float32; ``_bar`` kernels small, since spectral norm rescales them."""
     g = n.astype(np.float32)
-    stem, _, leaf = name.rpartition(".")
+    leaf = name.rpartition(".")[2]
     if leaf.endswith(("_u", "_v")):
         return g / (np.linalg.norm(g) + 1e-12)
     if leaf in ("gamma", "alpha"):
         return 0.5 + 0.1 * g
-    if _is_norm(stem, leaf, g, names):
-        return 1 + 0.02 * g if leaf == "weight" else 0.02 * g
+    if leaf == "running_var":
+        return 1 + 0.1 * np.abs(g)
+    if leaf == "weight" and g.ndim == 1:
+        return 1 + 0.02 * g
     if g.ndim > 1 and not leaf.endswith("_bar"):
         return g if name == "encoder.weight" else g / np.sqrt(np.prod(g.shape[1:]))
     return 0.02 * g
-
-
-def _is_norm(stem: str, leaf: str, g: Array, names: set[str]) -> bool:
-    """Norms of the decoders: one-dimensional weights outside of spectral layers."""
-    return (
-        leaf in ("weight", "bias")
-        and g.ndim == 1
-        and stem.endswith((".0", ".3"))
-        and f"{stem}.weight" in names
-    )
 
 
 def efficient_t2i(name: str, n: Array, names: set[str]) -> Array:

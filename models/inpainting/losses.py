@@ -1,0 +1,125 @@
+"""One training step of TDANet: its two paths and their losses (paper section 3.4, weights of the
+published training).
+
+Reconstruction draws its latent from the posterior, which sees the hidden region; generation draws
+it from the prior, as
+at test time. The published training gives each path the *other* one's word context (``crossed``),
+so that the
+combination of the test was never trained; uncrossed is what the paper says. Unlike PICNet, both
+paths' L1 covers the
+whole picture, and the discriminators see the reconstruction alone as fake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.inpainting.network import InpaintEncoder, InpaintGenerator
+
+KL_FACTOR, L1_FACTOR, MATCH_FACTOR = 80.0, 20.0, 0.1
+# DAMSM of this paper: γ1, γ2, γ3.
+GAMMAS = (5.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """rec, gen: pictures of both paths from coarse to fine, in [-1,1]; posterior, prior: (mu,
+    sigma), [B,z,h,w].
+    """
+
+    rec: list[Tensor]
+    gen: list[Tensor]
+    posterior: tuple[Tensor, Tensor]
+    prior: tuple[Tensor, Tensor]
+
+
+def two_paths(
+    encoder: InpaintEncoder,
+    generator: InpaintGenerator,
+    images: Tensor,
+    mask: Tensor,
+    texts: tuple[Tensor, Tensor, Tensor],
+    draws: Tensor,
+    crossed: bool = False,
+) -> Paths:
+    """images [B,3,S,S] in [-1,1]; mask [B,1,S,S], 1 = known; texts: words [B,text,T], sentence
+    [B,text], pad [B,T];
+    draws [2,B,z,h,w]: standard normal, of the posterior and of the prior."""
+    words, sentence, pad = texts
+    features = encoder.pyramid(torch.cat([images * mask, images * (1 - mask)]))
+    known, hidden = features[-1].chunk(2)
+    cells = encoder.cells(mask, hidden)
+    look = encoder.word_attention
+    seen, _ = look(known, words, pad, cells > 1 - 1e-6, reverse=True)
+    covered, _ = look(hidden, words, pad, cells < 1e-6, reverse=False)
+    refined = encoder.refine(known)
+    by_seen = encoder.summarise(refined, sentence, seen)
+    by_covered = encoder.summarise(refined, sentence, covered)
+    posterior = encoder.distribution(
+        encoder.posterior, encoder.summarise(hidden, sentence, covered)
+    )
+    prior = encoder.distribution(encoder.prior, by_seen)
+    latents = [
+        mu + sigma * draw for (mu, sigma), draw in zip((posterior, prior), draws, strict=True)
+    ]
+    summaries = [by_seen, by_covered] if crossed else [by_covered, by_seen]
+    feature = features[encoder.config.feature].chunk(2)[0]
+    pictures = generator(
+        torch.cat(latents), torch.cat(summaries), torch.cat([feature] * 2), torch.cat([mask] * 2)
+    )
+    halves = [picture.chunk(2) for picture in pictures]
+    return Paths([h[0] for h in halves], [h[1] for h in halves], posterior, prior)
+
+
+def kl_losses(paths: Paths) -> tuple[Tensor, Tensor]:
+    """KL of N(0,1) from the posterior, and of the detached posterior from the prior; means over
+    all elements.
+    """
+    mu, sigma = paths.posterior
+    standard = _kl(torch.zeros_like(mu), torch.ones_like(sigma), mu, sigma)
+    return standard, _kl(mu.detach(), sigma.detach(), *paths.prior)
+
+
+def _kl(mu_a: Tensor, sigma_a: Tensor, mu_b: Tensor, sigma_b: Tensor) -> Tensor:
+    """KL(N(a) || N(b)), averaged over all elements."""
+    ratio = (sigma_a / sigma_b).square()
+    shift = ((mu_a - mu_b) / sigma_b).square()
+    return 0.5 * (ratio + shift - 1 - ratio.log()).mean()
+
+
+def pyramid_l1(pictures: list[Tensor], images: Tensor) -> Tensor:
+    """Mean absolute difference to the resized picture, summed over scales."""
+    total = images.new_zeros(())
+    for picture in pictures:
+        size = (picture.shape[-2], picture.shape[-1])
+        target = functional.interpolate(images, size, mode="bilinear", align_corners=True)
+        total = total + functional.l1_loss(picture, target)
+    return total
+
+
+def judge_loss(judge: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """Least squares; for the discriminator and for the one whose scores are matched. ``fake`` is
+    detached here.
+    """
+    good = (judge(real) - 1).square().mean()
+    return 0.5 * (good + judge(fake.detach()).square().mean())
+
+
+def fooling_loss(judge: nn.Module, fake: Tensor) -> Tensor:
+    """Least squares GAN loss of the generator."""
+    out: Tensor = (judge(fake) - 1).square().mean()
+    return out
+
+
+def score_matching_losses(
+    judge: nn.Module, rec: Tensor, gen: Tensor, real: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Squared distance of the second discriminator's scores of the real picture and of either
+    path's; in this order of forwards, since each of them moves the spectral vectors.
+    """
+    made, target = judge(rec), judge(real)
+    return functional.mse_loss(made, target), functional.mse_loss(judge(gen), target)
