@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 
 _SETTINGS = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
+
+
+def tuned_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with large thresholds."""
+    return {**environment, **_SETTINGS}
 
 
 def reexec_tuned(module: str) -> None:
@@ -16,5 +22,5 @@ def reexec_tuned(module: str) -> None:
     slower). glibc reads these variables at start-up only; elsewhere they do nothing.
     """
     if not all(name in os.environ for name in _SETTINGS):
-        os.environ.update(_SETTINGS)
+        os.environ.update(tuned_environment(os.environ))
         os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])  # noqa: S606

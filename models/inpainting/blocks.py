@@ -160,7 +160,8 @@ class UpBlock(nn.Module):
         self.conv2 = up_conv(b, b, spectral)
         self.bypass = up_conv(a, b, spectral)
         self.model = nn.ModuleDict(
-            {"0": nn.InstanceNorm2d(a, affine=True), "3": nn.InstanceNorm2d(b, affine=True)}
+            # One group per channel: instance norm in a kernel that keeps channels last in memory.
+            {"0": nn.GroupNorm(a, a), "3": nn.GroupNorm(b, b)}
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -135,7 +135,6 @@ class Generator(nn.Module):
         """z [B,z] ~ N(0,1), sentence [B,sentence] → pictures [B,3,size,size] in [-1,1]."""
         condition = torch.cat([sentence, z], 1)
         h = self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM)
-        h = h.contiguous(memory_format=torch.channels_last)
         for name in self._order:
             layer = self.get_submodule(name)
             h = layer(h) if name == "non_local" else layer(h, condition)
