@@ -79,6 +79,13 @@ class SpectralConv(nn.Module):
         return plain.train(self.training)
 
 
+def _activate(fresh: Tensor, slope: float = SLOPE) -> Tensor:
+    """Leaky ReLU in place, for what a layer has just made and nobody else reads: large tensors
+    cost more to allocate than to compute.
+    """
+    return functional.leaky_relu(fresh, slope, inplace=True)
+
+
 def _up_conv(a: int, b: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1)
 
@@ -136,9 +143,9 @@ class FirstBlock(nn.Module):
         self.bypass = conv(a, b, 1, spectral)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv2(functional.leaky_relu(self.conv1(x), SLOPE))
+        h = self.conv2(_activate(self.conv1(x)))
         shortcut: Tensor = self.bypass(functional.avg_pool2d(x, 2))
-        return (functional.avg_pool2d(h, 2) if self.down else h) + shortcut
+        return shortcut.add_(functional.avg_pool2d(h, 2) if self.down else h)
 
 
 class ResBlock(nn.Module):
@@ -164,10 +171,10 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(functional.leaky_relu(x, self.slope))
-        h = self.conv2(functional.leaky_relu(h, self.slope))
+        h = self.conv2(_activate(h, self.slope))
         # Pooling and a 1×1 convolution commute; this order has a quarter of the work.
         shortcut: Tensor = self.bypass(functional.avg_pool2d(x, 2) if self.halves else x)
-        return (functional.avg_pool2d(h, 2) if self.down else h) + shortcut
+        return shortcut.add_(functional.avg_pool2d(h, 2) if self.down else h)
 
 
 class UpBlock(nn.Module):
@@ -186,10 +193,10 @@ class UpBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(functional.leaky_relu(self.model["0"](x), SLOPE))
-        h = self.conv2(functional.leaky_relu(self.model["3"](h), SLOPE))
+        h = self.conv1(_activate(self.model["0"](x)))
+        h = self.conv2(_activate(self.model["3"](h)))
         shortcut: Tensor = self.bypass(x)
-        return h + shortcut
+        return shortcut.add_(h)
 
 
 class ToPixels(nn.Module):

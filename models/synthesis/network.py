@@ -57,6 +57,21 @@ def _phi(x: Tensor) -> Tensor:
     return functional.leaky_relu(x, _SLOPE)
 
 
+def _activate(fresh: Tensor) -> Tensor:
+    """The same in place, for what a layer has just made and nobody else reads."""
+    return functional.leaky_relu(fresh, _SLOPE, inplace=True)
+
+
+def _scaled(norm: nn.BatchNorm2d, x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    """gain · BN(x) + shift in eval mode and in one pass over x; gain and shift [B or 1,C]."""
+    assert norm.running_mean is not None  # noqa: S101 (this network's norms all keep statistics)
+    assert norm.running_var is not None  # noqa: S101
+    scale = gain * torch.rsqrt(norm.running_var + norm.eps)
+    offset = shift - scale * norm.running_mean
+    scale, offset = (t.to(x.dtype)[:, :, None, None] for t in (scale, offset))
+    return torch.addcmul(offset, x, scale)
+
+
 class ConditionalNorm(nn.Module):
     """Batch norm whose gain and shift are linear in the condition: (1 + γ(c)) · BN(x) + β(c)."""
 
@@ -67,9 +82,10 @@ class ConditionalNorm(nn.Module):
         self.betas_projection = linear(condition, channels, spectral)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        gamma = self.gammas_projection(condition)[:, :, None, None]
-        beta = self.betas_projection(condition)[:, :, None, None]
-        return (1 + gamma) * self.bn(x) + beta
+        gamma, beta = self.gammas_projection(condition), self.betas_projection(condition)
+        if not self.training:
+            return _scaled(self.bn, x, 1 + gamma.float(), beta.float())
+        return (1 + gamma)[:, :, None, None] * self.bn(x) + beta[:, :, None, None]
 
 
 class GeneratorBlock(nn.Module):
@@ -91,16 +107,16 @@ class GeneratorBlock(nn.Module):
         self.bn4 = ConditionalNorm(hidden, condition, spectral)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        h = self.conv1(_phi(self.bn1(x, condition)))
-        h = _phi(self.bn2(h, condition))
+        h = self.conv1(_activate(self.bn1(x, condition)))
+        h = _activate(self.bn2(h, condition))
         shortcut = x[:, : self.out]
         if self.up:
             h = functional.interpolate(h, scale_factor=2, mode="nearest")
             shortcut = functional.interpolate(shortcut, scale_factor=2, mode="nearest")
         h = self.conv2(h)
-        h = self.conv3(_phi(self.bn3(h, condition)))
-        h = self.conv4(_phi(self.bn4(h, condition)))
-        return h + shortcut
+        h = self.conv3(_activate(self.bn3(h, condition)))
+        h = self.conv4(_activate(self.bn4(h, condition)))
+        return h.add_(shortcut)
 
 
 class Generator(nn.Module):
@@ -138,8 +154,14 @@ class Generator(nn.Module):
         for name in self._order:
             layer = self.get_submodule(name)
             h = layer(h) if name == "non_local" else layer(h, condition)
-        picture: Tensor = torch.tanh(self.get_submodule(self._last)(_phi(self.bn(h))).float())
-        return picture
+        h = self.get_submodule(self._last)(_activate(self._norm(h)))
+        return torch.tanh(h.float())
+
+    def _norm(self, h: Tensor) -> Tensor:
+        if self.training:
+            normed: Tensor = self.bn(h)
+            return normed
+        return _scaled(self.bn, h, self.bn.weight[None], self.bn.bias[None])
 
 
 class DiscriminatorBlock(nn.Module):
@@ -159,8 +181,8 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(_phi(x))
-        h = self.conv2(_phi(h))
-        h = _phi(self.conv3(_phi(h)))
+        h = self.conv2(_activate(h))
+        h = _activate(self.conv3(_activate(h)))
         if self.down:
             h, x = functional.avg_pool2d(h, 2), functional.avg_pool2d(x, 2)
         shortcut = x if self.conv_sc is None else torch.cat([x, self.conv_sc(x)], 1)
