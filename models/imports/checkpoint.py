@@ -15,9 +15,9 @@ from models.errors import BundleError
 _COUNTER = "num_batches_tracked"
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path, inside: str | None = None) -> dict[str, Tensor]:
     """The tensors of a state dict, without the leading ``module.`` that DataParallel adds to every
-    key.
+    key. ``inside``: where a training state holds the state dict, if the file is one.
 
     Raises BundleError when the file is missing, cut off, holds anything but tensors, or would run
     code.
@@ -29,6 +29,8 @@ def read(path: Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         raise BundleError(f"{path} is not a readable checkpoint of tensors: {reason}") from error
+    if inside and isinstance(loaded, Mapping) and isinstance(loaded.get(inside), Mapping):
+        loaded = loaded[inside]
     if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise BundleError(
             f"{path} holds no state dict (names and tensors); give the file that upstream "

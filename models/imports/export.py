@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +19,10 @@ from models.pipeline import config_from
 from models.synthesis.network import Generator, GeneratorConfig
 
 State = Mapping[str, Tensor]
+Content = Mapping[str, Any]  # of one file: a state dict, or a training state that holds one
 
 
-def _manigan(bundle: Bundle, task: str) -> dict[str, State]:
+def _manigan(bundle: Bundle, task: str) -> dict[str, Content]:
     roles = {
         "main": "main.pth",
         "dcm": "dcm.pth",
@@ -31,12 +33,12 @@ def _manigan(bundle: Bundle, task: str) -> dict[str, State]:
     return {name: bundle.state(task, role) for role, name in roles.items() if role in held}
 
 
-def _tdanet(bundle: Bundle, task: str) -> dict[str, State]:
+def _tdanet(bundle: Bundle, task: str) -> dict[str, Content]:
     """Every convolution under all of its names, each key with DataParallel's prefix."""
     config = config_from(InpaintConfig, bundle.task(task).network, f"bundle {bundle.name!r}")
     with torch.device("meta"):
         networks = {"encoder": InpaintEncoder(config), "generator": InpaintGenerator(config)}
-    files: dict[str, State] = {}
+    files: dict[str, Content] = {}
     for (role, network), name in zip(networks.items(), ("net_E.pth", "net_G.pth"), strict=True):
         files[name] = _prefixed(_doubled(network, bundle.state(task, role)))
     return files
@@ -53,7 +55,8 @@ def _doubled(network: nn.Module, state: State) -> dict[str, Tensor]:
     return found
 
 
-def _efficient_t2i(bundle: Bundle, task: str) -> dict[str, State]:
+def _efficient_t2i(bundle: Bundle, task: str) -> dict[str, Content]:
+    """The averaged generator's training state, blocks listed a second time under ``main``."""
     config = config_from(GeneratorConfig, bundle.task(task).network, f"bundle {bundle.name!r}")
     with torch.device("meta"):
         blocks = Generator(config).blocks
@@ -63,14 +66,15 @@ def _efficient_t2i(bundle: Bundle, task: str) -> dict[str, State]:
         for key in state:
             if key.startswith(f"{block}."):
                 found[f"main.{k}.{key.removeprefix(f'{block}.')}"] = state[key]
-    return {"netG.pth": found}
+    sizes = {"ngf": config.ngf, "z_dim": config.z}
+    return {"netG.pth": {"it": 0, "optimizer": None, "net": found, "netG_params": sizes}}
 
 
 def _prefixed(state: State) -> dict[str, Tensor]:
     return {f"module.{key}": value for key, value in state.items()}
 
 
-LAYOUTS: dict[str, tuple[str, Callable[[Bundle, str], dict[str, State]]]] = {
+LAYOUTS: dict[str, tuple[str, Callable[[Bundle, str], dict[str, Content]]]] = {
     "manigan": ("manipulate", _manigan),
     "tdanet": ("inpaint", _tdanet),
     "efficient-t2i": ("synthesize", _efficient_t2i),

@@ -143,9 +143,11 @@ def _without_aliases(
 
 
 def efficient_t2i(path: Path) -> Generator:
-    """The generator; its blocks are listed a second time under ``main``."""
+    """The generator; its blocks are listed a second time under ``main``. Upstream saves it under
+    ``net`` of a training state.
+    """
     what = f"generator {path.name}"
-    state = read(path)
+    state = read(path, inside="net")
     rows, z = need(state, "block1.weight_orig", what).shape
     channels = [rows // 16]
     while f"block{2 * len(channels) + 1}.conv4.bias" in state:

@@ -87,6 +87,14 @@ class Published:
         self.generator = generator.eval()
         return self._with_text(generator=saved(state, self.folder / "netG.pth", "module."))
 
+    def training_state(self) -> dict[str, Path]:
+        """Efficient-T2I's own layout: the weights under ``net``, beside what training left."""
+        files = self.efficient_t2i()
+        state = read(files["generator"])
+        whole = {"it": 7, "optimizer": None, "net": state, "netG_params": {"g_model": "deep"}}
+        torch.save(whole, files["generator"])
+        return files
+
     def tdanet(self) -> dict[str, Path]:
         nets = InpaintEncoder(TDANET), InpaintGenerator(TDANET)
         paths = [
@@ -136,8 +144,11 @@ def serves(bundle: Bundle, task: str) -> None:
     assert isinstance(picture, Image.Image), picture
 
 
-def test_efficient_t2i_with_prefix_and_aliases(published: Published, tmp_path: Path) -> None:
-    bundle = import_efficient_t2i(published.efficient_t2i(), tmp_path / "bird")
+@pytest.mark.parametrize("layout", ["efficient_t2i", "training_state"])
+def test_efficient_t2i_with_prefix_and_aliases(
+    published: Published, tmp_path: Path, layout: str
+) -> None:
+    bundle = import_efficient_t2i(getattr(published, layout)(), tmp_path / "bird")
     serves(bundle, "synthesize")
     z, sentence = torch.randn(2, 8), torch.randn(2, TEXT)
     with torch.no_grad():
@@ -294,7 +305,7 @@ def test_raw_runs_name_missing_inputs(published: Published, tmp_path: Path) -> N
 
 
 def same(first: Path, second: Path) -> None:
-    one, two = read(first), read(second)
+    one, two = read(first, inside="net"), read(second, inside="net")
     assert one.keys() == two.keys()
     assert all(torch.equal(one[k], two[k]) for k in one)
 
@@ -316,7 +327,8 @@ def test_networks_for_notebooks(published: Published, tmp_path: Path) -> None:
     import models
 
     import_efficient_t2i(published.efficient_t2i(), tmp_path / "bird")
-    pipeline: Any = models.load(tmp_path / "bird", "synthesize")
+    pipeline: Any = models.load(tmp_path / "bird")["synthesize"]
+    assert models.load(tmp_path / "bird", "synthesize").spec.method == "efficient-t2i"
     z = torch.zeros(1, 8, requires_grad=True)
     pipeline.generator(z, torch.zeros(1, TEXT)).sum().backward()
     assert z.grad is not None
