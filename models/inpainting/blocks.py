@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.layers import InstanceNorm
+
 _EPS = 1e-12
 SLOPE = 0.1
 
@@ -188,8 +190,7 @@ class UpBlock(nn.Module):
         self.conv2 = up_conv(b, b, spectral)
         self.bypass = up_conv(a, b, spectral)
         self.model = nn.ModuleDict(
-            # One group per channel: instance norm in a kernel that keeps channels last in memory.
-            {"0": nn.GroupNorm(a, a), "3": nn.GroupNorm(b, b)}
+            {"0": InstanceNorm(a, affine=True), "3": InstanceNorm(b, affine=True)}
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.text_encoder import word_mask
+from models.layers import InstanceNorm
 
 
 def conv3(a: int, b: int) -> nn.Conv2d:
@@ -53,8 +54,7 @@ def norm(kind: str, channels: int) -> nn.Module:
     little training
     the layer norm keeps them.
     """
-    # One group per channel is instance norm, in a kernel that keeps channels last in memory.
-    return nn.GroupNorm(1 if kind == "layer" else channels, channels, affine=False)
+    return nn.GroupNorm(1, channels, affine=False) if kind == "layer" else InstanceNorm(channels)
 
 
 def up_block(a: int, b: int, size: int | None = None, kind: str = "instance") -> nn.Sequential:
