@@ -192,3 +192,8 @@ def to_pixels(pictures: Tensor) -> Pixels:
 def to_image(pixels: Pixels) -> Image.Image:
     """[H,W,3] in [0,1] → 8-bit RGB."""
     return Image.fromarray(np.round(pixels.clip(0, 1) * 255).astype(np.uint8))
+
+
+def best_device(name: str) -> str:
+    """``auto`` is the first GPU where there is one, else the CPU; other names as they are."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

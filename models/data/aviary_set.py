@@ -37,10 +37,17 @@ class Aviary:
     max_words = 40
 
     def __init__(
-        self, size: int = 64, count: int = 6000, split: str = "train", cache: Path | None = None
+        self,
+        size: int = 64,
+        count: int = 6000,
+        split: str = "train",
+        cache: Path | None = None,
+        captions: int = 0,
     ) -> None:
         self.size = size
         self.split = split
+        self.captions = captions  # further captions of each picture, for synthesis
+        self.fingerprint = f"aviary-v{VERSION}-{split}-{size}-{count}-{captions}"
         self.vocabulary: Vocabulary = vocabulary()
         self._count = count
         self._base, self._weights = self._bank(cache or cache_folder())
@@ -98,24 +105,30 @@ class Aviary:
             ids[k, : len(row)] = torch.tensor(row)
         return ids, torch.tensor([len(row) for row in rows])
 
-    def batch(self, part: str, indices: np.ndarray, rng: np.random.Generator) -> Batch:
-        birds = [self.sample(int(k), rng) for k in indices]
+    def batch(
+        self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]
+    ) -> Batch:
+        places = np.asarray(indices)
+        birds = [self.sample(int(k), rng) for k, rng in zip(indices, sources, strict=True)]
         if part == "manipulation":
-            return self._edit_batch(indices, birds, rng)
-        texts = [caption(b, rng).text for b in birds]
-        wrong = [_mismatched(b, rng) for b in birds]
-        hole = None
+            return self._edit_batch(places, birds, sources)
+        drawn = list(zip(birds, sources, strict=True))
+        texts = [caption(b, rng).text for b, rng in drawn]
+        wrong = [_mismatched(b, rng) for b, rng in drawn]
+        more, hole = None, None
+        if part == "synthesis":
+            more = [[caption(b, rng).text for _ in range(self.captions)] for b, rng in drawn]
         if part == "inpainting":
-            masks = self.part_masks(indices)
-            hole = torch.from_numpy(np.stack([random_hole(m, rng) for m in masks])[:, None])
-        return self._batch(self.paint(indices, birds), texts, wrong, hole=hole)
+            masks = zip(self.part_masks(places), sources, strict=True)
+            hole = torch.from_numpy(np.stack([random_hole(m, rng) for m, rng in masks])[:, None])
+        return self._batch(self.paint(places, birds), texts, wrong, hole=hole, more=more)
 
     def _edit_batch(
-        self, indices: np.ndarray, before: Sequence[Bird], rng: np.random.Generator
+        self, indices: np.ndarray, before: Sequence[Bird], sources: Sequence[np.random.Generator]
     ) -> Batch:
         """Paired renders: the caption names every changed part, and sometimes parts that stay."""
         after, texts, wrong = [], [], []
-        for old in before:
+        for old, rng in zip(before, sources, strict=True):
             count = int(rng.choice((0, 1, 2, 3), p=(0.05, 0.4, 0.35, 0.2)))
             changed = [PARTS[k] for k in rng.permutation(len(PARTS))[:count]]
             new = old.recoloured({p: _other_colour(old.colour_of(p), rng) for p in changed})
@@ -132,11 +145,27 @@ class Aviary:
         wrong: Sequence[str],
         source: Tensor | None = None,
         hole: Tensor | None = None,
+        more: Sequence[Sequence[str]] | None = None,
     ) -> Batch:
         ids, lengths = self.encode(texts)
         wrong_ids, wrong_lengths = self.encode(wrong)
-        classes = torch.arange(len(images))
-        return Batch(images, ids, lengths, classes, wrong_ids, wrong_lengths, source, hole)
+        more_ids, more_lengths = None, None
+        if more and more[0]:
+            shape = (len(more), len(more[0]))
+            flat, counts = self.encode([text for texts in more for text in texts])
+            more_ids, more_lengths = flat.view(*shape, -1), counts.view(shape)
+        return Batch(
+            images=images,
+            ids=ids,
+            lengths=lengths,
+            class_ids=torch.arange(len(images)),
+            wrong_ids=wrong_ids,
+            wrong_lengths=wrong_lengths,
+            source=source,
+            hole=hole,
+            more_ids=more_ids,
+            more_lengths=more_lengths,
+        )
 
 
 def _other_colour(colour: str, rng: np.random.Generator) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -20,7 +21,8 @@ class Batch:
     are not negatives of
     each other; wrong_ids, wrong_lengths: a caption that does not fit the picture; source: the
     picture before an edit,
-    ``images`` being the edit's target; hole: float32 [B,1,S,S], 1 = known, 0 = to be filled.
+    ``images`` being the edit's target; hole: float32 [B,1,S,S], 1 = known, 0 = to be filled;
+    more_ids [B,K,L], more_lengths [B,K]: further captions of each picture, for mixing sentences.
     """
 
     images: Tensor
@@ -31,6 +33,8 @@ class Batch:
     wrong_lengths: Tensor
     source: Tensor | None = None
     hole: Tensor | None = None
+    more_ids: Tensor | None = None
+    more_lengths: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
@@ -39,7 +43,10 @@ class Batch:
 
 
 class TrainingData(Protocol):
-    """A data set as the loop sees it: batches by part and by random source, nothing else."""
+    """One split of a data set as the loop sees it: batches by part, nothing else.
+
+    fingerprint: hash of everything a batch depends on besides its random sources.
+    """
 
     name: str
     size: int
@@ -48,11 +55,15 @@ class TrainingData(Protocol):
     tokenizer: str
     domain: str
     licence: str
+    fingerprint: str
 
     def __len__(self) -> int: ...
 
-    def batch(self, part: str, indices: np.ndarray, rng: np.random.Generator) -> Batch:
+    def batch(
+        self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]
+    ) -> Batch:
         """The batch of the samples ``indices`` for one of the parts damsm, synthesis,
-        manipulation, inpainting.
+        manipulation, inpainting. Sample k is drawn from ``sources[k]`` alone, so that it does not
+        depend on how a batch is split over processes.
         """
         ...

@@ -110,9 +110,11 @@ class Loop:
         return torch.Generator().manual_seed((self.options.seed * 1_000_003 + stream) % (1 << 62))
 
     def _batch(self, stream: int, count: int | None = None) -> Batch:
-        rng = np.random.default_rng([self.options.seed, stream])
-        indices = rng.integers(0, len(self.data), count or self.options.batch)
-        return self.data.batch(self.part, indices, rng).to(self.device)
+        count = count or self.options.batch
+        seed = self.options.seed
+        indices = np.random.default_rng([seed, stream]).integers(0, len(self.data), count)
+        sources = [np.random.default_rng([seed, stream, k]) for k in range(count)]
+        return self.data.batch(self.part, indices.tolist(), sources).to(self.device)
 
     def _averaged(self) -> dict[str, nn.Module]:
         """The averages, with batch statistics re-estimated for the averaged weights."""

@@ -13,6 +13,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Aviary:
     return Aviary(32, 8, cache=tmp_path_factory.mktemp("cache"))
 
 
+def sources(count: int, seed: int = 1) -> list[np.random.Generator]:
+    return [np.random.default_rng([seed, k]) for k in range(count)]
+
+
 def test_painted_equals_rendered(data: Aviary) -> None:
     rng = np.random.default_rng(0)
     sample = data.sample(3, rng)
@@ -22,20 +26,35 @@ def test_painted_equals_rendered(data: Aviary) -> None:
 
 
 def test_batch_follows_from_its_source(data: Aviary) -> None:
-    one, two = (data.batch("damsm", np.arange(4), np.random.default_rng(5)) for _ in range(2))
+    one, two = (data.batch("damsm", range(4), sources(4)) for _ in range(2))
     assert torch.equal(one.images, two.images)
     assert torch.equal(one.ids, two.ids)
 
 
+def test_a_sample_does_not_depend_on_its_batch(data: Aviary) -> None:
+    whole = data.batch("damsm", range(4), sources(4))
+    half = data.batch("damsm", range(2, 4), sources(4)[2:])
+    assert torch.equal(whole.images[2:], half.images)
+    assert torch.equal(whole.lengths[2:], half.lengths)
+
+
+def test_further_captions_for_mixing(tmp_path: Path) -> None:
+    data = Aviary(16, 2, cache=tmp_path, captions=3)
+    batch = data.batch("synthesis", range(2), sources(2))
+    assert batch.more_ids is not None
+    assert batch.more_lengths is not None
+    assert batch.more_ids.shape[:2] == batch.more_lengths.shape == (2, 3)
+
+
 def test_edit_changes_only_some_of_the_picture(data: Aviary) -> None:
-    batch = data.batch("manipulation", np.arange(8), np.random.default_rng(1))
+    batch = data.batch("manipulation", range(8), sources(8))
     assert batch.source is not None
     changed = (batch.source != batch.images).any(1).float().mean()
     assert 0 < changed < 0.5
 
 
 def test_inpainting_batch_has_holes(data: Aviary) -> None:
-    batch = data.batch("inpainting", np.arange(8), np.random.default_rng(1))
+    batch = data.batch("inpainting", range(8), sources(8))
     assert batch.hole is not None
     assert batch.hole.shape == (8, 1, 32, 32)
     assert all(0 < plane.mean() < 1 for plane in batch.hole)

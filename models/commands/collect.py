@@ -1,0 +1,19 @@
+"""``python -m models collect``: the parts of several runs in one bundle."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, help="folder to write, such as weights/mine")
+    parser.add_argument("runs", type=Path, nargs="+", help="bundles that training runs left")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from models.collect import collect
+
+    made = collect(arguments.bundle, arguments.runs)
+    sys.stderr.write(f"wrote {made.folder}: {', '.join(sorted(made.tasks))}\n")
