@@ -12,6 +12,9 @@ from models.errors import ModelsError
 COMMANDS = {
     "train": ("train", "train one part and write RUN/bundle"),
     "collect": ("collect", "put the parts of several runs into one bundle"),
+    "evaluate": ("evaluate", "measure a bundle on held-out data and write a report"),
+    "compare": ("compare", "two evaluations beside each other"),
+    "judge": ("judge", "train the networks that judge the others"),
     "draw": ("draw", "draw a bird and print its captions"),
     "forward": ("forward", "feed tensors straight to the networks"),
     "import": ("imports", "official checkpoints to a bundle"),

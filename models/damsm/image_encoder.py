@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.damsm.efficientnet import EfficientNetLite0
+from models.damsm.efficientnet import EfficientNetLite, EfficientNetLite0
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,15 @@ class PhotoFeatures:
 
 
 class CompactImageEncoder(nn.Module):
-    """Pictures to region and global features in the text encoder's space."""
+    """Pictures to region and global features in the text encoder's space.
 
-    def __init__(self, config: CompactEncoderConfig) -> None:
+    trunk: EfficientNet-Lite0 unless another is handed in (judging encoders look through Lite2).
+    """
+
+    def __init__(self, config: CompactEncoderConfig, trunk: EfficientNetLite | None = None) -> None:
         super().__init__()
         self.config = config
-        self.trunk = EfficientNetLite0(max(config.taps))
+        self.trunk = trunk or EfficientNetLite0(max(config.taps))
         self.trunk.requires_grad_(False)
         width = sum(self.trunk.widths[t] for t in config.taps)
         self.head = nn.Sequential(

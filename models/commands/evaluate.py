@@ -1,0 +1,50 @@
+"""``python -m models evaluate BUNDLE --data aviary|DIR --out DIR``: what a bundle can do, measured
+on pictures and captions that it never saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, help="folder, such as weights/aviary")
+    parser.add_argument("--data", default="aviary", help="aviary, or a data folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    parser.add_argument(
+        "--tasks", nargs="+", default=[], help="synthesize manipulate inpaint (default: all)"
+    )
+    parser.add_argument("--samples", type=int, default=1000, help="per task and kind of mask")
+    parser.add_argument(
+        "--split", default="test", choices=("test", "validation"), help="choose on validation"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch", type=int, default=16, help="pictures per forward")
+    parser.add_argument("--judges", type=Path, help="folder of judging networks")
+    parser.add_argument("--inception", type=Path, help="official Inception-v3 weights (.pth)")
+    parser.add_argument("--no-features", action="store_true", help="leave IS, FID, KID out")
+    parser.add_argument("--save-images", action="store_true", help="every picture, not only grids")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from models.evaluation.run import Options, as_text, evaluate
+    from models.pipeline import best_device
+
+    options = Options(
+        tasks=tuple(arguments.tasks),
+        samples=arguments.samples,
+        split=arguments.split,
+        seed=arguments.seed,
+        batch=arguments.batch,
+        device=best_device(arguments.device),
+        judges=arguments.judges,
+        inception=arguments.inception,
+        features=not arguments.no_features,
+        save_images=arguments.save_images,
+    )
+    numbers = evaluate(arguments.bundle, arguments.data, arguments.out, options)
+    sys.stdout.write(as_text(numbers) + "\n")
+    sys.stderr.write(f"wrote {arguments.out / 'report.html'}\n")

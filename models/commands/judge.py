@@ -1,0 +1,64 @@
+"""``python -m models judge``: train the networks that judge, apart from everything judged."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    reader = kinds.add_parser("attributes", help="the reader of part colours on Aviary")
+    reader.add_argument("--minutes", type=float, default=8.0)
+    reader.add_argument("--steps", type=int, default=0, help="instead of minutes")
+    reader.add_argument("--count", type=int, default=1000, help="held-out renders to read")
+    reader.add_argument("--out", type=Path, required=True, help="folder, such as weights/judges")
+    encoders = kinds.add_parser("encoders", help="text and image encoders behind sim, R-precision")
+    encoders.add_argument("--data", default="aviary", help="aviary, or a data folder")
+    encoders.add_argument("--minutes", type=float, default=10.0)
+    encoders.add_argument("--steps", type=int, default=0, help="instead of minutes")
+    encoders.add_argument("--size", type=int, default=0, help="side of the pictures in pixels")
+    encoders.add_argument("--out", type=Path, required=True, help="folder, such as weights/judges")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    import torch
+
+    torch.set_num_threads(int(torch.get_num_threads()))
+    if arguments.kind == "attributes":
+        _attributes(arguments)
+    else:
+        _encoders(arguments)
+
+
+def _attributes(arguments: argparse.Namespace) -> None:
+    from models.evaluation.attributes import describe, save_reader
+    from models.evaluation.attributes_training import (
+        ReaderOptions,
+        held_out_accuracy,
+        train_reader,
+    )
+
+    options = ReaderOptions(minutes=arguments.minutes)
+    network = train_reader(options, arguments.steps)
+    accuracy, by_part = held_out_accuracy(network, arguments.count)
+    limit = f"--steps {arguments.steps}" if arguments.steps else f"--minutes {arguments.minutes:g}"
+    facts: dict[str, object] = {
+        "accuracy": round(accuracy, 5),
+        "by_part": {p: round(v, 4) for p, v in by_part.items()},
+        "held_out": f"{arguments.count} renders of the split test",
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "seed": options.seed,
+        "command": f"python -m models judge attributes {limit} --out weights/judges",
+    }
+    path = save_reader(arguments.out, network, facts)
+    sys.stdout.write(f"{describe(facts)}\nwrote {path}\n")
+
+
+def _encoders(arguments: argparse.Namespace) -> None:
+    from models.evaluation.judges_training import EncoderOptions, train_encoders
+
+    options = EncoderOptions(minutes=arguments.minutes, steps=arguments.steps, size=arguments.size)
+    path = train_encoders(arguments.data, options, arguments.out)
+    sys.stdout.write(f"wrote {path}\n")

@@ -1,0 +1,150 @@
+"""The attribute reader: a small network that says which of ten colours each part of a bird has.
+
+It judges generated pictures and never gives a training signal: nothing under ``models/training``
+imports this module, and :class:`Reader` runs without gradients.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.bundle import load_strict
+from models.data.aviary import COLOUR_NAMES, PARTS, Bird
+from models.data.aviary_set import cache_folder
+from models.errors import ModelsError
+from models.evaluation.judge_files import JUDGES, add_entry, checked, entry
+from models.evaluation.pictures import resized
+
+SIDE = 64  # pixels at which the reader looks
+COMMAND = "python -m models judge attributes --out weights/judges"
+
+
+class NoReader(ModelsError):
+    """The weights of the attribute reader are missing; the text names the command to make them."""
+
+
+def _conv(a: int, b: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """3×3 convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(a, b, 3, stride, padding=dilation, dilation=dilation, bias=False),
+        nn.BatchNorm2d(b),
+        nn.ReLU(),
+    )
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions beside a skip; [B,C,H,W] → the same shape."""
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _conv(channels, channels, dilation=dilation), _conv(channels, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.body(x)
+        return out
+
+
+class AttributeNet(nn.Module):
+    """Where each part is (an attention map), then which colour is there.
+
+    About 230,000 parameters, an hourglass of plain convolutions: no relation to the EfficientNet
+    trunks that discriminators and encoders train on.
+    """
+
+    def __init__(self, width: int = 32, deep: int = 56) -> None:
+        super().__init__()
+        self.stem = _conv(3, width // 2)
+        self.fine = nn.Sequential(_conv(width // 2, width, 2), Residual(width))
+        self.coarse = nn.Sequential(
+            _conv(width, deep, 2), Residual(deep, 2), _conv(deep, deep, 2), Residual(deep)
+        )
+        self.mix = _conv(width + deep, deep)
+        self.places = nn.Conv2d(deep, len(PARTS), 1)
+        self.hidden = nn.Linear(width + deep, 64)
+        self.colours = nn.Linear(64, len(COLOUR_NAMES))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images [B,3,64,64] in [-1,1] → (logits [B,6,10], log attention [B,6,32,32])."""
+        fine = self.fine(self.stem(images))
+        side = (fine.shape[-2], fine.shape[-1])
+        coarse = functional.interpolate(
+            self.coarse(fine), side, mode="bilinear", align_corners=False
+        )
+        mixed = self.mix(torch.cat([fine, coarse], 1))
+        places = self.places(mixed).flatten(2).log_softmax(2)
+        seen = torch.cat([fine, mixed], 1).flatten(2)
+        pooled = places.exp() @ seen.transpose(1, 2)
+        logits = self.colours(functional.relu(self.hidden(pooled)))
+        return logits, places.unflatten(2, side)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A loaded attribute reader. sha256: of its weights file; accuracy: on held-out renders."""
+
+    network: AttributeNet
+    sha256: str
+    accuracy: float
+
+    @torch.inference_mode()
+    def read(self, images: Tensor, batch: int = 100) -> Tensor:
+        """Pictures float32 [N,3,S,S] in [-1,1], any S → int64 [N,6], indices into COLOUR_NAMES in
+        the order of PARTS.
+        """
+        found = [self.network(resized(x, SIDE))[0].argmax(2) for x in images.split(batch)]
+        return torch.cat(found) if found else torch.zeros(0, len(PARTS), dtype=torch.int64)
+
+
+def load_reader(folder: Path | None = None) -> Reader:
+    """The shipped reader, or the one in ``folder`` (or the user's cache folder).
+
+    Raises NoReader when there is none, JudgeError when its file is damaged.
+    """
+    for place in (folder or JUDGES, cache_folder() / "judges"):
+        found = entry(place, "attributes", "aviary")
+        if found is None:
+            continue
+        network = AttributeNet()
+        state = safetensors.torch.load(checked(place, found))
+        load_strict(network, {k: _float(v) for k, v in state.items()}, "the attribute reader")
+        network.eval().requires_grad_(False)
+        return Reader(network, str(found["sha256"]), float(found["accuracy"]))
+    raise NoReader(f"There is no attribute reader in {folder or JUDGES}; make one by `{COMMAND}`.")
+
+
+def _float(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def colour_indices(birds: Sequence[Bird]) -> NDArray[np.int64]:
+    """int64 [N,6]: the true colours, as :meth:`Reader.read` gives them."""
+    return np.array([[COLOUR_NAMES.index(c) for c in b.colours] for b in birds], np.int64)
+
+
+def named_parts(parts: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+    """bool [N,6]: which of PARTS each caption names."""
+    return np.array([[p in names for p in PARTS] for names in parts], bool)
+
+
+def save_reader(folder: Path, network: AttributeNet, facts: dict[str, object]) -> Path:
+    """Write the weights (float16 matrices) and their line in ``judges.json``; the file's path."""
+    state = {k: v.half() if v.ndim > 1 else v for k, v in network.state_dict().items()}
+    data = safetensors.torch.save({k: v.contiguous() for k, v in state.items()})
+    return add_entry(folder, "attributes", "aviary", "attributes", data, facts)
+
+
+def describe(facts: dict[str, object]) -> str:
+    """The facts as indented JSON, for a terminal."""
+    return json.dumps(facts, indent=2, default=str)

@@ -1,0 +1,70 @@
+"""What is asked of a pipeline, and what is known about the right answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One sample of a held-out split.
+
+    picture: the real picture that the caption describes (synthesis), the photo before the edit
+    (manipulation) or the whole photo (inpainting), mode RGB; target: the paired render after the
+    edit; mask: mode L, 255 = hole. On Aviary: truth int64 [6], right colours as indices into
+    COLOUR_NAMES; counted bool [6], parts that the caption names (in inpainting: and the hole
+    hides); edited bool [6], parts whose colour changes; kept bool [S,S], pixels to be left alone.
+    """
+
+    caption: str
+    seed: int
+    picture: Image.Image
+    target: Image.Image | None = None
+    mask: Image.Image | None = None
+    truth: NDArray[np.int64] | None = None
+    counted: Bools | None = None
+    edited: Bools | None = None
+    kept: Bools | None = None
+
+
+class HeldOut(Protocol):
+    """One split of a data set, for judging. Sample k never depends on how many there are."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def split(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def synthesis(self, count: int, size: int) -> list[Case]: ...
+
+    def references(self, count: int, size: int) -> list[Image.Image]:
+        """Further real pictures, none of them in ``synthesis(count)``; may be fewer or none."""
+        ...
+
+    def alike(self, index: int, count: int, size: int) -> list[Image.Image]:
+        """Real pictures that fit the caption of synthesis case ``index``; empty when unknown."""
+        ...
+
+    def manipulation(self, count: int, size: int) -> list[Case]: ...
+
+    def inpainting(self, count: int, size: int, kind: str) -> list[Case]:
+        """kind: "center" or "object"; empty when the data has no such masks."""
+        ...
+
+
+def seeds(seed: int, split: str, task: str, count: int) -> list[int]:
+    """One 32-bit seed per sample; the first n are the same for every count ≥ n."""
+    text = f"{split}/{task}".encode()
+    source = np.random.default_rng([seed, *text])
+    return [int(k) for k in source.integers(0, 2**32, count, dtype=np.uint64)]

@@ -1,0 +1,117 @@
+"""Numbers with their sample counts and 95 % intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+RESAMPLES = 1000
+_GROUPS = 10
+_NORMAL_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value, the ends of its 95 % interval (None where there is none), its sample
+    count, and how the interval was made.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    interval: str
+
+    @property
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.value))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One metric per sample: values float64 [N] and weights [N] (weight 0: does not count)."""
+
+    values: Floats
+    weights: Floats
+
+    @classmethod
+    def of(cls, values: Sequence[float] | Floats) -> Scores:
+        array = np.asarray(values, np.float64)
+        return cls(array, np.ones_like(array))
+
+    @classmethod
+    def rates(cls, hits: Floats, totals: Floats) -> Scores:
+        """Shares hits/totals, weighted by totals: the pooled rate is their weighted mean."""
+        safe = np.maximum(totals, 1)
+        return cls(np.asarray(hits / safe, np.float64), np.asarray(totals, np.float64))
+
+    @property
+    def mean(self) -> float:
+        """The weighted mean; NaN when nothing counts."""
+        total = self.weights.sum()
+        return float((self.values * self.weights).sum() / total) if total else float("nan")
+
+
+def bootstrap(scores: Scores, seed: int = 0) -> Estimate:
+    """The weighted mean with a percentile bootstrap over samples (Efron 1979), 1000 resamples."""
+    counts = scores.weights > 0
+    values, weights = scores.values[counts], scores.weights[counts]
+    n = len(values)
+    if n == 0:
+        return Estimate(float("nan"), None, None, 0, "none")
+    low, high = _percentiles(values * weights, weights, np.random.default_rng(seed))
+    return Estimate(scores.mean, low, high, n, "bootstrap over samples")
+
+
+def paired_difference(a: Scores, b: Scores, seed: int = 0) -> Estimate:
+    """Mean of ``a`` minus mean of ``b`` over the same samples, resampled together."""
+    rng = np.random.default_rng(seed)
+    n = len(a.values)
+    drawn = rng.integers(0, n, (RESAMPLES, n))
+    differences = _means(a, drawn) - _means(b, drawn)
+    low, high = np.nanpercentile(differences, (2.5, 97.5))
+    return Estimate(a.mean - b.mean, float(low), float(high), n, "paired bootstrap")
+
+
+def independent_difference(a: Estimate, b: Estimate) -> Estimate:
+    """``a`` − ``b`` of numbers from different samples; half-widths add in quadrature."""
+    n, value = min(a.n, b.n), a.value - b.value
+    ends = (a.low, a.high, b.low, b.high)
+    if any(e is None for e in ends):
+        return Estimate(value, None, None, n, "none")
+    first, second = (((e.high or 0.0) - (e.low or 0.0)) / 2 for e in (a, b))
+    half = float(np.hypot(first, second))
+    return Estimate(value, value - half, value + half, n, "independent")
+
+
+def jackknife(n: int, statistic: Callable[[NDArray[np.int64]], float], value: float) -> Estimate:
+    """A statistic of a whole set: leave out each tenth once (Shao and Wu 1989, delete-d).
+
+    statistic: from the indices that stay; value: from all of them. Resampling with replacement
+    would bias distances between sets: repeated pictures look like less variety.
+    """
+    if n < 2 * _GROUPS:
+        return Estimate(value, None, None, n, "none")
+    group = np.arange(n) % _GROUPS
+    left = np.array([statistic(np.flatnonzero(group != g)) for g in range(_GROUPS)])
+    error = float(np.sqrt((_GROUPS - 1) / _GROUPS * ((left - left.mean()) ** 2).sum()))
+    half = _NORMAL_95 * error
+    return Estimate(value, value - half, value + half, n, "delete-a-tenth jackknife")
+
+
+def _means(scores: Scores, drawn: NDArray[np.int64]) -> Floats:
+    weights = scores.weights[drawn]
+    with np.errstate(invalid="ignore"):
+        return (scores.values[drawn] * weights).sum(1) / weights.sum(1)
+
+
+def _percentiles(sums: Floats, weights: Floats, rng: np.random.Generator) -> tuple[float, float]:
+    n = len(sums)
+    drawn = rng.integers(0, n, (RESAMPLES, n))
+    means = sums[drawn].sum(1) / weights[drawn].sum(1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)

@@ -1,0 +1,131 @@
+"""Inpainting: L1, PSNR, TV and SSIM for centre and object masks, by two protocols named apart; PSNR
+inside the hole; on Aviary the colour of hidden parts that the caption names.
+
+Rows: the bundle's method (its mean, z = mu); ``telea`` and ``navier-stokes``; ``identity``, the
+hole left grey; ``no-text``; ``shuffled-text``, the method with another photo's caption; ``real``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from models.evaluation.cases import Case, HeldOut
+from models.evaluation.estimates import Floats, Scores
+from models.evaluation.metrics import frame_metrics, psnr_inside, upstream_best
+from models.evaluation.panel import Panel
+from models.evaluation.pictures import unit
+from models.evaluation.results import Row, TaskReport
+from models.evaluation.runner import Runner, items, photo_and_mask, shuffled
+from models.inpainting.classical import METHODS, ClassicalPipeline
+
+KINDS = ("center", "object")
+_GREY = 0.5
+
+
+def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int) -> TaskReport:
+    """All rows of one bundle's inpainting; pictures and samples are of both kinds in turn."""
+    report = TaskReport("inpaint", [])
+    insides: dict[str, list[Floats]] = {}
+    for kind in KINDS:
+        cases = runner.understood(data.inpainting(count, runner.size, kind))
+        if not cases:
+            report.notes.append(f"The data has no {kind} masks: those metrics are left out.")
+            continue
+        shown = _pictures(runner, cases, seed)
+        for method, pictures in shown.items():
+            inside = _fill_row(report.row(method), kind, method, pictures, cases, panel)
+            insides.setdefault(method, []).append(inside)
+        _show(report, kind, cases, shown)
+    for method, parts in insides.items():
+        if method != "real":
+            report.row(method).add_scores("psnr_hole", Scores.of(np.concatenate(parts)))
+    report.notes.append(
+        "Plain names: colour pictures on [0,1], whole frame with the known pixels pasted, mean "
+        "over pictures. Names with _upstream repeat TDANet's evaluation.py: grey pictures, "
+        "relative L1, wrapped TV, SSIM along columns only, the better of the fill and the "
+        "grey-holed input."
+    )
+    return report
+
+
+def _pictures(runner: Runner, cases: Sequence[Case], seed: int) -> dict[str, list[Image.Image]]:
+    """Every row's pictures for one kind of mask."""
+    captions = [c.caption for c in cases]
+    asked = items(cases, captions, photo_and_mask)
+    spec = runner.pipeline
+    shown = {runner.method: runner.run(asked)}
+    for name in METHODS:
+        classical = ClassicalPipeline(spec.bundle, spec.task, name, "cpu", "float32")
+        shown[name] = Runner(classical).run(asked)
+    shown["identity"] = [holed(c) for c in cases]
+    empty = [runner.no_text] * len(cases)
+    shown["no-text"] = runner.run(items(cases, empty, photo_and_mask))
+    shown["shuffled-text"] = runner.run(items(cases, shuffled(cases, seed), photo_and_mask))
+    shown["real"] = [c.picture for c in cases]
+    return shown
+
+
+def holed(case: Case) -> Image.Image:
+    """The photo with a grey hole: what nobody filled."""
+    grey = Image.new("RGB", case.picture.size, (round(_GREY * 255),) * 3)
+    return Image.composite(grey, case.picture, _mask(case))
+
+
+def _mask(case: Case) -> Image.Image:
+    if case.mask is None:
+        raise ValueError("an inpainting case needs a mask")
+    return case.mask
+
+
+def _fill_row(
+    row: Row,
+    kind: str,
+    method: str,
+    shown: Sequence[Image.Image],
+    cases: Sequence[Case],
+    panel: Panel,
+) -> Floats:
+    """Adds one kind's metrics to a row; PSNR inside the holes."""
+    made, truth = unit(shown), unit([c.picture for c in cases])
+    hole = torch.from_numpy(np.stack([np.asarray(_mask(c)) >= 128 for c in cases])[:, None])
+    inside = psnr_inside(made, truth, hole.float())
+    for metric, values in frame_metrics(made, truth).items():
+        if not (method == "real" and metric == "psnr"):
+            row.add_scores(f"{metric}_{kind}", Scores.of(values))
+    if method != "real":
+        row.add_scores(f"psnr_hole_{kind}", Scores.of(inside))
+        grey = unit([holed(c) for c in cases])
+        for metric, values in _upstream(made, grey, truth).items():
+            row.add_scores(f"{metric}_{kind}_upstream", Scores.of(values))
+    for metric, scores in panel.attributes(shown, cases).items():
+        row.add_scores(metric if kind == "object" else f"{metric}_{kind}", scores)
+    return inside
+
+
+def _upstream(made: Tensor, grey: Tensor, truth: Tensor) -> dict[str, Floats]:
+    """Upstream's four numbers of each picture, over its list of candidates."""
+    found = [upstream_best([m, g], t) for m, g, t in zip(made, grey, truth, strict=True)]
+    return {k: np.array([f[k] for f in found]) for k in ("l1", "psnr", "tv", "ssim")}
+
+
+def _show(
+    report: TaskReport,
+    kind: str,
+    cases: Sequence[Case],
+    shown: dict[str, list[Image.Image]],
+) -> None:
+    """Appends this kind's cases and pictures; the grid shows the object masks first."""
+    pictures = {"input": [holed(c) for c in cases], **shown}
+    if kind == "object":
+        report.cases = [*cases, *report.cases]
+        report.pictures = {
+            k: [*v, *report.pictures.get(k, [])] for k, v in pictures.items() if k != "identity"
+        }
+    else:
+        report.cases = [*report.cases, *cases]
+        report.pictures = {k: v for k, v in pictures.items() if k != "identity"}

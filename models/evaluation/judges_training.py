@@ -1,0 +1,157 @@
+"""Training of the judging encoders: a short loop of its own, apart from ``models.training``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from models.damsm.image_encoder import CompactImageEncoder
+from models.damsm.losses import damsm_losses
+from models.damsm.text_encoder import TextEncoder
+from models.data.aviary_set import Aviary
+from models.evaluation.aviary import HeldOutAviary
+from models.evaluation.cases import HeldOut
+from models.evaluation.estimates import bootstrap
+from models.evaluation.judge_files import add_entry
+from models.evaluation.judges import JudgeEncoders, build, configs, own_weights
+from models.evaluation.panel import Panel
+from models.training.batch import Batch, TrainingData
+
+_AVIARY_SIZE, _PHOTO_SIZE = 64, 128
+_INPUT = {64: 96, 128: 128}  # pixels at which the trunk looks, by picture size
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """steps: instead of minutes; size: of the pictures (0: 64 for Aviary, 128 for photos).
+
+    The seed is none that a preset trains with.
+    """
+
+    minutes: float = 10.0
+    steps: int = 0
+    size: int = 0
+    seed: int = 70_001
+    batch: int = 48
+    rate: float = 2e-3
+    clip: float = 0.25
+    checked: int = 500  # held-out pictures for the R-precision in judges.json
+
+
+def train_encoders(where: str, options: EncoderOptions, out: Path) -> Path:
+    """Train a pair for "aviary" or the data folder ``where``; the file written in ``out``."""
+    torch.manual_seed(options.seed)
+    data, held_out = _open(where, options)
+    text_config, image_config = configs(len(data.vocabulary.words), _input_size(data.size))
+    text, image = build(text_config, image_config)
+    steps = _train(text, image, data, options)
+    judge = JudgeEncoders(
+        text.eval(), image.eval(), data.vocabulary, data.tokenizer, data.max_words, {}
+    )
+    precision = _held_out(judge, held_out, data.size, options)
+    state = {k: v.half() if v.ndim > 1 else v for k, v in own_weights(text, image).items()}
+    limit = f"--steps {options.steps}" if options.steps else f"--minutes {options.minutes:g}"
+    shown = "aviary" if where == "aviary" else "DIR"
+    facts: dict[str, object] = {
+        "r_precision": precision,
+        "trunk": "EfficientNet-Lite2, ImageNet weights, frozen",
+        "data": data.fingerprint,
+        "seed": options.seed,
+        "steps": steps,
+        "command": f"python -m models judge encoders --data {shown} {limit} --out DIR",
+        "tokenizer": data.tokenizer,
+        "max_words": data.max_words,
+        "text": text_config,
+        "image": image_config,
+        "words": list(data.vocabulary.words),
+    }
+    return add_entry(out, "encoders", data.name, "encoders", safetensors.torch.save(state), facts)
+
+
+def _input_size(size: int) -> int:
+    return _INPUT.get(size, max(96, min(size, 192) // 16 * 16))
+
+
+def _open(where: str, options: EncoderOptions) -> tuple[TrainingData, HeldOut]:
+    """Training split and held-out split of the data set."""
+    if where == "aviary":
+        size = options.size or _AVIARY_SIZE
+        return Aviary(size, 3000, split="judge"), HeldOutAviary("test")
+    from models.data.sources import open_data
+    from models.evaluation.photos import HeldOutPhotos
+
+    data = open_data(where, size=options.size or _PHOTO_SIZE, split="train")
+    return data, HeldOutPhotos(where, "test", vocabulary=data.vocabulary)
+
+
+def _train(
+    text: TextEncoder, image: CompactImageEncoder, data: TrainingData, options: EncoderOptions
+) -> int:
+    """Adam on both encoders' own weights, learning rate on a cosine; the number of steps."""
+    trained = [p for m in (text, image) for p in m.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(trained, options.rate, betas=(0.5, 0.999))
+    rng = np.random.default_rng(options.seed)
+    started, step, share = time.monotonic(), 0, 0.0
+    text.train()
+    image.train()
+    while share < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = options.rate * (0.02 + 0.98 * (0.5 + 0.5 * float(np.cos(np.pi * share))))
+        loss = _step(text, image, _batch(data, rng, options.batch), optimiser, options.clip)
+        step += 1
+        used = (time.monotonic() - started) / (options.minutes * 60)
+        share = step / options.steps if options.steps else used
+        if step % 50 == 0:
+            sys.stderr.write(f"step {step} loss {loss:.3f}\n")
+    return step
+
+
+def _batch(data: TrainingData, rng: np.random.Generator, count: int) -> Batch:
+    indices = [int(k) for k in rng.choice(len(data), min(count, len(data)), replace=False)]
+    sources: Sequence[np.random.Generator] = rng.spawn(len(indices))
+    return data.batch("damsm", indices, sources)
+
+
+def _step(
+    text: TextEncoder,
+    image: CompactImageEncoder,
+    batch: Batch,
+    optimiser: torch.optim.Optimizer,
+    clip: float,
+) -> float:
+    words, sentence = text(batch.ids, batch.lengths)
+    pictures = _disturbed(batch.images).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        regions, code = image(pictures)
+    photo, caption = (regions, code.float()), (words, sentence, batch.lengths)
+    by_words, by_sentence = damsm_losses(photo, caption, batch.class_ids)
+    loss = by_words + by_sentence
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(text.parameters(), clip)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _disturbed(images: Tensor) -> Tensor:
+    """A little noise, so that the judge does not hang on a generator's grain."""
+    return (images + 0.05 * torch.rand(len(images), 1, 1, 1) * torch.randn_like(images)).clamp(
+        -1, 1
+    )
+
+
+def _held_out(judge: JudgeEncoders, data: HeldOut, size: int, options: EncoderOptions) -> float:
+    """R-precision (1 of 10) of real held-out pictures."""
+    cases = data.synthesis(options.checked, size)
+    found = Panel(encoders=judge).retrieval(
+        [c.picture for c in cases], [c.caption for c in cases], options.seed
+    )
+    return round(bootstrap(found["r_precision"]).value, 4)

@@ -1,0 +1,109 @@
+"""Manipulation: sim, diff, MP, IS; on Aviary also attribute accuracy and what was kept.
+
+Rows: the bundle's method; ``identity``, the photo as it was; ``recolour``, the whole photo shifted
+to a colour that the caption names; ``no-text``; ``real``, the paired render, where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from jobs.captions import tokenize
+from models.data.aviary import COLOURS
+from models.data.aviary_captions import COLOUR_WORDS
+from models.evaluation.cases import Case, HeldOut
+from models.evaluation.estimates import Scores
+from models.evaluation.features import set_metrics
+from models.evaluation.metrics import difference_inside, l1, manipulation_precision
+from models.evaluation.panel import Panel
+from models.evaluation.pictures import as_array, stack, unit
+from models.evaluation.results import Row, TaskReport
+from models.evaluation.runner import Runner, items, photo
+
+# colour word -> colour in [0,1]; synonyms and common words of photo captions included
+_WORDS = {
+    **{word: COLOURS[name] for name, words in COLOUR_WORDS.items() for word in words},
+    **COLOURS,
+    "pink": (0.95, 0.55, 0.70),
+    "tan": (0.82, 0.71, 0.55),
+    "golden": (0.85, 0.65, 0.13),
+    "dark": (0.15, 0.15, 0.15),
+    "light": (0.85, 0.85, 0.85),
+}
+
+
+def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int) -> TaskReport:
+    """All rows of one bundle's manipulation."""
+    cases = runner.understood(data.manipulation(count, runner.size))
+    report = TaskReport("manipulate", cases)
+    captions = [c.caption for c in cases]
+    report.pictures = {
+        "input": [c.picture for c in cases],
+        runner.method: runner.run(items(cases, captions, photo)),
+        "identity": [c.picture for c in cases],
+        "recolour": [recoloured(c.picture, c.caption) for c in cases],
+        "no-text": runner.run(items(cases, [runner.no_text] * len(cases), photo)),
+    }
+    targets = [c.target for c in cases if c.target is not None]
+    if cases and len(targets) == len(cases):
+        report.pictures["real"] = targets
+    for method, shown in report.pictures.items():
+        if method != "input":
+            _fill_row(report.row(method), shown, cases, panel, seed)
+    report.notes.append(
+        "diff: mean absolute difference to the input on [0,1]; sim: cosine of picture and caption; "
+        "MP = (1 − diff) · sim of each pair, then the mean."
+    )
+    return report
+
+
+def _fill_row(
+    row: Row, shown: Sequence[Image.Image], cases: Sequence[Case], panel: Panel, seed: int
+) -> None:
+    captions = [c.caption for c in cases]
+    made, before = unit(shown), unit([c.picture for c in cases])
+    difference = l1(made, before)
+    row.add_scores("diff", Scores.of(difference))
+    similarity = panel.similarity(shown, captions)
+    if similarity is not None:
+        row.add_scores("sim", Scores.of(similarity))
+        row.add_scores("mp", Scores.of(manipulation_precision(similarity, difference)))
+    for metric, scores in panel.retrieval(shown, captions, seed).items():
+        row.add_scores(metric, scores)
+    for metric, scores in panel.attributes(shown, cases).items():
+        row.add_scores(metric, scores)
+    for metric, scores in panel.attributes(shown, cases, lambda c: c.edited).items():
+        row.add_scores(f"edited_{metric}", scores)
+    _kept(row, shown, cases)
+    if panel.features:
+        row.add(set_metrics(panel.features.features(stack(shown)), None, panel.features.name))
+
+
+def _kept(row: Row, shown: Sequence[Image.Image], cases: Sequence[Case]) -> None:
+    """``kept_diff``: mean absolute difference where neither caption nor edit asks for a change;
+    ``target_l1``: to the paired render.
+    """
+    kept = [c.kept for c in cases if c.kept is not None]
+    targets = [c.target for c in cases if c.target is not None]
+    if len(kept) == len(cases):
+        where = torch.from_numpy(np.stack(kept)[:, None]).float()
+        before = unit([c.picture for c in cases])
+        row.add_scores("kept_diff", difference_inside(unit(shown), before, where))
+    if len(targets) == len(cases):
+        row.add_scores("target_l1", Scores.of(l1(unit(shown), unit(targets))))
+
+
+def recoloured(picture: Image.Image, text: str) -> Image.Image:
+    """The whole photo shifted so that its mean is the first colour that the text names; as it was
+    when the text names none.
+    """
+    named = [_WORDS[word] for word in tokenize(text) if word in _WORDS]
+    if not named:
+        return picture
+    pixels = as_array(picture)
+    moved = pixels + np.asarray(named[0], np.float32) - pixels.mean((0, 1))
+    return Image.fromarray(np.round(moved.clip(0, 1) * 255).astype(np.uint8))

@@ -1,0 +1,43 @@
+"""Pictures as tensors and arrays: the few conversions that every judge needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+Pixels = NDArray[np.float32]
+
+
+def as_array(picture: Image.Image) -> Pixels:
+    """RGB picture → float32 [H,W,3] in [0,1]."""
+    return np.asarray(picture.convert("RGB"), np.float32) / np.float32(255)
+
+
+def as_tensor(picture: Image.Image) -> Tensor:
+    """RGB picture → float32 [3,H,W] in [-1,1]."""
+    return torch.from_numpy(as_array(picture).transpose(2, 0, 1) * 2 - 1).contiguous()
+
+
+def stack(pictures: Sequence[Image.Image]) -> Tensor:
+    """Pictures of one size → float32 [N,3,H,W] in [-1,1]."""
+    return torch.stack([as_tensor(p) for p in pictures])
+
+
+def unit(pictures: Sequence[Image.Image]) -> Tensor:
+    """Pictures of one size → float32 [N,3,H,W] in [0,1]."""
+    return (stack(pictures) + 1) / 2
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """Pictures [B,3,S,S] in [-1,1] at ``side`` pixels, bilinear and antialiased."""
+    if images.shape[-1] == side and images.shape[-2] == side:
+        return images
+    return functional.interpolate(
+        images, (side, side), mode="bilinear", align_corners=False, antialias=True
+    ).clamp(-1, 1)

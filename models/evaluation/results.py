@@ -1,0 +1,83 @@
+"""What an evaluation leaves: numbers by task, method and metric, and the pictures behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from models.evaluation.cases import Case
+from models.evaluation.estimates import Estimate, Scores, bootstrap
+
+
+@dataclass
+class Row:
+    """One method's numbers. scores: per sample, for pairing; estimates: with intervals."""
+
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+    scores: dict[str, Scores] = field(default_factory=dict)
+
+    def add_scores(self, metric: str, scores: Scores) -> None:
+        """A mean over samples; left out when no sample counts or a value is not finite."""
+        estimate = bootstrap(scores)
+        if estimate.n and estimate.finite:
+            self.estimates[metric], self.scores[metric] = estimate, scores
+
+    def add(self, estimates: dict[str, Estimate]) -> None:
+        """Numbers of the whole set; those that are not finite are left out."""
+        self.estimates |= {k: e for k, e in estimates.items() if e.finite}
+
+
+@dataclass
+class TaskReport:
+    """One task's rows by method name, its pictures by column, and notes for the reader."""
+
+    task: str
+    cases: list[Case]
+    rows: dict[str, Row] = field(default_factory=dict)
+    pictures: dict[str, Sequence[Image.Image]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def row(self, method: str) -> Row:
+        return self.rows.setdefault(method, Row())
+
+    def numbers(self) -> dict[str, dict[str, float]]:
+        """``{method: {metric: number}}``."""
+        return {
+            m: {k: e.value for k, e in row.estimates.items()}
+            for m, row in self.rows.items()
+            if row.estimates
+        }
+
+    def details(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The numbers with sample counts and intervals."""
+        return {
+            m: {
+                k: {"value": e.value, "low": e.low, "high": e.high, "n": e.n, "by": e.interval}
+                for k, e in row.estimates.items()
+            }
+            for m, row in self.rows.items()
+            if row.estimates
+        }
+
+    def samples(self) -> dict[str, Any]:
+        """Captions, seeds and per-sample values, by which two evaluations are paired."""
+        return {
+            "captions": [c.caption for c in self.cases],
+            "seeds": [c.seed for c in self.cases],
+            "values": {
+                m: {k: [_plain(v) for v in s.values] for k, s in row.scores.items()}
+                for m, row in self.rows.items()
+            },
+            "weights": {
+                m: {k: [float(w) for w in s.weights] for k, s in row.scores.items()}
+                for m, row in self.rows.items()
+            },
+        }
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,113 @@
+"""One evaluation: a bundle's tasks on a held-out split, judged and reported."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.bundle import Bundle
+from models.evaluation.aviary import HeldOutAviary
+from models.evaluation.cases import HeldOut
+from models.evaluation.panel import Panel, convene
+from models.evaluation.report import write
+from models.evaluation.results import TaskReport
+from models.evaluation.runner import EvaluationError, Runner
+from models.registry import load
+
+SPLITS = ("test", "validation")
+# task -> this package's module whose ``evaluate(runner, data, panel, count, seed)`` does it
+TASKS = {"synthesize": "synthesis", "manipulate": "manipulation", "inpaint": "inpainting"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """tasks: empty = all that the bundle has; samples: per task (and kind of mask); judges: folder
+    with ``judges.json``; inception: official weights file; save_images: all of them, not only the
+    grids'.
+    """
+
+    tasks: tuple[str, ...] = ()
+    samples: int = 1000
+    split: str = "test"
+    seed: int = 0
+    batch: int = 16
+    device: str = "cpu"
+    judges: Path | None = None
+    inception: Path | None = None
+    features: bool = True
+    save_images: bool = False
+
+
+def evaluate(folder: Path, where: str, out: Path, options: Options) -> dict[str, Any]:
+    """Write the report of the bundle in ``folder`` to ``out``; its numbers by task, method, metric.
+
+    where: "aviary" or a data folder. Raises EvaluationError when there is nothing to evaluate.
+    """
+    bundle = Bundle.open(folder)
+    data = open_held_out(where, bundle, options)
+    panel = convene(data.name, options.judges, options.inception, features=options.features)
+    reports = [_task(folder, t, data, panel, options) for t in chosen(bundle, options.tasks)]
+    return write(out, reports, facts(bundle, data, panel, options), everything=options.save_images)
+
+
+def open_held_out(where: str, bundle: Bundle, options: Options) -> HeldOut:
+    """The held-out split of the data set."""
+    if options.split not in SPLITS:
+        raise EvaluationError(f"--split is one of {', '.join(SPLITS)}, not {options.split!r}.")
+    if where == "aviary":
+        return HeldOutAviary(options.split, options.seed)
+    from models.evaluation.photos import open_photos
+
+    return open_photos(where, bundle, options.split, options.seed)
+
+
+def chosen(bundle: Bundle, wanted: tuple[str, ...]) -> list[str]:
+    """The tasks to evaluate. Raises UnknownBundle when the bundle lacks one that was asked for."""
+    for task in wanted:
+        bundle.task(task)
+        if task not in TASKS:
+            raise EvaluationError(
+                f"There is no evaluation of {task!r}, only of {', '.join(TASKS)}."
+            )
+    found = [t for t in TASKS if t in (wanted or bundle.tasks) and t in bundle.tasks]
+    if not found:
+        raise EvaluationError(f"Bundle {bundle.name!r} has no task that can be evaluated.")
+    return found
+
+
+def _task(folder: Path, task: str, data: HeldOut, panel: Panel, options: Options) -> TaskReport:
+    started = time.monotonic()
+    runner = Runner(load(folder, task, None, options.device), options.batch)
+    module = importlib.import_module(f"models.evaluation.{TASKS[task]}")
+    judge: Callable[..., TaskReport] = module.evaluate
+    report = judge(runner, data, panel, options.samples, options.seed)
+    if len(report.cases) < 2:
+        raise EvaluationError(f"{data.name} ({data.split}) has no samples for {task!r}.")
+    sys.stderr.write(f"{task}: {len(report.cases)} samples in {time.monotonic() - started:.0f} s\n")
+    return report
+
+
+def facts(bundle: Bundle, data: HeldOut, panel: Panel, options: Options) -> dict[str, Any]:
+    """What the report says of itself; no path of this machine."""
+    return {
+        "bundle": bundle.name,
+        "bundle_sha256": bundle.sha256,
+        "data": data.name,
+        "data_fingerprint": data.fingerprint,
+        "split": data.split,
+        "samples": options.samples,
+        "seed": options.seed,
+        "judges": panel.described(),
+        "notes": list(panel.notes),
+    }
+
+
+def as_text(numbers: dict[str, Any]) -> str:
+    """The numbers as indented JSON, for a terminal."""
+    return json.dumps(numbers, indent=2)

@@ -1,0 +1,106 @@
+"""Runs the pipelines that are served, on many cases, in small batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from models.errors import InputProblem, ModelsError
+from models.evaluation.cases import Case
+from models.pipeline import Item, Pipeline
+
+_NEUTRAL = ("this", "the", "a", "bird", "flower", "it")  # words that ask for nothing
+
+
+class EvaluationError(ModelsError):
+    """The evaluation can't be done; the text says what to change."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """One loaded pipeline. batch: pictures per forward."""
+
+    pipeline: Pipeline[Any]
+    batch: int = 16
+
+    @property
+    def size(self) -> int:
+        return self.pipeline.spec.size
+
+    @property
+    def method(self) -> str:
+        return self.pipeline.method
+
+    def run(self, items: Sequence[Item]) -> list[Image.Image]:
+        """One picture per item. Raises the first item's error: cases were checked before."""
+        made: list[Image.Image] = []
+        for start in range(0, len(items), self.batch):
+            for picture in self.pipeline.run(items[start : start + self.batch]).pictures:
+                if isinstance(picture, ModelsError):
+                    raise EvaluationError(f"{self.method} failed on a sample: {picture}")
+                made.append(picture)
+        return made
+
+    def understood(self, cases: Sequence[Case]) -> list[Case]:
+        """The cases whose caption has a word that the vocabulary knows."""
+        return [c for c in cases if self._knows(c.caption)]
+
+    def _knows(self, text: str) -> bool:
+        try:
+            self.pipeline.encode(text)
+        except InputProblem:
+            return False
+        return True
+
+    @property
+    def no_text(self) -> str:
+        """A caption that says nothing: one filler word, or the vocabulary's first word."""
+        return next((w for w in _NEUTRAL if self._knows(w)), self.pipeline.known_word)
+
+
+def blank(case: Case) -> dict[str, Image.Image]:
+    """The images of an item that needs none."""
+    del case
+    return {}
+
+
+def photo(case: Case) -> dict[str, Image.Image]:
+    """The images of an edit."""
+    return {"image": case.picture}
+
+
+def photo_and_mask(case: Case) -> dict[str, Image.Image]:
+    """The images of a fill."""
+    if case.mask is None:
+        raise EvaluationError("An inpainting case needs a mask.")
+    return {"image": case.picture, "mask": case.mask}
+
+
+def items(
+    cases: Sequence[Case],
+    texts: Sequence[str],
+    images: Callable[[Case], dict[str, Image.Image]] = blank,
+    index: int = 0,
+) -> list[Item]:
+    """One item per case with the given captions; index: 0 is the mean where a task has one."""
+    return [
+        Item(text, case.seed, index, images(case)) for case, text in zip(cases, texts, strict=True)
+    ]
+
+
+def derangement(count: int, seed: int) -> list[int]:
+    """For each of ``count`` places another one, by a random cycle through all of them."""
+    order = [int(k) for k in np.random.default_rng(seed).permutation(count)]
+    others = [0] * count
+    for k, following in zip(order, order[1:] + order[:1], strict=True):
+        others[k] = following
+    return others
+
+
+def shuffled(cases: Sequence[Case], seed: int) -> list[str]:
+    """For every case another one's caption."""
+    return [cases[k].caption for k in derangement(len(cases), seed)]
