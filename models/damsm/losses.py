@@ -45,15 +45,18 @@ def word_scores(
 
 
 def matching_loss(scores: Tensor, class_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Cross entropies image→caption and caption→image of scores [B,B]; equal classes are no
-    negatives.
+    """Cross entropies image→caption and caption→image of scores [B,B+N]; equal classes are no
+    negatives. The last N captions belong to none of the pictures: negatives of the first direction.
     """
+    count = len(scores)
     if class_ids is not None:
         same = class_ids[:, None] == class_ids[None]
         same.fill_diagonal_(False)
+        same = functional.pad(same, (0, scores.shape[1] - count))
         scores = scores.masked_fill(same, float("-inf"))
-    target = torch.arange(len(scores), device=scores.device)
-    return functional.cross_entropy(scores, target), functional.cross_entropy(scores.T, target)
+    target = torch.arange(count, device=scores.device)
+    to_captions = functional.cross_entropy(scores, target)
+    return to_captions, functional.cross_entropy(scores[:, :count].T, target)
 
 
 def damsm_losses(

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.damsm.efficientnet import load_imagenet
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
-from models.damsm.losses import damsm_losses, sentence_scores
+from models.damsm.losses import matching_loss, sentence_scores, word_scores
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.training.batch import Batch
+from models.training.distributed import gathered, gathered_captions
+from models.training.noise import Noise
+from models.training.objective import Objective, Phase, Values, adam
 
 
 @dataclass(frozen=True)
 class DamsmOptions:
-    """Learning rate and sizes; word_weight and sentence_weight scale the two pairs of losses."""
+    """Learning rate and sizes; rnn: lstm or gru; word_weight and sentence_weight scale the two
+    pairs of losses; hard: the batch's wrong captions, which may differ in one word only, are
+    negatives as well; word_block: the word loss, whose cost grows with the square of the batch, is
+    taken within blocks of so many pairs, 0 for the whole batch; attributes: weight of reading a
+    data set's known attributes off sentences and pictures by one linear layer.
+    """
 
     rate: float = 2e-3
     words: int = 64
@@ -26,20 +36,27 @@ class DamsmOptions:
     input_size: int = 128
     hidden: int = 192
     dropout: float = 0.2
+    rnn: str = "lstm"
     clip: float = 0.25
     word_weight: float = 1.0
     sentence_weight: float = 1.0
+    hard: bool = False
+    word_block: int = 0
+    attributes: float = 0.0
 
 
-class DamsmObjective:
+class DamsmObjective(Objective):
     """See :class:`models.training.objective.Objective`."""
 
-    averaged: tuple[str, ...] = ("text_encoder", "image_encoder")
+    averaged = ("text_encoder", "image_encoder")
 
-    def __init__(self, options: DamsmOptions, vocabulary: int) -> None:
+    def __init__(
+        self, options: DamsmOptions, vocabulary: int, attributes: tuple[int, int] = (0, 0)
+    ) -> None:
+        super().__init__()
         self.options = options
         text = TextEncoderConfig(
-            vocabulary, options.words, options.features, dropout=options.dropout
+            vocabulary, options.words, options.features, options.rnn, options.dropout
         )
         image = CompactEncoderConfig(
             options.input_size, hidden=options.hidden, features=options.features
@@ -47,40 +64,67 @@ class DamsmObjective:
         self.text = TextEncoder(text)
         self.image = CompactImageEncoder(image)
         load_imagenet(self.image.trunk)
-        self.modules: dict[str, nn.Module] = {
-            "text_encoder": self.text,
-            "image_encoder": self.image,
-        }
-        trained = [p for m in self.modules.values() for p in m.parameters() if p.requires_grad]
-        self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "damsm": torch.optim.Adam(trained, options.rate, betas=(0.5, 0.999))
-        }
+        self.modules = {"text_encoder": self.text, "image_encoder": self.image}
+        self.attributes = attributes
+        if options.attributes:
+            self.modules["reader"] = nn.Linear(options.features, math.prod(attributes))
+        trained = tuple(self.modules)
+        optimiser = adam(list(self.modules.values()), options.rate, (0.5, 0.999))
+        self.phases = {"damsm": Phase(optimiser, trained, options.clip, ("text_encoder",))}
 
-    def step(self, batch: Batch, step: int, noise: torch.Generator) -> dict[str, float]:  # noqa: ARG002
+    def look(self, batch: Batch, noise: Noise, step: int) -> Batch:  # noqa: ARG002
+        return batch
+
+    def loss(self, phase: str, seen: Batch, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
         self.text.train()
         self.image.train()
-        words, sentence = self.text(batch.ids, batch.lengths)
-        device = batch.images.device.type
-        with torch.autocast(device, torch.bfloat16):
-            regions, code = self.image(batch.images.contiguous(memory_format=torch.channels_last))
-        photo, caption = (regions, code.float()), (words, sentence, batch.lengths)
-        words_loss, sentence_loss = damsm_losses(photo, caption, batch.class_ids)
+        ids, lengths = seen.ids, seen.lengths
+        if self.options.hard:
+            ids = _stacked((ids, seen.wrong_ids))
+            lengths = torch.cat([lengths, seen.wrong_lengths])
+        words, sentence = self.text(ids, lengths)
+        with self.autocast():
+            regions, code = self.image(seen.images.contiguous(memory_format=torch.channels_last))
+        own = len(seen.images)
+        sentence_loss, top1 = self._sentence_loss(code.float(), sentence, own, seen.class_ids)
+        words_loss = self._words_loss(regions, words[:own], seen.lengths, seen.class_ids)
         loss = self.options.word_weight * words_loss
         loss = loss + self.options.sentence_weight * sentence_loss
-        optimiser = self.optimisers["damsm"]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.text.parameters(), self.options.clip)
-        optimiser.step()
-        scores = sentence_scores(photo[1], sentence)
-        top1 = (scores.argmax(1) == torch.arange(len(scores), device=scores.device)).float().mean()
-        return {
-            "words": float(words_loss.detach()),
-            "sentence": float(sentence_loss.detach()),
-            "top1": float(top1),
-        }
+        values = {"words": words_loss, "sentence": sentence_loss, "top1": top1}
+        if self.options.attributes and seen.named is not None and seen.wrong_named is not None:
+            told = [seen.named, seen.wrong_named] if self.options.hard else [seen.named]
+            values["told"] = self._read(sentence, torch.cat(told))
+            values["shown"] = self._read(code.float(), seen.shown)
+            loss = loss + self.options.attributes * (values["told"] + values["shown"])
+        return loss, values
 
-    def preview(self, batch: Batch, averaged: Mapping[str, nn.Module]) -> Tensor:  # noqa: ARG002
+    def _read(self, features: Tensor, wanted: Tensor | None) -> Tensor:
+        """Cross entropy of attributes [B,A] read off features [B,D]; -1 counts for nothing."""
+        count, values = self.attributes
+        found = self.modules["reader"](features).view(-1, values)
+        assert wanted is not None  # noqa: S101 (comes with the captions' attributes)
+        assert wanted.shape[1] == count  # noqa: S101
+        return functional.cross_entropy(found, wanted.flatten(), ignore_index=-1)
+
+    def _sentence_loss(
+        self, code: Tensor, sentence: Tensor, own: int, ids: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Loss and share of pictures that find their caption, over the batch of all processes."""
+        captions = [gathered(sentence[:own]), gathered(sentence[own:])]
+        scores = sentence_scores(gathered(code), torch.cat(captions))
+        to_captions, to_images = matching_loss(scores, gathered(ids))
+        target = torch.arange(len(scores), device=scores.device)
+        return to_captions + to_images, (scores.argmax(1) == target).float().mean()
+
+    def _words_loss(self, regions: Tensor, words: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
+        words, lengths = gathered_captions(words, lengths)
+        regions, ids = gathered(regions), gathered(ids)
+        block = self.options.word_block or len(lengths)
+        blocks = zip(*(x.split(block) for x in (regions, words, lengths, ids)), strict=True)
+        losses = [matching_loss(word_scores(r, w, n), i) for r, w, n, i in blocks]
+        return torch.stack([torch.stack(pair).sum() for pair in losses]).mean()
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:  # noqa: ARG002
         """The pictures of the batch: there is nothing to generate."""
         return batch.images
 
@@ -89,3 +133,9 @@ class DamsmObjective:
     ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
         network = {"text": asdict(self.text.config), "image": asdict(self.image.config)}
         return network, dict(averaged)
+
+
+def _stacked(rows: tuple[Tensor, Tensor]) -> Tensor:
+    """Caption indices of two widths, one below the other, zero padded."""
+    width = max(r.shape[1] for r in rows)
+    return torch.cat([functional.pad(r, (0, width - r.shape[1])) for r in rows])

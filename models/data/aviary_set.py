@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from jobs.captions import Vocabulary
 from models.data.aviary import COLOUR_NAMES, PARTS, Bird, bird, layers, part_colours
-from models.data.aviary_captions import caption, vocabulary
+from models.data.aviary_captions import Caption, caption, vocabulary
 from models.data.masks import random_hole
 from models.training.batch import Batch
 
@@ -35,6 +36,7 @@ class Aviary:
     licence = "Apache-2.0"
     tokenizer = "regexp"
     max_words = 40
+    attributes = (len(PARTS), len(COLOUR_NAMES))
 
     def __init__(
         self,
@@ -113,7 +115,7 @@ class Aviary:
         if part == "manipulation":
             return self._edit_batch(places, birds, sources)
         drawn = list(zip(birds, sources, strict=True))
-        texts = [caption(b, rng).text for b, rng in drawn]
+        told = [_told(b, caption(b, rng)) for b, rng in drawn]
         wrong = [_mismatched(b, rng) for b, rng in drawn]
         more, hole = None, None
         if part == "synthesis":
@@ -121,34 +123,37 @@ class Aviary:
         if part == "inpainting":
             masks = zip(self.part_masks(places), sources, strict=True)
             hole = torch.from_numpy(np.stack([random_hole(m, rng) for m, rng in masks])[:, None])
-        return self._batch(self.paint(places, birds), texts, wrong, hole=hole, more=more)
+        images, classes = self.paint(places, birds), _own_classes(sources)
+        batch = self._batch(images, told, wrong, classes, more=more)
+        shown = torch.tensor([_values(b, PARTS) for b in birds])
+        return replace(batch, hole=hole, shown=shown)
 
     def _edit_batch(
         self, indices: np.ndarray, before: Sequence[Bird], sources: Sequence[np.random.Generator]
     ) -> Batch:
         """Paired renders: the caption names every changed part, and sometimes parts that stay."""
-        after, texts, wrong = [], [], []
+        after, told, wrong = [], [], []
         for old, rng in zip(before, sources, strict=True):
             count = int(rng.choice((0, 1, 2, 3), p=(0.05, 0.4, 0.35, 0.2)))
             changed = [PARTS[k] for k in rng.permutation(len(PARTS))[:count]]
             new = old.recoloured({p: _other_colour(old.colour_of(p), rng) for p in changed})
             after.append(new)
-            texts.append(caption(new, rng, must_name=changed, most=max(2, count + 1)).text)
+            said = caption(new, rng, must_name=changed, most=max(2, count + 1))
+            told.append(_told(new, said))
             wrong.append(_mismatched(new, rng))
         images, source = self.paint(indices, after), self.paint(indices, before)
-        return self._batch(images, texts, wrong, source=source)
+        return replace(self._batch(images, told, wrong, _own_classes(sources)), source=source)
 
     def _batch(
         self,
         images: Tensor,
-        texts: Sequence[str],
-        wrong: Sequence[str],
-        source: Tensor | None = None,
-        hole: Tensor | None = None,
+        told: Sequence[Told],
+        wrong: Sequence[Told],
+        classes: Tensor,
         more: Sequence[Sequence[str]] | None = None,
     ) -> Batch:
-        ids, lengths = self.encode(texts)
-        wrong_ids, wrong_lengths = self.encode(wrong)
+        ids, lengths = self.encode([t.text for t in told])
+        wrong_ids, wrong_lengths = self.encode([t.text for t in wrong])
         more_ids, more_lengths = None, None
         if more and more[0]:
             shape = (len(more), len(more[0]))
@@ -158,14 +163,35 @@ class Aviary:
             images=images,
             ids=ids,
             lengths=lengths,
-            class_ids=torch.arange(len(images)),
+            class_ids=classes,
             wrong_ids=wrong_ids,
             wrong_lengths=wrong_lengths,
-            source=source,
-            hole=hole,
             more_ids=more_ids,
             more_lengths=more_lengths,
+            named=torch.tensor([t.values for t in told]),
+            wrong_named=torch.tensor([t.values for t in wrong]),
         )
+
+
+@dataclass(frozen=True)
+class Told:
+    """A caption, and by part the index of the colour that it says, -1 where it says none."""
+
+    text: str
+    values: tuple[int, ...]
+
+
+def _told(sample: Bird, said: Caption) -> Told:
+    return Told(said.text, _values(sample, said.parts))
+
+
+def _values(sample: Bird, parts: Collection[str]) -> tuple[int, ...]:
+    return tuple(COLOUR_NAMES.index(sample.colour_of(p)) if p in parts else -1 for p in PARTS)
+
+
+def _own_classes(sources: Sequence[np.random.Generator]) -> Tensor:
+    """int64 [B]: a class of its own for every picture, in whatever batch it is."""
+    return torch.tensor([int(rng.integers(1 << 62)) for rng in sources])
 
 
 def _other_colour(colour: str, rng: np.random.Generator) -> str:
@@ -173,10 +199,10 @@ def _other_colour(colour: str, rng: np.random.Generator) -> str:
     return others[int(rng.integers(len(others)))]
 
 
-def _mismatched(sample: Bird, rng: np.random.Generator) -> str:
+def _mismatched(sample: Bird, rng: np.random.Generator) -> Told:
     """A caption that is wrong in one named part at least, and half of the time in every part."""
     parts = [p for p in PARTS if rng.random() < 0.5] if rng.random() < 0.5 else list(PARTS)
     parts = parts or [PARTS[int(rng.integers(len(PARTS)))]]
     other = sample.recoloured({p: _other_colour(sample.colour_of(p), rng) for p in parts})
     named = parts[int(rng.integers(len(parts)))]
-    return caption(other, rng, must_name=[named]).text
+    return _told(other, caption(other, rng, must_name=[named]))

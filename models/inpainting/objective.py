@@ -29,6 +29,8 @@ from models.inpainting.network import (
     compose,
 )
 from models.training.batch import Batch
+from models.training.noise import Noise
+from models.training.objective import Objective, Phase, Values, adam
 
 
 @dataclass(frozen=True)
@@ -72,68 +74,74 @@ def small_config(size: int, options: InpaintingOptions, text: int) -> InpaintCon
     )
 
 
-class InpaintingObjective:
+@dataclass(frozen=True)
+class Seen:
+    """Pictures [B,3,S,S] and masks [B,1,S,S]; pictures of both paths from small to large,
+    [2B,3,s,s] each; the KL term; the generation path's composed picture, with its graph.
+    """
+
+    images: Tensor
+    mask: Tensor
+    pictures: list[Tensor]
+    kl: Tensor
+    composed: Tensor
+
+
+class InpaintingObjective(Objective):
     """See :class:`models.training.objective.Objective`."""
 
-    averaged: tuple[str, ...] = ("encoder", "generator")
+    averaged = ("encoder", "generator")
 
     def __init__(self, options: InpaintingOptions, size: int, text: TextEncoder) -> None:
+        super().__init__()
         self.options, self.text = options, text
+        self.frozen = {"text_encoder": text}
         config = small_config(size, options, text.config.features)
         self.config = config
-        side = size >> len(config.encoder)
-        self.latent_side = (side, side)
+        self.latent_side = size >> len(config.encoder)
         self.encoder = InpaintEncoder(config)
         self.generator = InpaintGenerator(config)
         self.critic = InpaintCritic(CriticConfig((32, 64, 128), 2))
-        self.modules: dict[str, nn.Module] = {
+        self.modules = {
             "encoder": self.encoder,
             "generator": self.generator,
             "critic": self.critic,
         }
-        made = [*self.encoder.parameters(), *self.generator.parameters()]
-        judged = [p for p in self.critic.parameters() if p.requires_grad]
-        self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "generator": torch.optim.Adam(made, options.rate, (0.5, 0.99)),
-            "critic": torch.optim.Adam(judged, options.rate_d, (0.0, 0.99)),
+        made = adam([self.encoder, self.generator], options.rate, (0.5, 0.99))
+        judged = adam([self.critic], options.rate_d, (0.0, 0.99))
+        self.phases = {
+            "critic": Phase(judged, ("critic",)),
+            "generator": Phase(made, ("encoder", "generator")),
         }
 
-    def step(self, batch: Batch, step: int, noise: torch.Generator) -> dict[str, float]:  # noqa: ARG002
+    def look(self, batch: Batch, noise: Noise, step: int) -> Seen:  # noqa: ARG002
         assert batch.hole is not None  # noqa: S101 (the data set's duty)
         images, mask = batch.images.contiguous(memory_format=torch.channels_last), batch.hole
-        with torch.autocast(images.device.type, torch.bfloat16):
+        with self.autocast():
             pictures, kl = self._both_paths(batch, images, mask, noise)
-        count = len(images)
-        composed = compose(pictures[-1][count:], images, mask)
-        values = {"d": self._critic_step(images, composed.detach())}
-        self.critic.requires_grad_(False)
-        with torch.autocast(images.device.type, torch.bfloat16):
-            adversarial = (self.critic(composed) - 1).square().mean()
-        self._unfreeze()
-        l1 = self._pyramid_l1(pictures, images, mask)
-        o = self.options
-        loss = o.l1 * l1 + o.kl * kl + o.adversarial * adversarial
-        optimiser = self.optimisers["generator"]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        values |= {"l1": float(l1.detach()), "kl": float(kl.detach())}
-        return values | {"g": float(adversarial.detach())}
+        composed = compose(pictures[-1][len(images) :], images, mask)
+        return Seen(images, mask, pictures, kl, composed)
 
-    def _unfreeze(self) -> None:
-        for name, parameter in self.critic.named_parameters():
-            parameter.requires_grad_(not name.endswith(("weight_u", "weight_v")))
+    def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        if phase == "critic":
+            return self._critic_loss(seen.images, seen.composed.detach())
+        with self.autocast():
+            adversarial = (self.critic(seen.composed) - 1).square().mean()
+        l1 = self._pyramid_l1(seen.pictures, seen.images, seen.mask)
+        o = self.options
+        loss = o.l1 * l1 + o.kl * seen.kl + o.adversarial * adversarial
+        return loss, {"l1": l1, "kl": seen.kl, "g": adversarial}
 
     def _both_paths(
-        self, batch: Batch, images: Tensor, mask: Tensor, noise: torch.Generator
+        self, batch: Batch, images: Tensor, mask: Tensor, noise: Noise
     ) -> tuple[list[Tensor], Tensor]:
         """Pictures of the reconstruction path, then of the generation path [2B,3,s,s], and the KL
         term.
         """
         words, sentence = self.text(batch.ids, batch.lengths)
         pad = padding(batch.lengths, words.shape[2])
-        shape = (len(images), self.config.z, *self.latent_side)
-        draws = torch.randn((2, *shape), generator=noise).to(images.device)
+        shape = (self.config.z, self.latent_side, self.latent_side)
+        draws = torch.stack([noise.normal(path, *shape) for path in ("rec", "gen")])
         texts = (words, sentence, pad)
         paths = two_paths(self.encoder, self.generator, images, mask, texts, draws)
         kl_rec, kl_g = kl_losses(paths)
@@ -152,19 +160,19 @@ class InpaintingObjective:
             total = total + (weight.repeat(2, 1, 1, 1) * difference).mean()
         return total
 
-    def _critic_step(self, real: Tensor, made: Tensor) -> float:
-        with torch.autocast(real.device.type, torch.bfloat16):
+    def _critic_loss(self, real: Tensor, made: Tensor) -> tuple[Tensor, Values]:
+        with self.autocast():
             scores = self.critic(torch.cat([real, made]))
         good, bad = scores.chunk(2)
         loss = 0.5 * ((good - 1).square().mean() + bad.square().mean())
-        optimiser = self.optimisers["critic"]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        return float(loss.detach())
+        return loss, {"d": loss}
 
-    @torch.no_grad()
-    def preview(self, batch: Batch, averaged: Mapping[str, nn.Module]) -> Tensor:
+    def preview(
+        self,
+        batch: Batch,
+        noise: Noise,  # noqa: ARG002
+        averaged: Mapping[str, nn.Module],
+    ) -> Tensor:
         """Rows of eight: the picture, with its hole, filled, and filled by the next picture's
         caption.
         """

@@ -22,6 +22,8 @@ from models.damsm.text_encoder import TextEncoder, padding
 from models.manipulation.losses import kl_loss
 from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
 from models.training.batch import Batch
+from models.training.noise import Noise
+from models.training.objective import Objective, Phase, Values, adam
 
 _CHANGED = 0.06  # difference in [-1,1] from which a pixel counts as edited
 
@@ -44,15 +46,17 @@ class ManipulationOptions:
     kl: float = 0.002
 
 
-class ManipulationObjective:
+class ManipulationObjective(Objective):
     """See :class:`models.training.objective.Objective`."""
 
-    averaged: tuple[str, ...] = ("main", "dcm")
+    averaged = ("main", "dcm")
 
     def __init__(
         self, options: ManipulationOptions, size: int, text: TextEncoder, image: CompactImageEncoder
     ) -> None:
+        super().__init__()
         self.options, self.text, self.image = options, text, image
+        self.frozen = {"text_encoder": text, "image_encoder": image}
         regions, detail = image.photo_channels
         self.config = ManiganConfig(
             ngf=options.ngf,
@@ -68,36 +72,32 @@ class ManipulationObjective:
         )
         self.main = MainModule(self.config)
         self.dcm = DetailCorrection(self.config)
-        self.modules: dict[str, nn.Module] = {"main": self.main, "dcm": self.dcm}
-        weights = [*self.main.parameters(), *self.dcm.parameters()]
-        self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "manipulation": torch.optim.Adam(weights, options.rate, (0.5, 0.99))
-        }
+        self.modules = {"main": self.main, "dcm": self.dcm}
+        optimiser = adam([self.main, self.dcm], options.rate, (0.5, 0.99))
+        self.phases = {"manipulation": Phase(optimiser, self.averaged, clip=5.0)}
 
-    def step(self, batch: Batch, step: int, noise: torch.Generator) -> dict[str, float]:  # noqa: ARG002
+    def look(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:  # noqa: ARG002
+        return batch, noise
+
+    def loss(
+        self,
+        phase: str,  # noqa: ARG002
+        seen: tuple[Batch, Noise],
+        step: int,  # noqa: ARG002
+    ) -> tuple[Tensor, Values]:
+        batch, noise = seen
         assert batch.source is not None  # noqa: S101 (the data set's duty)
-        count = len(batch.images)
-        draws = [
-            torch.randn(count, n, generator=noise).to(batch.images.device)
-            for n in (self.config.z, self.config.condition)
-        ]
-        with torch.autocast(batch.images.device.type, torch.bfloat16):
-            final, pictures, mu, logvar = self._edit(self.modules, batch, *draws)
+        with self.autocast():
+            final, pictures, mu, logvar = self._edit(self.modules, batch, *self._draws(noise))
         weight = self._weight(batch.images, batch.source)
         l1 = _weighted_l1(final, batch.images, weight)
-        staged = sum((_weighted_l1(p, batch.images, weight) for p in pictures), torch.zeros(()))
+        staged = torch.stack([_weighted_l1(p, batch.images, weight) for p in pictures]).sum()
         kl = kl_loss(mu, logvar)
         loss = l1 + self.options.stages * staged + self.options.kl * kl
-        optimiser = self.optimisers["manipulation"]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_([*self.main.parameters(), *self.dcm.parameters()], 5.0)
-        optimiser.step()
-        return {
-            "l1": float(l1.detach()),
-            "stages": float(staged.detach()),
-            "kl": float(kl.detach()),
-        }
+        return loss, {"l1": l1, "stages": staged, "kl": kl}
+
+    def _draws(self, noise: Noise) -> tuple[Tensor, Tensor]:
+        return noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
 
     def _edit(
         self, modules: Mapping[str, nn.Module], batch: Batch, z: Tensor, noise: Tensor
@@ -116,30 +116,13 @@ class ManipulationObjective:
         weight = 1 + self.options.edited * changed.float()
         return weight / weight.mean((1, 2, 3), keepdim=True)
 
-    @torch.no_grad()
-    def settle(self, averaged: Mapping[str, nn.Module], batches: Any) -> None:
-        """Re-estimate the batch statistics of the averaged first stage."""
-        norms = [m for m in averaged["main"].modules() if isinstance(m, nn.BatchNorm1d)]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None
-            norm.train()
-        for batch in batches:
-            shape = len(batch.images)
-            z = torch.randn(shape, self.config.z).to(batch.images.device)
-            draw = torch.randn(shape, self.config.condition).to(batch.images.device)
-            self._edit(averaged, batch, z, draw)
-        for norm in norms:
-            norm.momentum = 0.1
-            norm.eval()
+    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
+        self._edit(averaged, batch, *self._draws(noise))
 
-    @torch.no_grad()
-    def preview(self, batch: Batch, averaged: Mapping[str, nn.Module]) -> Tensor:
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
         """Rows of eight: the photo, the edit's target, what the networks make of it."""
         assert batch.source is not None  # noqa: S101
-        z = torch.zeros(len(batch.images), self.config.z, device=batch.images.device)
-        noise = torch.zeros(len(z), self.config.condition, device=z.device)
-        final = self._edit(averaged, batch, z, noise)[0]
+        final = self._edit(averaged, batch, *self._draws(noise))[0]
         columns = [x.split(8) for x in (batch.source, batch.images, final)]
         return torch.cat([x for row in zip(*columns, strict=True) for x in row])
 

@@ -209,17 +209,20 @@ class Discriminator(nn.Module):
         self.linear_out = linear(channels[-1], 1, True)
         self.emb_proj = linear(config.sentence, channels[-1], True)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Pictures [B,3,S,S] in [-1,1] → summed features [B,C]."""
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Pictures [B,3,S,S] in [-1,1] → (summed features [B,C],)."""
         h = self.block1(images)
         for name in self._order:
             h = self.get_submodule(name)(h)
-        return _phi(h).float().sum((2, 3))
+        return (_phi(h).float().sum((2, 3)),)
 
-    def logits(self, features: Tensor, sentence: Tensor) -> Tensor:
-        """Realness plus agreement of features [B,C] with sentences [B,sentence] → [B]."""
-        projected = (self.emb_proj(sentence) * features).sum(1)
-        return self.linear_out(features).flatten() + projected
+    def logits(self, features: tuple[Tensor, ...], sentence: Tensor) -> Tensor:
+        """Realness plus agreement of features with sentences [B,sentence] → [B,1]."""
+        (summed,) = features
+        projected = (self.emb_proj(sentence) * summed).sum(1, keepdim=True)
+        both: Tensor = self.linear_out(summed) + projected
+        return both
 
     def forward(self, images: Tensor, sentence: Tensor) -> Tensor:
-        return self.logits(self.features(images), sentence)
+        """Logits [B]."""
+        return self.logits(self.features(images), sentence).flatten()

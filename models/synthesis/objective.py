@@ -1,14 +1,18 @@
-"""Training Efficient-T2I: hinge losses (section 3.3 of the paper) and what small budgets need on
-top.
+"""Training Efficient-T2I: hinge losses (section 3.3 of the paper) and what small budgets need.
 
-On top of the paper: captions that do not fit are a second kind of fake (Reed et al. 2016), lazy R1
-(Mescheder et al.
-2018), and a DAMSM loss on the generator (AttnGAN equations 11–13) through the frozen encoders.
+As published (preset ``official``): the network's own discriminator, fresh noise for the generator's
+turn, nothing but the hinge losses, and **sentence interpolation**: a random convex mix of a
+picture's captions stands for the sentence, with weights softmax(u), u ~ U(0,10). The published
+moving average decays block by block at different rates through a slip; here it decays at one.
+
+For small budgets: a discriminator on frozen ImageNet features, captions that do not fit as a second
+kind of fake (Reed et al. 2016), DiffAugment for small data sets, and for the network's own
+discriminator lazy R1 (Mescheder et al. 2018) or MA-GP (DF-GAN, Tao et al. 2022).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,161 +20,165 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.damsm.image_encoder import CompactImageEncoder
-from models.damsm.losses import damsm_losses
 from models.damsm.text_encoder import TextEncoder
+from models.errors import ModelsError
 from models.synthesis.network import (
     Discriminator,
     DiscriminatorConfig,
     Generator,
     GeneratorConfig,
 )
+from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
+from models.training.augment import CHANGES, augmented
 from models.training.batch import Batch
+from models.training.noise import Noise
+from models.training.objective import Objective, Phase, Values, adam
 
 
 @dataclass(frozen=True)
 class SynthesisOptions:
-    """Widths and rates. r1: weight of the gradient penalty, applied every r1_every steps; damsm:
-    weight of the DAMSM
-    loss, applied every damsm_every steps; mismatched: weight of the real picture with a wrong
-    caption."""
+    """discriminator: projected or own; ngf, ndf: widths; widths: channels from 4×4 up in units of
+    ngf, empty for a table by size; look, text: see :class:`ProjectedConfig`; mismatched: share of
+    wrong captions among the fakes; penalty: none, r1 or magp (own discriminator only), with its
+    weight, every penalty_every steps; augment: DiffAugment's changes, comma separated; interpolate:
+    mix the sentences of a picture; fresh_noise: new noise for the generator's turn.
+    """
 
+    discriminator: str = "projected"
     ngf: int = 40
-    ndf: int = 32
+    ndf: int = 96
+    widths: str = ""
     z: int = 128
     attention: int = 0
     spectral: bool = False
+    look: int = 96
+    text: float = 1.0
     rate_g: float = 2e-4
     rate_d: float = 4e-4
+    beta2: float = 0.99
     mismatched: float = 0.5
-    r1: float = 1.0
-    r1_every: int = 16
-    damsm: float = 1.0
-    damsm_every: int = 2
+    penalty: str = "none"
+    penalty_weight: float = 1.0
+    penalty_every: int = 16
+    augment: str = ""
     interpolate: bool = False
+    fresh_noise: bool = False
 
 
-class SynthesisObjective:
+@dataclass(frozen=True)
+class Seen:
+    """Real pictures and sentences, wrong sentences, generated pictures with their graph."""
+
+    images: Tensor
+    sentence: Tensor
+    wrong: Tensor
+    fake: Tensor
+    noise: Noise
+
+
+class SynthesisObjective(Objective):
     """See :class:`models.training.objective.Objective`."""
 
-    averaged: tuple[str, ...] = ("generator",)
+    averaged = ("generator",)
 
-    def __init__(
-        self, options: SynthesisOptions, size: int, text: TextEncoder, image: CompactImageEncoder
-    ) -> None:
-        self.options, self.text, self.image = options, text, image
-        widths = _widths(size)
-        sentence = text.config.features
+    def __init__(self, options: SynthesisOptions, size: int, text: TextEncoder) -> None:
+        super().__init__()
+        self.options, self.text = options, text
+        self.frozen = {"text_encoder": text}
+        self.changes = tuple(name for name in options.augment.split(",") if name)
+        _check(options, self.changes)
+        widths, sentence = _widths(size, options.widths), text.config.features
         self.generator = Generator(
             GeneratorConfig(
                 options.ngf, widths, options.z, sentence, options.attention, options.spectral
             )
         )
-        self.discriminator = Discriminator(
-            DiscriminatorConfig(options.ndf, widths[::-1], sentence, options.attention)
-        )
-        self.modules: dict[str, nn.Module] = {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-        }
-        betas = (0.0, 0.99)
-        self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "generator": torch.optim.Adam(self.generator.parameters(), options.rate_g, betas),
-            "discriminator": torch.optim.Adam(
-                self.discriminator.parameters(), options.rate_d, betas
-            ),
+        self.judge = _judge(options, widths, sentence)
+        self.modules = {"generator": self.generator, "discriminator": self.judge}
+        betas = (0.0, options.beta2)
+        self.phases = {
+            "discriminator": Phase(adam([self.judge], options.rate_d, betas), ("discriminator",)),
+            "generator": Phase(adam([self.generator], options.rate_g, betas), ("generator",)),
         }
 
-    def step(self, batch: Batch, step: int, noise: torch.Generator) -> dict[str, float]:
-        words, sentence = self.text(batch.ids, batch.lengths)
-        _, wrong = self.text(batch.wrong_ids, batch.wrong_lengths)
-        with torch.autocast(sentence.device.type, torch.bfloat16):
-            fake = self.generator(self._noise(len(sentence), noise, sentence), sentence)
-        values = self._discriminator_step(batch.images, fake.detach(), sentence, wrong, step)
-        return values | self._generator_step(fake, batch, words, sentence, step)
+    def look(self, batch: Batch, noise: Noise, step: int) -> Seen:  # noqa: ARG002
+        with torch.no_grad():
+            sentence = self._sentence(batch, noise)
+            _, wrong = self.text(batch.wrong_ids, batch.wrong_lengths)
+        images = _layout(batch.images)
+        return Seen(images, sentence, wrong, self._made(sentence, noise, "z"), noise)
 
-    def _noise(self, count: int, noise: torch.Generator, like: Tensor) -> Tensor:
-        return torch.randn(count, self.options.z, generator=noise).to(like.device)
+    def _sentence(self, batch: Batch, noise: Noise) -> Tensor:
+        """The caption's sentence, or a convex mix over all captions of the picture."""
+        _, own = self.text(batch.ids, batch.lengths)
+        if not self.options.interpolate or batch.more_ids is None or batch.more_lengths is None:
+            return torch.as_tensor(own)
+        b, k, length = batch.more_ids.shape
+        _, more = self.text(batch.more_ids.view(b * k, length), batch.more_lengths.flatten())
+        sentences = torch.cat([own[:, None], more.view(b, k, -1)], 1)
+        weights = (10 * noise.uniform("mix", k + 1)).softmax(1)
+        return (weights[:, :, None] * sentences).sum(1)
 
-    def _discriminator_step(
-        self, images: Tensor, fake: Tensor, sentence: Tensor, wrong: Tensor, step: int
-    ) -> dict[str, float]:
-        disc, optimiser = self.discriminator, self.optimisers["discriminator"]
-        disc.requires_grad_(True)
-        with torch.autocast(images.device.type, torch.bfloat16):
-            features = disc.features(_layout(torch.cat([images, fake])))
-        real, made = features.chunk(2)
-        loss = functional.relu(1 - disc.logits(real, sentence)).mean()
+    def _made(self, sentence: Tensor, noise: Noise, name: str) -> Tensor:
+        with self.autocast():
+            made: Tensor = self.generator(noise.normal(name, self.options.z), sentence)
+        return made
+
+    def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:
+        if phase == "discriminator":
+            return self._discriminator_loss(seen, step)
+        fake = seen.fake
+        if self.options.fresh_noise:
+            fake = self._made(seen.sentence, seen.noise, "z2")
+        with self.autocast():
+            features = self.judge.features(_layout(self._augmented(fake, seen.noise, "g")))
+            loss = -self.judge.logits(features, seen.sentence).float().mean()
+        return loss, {"g": loss}
+
+    def _augmented(self, images: Tensor, noise: Noise, tag: str) -> Tensor:
+        return augmented(images, noise, tag, self.changes)
+
+    def _discriminator_loss(self, seen: Seen, step: int) -> tuple[Tensor, Values]:
+        real = self._augmented(seen.images, seen.noise, "real")
+        fake = self._augmented(seen.fake.detach(), seen.noise, "fake")
         share = self.options.mismatched
-        loss = loss + (1 - share) * functional.relu(1 + disc.logits(made, sentence)).mean()
-        loss = loss + share * functional.relu(1 + disc.logits(real, wrong)).mean()
-        total = loss
-        if self.options.r1 and step % self.options.r1_every == 0:
-            total = loss + self._penalty(images, sentence)
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        optimiser.step()
-        return {"d": float(loss.detach())}
+        with self.autocast():
+            good = self.judge.features(_layout(real))
+            made = self.judge.features(_layout(fake))
+            loss = _hinge(1 - self.judge.logits(good, seen.sentence))
+            loss = loss + (1 - share) * _hinge(1 + self.judge.logits(made, seen.sentence))
+            if share:
+                loss = loss + share * _hinge(1 + self.judge.logits(good, seen.wrong))
+        values = {"d": loss}
+        if self.options.penalty != "none" and step % self.options.penalty_every == 0:
+            loss = loss + self._penalty(seen)
+        return loss, values
 
-    def _penalty(self, images: Tensor, sentence: Tensor) -> Tensor:
-        """Lazy R1 on half of the batch, in float32."""
-        half = images[: len(images) // 2].detach().requires_grad_(True)
-        logits = self.discriminator(half, sentence[: len(half)])
-        (gradient,) = torch.autograd.grad(logits.sum(), half, create_graph=True)
-        scale = self.options.r1 * self.options.r1_every / 2
-        return scale * gradient.square().sum((1, 2, 3)).mean()
+    def _penalty(self, seen: Seen) -> Tensor:
+        """Of real matching pairs, in float32: R1 on half of them, or MA-GP with exponent six."""
+        o = self.options
+        count = len(seen.images) // 2 if o.penalty == "r1" else len(seen.images)
+        images = seen.images[:count].detach().requires_grad_(True)
+        sentence = seen.sentence[:count].detach().requires_grad_(True)
+        logits = self.judge.logits(self.judge.features(images), sentence)
+        if o.penalty == "r1":
+            (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+            size = gradient.square().sum((1, 2, 3)) / 2
+        else:
+            by = torch.autograd.grad(logits.sum(), (images, sentence), create_graph=True)
+            flat = torch.cat([g.flatten(1) for g in by], 1)
+            size = 2 * (flat.square().sum(1) + 1e-12).pow(3)
+        return o.penalty_weight * o.penalty_every * size.mean()
 
-    def _generator_step(
-        self, fake: Tensor, batch: Batch, words: Tensor, sentence: Tensor, step: int
-    ) -> dict[str, float]:
-        optimiser = self.optimisers["generator"]
-        self.discriminator.requires_grad_(False)
-        with torch.autocast(sentence.device.type, torch.bfloat16):
-            features = self.discriminator.features(_layout(fake))
-        adversarial = -self.discriminator.logits(features, sentence).mean()
-        loss, values = adversarial, {"g": float(adversarial.detach())}
-        if self.options.damsm and step % self.options.damsm_every == 0:
-            matching = self._damsm(fake, words, sentence, batch)
-            loss = loss + self.options.damsm * matching
-            values["damsm"] = float(matching.detach())
+    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
+        _, sentence = self.text(batch.ids, batch.lengths)
+        with self.autocast():
+            averaged["generator"](noise.normal("z", self.options.z), sentence)
 
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        return values
-
-    def _damsm(self, fake: Tensor, words: Tensor, sentence: Tensor, batch: Batch) -> Tensor:
-        with torch.autocast(fake.device.type, torch.bfloat16):
-            regions, code = self.image(_layout(fake))
-        photo, caption = (regions, code.float()), (words, sentence, batch.lengths)
-        word, whole = damsm_losses(photo, caption, batch.class_ids)
-        return word + whole
-
-    @torch.no_grad()
-    def settle(self, averaged: Mapping[str, nn.Module], batches: Iterable[Batch]) -> None:
-        """Re-estimate the batch statistics of the averaged generator (standing statistics,
-        BigGAN).
-        """
-        generator = averaged["generator"]
-        norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None
-            norm.train()
-        for batch in batches:
-            _, sentence = self.text(batch.ids, batch.lengths)
-            z = torch.randn(len(sentence), self.options.z).to(sentence.device)
-            generator(z, sentence)
-        for norm in norms:
-            norm.momentum = 0.1
-            norm.eval()
-
-    @torch.no_grad()
-    def preview(self, batch: Batch, averaged: Mapping[str, nn.Module]) -> Tensor:
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
         """Rows of eight: real pictures above what the generator makes of their captions."""
         _, sentence = self.text(batch.ids, batch.lengths)
-        z = torch.randn(len(sentence), self.options.z).to(sentence.device)
-        made = averaged["generator"](z, sentence)
+        made = averaged["generator"](noise.normal("z", self.options.z), sentence)
         rows = [x for pair in zip(batch.images.split(8), made.split(8), strict=True) for x in pair]
         return torch.cat(rows)
 
@@ -180,13 +188,47 @@ class SynthesisObjective:
         return asdict(self.generator.config), {"generator": averaged["generator"]}
 
 
+def _check(options: SynthesisOptions, changes: tuple[str, ...]) -> None:
+    unknown = [name for name in changes if name not in CHANGES]
+    if unknown:
+        raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
+    if options.penalty not in ("none", "r1", "magp"):
+        raise ModelsError(f"penalty is none, r1 or magp, not {options.penalty!r}.")
+    if options.penalty != "none" and options.discriminator == "projected":
+        raise ModelsError("A gradient penalty needs discriminator = 'own'.")
+
+
+def _judge(
+    options: SynthesisOptions, widths: tuple[int, ...], sentence: int
+) -> ProjectedDiscriminator | Discriminator:
+    if options.discriminator == "projected":
+        return ProjectedDiscriminator(
+            ProjectedConfig(
+                look=options.look, width=options.ndf, text=options.text, sentence=sentence
+            )
+        )
+    if options.discriminator == "own":
+        return Discriminator(
+            DiscriminatorConfig(options.ndf, widths[::-1], sentence, options.attention)
+        )
+    raise ModelsError(f"discriminator is projected or own, not {options.discriminator!r}.")
+
+
+def _hinge(margin: Tensor) -> Tensor:
+    return functional.relu(margin.float()).mean()
+
+
 def _layout(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _widths(size: int) -> tuple[int, ...]:
-    """Channel multipliers for small pictures, from 4×4 up."""
+def _widths(size: int, given: str) -> tuple[int, ...]:
+    """Channel multipliers from 4×4 up."""
+    if given:
+        return tuple(int(part) for part in given.split(","))
     table = {32: (4, 4, 2, 1), 64: (4, 4, 4, 2, 1), 128: (4, 4, 4, 4, 2, 1)}
     if size not in table:
-        raise ValueError(f"no small configuration for {size} pixels; there are {sorted(table)}")
+        raise ModelsError(
+            f"There are no default widths for {size} pixels, only for {sorted(table)}; set widths."
+        )
     return table[size]

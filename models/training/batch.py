@@ -22,7 +22,9 @@ class Batch:
     each other; wrong_ids, wrong_lengths: a caption that does not fit the picture; source: the
     picture before an edit,
     ``images`` being the edit's target; hole: float32 [B,1,S,S], 1 = known, 0 = to be filled;
-    more_ids [B,K,L], more_lengths [B,K]: further captions of each picture, for mixing sentences.
+    more_ids [B,K,L], more_lengths [B,K]: further captions of each picture, for mixing sentences;
+    shown, named, wrong_named: int64 [B,A], values of attributes where a data set knows them: of the
+    picture, and as far as the caption or the wrong one says them, else -1.
     """
 
     images: Tensor
@@ -35,6 +37,9 @@ class Batch:
     hole: Tensor | None = None
     more_ids: Tensor | None = None
     more_lengths: Tensor | None = None
+    shown: Tensor | None = None
+    named: Tensor | None = None
+    wrong_named: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
@@ -45,7 +50,8 @@ class Batch:
 class TrainingData(Protocol):
     """One split of a data set as the loop sees it: batches by part, nothing else.
 
-    fingerprint: hash of everything a batch depends on besides its random sources.
+    fingerprint: hash of everything a batch depends on besides its random sources; attributes: how
+    many attributes a picture has and how many values each, (0, 0) when unknown.
     """
 
     name: str
@@ -56,6 +62,7 @@ class TrainingData(Protocol):
     domain: str
     licence: str
     fingerprint: str
+    attributes: tuple[int, int]
 
     def __len__(self) -> int: ...
 

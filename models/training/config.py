@@ -24,21 +24,31 @@ class ConfigError(ModelsError):
 class LoopOptions:
     """What the loop itself needs. minutes and steps: whichever comes first; 0 means no such limit.
 
-    samples: geometries or photos used of the data set; size: side of the pictures in pixels.
+    batch: samples of one step, over all processes; accumulate: slices that each process takes its
+    share in; samples: geometries or photos used of the data set, 0 for all; size: side of the
+    pictures in pixels; captions: further captions of each picture, for mixing sentences; devices:
+    processes on this machine, 0 for what the device offers; nodes: machines; precision: bf16-mixed
+    or 32-true; settle_batches: batches that re-estimate the averages' batch statistics.
     """
 
     batch: int = 32
+    accumulate: int = 1
     minutes: float = 0.0
     steps: int = 0
     seed: int = 0
     size: int = 64
-    samples: int = 6000
+    samples: int = 0
+    captions: int = 0
     ema: float = 0.999
     threads: int = 2
     log_every: int = 20
     preview_every: int = 500
     snapshot_every: int = 500
     settle_batches: int = 40
+    devices: int = 0
+    nodes: int = 1
+    precision: str = "bf16-mixed"
+    channels_last: bool = True
 
 
 def preset_names() -> list[str]:
@@ -52,12 +62,38 @@ def read_preset(name: str, part: str) -> dict[str, Any]:
     path = PRESETS / f"{name}.toml"
     if not path.exists():
         raise ConfigError(f"There is no preset {name!r}; there are {', '.join(preset_names())}.")
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    return _of_part(tomllib.loads(path.read_text(encoding="utf-8")), part, f"Preset {name!r}")
+
+
+def _of_part(table: Mapping[str, Any], part: str, where: str) -> dict[str, Any]:
     if part not in table:
-        raise ConfigError(f"Preset {name!r} has no table for {part!r}.")
+        raise ConfigError(f"{where} has no table for {part!r}.")
     own = dict(table[part])
     loop = {**table.get("loop", {}), **own.pop("loop", {})}
     return {"loop": loop, "options": own}
+
+
+def merge_file(values: dict[str, Any], path: Path, part: str) -> None:
+    """Lay a TOML file in a preset's layout over ``values``; it needs to hold what differs only."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} can't be read as a TOML file: {error}.") from error
+    found = _of_part({part: {}, **table}, part, str(path))
+    for name, own in found.items():
+        values[name] |= own
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Dotted names of the options that differ between two nested mappings."""
+    names = []
+    for key in sorted(before.keys() | now.keys()):
+        one, two = before.get(key), now.get(key)
+        if isinstance(one, Mapping) and isinstance(two, Mapping):
+            names += [f"{key}.{name}" for name in changed(one, two)]
+        elif one != two:
+            names.append(key)
+    return names
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:

@@ -1,8 +1,10 @@
-"""The training loop: time, randomness, averages, snapshots, previews. It knows no architecture.
+"""The training loop on Lightning Fabric: time, randomness, averages, snapshots, previews. It knows
+no architecture.
 
-Everything random in step *t* follows from (seed, t), so a run that was killed anywhere resumes
-from its snapshot
-to the very numbers of an uninterrupted one.
+Everything random in step *t* follows from (seed, t) and the sample's place in the batch. So a run
+that was killed anywhere resumes from its snapshot to the very numbers of an uninterrupted one, bit
+for bit on the same number of processes and slices; on another number, device or split up to
+rounding (and to the masks of dropout).
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 from models.errors import ModelsError
 from models.training.batch import Batch, TrainingData
 from models.training.config import LoopOptions
+from models.training.distributed import average_gradients, gather_statistics
 from models.training.ema import Average
-from models.training.objective import Objective
+from models.training.noise import Noise
+from models.training.objective import Objective, Phase, Values
 from models.training.run import Run
 
 _PREVIEW_STREAM = 1 << 40  # batches that only previews and statistics see
@@ -43,14 +48,24 @@ class Loop:
         part: str,
         options: LoopOptions,
         run: Run,
-        device: torch.device,
+        fabric: Fabric,
     ) -> None:
         self.objective, self.data, self.part = objective, data, part
-        self.options, self.run, self.device = options, run, device
-        for module in objective.modules.values():
-            module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.options, self.run, self.fabric = options, run, fabric
+        self.slices = _slices(options, fabric)
+        objective.autocast = fabric.autocast
+        layout = torch.channels_last if options.channels_last else torch.contiguous_format
+        for module in (*objective.modules.values(), *objective.frozen.values()):
+            module.to(fabric.device, memory_format=layout)  # type: ignore[call-overload]
         self.averages = {
             name: Average(objective.modules[name], options.ema) for name in objective.averaged
+        }
+        if fabric.world_size > 1:
+            for module in objective.modules.values():
+                gather_statistics(module)
+        self._trainable = {
+            name: [p for p in module.parameters() if p.requires_grad]
+            for name, module in objective.modules.items()
         }
         self.step = 0
         self.seconds = 0.0
@@ -75,66 +90,123 @@ class Loop:
 
     def _steps(self) -> None:
         started, before, first = time.monotonic(), self.seconds, self.step
-        while not self._stop and not self._done():
+        while not self._done():
             values = self._one_step()
             self.seconds = before + time.monotonic() - started
             if self.step % self.options.log_every == 0:
                 rate = (self.step - first) * self.options.batch / (time.monotonic() - started)
-                self._log(values, rate)
+                self._log(self._checked(values), rate)
             if self.step % self.options.snapshot_every == 0:
+                self._checked(values)
                 self._snapshot()
             if self.step % self.options.preview_every == 0:
                 self._preview(self._averaged())
 
     def _done(self) -> bool:
-        out_of_time = bool(self.options.minutes) and self.seconds >= self.options.minutes * 60
-        return out_of_time or (bool(self.options.steps) and self.step >= self.options.steps)
+        """Whether to stop, as the first process sees the clock and the signals."""
+        if self.options.steps and self.step >= self.options.steps:
+            return True
+        over = bool(self.options.minutes) and self.seconds >= self.options.minutes * 60
+        if self.fabric.world_size == 1:
+            return over or self._stop
+        state = self.fabric.broadcast((over, self._stop), src=0)
+        self._stop = bool(state[1])
+        return bool(state[0] or state[1])
 
-    def _one_step(self) -> dict[str, float]:
-        noise = self._seed(self.step)
-        values = self.objective.step(self._batch(self.step), self.step, noise)
-        if not all(math.isfinite(v) for v in values.values()):
-            raise TrainingError(
-                f"A loss is not finite at step {self.step} ({values}). The snapshot before it is "
-                f"kept; "
-                "lower the learning rate with --set and resume."
-            )
+    def _one_step(self) -> Values:
+        values: Values = {}
+        slices = [self._slice(self.step, k) for k in range(self.slices)]
+        _seed_dropout(self.options.seed, self.step, self.fabric.global_rank)
+        seen = [self.objective.look(*slices[0], self.step)] if self.slices == 1 else []
+        for name, phase in self.objective.phases.items():
+            self._freeze_all_but(phase)
+            phase.optimiser.zero_grad(set_to_none=True)
+            for batch, noise in slices:
+                # Slices exist to save memory, so what was seen is not kept from phase to phase.
+                shared = seen[0] if seen else self.objective.look(batch, noise, self.step)
+                loss, found = self.objective.loss(name, shared, self.step)
+                self.fabric.backward(loss / self.slices)
+                for key, value in found.items():
+                    mean = value.detach() / self.slices
+                    values[key] = values[key] + mean if key in values and not seen else mean
+            self._apply(phase)
+        self._freeze_all_but(None)
         for name, average in self.averages.items():
             average.update(self.objective.modules[name], self.step)
         self.step += 1
         return values
 
-    def _seed(self, stream: int) -> torch.Generator:
-        """Seed torch's global source (dropout) and return one for the objective's own noise."""
-        torch.manual_seed(hash((self.options.seed, stream)) & 0x7FFFFFFF)
-        return torch.Generator().manual_seed((self.options.seed * 1_000_003 + stream) % (1 << 62))
+    def _apply(self, phase: Phase) -> None:
+        weights = [p for name in phase.trains for p in self._trainable[name]]
+        average_gradients(weights)
+        if phase.clip:
+            clipped = [p for name in phase.clips or phase.trains for p in self._trainable[name]]
+            nn.utils.clip_grad_norm_(clipped, phase.clip)
+        phase.optimiser.step()
 
-    def _batch(self, stream: int, count: int | None = None) -> Batch:
-        count = count or self.options.batch
+    def _freeze_all_but(self, phase: Phase | None) -> None:
+        for name, weights in self._trainable.items():
+            for weight in weights:
+                weight.requires_grad_(phase is None or name in phase.trains)
+
+    def _slice(self, stream: int, k: int) -> tuple[Batch, Noise]:
+        """Slice ``k`` of this process's share of the batch of step ``stream``."""
+        count = self.options.batch // (self.fabric.world_size * self.slices)
+        start = (self.fabric.global_rank * self.slices + k) * count
+        return self._samples(stream, self.options.batch, start, count)
+
+    def _samples(self, stream: int, total: int, start: int, count: int) -> tuple[Batch, Noise]:
         seed = self.options.seed
-        indices = np.random.default_rng([seed, stream]).integers(0, len(self.data), count)
-        sources = [np.random.default_rng([seed, stream, k]) for k in range(count)]
-        return self.data.batch(self.part, indices.tolist(), sources).to(self.device)
+        places = np.random.default_rng([seed, stream]).integers(0, len(self.data), total)
+        own = range(start, start + count)
+        sources = [np.random.default_rng([seed, stream, k]) for k in own]
+        batch = self.data.batch(self.part, [int(places[k]) for k in own], sources)
+        noise = Noise(seed, stream, total, start, count).to(self.fabric.device)
+        return batch.to(self.fabric.device), noise
 
     def _averaged(self) -> dict[str, nn.Module]:
         """The averages, with batch statistics re-estimated for the averaged weights."""
         modules = {name: average.module for name, average in self.averages.items()}
-        settle = getattr(self.objective, "settle", None)
-        if settle is not None:
-            self._seed(_PREVIEW_STREAM)
-            batches = (
-                self._batch(_PREVIEW_STREAM + 1 + k) for k in range(self.options.settle_batches)
-            )
-            settle(modules, batches)
+        norms = [n for m in modules.values() for n in m.modules() if _keeps_statistics(n)]
+        if norms and self.options.settle_batches:
+            self._settle(modules, norms)
         return modules
 
+    @torch.no_grad()
+    def _settle(self, modules: Mapping[str, nn.Module], norms: list[Any]) -> None:
+        """Standing statistics (BigGAN): the mean over forward passes in train mode."""
+        moments = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None
+            norm.train()
+        for k in range(self.options.settle_batches):
+            count = self.options.batch
+            self.objective.settle(modules, *self._samples(_PREVIEW_STREAM + 1 + k, count, 0, count))
+        for norm, momentum in zip(norms, moments, strict=True):
+            norm.momentum = momentum
+            norm.eval()
+
+    @torch.no_grad()
     def _preview(self, averaged: Mapping[str, nn.Module]) -> None:
-        self._seed(_PREVIEW_STREAM)
-        pictures = self.objective.preview(self._batch(_PREVIEW_STREAM, _PREVIEW_COUNT), averaged)
-        self.run.save_grid(self.step, pictures)
+        if self.fabric.is_global_zero:
+            batch, noise = self._samples(_PREVIEW_STREAM, _PREVIEW_COUNT, 0, _PREVIEW_COUNT)
+            self.run.save_grid(self.step, self.objective.preview(batch, noise, averaged))
+
+    def _checked(self, values: Values) -> dict[str, float]:
+        """The values as numbers. Raises TrainingError when one is not finite."""
+        numbers = {k: float(v) for k, v in values.items()}
+        if not all(math.isfinite(v) for v in numbers.values()):
+            raise TrainingError(
+                f"A loss is not finite at step {self.step} ({numbers}). The last snapshot is kept: "
+                "lower the learning rate with --set and resume."
+            )
+        return numbers
 
     def _log(self, values: dict[str, float], rate: float) -> None:
-        self.run.log({"step": self.step, "seconds": round(self.seconds, 1), **values})
+        if not self.fabric.is_global_zero:
+            return
+        self.run.log(self.step, {"seconds": round(self.seconds, 1), "rate": rate, **values})
         numbers = "  ".join(f"{k} {v:.3f}" for k, v in values.items())
         left = self._left(rate)
         sys.stderr.write(
@@ -154,9 +226,11 @@ class Loop:
         self._stop = True
 
     def _snapshot(self) -> None:
+        if not self.fabric.is_global_zero:
+            return
         try:
             self.run.save_snapshot(self._state())
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
             raise TrainingError(
                 f"The snapshot could not be written ({error}). Free some disk space and resume."
             ) from error
@@ -167,7 +241,7 @@ class Loop:
             "seconds": self.seconds,
             "modules": {k: m.state_dict() for k, m in self.objective.modules.items()},
             "averages": {k: a.module.state_dict() for k, a in self.averages.items()},
-            "optimisers": {k: o.state_dict() for k, o in self.objective.optimisers.items()},
+            "optimisers": {k: p.optimiser.state_dict() for k, p in self.objective.phases.items()},
         }
 
     def _resume(self) -> None:
@@ -179,6 +253,40 @@ class Loop:
             module.load_state_dict(state["modules"][name])
         for name, average in self.averages.items():
             average.module.load_state_dict(state["averages"][name])
-        for name, optimiser in self.objective.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        sys.stderr.write(f"resumed at step {self.step}\n")
+        for name, phase in self.objective.phases.items():
+            phase.optimiser.load_state_dict(state["optimisers"][name])
+        if self.fabric.is_global_zero:
+            sys.stderr.write(f"resumed at step {self.step}\n")
+
+
+def _slices(options: LoopOptions, fabric: Fabric) -> int:
+    """Slices of one process's share of a batch. Raises TrainingError when they don't divide it."""
+    parts = fabric.world_size * options.accumulate
+    if options.batch % parts:
+        raise TrainingError(
+            f"A batch of {options.batch} can't be split into {fabric.world_size} processes × "
+            f"{options.accumulate} slices; choose loop.batch as a multiple of {parts}."
+        )
+    return options.accumulate
+
+
+def _keeps_statistics(norm: nn.Module) -> bool:
+    return isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.track_running_stats
+
+
+def _seed_dropout(seed: int, step: int, rank: int) -> None:
+    """torch's global source, which dropout alone reads."""
+    torch.manual_seed((seed * 1_000_003 + step * 97 + rank) & 0x7FFFFFFFFFFF)
+
+
+def build_fabric(options: LoopOptions, device: str) -> Fabric:
+    """One process or many by the same options; ``device`` is cpu, cuda, cuda:1 or auto."""
+    kind, _, number = device.partition(":")
+    devices: Any = [int(number)] if number else options.devices or ("auto" if kind != "cpu" else 1)
+    return Fabric(
+        accelerator=kind,
+        devices=devices,
+        num_nodes=options.nodes,
+        precision=options.precision,  # type: ignore[arg-type]
+        strategy="ddp" if options.devices > 1 or options.nodes > 1 else "auto",
+    )

@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.training.batch import Batch
+from models.training.noise import Noise
+
+Values = dict[str, Tensor]  # scalars to log
 
 
-class Objective(Protocol):
-    """What is optimised for one part of a bundle."""
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser's turn in a step. trains: names in ``Objective.modules`` whose weights it
+    changes; the others are frozen meanwhile. clip: largest norm of the gradient, 0 for none; clips:
+    the modules that the norm is taken over, all of ``trains`` when empty.
+    """
 
-    modules: dict[str, nn.Module]  # everything that changes: part of every snapshot
-    optimisers: dict[str, torch.optim.Optimizer]
-    averaged: tuple[str, ...]  # names in ``modules`` whose moving average is what ships
+    optimiser: torch.optim.Optimizer
+    trains: tuple[str, ...]
+    clip: float = 0.0
+    clips: tuple[str, ...] = ()
 
-    def step(self, batch: Batch, step: int, noise: torch.Generator) -> dict[str, float]:
-        """One optimisation step; returns values to log. ``noise`` (on the CPU) is the only
-        randomness.
-        """
-        ...
 
-    def preview(self, batch: Batch, averaged: Mapping[str, nn.Module]) -> Tensor:
-        """Pictures [N,3,H,W] in [-1,1] for the sample grid."""
-        ...
+class Objective:
+    """What is optimised for one part of a bundle.
+
+    modules: everything that changes, part of every snapshot; frozen: what it looks through;
+    averaged: names in ``modules`` whose moving average is what ships; phases: in their order.
+    A step is ``look`` once, then every phase's ``loss``; with gradient accumulation both are called
+    once for each slice of the batch. ``autocast`` is the run's precision, set by the loop.
+    """
+
+    modules: dict[str, nn.Module]
+    phases: dict[str, Phase]
+    averaged: tuple[str, ...]
+
+    def __init__(self) -> None:
+        self.frozen: dict[str, nn.Module] = {}
+        self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def look(self, batch: Batch, noise: Noise, step: int) -> Any:
+        """What the phases share: encoded captions, generated pictures with their graph."""
+        raise NotImplementedError
+
+    def loss(self, phase: str, seen: Any, step: int) -> tuple[Tensor, Values]:
+        """The mean loss of one phase over the slice, and values to log."""
+        raise NotImplementedError
+
+    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
+        """One forward pass of the averaged modules, their batch statistics being re-estimated."""
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+        """Pictures [N,3,H,W] in [-1,1] for the sample grid, eight in a row."""
+        raise NotImplementedError
 
     def export(
         self, averaged: Mapping[str, nn.Module]
     ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
         """(network configuration for bundle.json, modules by role) of the trained part."""
-        ...
+        raise NotImplementedError
+
+
+def adam(
+    modules: list[nn.Module], rate: float, betas: tuple[float, float]
+) -> torch.optim.Optimizer:
+    """Adam over everything in ``modules`` that can be trained."""
+    weights = [p for m in modules for p in m.parameters() if p.requires_grad]
+    return torch.optim.Adam(weights, rate, betas)

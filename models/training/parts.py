@@ -9,12 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from jobs.captions import Vocabulary
 from models.bundle import Bundle, load_strict, save_task
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.objective import DamsmObjective, DamsmOptions
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.pipeline import config_from
 from models.training.batch import TrainingData
 from models.training.config import ConfigError, build
 from models.training.objective import Objective
@@ -29,7 +32,7 @@ TASK_OF = {
 
 
 class Encoders:
-    """The frozen DAMSM pair of a bundle, taken from whichever task holds it."""
+    """The frozen DAMSM pair of a bundle, taken from whichever task holds it, and its vocabulary."""
 
     def __init__(self, folder: Path) -> None:
         bundle = Bundle.open(folder)
@@ -37,10 +40,10 @@ class Encoders:
         if task is None:
             raise ConfigError(f"{folder} holds no image encoder; train damsm first.")
         spec = bundle.tasks[task]
-        self.text = TextEncoder(TextEncoderConfig(**spec.text_encoder))
-        image = dict(spec.image_encoder or {})
-        image["taps"] = tuple(image["taps"])
-        self.image = CompactImageEncoder(CompactEncoderConfig(**image))
+        self.vocabulary = Vocabulary.load(bundle.vocabulary_path(task))
+        self.text = TextEncoder(config_from(TextEncoderConfig, spec.text_encoder, str(folder)))
+        image = config_from(CompactEncoderConfig, spec.image_encoder or {}, str(folder))
+        self.image = CompactImageEncoder(image)
         load_strict(self.text, bundle.state(task, "text_encoder"), "text encoder")
         load_strict(self.image, bundle.state(task, "image_encoder"), "image encoder")
         for module in (self.text, self.image):
@@ -48,7 +51,8 @@ class Encoders:
 
 
 def _damsm(options: Mapping[str, Any], data: TrainingData, _: Encoders | None) -> Objective:
-    return DamsmObjective(build(DamsmOptions, options, "damsm"), len(data.vocabulary))
+    chosen = build(DamsmOptions, options, "damsm")
+    return DamsmObjective(chosen, len(data.vocabulary), data.attributes)
 
 
 def _synthesis(
@@ -58,7 +62,7 @@ def _synthesis(
 
     pair = _need(encoders, "synthesis")
     chosen = build(SynthesisOptions, options, "synthesis")
-    return SynthesisObjective(chosen, data.size, pair.text, pair.image)
+    return SynthesisObjective(chosen, data.size, pair.text)
 
 
 def _manipulation(
@@ -95,6 +99,32 @@ def _need(encoders: Encoders | None, part: str) -> Encoders:
     if encoders is None:
         raise ConfigError(f"{part} needs --encoders BUNDLE, a bundle that holds trained encoders.")
     return encoders
+
+
+def initialise(objective: Objective, part: str, folder: Path, data: TrainingData) -> None:
+    """Start from the weights of a bundle's task; what it lacks, discriminators, stays fresh.
+
+    Raises BundleError when a network of the bundle has other sizes; words that are new to the
+    bundle start as the mean of those it knows.
+    """
+    bundle = Bundle.open(folder)
+    task, method = TASK_OF[part]
+    spec = bundle.task(task)
+    if spec.method != method:
+        raise ConfigError(f"{folder} does {task} by {spec.method}, so {part} can't start from it.")
+    known = Vocabulary.load(bundle.vocabulary_path(task))
+    for role in objective.averaged:
+        state = bundle.state(task, role)
+        if role == "text_encoder":
+            state["encoder.weight"] = _grown(state["encoder.weight"], known, data.vocabulary)
+        load_strict(objective.modules[role], state, f"{folder}, {role}")
+
+
+def _grown(table: Tensor, known: Vocabulary, wanted: Vocabulary) -> Tensor:
+    """Rows of an embedding [len(known),D] in the order of another vocabulary."""
+    places = {word: k for k, word in enumerate(known.words)}
+    mean = table[1:].mean(0)
+    return torch.stack([table[places[w]] if w in places else mean for w in wanted.words])
 
 
 def save(

@@ -6,13 +6,29 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from models.training.config import ConfigError, changed
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+# What may change when a run is resumed: limits, and how the same numbers are computed and reported.
+_FREE = {
+    f"loop.{name}"
+    for name in (
+        *("minutes", "steps", "threads", "log_every", "preview_every", "snapshot_every"),
+        *("accumulate", "devices", "nodes", "precision", "channels_last"),
+    )
+} | {"version"}
 
 
 class Run:
@@ -25,22 +41,46 @@ class Run:
         self.samples.mkdir(parents=True, exist_ok=True)
 
     def write_options(self, options: dict[str, Any]) -> None:
-        (self.folder / "options.json").write_text(json.dumps(options, indent=2) + "\n")
+        """Record the resolved options. Raises ConfigError when the folder holds another run."""
+        path = self.folder / "options.json"
+        options = json.loads(json.dumps(options))
+        if path.exists() and (self.folder / "snapshot.pt").exists():
+            before = json.loads(path.read_text(encoding="utf-8"))
+            other = [name for name in changed(before, options) if name not in _FREE]
+            if other:
+                raise ConfigError(
+                    f"{self.folder} holds a run with other options ({', '.join(other)}); resume it "
+                    "with the options in its options.json, or choose another --out."
+                )
+        path.write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
 
-    def log(self, values: dict[str, float]) -> None:
-        """Append one line to ``stats.jsonl``."""
-        with (self.folder / "stats.jsonl").open("a") as lines:
-            lines.write(json.dumps(values) + "\n")
+    @cached_property
+    def _board(self) -> SummaryWriter:
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(self.folder / "tensorboard"))
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """Append one line to ``stats.jsonl`` and the same to TensorBoard."""
+        with (self.folder / "stats.jsonl").open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
 
     def save_grid(self, step: int, pictures: Tensor, columns: int = 8) -> None:
         """Pictures [N,3,H,W] in [-1,1] as ``samples/STEP.png``."""
-        grid(pictures, columns).save(self.samples / f"{step:07d}.png")
+        sheet = grid(pictures, columns)
+        sheet.save(self.samples / f"{step:07d}.png")
+        self._board.add_image("samples", np.asarray(sheet), step, dataformats="HWC")
 
     def save_snapshot(self, state: dict[str, Any]) -> None:
         """Replace the snapshot; a crash in between leaves the old one."""
         part = self.folder / f"snapshot.{os.getpid()}.part"
-        torch.save(state, part)
-        part.replace(self.folder / "snapshot.pt")
+        try:
+            torch.save(state, part)
+            part.replace(self.folder / "snapshot.pt")
+        finally:
+            part.unlink(missing_ok=True)
 
     def load_snapshot(self) -> dict[str, Any] | None:
         path = self.folder / "snapshot.pt"
@@ -48,6 +88,10 @@ class Run:
             return None
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state
+
+    def clear_bundle(self) -> None:
+        """Forget an earlier bundle of this run: a run ends with exactly one."""
+        shutil.rmtree(self.bundle, ignore_errors=True)
 
 
 def grid(pictures: Tensor, columns: int) -> Image.Image:

@@ -1,0 +1,59 @@
+"""DiffAugment (Zhao et al. 2020): random but differentiable changes to real and generated pictures
+alike, so that a discriminator can't learn a small data set by heart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.training.noise import Noise
+
+
+def colour(images: Tensor, noise: Noise, tag: str) -> Tensor:
+    """Brightness ±0.5, saturation ×[0,2], contrast ×[0.5,1.5], each drawn per picture."""
+    brightness, saturation, contrast = noise.uniform(f"{tag}/colour", 3).T[:, :, None, None, None]
+    x = images + (brightness - 0.5)
+    grey = x.mean(1, keepdim=True)
+    x = (x - grey) * (2 * saturation) + grey
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return (x - mean) * (contrast + 0.5) + mean
+
+
+def translation(images: Tensor, noise: Noise, tag: str) -> Tensor:
+    """A shift of up to an eighth of the side, zeros coming in."""
+    b, _, h, w = images.shape
+    shift = (noise.uniform(f"{tag}/translation", 2) * 2 - 1) / 4  # grid coordinates span 2
+    matrix = torch.eye(2, 3, device=images.device).repeat(b, 1, 1)
+    # Whole pixels, so that nothing gets blurred.
+    matrix[:, :, 2] = (shift * torch.tensor([w, h], device=images.device) / 2).round() * 2
+    matrix[:, :, 2] /= torch.tensor([w, h], device=images.device)
+    grid = functional.affine_grid(matrix, [b, 1, h, w], align_corners=False)
+    moved = functional.grid_sample(images.float(), grid, "nearest", align_corners=False)
+    return moved.to(images.dtype)
+
+
+def cutout(images: Tensor, noise: Noise, tag: str) -> Tensor:
+    """A square of half the side set to zero, its centre anywhere."""
+    h, w = images.shape[-2:]
+    centre = noise.uniform(f"{tag}/cutout", 2)[:, :, None]
+    rows = (torch.arange(h, device=images.device)[None] - centre[:, 0] * h).abs() <= h // 4
+    columns = (torch.arange(w, device=images.device)[None] - centre[:, 1] * w).abs() <= w // 4
+    hole = rows[:, :, None] & columns[:, None]
+    return images * ~hole[:, None]
+
+
+Change = Callable[[Tensor, Noise, str], Tensor]
+CHANGES: dict[str, Change] = {"colour": colour, "translation": translation, "cutout": cutout}
+
+
+def augmented(images: Tensor, noise: Noise, tag: str, names: Sequence[str]) -> Tensor:
+    """Pictures [B,3,S,S] changed by each of ``names`` in turn; ``tag`` tells draws of one step
+    apart.
+    """
+    for name in names:
+        images = CHANGES[name](images, noise, tag)
+    return images

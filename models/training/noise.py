@@ -1,0 +1,43 @@
+"""Randomness of one slice of one step: named draws for the whole batch, of which a slice is kept.
+
+So a step's noise depends neither on how many processes or slices share the batch, nor on the order
+of the draws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+
+class Noise:
+    """Draws of step ``step`` for samples ``start`` … ``start + count`` of a batch of ``total``."""
+
+    def __init__(
+        self, seed: int, step: int, total: int, start: int = 0, count: int | None = None
+    ) -> None:
+        self._key = f"{seed}/{step}"
+        self._total, self._slice = total, slice(start, start + (total if count is None else count))
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> Noise:
+        """Draw on the CPU as before, and hand the numbers to ``device``."""
+        self.device = device
+        return self
+
+    def normal(self, name: str, *shape: int) -> Tensor:
+        """N(0,1), float32 [count,*shape]."""
+        drawn = torch.randn(self._total, *shape, generator=self.generator(name))
+        return drawn[self._slice].to(self.device)
+
+    def uniform(self, name: str, *shape: int) -> Tensor:
+        """U(0,1), float32 [count,*shape]."""
+        drawn = torch.rand(self._total, *shape, generator=self.generator(name))
+        return drawn[self._slice].to(self.device)
+
+    def generator(self, name: str) -> torch.Generator:
+        """The source behind the draws called ``name``."""
+        digest = hashlib.blake2b(f"{self._key}/{name}".encode(), digest_size=7).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest))
