@@ -58,6 +58,8 @@ def _synthesize(pipeline: SynthesisPipeline, given: _Given) -> dict[str, Tensor]
 
 
 def _manipulate(pipeline: ManipulationPipeline, given: _Given) -> dict[str, Tensor]:
+    if pipeline.main is None or pipeline.dcm is None:
+        raise ModelsError("Raw runs of 'manipulate' need both of ManiGAN's modules.")
     lengths = given["lengths"].cpu()
     words, sentence = pipeline.text(given["captions"][:, : int(lengths.max())], lengths)
     pad = padding(lengths, words.shape[2]).to(words.device)

@@ -95,6 +95,36 @@ class AffineCombination(nn.Module):
         return out
 
 
+class ConcatCombination(nn.Module):
+    """The paper's ablation of the ACM (section 4.3): features and photo features side by side, one
+    3×3 convolution back to the features' channels.
+    """
+
+    def __init__(self, channels: int, photo: int) -> None:
+        super().__init__()
+        self.conv = conv3(channels + photo, channels)
+
+    def forward(self, x: Tensor, photo: Tensor) -> Tensor:
+        out: Tensor = self.conv(torch.cat([x, photo], 1))
+        return out
+
+
+class NoCombination(nn.Module):
+    """Features as they are: the photo is not looked at."""
+
+    def forward(self, x: Tensor, photo: Tensor) -> Tensor:  # noqa: ARG002
+        return x
+
+
+def combination(kind: str, channels: int, photo: int, hidden: int) -> nn.Module:
+    """How photo features [B,photo,H,W] meet features [B,channels,H,W]: "affine" as published,
+    "concat" or "none".
+    """
+    if kind == "affine":
+        return AffineCombination(channels, photo, hidden)
+    return ConcatCombination(channels, photo) if kind == "concat" else NoCombination()
+
+
 class ToPixels(nn.Module):
     """Features to RGB in [-1,1]."""
 

@@ -14,14 +14,17 @@ from math import log2
 import torch
 from torch import Tensor, nn
 
+from models.errors import ModelsError
 from models.manipulation.blocks import (
-    AffineCombination,
     Conditioning,
     Glu,
+    Nearest,
     ResBlock,
     SpatialAttention,
     ToPixels,
     channel_attention,
+    combination,
+    conv3,
     norm,
     up_block,
 )
@@ -34,7 +37,13 @@ class ManiganConfig:
     per stage (R_NUM); regions: channels of the image encoder's region features; detail: channels
     of the DCM's
     detail feature at half the output size; combine: hidden width of affine combinations; norm: see
-    :func:`models.manipulation.blocks.norm`. The defaults are the published bird model, 256×256."""
+    :func:`models.manipulation.blocks.norm`. The defaults are the published bird model, 256×256.
+
+    The last two are the paper's ablations (section 4.3). combination: how photo features meet
+    hidden ones, see :func:`models.manipulation.blocks.combination`; with "none" the photo's global
+    code alone still enters the first stage. modules: "both"; "main", whose largest picture then is
+    the final one; or "dcm", which then works on the photo's region features.
+    """
 
     ngf: int = 32
     base: int = 64
@@ -46,10 +55,35 @@ class ManiganConfig:
     detail: int = 128
     combine: int = 128
     norm: str = "instance"
+    combination: str = "affine"
+    modules: str = "both"
+
+    def __post_init__(self) -> None:
+        choices = {"combination": ("affine", "concat", "none"), "modules": ("both", "main", "dcm")}
+        for name, known in choices.items():
+            if (value := getattr(self, name)) not in known:
+                raise ModelsError(f"ManiGAN's {name} is {', '.join(known)}, not {value!r}.")
 
     @property
     def size(self) -> int:
         return 4 * self.base
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Names of the networks there are, in the order in which they work."""
+        return ("main", "dcm") if self.modules == "both" else (self.modules,)
+
+    def combined(self, channels: int) -> nn.Module:
+        """A combination of features of so many channels with photo features of ngf channels."""
+        return combination(self.combination, channels, self.ngf, self.combine)
+
+    def photo_block(self, channels: int, size: int | None = None) -> nn.Module:
+        """Photo features of so many channels to ngf channels, raised to ``size`` or by two;
+        without weights where nothing looks at them.
+        """
+        if self.combination == "none":
+            return nn.Identity()
+        return up_block(channels, self.ngf, size, self.norm)
 
 
 @dataclass(frozen=True)
@@ -105,7 +139,7 @@ class NextStage(nn.Module):
         self.stage = stage
         self.att = SpatialAttention(g, config.text)
         self.channel_att = ChannelAttention(config)
-        self.SAIN = AffineCombination(3 * g, g, config.combine)
+        self.SAIN = config.combined(3 * g)
         self.residual = nn.Sequential(*(ResBlock(3 * g, config.norm) for _ in range(config.blocks)))
         self.upsample = up_block(3 * g, g, kind=config.norm)
 
@@ -130,11 +164,11 @@ class MainModule(nn.Module):
         self.h_net1 = FirstStage(config)
         self.h_net2 = NextStage(config, 2)
         self.h_net3 = NextStage(config, 3)
-        self.imgUpSample = up_block(config.regions, g, config.base, config.norm)
-        self.imgUpSample2 = up_block(g, g, kind=config.norm)
-        self.imgUpSample3 = up_block(g, g, kind=config.norm)
+        self.imgUpSample = config.photo_block(config.regions, config.base)
+        self.imgUpSample2 = config.photo_block(g)
+        self.imgUpSample3 = config.photo_block(g)
         for k in (1, 2, 3):
-            self.add_module(f"SAIN{k}", AffineCombination(g, g, config.combine))
+            self.add_module(f"SAIN{k}", config.combined(g))
             self.add_module(f"img_net{k}", ToPixels(g))
 
     def forward(
@@ -186,7 +220,7 @@ class DetailStage(nn.Module):
         g = config.ngf
         self.att = SpatialAttention(g, config.text)
         self.color_channel_att = ColourAttention(config.text, config.size**2)
-        self.SAIN = AffineCombination(3 * g, g, config.combine)
+        self.SAIN = config.combined(3 * g)
         self.residual = nn.Sequential(*(ResBlock(3 * g, config.norm) for _ in range(config.blocks)))
         self.block = nn.Sequential(
             nn.Conv2d(3 * g, 2 * g, 3, padding=1, bias=False), norm(config.norm, 2 * g), Glu()
@@ -203,27 +237,51 @@ class DetailStage(nn.Module):
 
 
 class DetailCorrection(nn.Module):
-    """``DCM_Net``: the main module's features and the photo's own detail to the final picture."""
+    """``DCM_Net``: the main module's features and the photo's own detail to the final picture.
+
+    Without a main module (modules = "dcm") the features are a projection of the photo's regions,
+    learned beside the rest.
+    """
 
     def __init__(self, config: ManiganConfig) -> None:
         super().__init__()
         g = config.ngf
         self.config = config
-        self.upsample = up_block(config.detail, g, kind=config.norm)
+        self.entry = region_entry(config) if config.modules == "dcm" else nn.Identity()
+        self.upsample = config.photo_block(config.detail)
         self.h_net = DetailStage(config)
-        self.SAIN = AffineCombination(g, g, config.combine)
+        self.SAIN = config.combined(g)
         self.img_net = ToPixels(g)
 
     def forward(
         self, hidden: Tensor, detail: Tensor, words: Tensor, pad: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """hidden [B,ngf,S,S]; detail [B,detail,S/2,S/2] → (picture [B,3,S,S] in [-1,1], attention
-        [B,L,S,S]).
+        """hidden [B,ngf,S,S], or without a main module regions [B,regions,r,r]; detail
+        [B,detail,S/2,S/2] → (picture [B,3,S,S] in [-1,1], attention [B,L,S,S]).
         """
         photo = self.upsample(detail)
-        h, maps = self.h_net(hidden, photo, words, pad)
+        h, maps = self.h_net(self.entry(hidden), photo, words, pad)
         picture: Tensor = self.img_net(self.SAIN(h, photo))
         return picture.float(), maps
+
+
+def region_entry(config: ManiganConfig) -> nn.Module:
+    """Regions [B,regions,r,r] to features [B,ngf,S,S]: 3×3 convolution, norm and GLU at the
+    regions' own size, then nearest upsampling.
+    """
+    g = config.ngf
+    return nn.Sequential(
+        conv3(config.regions, 2 * g), norm(config.norm, 2 * g), Glu(), Nearest(config.size)
+    )
+
+
+def networks(config: ManiganConfig) -> dict[str, nn.Module]:
+    """The networks of ``config.roles`` by role."""
+    made: dict[str, type[MainModule] | type[DetailCorrection]] = {
+        "main": MainModule,
+        "dcm": DetailCorrection,
+    }
+    return {role: made[role](config) for role in config.roles}
 
 
 def use_published_masks(module: nn.Module) -> nn.Module:

@@ -14,9 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from models.bundle import Bundle, load_strict
+from models.damsm.image_encoder import PhotoFeatures
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 from models.images import Letterbox, enlarge_change
-from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
+from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig, networks
 from models.manipulation.photo import as_photo_encoder, photo_encoder
 from models.pipeline import Item, Pipeline, Pixels, config_from, generator, to_pixels, to_tensor
 
@@ -43,14 +44,15 @@ class ManipulationPipeline(Pipeline[Prepared]):
         where = f"bundle {bundle.name!r}, {task}"
         config = config_from(ManiganConfig, self.spec.network, where)
         text = TextEncoder(config_from(TextEncoderConfig, self.spec.text_encoder, where))
-        networks = {"main": MainModule(config), "dcm": DetailCorrection(config)}
-        for role, module in {"text_encoder": text, **networks}.items():
+        made = networks(config)
+        for role, module in {"text_encoder": text, **made}.items():
             load_strict(module, bundle.state(task, role), f"{where}: {role}")
             self.placed(module)
         self.image = as_photo_encoder(self.placed(photo_encoder(bundle, task, where)))
         self.config, self.text = config, text
-        self.main = cast("MainModule", networks["main"])
-        self.dcm = cast("DetailCorrection", networks["dcm"])
+        # None where the configuration does without.
+        self.main = cast("MainModule | None", made.get("main"))
+        self.dcm = cast("DetailCorrection | None", made.get("dcm"))
 
     def prepare(self, item: Item) -> Prepared:
         source = generator(item.seed)
@@ -70,12 +72,27 @@ class ManipulationPipeline(Pipeline[Prepared]):
             torch.stack(x).to(self.device) for x in ([p.z for p in batch], [p.noise for p in batch])
         )
         with self.autocast():
-            seen = self.image.photo(photos)
-            out = self.main(
-                z, noise, words, sentence, pad, seen.code, seen.regions, with_pictures=False
-            )
-            final, _ = self.dcm(out.hidden, seen.detail, words, pad)
+            final = self._edit(z, noise, words, sentence, pad, self.image.photo(photos))
         return list(to_pixels(final))
+
+    def _edit(
+        self,
+        z: Tensor,
+        noise: Tensor,
+        words: Tensor,
+        sentence: Tensor,
+        pad: Tensor,
+        seen: PhotoFeatures,
+    ) -> Tensor:
+        """The final picture [B,3,S,S] in [-1,1] of the networks there are."""
+        hidden = seen.regions
+        if self.main is not None:
+            alone = self.dcm is None
+            out = self.main(
+                z, noise, words, sentence, pad, seen.code, seen.regions, with_pictures=alone
+            )
+            hidden = out.pictures[-1] if alone else out.hidden
+        return hidden if self.dcm is None else self.dcm(hidden, seen.detail, words, pad)[0]
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
         before, after = (prepared.box.crop(x) for x in (prepared.square, pixels))

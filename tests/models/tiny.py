@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from models.bundle import Bundle, save_task
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
+from models.manipulation.network import ManiganConfig, networks
 from models.synthesis.network import Generator, GeneratorConfig
 from tests.conftest import WORDS
 
@@ -21,10 +22,19 @@ SIZE = 32
 TEXT = 16
 
 
-def tiny_bundle(folder: Path) -> Bundle:
-    """A bundle of 32-pixel networks."""
+NOTHING: Mapping[str, Any] = {}
+
+
+def tiny_bundle(
+    folder: Path,
+    *,
+    rnn: str = "lstm",
+    manigan: Mapping[str, Any] = NOTHING,
+    tdanet: Mapping[str, Any] = NOTHING,
+) -> Bundle:
+    """A bundle of 32-pixel networks. manigan, tdanet: what differs from the published networks."""
     torch.manual_seed(0)
-    text_config = TextEncoderConfig(len(WORDS), 8, TEXT)
+    text_config = TextEncoderConfig(len(WORDS), 8, TEXT, rnn)
     image_config = CompactEncoderConfig(32, (2, 4), 8, TEXT)
     text, image = TextEncoder(text_config), CompactImageEncoder(image_config)
     common: dict[str, Any] = {
@@ -34,7 +44,7 @@ def tiny_bundle(folder: Path) -> Bundle:
         "text_encoder": asdict(text_config),
         "image_encoder": None,
     }
-    tasks = (_synthesis(), _manipulation(image), _inpainting())
+    tasks = (_synthesis(), _manipulation(image, manigan), _inpainting(tdanet))
     for (task, method, network, modules), extra in zip(
         tasks,
         ({}, {"image_encoder": asdict(image_config)}, {"classical": ["telea", "navier-stokes"]}),
@@ -56,15 +66,14 @@ def _synthesis() -> Part:
     return "synthesize", "efficient-t2i", asdict(config), {"generator": Generator(config)}
 
 
-def _manipulation(image: CompactImageEncoder) -> Part:
+def _manipulation(image: CompactImageEncoder, changes: Mapping[str, Any]) -> Part:
     regions, detail = image.photo_channels
-    config = ManiganConfig(8, SIZE // 4, 1, 4, 4, TEXT, regions, detail, 8)
-    modules: dict[str, nn.Module] = {"main": MainModule(config), "dcm": DetailCorrection(config)}
-    return "manipulate", "manigan", asdict(config), modules
+    config = replace(ManiganConfig(8, SIZE // 4, 1, 4, 4, TEXT, regions, detail, 8), **changes)
+    return "manipulate", "manigan", asdict(config), networks(config)
 
 
-def _inpainting() -> Part:
-    config = InpaintConfig((8, 8), 0, (8, 8), 2, 4, TEXT, 1)
+def _inpainting(changes: Mapping[str, Any]) -> Part:
+    config = replace(InpaintConfig((8, 8), 0, (8, 8), 2, 4, TEXT, 1), **changes)
     modules: dict[str, nn.Module] = {
         "encoder": InpaintEncoder(config),
         "generator": InpaintGenerator(config),
