@@ -41,6 +41,7 @@ class EncoderOptions:
     size: int = 0
     seed: int = 70_001
     batch: int = 48
+    count: int = 3000  # geometries of Aviary
     rate: float = 2e-3
     clip: float = 0.25
     checked: int = 500  # held-out pictures for the R-precision in judges.json
@@ -84,12 +85,13 @@ def _open(where: str, options: EncoderOptions) -> tuple[TrainingData, HeldOut]:
     """Training split and held-out split of the data set."""
     if where == "aviary":
         size = options.size or _AVIARY_SIZE
-        return Aviary(size, 3000, split="judge"), HeldOutAviary("test")
+        return Aviary(size, options.count, split="judge"), HeldOutAviary("test")
     from models.data.sources import open_data
     from models.evaluation.photos import HeldOutPhotos
 
-    data = open_data(where, size=options.size or _PHOTO_SIZE, split="train")
-    return data, HeldOutPhotos(where, "test", vocabulary=data.vocabulary)
+    size = options.size or _PHOTO_SIZE
+    held_out = HeldOutPhotos(open_data(where, size=size, split="test"), "test")
+    return open_data(where, size=size, split="train"), held_out
 
 
 def _train(

@@ -1,0 +1,137 @@
+"""A held-out split of a photo folder: captions and photos, without knowledge of right colours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from models.bundle import Bundle
+from models.data.masks import centre
+from models.evaluation.cases import Case, seeds
+
+
+class PhotoData(Protocol):
+    """What this page asks of an opened photo folder."""
+
+    name: str
+    fingerprint: str
+
+    def __len__(self) -> int: ...
+
+    def photo(self, index: int) -> Image.Image: ...
+
+    def caption_texts(self, index: int) -> tuple[str, ...]: ...
+
+    def class_of(self, index: int) -> Any: ...
+
+
+@dataclass(frozen=True)
+class HeldOutPhotos:
+    """See :class:`models.evaluation.cases.HeldOut`. photos: opened at one size; the pictures of
+    each size are made from it.
+    """
+
+    photos: PhotoData
+    split: str
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.photos.name
+
+    @property
+    def fingerprint(self) -> str:
+        return self.photos.fingerprint
+
+    @cached_property
+    def order(self) -> list[int]:
+        """All photos in a random order that only the seed decides."""
+        return [int(k) for k in np.random.default_rng(self.seed).permutation(len(self.photos))]
+
+    def _picture(self, index: int, size: int) -> Image.Image:
+        picture = self.photos.photo(index).convert("RGB")
+        if picture.size == (size, size):
+            return picture
+        return picture.resize((size, size), Image.Resampling.LANCZOS)
+
+    def _caption(self, index: int) -> str:
+        """One of the photo's captions, always the same."""
+        texts = self.photos.caption_texts(index)
+        return texts[int(np.random.default_rng([self.seed, index]).integers(len(texts)))]
+
+    def synthesis(self, count: int, size: int) -> list[Case]:
+        chosen = self.order[:count]
+        noise = seeds(self.seed, self.split, "synthesize", len(chosen))
+        return [
+            Case(self._caption(k), s, self._picture(k, size))
+            for k, s in zip(chosen, noise, strict=True)
+        ]
+
+    def references(self, count: int, size: int) -> list[Image.Image]:
+        """The photos after the first ``count``, when there are as many again."""
+        further = self.order[count : 2 * count]
+        return [self._picture(k, size) for k in further] if len(further) >= count else []
+
+    def alike(self, index: int, count: int, size: int) -> list[Image.Image]:
+        """Photos of the same class: the nearest that photos have to one caption's pictures."""
+        own = self.order[index]
+        same = self._classes[self.photos.class_of(own)]
+        return [self._picture(k, size) for k in same[:count]] if len(same) >= 4 else []
+
+    @cached_property
+    def _classes(self) -> dict[Any, list[int]]:
+        found: dict[Any, list[int]] = defaultdict(list)
+        for k in self.order:
+            found[self.photos.class_of(k)].append(k)
+        return found
+
+    def manipulation(self, count: int, size: int) -> list[Case]:
+        """Each photo with a caption of another one, of another class where there are classes."""
+        chosen = self.order[:count]
+        noise = seeds(self.seed, self.split, "manipulate", len(chosen))
+        return [
+            Case(self._caption(self._other(place)), s, self._picture(k, size))
+            for place, (k, s) in enumerate(zip(chosen, noise, strict=True))
+        ]
+
+    def _other(self, place: int) -> int:
+        """The next photo in the order with another class; simply the next when all are one."""
+        own = self.photos.class_of(self.order[place])
+        following = [self.order[(place + n) % len(self.order)] for n in range(1, len(self.order))]
+        others = (k for k in following if self.photos.class_of(k) != own)
+        return next(others, following[0] if following else self.order[place])
+
+    def inpainting(self, count: int, size: int, kind: str) -> list[Case]:
+        chosen = self.order[:count]
+        noise = seeds(self.seed, self.split, "inpaint", len(chosen))
+        cases = []
+        for k, s in zip(chosen, noise, strict=True):
+            mask = self._mask(k, size, kind)
+            if mask is not None:
+                cases.append(Case(self._caption(k), s, self._picture(k, size), mask=mask))
+        return cases
+
+    def _mask(self, index: int, size: int, kind: str) -> Image.Image | None:
+        """Mode L, 255 = hole. center: the middle square; object: what the data knows of the
+        subject's place (``object_mask``), or nothing.
+        """
+        if kind == "center":
+            return Image.fromarray(np.where(centre(size) == 0, 255, 0).astype(np.uint8))
+        known = getattr(self.photos, "object_mask", None)
+        mask: Image.Image | None = known(index) if known else None
+        if mask is None or not mask.getbbox():
+            return None
+        return mask.convert("L").resize((size, size), Image.Resampling.NEAREST)
+
+
+def open_photos(where: str, bundle: Bundle, split: str, seed: int) -> HeldOutPhotos:
+    """The held-out split of the data folder ``where``, at the bundle's largest size."""
+    from models.data.sources import open_data
+
+    size = max(spec.size for spec in bundle.tasks.values())
+    return HeldOutPhotos(open_data(where, size=size, split=split), split, seed)

@@ -1,0 +1,79 @@
+"""The shipped attribute reader, and how it is found."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.data.aviary import COLOUR_NAMES, PARTS, bird, render
+from models.evaluation import attributes
+from models.evaluation.attributes_training import (
+    ReaderOptions,
+    disturbed,
+    held_out_accuracy,
+    train_reader,
+)
+from models.evaluation.judge_files import JUDGES, MANIFEST, JudgeError
+from models.evaluation.pictures import stack
+
+
+def test_shipped_reader_reads_held_out_renders() -> None:
+    accuracy, by_part = held_out_accuracy(attributes.load_reader().network, 200)
+    assert accuracy >= 0.97
+    assert min(by_part.values()) >= 0.97
+
+
+def test_reader_takes_other_sizes_and_disturbances() -> None:
+    birds = [bird("test", 5000 + k) for k in range(60)]
+    truth, reader = attributes.colour_indices(birds), attributes.load_reader()
+    large = reader.read(stack([render(b, 128) for b in birds])).numpy()
+    rough = disturbed(stack([render(b, 64) for b in birds]), np.random.default_rng(0))
+    assert (large == truth).mean() >= 0.97
+    assert (reader.read(rough).numpy() == truth).mean() >= 0.9
+
+
+def test_reader_says_what_a_recoloured_bird_changed() -> None:
+    before = bird("test", 7)
+    after = before.recoloured(
+        {"belly": "purple" if before.colour_of("belly") != "purple" else "red"}
+    )
+    read = attributes.load_reader().read(stack([render(before, 64), render(after, 64)]))
+    assert read.dtype == torch.int64
+    changed = [PARTS[k] for k in range(6) if read[0, k] != read[1, k]]
+    assert changed == ["belly"]
+    assert COLOUR_NAMES[int(read[1, PARTS.index("belly")])] == after.colour_of("belly")
+
+
+def test_reader_is_small_and_has_its_own_seed() -> None:
+    count = sum(p.numel() for p in attributes.AttributeNet().parameters())
+    assert count <= 300_000
+    assert ReaderOptions().seed != 0  # what the presets train with
+    assert sum(p.stat().st_size for p in JUDGES.glob("*attributes*")) < 1_500_000
+
+
+def test_missing_reader_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(attributes.NoReader, match="judge attributes"):
+        attributes.load_reader(tmp_path)
+
+
+def test_damaged_reader_is_refused(tmp_path: Path) -> None:
+    for path in JUDGES.glob("*"):
+        shutil.copy(path, tmp_path)
+    assert (tmp_path / MANIFEST).exists()
+    next(tmp_path.glob("aviary-attributes-*")).write_bytes(b"")
+    with pytest.raises(JudgeError, match="sha256"):
+        attributes.load_reader(tmp_path)
+
+
+def test_training_and_saving_make_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    network = train_reader(ReaderOptions(batch=4, count=8), steps=2)
+    path = attributes.save_reader(tmp_path / "made", network, {"accuracy": 0.5})
+    found = attributes.load_reader(tmp_path / "made")
+    assert found.accuracy == 0.5
+    assert found.sha256[:8] in path.name

@@ -1,0 +1,122 @@
+"""The whole evaluation on the smallest bundle, and two of them beside each other."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.errors import ModelsError
+from models.evaluation.compare import CompareError, compare
+from models.evaluation.run import Options, evaluate
+from models.evaluation.runner import EvaluationError
+
+SAMPLES = 6
+
+
+@pytest.fixture(scope="module")
+def evaluated(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("report")
+    empty = tmp_path_factory.mktemp("no-judges")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(empty))
+        return out, evaluate(tiny, "aviary", out, Options(samples=SAMPLES, batch=4))
+
+
+def test_every_task_and_baseline_has_its_numbers(evaluated: tuple[Path, dict[str, Any]]) -> None:
+    numbers = evaluated[1]
+    assert set(numbers) == {"synthesize", "manipulate", "inpaint"}
+    synthesis = numbers["synthesize"]
+    assert {"efficient-t2i", "real", "no-text", "blurred-8"} <= set(synthesis)
+    assert synthesis["real"]["attribute_accuracy"] >= 0.97
+    assert {"kid_efficientnet-lite2", "diversity"} <= set(synthesis["efficient-t2i"])
+    edits = numbers["manipulate"]
+    assert edits["identity"]["diff"] == edits["identity"]["kept_diff"] == 0
+    assert edits["identity"]["edited_attribute_accuracy"] == 0
+    assert edits["real"]["attribute_accuracy"] >= 0.9
+    assert {"manigan", "recolour"} <= set(edits)
+    assert {"tdanet", "telea", "navier-stokes", "identity", "shuffled-text"} <= set(
+        numbers["inpaint"]
+    )
+    assert {"l1_center", "ssim_object_upstream", "psnr_hole"} <= set(numbers["inpaint"]["tdanet"])
+
+
+def test_report_json_holds_plain_finite_numbers(evaluated: tuple[Path, dict[str, Any]]) -> None:
+    raw = json.loads((evaluated[0] / "report.json").read_text())
+    assert raw == evaluated[1]
+    values = [v for m in raw.values() for metrics in m.values() for v in metrics.values()]
+    assert values
+    assert all(isinstance(v, float) and math.isfinite(v) for v in values)
+
+
+def test_details_give_counts_intervals_and_judges(evaluated: tuple[Path, dict[str, Any]]) -> None:
+    details = json.loads((evaluated[0] / "details.json").read_text())
+    one = details["tasks"]["synthesize"]["efficient-t2i"]["attribute_accuracy"]
+    assert one["n"] == SAMPLES
+    assert one["low"] <= one["value"] <= one["high"]
+    assert len(details["facts"]["judges"]["attribute reader"]["sha256"]) == 64
+
+
+def test_missing_encoders_are_said_with_their_command(
+    evaluated: tuple[Path, dict[str, Any]],
+) -> None:
+    text = (evaluated[0] / "report.md").read_text()
+    assert "python -m models judge encoders --data aviary" in text
+    assert "r_precision |" not in text
+
+
+def test_page_needs_nothing_else(evaluated: tuple[Path, dict[str, Any]]) -> None:
+    page = (evaluated[0] / "report.html").read_text()
+    assert page.count("<img ") > 3 * SAMPLES
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert page.count("<img ") == page.count('<img alt="')
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_captions_seeds_and_pictures_are_kept(evaluated: tuple[Path, dict[str, Any]]) -> None:
+    samples = json.loads((evaluated[0] / "samples.json").read_text())["synthesize"]
+    assert len(samples["captions"]) == len(set(samples["seeds"])) == SAMPLES
+    assert (evaluated[0] / "images" / "synthesize" / "efficient-t2i" / "00000.png").exists()
+
+
+def test_an_evaluation_repeats_itself(
+    evaluated: tuple[Path, dict[str, Any]], tiny: Path, tmp_path: Path
+) -> None:
+    options = Options(tasks=("synthesize",), samples=SAMPLES, batch=3, features=False)
+    again = evaluate(tiny, "aviary", tmp_path, options)["synthesize"]["efficient-t2i"]
+    first = evaluated[1]["synthesize"]["efficient-t2i"]
+    assert again["attribute_accuracy"] == first["attribute_accuracy"]
+
+
+def test_an_evaluation_equals_itself_when_compared(
+    evaluated: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    text = compare(evaluated[0], evaluated[0], tmp_path)
+    found = json.loads((tmp_path / "compare.json").read_text())
+    one = found["inpaint"]["tdanet"]["l1_center"]
+    assert (one["difference"], one["low"], one["high"]) == (0, 0, 0)
+    assert one["by"] == "paired bootstrap"
+    assert "| inpaint | tdanet | l1_center |" in text
+    assert (tmp_path / "compare.html").read_text().count("data:image/png") > SAMPLES
+
+
+def test_a_folder_without_evaluation_is_refused(tiny: Path) -> None:
+    with pytest.raises(CompareError, match="models evaluate"):
+        compare(tiny, tiny, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (Options(split="train"), "test, validation"),
+        (Options(tasks=("enlarge",)), "does not offer 'enlarge'"),
+    ],
+)
+def test_wrong_options_are_refused(tiny: Path, tmp_path: Path, options: Options, told: str) -> None:
+    with pytest.raises(ModelsError, match=told):
+        evaluate(tiny, "aviary", tmp_path, options)
+    assert issubclass(EvaluationError, ModelsError)

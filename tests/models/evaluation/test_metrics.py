@@ -1,0 +1,119 @@
+"""Metrics against numbers worked out by hand or by a direct computation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from models.evaluation import metrics
+from models.evaluation.estimates import Scores
+
+
+def planes(count: int = 2, side: int = 16) -> torch.Tensor:
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+def test_l1_and_psnr_of_a_constant_offset() -> None:
+    truth = torch.full((1, 3, 8, 8), 0.5)
+    made = truth + 0.1
+    assert metrics.l1(made, truth)[0] == pytest.approx(0.1, abs=1e-6)
+    assert metrics.psnr(made, truth)[0] == pytest.approx(20.0, abs=1e-4)
+
+
+def test_psnr_inside_looks_at_the_hole_only() -> None:
+    truth = torch.zeros(1, 3, 4, 4)
+    made = truth.clone()
+    made[..., :2, :] = 0.1
+    made[..., 2:, :] = 0.9
+    hole = torch.zeros(1, 1, 4, 4)
+    hole[..., :2, :] = 1
+    assert metrics.psnr_inside(made, truth, hole)[0] == pytest.approx(20.0, abs=1e-4)
+
+
+def test_tv_of_stripes() -> None:
+    stripes = torch.zeros(1, 3, 4, 4)
+    stripes[..., 1::2] = 1
+    steps = 3 * 4 * 3  # every horizontal neighbour differs by one
+    assert metrics.tv(stripes)[0] == pytest.approx(steps / (3 * 16))
+
+
+def test_ssim_of_equal_pictures_is_one() -> None:
+    assert metrics.ssim(planes(), planes()) == pytest.approx([1, 1])
+
+
+def test_upstream_l1_is_relative_and_tv_wraps() -> None:
+    truth, made = np.full((8, 8), 0.5), np.full((8, 8), 0.25)
+    made[:, 0] = 0.75
+    found = metrics.upstream_metrics(made, truth)
+    assert found["l1"] == pytest.approx((64 * 0.25) / (32 + 56 * 0.25 + 8 * 0.75))
+    assert found["tv"] == pytest.approx(2 * 0.5 / 8)  # into and, around the edge, out of column 0
+    assert found["psnr"] == pytest.approx(10 * np.log10(1 / 0.0625))
+
+
+def test_upstream_ssim_is_one_dimensional_along_columns() -> None:
+    rng = np.random.default_rng(0)
+    truth, made = rng.random((12, 5)), rng.random((12, 5))
+    assert metrics.vertical_ssim(truth, made) == pytest.approx(_slow_ssim(truth, made), abs=1e-9)
+
+
+def _slow_ssim(truth: np.ndarray, made: np.ndarray) -> float:
+    """Column by column, window by window, with numpy's own sample covariance."""
+    spread = made.max() - made.min()
+    c1, c2 = (0.01 * spread) ** 2, (0.03 * spread) ** 2
+    values = []
+    for column in range(truth.shape[1]):
+        for start in range(truth.shape[0] - 6):
+            x, y = (p[start : start + 7, column] for p in (truth, made))
+            (vx, vxy), (_, vy) = np.cov(x, y, ddof=1)
+            top = (2 * x.mean() * y.mean() + c1) * (2 * vxy + c2)
+            values.append(top / ((x.mean() ** 2 + y.mean() ** 2 + c1) * (vx + vy + c2)))
+    return float(np.mean(values))
+
+
+def test_upstream_keeps_the_better_candidate() -> None:
+    truth = planes(1)[0]
+    good, bad = truth * 0.9, 1 - truth
+    best = metrics.upstream_best([bad, good], truth)
+    assert best == metrics.upstream_metrics(metrics.grey(good), metrics.grey(truth))
+
+
+def test_attribute_accuracy_counts_named_parts_only() -> None:
+    read = np.array([[0, 1, 2, 3, 4, 5], [0, 0, 0, 0, 0, 0]])
+    truth = np.array([[0, 1, 9, 9, 9, 9], [0, 1, 1, 1, 1, 1]])
+    named = np.array([[1, 1, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]], bool)
+    assert metrics.attribute_scores(read, truth, named).mean == pytest.approx(3 / 4)
+
+
+def test_kept_difference_ignores_the_edited_place() -> None:
+    before, after = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+    after[..., 0, :] = 1
+    after[..., 1, :] = 0.2
+    where = torch.ones(1, 1, 4, 4)
+    where[..., 0, :] = 0
+    assert metrics.difference_inside(after, before, where).mean == pytest.approx(0.2 / 3, abs=1e-6)
+
+
+def test_manipulation_precision_is_that_of_the_paper() -> None:
+    found = metrics.manipulation_precision(np.array([0.2, 0.1]), np.array([0.5, 0.0]))
+    assert found == pytest.approx([0.1, 0.1])
+
+
+def test_r_precision_finds_the_own_caption() -> None:
+    codes = torch.eye(3)
+    captions = torch.eye(3)[[0, 2, 1]]
+    pools = metrics.caption_pools(["a", "b", "c"], 10, seed=0)
+    assert pools.shape == (3, 3)
+    assert metrics.r_precision(codes, captions, pools).tolist() == [1, 0, 0]
+
+
+def test_pools_hold_no_equal_caption_twice() -> None:
+    pools = metrics.caption_pools(["a", "a", "b", "c"], 3, seed=0)
+    assert all(pools[k, 0] == k for k in range(4))
+    assert 1 not in pools[0]
+    assert 0 not in pools[1]
+
+
+def test_rates_are_pooled_not_averaged() -> None:
+    scores = Scores.rates(np.array([1.0, 0.0]), np.array([1.0, 3.0]))
+    assert scores.mean == pytest.approx(0.25)
