@@ -20,9 +20,8 @@ from torch.nn import functional
 
 from models.bundle import load_strict
 from models.data.aviary import COLOUR_NAMES, PARTS, Bird
-from models.data.aviary_set import cache_folder
 from models.errors import ModelsError
-from models.evaluation.judge_files import JUDGES, add_entry, checked, entry
+from models.evaluation.judge_files import add_entry, checked, entry, places
 from models.evaluation.pictures import resized
 
 SIDE = 64  # pixels at which the reader looks
@@ -108,11 +107,16 @@ class Reader:
 
 
 def load_reader(folder: Path | None = None) -> Reader:
-    """The shipped reader, or the one in ``folder`` (or the user's cache folder).
+    """The reader in ``folder``, else the shipped one, else that in the user's cache folder.
 
     Raises NoReader when there is none, JudgeError when its file is damaged.
     """
-    for place in (folder or JUDGES, cache_folder() / "judges"):
+    return find_reader(places(folder))
+
+
+def find_reader(folders: Sequence[Path]) -> Reader:
+    """The first reader of these folders; errors as :func:`load_reader`."""
+    for place in folders:
         found = entry(place, "attributes", "aviary")
         if found is None:
             continue
@@ -121,7 +125,9 @@ def load_reader(folder: Path | None = None) -> Reader:
         load_strict(network, {k: _float(v) for k, v in state.items()}, "the attribute reader")
         network.eval().requires_grad_(False)
         return Reader(network, str(found["sha256"]), float(found["accuracy"]))
-    raise NoReader(f"There is no attribute reader in {folder or JUDGES}; make one by `{COMMAND}`.")
+    raise NoReader(
+        f"There is no attribute reader; make one by `{COMMAND}`."
+    )
 
 
 def _float(value: Tensor) -> Tensor:

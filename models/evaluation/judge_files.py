@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from models.data.aviary_set import cache_folder
 from models.errors import ModelsError
 
 JUDGES = Path(__file__).parents[2] / "weights" / "judges"
@@ -38,6 +39,11 @@ def manifest(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
 def entry(folder: Path, kind: str, name: str) -> dict[str, Any] | None:
     """What the folder says about one judge, or None when it has none."""
     return manifest(folder).get(kind, {}).get(name)
+
+
+def places(folder: Path | None) -> list[Path]:
+    """Where judges are looked for, in order: ``folder``, the shipped ones, the user's cache."""
+    return [*([folder] if folder else []), JUDGES, cache_folder() / "judges"]
 
 
 def checked(folder: Path, found: Mapping[str, Any]) -> bytes:

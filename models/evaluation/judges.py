@@ -21,9 +21,8 @@ from models.bundle import load_strict
 from models.damsm.efficientnet import EfficientNetLite2, load_imagenet
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.data.aviary_set import cache_folder
 from models.errors import ModelsError
-from models.evaluation.judge_files import JUDGES, checked, entry
+from models.evaluation.judge_files import checked, entry, places
 from models.pipeline import config_from
 
 TAPS = (3, 6, 14)  # Lite2's blocks at a quarter, an eighth and a sixteenth of the input
@@ -90,17 +89,17 @@ def own_weights(text: TextEncoder, image: CompactImageEncoder) -> dict[str, Tens
 
 
 def load_encoders(data: str, folder: Path | None = None) -> JudgeEncoders:
-    """The encoders for the data set named ``data`` in ``folder`` (weights/judges), or in the
-    user's cache folder. Raises NoEncoders when there are none.
+    """The encoders for the data set named ``data`` in ``folder``, else in weights/judges, else in
+    the user's cache folder. Raises NoEncoders when there are none.
     """
-    for place in (folder or JUDGES, cache_folder() / "judges"):
+    for place in places(folder):
         found = entry(place, "encoders", data)
         if found is not None:
             return _loaded(safetensors.torch.load(checked(place, found)), found)
     where = "aviary" if data == "aviary" else "DIR"
     raise NoEncoders(
-        f"There are no judging encoders for {data!r} in {folder or JUDGES}; make them by "
-        f"`python -m models judge encoders --data {where} --minutes 10 --out {folder or JUDGES}`."
+        f"There are no judging encoders for {data!r}; make them by `python -m models judge "
+        f"encoders --data {where} --minutes 10 --out weights/judges`."
     )
 
 

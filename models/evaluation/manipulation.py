@@ -15,7 +15,7 @@ from PIL import Image
 from jobs.captions import tokenize
 from models.data.aviary import COLOURS
 from models.data.aviary_captions import COLOUR_WORDS
-from models.evaluation.cases import Case, HeldOut
+from models.evaluation.cases import Bools, Case, HeldOut
 from models.evaluation.estimates import Scores
 from models.evaluation.features import set_metrics
 from models.evaluation.metrics import difference_inside, l1, manipulation_precision
@@ -41,22 +41,23 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
     cases = runner.understood(data.manipulation(count, runner.size))
     report = TaskReport("manipulate", cases)
     captions = [c.caption for c in cases]
+    before = [c.picture for c in cases]
     report.pictures = {
-        "input": [c.picture for c in cases],
+        "input": before,
         runner.method: runner.run(items(cases, captions, photo)),
-        "identity": [c.picture for c in cases],
         "recolour": [recoloured(c.picture, c.caption) for c in cases],
         "no-text": runner.run(items(cases, [runner.no_text] * len(cases), photo)),
     }
     targets = [c.target for c in cases if c.target is not None]
     if cases and len(targets) == len(cases):
         report.pictures["real"] = targets
-    for method, shown in report.pictures.items():
+    for method, shown in {**report.pictures, "identity": before}.items():
         if method != "input":
             _fill_row(report.row(method), shown, cases, panel, seed)
     report.notes.append(
         "diff: mean absolute difference to the input on [0,1]; sim: cosine of picture and caption; "
-        "MP = (1 − diff) · sim of each pair, then the mean."
+        "MP = (1 − diff) · sim of each pair, then the mean. attribute_accuracy: parts that the "
+        "caption names; edited_: of these, parts whose colour changes; unnamed_: the other parts."
     )
     return report
 
@@ -76,11 +77,21 @@ def _fill_row(
         row.add_scores(metric, scores)
     for metric, scores in panel.attributes(shown, cases).items():
         row.add_scores(metric, scores)
-    for metric, scores in panel.attributes(shown, cases, lambda c: c.edited).items():
-        row.add_scores(f"edited_{metric}", scores)
+    for which, parts in (("edited", _edited), ("unnamed", _unnamed)):
+        for metric, scores in panel.attributes(shown, cases, parts).items():
+            row.add_scores(f"{which}_{metric}", scores)
     _kept(row, shown, cases)
     if panel.features:
         row.add(set_metrics(panel.features.features(stack(shown)), None, panel.features.name))
+
+
+def _edited(case: Case) -> Bools | None:
+    return case.edited
+
+
+def _unnamed(case: Case) -> Bools | None:
+    """Parts that must stay as they are."""
+    return None if case.counted is None else ~case.counted
 
 
 def _kept(row: Row, shown: Sequence[Image.Image], cases: Sequence[Case]) -> None:

@@ -55,10 +55,13 @@ def test_reader_is_small_and_has_its_own_seed() -> None:
     assert sum(p.stat().st_size for p in JUDGES.glob("*attributes*")) < 1_500_000
 
 
-def test_missing_reader_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_missing_reader_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(attributes.NoReader, match="judge attributes"):
-        attributes.load_reader(tmp_path)
+        attributes.find_reader([tmp_path])
+
+
+def test_shipped_reader_stands_in_where_a_folder_has_none(tmp_path: Path) -> None:
+    assert attributes.load_reader(tmp_path).sha256 == attributes.load_reader().sha256
 
 
 def test_damaged_reader_is_refused(tmp_path: Path) -> None:

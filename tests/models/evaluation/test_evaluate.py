@@ -12,6 +12,8 @@ import pytest
 
 from models.errors import ModelsError
 from models.evaluation.compare import CompareError, compare
+from models.evaluation.report import markdown
+from models.evaluation.report_html import page
 from models.evaluation.run import Options, evaluate
 from models.evaluation.runner import EvaluationError
 
@@ -37,6 +39,7 @@ def test_every_task_and_baseline_has_its_numbers(evaluated: tuple[Path, dict[str
     edits = numbers["manipulate"]
     assert edits["identity"]["diff"] == edits["identity"]["kept_diff"] == 0
     assert edits["identity"]["edited_attribute_accuracy"] == 0
+    assert edits["identity"]["unnamed_attribute_accuracy"] >= 0.9
     assert edits["real"]["attribute_accuracy"] >= 0.9
     assert {"manigan", "recolour"} <= set(edits)
     assert {"tdanet", "telea", "navier-stokes", "identity", "shuffled-text"} <= set(
@@ -61,20 +64,19 @@ def test_details_give_counts_intervals_and_judges(evaluated: tuple[Path, dict[st
     assert len(details["facts"]["judges"]["attribute reader"]["sha256"]) == 64
 
 
-def test_missing_encoders_are_said_with_their_command(
-    evaluated: tuple[Path, dict[str, Any]],
-) -> None:
-    text = (evaluated[0] / "report.md").read_text()
-    assert "python -m models judge encoders --data aviary" in text
-    assert "r_precision |" not in text
+def test_what_is_missing_is_said(evaluated: tuple[Path, dict[str, Any]]) -> None:
+    facts = json.loads((evaluated[0] / "details.json").read_text())["facts"]
+    facts["notes"] = ["Left out: sim. Make <encoders>."]
+    assert "- Left out: sim. Make <encoders>." in markdown([], facts)
+    assert "<li>Left out: sim. Make &lt;encoders&gt;.</li>" in page([], facts, 1)
 
 
 def test_page_needs_nothing_else(evaluated: tuple[Path, dict[str, Any]]) -> None:
-    page = (evaluated[0] / "report.html").read_text()
-    assert page.count("<img ") > 3 * SAMPLES
-    assert not re.search(r'(src|href)="(?!data:|#)', page)
-    assert page.count("<img ") == page.count('<img alt="')
-    assert "prefers-color-scheme: dark" in page
+    text = (evaluated[0] / "report.html").read_text()
+    assert text.count("<img ") > 3 * SAMPLES
+    assert not re.search(r'(src|href)="(?!data:|#)', text)
+    assert text.count("<img ") == text.count('<img alt="')
+    assert "prefers-color-scheme: dark" in text
 
 
 def test_captions_seeds_and_pictures_are_kept(evaluated: tuple[Path, dict[str, Any]]) -> None:

@@ -39,10 +39,10 @@ def test_encoders_are_trained_saved_and_loaded(
 
 def test_missing_encoders_become_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(NoEncoders, match="judge encoders --data aviary"):
-        load_encoders("aviary", tmp_path)
-    panel = convene("aviary", tmp_path, None, features=False)
-    assert len(panel.notes) == 2
+    with pytest.raises(NoEncoders, match="judge encoders --data DIR"):
+        load_encoders("nowhere", tmp_path)
+    panel = convene("nowhere", tmp_path, None, features=False)
+    assert len(panel.notes) == 1
     assert panel.similarity([], []) is None
 
 
