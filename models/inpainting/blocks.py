@@ -1,10 +1,4 @@
-"""Residual blocks of TDANet and its spectral normalisation.
-
-Unlike torch's own, the normalisation flattens every weight on dimension 0, transposed convolutions
-included, and does
-one power iteration in each forward, in eval mode too. Keys as published:
-``NAME.module.weight_{bar,u,v}``, ``bias``.
-"""
+"""Residual blocks of TDANet, and what they fold into for serving."""
 
 from __future__ import annotations
 
@@ -12,101 +6,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.inpainting.convolutions import SpectralConv, conv, conv3, up_conv
 from models.layers import InstanceNorm
 
-_EPS = 1e-12
 SLOPE = 0.1
 
 
-def _unit(x: Tensor) -> Tensor:
-    return x / (x.norm() + _EPS)
-
-
-class _Normalised(nn.Module):
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(bias.detach())
-        rest = weight[0].numel()
-        self.weight_u = nn.Parameter(_unit(torch.randn(weight.shape[0])), requires_grad=False)
-        self.weight_v = nn.Parameter(_unit(torch.randn(rest)), requires_grad=False)
-        self.weight_bar = nn.Parameter(weight.detach())
-
-
-class SpectralConv(nn.Module):
-    """A convolution, or with ``up`` a transposed one that doubles the size, of spectral norm
-    one.
-    """
-
-    def __init__(self, plain: nn.Conv2d | nn.ConvTranspose2d) -> None:
-        super().__init__()
-        assert plain.bias is not None  # noqa: S101 (every layer of this network has one)
-        self.module = _Normalised(plain.weight, plain.bias)
-        self.up = isinstance(plain, nn.ConvTranspose2d)
-        self.padding = int(plain.padding[0])
-
-    def weight(self) -> Tensor:
-        """The weight divided by its norm; keeps the iterated vectors in train mode only."""
-        bar = self.module.weight_bar
-        matrix = bar.flatten(1)
-        with torch.autocast(bar.device.type, enabled=False):
-            with torch.no_grad():
-                v = _unit(matrix.T @ self.module.weight_u)
-                u = _unit(matrix @ v)
-            if not self.training:
-                return bar / torch.dot(u, matrix @ v)
-            # New storage behind the same parameters, as in the published training: a backward pass
-            # of an earlier forward reads the latest vectors, too.
-            self.module.weight_u.data, self.module.weight_v.data = u, v
-            return bar / torch.dot(self.module.weight_u, matrix @ self.module.weight_v)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.up:
-            return functional.conv_transpose2d(
-                x, self.weight(), self.module.bias, stride=2, padding=1, output_padding=1
-            )
-        return functional.conv2d(x, self.weight(), self.module.bias, padding=self.padding)
-
-    @torch.no_grad()
-    def folded(self) -> nn.Module:
-        """The plain layer that computes the same from the stored vectors."""
-        weight = self.weight()
-        plain: nn.Conv2d | nn.ConvTranspose2d
-        if self.up:
-            plain = _up_conv(weight.shape[0], weight.shape[1])
-        else:
-            b, a, k, _ = weight.shape
-            plain = nn.Conv2d(a, b, k, padding=self.padding)
-        plain.weight.copy_(weight)
-        plain.bias.copy_(self.module.bias)  # type: ignore[union-attr]
-        return plain.train(self.training)
-
-
-def _activate(fresh: Tensor, slope: float = SLOPE) -> Tensor:
+def activate(fresh: Tensor, slope: float = SLOPE) -> Tensor:
     """Leaky ReLU in place, for what a layer has just made and nobody else reads: large tensors
     cost more to allocate than to compute.
     """
     return functional.leaky_relu(fresh, slope, inplace=True)
 
 
-def _up_conv(a: int, b: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1)
-
-
-def conv(a: int, b: int, kernel: int, spectral: bool, padding: int | None = None) -> nn.Module:
-    """A convolution that keeps the size (or loses the border with padding 0)."""
-    plain = nn.Conv2d(a, b, kernel, padding=kernel // 2 if padding is None else padding)
-    return SpectralConv(plain) if spectral else plain
-
-
-def up_conv(a: int, b: int, spectral: bool) -> nn.Module:
-    """A transposed 3×3 convolution to twice the size."""
-    plain = _up_conv(a, b)
-    return SpectralConv(plain) if spectral else plain
-
-
 def fold(module: nn.Module) -> nn.Module:
     """Replace every spectral layer inside ``module``, in place, by the plain one it amounts to,
-    and every 3×3 convolution before a pooling by one with a stride. For serving: the same
+    and every plain 3×3 convolution before a pooling by one with a stride. For serving: the same
     function up to rounding, in less time.
     """
     for name, child in module.named_children():
@@ -114,17 +29,18 @@ def fold(module: nn.Module) -> nn.Module:
             setattr(module, name, child.folded())
         else:
             fold(child)
-    if isinstance(module, FirstBlock | ResBlock) and module.down:
-        module.conv2, module.down = _strided(module.conv2), False
+    if isinstance(module, FirstBlock | ResBlock):
+        pooled = module.conv2  # of gated convolutions it is neither linear nor to be merged
+        if module.down and isinstance(pooled, nn.Conv2d):
+            module.conv2, module.down = _strided(pooled), False
     return module
 
 
 @torch.no_grad()
-def _strided(plain: nn.Module) -> nn.Conv2d:
+def _strided(plain: nn.Conv2d) -> nn.Conv2d:
     """A 3×3 convolution and the 2×2 average pooling after it as one 4×4 convolution of stride 2:
     its kernel is the mean of the four shifts, 4 products per output pixel instead of 9.
     """
-    assert isinstance(plain, nn.Conv2d)  # noqa: S101
     assert plain.bias is not None  # noqa: S101
     merged = nn.Conv2d(plain.in_channels, plain.out_channels, 4, stride=2, padding=1)
     shifts = [(0, 1, 0, 1), (1, 0, 0, 1), (0, 1, 1, 0), (1, 0, 1, 0)]
@@ -135,24 +51,26 @@ def _strided(plain: nn.Module) -> nn.Conv2d:
 
 
 class FirstBlock(nn.Module):
-    """Pixels to features at half the size, without activation before the first convolution."""
+    """Pixels to features at half the size, without activation before the first convolution. kind:
+    "plain" or "gated", see :func:`models.inpainting.convolutions.conv3`.
+    """
 
-    def __init__(self, a: int, b: int, spectral: bool) -> None:
+    def __init__(self, a: int, b: int, spectral: bool, kind: str = "plain") -> None:
         super().__init__()
         self.down = True  # False once folded: the second convolution has a stride then
-        self.conv1 = conv(a, b, 3, spectral)
-        self.conv2 = conv(b, b, 3, spectral)
+        self.conv1 = conv3(kind, a, b, spectral)
+        self.conv2 = conv3(kind, b, b, spectral)
         self.bypass = conv(a, b, 1, spectral)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv2(_activate(self.conv1(x)))
+        h = self.conv2(activate(self.conv1(x)))
         shortcut: Tensor = self.bypass(functional.avg_pool2d(x, 2))
         return shortcut.add_(functional.avg_pool2d(h, 2) if self.down else h)
 
 
 class ResBlock(nn.Module):
     """Activation before each of two convolutions; the shortcut sees the raw input. ``down`` halves
-    the size.
+    the size. kind: see :func:`models.inpainting.convolutions.conv3`; only the first is dilated.
     """
 
     def __init__(
@@ -163,17 +81,18 @@ class ResBlock(nn.Module):
         spectral: bool,
         down: bool = False,
         slope: float = SLOPE,
+        kind: str = "plain",
     ) -> None:
         super().__init__()
         self.halves, self.slope = down, slope
         self.down = down  # False once folded: the second convolution has a stride then
-        self.conv1 = conv(a, hidden, 3, spectral)
-        self.conv2 = conv(hidden, b, 3, spectral)
+        self.conv1 = conv3(kind, a, hidden, spectral)
+        self.conv2 = conv3("plain" if kind == "dilated" else kind, hidden, b, spectral)
         self.bypass = conv(a, b, 1, spectral)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(functional.leaky_relu(x, self.slope))
-        h = self.conv2(_activate(h, self.slope))
+        h = self.conv2(activate(h, self.slope))
         # Pooling and a 1×1 convolution commute; this order has a quarter of the work.
         shortcut: Tensor = self.bypass(functional.avg_pool2d(x, 2) if self.halves else x)
         return shortcut.add_(functional.avg_pool2d(h, 2) if self.down else h)
@@ -194,8 +113,8 @@ class UpBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(_activate(self.model["0"](x)))
-        h = self.conv2(_activate(self.model["3"](h)))
+        h = self.conv1(activate(self.model["0"](x)))
+        h = self.conv2(activate(self.model["3"](h)))
         shortcut: Tensor = self.bypass(x)
         return shortcut.add_(h)
 

@@ -12,15 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.damsm.text_encoder import word_mask
-from models.inpainting.blocks import (
-    ContextAttention,
-    FirstBlock,
-    ResBlock,
-    ToPixels,
-    UpBlock,
-    conv,
-)
+from models.errors import ModelsError
+from models.inpainting.blocks import ContextAttention, FirstBlock, ResBlock, ToPixels, UpBlock
+from models.inpainting.convolutions import conv
+from models.inpainting.partial import PartialBlock
+from models.inpainting.words import NoWordAttention, WordAttention
 
 _KNOWN = 1 - 1e-6  # resized masks of known cells may miss one by rounding
 
@@ -32,6 +28,11 @@ class InpaintConfig:
     channels;
     text: word and sentence features; refine: blocks before the prior. Defaults are the published
     network, 256×256.
+
+    The last two are ablations. text_attention: False puts zeros in the place of sentence and word
+    context. convolution: of the blocks that halve and refine; "plain"; "gated"; "dilated" in the
+    deeper half of the halving blocks and in refinement; "partial" in all halving blocks, with
+    plain refinement.
     """
 
     encoder: tuple[int, ...] = (32, 128, 256, 256, 256)
@@ -42,6 +43,24 @@ class InpaintConfig:
     text: int = 256
     refine: int = 6
     spectral: bool = True
+    text_attention: bool = True
+    convolution: str = "plain"
+
+    def __post_init__(self) -> None:
+        known = ("plain", "dilated", "gated", "partial")
+        if self.convolution not in known:
+            raise ModelsError(
+                f"TDANet's convolution is {', '.join(known)}, not {self.convolution!r}."
+            )
+
+    def kind(self, level: int) -> str:
+        """Which 3×3 convolutions the block that makes ``features[level]`` has; refinement counts as
+        one level more than there are.
+        """
+        if self.convolution == "dilated":
+            return "dilated" if 2 * level >= len(self.encoder) else "plain"
+        refines = level == len(self.encoder)
+        return "plain" if refines and self.convolution == "partial" else self.convolution
 
     @property
     def condition(self) -> int:
@@ -62,35 +81,17 @@ class Encoded:
     attention: Tensor
 
 
-class WordAttention(nn.Module):
-    """Dual multimodal attention (paper section 3.2): words looked up by picture cells, then pooled
-    over the cells. published_masks: see :func:`models.damsm.text_encoder.word_mask`.
+def _halving(config: InpaintConfig, level: int) -> nn.Module:
+    """The encoder's block that makes ``features[level]``; of partial convolutions it takes and
+    returns a mask, too.
     """
-
-    def __init__(self, channels: int, text: int) -> None:
-        super().__init__()
-        self.published_masks = False
-        self.conv_image = nn.Conv2d(channels, text, 1, bias=False)
-
-    def forward(
-        self, features: Tensor, words: Tensor, pad: Tensor, keep: Tensor, reverse: bool
-    ) -> tuple[Tensor, Tensor]:
-        """features [B,C,h,w], words [B,text,T], pad bool [B,T] (True = none), keep bool [B,h·w].
-
-        ``reverse`` flips the scores: cells then look for what they do not show. Returns (context
-        [B,text],
-        attention [B,h·w,T]); cells that are not kept attend to nothing.
-        """
-        query = self.conv_image(features).flatten(2).transpose(1, 2).float()
-        words = words.float()
-        scores = query @ words
-        if reverse:
-            scores = -scores
-        mask = word_mask(pad, query.shape[1], self.published_masks)
-        attention = scores.masked_fill(mask, float("-inf")).softmax(2)
-        attention = attention * keep[:, :, None]
-        context = attention @ words.transpose(1, 2)
-        return context.amax(1), attention
+    a, b = (3, *config.encoder)[level : level + 2]
+    kind, spectral, first = config.kind(level), config.spectral, level == 0
+    if kind == "partial":
+        return PartialBlock(a, b, b if first else a, spectral, first)
+    if first:
+        return FirstBlock(a, b, spectral, kind)
+    return ResBlock(a, b, a, spectral, down=True, kind=kind)
 
 
 class InpaintEncoder(nn.Module):
@@ -99,23 +100,38 @@ class InpaintEncoder(nn.Module):
     def __init__(self, config: InpaintConfig) -> None:
         super().__init__()
         self.config = config
-        widths, spectral = config.encoder, config.spectral
-        deep = widths[-1]
-        self.block0 = FirstBlock(3, widths[0], spectral)
-        for k, (a, b) in enumerate(pairwise(widths)):
-            self.add_module(f"encoder{k}", ResBlock(a, b, a, spectral, down=True))
+        deep, spectral = config.encoder[-1], config.spectral
+        self.block0 = _halving(config, 0)
+        for k in range(len(config.encoder) - 1):
+            self.add_module(f"encoder{k}", _halving(config, k + 1))
+        kind = config.kind(len(config.encoder))
         for k in range(config.refine):
-            self.add_module(f"infer_prior{k}", ResBlock(deep, deep, deep, spectral))
+            self.add_module(f"infer_prior{k}", ResBlock(deep, deep, deep, spectral, kind=kind))
         latent = 2 * config.z
         self.prior = ResBlock(config.condition, latent, latent, spectral)
         self.posterior = ResBlock(config.condition, latent, latent, spectral)
-        self.word_attention = WordAttention(deep, config.text)
+        self.word_attention = (
+            WordAttention(deep, config.text) if config.text_attention else NoWordAttention()
+        )
 
-    def pyramid(self, images: Tensor) -> list[Tensor]:
-        """Features of every level of pictures [B,3,S,S] in [-1,1], holes filled with 0."""
+    def pyramid(self, images: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """Features of every level of pictures [B,3,S,S] in [-1,1], holes filled with 0. mask
+        [B,1,S,S] of what they show: only partial convolutions look at it.
+        """
+        if self.config.convolution == "partial":
+            return self._renormalised(images, mask)
         features = [self.block0(images)]
         for k in range(len(self.config.encoder) - 1):
             features.append(self.get_submodule(f"encoder{k}")(features[-1]))
+        return features
+
+    def _renormalised(self, images: Tensor, mask: Tensor | None) -> list[Tensor]:
+        if mask is None:
+            raise ModelsError("Partial convolutions need the masks of their pictures.")
+        features, x = [], images
+        for name in ("block0", *(f"encoder{k}" for k in range(len(self.config.encoder) - 1))):
+            x, mask = self.get_submodule(name)(x, mask)
+            features.append(x)
         return features
 
     def refine(self, deepest: Tensor) -> Tensor:
@@ -125,6 +141,8 @@ class InpaintEncoder(nn.Module):
 
     def summarise(self, features: Tensor, sentence: Tensor, context: Tensor) -> Tensor:
         """features, sentence and context side by side [B,condition,h,w]."""
+        if not self.config.text_attention:
+            sentence, context = torch.zeros_like(sentence), torch.zeros_like(context)
         h, w = features.shape[-2:]
         tiled = [x[:, :, None, None].expand(-1, -1, h, w) for x in (sentence, context)]
         return torch.cat([features, *(t.to(features.dtype) for t in tiled)], 1)
@@ -145,7 +163,7 @@ class InpaintEncoder(nn.Module):
         """The test-time path. images [B,3,S,S] in [-1,1]; mask [B,1,S,S]; words [B,text,T]; pad
         bool [B,T].
         """
-        features = self.pyramid(images * mask)
+        features = self.pyramid(images * mask, mask)
         keep = self.cells(mask, features[-1]) > _KNOWN
         context, attention = self.word_attention(features[-1], words, pad, keep, reverse=True)
         summary = self.summarise(self.refine(features[-1]), sentence, context)
