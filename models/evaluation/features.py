@@ -178,7 +178,7 @@ def diversity(made: list[Tensor], real: list[Tensor]) -> Estimate:
     that caption: the ratio of the means over captions. About 1 is as varied as reality.
     """
     a, b = (np.array([spread(g) for g in groups]) for groups in (made, real))
-    keep = np.isfinite(a) & np.isfinite(b)
+    keep = np.isfinite(a) & (b > 0)
     a, b = a[keep], b[keep]
     if not len(a):
         return Estimate(float("nan"), None, None, 0, "none")
