@@ -125,9 +125,7 @@ def find_reader(folders: Sequence[Path]) -> Reader:
         load_strict(network, {k: _float(v) for k, v in state.items()}, "the attribute reader")
         network.eval().requires_grad_(False)
         return Reader(network, str(found["sha256"]), float(found["accuracy"]))
-    raise NoReader(
-        f"There is no attribute reader; make one by `{COMMAND}`."
-    )
+    raise NoReader(f"There is no attribute reader; make one by `{COMMAND}`.")
 
 
 def _float(value: Tensor) -> Tensor:

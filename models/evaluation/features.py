@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -24,7 +25,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from models.damsm.efficientnet import EfficientNetLite2, imagenet_path
 from models.evaluation.estimates import Estimate, jackknife
-from models.evaluation.pictures import resized
+from models.evaluation.pictures import chunks, resized, stack
 
 _SPLITS = 10  # of the Inception score, as everyone uses
 
@@ -47,6 +48,12 @@ class FeatureNetwork(Protocol):
     def features(self, images: Tensor) -> Features:
         """Pictures float32 [N,3,S,S] in [-1,1], any S."""
         ...
+
+
+def features_of(network: FeatureNetwork, pictures: Sequence[Image.Image]) -> Features:
+    """Features of pictures of one size, a chunk at a time."""
+    found = [network.features(stack(pictures[part])) for part in chunks(len(pictures))]
+    return Features(torch.cat([f.pooled for f in found]), torch.cat([f.logits for f in found]))
 
 
 class Lite2Classifier(EfficientNetLite2):

@@ -18,7 +18,7 @@ from models.evaluation.cases import Case, HeldOut
 from models.evaluation.estimates import Floats, Scores
 from models.evaluation.metrics import frame_metrics, psnr_inside, upstream_best
 from models.evaluation.panel import Panel
-from models.evaluation.pictures import unit
+from models.evaluation.pictures import chunks, unit
 from models.evaluation.results import Row, TaskReport
 from models.evaluation.runner import Runner, items, photo_and_mask, shuffled
 from models.inpainting.classical import METHODS, ClassicalPipeline
@@ -91,20 +91,29 @@ def _fill_row(
     panel: Panel,
 ) -> Floats:
     """Adds one kind's metrics to a row; PSNR inside the holes."""
-    made, truth = unit(shown), unit([c.picture for c in cases])
-    hole = torch.from_numpy(np.stack([np.asarray(_mask(c)) >= 128 for c in cases])[:, None])
-    inside = psnr_inside(made, truth, hole.float())
-    for metric, values in frame_metrics(made, truth).items():
-        if not (method == "real" and metric == "psnr"):
-            row.add_scores(f"{metric}_{kind}", Scores.of(values))
-    if method != "real":
-        row.add_scores(f"psnr_hole_{kind}", Scores.of(inside))
-        grey = unit([holed(c) for c in cases])
-        for metric, values in _upstream(made, grey, truth).items():
-            row.add_scores(f"{metric}_{kind}_upstream", Scores.of(values))
+    found = measured(shown, cases)
+    for (metric, suffix), values in found.items():
+        told = method != "real" or (metric in ("l1", "tv", "ssim") and not suffix)
+        if told:  # reality has no noise to measure
+            row.add_scores(f"{metric}_{kind}{suffix}", Scores.of(values))
     for metric, scores in panel.attributes(shown, cases).items():
         row.add_scores(metric if kind == "object" else f"{metric}_{kind}", scores)
-    return inside
+    return found["psnr_hole", ""]
+
+
+def measured(shown: Sequence[Image.Image], cases: Sequence[Case]) -> dict[tuple[str, str], Floats]:
+    """Values of each picture by (metric, suffix); suffix "_upstream" is upstream's protocol."""
+    parts = [_measured(shown[part], cases[part]) for part in chunks(len(cases))]
+    return {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
+
+
+def _measured(shown: Sequence[Image.Image], cases: Sequence[Case]) -> dict[tuple[str, str], Floats]:
+    made, truth = unit(shown), unit([c.picture for c in cases])
+    hole = torch.from_numpy(np.stack([np.asarray(_mask(c)) >= 128 for c in cases])[:, None])
+    found = {(m, ""): v for m, v in frame_metrics(made, truth).items()}
+    found["psnr_hole", ""] = psnr_inside(made, truth, hole.float())
+    upstream = _upstream(made, unit([holed(c) for c in cases]), truth)
+    return found | {(m, "_upstream"): v for m, v in upstream.items()}
 
 
 def _upstream(made: Tensor, grey: Tensor, truth: Tensor) -> dict[str, Floats]:

@@ -16,11 +16,11 @@ from jobs.captions import tokenize
 from models.data.aviary import COLOURS
 from models.data.aviary_captions import COLOUR_WORDS
 from models.evaluation.cases import Bools, Case, HeldOut
-from models.evaluation.estimates import Scores
-from models.evaluation.features import set_metrics
+from models.evaluation.estimates import Floats, Scores
+from models.evaluation.features import features_of, set_metrics
 from models.evaluation.metrics import difference_inside, l1, manipulation_precision
 from models.evaluation.panel import Panel
-from models.evaluation.pictures import as_array, stack, unit
+from models.evaluation.pictures import as_array, chunks, unit
 from models.evaluation.results import Row, TaskReport
 from models.evaluation.runner import Runner, items, photo
 
@@ -66,8 +66,7 @@ def _fill_row(
     row: Row, shown: Sequence[Image.Image], cases: Sequence[Case], panel: Panel, seed: int
 ) -> None:
     captions = [c.caption for c in cases]
-    made, before = unit(shown), unit([c.picture for c in cases])
-    difference = l1(made, before)
+    difference = _distance(shown, [c.picture for c in cases])
     row.add_scores("diff", Scores.of(difference))
     similarity = panel.similarity(shown, captions)
     if similarity is not None:
@@ -82,7 +81,7 @@ def _fill_row(
             row.add_scores(f"{which}_{metric}", scores)
     _kept(row, shown, cases)
     if panel.features:
-        row.add(set_metrics(panel.features.features(stack(shown)), None, panel.features.name))
+        row.add(set_metrics(features_of(panel.features, shown), None, panel.features.name))
 
 
 def _edited(case: Case) -> Bools | None:
@@ -101,11 +100,30 @@ def _kept(row: Row, shown: Sequence[Image.Image], cases: Sequence[Case]) -> None
     kept = [c.kept for c in cases if c.kept is not None]
     targets = [c.target for c in cases if c.target is not None]
     if len(kept) == len(cases):
-        where = torch.from_numpy(np.stack(kept)[:, None]).float()
-        before = unit([c.picture for c in cases])
-        row.add_scores("kept_diff", difference_inside(unit(shown), before, where))
+        row.add_scores("kept_diff", _kept_difference(shown, cases, kept))
     if len(targets) == len(cases):
-        row.add_scores("target_l1", Scores.of(l1(unit(shown), unit(targets))))
+        row.add_scores("target_l1", Scores.of(_distance(shown, targets)))
+
+
+def _distance(a: Sequence[Image.Image], b: Sequence[Image.Image]) -> Floats:
+    """Mean absolute difference of each pair on [0,1]."""
+    return np.concatenate([l1(unit(a[part]), unit(b[part])) for part in chunks(len(a))])
+
+
+def _kept_difference(
+    shown: Sequence[Image.Image], cases: Sequence[Case], kept: Sequence[Bools]
+) -> Scores:
+    before = [c.picture for c in cases]
+    found = [
+        difference_inside(
+            unit(shown[part]),
+            unit(before[part]),
+            torch.from_numpy(np.stack(kept[part])[:, None]).float(),
+        )
+        for part in chunks(len(cases))
+    ]
+    values = np.concatenate([s.values for s in found])
+    return Scores(values, np.concatenate([s.weights for s in found]))
 
 
 def recoloured(picture: Image.Image, text: str) -> Image.Image:

@@ -18,7 +18,7 @@ from models.evaluation.features import FeatureNetwork, Lite2Features
 from models.evaluation.inception import load_inception
 from models.evaluation.judges import JudgeEncoders, NoEncoders, load_encoders
 from models.evaluation.metrics import attribute_scores, caption_pools, r_precision
-from models.evaluation.pictures import stack
+from models.evaluation.pictures import mapped
 
 POOL = 10  # captions among which R-precision looks for the right one
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class Panel:
         counted = [w for w in map(which, cases) if w is not None]
         if self.reader is None or not cases or len(truth) < len(cases) or len(counted) < len(cases):
             return {}
-        read = self.reader.read(stack(pictures)).numpy()
+        read = mapped(pictures, self.reader.read).numpy()
         return {"attribute_accuracy": attribute_scores(read, np.stack(truth), np.stack(counted))}
 
     def retrieval(
@@ -75,14 +75,16 @@ class Panel:
         pools = caption_pools(captions, POOL, seed)
         if pools.shape[1] < 2:
             return {}
-        codes, texts = self.encoders.codes(stack(pictures)), self.encoders.sentences(captions)
+        codes = mapped(pictures, self.encoders.codes)
+        texts = self.encoders.sentences(captions)
         return {"r_precision": Scores.of(r_precision(codes, texts, pools))}
 
     def similarity(self, pictures: Sequence[Image.Image], captions: Sequence[str]) -> Floats | None:
         """Cosine of each picture and its caption, float64 [N]; None without encoders."""
         if self.encoders is None:
             return None
-        codes, texts = self.encoders.codes(stack(pictures)), self.encoders.sentences(captions)
+        codes = mapped(pictures, self.encoders.codes)
+        texts = self.encoders.sentences(captions)
         return np.asarray((codes * texts).sum(1).double().numpy(), np.float64)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Pixels = NDArray[np.float32]
+CHUNK = 64  # pictures held as floats at once
 
 
 def as_array(picture: Image.Image) -> Pixels:
@@ -41,3 +42,13 @@ def resized(images: Tensor, side: int) -> Tensor:
     return functional.interpolate(
         images, (side, side), mode="bilinear", align_corners=False, antialias=True
     ).clamp(-1, 1)
+
+
+def chunks(count: int) -> Iterator[slice]:
+    """Slices of at most CHUNK that cover ``count`` things in order."""
+    return (slice(k, k + CHUNK) for k in range(0, count, CHUNK))
+
+
+def mapped(pictures: Sequence[Image.Image], function: Callable[[Tensor], Tensor]) -> Tensor:
+    """``function`` of the pictures [N,3,H,W] in [-1,1], a chunk at a time; the results together."""
+    return torch.cat([function(stack(pictures[part])) for part in chunks(len(pictures))])

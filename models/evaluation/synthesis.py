@@ -10,9 +10,8 @@ from __future__ import annotations
 from PIL import Image
 
 from models.evaluation.cases import HeldOut
-from models.evaluation.features import Features, diversity, set_metrics
+from models.evaluation.features import diversity, features_of, set_metrics
 from models.evaluation.panel import Panel
-from models.evaluation.pictures import stack
 from models.evaluation.results import TaskReport
 from models.evaluation.runner import Runner, derangement, items
 from models.pipeline import Item
@@ -59,7 +58,7 @@ def _set_rows(report: TaskReport, data: HeldOut, panel: Panel, size: int) -> Non
         return
     real = report.pictures["real"]
     further = data.references(len(real), size)
-    reference = panel.features.features(stack(further or real))
+    reference = features_of(panel.features, further or real)
     if not further:
         report.notes.append(
             "There are no further held-out pictures: FID and KID compare with the very pictures "
@@ -72,7 +71,7 @@ def _set_rows(report: TaskReport, data: HeldOut, panel: Panel, size: int) -> Non
         else f"FID and KID: {len(reference.pooled)} real pictures, {panel.features.name}."
     )
     for method, shown in report.pictures.items():
-        seen: Features = panel.features.features(stack(shown))
+        seen = features_of(panel.features, shown)
         against = None if method == "real" and not further else reference
         report.row(method).add(set_metrics(seen, against, panel.features.name))
 
@@ -88,6 +87,6 @@ def _diversity_rows(report: TaskReport, runner: Runner, data: HeldOut, panel: Pa
             continue
         seeds = [(case.seed + 1 + n) % 2**32 for n in range(SEEDS)]
         shown = runner.run([Item(case.caption, s) for s in seeds])
-        made.append(panel.features.features(stack(shown)).pooled)
-        real.append(panel.features.features(stack(alike)).pooled)
+        made.append(features_of(panel.features, shown).pooled)
+        real.append(features_of(panel.features, alike).pooled)
     report.row(runner.method).add({"diversity": diversity(made, real)})
