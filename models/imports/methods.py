@@ -14,6 +14,7 @@ from models.damsm.text_encoder import TextEncoder
 from models.errors import BundleError
 from models.imports import networks
 from models.imports.captions import read_words
+from models.inpainting.classical import CLASSICAL
 
 _TORCHVISION_VGG = "the ImageNet weights of torchvision"
 
@@ -109,7 +110,7 @@ def _save(
         "network": network,
         "text_encoder": asdict(text.config),
         "image_encoder": image_config,
-        "classical": ["telea", "navier-stokes"] if method.task == "inpaint" else [],
+        "classical": list(CLASSICAL) if method.task == "inpaint" else [],
     }
     states = {role: m.state_dict() for role, m in {**roles, "text_encoder": text}.items()}
     bundle = save_task(out, method.task, spec, states, name=out.name, words=words)

@@ -1,11 +1,12 @@
-"""Filling without learning, for comparison: Telea's fast marching (2004) and Navier–Stokes
-(Bertalmio et al. 2001).
+"""Filling without learning, for comparison: Telea's fast marching (2004), Navier–Stokes
+(Bertalmio et al. 2001) and patches of the same photo (:mod:`models.inpainting.patchmatch`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -13,29 +14,50 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.images import Hole, Square, cut, shrink_hole, squares
+from models.inpainting.patchmatch import fill
 from models.pipeline import Item, Pipeline, Pixels
 
-METHODS = {"telea": cv2.INPAINT_TELEA, "navier-stokes": cv2.INPAINT_NS}
-_SIDE = 256  # both are slow: larger squares are filled at this side and enlarged
+_SIDE = 256  # all are slow: larger squares are filled at this side and enlarged
 _RADIUS = 5.0
+
+Bytes = NDArray[np.uint8]
+
+
+def _diffused(flag: int, photo: Bytes, hole: Hole, seed: int) -> Bytes:  # noqa: ARG001
+    return np.asarray(cv2.inpaint(photo, hole.astype(np.uint8), _RADIUS, flag), np.uint8)
+
+
+def _patched(photo: Bytes, hole: Hole, seed: int) -> Bytes:
+    filled = fill(np.asarray(photo / 255, np.float32), hole, seed)
+    return np.round(filled * 255).astype(np.uint8)
+
+
+# Each takes a square photo [s,s,3], its hole [s,s] and a seed, and returns the filled photo.
+METHODS: dict[str, Callable[[Bytes, Hole, int], Bytes]] = {
+    "telea": partial(_diffused, cv2.INPAINT_TELEA),
+    "navier-stokes": partial(_diffused, cv2.INPAINT_NS),
+    "patchmatch": _patched,
+}
+CLASSICAL = tuple(METHODS)  # what bundles of inpainting offer beside their network
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The photo [H,W,3] uint8, its hole [H,W] and the squares around it."""
+    """The photo [H,W,3] uint8, its hole [H,W], the squares around it and the item's seed."""
 
-    photo: NDArray[np.uint8]
+    photo: Bytes
     hole: Hole
     squares: tuple[Square, ...]
+    seed: int
 
 
 class ClassicalPipeline(Pipeline[Prepared]):
-    """See :class:`models.pipeline.Pipeline`. Text and seed have no influence."""
+    """See :class:`models.pipeline.Pipeline`. Text has no influence, the seed on patches alone."""
 
     def prepare(self, item: Item) -> Prepared:
         photo = np.asarray(item.images["image"])
         hole = np.asarray(item.images["mask"]) >= 128
-        return Prepared(photo, hole, tuple(squares(hole, self.spec.size)))
+        return Prepared(photo, hole, tuple(squares(hole, self.spec.size)), item.seed)
 
     def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:
         return [self._fill(p) for p in batch]
@@ -47,8 +69,8 @@ class ClassicalPipeline(Pipeline[Prepared]):
             gap = cut(prepared.hole.astype(np.uint8), square).astype(bool)
             side = min(square.side, _SIDE)
             small = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-            unknown = (1 - shrink_hole(gap, side)).astype(np.uint8)
-            filled = cv2.inpaint(small, unknown, _RADIUS, METHODS[self.method])
+            unknown = shrink_hole(gap, side) == 0
+            filled = METHODS[self.method](np.asarray(small, np.uint8), unknown, prepared.seed)
             whole = (square.side, square.side)
             large = cv2.resize(filled, whole, interpolation=cv2.INTER_CUBIC)
             _write(photo, prepared.hole, square, np.asarray(large, np.uint8))
@@ -65,7 +87,7 @@ class ClassicalPipeline(Pipeline[Prepared]):
         return Item("", 0, images={"image": Image.new("RGB", (side, side), "white"), "mask": mask})
 
 
-def _write(photo: NDArray[np.uint8], hole: Hole, square: Square, filled: NDArray[np.uint8]) -> None:
+def _write(photo: Bytes, hole: Hole, square: Square, filled: Bytes) -> None:
     """Copy the hole's pixels of a filled square into the photo."""
     y0, x0 = max(square.y, 0), max(square.x, 0)
     y1, x1 = (

@@ -17,6 +17,7 @@ from models.bundle import Bundle, load_strict, save_task
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.objective import DamsmObjective, DamsmOptions
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.inpainting.classical import CLASSICAL
 from models.pipeline import config_from
 from models.training.batch import TrainingData
 from models.training.config import ConfigError, build
@@ -155,7 +156,7 @@ def save(
         "network": {} if part == "damsm" else network,
         "text_encoder": asdict(pair.text.config),
         "image_encoder": asdict(pair.image.config) if "image_encoder" in roles else None,
-        "classical": ["telea", "navier-stokes"] if part == "inpainting" else [],
+        "classical": list(CLASSICAL) if part == "inpainting" else [],
     }
     states = {role: module.state_dict() for role, module in roles.items()}
     return save_task(

@@ -13,6 +13,7 @@ from torch import nn
 from models.bundle import Bundle, save_task
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.inpainting.classical import CLASSICAL
 from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.manipulation.network import ManiganConfig, networks
 from models.synthesis.network import Generator, GeneratorConfig
@@ -47,7 +48,7 @@ def tiny_bundle(
     tasks = (_synthesis(), _manipulation(image, manigan), _inpainting(tdanet))
     for (task, method, network, modules), extra in zip(
         tasks,
-        ({}, {"image_encoder": asdict(image_config)}, {"classical": ["telea", "navier-stokes"]}),
+        ({}, {"image_encoder": asdict(image_config)}, {"classical": list(CLASSICAL)}),
         strict=True,
     ):
         if task == "manipulate":
