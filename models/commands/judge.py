@@ -12,6 +12,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     reader = kinds.add_parser("attributes", help="the reader of part colours on Aviary")
     reader.add_argument("--minutes", type=float, default=8.0)
     reader.add_argument("--steps", type=int, default=0, help="instead of minutes")
+    reader.add_argument("--geometries", type=int, default=3000, help="birds drawn for training")
     reader.add_argument("--count", type=int, default=1000, help="held-out renders to read")
     reader.add_argument("--out", type=Path, required=True, help="folder, such as weights/judges")
     encoders = kinds.add_parser("encoders", help="text and image encoders behind sim, R-precision")
@@ -40,7 +41,7 @@ def _attributes(arguments: argparse.Namespace) -> None:
         train_reader,
     )
 
-    options = ReaderOptions(minutes=arguments.minutes)
+    options = ReaderOptions(minutes=arguments.minutes, count=arguments.geometries)
     network = train_reader(options, arguments.steps)
     accuracy, by_part = held_out_accuracy(network, arguments.count)
     limit = f"--steps {arguments.steps}" if arguments.steps else f"--minutes {arguments.minutes:g}"

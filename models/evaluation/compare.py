@@ -101,7 +101,7 @@ def _scores(of: Evaluation, task: str, method: str, metric: str) -> Scores | Non
     values = of.samples[task]["values"].get(method, {}).get(metric)
     if values is None:
         return None
-    weights = of.samples[task]["weights"][method][metric]
+    weights = of.samples[task]["weights"].get(method, {}).get(metric, [1.0] * len(values))
     numbers = np.array([0.0 if v is None else v for v in values])
     return Scores(numbers, np.array(weights, np.float64))
 

@@ -8,6 +8,7 @@ hole left grey; ``no-text``; ``shuffled-text``, the method with another photo's 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from models.evaluation.runner import Runner, items, photo_and_mask, shuffled
 from models.inpainting.classical import METHODS, ClassicalPipeline
 
 KINDS = ("center", "object")
+T = TypeVar("T")
 _GREY = 0.5
 
 
@@ -40,7 +42,7 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
         for method, pictures in shown.items():
             inside = _fill_row(report.row(method), kind, method, pictures, cases, panel)
             insides.setdefault(method, []).append(inside)
-        _show(report, kind, cases, shown)
+        _show(report, cases, shown)
     for method, parts in insides.items():
         if method != "real":
             report.row(method).add_scores("psnr_hole", Scores.of(np.concatenate(parts)))
@@ -122,19 +124,17 @@ def _upstream(made: Tensor, grey: Tensor, truth: Tensor) -> dict[str, Floats]:
     return {k: np.array([f[k] for f in found]) for k in ("l1", "psnr", "tv", "ssim")}
 
 
-def _show(
-    report: TaskReport,
-    kind: str,
-    cases: Sequence[Case],
-    shown: dict[str, list[Image.Image]],
-) -> None:
-    """Appends this kind's cases and pictures; the grid shows the object masks first."""
-    pictures = {"input": [holed(c) for c in cases], **shown}
-    if kind == "object":
-        report.cases = [*cases, *report.cases]
-        report.pictures = {
-            k: [*v, *report.pictures.get(k, [])] for k, v in pictures.items() if k != "identity"
-        }
-    else:
-        report.cases = [*report.cases, *cases]
-        report.pictures = {k: v for k, v in pictures.items() if k != "identity"}
+def _show(report: TaskReport, cases: Sequence[Case], shown: dict[str, list[Image.Image]]) -> None:
+    """Adds one kind's cases and pictures, in turn with those of the kind before."""
+    report.cases = _in_turn(report.cases, cases)
+    columns = {"input": [holed(c) for c in cases], **shown}
+    del columns["identity"]  # the input is what identity shows
+    for method, pictures in columns.items():
+        report.pictures[method] = _in_turn(report.pictures.get(method, []), pictures)
+
+
+def _in_turn(a: Sequence[T], b: Sequence[T]) -> list[T]:
+    """One of each, and what is left of the longer."""
+    both = min(len(a), len(b))
+    mixed = [x for pair in zip(a, b, strict=False) for x in pair]
+    return [*mixed, *a[both:], *b[both:]]

@@ -28,7 +28,8 @@ def write(
         out / "details.json",
         {"facts": dict(facts), "tasks": {r.task: r.details() for r in reports}},
     )
-    _json(out / "samples.json", {r.task: r.samples() for r in reports})
+    samples = json.dumps({r.task: r.samples() for r in reports}, allow_nan=False)
+    (out / "samples.json").write_text(samples + "\n", encoding="utf-8")
     (out / "report.md").write_text(markdown(reports, facts), encoding="utf-8")
     (out / "report.html").write_text(page(reports, facts, SHOWN), encoding="utf-8")
     for report in reports:

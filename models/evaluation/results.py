@@ -72,12 +72,16 @@ class TaskReport:
                 m: {k: [_plain(v) for v in s.values] for k, s in row.scores.items()}
                 for m, row in self.rows.items()
             },
-            "weights": {
-                m: {k: [float(w) for w in s.weights] for k, s in row.scores.items()}
+            "weights": {  # where they are not all 1
+                m: {
+                    k: [float(w) for w in s.weights]
+                    for k, s in row.scores.items()
+                    if (s.weights != 1).any()
+                }
                 for m, row in self.rows.items()
             },
         }
 
 
 def _plain(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+    return round(float(value), 6) if math.isfinite(value) else None

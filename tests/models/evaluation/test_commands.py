@@ -1,0 +1,45 @@
+"""The commands, from their arguments to what they print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from models.commands import compare, evaluate, judge
+
+
+def invoke(command: ModuleType, *words: str | Path) -> None:
+    parser = argparse.ArgumentParser()
+    command.add(parser)
+    command.run(parser.parse_args([str(w) for w in words]))
+
+
+def test_evaluate_and_compare(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--tasks", "synthesize", "--samples", "3", "--no-features", "--save-images")
+    for name, seed in (("a", "0"), ("b", "1")):
+        invoke(evaluate, tiny, "--out", tmp_path / name, *common, "--seed", seed)
+    printed = capsys.readouterr()
+    assert "attribute_accuracy" in printed.out
+    assert "report.html" in printed.err
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    assert report["synthesize"]["real"]["attribute_accuracy"] == 1
+    invoke(compare, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "both")
+    assert "| independent |" in capsys.readouterr().out  # other seeds are other samples
+    assert (tmp_path / "both" / "compare.md").exists()
+
+
+def test_judge_makes_a_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = tmp_path / "cache" / "mmml"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
+    words = ("attributes", "--steps", "1", "--geometries", "8", "--count", "10")
+    invoke(judge, *words, "--out", tmp_path / "judges")
+    assert '"accuracy"' in capsys.readouterr().out
+    assert json.loads((tmp_path / "judges" / "judges.json").read_text())["attributes"]["aviary"]
