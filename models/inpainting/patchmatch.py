@@ -19,7 +19,7 @@ PATCH = 7
 _FEWEST = 64  # known patches below which a level is too coarse to copy from
 _ROUNDS = (4, 8, 12, 20)  # of matching and voting, from the finest level on
 _FALL = 1.3  # a patch counts so many times less with every pixel into the hole (Wexler: gamma)
-_LOWEST = 1e-30  # keeps weights of bad matches above zero
+_LOWEST = 1e-30  # keeps trust above zero in the middle of large holes
 _SIDES = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 Numbers = NDArray[np.int64]
