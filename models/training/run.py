@@ -28,7 +28,7 @@ _FREE = {
         *("minutes", "steps", "threads", "log_every", "preview_every", "snapshot_every"),
         *("accumulate", "devices", "nodes", "precision", "channels_last"),
     )
-} | {"version"}
+}
 
 
 class Run:
@@ -46,6 +46,7 @@ class Run:
         options = json.loads(json.dumps(options))
         if path.exists() and (self.folder / "snapshot.pt").exists():
             before = json.loads(path.read_text(encoding="utf-8"))
+            before["version"] = options["version"]  # newer code may resume
             other = [name for name in changed(before, options) if name not in _FREE]
             if other:
                 raise ConfigError(

@@ -1,0 +1,44 @@
+"""What a data set's folder holds, whatever its layout: photos with captions, classes and boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[int, int, int, int]  # x, y, width, height in pixels of the photo
+
+
+@dataclass(frozen=True)
+class Record:
+    """One photo. key: its name within the data set, stable across machines; class_name: empty where
+    the set has no classes; box: the square crop that shows the object, None for the whole photo;
+    object_mask: draws bool [height,width] of the photo, True on the object, None when unknown.
+    """
+
+    key: str
+    path: Path
+    captions: tuple[str, ...]
+    class_name: str = ""
+    box: Box | None = None
+    object_mask: Callable[[], NDArray[np.bool_]] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All photos of a folder in a fixed order. held_out: classes, or keys where there are none, that
+    the set itself keeps for testing; empty when it says nothing.
+    """
+
+    layout: str
+    name: str
+    domain: str
+    licence: str
+    folder: Path
+    records: tuple[Record, ...]
+    held_out: frozenset[str] = frozenset()
