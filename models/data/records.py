@@ -31,8 +31,8 @@ class Record:
 
 @dataclass(frozen=True)
 class Listing:
-    """All photos of a folder in a fixed order. held_out: classes, or keys where there are none, that
-    the set itself keeps for testing; empty when it says nothing.
+    """All photos of a folder in a fixed order. held_out: classes, or keys where there are none,
+    that the set itself keeps for testing; empty when it says nothing.
     """
 
     layout: str

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.data.aviary_set import Aviary
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.data.aviary_set import Aviary
 from models.training.config import LoopOptions
 from models.training.loop import Loop, build_fabric
 from models.training.objective import Objective
