@@ -9,18 +9,14 @@ benchmarks/forward.py [ROUNDS]``.
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import torch
 from torch import nn
 from torchvision.models import vgg16
 
-from models.allocator import tuned_environment
+from benchmarks.turns import answer, compare
 from models.damsm.inception import InceptionImageEncoder, VggDetail
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 from models.inpainting.blocks import fold
@@ -37,50 +33,18 @@ Forward = Callable[[], object]
 def main(rounds: int) -> None:
     """Print one line per network: medians in milliseconds and their ratio."""
     for name in NETWORKS:
-        children = {kind: _child(name, kind) for kind in ("naive", "served")}
-        times: dict[str, list[float]] = {kind: [] for kind in children}
-        for _ in range(rounds):
-            for kind, child in children.items():
-                times[kind].append(_one(child))
-        for child in children.values():
-            child.communicate()
-        naive, served = (statistics.median(times[kind]) for kind in ("naive", "served"))
+        naive, served = compare("benchmarks.forward", name, rounds, "naive", "served")
         sys.stdout.write(
             f"{name}: naive {naive:.0f} ms, served {served:.0f} ms, {naive / served:.2f} times "
             f"faster\n"
         )
 
 
-def _child(name: str, kind: str) -> subprocess.Popen[str]:
-    plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
-    environment = tuned_environment(plain) if kind == "served" else plain
-    command = [sys.executable, "-m", "benchmarks.forward", name, kind]
-    return subprocess.Popen(  # noqa: S603
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-
-def _one(child: subprocess.Popen[str]) -> float:
-    assert child.stdin is not None  # noqa: S101
-    assert child.stdout is not None  # noqa: S101
-    child.stdin.write("run\n")
-    child.stdin.flush()
-    return float(child.stdout.readline())
-
-
 @torch.inference_mode()
-def answer(name: str, served: bool) -> None:
-    """One forward per line of standard input; its milliseconds on standard output."""
+def child(name: str, served: bool) -> None:
     torch.set_num_threads(THREADS)
     torch.manual_seed(1)
-    forward = NETWORKS[name](served)
-    for _ in range(3):
-        forward()
-    for _ in sys.stdin:
-        started = time.perf_counter()
-        forward()
-        sys.stdout.write(f"{(time.perf_counter() - started) * 1000}\n")
-        sys.stdout.flush()
+    answer(NETWORKS[name](served))
 
 
 def manigan(served: bool) -> Forward:
@@ -174,6 +138,6 @@ NETWORKS: dict[str, Callable[[bool], Forward]] = {
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        answer(sys.argv[1], sys.argv[2] == "served")
+        child(sys.argv[1], sys.argv[2] == "served")
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)

@@ -84,7 +84,7 @@ class DamsmObjective(Objective):
             lengths = torch.cat([lengths, seen.wrong_lengths])
         words, sentence = self.text(ids, lengths)
         with self.autocast():
-            regions, code = self.image(seen.images.contiguous(memory_format=torch.channels_last))
+            regions, code = self.image(self.laid(seen.images))
         own = len(seen.images)
         sentence_loss, top1 = self._sentence_loss(code.float(), sentence, own, seen.class_ids)
         words_loss = self._words_loss(regions, words[:own], seen.lengths, seen.class_ids)

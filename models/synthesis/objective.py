@@ -105,7 +105,7 @@ class SynthesisObjective(Objective):
         with torch.no_grad():
             sentence = self._sentence(batch, noise)
             _, wrong = self.text(batch.wrong_ids, batch.wrong_lengths)
-        images = _layout(batch.images)
+        images = self.laid(batch.images)
         return Seen(images, sentence, wrong, self._made(sentence, noise, "z"), noise)
 
     def _sentence(self, batch: Batch, noise: Noise) -> Tensor:
@@ -131,7 +131,7 @@ class SynthesisObjective(Objective):
         if self.options.fresh_noise:
             fake = self._made(seen.sentence, seen.noise, "z2")
         with self.autocast():
-            features = self.judge.features(_layout(self._augmented(fake, seen.noise, "g")))
+            features = self.judge.features(self.laid(self._augmented(fake, seen.noise, "g")))
             loss = -self.judge.logits(features, seen.sentence).float().mean()
         return loss, {"g": loss}
 
@@ -143,8 +143,8 @@ class SynthesisObjective(Objective):
         fake = self._augmented(seen.fake.detach(), seen.noise, "fake")
         share = self.options.mismatched
         with self.autocast():
-            good = self.judge.features(_layout(real))
-            made = self.judge.features(_layout(fake))
+            good = self.judge.features(self.laid(real))
+            made = self.judge.features(self.laid(fake))
             loss = _hinge(1 - self.judge.logits(good, seen.sentence))
             loss = loss + (1 - share) * _hinge(1 + self.judge.logits(made, seen.sentence))
             if share:
@@ -216,10 +216,6 @@ def _judge(
 
 def _hinge(margin: Tensor) -> Tensor:
     return functional.relu(margin.float()).mean()
-
-
-def _layout(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _widths(size: int, given: str) -> tuple[int, ...]:

@@ -55,6 +55,7 @@ class Loop:
         self.slices = _slices(options, fabric)
         objective.autocast = fabric.autocast
         layout = torch.channels_last if options.channels_last else torch.contiguous_format
+        objective.layout = layout
         for module in (*objective.modules.values(), *objective.frozen.values()):
             module.to(fabric.device, memory_format=layout)  # type: ignore[call-overload]
         self.averages = {
@@ -91,7 +92,7 @@ class Loop:
     def _steps(self) -> None:
         started, before, first = time.monotonic(), self.seconds, self.step
         while not self._done():
-            values = self._one_step()
+            values = self.advance()
             self.seconds = before + time.monotonic() - started
             if self.step % self.options.log_every == 0:
                 rate = (self.step - first) * self.options.batch / (time.monotonic() - started)
@@ -113,7 +114,8 @@ class Loop:
         self._stop = bool(state[1])
         return bool(state[0] or state[1])
 
-    def _one_step(self) -> Values:
+    def advance(self) -> Values:
+        """One step; returns what it logged."""
         values: Values = {}
         slices = [self._slice(self.step, k) for k in range(self.slices)]
         _seed_dropout(self.options.seed, self.step, self.fabric.global_rank)

@@ -35,7 +35,8 @@ class Objective:
     modules: everything that changes, part of every snapshot; frozen: what it looks through;
     averaged: names in ``modules`` whose moving average is what ships; phases: in their order.
     A step is ``look`` once, then every phase's ``loss``; with gradient accumulation both are called
-    once for each slice of the batch. ``autocast`` is the run's precision, set by the loop.
+    once for each slice of the batch. ``autocast`` is the run's precision, ``layout`` its
+    memory format, both set by the loop.
     """
 
     modules: dict[str, nn.Module]
@@ -45,6 +46,11 @@ class Objective:
     def __init__(self) -> None:
         self.frozen: dict[str, nn.Module] = {}
         self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+        self.layout = torch.channels_last
+
+    def laid(self, images: Tensor) -> Tensor:
+        """Pictures in the run's memory format."""
+        return images.contiguous(memory_format=self.layout)
 
     def look(self, batch: Batch, noise: Noise, step: int) -> Any:
         """What the phases share: encoded captions, generated pictures with their graph."""

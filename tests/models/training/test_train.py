@@ -32,7 +32,7 @@ FAST = [
 ]  # fmt: skip
 DAMSM = ["--set", "input_size=32", "--set", "hidden=16", "--set", "features=32", "--set", "words=8"]
 SMALL = {
-    "synthesis": ["--set", "ngf=8", "--set", "ndf=8", "--set", "z=8"],
+    "synthesis": ["--set", "ngf=8", "--set", "ndf=8", "--set", "z=8", "--set", "look=32"],
     "manipulation": ["--set", "ngf=4", "--set", "combine=4"],
     "inpainting": ["--set", "width=4", "--set", "z=4", "--set", "refine=1"],
 }

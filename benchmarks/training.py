@@ -1,0 +1,97 @@
+"""Training steps as the presets run them against the same networks in plain float32, contiguous,
+with the default allocator; two threads, one run, in turns.
+
+Usage: ``python -m benchmarks.training [ROUNDS]``.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.turns import answer, compare
+from jobs.captions import END, Vocabulary
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.synthesis.objective import SynthesisObjective, SynthesisOptions
+from models.training.batch import Batch
+from models.training.config import LoopOptions, build, read_preset
+from models.training.loop import Loop, build_fabric
+from models.training.run import Run
+
+THREADS, WORDS = 2, 16
+STEPS = 2  # of one turn
+
+
+class Random:
+    """Pictures and captions of noise: only the networks' time counts."""
+
+    name, domain, licence, fingerprint = "noise", "noise", "", "noise"
+    tokenizer, max_words, attributes = "regexp", WORDS, (0, 0)
+
+    def __init__(self, size: int, captions: int) -> None:
+        self.size, self.captions = size, captions
+        self.vocabulary = Vocabulary([END, *(f"w{k}" for k in range(999))])
+
+    def __len__(self) -> int:
+        return 1000
+
+    def batch(self, part: str, indices: object, sources: list[np.random.Generator]) -> Batch:  # noqa: ARG002
+        count, captions = len(sources), self.captions
+        lengths = torch.full((count,), WORDS)
+        ids = torch.randint(1, 1000, (count, WORDS))
+        images = torch.rand(count, 3, self.size, self.size) * 2 - 1
+        batch = Batch(images, ids, lengths, torch.arange(count), ids.roll(1, 0), lengths)
+        if not captions:
+            return batch
+        more = ids[:, None].repeat(1, captions, 1)
+        return replace(batch, more_ids=more, more_lengths=lengths[:, None].repeat(1, captions))
+
+
+def child(preset: str, tuned: bool) -> None:
+    """Steps of a preset's synthesis."""
+    values = read_preset(preset, "synthesis")
+    options = build(LoopOptions, values["loop"], "loop")
+    options = replace(options, minutes=0.0, settle_batches=0, log_every=10**9, preview_every=10**9)
+    options = replace(options, snapshot_every=10**9, threads=THREADS)
+    if not tuned:
+        options = replace(options, precision="32-true", channels_last=False)
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    data = Random(options.size, options.captions)
+    text = TextEncoder(TextEncoderConfig(1000, 64, 256)).eval().requires_grad_(False)
+    chosen = build(SynthesisOptions, values["options"], "synthesis")
+    fabric = build_fabric(options, "cpu")
+    fabric.launch()
+    with tempfile.TemporaryDirectory() as folder:
+        objective = SynthesisObjective(chosen, data.size, text)
+        loop = Loop(objective, data, "synthesis", options, Run(Path(folder)), fabric)
+
+        def turn() -> None:
+            for _ in range(STEPS):
+                loop.advance()
+
+        answer(turn)
+
+
+def main(rounds: int) -> None:
+    """Print one line per preset: medians in milliseconds for one step, and their ratio."""
+    for preset in ("aviary", "cub"):
+        plain, tuned = (
+            x / STEPS for x in compare("benchmarks.training", preset, rounds, "plain", "tuned")
+        )
+        sys.stdout.write(
+            f"{preset} synthesis: plain {plain:.0f} ms a step, as preset {tuned:.0f} ms, "
+            f"{plain / tuned:.2f} times faster\n"
+        )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        child(sys.argv[1], sys.argv[2] == "tuned")
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 9)
