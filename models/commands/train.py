@@ -79,7 +79,7 @@ def _data(
     arguments: argparse.Namespace, loop: LoopOptions, encoders: Encoders | None
 ) -> TrainingData:
     """The training split, its captions in the encoders' words where there are encoders."""
-    from models.data.sources import open_data
+    from models.data.opening import open_data
 
     return open_data(
         arguments.data,

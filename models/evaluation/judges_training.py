@@ -86,7 +86,7 @@ def _open(where: str, options: EncoderOptions) -> tuple[TrainingData, HeldOut]:
     if where == "aviary":
         size = options.size or _AVIARY_SIZE
         return Aviary(size, options.count, split="judge"), HeldOutAviary("test")
-    from models.data.sources import open_data
+    from models.data.opening import open_data
     from models.evaluation.photos import HeldOutPhotos
 
     size = options.size or _PHOTO_SIZE

@@ -131,7 +131,7 @@ class HeldOutPhotos:
 
 def open_photos(where: str, bundle: Bundle, split: str, seed: int) -> HeldOutPhotos:
     """The held-out split of the data folder ``where``, at the bundle's largest size."""
-    from models.data.sources import open_data
+    from models.data.opening import open_data
 
     size = max(spec.size for spec in bundle.tasks.values())
     return HeldOutPhotos(open_data(where, size=size, split=split), split, seed)
