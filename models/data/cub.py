@@ -1,0 +1,106 @@
+"""CUB-200-2011, birds: photos, species and boxes of the official set with the captions of Reed et
+al. (2016), "Learning Deep Representations of Fine-Grained Visual Descriptions".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.data.layout import (
+    DataError,
+    held_out,
+    photo_size,
+    read_captions,
+    read_lines,
+    read_split,
+)
+from models.data.records import Box, Listing, Record
+
+NAME = "cub"
+NEEDS = "images.txt, image_class_labels.txt, classes.txt, images/ and text/<class>/<image>.txt"
+LICENCE = "CUB-200-2011: non-commercial research and education; photo rights stay with their owners"
+
+
+def recognise(folder: Path) -> bool:
+    files = ("images.txt", "image_class_labels.txt", "classes.txt")
+    return (folder / "images").is_dir() and all((folder / name).is_file() for name in files)
+
+
+def read(folder: Path, split_file: Path | None = None) -> Listing:
+    """All photos in the order of images.txt; a key is the photo's name there."""
+    names = _table(folder / "images.txt")
+    labels = _table(folder / "image_class_labels.txt")
+    classes = _table(folder / "classes.txt")
+    boxes = _boxes(folder)
+    try:
+        records = tuple(
+            _record(folder, name, classes[labels[number]], boxes.get(number))
+            for number, name in names.items()
+        )
+    except KeyError as error:
+        raise DataError(
+            f"{folder}: image_class_labels.txt and classes.txt do not cover number {error} "
+            "of images.txt; take all three from the same copy of the data set."
+        ) from error
+    out = _held_out(folder, split_file, records, names)
+    return Listing(NAME, "CUB-200-2011", "birds", LICENCE, folder, records, out)
+
+
+def square_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> Box:
+    """AttnGAN's crop (x, y, w, h): reach 0.75 of the longer side around the centre, clipped to
+    the photo of ``size`` (width, height), so square except at the photo's border.
+    """
+    x, y, w, h = box
+    reach = int(0.75 * max(w, h))
+    centre_x, centre_y = int(x + w / 2), int(y + h / 2)
+    left, top = max(0, centre_x - reach), max(0, centre_y - reach)
+    right, bottom = min(size[0], centre_x + reach), min(size[1], centre_y + reach)
+    return left, top, right - left, bottom - top
+
+
+def _record(
+    folder: Path, name: str, class_name: str, box: tuple[float, float, float, float] | None
+) -> Record:
+    path = folder / "images" / name
+    size = photo_size(path) if box else None
+    square = square_box(box, size) if box and size else None
+    if square and min(square[2:]) < 1:  # a box beside the photo shows nothing
+        square = None
+    captions = read_captions(folder / "text" / Path(name).with_suffix(".txt"))
+    return Record(name, path, captions, class_name, square)
+
+
+def _table(path: Path) -> dict[str, str]:
+    """Lines "number value" as number -> value."""
+    rows = [line.split(maxsplit=1) for line in read_lines(path)]
+    if any(len(row) < 2 for row in rows):
+        raise DataError(f"{path} has a line that is not a number and a value.")
+    return {row[0]: row[1] for row in rows}
+
+
+def _boxes(folder: Path) -> dict[str, tuple[float, float, float, float]]:
+    """Official boxes (x, y, w, h); none where crops.json says that the photos are crops by now."""
+    path = folder / "bounding_boxes.txt"
+    if (folder / "crops.json").exists() or not path.is_file():
+        return {}
+    boxes = {}
+    for number, values in _table(path).items():
+        try:
+            x, y, w, h = (float(value) for value in values.split())
+        except ValueError as error:
+            raise DataError(f"{path}: photo {number} needs four numbers x y w h.") from error
+        boxes[number] = (x, y, w, h)
+    return boxes
+
+
+def _held_out(
+    folder: Path, split_file: Path | None, records: tuple[Record, ...], names: dict[str, str]
+) -> frozenset[str]:
+    """Classes of the split file, or the photos that train_test_split.txt marks 0."""
+    path = split_file or folder / "class_split.json"
+    if split_file or path.is_file():
+        return held_out(path, read_split(path), records)
+    path = folder / "train_test_split.txt"
+    if not path.is_file():
+        return frozenset()
+    return frozenset(names[n] for n, flag in _table(path).items() if flag == "0" and n in names)

@@ -1,0 +1,59 @@
+"""A plain folder: every photo has a .txt of the same name beside it, one caption a line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from models.data.layout import PHOTO_SUFFIXES, held_out, read_captions, read_split
+from models.data.records import Listing, Record
+
+NAME = "folder"
+NEEDS = "photos (.jpg, .png, .webp, .bmp), each with a .txt of the same name, one caption a line"
+LICENCE = "unknown: as the owner of the folder says"
+_SPLITS = {"train", "val", "validation", "test"}
+
+
+def recognise(folder: Path) -> bool:
+    return any(path.with_suffix(".txt").is_file() for path in _photos(folder))
+
+
+def read(folder: Path, split_file: Path | None = None) -> Listing:
+    """Photos at any depth by path. A class is the subfolder. Subfolders called train, val and
+    test, and nothing beside them, are the split instead: test (or val) is held out.
+    """
+    keys = [PurePosixPath(path.relative_to(folder).as_posix()) for path in _photos(folder)]
+    tops = {key.parts[0] if len(key.parts) > 1 else "" for key in keys}
+    divided = tops <= _SPLITS and len(tops) > 1
+    classes = {key: "/".join(key.parts[1 if divided else 0 : -1]) for key in keys}
+    told_apart = len(set(classes.values())) > 1  # one subfolder for all says nothing
+    records = tuple(
+        Record(
+            key=str(key),
+            path=folder / key,
+            captions=read_captions((folder / key).with_suffix(".txt")),
+            class_name=classes[key] if told_apart else "",
+        )
+        for key in sorted(keys)
+    )
+    if split_file:
+        out = held_out(split_file, read_split(split_file), records)
+    else:
+        out = _held_out(records, tops) if divided else frozenset()
+    return Listing(NAME, folder.resolve().name, "photos", LICENCE, folder, records, out)
+
+
+def _photos(folder: Path) -> Iterator[Path]:
+    """Photos below ``folder``, hidden folders and files left aside."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(parent, name)
+            if path.suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
+                yield path
+
+
+def _held_out(records: tuple[Record, ...], tops: set[str]) -> frozenset[str]:
+    kept = next((name for name in ("test", "val", "validation") if name in tops), "")
+    return frozenset(record.key for record in records if record.key.startswith(f"{kept}/"))

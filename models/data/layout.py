@@ -1,0 +1,82 @@
+"""What the readers of all layouts share: captions, photo sizes, split files, and their error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from models.data.records import Record
+from models.errors import ModelsError
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+# What Pillow raises on damaged files, by way of its various decoders.
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+
+
+class DataError(ModelsError):
+    """A data folder, or a file beside it, cannot be used; the text says what to change."""
+
+
+def read_lines(path: Path) -> list[str]:
+    """Non-empty lines without surrounding spaces; bytes that are no UTF-8 become U+FFFD, because
+    the published caption files hold some.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror}.") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def read_captions(path: Path) -> tuple[str, ...]:
+    """One caption a line; none where the file is missing, which `data check` reports."""
+    return tuple(read_lines(path)) if path.is_file() else ()
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not readable as JSON: {error}") from error
+
+
+def photo_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) from the header alone; None when the file is missing or broken."""
+    try:
+        with Image.open(path) as photo:
+            return photo.size
+    except UNREADABLE:
+        return None
+
+
+def read_split(path: Path) -> list[str]:
+    """Names held out by a split file: JSON, a list or {"test_classes": [...]}; else one a line."""
+    if path.suffix != ".json":
+        return read_lines(path)
+    content = read_json(path)
+    names = content.get("test_classes") if isinstance(content, dict) else content
+    if not isinstance(names, list):
+        raise DataError(
+            f'{path} holds out nothing: write a JSON list or {{"test_classes": [...]}} with the '
+            "names of classes or photos kept for testing."
+        )
+    return [str(name) for name in names]
+
+
+def held_out(path: Path, names: Iterable[str], records: Sequence[Record]) -> frozenset[str]:
+    """``names`` from ``path``, once each is known to be a class or a key of ``records``."""
+    known = {record.class_name for record in records} | {record.key for record in records}
+    chosen = frozenset(names)
+    unknown = sorted(chosen - known)
+    if unknown:
+        shown = ", ".join(repr(name) for name in unknown[:5])
+        example = records[0].class_name or records[0].key if records else ""
+        raise DataError(
+            f"{path} holds out {shown}, which is neither a class nor a photo of the data set; "
+            f"its names look like {example!r}."
+        )
+    return chosen
