@@ -87,11 +87,10 @@ def _open(where: str, options: EncoderOptions) -> tuple[TrainingData, HeldOut]:
         size = options.size or _AVIARY_SIZE
         return Aviary(size, options.count, split="judge"), HeldOutAviary("test")
     from models.data.opening import open_data
-    from models.evaluation.photos import HeldOutPhotos
+    from models.evaluation.photos import opened
 
     size = options.size or _PHOTO_SIZE
-    held_out = HeldOutPhotos(open_data(where, size=size, split="test"), "test")
-    return open_data(where, size=size, split="train"), held_out
+    return open_data(where, size=size, split="train"), opened(where, size, "test")
 
 
 def _train(

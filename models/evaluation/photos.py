@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -13,8 +13,10 @@ from PIL import Image
 from models.bundle import Bundle
 from models.data.masks import centre
 from models.evaluation.cases import Case, seeds
+from models.evaluation.runner import EvaluationError
 
 
+@runtime_checkable
 class PhotoData(Protocol):
     """What this page asks of an opened photo folder."""
 
@@ -118,20 +120,28 @@ class HeldOutPhotos:
 
     def _mask(self, index: int, size: int, kind: str) -> Image.Image | None:
         """Mode L, 255 = hole. center: the middle square; object: what the data knows of the
-        subject's place (``object_mask``), or nothing.
+        subject's place (``object_mask``, a plane or a picture, not 0 on the object), or nothing.
         """
         if kind == "center":
             return Image.fromarray(np.where(centre(size) == 0, 255, 0).astype(np.uint8))
         known = getattr(self.photos, "object_mask", None)
-        mask: Image.Image | None = known(index) if known else None
-        if mask is None or not mask.getbbox():
+        mask = known(index) if known else None
+        if mask is None or not np.asarray(mask).any():
             return None
-        return mask.convert("L").resize((size, size), Image.Resampling.NEAREST)
+        plane = np.where(np.asarray(mask) > 0, 255, 0).astype(np.uint8)
+        return Image.fromarray(plane).resize((size, size), Image.Resampling.NEAREST)
 
 
 def open_photos(where: str, bundle: Bundle, split: str, seed: int) -> HeldOutPhotos:
     """The held-out split of the data folder ``where``, at the bundle's largest size."""
+    return opened(where, max(spec.size for spec in bundle.tasks.values()), split, seed)
+
+
+def opened(where: str, size: int, split: str, seed: int = 0) -> HeldOutPhotos:
+    """One split of the data folder ``where`` at ``size`` pixels, for judging."""
     from models.data.opening import open_data
 
-    size = max(spec.size for spec in bundle.tasks.values())
-    return HeldOutPhotos(open_data(where, size=size, split=split), split, seed)
+    photos: object = open_data(where, size=size, split=split)
+    if not isinstance(photos, PhotoData):
+        raise EvaluationError(f"{where} can't be opened as photos with captions.")
+    return HeldOutPhotos(photos, split, seed)
