@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.layout import DataError, held_out, read_split
+from models.data.layout import DataError, has_words, held_out, read_split
 from models.data.records import Listing, Record
 
 NAME = "coco"
@@ -66,8 +66,9 @@ def _records(folder: Path, split: str) -> list[Record]:
 
 
 def _captions(captions: Any, number: int) -> tuple[str, ...]:
-    texts = (note["caption"].split() for note in captions.imgToAnns.get(number, ()))
-    return tuple(" ".join(words) for words in texts if words)
+    """In one line each: some hold line breaks."""
+    texts = (" ".join(note["caption"].split()) for note in captions.imgToAnns.get(number, ()))
+    return tuple(filter(has_words, texts))
 
 
 def _load(path: Path) -> Any:

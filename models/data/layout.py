@@ -34,7 +34,12 @@ def read_lines(path: Path) -> list[str]:
 
 def read_captions(path: Path) -> tuple[str, ...]:
     """One caption a line; none where the file is missing, which `data check` reports."""
-    return tuple(read_lines(path)) if path.is_file() else ()
+    return tuple(filter(has_words, read_lines(path))) if path.is_file() else ()
+
+
+def has_words(caption: str) -> bool:
+    """Some published captions are a lone dot: no text encoder can read those."""
+    return any(c.isascii() and c.isalnum() for c in caption)
 
 
 def read_json(path: Path) -> Any:

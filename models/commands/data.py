@@ -1,0 +1,123 @@
+"""``python -m models data``: is a data set fit to train on, and what training needs beside it.
+
+DIR is the data set's folder, or the word aviary for the drawn birds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SHEET = "contact_sheet.png"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True)
+    check = actions.add_parser("check", help="count, decode every photo, measure the captions")
+    check.add_argument("data", metavar="DIR", help="a data set's folder, or aviary")
+    check.add_argument("--bundle", type=Path, help="count the words that this bundle lacks")
+    check.add_argument("--split-file", type=Path, help="classes or photos held out for testing")
+    check.add_argument("--out", type=Path, help=f"folder for {SHEET}")
+    check.set_defaults(act=_check)
+    prepare = actions.add_parser("prepare", help="write the split and the vocabulary")
+    prepare.add_argument("data", metavar="DIR", help="a data set's folder")
+    prepare.add_argument("--out", type=Path, required=True, help="a folder outside the data set")
+    prepare.add_argument("--least", type=int, default=2, help="least frequency of a known word")
+    prepare.add_argument("--split-file", type=Path, help="classes or photos held out for testing")
+    prepare.add_argument("--masks", action="store_true", help="also write object_masks.npz")
+    prepare.set_defaults(act=_prepare)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    arguments.act(arguments)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.data == "aviary":
+        _check_aviary(arguments)
+    else:
+        _check_folder(arguments)
+
+
+def _check_folder(arguments: argparse.Namespace) -> None:
+    from models.data.check import check, lines
+    from models.data.contact_sheet import photo_sheet
+    from models.data.prepare import refuse_inside
+    from models.data.sources import open_listing
+
+    listing = open_listing(Path(arguments.data), arguments.split_file)
+    if arguments.out:
+        refuse_inside(listing, arguments.out)
+    found = check(listing)
+    _print(lines(found))
+    _check_words(arguments, [text for record in found.usable for text in record.captions])
+    found.require_usable()
+    _write_sheet(arguments, photo_sheet(found.usable))
+    _print(["usable: yes"])
+
+
+def _check_aviary(arguments: argparse.Namespace) -> None:
+    from models.data.aviary import bird, generator, render
+    from models.data.aviary_captions import captions, vocabulary
+    from models.data.contact_sheet import COLUMNS, ROWS, sheet
+
+    birds = [(bird("train", k), generator("train", k)) for k in range(COLUMNS * ROWS)]
+    told = [captions(sample, source, 1)[0].text for sample, source in birds]
+    _print(
+        [
+            "aviary: endless; every number of a split is another bird, drawn when it is asked for",
+            f"vocabulary: {len(vocabulary())} entries, padding included",
+        ]
+    )
+    _check_words(arguments, told)
+    drawn = (render(sample, 160) for sample, _ in birds)
+    _write_sheet(arguments, sheet(zip(drawn, told, strict=True)))
+    _print(["usable: yes"])
+
+
+def _check_words(arguments: argparse.Namespace, captions: list[str]) -> None:
+    if not arguments.bundle:
+        return
+    from models.data.check import bundle_vocabularies, unknown_lines, unknown_words
+
+    for tasks, (words, tokenizer) in bundle_vocabularies(arguments.bundle).items():
+        _print(unknown_lines(tasks, unknown_words(captions, words, tokenizer)))
+
+
+def _write_sheet(arguments: argparse.Namespace, page: Image.Image) -> None:
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        page.save(arguments.out / SHEET)
+        _print([f"wrote {arguments.out / SHEET}"])
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    from models.data.layout import DataError
+    from models.data.prepare import prepare
+    from models.data.sources import open_listing
+
+    if arguments.data == "aviary":
+        raise DataError("Aviary is drawn, with a vocabulary of its own: nothing to prepare.")
+    listing = open_listing(Path(arguments.data), arguments.split_file)
+    done = prepare(listing, arguments.out, least=arguments.least, masks=arguments.masks)
+    sizes = ", ".join(f"{split} {len(keys)}" for split, keys in done.split.items())
+    _print(
+        [
+            f"{listing.name}: {sizes} photos; {len(done.left_out)} left out",
+            f"object masks: {'yes' if done.masks else 'none'}",
+            f"vocabulary: {len(done.words)} entries, padding included",
+            f"content: {done.content}",
+            f"wrote {done.folder}",
+        ]
+    )
+
+
+def _print(rows: Iterable[str]) -> None:
+    for row in rows:
+        sys.stdout.write(row + "\n")

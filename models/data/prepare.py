@@ -1,0 +1,182 @@
+"""What training needs beside the photos: the split, the vocabulary and, on request, object masks.
+
+Written to a folder of its own, never into the data set: `prepared.json` (last, so that a reader
+sees a whole folder or none), `vocabulary.json` and `object_masks.npz`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.captions import END, Vocabulary, tokenize
+from models.data.layout import DataError, read_json
+from models.data.object_masks import write_masks
+from models.data.photo_files import Digest, digests
+from models.data.records import Listing, Record
+from models.data.split import divide
+
+FORMAT = 1
+MANIFEST = "prepared.json"
+VOCABULARY = "vocabulary.json"
+MASKS = "object_masks.npz"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An opened folder of `prepare`. content: sha256 over keys, photos and captions, the same on
+    every machine; split: keys of "train", "validation" and "test"; words: the vocabulary, END
+    first; masks: object_masks.npz or None; left_out: photos that are broken or lack captions.
+    """
+
+    folder: Path
+    content: str
+    split: dict[str, tuple[str, ...]]
+    words: tuple[str, ...]
+    masks: Path | None
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, folder: Path) -> Prepared:
+        """Read what `prepare` wrote. Raises DataError."""
+        if not (folder / MANIFEST).is_file():
+            raise DataError(
+                f"{folder} holds no {MANIFEST}; write one with "
+                f"python -m models data prepare DIR --out {folder}."
+            )
+        raw = read_json(folder / MANIFEST)
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+            raise DataError(f"{folder / MANIFEST} has another format; prepare the data anew.")
+        masks = folder / MASKS
+        return cls(
+            folder=folder,
+            content=raw["content"],
+            split={name: tuple(keys) for name, keys in raw["split"].items()},
+            words=tuple(read_json(folder / VOCABULARY)["words"]),
+            masks=masks if masks.is_file() else None,
+            left_out=tuple(raw["left_out"]),
+        )
+
+
+def prepare(
+    listing: Listing,
+    out: Path,
+    *,
+    least: int = 2,
+    validation: float = 0.05,
+    seed: int = 0,
+    masks: bool = False,
+) -> Prepared:
+    """Write the split, and the vocabulary of words that occur at least ``least`` times in training
+    captions, to ``out``. Photos that do not decode or lack captions are left out of every split.
+    """
+    refuse_inside(listing, out)
+    found = digests(listing.records)
+    usable = [r for r in listing.records if r.captions and r.key in found]
+    split = divide(usable, listing.held_out, validation=validation, seed=seed)
+    by_key = {record.key: record for record in usable}
+    words = vocabulary((by_key[key] for key in split["train"]), least)
+    kept = {record.key for record in usable}
+    manifest = {
+        "format": FORMAT,
+        "layout": listing.layout,
+        "name": listing.name,
+        "licence": listing.licence,
+        "least": least,
+        "validation": validation,
+        "seed": seed,
+        "content": _content(usable, found),
+        "split": split,
+        "left_out": sorted(record.key for record in listing.records if record.key not in kept),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (MANIFEST, MASKS):  # an older manifest must not vouch for newer files
+        (out / name).unlink(missing_ok=True)
+    _write(out / VOCABULARY, Vocabulary(words).to_json())
+    if masks:
+        write_masks(usable, out / MASKS)
+    _write(out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+    return Prepared.open(out)
+
+
+def prepared_for(listing: Listing, cache: Path, *, masks: bool = False) -> Prepared:
+    """The data set as prepared with default settings, from ``cache`` when nothing has changed
+    since. Several processes may ask at once: the first to finish wins.
+    """
+    folder = cache / f"prepared-{_fingerprint(listing, masks)}"
+    if (folder / MANIFEST).is_file():
+        return Prepared.open(folder)
+    refuse_inside(listing, cache)
+    cache.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".preparing-", dir=cache))
+    try:
+        prepare(listing, draft, masks=masks)
+        _publish(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Prepared.open(folder)
+
+
+def refuse_inside(listing: Listing, out: Path) -> None:
+    """Data sets are never written to: others share them, and their licences ask for it."""
+    if out.resolve().is_relative_to(listing.folder.resolve()):
+        raise DataError(
+            f"{out} lies inside the data set {listing.folder}, where nothing is ever written; "
+            "choose a folder outside it."
+        )
+
+
+def vocabulary(records: Iterable[Record], least: int) -> tuple[str, ...]:
+    """END, then the words seen at least ``least`` times: frequent ones first, equal ones by
+    alphabet.
+    """
+    counts = Counter(
+        word for record in records for text in record.captions for word in tokenize(text)
+    )
+    words = sorted(
+        (word for word, count in counts.items() if count >= least),
+        key=lambda word: (-counts[word], word),
+    )
+    if not words:
+        raise DataError(
+            f"No word occurs {least} times in the training captions; add captions or lower --least."
+        )
+    return (END, *words)
+
+
+def _content(records: Iterable[Record], found: dict[str, Digest]) -> str:
+    """sha256 over every photo's key, size, crc32 and captions, sorted by key."""
+    rows = sorted((r.key, *found[r.key], *r.captions) for r in records)
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _fingerprint(listing: Listing, masks: bool) -> str:
+    """Key of the cache: quick to compute, and new whenever photos, captions or split change."""
+    rows: list[object] = [FORMAT, str(listing.folder.resolve()), sorted(listing.held_out), masks]
+    for record in listing.records:
+        stat = record.path.stat() if record.path.is_file() else None
+        stamp = (stat.st_size, stat.st_mtime_ns) if stat else ()
+        rows.append((record.key, stamp, record.class_name, record.box, record.captions))
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:20]
+
+
+def _publish(draft: Path, folder: Path) -> None:
+    try:
+        draft.rename(folder)
+    except OSError as error:
+        if not (folder / MANIFEST).is_file():
+            raise DataError(f"Cannot write {folder}: {error.strerror}.") from error
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace ``path`` at once: a reader sees the old file or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
