@@ -25,6 +25,7 @@ from models.evaluation.estimates import Floats, Scores
 Grey = NDArray[np.float64]
 _LUMA = np.array([0.2125, 0.7154, 0.0721])  # scikit-image's rgb2gray
 _SSIM_WINDOW = 7
+_MOST_DB = 100.0
 
 
 def _floats(values: Tensor) -> Floats:
@@ -37,16 +38,18 @@ def l1(a: Tensor, b: Tensor) -> Floats:
 
 
 def psnr(made: Tensor, truth: Tensor) -> Floats:
-    """Peak signal to noise ratio of each picture in dB, data range 1."""
+    """Peak signal to noise ratio of each picture in dB, data range 1, at most 100: equal pictures
+    would otherwise have none.
+    """
     singles = [
         peak_signal_noise_ratio(p[None], t[None], data_range=1.0)
         for p, t in zip(made, truth, strict=True)
     ]
-    return _floats(torch.stack(singles))
+    return np.minimum(_floats(torch.stack(singles)), _MOST_DB)
 
 
 def psnr_inside(made: Tensor, truth: Tensor, hole: Tensor) -> Floats:
-    """PSNR in dB over the pixels where ``hole`` [N,1,H,W] is 1."""
+    """PSNR in dB over the pixels where ``hole`` [N,1,H,W] is 1; at most 100."""
     squared = ((made - truth) ** 2 * hole).sum((1, 2, 3))
     mean = squared / (hole.sum((1, 2, 3)) * made.shape[1]).clamp_min(1)
     return _floats(-10 * torch.log10(mean.clamp_min(1e-10)))

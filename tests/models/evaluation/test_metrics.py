@@ -31,6 +31,13 @@ def test_psnr_inside_looks_at_the_hole_only() -> None:
     assert metrics.psnr_inside(made, truth, hole)[0] == pytest.approx(20.0, abs=1e-4)
 
 
+def test_psnr_of_equal_pictures_is_finite() -> None:
+    assert metrics.psnr(planes(), planes()).tolist() == [100, 100]
+    assert metrics.psnr_inside(planes(), planes(), torch.ones(2, 1, 16, 16))[0] == pytest.approx(
+        100
+    )
+
+
 def test_tv_of_stripes() -> None:
     stripes = torch.zeros(1, 3, 4, 4)
     stripes[..., 1::2] = 1
