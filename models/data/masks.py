@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
 Plane = NDArray[np.float32]
+_LEAST_KNOWN = 0.25
 
 
 def centre(size: int) -> Plane:
@@ -40,7 +42,7 @@ def around(part: Plane, rng: np.random.Generator) -> Plane:
 def strokes(size: int, rng: np.random.Generator) -> Plane:
     """A free-form hole: a few thick strokes of a wandering brush."""
     plane = np.ones((size, size), np.float32)
-    yy, xx = np.mgrid[:size, :size]
+    yy, xx = np.ogrid[:size, :size]
     for _ in range(int(rng.integers(1, 4))):
         y, x = rng.uniform(0, size, 2)
         angle, radius = rng.uniform(0, 2 * np.pi), rng.uniform(size / 20, size / 9)
@@ -62,3 +64,28 @@ def random_hole(part_masks: Plane, rng: np.random.Generator) -> Plane:
     if kind == 2:
         return strokes(size, rng)
     return around(part_masks[int(rng.integers(len(part_masks)))], rng)
+
+
+def shape_of(thing: Plane, rng: np.random.Generator) -> Plane:
+    """The outline of a thing (where ``thing`` > 0.5), grown by up to a tenth of the side."""
+    size = thing.shape[0]
+    reach = int(rng.integers(1, max(2, size // 10)))
+    picture = Image.fromarray(np.where(thing > 0.5, 255, 0).astype(np.uint8))
+    grown = np.asarray(picture.filter(ImageFilter.MaxFilter(2 * reach + 1)))
+    return np.where(grown > 0, 0, 1).astype(np.float32)
+
+
+def random_photo_hole(thing: Plane | None, size: int, rng: np.random.Generator) -> Plane:
+    """A centre, box or stroke hole at random; where the object ``thing`` (float32 [S,S]) is known,
+    half of the holes are its bounding box or its outline instead.
+    """
+    kind = int(rng.integers(3 if thing is None or not thing.any() else 6))
+    if kind == 0:
+        return centre(size)
+    if kind == 1:
+        return box(size, rng)
+    if kind == 2 or thing is None:
+        return strokes(size, rng)
+    plane = around(thing, rng) if kind == 3 else shape_of(thing, rng)
+    # A thing that fills the picture would leave nothing to complete from.
+    return plane if plane.mean() > _LEAST_KNOWN else box(size, rng)

@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.captions import Vocabulary
-from models.data.aviary_set import Aviary
-from models.errors import ModelsError
+from models.data.aviary_set import Aviary, cache_folder
+from models.data.layout import DataError
 
 if TYPE_CHECKING:
+    from models.data.photos import Photos
     from models.training.batch import TrainingData
 
 AVIARY_SAMPLES = 6000  # geometries in Aviary unless a caller asks for another number
-
-
-class DataProblem(ModelsError):
-    """A data set cannot be used as asked; the text says what to do."""
 
 
 def open_data(
@@ -33,14 +30,53 @@ def open_data(
 
     vocabulary: the words that captions are written in, the data set's own when None; captions:
     further captions of each picture for the part synthesis; limit: use so many pictures at most;
-    prepared: the folder that ``data prepare`` wrote, when it is not in the cache.
+    prepared: the folder that ``data prepare`` wrote; without one the cache holds what it would.
     """
     if str(where) != "aviary":
-        raise DataProblem(f"{where}: photo folders cannot be opened yet; use --data aviary.")
+        return open_photos(
+            where,
+            size=size,
+            split=split,
+            vocabulary=vocabulary,
+            captions=captions,
+            limit=limit,
+            prepared=prepared,
+        )
     data = Aviary(size, limit or AVIARY_SAMPLES, split, captions=captions)
     if vocabulary is not None and vocabulary.words != data.vocabulary.words:
-        raise DataProblem(
+        raise DataError(
             "The encoders were trained with other words than Aviary's; "
             "choose encoders trained on Aviary, or the data set that these were trained on."
         )
     return data
+
+
+def open_photos(
+    where: str | Path,
+    *,
+    size: int,
+    split: str = "train",
+    vocabulary: Vocabulary | None = None,
+    captions: int = 0,
+    limit: int | None = None,
+    prepared: Path | None = None,
+    cache: Path | None = None,
+) -> Photos:
+    """``open_data`` of a photo folder; cache: where prepared and decoded data is kept."""
+    from models.data.photos import Photos
+    from models.data.prepare import Prepared, prepared_for, refuse_inside
+    from models.data.sources import open_listing
+
+    folder = cache or cache_folder()
+    listing = open_listing(Path(where))
+    refuse_inside(listing, folder)
+    return Photos(
+        listing,
+        Prepared.open(prepared) if prepared else prepared_for(listing, folder),
+        size=size,
+        split=split,
+        folder=folder,
+        vocabulary=vocabulary,
+        captions=captions,
+        limit=limit,
+    )

@@ -1,0 +1,216 @@
+"""Photos decoded once: squares a little larger than the training size, memory-mapped.
+
+The margin (76/64, as AttnGAN's) is what random crops move in.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from models.data.layout import UNREADABLE
+from models.data.records import Record
+
+Bytes = NDArray[np.uint8]
+Plane = NDArray[np.bool_]
+Region = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+Painter = Callable[[Record], Bytes]
+
+VERSION = 1  # of the crop rule: a new number invalidates caches
+SQUASHED = frozenset({"cub"})  # layouts whose photos without a box are square crops already
+_FILTER = Image.Resampling.BILINEAR  # with Pillow's antialiasing
+_PROGRESS = 1000
+
+
+class Options(TypedDict):
+    """What the squares of photos and of masks are both made with."""
+
+    layout: str
+    size: int
+    content: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Squares:
+    """pixels: uint8 [N,C,C,3] of photos, or uint8 [N,C,C] of masks with values 0 and 255, row k for
+    record k, read-only; broken: keys of the records that could not be read, whose rows are zero.
+    """
+
+    pixels: Bytes
+    broken: tuple[str, ...]
+
+
+def cached_side(size: int) -> int:
+    """Side of the cached squares for pictures of ``size``."""
+    return round(size * 76 / 64)
+
+
+def photo_squares(
+    records: Sequence[Record], *, layout: str, size: int, content: str, folder: Path
+) -> Squares:
+    """The squares of ``records`` at ``cached_side(size)``, made on first use in ``folder``.
+
+    content: hash of the data set's content; a changed data set gets a new cache.
+    """
+    side = cached_side(size)
+    path = folder / f"photos-{_digest(records, content, layout)}-{side}.npy"
+    return _open_or_build(path, records, (side, side, 3), lambda r: square_photo(r, side, layout))
+
+
+def mask_squares(
+    records: Sequence[Record],
+    *,
+    layout: str,
+    size: int,
+    content: str,
+    folder: Path,
+    planes: Mapping[str, Plane] | None = None,
+) -> Squares:
+    """The object masks of ``records`` cut as their photos; zero where there is none.
+
+    planes: key -> bool mask of the square that the photo is cut to, instead of the records' own.
+    """
+    side = cached_side(size)
+    known = None if planes is None else planes.keys()
+    path = folder / f"masks-{_digest(records, content, layout, known)}-{side}.npy"
+
+    def paint(record: Record) -> Bytes:
+        if planes is None:
+            return square_mask(record, side, layout)
+        plane = planes.get(record.key)
+        return np.zeros((side, side), np.uint8) if plane is None else _mask(plane, side)
+
+    # One thread: the first mask makes a data set read its index, once.
+    return _open_or_build(path, records, (side, side), paint, threads=1)
+
+
+def square_photo(record: Record, side: int, layout: str) -> Bytes:
+    """uint8 [side,side,3]: the record's box, or its photo, cut to a square and scaled."""
+    with Image.open(record.path) as image:
+        full = image.size
+        left, top, right, bottom = _region(record, full, layout)
+        scale = side / min(right - left, bottom - top)
+        # JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the time; never below what is needed.
+        image.draft("RGB", (int(full[0] * scale) + 1, int(full[1] * scale) + 1))
+        picture = image.convert("RGB")
+    across, down = picture.width / full[0], picture.height / full[1]
+    region = (left * across, top * down, right * across, bottom * down)
+    scaled = picture.resize((side, side), _FILTER, box=region, reducing_gap=2.0)
+    if record.box is None and record.object_mask is None:
+        # Boxes and masks are given in stored pixels; other photos are turned as their camera says,
+        # which a square from the middle may be as well as the whole photo.
+        scaled = ImageOps.exif_transpose(scaled)
+    return np.asarray(scaled, np.uint8)
+
+
+def square_mask(record: Record, side: int, layout: str) -> Bytes:
+    """uint8 [side,side]: 255 on the object, cut as ``square_photo`` cuts the photo."""
+    if record.object_mask is None:
+        return np.zeros((side, side), np.uint8)
+    plane = record.object_mask()
+    height, width = plane.shape
+    return _mask(plane, side, _region(record, (width, height), layout))
+
+
+def _mask(plane: Plane, side: int, region: Region | None = None) -> Bytes:
+    picture = Image.fromarray(plane.astype(np.uint8) * 255)
+    scaled = picture.resize((side, side), _FILTER, box=region)
+    return np.where(np.asarray(scaled) > 127, 255, 0).astype(np.uint8)
+
+
+def _region(record: Record, size: tuple[int, int], layout: str) -> Region:
+    """What of a photo of ``size`` (width, height) the square shows."""
+    width, height = size
+    if record.box is None and layout in SQUASHED:
+        return 0, 0, width, height
+    x, y, w, h = record.box or (0, 0, width, height)
+    left, top, right, bottom = max(0, x), max(0, y), min(width, x + w), min(height, y + h)
+    if right - left < 1 or bottom - top < 1:
+        raise ValueError("the box lies outside of the photo")
+    side = min(right - left, bottom - top)
+    across, down = left + (right - left - side) / 2, top + (bottom - top - side) / 2
+    return across, down, across + side, down + side
+
+
+def _digest(
+    records: Sequence[Record], content: str, layout: str, planes: Iterable[str] | None = None
+) -> str:
+    rows = [[r.key, r.box, r.object_mask is not None] for r in records]
+    known = None if planes is None else sorted(planes)
+    text = json.dumps([VERSION, content, layout, rows, known])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _open_or_build(
+    path: Path,
+    records: Sequence[Record],
+    shape: tuple[int, ...],
+    paint: Painter,
+    threads: int = 8,
+) -> Squares:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Processes that start at once wait for the first one instead of doing its work again.
+        with _locked(path.with_suffix(".lock")):
+            if not path.exists():
+                _build(path, records, shape, paint, threads)
+    broken = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["broken"]
+    return Squares(np.load(path, mmap_mode="r"), tuple(broken))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(
+    path: Path, records: Sequence[Record], shape: tuple[int, ...], paint: Painter, threads: int
+) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent, suffix=".part") as part:
+        built, report = Path(part) / path.name, Path(part) / "report.json"
+        pixels = np.lib.format.open_memmap(
+            built, mode="w+", dtype=np.uint8, shape=(len(records), *shape)
+        )
+        broken = _fill(pixels, records, paint, threads)
+        pixels.flush()
+        report.write_text(json.dumps({"broken": broken}), encoding="utf-8")
+        # The pixels last: they are what says that the cache is complete.
+        report.replace(path.with_suffix(".json"))
+        built.replace(path)
+
+
+def _fill(pixels: Bytes, records: Sequence[Record], paint: Painter, threads: int) -> list[str]:
+    """Paints every row; the keys of the records that cannot be read."""
+
+    def one(k: int) -> bool:
+        try:
+            pixels[k] = paint(records[k])
+        except UNREADABLE:
+            return False
+        return True
+
+    broken = []
+    with ThreadPoolExecutor(min(threads, os.cpu_count() or 1)) as pool:
+        for k, fine in enumerate(pool.map(one, range(len(records)))):
+            if not fine:
+                broken.append(records[k].key)
+            if (k + 1) % _PROGRESS == 0:
+                sys.stderr.write(f"cut {k + 1} of {len(records)} squares\n")
+    return broken

@@ -1,0 +1,294 @@
+"""One split of a photo folder as training data: cached squares, encoded captions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from jobs.captions import Vocabulary, tokenize
+from models.data import cache
+from models.data.layout import DataError
+from models.data.masks import random_photo_hole
+from models.data.object_masks import read_masks
+from models.data.prepare import Prepared
+from models.data.records import Listing, Record
+from models.training.batch import Batch
+
+Words = NDArray[np.int64]
+_SIDED = frozenset({"left", "right"})  # a caption that says one of these forbids a mirrored photo
+_TRIES = 100  # to find a caption of another class
+
+
+@dataclass(frozen=True)
+class Said:
+    """A caption: text; words: int64 [n], n ≥ 1, all its known words; sided: says left or right."""
+
+    text: str
+    words: Words
+    sided: bool
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one sample's source decided. words: int64 [n] of its captions, n ≤ max_words."""
+
+    row: int
+    corner: tuple[int, int]
+    mirrored: bool
+    words: Words
+    wrong: Words
+    more: list[Words]
+
+
+class Photos:
+    """Split ``split`` of ``listing`` at ``size`` pixels.
+
+    dropped: keys of photos left out, broken or without a caption of known words.
+    """
+
+    tokenizer = "regexp"
+    max_words = 24
+    attributes = (0, 0)
+
+    def __init__(
+        self,
+        listing: Listing,
+        prepared: Prepared,
+        *,
+        size: int,
+        split: str,
+        folder: Path,
+        vocabulary: Vocabulary | None = None,
+        captions: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        """folder: where decoded photos are kept; the other arguments as for ``open_data``."""
+        self.name, self.domain, self.licence = listing.name, listing.domain, listing.licence
+        self.size, self.split, self.captions = size, split, captions
+        self.vocabulary = vocabulary or Vocabulary(prepared.words)
+        self._layout, self._folder, self._prepared = listing.layout, folder, prepared
+        self._cached = _members(listing, prepared, split, limit)
+        self._squares = cache.photo_squares(self._cached, **self._cache_options())
+        self._keep(listing)
+        self.fingerprint = self._fingerprint()
+
+    def _cache_options(self) -> cache.Options:
+        return {
+            "layout": self._layout,
+            "size": self.size,
+            "content": self._prepared.content,
+            "folder": self._folder,
+        }
+
+    def _keep(self, listing: Listing) -> None:
+        """Encode the captions, and keep the photos that decode and have one."""
+        broken = frozenset(self._squares.broken)
+        said = [_encoded(record, self.vocabulary) for record in self._cached]
+        rows = [k for k, r in enumerate(self._cached) if said[k] and r.key not in broken]
+        self.dropped = tuple(r.key for r in _without(self._cached, rows))
+        if self.dropped:
+            shown = ", ".join(self.dropped[:5])
+            sys.stderr.write(f"{self.name} {self.split}: {len(self.dropped)} left out ({shown})\n")
+        if not rows:
+            raise DataError(
+                f"{listing.folder} has no usable photo in its {self.split} split; "
+                "see python -m models data check."
+            )
+        self._rows = rows
+        self._records = [self._cached[k] for k in rows]
+        self._said = [said[k] for k in rows]
+        self._classes = _class_ids(listing, self._records)
+        several = len(np.unique(self._classes)) > 1
+        self._kinds = self._classes if several else np.arange(len(rows))
+
+    def _fingerprint(self) -> str:
+        facts = [cache.VERSION, self._prepared.content, self.split, self.size, self.captions]
+        facts += [self.max_words, list(self.vocabulary.words), list(self.keys)]
+        digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        return f"{self.name}-{self.split}-{self.size}-{digest[:16]}"
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(record.key for record in self._records)
+
+    def caption_texts(self, index: int) -> tuple[str, ...]:
+        """The captions of photo ``index`` that training reads."""
+        return tuple(said.text for said in self._said[index])
+
+    def class_of(self, index: int) -> str:
+        return self._records[index].class_name
+
+    def photo(self, index: int) -> Image.Image:
+        """The middle of the cached square, RGB of ``size``×``size``, as it is."""
+        return Image.fromarray(self._middle(self._squares.pixels[self._rows[index]]))
+
+    def object_mask(self, index: int) -> Image.Image | None:
+        """Mode L, 255 on the object, cut as ``photo``; None where it is unknown."""
+        if self._masks is None:
+            return None
+        plane = self._middle(self._masks[self._rows[index]])
+        return Image.fromarray(plane) if plane.any() else None
+
+    def _middle(self, square: cache.Bytes) -> cache.Bytes:
+        edge = (len(square) - self.size) // 2
+        return np.array(square[edge : edge + self.size, edge : edge + self.size])
+
+    @cached_property
+    def _masks(self) -> cache.Bytes | None:
+        """uint8 [N,C,C] beside the cached squares; None when no photo has a mask."""
+        stored = self._prepared.masks
+        if stored is None and not any(r.object_mask for r in self._cached):
+            return None
+        planes = read_masks(stored) if stored else None
+        return cache.mask_squares(self._cached, planes=planes, **self._cache_options()).pixels
+
+    def batch(
+        self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]
+    ) -> Batch:
+        more = self.captions if part == "synthesis" else 0
+        pairs = list(zip(indices, sources, strict=True))
+        draws = [self._draw(int(k), rng, more) for k, rng in pairs]
+        images = _pictures(self._squares.pixels, draws, self.size)
+        ids, lengths = _padded([d.words for d in draws])
+        wrong_ids, wrong_lengths = _padded([d.wrong for d in draws])
+        more_ids, more_lengths = _further([d.more for d in draws]) if more else (None, None)
+        return Batch(
+            images=images,
+            ids=ids,
+            lengths=lengths,
+            class_ids=torch.from_numpy(self._classes[list(indices)]),
+            wrong_ids=wrong_ids,
+            wrong_lengths=wrong_lengths,
+            source=images if part == "manipulation" else None,
+            hole=self._holes(draws, sources) if part == "inpainting" else None,
+            more_ids=more_ids,
+            more_lengths=more_lengths,
+        )
+
+    def _draw(self, index: int, rng: np.random.Generator, more: int) -> Draw:
+        """All decisions of one sample but its hole, in a fixed order."""
+        said = self._said[index]
+        order = rng.permutation(len(said)) if more else rng.integers(len(said), size=1)
+        spare = max(0, more + 1 - len(order))
+        chosen = [said[k] for k in (*order, *rng.integers(len(said), size=spare))][: more + 1]
+        edge = self._squares.pixels.shape[1] - self.size + 1
+        corner = int(rng.integers(edge)), int(rng.integers(edge))
+        mirrored = bool(rng.random() < 0.5) and not any(s.sided for s in chosen)
+        told = [self._cut(s.words, rng) for s in chosen]
+        wrong = self._said[self._other(index, rng)]
+        unfit = self._cut(wrong[int(rng.integers(len(wrong)))].words, rng)
+        return Draw(self._rows[index], corner, mirrored, told[0], unfit, told[1:])
+
+    def _cut(self, words: Words, rng: np.random.Generator) -> Words:
+        """At most max_words of ``words``, at random places in their order."""
+        if len(words) <= self.max_words:
+            return words
+        return words[np.sort(rng.choice(len(words), self.max_words, replace=False))]
+
+    def _other(self, index: int, rng: np.random.Generator) -> int:
+        """A photo of another class, or another photo where all are of one class."""
+        own = self._kinds[index]
+        for _ in range(_TRIES):
+            other = int(rng.integers(len(self)))
+            if self._kinds[other] != own:
+                return other
+        others = np.flatnonzero(self._kinds != own)
+        return int(others[rng.integers(len(others))]) if len(others) else index
+
+    def _holes(self, draws: Sequence[Draw], sources: Sequence[np.random.Generator]) -> Tensor:
+        """float32 [B,1,S,S]: 1 = known, 0 = to be filled."""
+        things = _crops(self._masks, draws, self.size) if self._masks is not None else None
+        holes = [
+            random_photo_hole(None if things is None else things[k] / np.float32(255), self.size, r)
+            for k, r in enumerate(sources)
+        ]
+        return torch.from_numpy(np.stack(holes)[:, None])
+
+
+def _members(
+    listing: Listing, prepared: Prepared, split: str, limit: int | None
+) -> tuple[Record, ...]:
+    """The records of the split; ``limit`` of them are spread evenly, so over all classes."""
+    if split not in prepared.split:
+        known = ", ".join(sorted(prepared.split))
+        raise DataError(f"There is no split {split!r}; choose one of {known}.")
+    by_key = {record.key: record for record in listing.records}
+    keys = prepared.split[split]
+    missing = [key for key in keys if key not in by_key]
+    if missing:
+        raise DataError(
+            f"{listing.folder} lacks {len(missing)} prepared photos, {missing[0]} for one; "
+            "prepare the data anew."
+        )
+    if limit and limit < len(keys):
+        keys = tuple(keys[k * len(keys) // limit] for k in range(limit))
+    return tuple(by_key[key] for key in keys)
+
+
+def _encoded(record: Record, vocabulary: Vocabulary) -> list[Said]:
+    """The record's captions that have a known word."""
+    found = []
+    for text in record.captions:
+        ids = vocabulary.encode(text, tokenizer=Photos.tokenizer, max_words=1 << 30).ids
+        if ids:
+            sided = not _SIDED.isdisjoint(tokenize(text))
+            found.append(Said(text, np.asarray(ids, np.int64), sided))
+    return found
+
+
+def _without(records: Sequence[Record], rows: Iterable[int]) -> list[Record]:
+    kept = frozenset(rows)
+    return [record for k, record in enumerate(records) if k not in kept]
+
+
+def _class_ids(listing: Listing, records: Sequence[Record]) -> Words:
+    """int64 [N]: the place of a record's class in the whole set; a number of its own without."""
+    names = sorted({r.class_name for r in listing.records} - {""})
+    places = {name: k for k, name in enumerate(names)}
+    own = {r.key: len(names) + k for k, r in enumerate(listing.records)}
+    return np.asarray([places.get(r.class_name, own[r.key]) for r in records], np.int64)
+
+
+def _crops(squares: cache.Bytes, draws: Sequence[Draw], size: int) -> cache.Bytes:
+    """uint8 [B,S,S,...]: the drawn crops of the squares [N,C,C,...]."""
+    out = np.empty((len(draws), size, size, *squares.shape[3:]), np.uint8)
+    for k, draw in enumerate(draws):
+        y, x = draw.corner
+        crop = squares[draw.row, y : y + size, x : x + size]
+        out[k] = crop[:, ::-1] if draw.mirrored else crop
+    return out
+
+
+def _pictures(squares: cache.Bytes, draws: Sequence[Draw], size: int) -> Tensor:
+    """float32 [B,3,S,S] in [-1,1]."""
+    planes = torch.from_numpy(_crops(squares, draws, size)).permute(0, 3, 1, 2).contiguous()
+    return planes.float().div_(127.5).sub_(1)
+
+
+def _padded(rows: Sequence[Words]) -> tuple[Tensor, Tensor]:
+    """(int64 [B,L], zero padded; lengths int64 [B])."""
+    ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    for k, row in enumerate(rows):
+        ids[k, : len(row)] = row
+    return torch.from_numpy(ids), torch.tensor([len(row) for row in rows])
+
+
+def _further(more: Sequence[Sequence[Words]]) -> tuple[Tensor, Tensor]:
+    """(int64 [B,K,L], lengths int64 [B,K])."""
+    ids, lengths = _padded([words for row in more for words in row])
+    shape = len(more), len(more[0])
+    return ids.view(*shape, -1), lengths.view(shape)
