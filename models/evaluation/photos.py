@@ -15,7 +15,7 @@ from models.data.masks import centre
 from models.evaluation.cases import Case, seeds
 from models.evaluation.runner import EvaluationError
 
-_SMALLEST = 0.02  # share of the photo that an object's hole must cover to tell fills apart
+_SMALLEST, _LARGEST = 0.02, 0.75  # shares of the photo: smaller or larger objects make no hole
 
 
 @runtime_checkable
@@ -123,13 +123,13 @@ class HeldOutPhotos:
     def _mask(self, index: int, size: int, kind: str) -> Image.Image | None:
         """Mode L, 255 = hole. center: the middle square; object: what the data knows of the
         subject's place (``object_mask``, a plane or a picture, not 0 on the object), or nothing;
-        tiny ones do not count.
+        tiny and huge ones do not count.
         """
         if kind == "center":
             return Image.fromarray(np.where(centre(size) == 0, 255, 0).astype(np.uint8))
         known = getattr(self.photos, "object_mask", None)
         mask = known(index) if known else None
-        if mask is None or (np.asarray(mask) > 0).mean() < _SMALLEST:
+        if mask is None or not _SMALLEST <= (np.asarray(mask) > 0).mean() <= _LARGEST:
             return None
         plane = np.where(np.asarray(mask) > 0, 255, 0).astype(np.uint8)
         return Image.fromarray(plane).resize((size, size), Image.Resampling.NEAREST)
