@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from models.data.layout import UNREADABLE
+from models.data.layout import UNREADABLE, DataError
 from models.data.records import Record
 
 Bytes = NDArray[np.uint8]
@@ -164,11 +164,17 @@ def _open_or_build(
     threads: int = 8,
 ) -> Squares:
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Processes that start at once wait for the first one instead of doing its work again.
-        with _locked(path.with_suffix(".lock")):
-            if not path.exists():
-                _build(path, records, shape, paint, threads)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Processes that start at once wait for the first instead of doing its work again.
+            with _locked(path.with_suffix(".lock")):
+                if not path.exists():
+                    _build(path, records, shape, paint, threads)
+        except OSError as error:
+            raise DataError(
+                f"Cannot write {path.parent}: {error.strerror}; make room there, or set "
+                "XDG_CACHE_HOME to a folder that can be written."
+            ) from error
     broken = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["broken"]
     return Squares(np.load(path, mmap_mode="r"), tuple(broken))
 
