@@ -58,14 +58,15 @@ def _check_folder(arguments: argparse.Namespace) -> None:
     _print(lines(found))
     _check_words(arguments, [text for record in found.usable for text in record.captions])
     found.require_usable()
-    _write_sheet(arguments, photo_sheet(found.usable))
+    if arguments.out:
+        _write_sheet(arguments, photo_sheet(found.usable, listing.layout))
     _print(["usable: yes"])
 
 
 def _check_aviary(arguments: argparse.Namespace) -> None:
     from models.data.aviary import bird, generator, render
     from models.data.aviary_captions import captions, vocabulary
-    from models.data.contact_sheet import COLUMNS, ROWS, sheet
+    from models.data.contact_sheet import COLUMNS, ROWS, SIDE, sheet
 
     birds = [(bird("train", k), generator("train", k)) for k in range(COLUMNS * ROWS)]
     told = [captions(sample, source, 1)[0].text for sample, source in birds]
@@ -76,8 +77,9 @@ def _check_aviary(arguments: argparse.Namespace) -> None:
         ]
     )
     _check_words(arguments, told)
-    drawn = (render(sample, 160) for sample, _ in birds)
-    _write_sheet(arguments, sheet(zip(drawn, told, strict=True)))
+    drawn = (render(sample, SIDE) for sample, _ in birds)
+    if arguments.out:
+        _write_sheet(arguments, sheet(zip(drawn, told, strict=True)))
     _print(["usable: yes"])
 
 
@@ -91,10 +93,11 @@ def _check_words(arguments: argparse.Namespace, captions: list[str]) -> None:
 
 
 def _write_sheet(arguments: argparse.Namespace, page: Image.Image) -> None:
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        page.save(arguments.out / SHEET)
-        _print([f"wrote {arguments.out / SHEET}"])
+    from models.data.layout import make_folder
+
+    make_folder(arguments.out)
+    page.save(arguments.out / SHEET)
+    _print([f"wrote {arguments.out / SHEET}"])
 
 
 def _prepare(arguments: argparse.Namespace) -> None:

@@ -32,9 +32,11 @@ def read(folder: Path, split_file: Path | None = None) -> Listing:
     labels = _table(folder / "image_class_labels.txt")
     classes = _table(folder / "classes.txt")
     boxes = _boxes(folder)
+    # AttnGAN calls the captions' folder text, their authors text_c10.
+    texts = next((folder / t for t in ("text", "text_c10") if (folder / t).is_dir()), folder)
     try:
         records = tuple(
-            _record(folder, name, classes[labels[number]], boxes.get(number))
+            _record(folder, texts, name, classes[labels[number]], boxes.get(number))
             for number, name in names.items()
         )
     except KeyError as error:
@@ -59,14 +61,18 @@ def square_box(box: tuple[float, float, float, float], size: tuple[int, int]) ->
 
 
 def _record(
-    folder: Path, name: str, class_name: str, box: tuple[float, float, float, float] | None
+    folder: Path,
+    texts: Path,
+    name: str,
+    class_name: str,
+    box: tuple[float, float, float, float] | None,
 ) -> Record:
     path = folder / "images" / name
     size = photo_size(path) if box else None
     square = square_box(box, size) if box and size else None
     if square and min(square[2:]) < 1:  # a box beside the photo shows nothing
         square = None
-    captions = read_captions(folder / "text" / Path(name).with_suffix(".txt"))
+    captions = read_captions(texts / Path(name).with_suffix(".txt"))
     return Record(name, path, captions, class_name, square)
 
 

@@ -49,6 +49,16 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} is not readable as JSON: {error}") from error
 
 
+def make_folder(path: Path) -> None:
+    """Create ``path`` with its parents, or raise DataError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"Cannot create the folder {path}: {error.strerror}; choose another."
+        ) from error
+
+
 def photo_size(path: Path) -> tuple[int, int] | None:
     """(width, height) from the header alone; None when the file is missing or broken."""
     try:

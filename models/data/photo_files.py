@@ -7,7 +7,6 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image
@@ -31,12 +30,6 @@ def faults(records: Sequence[Record]) -> dict[str, str]:
     return {record.key: fault for record, fault in found if fault}
 
 
-def open_photo(path: Path) -> Image.Image:
-    """The whole photo, decoded, as RGB."""
-    with Image.open(path) as photo:
-        return photo.convert("RGB")
-
-
 def _digest(record: Record) -> Digest | None:
     try:
         data = record.path.read_bytes()
@@ -50,7 +43,8 @@ def _digest(record: Record) -> Digest | None:
 
 def _fault(record: Record) -> str:
     try:
-        open_photo(record.path)
+        with Image.open(record.path) as photo:
+            photo.load()
     except UNREADABLE as error:
         return "missing" if isinstance(error, FileNotFoundError) else str(error).split(" <_io")[0]
     return ""

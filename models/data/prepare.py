@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.captions import END, Vocabulary, tokenize
-from models.data.layout import DataError, read_json
+from models.data.layout import DataError, make_folder, read_json
 from models.data.object_masks import write_masks
 from models.data.photo_files import Digest, digests
 from models.data.records import Listing, Record
@@ -96,7 +95,7 @@ def prepare(
         "split": split,
         "left_out": sorted(record.key for record in listing.records if record.key not in kept),
     }
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for name in (MANIFEST, MASKS):  # an older manifest must not vouch for newer files
         (out / name).unlink(missing_ok=True)
     _write(out / VOCABULARY, Vocabulary(words).to_json())
@@ -114,13 +113,10 @@ def prepared_for(listing: Listing, cache: Path, *, masks: bool = False) -> Prepa
     if (folder / MANIFEST).is_file():
         return Prepared.open(folder)
     refuse_inside(listing, cache)
-    cache.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".preparing-", dir=cache))
-    try:
-        prepare(listing, draft, masks=masks)
+    make_folder(cache)
+    with tempfile.TemporaryDirectory(prefix=".preparing-", dir=cache) as part:
+        draft = prepare(listing, Path(part) / "prepared", masks=masks).folder
         _publish(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return Prepared.open(folder)
 
 

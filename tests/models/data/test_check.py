@@ -1,0 +1,87 @@
+import argparse
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from models.commands import data
+from models.data.check import check, lengths, lines
+from models.data.layout import DataError
+from models.data.sources import open_listing
+from tests.models.data import made_sets
+from tests.models.tiny import tiny_bundle
+
+
+def run(*arguments: str | Path) -> None:
+    parser = argparse.ArgumentParser()
+    data.add(parser)
+    data.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_lengths_in_words() -> None:
+    found = lengths([*["two words"] * 98, "one", "a caption of six words here"])
+    assert found is not None
+    assert (found.least, found.median, found.p95, found.most) == (1, 2, 2, 6)
+    assert lengths([]) is None
+
+
+def test_broken_missing_and_mute_photos_are_found(tmp_path: Path) -> None:
+    folder = made_sets.cub(tmp_path, each=3)
+    (folder / "images/001.Bird_1/Bird_1_0.jpg").write_bytes(b"no photo")
+    (folder / "images/001.Bird_1/Bird_1_1.jpg").unlink()
+    (folder / "text/002.Bird_2/Bird_2_0.txt").unlink()
+    found = check(open_listing(folder))
+    assert found.faults["001.Bird_1/Bird_1_1.jpg"] == "missing"
+    assert "001.Bird_1/Bird_1_0.jpg" in found.faults
+    assert found.uncaptioned == ("002.Bird_2/Bird_2_0.jpg",)
+    assert len(found.usable) == 9
+    found.require_usable()
+    assert "1 photos have no caption" in lines(found)
+
+
+def test_truncated_jpeg_is_broken(tmp_path: Path) -> None:
+    folder = made_sets.flowers(tmp_path)
+    path = folder / "jpg" / "image_00001.jpg"
+    path.write_bytes(path.read_bytes()[:-200])
+    assert "truncated" in check(open_listing(folder)).faults["image_00001.jpg"]
+
+
+def test_one_photo_is_too_few(tmp_path: Path) -> None:
+    found = check(open_listing(made_sets.plain(tmp_path, 1)))
+    with pytest.raises(DataError, match="at least 2 are needed"):
+        found.require_usable()
+
+
+def test_command_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = made_sets.flowers(tmp_path / "set")
+    tiny_bundle(tmp_path / "tiny")
+    run("check", folder, "--bundle", tmp_path / "tiny", "--out", tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "test: 2 photos in 1 classes (2 to 2 each)" in said
+    assert "2 words, 24 occurrences; most frequent: pink 16, flower 8" in said
+    assert "usable: yes" in said
+    with Image.open(tmp_path / "out" / "contact_sheet.png") as page:
+        assert page.size == (1352, 888)
+
+
+def test_command_check_says_why_not(tmp_path: Path) -> None:
+    folder = made_sets.plain(tmp_path / "set", 1)
+    with pytest.raises(DataError, match="cannot be trained on"):
+        run("check", folder)
+    with pytest.raises(DataError, match="lies inside the data set"):
+        run("check", folder, "--out", folder / "out")
+
+
+def test_command_prepare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = made_sets.coco(tmp_path / "set")
+    run("prepare", folder, "--out", tmp_path / "out", "--masks")
+    assert "train 2, validation 1, test 3 photos; 0 left out" in capsys.readouterr().out
+    assert (tmp_path / "out" / "object_masks.npz").is_file()
+
+
+def test_aviary_needs_no_preparation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("check", "aviary", "--out", tmp_path)
+    assert "endless" in capsys.readouterr().out
+    assert (tmp_path / "contact_sheet.png").is_file()
+    with pytest.raises(DataError, match="nothing to prepare"):
+        run("prepare", "aviary", "--out", tmp_path)
