@@ -130,6 +130,14 @@ def test_photos_without_known_words_or_broken_ones_are_dropped(
     assert np.array_equal(np.asarray(data.photo(1)), np.asarray(expected))
 
 
+def test_captions_are_encoded_as_the_vocabulary_does(tmp_path: Path) -> None:
+    texts = ("A red-blue BIRD, left\ufffd\ufffdof caf\u00e9 <end> \u6a39!", "red, red tree.")
+    data = photos(tmp_path, [record(tmp_path, 0, texts)])
+    expected = {data.vocabulary.encode(text).ids for text in texts}
+    drawn = [data.batch("damsm", [0], sources(1, seed)).ids[0] for seed in range(20)]
+    assert {tuple(ids.tolist()) for ids in drawn} == expected
+
+
 def test_a_manipulation_batch_starts_from_its_own_picture(toy: Photos) -> None:
     batch = toy.batch("manipulation", [0, 2], sources(2))
     assert batch.source is not None
