@@ -30,7 +30,7 @@ Plane = NDArray[np.bool_]
 Region = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 Painter = Callable[[Record], Bytes]
 
-VERSION = 1  # of the crop rule: a new number invalidates caches
+VERSION = 2  # of the crop and its colours: a new number invalidates caches
 SQUASHED = frozenset({"cub"})  # layouts whose photos without a box are square crops already
 _FILTER = Image.Resampling.BILINEAR  # with Pillow's antialiasing
 _PROGRESS = 1000
@@ -107,7 +107,7 @@ def square_photo(record: Record, side: int, layout: str) -> Bytes:
         scale = side / min(right - left, bottom - top)
         # JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the time; never below what is needed.
         image.draft("RGB", (int(full[0] * scale) + 1, int(full[1] * scale) + 1))
-        picture = image.convert("RGB")
+        picture = _opaque(image)
     across, down = picture.width / full[0], picture.height / full[1]
     region = (left * across, top * down, right * across, bottom * down)
     scaled = picture.resize((side, side), _FILTER, box=region, reducing_gap=2.0)
@@ -116,6 +116,18 @@ def square_photo(record: Record, side: int, layout: str) -> Bytes:
         # which a square from the middle may be as well as the whole photo.
         scaled = ImageOps.exif_transpose(scaled)
     return np.asarray(scaled, np.uint8)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """8-bit RGB on white, as the service flattens uploads: a network sees one kind of photo."""
+    if image.mode.startswith("I"):  # Pillow clips 16-bit grey to white
+        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    flat = Image.new("RGB", layer.size, "white")
+    flat.paste(layer, mask=layer.getchannel("A"))
+    return flat
 
 
 def square_mask(record: Record, side: int, layout: str) -> Bytes:

@@ -83,6 +83,25 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     assert square.shape == (20, 20, 3)
 
 
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
+    Image.fromarray(np.full((40, 40), 100 * 257, np.uint16)).save(tmp_path / "p.png")
+    square = square_photo(Record("p", tmp_path / "p.png", ("a bird",)), 20, "folder")
+    assert (square == 100).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_places_are_white(tmp_path: Path, mode: str) -> None:
+    pixels = np.zeros((40, 40, 4), np.uint8)
+    pixels[:20, :, 3] = 255
+    picture = Image.fromarray(pixels)
+    if mode == "P":
+        picture = picture.convert("RGBA").quantize(4)
+    picture.convert(mode).save(tmp_path / "p.png")
+    square = square_photo(Record("p", tmp_path / "p.png", ("a bird",)), 20, "folder")
+    assert square[:8].max() == 0
+    assert square[12:].min() == 255
+
+
 def test_a_mask_is_cut_as_its_photo(tmp_path: Path) -> None:
     mask = square_mask(record(tmp_path, 4, mask=True), 30, "folder")
     assert set(np.unique(mask)) == {0, 255}
