@@ -1,25 +1,28 @@
 """Training TDANet for small budgets.
 
-Two paths as in the paper: reconstruction (posterior latent, sees the hidden region) and generation
-(prior latent, as
-at test time), here each with the word context of its own side (see
-:mod:`models.inpainting.losses`).
-Losses: L1 pyramid,
-KL of posterior and prior, least squares GAN on the composed picture of the generation path.
+Two paths as in the paper (section 3.4): reconstruction (posterior latent, sees the hidden region)
+and generation (prior latent, as at test time), here each with the word context of its own side (see
+:mod:`models.inpainting.losses`). Losses: L1 pyramid in which the hole weighs more, KL of posterior
+and prior, least squares GAN on the composed picture of the generation path.
+
+By options: a discriminator on frozen ImageNet features that looks at the sentence too, with hinge
+losses and wrong captions as a second kind of fake; the DAMSM losses of the composed picture; no
+text at all, for comparison. For the published training see :mod:`models.inpainting.official`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.damsm.text_encoder import TextEncoder, padding
-from models.inpainting.losses import kl_losses, two_paths
+from models.damsm.matching import Caption, encoded, matching_losses
+from models.damsm.text_encoder import TextEncoder
+from models.errors import ModelsError
+from models.inpainting.losses import fooling_loss as least_squares
+from models.inpainting.losses import kl_losses
 from models.inpainting.network import (
     CriticConfig,
     InpaintConfig,
@@ -28,14 +31,22 @@ from models.inpainting.network import (
     InpaintGenerator,
     compose,
 )
+from models.inpainting.paths import PathsObjective
+from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
+from models.training.augment import CHANGES, augmented
 from models.training.batch import Batch
+from models.training.hinge import fooling_loss, judging_loss
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Phase, Values, adam
 
 
 @dataclass(frozen=True)
 class InpaintingOptions:
-    """Widths, rates and loss weights. hole: extra weight of L1 inside the hole."""
+    """Widths, rates and loss weights. hole: extra weight of L1 inside the hole; text: False trains
+    without words and sentence; damsm: weight of the word and sentence losses; discriminator: own or
+    projected, which alone has ndf, look, mismatched (share of wrong captions among its fakes) and
+    augment (DiffAugment's changes, comma separated).
+    """
 
     width: int = 24
     z: int = 64
@@ -47,6 +58,13 @@ class InpaintingOptions:
     l1: float = 10.0
     hole: float = 4.0
     adversarial: float = 0.2
+    text: bool = True
+    damsm: float = 0.0
+    discriminator: str = "own"
+    ndf: int = 96
+    look: int = 96
+    mismatched: float = 0.5
+    augment: str = ""
 
 
 def small_config(size: int, options: InpaintingOptions, text: int) -> InpaintConfig:
@@ -58,7 +76,9 @@ def small_config(size: int, options: InpaintingOptions, text: int) -> InpaintCon
         128: ((w, 2 * w, 4 * w, 5 * w), (5 * w, 4 * w, 2 * w, w), 2),
     }
     if size not in table:
-        raise ValueError(f"no small configuration for {size} pixels; there are {sorted(table)}")
+        raise ModelsError(
+            f"There is no small configuration for {size} pixels, only for {sorted(table)}."
+        )
     encoder, decoder, feature = table[size]
     # The attention block needs as many channels in the decoder as in the encoder's feature.
     decoder = (encoder[feature], *decoder[1:])
@@ -71,13 +91,15 @@ def small_config(size: int, options: InpaintingOptions, text: int) -> InpaintCon
         text=text,
         refine=options.refine,
         spectral=options.spectral,
+        text_attention=options.text,
     )
 
 
 @dataclass(frozen=True)
 class Seen:
     """Pictures [B,3,S,S] and masks [B,1,S,S]; pictures of both paths from small to large,
-    [2B,3,s,s] each; the KL term; the generation path's composed picture, with its graph.
+    [2B,3,s,s] each; the KL term; the generation path's composed picture, with its graph; a wrong
+    sentence [B,D] for each picture where the discriminator looks at sentences.
     """
 
     images: Tensor
@@ -85,28 +107,32 @@ class Seen:
     pictures: list[Tensor]
     kl: Tensor
     composed: Tensor
+    caption: Caption
+    wrong: Tensor | None
+    class_ids: Tensor
+    noise: Noise
 
 
-class InpaintingObjective(Objective):
+class InpaintingObjective(PathsObjective):
     """See :class:`models.training.objective.Objective`."""
 
-    averaged = ("encoder", "generator")
-
-    def __init__(self, options: InpaintingOptions, size: int, text: TextEncoder) -> None:
-        super().__init__()
-        self.options, self.text = options, text
-        self.frozen = {"text_encoder": text}
+    def __init__(
+        self,
+        options: InpaintingOptions,
+        size: int,
+        text: TextEncoder,
+        image: nn.Module | None = None,
+    ) -> None:
         config = small_config(size, options, text.config.features)
-        self.config = config
-        self.latent_side = size >> len(config.encoder)
-        self.encoder = InpaintEncoder(config)
-        self.generator = InpaintGenerator(config)
-        self.critic = InpaintCritic(CriticConfig((32, 64, 128), 2))
-        self.modules = {
-            "encoder": self.encoder,
-            "generator": self.generator,
-            "critic": self.critic,
-        }
+        super().__init__(InpaintEncoder(config), InpaintGenerator(config), size, text)
+        self.options, self.image = options, image
+        if options.damsm and image is None:
+            raise ModelsError("The DAMSM losses need the image encoder of a bundle.")
+        if options.damsm and image is not None:
+            self.frozen["image_encoder"] = image
+        self.changes = tuple(name for name in options.augment.split(",") if name)
+        self.critic = _critic(options, self.changes, text.config.features)
+        self.modules["critic"] = self.critic
         made = adam([self.encoder, self.generator], options.rate, (0.5, 0.99))
         judged = adam([self.critic], options.rate_d, (0.0, 0.99))
         self.phases = {
@@ -116,37 +142,58 @@ class InpaintingObjective(Objective):
 
     def look(self, batch: Batch, noise: Noise, step: int) -> Seen:  # noqa: ARG002
         assert batch.hole is not None  # noqa: S101 (the data set's duty)
-        images, mask = batch.images.contiguous(memory_format=torch.channels_last), batch.hole
+        images, mask = self.laid(batch.images), batch.hole
+        caption = encoded(self.text, batch.ids, batch.lengths)
         with self.autocast():
-            pictures, kl = self._both_paths(batch, images, mask, noise)
-        composed = compose(pictures[-1][len(images) :], images, mask)
-        return Seen(images, mask, pictures, kl, composed)
+            paths = self.paths(images, mask, caption, noise)
+        kl_rec, kl_g = kl_losses(paths)
+        pictures = [torch.cat(pair) for pair in zip(paths.rec, paths.gen, strict=True)]
+        composed = compose(paths.gen[-1], images, mask)
+        wrong = None
+        if isinstance(self.critic, ProjectedDiscriminator):
+            wrong = encoded(self.text, batch.wrong_ids, batch.wrong_lengths).sentence
+        return Seen(
+            images,
+            mask,
+            pictures,
+            kl_rec + kl_g,
+            composed,
+            caption,
+            wrong,
+            batch.class_ids,
+            noise,
+        )
 
     def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
         if phase == "critic":
-            return self._critic_loss(seen.images, seen.composed.detach())
-        with self.autocast():
-            adversarial = (self.critic(seen.composed) - 1).square().mean()
-        l1 = self._pyramid_l1(seen.pictures, seen.images, seen.mask)
+            return self._critic_loss(seen, seen.composed.detach())
         o = self.options
+        with self.autocast():
+            adversarial = self._fooling(seen)
+        l1 = self._pyramid_l1(seen.pictures, seen.images, seen.mask)
         loss = o.l1 * l1 + o.kl * seen.kl + o.adversarial * adversarial
-        return loss, {"l1": l1, "kl": seen.kl, "g": adversarial}
+        values = {"l1": l1, "kl": seen.kl, "g": adversarial}
+        if o.damsm:
+            values["damsm"] = self._matching(seen)
+            loss = loss + o.damsm * values["damsm"]
+        return loss, values
 
-    def _both_paths(
-        self, batch: Batch, images: Tensor, mask: Tensor, noise: Noise
-    ) -> tuple[list[Tensor], Tensor]:
-        """Pictures of the reconstruction path, then of the generation path [2B,3,s,s], and the KL
-        term.
-        """
-        words, sentence = self.text(batch.ids, batch.lengths)
-        pad = padding(batch.lengths, words.shape[2])
-        shape = (self.config.z, self.latent_side, self.latent_side)
-        draws = torch.stack([noise.normal(path, *shape) for path in ("rec", "gen")])
-        texts = (words, sentence, pad)
-        paths = two_paths(self.encoder, self.generator, images, mask, texts, draws)
-        kl_rec, kl_g = kl_losses(paths)
-        pictures = [torch.cat(pair) for pair in zip(paths.rec, paths.gen, strict=True)]
-        return pictures, kl_rec + kl_g
+    def _fooling(self, seen: Seen) -> Tensor:
+        if not isinstance(self.critic, ProjectedDiscriminator):
+            return least_squares(self.critic, seen.composed)
+        shown = self.laid(augmented(seen.composed, seen.noise, "g", self.changes))
+        return fooling_loss(self.critic, (shown, self._told(seen.caption.sentence)))
+
+    def _told(self, sentence: Tensor) -> Tensor:
+        """What the discriminator hears of a sentence."""
+        return sentence if self.options.text else torch.zeros_like(sentence)
+
+    def _matching(self, seen: Seen) -> Tensor:
+        """Word and sentence loss of the composed picture."""
+        assert self.image is not None  # noqa: S101 (checked at the start)
+        with self.autocast():
+            features = self.image(self.laid(seen.composed))
+        return torch.stack(matching_losses(features, seen.caption, seen.class_ids)).sum()
 
     def _pyramid_l1(self, pictures: list[Tensor], images: Tensor, mask: Tensor) -> Tensor:
         """L1 at every scale, the hole weighing more."""
@@ -160,41 +207,37 @@ class InpaintingObjective(Objective):
             total = total + (weight.repeat(2, 1, 1, 1) * difference).mean()
         return total
 
-    def _critic_loss(self, real: Tensor, made: Tensor) -> tuple[Tensor, Values]:
+    def _critic_loss(self, seen: Seen, made: Tensor) -> tuple[Tensor, Values]:
+        if isinstance(self.critic, ProjectedDiscriminator):
+            return self._judging(self.critic, seen, made)
         with self.autocast():
-            scores = self.critic(torch.cat([real, made]))
+            scores = self.critic(torch.cat([seen.images, made]))
         good, bad = scores.chunk(2)
         loss = 0.5 * ((good - 1).square().mean() + bad.square().mean())
         return loss, {"d": loss}
 
-    def preview(
-        self,
-        batch: Batch,
-        noise: Noise,  # noqa: ARG002
-        averaged: Mapping[str, nn.Module],
-    ) -> Tensor:
-        """Rows of eight: the picture, with its hole, filled, and filled by the next picture's
-        caption.
-        """
-        assert batch.hole is not None  # noqa: S101
-        own = self._fill(batch, batch.ids, batch.lengths, averaged)
-        other = self._fill(batch, batch.ids.roll(1, 0), batch.lengths.roll(1), averaged)
-        holed = batch.images * batch.hole
-        columns = [x.split(8) for x in (batch.images, holed, own, other)]
-        return torch.cat([x for row in zip(*columns, strict=True) for x in row])
+    def _judging(
+        self, critic: ProjectedDiscriminator, seen: Seen, made: Tensor
+    ) -> tuple[Tensor, Values]:
+        assert seen.wrong is not None  # noqa: S101 (encoded for this discriminator)
+        real = self.laid(augmented(seen.images, seen.noise, "real", self.changes))
+        fake = self.laid(augmented(made, seen.noise, "fake", self.changes))
+        told, wrong = self._told(seen.caption.sentence), self._told(seen.wrong)
+        share = self.options.mismatched if self.options.text else 0.0
+        with self.autocast():
+            loss = judging_loss(critic, (real, told), (fake, told), wrong, share)
+        return loss, {"d": loss}
 
-    def _fill(
-        self, batch: Batch, ids: Tensor, lengths: Tensor, averaged: Mapping[str, nn.Module]
-    ) -> Tensor:
-        assert batch.hole is not None  # noqa: S101
-        words, sentence = self.text(ids, lengths)
-        pad = padding(lengths, words.shape[2])
-        found = averaged["encoder"](batch.images, batch.hole, words, sentence, pad)
-        feature = found.features[self.config.feature]
-        out = averaged["generator"](found.mu, found.summary, feature, batch.hole)[-1]
-        return compose(out, batch.images, batch.hole)
 
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.config), {name: averaged[name] for name in self.averaged}
+def _critic(
+    options: InpaintingOptions, changes: tuple[str, ...], sentence: int
+) -> InpaintCritic | ProjectedDiscriminator:
+    if unknown := [name for name in changes if name not in CHANGES]:
+        raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
+    if options.discriminator == "own":
+        return InpaintCritic(CriticConfig((32, 64, 128), 2))
+    if options.discriminator == "projected":
+        return ProjectedDiscriminator(
+            ProjectedConfig(look=options.look, width=options.ndf, sentence=sentence)
+        )
+    raise ModelsError(f"discriminator is projected or own, not {options.discriminator!r}.")

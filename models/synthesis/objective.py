@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
@@ -31,6 +30,7 @@ from models.synthesis.network import (
 from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
 from models.training.augment import CHANGES, augmented
 from models.training.batch import Batch
+from models.training.hinge import fooling_loss, judging_loss
 from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
 
@@ -106,7 +106,10 @@ class SynthesisObjective(Objective):
             sentence = self._sentence(batch, noise)
             _, wrong = self.text(batch.wrong_ids, batch.wrong_lengths)
         images = self.laid(batch.images)
-        return Seen(images, sentence, wrong, self._made(sentence, noise, "z"), noise)
+        # The discriminator needs no graph; the generator's turn makes pictures of its own then.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.options.fresh_noise):
+            fake = self._made(sentence, noise, "z")
+        return Seen(images, sentence, wrong, fake, noise)
 
     def _sentence(self, batch: Batch, noise: Noise) -> Tensor:
         """The caption's sentence, or a convex mix over all captions of the picture."""
@@ -131,24 +134,19 @@ class SynthesisObjective(Objective):
         if self.options.fresh_noise:
             fake = self._made(seen.sentence, seen.noise, "z2")
         with self.autocast():
-            features = self.judge.features(self.laid(self._augmented(fake, seen.noise, "g")))
-            loss = -self.judge.logits(features, seen.sentence).float().mean()
+            fake = self.laid(self._augmented(fake, seen.noise, "g"))
+            loss = fooling_loss(self.judge, (fake, seen.sentence))
         return loss, {"g": loss}
 
     def _augmented(self, images: Tensor, noise: Noise, tag: str) -> Tensor:
         return augmented(images, noise, tag, self.changes)
 
     def _discriminator_loss(self, seen: Seen, step: int) -> tuple[Tensor, Values]:
-        real = self._augmented(seen.images, seen.noise, "real")
-        fake = self._augmented(seen.fake.detach(), seen.noise, "fake")
-        share = self.options.mismatched
+        real = self.laid(self._augmented(seen.images, seen.noise, "real"))
+        fake = self.laid(self._augmented(seen.fake.detach(), seen.noise, "fake"))
+        told, share = seen.sentence, self.options.mismatched
         with self.autocast():
-            good = self.judge.features(self.laid(real))
-            made = self.judge.features(self.laid(fake))
-            loss = _hinge(1 - self.judge.logits(good, seen.sentence))
-            loss = loss + (1 - share) * _hinge(1 + self.judge.logits(made, seen.sentence))
-            if share:
-                loss = loss + share * _hinge(1 + self.judge.logits(good, seen.wrong))
+            loss = judging_loss(self.judge, (real, told), (fake, told), seen.wrong, share)
         values = {"d": loss}
         if self.options.penalty != "none" and step % self.options.penalty_every == 0:
             loss = loss + self._penalty(seen)
@@ -212,10 +210,6 @@ def _judge(
             DiscriminatorConfig(options.ndf, widths[::-1], sentence, options.attention)
         )
     raise ModelsError(f"discriminator is projected or own, not {options.discriminator!r}.")
-
-
-def _hinge(margin: Tensor) -> Tensor:
-    return functional.relu(margin.float()).mean()
 
 
 def _widths(size: int, given: str) -> tuple[int, ...]:

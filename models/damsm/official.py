@@ -1,0 +1,166 @@
+"""DAMSM pretraining as published (AttnGAN section 3.2 and its code): Inception-v3 under two linear
+heads, a bidirectional LSTM, words and sentence losses without weights.
+
+The trunk's weights stay ImageNet's but, as published, its batch statistics follow the training
+pictures: both encoders run in train mode. Adam starts anew each epoch, at 0.98 of the rate before
+until a tenth of the first, and only the text encoder's gradient is clipped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.damsm.inception import InceptionImageEncoder, VggDetail
+from models.damsm.matching import Caption, matching_losses
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.errors import BundleError, ModelsError
+from models.training.batch import Batch
+from models.training.noise import Noise
+from models.training.objective import Objective, Phase, Values, adam
+
+_HEADS = ("emb_features", "emb_cnn_code")
+_SPREAD = 0.1  # of the heads' first weights
+_FLOOR = 0.1  # share of the first rate below which no epoch lowers it any more
+
+
+@dataclass(frozen=True)
+class OfficialDamsmOptions:
+    """trunk: imagenet, from trunk_file (torchvision's Inception-v3) or else by torchvision's
+    download, or random; decay: of the rate, per epoch of epoch_steps steps, 0 for a constant rate;
+    clip: largest norm of the text encoder's gradient.
+    """
+
+    trunk: str = "imagenet"
+    trunk_file: str = ""
+    rate: float = 2e-3
+    decay: float = 0.98
+    epoch_steps: int = 0
+    words: int = 300
+    features: int = 256
+    dropout: float = 0.5
+    rnn: str = "lstm"
+    clip: float = 0.25
+
+
+class OfficialDamsmObjective(Objective):
+    """See :class:`models.training.objective.Objective`."""
+
+    averaged = ("text_encoder", "image_encoder")
+
+    def __init__(self, options: OfficialDamsmOptions, vocabulary: int) -> None:
+        super().__init__()
+        self.options = options
+        self.text = TextEncoder(
+            TextEncoderConfig(
+                vocabulary, options.words, options.features, options.rnn, options.dropout
+            )
+        )
+        self.image = _image_encoder(options)
+        self.modules = {"text_encoder": self.text, "image_encoder": self.image}
+        optimiser = adam([self.text, self.image], options.rate, (0.5, 0.999))
+        self.phases = {"damsm": Phase(optimiser, self.averaged, options.clip, ("text_encoder",))}
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        o = self.options
+        if not o.epoch_steps or o.decay >= 1:
+            return o.rate
+        lowest = math.ceil(math.log(_FLOOR) / math.log(o.decay))
+        return o.rate * o.decay ** min(step // o.epoch_steps, lowest)
+
+    def look(self, batch: Batch, noise: Noise, step: int) -> Batch:  # noqa: ARG002
+        optimiser = self.phases["damsm"].optimiser
+        for group in optimiser.param_groups:
+            group["lr"] = self.rate(step)
+        if self.options.epoch_steps and step % self.options.epoch_steps == 0:
+            optimiser.state.clear()
+        return batch
+
+    def loss(self, phase: str, seen: Batch, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        words, sentence = self.text(seen.ids, seen.lengths)
+        caption = Caption(words, sentence, seen.lengths)
+        with self.autocast():
+            regions, code = self.image(self.laid(seen.images))
+        by_words, by_sentence = matching_losses((regions, code), caption, seen.class_ids)
+        return by_words + by_sentence, {"words": by_words, "sentence": by_sentence}
+
+    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:  # noqa: ARG002
+        with self.autocast():
+            averaged["image_encoder"](self.laid(batch.images))
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:  # noqa: ARG002
+        """The pictures of the batch: there is nothing to generate."""
+        return batch.images
+
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+        image = {"kind": "inception", "features": self.options.features}
+        return {"text": asdict(self.text.config), "image": image}, dict(averaged)
+
+
+def _image_encoder(options: OfficialDamsmOptions) -> InceptionImageEncoder:
+    """Frozen trunk, heads U(±0.1) as published; biases keep torch's start."""
+    image = InceptionImageEncoder(options.features)
+    if options.trunk == "imagenet":
+        load_trunk(image, options.trunk_file)
+    elif options.trunk != "random":
+        raise ModelsError(f"trunk is imagenet or random, not {options.trunk!r}.")
+    image.requires_grad_(False)
+    for name in _HEADS:
+        head = image.get_submodule(name).requires_grad_(True)
+        assert isinstance(head.weight, Tensor)  # noqa: S101
+        nn.init.uniform_(head.weight, -_SPREAD, _SPREAD)
+    return image
+
+
+def load_trunk(image: InceptionImageEncoder, file: str = "") -> None:
+    """Fill all but the heads with torchvision's ImageNet weights of Inception-v3, which expect
+    pictures in [-1,1].
+    """
+    from torchvision.models import Inception_V3_Weights
+
+    state = _imagenet(Inception_V3_Weights.IMAGENET1K_V1, file, "trunk_file")
+    heads = {k: v for k, v in image.state_dict().items() if k.startswith(_HEADS)}
+    _fill(image, state, heads)
+
+
+def load_detail(detail: VggDetail, file: str = "") -> None:
+    """Fill with torchvision's ImageNet weights of VGG-16."""
+    from torchvision.models import VGG16_Weights
+
+    _fill(detail, _imagenet(VGG16_Weights.IMAGENET1K_V1, file, "detail_file"), {})
+
+
+def _imagenet(weights: Any, file: str, option: str) -> dict[str, Tensor]:
+    """A state dict from ``file``, or from where torchvision has it."""
+    from models.imports.checkpoint import read
+
+    if file:
+        return read(Path(file))
+    get: Callable[..., dict[str, Tensor]] = weights.get_state_dict
+    try:
+        return get(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise BundleError(
+            f"ImageNet weights can't be downloaded from {weights.url} ({error}); fetch that file "
+            f"elsewhere and name it with --set {option}=PATH."
+        ) from error
+
+
+@torch.no_grad()
+def _fill(module: nn.Module, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """The keys that ``module`` has, ``own`` before ``state``; a classifier's leftovers stay out."""
+    from models.imports.checkpoint import fit
+
+    training = module.training
+    names = module.state_dict().keys()
+    found = {k: v for k, v in {**state, **own}.items() if k in names}
+    fit(module, found, "the ImageNet weights").train(training)

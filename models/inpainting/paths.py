@@ -1,0 +1,80 @@
+"""What every way of training TDANet shares: its networks' two paths, previews and what ships."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.damsm.matching import Caption, encoded
+from models.damsm.text_encoder import TextEncoder
+from models.inpainting.losses import Paths, two_paths
+from models.inpainting.network import InpaintEncoder, InpaintGenerator, compose
+from models.training.batch import Batch
+from models.training.noise import Noise
+from models.training.objective import Objective
+
+
+class PathsObjective(Objective):
+    """See :class:`models.training.objective.Objective`. crossed: each path is given the other
+    one's word context.
+    """
+
+    averaged = ("encoder", "generator")
+
+    def __init__(
+        self,
+        encoder: InpaintEncoder,
+        generator: InpaintGenerator,
+        size: int,
+        text: TextEncoder,
+        crossed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.generator, self.text = encoder, generator, text
+        self.config, self.crossed = encoder.config, crossed
+        self.frozen = {"text_encoder": text}
+        self.modules = {"encoder": encoder, "generator": generator}
+        self.latent_side = size >> len(self.config.encoder)
+
+    def paths(self, images: Tensor, mask: Tensor, caption: Caption, noise: Noise) -> Paths:
+        """Both paths' pictures of images [B,3,S,S] in [-1,1]; mask [B,1,S,S], 1 = known."""
+        shape = (self.config.z, self.latent_side, self.latent_side)
+        draws = torch.stack([noise.normal(path, *shape) for path in ("rec", "gen")])
+        texts = (caption.words, caption.sentence, caption.pad)
+        return two_paths(self.encoder, self.generator, images, mask, texts, draws, self.crossed)
+
+    def preview(
+        self,
+        batch: Batch,
+        noise: Noise,  # noqa: ARG002
+        averaged: Mapping[str, nn.Module],
+    ) -> Tensor:
+        """Rows of eight: the picture, with its hole, filled, and filled by the next picture's
+        caption.
+        """
+        assert batch.hole is not None  # noqa: S101 (the data set's duty)
+        own = self._fill(batch, batch.ids, batch.lengths, averaged)
+        other = self._fill(batch, batch.ids.roll(1, 0), batch.lengths.roll(1), averaged)
+        holed = batch.images * batch.hole
+        columns = [x.split(8) for x in (batch.images, holed, own, other)]
+        return torch.cat([x for row in zip(*columns, strict=True) for x in row])
+
+    def _fill(
+        self, batch: Batch, ids: Tensor, lengths: Tensor, averaged: Mapping[str, nn.Module]
+    ) -> Tensor:
+        assert batch.hole is not None  # noqa: S101
+        caption = encoded(self.text, ids, lengths)
+        texts = caption.words, caption.sentence, caption.pad
+        found = averaged["encoder"](batch.images, batch.hole, *texts)
+        feature = found.features[self.config.feature]
+        out = averaged["generator"](found.mu, found.summary, feature, batch.hole)[-1]
+        return compose(out, batch.images, batch.hole)
+
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+        return asdict(self.config), {name: averaged[name] for name in self.averaged}

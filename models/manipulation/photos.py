@@ -1,0 +1,240 @@
+"""Training ManiGAN on photos with a small budget: no paired pictures, no days of GPU time.
+
+Where this departs from the paper (sections 3.4 and 3.5): both modules learn together from the final
+picture, against one discriminator on frozen ImageNet features. The caption given with a photo is
+that of **another** class for half of the batch (the published training only ever gives the right
+one), so that edits themselves are rehearsed: such a picture has to fool the discriminator together
+with the new caption and to match it through the frozen encoders, while it keeps the photo's coarse
+brightness and, weakly, its pixels. With its own caption a photo has to come back as it was. The
+reward of change (−L1) has no place beside that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.damsm.matching import Caption, encoded, matching_losses
+from models.damsm.text_encoder import TextEncoder
+from models.errors import ModelsError
+from models.manipulation.adversarial import manigan_config
+from models.manipulation.losses import kl_loss
+from models.manipulation.network import DetailCorrection, MainModule
+from models.manipulation.sight import Sight
+from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
+from models.training.augment import CHANGES, augmented
+from models.training.batch import Batch
+from models.training.hinge import fooling_loss, judging_loss
+from models.training.noise import Noise
+from models.training.objective import Objective, Phase, Values, adam
+
+_COARSE = 4  # pixels whose brightness an edit keeps together
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_CLIP = 5.0
+
+
+@dataclass(frozen=True)
+class PhotoOptions:
+    """Widths, rates and loss weights. edited: share of photos that get another class's caption;
+    mismatched: share of wrong captions among the discriminator's fakes; ndf, look, text: see
+    :class:`ProjectedConfig`; augment: DiffAugment's changes, comma separated.
+
+    Weights: matching: of the DAMSM losses; reconstruction: L1 of photos with their own caption, and
+    stages: of the main module's pictures beside the final one; perceptual: their early features;
+    identity: L1 of an edit's coarse brightness; keep: of its pixels; kl: of the conditioning.
+    """
+
+    discriminator: str = "projected"
+    ngf: int = 24
+    blocks: int = 1
+    combine: int = 32
+    z: int = 32
+    condition: int = 64
+    norm: str = "layer"
+    combination: str = "affine"
+    ndf: int = 128
+    look: int = 96
+    text: float = 1.0
+    rate: float = 2e-4
+    rate_d: float = 4e-4
+    beta2: float = 0.99
+    edited: float = 0.5
+    mismatched: float = 0.5
+    augment: str = ""
+    matching: float = 0.5
+    reconstruction: float = 10.0
+    stages: float = 0.25
+    perceptual: float = 0.5
+    identity: float = 4.0
+    keep: float = 1.0
+    kl: float = 0.02
+
+
+@dataclass(frozen=True)
+class Seen:
+    """edits: float32 [B], 1 where ``given`` is another class's caption; own, wrong: sentences
+    [B,D]; final and pictures with their graph.
+    """
+
+    photos: Tensor
+    edits: Tensor
+    given: Caption
+    own: Tensor
+    wrong: Tensor
+    final: Tensor
+    pictures: tuple[Tensor, ...]
+    kl: Tensor
+    class_ids: Tensor
+    noise: Noise
+
+
+class PhotoObjective(Objective):
+    """See :class:`models.training.objective.Objective`."""
+
+    averaged = ("main", "dcm")
+
+    def __init__(self, options: PhotoOptions, size: int, text: TextEncoder, sight: Sight) -> None:
+        super().__init__()
+        self.options, self.text, self.sight = options, text, sight
+        self.changes = tuple(name for name in options.augment.split(",") if name)
+        if unknown := [name for name in self.changes if name not in CHANGES]:
+            raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
+        self.frozen = {"text_encoder": text, "image_encoder": sight.image, **sight.shipped}
+        self.config = manigan_config(options, size, text, sight)
+        self.judge = ProjectedDiscriminator(
+            ProjectedConfig(
+                options.look, width=options.ndf, text=options.text, sentence=text.config.features
+            )
+        )
+        main, dcm = MainModule(self.config), DetailCorrection(self.config)
+        self.modules = {"main": main, "dcm": dcm, "judge": self.judge}
+        betas = (0.0, options.beta2)
+        self.phases = {
+            "judge": Phase(adam([self.judge], options.rate_d, betas), ("judge",)),
+            "edit": Phase(adam([main, dcm], options.rate, betas), self.averaged, _CLIP),
+        }
+
+    def look(self, batch: Batch, noise: Noise, step: int) -> Seen:  # noqa: ARG002
+        own = encoded(self.text, batch.ids, batch.lengths)
+        wrong = encoded(self.text, batch.wrong_ids, batch.wrong_lengths)
+        edits = noise.uniform("edited") < self.options.edited
+        given = _chosen(edits, wrong, own)
+        photos = self.laid(batch.images)
+        with self.autocast():
+            final, pictures, kl = self._edit(self.modules, photos, given, noise)
+        return Seen(
+            photos,
+            edits.float(),
+            given,
+            own.sentence,
+            wrong.sentence,
+            final,
+            pictures,
+            kl,
+            batch.class_ids,
+            noise,
+        )
+
+    def _edit(
+        self, modules: Mapping[str, nn.Module], photos: Tensor, given: Caption, noise: Noise
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        """Final pictures, the main module's, and the conditioning's KL."""
+        words, sentence, pad = given.words, given.sentence, given.pad
+        photo = self.sight.photo(photos)
+        z = noise.normal("z", self.config.z)
+        condition = noise.normal("condition", self.config.condition)
+        out = modules["main"](z, condition, words, sentence, pad, photo.code, photo.regions)
+        final, _ = modules["dcm"](out.hidden, photo.detail, words, pad)
+        return final, out.pictures, kl_loss(out.mu, out.logvar)
+
+    def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        if phase == "judge":
+            return self._judging(seen)
+        o, final = self.options, seen.final
+        with self.autocast():
+            shown = self.laid(augmented(final, seen.noise, "g", self.changes))
+            fooled = fooling_loss(self.judge, (shown, seen.given.sentence))
+            features = self.sight.image(self.laid(final))
+            perceptual = self._perceptual(seen)
+        matching = torch.stack(matching_losses(features, seen.given, seen.class_ids)).sum()
+        back, kept, coarse = self._distances(seen)
+        loss = fooled + o.matching * matching + o.perceptual * perceptual + o.kl * seen.kl
+        loss = loss + o.reconstruction * back + o.keep * kept + o.identity * coarse
+        values = {"g": fooled, "matching": matching, "perceptual": perceptual, "kl": seen.kl}
+        return loss, {**values, "back": back, "kept": kept, "coarse": coarse}
+
+    def _judging(self, seen: Seen) -> tuple[Tensor, Values]:
+        real = self.laid(augmented(seen.photos, seen.noise, "real", self.changes))
+        fake = self.laid(augmented(seen.final.detach(), seen.noise, "fake", self.changes))
+        pairs = (real, seen.own), (fake, seen.given.sentence)
+        with self.autocast():
+            loss = judging_loss(self.judge, *pairs, seen.wrong, self.options.mismatched)
+        return loss, {"d": loss}
+
+    def _distances(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
+        """L1 of photos with their own caption, stages included; of edits; of their coarse
+        brightness. Means over the whole batch, so that no draw of edits weighs a picture more.
+        """
+        photos, own = seen.photos, 1 - seen.edits
+        back = _l1(seen.final, photos, own)
+        for picture in seen.pictures:
+            target = functional.adaptive_avg_pool2d(photos, picture.shape[-1])
+            back = back + self.options.stages * _l1(picture, target, own)
+        coarse = _l1(_brightness(seen.final), _brightness(photos), seen.edits)
+        return back, _l1(seen.final, photos, seen.edits), coarse
+
+    def _perceptual(self, seen: Seen) -> Tensor:
+        """Squared distance of early features, of photos with their own caption."""
+        detail = self.sight.detail
+        with torch.no_grad():
+            target = detail(seen.photos)
+        distance = (detail(self.laid(seen.final)) - target).float().square()
+        return (distance.mean((1, 2, 3)) * (1 - seen.edits)).mean()
+
+    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
+        with self.autocast():
+            self._edit(averaged, self.laid(batch.images), self._own(batch), noise)
+
+    def _own(self, batch: Batch) -> Caption:
+        return encoded(self.text, batch.ids, batch.lengths)
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+        """Rows of eight: the photo, brought back by its caption, edited by another class's."""
+        photos = self.laid(batch.images)
+        other = encoded(self.text, batch.wrong_ids, batch.wrong_lengths)
+        made = [self._edit(averaged, photos, c, noise)[0] for c in (self._own(batch), other)]
+        columns = [x.split(8) for x in (batch.images, *made)]
+        return torch.cat([x for row in zip(*columns, strict=True) for x in row])
+
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+        roles = {name: averaged[name] for name in self.averaged}
+        return asdict(self.config), {**roles, **self.sight.shipped}
+
+
+def _chosen(edits: Tensor, wrong: Caption, own: Caption) -> Caption:
+    """By row the one caption or the other; edits bool [B]."""
+    width = max(wrong.words.shape[2], own.words.shape[2])
+    new, old = (functional.pad(c.words, (0, width - c.words.shape[2])) for c in (wrong, own))
+    return Caption(
+        torch.where(edits[:, None, None], new, old),
+        torch.where(edits[:, None], wrong.sentence, own.sentence),
+        torch.where(edits, wrong.lengths, own.lengths),
+    )
+
+
+def _l1(pictures: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute difference; weight [B] of each picture."""
+    return ((pictures - target).abs().mean((1, 2, 3)) * weight).mean()
+
+
+def _brightness(pictures: Tensor) -> Tensor:
+    """Luma [B,1,S/4,S/4] of pictures [B,3,S,S]."""
+    luma = pictures.new_tensor(_LUMA)[None, :, None, None]
+    return functional.avg_pool2d((pictures * luma).sum(1, keepdim=True), _COARSE)

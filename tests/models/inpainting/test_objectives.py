@@ -1,0 +1,117 @@
+"""TDANet's training, published and small: phases, and the published sums term by term."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models.damsm.losses import damsm_losses
+from models.errors import ModelsError
+from models.inpainting import losses
+from models.inpainting.network import InpaintConfig
+from models.inpainting.objective import InpaintingObjective
+from models.inpainting.official import (
+    OfficialInpaintingObjective,
+    OfficialInpaintingOptions,
+    published_config,
+)
+from models.training.parts import PARTS
+from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_steps
+
+OFFICIAL: dict[str, Any] = {"objective": "official", "width": 4, "refine": 1}
+SMALL: dict[str, Any] = {"width": 4, "z": 4, "refine": 1}
+PROJECTED = {"discriminator": "projected", "ndf": 8, "look": 32, "augment": "translation"}
+
+
+def built(options: dict[str, Any], size: int) -> Any:
+    torch.manual_seed(0)
+    return PARTS["inpainting"](options, NoisePhotos(size), TinyEncoders())
+
+
+def test_published_phases(tmp_path: Path) -> None:
+    objective = built(OFFICIAL, 128)
+    assert isinstance(objective, OfficialInpaintingObjective)
+    assert {name: phase.trains for name, phase in objective.phases.items()} == {
+        "critics": ("critic", "critic_rec"),
+        "generator": ("encoder", "generator"),
+    }
+    watch_two_steps(objective, NoisePhotos(128), "inpainting", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"damsm": 0.1}, {"text": False}, PROJECTED, {**PROJECTED, "text": False, "damsm": 0.1}],
+    ids=["plain", "damsm", "no-text", "projected", "projected-no-text"],
+)
+def test_small_phases(options: dict[str, Any], tmp_path: Path) -> None:
+    objective = built({**SMALL, **options}, 32)
+    assert isinstance(objective, InpaintingObjective)
+    watch_two_steps(objective, NoisePhotos(32), "inpainting", tmp_path)
+
+
+def test_published_network() -> None:
+    assert published_config(OfficialInpaintingOptions(), 256) == InpaintConfig()
+
+
+@pytest.mark.parametrize("crossed", [True, False])
+def test_published_terms(crossed: bool, tmp_path: Path) -> None:
+    """Against the functions that the published step was compared with, from the same state."""
+    objective = built({**OFFICIAL, "crossed": crossed}, 128)
+    loop = watch_two_steps(objective, NoisePhotos(128), "inpainting", tmp_path)
+    state = {k: _copied(m) for k, m in objective.modules.items()}
+    batch, noise = loop._samples(7, 4, 0, 4)
+    seen = objective.look(batch, noise, 7)
+    judged, found = objective.loss("critics", seen, 7)
+    made, more = objective.loss("generator", seen, 7)
+    found = {**found, **more}
+    for name, module in objective.modules.items():
+        module.load_state_dict(state[name])
+    expected = _by_hand(objective, batch, noise, crossed)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, msg=name)
+    torch.testing.assert_close(judged + made, torch.stack(list(expected.values())).sum())
+
+
+def _copied(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {k: v.clone() for k, v in module.state_dict().items()}
+
+
+def _by_hand(
+    objective: OfficialInpaintingObjective, batch: Any, noise: Any, crossed: bool
+) -> dict[str, torch.Tensor]:
+    real, mask = batch.images, batch.hole
+    words, sentence = objective.text(batch.ids, batch.lengths)
+    pad = torch.arange(words.shape[2])[None] >= batch.lengths[:, None]
+    z, side = objective.config.z, objective.latent_side
+    draws = torch.stack([noise.normal(path, z, side, side) for path in ("rec", "gen")])
+    networks = objective.encoder, objective.generator
+    paths = losses.two_paths(*networks, real, mask, (words, sentence, pad), draws, crossed)
+    judges = objective.critic, objective.critic_rec
+    found = {
+        name: losses.judge_loss(judge, real, paths.rec[-1])
+        for name, judge in zip(("dis_img", "dis_img_rec"), judges, strict=True)
+    }
+    kl_rec, kl_g = losses.kl_losses(paths)
+    found |= {"kl_rec": 80 * kl_rec, "kl_g": 80 * kl_g}
+    pair = losses.score_matching_losses(judges[1], paths.rec[-1], paths.gen[-1], real)
+    found |= {"ad_l2_rec": pair[0], "ad_l2_g": pair[1]}
+    for name, pictures in (("g", paths.gen), ("rec", paths.rec)):
+        found[f"l1_{name}"] = 20 * losses.pyramid_l1(pictures, real)
+        found[f"gan_{name}"] = losses.fooling_loss(judges[0], pictures[-1])
+        caption = (words, sentence, batch.lengths)
+        pair = damsm_losses(objective.image(pictures[-1]), caption, gammas=(5.0, 5.0, 10.0))
+        found[f"word_{name}"], found[f"sentence_{name}"] = (0.1 * loss for loss in pair)
+    return found
+
+
+def test_wrong_options_are_sentences() -> None:
+    with pytest.raises(ModelsError, match="no small configuration for 48"):
+        built(SMALL, 48)
+    with pytest.raises(ModelsError, match="projected or own"):
+        built({**SMALL, "discriminator": "wgan"}, 32)
+    with pytest.raises(ModelsError, match="augment knows"):
+        built({**SMALL, **PROJECTED, "augment": "blur"}, 32)

@@ -1,0 +1,124 @@
+"""ManiGAN's adversarial training: phases, what ships, and how the DCM follows the main module."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models.bundle import Bundle
+from models.damsm.inception import InceptionImageEncoder
+from models.errors import ModelsError
+from models.manipulation.adversarial import AdversarialObjective
+from models.manipulation.losses import correction_loss, kl_loss, main_loss
+from models.manipulation.photos import PhotoObjective
+from models.registry import load
+from models.training.config import ConfigError
+from models.training.parts import PARTS, Encoders, initialise, save
+from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_steps
+
+SIZE = 64
+WIDTHS = {"ngf": 4, "blocks": 1, "combine": 4, "z": 4, "condition": 4}
+TINY: dict[str, Any] = {"objective": "adversarial", "ndf": 4, **WIDTHS}
+PHOTOS = {**TINY, "discriminator": "projected", "look": 32, "augment": "colour,translation"}
+
+
+def built(options: dict[str, Any], encoders: Any = None) -> Any:
+    torch.manual_seed(0)
+    return PARTS["manipulation"](options, NoisePhotos(SIZE), encoders or TinyEncoders())
+
+
+@pytest.mark.parametrize(
+    ("train", "phases"),
+    [
+        ("main", ["judge0", "judge1", "judge2", "main"]),
+        ("both", ["judge0", "judge1", "judge2", "main", "judge_dcm", "dcm"]),
+    ],
+)
+def test_published_phases(train: str, phases: list[str], tmp_path: Path) -> None:
+    objective = built({**TINY, "train": train})
+    assert isinstance(objective, AdversarialObjective)
+    assert list(objective.phases) == phases
+    watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
+
+
+def test_photos_phases(tmp_path: Path) -> None:
+    objective = built(PHOTOS)
+    assert isinstance(objective, PhotoObjective)
+    watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
+
+
+def test_half_of_the_photos_get_a_wrong_caption(tmp_path: Path) -> None:
+    objective = built(PHOTOS)
+    loop = watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
+    batch, noise = loop._samples(3, 8, 0, 8)
+    with torch.no_grad():
+        seen = objective.look(batch, noise, 3)
+        _, own = objective.text(batch.ids, batch.lengths)
+        _, wrong = objective.text(batch.wrong_ids, batch.wrong_lengths)
+    edits = seen.edits.bool()
+    assert 0 < edits.sum() < 8
+    assert torch.equal(seen.given.sentence[edits], wrong[edits])
+    assert torch.equal(seen.given.sentence[~edits], own[~edits])
+
+
+def test_the_dcm_needs_a_main_module(tmp_path: Path) -> None:
+    objective = built({**TINY, "train": "dcm"})
+    with pytest.raises(ModelsError, match="--init"):
+        watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
+
+
+def test_the_dcm_follows_the_main_module(tmp_path: Path) -> None:
+    data, pair = NoisePhotos(SIZE), TinyEncoders()
+    first = built({**TINY, "train": "main"}, pair)
+    loop = watch_two_steps(first, data, "manipulation", tmp_path / "main")
+    save(tmp_path / "one", "manipulation", first, loop._averaged(), data, pair)
+    assert "dcm" not in Bundle.open(tmp_path / "one").task("manipulate").files
+    load(tmp_path / "one", "manipulate", None, "cpu")
+    second = built({**TINY, "train": "dcm"}, Encoders(tmp_path / "one"))
+    initialise(second, "manipulation", tmp_path / "one", data)
+    loop = watch_two_steps(second, data, "manipulation", tmp_path / "dcm")
+    assert list(second.phases) == ["judge_dcm", "dcm"]
+    save(tmp_path / "two", "manipulation", second, loop._averaged(), data, pair)
+    states = [Bundle.open(tmp_path / n).state("manipulate", "main") for n in ("one", "two")]
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+    load(tmp_path / "two", "manipulate", None, "cpu")
+
+
+@pytest.mark.slow
+def test_published_encoders(tmp_path: Path) -> None:
+    """Inception and VGG-16, with random weights: both go into the bundle."""
+    data, pair = NoisePhotos(SIZE), TinyEncoders(InceptionImageEncoder(16))
+    objective = built({**TINY, "train": "main", "detail": "random"}, pair)
+    loop = watch_two_steps(objective, data, "manipulation", tmp_path / "run")
+    save(tmp_path / "one", "manipulation", objective, loop._averaged(), data, pair)
+    again = Encoders(tmp_path / "one")
+    assert isinstance(again.image, InceptionImageEncoder)
+    assert again.detail is not None
+    load(tmp_path / "one", "manipulate", None, "cpu")
+
+
+def test_losses_are_the_published_sums(tmp_path: Path) -> None:
+    objective = built({**TINY, "train": "both"})
+    loop = watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
+    seen = objective.look(*loop._samples(5, 4, 0, 4), 5)
+    loss, values = objective.loss("main", seen, 5)
+    kl = kl_loss(seen.mu, seen.logvar)
+    expected = main_loss([values["g"]], values["matching"], values["perceptual"], kl)
+    torch.testing.assert_close(loss, expected)
+    loss, values = objective.loss("dcm", seen, 5)
+    expected = correction_loss(values["g_dcm"], values["matching_dcm"], seen.final, seen.reals[-1])
+    torch.testing.assert_close(loss, expected)
+
+
+def test_wrong_options_are_sentences() -> None:
+    with pytest.raises(ConfigError, match="paired or adversarial"):
+        built({"objective": "magic"})
+    with pytest.raises(ModelsError, match="main, dcm or both"):
+        built({**TINY, "train": "all"})
+    with pytest.raises(ConfigError, match="no option 'train'"):
+        built({**PHOTOS, "train": "main"})
+    assert asdict(built(TINY).config)["base"] == SIZE // 4
