@@ -20,7 +20,7 @@ from models.data.layout import DataError, make_folder, read_json
 from models.data.object_masks import write_masks
 from models.data.photo_files import Digest, digests
 from models.data.records import Listing, Record
-from models.data.split import divide
+from models.data.split import VERSION, divide
 
 FORMAT = 1
 MANIFEST = "prepared.json"
@@ -155,7 +155,8 @@ def _content(records: Iterable[Record], found: dict[str, Digest]) -> str:
 
 def _fingerprint(listing: Listing, masks: bool) -> str:
     """Key of the cache: quick to compute, and new whenever photos, captions or split change."""
-    rows: list[object] = [FORMAT, str(listing.folder.resolve()), sorted(listing.held_out), masks]
+    folder = str(listing.folder.resolve())
+    rows: list[object] = [FORMAT, VERSION, folder, sorted(listing.held_out), masks]
     for record in listing.records:
         stat = record.path.stat() if record.path.is_file() else None
         stamp = (stat.st_size, stat.st_mtime_ns) if stat else ()

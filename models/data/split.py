@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from models.data.layout import DataError
 from models.data.records import Record
 
+VERSION = 2  # of the rule: a new number makes caches divide anew
 SPLITS = ("train", "validation", "test")
 _TEST = 0.1  # share of classes or photos that test where the data set says nothing
 _FEWEST_CLASSES = 3  # with fewer, putting a whole one aside costs too much of the data
@@ -18,7 +20,8 @@ def divide(
     records: Sequence[Record], held_out: frozenset[str], *, validation: float, seed: int
 ) -> dict[str, tuple[str, ...]]:
     """Keys of each split, in the records' order. Whole classes move together, so that validation
-    too shows classes never seen, unless the set holds out single photos or has few classes.
+    too shows classes never seen, unless the set holds out single photos or has few classes. Then
+    a photo's key alone decides: photos that join later move none of the others.
     """
     if len(records) < 2:
         raise DataError(
@@ -29,7 +32,11 @@ def divide(
     part = {r.key: "test" for r in records if r.key in held_out or r.class_name in held_out}
     for split, share in (("test", 0.0 if held_out else _TEST), ("validation", validation)):
         rest = [record for record in records if record.key not in part]
-        part |= dict.fromkeys(_draw(rest, share, not photos_held_out, rng), split)
+        if not photos_held_out and _has_classes(rest):
+            drawn = _draw_classes(rest, share, rng)
+        else:
+            drawn = _draw_photos(rest, share, f"{seed}/{split}")
+        part |= dict.fromkeys(drawn, split)
     if len(part) == len(records):
         raise DataError("Every photo is held out for testing; hold out fewer, so some can train.")
     return {
@@ -38,19 +45,31 @@ def divide(
     }
 
 
-def _draw(
-    records: Sequence[Record], share: float, classes: bool, rng: np.random.Generator
-) -> list[str]:
-    """Keys of ``share`` of the classes, or of the photos where classes are few or not known: at
-    least one, never all, none when ``share`` is 0.
-    """
-    names = {record.key: record.class_name for record in records}
-    known = set(names.values())
-    if not classes or "" in known or len(known) < _FEWEST_CLASSES:
-        names = {record.key: record.key for record in records}
-    units = sorted(set(names.values()))
-    count = min(max(1, round(share * len(units))), len(units) - 1) if share > 0 else 0
-    if count < 1:
+def _has_classes(records: Sequence[Record]) -> bool:
+    known = {record.class_name for record in records}
+    return "" not in known and len(known) >= _FEWEST_CLASSES
+
+
+def _draw_classes(records: Sequence[Record], share: float, rng: np.random.Generator) -> list[str]:
+    """Keys of ``share`` of the classes: at least one, never all, none when ``share`` is 0."""
+    if share <= 0:
         return []
-    drawn = {units[k] for k in rng.permutation(len(units))[:count]}
-    return [key for key, unit in names.items() if unit in drawn]
+    names = sorted({record.class_name for record in records})
+    count = min(max(1, round(share * len(names))), len(names) - 1)
+    drawn = {names[k] for k in rng.permutation(len(names))[:count]}
+    return [record.key for record in records if record.class_name in drawn]
+
+
+def _draw_photos(records: Sequence[Record], share: float, salt: str) -> list[str]:
+    """Keys of about ``share`` of the photos: at least one, never all, none when ``share`` is 0."""
+    places = {record.key: _place(f"{salt}/{record.key}") for record in records}
+    if share <= 0 or len(places) < 2:
+        return []
+    ranked = sorted(places, key=lambda key: places[key])
+    count = sum(place < share for place in places.values())
+    return ranked[: min(max(1, count), len(ranked) - 1)]
+
+
+def _place(text: str) -> float:
+    """In [0,1), as good as random but the same on every machine."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / (1 << 48)

@@ -38,18 +38,22 @@ def test_without_held_out_a_tenth_tests() -> None:
     assert (
         len(classes_of(divide(records(20, 3), frozenset(), validation=0.05, seed=0), "test")) == 2
     )
-    split = divide(records(1, 40), frozenset(), validation=0.05, seed=0)
-    assert {name: len(keys) for name, keys in split.items()} == {
-        "train": 34,
-        "validation": 2,
-        "test": 4,
-    }
+    split = divide(records(1, 1000), frozenset(), validation=0.05, seed=0)
+    assert 70 < len(split["test"]) < 130
+    assert 25 < len(split["validation"]) < 65
+
+
+def test_photos_that_join_later_move_no_others() -> None:
+    before, after = (
+        divide(records(1, count), frozenset(), validation=0.1, seed=0) for count in (300, 400)
+    )
+    assert all(set(keys) <= set(after[name]) for name, keys in before.items())
 
 
 def test_held_out_photos_make_photos_validate() -> None:
-    split = divide(records(5, 4), frozenset({"0/0", "1/0"}), validation=0.2, seed=0)
+    split = divide(records(5, 40), frozenset({"0/0", "1/0"}), validation=0.2, seed=0)
     assert set(split["test"]) == {"0/0", "1/0"}
-    assert len(split["validation"]) == 4
+    assert len(classes_of(split, "validation") & classes_of(split, "train")) == 5
 
 
 def test_split_follows_from_the_seed() -> None:
