@@ -1,0 +1,67 @@
+"""Every preset parses, says nothing that its objectives don't know, and the small ones train."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models.inpainting.network import InpaintConfig
+from models.inpainting.official import published_config
+from models.manipulation.network import ManiganConfig
+from models.manipulation.photos import PhotoOptions
+from models.synthesis.network import DiscriminatorConfig, GeneratorConfig
+from models.training.config import PRESETS, LoopOptions, build, preset_names, read_preset
+from models.training.parts import PARTS, checked
+from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_steps
+
+
+def tables() -> list[tuple[str, str]]:
+    """(preset, part) of every table."""
+    read = {name: tomllib.loads((PRESETS / f"{name}.toml").read_text()) for name in preset_names()}
+    return [(name, part) for name, table in read.items() for part in table if part != "loop"]
+
+
+def test_all_presets_are_there() -> None:
+    assert preset_names() == ["aviary", "coco", "cub", "flowers", "official"]
+
+
+@pytest.mark.parametrize(("preset", "part"), tables())
+def test_every_option_is_known(preset: str, part: str) -> None:
+    values = read_preset(preset, part)
+    assert part in PARTS
+    loop = build(LoopOptions, values["loop"], "loop")
+    assert loop.minutes or loop.steps, "a preset says when training ends"
+    checked(part, values["options"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("preset", "part"), [t for t in tables() if t[0] in ("coco", "cub", "flowers")]
+)
+def test_small_presets_take_steps(preset: str, part: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    data: Any = NoisePhotos(64)
+    encoders: Any = TinyEncoders() if part != "damsm" else None
+    objective = PARTS[part](read_preset(preset, part)["options"], data, encoders)
+    watch_two_steps(objective, data, part, tmp_path)
+
+
+def test_official_is_the_published_size() -> None:
+    chosen = {part: checked(part, read_preset("official", part)["options"]) for part in PARTS}
+    s, m = chosen["synthesis"], chosen["manipulation"]
+    widths = tuple(int(w) for w in s.widths.split(","))
+    assert GeneratorConfig(s.ngf, widths, s.z, 256, s.attention, s.spectral) == GeneratorConfig()
+    assert DiscriminatorConfig(s.ndf, widths[::-1], 256, s.attention) == DiscriminatorConfig()
+    names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination")
+    assert ManiganConfig(**{name: getattr(m, name) for name in names}) == ManiganConfig()
+    assert published_config(chosen["inpainting"], 256) == InpaintConfig()
+    assert chosen["damsm"].trunk == "imagenet"
+
+
+def test_photos_have_an_objective_of_their_own() -> None:
+    options = checked("manipulation", read_preset("cub", "manipulation")["options"])
+    assert isinstance(options, PhotoOptions)
