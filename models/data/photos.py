@@ -5,38 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from jobs.captions import Vocabulary, tokenize
+from jobs.captions import Vocabulary
 from models.data import cache
 from models.data.layout import DataError
 from models.data.masks import random_photo_hole
 from models.data.object_masks import read_masks
+from models.data.photo_captions import Words, encoded, further, padded
 from models.data.prepare import Prepared
 from models.data.records import Listing, Record
 from models.training.batch import Batch
 
-Words = NDArray[np.int64]
-_SIDED = frozenset({"left", "right"})  # a caption that says one of these forbids a mirrored photo
 _TRIES = 100  # to find a caption of another class
-
-
-@dataclass(frozen=True)
-class Said:
-    """A caption: text; words: int64 [n], n ≥ 1, all its known words; sided: says left or right."""
-
-    text: str
-    words: Words
-    sided: bool
 
 
 @dataclass(frozen=True)
@@ -54,7 +43,8 @@ class Draw:
 class Photos:
     """Split ``split`` of ``listing`` at ``size`` pixels.
 
-    dropped: keys of photos left out, broken or without a caption of known words.
+    records: the photos by index; dropped: keys of photos left out, broken or without a caption of
+    known words; augment: random crops and mirror images, else every picture is as ``photo``.
     """
 
     tokenizer = "regexp"
@@ -72,10 +62,14 @@ class Photos:
         vocabulary: Vocabulary | None = None,
         captions: int = 0,
         limit: int | None = None,
+        augment: bool | None = None,
     ) -> None:
-        """folder: where decoded photos are kept; the other arguments as for ``open_data``."""
+        """folder: where decoded photos are kept; augment: only the training split when None; the
+        other arguments as for ``open_data``.
+        """
         self.name, self.domain, self.licence = listing.name, listing.domain, listing.licence
         self.size, self.split, self.captions = size, split, captions
+        self.augment = split == "train" if augment is None else augment
         self.vocabulary = vocabulary or Vocabulary(prepared.words)
         self._layout, self._folder, self._prepared = listing.layout, folder, prepared
         self._cached = _members(listing, prepared, split, limit)
@@ -95,7 +89,7 @@ class Photos:
         """Encode the captions, and keep the photos that decode and have one."""
         broken = frozenset(self._squares.broken)
         index = {word: k for k, word in enumerate(self.vocabulary.words) if k}
-        said = [_encoded(record, index) for record in self._cached]
+        said = [encoded(record.captions, index, self.tokenizer) for record in self._cached]
         rows = [k for k, r in enumerate(self._cached) if said[k] and r.key not in broken]
         self.dropped = tuple(r.key for r in _without(self._cached, rows))
         if self.dropped:
@@ -107,15 +101,15 @@ class Photos:
                 "see python -m models data check."
             )
         self._rows = rows
-        self._records = [self._cached[k] for k in rows]
+        self.records = tuple(self._cached[k] for k in rows)
         self._said = [said[k] for k in rows]
-        self._classes = _class_ids(listing, self._records)
+        self._classes = _class_ids(listing, self.records)
         several = len(np.unique(self._classes)) > 1
         self._kinds = self._classes if several else np.arange(len(rows))
 
     def _fingerprint(self) -> str:
         facts = [cache.VERSION, self._prepared.content, self.split, self.size, self.captions]
-        facts += [self.max_words, list(self.vocabulary.words), list(self.keys)]
+        facts += [self.augment, self.max_words, list(self.vocabulary.words), list(self.keys)]
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return f"{self.name}-{self.split}-{self.size}-{digest[:16]}"
 
@@ -124,14 +118,14 @@ class Photos:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return tuple(record.key for record in self._records)
+        return tuple(record.key for record in self.records)
 
     def caption_texts(self, index: int) -> tuple[str, ...]:
         """The captions of photo ``index`` that training reads."""
         return tuple(said.text for said in self._said[index])
 
     def class_of(self, index: int) -> str:
-        return self._records[index].class_name
+        return self.records[index].class_name
 
     def photo(self, index: int) -> Image.Image:
         """The middle of the cached square, RGB of ``size``×``size``, as it is."""
@@ -164,9 +158,9 @@ class Photos:
         pairs = list(zip(indices, sources, strict=True))
         draws = [self._draw(int(k), rng, more) for k, rng in pairs]
         images = _pictures(self._squares.pixels, draws, self.size)
-        ids, lengths = _padded([d.words for d in draws])
-        wrong_ids, wrong_lengths = _padded([d.wrong for d in draws])
-        more_ids, more_lengths = _further([d.more for d in draws]) if more else (None, None)
+        ids, lengths = padded([d.words for d in draws])
+        wrong_ids, wrong_lengths = padded([d.wrong for d in draws])
+        more_ids, more_lengths = further([d.more for d in draws]) if more else (None, None)
         return Batch(
             images=images,
             ids=ids,
@@ -186,13 +180,20 @@ class Photos:
         order = rng.permutation(len(said)) if more else rng.integers(len(said), size=1)
         spare = max(0, more + 1 - len(order))
         chosen = [said[k] for k in (*order, *rng.integers(len(said), size=spare))][: more + 1]
-        edge = self._squares.pixels.shape[1] - self.size + 1
-        corner = int(rng.integers(edge)), int(rng.integers(edge))
-        mirrored = bool(rng.random() < 0.5) and not any(s.sided for s in chosen)
+        corner, mirrored = self._placed(rng)
+        mirrored = mirrored and not any(s.sided for s in chosen)
         told = [self._cut(s.words, rng) for s in chosen]
         wrong = self._said[self._other(index, rng)]
         unfit = self._cut(wrong[int(rng.integers(len(wrong)))].words, rng)
         return Draw(self._rows[index], corner, mirrored, told[0], unfit, told[1:])
+
+    def _placed(self, rng: np.random.Generator) -> tuple[tuple[int, int], bool]:
+        """The corner of a crop in the cached square, and whether to mirror it."""
+        edge = self._squares.pixels.shape[1] - self.size
+        if not self.augment:
+            return (edge // 2, edge // 2), False
+        corner = int(rng.integers(edge + 1)), int(rng.integers(edge + 1))
+        return corner, bool(rng.random() < 0.5)
 
     def _cut(self, words: Words, rng: np.random.Generator) -> Words:
         """At most max_words of ``words``, at random places in their order."""
@@ -240,18 +241,6 @@ def _members(
     return tuple(by_key[key] for key in keys)
 
 
-def _encoded(record: Record, index: Mapping[str, int]) -> list[Said]:
-    """The record's captions that have a known word; ``index`` is the vocabulary's."""
-    found = []
-    for text in record.captions:
-        # As Vocabulary.encode, in a third of its time: nobody is told of unknown words here.
-        tokens = tokenize(text, Photos.tokenizer)
-        ids = [index[token] for token in tokens if token in index]
-        if ids:
-            found.append(Said(text, np.asarray(ids, np.int64), not _SIDED.isdisjoint(tokens)))
-    return found
-
-
 def _without(records: Sequence[Record], rows: Iterable[int]) -> list[Record]:
     kept = frozenset(rows)
     return [record for k, record in enumerate(records) if k not in kept]
@@ -279,18 +268,3 @@ def _pictures(squares: cache.Bytes, draws: Sequence[Draw], size: int) -> Tensor:
     """float32 [B,3,S,S] in [-1,1]."""
     planes = torch.from_numpy(_crops(squares, draws, size)).permute(0, 3, 1, 2).contiguous()
     return planes.float().div_(127.5).sub_(1)
-
-
-def _padded(rows: Sequence[Words]) -> tuple[Tensor, Tensor]:
-    """(int64 [B,L], zero padded; lengths int64 [B])."""
-    ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
-    for k, row in enumerate(rows):
-        ids[k, : len(row)] = row
-    return torch.from_numpy(ids), torch.tensor([len(row) for row in rows])
-
-
-def _further(more: Sequence[Sequence[Words]]) -> tuple[Tensor, Tensor]:
-    """(int64 [B,K,L], lengths int64 [B,K])."""
-    ids, lengths = _padded([words for row in more for words in row])
-    shape = len(more), len(more[0])
-    return ids.view(*shape, -1), lengths.view(shape)

@@ -58,6 +58,7 @@ def photos(
     captions: int = 0,
     limit: int | None = None,
     split: str = "train",
+    augment: bool | None = None,
 ) -> Photos:
     keys = tuple(r.key for r in records)
     prepared = Prepared(folder, "content", {"train": keys}, tuple(words), None)
@@ -69,6 +70,7 @@ def photos(
         folder=folder / "cache",
         captions=captions,
         limit=limit,
+        augment=augment,
     )
 
 

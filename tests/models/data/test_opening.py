@@ -58,6 +58,7 @@ def test_a_folder_is_opened_without_writing_into_it(folder: Path, own_cache: Pat
 def test_the_splits_of_a_folder_are_disjoint(folder: Path) -> None:
     train, test = (open_photos(folder, size=16, split=s) for s in ("train", "test"))
     assert not set(train.keys) & set(test.keys)
+    assert (train.augment, test.augment) == (True, False)
 
 
 def test_a_given_vocabulary_replaces_the_folders_own(folder: Path) -> None:

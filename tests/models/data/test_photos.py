@@ -106,6 +106,14 @@ def _mirrored(data: Photos, plain: np.ndarray) -> int:
     return int(nearer.sum())
 
 
+def test_without_augmentation_pictures_are_the_photos(tmp_path: Path) -> None:
+    data = photos(tmp_path, [record(tmp_path, k) for k in range(3)], augment=False)
+    assert [r.key for r in data.records] == ["0.jpg", "1.jpg", "2.jpg"]
+    images = data.batch("damsm", [0, 1, 2, 1], sources(4)).images.permute(0, 2, 3, 1).numpy()
+    for image, index in zip(images, (0, 1, 2, 1), strict=True):
+        assert np.array_equal(np.round(image * 127.5 + 127.5), np.asarray(data.photo(index)))
+
+
 def test_long_captions_are_thinned_in_their_order(tmp_path: Path) -> None:
     names = [f"w{k}" for k in range(40)]
     data = photos(tmp_path, [record(tmp_path, 0, (" ".join(names),))], words=(WORDS[0], *names))
@@ -184,6 +192,7 @@ def test_the_fingerprint_tells_settings_apart(tmp_path: Path) -> None:
         photos(tmp_path, records),
         photos(tmp_path, records, size=16),
         photos(tmp_path, records, captions=1),
+        photos(tmp_path, records, augment=False),
         photos(tmp_path, records, limit=2),
         photos(tmp_path, records, words=WORDS[:5]),
     ]

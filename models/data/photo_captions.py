@@ -1,0 +1,52 @@
+"""Captions of photos as numbers, encoded once, and as the tensors of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jobs.captions import tokenize
+
+Words = NDArray[np.int64]
+_SIDED = frozenset({"left", "right"})  # a caption that says one of these forbids a mirrored photo
+
+
+@dataclass(frozen=True)
+class Said:
+    """A caption: text; words: int64 [n], n ≥ 1, all its known words; sided: says left or right."""
+
+    text: str
+    words: Words
+    sided: bool
+
+
+def encoded(texts: Iterable[str], index: Mapping[str, int], tokenizer: str) -> list[Said]:
+    """Those captions that have a known word; ``index`` is the vocabulary's, word -> number."""
+    found = []
+    for text in texts:
+        # As Vocabulary.encode, in a third of its time: nobody is told of unknown words here.
+        tokens = tokenize(text, tokenizer)
+        ids = [index[token] for token in tokens if token in index]
+        if ids:
+            found.append(Said(text, np.asarray(ids, np.int64), not _SIDED.isdisjoint(tokens)))
+    return found
+
+
+def padded(rows: Sequence[Words]) -> tuple[Tensor, Tensor]:
+    """(int64 [B,L], zero padded; lengths int64 [B])."""
+    ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    for k, row in enumerate(rows):
+        ids[k, : len(row)] = row
+    return torch.from_numpy(ids), torch.tensor([len(row) for row in rows])
+
+
+def further(more: Sequence[Sequence[Words]]) -> tuple[Tensor, Tensor]:
+    """(int64 [B,K,L], lengths int64 [B,K])."""
+    ids, lengths = padded([words for row in more for words in row])
+    shape = len(more), len(more[0])
+    return ids.view(*shape, -1), lengths.view(shape)
