@@ -9,12 +9,10 @@ from pathlib import Path
 from models.bundle import Bundle, save_task
 from models.errors import BundleError
 
-_TRAINING_ONLY = "damsm"  # encoders alone: every other task brings its own copy of what it needs
-
 
 def collect(out: Path, folders: Sequence[Path]) -> Bundle:
     """Copy every task of ``folders`` into the bundle ``out``, the last of a kind winning; equal
-    files are kept once.
+    files are kept once. The encoders' own task, ``damsm``, serves nobody but further training.
 
     Raises BundleError when there is nothing to collect.
     """
@@ -22,8 +20,6 @@ def collect(out: Path, folders: Sequence[Path]) -> Bundle:
     for folder in folders:
         bundle = Bundle.open(folder)
         for task, spec in bundle.tasks.items():
-            if task == _TRAINING_ONLY:
-                continue
             words = json.loads(bundle.vocabulary_path(task).read_text(encoding="utf-8"))["words"]
             states = {role: bundle.state(task, role) for role in spec.files}
             dropped = ("files", "vocabulary", "vocabulary_sha256")

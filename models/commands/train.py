@@ -20,7 +20,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prepared", type=Path, help="folder written by: data prepare")
     parser.add_argument("--out", type=Path, required=True, help="run folder; resumes what is there")
     parser.add_argument(
-        "--encoders", type=Path, help="bundle that holds the text and image encoders"
+        "--encoders",
+        type=Path,
+        help="bundle that holds the text and image encoders; the preset's own, where it has one",
     )
     parser.add_argument("--init", type=Path, help="bundle to start from instead of random weights")
     parser.add_argument("--minutes", type=float, help="stop after so many minutes of training")
@@ -40,6 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         build,
         merge_file,
         override,
+        preset_encoders,
         read_preset,
         with_limits,
     )
@@ -59,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     fabric = build_fabric(loop, arguments.device)
     fabric.launch()
     torch.manual_seed(loop.seed)
-    source = arguments.encoders or arguments.init
+    source = arguments.encoders or arguments.init or preset_encoders(arguments.preset)
     encoders = Encoders(source) if source and part != "damsm" else None
     data = _data(arguments, loop, encoders)
     objective = PARTS[part](values["options"], data, encoders)
@@ -67,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
         initialise(objective, part, arguments.init, data)
     run = Run(arguments.out)
     if fabric.is_global_zero:
-        run.write_options(_record(arguments, values["options"], loop, data))
+        run.write_options(_record(arguments, values["options"], loop, data, encoders))
     averaged = Loop(objective, data, part, loop, run, fabric).train()
     if fabric.is_global_zero:
         run.clear_bundle()
@@ -93,7 +96,11 @@ def _data(
 
 
 def _record(
-    arguments: argparse.Namespace, options: dict[str, Any], loop: LoopOptions, data: TrainingData
+    arguments: argparse.Namespace,
+    options: dict[str, Any],
+    loop: LoopOptions,
+    data: TrainingData,
+    encoders: Encoders | None,
 ) -> dict[str, Any]:
     """Everything that a run depends on, for its folder."""
     from models.training.config import as_json
@@ -103,7 +110,7 @@ def _record(
         "part": arguments.part,
         "preset": arguments.preset,
         "data": {"name": data.name, "fingerprint": data.fingerprint, "samples": len(data)},
-        "encoders": str(arguments.encoders or ""),
+        "encoders": encoders.sha256 if encoders else "",
         "init": str(arguments.init or ""),
         "loop": as_json(loop),
         "options": options,

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.damsm.losses import matching_loss, sentence_scores
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
 from models.synthesis.network import (
@@ -30,6 +31,7 @@ from models.synthesis.network import (
 from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
 from models.training.augment import CHANGES, augmented
 from models.training.batch import Batch
+from models.training.distributed import gathered
 from models.training.hinge import fooling_loss, judging_loss
 from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
@@ -41,7 +43,8 @@ class SynthesisOptions:
     ngf, empty for a table by size; look, text: see :class:`ProjectedConfig`; mismatched: share of
     wrong captions among the fakes; penalty: none, r1 or magp (own discriminator only), with its
     weight, every penalty_every steps; augment: DiffAugment's changes, comma separated; interpolate:
-    mix the sentences of a picture; fresh_noise: new noise for the generator's turn.
+    mix the sentences of a picture; fresh_noise: new noise for the generator's turn; damsm: weight
+    of finding the caption again through the frozen encoders, every damsm_every steps.
     """
 
     discriminator: str = "projected"
@@ -63,6 +66,8 @@ class SynthesisOptions:
     augment: str = ""
     interpolate: bool = False
     fresh_noise: bool = False
+    damsm: float = 0.0
+    damsm_every: int = 2
 
 
 @dataclass(frozen=True)
@@ -81,10 +86,18 @@ class SynthesisObjective(Objective):
 
     averaged = ("generator",)
 
-    def __init__(self, options: SynthesisOptions, size: int, text: TextEncoder) -> None:
+    def __init__(
+        self,
+        options: SynthesisOptions,
+        size: int,
+        text: TextEncoder,
+        image: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self.options, self.text = options, text
+        self.options, self.text, self.image = options, text, image
         self.frozen = {"text_encoder": text}
+        if options.damsm and image is not None:
+            self.frozen["image_encoder"] = image
         self.changes = tuple(name for name in options.augment.split(",") if name)
         _check(options, self.changes)
         widths, sentence = _widths(size, options.widths), text.config.features
@@ -136,7 +149,19 @@ class SynthesisObjective(Objective):
         with self.autocast():
             fake = self.laid(self._augmented(fake, seen.noise, "g"))
             loss = fooling_loss(self.judge, (fake, seen.sentence))
-        return loss, {"g": loss}
+        values = {"g": loss}
+        if self.image is not None and self.options.damsm and step % self.options.damsm_every == 0:
+            values["damsm"] = self._matching(self.image, fake, seen)
+            loss = loss + self.options.damsm * values["damsm"]
+        return loss, values
+
+    def _matching(self, image: nn.Module, fake: Tensor, seen: Seen) -> Tensor:
+        """DAMSM's sentence loss (AttnGAN equation 12), the wrong captions being negatives too."""
+        with self.autocast():
+            _, code = image(fake)
+        captions = torch.cat([gathered(seen.sentence), gathered(seen.wrong)])
+        to_captions, to_pictures = matching_loss(sentence_scores(gathered(code.float()), captions))
+        return to_captions + to_pictures
 
     def _augmented(self, images: Tensor, noise: Noise, tag: str) -> Tensor:
         return augmented(images, noise, tag, self.changes)

@@ -65,6 +65,13 @@ def read_preset(name: str, part: str) -> dict[str, Any]:
     return _of_part(tomllib.loads(path.read_text(encoding="utf-8")), part, f"Preset {name!r}")
 
 
+def preset_encoders(name: str) -> Path | None:
+    """The bundle whose encoders a preset trains with unless told otherwise, if it ships."""
+    table = tomllib.loads((PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
+    folder = PRESETS.parent.parent / str(table.get("encoders", ""))
+    return folder if "encoders" in table and folder.exists() else None
+
+
 def _of_part(table: Mapping[str, Any], part: str, where: str) -> dict[str, Any]:
     if part not in table:
         raise ConfigError(f"{where} has no table for {part!r}.")

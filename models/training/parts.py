@@ -64,16 +64,19 @@ def checked(part: str, options: Mapping[str, Any]) -> Any:
 
 
 class Encoders:
-    """The frozen DAMSM pair of a bundle, taken from whichever task holds it, and its vocabulary;
+    """The frozen DAMSM pair of a bundle, its own task's or that of whichever holds one, and its
+    vocabulary;
     detail: the network that published manipulation sees detail through, where there is one.
     """
 
     def __init__(self, folder: Path) -> None:
         bundle = Bundle.open(folder)
-        task = next((t for t, s in bundle.tasks.items() if "image_encoder" in s.files), None)
+        holders = [t for t, s in bundle.tasks.items() if "image_encoder" in s.files]
+        task = next(iter(sorted(holders, key=lambda t: t != "damsm")), None)
         if task is None:
             raise ConfigError(f"{folder} holds no image encoder; train damsm first.")
         spec = bundle.tasks[task]
+        self.sha256 = str(spec.files["text_encoder"]["sha256"])  # names the pair in a run's record
         self.vocabulary = Vocabulary.load(bundle.vocabulary_path(task))
         self.text = TextEncoder(config_from(TextEncoderConfig, spec.text_encoder, str(folder)))
         self.image = _image_encoder(spec.image_encoder or {}, str(folder))
@@ -114,7 +117,7 @@ def _synthesis(
     options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
 ) -> Objective:
     pair = _need(encoders, "synthesis")
-    return SynthesisObjective(checked("synthesis", options), data.size, pair.text)
+    return SynthesisObjective(checked("synthesis", options), data.size, pair.text, pair.image)
 
 
 def _manipulation(

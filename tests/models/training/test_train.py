@@ -123,7 +123,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(
 def test_mistakes_are_sentences(tmp_path: Path, cache: Path) -> None:
     env = os.environ | {"XDG_CACHE_HOME": str(cache)}
     cases = {
-        "needs --encoders": command("synthesis", tmp_path, 1),
+        "needs --encoders": command("synthesis", tmp_path, 1, "--preset", "cub"),
         "no option 'speed'": command("damsm", tmp_path, 1, "--set", "speed=3"),
         "There is no bundle": command(
             "synthesis", tmp_path, 1, "--encoders", str(tmp_path / "none")
