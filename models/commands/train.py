@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
     data = _data(arguments, loop, encoders)
     objective = PARTS[part](values["options"], data, encoders)
     if arguments.init:
-        initialise(objective, part, arguments.init, data)
+        initialise(objective, part, arguments.init, data.vocabulary)
     run = Run(arguments.out)
     if fabric.is_global_zero:
         run.write_options(_record(arguments, values["options"], loop, data, encoders))

@@ -149,13 +149,18 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, sentence: Tensor) -> Tensor:
         """z [B,z] ~ N(0,1), sentence [B,sentence] → pictures [B,3,size,size] in [-1,1]."""
+        return torch.tanh(self.raw(z, sentence))
+
+    def raw(self, z: Tensor, sentence: Tensor) -> Tensor:
+        """The pictures before tanh, float32."""
         condition = torch.cat([sentence, z], 1)
         h = self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM)
         for name in self._order:
             layer = self.get_submodule(name)
             h = layer(h) if name == "non_local" else layer(h, condition)
         h = self.get_submodule(self._last)(_activate(self._norm(h)))
-        return torch.tanh(h.float())
+        raw: Tensor = h.float()
+        return raw
 
     def _norm(self, h: Tensor) -> Tensor:
         if self.training:

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.damsm.losses import matching_loss, sentence_scores
 from models.damsm.text_encoder import TextEncoder
@@ -36,6 +37,8 @@ from models.training.hinge import fooling_loss, judging_loss
 from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
 
+_REACH = 2.0  # tanh(2) = 0.964: colours of the data lie within
+
 
 @dataclass(frozen=True)
 class SynthesisOptions:
@@ -44,7 +47,9 @@ class SynthesisOptions:
     wrong captions among the fakes; penalty: none, r1 or magp (own discriminator only), with its
     weight, every penalty_every steps; augment: DiffAugment's changes, comma separated; interpolate:
     mix the sentences of a picture; fresh_noise: new noise for the generator's turn; damsm: weight
-    of finding the caption again through the frozen encoders, every damsm_every steps.
+    of finding the caption again through the frozen encoders, every damsm_every steps; reach: weight
+    of keeping the last layer within what tanh can bring back: a discriminator that wins early
+    drives whole pictures to one saturated colour, from which no gradient returns.
     """
 
     discriminator: str = "projected"
@@ -67,17 +72,20 @@ class SynthesisOptions:
     interpolate: bool = False
     fresh_noise: bool = False
     damsm: float = 0.0
+    reach: float = 0.0
     damsm_every: int = 2
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Real pictures and sentences, wrong sentences, generated pictures with their graph."""
+    """Real pictures and sentences, wrong sentences, generated pictures before tanh with their
+    graph.
+    """
 
     images: Tensor
     sentence: Tensor
     wrong: Tensor
-    fake: Tensor
+    raw: Tensor
     noise: Noise
 
 
@@ -121,8 +129,8 @@ class SynthesisObjective(Objective):
         images = self.laid(batch.images)
         # The discriminator needs no graph; the generator's turn makes pictures of its own then.
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.options.fresh_noise):
-            fake = self._made(sentence, noise, "z")
-        return Seen(images, sentence, wrong, fake, noise)
+            raw = self._made(sentence, noise, "z")
+        return Seen(images, sentence, wrong, raw, noise)
 
     def _sentence(self, batch: Batch, noise: Noise) -> Tensor:
         """The caption's sentence, or a convex mix over all captions of the picture."""
@@ -137,22 +145,29 @@ class SynthesisObjective(Objective):
 
     def _made(self, sentence: Tensor, noise: Noise, name: str) -> Tensor:
         with self.autocast():
-            made: Tensor = self.generator(noise.normal(name, self.options.z), sentence)
+            made: Tensor = self.generator.raw(noise.normal(name, self.options.z), sentence)
         return made
 
     def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:
         if phase == "discriminator":
             return self._discriminator_loss(seen, step)
-        fake = seen.fake
-        if self.options.fresh_noise:
-            fake = self._made(seen.sentence, seen.noise, "z2")
+        return self._generator_loss(seen, step)
+
+    def _generator_loss(self, seen: Seen, step: int) -> tuple[Tensor, Values]:
+        o, raw = self.options, seen.raw
+        if o.fresh_noise:
+            raw = self._made(seen.sentence, seen.noise, "z2")
+        fake = self.laid(torch.tanh(raw))
         with self.autocast():
-            fake = self.laid(self._augmented(fake, seen.noise, "g"))
-            loss = fooling_loss(self.judge, (fake, seen.sentence))
+            shown = self._augmented(fake, seen.noise, "g")
+            loss = fooling_loss(self.judge, (shown, seen.sentence))
         values = {"g": loss}
-        if self.image is not None and self.options.damsm and step % self.options.damsm_every == 0:
+        if o.reach:
+            values["beyond"] = functional.relu(raw.abs() - _REACH).square().mean()
+            loss = loss + o.reach * values["beyond"]
+        if self.image is not None and o.damsm and step % o.damsm_every == 0:
             values["damsm"] = self._matching(self.image, fake, seen)
-            loss = loss + self.options.damsm * values["damsm"]
+            loss = loss + o.damsm * values["damsm"]
         return loss, values
 
     def _matching(self, image: nn.Module, fake: Tensor, seen: Seen) -> Tensor:
@@ -168,7 +183,7 @@ class SynthesisObjective(Objective):
 
     def _discriminator_loss(self, seen: Seen, step: int) -> tuple[Tensor, Values]:
         real = self.laid(self._augmented(seen.images, seen.noise, "real"))
-        fake = self.laid(self._augmented(seen.fake.detach(), seen.noise, "fake"))
+        fake = self.laid(self._augmented(torch.tanh(seen.raw.detach()), seen.noise, "fake"))
         told, share = seen.sentence, self.options.mismatched
         with self.autocast():
             loss = judging_loss(self.judge, (real, told), (fake, told), seen.wrong, share)

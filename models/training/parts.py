@@ -171,7 +171,7 @@ def _need(encoders: Encoders | None, part: str) -> Encoders:
     return encoders
 
 
-def initialise(objective: Objective, part: str, folder: Path, data: TrainingData) -> None:
+def initialise(objective: Objective, part: str, folder: Path, words: Vocabulary) -> None:
     """Start from the weights of a bundle's task; what it lacks, discriminators and a module that
     is trained next, stays fresh.
 
@@ -189,13 +189,13 @@ def initialise(objective: Objective, part: str, folder: Path, data: TrainingData
     for role in (*held, *sorted(awaited)):
         state = bundle.state(task, role)
         if role == "text_encoder":
-            state["encoder.weight"] = _grown(state["encoder.weight"], known, data.vocabulary)
+            state["encoder.weight"] = grown(state["encoder.weight"], known, words)
         modules = objective.frozen if role in awaited else objective.modules
         load_strict(modules[role], state, f"{folder}, {role}")
     awaited.clear()
 
 
-def _grown(table: Tensor, known: Vocabulary, wanted: Vocabulary) -> Tensor:
+def grown(table: Tensor, known: Vocabulary, wanted: Vocabulary) -> Tensor:
     """Rows of an embedding [len(known),D] in the order of another vocabulary."""
     places = {word: k for k, word in enumerate(known.words)}
     mean = table[1:].mean(0)

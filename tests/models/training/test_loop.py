@@ -1,0 +1,169 @@
+"""The loop on an objective of one weight: limits, slices, faults, resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from jobs.captions import END, Vocabulary
+from models.training.batch import Batch
+from models.training.config import ConfigError, LoopOptions, changed, merge_file
+from models.training.loop import Loop, TrainingError, build_fabric
+from models.training.noise import Noise
+from models.training.objective import Objective, Phase, Values, adam
+from models.training.run import Run
+
+OPTIONS = LoopOptions(
+    batch=4, steps=6, size=8, threads=1, precision="32-true", log_every=1, snapshot_every=2
+)
+
+
+class Grey:
+    """Pictures of one random grey each."""
+
+    name, domain, licence, fingerprint = "grey", "grey squares", "", "grey"
+    tokenizer, max_words, attributes = "regexp", 4, (0, 0)
+    size = 8
+    vocabulary = Vocabulary([END, "grey"])
+
+    def __len__(self) -> int:
+        return 10
+
+    def batch(
+        self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]
+    ) -> Batch:
+        count = len(indices)
+        values = torch.tensor([rng.uniform(-1, 1) for rng in sources], dtype=torch.float32)
+        images = values[:, None, None, None].expand(count, 3, 8, 8).contiguous()
+        ids, lengths = torch.ones(count, 1, dtype=torch.int64), torch.ones(count, dtype=torch.int64)
+        return Batch(images, ids, lengths, torch.arange(count), ids, lengths)
+
+
+class Brightness(Objective):
+    """Learns the mean grey, plus noise; ``broken_from``: the step whose loss is not a number."""
+
+    averaged = ("guess",)
+
+    def __init__(self, broken_from: int = 10**9) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.guess = nn.Linear(1, 1)
+        self.modules = {"guess": self.guess}
+        self.phases = {"guess": Phase(adam([self.guess], 0.1, (0.5, 0.9)), ("guess",))}
+        self.broken_from = broken_from
+
+    def look(self, batch: Batch, noise: Noise, step: int) -> tuple[Tensor, Tensor]:
+        return batch.images, noise.normal("jitter", 1)
+
+    def loss(self, phase: str, seen: Any, step: int) -> tuple[Tensor, Values]:
+        images, jitter = seen
+        found = self.guess(images.mean((1, 2, 3))[:, None] + 0.1 * jitter)
+        loss = (found - 0.3).square().mean()
+        if step >= self.broken_from:
+            loss = loss * float("nan")
+        return loss, {"loss": loss}
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+        return batch.images
+
+
+def run(folder: Path, options: LoopOptions = OPTIONS, objective: Objective | None = None) -> Loop:
+    fabric = build_fabric(options, "cpu")
+    fabric.launch()
+    objective = objective or Brightness()
+    loop = Loop(objective, Grey(), "damsm", options, Run(folder), fabric)
+    loop.train()
+    return loop
+
+
+def weights(loop: Loop) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in loop.objective.modules["guess"].parameters()])
+
+
+def test_a_resumed_run_is_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole")
+    run(tmp_path / "cut", replace(OPTIONS, steps=3))
+    cut = run(tmp_path / "cut")
+    assert cut.step == whole.step == 6
+    assert torch.equal(weights(cut), weights(whole))
+
+
+def test_slices_change_nothing_but_rounding(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole")
+    sliced = run(tmp_path / "sliced", replace(OPTIONS, accumulate=2))
+    assert torch.allclose(weights(sliced), weights(whole), atol=1e-5)
+
+
+def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="as a multiple of 3"):
+        run(tmp_path, replace(OPTIONS, accumulate=3))
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_snapshot(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="not finite at step 4"):
+        run(tmp_path, objective=Brightness(broken_from=3))
+    state = Run(tmp_path).load_snapshot()
+    assert state is not None
+    assert state["step"] == 2
+    assert all(torch.isfinite(v).all() for v in state["modules"]["guess"].values())
+
+
+class FullDisk(Run):
+    """A run whose snapshots find no room."""
+
+    def save_snapshot(self, state: dict[str, Any]) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    fabric = build_fabric(OPTIONS, "cpu")
+    loop = Loop(Brightness(), Grey(), "damsm", OPTIONS, FullDisk(tmp_path), fabric)
+    with pytest.raises(TrainingError, match="Free some disk space and resume"):
+        loop.train()
+
+
+def test_a_run_leaves_statistics_grids_and_no_parts(tmp_path: Path) -> None:
+    run(tmp_path)
+    lines = (tmp_path / "stats.jsonl").read_text().splitlines()
+    assert len(lines) == OPTIONS.steps
+    assert list((tmp_path / "samples").glob("*.png"))
+    assert list((tmp_path / "tensorboard").iterdir())
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
+    options = {"loop": {"batch": 4, "threads": 1}, "options": {"rate": 0.1}, "version": {"a": "1"}}
+    found = Run(tmp_path)
+    found.write_options(options)
+    found.save_snapshot({"step": 1})
+    found.write_options(
+        {**options, "loop": {"batch": 4, "threads": 2}, "version": {"a": "2"}}
+    )  # how, not what
+    with pytest.raises(ConfigError, match=r"\(options\.rate\)"):
+        found.write_options({**options, "options": {"rate": 0.2}})
+
+
+def test_changed_names_are_dotted() -> None:
+    assert changed({"a": 1, "b": {"c": 1, "d": 2}}, {"a": 1, "b": {"c": 2}, "e": 0}) == [
+        "b.c",
+        "b.d",
+        "e",
+    ]
+
+
+def test_a_config_file_is_laid_over_the_preset(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"loop": {"batch": 4, "size": 8}, "options": {"rate": 1.0}}
+    path = tmp_path / "mine.toml"
+    path.write_text("[loop]\nsize = 16\n[damsm]\nrate = 2.0\n[damsm.loop]\nbatch = 2\n")
+    merge_file(values, path, "damsm")
+    assert values == {"loop": {"batch": 2, "size": 16}, "options": {"rate": 2.0}}
+    path.write_text("[loop")
+    with pytest.raises(ConfigError, match="can't be read as a TOML file"):
+        merge_file(values, path, "damsm")

@@ -1,0 +1,39 @@
+"""Starting from a bundle: words that are new to it, networks of other sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from jobs.captions import END, Vocabulary
+from models.errors import BundleError
+from models.synthesis.objective import SynthesisObjective, SynthesisOptions
+from models.training.config import ConfigError
+from models.training.parts import Encoders, grown, initialise
+from tests.models.tiny import tiny_bundle
+
+
+def test_new_words_start_as_the_mean_of_the_known() -> None:
+    known, wanted = Vocabulary([END, "red", "bird"]), Vocabulary([END, "bird", "owl"])
+    table = torch.tensor([[0.0, 0.0], [2.0, 0.0], [4.0, 2.0]])
+    found = grown(table, known, wanted)
+    assert found.tolist() == [[0.0, 0.0], [4.0, 2.0], [3.0, 1.0]]
+
+
+def test_a_generator_of_another_size_is_refused(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "tiny")
+    encoders = Encoders(bundle.folder)
+    options = SynthesisOptions(discriminator="own", ngf=4, ndf=4, z=3)
+    objective = SynthesisObjective(options, 32, encoders.text)
+    with pytest.raises(BundleError):
+        initialise(objective, "synthesis", bundle.folder, encoders.vocabulary)
+
+
+def test_a_method_of_another_kind_is_refused(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "tiny")
+    encoders = Encoders(bundle.folder)
+    objective = SynthesisObjective(SynthesisOptions(ngf=4, ndf=4, look=32), 32, encoders.text)
+    with pytest.raises((ConfigError, BundleError)):
+        initialise(objective, "damsm", bundle.folder, encoders.vocabulary)
