@@ -44,7 +44,7 @@ class CompactImageEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.trunk = trunk or EfficientNetLite0(max(config.taps))
-        self.trunk.requires_grad_(False)
+        self.trunk.eval().requires_grad_(False)
         width = sum(self.trunk.widths[t] for t in config.taps)
         self.head = nn.Sequential(
             nn.BatchNorm2d(width),

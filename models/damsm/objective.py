@@ -124,6 +124,15 @@ class DamsmObjective(Objective):
         losses = [matching_loss(word_scores(r, w, n), i) for r, w, n, i in blocks]
         return torch.stack([torch.stack(pair).sum() for pair in losses]).mean()
 
+    def settle(
+        self,
+        averaged: Mapping[str, nn.Module],
+        batch: Batch,
+        noise: Noise,  # noqa: ARG002
+    ) -> None:
+        with self.autocast():
+            averaged["image_encoder"](self.laid(batch.images))
+
     def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:  # noqa: ARG002
         """The pictures of the batch: there is nothing to generate."""
         return batch.images

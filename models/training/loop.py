@@ -169,10 +169,18 @@ class Loop:
     def _averaged(self) -> dict[str, nn.Module]:
         """The averages, with batch statistics re-estimated for the averaged weights."""
         modules = {name: average.module for name, average in self.averages.items()}
-        norms = [n for m in modules.values() for n in m.modules() if _keeps_statistics(n)]
+        norms = [n for name in modules for n in self._trained_norms(name)]
         if norms and self.options.settle_batches:
             self._settle(modules, norms)
         return modules
+
+    def _trained_norms(self, name: str) -> list[nn.Module]:
+        """The average's batch norms whose live counterparts follow the data; frozen ones keep the
+        statistics that they came with.
+        """
+        live = dict(self.objective.modules[name].named_modules())
+        averaged = self.averages[name].module.named_modules()
+        return [n for key, n in averaged if _keeps_statistics(n) and live[key].training]
 
     @torch.no_grad()
     def _settle(self, modules: Mapping[str, nn.Module], norms: list[Any]) -> None:

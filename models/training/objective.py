@@ -61,7 +61,10 @@ class Objective:
         raise NotImplementedError
 
     def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
-        """One forward pass of the averaged modules, their batch statistics being re-estimated."""
+        """One forward pass of the averaged modules, their batch statistics being re-estimated.
+        Needed where an averaged module has batch norms that follow the data.
+        """
+        raise NotImplementedError
 
     def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
         """Pictures [N,3,H,W] in [-1,1] for the sample grid, eight in a row."""

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from models.bundle import Bundle
+from models.damsm.efficientnet import EfficientNetLite0, load_imagenet
 from models.errors import ModelsError
 from models.pipeline import Item
 from models.registry import load
@@ -62,6 +63,16 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     out = tmp_path_factory.mktemp("damsm")
     train("damsm", out, 2, *DAMSM, cache=cache)
     return out / "bundle"
+
+
+def test_frozen_statistics_are_imagenets_and_the_heads_own(encoders: Path) -> None:
+    state = Bundle.open(encoders).state("damsm", "image_encoder")
+    trunk = EfficientNetLite0(10)
+    load_imagenet(trunk)
+    for name, value in trunk.state_dict().items():
+        if name.endswith(("running_mean", "running_var")):
+            assert torch.allclose(state[f"trunk.{name}"].float(), value, rtol=1e-2, atol=1e-2)
+    assert state["head.0.running_mean"].abs().max() > 0
 
 
 @pytest.mark.parametrize(
