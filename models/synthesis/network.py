@@ -83,7 +83,7 @@ class ConditionalNorm(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         gamma, beta = self.gammas_projection(condition), self.betas_projection(condition)
-        if not self.training:
+        if not self.bn.training:
             return _scaled(self.bn, x, 1 + gamma.float(), beta.float())
         return (1 + gamma)[:, :, None, None] * self.bn(x) + beta[:, :, None, None]
 
@@ -163,7 +163,7 @@ class Generator(nn.Module):
         return raw
 
     def _norm(self, h: Tensor) -> Tensor:
-        if self.training:
+        if self.bn.training:
             normed: Tensor = self.bn(h)
             return normed
         return _scaled(self.bn, h, self.bn.weight[None], self.bn.bias[None])

@@ -68,3 +68,19 @@ def test_the_discriminator_reads_picture_and_sentence() -> None:
 def test_attention_sits_where_the_configuration_says(level: int) -> None:
     generator = Generator(GeneratorConfig(8, (2, 2, 1, 1), 8, 16, level))
     assert hasattr(generator, "non_local") == bool(level)
+
+
+def test_norms_in_train_mode_follow_the_data_inside_a_network_in_eval_mode() -> None:
+    torch.manual_seed(0)
+    generator = Generator(SMALL).eval()
+    norms = [m for m in generator.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    before = [norm.running_mean.clone() for norm in norms]
+    for norm in norms:
+        norm.train()
+    z, sentence = inputs(8)
+    with torch.no_grad():
+        generator(z, sentence)
+    moved = [
+        not torch.equal(norm.running_mean, old) for norm, old in zip(norms, before, strict=True)
+    ]
+    assert all(moved)
