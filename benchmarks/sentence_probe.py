@@ -1,6 +1,6 @@
 """How many of the named part colours a linear layer reads off the sentence vectors of a bundle.
 
-Fitted on 5,000 captions of Aviary, tested on 1,000 others; prints one share per task's text encoder.
+Fitted on 5,000 captions of Aviary, tested on 1,000 others; one share per text encoder.
 Usage: ``python -m benchmarks.sentence_probe [BUNDLE]``.
 """
 
