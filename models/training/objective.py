@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Phase:
     clips: tuple[str, ...] = ()
 
 
-class Objective:
+class Objective(ABC):
     """What is optimised for one part of a bundle.
 
     modules: everything that changes, part of every snapshot; frozen: what it looks through;
@@ -52,29 +53,31 @@ class Objective:
         """Pictures in the run's memory format."""
         return images.contiguous(memory_format=self.layout)
 
+    @abstractmethod
     def look(self, batch: Batch, noise: Noise, step: int) -> Any:
         """What the phases share: encoded captions, generated pictures with their graph."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, phase: str, seen: Any, step: int) -> tuple[Tensor, Values]:
         """The mean loss of one phase over the slice, and values to log."""
-        raise NotImplementedError
 
     def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
         """One forward pass of the averaged modules, their batch statistics being re-estimated.
         Needed where an averaged module has batch norms that follow the data.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has norms that follow the data and no settle"
+        )
 
+    @abstractmethod
     def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
         """Pictures [N,3,H,W] in [-1,1] for the sample grid, eight in a row."""
-        raise NotImplementedError
 
+    @abstractmethod
     def export(
         self, averaged: Mapping[str, nn.Module]
     ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
         """(network configuration for bundle.json, modules by role) of the trained part."""
-        raise NotImplementedError
 
 
 def adam(

@@ -73,6 +73,11 @@ class Brightness(Objective):
     def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
         return batch.images
 
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+        return {}, dict(averaged)
+
 
 def run(folder: Path, options: LoopOptions = OPTIONS, objective: Objective | None = None) -> Loop:
     fabric = build_fabric(options, "cpu")
