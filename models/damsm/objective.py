@@ -45,10 +45,29 @@ class DamsmOptions:
     attributes: float = 0.0
 
 
-class DamsmObjective(Objective):
-    """See :class:`models.training.objective.Objective`."""
+class EncodersObjective(Objective):
+    """What every way of training the pair shares. See
+    :class:`models.training.objective.Objective`.
+    """
 
     averaged = ("text_encoder", "image_encoder")
+
+    def settle(
+        self,
+        averaged: Mapping[str, nn.Module],
+        batch: Batch,
+        noise: Noise,  # noqa: ARG002
+    ) -> None:
+        with self.autocast():
+            averaged["image_encoder"](self.laid(batch.images))
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:  # noqa: ARG002
+        """The pictures of the batch: there is nothing to generate."""
+        return batch.images
+
+
+class DamsmObjective(EncodersObjective):
+    """Small bundles: a compact trunk that stays as it came, near misses, known attributes."""
 
     def __init__(
         self, options: DamsmOptions, vocabulary: int, attributes: tuple[int, int] = (0, 0)
@@ -123,19 +142,6 @@ class DamsmObjective(Objective):
         blocks = zip(*(x.split(block) for x in (regions, words, lengths, ids)), strict=True)
         losses = [matching_loss(word_scores(r, w, n), i) for r, w, n, i in blocks]
         return torch.stack([torch.stack(pair).sum() for pair in losses]).mean()
-
-    def settle(
-        self,
-        averaged: Mapping[str, nn.Module],
-        batch: Batch,
-        noise: Noise,  # noqa: ARG002
-    ) -> None:
-        with self.autocast():
-            averaged["image_encoder"](self.laid(batch.images))
-
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:  # noqa: ARG002
-        """The pictures of the batch: there is nothing to generate."""
-        return batch.images
 
     def export(
         self, averaged: Mapping[str, nn.Module]

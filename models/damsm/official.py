@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 from models.damsm.inception import InceptionImageEncoder, VggDetail
 from models.damsm.matching import Caption, matching_losses
+from models.damsm.objective import EncodersObjective
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError, ModelsError
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Phase, Values, adam
 
 _HEADS = ("emb_features", "emb_cnn_code")
 _SPREAD = 0.1  # of the heads' first weights
@@ -49,10 +50,8 @@ class OfficialDamsmOptions:
     clip: float = 0.25
 
 
-class OfficialDamsmObjective(Objective):
+class OfficialDamsmObjective(EncodersObjective):
     """See :class:`models.training.objective.Objective`."""
-
-    averaged = ("text_encoder", "image_encoder")
 
     def __init__(self, options: OfficialDamsmOptions, vocabulary: int) -> None:
         super().__init__()
@@ -90,14 +89,6 @@ class OfficialDamsmObjective(Objective):
             regions, code = self.image(self.laid(seen.images))
         by_words, by_sentence = matching_losses((regions, code), caption, seen.class_ids)
         return by_words + by_sentence, {"words": by_words, "sentence": by_sentence}
-
-    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:  # noqa: ARG002
-        with self.autocast():
-            averaged["image_encoder"](self.laid(batch.images))
-
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:  # noqa: ARG002
-        """The pictures of the batch: there is nothing to generate."""
-        return batch.images
 
     def export(
         self, averaged: Mapping[str, nn.Module]

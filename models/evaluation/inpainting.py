@@ -1,7 +1,7 @@
 """Inpainting: L1, PSNR, TV and SSIM for centre and object masks, by two protocols named apart; PSNR
 inside the hole; on Aviary the colour of hidden parts that the caption names.
 
-Rows: the bundle's method (its mean, z = mu); ``telea`` and ``navier-stokes``; ``identity``, the
+Rows: the bundle's method (its mean, z = mu); the classical ones (``telea``, …); ``identity``, the
 hole left grey; ``no-text``; ``shuffled-text``, the method with another photo's caption; ``real``.
 """
 

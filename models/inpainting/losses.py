@@ -50,7 +50,8 @@ def two_paths(
     [B,text], pad [B,T];
     draws [2,B,z,h,w]: standard normal, of the posterior and of the prior."""
     words, sentence, pad = texts
-    features = encoder.pyramid(torch.cat([images * mask, images * (1 - mask)]))
+    shown = torch.cat([images * mask, images * (1 - mask)])
+    features = encoder.pyramid(shown, torch.cat([mask, 1 - mask]))
     known, hidden = features[-1].chunk(2)
     cells = encoder.cells(mask, hidden)
     look = encoder.word_attention

@@ -43,9 +43,9 @@ from models.training.objective import Phase, Values, adam
 @dataclass(frozen=True)
 class InpaintingOptions:
     """Widths, rates and loss weights. hole: extra weight of L1 inside the hole; text: False trains
-    without words and sentence; damsm: weight of the word and sentence losses; discriminator: own or
-    projected, which alone has ndf, look, mismatched (share of wrong captions among its fakes) and
-    augment (DiffAugment's changes, comma separated).
+    without words and sentence; convolution: see :class:`InpaintConfig`; damsm: weight of the word
+    and sentence losses; discriminator: own or projected, which alone has ndf, look, mismatched
+    (share of wrong captions among its fakes) and augment (DiffAugment's changes, comma separated).
     """
 
     width: int = 24
@@ -59,6 +59,7 @@ class InpaintingOptions:
     hole: float = 4.0
     adversarial: float = 0.2
     text: bool = True
+    convolution: str = "plain"
     damsm: float = 0.0
     discriminator: str = "own"
     ndf: int = 96
@@ -92,6 +93,7 @@ def small_config(size: int, options: InpaintingOptions, text: int) -> InpaintCon
         refine=options.refine,
         spectral=options.spectral,
         text_attention=options.text,
+        convolution=options.convolution,
     )
 
 

@@ -40,6 +40,7 @@ class ManipulationOptions:
     z: int = 32
     condition: int = 64
     norm: str = "layer"
+    combination: str = "affine"
     rate: float = 1e-3
     edited: float = 3.0
     stages: float = 0.25
@@ -69,6 +70,7 @@ class ManipulationObjective(Objective):
             detail=detail,
             combine=options.combine,
             norm=options.norm,
+            combination=options.combination,
         )
         self.main = MainModule(self.config)
         self.dcm = DetailCorrection(self.config)

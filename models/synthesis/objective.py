@@ -193,7 +193,9 @@ class SynthesisObjective(Objective):
         return loss, values
 
     def _penalty(self, seen: Seen) -> Tensor:
-        """Of real matching pairs, in float32: R1 on half of them, or MA-GP with exponent six."""
+        """Of real matching pairs, in float32: R1 on half of this process's share, or MA-GP with
+        exponent six on all of it.
+        """
         o = self.options
         count = len(seen.images) // 2 if o.penalty == "r1" else len(seen.images)
         images = seen.images[:count].detach().requires_grad_(True)

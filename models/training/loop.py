@@ -130,7 +130,7 @@ class Loop:
                 self.fabric.backward(loss / self.slices)
                 for key, value in found.items():
                     mean = value.detach() / self.slices
-                    values[key] = values[key] + mean if key in values and not seen else mean
+                    values[key] = values[key] + mean if key in values else mean
             self._apply(phase)
         self._freeze_all_but(None)
         for name, average in self.averages.items():
@@ -155,9 +155,10 @@ class Loop:
         """Slice ``k`` of this process's share of the batch of step ``stream``."""
         count = self.options.batch // (self.fabric.world_size * self.slices)
         start = (self.fabric.global_rank * self.slices + k) * count
-        return self._samples(stream, self.options.batch, start, count)
+        return self.samples(stream, self.options.batch, start, count)
 
-    def _samples(self, stream: int, total: int, start: int, count: int) -> tuple[Batch, Noise]:
+    def samples(self, stream: int, total: int, start: int, count: int) -> tuple[Batch, Noise]:
+        """Samples ``start`` … ``start + count`` of the batch of ``total`` at step ``stream``."""
         seed = self.options.seed
         places = np.random.default_rng([seed, stream]).integers(0, len(self.data), total)
         own = range(start, start + count)
@@ -192,7 +193,7 @@ class Loop:
             norm.train()
         for k in range(self.options.settle_batches):
             count = self.options.batch
-            self.objective.settle(modules, *self._samples(_PREVIEW_STREAM + 1 + k, count, 0, count))
+            self.objective.settle(modules, *self.samples(_PREVIEW_STREAM + 1 + k, count, 0, count))
         for norm, momentum in zip(norms, moments, strict=True):
             norm.momentum = momentum
             norm.eval()
@@ -200,7 +201,7 @@ class Loop:
     @torch.no_grad()
     def _preview(self, averaged: Mapping[str, nn.Module]) -> None:
         if self.fabric.is_global_zero:
-            batch, noise = self._samples(_PREVIEW_STREAM, _PREVIEW_COUNT, 0, _PREVIEW_COUNT)
+            batch, noise = self.samples(_PREVIEW_STREAM, _PREVIEW_COUNT, 0, _PREVIEW_COUNT)
             self.run.save_grid(self.step, self.objective.preview(batch, noise, averaged))
 
     def _checked(self, values: Values) -> dict[str, float]:

@@ -52,6 +52,12 @@ def test_small_phases(options: dict[str, Any], tmp_path: Path) -> None:
     watch_two_steps(objective, NoisePhotos(32), "inpainting", tmp_path)
 
 
+@pytest.mark.parametrize("convolution", ["dilated", "gated", "partial"])
+def test_other_convolutions_train(convolution: str, tmp_path: Path) -> None:
+    objective = built({**SMALL, "convolution": convolution}, 32)
+    watch_two_steps(objective, NoisePhotos(32), "inpainting", tmp_path)
+
+
 def test_published_network() -> None:
     assert published_config(OfficialInpaintingOptions(), 256) == InpaintConfig()
 
@@ -62,7 +68,7 @@ def test_published_terms(crossed: bool, tmp_path: Path) -> None:
     objective = built({**OFFICIAL, "crossed": crossed}, 128)
     loop = watch_two_steps(objective, NoisePhotos(128), "inpainting", tmp_path)
     state = {k: _copied(m) for k, m in objective.modules.items()}
-    batch, noise = loop._samples(7, 4, 0, 4)
+    batch, noise = loop.samples(7, 4, 0, 4)
     seen = objective.look(batch, noise, 7)
     judged, found = objective.loss("critics", seen, 7)
     made, more = objective.loss("generator", seen, 7)

@@ -54,7 +54,7 @@ def test_photos_phases(tmp_path: Path) -> None:
 def test_half_of_the_photos_get_a_wrong_caption(tmp_path: Path) -> None:
     objective = built(PHOTOS)
     loop = watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
-    batch, noise = loop._samples(3, 8, 0, 8)
+    batch, noise = loop.samples(3, 8, 0, 8)
     with torch.no_grad():
         seen = objective.look(batch, noise, 3)
         _, own = objective.text(batch.ids, batch.lengths)
@@ -104,7 +104,7 @@ def test_published_encoders(tmp_path: Path) -> None:
 def test_losses_are_the_published_sums(tmp_path: Path) -> None:
     objective = built({**TINY, "train": "both"})
     loop = watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
-    seen = objective.look(*loop._samples(5, 4, 0, 4), 5)
+    seen = objective.look(*loop.samples(5, 4, 0, 4), 5)
     loss, values = objective.loss("main", seen, 5)
     kl = kl_loss(seen.mu, seen.logvar)
     expected = main_loss([values["g"]], values["matching"], values["perceptual"], kl)

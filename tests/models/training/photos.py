@@ -136,7 +136,7 @@ def watch_two_steps(objective: Objective, data: NoisePhotos, part: str, folder: 
     _, modules = objective.export(averaged)
     for name, module in modules.items():
         assert all(v.isfinite().all() for v in module.state_dict().values()), name
-    batch, noise = loop._samples(0, 8, 0, 8)
+    batch, noise = loop.samples(0, 8, 0, 8)
     with torch.no_grad():
         sheet = objective.preview(batch, noise, averaged)
     assert sheet.shape[1:] == (3, data.size, data.size)

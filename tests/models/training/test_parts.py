@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from jobs.captions import END, Vocabulary
-from models.errors import BundleError
+from models.errors import BundleError, UnknownBundle
 from models.synthesis.objective import SynthesisObjective, SynthesisOptions
-from models.training.config import ConfigError
 from models.training.parts import Encoders, grown, initialise
 from tests.models.tiny import tiny_bundle
 
@@ -27,13 +26,13 @@ def test_a_generator_of_another_size_is_refused(tmp_path: Path) -> None:
     encoders = Encoders(bundle.folder)
     options = SynthesisOptions(discriminator="own", ngf=4, ndf=4, z=3)
     objective = SynthesisObjective(options, 32, encoders.text)
-    with pytest.raises(BundleError):
+    with pytest.raises(BundleError, match="generator"):
         initialise(objective, "synthesis", bundle.folder, encoders.vocabulary)
 
 
-def test_a_method_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_a_task_that_the_bundle_lacks_is_refused(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "tiny")
     encoders = Encoders(bundle.folder)
     objective = SynthesisObjective(SynthesisOptions(ngf=4, ndf=4, look=32), 32, encoders.text)
-    with pytest.raises((ConfigError, BundleError)):
+    with pytest.raises(UnknownBundle, match="damsm"):
         initialise(objective, "damsm", bundle.folder, encoders.vocabulary)
