@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="bundle that holds the text and image encoders; the preset's own, where it has one",
     )
-    parser.add_argument("--init", type=Path, help="bundle to start from instead of random weights")
+    parser.add_argument("--init", type=Path, help="bundle to start from, its sizes and encoders")
     parser.add_argument("--minutes", type=float, help="stop after so many minutes of training")
     parser.add_argument("--steps", type=int, help="stop after so many steps")
     parser.add_argument("--config", type=Path, help="TOML file laid over the preset")
@@ -47,11 +47,14 @@ def run(arguments: argparse.Namespace) -> None:
         with_limits,
     )
     from models.training.loop import Loop, build_fabric
-    from models.training.parts import PARTS, Encoders, initialise, save
+    from models.training.parts import PARTS, Encoders, initialise, save, sizes_in
     from models.training.run import Run
 
     part = arguments.part
     values = read_preset(arguments.preset, part)
+    if arguments.init:
+        for name, sizes in sizes_in(arguments.init, part, values["options"]).items():
+            values[name] |= sizes
     if arguments.config:
         merge_file(values, arguments.config, part)
     override(values, arguments.assignments)
@@ -89,7 +92,7 @@ def _data(
         size=loop.size,
         split="train",
         vocabulary=encoders.vocabulary if encoders else None,
-        captions=loop.captions if arguments.part == "synthesis" else 0,
+        captions=loop.captions if arguments.part in ("synthesis", "damsm") else 0,
         limit=loop.samples or None,
         prepared=arguments.prepared,
     )

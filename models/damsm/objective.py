@@ -15,6 +15,7 @@ from models.damsm.efficientnet import load_imagenet
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.losses import matching_loss, sentence_scores, word_scores
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.errors import ModelsError
 from models.training.batch import Batch
 from models.training.distributed import gathered, gathered_captions
 from models.training.noise import Noise
@@ -27,7 +28,9 @@ class DamsmOptions:
     pairs of losses; hard: the batch's wrong captions, which may differ in one word only, are
     negatives as well; word_block: the word loss, whose cost grows with the square of the batch, is
     taken within blocks of so many pairs, 0 for the whole batch; attributes: weight of reading a
-    data set's known attributes off sentences and pictures by one linear layer.
+    data set's known attributes off sentences and pictures by one linear layer; mix_words: share of
+    captions whose word vectors are mixed, position by position and at up to a half, with those of
+    another caption of the same picture (wordMixup, Guo et al. 2019); needs loop.captions.
     """
 
     rate: float = 2e-3
@@ -43,6 +46,7 @@ class DamsmOptions:
     hard: bool = False
     word_block: int = 0
     attributes: float = 0.0
+    mix_words: float = 0.0
 
 
 class EncodersObjective(Objective):
@@ -91,17 +95,50 @@ class DamsmObjective(EncodersObjective):
         optimiser = adam(list(self.modules.values()), options.rate, (0.5, 0.999))
         self.phases = {"damsm": Phase(optimiser, trained, options.clip, ("text_encoder",))}
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> Batch:  # noqa: ARG002
-        return batch
+    def look(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:  # noqa: ARG002
+        return batch, noise
 
-    def loss(self, phase: str, seen: Batch, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
-        self.text.train()
-        self.image.train()
+    def loss(
+        self,
+        phase: str,  # noqa: ARG002
+        seen: tuple[Batch, Noise],
+        step: int,  # noqa: ARG002
+    ) -> tuple[Tensor, Values]:
+        return self._loss(*seen)
+
+    def _captions(self, seen: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Words and sentences of the batch's captions, the wrong ones below them where asked."""
         ids, lengths = seen.ids, seen.lengths
         if self.options.hard:
             ids = _stacked((ids, seen.wrong_ids))
             lengths = torch.cat([lengths, seen.wrong_lengths])
-        words, sentence = self.text(ids, lengths)
+        vectors = self.text.encoder(ids)
+        if self.options.mix_words:
+            vectors = self._mixed(vectors, seen, noise)
+        words, sentence = self.text.encoded(vectors, lengths)
+        return words, sentence
+
+    def _mixed(self, vectors: Tensor, seen: Batch, noise: Noise) -> Tensor:
+        """Word vectors [B or 2B,L,D], those of the first B mixed where the other caption has words
+        too.
+        """
+        if seen.more_ids is None:
+            raise ModelsError("mix_words mixes captions of one picture: set loop.captions to 1.")
+        own, width = len(seen.images), min(seen.ids.shape[1], seen.more_ids.shape[2])
+        others = seen.more_ids[:, 0, :width]
+        draw = noise.uniform("mix words", 2)
+        share = (draw[:, :1] / 2) * (draw[:, 1:] < self.options.mix_words)
+        both = (others > 0) & (seen.ids[:, :width] > 0)
+        weight = (share * both)[:, :, None]
+        mixed = vectors.clone()
+        head = vectors[:own, :width]
+        mixed[:own, :width] = head + weight * (self.text.encoder(others) - head)
+        return mixed
+
+    def _loss(self, seen: Batch, noise: Noise) -> tuple[Tensor, Values]:
+        self.text.train()
+        self.image.train()
+        words, sentence = self._captions(seen, noise)
         with self.autocast():
             regions, code = self.image(self.laid(seen.images))
         own = len(seen.images)

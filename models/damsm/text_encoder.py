@@ -43,19 +43,22 @@ class TextEncoder(nn.Module):
         """Encode captions.
 
         ids: int64 [B,L], zero padded; lengths: int64 [B], each ≥ 1. Returns (words [B,features,T],
-        sentence
-        [B,features]) with T = lengths.max(); word columns past a caption's end are exact zeros.
+        sentence [B,features]) with T = lengths.max(); word columns past a caption's end are exact
+        zeros.
         """
+        return self.encoded(self.encoder(ids), lengths)
+
+    def encoded(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The same from word vectors [B,L,words], the embedding's or mixed ones."""
         if int(lengths.min()) < 1:
             raise ValueError("every caption needs at least one known word")
-        embedded = self.drop(self.encoder(ids))
         packed = nn.utils.rnn.pack_padded_sequence(
-            embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
+            self.drop(vectors), lengths.cpu(), batch_first=True, enforce_sorted=False
         )
         output, state = self.rnn(packed)
         words, _ = nn.utils.rnn.pad_packed_sequence(output, batch_first=True)
         final = state[0] if isinstance(state, tuple) else state
-        sentence = final.transpose(0, 1).reshape(len(ids), -1)
+        sentence = final.transpose(0, 1).reshape(len(lengths), -1)
         return words.transpose(1, 2).contiguous(), sentence
 
 

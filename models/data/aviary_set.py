@@ -48,7 +48,7 @@ class Aviary:
     ) -> None:
         self.size = size
         self.split = split
-        self.captions = captions  # further captions of each picture, for synthesis
+        self.captions = captions  # further captions of each picture, for mixing
         self.fingerprint = f"aviary-v{VERSION}-{split}-{size}-{count}-{captions}"
         self.vocabulary: Vocabulary = vocabulary()
         self._count = count
@@ -118,7 +118,7 @@ class Aviary:
         told = [_told(b, caption(b, rng)) for b, rng in drawn]
         wrong = [_mismatched(b, rng) for b, rng in drawn]
         more, hole = None, None
-        if part == "synthesis":
+        if part in ("synthesis", "damsm"):
             more = [[caption(b, rng).text for _ in range(self.captions)] for b, rng in drawn]
         if part == "inpainting":
             masks = zip(self.part_masks(places), sources, strict=True)

@@ -154,7 +154,7 @@ class Photos:
     def batch(
         self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]
     ) -> Batch:
-        more = self.captions if part == "synthesis" else 0
+        more = self.captions if part in ("synthesis", "damsm") else 0
         pairs = list(zip(indices, sources, strict=True))
         draws = [self._draw(int(k), rng, more) for k, rng in pairs]
         images = _pictures(self._squares.pixels, draws, self.size)

@@ -20,7 +20,7 @@ from torch.nn import functional
 from models.damsm.image_encoder import CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, padding
 from models.manipulation.losses import kl_loss
-from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
+from models.manipulation.network import MainOutput, ManiganConfig, networks
 from models.training.batch import Batch
 from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
@@ -30,7 +30,8 @@ _CHANGED = 0.06  # difference in [-1,1] from which a pixel counts as edited
 
 @dataclass(frozen=True)
 class ManipulationOptions:
-    """Widths, rate and loss weights. edited: extra weight of changed pixels; stages: weight of the
+    """Widths, the paper's ablations (combination, modules: see :class:`ManiganConfig`), rate and
+    loss weights. edited: extra weight of changed pixels; stages: weight of the
     main module's
     pictures beside the final one; kl: weight of the conditioning's divergence from N(0,1)."""
 
@@ -41,6 +42,7 @@ class ManipulationOptions:
     condition: int = 64
     norm: str = "layer"
     combination: str = "affine"
+    modules: str = "both"
     rate: float = 1e-3
     edited: float = 3.0
     stages: float = 0.25
@@ -49,8 +51,6 @@ class ManipulationOptions:
 
 class ManipulationObjective(Objective):
     """See :class:`models.training.objective.Objective`."""
-
-    averaged = ("main", "dcm")
 
     def __init__(
         self, options: ManipulationOptions, size: int, text: TextEncoder, image: CompactImageEncoder
@@ -71,11 +71,11 @@ class ManipulationObjective(Objective):
             combine=options.combine,
             norm=options.norm,
             combination=options.combination,
+            modules=options.modules,
         )
-        self.main = MainModule(self.config)
-        self.dcm = DetailCorrection(self.config)
-        self.modules = {"main": self.main, "dcm": self.dcm}
-        optimiser = adam([self.main, self.dcm], options.rate, (0.5, 0.99))
+        self.averaged = self.config.roles
+        self.modules = networks(self.config)
+        optimiser = adam(list(self.modules.values()), options.rate, (0.5, 0.99))
         self.phases = {"manipulation": Phase(optimiser, self.averaged, clip=5.0)}
 
     def look(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:  # noqa: ARG002
@@ -90,27 +90,34 @@ class ManipulationObjective(Objective):
         batch, noise = seen
         assert batch.source is not None  # noqa: S101 (the data set's duty)
         with self.autocast():
-            final, pictures, mu, logvar = self._edit(self.modules, batch, *self._draws(noise))
+            final, main = self._edit(self.modules, batch, *self._draws(noise))
         weight = self._weight(batch.images, batch.source)
-        l1 = _weighted_l1(final, batch.images, weight)
-        staged = torch.stack([_weighted_l1(p, batch.images, weight) for p in pictures]).sum()
-        kl = kl_loss(mu, logvar)
-        loss = l1 + self.options.stages * staged + self.options.kl * kl
-        return loss, {"l1": l1, "stages": staged, "kl": kl}
+        values = {"l1": _weighted_l1(final, batch.images, weight)}
+        if main is None:
+            return values["l1"], values
+        staged = torch.stack([_weighted_l1(p, batch.images, weight) for p in main.pictures])
+        values |= {"stages": staged.sum(), "kl": kl_loss(main.mu, main.logvar)}
+        weights = {"l1": 1.0, "stages": self.options.stages, "kl": self.options.kl}
+        return torch.stack([weights[k] * v for k, v in values.items()]).sum(), values
 
     def _draws(self, noise: Noise) -> tuple[Tensor, Tensor]:
         return noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
 
     def _edit(
         self, modules: Mapping[str, nn.Module], batch: Batch, z: Tensor, noise: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor]:
+    ) -> tuple[Tensor, MainOutput | None]:
+        """The final picture, and what the main module made where there is one."""
         assert batch.source is not None  # noqa: S101
         words, sentence = self.text(batch.ids, batch.lengths)
         pad = padding(batch.lengths, words.shape[2])
         photo = self.image.photo(batch.source.contiguous(memory_format=torch.channels_last))
-        out = modules["main"](z, noise, words, sentence, pad, photo.code, photo.regions)
-        final, _ = modules["dcm"](out.hidden, photo.detail, words, pad)
-        return final, out.pictures, out.mu, out.logvar
+        hidden, main = photo.regions, None
+        if "main" in modules:
+            main = modules["main"](z, noise, words, sentence, pad, photo.code, photo.regions)
+            hidden = main.hidden
+        if "dcm" not in modules:
+            return main.pictures[-1], main  # type: ignore[union-attr]
+        return modules["dcm"](hidden, photo.detail, words, pad)[0], main
 
     def _weight(self, target: Tensor, source: Tensor) -> Tensor:
         """[B,1,S,S], mean 1 per picture."""

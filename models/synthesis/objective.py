@@ -23,6 +23,14 @@ from torch.nn import functional
 from models.damsm.losses import matching_loss, sentence_scores
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
+from models.synthesis.auxiliary import (
+    AuxiliaryClassifier,
+    NoiseEncoder,
+    divergence,
+    read_rate,
+    reading_loss,
+    rebuilding_loss,
+)
 from models.synthesis.network import (
     Discriminator,
     DiscriminatorConfig,
@@ -43,13 +51,20 @@ _REACH = 2.0  # tanh(2) = 0.964: colours of the data lie within
 @dataclass(frozen=True)
 class SynthesisOptions:
     """discriminator: projected or own; ngf, ndf: widths; widths: channels from 4×4 up in units of
-    ngf, empty for a table by size; look, text: see :class:`ProjectedConfig`; mismatched: share of
-    wrong captions among the fakes; penalty: none, r1 or magp (own discriminator only), with its
-    weight, every penalty_every steps; augment: DiffAugment's changes, comma separated; interpolate:
-    mix the sentences of a picture; fresh_noise: new noise for the generator's turn; damsm: weight
-    of finding the caption again through the frozen encoders, every damsm_every steps; reach: weight
-    of keeping the last layer within what tanh can bring back: a discriminator that wins early
-    drives whole pictures to one saturated colour, from which no gradient returns.
+    ngf, empty for a table by size; zero_start: every block of the generator begins as its shortcut;
+    look, text: see :class:`ProjectedConfig`; mismatched: share of wrong captions among the fakes;
+    penalty: none, r1 or magp (own discriminator only), with its weight, every penalty_every steps;
+    augment: DiffAugment's changes, comma separated; interpolate: mix the sentences of a picture;
+    fresh_noise: new noise for the generator's turn; damsm: weight of finding the caption again
+    through the frozen encoders, every damsm_every steps; reach: weight of keeping the last layer
+    within what tanh can bring back: a discriminator that wins early drives whole pictures to one
+    saturated colour, from which no gradient returns.
+
+    attributes: weight of showing the attributes that the caption names, as a classifier reads them
+    that learns from the real pictures beside (at rate_classifier); rebuild: weight of drawing real
+    pictures again from the noise that an encoder finds behind them, divergence: the price of a nat
+    of that noise; alone: steps in which the generator does nothing else, before the discriminator
+    comes in. See :mod:`models.synthesis.auxiliary`.
     """
 
     discriminator: str = "projected"
@@ -59,10 +74,12 @@ class SynthesisOptions:
     z: int = 128
     attention: int = 0
     spectral: bool = False
+    zero_start: bool = False
     look: int = 96
     text: float = 1.0
     rate_g: float = 2e-4
     rate_d: float = 4e-4
+    beta1: float = 0.0
     beta2: float = 0.99
     mismatched: float = 0.5
     penalty: str = "none"
@@ -74,19 +91,27 @@ class SynthesisOptions:
     damsm: float = 0.0
     reach: float = 0.0
     damsm_every: int = 2
+    attributes: float = 0.0
+    rate_classifier: float = 2e-3
+    rebuild: float = 0.0
+    divergence: float = 5e-4
+    alone: int = 0
 
 
 @dataclass(frozen=True)
 class Seen:
     """Real pictures and sentences, wrong sentences, generated pictures before tanh with their
-    graph.
+    graph (none while the generator only rebuilds); attributes that the pictures show and that the
+    captions name, where the data knows them.
     """
 
     images: Tensor
     sentence: Tensor
     wrong: Tensor
-    raw: Tensor
+    raw: Tensor | None
     noise: Noise
+    shown: Tensor | None
+    named: Tensor | None
 
 
 class SynthesisObjective(Objective):
@@ -100,37 +125,59 @@ class SynthesisObjective(Objective):
         size: int,
         text: TextEncoder,
         image: nn.Module | None = None,
+        attributes: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__()
-        self.options, self.text, self.image = options, text, image
+        self.options, self.text = options, text
         self.frozen = {"text_encoder": text}
         if options.damsm and image is not None:
             self.frozen["image_encoder"] = image
         self.changes = tuple(name for name in options.augment.split(",") if name)
-        _check(options, self.changes)
+        _check(options, self.changes, attributes)
         widths, sentence = _widths(size, options.widths), text.config.features
         self.generator = Generator(
             GeneratorConfig(
                 options.ngf, widths, options.z, sentence, options.attention, options.spectral
             )
         )
+        if options.zero_start:
+            _start_plain(self.generator)
         self.judge = _judge(options, widths, sentence)
         self.modules = {"generator": self.generator, "discriminator": self.judge}
-        betas = (0.0, options.beta2)
-        self.phases = {
+        betas = (options.beta1, options.beta2)
+        self.phases = {}
+        drawn = ("generator", *(["encoder"] if options.rebuild else []))
+        if options.rebuild:
+            self.encoder = NoiseEncoder(size, options.z, sentence)
+            self.modules["encoder"] = self.encoder
+        if options.attributes:
+            self.classifier = AuxiliaryClassifier(size, *attributes)
+            self.modules["classifier"] = self.classifier
+            learn = adam([self.classifier], options.rate_classifier, (0.9, 0.999))
+            self.phases["classifier"] = Phase(learn, ("classifier",))
+        self.phases |= {
             "discriminator": Phase(adam([self.judge], options.rate_d, betas), ("discriminator",)),
-            "generator": Phase(adam([self.generator], options.rate_g, betas), ("generator",)),
+            "generator": Phase(
+                adam([self.modules[n] for n in drawn], options.rate_g, betas), drawn
+            ),
         }
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> Seen:  # noqa: ARG002
+    def turns(self, step: int) -> tuple[str, ...]:
+        if step >= self.options.alone:
+            return tuple(self.phases)
+        return tuple(name for name in self.phases if name != "discriminator")
+
+    def look(self, batch: Batch, noise: Noise, step: int) -> Seen:
         with torch.no_grad():
             sentence = self._sentence(batch, noise)
             _, wrong = self.text(batch.wrong_ids, batch.wrong_lengths)
         images = self.laid(batch.images)
-        # The discriminator needs no graph; the generator's turn makes pictures of its own then.
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.options.fresh_noise):
-            raw = self._made(sentence, noise, "z")
-        return Seen(images, sentence, wrong, raw, noise)
+        raw = None
+        if step >= self.options.alone:
+            # With fresh noise the generator's turn makes pictures of its own.
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.options.fresh_noise):
+                raw = self._made(sentence, noise, "z")
+        return Seen(images, sentence, wrong, raw, noise, batch.shown, batch.named)
 
     def _sentence(self, batch: Batch, noise: Noise) -> Tensor:
         """The caption's sentence, or a convex mix over all captions of the picture."""
@@ -149,31 +196,78 @@ class SynthesisObjective(Objective):
         return made
 
     def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:
+        if phase == "classifier":
+            return self._classifier_loss(seen)
         if phase == "discriminator":
             return self._discriminator_loss(seen, step)
         return self._generator_loss(seen, step)
 
     def _generator_loss(self, seen: Seen, step: int) -> tuple[Tensor, Values]:
-        o, raw = self.options, seen.raw
-        if o.fresh_noise:
+        o, values = self.options, {}
+        raw = seen.raw
+        if o.rebuild:
+            again, values["nats"] = self._again(seen)
+            values["rebuilt"] = rebuilding_loss(torch.tanh(again), seen.images)
+        if step < o.alone:
+            raw = again
+        elif o.fresh_noise:
             raw = self._made(seen.sentence, seen.noise, "z2")
+        assert raw is not None  # noqa: S101 (only when alone)
         fake = self.laid(torch.tanh(raw))
-        with self.autocast():
-            shown = self._augmented(fake, seen.noise, "g")
-            loss = fooling_loss(self.judge, (shown, seen.sentence))
-        values = {"g": loss}
+        if step >= o.alone:
+            values["g"] = self._fooling(fake, seen)
         if o.reach:
             values["beyond"] = functional.relu(raw.abs() - _REACH).square().mean()
-            loss = loss + o.reach * values["beyond"]
-        if self.image is not None and o.damsm and step % o.damsm_every == 0:
-            values["damsm"] = self._matching(self.image, fake, seen)
-            loss = loss + o.damsm * values["damsm"]
-        return loss, values
+        if "image_encoder" in self.frozen and step % o.damsm_every == 0:
+            values["damsm"] = self._matching(fake, seen)
+        told = {}
+        if o.attributes:
+            values["reading"], told["named"] = self._reading(fake, seen)
+        weights = {
+            "g": 1.0,
+            "beyond": o.reach,
+            "damsm": o.damsm,
+            "reading": o.attributes,
+            "rebuilt": o.rebuild,
+            "nats": o.rebuild * o.divergence,
+        }
+        loss = torch.stack([weights[name] * value for name, value in values.items()]).sum()
+        return loss, values | told
 
-    def _matching(self, image: nn.Module, fake: Tensor, seen: Seen) -> Tensor:
+    def _fooling(self, fake: Tensor, seen: Seen) -> Tensor:
+        with self.autocast():
+            shown = self._augmented(fake, seen.noise, "g")
+            return fooling_loss(self.judge, (shown, seen.sentence))
+
+    def _again(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        """Real pictures drawn again from the noise found behind them, before tanh, and how far
+        that noise is from N(0,1), in nats.
+        """
+        with self.autocast():
+            mean, spread = self.encoder(seen.images, seen.sentence)
+            z = mean + (spread / 2).exp() * seen.noise.normal("behind", self.options.z)
+            raw: Tensor = self.generator.raw(z, seen.sentence)
+        return raw, divergence(mean, spread)
+
+    def _reading(self, fake: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
+        """The classifier's loss on what the captions name, and the share that it reads so."""
+        assert seen.named is not None  # noqa: S101 (checked with the options)
+        self.classifier.eval()
+        with self.autocast():
+            logits = self.classifier(fake)
+        return reading_loss(logits, seen.named), read_rate(logits, seen.named)
+
+    def _classifier_loss(self, seen: Seen) -> tuple[Tensor, Values]:
+        assert seen.shown is not None  # noqa: S101 (checked with the options)
+        self.classifier.train()
+        with self.autocast():
+            logits = self.classifier(seen.images)
+        return reading_loss(logits, seen.shown), {"shown": read_rate(logits, seen.shown)}
+
+    def _matching(self, fake: Tensor, seen: Seen) -> Tensor:
         """DAMSM's sentence loss (AttnGAN equation 12), the wrong captions being negatives too."""
         with self.autocast():
-            _, code = image(fake)
+            _, code = self.frozen["image_encoder"](fake)
         captions = torch.cat([gathered(seen.sentence), gathered(seen.wrong)])
         to_captions, to_pictures = matching_loss(sentence_scores(gathered(code.float()), captions))
         return to_captions + to_pictures
@@ -182,6 +276,7 @@ class SynthesisObjective(Objective):
         return augmented(images, noise, tag, self.changes)
 
     def _discriminator_loss(self, seen: Seen, step: int) -> tuple[Tensor, Values]:
+        assert seen.raw is not None  # noqa: S101 (no turn while the generator only rebuilds)
         real = self.laid(self._augmented(seen.images, seen.noise, "real"))
         fake = self.laid(self._augmented(torch.tanh(seen.raw.detach()), seen.noise, "fake"))
         told, share = seen.sentence, self.options.mismatched
@@ -228,12 +323,25 @@ class SynthesisObjective(Objective):
         return asdict(self.generator.config), {"generator": averaged["generator"]}
 
 
-def _check(options: SynthesisOptions, changes: tuple[str, ...]) -> None:
+def _start_plain(generator: Generator) -> None:
+    """Let every block begin as its shortcut (Goyal et al. 2017)."""
+    for name, module in generator.named_modules():
+        if name.endswith("conv4") and isinstance(module, nn.Conv2d):
+            nn.init.zeros_(module.weight)
+
+
+def _check(
+    options: SynthesisOptions, changes: tuple[str, ...], attributes: tuple[int, int]
+) -> None:
     unknown = [name for name in changes if name not in CHANGES]
     if unknown:
         raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
     if options.penalty not in ("none", "r1", "magp"):
         raise ModelsError(f"penalty is none, r1 or magp, not {options.penalty!r}.")
+    if options.attributes and not attributes[0]:
+        raise ModelsError("This data set knows no attributes; set attributes = 0.")
+    if options.alone and not options.rebuild:
+        raise ModelsError("alone counts steps of rebuilding; it needs rebuild > 0.")
     if options.penalty != "none" and options.discriminator == "projected":
         raise ModelsError("A gradient penalty needs discriminator = 'own'.")
 

@@ -120,7 +120,8 @@ class Loop:
         slices = [self._slice(self.step, k) for k in range(self.slices)]
         _seed_dropout(self.options.seed, self.step, self.fabric.global_rank)
         seen = [self.objective.look(*slices[0], self.step)] if self.slices == 1 else []
-        for name, phase in self.objective.phases.items():
+        for name in self.objective.turns(self.step):
+            phase = self.objective.phases[name]
             self._freeze_all_but(phase)
             phase.optimiser.zero_grad(set_to_none=True)
             for batch, noise in slices:

@@ -57,6 +57,10 @@ class Objective(ABC):
     def look(self, batch: Batch, noise: Noise, step: int) -> Any:
         """What the phases share: encoded captions, generated pictures with their graph."""
 
+    def turns(self, step: int) -> tuple[str, ...]:  # noqa: ARG002
+        """Names of the phases of one step, in their order; every step has one at least."""
+        return tuple(self.phases)
+
     @abstractmethod
     def loss(self, phase: str, seen: Any, step: int) -> tuple[Tensor, Values]:
         """The mean loss of one phase over the slice, and values to log."""

@@ -5,7 +5,7 @@ task.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -64,31 +64,42 @@ def checked(part: str, options: Mapping[str, Any]) -> Any:
 
 
 class Encoders:
-    """The frozen DAMSM pair of a bundle, its own task's or that of whichever holds one, and its
-    vocabulary;
+    """The frozen encoders of a bundle and their vocabulary: the DAMSM pair of its own task or of
+    whichever holds one, else a text encoder alone (synthesis needs no more);
     detail: the network that published manipulation sees detail through, where there is one.
     """
 
     def __init__(self, folder: Path) -> None:
         bundle = Bundle.open(folder)
-        holders = [t for t, s in bundle.tasks.items() if "image_encoder" in s.files]
-        task = next(iter(sorted(holders, key=lambda t: t != "damsm")), None)
+        pairs = [t for t, s in bundle.tasks.items() if "image_encoder" in s.files]
+        texts = [t for t, s in bundle.tasks.items() if "text_encoder" in s.files]
+        task = next(iter(sorted(pairs, key=lambda t: t != "damsm") + texts), None)
         if task is None:
-            raise ConfigError(f"{folder} holds no image encoder; train damsm first.")
+            raise ConfigError(f"{folder} holds no text encoder; train damsm first.")
         spec = bundle.tasks[task]
-        self.sha256 = str(spec.files["text_encoder"]["sha256"])  # names the pair in a run's record
+        self.sha256 = str(spec.files["text_encoder"]["sha256"])  # names them in a run's record
         self.vocabulary = Vocabulary.load(bundle.vocabulary_path(task))
         self.text = TextEncoder(config_from(TextEncoderConfig, spec.text_encoder, str(folder)))
-        self.image = _image_encoder(spec.image_encoder or {}, str(folder))
-        self.detail: VggDetail | None = None
         load_strict(self.text, bundle.state(task, "text_encoder"), "text encoder")
-        load_strict(self.image, bundle.state(task, "image_encoder"), "image encoder")
+        self.paired: ImageEncoder | None = None
+        if task in pairs:
+            self.paired = _image_encoder(spec.image_encoder or {}, str(folder))
+            load_strict(self.paired, bundle.state(task, "image_encoder"), "image encoder")
+        self.detail: VggDetail | None = None
         holder = next((t for t, s in bundle.tasks.items() if "detail" in s.files), None)
         if holder is not None:
             self.detail = VggDetail()
             load_strict(self.detail, bundle.state(holder, "detail"), "detail encoder")
-        for module in (self.text, self.image):
-            module.eval().requires_grad_(False)
+        for module in (self.text, self.paired):
+            if module is not None:
+                module.eval().requires_grad_(False)
+
+    @property
+    def image(self) -> ImageEncoder:
+        """Raises ConfigError when the bundle has a text encoder alone."""
+        if self.paired is None:
+            raise ConfigError("These encoders lack the image encoder; train damsm first.")
+        return self.paired
 
 
 def _image_encoder(spec: Mapping[str, Any], where: str) -> ImageEncoder:
@@ -99,10 +110,13 @@ def _image_encoder(spec: Mapping[str, Any], where: str) -> ImageEncoder:
     return InceptionImageEncoder(**raw)
 
 
-def _described(image: ImageEncoder) -> dict[str, Any]:
+def _described(image: nn.Module | None) -> dict[str, Any] | None:
     """An image encoder's part of ``bundle.json``."""
+    if image is None:
+        return None
     if isinstance(image, CompactImageEncoder):
         return asdict(image.config)
+    assert isinstance(image, InceptionImageEncoder)  # noqa: S101 (there are two kinds)
     return {"kind": "inception", "features": image.emb_features.out_channels}
 
 
@@ -117,7 +131,9 @@ def _synthesis(
     options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
 ) -> Objective:
     pair = _need(encoders, "synthesis")
-    return SynthesisObjective(checked("synthesis", options), data.size, pair.text, pair.image)
+    chosen = checked("synthesis", options)
+    image = pair.image if chosen.damsm else None
+    return SynthesisObjective(chosen, data.size, pair.text, image, data.attributes)
 
 
 def _manipulation(
@@ -153,7 +169,8 @@ def _inpainting(
     chosen = checked("inpainting", options)
     if isinstance(chosen, OfficialInpaintingOptions):
         return OfficialInpaintingObjective(chosen, data.size, pair.text, pair.image)
-    return InpaintingObjective(chosen, data.size, pair.text, pair.image)
+    image = pair.image if chosen.damsm else None
+    return InpaintingObjective(chosen, data.size, pair.text, image)
 
 
 Builder = Callable[[Mapping[str, Any], TrainingData, Encoders | None], Objective]
@@ -195,6 +212,23 @@ def initialise(objective: Objective, part: str, folder: Path, words: Vocabulary)
     awaited.clear()
 
 
+def sizes_in(folder: Path, part: str, options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a bundle's task says of sizes that training can choose, as ``{"loop": …, "options":
+    …}``; ``options`` name the objective.
+    """
+    task = TASK_OF[part][0]
+    spec = Bundle.open(folder).task(task)
+    kind = type(checked(part, options))
+    known = {f.name for f in fields(kind)}
+    found = {name: _told(value) for name, value in spec.network.items() if name in known}
+    return {"loop": {"size": spec.size}, "options": found}
+
+
+def _told(value: Any) -> Any:
+    """A network's size as options write it: sequences are comma separated."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
 def grown(table: Tensor, known: Vocabulary, wanted: Vocabulary) -> Tensor:
     """Rows of an embedding [len(known),D] in the order of another vocabulary."""
     places = {word: k for k, word in enumerate(known.words)}
@@ -215,10 +249,10 @@ def save(
     """
     task, method = TASK_OF[part]
     network, modules = objective.export(averaged)
-    text, image = _pair(modules, encoders)
+    text = cast("TextEncoder", encoders.text if encoders else modules["text_encoder"])
     roles = {**modules, "text_encoder": text}
     if part in ("damsm", "manipulation"):
-        roles["image_encoder"] = image
+        roles["image_encoder"] = encoders.image if encoders else modules["image_encoder"]
     spec = {
         "method": method,
         "size": data.size,
@@ -227,7 +261,7 @@ def save(
         "licence": data.licence,
         "network": {} if part == "damsm" else network,
         "text_encoder": asdict(text.config),
-        "image_encoder": _described(image) if "image_encoder" in roles else None,
+        "image_encoder": _described(roles.get("image_encoder")),
         "classical": list(CLASSICAL) if part == "inpainting" else [],
     }
     states = {role: module.state_dict() for role, module in roles.items()}
@@ -241,15 +275,4 @@ def save(
         licence=data.licence,
         words=data.vocabulary.words,
         half=True,
-    )
-
-
-def _pair(
-    modules: Mapping[str, nn.Module], encoders: Encoders | None
-) -> tuple[TextEncoder, ImageEncoder]:
-    """The encoders that a part was trained on, or that it trained."""
-    if encoders is not None:
-        return encoders.text, encoders.image
-    return cast("TextEncoder", modules["text_encoder"]), cast(
-        "ImageEncoder", modules["image_encoder"]
     )

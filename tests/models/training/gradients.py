@@ -27,11 +27,25 @@ SMALL_SYNTHESIS = {"ngf": 8, "ndf": 8, "z": 8, "look": 32, "interpolate": True}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "damsm": (
         "damsm",
-        {"input_size": 32, "hidden": 16, "features": 32, "words": 8, "dropout": 0.0, "hard": True},
+        {
+            "input_size": 32,
+            "hidden": 16,
+            "features": 32,
+            "words": 8,
+            "dropout": 0.0,
+            "hard": True,
+            "mix_words": 0.5,
+        },
     ),
     "synthesis-own": (
         "synthesis",
-        {**SMALL_SYNTHESIS, "discriminator": "own"},
+        {
+            **SMALL_SYNTHESIS,
+            "discriminator": "own",
+            "attributes": 1.0,
+            "rebuild": 1.0,
+            "zero_start": True,
+        },
     ),
     "synthesis-projected": ("synthesis", SMALL_SYNTHESIS),
     "manipulation": ("manipulation", {"ngf": 4, "combine": 4}),

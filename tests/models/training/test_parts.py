@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from jobs.captions import END, Vocabulary
+from models.bundle import save_task
 from models.errors import BundleError, UnknownBundle
 from models.synthesis.objective import SynthesisObjective, SynthesisOptions
-from models.training.parts import Encoders, grown, initialise
+from models.training.config import ConfigError
+from models.training.parts import Encoders, grown, initialise, sizes_in
+from tests.conftest import WORDS
 from tests.models.tiny import tiny_bundle
 
 
@@ -28,6 +31,31 @@ def test_a_generator_of_another_size_is_refused(tmp_path: Path) -> None:
     objective = SynthesisObjective(options, 32, encoders.text)
     with pytest.raises(BundleError, match="generator"):
         initialise(objective, "synthesis", bundle.folder, encoders.vocabulary)
+
+
+def test_sizes_come_from_the_bundle(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "tiny")
+    found = sizes_in(bundle.folder, "synthesis", {"discriminator": "own"})
+    assert found["loop"] == {"size": 32}
+    expected = {"ngf": 8, "widths": "2,2,1,1", "z": 8, "attention": 8, "spectral": True}
+    assert found["options"] == expected
+    options = SynthesisOptions(discriminator="own", ndf=4, **found["options"])
+    encoders = Encoders(bundle.folder)
+    objective = SynthesisObjective(options, 32, encoders.text)
+    initialise(objective, "synthesis", bundle.folder, encoders.vocabulary)
+    assert objective.generator.config.ngf == 8
+
+
+def test_a_text_encoder_alone_is_enough_for_synthesis(tmp_path: Path) -> None:
+    """As an imported Efficient-T2I comes: a generator and a text encoder."""
+    whole = tiny_bundle(tmp_path / "tiny")
+    spec = {k: v for k, v in whole.task("synthesize").raw.items() if k != "files"}
+    states = {role: whole.state("synthesize", role) for role in ("generator", "text_encoder")}
+    save_task(tmp_path / "one", "synthesize", spec, states, name="one", words=WORDS)
+    encoders = Encoders(tmp_path / "one")
+    assert encoders.text.config.features == 16
+    with pytest.raises(ConfigError, match="image encoder"):
+        _ = encoders.image
 
 
 def test_a_task_that_the_bundle_lacks_is_refused(tmp_path: Path) -> None:
