@@ -19,9 +19,19 @@ def input_key(job_id: str, name: str) -> str:
     return f"jobs/{job_id}/in/{name}.png"
 
 
+def job_folder(job_id: str) -> str:
+    """Where everything of a job lies."""
+    return f"jobs/{job_id}/"
+
+
+def output_folder(job_id: str, token: str) -> str:
+    """Where one run's pictures lie. The lease token keeps two runs of one job apart."""
+    return f"jobs/{job_id}/out/{token}/"
+
+
 def output_key(job_id: str, token: str, index: int, extension: str) -> str:
-    """Where picture ``index`` lies. The lease token keeps two runs of one job apart."""
-    return f"jobs/{job_id}/out/{token}-{index}.{extension}"
+    """Where picture ``index`` lies."""
+    return f"{output_folder(job_id, token)}{index}.{extension}"
 
 
 class BlobStore:
@@ -40,7 +50,7 @@ class BlobStore:
             if parts.scheme == "file":
                 folder = Path(unquote(parts.path))
                 folder.mkdir(parents=True, exist_ok=True)
-                return cls(LocalStore(prefix=folder))
+                return cls(LocalStore(prefix=folder, automatic_cleanup=True))
             return cls(from_url(url))
         except (BaseError, OSError, ValueError) as error:
             raise BlobError(f"the blob store {url} can't be opened: {error}") from error

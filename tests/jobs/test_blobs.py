@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.blobs import BlobStore, input_key, output_key
+from jobs.blobs import BlobStore, input_key, job_folder, output_key
 from jobs.errors import BlobError, BlobMissing
 
 
@@ -42,3 +42,11 @@ def test_a_job_is_erased_whole_and_alone(blobs: BlobStore) -> None:
 def test_bad_addresses_are_refused() -> None:
     with pytest.raises(BlobError, match="can't be opened"):
         BlobStore.at("nonsense://x")
+
+
+def test_erasing_leaves_no_empty_folder(tmp_path: Path) -> None:
+    blobs = BlobStore.at(tmp_path.as_uri())
+    blobs.put(input_key("a", "image"), b"1")
+    blobs.put(output_key("a", "t", 0, "png"), b"2")
+    blobs.delete_prefix(job_folder("a"))
+    assert list(tmp_path.iterdir()) == []
