@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, ParamSpec, TypeVar
@@ -12,6 +13,8 @@ from anyio import to_thread
 from fastapi import Depends, Request
 
 from app.catalogue import LiveCatalogue
+from app.draining import when_told_to_stop
+from app.feeds import Feeds
 from app.queue import CeleryQueue, MemoryQueue, Queue
 from app.settings import GatewaySettings
 from app.waiters import MemorySource, RedisSource, Waiters
@@ -40,6 +43,27 @@ class Services:
     decoders: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(_DECODERS)
     )
+    feeds: Feeds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.feeds = Feeds(self.store, self.waiters, self.settings.max_streams)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """What listens to the job store, for as long as the server runs."""
+        await self.waiters.start()
+        self.feeds.start()
+        try:
+            with when_told_to_stop(self.let_go):
+                yield
+        finally:
+            await self.feeds.stop()
+            await self.waiters.stop()
+
+    def let_go(self) -> None:
+        """Answer whoever waits, now: the server is about to end."""
+        self.feeds.close()
+        self.waiters.close()
 
     @classmethod
     def connect(cls, settings: GatewaySettings) -> Services:

@@ -11,7 +11,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from app import problems
 from app.deps import Services
 from app.doorman import Doorman
-from app.routes import health, images, jobs, models, tasks
+from app.routes import events, health, images, jobs, models, tasks
 from app.settings import GatewaySettings
 from jobs.version import VERSION
 
@@ -26,16 +26,14 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await given.waiters.start()
-        try:
+        async with given.running():
             yield
-        finally:
-            await given.waiters.stop()
 
     app = FastAPI(title="mmml", version=VERSION, description=_DESCRIPTION, lifespan=lifespan)
     app.state.services = given
     problems.install(app)
-    for router in (tasks.router(), jobs.router, images.router, models.router, health.router):
+    routers = (jobs, events, images, models, health)
+    for router in (tasks.router(), *(module.router for module in routers)):
         app.include_router(router)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body)
     app.add_middleware(Doorman, allowed_hosts=settings.allowed_hosts, max_body=settings.max_body)

@@ -91,6 +91,8 @@ def install(app: FastAPI) -> None:
     """Make every error of the app a problem."""
 
     async def on_problem(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == 204:
+            return Response(status_code=204, headers=error.headers)  # nothing to tell is no problem
         return _as_problem(error).response(request.url.path)
 
     kinds: tuple[type[Exception], ...] = (

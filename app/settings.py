@@ -15,6 +15,7 @@ class GatewaySettings(SharedSettings):
     max_body: int = Field(64 * 1024 * 1024, description="largest request body")
     max_pixels: int = Field(50_000_000, description="largest photo")
     max_queue: int = Field(1000, ge=1, description="jobs that may wait")
+    max_streams: int = Field(2000, ge=1, description="event streams that may be open")
     max_wait: float = Field(60.0, description="longest ?wait=")
     allowed_hosts: tuple[str, ...] = Field(
         ("127.0.0.1", "localhost", "[::1]", "testserver"),
