@@ -13,7 +13,6 @@ from anyio import to_thread
 from fastapi import Depends, Request
 
 from app.catalogue import LiveCatalogue
-from app.draining import when_told_to_stop
 from app.feeds import Feeds
 from app.queue import CeleryQueue, MemoryQueue, Queue
 from app.settings import GatewaySettings
@@ -46,7 +45,7 @@ class Services:
     feeds: Feeds = field(init=False)
 
     def __post_init__(self) -> None:
-        self.feeds = Feeds(self.store, self.waiters, self.settings.max_streams)
+        self.feeds = Feeds(self.store, self.waiters, self.settings.max_feeds)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -54,16 +53,10 @@ class Services:
         await self.waiters.start()
         self.feeds.start()
         try:
-            with when_told_to_stop(self.let_go):
-                yield
+            yield
         finally:
             await self.feeds.stop()
             await self.waiters.stop()
-
-    def let_go(self) -> None:
-        """Answer whoever waits, now: the server is about to end."""
-        self.feeds.close()
-        self.waiters.close()
 
     @classmethod
     def connect(cls, settings: GatewaySettings) -> Services:

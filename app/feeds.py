@@ -134,14 +134,14 @@ class Feeds:
 
     async def stop(self) -> None:
         self._waiters.listeners.remove(self._changed)
-        self.close()
+        self._close()
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def close(self) -> None:
-        """End all streams; their clients come back, to the next server if this one goes away."""
+    def _close(self) -> None:
+        """End all streams; their clients come back, to another server or the next one."""
         for feed in self._all():
             feed.close()
 
@@ -170,7 +170,9 @@ class Feeds:
         return [feed for feeds in self._feeds.values() for feed in feeds]
 
     def _changed(self, job_id: str) -> None:
-        """``job_id`` changed; "" when some changes may have been missed."""
+        """``job_id`` changed; "" when some changes may have been missed, or the server ends."""
+        if self._waiters.closing:
+            self._close()
         if not job_id:
             self._changed_jobs.update(self._feeds)
         elif job_id in self._feeds:

@@ -11,7 +11,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from app import problems
 from app.deps import Services
 from app.doorman import Doorman
-from app.routes import events, health, images, jobs, models, tasks
+from app.routes import events, health, images, jobs, models, tasks, webhooks
 from app.settings import GatewaySettings
 from jobs.version import VERSION
 
@@ -32,7 +32,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     app = FastAPI(title="mmml", version=VERSION, description=_DESCRIPTION, lifespan=lifespan)
     app.state.services = given
     problems.install(app)
-    routers = (jobs, events, images, models, health)
+    routers = (jobs, events, images, models, webhooks, health)
     for router in (tasks.router(), *(module.router for module in routers)):
         app.include_router(router)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body)

@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from anyio import to_thread
@@ -15,17 +16,28 @@ from PIL import Image
 from pydantic import ValidationError
 
 from app.deps import Services, off_loop
+from app.idempotency import replayed
 from app.problems import Problem, invalid
 from app.queue import QueueError
 from app.uploads import Alpha, Box, Bytes, Earlier, Picture
-from jobs.blobs import input_key
+from app.webhooks.addresses import UnsafeAddress
+from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
-from jobs.errors import BlobMissing
+from jobs.errors import BlobMissing, StoreError
 from jobs.images import alpha_mask, box_mask, check_mask, decode_mask, decode_photo, encode
-from jobs.job import Job, Status, new_id
+from jobs.job import Job, Status, Webhook, new_id
 from jobs.requests import MAX_SEED, TaskRequest, resolved
+from jobs.store import OnceKey
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The job of a request. ``replayed``: an earlier request with the same key created it."""
+
+    job: Job
+    replayed: bool = False
 
 
 async def submit(
@@ -33,15 +45,21 @@ async def submit(
     task: type[TaskRequest],
     fields: Mapping[str, Any],
     pictures: Mapping[str, Picture],
-) -> Job:
+    once: OnceKey | None = None,
+) -> Accepted:
     """The job, recorded and on its way. Raises Problem or ImageProblem when it can't be
-    accepted.
+    accepted. Under ``once`` a request makes one job, however often and at how many gateways it
+    arrives.
     """
+    earlier = await off_loop(replayed, services, once) if once else None
+    if earlier:
+        return Accepted(earlier, replayed=True)
     try:
         request = task.model_validate(dict(fields))
     except ValidationError as error:
         raise invalid(error) from error
     found = _bundle_task(services, request)
+    webhook = _webhook(services, request)
     request = resolved(
         request,
         bundle=found.bundle,
@@ -60,23 +78,47 @@ async def submit(
         task=task.task,
         created_at=now,
         deadline=now + services.settings.job_deadline,
-        request=request.model_dump(mode="json"),
+        request=request.model_dump(mode="json", exclude={"webhook"}),
         inputs=inputs,
         warnings=tuple(warnings),
+        webhook=webhook,
     )
-    await off_loop(_record_and_send, services, job)
-    return job
+    return await off_loop(_record_and_send, services, job, once)
 
 
-def _record_and_send(services: Services, job: Job) -> None:
+def _record_and_send(services: Services, job: Job, once: OnceKey | None) -> Accepted:
     """The record first: from then on the steward answers for the job, whatever becomes of the
     message.
     """
-    services.store.create(job)
+    if not services.store.create(job, once):
+        return _overtaken(services, job, once)
     try:
         services.queue.publish(job.id)
     except QueueError as error:
         log.warning("job %s waits for the steward: %s", job.id, error)
+    return Accepted(job)
+
+
+def _overtaken(services: Services, job: Job, once: OnceKey | None) -> Accepted:
+    """The same request arrived twice at a time, and the other one was recorded first."""
+    services.blobs.delete_prefix(job_folder(job.id))
+    earlier = replayed(services, once) if once else None
+    if earlier is None:
+        raise StoreError(f"job {job.id} could not be recorded")
+    return Accepted(earlier, replayed=True)
+
+
+def _webhook(services: Services, request: TaskRequest) -> Webhook | None:
+    """Where to announce the end. What can be known of the address without looking it up is refused
+    here; the rest when it is called.
+    """
+    if request.webhook is None:
+        return None
+    try:
+        services.settings.webhook_policy().check(request.webhook)
+    except UnsafeAddress as error:
+        raise Problem(422, f"webhook can't be used: {error}") from error
+    return Webhook(url=request.webhook)
 
 
 def _check_room(services: Services) -> None:

@@ -96,19 +96,19 @@ class Waiters:
         self._source = source
         self._events: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
-        self._closed = False
+        self.closing = False
         self.listeners: list[Callable[[str], None]] = []
 
     async def start(self) -> None:
-        self._closed = False
         self._task = asyncio.create_task(self._source.run(self._changed))
 
     def close(self) -> None:
-        """Let everybody go, so that no request holds up the server's end."""
-        self._closed = True
+        """Let nobody wait any longer: the server is about to end."""
+        self.closing = True
         self._changed("")
 
     async def stop(self) -> None:
+        """Wake everybody, so that no request outlives the server."""
         self.close()
         if self._task:
             self._task.cancel()
@@ -126,8 +126,8 @@ class Waiters:
     async def until_final(
         self, job_id: str, read: Callable[[], Awaitable[Job | None]], seconds: float
     ) -> Job | None:
-        """The job once it is final, or as it is after ``seconds``. Its state is read after
-        subscribing.
+        """The job once it is final, or as it is after ``seconds`` or when the server is about to
+        end. Its state is read after subscribing.
         """
         event = asyncio.Event()
         deadline = asyncio.get_running_loop().time() + seconds
@@ -137,7 +137,7 @@ class Waiters:
                 event.clear()
                 job = await read()
                 left = deadline - asyncio.get_running_loop().time()
-                if job is None or job.status.final or left <= 0 or self._closed:
+                if job is None or job.status.final or left <= 0 or self.closing:
                     return job
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), min(left, RECHECK))

@@ -138,7 +138,8 @@ keep('id', 'task', 'created_at')
 if redis.call('HGET', key, 'erase') == '1' then
   redis.call('ZREM', p .. 'webhooks', id)
 elseif redis.call('ZSCORE', p .. 'webhooks', id) then
-  keep('webhook', 'webhook_state', 'webhook_event', 'webhook_attempts', 'webhook_detail')
+  keep('finished_at', 'webhook', 'webhook_state', 'webhook_event', 'webhook_attempts',
+  'webhook_detail')
 end
 redis.call('DEL', key, p .. 'events:' .. id)
 redis.call('HSET', key, 'status', 'expired', unpack(kept))
@@ -170,8 +171,8 @@ if ARGV[2] == 'pending' then
 else
   redis.call('ZREM', p .. 'webhooks', id)
   if redis.call('HGET', key, 'status') == 'expired' then
-    redis.call('HDEL', key, 'webhook', 'webhook_state', 'webhook_event', 'webhook_attempts',
-    'webhook_detail')
+    redis.call('HDEL', key, 'finished_at', 'webhook', 'webhook_state', 'webhook_event',
+    'webhook_attempts', 'webhook_detail')
   end
 end
 return 1

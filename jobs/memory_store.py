@@ -200,6 +200,7 @@ class MemoryJobStore:
                 created_at=job.created_at,
                 status=Status.expired,
                 request={},
+                finished_at=job.finished_at if entry.webhook_due is not None else None,
                 webhook=job.webhook if entry.webhook_due is not None else None,
             )
             entry.events.clear()
@@ -246,7 +247,7 @@ class MemoryJobStore:
             pending = state is WebhookState.pending
             entry.webhook_due = self._clock() + delay if pending else None
             if not pending and entry.job.status is Status.expired:
-                self._update(entry, webhook=None)
+                self._update(entry, webhook=None, finished_at=None)
             return True
 
     def service_secret(self, name: str, proposal: str) -> str:

@@ -98,7 +98,7 @@ def test_a_job_erased_while_followed_ends_the_stream(
 
 @pytest.fixture
 def one_stream(services: Services) -> Iterator[tuple[TestClient, Services]]:
-    settings = services.settings.model_copy(update={"max_streams": 1})
+    settings = services.settings.model_copy(update={"max_feeds": 1})
     limited = replace(services, settings=settings)
     with TestClient(create_app(settings, limited)) as made:
         yield made, limited
@@ -122,7 +122,7 @@ def test_the_end_of_the_server_ends_streams_and_waits(
     job = submitted(client)
     portal = client.portal
     assert portal is not None
-    later(0.5, portal.call, services.let_go)
+    later(0.5, portal.call, services.waiters.close)
     started = time.monotonic()
     events = follow(client, job)
     assert [e.event for e in events] == ["status", "position"]

@@ -423,10 +423,11 @@ def test_a_tombstone_remembers_only_an_undelivered_webhook(store: JobStore) -> N
         Status.expired,
         "succeeded",
     )
+    assert claimed.finished_at is not None
     assert store.settle_webhook(job.id, 1, WebhookState.delivered)
     tomb = store.get(job.id)
     assert tomb is not None
-    assert tomb.webhook is None
+    assert (tomb.webhook, tomb.finished_at) == (None, None)
 
 
 def test_nobody_is_told_of_an_erased_job(store: JobStore) -> None:
