@@ -4,6 +4,7 @@ registry.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import click
 
 from app.client import DEFAULT_URL, Client, MmmlError
+from jobs.job import Status
 from jobs.requests import TASKS, TaskRequest
 from jobs.version import VERSION
 
@@ -61,12 +63,14 @@ def serve(host: str, port: int, state_dir: Path | None) -> None:
 
 
 @cli.command()
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100))
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--status", type=click.Choice([s.value for s in Status if s is not Status.expired]))
+@click.option("--task", help="only jobs of this task")
 @click.pass_obj
-def jobs(url: str, limit: int) -> None:
+def jobs(url: str, limit: int, status: str | None, task: str | None) -> None:
     """List the newest jobs."""
     with Client(url) as client:
-        for job in client.jobs(limit):
+        for job in client.jobs(limit, status, task):
             created = (
                 datetime.fromisoformat(job["created_at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
             )
@@ -83,6 +87,33 @@ def cancel(url: str, job_id: str) -> None:
     """Cancel a job."""
     with Client(url) as client:
         click.echo(client.cancel(job_id)["status"])
+
+
+@cli.command()
+@click.argument("job_id")
+@click.pass_obj
+def delete(url: str, job_id: str) -> None:
+    """Erase a job with its inputs and pictures; cancels it first."""
+    with Client(url) as client:
+        client.delete(job_id)
+
+
+@cli.command()
+@click.argument("job_id")
+@click.pass_obj
+def events(url: str, job_id: str) -> None:
+    """Follow a job to its end: one line of JSON for each event."""
+    with Client(url) as client:
+        for event in client.events(job_id):
+            click.echo(json.dumps({"event": event.kind, **event.data}, ensure_ascii=False))
+
+
+@cli.command()
+@click.pass_obj
+def webhook_secret(url: str) -> None:
+    """Show the secret that verifies this service's webhooks."""
+    with Client(url) as client:
+        click.echo(client.webhook_secret())
 
 
 def _task_command(task: type[TaskRequest]) -> click.Command:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+from httpx_sse import EventSource
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 _FINAL = ("succeeded", "failed", "canceled", "expired")
 _POLL = 20.0  # seconds that one long poll lasts
 _PATIENCE = 30.0  # seconds for which a service that went away is waited for
+_PAGE = 100  # jobs asked for at a time
+_TRIES = 3  # of a submission whose answer got lost
 Picture = str | Path | bytes
 
 
@@ -47,6 +52,17 @@ class Result:
             target.write_bytes(data)
             written.append(target)
         return written
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a job. ``kind``: status, position, progress or final; the data of
+    ``final`` is the job.
+    """
+
+    kind: str
+    data: Mapping[str, Any]
+    id: str = ""
 
 
 class Client:
@@ -95,7 +111,10 @@ class Client:
     def submit(
         self, task: str, text: str, images: Mapping[str, Picture], **options: Any
     ) -> dict[str, Any]:
-        """The accepted job's record."""
+        """The accepted job's record. When the answer gets lost the request is sent again under the
+        same ``Idempotency-Key``, so there is one job all the same. ``webhook``, an option like
+        others, is told of its end.
+        """
         fields: dict[str, Any] = {
             "text": text,
             **{k: str(v) for k, v in options.items() if v is not None},
@@ -107,7 +126,18 @@ class Client:
                 files[name] = (name, content)
             else:
                 fields[name] = content
-        return self._json("POST", f"/{task}", data=fields, files=files or None)
+        return self._sent_once(f"/{task}", data=fields, files=files or None)
+
+    def _sent_once(self, path: str, **options: Any) -> dict[str, Any]:
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        for _ in range(_TRIES - 1):
+            try:
+                return self._json("POST", path, headers=headers, **options)
+            except MmmlError as error:
+                if not isinstance(error.__cause__, _ANSWER_LOST):
+                    raise
+                time.sleep(0.5)
+        return self._json("POST", path, headers=headers, **options)
 
     def wait(
         self, job_id: str, on_change: Callable[[Mapping[str, Any]], None] | None = None
@@ -147,13 +177,62 @@ class Client:
         urls = [image["url"] for image in job["images"] if image["url"]]
         return Result(job, [self._request("GET", url).content for url in urls])
 
-    def jobs(self, limit: int = 20) -> list[dict[str, Any]]:
-        """The newest jobs."""
-        found: list[dict[str, Any]] = self._json("GET", "/jobs", params={"limit": limit})["jobs"]
-        return found
+    def events(self, job_id: str) -> Iterator[Event]:
+        """What happens to a job, as it happens, to its end. A connection that breaks, be it by a
+        restart of the service, is taken up where it was.
+        """
+        heard, lost_since, over = "", None, False
+        while not over:
+            try:
+                for event in self._stream(job_id, heard):
+                    heard, lost_since = event.id or heard, None
+                    over = event.kind == "final"
+                    yield event
+            except MmmlError as error:
+                lost_since = lost_since or time.monotonic()
+                known = error.status not in (None, 429, 503)
+                if known or time.monotonic() - lost_since > _PATIENCE:
+                    raise
+            if not over:
+                time.sleep(0.5)
+
+    def _stream(self, job_id: str, heard: str) -> Generator[Event]:
+        headers = {"Last-Event-ID": heard} if heard else {}
+        try:
+            with self._http.stream("GET", f"/jobs/{job_id}/events", headers=headers) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refusal(response)
+                for sent in EventSource(response).iter_sse():
+                    if sent.data:
+                        yield Event(sent.event, json.loads(sent.data), sent.id)
+        except httpx.TransportError as error:
+            raise self._no_service(error) from error
+
+    def jobs(
+        self, limit: int = 20, status: str | None = None, task: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The newest jobs, of one status and task if given."""
+        only = {"status": status, "task": task}
+        query = {k: v for k, v in only.items() if v} | {"limit": min(limit, _PAGE)}
+        page = self._json("GET", "/jobs", params=query)
+        found: list[dict[str, Any]] = page["jobs"]
+        while page["next"] and len(found) < limit:
+            page = self._json("GET", page["next"])
+            found += page["jobs"]
+        return found[:limit]
 
     def cancel(self, job_id: str) -> dict[str, Any]:
+        """The job, canceled or asked to stop."""
         return self._json("POST", f"/jobs/{job_id}/cancel")
+
+    def delete(self, job_id: str) -> None:
+        """Cancel the job if it is not over, and erase its inputs, pictures and record."""
+        self._request("DELETE", f"/jobs/{job_id}")
+
+    def webhook_secret(self) -> str:
+        """What :func:`mmml.verify_webhook` needs to know messages of this service by."""
+        return str(self._json("GET", "/webhooks/secret")["secret"])
 
     def models(self) -> dict[str, Any]:
         return self._json("GET", "/models")
@@ -166,12 +245,13 @@ class Client:
         try:
             response = self._http.request(method, path, **options)
         except httpx.TransportError as error:
-            raise MmmlError(
-                f"No service answers at {self._url} ({error}). Start one with: mmml serve"
-            ) from error
+            raise self._no_service(error) from error
         if response.is_error:
-            raise MmmlError(_sentence(response), response.status_code)
+            raise _refusal(response)
         return response
+
+    def _no_service(self, error: Exception) -> MmmlError:
+        return MmmlError(f"No service answers at {self._url} ({error}). Start one with: mmml serve")
 
 
 def _content(picture: Picture) -> bytes | str:
@@ -190,6 +270,13 @@ def _content(picture: Picture) -> bytes | str:
     if "/jobs/" in text or text == "alpha" or text.count(",") == 3:
         return text
     raise MmmlError(f"There is no file {path}.")
+
+
+_ANSWER_LOST = (httpx.ReadError, httpx.RemoteProtocolError, httpx.ReadTimeout, httpx.WriteError)
+
+
+def _refusal(response: httpx.Response) -> MmmlError:
+    return MmmlError(_sentence(response), response.status_code)
 
 
 def _sentence(response: httpx.Response) -> str:
