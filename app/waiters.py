@@ -17,7 +17,6 @@ from jobs.memory_store import MemoryJobStore
 
 log = logging.getLogger(__name__)
 RECHECK = 15.0  # seconds after which records are read again even if nothing was heard
-_SILENCE = 5.0  # seconds after which a quiet subscription is tested
 
 
 class Source(Protocol):
@@ -31,8 +30,9 @@ class Source(Protocol):
 class RedisSource:
     """The job store's publications, with reconnection."""
 
-    def __init__(self, url: str, channel: str) -> None:
-        self._url, self._channel = url, channel
+    def __init__(self, url: str, channel: str, silence: float = 5.0) -> None:
+        """``silence``: seconds after which a quiet subscription is tested."""
+        self._url, self._channel, self._silence = url, channel, silence
 
     async def run(self, changed: Callable[[str], None]) -> None:
         pause = 0.1
@@ -58,7 +58,7 @@ class RedisSource:
         """Until the connection breaks, or a test of it stays unanswered."""
         tested = False
         while True:
-            message = await subscription.get_message(timeout=_SILENCE)
+            message = await subscription.get_message(timeout=self._silence)
             if message is None:
                 if tested:
                     raise RedisError("the server is silent")

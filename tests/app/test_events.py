@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pytest
@@ -14,6 +14,10 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from app.deps import Services
 from app.main import create_app
+from app.waiters import MemorySource, Waiters
+from jobs.errors import StoreError
+from jobs.events import JobEvent
+from jobs.memory_store import MemoryJobStore
 from tests.app.conftest import succeed
 from tests.app.test_jobs import submitted
 
@@ -114,6 +118,29 @@ def test_only_so_many_streams(one_stream: tuple[TestClient, Services]) -> None:
         assert response.headers["retry-after"] == "5"
     for _ in range(3):  # each makes room for the next
         assert follow(client, job)[-1].event == "final"
+
+
+class Faltering(MemoryJobStore):
+    """Can't be reached the first time that events are asked for."""
+
+    asked = 0
+
+    def events(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
+        self.asked += 1
+        if self.asked == 1:
+            raise StoreError("away")
+        return super().events(cursors)
+
+
+def test_a_stream_outlives_a_store_that_is_away(services: Services) -> None:
+    store = Faltering()
+    waiters = Waiters(MemorySource(store))
+    shaky = replace(services, store=store, waiters=waiters)
+    with TestClient(create_app(shaky.settings, shaky)) as client:
+        job = submitted(client)
+        later(0.3, succeed, shaky, job)
+        assert [e.event for e in follow(client, job)] == ["status", "status", "final"]
+    assert store.asked > 1
 
 
 def test_the_end_of_the_server_ends_streams_and_waits(
