@@ -10,6 +10,7 @@ local key = p .. 'job:' .. id
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 local function stamp(x) return string.format('%.6f', x) end
+local function owner() return redis.call('HGET', key, 'owner') or '' end
 local function tell(event)
   redis.call('XADD', p .. 'events:' .. id, 'MAXLEN', 64, '*', 'status', event)
   redis.call('PUBLISH', p .. 'changed', id)
@@ -19,6 +20,7 @@ local function settle(status, erase)
   redis.call('HDEL', key, 'token', 'lease')
   redis.call('ZREM', p .. 'unfinished', id)
   redis.call('ZREM', p .. 'queued', id)
+  redis.call('SREM', p .. 'active:' .. owner(), id)
   redis.call('ZADD', p .. 'final', (erase == '1') and '0' or stamp(now), id)
   tell(status)
 end
@@ -37,6 +39,8 @@ redis.call('HSET', key, unpack(ARGV, 3))
 redis.call('ZADD', p .. 'unfinished', stamp(now + tonumber(ARGV[2])), id)
 redis.call('ZADD', p .. 'queued', ARGV[1], id)
 redis.call('ZADD', p .. 'jobs', ARGV[1], id)
+redis.call('ZADD', p .. 'jobs:' .. owner(), ARGV[1], id)
+redis.call('SADD', p .. 'active:' .. owner(), id)
 tell('queued')
 return 1
 """
@@ -113,10 +117,13 @@ _EXPIRE = """
 local status = redis.call('HGET', key, 'status')
 if not status or status == 'queued' or status == 'running' then return 0 end
 local task, created = redis.call('HGET', key, 'task'), redis.call('HGET', key, 'created_at')
+local whose = owner()
 redis.call('DEL', key, p .. 'events:' .. id)
-redis.call('HSET', key, 'id', id, 'task', task, 'created_at', created, 'status', 'expired')
+redis.call('HSET', key, 'id', id, 'task', task, 'created_at', created, 'status', 'expired',
+'owner', whose)
 redis.call('EXPIRE', key, ARGV[1])
 redis.call('ZREM', p .. 'jobs', id)
+redis.call('ZREM', p .. 'jobs:' .. whose, id)
 redis.call('ZREM', p .. 'final', id)
 redis.call('PUBLISH', p .. 'changed', id)
 return 1

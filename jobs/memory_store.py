@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.job import ErrorCode, Failure, Job, Status
+from jobs.load import BYTES_PER_JOB, Drain, Load
 from jobs.store import MESSAGE_PATIENCE, Outcome, Renewal
 
 
@@ -32,6 +33,7 @@ class MemoryJobStore:
         self._workers: dict[str, dict[str, Any]] = {}
         self._newest = 0.0
         self._lock = threading.RLock()
+        self.memory_limit: int | None = None  # bytes; for tests of a full store
         self.listeners: list[Callable[[str], None]] = []
 
     def _changed(self, job_id: str) -> None:
@@ -157,6 +159,7 @@ class MemoryJobStore:
                 id=job.id,
                 task=job.task,
                 created_at=job.created_at,
+                owner=job.owner,
                 status=Status.expired,
                 request={},
             )
@@ -200,11 +203,38 @@ class MemoryJobStore:
         with self._lock:
             return len(self._queued())
 
+    def _jobs(self) -> list[Job]:
+        with self._lock:
+            return [e.job for e in self._entries.values()]
+
+    def active(self, owner: str) -> int:
+        return sum(j.owner == owner and not j.status.final for j in self._jobs())
+
+    def load(self) -> Load:
+        unfinished = sum(not j.status.final for j in self._jobs())
+        kept = sum(j.status is not Status.expired for j in self._jobs())
+        return Load(
+            waiting=self.depth(),
+            unfinished=unfinished,
+            used_bytes=kept * BYTES_PER_JOB,
+            limit_bytes=self.memory_limit,
+            bytes_per_job=BYTES_PER_JOB,
+        )
+
+    def drain(self) -> Drain:
+        now, jobs = self._clock(), self._jobs()
+        queued = [j.created_at for j in jobs if j.status is Status.queued]
+        final = sorted(j.finished_at for j in jobs if j.finished_at is not None)
+        window = Drain.window(now, min(queued, default=None))
+        ended = sum(now - window <= moment <= now for moment in final)
+        return Drain.measured(ended, window, final[0] if final else None)
+
     def listing(
-        self, status: Status | None, limit: int, before: float | None
+        self, status: Status | None, limit: int, before: float | None, owner: str | None = None
     ) -> tuple[list[Job], float | None]:
         with self._lock:
             jobs = [e.job for e in self._entries.values() if e.job.status is not Status.expired]
+        jobs = [j for j in jobs if owner is None or j.owner == owner]
         jobs.sort(key=lambda j: (-j.created_at, j.id))
         page = [j for j in jobs if before is None or j.created_at < before][:limit]
         cursor = page[-1].created_at if len(page) == limit else None

@@ -12,7 +12,9 @@ import redis
 
 from jobs.errors import StoreError
 from jobs.job import ErrorCode, Failure, Job, Status
+from jobs.load import Drain, Load
 from jobs.lua import SCRIPTS
+from jobs.redis_load import RedisGauge
 from jobs.store import MESSAGE_PATIENCE, TOMBSTONE_SECONDS, Outcome, Renewal
 
 P = ParamSpec("P")
@@ -40,11 +42,14 @@ def _guarded(
 
 class RedisJobStore:
     """See :class:`jobs.store.JobStore`. ``changed`` is the channel on which the id of a changed
-    job is published.
+    job is published; ``memory_limit`` in bytes takes the place of the server's own.
     """
 
-    def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:
+    def __init__(
+        self, client: redis.Redis, prefix: str = "mmml:", memory_limit: int | None = None
+    ) -> None:
         self._client = client
+        self._gauge = RedisGauge(client, prefix, memory_limit)
         self._prefix = prefix
         self.changed = f"{prefix}changed"
         self._scripts = {name: client.register_script(text) for name, text in SCRIPTS.items()}
@@ -142,12 +147,25 @@ class RedisJobStore:
         return self._client.zcard(self._key("queued"))
 
     @_guarded
+    def active(self, owner: str) -> int:
+        return self._client.scard(self._key(f"active:{owner}"))
+
+    @_guarded
+    def load(self) -> Load:
+        return self._gauge.load()
+
+    @_guarded
+    def drain(self) -> Drain:
+        return self._gauge.drain()
+
+    @_guarded
     def listing(
-        self, status: Status | None, limit: int, before: float | None
+        self, status: Status | None, limit: int, before: float | None, owner: str | None = None
     ) -> tuple[list[Job], float | None]:
         """Pages of at most ``limit`` jobs; a page filtered by status may be shorter than that."""
         top = "+inf" if before is None else f"({before!r}"
-        ids = self._client.zrevrangebyscore(self._key("jobs"), top, "-inf", start=0, num=limit)
+        index = self._key("jobs" if owner is None else f"jobs:{owner}")
+        ids = self._client.zrevrangebyscore(index, top, "-inf", start=0, num=limit)
         with self._client.pipeline(transaction=False) as pipe:
             for job_id in cast("list[bytes]", ids):
                 pipe.hgetall(self._key(f"job:{job_id.decode()}"))
@@ -190,7 +208,8 @@ def _to_hash(job: Job) -> dict[str, str]:
     fields = {k: _dump(raw[k]) for k in _JSON_FIELDS}
     fields |= {k: repr(raw[k]) for k in _FLOAT_FIELDS if raw[k] is not None}
     fields |= {k: str(raw[k]) for k in _INT_FIELDS}
-    return fields | {"id": job.id, "task": job.task, "status": job.status.value}
+    names = {"id": job.id, "task": job.task, "owner": job.owner}
+    return fields | names | {"status": job.status.value}
 
 
 def _from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
@@ -201,6 +220,7 @@ def _from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
     raw |= {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
     raw |= {k: float(text[k]) for k in _FLOAT_FIELDS if k in text}
     raw |= {k: int(text[k]) for k in _INT_FIELDS if k in text}
+    raw["owner"] = text.get("owner", "")
     raw["cancel_requested"] = text.get("cancel_requested") == "1"
     raw.setdefault("request", {})
     return Job.model_validate(raw)

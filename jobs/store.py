@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status, Timings
+from jobs.load import Drain, Load
 
 TOMBSTONE_SECONDS = 7 * 24 * 3600
 MESSAGE_PATIENCE = 10.0  # seconds before a job without a lease is looked at
@@ -110,10 +111,24 @@ class JobStore(Protocol):
         """How many jobs wait."""
         ...
 
+    def active(self, owner: str) -> int:
+        """How many unfinished jobs ``owner`` has."""
+        ...
+
+    def load(self) -> Load:
+        """How full the store is."""
+        ...
+
+    def drain(self) -> Drain:
+        """How fast room is made."""
+        ...
+
     def listing(
-        self, status: Status | None, limit: int, before: float | None
+        self, status: Status | None, limit: int, before: float | None, owner: str | None = None
     ) -> tuple[list[Job], float | None]:
-        """Newest first, created before ``before``; and the cursor of the next page."""
+        """Newest first, created before ``before``, of ``owner`` or of everybody (None); and the
+        cursor of the next page.
+        """
         ...
 
     def heartbeat(self, worker: str, info: Mapping[str, Any], ttl: float) -> None:
