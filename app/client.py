@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Result:
 
 class Client:
     """Talks to one service. Pictures are given as paths, bytes, or as the path of an earlier job's
-    image.
+    image. ``api_key`` is taken from the environment's MMML_API_KEY when it is not given.
     """
 
     def __init__(
@@ -59,10 +60,15 @@ class Client:
         url: str = DEFAULT_URL,
         timeout: float = 300.0,
         transport: httpx.BaseTransport | None = None,
+        api_key: str | None = None,
     ) -> None:
         self._timeout = timeout
+        api_key = api_key or os.environ.get("MMML_API_KEY")
         self._http = httpx.Client(
-            base_url=url, timeout=httpx.Timeout(60.0, connect=5.0), transport=transport
+            base_url=url,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(60.0, connect=5.0),
+            transport=transport,
         )
         self._url = url
 

@@ -12,8 +12,13 @@ from anyio import to_thread
 from fastapi import Depends, Request
 
 from app.catalogue import LiveCatalogue
+from app.gate import Gate
+from app.keys import MemoryKeyStore, RedisKeyStore
+from app.limits import Limits
 from app.queue import CeleryQueue, MemoryQueue, Queue
+from app.sessions import MemorySessionStore, RedisSessionStore
 from app.settings import GatewaySettings
+from app.slots import Slots
 from app.waiters import MemorySource, RedisSource, Waiters
 from jobs.blobs import BlobStore
 from jobs.images import ImageLimits
@@ -37,6 +42,8 @@ class Services:
     blobs: BlobStore
     catalogue: LiveCatalogue
     waiters: Waiters
+    gate: Gate
+    streams: Slots
     decoders: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(_DECODERS)
     )
@@ -45,7 +52,8 @@ class Services:
     def connect(cls, settings: GatewaySettings) -> Services:
         """Redis, Celery and the blob store that the settings name."""
         client = connect(settings.redis_url)
-        store = RedisJobStore(client)
+        store = RedisJobStore(client, memory_limit=settings.redis_memory or None)
+        sessions = RedisSessionStore(client)
         return cls(
             settings=settings,
             store=store,
@@ -53,6 +61,8 @@ class Services:
             blobs=BlobStore.at(settings.storage_url),
             catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
             waiters=Waiters(RedisSource(settings.redis_url, store.changed)),
+            gate=Gate(RedisKeyStore(client), sessions, Limits.on_redis(client), settings),
+            streams=Slots(settings.max_streams),
         )
 
     @classmethod
@@ -66,6 +76,8 @@ class Services:
             blobs=BlobStore.at("memory://"),
             catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
             waiters=Waiters(MemorySource(store)),
+            gate=Gate(MemoryKeyStore(), MemorySessionStore(), Limits.in_memory(), settings),
+            streams=Slots(settings.max_streams),
         )
 
     @property

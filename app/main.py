@@ -9,10 +9,12 @@ from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from app import problems
-from app.deps import Services
+from app.deps import Services, off_loop
 from app.doorman import Doorman
-from app.routes import health, images, jobs, models, tasks
+from app.gate import prepare_keys
+from app.routes import health, images, jobs, models, session, tasks
 from app.settings import GatewaySettings
+from app.slow import SlowBody
 from jobs.version import VERSION
 
 _DESCRIPTION = """Text-guided image generation: `/synthesize` makes pictures from text,
@@ -26,6 +28,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await off_loop(prepare_keys, given.gate.keys, settings)
         await given.waiters.start()
         try:
             yield
@@ -35,8 +38,17 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     app = FastAPI(title="mmml", version=VERSION, description=_DESCRIPTION, lifespan=lifespan)
     app.state.services = given
     problems.install(app)
-    for router in (tasks.router(), jobs.router, images.router, models.router, health.router):
+    for router in (
+        tasks.router(),
+        jobs.router,
+        images.router,
+        models.router,
+        session.router,
+        health.router,
+    ):
         app.include_router(router)
+    # The last one added sees a request first.
+    app.add_middleware(SlowBody, pause=settings.body_timeout, rate=settings.body_rate)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body)
-    app.add_middleware(Doorman, allowed_hosts=settings.allowed_hosts, max_body=settings.max_body)
+    app.add_middleware(Doorman, gate=given.gate, settings=settings)
     return app

@@ -15,6 +15,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from app.deps import Services, off_loop
+from app.gate import Caller
+from app.pressure import check_room
 from app.problems import Problem, invalid
 from app.queue import QueueError
 from app.uploads import Alpha, Box, Bytes, Earlier, Picture
@@ -30,12 +32,13 @@ log = logging.getLogger(__name__)
 
 async def submit(
     services: Services,
+    caller: Caller,
     task: type[TaskRequest],
     fields: Mapping[str, Any],
     pictures: Mapping[str, Picture],
 ) -> Job:
-    """The job, recorded and on its way. Raises Problem or ImageProblem when it can't be
-    accepted.
+    """The job, recorded as the caller's and on its way. Raises Problem or ImageProblem when it
+    can't be accepted.
     """
     try:
         request = task.model_validate(dict(fields))
@@ -49,15 +52,17 @@ async def submit(
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     )
     warnings = _warnings(found, request.text)
-    await off_loop(_check_room, services)
+    await off_loop(check_room, services.store, services.settings, caller)
     job_id = new_id()
     inputs = await to_thread.run_sync(
-        _store_pictures, services, task, job_id, dict(pictures), limiter=services.decoders
+        _store_pictures, services, caller, task, job_id, dict(pictures), limiter=services.decoders
     )
+    await off_loop(services.gate.spend_pictures, caller, request.count)
     now = time.time()
     job = Job(
         id=job_id,
         task=task.task,
+        owner=caller.owner,
         created_at=now,
         deadline=now + services.settings.job_deadline,
         request=request.model_dump(mode="json"),
@@ -77,13 +82,6 @@ def _record_and_send(services: Services, job: Job) -> None:
         services.queue.publish(job.id)
     except QueueError as error:
         log.warning("job %s waits for the steward: %s", job.id, error)
-
-
-def _check_room(services: Services) -> None:
-    depth = services.store.depth()
-    if depth >= services.settings.max_queue:
-        detail = f"{depth} jobs are waiting, which is all this service takes. Try again later."
-        raise Problem(503, detail, headers={"Retry-After": "30"})
 
 
 def _bundle_task(services: Services, request: TaskRequest) -> BundleTask:
@@ -136,10 +134,14 @@ def _warnings(found: BundleTask, text: str) -> list[str]:
 
 
 def _store_pictures(
-    services: Services, task: type[TaskRequest], job_id: str, pictures: Mapping[str, Picture]
+    services: Services,
+    caller: Caller,
+    task: type[TaskRequest],
+    job_id: str,
+    pictures: Mapping[str, Picture],
 ) -> dict[str, str]:
     """Normalise every picture and store it; returns their keys."""
-    raw = {name: _bytes(services, name, picture) for name, picture in pictures.items()}
+    raw = {name: _bytes(services, caller, name, picture) for name, picture in pictures.items()}
     photo: Image.Image | None = None
     photo_data = b""
     keys = {}
@@ -174,16 +176,16 @@ def _mask(
     return mask
 
 
-def _bytes(services: Services, name: str, picture: Picture) -> bytes:
+def _bytes(services: Services, caller: Caller, name: str, picture: Picture) -> bytes:
     if isinstance(picture, Bytes):
         return picture.data
     if isinstance(picture, Earlier):
-        return _earlier(services, name, picture)
+        return _earlier(services, caller, name, picture)
     return b""
 
 
-def _earlier(services: Services, name: str, picture: Earlier) -> bytes:
-    job = services.store.get(picture.job_id)
+def _earlier(services: Services, caller: Caller, name: str, picture: Earlier) -> bytes:
+    job = caller.seen(services.store.get(picture.job_id))
     where = f"/jobs/{picture.job_id}/images/{picture.index}"
     if job is None or job.status is Status.expired:
         raise Problem(422, f"{name}: there is no {where} any more, or there never was.")

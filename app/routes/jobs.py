@@ -9,7 +9,10 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
+from app.auth import AnyCaller, Reader
 from app.deps import Given, Services, off_loop
+from app.gate import Caller
+from app.keys import ADMIN
 from app.preferences import wait_seconds
 from app.problems import Problem
 from app.views import JobView, job_view, view_with_position
@@ -37,12 +40,13 @@ def known(job: Job | None) -> Job:
 @router.get("", summary="List jobs", response_model=JobsView)
 async def listing(
     services: Given,
+    caller: Reader,
     status: Status | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: float | None = None,
 ) -> JSONResponse:
-    """Jobs of this service, newest first, in pages."""
-    jobs, following = await off_loop(services.store.listing, status, limit, cursor)
+    """Your jobs, newest first, in pages; an administrator's key lists everybody's."""
+    jobs, following = await off_loop(services.store.listing, status, limit, cursor, caller.listed)
     page = None
     if following is not None:
         only = f"&status={status}" if status else ""
@@ -53,10 +57,16 @@ async def listing(
 
 
 @router.get("/{job_id}", summary="Look at a job", response_model=JobView)
-async def get(job_id: str, request: Request, services: Given, wait: str | None = None) -> Response:  # noqa: ARG001
+async def get(
+    job_id: str,
+    request: Request,
+    services: Given,
+    caller: Reader,
+    wait: str | None = None,  # noqa: ARG001 (read with Prefer)
+) -> Response:
     """The job; with ``?wait=N`` once it is final, or as it is after N seconds."""
     seconds = wait_seconds(request, services.settings.max_wait)
-    found = await off_loop(services.store.get, job_id)
+    found = caller.seen(await off_loop(services.store.get, job_id))
     if seconds and not known(found).status.final:
         found = await services.wait(job_id, seconds)
     return await _response(request, services, known(found))
@@ -76,9 +86,9 @@ async def _response(request: Request, services: Services, job: Job) -> Response:
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job", response_model=JobView)
-async def cancel(job_id: str, request: Request, services: Given) -> Response:
+async def cancel(job_id: str, request: Request, services: Given, caller: AnyCaller) -> Response:
     """A waiting job ends at once; a running one at its next step. 409 when it is over already."""
-    before = known(await off_loop(services.store.get, job_id))
+    before = await _changeable(services, caller, job_id)
     if before.status.final:
         raise Problem(409, f"This job is over: it has {_SAID[before.status]}.")
     await off_loop(services.store.cancel, job_id)
@@ -89,11 +99,21 @@ _SAID = {Status.succeeded: "succeeded", Status.failed: "failed", Status.canceled
 
 
 @router.delete("/{job_id}", status_code=204, summary="Cancel a job and erase its pictures")
-async def erase(job_id: str, services: Given) -> Response:
+async def erase(job_id: str, services: Given, caller: AnyCaller) -> Response:
     """Cancels the job if it is not over; inputs and outputs are erased as soon as it is."""
-    known(await off_loop(services.store.get, job_id))
+    await _changeable(services, caller, job_id)
     await off_loop(_erase, services, job_id)
     return Response(status_code=204)
+
+
+async def _changeable(services: Services, caller: Caller, job_id: str) -> Job:
+    """The job, if the caller may cancel and erase it: it is theirs and their key may submit such
+    jobs.
+    """
+    job = known(caller.seen(await off_loop(services.store.get, job_id)))
+    if not caller.may(ADMIN):
+        caller.require(job.task)
+    return job
 
 
 def _erase(services: Services, job_id: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from app.auth import Submitter
 from app.deps import Given, Services, off_loop
 from app.pictures import picture_response
 from app.preferences import wait_seconds, wanted_image
@@ -31,10 +32,11 @@ def router() -> APIRouter:
 
 
 def _add(made: APIRouter, task: type[TaskRequest]) -> None:
-    async def post(request: Request, services: Given) -> Response:
+    async def post(request: Request, services: Given, caller: Submitter) -> Response:
+        caller.require(task.task)
         seconds = wait_seconds(request, services.settings.max_wait)
         fields, pictures = await read(request, task)
-        job = await submit(services, task, fields, pictures)
+        job = await submit(services, caller, task, fields, pictures)
         return await _answer(request, services, job, seconds)
 
     made.add_api_route(

@@ -1,0 +1,115 @@
+"""Access as FastAPI dependencies: a route that takes a :class:`app.gate.Caller` is closed to
+everybody else.
+
+``Reader`` may look at its own jobs, ``Submitter`` is counted as sending work. Both are settled
+before a byte of the body is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.deps import Given, Services, off_loop
+from app.gate import Caller, Gate
+from app.keys import READ
+from app.limits import Standing, exceeded
+from app.problems import Problem
+from app.sessions import COOKIE
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_bearer = HTTPBearer(
+    scheme_name="API key", description="Not needed on an open service.", auto_error=False
+)
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+async def caller(request: Request, services: Given, credentials: Credentials) -> Caller:
+    """Anybody with a key, looking at something; 401 and 429 otherwise."""
+    return await _admitted(request, services, credentials, Gate.count_request)
+
+
+async def reader(found: Annotated[Caller, Depends(caller)]) -> Caller:
+    """A caller who may look at jobs."""
+    found.require(READ)
+    return found
+
+
+async def submitter(request: Request, services: Given, credentials: Credentials) -> Caller:
+    """A caller who sends work; the route checks the task's scope."""
+    return await _admitted(request, services, credentials, Gate.count_submission)
+
+
+AnyCaller = Annotated[Caller, Depends(caller)]
+Reader = Annotated[Caller, Depends(reader)]
+Submitter = Annotated[Caller, Depends(submitter)]
+
+
+async def stream(found: Reader, services: Given) -> AsyncIterator[None]:
+    """Holds one of the caller's streams for as long as the answer is being sent."""
+    with services.streams.take(found.name) as free:
+        if not free:
+            raise Problem(
+                429,
+                f"{services.streams.most} event streams are open already, which is all one caller "
+                f"may have. Close one, or poll instead.",
+                headers={"Retry-After": "5"},
+            )
+        yield
+
+
+Stream = Depends(stream)
+
+
+async def _admitted(
+    request: Request,
+    services: Services,
+    credentials: HTTPAuthorizationCredentials | None,
+    count: Callable[[Gate, Caller], Standing | None],
+) -> Caller:
+    text = credentials.credentials if credentials else None
+    session = None if text else request.cookies.get(COOKIE)
+    address = request.client.host if request.client else ""
+    found, standing = await off_loop(_admit, services.gate, text, session, address, count)
+    if found.key and session:
+        _same_origin(request)
+    if standing:
+        tell(request, standing)
+    if standing and not standing.allowed:
+        item = standing.policy.item
+        raise exceeded(standing, f"This key may send {item} ({standing.policy.name}).")
+    return found
+
+
+def _admit(
+    gate: Gate,
+    text: str | None,
+    session: str | None,
+    address: str,
+    count: Callable[[Gate, Caller], Standing | None],
+) -> tuple[Caller, Standing | None]:
+    """Both in one trip to a thread."""
+    found = gate.admit(text, session, address)
+    return found, count(gate, found)
+
+
+def tell(request: Request, standing: Standing) -> None:
+    """Have the answer's headers say what is left."""
+    request.scope.setdefault("mmml.standings", []).append(standing)
+
+
+def _same_origin(request: Request) -> None:
+    """A browser sends its cookie along with other pages' requests too, so a change must come from a
+    page of this very service.
+    """
+    if request.method in _SAFE:
+        return
+    origin = request.headers.get("origin", "")
+    if urlsplit(origin).netloc != request.headers.get("host"):
+        raise Problem(
+            403, "With a session cookie, changes are taken from this service's own pages."
+        )
