@@ -44,6 +44,7 @@ class Services:
     waiters: Waiters
     gate: Gate
     streams: Slots
+    waits: Slots
     decoders: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(_DECODERS)
     )
@@ -63,6 +64,7 @@ class Services:
             waiters=Waiters(RedisSource(settings.redis_url, store.changed)),
             gate=Gate(RedisKeyStore(client), sessions, Limits.on_redis(client), settings),
             streams=Slots(settings.max_streams),
+            waits=Slots(settings.max_waits),
         )
 
     @classmethod
@@ -78,16 +80,20 @@ class Services:
             waiters=Waiters(MemorySource(store)),
             gate=Gate(MemoryKeyStore(), MemorySessionStore(), Limits.in_memory(), settings),
             streams=Slots(settings.max_streams),
+            waits=Slots(settings.max_waits),
         )
 
     @property
     def limits(self) -> ImageLimits:
         return ImageLimits(max_pixels=self.settings.max_pixels)
 
-    async def wait(self, job_id: str, seconds: float) -> Job | None:
-        """The job once it is final, or as it is after ``seconds``."""
+    async def wait(self, job_id: str, seconds: float, who: str) -> Job | None:
+        """The job once it is final, or as it is after ``seconds``; or as it is now, when ``who``
+        has enough requests waiting already.
+        """
         read = partial(off_loop, self.store.get, job_id)
-        return await self.waiters.until_final(job_id, read, seconds)
+        with self.waits.take(who) as free:
+            return await self.waiters.until_final(job_id, read, seconds if free else 0.0)
 
 
 async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

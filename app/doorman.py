@@ -78,8 +78,8 @@ class Doorman:
         if not _loopback(scope.get("server")):
             return Problem(
                 403,
-                "This service has no API keys, so it answers on 127.0.0.1 only. Make a key with: "
-                "mmml keys create NAME",
+                "This service has no API keys, so it answers on 127.0.0.1 only. Make a key with "
+                "'mmml keys create NAME' on its machine.",
             )
         problem = self._strange_host(headers)
         origin = headers.get("origin")

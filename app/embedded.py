@@ -244,6 +244,12 @@ def _private_broker(state_dir: Path) -> Iterator[str]:
             supervisor.stop()
 
 
+def _own_redis() -> str:
+    """The Redis that the user runs, by the settings; empty when there is none."""
+    settings = SharedSettings()
+    return settings.redis_url if "redis_url" in settings.model_fields_set else ""
+
+
 def _address(unix_socket: Path) -> str:
     return f"unix://{unix_socket}?db=0"
 
@@ -253,8 +259,7 @@ def broker_at(state_dir: Path) -> Iterator[str]:
     """Address of the broker that a service with this state folder uses: ``MMML_REDIS_URL``, its
     running private one, or else the private one, started until the end of the block.
     """
-    given = SharedSettings().redis_url
-    if "redis_url" in SharedSettings().model_fields_set:
+    if given := _own_redis():
         yield given
         return
     unix_socket = socket_path(state_dir)
@@ -269,9 +274,9 @@ def broker_at(state_dir: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def _broker(state_dir: Path) -> Iterator[str]:
     """The broker of a service that starts; owns the state folder in any case."""
-    if "redis_url" in SharedSettings().model_fields_set:
+    if given := _own_redis():
         with state_lock(state_dir):
-            yield SharedSettings().redis_url
+            yield given
     else:
         with _private_broker(state_dir) as url:
             yield url

@@ -28,6 +28,7 @@ class GatewaySettings(SharedSettings):
     max_queue: int = Field(1000, ge=1, description="jobs that may wait")
     max_active: int = Field(1000, ge=1, description="unfinished jobs that one key may have")
     max_streams: int = Field(64, ge=1, description="event streams that one caller may keep open")
+    max_waits: int = Field(256, ge=1, description="requests of one caller that wait for a job")
     redis_memory: ByteSize = Field(
         ByteSize(0), description="memory for job records; 0 is what the server says of itself"
     )

@@ -14,6 +14,11 @@ class Slots:
         self.most = most
         self._taken: Counter[str] = Counter()
 
+    @property
+    def taken(self) -> int:
+        """Of all callers together."""
+        return self._taken.total()
+
     @contextmanager
     def take(self, who: str) -> Iterator[bool]:
         """Yields whether ``who`` had a free slot; it is given back at the end."""

@@ -68,7 +68,7 @@ async def get(
     seconds = wait_seconds(request, services.settings.max_wait)
     found = caller.seen(await off_loop(services.store.get, job_id))
     if seconds and not known(found).status.final:
-        found = await services.wait(job_id, seconds)
+        found = await services.wait(job_id, seconds, caller.name)
     return await _response(request, services, known(found))
 
 

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.auth import Submitter
 from app.deps import Given, Services, off_loop
+from app.gate import Caller
 from app.pictures import picture_response
 from app.preferences import wait_seconds, wanted_image
 from app.problems import Problem
@@ -37,7 +38,7 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         seconds = wait_seconds(request, services.settings.max_wait)
         fields, pictures = await read(request, task)
         job = await submit(services, caller, task, fields, pictures)
-        return await _answer(request, services, job, seconds)
+        return await _answer(request, services, caller, job, seconds)
 
     made.add_api_route(
         f"/{task.task}",
@@ -68,11 +69,11 @@ _WAIT_PARAMETER = {
 
 
 async def _answer(
-    request: Request, services: Services, job: Job, seconds: float | None
+    request: Request, services: Services, caller: Caller, job: Job, seconds: float | None
 ) -> Response:
     headers = {"Location": f"/jobs/{job.id}"}
     if seconds is not None:
-        job = await services.wait(job.id, seconds) or job
+        job = await services.wait(job.id, seconds, caller.name) or job
         headers["Preference-Applied"] = f"wait={seconds:g}"
         wanted = wanted_image(request)
         if wanted and job.status.final:
