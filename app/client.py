@@ -21,9 +21,11 @@ Picture = str | Path | bytes
 class MmmlError(Exception):
     """The service refused, failed or can't be reached; the message is its own sentence."""
 
-    def __init__(self, detail: str, status: int | None = None) -> None:
+    def __init__(
+        self, detail: str, status: int | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(detail)
-        self.status = status
+        self.status, self.retry_after = status, retry_after
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,12 @@ class Client:
             try:
                 job = self._json("GET", f"/jobs/{job_id}", params={"wait": poll})
             except MmmlError as error:
-                if error.status is not None and error.status != 503:
+                if error.status not in (None, 429, 503) or time.monotonic() > deadline:
                     raise
                 lost_since = lost_since or time.monotonic()
-                if time.monotonic() - lost_since > _PATIENCE:
+                if time.monotonic() - lost_since > _PATIENCE and error.status != 429:
                     raise
-                time.sleep(0.5)
+                time.sleep(min(error.retry_after or 0.5, 5.0))
                 continue
             lost_since = None
             if on_change:
@@ -176,7 +178,9 @@ class Client:
                 f"No service answers at {self._url} ({error}). Start one with: mmml serve"
             ) from error
         if response.is_error:
-            raise MmmlError(_sentence(response), response.status_code)
+            after = response.headers.get("retry-after", "")
+            seconds = float(after) if after.isdigit() else None
+            raise MmmlError(_sentence(response), response.status_code, seconds)
         return response
 
 

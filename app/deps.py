@@ -29,6 +29,7 @@ from jobs.store import JobStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_STORE_TIMEOUT = 2.0  # seconds: a request that asks twice still answers within five
 _DECODERS = 4  # photos of 50 megapixels in memory at a time
 
 
@@ -52,7 +53,7 @@ class Services:
     @classmethod
     def connect(cls, settings: GatewaySettings) -> Services:
         """Redis, Celery and the blob store that the settings name."""
-        client = connect(settings.redis_url)
+        client = connect(settings.redis_url, _STORE_TIMEOUT)
         store = RedisJobStore(client, memory_limit=settings.redis_memory or None)
         sessions = RedisSessionStore(client)
         return cls(

@@ -75,7 +75,8 @@ class Doorman:
             return True
 
     def _strange(self, scope: Scope, headers: Headers) -> Problem | None:
-        if not _loopback(scope.get("server")):
+        # Behind a proxy on this machine the client is the one that the proxy names.
+        if not (_loopback(scope.get("server")) and _loopback(scope.get("client"))):
             return Problem(
                 403,
                 "This service has no API keys, so it answers on 127.0.0.1 only. Make a key with "
@@ -113,12 +114,12 @@ class Doorman:
         return (f"[{host}]" if ":" in host else host) in self._hosts
 
 
-def _loopback(server: Sequence[object] | None) -> bool:
-    """Whether the connection came in on a loopback address or a unix socket; a name is neither
+def _loopback(end: Sequence[object] | None) -> bool:
+    """Whether one end of the connection is a loopback address or a unix socket; a name is neither
     here nor there and passes.
     """
     try:
-        address = ip_address(str(server[0]) if server else "")
+        address = ip_address(str(end[0]) if end else "")
     except ValueError:
         return True
     mapped = getattr(address, "ipv4_mapped", None)

@@ -24,12 +24,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.settings import GatewaySettings
 from jobs.settings import SharedSettings
 
 MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107 on Linux and 103 on macOS
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS = 30.0
 LOCK_WAIT_SECONDS = 10.0
+BROKER_MEMORY = 512 * 2**20  # bytes: some 70,000 jobs
 
 
 class EmbeddedError(RuntimeError):
@@ -71,8 +73,10 @@ def socket_path(state_dir: Path) -> Path:
     return folder / "valkey.sock"
 
 
-def broker_command(state_dir: Path, unix_socket: Path) -> list[str]:
-    """Durable, private (unix socket only) and never evicting: accepted jobs live here."""
+def broker_command(state_dir: Path, unix_socket: Path, memory: int = BROKER_MEMORY) -> list[str]:
+    """Durable, private (unix socket only) and never evicting: accepted jobs live here. The gateway
+    refuses new ones before ``memory``, in bytes, is full.
+    """
     data = state_dir / "valkey"
     data.mkdir(parents=True, exist_ok=True)
     return [
@@ -84,6 +88,7 @@ def broker_command(state_dir: Path, unix_socket: Path) -> list[str]:
         *("--appendonly", "yes"),
         *("--appendfsync", "everysec"),
         *("--save", ""),
+        *("--maxmemory", str(memory)),
         *("--maxmemory-policy", "noeviction"),
         *("--loglevel", "warning"),
     ]
@@ -234,7 +239,8 @@ def _private_broker(state_dir: Path) -> Iterator[str]:
         logs.mkdir(parents=True, exist_ok=True)
         unix_socket = socket_path(state_dir)
         unix_socket.unlink(missing_ok=True)
-        command = broker_command(state_dir, unix_socket)
+        memory = GatewaySettings().redis_memory or BROKER_MEMORY
+        command = broker_command(state_dir, unix_socket, memory)
         supervisor = Supervisor([Child("broker", command, logs / "valkey.log", (lock,))])
         try:
             supervisor.start()
@@ -328,13 +334,13 @@ def serve(host: str, port: int, state_dir: Path | None = None) -> None:
     """
     import uvicorn
 
-    from app.listening import check_access, for_address, server_limits
+    from app.listening import allow_connections, check_access, for_address, server_limits
     from app.main import create_app
-    from app.settings import GatewaySettings
 
     def settings() -> GatewaySettings:
         return for_address(GatewaySettings(), host)
 
+    allow_connections()
     # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of
     # the rest.
     signal.signal(signal.SIGTERM, _exit_on_sigterm)

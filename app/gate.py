@@ -14,7 +14,7 @@ from app.limits import Limits, Policy, Standing, exceeded
 from app.problems import Problem
 from app.sessions import SessionStore, key_of_session
 from app.settings import GatewaySettings
-from jobs.errors import JobsError
+from jobs.errors import JobsError, StoreError
 from jobs.job import Job
 
 _MODE_AGE = 2.0  # seconds after which it is looked up again whether there are keys
@@ -82,15 +82,23 @@ class Gate:
     ) -> None:
         self.keys, self.sessions, self.limits = keys, sessions, limits
         self._settings = settings
-        self._open, self._looked = False, float("-inf")
+        self._open: bool | None = None
+        self._looked = float("-inf")
 
     def open(self) -> bool:
-        """Whether no key is needed. Asked again every two seconds."""
+        """Whether no key is needed. Asked again every two seconds; while the store can't be reached
+        nothing changes, and StoreError is raised only when it was never known.
+        """
         known = self.known_open
-        if known is None:
-            known = self._open = not self.keys.any()
-            self._looked = time.monotonic()
-        return known
+        if known is not None:
+            return known
+        try:
+            self._open = not self.keys.any()
+        except StoreError:
+            if self._open is None:
+                raise
+        self._looked = time.monotonic()
+        return self._open
 
     @property
     def known_open(self) -> bool | None:

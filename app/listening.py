@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
 from ipaddress import ip_address
 from typing import Any
 
@@ -11,6 +13,7 @@ from app.keys import RedisKeyStore
 from app.settings import GatewaySettings
 from jobs.redis_store import connect, wait_for
 
+_CONNECTIONS = 65_536
 _BROKER_WAIT = 30.0  # seconds for which a broker that still starts is waited for
 
 
@@ -43,6 +46,16 @@ def check_access(settings: GatewaySettings) -> None:
         prepare_keys(RedisKeyStore(client), settings)
     finally:
         client.close()
+
+
+def allow_connections() -> None:
+    """Raise the number of open files as far as the system lets this process, within reason: each
+    client is one.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS if most == resource.RLIM_INFINITY else min(most, _CONNECTIONS)
+    with contextlib.suppress(ValueError, OSError):  # macOS has a lower limit that it does not tell
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def server_limits(settings: GatewaySettings) -> dict[str, Any]:
