@@ -8,11 +8,12 @@ before a byte of the body is read.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from app.deps import Given, Services, off_loop
 from app.gate import Caller, Gate
@@ -25,12 +26,32 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _bearer = HTTPBearer(
     scheme_name="API key", description="Not needed on an open service.", auto_error=False
 )
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+_cookie = APIKeyCookie(
+    name=COOKIE, scheme_name="Session", description="From POST /session.", auto_error=False
+)
 
 
-async def caller(request: Request, services: Given, credentials: Credentials) -> Caller:
+@dataclass(frozen=True)
+class Shown:
+    """What a request shows of itself: a key or, only without one, a session's cookie."""
+
+    key: str | None
+    session: str | None
+
+
+async def shown(
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Shown:
+    return Shown(bearer.credentials, None) if bearer else Shown(None, cookie)
+
+
+Showing = Annotated[Shown, Depends(shown)]
+
+
+async def caller(request: Request, services: Given, given: Showing) -> Caller:
     """Anybody with a key, looking at something; 401 and 429 otherwise."""
-    return await _admitted(request, services, credentials, Gate.count_request)
+    return await _admitted(request, services, given, Gate.count_request)
 
 
 async def reader(found: Annotated[Caller, Depends(caller)]) -> Caller:
@@ -39,9 +60,9 @@ async def reader(found: Annotated[Caller, Depends(caller)]) -> Caller:
     return found
 
 
-async def submitter(request: Request, services: Given, credentials: Credentials) -> Caller:
+async def submitter(request: Request, services: Given, given: Showing) -> Caller:
     """A caller who sends work; the route checks the task's scope."""
-    return await _admitted(request, services, credentials, Gate.count_submission)
+    return await _admitted(request, services, given, Gate.count_submission)
 
 
 AnyCaller = Annotated[Caller, Depends(caller)]
@@ -65,17 +86,13 @@ async def stream(found: Reader, services: Given) -> AsyncIterator[None]:
 Stream = Depends(stream)
 
 
-async def _admitted(
-    request: Request,
-    services: Services,
-    credentials: HTTPAuthorizationCredentials | None,
-    count: Callable[[Gate, Caller], Standing | None],
-) -> Caller:
-    text = credentials.credentials if credentials else None
-    session = None if text else request.cookies.get(COOKIE)
+Count = Callable[[Gate, Caller], Standing | None]
+
+
+async def _admitted(request: Request, services: Services, given: Shown, count: Count) -> Caller:
     address = request.client.host if request.client else ""
-    found, standing = await off_loop(_admit, services.gate, text, session, address, count)
-    if found.key and session:
+    found, standing = await off_loop(_admit, services.gate, given, address, count)
+    if found.key and given.session:
         _same_origin(request)
     if standing:
         tell(request, standing)
@@ -85,15 +102,9 @@ async def _admitted(
     return found
 
 
-def _admit(
-    gate: Gate,
-    text: str | None,
-    session: str | None,
-    address: str,
-    count: Callable[[Gate, Caller], Standing | None],
-) -> tuple[Caller, Standing | None]:
+def _admit(gate: Gate, given: Shown, address: str, count: Count) -> tuple[Caller, Standing | None]:
     """Both in one trip to a thread."""
-    found = gate.admit(text, session, address)
+    found = gate.admit(given.key, given.session, address)
     return found, count(gate, found)
 
 

@@ -102,7 +102,7 @@ async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
     return await to_thread.run_sync(partial(function, *args, **kwargs))
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:  # async: no thread is needed for it
     """The app's services."""
     found: Services = request.app.state.services
     return found

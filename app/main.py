@@ -35,7 +35,13 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         finally:
             await given.waiters.stop()
 
-    app = FastAPI(title="mmml", version=VERSION, description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="mmml",
+        version=VERSION,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        responses=problems.RESPONSES,
+    )
     app.state.services = given
     problems.install(app)
     for router in (

@@ -109,6 +109,17 @@ def test_the_schema_knows_every_route_that_is_not_closed(http: TestClient) -> No
     assert open_routes == {"get /healthz", "get /readyz"}
 
 
+def test_the_schema_names_keys_sessions_and_problems(http: TestClient) -> None:
+    schema = http.get("/openapi.json").json()
+    schemes = schema["components"]["securitySchemes"]
+    assert schemes["API key"]["scheme"] == "bearer"
+    assert schemes["Session"]["in"] == "cookie"
+    look = schema["paths"]["/jobs/{job_id}"]["get"]
+    assert {name for one in look["security"] for name in one} == {"API key", "Session"}
+    for code in ("422", "default"):
+        assert "application/problem+json" in look["responses"][code]["content"]
+
+
 def test_a_key_does_what_it_is_for(http: TestClient, keyed: Services, mine: str) -> None:
     job = submit(http, mine).json()
     assert keyed.store.get(job["id"]).owner  # type: ignore[union-attr]
