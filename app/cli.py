@@ -15,7 +15,6 @@ from typing import Any
 import click
 
 from app.client import DEFAULT_URL, Client, MmmlError
-from app.key_commands import keys
 from jobs.requests import TASKS, TaskRequest
 from jobs.version import VERSION
 
@@ -32,14 +31,20 @@ class Reach:
 
 
 class TaskGroup(click.Group):
-    """Adds one command per registered task."""
+    """Adds one command per registered task, and those that are loaded only when they are asked
+    for.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*TASKS, *super().list_commands(ctx)]
+        return [*TASKS, *sorted([*super().list_commands(ctx), "keys"])]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in TASKS:
             return _task_command(TASKS[cmd_name])
+        if cmd_name == "keys":
+            from app.key_commands import keys
+
+            return keys
         return super().get_command(ctx, cmd_name)
 
 
@@ -57,9 +62,6 @@ class TaskGroup(click.Group):
 def cli(context: click.Context, url: str, api_key: str | None) -> None:
     """Text-guided image generation."""
     context.obj = Reach(url, api_key)
-
-
-cli.add_command(keys)
 
 
 @cli.command()
