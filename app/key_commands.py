@@ -87,8 +87,11 @@ def create(
 def list_keys(state_dir: Path | None) -> None:
     """List the keys, never their text."""
     with _key_store(state_dir) as store:
-        for key in store.all():
-            click.echo(_line(key))
+        found = store.all()
+    for key in found:
+        click.echo(_line(key))
+    if not found:
+        click.echo("There are no keys: the service is open, to this machine only.", err=True)
 
 
 @keys.command(name="revoke")

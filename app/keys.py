@@ -216,11 +216,14 @@ def revoke(store: KeyStore, wanted: str) -> ApiKey:
 
 
 def named(store: KeyStore, wanted: str) -> ApiKey:
-    """The key with that id, or the only one with that name; KeyProblem otherwise."""
+    """The key with that id, or the only one with that name, those in use first; KeyProblem
+    otherwise.
+    """
     found = store.get(wanted)
     if found:
         return found
     same = [key for key in store.all() if key.name == wanted]
+    same = [key for key in same if key.revoked_at is None] or same
     if len(same) == 1:
         return same[0]
     if same:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import to_thread
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
@@ -17,6 +18,7 @@ from app.settings import GatewaySettings
 from app.slow import SlowBody
 from jobs.version import VERSION
 
+_THREADS = 128  # calls to a store that hangs, before others have to wait behind them
 _DESCRIPTION = """Text-guided image generation: `/synthesize` makes pictures from text,
 `/manipulate` edits a photo, `/inpaint` fills a hole in a photo. A request is answered with a job;
 poll its address, or add `?wait=30`."""
@@ -28,6 +30,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = _THREADS
         await off_loop(prepare_keys, given.gate.keys, settings)
         await given.waiters.start()
         try:

@@ -26,7 +26,7 @@ class GatewaySettings(SharedSettings):
     max_body: int = Field(64 * 1024 * 1024, description="largest request body")
     max_pixels: int = Field(50_000_000, description="largest photo")
     max_queue: int = Field(1000, ge=1, description="jobs that may wait")
-    max_active: int = Field(1000, ge=1, description="unfinished jobs that one key may have")
+    max_active: int = Field(500, ge=1, description="unfinished jobs that one key may have")
     max_streams: int = Field(64, ge=1, description="event streams that one caller may keep open")
     max_waits: int = Field(256, ge=1, description="requests of one caller that wait for a job")
     redis_memory: ByteSize = Field(

@@ -82,8 +82,11 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
     ],
 )
 def test_nothing_without_a_key(http: TestClient, mine: str, method: str, path: str) -> None:
-    strangers: list[dict[str, str]] = [
+    strangers: list[dict[Any, Any]] = [
         {},
+        {b"authorization": b"Bearer \xff\xfe"},
+        {"Authorization": "Bearer"},
+        {"Authorization": f"Bearer {'x' * 5000}"},
         bearer("mmml_wrong"),
         bearer(mine[:-1]),
         {"Authorization": f"Basic {mine}"},
