@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -25,9 +26,11 @@ Picture = str | Path | bytes
 class MmmlError(Exception):
     """The service refused, failed or can't be reached; the message is its own sentence."""
 
-    def __init__(self, detail: str, status: int | None = None) -> None:
+    def __init__(
+        self, detail: str, status: int | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(detail)
-        self.status = status
+        self.status, self.retry_after = status, retry_after
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Event:
 
 class Client:
     """Talks to one service. Pictures are given as paths, bytes, or as the path of an earlier job's
-    image.
+    image. ``api_key`` is taken from the environment's MMML_API_KEY when it is not given.
     """
 
     def __init__(
@@ -75,10 +78,15 @@ class Client:
         url: str = DEFAULT_URL,
         timeout: float = 300.0,
         transport: httpx.BaseTransport | None = None,
+        api_key: str | None = None,
     ) -> None:
         self._timeout = timeout
+        api_key = api_key or os.environ.get("MMML_API_KEY")
         self._http = httpx.Client(
-            base_url=url, timeout=httpx.Timeout(60.0, connect=5.0), transport=transport
+            base_url=url,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(60.0, connect=5.0),
+            transport=transport,
         )
         self._url = url
 
@@ -149,12 +157,12 @@ class Client:
             try:
                 job = self._json("GET", f"/jobs/{job_id}", params={"wait": poll})
             except MmmlError as error:
-                if error.status is not None and error.status != 503:
+                if error.status not in (None, 429, 503) or time.monotonic() > deadline:
                     raise
                 lost_since = lost_since or time.monotonic()
-                if time.monotonic() - lost_since > _PATIENCE:
+                if time.monotonic() - lost_since > _PATIENCE and error.status != 429:
                     raise
-                time.sleep(0.5)
+                time.sleep(min(error.retry_after or 0.5, 5.0))
                 continue
             lost_since = None
             if on_change:
@@ -276,7 +284,9 @@ _ANSWER_LOST = (httpx.ReadError, httpx.RemoteProtocolError, httpx.ReadTimeout, h
 
 
 def _refusal(response: httpx.Response) -> MmmlError:
-    return MmmlError(_sentence(response), response.status_code)
+    after = response.headers.get("retry-after", "")
+    seconds = float(after) if after.isdigit() else None
+    return MmmlError(_sentence(response), response.status_code, seconds)
 
 
 def _sentence(response: httpx.Response) -> str:

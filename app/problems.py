@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -25,6 +25,25 @@ _SENTENCES = {
     405: "This address does not take that method. GET /docs lists what it takes.",
     413: "The request is too large. Scale the pictures down, or send them as multipart files.",
 }
+
+
+class ProblemView(BaseModel):
+    """What every answer other than success looks like; some have more members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="a sentence that says what to do")
+    instance: str
+    errors: list[dict[str, str]] | None = Field(None, description="single fields of the request")
+
+
+# For the OpenAPI document: any route may answer with a problem.
+_ANY = {
+    "description": "A problem (RFC 9457)",
+    "content": {MEDIA_TYPE: {"schema": ProblemView.model_json_schema()}},
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {422: _ANY, "default": _ANY}
 
 
 class Problem(Exception):

@@ -16,7 +16,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from app.deps import Services, off_loop
+from app.gate import Caller
 from app.idempotency import replayed
+from app.pressure import check_room
 from app.problems import Problem, invalid
 from app.queue import QueueError
 from app.uploads import Alpha, Box, Bytes, Earlier, Picture
@@ -42,14 +44,15 @@ class Accepted:
 
 async def submit(
     services: Services,
+    caller: Caller,
     task: type[TaskRequest],
     fields: Mapping[str, Any],
     pictures: Mapping[str, Picture],
     once: OnceKey | None = None,
 ) -> Accepted:
-    """The job, recorded and on its way. Raises Problem or ImageProblem when it can't be
-    accepted. Under ``once`` a request makes one job, however often and at how many gateways it
-    arrives.
+    """The job, recorded as the caller's and on its way. Raises Problem or ImageProblem when it
+    can't be accepted. Under ``once`` a request makes one job, however often and at how many
+    gateways it arrives.
     """
     earlier = await off_loop(replayed, services, once) if once else None
     if earlier:
@@ -67,15 +70,17 @@ async def submit(
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     )
     warnings = _warnings(found, request.text)
-    await off_loop(_check_room, services)
+    await off_loop(check_room, services.store, services.settings, caller)
     job_id = new_id()
     inputs = await to_thread.run_sync(
-        _store_pictures, services, task, job_id, dict(pictures), limiter=services.decoders
+        _store_pictures, services, caller, task, job_id, dict(pictures), limiter=services.decoders
     )
+    await _spend(services, caller, request.count)
     now = time.time()
     job = Job(
         id=job_id,
         task=task.task,
+        owner=caller.owner,
         created_at=now,
         deadline=now + services.settings.job_deadline,
         request=request.model_dump(mode="json", exclude={"webhook"}),
@@ -84,6 +89,11 @@ async def submit(
         webhook=webhook,
     )
     return await off_loop(_record_and_send, services, job, once)
+
+
+async def _spend(services: Services, caller: Caller, count: int) -> None:
+    if caller.key and caller.key.pictures_per_day:
+        await off_loop(services.gate.spend_pictures, caller, count)
 
 
 def _record_and_send(services: Services, job: Job, once: OnceKey | None) -> Accepted:
@@ -119,13 +129,6 @@ def _webhook(services: Services, request: TaskRequest) -> Webhook | None:
     except UnsafeAddress as error:
         raise Problem(422, f"webhook can't be used: {error}") from error
     return Webhook(url=request.webhook)
-
-
-def _check_room(services: Services) -> None:
-    depth = services.store.depth()
-    if depth >= services.settings.max_queue:
-        detail = f"{depth} jobs are waiting, which is all this service takes. Try again later."
-        raise Problem(503, detail, headers={"Retry-After": "30"})
 
 
 def _bundle_task(services: Services, request: TaskRequest) -> BundleTask:
@@ -178,10 +181,14 @@ def _warnings(found: BundleTask, text: str) -> list[str]:
 
 
 def _store_pictures(
-    services: Services, task: type[TaskRequest], job_id: str, pictures: Mapping[str, Picture]
+    services: Services,
+    caller: Caller,
+    task: type[TaskRequest],
+    job_id: str,
+    pictures: Mapping[str, Picture],
 ) -> dict[str, str]:
     """Normalise every picture and store it; returns their keys."""
-    raw = {name: _bytes(services, name, picture) for name, picture in pictures.items()}
+    raw = {name: _bytes(services, caller, name, picture) for name, picture in pictures.items()}
     photo: Image.Image | None = None
     photo_data = b""
     keys = {}
@@ -216,16 +223,16 @@ def _mask(
     return mask
 
 
-def _bytes(services: Services, name: str, picture: Picture) -> bytes:
+def _bytes(services: Services, caller: Caller, name: str, picture: Picture) -> bytes:
     if isinstance(picture, Bytes):
         return picture.data
     if isinstance(picture, Earlier):
-        return _earlier(services, name, picture)
+        return _earlier(services, caller, name, picture)
     return b""
 
 
-def _earlier(services: Services, name: str, picture: Earlier) -> bytes:
-    job = services.store.get(picture.job_id)
+def _earlier(services: Services, caller: Caller, name: str, picture: Earlier) -> bytes:
+    job = caller.seen(services.store.get(picture.job_id))
     where = f"/jobs/{picture.job_id}/images/{picture.index}"
     if job is None or job.status is Status.expired:
         raise Problem(422, f"{name}: there is no {where} any more, or there never was.")

@@ -106,6 +106,7 @@ class Job(_Record):
     schema_version: int = JOB_SCHEMA
     id: str
     task: str
+    owner: str = ""  # whose key it was submitted with; empty on a service without keys
     status: Status = Status.queued
     created_at: float
     started_at: float | None = None

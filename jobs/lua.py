@@ -12,6 +12,7 @@ local key = p .. 'job:' .. id
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 local function stamp(x) return string.format('%.6f', x) end
+local function owner() return redis.call('HGET', key, 'owner') or '' end
 local function tell(...)
   redis.call('XADD', p .. 'events:' .. id, 'MAXLEN', KEPT_EVENTS, '*', ...)
   redis.call('PUBLISH', p .. 'changed', id)
@@ -21,6 +22,7 @@ local function settle(status, erase)
   redis.call('HDEL', key, 'token', 'lease')
   redis.call('ZREM', p .. 'unfinished', id)
   redis.call('ZREM', p .. 'queued', id)
+  redis.call('SREM', p .. 'active:' .. owner(), id)
   redis.call('ZADD', p .. 'final', (erase == '1') and '0' or stamp(now), id)
   if erase ~= '1' and redis.call('HEXISTS', key, 'webhook') == 1 then
     redis.call('HSET', key, 'webhook_state', 'pending', 'webhook_event', status)
@@ -45,6 +47,8 @@ redis.call('HSET', key, unpack(ARGV, 6))
 redis.call('ZADD', p .. 'unfinished', stamp(now + tonumber(ARGV[2])), id)
 redis.call('ZADD', p .. 'queued', ARGV[1], id)
 redis.call('ZADD', p .. 'jobs', ARGV[1], id)
+redis.call('ZADD', p .. 'jobs:' .. owner(), ARGV[1], id)
+redis.call('SADD', p .. 'active:' .. owner(), id)
 tell('status', 'queued')
 return 1
 """
@@ -134,7 +138,8 @@ local function keep(...)
     if value then kept[#kept + 1] = name; kept[#kept + 1] = value end
   end
 end
-keep('id', 'task', 'created_at')
+local whose = owner()
+keep('id', 'task', 'created_at', 'owner')
 if redis.call('HGET', key, 'erase') == '1' then
   redis.call('ZREM', p .. 'webhooks', id)
 elseif redis.call('ZSCORE', p .. 'webhooks', id) then
@@ -145,6 +150,7 @@ redis.call('DEL', key, p .. 'events:' .. id)
 redis.call('HSET', key, 'status', 'expired', unpack(kept))
 redis.call('EXPIRE', key, ARGV[1])
 redis.call('ZREM', p .. 'jobs', id)
+redis.call('ZREM', p .. 'jobs:' .. whose, id)
 redis.call('ZREM', p .. 'final', id)
 redis.call('PUBLISH', p .. 'changed', id)
 return 1

@@ -11,6 +11,7 @@ from typing import Any
 
 from jobs.events import CANCEL_REQUESTED, KEPT_EVENTS, JobEvent, event_order
 from jobs.job import ErrorCode, Failure, Job, Status, WebhookState
+from jobs.load import BYTES_PER_JOB, Drain, Load
 from jobs.store import MESSAGE_PATIENCE, Cursor, OnceKey, Outcome, Remembered, Renewal
 
 
@@ -39,6 +40,7 @@ class MemoryJobStore:
         self._newest = 0.0
         self._told = 0
         self._lock = threading.RLock()
+        self.memory_limit: int | None = None  # bytes; for tests of a full store
         self.listeners: list[Callable[[str], None]] = []
 
     def _changed(self, job_id: str) -> None:
@@ -198,6 +200,7 @@ class MemoryJobStore:
                 id=job.id,
                 task=job.task,
                 created_at=job.created_at,
+                owner=job.owner,
                 status=Status.expired,
                 request={},
                 finished_at=job.finished_at if entry.webhook_due is not None else None,
@@ -296,11 +299,43 @@ class MemoryJobStore:
         with self._lock:
             return len(self._queued())
 
+    def _jobs(self) -> list[Job]:
+        with self._lock:
+            return [e.job for e in self._entries.values()]
+
+    def active(self, owner: str) -> int:
+        return sum(j.owner == owner and not j.status.final for j in self._jobs())
+
+    def load(self) -> Load:
+        unfinished = sum(not j.status.final for j in self._jobs())
+        kept = sum(j.status is not Status.expired for j in self._jobs())
+        return Load(
+            waiting=self.depth(),
+            unfinished=unfinished,
+            used_bytes=kept * BYTES_PER_JOB,
+            limit_bytes=self.memory_limit,
+            bytes_per_job=BYTES_PER_JOB,
+        )
+
+    def drain(self) -> Drain:
+        now, jobs = self._clock(), self._jobs()
+        queued = [j.created_at for j in jobs if j.status is Status.queued]
+        final = sorted(j.finished_at for j in jobs if j.finished_at is not None)
+        window = Drain.window(now, min(queued, default=None))
+        ended = sum(now - window <= moment <= now for moment in final)
+        return Drain.measured(ended, window, final[0] if final else None)
+
     def listing(
-        self, status: Status | None, limit: int, before: Cursor | None, task: str | None = None
+        self,
+        status: Status | None,
+        limit: int,
+        before: Cursor | None,
+        owner: str | None = None,
+        task: str | None = None,
     ) -> tuple[list[Job], Cursor | None]:
         with self._lock:
             jobs = [e.job for e in self._entries.values() if e.job.status is not Status.expired]
+        jobs = [j for j in jobs if owner in (None, j.owner)]
         wanted = [j for j in jobs if status in (None, j.status) and task in (None, j.task)]
         ordered = sorted(
             (((j.created_at, j.id), j) for j in wanted), key=itemgetter(0), reverse=True

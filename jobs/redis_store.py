@@ -13,7 +13,9 @@ import redis
 from jobs.errors import StoreError
 from jobs.events import JobEvent
 from jobs.job import ErrorCode, Failure, Job, Status, WebhookState
+from jobs.load import Drain, Load
 from jobs.lua import SCRIPTS
+from jobs.redis_load import RedisGauge
 from jobs.store import (
     LISTING_EFFORT,
     MESSAGE_PATIENCE,
@@ -51,11 +53,14 @@ def _guarded(
 
 class RedisJobStore:
     """See :class:`jobs.store.JobStore`. ``changed`` is the channel on which the id of a changed
-    job is published.
+    job is published; ``memory_limit`` in bytes takes the place of the server's own.
     """
 
-    def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:
+    def __init__(
+        self, client: redis.Redis, prefix: str = "mmml:", memory_limit: int | None = None
+    ) -> None:
         self._client = client
+        self._gauge = RedisGauge(client, prefix, memory_limit)
         self._prefix = prefix
         self.changed = f"{prefix}changed"
         self._scripts = {name: client.register_script(text) for name, text in SCRIPTS.items()}
@@ -205,12 +210,30 @@ class RedisJobStore:
         return self._client.zcard(self._key("queued"))
 
     @_guarded
+    def active(self, owner: str) -> int:
+        return self._client.scard(self._key(f"active:{owner}"))
+
+    @_guarded
+    def load(self) -> Load:
+        return self._gauge.load()
+
+    @_guarded
+    def drain(self) -> Drain:
+        return self._gauge.drain()
+
+    @_guarded
     def listing(
-        self, status: Status | None, limit: int, before: Cursor | None, task: str | None = None
+        self,
+        status: Status | None,
+        limit: int,
+        before: Cursor | None,
+        owner: str | None = None,
+        task: str | None = None,
     ) -> tuple[list[Job], Cursor | None]:
         page: list[Job] = []
         looked_at = 0
-        for score, chunk in self._newest_first(before):
+        index = self._key("jobs" if owner is None else f"jobs:{owner}")
+        for score, chunk in self._newest_first(index, before):
             for job_id, job in chunk:
                 looked_at += 1
                 wanted = job and status in (None, job.status) and task in (None, job.task)
@@ -221,14 +244,14 @@ class RedisJobStore:
         return page, None
 
     def _newest_first(
-        self, before: Cursor | None
+        self, index: str, before: Cursor | None
     ) -> Iterator[tuple[dict[str, float], list[tuple[str, Job | None]]]]:
-        """(creation times by id, records) of all listed jobs after ``before``, in chunks."""
+        """(creation times by id, records) of the jobs of ``index`` after ``before``, in chunks."""
         top: float | str = before[0] if before else "+inf"
         offset = 0
         while True:
             found = self._client.zrevrangebyscore(
-                self._key("jobs"), top, "-inf", start=offset, num=_CHUNK, withscores=True
+                index, top, "-inf", start=offset, num=_CHUNK, withscores=True
             )
             scores = {i.decode(): s for i, s in cast("list[tuple[bytes, float]]", found)}
             ids = [i for i, score in scores.items() if before is None or (score, i) < before]
@@ -280,7 +303,8 @@ def _to_hash(job: Job) -> dict[str, str]:
     fields |= {k: str(raw[k]) for k in _INT_FIELDS}
     if job.webhook:
         fields |= {"webhook": job.webhook.url, "webhook_state": job.webhook.state.value}
-    return fields | {"id": job.id, "task": job.task, "status": job.status.value}
+    names = {"id": job.id, "task": job.task, "owner": job.owner}
+    return fields | names | {"status": job.status.value}
 
 
 def _from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
@@ -291,6 +315,7 @@ def _from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
     raw |= {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
     raw |= {k: float(text[k]) for k in _FLOAT_FIELDS if k in text}
     raw |= {k: int(text[k]) for k in _INT_FIELDS if k in text}
+    raw["owner"] = text.get("owner", "")
     raw["cancel_requested"] = text.get("cancel_requested") == "1"
     raw.setdefault("request", {})
     if "webhook" in text:

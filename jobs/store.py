@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from jobs.events import JobEvent
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status, Timings, WebhookState
+from jobs.load import Drain, Load
 
 Cursor = tuple[float, str]  # creation time and id of the last job of a page
 LISTING_EFFORT = 1000  # records looked at for one page
@@ -174,12 +175,29 @@ class JobStore(Protocol):
         """How many jobs wait."""
         ...
 
+    def active(self, owner: str) -> int:
+        """How many unfinished jobs ``owner`` has."""
+        ...
+
+    def load(self) -> Load:
+        """How full the store is."""
+        ...
+
+    def drain(self) -> Drain:
+        """How fast room is made."""
+        ...
+
     def listing(
-        self, status: Status | None, limit: int, before: Cursor | None, task: str | None = None
+        self,
+        status: Status | None,
+        limit: int,
+        before: Cursor | None,
+        owner: str | None = None,
+        task: str | None = None,
     ) -> tuple[list[Job], Cursor | None]:
-        """Newest first, those after ``before`` in that order; and the cursor of the next page,
-        None on the last. A page may be shorter than ``limit``, as only so many records are looked
-        at for one.
+        """Newest first, those after ``before`` in that order, of ``owner`` or of everybody (None);
+        and the cursor of the next page, None on the last. A page may be shorter than ``limit``, as
+        only so many records are looked at for one.
         """
         ...
 

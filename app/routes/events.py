@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, HTTPException
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from app.auth import Reader, Stream
 from app.deps import Given, off_loop
 from app.feeds import Feed
 from app.routes.jobs import known
@@ -26,11 +27,14 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 async def opened(
-    job_id: str, services: Given, last_event_id: Annotated[str | None, Header()] = None
+    job_id: str,
+    services: Given,
+    caller: Reader,
+    last_event_id: Annotated[str | None, Header()] = None,
 ) -> AsyncIterator[Feed]:
     """What the client has not heard yet. 204, which ends its attempts, when that is nothing."""
     cursor = last_event_id if last_event_id and event_order(last_event_id) else FIRST
-    job = known(await off_loop(services.store.get, job_id))
+    job = known(caller.seen(await off_loop(services.store.get, job_id)))
     if job.status.final and cursor != FIRST:
         news = await off_loop(services.store.events, {job_id: cursor})
         if not news[job_id]:
@@ -44,6 +48,7 @@ async def opened(
     summary="Follow a job",
     response_class=EventSourceResponse,
     responses=_RESPONSES,
+    dependencies=[Stream],
 )
 async def events(feed: Annotated[Feed, Depends(opened)]) -> AsyncIterator[ServerSentEvent]:
     """Everything that happened to the job so far, then what happens, until it is over."""

@@ -11,7 +11,10 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
+from app.auth import AnyCaller, Reader
 from app.deps import Given, Services, off_loop
+from app.gate import Caller
+from app.keys import ADMIN
 from app.preferences import wait_seconds
 from app.problems import Problem
 from app.views import JobView, job_view, view_with_position
@@ -47,16 +50,18 @@ def known(job: Job | None) -> Job:
 @router.get("", summary="List jobs", response_model=JobsView)
 async def listing(
     services: Given,
+    caller: Reader,
     status: Status | None = None,
     task: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(description="from the address of a next page")] = None,
 ) -> JSONResponse:
-    """Jobs of this service, newest first, in pages."""
+    """Your jobs, newest first, in pages; an administrator's key lists everybody's."""
     if task is not None and task not in TASKS:
         raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
+    before = _cursor(cursor) if cursor else None
     jobs, following = await off_loop(
-        services.store.listing, status, limit, _cursor(cursor) if cursor else None, task
+        services.store.listing, status, limit, before, caller.listed, task
     )
     page = _next_page(following, limit, status=status, task=task) if following else None
     view = JobsView(jobs=[job_view(job, None) for job in jobs], next=page)
@@ -77,12 +82,18 @@ def _next_page(cursor: Cursor, limit: int, **only: str | None) -> str:
 
 
 @router.get("/{job_id}", summary="Look at a job", response_model=JobView)
-async def get(job_id: str, request: Request, services: Given, wait: str | None = None) -> Response:  # noqa: ARG001
+async def get(
+    job_id: str,
+    request: Request,
+    services: Given,
+    caller: Reader,
+    wait: str | None = None,  # noqa: ARG001 (read with Prefer)
+) -> Response:
     """The job; with ``?wait=N`` once it is final, or as it is after N seconds."""
     seconds = wait_seconds(request, services.settings.max_wait)
-    found = await off_loop(services.store.get, job_id)
+    found = caller.seen(await off_loop(services.store.get, job_id))
     if seconds and not known(found).status.final:
-        found = await services.wait(job_id, seconds)
+        found = await services.wait(job_id, seconds, caller.name)
     return await _response(request, services, known(found))
 
 
@@ -100,9 +111,9 @@ async def _response(request: Request, services: Services, job: Job) -> Response:
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job", response_model=JobView)
-async def cancel(job_id: str, request: Request, services: Given) -> Response:
+async def cancel(job_id: str, request: Request, services: Given, caller: AnyCaller) -> Response:
     """A waiting job ends at once; a running one at its next step. 409 when it is over already."""
-    before = known(await off_loop(services.store.get, job_id))
+    before = await _changeable(services, caller, job_id)
     if before.status.final:
         raise Problem(409, f"This job is over: it has {_SAID[before.status]}.")
     await off_loop(services.store.cancel, job_id)
@@ -118,13 +129,23 @@ _SAID = {Status.succeeded: "succeeded", Status.failed: "failed", Status.canceled
     summary="Cancel a job and erase its pictures",
     responses={202: {"description": "it still runs; erased within seconds, once it has stopped"}},
 )
-async def erase(job_id: str, services: Given) -> Response:
+async def erase(job_id: str, services: Given, caller: AnyCaller) -> Response:
     """Cancels the job if it is not over. Inputs, outputs and the record are erased; what remains
     for a week is that there was such a job. A webhook that has not been told is not told any more.
     """
-    known(await off_loop(services.store.get, job_id))
+    await _changeable(services, caller, job_id)
     erased = await off_loop(_erase, services, job_id)
     return Response(status_code=204 if erased else 202)
+
+
+async def _changeable(services: Services, caller: Caller, job_id: str) -> Job:
+    """The job, if the caller may cancel and erase it: it is theirs and their key may submit such
+    jobs.
+    """
+    job = known(caller.seen(await off_loop(services.store.get, job_id)))
+    if not caller.may(ADMIN):
+        caller.require(job.task)
+    return job
 
 
 def _erase(services: Services, job_id: str) -> bool:

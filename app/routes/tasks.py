@@ -9,7 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from app.auth import Submitter
 from app.deps import Given, Services, off_loop
+from app.gate import Caller
 from app.idempotency import HEADER, once_key
 from app.pictures import picture_response
 from app.preferences import wait_seconds, wanted_image
@@ -32,13 +34,14 @@ def router() -> APIRouter:
 
 
 def _add(made: APIRouter, task: type[TaskRequest]) -> None:
-    async def post(request: Request, services: Given) -> Response:
+    async def post(request: Request, services: Given, caller: Submitter) -> Response:
+        caller.require(task.task)
         seconds = wait_seconds(request, services.settings.max_wait)
         fields, pictures = await read(request, task)
         memory = services.settings.idempotency_ttl
-        once = await off_loop(once_key, request, fields, pictures, memory)
-        accepted = await submit(services, task, fields, pictures, once)
-        return await _answer(request, services, accepted, seconds)
+        once = await off_loop(once_key, request, fields, pictures, memory, caller.owner)
+        accepted = await submit(services, caller, task, fields, pictures, once)
+        return await _answer(request, services, caller, accepted, seconds)
 
     made.add_api_route(
         f"/{task.task}",
@@ -78,14 +81,18 @@ _KEY_PARAMETER = {
 
 
 async def _answer(
-    request: Request, services: Services, accepted: Accepted, seconds: float | None
+    request: Request,
+    services: Services,
+    caller: Caller,
+    accepted: Accepted,
+    seconds: float | None,
 ) -> Response:
     job = accepted.job
     headers = {"Location": f"/jobs/{job.id}"}
     if accepted.replayed:
         headers["Idempotency-Replayed"] = "true"
     if seconds is not None:
-        job = await services.wait(job.id, seconds) or job
+        job = await services.wait(job.id, seconds, caller.name) or job
         headers["Preference-Applied"] = f"wait={seconds:g}"
         wanted = wanted_image(request)
         if wanted and job.status.final:

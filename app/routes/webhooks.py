@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from app.auth import Reader
 from app.deps import Given, off_loop
 from app.webhooks.messages import signing_secrets
 
@@ -18,9 +19,9 @@ class SecretView(BaseModel):
 
 
 @router.get("/secret", summary="Get the signing secret")
-async def secret(services: Given, response: Response) -> SecretView:
+async def secret(services: Given, caller: Reader, response: Response) -> SecretView:
     """The secret that verifies the `webhook-signature` of messages to your jobs' webhooks."""
     configured = services.settings.webhook_secret.get_secret_value()
-    found = await off_loop(signing_secrets, configured, services.store)
+    found = await off_loop(signing_secrets, configured, services.store, caller.owner)
     response.headers["Cache-Control"] = "no-store"
     return SecretView(secret=found[0])

@@ -59,7 +59,7 @@ def courier(settings: WebhookSettings, store: JobStore) -> Courier:
     return Courier(
         store=store,
         sender=Sender(settings.webhook_policy(), settings.webhook_timeout),
-        secrets=lambda _job: signing_secrets(configured, store),
+        secrets=lambda job: signing_secrets(configured, store, job.owner),
         delays=settings.webhook_delays,
         patience=settings.webhook_timeout + 30,
     )

@@ -210,7 +210,7 @@ def test_command_line_help_and_version() -> None:
 def test_the_open_service_stays_on_this_machine(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["serve", "--host", "0.0.0.0", "--state-dir", str(tmp_path)])  # noqa: S104
     assert result.exit_code == 1
-    assert "Refusing to listen on 0.0.0.0" in result.output
+    assert "Refusing to serve on a public address without API keys" in result.output
 
 
 def test_odd_file_names_are_refused_first() -> None:

@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.deps import Services
+from app.gate import Caller
 from app.queue import MemoryQueue
 from app.submission import submit
 from app.uploads import Bytes
@@ -134,7 +135,8 @@ def test_the_overtaken_request_leaves_nothing_behind(services: Services) -> None
     late = replace(services, store=store)
     pictures = {"image": Bytes(png())}
     once = OnceKey("name", "print", 60)
-    found = anyio.run(submit, late, TASKS["manipulate"], BIRD, pictures, once)
+    anybody = Caller(None, "127.0.0.1")
+    found = anyio.run(submit, late, anybody, TASKS["manipulate"], BIRD, pictures, once)
     assert (found.job.id, found.replayed) == ("0" * 32, True)
     with pytest.raises(BlobMissing):
         services.blobs.get(f"jobs/{store.refused[0]}/in/image.png")

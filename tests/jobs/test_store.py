@@ -19,6 +19,7 @@ from jobs.job import (
     WebhookState,
     new_id,
 )
+from jobs.load import Drain
 from jobs.store import JobStore, OnceKey, Outcome, Remembered, Renewal
 
 SHORT = 0.05  # seconds of a lease that is left to die
@@ -240,9 +241,11 @@ def test_listing_fills_pages_of_one_status_and_task(store: JobStore) -> None:
     ids = [queued(store, task=("synthesize", "inpaint")[k % 2]).id for k in range(240)]
     for job_id in ids[:10]:
         store.cancel(job_id)
-    page, _ = store.listing(Status.canceled, 3, None, "inpaint")
+    page, _ = store.listing(Status.canceled, 3, None, task="inpaint")
     assert [j.id for j in page] == [ids[9], ids[7], ids[5]]
-    rest, cursor = store.listing(Status.canceled, 3, (page[-1].created_at, page[-1].id), "inpaint")
+    rest, cursor = store.listing(
+        Status.canceled, 3, (page[-1].created_at, page[-1].id), task="inpaint"
+    )
     assert [j.id for j in rest] == [ids[3], ids[1]]
     assert cursor is None
 
@@ -456,3 +459,56 @@ def test_workers_are_alive_until_silent_or_gone(store: JobStore) -> None:
     assert [w["name"] for w in store.workers()] == ["w1"]
     store.farewell("w1")
     assert store.workers() == []
+
+
+def test_owners_are_kept_apart(store: JobStore) -> None:
+    mine, theirs = queued(store, owner="me"), queued(store, owner="you")
+    found = store.get(mine.id)
+    assert found is not None
+    assert found.owner == "me"
+    assert [j.id for j in store.listing(None, 10, None, owner="me")[0]] == [mine.id]
+    assert [j.id for j in store.listing(None, 10, None, owner="nobody")[0]] == []
+    assert {j.id for j in store.listing(None, 10, None)[0]} == {mine.id, theirs.id}
+
+
+def test_an_owners_unfinished_jobs_are_counted(store: JobStore) -> None:
+    first, second = queued(store, owner="me"), queued(store, owner="me")
+    queued(store, owner="you")
+    assert store.active("me") == 2
+    store.start(first.id, "t", 10)
+    assert store.active("me") == 2
+    store.finish(first.id, "t", Outcome())
+    store.cancel(second.id)
+    assert (store.active("me"), store.active("you")) == (0, 1)
+
+
+def test_a_tombstone_keeps_its_owner(store: JobStore) -> None:
+    job = queued(store, owner="me")
+    store.cancel(job.id)
+    store.expire(job.id)
+    tomb = store.get(job.id)
+    assert tomb is not None
+    assert tomb.owner == "me"
+    assert store.listing(None, 10, None, owner="me") == ([], None)
+
+
+def test_load_counts_and_weighs(store: JobStore) -> None:
+    job = queued(store)
+    queued(store)
+    store.start(job.id, "t", 10)
+    load = store.load()
+    assert (load.waiting, load.unfinished) == (1, 2)
+    assert load.used_bytes > 0
+    assert load.bytes_per_job > 500
+
+
+def test_drain_looks_back_only_as_long_as_jobs_have_waited(store: JobStore) -> None:
+    assert store.drain() == Drain(None, None)
+    for _ in range(4):
+        store.cancel(queued(store).id)
+    idle = store.drain()
+    assert idle.rate == pytest.approx(4 / 60)
+    assert idle.oldest_final == pytest.approx(time.time(), abs=5)
+    queued(store, created_at=time.time() - 10)
+    busy = store.drain()
+    assert busy.rate == pytest.approx(4 / 10, rel=0.2)

@@ -30,7 +30,7 @@ class Service:
         self.port = free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
 
-    def start(self, **settings: str) -> None:
+    def start(self, host: str = "127.0.0.1", **settings: str) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
         env |= {"MMML_WEIGHTS_DIR": str(self.weights), "MMML_LEASE_TTL": "3", **settings}
         command = [
@@ -38,6 +38,8 @@ class Service:
             "-m",
             "app.cli",
             "serve",
+            "--host",
+            host,
             "--port",
             str(self.port),
             "--state-dir",
