@@ -29,6 +29,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS = 30.0
 LOCK_WAIT_SECONDS = 10.0
+GRACE_SECONDS = 5.0  # for running requests, and then for running jobs, once the service is to end
 
 
 class EmbeddedError(RuntimeError):
@@ -232,6 +233,7 @@ def running(state_dir: Path) -> Iterator[None]:
     """
     os.environ["MMML_STATE_DIR"] = str(state_dir)
     os.environ.setdefault("MMML_STORAGE_URL", (state_dir / "blobs").absolute().as_uri())
+    os.environ.setdefault("MMML_DRAIN", str(GRACE_SECONDS))
     with state_lock(state_dir) as lock:
         children = _children(state_dir)
         broker: Child | None = None
@@ -267,9 +269,7 @@ def serve(host: str, port: int, state_dir: Path | None = None) -> None:
             f"Refusing to listen on {host} without API keys. Use --host 127.0.0.1 and a reverse "
             f"proxy that checks access."
         )
-    import uvicorn
-
-    from app.main import create_app
+    from app.server import gateway_server
     from app.settings import GatewaySettings
 
     # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of
@@ -279,11 +279,4 @@ def serve(host: str, port: int, state_dir: Path | None = None) -> None:
         contextlib.suppress(KeyboardInterrupt),
         running((state_dir or default_state_dir()).absolute()),
     ):
-        config = uvicorn.Config(
-            create_app(GatewaySettings()),
-            host=host,
-            port=port,
-            log_level="info",
-            timeout_graceful_shutdown=5,
-        )
-        uvicorn.Server(config).run()
+        gateway_server(GatewaySettings(), host, port, grace=GRACE_SECONDS).run()

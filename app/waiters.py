@@ -80,13 +80,19 @@ class Waiters:
         self._source = source
         self._events: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
+        self.closing = False
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._source.run(self._changed))
 
+    def close(self) -> None:
+        """Let nobody wait any longer: the server is about to end."""
+        self.closing = True
+        self._changed("")
+
     async def stop(self) -> None:
         """Wake everybody, so that no request outlives the server."""
-        self._changed("")
+        self.close()
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -101,8 +107,8 @@ class Waiters:
     async def until_final(
         self, job_id: str, read: Callable[[], Awaitable[Job | None]], seconds: float
     ) -> Job | None:
-        """The job once it is final, or as it is after ``seconds``. Its state is read after
-        subscribing.
+        """The job once it is final, or as it is after ``seconds`` or when the server is about to
+        end. Its state is read after subscribing.
         """
         event = asyncio.Event()
         deadline = asyncio.get_running_loop().time() + seconds
@@ -112,7 +118,7 @@ class Waiters:
                 event.clear()
                 job = await read()
                 left = deadline - asyncio.get_running_loop().time()
-                if job is None or job.status.final or left <= 0:
+                if job is None or job.status.final or left <= 0 or self.closing:
                     return job
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), min(left, _RECHECK))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from app.queue import CeleryQueue, Queue
 from app.steward.recover import RecoveryPolicy, recover
 from app.steward.sweep import sweep
+from jobs import alive
 from jobs.blobs import BlobStore
 from jobs.redis_store import RedisJobStore, connect
 from jobs.settings import SharedSettings
@@ -42,6 +43,7 @@ class Steward:
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
+            alive.touch()
             try:
                 self.round(time.time())
             except Exception as error:
