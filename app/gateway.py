@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
+
 from app.server import gateway_server
 from app.settings import GatewaySettings
 
 
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
 def main() -> None:
+    # uvicorn raises the signal again once it has shut down: an orderly end, not a death by signal.
+    signal.signal(signal.SIGTERM, _end)
     settings = GatewaySettings()
     gateway_server(settings, settings.host, settings.port, settings.grace).run()
 

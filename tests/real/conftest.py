@@ -27,7 +27,7 @@ class Service:
     def __init__(self, state_dir: Path, weights: Path) -> None:
         self.state_dir, self.weights = state_dir, weights
         self.process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
 
     def start(self, **settings: str) -> None:
@@ -128,7 +128,7 @@ class Service:
         return time.monotonic() - started
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
