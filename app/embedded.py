@@ -32,6 +32,7 @@ BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS = 30.0
 LOCK_WAIT_SECONDS = 10.0
 BROKER_MEMORY = 512 * 2**20  # bytes: some 70,000 jobs
+GRACE_SECONDS = 5.0  # for running requests, and then for running jobs, once the service is to end
 
 
 class EmbeddedError(RuntimeError):
@@ -309,9 +310,15 @@ def running(state_dir: Path, check: Callable[[], None] = lambda: None) -> Iterat
     children. ``check`` may refuse once the broker answers, before anything else is started.
     """
     blobs = os.environ.get("MMML_STORAGE_URL") or (state_dir / "blobs").absolute().as_uri()
+    drain = os.environ.get("MMML_DRAIN") or str(GRACE_SECONDS)
     with (
         _broker(state_dir) as url,
-        _environment(MMML_STATE_DIR=str(state_dir), MMML_STORAGE_URL=blobs, MMML_REDIS_URL=url),
+        _environment(
+            MMML_STATE_DIR=str(state_dir),
+            MMML_STORAGE_URL=blobs,
+            MMML_REDIS_URL=url,
+            MMML_DRAIN=drain,
+        ),
     ):
         check()
         supervisor = Supervisor(_children(state_dir))
@@ -332,10 +339,8 @@ def serve(host: str, port: int, state_dir: Path | None = None) -> None:
     Without API keys the service is open, so only loopback addresses are accepted then (AccessError
     otherwise).
     """
-    import uvicorn
-
-    from app.listening import allow_connections, check_access, for_address, server_limits
-    from app.main import create_app
+    from app.listening import allow_connections, check_access, for_address
+    from app.server import gateway_server
 
     def settings() -> GatewaySettings:
         return for_address(GatewaySettings(), host)
@@ -348,12 +353,4 @@ def serve(host: str, port: int, state_dir: Path | None = None) -> None:
         contextlib.suppress(KeyboardInterrupt),
         running((state_dir or default_state_dir()).absolute(), lambda: check_access(settings())),
     ):
-        config = uvicorn.Config(
-            create_app(settings()),
-            host=host,
-            port=port,
-            log_level="info",
-            timeout_graceful_shutdown=5,
-            **server_limits(settings()),
-        )
-        uvicorn.Server(config).run()
+        gateway_server(settings(), host, port, grace=GRACE_SECONDS).run()

@@ -137,7 +137,11 @@ def _as_problem(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         detail = _SENTENCES.get(error.status_code, str(error.detail))
         return Problem(error.status_code, detail, headers=error.headers)
-    if isinstance(error, StoreError | BlobError):
+    if isinstance(error, BlobError):
+        log.error("%s", error)
+        detail = f"{error.reason} Try again later."
+        return Problem(503, detail, headers={"Retry-After": "60" if error.lasting else "5"})
+    if isinstance(error, StoreError):
         log.error("%s", error)
         detail = "The service can't reach its storage just now. Try again in a few seconds."
         return Problem(503, detail, headers={"Retry-After": "5"})

@@ -59,6 +59,9 @@ class WebhookSettings(SharedSettings):
 class GatewaySettings(WebhookSettings):
     """Sizes in bytes, times in seconds."""
 
+    host: str = Field("127.0.0.1", description="address that python -m app.gateway listens on")
+    port: int = Field(8000, ge=1, le=65535, description="its port")
+    grace: float = Field(25.0, ge=0, description="seconds for running requests after SIGTERM")
     max_body: int = Field(64 * 1024 * 1024, description="largest request body")
     max_pixels: int = Field(50_000_000, description="largest photo")
     max_queue: int = Field(1000, ge=1, description="jobs that may wait")

@@ -64,6 +64,8 @@ class JobRunner:
         if job is None or job.status.final:
             return False
         with self._entry(job):
+            if self.draining:  # it was asked to end while this job waited to be alone
+                return False
             token = secrets.token_hex(8)
             claimed = self.store.start(job_id, token, self.lease_ttl)
             if claimed is None:
@@ -90,11 +92,9 @@ class JobRunner:
             outcome = Outcome(error=failure_of(error), warnings=job.warnings)
         except BlobError as error:
             log.warning("job %s: storage fault in attempt %d: %s", job.id, job.attempts, error)
-            if job.attempts < self.max_attempts:
+            if job.attempts < self.max_attempts and not error.lasting:
                 return  # the lease runs out and the steward sends the job again
-            failure = Failure(
-                code=ErrorCode.storage, detail="The storage does not work. Try again later."
-            )
+            failure = Failure(code=ErrorCode.storage, detail=f"{error.reason} Try again later.")
             outcome = Outcome(error=failure, warnings=job.warnings)
         if not self.store.finish(job.id, lease.token, outcome):
             log.warning("job %s: the lease was lost before the end; its outcome is dropped", job.id)

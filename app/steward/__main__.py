@@ -15,6 +15,7 @@ from app.steward.sweep import sweep
 from app.steward.webhooks import Courier
 from app.webhooks.messages import signing_secrets
 from app.webhooks.sending import Sender
+from jobs import alive
 from jobs.blobs import BlobStore
 from jobs.redis_store import RedisJobStore, connect
 from jobs.store import JobStore
@@ -49,6 +50,7 @@ class Steward:
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
+            alive.touch()
             self.round(time.time())
             stop.wait(EVERY)
 

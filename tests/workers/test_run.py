@@ -201,14 +201,17 @@ def test_a_job_seen_with_a_dead_worker_runs_alone(shop: Shop) -> None:
 class BrokenBlobs:
     """A storage on strike."""
 
+    def __init__(self, error: BlobError | None = None) -> None:
+        self.error = error or BlobError("on strike")
+
     def get(self, key: str) -> bytes:
-        raise BlobError("on strike")
+        raise self.error
 
     def put(self, key: str, data: bytes) -> None:
-        raise BlobError("on strike")
+        raise self.error
 
     def delete_prefix(self, prefix: str) -> None:
-        raise BlobError("on strike")
+        raise self.error
 
 
 def test_a_storage_fault_is_tried_again_before_the_job_fails(shop: Shop) -> None:
@@ -222,6 +225,20 @@ def test_a_storage_fault_is_tried_again_before_the_job_fails(shop: Shop) -> None
     error = shop.job(job_id).error
     assert error is not None
     assert error.code is ErrorCode.storage
+
+
+def test_a_full_storage_fails_the_job_at_once_and_says_so(shop: Shop) -> None:
+    full = BlobError("x: no space left on device", "The service's storage is full.", lasting=True)
+    shop.runner.blobs = BrokenBlobs(full)  # type: ignore[assignment]
+    job_id = shop.submit()
+    shop.runner.run(job_id)
+    job = shop.job(job_id)
+    assert (job.status, job.attempts) == (Status.failed, 1)
+    assert job.error is not None
+    assert (job.error.code, job.error.detail) == (
+        ErrorCode.storage,
+        "The service's storage is full. Try again later.",
+    )
 
 
 def test_a_lost_input_fails_at_once(shop: Shop) -> None:
