@@ -129,6 +129,7 @@ class Feeds:
         self._next_places = self._next_recheck = 0.0
 
     def start(self) -> None:
+        self._wake = asyncio.Event()  # of the loop that runs now
         self._waiters.listeners.append(self._changed)
         self._task = asyncio.create_task(self._run())
 

@@ -100,6 +100,7 @@ class Waiters:
         self.listeners: list[Callable[[str], None]] = []
 
     async def start(self) -> None:
+        self.closing = False
         self._task = asyncio.create_task(self._source.run(self._changed))
 
     def close(self) -> None:
