@@ -303,26 +303,28 @@ def test_the_first_key_closes_an_open_service(services: Services, weights: Path)
 
 
 def test_an_open_service_is_for_this_machine(services: Services) -> None:
-    app = create_app(services.settings, services)
-    for server in ("192.0.2.7", "0.0.0.0", "2001:db8::1", "::ffff:192.0.2.7"):  # noqa: S104
-        elsewhere = Arriving(app, server)
-        with TestClient(elsewhere) as http:
-            told = problem(http.get("/healthz", headers={"host": "localhost"}), 403)
-            assert "mmml keys create" in told["detail"]
-    for server in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "/run/mmml.sock"):
-        with TestClient(Arriving(app, server)) as http:
+    arriving = Arriving(create_app(services.settings, services))
+    with TestClient(arriving) as http:
+        for address in ("192.0.2.7", "0.0.0.0", "2001:db8::1", "::ffff:192.0.2.7"):  # noqa: S104
+            for ends in ({"server": address}, {"client": address}):
+                arriving.ends = ends
+                told = problem(http.get("/healthz", headers={"host": "localhost"}), 403)
+                assert "mmml keys create" in told["detail"]
+        for address in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "/run/mmml.sock"):
+            arriving.ends = {"server": address, "client": address}
             assert http.get("/healthz", headers={"host": "localhost"}).status_code == 200
 
 
 class Arriving:
-    """The app, as if connections had come in on a certain address."""
+    """The app, as if connections had certain ends."""
 
-    def __init__(self, app: FastAPI, server: str) -> None:
-        self._app, self._server = app, server
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self.ends: dict[str, str] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            scope = {**scope, "server": (self._server, 8000)}
+            scope = {**scope, **{end: (address, 8000) for end, address in self.ends.items()}}
         await self._app(scope, receive, send)
 
 
