@@ -4,9 +4,11 @@ registry.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,19 +16,37 @@ from typing import Any
 import click
 
 from app.client import DEFAULT_URL, Client, MmmlError
+from jobs.job import Status
 from jobs.requests import TASKS, TaskRequest
 from jobs.version import VERSION
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How the service is reached."""
+
+    url: str
+    api_key: str | None
+
+    def client(self) -> Client:
+        return Client(self.url, api_key=self.api_key)
+
+
 class TaskGroup(click.Group):
-    """Adds one command per registered task."""
+    """Adds one command per registered task, and those that are loaded only when they are asked
+    for.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*TASKS, *super().list_commands(ctx)]
+        return [*TASKS, *sorted([*super().list_commands(ctx), "keys"])]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in TASKS:
             return _task_command(TASKS[cmd_name])
+        if cmd_name == "keys":
+            from app.key_commands import keys
+
+            return keys
         return super().get_command(ctx, cmd_name)
 
 
@@ -39,34 +59,41 @@ class TaskGroup(click.Group):
     show_default=True,
     help="address of the service",
 )
+@click.option("--api-key", envvar="MMML_API_KEY", help="better set as MMML_API_KEY")
 @click.pass_context
-def cli(context: click.Context, url: str) -> None:
+def cli(context: click.Context, url: str, api_key: str | None) -> None:
     """Text-guided image generation."""
-    context.obj = url
+    context.obj = Reach(url, api_key)
 
 
 @cli.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="loopback addresses only")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="any other than loopback needs API keys"
+)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--state-dir", type=click.Path(path_type=Path), help="broker data, pictures and logs")
 def serve(host: str, port: int, state_dir: Path | None) -> None:
     """Run the whole service on this machine until Ctrl-C."""
     from app.embedded import EmbeddedError
     from app.embedded import serve as run
+    from app.gate import AccessError
+    from app.keys import KeyProblem
 
     try:
         run(host, port, state_dir)
-    except EmbeddedError as error:
+    except (EmbeddedError, AccessError, KeyProblem) as error:
         raise click.ClickException(str(error)) from error
 
 
 @cli.command()
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100))
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--status", type=click.Choice([s.value for s in Status if s is not Status.expired]))
+@click.option("--task", help="only jobs of this task")
 @click.pass_obj
-def jobs(url: str, limit: int) -> None:
+def jobs(reach: Reach, limit: int, status: str | None, task: str | None) -> None:
     """List the newest jobs."""
-    with Client(url) as client:
-        for job in client.jobs(limit):
+    with reach.client() as client:
+        for job in client.jobs(limit, status, task):
             created = (
                 datetime.fromisoformat(job["created_at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
             )
@@ -79,10 +106,37 @@ def jobs(url: str, limit: int) -> None:
 @cli.command()
 @click.argument("job_id")
 @click.pass_obj
-def cancel(url: str, job_id: str) -> None:
+def cancel(reach: Reach, job_id: str) -> None:
     """Cancel a job."""
-    with Client(url) as client:
+    with reach.client() as client:
         click.echo(client.cancel(job_id)["status"])
+
+
+@cli.command()
+@click.argument("job_id")
+@click.pass_obj
+def delete(reach: Reach, job_id: str) -> None:
+    """Erase a job with its inputs and pictures; cancels it first."""
+    with reach.client() as client:
+        client.delete(job_id)
+
+
+@cli.command()
+@click.argument("job_id")
+@click.pass_obj
+def events(reach: Reach, job_id: str) -> None:
+    """Follow a job to its end: one line of JSON for each event."""
+    with reach.client() as client:
+        for event in client.events(job_id):
+            click.echo(json.dumps({"event": event.kind, **event.data}, ensure_ascii=False))
+
+
+@cli.command()
+@click.pass_obj
+def webhook_secret(reach: Reach) -> None:
+    """Show the secret that verifies this service's webhooks."""
+    with reach.client() as client:
+        click.echo(client.webhook_secret())
 
 
 def _task_command(task: type[TaskRequest]) -> click.Command:
@@ -101,8 +155,7 @@ def _task_command(task: type[TaskRequest]) -> click.Command:
     ]
 
     def run(**values: Any) -> None:
-        url = click.get_current_context().find_root().obj
-        _run_task(url, task, values)
+        _run_task(click.get_current_context().find_root().obj, task, values)
 
     shown = "".join(f"\n\n{spec.name.upper()}: {spec.description}." for spec in task.images)
     return click.Command(
@@ -116,13 +169,13 @@ def _task_command(task: type[TaskRequest]) -> click.Command:
 _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
-def _run_task(url: str, task: type[TaskRequest], values: Mapping[str, Any]) -> None:
+def _run_task(reach: Reach, task: type[TaskRequest], values: Mapping[str, Any]) -> None:
     output: Path = values["output"] or Path(f"{task.task}.png")
     if output.suffix.lower() not in _FORMATS:
         raise click.ClickException(f"{output}: the file's name must end in {', '.join(_FORMATS)}.")
     options = {k: values[k] for k in ("seed", "count", "bundle", "method")}
     images = {spec.name: values[spec.name] for spec in task.images}
-    with Client(url) as client:
+    with reach.client() as client:
         job = client.submit(
             task.task, values["text"], images, format=_FORMATS[output.suffix.lower()], **options
         )

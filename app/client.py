@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+from httpx_sse import EventSource
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 _FINAL = ("succeeded", "failed", "canceled", "expired")
 _POLL = 20.0  # seconds that one long poll lasts
 _PATIENCE = 30.0  # seconds for which a service that went away is waited for
+_PAGE = 100  # jobs asked for at a time
+_TRIES = 3  # of a submission whose answer got lost
 Picture = str | Path | bytes
 
 
 class MmmlError(Exception):
     """The service refused, failed or can't be reached; the message is its own sentence."""
 
-    def __init__(self, detail: str, status: int | None = None) -> None:
+    def __init__(
+        self, detail: str, status: int | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(detail)
-        self.status = status
+        self.status, self.retry_after = status, retry_after
 
 
 @dataclass(frozen=True)
@@ -49,9 +57,20 @@ class Result:
         return written
 
 
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a job. ``kind``: status, position, progress or final; the data of
+    ``final`` is the job.
+    """
+
+    kind: str
+    data: Mapping[str, Any]
+    id: str = ""
+
+
 class Client:
     """Talks to one service. Pictures are given as paths, bytes, or as the path of an earlier job's
-    image.
+    image. ``api_key`` is taken from the environment's MMML_API_KEY when it is not given.
     """
 
     def __init__(
@@ -59,10 +78,15 @@ class Client:
         url: str = DEFAULT_URL,
         timeout: float = 300.0,
         transport: httpx.BaseTransport | None = None,
+        api_key: str | None = None,
     ) -> None:
         self._timeout = timeout
+        api_key = api_key or os.environ.get("MMML_API_KEY")
         self._http = httpx.Client(
-            base_url=url, timeout=httpx.Timeout(60.0, connect=5.0), transport=transport
+            base_url=url,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(60.0, connect=5.0),
+            transport=transport,
         )
         self._url = url
 
@@ -95,7 +119,10 @@ class Client:
     def submit(
         self, task: str, text: str, images: Mapping[str, Picture], **options: Any
     ) -> dict[str, Any]:
-        """The accepted job's record."""
+        """The accepted job's record. When the answer gets lost the request is sent again under the
+        same ``Idempotency-Key``, so there is one job all the same. ``webhook``, an option like
+        others, is told of its end.
+        """
         fields: dict[str, Any] = {
             "text": text,
             **{k: str(v) for k, v in options.items() if v is not None},
@@ -107,7 +134,18 @@ class Client:
                 files[name] = (name, content)
             else:
                 fields[name] = content
-        return self._json("POST", f"/{task}", data=fields, files=files or None)
+        return self._sent_once(f"/{task}", data=fields, files=files or None)
+
+    def _sent_once(self, path: str, **options: Any) -> dict[str, Any]:
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        for _ in range(_TRIES - 1):
+            try:
+                return self._json("POST", path, headers=headers, **options)
+            except MmmlError as error:
+                if not isinstance(error.__cause__, _ANSWER_LOST):
+                    raise
+                time.sleep(0.5)
+        return self._json("POST", path, headers=headers, **options)
 
     def wait(
         self, job_id: str, on_change: Callable[[Mapping[str, Any]], None] | None = None
@@ -119,12 +157,12 @@ class Client:
             try:
                 job = self._json("GET", f"/jobs/{job_id}", params={"wait": poll})
             except MmmlError as error:
-                if error.status is not None and error.status != 503:
+                if error.status not in (None, 429, 503) or time.monotonic() > deadline:
                     raise
                 lost_since = lost_since or time.monotonic()
-                if time.monotonic() - lost_since > _PATIENCE:
+                if time.monotonic() - lost_since > _PATIENCE and error.status != 429:
                     raise
-                time.sleep(0.5)
+                time.sleep(min(error.retry_after or 0.5, 5.0))
                 continue
             lost_since = None
             if on_change:
@@ -147,13 +185,62 @@ class Client:
         urls = [image["url"] for image in job["images"] if image["url"]]
         return Result(job, [self._request("GET", url).content for url in urls])
 
-    def jobs(self, limit: int = 20) -> list[dict[str, Any]]:
-        """The newest jobs."""
-        found: list[dict[str, Any]] = self._json("GET", "/jobs", params={"limit": limit})["jobs"]
-        return found
+    def events(self, job_id: str) -> Iterator[Event]:
+        """What happens to a job, as it happens, to its end. A connection that breaks, be it by a
+        restart of the service, is taken up where it was.
+        """
+        heard, lost_since, over = "", None, False
+        while not over:
+            try:
+                for event in self._stream(job_id, heard):
+                    heard, lost_since = event.id or heard, None
+                    over = event.kind == "final"
+                    yield event
+            except MmmlError as error:
+                lost_since = lost_since or time.monotonic()
+                known = error.status not in (None, 429, 503)
+                if known or time.monotonic() - lost_since > _PATIENCE:
+                    raise
+            if not over:
+                time.sleep(0.5)
+
+    def _stream(self, job_id: str, heard: str) -> Generator[Event]:
+        headers = {"Last-Event-ID": heard} if heard else {}
+        try:
+            with self._http.stream("GET", f"/jobs/{job_id}/events", headers=headers) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refusal(response)
+                for sent in EventSource(response).iter_sse():
+                    if sent.data:
+                        yield Event(sent.event, json.loads(sent.data), sent.id)
+        except httpx.TransportError as error:
+            raise self._no_service(error) from error
+
+    def jobs(
+        self, limit: int = 20, status: str | None = None, task: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The newest jobs, of one status and task if given."""
+        only = {"status": status, "task": task}
+        query = {k: v for k, v in only.items() if v} | {"limit": min(limit, _PAGE)}
+        page = self._json("GET", "/jobs", params=query)
+        found: list[dict[str, Any]] = page["jobs"]
+        while page["next"] and len(found) < limit:
+            page = self._json("GET", page["next"])
+            found += page["jobs"]
+        return found[:limit]
 
     def cancel(self, job_id: str) -> dict[str, Any]:
+        """The job, canceled or asked to stop."""
         return self._json("POST", f"/jobs/{job_id}/cancel")
+
+    def delete(self, job_id: str) -> None:
+        """Cancel the job if it is not over, and erase its inputs, pictures and record."""
+        self._request("DELETE", f"/jobs/{job_id}")
+
+    def webhook_secret(self) -> str:
+        """What :func:`mmml.verify_webhook` needs to know messages of this service by."""
+        return str(self._json("GET", "/webhooks/secret")["secret"])
 
     def models(self) -> dict[str, Any]:
         return self._json("GET", "/models")
@@ -166,12 +253,13 @@ class Client:
         try:
             response = self._http.request(method, path, **options)
         except httpx.TransportError as error:
-            raise MmmlError(
-                f"No service answers at {self._url} ({error}). Start one with: mmml serve"
-            ) from error
+            raise self._no_service(error) from error
         if response.is_error:
-            raise MmmlError(_sentence(response), response.status_code)
+            raise _refusal(response)
         return response
+
+    def _no_service(self, error: Exception) -> MmmlError:
+        return MmmlError(f"No service answers at {self._url} ({error}). Start one with: mmml serve")
 
 
 def _content(picture: Picture) -> bytes | str:
@@ -190,6 +278,15 @@ def _content(picture: Picture) -> bytes | str:
     if "/jobs/" in text or text == "alpha" or text.count(",") == 3:
         return text
     raise MmmlError(f"There is no file {path}.")
+
+
+_ANSWER_LOST = (httpx.ReadError, httpx.RemoteProtocolError, httpx.ReadTimeout, httpx.WriteError)
+
+
+def _refusal(response: httpx.Response) -> MmmlError:
+    after = response.headers.get("retry-after", "")
+    seconds = float(after) if after.isdigit() else None
+    return MmmlError(_sentence(response), response.status_code, seconds)
 
 
 def _sentence(response: httpx.Response) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, ParamSpec, TypeVar
@@ -12,8 +13,14 @@ from anyio import to_thread
 from fastapi import Depends, Request
 
 from app.catalogue import LiveCatalogue
+from app.feeds import Feeds
+from app.gate import Gate
+from app.keys import MemoryKeyStore, RedisKeyStore
+from app.limits import Limits
 from app.queue import CeleryQueue, MemoryQueue, Queue
+from app.sessions import MemorySessionStore, RedisSessionStore
 from app.settings import GatewaySettings
+from app.slots import Slots
 from app.waiters import MemorySource, RedisSource, Waiters
 from jobs.blobs import BlobStore
 from jobs.images import ImageLimits
@@ -24,6 +31,7 @@ from jobs.store import JobStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_STORE_TIMEOUT = 2.0  # seconds: a request that asks twice still answers within five
 _DECODERS = 4  # photos of 50 megapixels in memory at a time
 
 
@@ -37,15 +45,34 @@ class Services:
     blobs: BlobStore
     catalogue: LiveCatalogue
     waiters: Waiters
+    gate: Gate
+    streams: Slots
+    waits: Slots
     decoders: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(_DECODERS)
     )
+    feeds: Feeds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.feeds = Feeds(self.store, self.waiters, self.settings.max_feeds)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """What listens to the job store, for as long as the server runs."""
+        await self.waiters.start()
+        self.feeds.start()
+        try:
+            yield
+        finally:
+            await self.feeds.stop()
+            await self.waiters.stop()
 
     @classmethod
     def connect(cls, settings: GatewaySettings) -> Services:
         """Redis, Celery and the blob store that the settings name."""
-        client = connect(settings.redis_url)
-        store = RedisJobStore(client)
+        client = connect(settings.redis_url, _STORE_TIMEOUT)
+        store = RedisJobStore(client, memory_limit=settings.redis_memory or None)
+        sessions = RedisSessionStore(client)
         return cls(
             settings=settings,
             store=store,
@@ -53,6 +80,9 @@ class Services:
             blobs=BlobStore.at(settings.storage_url),
             catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
             waiters=Waiters(RedisSource(settings.redis_url, store.changed)),
+            gate=Gate(RedisKeyStore(client), sessions, Limits.on_redis(client), settings),
+            streams=Slots(settings.max_streams),
+            waits=Slots(settings.max_waits),
         )
 
     @classmethod
@@ -66,16 +96,22 @@ class Services:
             blobs=BlobStore.at("memory://"),
             catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
             waiters=Waiters(MemorySource(store)),
+            gate=Gate(MemoryKeyStore(), MemorySessionStore(), Limits.in_memory(), settings),
+            streams=Slots(settings.max_streams),
+            waits=Slots(settings.max_waits),
         )
 
     @property
     def limits(self) -> ImageLimits:
         return ImageLimits(max_pixels=self.settings.max_pixels)
 
-    async def wait(self, job_id: str, seconds: float) -> Job | None:
-        """The job once it is final, or as it is after ``seconds``."""
+    async def wait(self, job_id: str, seconds: float, who: str) -> Job | None:
+        """The job once it is final, or as it is after ``seconds``; or as it is now, when ``who``
+        has enough requests waiting already.
+        """
         read = partial(off_loop, self.store.get, job_id)
-        return await self.waiters.until_final(job_id, read, seconds)
+        with self.waits.take(who) as free:
+            return await self.waiters.until_final(job_id, read, seconds if free else 0.0)
 
 
 async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -83,7 +119,7 @@ async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
     return await to_thread.run_sync(partial(function, *args, **kwargs))
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:  # async: no thread is needed for it
     """The app's services."""
     found: Services = request.app.state.services
     return found

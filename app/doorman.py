@@ -1,54 +1,108 @@
 """Who may come in: checks that need no body, before anything else sees the request.
 
 Without keys the service is open to this machine only. A web page elsewhere could still make a
-browser send requests
-here, so the Host and Origin headers must name this service (DNS rebinding, cross-site requests).
+browser send requests here, so the Host and Origin headers must name this service (DNS rebinding,
+cross-site requests), and the connection must have come in on a loopback address, whatever the
+server was told to listen on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import limits
+from app.deps import off_loop
+from app.gate import Gate
 from app.problems import Problem
+from app.settings import GatewaySettings
+from jobs.errors import StoreError
 
 
 class Doorman:
-    """ASGI middleware: 400 for a strange host, 403 for a strange origin, 413 for a body declared
-    too large.
+    """ASGI middleware: 400 for a strange host, 403 for a strange origin or address, 413 for a body
+    declared too large. Answers leave with the headers that say what is left of the caller's limits.
     """
 
-    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str], max_body: int) -> None:
-        self._app, self._hosts, self._max_body = app, frozenset(allowed_hosts), max_body
+    def __init__(self, app: ASGIApp, gate: Gate, settings: GatewaySettings) -> None:
+        self._app, self._gate, self._max_body = app, gate, settings.max_body
+        self._hosts = frozenset(settings.allowed_hosts)
+        # Whoever sets the names means them with keys, too.
+        self._always_named = "allowed_hosts" in settings.model_fields_set
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        problem = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else None
-        if problem is None:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
-        else:
-            await problem.response(scope["path"])(scope, receive, send)
+            return
+        standings: list[limits.Standing] = []
+        scope["mmml.standings"] = standings
 
-    def _refusal(self, headers: Headers) -> Problem | None:
-        if not self._known(f"//{headers.get('host', '')}"):
+        async def telling(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *limits.headers(standings)]
+            await send(message)
+
+        problem = await self._refusal(scope)
+        if problem is None:
+            await self._app(scope, receive, telling)
+        else:
+            # What is left of the body is not waited for.
+            problem.headers["Connection"] = "close"
+            await problem.response(scope["path"])(scope, receive, telling)
+
+    async def _refusal(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        if await self._open():
+            problem = self._strange(scope, headers)
+        elif self._always_named:
+            problem = self._strange_host(headers)
+        else:
+            problem = None
+        return problem or self._too_large(headers)
+
+    async def _open(self) -> bool:
+        """Whether this machine alone may come in; also when that can't be found out just now."""
+        known = self._gate.known_open
+        if known is not None:
+            return known
+        try:
+            return await off_loop(self._gate.open)
+        except StoreError:
+            return True
+
+    def _strange(self, scope: Scope, headers: Headers) -> Problem | None:
+        # Behind a proxy on this machine the client is the one that the proxy names.
+        if not (_loopback(scope.get("server")) and _loopback(scope.get("client"))):
             return Problem(
-                400,
-                "This service does not answer under that host name. Use 127.0.0.1 or localhost, "
-                "or list the name in "
-                "MMML_ALLOWED_HOSTS.",
+                403,
+                "This service has no API keys, so it answers on 127.0.0.1 only. Make a key with "
+                "'mmml keys create NAME' on its machine.",
             )
+        problem = self._strange_host(headers)
         origin = headers.get("origin")
-        if origin is not None and not self._known(origin):
-            return Problem(403, f"Web pages of {origin[:100]} may not use this service.")
+        if problem is None and origin is not None and not self._known(origin):
+            problem = Problem(403, f"Web pages of {origin[:100]} may not use this service.")
+        return problem
+
+    def _strange_host(self, headers: Headers) -> Problem | None:
+        if self._known(f"//{headers.get('host', '')}"):
+            return None
+        return Problem(
+            400,
+            "This service does not answer under that host name. Use 127.0.0.1 or localhost, or "
+            "list the name in MMML_ALLOWED_HOSTS.",
+        )
+
+    def _too_large(self, headers: Headers) -> Problem | None:
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._max_body:
-            megabytes = self._max_body // 2**20
-            return Problem(
-                413, f"The request is larger than {megabytes} MB. Scale the pictures down."
-            )
-        return None
+        if not length.isdigit() or int(length) <= self._max_body:
+            return None
+        megabytes = self._max_body // 2**20
+        return Problem(413, f"The request is larger than {megabytes} MB. Scale the pictures down.")
 
     def _known(self, address: str) -> bool:
         if "*" in self._hosts:
@@ -58,3 +112,15 @@ class Doorman:
         except ValueError:
             return False
         return (f"[{host}]" if ":" in host else host) in self._hosts
+
+
+def _loopback(end: Sequence[object] | None) -> bool:
+    """Whether one end of the connection is a loopback address or a unix socket; a name is neither
+    here nor there and passes.
+    """
+    try:
+        address = ip_address(str(end[0]) if end else "")
+    except ValueError:
+        return True
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

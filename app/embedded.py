@@ -20,15 +20,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.settings import GatewaySettings
+from jobs.settings import SharedSettings
+
 MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107 on Linux and 103 on macOS
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS = 30.0
 LOCK_WAIT_SECONDS = 10.0
+BROKER_MEMORY = 512 * 2**20  # bytes: some 70,000 jobs
+GRACE_SECONDS = 5.0  # for running requests, and then for running jobs, once the service is to end
 
 
 class EmbeddedError(RuntimeError):
@@ -70,8 +74,10 @@ def socket_path(state_dir: Path) -> Path:
     return folder / "valkey.sock"
 
 
-def broker_command(state_dir: Path, unix_socket: Path) -> list[str]:
-    """Durable, private (unix socket only) and never evicting: accepted jobs live here."""
+def broker_command(state_dir: Path, unix_socket: Path, memory: int = BROKER_MEMORY) -> list[str]:
+    """Durable, private (unix socket only) and never evicting: accepted jobs live here. The gateway
+    refuses new ones before ``memory``, in bytes, is full.
+    """
     data = state_dir / "valkey"
     data.mkdir(parents=True, exist_ok=True)
     return [
@@ -83,6 +89,7 @@ def broker_command(state_dir: Path, unix_socket: Path) -> list[str]:
         *("--appendonly", "yes"),
         *("--appendfsync", "everysec"),
         *("--save", ""),
+        *("--maxmemory", str(memory)),
         *("--maxmemory-policy", "noeviction"),
         *("--loglevel", "warning"),
     ]
@@ -226,27 +233,97 @@ def _children(state_dir: Path) -> list[Child]:
 
 
 @contextlib.contextmanager
-def running(state_dir: Path) -> Iterator[None]:
-    """Everything but the gateway, running; addresses are left in the environment for this process
-    and children.
-    """
-    os.environ["MMML_STATE_DIR"] = str(state_dir)
-    os.environ.setdefault("MMML_STORAGE_URL", (state_dir / "blobs").absolute().as_uri())
+def _private_broker(state_dir: Path) -> Iterator[str]:
+    """Address of a private broker that runs for as long as the state folder is owned."""
+    logs = state_dir / "logs"
     with state_lock(state_dir) as lock:
-        children = _children(state_dir)
-        broker: Child | None = None
-        if not os.environ.get("MMML_REDIS_URL"):
-            unix_socket = socket_path(state_dir)
-            unix_socket.unlink(missing_ok=True)
-            os.environ["MMML_REDIS_URL"] = f"unix://{unix_socket}?db=0"
-            command = broker_command(state_dir, unix_socket)
-            broker = Child("broker", command, state_dir / "logs" / "valkey.log", (lock,))
-            children.insert(0, broker)
-        supervisor = Supervisor(children)
+        logs.mkdir(parents=True, exist_ok=True)
+        unix_socket = socket_path(state_dir)
+        unix_socket.unlink(missing_ok=True)
+        memory = GatewaySettings().redis_memory or BROKER_MEMORY
+        command = broker_command(state_dir, unix_socket, memory)
+        supervisor = Supervisor([Child("broker", command, logs / "valkey.log", (lock,))])
         try:
             supervisor.start()
-            if broker:
-                wait_for_socket(unix_socket)
+            wait_for_socket(unix_socket)
+            yield _address(unix_socket)
+        finally:
+            supervisor.stop()
+
+
+def _own_redis() -> str:
+    """The Redis that the user runs, by the settings; empty when there is none."""
+    settings = SharedSettings()
+    return settings.redis_url if "redis_url" in settings.model_fields_set else ""
+
+
+def _address(unix_socket: Path) -> str:
+    return f"unix://{unix_socket}?db=0"
+
+
+@contextlib.contextmanager
+def broker_at(state_dir: Path) -> Iterator[str]:
+    """Address of the broker that a service with this state folder uses: ``MMML_REDIS_URL``, its
+    running private one, or else the private one, started until the end of the block.
+    """
+    if given := _own_redis():
+        yield given
+        return
+    unix_socket = socket_path(state_dir)
+    with contextlib.suppress(EmbeddedError):
+        wait_for_socket(unix_socket, 0.2)
+        yield _address(unix_socket)
+        return
+    with _private_broker(state_dir) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _broker(state_dir: Path) -> Iterator[str]:
+    """The broker of a service that starts; owns the state folder in any case."""
+    if given := _own_redis():
+        with state_lock(state_dir):
+            yield given
+    else:
+        with _private_broker(state_dir) as url:
+            yield url
+
+
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Variables for this process and its children, until the end of the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def running(state_dir: Path, check: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Everything but the gateway, running; addresses are in the environment for this process and
+    children. ``check`` may refuse once the broker answers, before anything else is started.
+    """
+    blobs = os.environ.get("MMML_STORAGE_URL") or (state_dir / "blobs").absolute().as_uri()
+    drain = os.environ.get("MMML_DRAIN") or str(GRACE_SECONDS)
+    with (
+        _broker(state_dir) as url,
+        _environment(
+            MMML_STATE_DIR=str(state_dir),
+            MMML_STORAGE_URL=blobs,
+            MMML_REDIS_URL=url,
+            MMML_DRAIN=drain,
+        ),
+    ):
+        check()
+        supervisor = Supervisor(_children(state_dir))
+        try:
+            supervisor.start()
             yield
         finally:
             supervisor.stop()
@@ -259,31 +336,21 @@ def _exit_on_sigterm(_number: int, _frame: object) -> None:
 def serve(host: str, port: int, state_dir: Path | None = None) -> None:
     """Run the service until Ctrl-C or SIGTERM.
 
-    Without API keys the service is open, so only loopback addresses are accepted (EmbeddedError
+    Without API keys the service is open, so only loopback addresses are accepted then (AccessError
     otherwise).
     """
-    if host not in LOOPBACK:
-        raise EmbeddedError(
-            f"Refusing to listen on {host} without API keys. Use --host 127.0.0.1 and a reverse "
-            f"proxy that checks access."
-        )
-    import uvicorn
+    from app.listening import allow_connections, check_access, for_address
+    from app.server import gateway_server
 
-    from app.main import create_app
-    from app.settings import GatewaySettings
+    def settings() -> GatewaySettings:
+        return for_address(GatewaySettings(), host)
 
+    allow_connections()
     # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of
     # the rest.
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
     with (
         contextlib.suppress(KeyboardInterrupt),
-        running((state_dir or default_state_dir()).absolute()),
+        running((state_dir or default_state_dir()).absolute(), lambda: check_access(settings())),
     ):
-        config = uvicorn.Config(
-            create_app(GatewaySettings()),
-            host=host,
-            port=port,
-            log_level="info",
-            timeout_graceful_shutdown=5,
-        )
-        uvicorn.Server(config).run()
+        gateway_server(settings(), host, port, grace=GRACE_SECONDS).run()

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import to_thread
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from app import problems
-from app.deps import Services
+from app.deps import Services, off_loop
 from app.doorman import Doorman
-from app.routes import health, images, jobs, models, tasks
+from app.gate import prepare_keys
+from app.routes import events, health, images, jobs, models, session, tasks, webhooks
 from app.settings import GatewaySettings
+from app.slow import SlowBody
 from jobs.version import VERSION
 
+_THREADS = 128  # calls to a store that hangs, before others have to wait behind them
 _DESCRIPTION = """Text-guided image generation: `/synthesize` makes pictures from text,
 `/manipulate` edits a photo, `/inpaint` fills a hole in a photo. A request is answered with a job;
 poll its address, or add `?wait=30`."""
@@ -26,17 +30,25 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await given.waiters.start()
-        try:
+        to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        await off_loop(prepare_keys, given.gate.keys, settings)
+        async with given.running():
             yield
-        finally:
-            await given.waiters.stop()
 
-    app = FastAPI(title="mmml", version=VERSION, description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="mmml",
+        version=VERSION,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        responses=problems.RESPONSES,
+    )
     app.state.services = given
     problems.install(app)
-    for router in (tasks.router(), jobs.router, images.router, models.router, health.router):
+    routers = (jobs, events, images, models, webhooks, session, health)
+    for router in (tasks.router(), *(module.router for module in routers)):
         app.include_router(router)
+    # The last one added sees a request first.
+    app.add_middleware(SlowBody, pause=settings.body_timeout, rate=settings.body_rate)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body)
-    app.add_middleware(Doorman, allowed_hosts=settings.allowed_hosts, max_body=settings.max_body)
+    app.add_middleware(Doorman, gate=given.gate, settings=settings)
     return app

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -25,6 +25,25 @@ _SENTENCES = {
     405: "This address does not take that method. GET /docs lists what it takes.",
     413: "The request is too large. Scale the pictures down, or send them as multipart files.",
 }
+
+
+class ProblemView(BaseModel):
+    """What every answer other than success looks like; some have more members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="a sentence that says what to do")
+    instance: str
+    errors: list[dict[str, str]] | None = Field(None, description="single fields of the request")
+
+
+# For the OpenAPI document: any route may answer with a problem.
+_ANY = {
+    "description": "A problem (RFC 9457)",
+    "content": {MEDIA_TYPE: {"schema": ProblemView.model_json_schema()}},
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {422: _ANY, "default": _ANY}
 
 
 class Problem(Exception):
@@ -91,6 +110,8 @@ def install(app: FastAPI) -> None:
     """Make every error of the app a problem."""
 
     async def on_problem(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == 204:
+            return Response(status_code=204, headers=error.headers)  # nothing to tell is no problem
         return _as_problem(error).response(request.url.path)
 
     kinds: tuple[type[Exception], ...] = (
@@ -116,7 +137,11 @@ def _as_problem(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         detail = _SENTENCES.get(error.status_code, str(error.detail))
         return Problem(error.status_code, detail, headers=error.headers)
-    if isinstance(error, StoreError | BlobError):
+    if isinstance(error, BlobError):
+        log.error("%s", error)
+        detail = f"{error.reason} Try again later."
+        return Problem(503, detail, headers={"Retry-After": "60" if error.lasting else "5"})
+    if isinstance(error, StoreError):
         log.error("%s", error)
         detail = "The service can't reach its storage just now. Try again in a few seconds."
         return Problem(503, detail, headers={"Retry-After": "5"})

@@ -1,22 +1,91 @@
-"""Settings of the gateway, beside those all processes share; environment names start with
-``MMML_``.
+"""Settings of the gateway and the steward, beside those all processes share; environment names
+start with ``MMML_``.
 """
 
 from __future__ import annotations
 
-from pydantic import Field
+from ipaddress import ip_network
+from typing import Annotated
 
+from limits import parse
+from pydantic import AfterValidator, ByteSize, Field, SecretStr, field_validator
+
+from app.webhooks.addresses import AddressPolicy, Network
+from app.webhooks.signing import check_secret
 from jobs.settings import SharedSettings
 
 
-class GatewaySettings(SharedSettings):
+def _rate(text: str) -> str:
+    parse(text)  # ValueError when it is not a rate
+    return text
+
+
+Rate = Annotated[str, AfterValidator(_rate)]  # such as 600/minute
+
+
+class WebhookSettings(SharedSettings):
+    """Times in seconds. Secrets are separated by spaces: all sign, so that they can be rotated."""
+
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="whsec_…, signs webhooks; drawn and kept in Redis when absent"
+    )
+    webhook_allow_http: bool = Field(False, description="allow http:// webhooks")
+    webhook_ports: tuple[int, ...] = Field((443, 8443), description="ports; [] allows any")
+    webhook_networks: tuple[Network, ...] = Field(
+        (), description='networks allowed beside public addresses, such as ["10.1.0.0/16"]'
+    )
+    webhook_timeout: float = Field(15.0, gt=0, description="one delivery, all in all")
+    webhook_delays: tuple[float, ...] = Field(
+        (5, 300, 1800, 7200, 18000, 36000), description="pauses between the deliveries tried"
+    )
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _networks(cls, given: object) -> object:
+        return tuple(map(ip_network, given)) if isinstance(given, list | tuple) else given
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _secrets(cls, given: SecretStr) -> SecretStr:
+        for secret in given.get_secret_value().split():
+            check_secret(secret)
+        return given
+
+    def webhook_policy(self) -> AddressPolicy:
+        """Where webhooks may lead."""
+        return AddressPolicy(self.webhook_allow_http, self.webhook_ports, self.webhook_networks)
+
+
+class GatewaySettings(WebhookSettings):
     """Sizes in bytes, times in seconds."""
 
+    host: str = Field("127.0.0.1", description="address that python -m app.gateway listens on")
+    port: int = Field(8000, ge=1, le=65535, description="its port")
+    grace: float = Field(25.0, ge=0, description="seconds for running requests after SIGTERM")
     max_body: int = Field(64 * 1024 * 1024, description="largest request body")
     max_pixels: int = Field(50_000_000, description="largest photo")
     max_queue: int = Field(1000, ge=1, description="jobs that may wait")
+    max_feeds: int = Field(2000, ge=1, description="event streams of all callers together")
+    idempotency_ttl: float = Field(
+        24 * 3600.0, gt=0, description="how long an Idempotency-Key is remembered"
+    )
+    max_active: int = Field(500, ge=1, description="unfinished jobs that one key may have")
+    max_streams: int = Field(64, ge=1, description="event streams that one caller may keep open")
+    max_waits: int = Field(256, ge=1, description="requests of one caller that wait for a job")
+    redis_memory: ByteSize = Field(
+        ByteSize(0), description="memory for job records; 0 is what the server says of itself"
+    )
+    rate_submit: Rate = Field("600/minute", description="jobs that one key may submit")
+    rate_read: Rate = Field("3000/minute", description="other requests that one key may send")
+    require_keys: bool = Field(False, description="never serve without API keys")
+    first_key: SecretStr | None = Field(None, description="an API key to start with")
+    header_timeout: float = Field(10.0, gt=0, description="for a request's headers to arrive")
+    body_timeout: float = Field(30.0, gt=0, description="longest pause within a request's body")
+    body_rate: float = Field(
+        16 * 1024, gt=0, description="bytes per second that a slow body must keep up on average"
+    )
     max_wait: float = Field(60.0, description="longest ?wait=")
     allowed_hosts: tuple[str, ...] = Field(
         ("127.0.0.1", "localhost", "[::1]", "testserver"),
-        description="host names under which the open service answers",
+        description="host names under which the service answers; with API keys any, unless set",
     )

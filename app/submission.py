@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from anyio import to_thread
@@ -15,33 +16,53 @@ from PIL import Image
 from pydantic import ValidationError
 
 from app.deps import Services, off_loop
+from app.gate import Caller
+from app.idempotency import replayed
+from app.pressure import check_room
 from app.problems import Problem, invalid
 from app.queue import QueueError
 from app.uploads import Alpha, Box, Bytes, Earlier, Picture
-from jobs.blobs import input_key
+from app.webhooks.addresses import UnsafeAddress
+from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
-from jobs.errors import BlobMissing
+from jobs.errors import BlobMissing, StoreError
 from jobs.images import alpha_mask, box_mask, check_mask, decode_mask, decode_photo, encode
-from jobs.job import Job, Status, new_id
+from jobs.job import Job, Status, Webhook, new_id
 from jobs.requests import MAX_SEED, TaskRequest, resolved
+from jobs.store import OnceKey
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """The job of a request. ``replayed``: an earlier request with the same key created it."""
+
+    job: Job
+    replayed: bool = False
+
+
 async def submit(
     services: Services,
+    caller: Caller,
     task: type[TaskRequest],
     fields: Mapping[str, Any],
     pictures: Mapping[str, Picture],
-) -> Job:
-    """The job, recorded and on its way. Raises Problem or ImageProblem when it can't be
-    accepted.
+    once: OnceKey | None = None,
+) -> Accepted:
+    """The job, recorded as the caller's and on its way. Raises Problem or ImageProblem when it
+    can't be accepted. Under ``once`` a request makes one job, however often and at how many
+    gateways it arrives.
     """
+    earlier = await off_loop(replayed, services, once) if once else None
+    if earlier:
+        return Accepted(earlier, replayed=True)
     try:
         request = task.model_validate(dict(fields))
     except ValidationError as error:
         raise invalid(error) from error
     found = _bundle_task(services, request)
+    webhook = _webhook(services, request)
     request = resolved(
         request,
         bundle=found.bundle,
@@ -49,41 +70,65 @@ async def submit(
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     )
     warnings = _warnings(found, request.text)
-    await off_loop(_check_room, services)
+    await off_loop(check_room, services.store, services.settings, caller)
     job_id = new_id()
     inputs = await to_thread.run_sync(
-        _store_pictures, services, task, job_id, dict(pictures), limiter=services.decoders
+        _store_pictures, services, caller, task, job_id, dict(pictures), limiter=services.decoders
     )
+    await _spend(services, caller, request.count)
     now = time.time()
     job = Job(
         id=job_id,
         task=task.task,
+        owner=caller.owner,
         created_at=now,
         deadline=now + services.settings.job_deadline,
-        request=request.model_dump(mode="json"),
+        request=request.model_dump(mode="json", exclude={"webhook"}),
         inputs=inputs,
         warnings=tuple(warnings),
+        webhook=webhook,
     )
-    await off_loop(_record_and_send, services, job)
-    return job
+    return await off_loop(_record_and_send, services, job, once)
 
 
-def _record_and_send(services: Services, job: Job) -> None:
+async def _spend(services: Services, caller: Caller, count: int) -> None:
+    if caller.key and caller.key.pictures_per_day:
+        await off_loop(services.gate.spend_pictures, caller, count)
+
+
+def _record_and_send(services: Services, job: Job, once: OnceKey | None) -> Accepted:
     """The record first: from then on the steward answers for the job, whatever becomes of the
     message.
     """
-    services.store.create(job)
+    if not services.store.create(job, once):
+        return _overtaken(services, job, once)
     try:
         services.queue.publish(job.id)
     except QueueError as error:
         log.warning("job %s waits for the steward: %s", job.id, error)
+    return Accepted(job)
 
 
-def _check_room(services: Services) -> None:
-    depth = services.store.depth()
-    if depth >= services.settings.max_queue:
-        detail = f"{depth} jobs are waiting, which is all this service takes. Try again later."
-        raise Problem(503, detail, headers={"Retry-After": "30"})
+def _overtaken(services: Services, job: Job, once: OnceKey | None) -> Accepted:
+    """The same request arrived twice at a time, and the other one was recorded first."""
+    services.blobs.delete_prefix(job_folder(job.id))
+    earlier = replayed(services, once) if once else None
+    if earlier is None:
+        raise StoreError(f"job {job.id} could not be recorded")
+    return Accepted(earlier, replayed=True)
+
+
+def _webhook(services: Services, request: TaskRequest) -> Webhook | None:
+    """Where to announce the end. What can be known of the address without looking it up is refused
+    here; the rest when it is called.
+    """
+    if request.webhook is None:
+        return None
+    try:
+        services.settings.webhook_policy().check(request.webhook)
+    except UnsafeAddress as error:
+        raise Problem(422, f"webhook can't be used: {error}") from error
+    return Webhook(url=request.webhook)
 
 
 def _bundle_task(services: Services, request: TaskRequest) -> BundleTask:
@@ -136,10 +181,14 @@ def _warnings(found: BundleTask, text: str) -> list[str]:
 
 
 def _store_pictures(
-    services: Services, task: type[TaskRequest], job_id: str, pictures: Mapping[str, Picture]
+    services: Services,
+    caller: Caller,
+    task: type[TaskRequest],
+    job_id: str,
+    pictures: Mapping[str, Picture],
 ) -> dict[str, str]:
     """Normalise every picture and store it; returns their keys."""
-    raw = {name: _bytes(services, name, picture) for name, picture in pictures.items()}
+    raw = {name: _bytes(services, caller, name, picture) for name, picture in pictures.items()}
     photo: Image.Image | None = None
     photo_data = b""
     keys = {}
@@ -174,16 +223,16 @@ def _mask(
     return mask
 
 
-def _bytes(services: Services, name: str, picture: Picture) -> bytes:
+def _bytes(services: Services, caller: Caller, name: str, picture: Picture) -> bytes:
     if isinstance(picture, Bytes):
         return picture.data
     if isinstance(picture, Earlier):
-        return _earlier(services, name, picture)
+        return _earlier(services, caller, name, picture)
     return b""
 
 
-def _earlier(services: Services, name: str, picture: Earlier) -> bytes:
-    job = services.store.get(picture.job_id)
+def _earlier(services: Services, caller: Caller, name: str, picture: Earlier) -> bytes:
+    job = caller.seen(services.store.get(picture.job_id))
     where = f"/jobs/{picture.job_id}/images/{picture.index}"
     if job is None or job.status is Status.expired:
         raise Problem(422, f"{name}: there is no {where} any more, or there never was.")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from app.deps import Services
 from jobs.bundles import BundleInfo, Catalogue
-from jobs.job import Failure, Job, Status, Timings
+from jobs.job import Failure, Job, Status, Timings, WebhookState
 from jobs.requests import TASKS
+
+if TYPE_CHECKING:
+    from app.deps import Services
 
 
 class ImageView(BaseModel):
@@ -26,6 +28,22 @@ class ImageView(BaseModel):
     error: Failure | None = None
 
 
+class ProgressView(BaseModel):
+    """How many of the pictures are stored."""
+
+    done: int
+    total: int
+
+
+class WebhookView(BaseModel):
+    """How far the announcement of the job's end is."""
+
+    url: str
+    state: WebhookState
+    attempts: int
+    detail: str = Field(description="why the last attempt did not succeed")
+
+
 class JobView(BaseModel):
     """A job. Times are UTC."""
 
@@ -37,6 +55,7 @@ class JobView(BaseModel):
     finished_at: datetime | None = None
     queue_position: int | None = Field(None, description="0 is next; absent once it runs")
     cancel_requested: bool = False
+    progress: ProgressView
     input: dict[str, Any]
     images: list[ImageView]
     warnings: list[str]
@@ -44,6 +63,7 @@ class JobView(BaseModel):
     timings: Timings
     attempts: int
     receipt: dict[str, Any] = Field(description="what is needed to repeat the job exactly")
+    webhook: WebhookView | None = None
     links: dict[str, str]
 
 
@@ -76,6 +96,7 @@ def job_view(job: Job, position: int | None) -> JobView:
         finished_at=_time(job.finished_at) if job.finished_at else None,
         queue_position=position,
         cancel_requested=job.cancel_requested,
+        progress=_progress(job),
         input=job.request,
         images=images,
         warnings=list(job.warnings),
@@ -83,7 +104,15 @@ def job_view(job: Job, position: int | None) -> JobView:
         timings=job.timings,
         attempts=job.attempts,
         receipt=job.receipt,
-        links={"self": here, "cancel": f"{here}/cancel"},
+        webhook=WebhookView(**job.webhook.model_dump(exclude={"event"})) if job.webhook else None,
+        links={"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"},
+    )
+
+
+def _progress(job: Job) -> ProgressView:
+    made = sum(not image.error for image in job.images)
+    return ProgressView(
+        done=made if job.status.final else job.done, total=job.request.get("count", 1)
     )
 
 

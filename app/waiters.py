@@ -16,7 +16,7 @@ from jobs.job import Job
 from jobs.memory_store import MemoryJobStore
 
 log = logging.getLogger(__name__)
-_RECHECK = 5.0  # seconds after which a waiter reads the record even if nothing was heard
+RECHECK = 15.0  # seconds after which records are read again even if nothing was heard
 
 
 class Source(Protocol):
@@ -30,8 +30,9 @@ class Source(Protocol):
 class RedisSource:
     """The job store's publications, with reconnection."""
 
-    def __init__(self, url: str, channel: str) -> None:
-        self._url, self._channel = url, channel
+    def __init__(self, url: str, channel: str, silence: float = 5.0) -> None:
+        """``silence``: seconds after which a quiet subscription is tested."""
+        self._url, self._channel, self._silence = url, channel, silence
 
     async def run(self, changed: Callable[[str], None]) -> None:
         pause = 0.1
@@ -42,9 +43,7 @@ class RedisSource:
                     await subscription.subscribe(self._channel)
                     changed("")
                     pause = 0.1
-                    async for message in subscription.listen():
-                        if message["type"] == "message":
-                            changed(message["data"].decode())
+                    await self._listen(subscription, changed)
             except Exception as error:  # waiting clients depend on this loop
                 log.warning("subscription lost, trying again: %s", error)
             finally:
@@ -52,6 +51,21 @@ class RedisSource:
                     await client.aclose()
             await asyncio.sleep(pause)
             pause = min(2 * pause, 2.0)
+
+    async def _listen(
+        self, subscription: redis.asyncio.client.PubSub, changed: Callable[[str], None]
+    ) -> None:
+        """Until the connection breaks, or a test of it stays unanswered."""
+        tested = False
+        while True:
+            message = await subscription.get_message(timeout=self._silence)
+            if message is None:
+                if tested:
+                    raise RedisError("the server is silent")
+                await subscription.ping()
+            elif message["type"] == "message":
+                changed(message["data"].decode())
+            tested = message is None
 
 
 class MemorySource:
@@ -74,19 +88,29 @@ class MemorySource:
 
 
 class Waiters:
-    """Lets requests wait for a job's change."""
+    """Lets requests wait for a job's change. ``listeners`` are told of each change, as by a
+    :class:`Source`.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._events: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
+        self.closing = False
+        self.listeners: list[Callable[[str], None]] = []
 
     async def start(self) -> None:
+        self.closing = False
         self._task = asyncio.create_task(self._source.run(self._changed))
+
+    def close(self) -> None:
+        """Let nobody wait any longer: the server is about to end."""
+        self.closing = True
+        self._changed("")
 
     async def stop(self) -> None:
         """Wake everybody, so that no request outlives the server."""
-        self._changed("")
+        self.close()
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -97,12 +121,14 @@ class Waiters:
         for row in rows:
             for event in row:
                 event.set()
+        for listener in self.listeners:
+            listener(job_id)
 
     async def until_final(
         self, job_id: str, read: Callable[[], Awaitable[Job | None]], seconds: float
     ) -> Job | None:
-        """The job once it is final, or as it is after ``seconds``. Its state is read after
-        subscribing.
+        """The job once it is final, or as it is after ``seconds`` or when the server is about to
+        end. Its state is read after subscribing.
         """
         event = asyncio.Event()
         deadline = asyncio.get_running_loop().time() + seconds
@@ -112,10 +138,10 @@ class Waiters:
                 event.clear()
                 job = await read()
                 left = deadline - asyncio.get_running_loop().time()
-                if job is None or job.status.final or left <= 0:
+                if job is None or job.status.final or left <= 0 or self.closing:
                     return job
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(event.wait(), min(left, _RECHECK))
+                    await asyncio.wait_for(event.wait(), min(left, RECHECK))
         finally:
             self._events[job_id].discard(event)
             if not self._events[job_id]:

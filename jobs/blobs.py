@@ -1,17 +1,42 @@
 """Bytes kept outside the queue, on a local folder, in memory, or in S3, GCS or Azure by URL
 (obstore).
+
+A cloud's credentials come from its usual environment (``AWS_…``, ``GOOGLE_…``, ``AZURE_…``) or
+from the machine's own identity there.
 """
 
 from __future__ import annotations
 
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
+from jobs.blob_faults import fault, is_missing_bucket
 from jobs.errors import BlobError, BlobMissing
+
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", re.ASCII)
+_MAX_KEY = 512
+# A store that is away must not hold a request for long; whole photos must still get through.
+# Whether the connection is encrypted follows from the endpoint's own scheme.
+_CLIENT: Any = {"connect_timeout": "3s", "timeout": "30s", "allow_http": True}
+_RETRY: Any = {
+    "max_retries": 3,
+    "retry_timeout": timedelta(seconds=8),
+    "backoff": {
+        "init_backoff": timedelta(milliseconds=100),
+        "max_backoff": timedelta(seconds=1),
+        "base": 2,
+    },
+}
 
 
 def input_key(job_id: str, name: str) -> str:
@@ -19,16 +44,29 @@ def input_key(job_id: str, name: str) -> str:
     return f"jobs/{job_id}/in/{name}.png"
 
 
+def job_folder(job_id: str) -> str:
+    """Where everything of a job lies."""
+    return f"jobs/{job_id}/"
+
+
+def output_folder(job_id: str, token: str) -> str:
+    """Where one run's pictures lie. The lease token keeps two runs of one job apart."""
+    return f"jobs/{job_id}/out/{token}/"
+
+
 def output_key(job_id: str, token: str, index: int, extension: str) -> str:
-    """Where picture ``index`` lies. The lease token keeps two runs of one job apart."""
-    return f"jobs/{job_id}/out/{token}-{index}.{extension}"
+    """Where picture ``index`` lies."""
+    return f"{output_folder(job_id, token)}{index}.{extension}"
 
 
 class BlobStore:
-    """Keys are made by the server only. Every method raises BlobError on a fault of the storage."""
+    """Keys are made by the server only. Every method raises BlobError on a fault of the storage,
+    and for a key that could lead anywhere else.
+    """
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+    def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
+        """``folder``: where a local store keeps its files."""
+        self._store, self._folder = store, folder
 
     @classmethod
     def at(cls, url: str) -> BlobStore:
@@ -39,36 +77,61 @@ class BlobStore:
                 return cls(MemoryStore())
             if parts.scheme == "file":
                 folder = Path(unquote(parts.path))
-                folder.mkdir(parents=True, exist_ok=True)
-                return cls(LocalStore(prefix=folder))
-            return cls(from_url(url))
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                return cls(LocalStore(prefix=folder), folder)
+            return cls(from_url(url, client_options=_CLIENT, retry_config=_RETRY))
         except (BaseError, OSError, ValueError) as error:
             raise BlobError(f"the blob store {url} can't be opened: {error}") from error
 
     def put(self, key: str, data: bytes) -> None:
         """Store ``data``; a reader sees the old or the new bytes, never a part."""
-        try:
-            obstore.put(self._store, key, data)
-        except (BaseError, OSError) as error:
-            raise BlobError(f"{key} could not be stored: {error}") from error
+        with _faults(f"{key} could not be stored"):
+            obstore.put(self._store, _checked(key), data)
 
     def get(self, key: str) -> bytes:
         """The bytes; BlobMissing when there are none."""
-        try:
-            return bytes(obstore.get(self._store, key).bytes())
-        except FileNotFoundError as error:
-            raise BlobMissing(f"nothing is stored under {key}") from error
-        except (BaseError, OSError) as error:
-            raise BlobError(f"{key} could not be read: {error}") from error
+        with _faults(f"{key} could not be read"):
+            try:
+                return bytes(obstore.get(self._store, _checked(key)).bytes())
+            except FileNotFoundError as error:
+                if is_missing_bucket(error):
+                    raise
+                raise BlobMissing(f"nothing is stored under {key}") from error
 
     def delete_prefix(self, prefix: str) -> None:
         """Erase everything whose key starts with the folder ``prefix``."""
-        try:
-            for chunk in obstore.list(self._store, prefix=prefix):
+        with _faults(f"{prefix} could not be erased"):
+            inside = _checked(prefix.rstrip("/"))
+            if self._folder is not None:
+                # Folders and half-written files, which a store does not list, go too.
+                _remove_tree(self._folder / inside)
+                return
+            for chunk in obstore.list(self._store, prefix=f"{inside}/"):
                 paths = [meta["path"] for meta in chunk]
                 if paths:
                     obstore.delete(self._store, paths)
-        except FileNotFoundError:
-            return
-        except (BaseError, OSError) as error:
-            raise BlobError(f"{prefix} could not be erased: {error}") from error
+
+
+def _checked(key: str) -> str:
+    """The key, if it can't lead out of the store."""
+    if len(key) > _MAX_KEY or not _KEY.fullmatch(key):
+        raise BlobError(f"{key[:80]!r} is not a key of this store", lasting=True)
+    return key
+
+
+def _remove_tree(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        # Never there, or erased by somebody else at the same time.
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def _faults(what: str) -> Iterator[None]:
+    """Turn the storage's errors into BlobError."""
+    try:
+        yield
+    except (BaseError, OSError, ValueError) as error:
+        raise fault(what, error) from error

@@ -21,7 +21,18 @@ class StoreError(JobsError):
 
 
 class BlobError(JobsError):
-    """Bytes could not be stored or read."""
+    """Bytes could not be stored or read. ``reason`` is a sentence for clients, free of addresses;
+    ``lasting``: an operator has to act, trying again soon won't help.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        reason: str = "The service's storage can't be reached just now.",
+        lasting: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.reason, self.lasting = reason, lasting
 
 
 class BlobMissing(BlobError):

@@ -77,14 +77,36 @@ class Timings(_Record):
     total_ms: float | None = None
 
 
+class WebhookState(StrEnum):
+    """How far the delivery of a job's end to its client's address is."""
+
+    waiting = "waiting"  # for the end of the job
+    pending = "pending"
+    delivered = "delivered"
+    failed = "failed"
+
+
+class Webhook(_Record):
+    """Where a job's end is announced. ``event`` is the status at the end; ``attempts`` counts
+    deliveries begun; ``detail`` says why the last one did not succeed.
+    """
+
+    url: str
+    state: WebhookState = WebhookState.waiting
+    event: str = ""
+    attempts: int = 0
+    detail: str = ""
+
+
 class Job(_Record):
     """One request's record. Times are seconds since 1970; ``inputs`` maps picture names to blob
-    keys.
+    keys; ``done`` counts the pictures that the present run has stored.
     """
 
     schema_version: int = JOB_SCHEMA
     id: str
     task: str
+    owner: str = ""  # whose key it was submitted with; empty on a service without keys
     status: Status = Status.queued
     created_at: float
     started_at: float | None = None
@@ -98,7 +120,9 @@ class Job(_Record):
     timings: Timings = Timings()
     receipt: dict[str, Any] = Field(default_factory=dict)
     attempts: int = 0
+    done: int = 0
     cancel_requested: bool = False
+    webhook: Webhook | None = None
 
 
 def new_id() -> str:

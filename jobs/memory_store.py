@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
-from jobs.job import ErrorCode, Failure, Job, Status
-from jobs.store import MESSAGE_PATIENCE, Outcome, Renewal
+from jobs.events import CANCEL_REQUESTED, KEPT_EVENTS, JobEvent, event_order
+from jobs.job import ErrorCode, Failure, Job, Status, WebhookState
+from jobs.load import BYTES_PER_JOB, Drain, Load
+from jobs.store import MESSAGE_PATIENCE, Cursor, OnceKey, Outcome, Remembered, Renewal
 
 
 @dataclass
@@ -19,6 +22,8 @@ class _Entry:
     token: str | None = None
     lease: float = 0.0
     erase: bool = False
+    events: list[JobEvent] = field(default_factory=list)
+    webhook_due: float | None = None
 
 
 class MemoryJobStore:
@@ -30,21 +35,40 @@ class MemoryJobStore:
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._workers: dict[str, dict[str, Any]] = {}
+        self._once: dict[str, tuple[Remembered, float]] = {}
+        self._secrets: dict[str, str] = {}
         self._newest = 0.0
+        self._told = 0
         self._lock = threading.RLock()
+        self.memory_limit: int | None = None  # bytes; for tests of a full store
         self.listeners: list[Callable[[str], None]] = []
 
     def _changed(self, job_id: str) -> None:
         for listener in self.listeners:
             listener(job_id)
 
+    def _tell(self, entry: _Entry, status: str = "", **values: int) -> None:
+        self._told += 1
+        event_id = f"{int(self._clock() * 1000)}-{self._told}"
+        entry.events.append(JobEvent(id=event_id, status=status, **values))
+        del entry.events[:-KEPT_EVENTS]
+        self._changed(entry.job.id)
+
     def _update(self, entry: _Entry, **values: Any) -> None:
         entry.job = entry.job.model_copy(update=values)
 
+    def _update_webhook(self, entry: _Entry, **values: Any) -> None:
+        if entry.job.webhook:
+            self._update(entry, webhook=entry.job.webhook.model_copy(update=values))
+
     def _settle(self, entry: _Entry, status: Status, **values: Any) -> None:
-        self._update(entry, status=status, finished_at=self._clock(), **values)
+        now = self._clock()
+        self._update(entry, status=status, finished_at=now, **values)
         entry.token = None
-        self._changed(entry.job.id)
+        if entry.job.webhook and not entry.erase:
+            self._update_webhook(entry, state=WebhookState.pending, event=status.value)
+            entry.webhook_due = now
+        self._tell(entry, status)
 
     def _held(self, job_id: str, token: str) -> _Entry | None:
         entry = self._entries.get(job_id)
@@ -52,13 +76,21 @@ class MemoryJobStore:
             return entry
         return None
 
-    def create(self, job: Job) -> bool:
+    def create(self, job: Job, once: OnceKey | None = None) -> bool:
         with self._lock:
-            if job.id in self._entries:
+            if job.id in self._entries or (once and self.remembered(once.name)):
                 return False
-            self._entries[job.id] = _Entry(job, self._clock() + MESSAGE_PATIENCE)
-            self._changed(job.id)
+            if once:
+                memory = Remembered(job.id, once.fingerprint)
+                self._once[once.name] = memory, self._clock() + once.ttl
+            entry = self._entries[job.id] = _Entry(job, self._clock() + MESSAGE_PATIENCE)
+            self._tell(entry, Status.queued)
             return True
+
+    def remembered(self, name: str) -> Remembered | None:
+        with self._lock:
+            memory, until = self._once.get(name, (None, 0.0))
+            return memory if until > self._clock() else None
 
     def get(self, job_id: str) -> Job | None:
         with self._lock:
@@ -76,9 +108,9 @@ class MemoryJobStore:
                 return None
             entry.token, entry.lease, entry.due = token, now + lease_ttl, now + lease_ttl
             attempts = entry.job.attempts + 1
-            self._update(entry, status=Status.running, started_at=now, attempts=attempts)
+            self._update(entry, status=Status.running, started_at=now, attempts=attempts, done=0)
             self._newest = max(self._newest, entry.job.created_at)
-            self._changed(job_id)
+            self._tell(entry, Status.running)
             return entry.job
 
     def renew(self, job_id: str, token: str, lease_ttl: float) -> Renewal:
@@ -88,6 +120,14 @@ class MemoryJobStore:
                 return Renewal.lost
             entry.lease = entry.due = self._clock() + lease_ttl
             return Renewal.cancel if entry.job.cancel_requested else Renewal.held
+
+    def progress(self, job_id: str, token: str, done: int, total: int) -> bool:
+        with self._lock:
+            entry = self._held(job_id, token)
+            if entry:
+                self._update(entry, done=done)
+                self._tell(entry, done=done, total=total)
+            return entry is not None
 
     def finish(self, job_id: str, token: str, outcome: Outcome) -> bool:
         with self._lock:
@@ -120,11 +160,12 @@ class MemoryJobStore:
             if entry is None:
                 return None
             entry.erase = entry.erase or erase
-            if entry.job.status is Status.queued:
+            dead = entry.job.status is Status.running and entry.lease < self._clock()
+            if dead or entry.job.status is Status.queued:
                 self._settle(entry, Status.canceled)
-            elif entry.job.status is Status.running:
+            elif entry.job.status is Status.running and not entry.job.cancel_requested:
                 self._update(entry, cancel_requested=True)
-                self._changed(job_id)
+                self._tell(entry, CANCEL_REQUESTED)
             return entry.job.status
 
     def cancel_done(self, job_id: str, token: str) -> bool:
@@ -152,16 +193,69 @@ class MemoryJobStore:
             entry = self._entries.get(job_id)
             if entry is None or not entry.job.status.final:
                 return False
+            if entry.erase:
+                entry.webhook_due = None
             job = entry.job
             entry.job = Job(
                 id=job.id,
                 task=job.task,
                 created_at=job.created_at,
+                owner=job.owner,
                 status=Status.expired,
                 request={},
+                finished_at=job.finished_at if entry.webhook_due is not None else None,
+                webhook=job.webhook if entry.webhook_due is not None else None,
             )
+            entry.events.clear()
             self._changed(job_id)
             return True
+
+    def events(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
+        with self._lock:
+            return {job_id: self._events(job_id, cursor) for job_id, cursor in cursors.items()}
+
+    def _events(self, job_id: str, cursor: str) -> list[JobEvent] | None:
+        entry, start = self._entries.get(job_id), event_order(cursor) or (0, 0)
+        if entry is None or not entry.events:
+            return None
+        return [e for e in entry.events if (event_order(e.id) or start) > start]
+
+    def webhooks_due(self, limit: int = 100) -> list[str]:
+        with self._lock:
+            now = self._clock()
+            due = [(e.webhook_due, i) for i, e in self._entries.items() if e.webhook_due]
+            return [i for when, i in sorted(due)[:limit] if when <= now]
+
+    def claim_webhook(self, job_id: str, patience: float) -> Job | None:
+        with self._lock:
+            entry = self._entries.get(job_id)
+            if entry is None or entry.job.webhook is None or entry.webhook_due is None:
+                return None
+            if entry.webhook_due > self._clock():
+                return None
+            entry.webhook_due = self._clock() + patience
+            self._update_webhook(entry, attempts=entry.job.webhook.attempts + 1)
+            return entry.job
+
+    def settle_webhook(
+        self, job_id: str, attempt: int, state: WebhookState, detail: str = "", delay: float = 0
+    ) -> bool:
+        with self._lock:
+            entry = self._entries.get(job_id)
+            if entry is None or entry.job.webhook is None or entry.webhook_due is None:
+                return False
+            if entry.job.webhook.attempts != attempt:
+                return False
+            self._update_webhook(entry, state=state, detail=detail)
+            pending = state is WebhookState.pending
+            entry.webhook_due = self._clock() + delay if pending else None
+            if not pending and entry.job.status is Status.expired:
+                self._update(entry, webhook=None, finished_at=None)
+            return True
+
+    def service_secret(self, name: str, proposal: str) -> str:
+        with self._lock:
+            return self._secrets.setdefault(name, proposal)
 
     def due(self, limit: int = 500) -> list[str]:
         with self._lock:
@@ -193,6 +287,11 @@ class MemoryJobStore:
             waiting = self._queued()
             return waiting.index(job_id) if job_id in waiting else None
 
+    def positions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
+        with self._lock:
+            place = {job_id: n for n, job_id in enumerate(self._queued())}
+            return {job_id: place.get(job_id) for job_id in job_ids}
+
     def newest_started(self) -> float:
         return self._newest
 
@@ -200,15 +299,50 @@ class MemoryJobStore:
         with self._lock:
             return len(self._queued())
 
+    def _jobs(self) -> list[Job]:
+        with self._lock:
+            return [e.job for e in self._entries.values()]
+
+    def active(self, owner: str) -> int:
+        return sum(j.owner == owner and not j.status.final for j in self._jobs())
+
+    def load(self) -> Load:
+        unfinished = sum(not j.status.final for j in self._jobs())
+        kept = sum(j.status is not Status.expired for j in self._jobs())
+        return Load(
+            waiting=self.depth(),
+            unfinished=unfinished,
+            used_bytes=kept * BYTES_PER_JOB,
+            limit_bytes=self.memory_limit,
+            bytes_per_job=BYTES_PER_JOB,
+        )
+
+    def drain(self) -> Drain:
+        now, jobs = self._clock(), self._jobs()
+        queued = [j.created_at for j in jobs if j.status is Status.queued]
+        final = sorted(j.finished_at for j in jobs if j.finished_at is not None)
+        window = Drain.window(now, min(queued, default=None))
+        ended = sum(now - window <= moment <= now for moment in final)
+        return Drain.measured(ended, window, final[0] if final else None)
+
     def listing(
-        self, status: Status | None, limit: int, before: float | None
-    ) -> tuple[list[Job], float | None]:
+        self,
+        status: Status | None,
+        limit: int,
+        before: Cursor | None,
+        owner: str | None = None,
+        task: str | None = None,
+    ) -> tuple[list[Job], Cursor | None]:
         with self._lock:
             jobs = [e.job for e in self._entries.values() if e.job.status is not Status.expired]
-        jobs.sort(key=lambda j: (-j.created_at, j.id))
-        page = [j for j in jobs if before is None or j.created_at < before][:limit]
-        cursor = page[-1].created_at if len(page) == limit else None
-        return [j for j in page if status is None or j.status is status], cursor
+        jobs = [j for j in jobs if owner in (None, j.owner)]
+        wanted = [j for j in jobs if status in (None, j.status) and task in (None, j.task)]
+        ordered = sorted(
+            (((j.created_at, j.id), j) for j in wanted), key=itemgetter(0), reverse=True
+        )
+        page = [(place, job) for place, job in ordered if before is None or place < before][:limit]
+        cursor = page[-1][0] if len(page) == limit else None
+        return [job for _, job in page], cursor
 
     def heartbeat(self, worker: str, info: Mapping[str, Any], ttl: float) -> None:
         with self._lock:

@@ -5,22 +5,35 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import redis
 
 from jobs.errors import StoreError
-from jobs.job import ErrorCode, Failure, Job, Status
+from jobs.events import JobEvent
+from jobs.job import ErrorCode, Failure, Job, Status, WebhookState
+from jobs.load import Drain, Load
 from jobs.lua import SCRIPTS
-from jobs.store import MESSAGE_PATIENCE, TOMBSTONE_SECONDS, Outcome, Renewal
+from jobs.redis_load import RedisGauge
+from jobs.store import (
+    LISTING_EFFORT,
+    MESSAGE_PATIENCE,
+    TOMBSTONE_SECONDS,
+    Cursor,
+    OnceKey,
+    Outcome,
+    Remembered,
+    Renewal,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _JSON_FIELDS = ("request", "inputs", "images", "warnings", "error", "timings", "receipt")
 _FLOAT_FIELDS = ("created_at", "started_at", "finished_at", "deadline")
-_INT_FIELDS = ("schema_version", "attempts")
+_INT_FIELDS = ("schema_version", "attempts", "done")
+_CHUNK = 100  # records fetched at a time for a page
 
 
 def _guarded(
@@ -40,11 +53,14 @@ def _guarded(
 
 class RedisJobStore:
     """See :class:`jobs.store.JobStore`. ``changed`` is the channel on which the id of a changed
-    job is published.
+    job is published; ``memory_limit`` in bytes takes the place of the server's own.
     """
 
-    def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:
+    def __init__(
+        self, client: redis.Redis, prefix: str = "mmml:", memory_limit: int | None = None
+    ) -> None:
         self._client = client
+        self._gauge = RedisGauge(client, prefix, memory_limit)
         self._prefix = prefix
         self.changed = f"{prefix}changed"
         self._scripts = {name: client.register_script(text) for name, text in SCRIPTS.items()}
@@ -56,9 +72,16 @@ class RedisJobStore:
         return self._prefix + name
 
     @_guarded
-    def create(self, job: Job) -> bool:
+    def create(self, job: Job, once: OnceKey | None = None) -> bool:
         flat = [x for pair in _to_hash(job).items() for x in pair]
-        return bool(self._run("create", job.id, job.created_at, MESSAGE_PATIENCE, *flat))
+        memory = [once.name, once.fingerprint, max(int(once.ttl * 1000), 1)] if once else [""] * 3
+        answer = self._run("create", job.id, job.created_at, MESSAGE_PATIENCE, *memory, *flat)
+        return bool(answer)
+
+    @_guarded
+    def remembered(self, name: str) -> Remembered | None:
+        found = cast("bytes | None", self._client.get(self._key(f"once:{name}")))
+        return Remembered(*found.decode().split(" ", 1)) if found else None
 
     @_guarded
     def get(self, job_id: str) -> Job | None:
@@ -69,12 +92,16 @@ class RedisJobStore:
         flat = self._run("start", job_id, token, lease_ttl)
         if not flat:
             return None
-        return _from_hash(dict(zip(flat[::2], flat[1::2], strict=True)))
+        return _from_hash(_pairs(flat))
 
     @_guarded
     def renew(self, job_id: str, token: str, lease_ttl: float) -> Renewal:
         answer: bytes = self._run("renew", job_id, token, lease_ttl)
         return Renewal(answer.decode())
+
+    @_guarded
+    def progress(self, job_id: str, token: str, done: int, total: int) -> bool:
+        return bool(self._run("progress", job_id, token, done, total))
 
     @_guarded
     def finish(self, job_id: str, token: str, outcome: Outcome) -> bool:
@@ -112,6 +139,40 @@ class RedisJobStore:
         return bool(self._run("expire", job_id, TOMBSTONE_SECONDS))
 
     @_guarded
+    def events(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
+        with self._client.pipeline(transaction=False) as pipe:
+            for job_id, cursor in cursors.items():
+                pipe.exists(self._key(f"events:{job_id}"))
+                pipe.xrange(self._key(f"events:{job_id}"), f"({cursor}")
+            answers = pipe.execute()
+        pairs = zip(cursors, answers[::2], answers[1::2], strict=True)
+        return {i: [_event(*e) for e in found] if there else None for i, there, found in pairs}
+
+    @_guarded
+    def webhooks_due(self, limit: int = 100) -> list[str]:
+        found = self._client.zrangebyscore(
+            self._key("webhooks"), "-inf", self._now(), start=0, num=limit
+        )
+        return [i.decode() for i in cast("list[bytes]", found)]
+
+    @_guarded
+    def claim_webhook(self, job_id: str, patience: float) -> Job | None:
+        flat = self._run("claim_webhook", job_id, patience)
+        return _from_hash(_pairs(flat)) if flat else None
+
+    @_guarded
+    def settle_webhook(
+        self, job_id: str, attempt: int, state: WebhookState, detail: str = "", delay: float = 0
+    ) -> bool:
+        return bool(self._run("settle_webhook", job_id, attempt, state, detail, delay))
+
+    @_guarded
+    def service_secret(self, name: str, proposal: str) -> str:
+        key = self._key(f"secret:{name}")
+        self._client.set(key, proposal, nx=True)
+        return cast("bytes", self._client.get(key)).decode()
+
+    @_guarded
     def due(self, limit: int = 500) -> list[str]:
         found = self._client.zrangebyscore(
             self._key("unfinished"), "-inf", self._now(), start=0, num=limit
@@ -134,6 +195,13 @@ class RedisJobStore:
         return cast("int | None", self._client.zrank(self._key("queued"), job_id))
 
     @_guarded
+    def positions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
+        with self._client.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.zrank(self._key("queued"), job_id)
+            return dict(zip(job_ids, pipe.execute(), strict=True))
+
+    @_guarded
     def newest_started(self) -> float:
         return float(cast("bytes | None", self._client.get(self._key("newest"))) or 0)
 
@@ -142,18 +210,61 @@ class RedisJobStore:
         return self._client.zcard(self._key("queued"))
 
     @_guarded
+    def active(self, owner: str) -> int:
+        return self._client.scard(self._key(f"active:{owner}"))
+
+    @_guarded
+    def load(self) -> Load:
+        return self._gauge.load()
+
+    @_guarded
+    def drain(self) -> Drain:
+        return self._gauge.drain()
+
+    @_guarded
     def listing(
-        self, status: Status | None, limit: int, before: float | None
-    ) -> tuple[list[Job], float | None]:
-        """Pages of at most ``limit`` jobs; a page filtered by status may be shorter than that."""
-        top = "+inf" if before is None else f"({before!r}"
-        ids = self._client.zrevrangebyscore(self._key("jobs"), top, "-inf", start=0, num=limit)
-        with self._client.pipeline(transaction=False) as pipe:
-            for job_id in cast("list[bytes]", ids):
-                pipe.hgetall(self._key(f"job:{job_id.decode()}"))
-            jobs = [job for job in map(_from_hash, pipe.execute()) if job]
-        cursor = jobs[-1].created_at if len(ids) == limit and jobs else None
-        return [j for j in jobs if status is None or j.status is status], cursor
+        self,
+        status: Status | None,
+        limit: int,
+        before: Cursor | None,
+        owner: str | None = None,
+        task: str | None = None,
+    ) -> tuple[list[Job], Cursor | None]:
+        page: list[Job] = []
+        looked_at = 0
+        index = self._key("jobs" if owner is None else f"jobs:{owner}")
+        for score, chunk in self._newest_first(index, before):
+            for job_id, job in chunk:
+                looked_at += 1
+                wanted = job and status in (None, job.status) and task in (None, job.task)
+                if job and wanted:
+                    page.append(job)
+                if len(page) == limit or looked_at == LISTING_EFFORT:
+                    return page, (score[job_id], job_id)
+        return page, None
+
+    def _newest_first(
+        self, index: str, before: Cursor | None
+    ) -> Iterator[tuple[dict[str, float], list[tuple[str, Job | None]]]]:
+        """(creation times by id, records) of the jobs of ``index`` after ``before``, in chunks."""
+        top: float | str = before[0] if before else "+inf"
+        offset = 0
+        while True:
+            found = self._client.zrevrangebyscore(
+                index, top, "-inf", start=offset, num=_CHUNK, withscores=True
+            )
+            scores = {i.decode(): s for i, s in cast("list[tuple[bytes, float]]", found)}
+            ids = [i for i, score in scores.items() if before is None or (score, i) < before]
+            with self._client.pipeline(transaction=False) as pipe:
+                for job_id in ids:
+                    pipe.hgetall(self._key(f"job:{job_id}"))
+                records = pipe.execute()
+            yield scores, list(zip(ids, map(_from_hash, records), strict=True))
+            if len(scores) < _CHUNK:
+                return
+            last, score = next(reversed(scores.items()))
+            offset = offset + _CHUNK if score == top else 0
+            top, before = score, min(before or (score, last), (score, last))
 
     @_guarded
     def heartbeat(self, worker: str, info: Mapping[str, Any], ttl: float) -> None:
@@ -190,7 +301,10 @@ def _to_hash(job: Job) -> dict[str, str]:
     fields = {k: _dump(raw[k]) for k in _JSON_FIELDS}
     fields |= {k: repr(raw[k]) for k in _FLOAT_FIELDS if raw[k] is not None}
     fields |= {k: str(raw[k]) for k in _INT_FIELDS}
-    return fields | {"id": job.id, "task": job.task, "status": job.status.value}
+    if job.webhook:
+        fields |= {"webhook": job.webhook.url, "webhook_state": job.webhook.state.value}
+    names = {"id": job.id, "task": job.task, "owner": job.owner}
+    return fields | names | {"status": job.status.value}
 
 
 def _from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
@@ -201,9 +315,23 @@ def _from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
     raw |= {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
     raw |= {k: float(text[k]) for k in _FLOAT_FIELDS if k in text}
     raw |= {k: int(text[k]) for k in _INT_FIELDS if k in text}
+    raw["owner"] = text.get("owner", "")
     raw["cancel_requested"] = text.get("cancel_requested") == "1"
     raw.setdefault("request", {})
+    if "webhook" in text:
+        prefix = "webhook_"
+        rest = {k.removeprefix(prefix): v for k, v in text.items() if k.startswith(prefix)}
+        raw["webhook"] = {"url": text["webhook"], **rest}
     return Job.model_validate(raw)
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _event(event_id: bytes, fields: Mapping[bytes, bytes]) -> JobEvent:
+    text = {k.decode(): v.decode() for k, v in fields.items()}
+    return JobEvent.model_validate({"id": event_id.decode(), **text})
 
 
 def connect(url: str, timeout: float = 5.0) -> redis.Redis:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 MAX_TEXT = 1000
+MAX_URL = 2000
 MAX_SEED = 2**32 - 1
 ImageFormat = Literal["png", "jpeg", "webp"]
 
@@ -46,6 +47,10 @@ class TaskRequest(BaseModel):
     bundle: Annotated[str | None, Field(description="name of the weights; see GET /models")] = None
     method: Annotated[str | None, Field(description="algorithm; see GET /models")] = None
     format: Annotated[ImageFormat, Field(description="png is lossless")] = "png"
+    webhook: Annotated[
+        str | None,
+        Field(max_length=MAX_URL, description="https address that is told of the job's end"),
+    ] = None
 
     @field_validator("text")
     @classmethod

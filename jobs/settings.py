@@ -7,7 +7,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from jobs.secret_files import SecretFiles
 
 
 def _weights() -> Path:
@@ -17,7 +19,9 @@ def _weights() -> Path:
 
 
 class SharedSettings(BaseSettings):
-    """Read once per process and handed down. Times are in seconds."""
+    """Read once per process and handed down. Times are in seconds. ``MMML_…_FILE`` names a file
+    that holds the value.
+    """
 
     model_config = SettingsConfigDict(env_prefix="MMML_", extra="ignore")
 
@@ -33,6 +37,18 @@ class SharedSettings(BaseSettings):
     job_deadline: float = Field(3600.0, gt=0, description="a job not started by then fails")
     result_ttl: float = Field(24 * 3600.0, gt=0, description="how long results are kept")
     max_attempts: int = Field(3, ge=1, description="runs of a job whose worker keeps dying")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (a folder; not used)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment first, then the files that it names."""
+        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls)
 
     def defaults(self) -> dict[str, str]:
         """Default bundle by task, where one is set."""

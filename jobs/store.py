@@ -12,8 +12,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
-from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status, Timings
+from jobs.events import JobEvent
+from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status, Timings, WebhookState
+from jobs.load import Drain, Load
 
+Cursor = tuple[float, str]  # creation time and id of the last job of a page
+LISTING_EFFORT = 1000  # records looked at for one page
 TOMBSTONE_SECONDS = 7 * 24 * 3600
 MESSAGE_PATIENCE = 10.0  # seconds before a job without a lease is looked at
 
@@ -24,6 +28,25 @@ class Renewal(Enum):
     held = "held"
     cancel = "cancel"  # held, and the client wants the job canceled
     lost = "lost"
+
+
+@dataclass(frozen=True)
+class OnceKey:
+    """Makes a request happen once: the job that ``name`` created is remembered for ``ttl`` seconds,
+    together with the ``fingerprint`` of what was asked for.
+    """
+
+    name: str
+    fingerprint: str
+    ttl: float
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """The job that a :class:`OnceKey` created."""
+
+    job_id: str
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -40,8 +63,12 @@ class Outcome:
 class JobStore(Protocol):
     """All methods are synchronous and safe to call from several threads."""
 
-    def create(self, job: Job) -> bool:
-        """– → queued. False when the id exists."""
+    def create(self, job: Job, once: OnceKey | None = None) -> bool:
+        """– → queued. False when the id exists, or when ``once`` has created a job before."""
+        ...
+
+    def remembered(self, name: str) -> Remembered | None:
+        """The job that the :class:`OnceKey` of that name created."""
         ...
 
     def get(self, job_id: str) -> Job | None:
@@ -58,6 +85,10 @@ class JobStore(Protocol):
         """Keep the lease."""
         ...
 
+    def progress(self, job_id: str, token: str, done: int, total: int) -> bool:
+        """Tell that ``done`` of ``total`` pictures are stored, by the holder of the lease token."""
+        ...
+
     def finish(self, job_id: str, token: str, outcome: Outcome) -> bool:
         """running → succeeded or failed, by the holder of the lease token."""
         ...
@@ -67,8 +98,8 @@ class JobStore(Protocol):
         ...
 
     def cancel(self, job_id: str, erase: bool = False) -> Status | None:
-        """queued → canceled; running → cancel requested. ``erase``: expire it as soon as it is
-        final.
+        """queued → canceled; running → cancel requested, or canceled when its lease is dead.
+        ``erase``: expire it as soon as it is final, and tell no webhook.
         """
         ...
 
@@ -83,7 +114,37 @@ class JobStore(Protocol):
         ...
 
     def expire(self, job_id: str) -> bool:
-        """final → expired: a tombstone stays for a week."""
+        """final → expired: a tombstone stays for a week. It remembers an undelivered webhook, if
+        the job was not erased by its client.
+        """
+        ...
+
+    def events(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
+        """By job id, what happened after the event whose id is given; None: the job is erased or
+        unknown.
+        """
+        ...
+
+    def webhooks_due(self, limit: int = 100) -> list[str]:
+        """Final jobs whose client is to be told now, longest due first."""
+        ...
+
+    def claim_webhook(self, job_id: str, patience: float) -> Job | None:
+        """Begin a delivery: its attempts + 1. Nobody else gets it for ``patience`` seconds. None
+        when it is not due.
+        """
+        ...
+
+    def settle_webhook(
+        self, job_id: str, attempt: int, state: WebhookState, detail: str = "", delay: float = 0
+    ) -> bool:
+        """The result of delivery ``attempt``; ``pending`` is due again in ``delay`` seconds. False
+        when another attempt has begun meanwhile.
+        """
+        ...
+
+    def service_secret(self, name: str, proposal: str) -> str:
+        """A secret that all processes share: the first value ever proposed for ``name``."""
         ...
 
     def due(self, limit: int = 500) -> list[str]:
@@ -102,6 +163,10 @@ class JobStore(Protocol):
         """How many jobs wait in front; None when it does not wait."""
         ...
 
+    def positions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
+        """:meth:`position` of several jobs at once."""
+        ...
+
     def newest_started(self) -> float:
         """Creation time of the newest job that a worker has claimed."""
         ...
@@ -110,10 +175,30 @@ class JobStore(Protocol):
         """How many jobs wait."""
         ...
 
+    def active(self, owner: str) -> int:
+        """How many unfinished jobs ``owner`` has."""
+        ...
+
+    def load(self) -> Load:
+        """How full the store is."""
+        ...
+
+    def drain(self) -> Drain:
+        """How fast room is made."""
+        ...
+
     def listing(
-        self, status: Status | None, limit: int, before: float | None
-    ) -> tuple[list[Job], float | None]:
-        """Newest first, created before ``before``; and the cursor of the next page."""
+        self,
+        status: Status | None,
+        limit: int,
+        before: Cursor | None,
+        owner: str | None = None,
+        task: str | None = None,
+    ) -> tuple[list[Job], Cursor | None]:
+        """Newest first, those after ``before`` in that order, of ``owner`` or of everybody (None);
+        and the cursor of the next page, None on the last. A page may be shorter than ``limit``, as
+        only so many records are looked at for one.
+        """
         ...
 
     def heartbeat(self, worker: str, info: Mapping[str, Any], ttl: float) -> None:

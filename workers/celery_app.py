@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from celery import Celery, signals
+from celery.exceptions import Reject
 
 from jobs.errors import JobsError
 from jobs.wire import QUEUE, TASK_NAME, celery_config
@@ -23,10 +24,13 @@ def build(redis_url: str, runner: JobRunner, received: Callable[[], None]) -> Ce
     def run(job_id: str, schema: int) -> None:  # noqa: ARG001 (later versions may need it)
         received()
         try:
-            runner.run(job_id)
+            done = runner.run(job_id)
         except JobsError as error:
             # The store or the storage is away: the steward sends the job again once they are back.
             log.warning("job %s left to the steward: %s", job_id, error)
+            return
+        if not done and runner.draining:
+            raise Reject("draining", requeue=True)  # another worker takes it at once
 
     return app
 
@@ -34,7 +38,7 @@ def build(redis_url: str, runner: JobRunner, received: Callable[[], None]) -> Ce
 def consume(
     app: Celery, name: str, threads: int, on_ready: Callable[[], None], on_stop: Callable[[], None]
 ) -> None:
-    """Consume until SIGTERM; running jobs are finished first."""
+    """Consume until SIGTERM; returns once the running jobs have ended."""
 
     def ready(**_: object) -> None:
         on_ready()

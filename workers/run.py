@@ -10,15 +10,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from PIL import Image
 
-from jobs.blobs import BlobStore, output_key
-from jobs.errors import BlobError, BlobMissing
+from jobs.blobs import BlobStore, output_folder, output_key
+from jobs.errors import BlobError, BlobMissing, StoreError
 from jobs.images import EXTENSION, ImageLimits, decode_mask, decode_photo, encode
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Timings, image_seed
 from jobs.requests import TASKS
@@ -32,6 +32,7 @@ from workers.lease import Lease, Leases
 from workers.pipelines import Loader
 
 log = logging.getLogger(__name__)
+_TELL_EVERY = 0.1  # seconds between two reports of a job's progress
 
 
 class _Stopped(Exception):
@@ -63,6 +64,8 @@ class JobRunner:
         if job is None or job.status.final:
             return False
         with self._entry(job):
+            if self.draining:  # it was asked to end while this job waited to be alone
+                return False
             token = secrets.token_hex(8)
             claimed = self.store.start(job_id, token, self.lease_ttl)
             if claimed is None:
@@ -83,19 +86,26 @@ class JobRunner:
         except _Stopped:
             if lease.canceled:
                 self.store.cancel_done(job.id, lease.token)
+            self._discard(job, lease)
             return
         except BlobMissing as error:
             outcome = Outcome(error=failure_of(error), warnings=job.warnings)
         except BlobError as error:
             log.warning("job %s: storage fault in attempt %d: %s", job.id, job.attempts, error)
-            if job.attempts < self.max_attempts:
+            if job.attempts < self.max_attempts and not error.lasting:
                 return  # the lease runs out and the steward sends the job again
-            failure = Failure(
-                code=ErrorCode.storage, detail="The storage does not work. Try again later."
-            )
+            failure = Failure(code=ErrorCode.storage, detail=f"{error.reason} Try again later.")
             outcome = Outcome(error=failure, warnings=job.warnings)
         if not self.store.finish(job.id, lease.token, outcome):
             log.warning("job %s: the lease was lost before the end; its outcome is dropped", job.id)
+            self._discard(job, lease)
+
+    def _discard(self, job: Job, lease: Lease) -> None:
+        """Erase this run's pictures: no record names them, and the job itself may be erased."""
+        try:
+            self.blobs.delete_prefix(output_folder(job.id, lease.token))
+        except BlobError as error:
+            log.warning("job %s: pictures of a lost run are left behind: %s", job.id, error)
 
     def _work(self, job: Job, lease: Lease) -> Outcome:
         request = TASKS[job.task].model_validate(job.request)
@@ -169,6 +179,7 @@ class _Pictures:
     format: str
     seconds: dict[int, float] = field(default_factory=dict)
     batch_sizes: list[int] = field(default_factory=list)
+    told: float = 0.0
 
     def make(self, items: list[Item]) -> list[ImageRecord]:
         batcher, alone = self.runner.batcher, self.job.attempts > 1
@@ -181,8 +192,20 @@ class _Pictures:
                     waiting.append((item, None, error))
                 else:
                     waiting.append((item, prepared, batcher.submit(self.pipeline, prepared, alone)))
+        records: list[ImageRecord] = []
         with self._unless_stopped(waiting):
-            return [self._record(*entry) for entry in waiting]
+            for entry in waiting:
+                records.append(self._record(*entry))
+                self._tell(len(records), len(waiting))
+        return records
+
+    def _tell(self, done: int, total: int) -> None:
+        """The client is told of progress, but not of the last picture: the end follows at once."""
+        now = time.monotonic()
+        if done < total and now - self.told >= _TELL_EVERY:
+            self.told = now
+            with suppress(StoreError):  # only news; the lease tells whether the store is there
+                self.runner.store.progress(self.job.id, self.lease.token, done, total)
 
     @contextmanager
     def _unless_stopped(

@@ -30,4 +30,7 @@ class WorkerSettings(SharedSettings):
     stuck_after: float = Field(
         120.0, gt=0, description="a forward pass this long ends the process, to be restarted"
     )
+    drain: float = Field(
+        30.0, ge=0, description="seconds for running jobs after SIGTERM; then they are handed back"
+    )
     max_pixels: int = Field(50_000_000, description="largest photo")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs import alive
 from jobs.errors import JobsError
 from jobs.store import JobStore
 from workers.batcher import Batcher
@@ -99,6 +100,7 @@ class Watchdog:
         while not self._stop.is_set():
             try:
                 self.check(time.monotonic())
+                alive.touch()
                 self.beat()
             except Exception as error:  # this thread must outlive every fault of the broker
                 log.warning("no heartbeat: %s", error)

@@ -13,6 +13,7 @@ from jobs.redis_store import RedisJobStore, connect, wait_for
 from jobs.wire import QUEUE
 from workers.batcher import Batcher
 from workers.celery_app import build, consume
+from workers.drain import Drain
 from workers.lease import Leases
 from workers.pipelines import Pipelines
 from workers.preload import preload
@@ -58,6 +59,7 @@ class Worker:
             max_attempts=settings.max_attempts,
             limits=ImageLimits(max_pixels=settings.max_pixels),
         )
+        self.drain = Drain(store, self.leases, settings.drain)
         self.watchdog = Watchdog(
             store=store,
             batcher=self.batcher,
@@ -81,7 +83,7 @@ class Worker:
         }
 
     def run(self) -> None:
-        """Load, work until SIGTERM, then let running jobs end."""
+        """Load, work until SIGTERM, then let running jobs end or hand them back."""
         settings = self.settings
         preload(self.pipelines, settings.weights_dir, settings.defaults())
         self.batcher.start()
@@ -89,6 +91,7 @@ class Worker:
         self.watchdog.start()
         app = build(settings.redis_url, self.runner, self.watchdog.touch)
         consume(app, settings.worker_name, settings.concurrency, self._ready, self._stopping)
+        self.drain.done()
         self.batcher.stop()
         self.leases.stop()
 
@@ -98,6 +101,7 @@ class Worker:
 
     def _stopping(self) -> None:
         self.runner.draining = True
+        self.drain.begin()
         self.watchdog.stop()
 
 

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
+from app.auth import AnyCaller, Reader
 from app.deps import Given, Services, off_loop
+from app.gate import Caller
+from app.keys import ADMIN
 from app.preferences import wait_seconds
 from app.problems import Problem
 from app.views import JobView, job_view, view_with_position
+from jobs.blobs import job_folder
 from jobs.job import Job, Status
+from jobs.requests import TASKS
+from jobs.store import Cursor
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 
+_CURSOR = re.compile(r"^(\d{1,12}\.\d{1,17})-([0-9a-f]{32})$", re.ASCII)
+
+
 class JobsView(BaseModel):
-    """Newest first. next: the path of the following page."""
+    """Newest first. next: the path of the following page, absent on the last; a page may hold
+    fewer jobs than ``limit``, or none, and yet have a next one.
+    """
 
     jobs: list[JobView]
     next: str | None = None
@@ -30,35 +43,57 @@ def known(job: Job | None) -> Job:
     if job is None:
         raise Problem(404, "There is no such job.")
     if job.status is Status.expired:
-        raise Problem(410, "This job's lifetime is over; its inputs and pictures have been erased.")
+        raise Problem(410, "This job has expired or was deleted; its inputs and pictures are gone.")
     return job
 
 
 @router.get("", summary="List jobs", response_model=JobsView)
 async def listing(
     services: Given,
+    caller: Reader,
     status: Status | None = None,
+    task: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: float | None = None,
+    cursor: Annotated[str | None, Query(description="from the address of a next page")] = None,
 ) -> JSONResponse:
-    """Jobs of this service, newest first, in pages."""
-    jobs, following = await off_loop(services.store.listing, status, limit, cursor)
-    page = None
-    if following is not None:
-        only = f"&status={status}" if status else ""
-        page = f"/jobs?limit={limit}{only}&cursor={following!r}"
+    """Your jobs, newest first, in pages; an administrator's key lists everybody's."""
+    if task is not None and task not in TASKS:
+        raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
+    before = _cursor(cursor) if cursor else None
+    jobs, following = await off_loop(
+        services.store.listing, status, limit, before, caller.listed, task
+    )
+    page = _next_page(following, limit, status=status, task=task) if following else None
     view = JobsView(jobs=[job_view(job, None) for job in jobs], next=page)
     headers = {"Link": f'<{page}>; rel="next"'} if page else None
     return JSONResponse(view.model_dump(mode="json"), headers=headers)
 
 
+def _cursor(text: str) -> Cursor:
+    found = _CURSOR.match(text)
+    if not found:
+        raise Problem(422, "cursor can't be used: take it from the next of the page before.")
+    return float(found[1]), found[2]
+
+
+def _next_page(cursor: Cursor, limit: int, **only: str | None) -> str:
+    wanted = {key: value for key, value in only.items() if value}
+    return f"/jobs?{urlencode({'limit': limit, **wanted, 'cursor': f'{cursor[0]!r}-{cursor[1]}'})}"
+
+
 @router.get("/{job_id}", summary="Look at a job", response_model=JobView)
-async def get(job_id: str, request: Request, services: Given, wait: str | None = None) -> Response:  # noqa: ARG001
+async def get(
+    job_id: str,
+    request: Request,
+    services: Given,
+    caller: Reader,
+    wait: str | None = None,  # noqa: ARG001 (read with Prefer)
+) -> Response:
     """The job; with ``?wait=N`` once it is final, or as it is after N seconds."""
     seconds = wait_seconds(request, services.settings.max_wait)
-    found = await off_loop(services.store.get, job_id)
+    found = caller.seen(await off_loop(services.store.get, job_id))
     if seconds and not known(found).status.final:
-        found = await services.wait(job_id, seconds)
+        found = await services.wait(job_id, seconds, caller.name)
     return await _response(request, services, known(found))
 
 
@@ -76,9 +111,9 @@ async def _response(request: Request, services: Services, job: Job) -> Response:
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job", response_model=JobView)
-async def cancel(job_id: str, request: Request, services: Given) -> Response:
+async def cancel(job_id: str, request: Request, services: Given, caller: AnyCaller) -> Response:
     """A waiting job ends at once; a running one at its next step. 409 when it is over already."""
-    before = known(await off_loop(services.store.get, job_id))
+    before = await _changeable(services, caller, job_id)
     if before.status.final:
         raise Problem(409, f"This job is over: it has {_SAID[before.status]}.")
     await off_loop(services.store.cancel, job_id)
@@ -88,16 +123,36 @@ async def cancel(job_id: str, request: Request, services: Given) -> Response:
 _SAID = {Status.succeeded: "succeeded", Status.failed: "failed", Status.canceled: "been canceled"}
 
 
-@router.delete("/{job_id}", status_code=204, summary="Cancel a job and erase its pictures")
-async def erase(job_id: str, services: Given) -> Response:
-    """Cancels the job if it is not over; inputs and outputs are erased as soon as it is."""
-    known(await off_loop(services.store.get, job_id))
-    await off_loop(_erase, services, job_id)
-    return Response(status_code=204)
+@router.delete(
+    "/{job_id}",
+    status_code=204,
+    summary="Cancel a job and erase its pictures",
+    responses={202: {"description": "it still runs; erased within seconds, once it has stopped"}},
+)
+async def erase(job_id: str, services: Given, caller: AnyCaller) -> Response:
+    """Cancels the job if it is not over. Inputs, outputs and the record are erased; what remains
+    for a week is that there was such a job. A webhook that has not been told is not told any more.
+    """
+    await _changeable(services, caller, job_id)
+    erased = await off_loop(_erase, services, job_id)
+    return Response(status_code=204 if erased else 202)
 
 
-def _erase(services: Services, job_id: str) -> None:
+async def _changeable(services: Services, caller: Caller, job_id: str) -> Job:
+    """The job, if the caller may cancel and erase it: it is theirs and their key may submit such
+    jobs.
+    """
+    job = known(caller.seen(await off_loop(services.store.get, job_id)))
+    if not caller.may(ADMIN):
+        caller.require(job.task)
+    return job
+
+
+def _erase(services: Services, job_id: str) -> bool:
+    """False while a worker holds the job: it stops, and the steward erases what is left."""
     status = services.store.cancel(job_id, erase=True)
-    if status is not None and status.final:
-        services.blobs.delete_prefix(f"jobs/{job_id}/")
-        services.store.expire(job_id)
+    if status is None or not status.final:
+        return status is None
+    services.blobs.delete_prefix(job_folder(job_id))
+    services.store.expire(job_id)
+    return True

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
+from app.auth import caller
 from app.deps import Given, off_loop
 from app.problems import Problem
 from app.views import ModelsView, models_view
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = APIRouter(prefix="/models", tags=["models"], dependencies=[Depends(caller)])
 
 
 class VocabularyView(BaseModel):

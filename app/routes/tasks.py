@@ -9,11 +9,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from app.auth import Submitter
 from app.deps import Given, Services, off_loop
+from app.gate import Caller
+from app.idempotency import HEADER, once_key
 from app.pictures import picture_response
 from app.preferences import wait_seconds, wanted_image
 from app.problems import Problem
-from app.submission import submit
+from app.submission import Accepted, submit
 from app.uploads import read
 from app.views import JobView, view_with_position
 from jobs.job import ErrorCode, Job, Status
@@ -31,11 +34,14 @@ def router() -> APIRouter:
 
 
 def _add(made: APIRouter, task: type[TaskRequest]) -> None:
-    async def post(request: Request, services: Given) -> Response:
+    async def post(request: Request, services: Given, caller: Submitter) -> Response:
+        caller.require(task.task)
         seconds = wait_seconds(request, services.settings.max_wait)
         fields, pictures = await read(request, task)
-        job = await submit(services, task, fields, pictures)
-        return await _answer(request, services, job, seconds)
+        memory = services.settings.idempotency_ttl
+        once = await off_loop(once_key, request, fields, pictures, memory, caller.owner)
+        accepted = await submit(services, caller, task, fields, pictures, once)
+        return await _answer(request, services, caller, accepted, seconds)
 
     made.add_api_route(
         f"/{task.task}",
@@ -51,7 +57,7 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         },
         openapi_extra={
             "requestBody": _body_schema(task),
-            "parameters": [_WAIT_PARAMETER],
+            "parameters": [_WAIT_PARAMETER, _KEY_PARAMETER],
         },
     )
 
@@ -64,13 +70,29 @@ _WAIT_PARAMETER = {
     "schema": {"type": "number", "minimum": 0},
 }
 
+_KEY_PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "a random value of yours; sent again with the same request, it gives the same "
+    "job instead of a new one",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+}
+
 
 async def _answer(
-    request: Request, services: Services, job: Job, seconds: float | None
+    request: Request,
+    services: Services,
+    caller: Caller,
+    accepted: Accepted,
+    seconds: float | None,
 ) -> Response:
+    job = accepted.job
     headers = {"Location": f"/jobs/{job.id}"}
+    if accepted.replayed:
+        headers["Idempotency-Replayed"] = "true"
     if seconds is not None:
-        job = await services.wait(job.id, seconds) or job
+        job = await services.wait(job.id, seconds, caller.name) or job
         headers["Preference-Applied"] = f"wait={seconds:g}"
         wanted = wanted_image(request)
         if wanted and job.status.final:

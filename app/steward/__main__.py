@@ -1,4 +1,4 @@
-"""``python -m app.steward``: recover and sweep every few seconds until SIGTERM."""
+"""``python -m app.steward``: recover, sweep and deliver webhooks until SIGTERM."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import time
 from dataclasses import dataclass
 
 from app.queue import CeleryQueue, Queue
+from app.settings import WebhookSettings
 from app.steward.recover import RecoveryPolicy, recover
 from app.steward.sweep import sweep
+from app.steward.webhooks import Courier
+from app.webhooks.messages import signing_secrets
+from app.webhooks.sending import Sender
+from jobs import alive
 from jobs.blobs import BlobStore
 from jobs.redis_store import RedisJobStore, connect
-from jobs.settings import SharedSettings
 from jobs.store import JobStore
 
 log = logging.getLogger("steward")
 
-RECOVER_EVERY = 2.0
-SWEEP_EVERY = 60.0
+EVERY = 2.0  # seconds
 
 
 @dataclass
@@ -31,31 +34,46 @@ class Steward:
     blobs: BlobStore
     result_ttl: float
     policy: RecoveryPolicy
-    _last_sweep: float = 0.0
 
     def round(self, now: float) -> None:
-        """Recover always, sweep once a minute."""
-        recover(self.store, self.queue, now, self.policy)
-        if now - self._last_sweep >= SWEEP_EVERY:
+        """A fault of one duty does not keep the other from being done; what was not done is found
+        again next time.
+        """
+        try:
+            recover(self.store, self.queue, now, self.policy)
+        except Exception as error:  # the broker restarts
+            log.warning("jobs not recovered: %s", error)
+        try:
             sweep(self.store, self.blobs, now, self.result_ttl)
-            self._last_sweep = now
+        except Exception as error:  # a disk is full or read-only
+            log.warning("results not swept: %s", error)
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
-            try:
-                self.round(time.time())
-            except Exception as error:
-                # The broker restarts or a disk is full: what was not done is found again next time.
-                log.warning("round not finished: %s", error)
-            stop.wait(RECOVER_EVERY)
+            alive.touch()
+            self.round(time.time())
+            stop.wait(EVERY)
+
+
+def courier(settings: WebhookSettings, store: JobStore) -> Courier:
+    """Delivers webhooks as the settings say."""
+    configured = settings.webhook_secret.get_secret_value()
+    return Courier(
+        store=store,
+        sender=Sender(settings.webhook_policy(), settings.webhook_timeout),
+        secrets=lambda job: signing_secrets(configured, store, job.owner),
+        delays=settings.webhook_delays,
+        patience=settings.webhook_timeout + 30,
+    )
 
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    settings = SharedSettings()
+    settings = WebhookSettings()
     client = connect(settings.redis_url)
+    store = RedisJobStore(client)
     steward = Steward(
-        store=RedisJobStore(client),
+        store=store,
         queue=CeleryQueue(settings.redis_url, client),
         blobs=BlobStore.at(settings.storage_url),
         result_ttl=settings.result_ttl,
@@ -64,7 +82,10 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    deliveries = threading.Thread(target=courier(settings, store).run, args=(stop,))
+    deliveries.start()
     steward.run(stop)
+    deliveries.join()
 
 
 if __name__ == "__main__":

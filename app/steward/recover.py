@@ -49,6 +49,8 @@ def _still_in_line(store: JobStore, queue: Queue, job: Job) -> bool:
 
 def _give_up(store: JobStore, job: Job, now: float, policy: RecoveryPolicy) -> bool:
     """End a job that can't succeed any more. True when it was handled."""
+    if job.status is Status.running and job.cancel_requested:
+        return store.cancel(job.id) is Status.canceled  # its worker died before it could stop
     if job.status is Status.queued and job.deadline is not None and now > job.deadline:
         detail = "No worker took this job before its deadline. Submit it again later."
         return store.give_up(job.id, ErrorCode.expired, detail)

@@ -14,7 +14,10 @@ from fastapi.testclient import TestClient
 from app.cli import cli
 from app.client import Client, MmmlError
 from app.deps import Services
+from app.webhooks.signing import headers
 from jobs.job import Status
+from jobs.store import Outcome
+from mmml import BadSignature, verify_webhook
 from tests.app.conftest import mask_png, png, succeed
 
 
@@ -102,6 +105,85 @@ def test_listing(mmml: Client) -> None:
     assert mmml.models()["defaults"]["synthesize"] == "paper"
 
 
+def test_listing_over_pages_and_of_one_kind(mmml: Client) -> None:
+    ids = [mmml.submit("synthesize", "a bird", {})["id"] for _ in range(130)]
+    mmml.cancel(ids[0])
+    assert [j["id"] for j in mmml.jobs(1000)] == ids[::-1]
+    assert [j["id"] for j in mmml.jobs(120)] == ids[:9:-1]
+    assert [j["id"] for j in mmml.jobs(5, status="canceled", task="synthesize")] == ids[:1]
+    assert mmml.jobs(5, task="inpaint") == []
+
+
+def test_delete(mmml: Client) -> None:
+    job = mmml.submit("synthesize", "a bird", {})["id"]
+    mmml.delete(job)
+    with pytest.raises(MmmlError, match="deleted") as caught:
+        mmml.wait(job)
+    assert caught.value.status == 410
+
+
+def test_events_to_the_end(mmml: Client, services: Services) -> None:
+    job = mmml.submit("synthesize", "a bird", {})["id"]
+    threading.Timer(0.5, succeed, (services, job)).start()
+    events = list(mmml.events(job))
+    assert events[0].kind == "status"
+    assert events[-1].kind == "final"
+    assert mmml.result(events[-1].data).images
+    with pytest.raises(MmmlError, match="no such job"):
+        list(mmml.events("0" * 32))
+
+
+class Breaking(Through):
+    """Breaks off event streams after the second event, and loses the answers of submissions."""
+
+    def __init__(self, client: TestClient, losses: int) -> None:
+        super().__init__(client)
+        self.losses = losses
+        self.resumed_from: list[str | None] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        if request.method == "POST" and self.losses:
+            self.losses -= 1
+            raise httpx.ReadError("connection reset", request=request)
+        if request.url.path.endswith("/events"):
+            self.resumed_from.append(request.headers.get("last-event-id"))
+            blocks = answer.content.split(b"\n\n")
+            part = b"\n\n".join([*blocks[:3], b""])
+            return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=part)
+        return answer
+
+
+def test_broken_streams_are_taken_up_where_they_were(
+    client: TestClient, services: Services
+) -> None:
+    transport = Breaking(client, 0)
+    mmml = Client(transport=transport)
+    job = mmml.submit("synthesize", "a bird", {})["id"]
+    services.store.start(job, "t", 10)
+    services.store.progress(job, "t", 1, 3)
+    services.store.progress(job, "t", 2, 3)
+    services.store.finish(job, "t", Outcome())
+    events = list(mmml.events(job))
+    assert [e.kind for e in events] == ["status", "status", "progress", "progress", "final"]
+    assert transport.resumed_from == [None, events[1].id, events[3].id]
+
+
+def test_a_lost_answer_makes_no_second_job(client: TestClient) -> None:
+    mmml = Client(transport=Breaking(client, 2))
+    job = mmml.submit("synthesize", "a bird", {})
+    assert [j["id"] for j in mmml.jobs()] == [job["id"]]
+    with pytest.raises(MmmlError, match="connection reset"):
+        Client(transport=Breaking(client, 3)).submit("synthesize", "a bird", {})
+
+
+def test_the_secret_verifies_messages(mmml: Client) -> None:
+    secret = mmml.webhook_secret()
+    verify_webhook(secret, headers([secret], "msg_1", time.time(), b"{}"), b"{}")
+    with pytest.raises(BadSignature):
+        verify_webhook(secret, headers([secret], "msg_1", time.time(), b"{}"), b"{ }")
+
+
 def test_no_service_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(MmmlError, match="mmml serve"):
         Client("http://127.0.0.1:9").synthesize("a bird")
@@ -109,7 +191,17 @@ def test_no_service_is_a_sentence(tmp_path: Path) -> None:
 
 def test_command_line_help_and_version() -> None:
     shown = CliRunner().invoke(cli, ["--help"])
-    for name in ("synthesize", "manipulate", "inpaint", "jobs", "serve"):
+    for name in (
+        "synthesize",
+        "manipulate",
+        "inpaint",
+        "jobs",
+        "events",
+        "cancel",
+        "delete",
+        "webhook-secret",
+        "serve",
+    ):
         assert name in shown.output
     assert "mmml, version" in CliRunner().invoke(cli, ["--version"]).output
     assert "IMAGE MASK TEXT" in CliRunner().invoke(cli, ["inpaint", "--help"]).output
@@ -118,7 +210,7 @@ def test_command_line_help_and_version() -> None:
 def test_the_open_service_stays_on_this_machine(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["serve", "--host", "0.0.0.0", "--state-dir", str(tmp_path)])  # noqa: S104
     assert result.exit_code == 1
-    assert "Refusing to listen on 0.0.0.0" in result.output
+    assert "Refusing to serve on a public address without API keys" in result.output
 
 
 def test_odd_file_names_are_refused_first() -> None:

@@ -9,8 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.deps import Services
+from app.steward.sweep import sweep
 from jobs.errors import BlobMissing
-from jobs.job import ErrorCode, Failure, ImageRecord
+from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status
 from jobs.store import Outcome
 from tests.app.conftest import png, succeed
 
@@ -119,21 +120,80 @@ def test_cancel(client: TestClient, services: Services) -> None:
 def test_delete_erases_inputs_and_outputs(client: TestClient, services: Services) -> None:
     response = client.post("/manipulate", data={"text": "a bird"}, files={"image": png()})
     job = response.json()["id"]
+    succeed(services, job)
+    assert client.get(f"/jobs/{job}/images/0").status_code == 200
     assert client.delete(f"/jobs/{job}").status_code == 204
+    for address in (f"/jobs/{job}", f"/jobs/{job}/images/0"):
+        assert client.get(address).status_code == 410
+    assert client.delete(f"/jobs/{job}").status_code == 410
+    assert client.post(f"/jobs/{job}/cancel").status_code == 410
+    for key in (f"jobs/{job}/in/image.png", f"jobs/{job}/out/t-0.png"):
+        with pytest.raises(BlobMissing):
+            services.blobs.get(key)
+    tomb = services.store.get(job)
+    assert tomb is not None
+    assert tomb == Job(
+        id=job, task="manipulate", created_at=tomb.created_at, status=Status.expired, request={}
+    )
+
+
+def test_delete_of_a_waiting_job(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    assert client.delete(f"/jobs/{job}").status_code == 204
+    assert services.store.start(job, "t", 10) is None
     assert client.get(f"/jobs/{job}").status_code == 410
-    with pytest.raises(BlobMissing):
-        services.blobs.get(f"jobs/{job}/in/image.png")
+
+
+def test_delete_of_a_running_job_stops_it_first(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    services.store.start(job, "t", 10)
+    assert client.delete(f"/jobs/{job}").status_code == 202
+    assert client.get(f"/jobs/{job}").json()["cancel_requested"] is True
+    services.store.cancel_done(job, "t")
+    assert sweep(services.store, services.blobs, time.time(), 3600) == 1
+    assert client.get(f"/jobs/{job}").status_code == 410
+
+
+def test_an_erased_photo_is_no_input(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    succeed(services, job)
+    client.delete(f"/jobs/{job}")
+    response = client.post("/manipulate", json={"text": "a bird", "image": f"/jobs/{job}/images/0"})
+    assert response.status_code == 422
 
 
 def test_listing_in_pages(client: TestClient) -> None:
     ids = [submitted(client) for _ in range(5)]
-    page = client.get("/jobs", params={"limit": 3}).json()
-    assert [j["id"] for j in page["jobs"]] == ids[:1:-1]
-    rest = client.get(page["next"]).json()
+    page = client.get("/jobs", params={"limit": 3})
+    assert [j["id"] for j in page.json()["jobs"]] == ids[:1:-1]
+    following = page.json()["next"]
+    assert page.headers["link"] == f'<{following}>; rel="next"'
+    submitted(client)  # a newer job does not shift the pages
+    rest = client.get(following).json()
     assert [j["id"] for j in rest["jobs"]] == ids[1::-1]
-    client.post(f"/jobs/{ids[0]}/cancel")
-    canceled = client.get("/jobs", params={"status": "canceled"}).json()["jobs"]
-    assert [j["id"] for j in canceled] == ids[:1]
+    assert rest["next"] is None
+
+
+def test_listing_of_one_status_and_task(client: TestClient) -> None:
+    ids = [submitted(client) for _ in range(4)]
+    photo = client.post("/manipulate", data={"text": "a bird"}, files={"image": png()}).json()["id"]
+    for job in (ids[0], ids[2], photo):
+        client.post(f"/jobs/{job}/cancel")
+    only = {"status": "canceled", "task": "synthesize", "limit": 1}
+    page = client.get("/jobs", params=only).json()
+    assert [j["id"] for j in page["jobs"]] == [ids[2]]
+    assert [j["id"] for j in client.get(page["next"]).json()["jobs"]] == [ids[0]]
+    assert [j["id"] for j in client.get("/jobs?task=manipulate").json()["jobs"]] == [photo]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["cursor=x", "cursor=1.5-zz", "cursor=inf-" + "0" * 32, "task=paint", "status=odd", "limit=0"],
+)
+def test_odd_listings_are_refused(client: TestClient, query: str) -> None:
+    response = client.get(f"/jobs?{query}")
+    assert response.status_code == 422
+    assert response.json()["detail"].endswith(".")
 
 
 def test_models(client: TestClient) -> None:

@@ -267,7 +267,7 @@ def test_a_full_queue_is_503(services: Services) -> None:
     with TestClient(create_app(settings, services)) as full:
         assert post(full).status_code == 202
         response = post(full)
-        assert "Try again later" in detail(response, 503)
+        assert "Try again in 30 s" in detail(response, 503)
         assert response.headers["retry-after"]
 
 

@@ -27,10 +27,10 @@ class Service:
     def __init__(self, state_dir: Path, weights: Path) -> None:
         self.state_dir, self.weights = state_dir, weights
         self.process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
 
-    def start(self, **settings: str) -> None:
+    def start(self, host: str = "127.0.0.1", **settings: str) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
         env |= {"MMML_WEIGHTS_DIR": str(self.weights), "MMML_LEASE_TTL": "3", **settings}
         command = [
@@ -38,6 +38,8 @@ class Service:
             "-m",
             "app.cli",
             "serve",
+            "--host",
+            host,
             "--port",
             str(self.port),
             "--state-dir",
@@ -128,7 +130,7 @@ class Service:
         return time.monotonic() - started
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.errors import BlobError
+from jobs.blobs import job_folder, output_key
+from jobs.errors import BlobError, BlobMissing
+from jobs.events import FIRST
 from jobs.job import ErrorCode, Status
 from jobs.store import Renewal
 from tests.workers.conftest import Shop
@@ -120,6 +122,41 @@ def test_cancel_while_it_runs(shop: Shop, eventually: Eventually) -> None:
     assert shop.job(job_id).images == ()
 
 
+def test_progress_is_told_but_not_the_last_picture(shop: Shop) -> None:
+    shop.pipeline.seconds = 0.15  # batches of four
+    job_id = shop.submit(count=12)
+    shop.runner.run(job_id)
+    events = shop.store.events({job_id: FIRST})[job_id]
+    assert events is not None
+    told = [(e.done, e.total) for e in events if not e.status]
+    assert 2 <= len(told) <= 11
+    assert told == sorted(told)
+    assert all(0 < (done or 0) < 12 and total == 12 for done, total in told)
+
+
+def test_a_job_erased_under_the_worker_leaves_no_picture(
+    shop: Shop, eventually: Eventually
+) -> None:
+    """Its lease dies, its client erases it, and then the paused worker goes on."""
+    gate = threading.Event()
+    shop.pipeline.on_forward = lambda _: gate.wait(10)
+    shop.runner.leases.stop()
+    job_id = shop.submit()
+    thread = threading.Thread(target=shop.runner.run, args=(job_id,))
+    thread.start()
+    eventually(lambda: shop.job(job_id).status is Status.running, 5)
+    time.sleep(0.4)
+    assert shop.store.cancel(job_id, erase=True) is Status.canceled
+    shop.runner.blobs.delete_prefix(job_folder(job_id))
+    shop.store.expire(job_id)
+    tokens = [lease.token for lease in shop.runner.leases.held()]
+    gate.set()
+    thread.join(10)
+    assert len(tokens) == 1
+    with pytest.raises(BlobMissing):
+        shop.runner.blobs.get(output_key(job_id, tokens[0], 0, "png"))
+
+
 def test_a_job_taken_over_by_another_worker_is_left_alone(
     shop: Shop, eventually: Eventually
 ) -> None:
@@ -164,14 +201,17 @@ def test_a_job_seen_with_a_dead_worker_runs_alone(shop: Shop) -> None:
 class BrokenBlobs:
     """A storage on strike."""
 
+    def __init__(self, error: BlobError | None = None) -> None:
+        self.error = error or BlobError("on strike")
+
     def get(self, key: str) -> bytes:
-        raise BlobError("on strike")
+        raise self.error
 
     def put(self, key: str, data: bytes) -> None:
-        raise BlobError("on strike")
+        raise self.error
 
     def delete_prefix(self, prefix: str) -> None:
-        raise BlobError("on strike")
+        raise self.error
 
 
 def test_a_storage_fault_is_tried_again_before_the_job_fails(shop: Shop) -> None:
@@ -185,6 +225,20 @@ def test_a_storage_fault_is_tried_again_before_the_job_fails(shop: Shop) -> None
     error = shop.job(job_id).error
     assert error is not None
     assert error.code is ErrorCode.storage
+
+
+def test_a_full_storage_fails_the_job_at_once_and_says_so(shop: Shop) -> None:
+    full = BlobError("x: no space left on device", "The service's storage is full.", lasting=True)
+    shop.runner.blobs = BrokenBlobs(full)  # type: ignore[assignment]
+    job_id = shop.submit()
+    shop.runner.run(job_id)
+    job = shop.job(job_id)
+    assert (job.status, job.attempts) == (Status.failed, 1)
+    assert job.error is not None
+    assert (job.error.code, job.error.detail) == (
+        ErrorCode.storage,
+        "The service's storage is full. Try again later.",
+    )
 
 
 def test_a_lost_input_fails_at_once(shop: Shop) -> None:

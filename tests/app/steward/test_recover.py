@@ -98,6 +98,29 @@ def test_a_late_job_expires(store: JobStore) -> None:
     assert (done.status, done.error and done.error.code) == (Status.failed, ErrorCode.expired)
 
 
+def test_a_canceled_job_of_a_dead_worker_ends(store: JobStore) -> None:
+    queue, job = MemoryQueue(), queued(store)
+    assert store.start(job.id, "dead", 0.2)
+    assert store.cancel(job.id) is Status.running
+    time.sleep(0.3)
+    assert round_of(store, queue) == 0
+    done = store.get(job.id)
+    assert done is not None
+    assert done.status is Status.canceled
+
+
+def test_sweep_erases_at_once_what_its_client_erased(store: JobStore) -> None:
+    blobs, job = BlobStore.at("memory://"), queued(store)
+    blobs.put(input_key(job.id, "image"), b"x")
+    store.start(job.id, "t", 10)
+    store.cancel(job.id, erase=True)
+    assert sweep(store, blobs, time.time(), 3600) == 0
+    store.cancel_done(job.id, "t")
+    assert sweep(store, blobs, time.time(), 3600) == 1
+    with pytest.raises(BlobMissing):
+        blobs.get(input_key(job.id, "image"))
+
+
 def test_a_broken_queue_is_tried_again_later(store: JobStore) -> None:
     queue, job = MemoryQueue(), queued(store)
     forget_message(store, job)

@@ -1,0 +1,69 @@
+# Targets: gateway (also the steward's image; no torch), worker, redis. For the classic builder and for BuildKit alike;
+# the classic one builds every stage above its target, so torch comes last.
+# Wheels in a folder wheels/ are used before any index (see docs/deploying.md).
+
+FROM redis:7-bookworm AS redis
+RUN install -d -o redis -g redis -m 700 /data
+COPY deploy/redis.conf /etc/mmml/redis.conf
+USER redis
+WORKDIR /data
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=5 \
+    CMD REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping | grep -q PONG
+# The password is on no command line; Redis itself gets the signals and writes its file to the end.
+CMD ["sh", "-c", "umask 077 && printf 'include /etc/mmml/redis.conf\\nrequirepass %s\\n' \"${REDIS_PASSWORD:?is not set}\" > /tmp/redis.conf && exec redis-server /tmp/redis.conf"]
+
+FROM python:3.11-slim-bookworm AS base
+ENV PATH=/opt/mmml/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
+    MMML_WEIGHTS_DIR=/weights \
+    MMML_STORAGE_URL=file:///var/lib/mmml/blobs \
+    MMML_ALIVE_FILE=/tmp/alive
+RUN groupadd --gid 10001 mmml \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin mmml \
+ && install -d -o mmml -g mmml -m 700 /var/lib/mmml/blobs \
+ && install -d /weights
+WORKDIR /weights
+
+FROM base AS gateway-build
+WORKDIR /build
+COPY constraints.txt wheel[s] wheels/
+COPY constraints.txt pyproject.toml ./
+COPY deploy/requirements.py deploy/install.sh deploy/
+RUN python deploy/requirements.py > requirements.txt && deploy/install.sh requirements.txt
+COPY README.md LICENSE mmml.py ./
+COPY jobs jobs
+COPY app app
+RUN deploy/install.sh --no-deps .
+
+FROM base AS gateway
+COPY --from=gateway-build /opt/mmml /opt/mmml
+USER 10001:10001
+ENV MMML_HOST=0.0.0.0 MMML_PORT=8000
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+CMD ["python", "-m", "app.gateway"]
+
+FROM base AS worker-build
+ARG TORCH_INDEX=
+WORKDIR /build
+COPY constraints.txt wheel[s] wheels/
+COPY constraints.txt pyproject.toml ./
+COPY deploy/requirements.py deploy/install.sh deploy/
+RUN python deploy/requirements.py worker > requirements.txt \
+ && TORCH_INDEX=$TORCH_INDEX deploy/install.sh requirements.txt
+COPY README.md LICENSE mmml.py ./
+COPY jobs jobs
+COPY models models
+COPY workers workers
+RUN deploy/install.sh --no-deps .
+
+FROM base AS worker
+COPY --from=worker-build /opt/mmml /opt/mmml
+USER 10001:10001
+ENV MALLOC_TRIM_THRESHOLD_=1000000000 \
+    MALLOC_MMAP_THRESHOLD_=1000000000 \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 CMD ["python", "-m", "jobs.alive"]
+CMD ["python", "-m", "workers"]

@@ -1,0 +1,126 @@
+"""Access as FastAPI dependencies: a route that takes a :class:`app.gate.Caller` is closed to
+everybody else.
+
+``Reader`` may look at its own jobs, ``Submitter`` is counted as sending work. Both are settled
+before a byte of the body is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+
+from app.deps import Given, Services, off_loop
+from app.gate import Caller, Gate
+from app.keys import READ
+from app.limits import Standing, exceeded
+from app.problems import Problem
+from app.sessions import COOKIE
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_bearer = HTTPBearer(
+    scheme_name="API key", description="Not needed on an open service.", auto_error=False
+)
+_cookie = APIKeyCookie(
+    name=COOKIE, scheme_name="Session", description="From POST /session.", auto_error=False
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a request shows of itself: a key or, only without one, a session's cookie."""
+
+    key: str | None
+    session: str | None
+
+
+async def shown(
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Shown:
+    return Shown(bearer.credentials, None) if bearer else Shown(None, cookie)
+
+
+Showing = Annotated[Shown, Depends(shown)]
+
+
+async def caller(request: Request, services: Given, given: Showing) -> Caller:
+    """Anybody with a key, looking at something; 401 and 429 otherwise."""
+    return await _admitted(request, services, given, Gate.count_request)
+
+
+async def reader(found: Annotated[Caller, Depends(caller)]) -> Caller:
+    """A caller who may look at jobs."""
+    found.require(READ)
+    return found
+
+
+async def submitter(request: Request, services: Given, given: Showing) -> Caller:
+    """A caller who sends work; the route checks the task's scope."""
+    return await _admitted(request, services, given, Gate.count_submission)
+
+
+AnyCaller = Annotated[Caller, Depends(caller)]
+Reader = Annotated[Caller, Depends(reader)]
+Submitter = Annotated[Caller, Depends(submitter)]
+
+
+async def stream(found: Reader, services: Given) -> AsyncIterator[None]:
+    """Holds one of the caller's streams for as long as the answer is being sent."""
+    with services.streams.take(found.name) as free:
+        if not free:
+            raise Problem(
+                429,
+                f"{services.streams.most} event streams are open already, which is all one caller "
+                f"may have. Close one, or poll instead.",
+                headers={"Retry-After": "5"},
+            )
+        yield
+
+
+Stream = Depends(stream)
+
+
+Count = Callable[[Gate, Caller], Standing | None]
+
+
+async def _admitted(request: Request, services: Services, given: Shown, count: Count) -> Caller:
+    address = request.client.host if request.client else ""
+    found, standing = await off_loop(_admit, services.gate, given, address, count)
+    if found.key and given.session:
+        _same_origin(request)
+    if standing:
+        tell(request, standing)
+    if standing and not standing.allowed:
+        item = standing.policy.item
+        raise exceeded(standing, f"This key may send {item} ({standing.policy.name}).")
+    return found
+
+
+def _admit(gate: Gate, given: Shown, address: str, count: Count) -> tuple[Caller, Standing | None]:
+    """Both in one trip to a thread."""
+    found = gate.admit(given.key, given.session, address)
+    return found, count(gate, found)
+
+
+def tell(request: Request, standing: Standing) -> None:
+    """Have the answer's headers say what is left."""
+    request.scope.setdefault("mmml.standings", []).append(standing)
+
+
+def _same_origin(request: Request) -> None:
+    """A browser sends its cookie along with other pages' requests too, so a change must come from a
+    page of this very service.
+    """
+    if request.method in _SAFE:
+        return
+    origin = request.headers.get("origin", "")
+    if urlsplit(origin).netloc != request.headers.get("host"):
+        raise Problem(
+            403, "With a session cookie, changes are taken from this service's own pages."
+        )

@@ -1,0 +1,245 @@
+"""API keys: made here, shown once, and kept as hashes only.
+
+A key is a random text of 256 bits, so a plain SHA-256 is as good as a slow hash would be. Its id is
+a hash too, made in another way: it finds the record, and tells nothing of the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, cast
+
+import redis
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.errors import JobsError, StoreError
+from jobs.requests import TASKS
+
+READ, ADMIN = "read", "admin"
+MIN_LENGTH = 32  # characters of a key that somebody else made
+_NO_DIGEST = "0" * 64
+
+
+class KeyProblem(JobsError):
+    """A key can't be made or used as asked; the message says what to do."""
+
+
+class ApiKey(BaseModel):
+    """One key's record. Jobs belong to ``owner``: the key's own id, or that of the key it took
+    over from. Limits that are None follow the service's settings.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    digest: str = Field(repr=False)
+    name: str
+    owner: str
+    scopes: frozenset[str]
+    created_at: float
+    revoked_at: float | None = None
+    rate: str | None = None
+    pictures_per_day: int | None = None
+    max_active: int | None = None
+
+
+class KeyStore(Protocol):
+    """Where records are kept. Methods block, and raise StoreError when it can't be reached."""
+
+    def get(self, key_id: str) -> ApiKey | None: ...
+
+    def add(self, key: ApiKey) -> bool:
+        """False when the id exists."""
+        ...
+
+    def replace(self, key: ApiKey) -> None: ...
+
+    def remove(self, key_id: str) -> None: ...
+
+    def all(self) -> list[ApiKey]:
+        """Oldest first, the revoked ones included."""
+        ...
+
+    def any(self) -> bool:
+        """Whether there is a record at all, be it of a revoked key."""
+        ...
+
+
+class RedisKeyStore:
+    """One hash: id → record."""
+
+    def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:
+        self._client, self._key = client, prefix + "keys"
+
+    def get(self, key_id: str) -> ApiKey | None:
+        with reaching():
+            found = cast("bytes | None", self._client.hget(self._key, key_id))
+        return ApiKey.model_validate_json(found) if found else None
+
+    def add(self, key: ApiKey) -> bool:
+        with reaching():
+            return bool(self._client.hsetnx(self._key, key.id, key.model_dump_json()))
+
+    def replace(self, key: ApiKey) -> None:
+        with reaching():
+            self._client.hset(self._key, key.id, key.model_dump_json())
+
+    def remove(self, key_id: str) -> None:
+        with reaching():
+            self._client.hdel(self._key, key_id)
+
+    def all(self) -> list[ApiKey]:
+        with reaching():
+            records = cast("list[bytes]", self._client.hvals(self._key))
+        return _oldest_first(map(ApiKey.model_validate_json, records))
+
+    def any(self) -> bool:
+        with reaching():
+            return self._client.hlen(self._key) > 0
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Turns the client's errors into StoreError."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StoreError(f"the keys can't be reached: {error}") from error
+
+
+class MemoryKeyStore:
+    """In this process, for tests and tools."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, ApiKey] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key_id: str) -> ApiKey | None:
+        return self._keys.get(key_id)
+
+    def add(self, key: ApiKey) -> bool:
+        with self._lock:
+            return self._keys.setdefault(key.id, key) is key
+
+    def replace(self, key: ApiKey) -> None:
+        self._keys[key.id] = key
+
+    def remove(self, key_id: str) -> None:
+        self._keys.pop(key_id, None)
+
+    def all(self) -> list[ApiKey]:
+        return _oldest_first(self._keys.values())
+
+    def any(self) -> bool:
+        return bool(self._keys)
+
+
+def _oldest_first(keys: Iterable[ApiKey]) -> list[ApiKey]:
+    return sorted(keys, key=lambda key: key.created_at)
+
+
+def new_text() -> str:
+    """A fresh key."""
+    return f"mmml_{secrets.token_urlsafe(32)}"
+
+
+def key_id(text: str) -> str:
+    """12 hexadecimal digits that name the key in lists, logs and job records."""
+    return hashlib.sha256(b"id of " + text.encode()).hexdigest()[:12]
+
+
+def default_scopes() -> frozenset[str]:
+    """Every task, and looking at one's own jobs."""
+    return frozenset({*TASKS, READ})
+
+
+def check_scopes(scopes: Iterable[str]) -> frozenset[str]:
+    """The scopes, if all of them exist; KeyProblem otherwise. ``tasks`` stands for every task."""
+    given = frozenset(scopes)
+    known = {*TASKS, READ, ADMIN}
+    wanted = (given - {"tasks"}) | (frozenset(TASKS) if "tasks" in given else frozenset())
+    if unknown := sorted(wanted - known):
+        raise KeyProblem(
+            f"There is no scope {unknown[0]!r}; there are: tasks, {', '.join(sorted(known))}."
+        )
+    return wanted
+
+
+def record(
+    text: str,
+    name: str,
+    scopes: frozenset[str],
+    *,
+    owner: str | None = None,
+    rate: str | None = None,
+    pictures_per_day: int | None = None,
+    max_active: int | None = None,
+) -> ApiKey:
+    """What is stored of the key ``text``."""
+    made = key_id(text)
+    return ApiKey(
+        id=made,
+        digest=_digest(text),
+        name=name,
+        owner=owner or made,
+        scopes=scopes,
+        created_at=time.time(),
+        rate=rate,
+        pictures_per_day=pictures_per_day,
+        max_active=max_active,
+    )
+
+
+def authenticate(store: KeyStore, text: str) -> ApiKey | None:
+    """The record of a key that may be used. Digests are compared in constant time, and an unknown
+    key costs the same work as a known one.
+    """
+    found = store.get(key_id(text))
+    genuine = hmac.compare_digest(found.digest if found else _NO_DIGEST, _digest(text))
+    return found if found and genuine and found.revoked_at is None else None
+
+
+def revoke(store: KeyStore, wanted: str) -> ApiKey:
+    """End a key, for ever; its record stays, so that a service does not turn open."""
+    found = named(store, wanted)
+    if found.revoked_at is not None:
+        return found
+    ended = found.model_copy(update={"revoked_at": time.time()})
+    store.replace(ended)
+    return ended
+
+
+def named(store: KeyStore, wanted: str) -> ApiKey:
+    """The key with that id, or the only one with that name, those in use first; KeyProblem
+    otherwise.
+    """
+    found = store.get(wanted)
+    if found:
+        return found
+    same = [key for key in store.all() if key.name == wanted]
+    same = [key for key in same if key.revoked_at is None] or same
+    if len(same) == 1:
+        return same[0]
+    if same:
+        raise KeyProblem(f"{len(same)} keys are named {wanted!r}; give the id of one.")
+    raise KeyProblem(f"There is no key {wanted!r}. List them with: mmml keys list")
+
+
+def add_first(store: KeyStore, text: str) -> None:
+    """Let the key of the settings in, with every scope. A key revoked since stays revoked."""
+    if len(text) < MIN_LENGTH:
+        raise KeyProblem(
+            f"MMML_FIRST_KEY has {len(text)} characters, and {MIN_LENGTH} are needed. "
+            f"Make one with: mmml keys generate"
+        )
+    store.add(record(text, "first", default_scopes() | {ADMIN}))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,49 @@
+"""How full the job store is, and how fast room is made: what a refusal's ``Retry-After`` is
+computed from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Bytes that one finished job of one picture takes in the server, indices and events included, until
+# real ones can be measured: benchmarks/redis_memory.py
+BYTES_PER_JOB = 6656
+_WINDOW = 60.0  # seconds over which finished jobs are counted
+
+
+@dataclass(frozen=True)
+class Load:
+    """Jobs that wait and jobs that are not final; memory in bytes, limit None when there is none.
+
+    ``bytes_per_job`` is what one of the store's own finished jobs takes.
+    """
+
+    waiting: int
+    unfinished: int
+    used_bytes: int
+    limit_bytes: int | None
+    bytes_per_job: int
+
+
+@dataclass(frozen=True)
+class Drain:
+    """``rate``: jobs that end per second while others wait, None when none was seen to end;
+    ``oldest_final``: when the oldest finished job ended, in seconds since 1970.
+    """
+
+    rate: float | None
+    oldest_final: float | None
+
+    @staticmethod
+    def window(now: float, oldest_queued: float | None) -> float:
+        """Seconds to look back: only as long as jobs have been waiting, because what ended before
+        that says how busy the clients were, not how fast the workers are.
+        """
+        busy = now - oldest_queued if oldest_queued is not None else _WINDOW
+        return min(max(busy, 1.0), _WINDOW)
+
+    @classmethod
+    def measured(cls, ended: int, window: float, oldest_final: float | None) -> Drain:
+        """From the number of jobs that ended within ``window`` seconds."""
+        return cls(ended / window if ended else None, oldest_final)

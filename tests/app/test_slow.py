@@ -1,0 +1,130 @@
+"""Clients that send slowly, or nothing, against a real server on a loopback port."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from app.deps import Services
+from app.listening import server_limits
+from app.main import create_app
+from app.settings import GatewaySettings
+
+PATIENCE = 0.5  # seconds that the server has
+Eventually = Callable[[Callable[[], bool], float], None]
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    weights: Path = tmp_path_factory.mktemp("weights")
+    settings = GatewaySettings(
+        weights_dir=weights, header_timeout=PATIENCE, body_timeout=PATIENCE, body_rate=100_000
+    )
+    app = create_app(settings, Services.in_memory(settings))
+    config = uvicorn.Config(app, port=0, log_level="error", **server_limits(settings))
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join(20)
+
+
+@pytest.fixture
+def line(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as made:
+        yield made
+
+
+def head(method: str, path: str, length: int | None = None) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
+    if length is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {length}"]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def answer(line: socket.socket) -> str:
+    """Everything until the server hangs up."""
+    data = b""
+    try:
+        while chunk := line.recv(4096):
+            data += chunk
+    except ConnectionResetError:
+        pass
+    return data.decode()
+
+
+def drip(line: socket.socket, data: bytes) -> float:
+    """Send one byte at a time, again and again; returns after how many seconds it was refused."""
+    started = time.monotonic()
+    while time.monotonic() - started < 20:
+        try:
+            line.sendall(data)
+        except OSError:
+            break
+        time.sleep(0.05)
+    return time.monotonic() - started
+
+
+def test_a_connection_that_says_nothing_is_closed(line: socket.socket) -> None:
+    started = time.monotonic()
+    assert answer(line) == ""
+    assert time.monotonic() - started >= PATIENCE * 0.9
+
+
+def test_headers_that_never_end(line: socket.socket) -> None:
+    line.sendall(head("GET", "/healthz")[:-2])
+    assert drip(line, b"X") < 20
+
+
+def test_empty_lines_between_requests(line: socket.socket) -> None:
+    line.sendall(head("GET", "/healthz"))
+    assert b"200 OK" in line.recv(4096)
+    assert drip(line, b"\r\n") < 20
+
+
+def test_a_body_that_never_comes(line: socket.socket) -> None:
+    line.sendall(head("POST", "/synthesize", 100))
+    told = answer(line)
+    assert told.startswith("HTTP/1.1 408")
+    assert "application/problem+json" in told
+    assert "connection: close" in told.lower()
+
+
+def test_a_body_that_trickles(line: socket.socket) -> None:
+    line.sendall(head("POST", "/synthesize", 10_000_000))
+    assert drip(line, b" ") < 20
+
+
+def test_a_body_that_is_slow_but_steady_is_taken(line: socket.socket) -> None:
+    data = b'{"text": "a bird"}' + b" " * 300_000
+    line.sendall(head("POST", "/synthesize", len(data)))
+    started = time.monotonic()
+    for k in range(0, len(data), 30_000):
+        line.sendall(data[k : k + 30_000])
+        time.sleep(0.1)
+    assert time.monotonic() - started > PATIENCE
+    assert b"503" in line.recv(4096)  # read to its end: there are no weights
+
+
+def test_what_follows_a_refused_body_is_not_read_for_ever(line: socket.socket) -> None:
+    line.sendall(head("POST", "/nowhere", 10_000_000))
+    assert drip(line, b" ") < 20
+
+
+def test_ordinary_clients_notice_nothing(port: int) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+        for pause in (0, 0.1, 2 * PATIENCE):
+            time.sleep(pause)
+            assert http.get("/healthz").status_code == 200

@@ -1,0 +1,80 @@
+"""Signatures, against the specification's own library."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import pytest
+import standardwebhooks
+
+from app.webhooks.signing import (
+    BadSecret,
+    BadSignature,
+    check_secret,
+    derived,
+    headers,
+    new_secret,
+    verify,
+)
+
+BODY = json.dumps({"type": "job.succeeded", "text": "ein Vögelchen"}).encode()
+
+
+def test_the_specifications_library_accepts_it() -> None:
+    secret = new_secret()
+    signed = headers([secret], "msg_1", time.time(), BODY)
+    assert standardwebhooks.Webhook(secret).verify(BODY, signed) == json.loads(BODY)
+    verify(secret, signed, BODY)
+
+
+def test_the_specifications_example() -> None:
+    """From its page: https://www.standardwebhooks.com"""
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 (published)
+    body = b'{"test": 2432232314}'
+    signed = headers([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    assert signed["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_either_secret_fits_while_they_are_rotated() -> None:
+    new, old = new_secret(), new_secret()
+    signed = headers([new, old], "msg_1", time.time(), BODY)
+    for secret in (new, old):
+        standardwebhooks.Webhook(secret).verify(BODY, signed)
+        verify(secret, {k.title(): v for k, v in signed.items()}, BODY)
+
+
+def test_what_verification_refuses() -> None:
+    secret = new_secret()
+    signed = headers([secret], "msg_1", 1000.0, BODY)
+    verify(secret, signed, BODY, now=1200.0)
+    wrong: list[tuple[str, dict[str, str], bytes, float]] = [
+        (new_secret(), signed, BODY, 1000.0),
+        (secret, signed, BODY + b" ", 1000.0),
+        (secret, signed, BODY, 1301.0),
+        (secret, signed, BODY, 600.0),
+        (secret, signed | {"webhook-id": "msg_2"}, BODY, 1000.0),
+        (secret, signed | {"webhook-timestamp": "1001"}, BODY, 1000.0),
+        (secret, signed | {"webhook-timestamp": "now"}, BODY, 1000.0),
+        (secret, {}, BODY, 1000.0),
+    ]
+    for given, sent, body, now in wrong:
+        with pytest.raises(BadSignature):
+            verify(given, sent, body, now)
+
+
+def test_owners_have_secrets_of_their_own() -> None:
+    master = new_secret()
+    assert derived(master, "") == master
+    one, other = derived(master, "one"), derived(master, "other")
+    assert len({master, one, other}) == 3
+    assert derived(master, "one") == check_secret(one)
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "whsec_", "whsec_short", "whsec_!!!", base64.b64encode(bytes(32)).decode()]
+)
+def test_what_is_no_secret(secret: str) -> None:
+    with pytest.raises(BadSecret):
+        check_secret(secret)

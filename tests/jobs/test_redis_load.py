@@ -1,0 +1,104 @@
+"""The memory of a real broker: what is promised to accepted jobs is there when they end."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.embedded import BROKER_MEMORY, broker_command, wait_for_socket
+from app.gate import Caller
+from app.pressure import check_room
+from app.problems import Problem
+from app.settings import GatewaySettings
+from jobs.job import ImageRecord, Job, Status, new_id
+from jobs.redis_store import RedisJobStore, connect
+from jobs.store import Outcome
+
+LIMIT = 8 * 2**20
+
+
+@pytest.fixture
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisJobStore]:
+    """A broker with room for some hundred jobs."""
+    folder: Path = tmp_path_factory.mktemp("v")
+    command = broker_command(folder, folder / "v.sock", LIMIT)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for_socket(folder / "v.sock")
+        client = connect(f"unix://{folder}/v.sock?db=0")
+        yield RedisJobStore(client)
+        client.close()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def submitted(store: RedisJobStore) -> Job:
+    request = {"text": "a bird with a red crown and blue wings " * 20}
+    job = Job(id=new_id(), task="synthesize", created_at=time.time(), request=request)
+    assert store.create(job)
+    return job
+
+
+def sixteen_pictures(job: Job) -> Outcome:
+    return Outcome(
+        [
+            ImageRecord(index=n, seed=n, sha256="a" * 64, blob=f"jobs/{job.id}/out/token-{n}.png")
+            for n in range(16)
+        ],
+        receipt={"seeds": list(range(16))},
+    )
+
+
+def done(store: RedisJobStore, count: int) -> None:
+    for _ in range(count):
+        job = submitted(store)
+        store.start(job.id, "t", 100)
+        assert store.finish(job.id, "t", sixteen_pictures(job))
+
+
+def test_every_accepted_job_can_be_finished(small: RedisJobStore) -> None:
+    caller, accepted = Caller(None, ""), []
+    refusal: Problem | None = None
+    while refusal is None:
+        assert len(accepted) < 5000
+        try:
+            check_room(small, GatewaySettings(max_queue=10_000), caller)
+        except Problem as problem:
+            refusal = problem
+        else:
+            accepted.append(submitted(small))
+    assert refusal.status == 503
+    assert "memory" in refusal.detail
+    assert int(refusal.headers["Retry-After"]) >= 1
+    assert len(accepted) > 100
+    for job in accepted:
+        assert small.start(job.id, "t", 100)
+        assert small.finish(job.id, "t", sixteen_pictures(job))
+    assert {small.get(job.id).status for job in accepted} == {Status.succeeded}  # type: ignore[union-attr]
+    load = small.load()
+    assert LIMIT / 2 < load.used_bytes < LIMIT
+    for job in accepted:
+        small.expire(job.id)
+    check_room(small, GatewaySettings(), caller)
+
+
+def test_the_weight_of_a_job_is_what_it_takes(small: RedisJobStore) -> None:
+    done(small, 100)  # what scripts and tables take once is not counted
+    before = small.load().used_bytes
+    done(small, 400)
+    load = RedisJobStore(small._client).load()
+    measured = (load.used_bytes - before) / 400
+    assert measured * 0.9 < load.bytes_per_job < measured * 1.5
+    assert load.limit_bytes == LIMIT
+
+
+def test_the_private_broker_has_a_limit(valkey: str) -> None:
+    client = connect(valkey)
+    assert RedisJobStore(client).load().limit_bytes == BROKER_MEMORY
+    assert RedisJobStore(client, memory_limit=1000).load().limit_bytes == 1000
+    client.close()

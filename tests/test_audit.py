@@ -1,0 +1,46 @@
+"""What ``make audit`` makes of pip-audit's findings."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def audit() -> ModuleType:
+    path = Path(__file__).resolve().parent.parent / ".ci" / "audit.py"
+    spec = importlib.util.spec_from_file_location("audit", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def package(name: str, *weaknesses: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "version": "1.0", "vulns": list(weaknesses)}
+
+
+def test_a_weakness_with_a_fix_fails(audit: ModuleType) -> None:
+    found = [package("good"), package("bad", {"id": "CVE-1", "fix_versions": ["1.1", "2.0"]})]
+    status, told = audit.verdict(found)
+    assert status == 1
+    assert "bad 1.0: CVE-1, fixed in 1.1, 2.0" in told
+    assert told.endswith("audit: 2 packages looked up, FAILED")
+
+
+def test_a_weakness_without_one_is_named(audit: ModuleType) -> None:
+    status, told = audit.verdict([package("sad", {"id": "CVE-2", "fix_versions": []})])
+    assert status == 0
+    assert "sad 1.0: CVE-2, no fix yet" in told
+
+
+def test_what_was_not_looked_up_is_not_called_safe(audit: ModuleType) -> None:
+    found = [package("good"), {"name": "mmml", "skip_reason": "distribution marked as editable"}]
+    status, told = audit.verdict(found)
+    assert status == 0
+    assert told == "not looked up: mmml\naudit: 1 packages looked up, passed"

@@ -1,0 +1,60 @@
+"""What SIGTERM gives running jobs: time to end, and after it a way back into the queue."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from jobs.errors import JobsError
+from jobs.store import JobStore
+from workers.lease import Leases
+
+log = logging.getLogger(__name__)
+
+
+def leave() -> None:
+    """End the process at once: a thread inside a forward pass can't be interrupted."""
+    logging.shutdown()
+    os._exit(0)
+
+
+@dataclass
+class Drain:
+    """Counts ``grace`` seconds from :meth:`begin`; what still runs then is handed back."""
+
+    store: JobStore
+    leases: Leases
+    grace: float
+    leave: Callable[[], None] = leave
+    _done: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def begin(self) -> None:
+        """The process is asked to end."""
+        log.info("draining: %d jobs have %.0f s to end", len(self.leases.held()), self.grace)
+        threading.Thread(target=self._wait, name="drain", daemon=True).start()
+
+    def done(self) -> None:
+        """Everything ended in time."""
+        self._done.set()
+
+    def hand_back(self) -> int:
+        """Release every job held here, without counting the attempt, so that the steward sends it
+        again at once. Returns how many.
+        """
+        self.leases.stop()  # a renewal after the release would take the job back
+        return sum(self._released(lease.job_id, lease.token) for lease in self.leases.held())
+
+    def _released(self, job_id: str, token: str) -> bool:
+        try:
+            return self.store.release(job_id, token)
+        except JobsError as error:
+            log.warning("job %s not handed back, its lease will run out: %s", job_id, error)
+            return False
+
+    def _wait(self) -> None:
+        if not self._done.wait(self.grace):
+            log.warning("the grace time is over: %d jobs handed back", self.hand_back())
+            self.leave()
