@@ -7,10 +7,13 @@ import resource
 from ipaddress import ip_address
 from typing import Any
 
-from app.gate import prepare_keys
+import redis
+
+from app.gate import AccessError, prepare_keys
 from app.http_protocol import limited
 from app.keys import RedisKeyStore
 from app.settings import GatewaySettings
+from jobs.errors import StoreError
 from jobs.redis_store import connect, wait_for
 
 _CONNECTIONS = 65_536
@@ -34,16 +37,21 @@ def for_address(settings: GatewaySettings, host: str) -> GatewaySettings:
     return settings.model_copy(update={"require_keys": True})
 
 
-def check_access(settings: GatewaySettings) -> None:
-    """Let the first key in, once the broker answers; AccessError when keys are required and there
-    is none.
+def check_access(settings: GatewaySettings, patience: float = _BROKER_WAIT) -> None:
+    """Let the first key in, once the broker answers. AccessError when keys are required and there
+    is none, or when that can't be found out within ``patience`` seconds.
     """
     if not settings.require_keys and not settings.first_key:
         return
-    wait_for(settings.redis_url, _BROKER_WAIT)
     client = connect(settings.redis_url)
     try:
+        wait_for(settings.redis_url, patience)
         prepare_keys(RedisKeyStore(client), settings)
+    except (redis.RedisError, StoreError) as error:
+        raise AccessError(
+            f"The API keys can't be read, because Redis does not answer: {error}. Is it running, "
+            "and is MMML_REDIS_URL right?"
+        ) from error
     finally:
         client.close()
 
