@@ -25,13 +25,23 @@ RUN groupadd --gid 10001 mmml \
  && install -d /weights
 WORKDIR /weights
 
-FROM base AS gateway-build
+# Apart from the rest of pyproject.toml, so that only a change of dependencies installs them again.
+FROM base AS requirements
+WORKDIR /build
+COPY pyproject.toml ./
+COPY deploy/requirements.py deploy/
+RUN python deploy/requirements.py > service.txt && python deploy/requirements.py worker > worker.txt
+
+FROM base AS build
 WORKDIR /build
 COPY constraints.txt wheel[s] wheels/
-COPY constraints.txt pyproject.toml ./
-COPY deploy/requirements.py deploy/install.sh deploy/
-RUN python deploy/requirements.py > requirements.txt && deploy/install.sh requirements.txt
-COPY README.md LICENSE mmml.py ./
+COPY constraints.txt ./
+COPY deploy/install.sh deploy/
+
+FROM build AS gateway-build
+COPY --from=requirements /build/service.txt ./
+RUN deploy/install.sh service.txt
+COPY pyproject.toml README.md LICENSE mmml.py ./
 COPY jobs jobs
 COPY app app
 RUN deploy/install.sh --no-deps .
@@ -45,15 +55,13 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 CMD ["python", "-m", "app.gateway"]
 
-FROM base AS worker-build
+FROM build AS worker-build
 ARG TORCH_INDEX=
-WORKDIR /build
-COPY constraints.txt wheel[s] wheels/
-COPY constraints.txt pyproject.toml ./
-COPY deploy/requirements.py deploy/install.sh deploy/
-RUN python deploy/requirements.py worker > requirements.txt \
- && TORCH_INDEX=$TORCH_INDEX deploy/install.sh requirements.txt
-COPY README.md LICENSE mmml.py ./
+COPY --from=requirements /build/worker.txt ./
+RUN TORCH_INDEX=$TORCH_INDEX deploy/install.sh worker.txt
+COPY --from=requirements /build/service.txt ./
+RUN deploy/install.sh service.txt
+COPY pyproject.toml README.md LICENSE mmml.py ./
 COPY jobs jobs
 COPY models models
 COPY workers workers
