@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 
-.PHONY: setup serve test check audit format clean
+.PHONY: setup serve test check audit format weights-aviary gallery clean
 
 setup: $(READY)
 
@@ -40,6 +40,19 @@ audit: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The shipped demo weights again: about four hours on two cores. Stopped, it goes on where it was.
+RUNS ?= $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/mmml/runs/aviary
+weights-aviary: setup
+	$(BIN)/python -m models train damsm --preset aviary --out $(RUNS)/damsm
+	for part in synthesis manipulation inpainting; do \
+	  $(BIN)/python -m models train $$part --preset aviary --encoders $(RUNS)/damsm/bundle --out $(RUNS)/$$part || exit 1; \
+	done
+	$(BIN)/python -m models collect weights/aviary $(RUNS)/*/bundle
+
+# The pictures of README and docs, from the shipped weights.
+gallery: setup
+	$(BIN)/python -m benchmarks.gallery
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

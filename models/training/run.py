@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from models.training.config import ConfigError, changed
+from models.training.curves import draw
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -73,6 +74,12 @@ class Run:
         sheet = grid(pictures, columns)
         sheet.save(self.samples / f"{step:07d}.png")
         self._board.add_image("samples", np.asarray(sheet), step, dataformats="HWC")
+
+    def draw_curves(self) -> None:
+        """``losses.png``: every logged value over the steps."""
+        stats = self.folder / "stats.jsonl"
+        if stats.exists():
+            draw(stats, self.folder / "losses.png", self.folder.name)
 
     def save_snapshot(self, state: dict[str, Any]) -> None:
         """Replace the snapshot; a crash in between leaves the old one."""
