@@ -21,6 +21,7 @@ from typing import Any
 
 from models.allocator import tuned_environment
 
+Table = dict[str, dict[str, dict[str, float]]]  # part -> row -> metric -> value
 RESULTS = Path(__file__).parent / "results"
 SAMPLES = 200  # evaluated per row
 
@@ -77,7 +78,8 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the steps that are usual here")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    kept = RESULTS / "ablations.json"
+    found: Table = json.loads(kept.read_text()) if kept.exists() else {}
     for row in ROWS:
         if row.part in arguments.only:
             steps = round(STEPS[row.part] * arguments.share)
@@ -86,7 +88,7 @@ def main() -> None:
             sys.stdout.write(f"{row.part}  {row.name}  {numbers}\n")
             sys.stdout.flush()
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "ablations.json").write_text(json.dumps(found, indent=2) + "\n")
+    kept.write_text(json.dumps(found, indent=2) + "\n")
     (RESULTS / "ablations.md").write_text(table(found))
 
 
@@ -127,7 +129,7 @@ def _call(module: str, *arguments: str) -> str:
     ).stdout
 
 
-def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
+def table(found: Table) -> str:
     """Markdown, one table for each part."""
     lines: list[str] = []
     for part, rows in found.items():
