@@ -365,7 +365,13 @@ def _judge(
 def _widths(size: int, given: str) -> tuple[int, ...]:
     """Channel multipliers from 4×4 up."""
     if given:
-        return tuple(int(part) for part in given.split(","))
+        widths = tuple(int(part) for part in given.split(","))
+        if 4 * 2 ** (len(widths) - 1) != size:
+            raise ModelsError(
+                f"{len(widths)} widths make pictures of {4 * 2 ** (len(widths) - 1)} pixels, not "
+                f"{size}; set widths to {size.bit_length() - 2} numbers, or to '' for the table's."
+            )
+        return widths
     table = {32: (4, 4, 2, 1), 64: (4, 4, 4, 2, 1), 128: (4, 4, 4, 4, 2, 1)}
     if size not in table:
         raise ModelsError(

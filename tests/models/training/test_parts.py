@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from jobs.captions import END, Vocabulary
 from models.bundle import save_task
-from models.errors import BundleError, UnknownBundle
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.errors import BundleError, ModelsError, UnknownBundle
 from models.synthesis.objective import SynthesisObjective, SynthesisOptions
 from models.training.config import ConfigError
 from models.training.parts import Encoders, grown, initialise, sizes_in
@@ -64,3 +66,20 @@ def test_a_task_that_the_bundle_lacks_is_refused(tmp_path: Path) -> None:
     objective = SynthesisObjective(SynthesisOptions(ngf=4, ndf=4, look=32), 32, encoders.text)
     with pytest.raises(UnknownBundle, match="damsm"):
         initialise(objective, "damsm", bundle.folder, encoders.vocabulary)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"widths": "4,4,2"}, "3 widths make pictures of 16 pixels, not 32; set widths to 4 "),
+        ({"alone": 5}, "needs rebuild"),
+        ({"attributes": 1.0}, "knows no attributes"),
+        ({"augment": "blur"}, "augment knows"),
+        ({"penalty": "r2"}, "penalty is none, r1 or magp"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options: dict[str, Any], sentence: str) -> None:
+    text = TextEncoder(TextEncoderConfig(len(WORDS), 8, 16))
+    chosen = SynthesisOptions(discriminator="own", ngf=4, ndf=4, **options)
+    with pytest.raises(ModelsError, match=sentence):
+        SynthesisObjective(chosen, 32, text)

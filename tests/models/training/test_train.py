@@ -33,7 +33,10 @@ FAST = [
 ]  # fmt: skip
 DAMSM = ["--set", "input_size=32", "--set", "hidden=16", "--set", "features=32", "--set", "words=8"]
 SMALL = {
-    "synthesis": ["--set", "ngf=8", "--set", "ndf=8", "--set", "z=8", "--set", "look=32"],
+    "synthesis": [
+        *("--set", "ngf=8", "--set", "ndf=8", "--set", "z=8", "--set", "look=32"),
+        *("--set", "widths=''", "--set", "alone=1"),  # the second step has every phase
+    ],
     "manipulation": ["--set", "ngf=4", "--set", "combine=4"],
     "inpainting": ["--set", "width=4", "--set", "z=4", "--set", "refine=1"],
 }
