@@ -45,6 +45,7 @@ from models.training.hinge import fooling_loss, judging_loss
 from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
 
+_DRAWING = ("generator", "encoder")  # what the generator's turn trains
 _REACH = 2.0  # tanh(2) = 0.964: colours of the data lie within
 
 
@@ -144,23 +145,28 @@ class SynthesisObjective(Objective):
             _start_plain(self.generator)
         self.judge = _judge(options, widths, sentence)
         self.modules = {"generator": self.generator, "discriminator": self.judge}
-        betas = (options.beta1, options.beta2)
-        self.phases = {}
-        drawn = ("generator", *(["encoder"] if options.rebuild else []))
         if options.rebuild:
             self.encoder = NoiseEncoder(size, options.z, sentence)
             self.modules["encoder"] = self.encoder
         if options.attributes:
             self.classifier = AuxiliaryClassifier(size, *attributes)
             self.modules["classifier"] = self.classifier
-            learn = adam([self.classifier], options.rate_classifier, (0.9, 0.999))
-            self.phases["classifier"] = Phase(learn, ("classifier",))
-        self.phases |= {
-            "discriminator": Phase(adam([self.judge], options.rate_d, betas), ("discriminator",)),
-            "generator": Phase(
-                adam([self.modules[n] for n in drawn], options.rate_g, betas), drawn
-            ),
+        self.phases = self._phases()
+
+    def _phases(self) -> dict[str, Phase]:
+        """The classifier's turn where there is one, the discriminator's, the generator's."""
+        o = self.options
+        betas, drawing = (o.beta1, o.beta2), [n for n in _DRAWING if n in self.modules]
+        optimisers = {
+            "discriminator": adam([self.judge], o.rate_d, betas),
+            "generator": adam([self.modules[name] for name in drawing], o.rate_g, betas),
         }
+        trains = {"discriminator": ("discriminator",), "generator": tuple(drawing)}
+        phases = {name: Phase(optimiser, trains[name]) for name, optimiser in optimisers.items()}
+        if "classifier" not in self.modules:
+            return phases
+        learning = adam([self.classifier], o.rate_classifier, (0.9, 0.999))
+        return {"classifier": Phase(learning, ("classifier",)), **phases}
 
     def turns(self, step: int) -> tuple[str, ...]:
         if step >= self.options.alone:
@@ -208,11 +214,10 @@ class SynthesisObjective(Objective):
         if o.rebuild:
             again, values["nats"] = self._again(seen)
             values["rebuilt"] = rebuilding_loss(torch.tanh(again), seen.images)
-        if step < o.alone:
-            raw = again
-        elif o.fresh_noise:
+            raw = again if step < o.alone else raw
+        if o.fresh_noise and step >= o.alone:
             raw = self._made(seen.sentence, seen.noise, "z2")
-        assert raw is not None  # noqa: S101 (only when alone)
+        assert raw is not None  # noqa: S101 (alone needs rebuild)
         fake = self.laid(torch.tanh(raw))
         if step >= o.alone:
             values["g"] = self._fooling(fake, seen)
@@ -220,19 +225,17 @@ class SynthesisObjective(Objective):
             values["beyond"] = functional.relu(raw.abs() - _REACH).square().mean()
         if "image_encoder" in self.frozen and step % o.damsm_every == 0:
             values["damsm"] = self._matching(fake, seen)
-        told = {}
+        named: Values = {}
         if o.attributes:
-            values["reading"], told["named"] = self._reading(fake, seen)
-        weights = {
-            "g": 1.0,
-            "beyond": o.reach,
-            "damsm": o.damsm,
-            "reading": o.attributes,
-            "rebuilt": o.rebuild,
-            "nats": o.rebuild * o.divergence,
-        }
-        loss = torch.stack([weights[name] * value for name, value in values.items()]).sum()
-        return loss, values | told
+            values["reading"], named["named"] = self._reading(fake, seen)
+        return self._weighted(values), values | named
+
+    def _weighted(self, values: Values) -> Tensor:
+        """The sum of the generator's losses."""
+        o = self.options
+        weights = {"g": 1.0, "beyond": o.reach, "damsm": o.damsm, "reading": o.attributes}
+        weights |= {"rebuilt": o.rebuild, "nats": o.rebuild * o.divergence}
+        return torch.stack([weights[name] * value for name, value in values.items()]).sum()
 
     def _fooling(self, fake: Tensor, seen: Seen) -> Tensor:
         with self.autocast():

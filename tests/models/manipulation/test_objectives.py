@@ -51,6 +51,17 @@ def test_photos_phases(tmp_path: Path) -> None:
     watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
 
 
+@pytest.mark.parametrize("modules", ["main", "dcm"])
+def test_pairs_train_one_module_alone(modules: str, tmp_path: Path) -> None:
+    pair: Any = TinyEncoders()
+    objective = built({"ngf": 4, "combine": 4, "modules": modules}, pair)
+    loop = watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path / "run")
+    save(tmp_path / "one", "manipulation", objective, loop._averaged(), NoisePhotos(SIZE), pair)
+    files = Bundle.open(tmp_path / "one").task("manipulate").files
+    assert {"main", "dcm"} & set(files) == {modules}
+    load(tmp_path / "one", "manipulate", None, "cpu")
+
+
 def test_half_of_the_photos_get_a_wrong_caption(tmp_path: Path) -> None:
     objective = built(PHOTOS)
     loop = watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
