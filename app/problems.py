@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from app.openai.errors import error_of, speaks_openai
 from jobs.errors import BlobError, ImageProblem, StoreError
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,15 @@ class Problem(Exception):
         self.headers, self.extra = dict(headers or {}), extra
 
     def response(self, instance: str) -> Response:
-        """The answer to the request for ``instance``, a URL path."""
+        """The answer to the request for ``instance``, a URL path; under /v1 in OpenAI's shape."""
+        body = self.body(instance)
+        if speaks_openai(instance):
+            status, headers, told = error_of(body, self.headers)
+            return Response(_json(told), status, headers, "application/json")
+        return Response(_json(body), self.status, self.headers, MEDIA_TYPE)
+
+    def body(self, instance: str) -> dict[str, Any]:
+        """As RFC 9457 has it."""
         body: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -74,8 +83,11 @@ class Problem(Exception):
         }
         if self.errors:
             body["errors"] = self.errors
-        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        return Response(data, self.status, self.headers, MEDIA_TYPE)
+        return body
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def invalid(error: ValidationError | RequestValidationError, what: str = "The request") -> Problem:
@@ -85,6 +97,11 @@ def invalid(error: ValidationError | RequestValidationError, what: str = "The re
         place = [str(p) for p in found["loc"] if p not in ("query", "path", "header")]
         message = _message(found)
         errors.append({"field": ".".join(place) or "body", "detail": message})
+    return unusable(errors, what)
+
+
+def unusable(errors: Sequence[Mapping[str, str]], what: str = "The request") -> Problem:
+    """422 from what is wrong with single fields."""
     told = "; ".join(_sentence(e["field"], e["detail"]) for e in errors)
     return Problem(422, f"{what} can't be used: {told}.", errors=errors)
 
@@ -102,7 +119,7 @@ def _message(found: Mapping[str, Any]) -> str:
 
 
 def _sentence(field: str, message: str) -> str:
-    starts_a_clause = message.startswith(("is ", "has ", "contains "))
+    starts_a_clause = message.startswith(("is ", "has ", "contains ", "can't "))
     return f"{field}{'' if starts_a_clause else ':'} {message[:1].lower()}{message[1:]}"
 
 
@@ -112,7 +129,7 @@ def install(app: FastAPI) -> None:
     async def on_problem(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 204:
             return Response(status_code=204, headers=error.headers)  # nothing to tell is no problem
-        return _as_problem(error).response(request.url.path)
+        return as_problem(error).response(request.url.path)
 
     kinds: tuple[type[Exception], ...] = (
         Problem,
@@ -127,7 +144,8 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, on_problem)
 
 
-def _as_problem(error: Exception) -> Problem:
+def as_problem(error: Exception) -> Problem:
+    """What a client is told of any error."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, ImageProblem):

@@ -1,0 +1,60 @@
+"""Errors as users of the OpenAI API know them: ``{"error": {message, type, param, code}}``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+PREFIX = "/v1"
+PATIENCE = 60  # seconds: a client that tries again by itself would not wait any longer
+
+# Their users expect 400 where this service tells kinds of bad input apart.
+_STATUS = {415: 400, 422: 400}
+_CODES = {
+    401: "invalid_api_key",
+    403: "permission_denied",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    429: "rate_limit_exceeded",
+    503: "service_unavailable",
+    504: "timeout",
+}
+
+
+def speaks_openai(path: str) -> bool:
+    """Whether answers at this URL path have OpenAI's shape."""
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+def error_of(
+    problem: Mapping[str, Any], headers: Mapping[str, str]
+) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """(status, headers, body) for a problem as RFC 9457 has it."""
+    status = int(problem["status"])
+    error = {
+        "message": problem["detail"],
+        "type": _type(status),
+        "param": next((e["field"] for e in problem.get("errors", ())), None),
+        "code": _code(status, problem),
+    }
+    return _STATUS.get(status, status), _advised(headers), {"error": error}
+
+
+def _type(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    return "server_error" if status >= 500 else "invalid_request_error"
+
+
+def _code(status: int, problem: Mapping[str, Any]) -> str | None:
+    if "pictures" in problem.get("violated-policies", ()):
+        return "insufficient_quota"
+    return problem.get("code") or _CODES.get(status)
+
+
+def _advised(headers: Mapping[str, str]) -> dict[str, str]:
+    """The client tries again by itself, but only soon: no use when it has to wait for long."""
+    if int(headers.get("Retry-After", "0")) > PATIENCE:
+        return {**headers, "x-should-retry": "false"}
+    return dict(headers)
