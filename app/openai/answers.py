@@ -61,7 +61,7 @@ async def image_events(
     """``image_generation.completed`` or ``image_edit.completed``, once for each picture."""
     job = accepted.job
     try:
-        async for job in waiting(services, accepted.job):
+        async for job in waiting(request, services, accepted.job):
             if not job.status.final:
                 yield format_sse_event(comment="waiting")
         for image in job.images:

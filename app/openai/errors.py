@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 PREFIX = "/v1"
 PATIENCE = 60  # seconds: a client that tries again by itself would not wait any longer
 
@@ -22,6 +24,28 @@ _CODES = {
 }
 
 
+class ErrorView(BaseModel):
+    """What went wrong."""
+
+    message: str = Field(description="a sentence that says what to do")
+    type: str
+    param: str | None = Field(description="the option that can't be used")
+    code: str | None = Field(description="the reason, for programs")
+
+
+# For the OpenAPI document.
+_SCHEMA = {
+    "type": "object",
+    "properties": {"error": ErrorView.model_json_schema()},
+    "required": ["error"],
+}
+_ANY = {
+    "description": "An error in OpenAI's shape",
+    "content": {"application/json": {"schema": _SCHEMA}},
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {422: _ANY, "default": _ANY}
+
+
 def speaks_openai(path: str) -> bool:
     """Whether answers at this URL path have OpenAI's shape."""
     return path == PREFIX or path.startswith(f"{PREFIX}/")
@@ -32,13 +56,13 @@ def error_of(
 ) -> tuple[int, dict[str, str], dict[str, Any]]:
     """(status, headers, body) for a problem as RFC 9457 has it."""
     status = int(problem["status"])
-    error = {
-        "message": problem["detail"],
-        "type": _type(status),
-        "param": next((e["field"] for e in problem.get("errors", ())), None),
-        "code": _code(status, problem),
-    }
-    return _STATUS.get(status, status), _advised(headers), {"error": error}
+    error = ErrorView(
+        message=problem["detail"],
+        type=_type(status),
+        param=next((e["field"] for e in problem.get("errors", ())), None),
+        code=_code(status, problem),
+    )
+    return _STATUS.get(status, status), _advised(headers), {"error": error.model_dump()}
 
 
 def _type(status: int) -> str:

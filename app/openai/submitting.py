@@ -73,29 +73,26 @@ async def _check_size(
         found = services.catalogue.now().find(task, asked.model)
         if found is None:
             return  # the submission says so
-        made, why = (found.size, found.size), f"model {found.bundle!r} makes this size only"
+        made, why = (found.size, found.size), f"model {found.bundle!r} has one size"
     size = f"{made[0]}x{made[1]}"
     if asked.size != size:
         detail = f"can't be chosen: {why}. Leave it out, or send auto or {size}"
         raise unusable([{"field": "size", "detail": detail}])
 
 
-async def waiting(services: Services, job: Job) -> AsyncIterator[Job]:
-    """The job, every 15 seconds and once it is over. It is over in the end, or a Problem."""
+async def waiting(request: Request, services: Services, job: Job) -> AsyncIterator[Job]:
+    """The job as it is, every 15 seconds, and at last when it has succeeded; Problem otherwise."""
     read = partial(off_loop, services.store.get, job.id)
-    left, found = services.settings.openai_wait, job
-    while not found.status.final and left > 0 and not services.waiters.closing:
-        found = await services.waiters.until_final(job.id, read, min(left, _SLICE)) or found
+    left = services.settings.openai_wait
+    while not job.status.final and left > 0 and not services.waiters.closing:
+        yield job
+        job = await services.waiters.until_final(job.id, read, min(left, _SLICE)) or job
         left -= _SLICE
-        yield found
-    if found.status is Status.expired:
-        raise Problem(410, "The job was deleted while it ran.")
-    if found.status.final:
-        if found.status is not Status.succeeded:
-            raise unsuccessful(found)
-        yield found
-        return
-    raise _unfinished(services)
+    yield job
+    if not job.status.final:
+        raise _unfinished(services, _can_come_back(request))
+    if job.status is not Status.succeeded:
+        raise unsuccessful(job, {"X-Should-Retry": "false"})
 
 
 async def finished(request: Request, services: Services, accepted: Accepted) -> Job:
@@ -114,7 +111,7 @@ async def finished(request: Request, services: Services, accepted: Accepted) -> 
 
 async def _ended(request: Request, services: Services, job: Job) -> Job:
     try:
-        async for now in waiting(services, job):
+        async for now in waiting(request, services, job):
             job = now
     finally:
         await abandon(request, services, job)
@@ -128,13 +125,18 @@ async def _gone(request: Request) -> None:
 
 
 async def abandon(request: Request, services: Services, job: Job) -> None:
-    """Spare the work that nobody will see: only a client with an Idempotency-Key can ask again."""
-    if not job.status.final and HEADER not in request.headers:
+    """Spare the work that nobody will see."""
+    if not job.status.final and not _can_come_back(request):
         with anyio.CancelScope(shield=True):
             await off_loop(services.store.cancel, job.id)
 
 
-def _unfinished(services: Services) -> Problem:
+def _can_come_back(request: Request) -> bool:
+    """Whether the same request, sent again, finds the same job."""
+    return HEADER in request.headers
+
+
+def _unfinished(services: Services, goes_on: bool) -> Problem:
     if services.waiters.closing:
         return Problem(
             503, "The service is being restarted. Send it again.", headers={"Retry-After": "2"}
@@ -144,5 +146,5 @@ def _unfinished(services: Services) -> Problem:
         504,
         f"The pictures were not made within {seconds:.0f} s, because much is being asked of the "
         "service. Try again later, or use its own routes, which do not wait (GET /docs).",
-        headers={"Retry-After": "120"},
+        headers={"Retry-After": "1" if goes_on else "120"},
     )

@@ -12,7 +12,7 @@ from app.auth import Submitter, caller
 from app.deps import Given, Services, off_loop
 from app.gate import Caller
 from app.openai.answers import image_events, images_response
-from app.openai.errors import PREFIX
+from app.openai.errors import PREFIX, RESPONSES
 from app.openai.links import Links
 from app.openai.reading import read_edit, read_generation
 from app.openai.requests import EditRequest, GenerationRequest, ImagesRequest
@@ -24,7 +24,14 @@ from app.submission import Accepted
 from app.uploads import Picture
 from jobs.bundles import BundleInfo
 
-router = APIRouter(prefix=PREFIX, tags=["openai"])
+router = APIRouter(prefix=PREFIX, tags=["openai"], responses=RESPONSES)
+
+_PICTURES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "an ImagesResponse, or its events with `stream`",
+        "content": {"application/json": {}, "text/event-stream": {}},
+    }
+}
 
 
 async def _place(services: Given, found: Submitter) -> AsyncIterator[None]:
@@ -49,6 +56,7 @@ def _body(kind: type[ImagesRequest], media_type: str, *files: str) -> dict[str, 
     "/images/generations",
     summary="Make pictures from a prompt",
     response_model=None,
+    responses=_PICTURES,
     dependencies=[Depends(_place)],
     openapi_extra=_body(GenerationRequest, "application/json"),
 )
@@ -62,6 +70,7 @@ async def generations(request: Request, services: Given, caller: Submitter) -> R
     "/images/edits",
     summary="Edit a photo as a prompt says",
     response_model=None,
+    responses=_PICTURES,
     dependencies=[Depends(_place)],
     openapi_extra=_body(EditRequest, "multipart/form-data", "image", "mask"),
 )
@@ -95,7 +104,12 @@ def _headers(accepted: Accepted) -> dict[str, str]:
     return headers | ({"Idempotency-Replayed": "true"} if accepted.replayed else {})
 
 
-@router.get("/images/{job_id}/{index}", summary="Get a picture by its signed address")
+@router.get(
+    "/images/{job_id}/{index}",
+    summary="Get a picture by its signed address",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}, "image/jpeg": {}, "image/webp": {}}}},
+)
 async def linked_picture(
     job_id: str,
     index: int,

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from openai import OpenAI
+from openai import APIError, BadRequestError, InternalServerError, NotFoundError, OpenAI
 
 from app.deps import Services
 from jobs.images import decode_photo
@@ -136,7 +136,7 @@ def test_the_same_request_twice(openai: OpenAI, services: Services) -> None:
     assert first.data == second.data
     other = hole_png(alpha=100)
     assert other != hole_png()
-    with pytest.raises(Exception, match="used for another request"):
+    with pytest.raises(BadRequestError, match="used for another request"):
         openai.images.edit(mask=("m.png", other), **again)
     assert only_job(services).task == "inpaint"
 
@@ -146,8 +146,9 @@ def test_a_job_that_takes_too_long_is_canceled(
 ) -> None:
     painter.idle = True
     services.settings.openai_wait = 0.05
-    with pytest.raises(Exception, match="were not made within"):
+    with pytest.raises(InternalServerError, match="were not made within") as caught:
         openai.images.generate(prompt="a bird")
+    assert caught.value.response.headers["x-should-retry"] == "false"
     assert only_job(services).status is Status.canceled
 
 
@@ -156,7 +157,7 @@ def test_it_goes_on_for_a_client_that_can_come_back(
 ) -> None:
     painter.idle = True
     services.settings.openai_wait = 0.05
-    with pytest.raises(Exception, match="were not made within"):
+    with pytest.raises(InternalServerError, match="were not made within"):
         openai.images.generate(prompt="a bird", extra_headers={"Idempotency-Key": "one"})
     assert only_job(services).status is Status.queued
 
@@ -165,7 +166,7 @@ def test_a_job_that_fails_in_a_stream_is_told_in_it(
     openai: OpenAI, services: Services, painter: Painter, client: TestClient
 ) -> None:
     painter.failing = True
-    with pytest.raises(Exception, match="does not fit"):
+    with pytest.raises(APIError, match="does not fit"):
         list(openai.images.generate(prompt="a bird", stream=True))
     told = client.post("/v1/images/generations", json={"prompt": "a bird", "stream": True}).text
     data = json.loads(told.split("data: ")[1])
@@ -177,5 +178,5 @@ def test_models(openai: OpenAI) -> None:
     assert (model.id, model.object, model.owned_by) == ("paper", "model", "mmml")
     assert model.created > 1_500_000_000
     assert openai.models.retrieve("paper") == model
-    with pytest.raises(Exception, match="there are: paper"):
+    with pytest.raises(NotFoundError, match="there are: paper"):
         openai.models.retrieve("gpt-image-2")

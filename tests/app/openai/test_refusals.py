@@ -115,8 +115,9 @@ def test_texts_without_a_known_word(openai: OpenAI) -> None:
 
 def test_jobs_that_fail(openai: OpenAI, painter: Painter) -> None:
     painter.failing = True
-    with pytest.raises(sdk.InternalServerError, match="does not fit"):
+    with pytest.raises(sdk.InternalServerError, match="does not fit") as caught:
         openai.images.generate(prompt="a bird")
+    assert caught.value.response.headers["x-should-retry"] == "false"
 
 
 def test_addresses_and_methods_that_are_not_there(client: TestClient) -> None:
@@ -141,7 +142,7 @@ def test_a_full_service(openai: OpenAI, services: Services, painter: Painter) ->
     with pytest.raises(sdk.InternalServerError) as caught:
         openai.images.generate(prompt="a bird", extra_headers={"Idempotency-Key": "x"})
     assert caught.value.code == "timeout"
-    assert caught.value.response.headers["x-should-retry"] == "false"
+    assert "x-should-retry" not in caught.value.response.headers  # it finds the same job
     with pytest.raises(sdk.InternalServerError, match="jobs are waiting") as caught:
         openai.images.generate(prompt="a bird")
     assert caught.value.code == "service_unavailable"
@@ -191,3 +192,14 @@ def test_limits(public: Any, keyed: Services) -> None:
     with pytest.raises(sdk.RateLimitError) as caught:
         public(poor).images.generate(prompt="a bird", n=2)
     assert caught.value.code == "insufficient_quota"
+
+
+def test_the_schema_tells_the_shape_of_errors(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    generation = paths["/v1/images/generations"]["post"]
+    told = generation["responses"]["default"]["content"]["application/json"]["schema"]
+    assert set(told["properties"]["error"]["properties"]) == {"message", "type", "param", "code"}
+    asked = generation["requestBody"]["content"]["application/json"]["schema"]
+    assert asked["required"] == ["prompt"]
+    form = paths["/v1/images/edits"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    assert set(form["schema"]["required"]) == {"prompt", "image"}
