@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app.openai.errors import error_of, speaks_openai
@@ -136,6 +137,7 @@ def install(app: FastAPI) -> None:
         ImageProblem,
         RequestValidationError,
         HTTPException,
+        ClientDisconnect,
         StoreError,
         BlobError,
         Exception,
@@ -155,6 +157,8 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         detail = _SENTENCES.get(error.status_code, str(error.detail))
         return Problem(error.status_code, detail, headers=error.headers)
+    if isinstance(error, ClientDisconnect):  # nobody hears it, and nothing is wrong here
+        return Problem(400, "The connection was closed before the request was complete.")
     if isinstance(error, BlobError):
         log.error("%s", error)
         detail = f"{error.reason} Try again later."

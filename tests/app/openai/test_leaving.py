@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -14,17 +15,16 @@ from jobs.job import Status
 from tests.app.openai.conftest import Painter
 
 
-async def leave(services: Services, *headers: tuple[bytes, bytes]) -> Status:
-    """Send a generation and close the connection as soon as there is a job; its status then."""
-    body = json.dumps({"prompt": "a bird"}).encode()
-    scope = {
+def scope(path: str, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    """A POST of JSON, as a server hands it to the application."""
+    return {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": "POST",
         "scheme": "http",
-        "path": "/v1/images/generations",
-        "raw_path": b"/v1/images/generations",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
         "headers": [(b"host", b"testserver"), (b"content-type", b"application/json"), *headers],
@@ -32,6 +32,15 @@ async def leave(services: Services, *headers: tuple[bytes, bytes]) -> Status:
         "server": ("127.0.0.1", 80),
         "state": {},
     }
+
+
+async def nobody(_message: object) -> None:
+    """Hears the answer."""
+
+
+async def leave(services: Services, *headers: tuple[bytes, bytes]) -> Status:
+    """Send a generation and close the connection as soon as there is a job; its status then."""
+    body = json.dumps({"prompt": "a bird"}).encode()
     sent = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> dict[str, Any]:
@@ -41,15 +50,12 @@ async def leave(services: Services, *headers: tuple[bytes, bytes]) -> Status:
             await asyncio.sleep(0.01)
         return {"type": "http.disconnect"}
 
-    async def send(_message: object) -> None: ...
-
+    app = create_app(services.settings, services)
     async with services.running():
-        await create_app(services.settings, services)(scope, receive, send)
-        jobs, _ = services.store.listing(None, 2, None)
+        await app(scope("/v1/images/generations", *headers), receive, nobody)
         await asyncio.sleep(0.3)  # for what the service does once it is gone
-        job = services.store.get(jobs[0].id)
-    assert job
-    return job.status
+        jobs, _ = services.store.listing(None, 2, None)
+    return jobs[0].status
 
 
 @pytest.fixture
@@ -64,3 +70,18 @@ def test_work_that_nobody_will_see_is_spared(idle: Services) -> None:
 
 def test_who_can_come_back_finds_it_done(idle: Services) -> None:
     assert asyncio.run(leave(idle, (b"idempotency-key", b"one"))) is Status.queued
+
+
+@pytest.mark.parametrize("path", ["/v1/images/generations", "/synthesize"])
+def test_half_a_request_is_no_fault_of_the_service(
+    idle: Services, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    sent = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+
+    async def receive() -> dict[str, Any]:
+        return next(sent, {"type": "http.disconnect"})
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(create_app(idle.settings, idle)(scope(path), receive, nobody))
+    assert not caplog.records
+    assert not idle.store.depth()
