@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from app.deps import Services
 from app.problems import Problem
-from app.uploads import Bytes, Picture
+from app.uploads import AlphaOf, Bytes, Picture
 from jobs.job import Job, Status
 from jobs.store import OnceKey
 
@@ -51,7 +51,7 @@ def once_key(
 def _fingerprint(path: str, fields: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str:
     """What was asked for, whatever the order of the fields and the form's boundary."""
     contents = {
-        name: hashlib.sha256(p.data).hexdigest() if isinstance(p, Bytes) else repr(p)
+        name: hashlib.sha256(p.data).hexdigest() if isinstance(p, Bytes | AlphaOf) else repr(p)
         for name, p in pictures.items()
     }
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 from PIL import Image
 from starlette.responses import Response
@@ -11,7 +12,9 @@ from app.deps import Services, off_loop
 from app.problems import Problem
 from jobs.errors import BlobMissing
 from jobs.images import encode
-from jobs.job import ImageRecord
+from jobs.job import ErrorCode, ImageRecord, Job
+
+_THEIR_FAULT = (ErrorCode.bad_input, ErrorCode.no_known_words, ErrorCode.unknown_bundle)
 
 
 async def picture_response(
@@ -31,6 +34,14 @@ async def picture_response(
         picture_headers(record, extension, services.settings.result_ttl),
         f"image/{extension}",
     )
+
+
+def unsuccessful(job: Job, headers: Mapping[str, str] | None = None) -> Problem:
+    """Why a job that is over has no pictures."""
+    error = job.error
+    status = 422 if error and error.code in _THEIR_FAULT else 500
+    detail = error.detail if error else f"The job was {job.status}."
+    return Problem(status, detail, headers=headers, job=job.id)
 
 
 def picture_headers(record: ImageRecord, extension: str, lifetime: float) -> dict[str, str]:

@@ -14,8 +14,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from app.openai.errors import error_of, speaks_openai
 from jobs.errors import BlobError, ImageProblem, StoreError
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,15 @@ class Problem(Exception):
         self.headers, self.extra = dict(headers or {}), extra
 
     def response(self, instance: str) -> Response:
-        """The answer to the request for ``instance``, a URL path."""
+        """The answer to the request for ``instance``, a URL path; under /v1 in OpenAI's shape."""
+        body = self.body(instance)
+        if speaks_openai(instance):
+            status, headers, told = error_of(body, self.headers)
+            return Response(_json(told), status, headers, "application/json")
+        return Response(_json(body), self.status, self.headers, MEDIA_TYPE)
+
+    def body(self, instance: str) -> dict[str, Any]:
+        """As RFC 9457 has it."""
         body: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -74,8 +84,11 @@ class Problem(Exception):
         }
         if self.errors:
             body["errors"] = self.errors
-        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        return Response(data, self.status, self.headers, MEDIA_TYPE)
+        return body
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def invalid(error: ValidationError | RequestValidationError, what: str = "The request") -> Problem:
@@ -85,6 +98,11 @@ def invalid(error: ValidationError | RequestValidationError, what: str = "The re
         place = [str(p) for p in found["loc"] if p not in ("query", "path", "header")]
         message = _message(found)
         errors.append({"field": ".".join(place) or "body", "detail": message})
+    return unusable(errors, what)
+
+
+def unusable(errors: Sequence[Mapping[str, str]], what: str = "The request") -> Problem:
+    """422 from what is wrong with single fields."""
     told = "; ".join(_sentence(e["field"], e["detail"]) for e in errors)
     return Problem(422, f"{what} can't be used: {told}.", errors=errors)
 
@@ -102,7 +120,7 @@ def _message(found: Mapping[str, Any]) -> str:
 
 
 def _sentence(field: str, message: str) -> str:
-    starts_a_clause = message.startswith(("is ", "has ", "contains "))
+    starts_a_clause = message.startswith(("is ", "has ", "contains ", "can't "))
     return f"{field}{'' if starts_a_clause else ':'} {message[:1].lower()}{message[1:]}"
 
 
@@ -112,13 +130,14 @@ def install(app: FastAPI) -> None:
     async def on_problem(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 204:
             return Response(status_code=204, headers=error.headers)  # nothing to tell is no problem
-        return _as_problem(error).response(request.url.path)
+        return as_problem(error).response(request.url.path)
 
     kinds: tuple[type[Exception], ...] = (
         Problem,
         ImageProblem,
         RequestValidationError,
         HTTPException,
+        ClientDisconnect,
         StoreError,
         BlobError,
         Exception,
@@ -127,7 +146,8 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, on_problem)
 
 
-def _as_problem(error: Exception) -> Problem:
+def as_problem(error: Exception) -> Problem:
+    """What a client is told of any error."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, ImageProblem):
@@ -137,6 +157,8 @@ def _as_problem(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         detail = _SENTENCES.get(error.status_code, str(error.detail))
         return Problem(error.status_code, detail, headers=error.headers)
+    if isinstance(error, ClientDisconnect):  # nobody hears it, and nothing is wrong here
+        return Problem(400, "The connection was closed before the request was complete.")
     if isinstance(error, BlobError):
         log.error("%s", error)
         detail = f"{error.reason} Try again later."

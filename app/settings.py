@@ -85,6 +85,12 @@ class GatewaySettings(WebhookSettings):
         16 * 1024, gt=0, description="bytes per second that a slow body must keep up on average"
     )
     max_wait: float = Field(60.0, description="longest ?wait=")
+    openai_wait: float = Field(
+        300.0, gt=0, description="how long a request under /v1 waits for its pictures"
+    )
+    link_ttl: float = Field(
+        3600.0, gt=0, description="how long a signed address of a picture works"
+    )
     allowed_hosts: tuple[str, ...] = Field(
         ("127.0.0.1", "localhost", "[::1]", "testserver"),
         description="host names under which the service answers; with API keys any, unless set",

@@ -21,12 +21,21 @@ from app.idempotency import replayed
 from app.pressure import check_room
 from app.problems import Problem, invalid
 from app.queue import QueueError
-from app.uploads import Alpha, Box, Bytes, Earlier, Picture
+from app.uploads import Alpha, AlphaOf, Box, Bytes, Earlier, Picture
 from app.webhooks.addresses import UnsafeAddress
 from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
 from jobs.errors import BlobMissing, StoreError
-from jobs.images import alpha_mask, box_mask, check_mask, decode_mask, decode_photo, encode
+from jobs.images import (
+    PAINTED,
+    TRANSPARENT,
+    alpha_mask,
+    box_mask,
+    check_mask,
+    decode_mask,
+    decode_photo,
+    encode,
+)
 from jobs.job import Job, Status, Webhook, new_id
 from jobs.requests import MAX_SEED, TaskRequest, resolved
 from jobs.store import OnceKey
@@ -215,16 +224,18 @@ def _mask(
     assert photo is not None  # noqa: S101 (a mask follows its photo in every task)
     if isinstance(picture, Alpha):
         mask = alpha_mask(photo_data, "the photo", services.limits)
+    elif isinstance(picture, AlphaOf):
+        mask = alpha_mask(data, name, services.limits, "save it with the hole erased to alpha 0")
     elif isinstance(picture, Box):
         mask = box_mask(picture.box, photo.size)
     else:
         mask = decode_mask(data, name, services.limits)
-    check_mask(mask, photo)
+    check_mask(mask, photo, TRANSPARENT if isinstance(picture, Alpha | AlphaOf) else PAINTED)
     return mask
 
 
 def _bytes(services: Services, caller: Caller, name: str, picture: Picture) -> bytes:
-    if isinstance(picture, Bytes):
+    if isinstance(picture, Bytes | AlphaOf):
         return picture.data
     if isinstance(picture, Earlier):
         return _earlier(services, caller, name, picture)

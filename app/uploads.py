@@ -48,13 +48,20 @@ class Alpha:
 
 
 @dataclass(frozen=True)
+class AlphaOf:
+    """A mask: the hole is where this picture, a file as sent, is transparent."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Box:
     """A mask: a rectangle x, y, width, height in pixels of the upright photo."""
 
     box: tuple[int, int, int, int]
 
 
-Picture = Bytes | Earlier | Alpha | Box
+Picture = Bytes | Earlier | Alpha | AlphaOf | Box
 
 
 async def read(
@@ -63,9 +70,9 @@ async def read(
     """(plain fields, pictures by field name) of a request for ``task``."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
-        raw = await _json(request)
+        raw = await read_json(request)
     elif kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        raw = await _form(request, len(task.images))
+        raw = await read_form(request, len(task.images))
     else:
         raise Problem(
             415, "Send application/json or multipart/form-data, and say so in Content-Type."
@@ -74,7 +81,8 @@ async def read(
     return raw, pictures
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def read_json(request: Request) -> dict[str, Any]:
+    """The body, a JSON object."""
     try:
         raw = json.loads(await request.body())
     except (ValueError, RecursionError) as error:
@@ -86,7 +94,7 @@ async def _json(request: Request) -> dict[str, Any]:
     return raw
 
 
-async def _form(request: Request, files: int) -> dict[str, Any]:
+async def read_form(request: Request, files: int) -> dict[str, Any]:
     """Text fields as strings, files as their bytes; empty fields count as absent."""
     raw: dict[str, Any] = {}
     try:

@@ -49,15 +49,21 @@ def decode_mask(data: bytes, name: str = "mask", limits: ImageLimits | None = No
         return _binary(_flatten(_upright(image), "black").convert("L"))
 
 
-def alpha_mask(data: bytes, name: str = "image", limits: ImageLimits | None = None) -> Image.Image:
-    """The hole that a photo's own transparency marks: 255 where alpha is below 128."""
+def alpha_mask(
+    data: bytes,
+    name: str = "image",
+    limits: ImageLimits | None = None,
+    otherwise: str = "send a mask picture or a box",
+) -> Image.Image:
+    """The hole that a picture's transparency marks: 255 where alpha is below 128. ``otherwise``:
+    what its sender can do when it has none.
+    """
     with _opened(data, name, limits or ImageLimits()) as image:
         upright = _upright(image)
         if not upright.has_transparency_data:
             raise ImageProblem(
                 422,
-                f"{name} has no transparency, so it can't mark the hole; send a mask picture or "
-                f"a box.",
+                f"{name} has no transparency, so it can't mark the hole; {otherwise}.",
             )
         return ImageOps.invert(_binary(upright.convert("RGBA").getchannel("A")))
 
@@ -75,26 +81,40 @@ def box_mask(box: tuple[int, int, int, int], size: tuple[int, int]) -> Image.Ima
     return mask
 
 
-def check_mask(mask: Image.Image, photo: Image.Image) -> None:
+@dataclass(frozen=True)
+class Marks:
+    """How a mask's sender sees its two sides."""
+
+    hole: str
+    known: str
+
+
+PAINTED = Marks("white", "black")
+TRANSPARENT = Marks("transparent", "opaque")
+
+
+def check_mask(mask: Image.Image, photo: Image.Image, marks: Marks = PAINTED) -> None:
     """A usable mask has the photo's size and both colours."""
     if mask.size != photo.size:
         raise ImageProblem(
             422,
             f"the mask is {mask.width}×{mask.height} pixels but the photo is "
             f"{photo.width}×{photo.height} "
-            "(after its EXIF rotation); send a mask of the photo's size, white where it is to be "
-            "filled.",
+            f"(after its EXIF rotation); send a mask of the photo's size, {marks.hole} where it is "
+            "to be filled.",
         )
     low, high = mask.getextrema()
     if high == 0:
         raise ImageProblem(
-            422, "the mask is all black, so nothing is to be filled; paint the hole white."
+            422,
+            f"the mask is all {marks.known}, so nothing is to be filled; make the hole "
+            f"{marks.hole}.",
         )
     if low == 255:
         raise ImageProblem(
             422,
-            "the mask is all white, so nothing of the photo is known; paint white only what is "
-            "to be filled.",
+            f"the mask is all {marks.hole}, so nothing of the photo is known; make {marks.hole} "
+            "only what is to be filled.",
         )
 
 

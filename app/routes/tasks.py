@@ -13,16 +13,13 @@ from app.auth import Submitter
 from app.deps import Given, Services, off_loop
 from app.gate import Caller
 from app.idempotency import HEADER, once_key
-from app.pictures import picture_response
+from app.pictures import picture_response, unsuccessful
 from app.preferences import wait_seconds, wanted_image
-from app.problems import Problem
 from app.submission import Accepted, submit
 from app.uploads import read
 from app.views import JobView, view_with_position
-from jobs.job import ErrorCode, Job, Status
+from jobs.job import Job, Status
 from jobs.requests import TASKS, TaskRequest
-
-_THEIR_FAULT = (ErrorCode.bad_input, ErrorCode.no_known_words, ErrorCode.unknown_bundle)
 
 
 def router() -> APIRouter:
@@ -107,14 +104,7 @@ async def _answer(
 async def _picture(services: Services, job: Job, wanted: str, headers: dict[str, str]) -> Response:
     """The first picture itself."""
     if job.status is not Status.succeeded:
-        error = job.error
-        status = 422 if error and error.code in _THEIR_FAULT else 500
-        raise Problem(
-            status,
-            error.detail if error else f"The job was {job.status}.",
-            headers=headers,
-            job=job.id,
-        )
+        raise unsuccessful(job, headers)
     record = next(i for i in job.images if not i.error)
     response = await picture_response(services, record, wanted)
     response.headers.update(headers)

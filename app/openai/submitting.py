@@ -1,0 +1,150 @@
+"""From a request under ``/v1/images`` to its finished job, on the way that every job takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+
+import anyio
+from anyio import to_thread
+from fastapi import Request
+
+from app.deps import Services, off_loop
+from app.gate import Caller
+from app.idempotency import HEADER, once_key
+from app.openai.requests import ImagesRequest, in_their_words
+from app.pictures import unsuccessful
+from app.problems import Problem, unusable
+from app.submission import Accepted, submit
+from app.uploads import Bytes, Picture
+from jobs.images import decode_photo
+from jobs.job import Job, Status
+from jobs.requests import TASKS
+
+_SLICE = 15.0  # seconds between two signs of life to a client that waits
+
+
+async def submitted(
+    request: Request,
+    services: Services,
+    caller: Caller,
+    asked: ImagesRequest,
+    pictures: Mapping[str, Picture],
+) -> Accepted:
+    """The job: /inpaint for a photo and a mask, /manipulate for a photo, else /synthesize."""
+    task = "inpaint" if "mask" in pictures else "manipulate" if pictures else "synthesize"
+    caller.require(task)
+    await off_loop(_check_model, services, task, asked)
+    await _check_size(services, task, asked, pictures)
+    fields = asked.own_fields()
+    memory = services.settings.idempotency_ttl
+    once = await off_loop(once_key, request, fields, pictures, memory, caller.owner)
+    try:
+        return await submit(services, caller, TASKS[task], fields, pictures, once)
+    except Problem as problem:
+        raise in_their_words(problem) from problem
+
+
+def _check_model(services: Services, task: str, asked: ImagesRequest) -> None:
+    catalogue = services.catalogue.now()
+    if asked.model is None or catalogue.find(task, asked.model):
+        return
+    raise Problem(
+        404,
+        f"No model {asked.model[:100]!r} can {task}; there are: "
+        f"{', '.join(catalogue.offering(task)) or 'none'}. Leave model out for the default one.",
+        code="model_not_found",
+        errors=[{"field": "model", "detail": "does not exist"}],
+    )
+
+
+async def _check_size(
+    services: Services, task: str, asked: ImagesRequest, pictures: Mapping[str, Picture]
+) -> None:
+    if asked.size in (None, "auto"):
+        return
+    photo = pictures.get("image")
+    if isinstance(photo, Bytes):
+        read = partial(decode_photo, photo.data, "image", services.limits)
+        made = (await to_thread.run_sync(read, limiter=services.decoders)).size
+        why = "an edit keeps the photo's size"
+    else:
+        found = services.catalogue.now().find(task, asked.model)
+        if found is None:
+            return  # the submission says so
+        made, why = (found.size, found.size), f"model {found.bundle!r} has one size"
+    size = f"{made[0]}x{made[1]}"
+    if asked.size != size:
+        detail = f"can't be chosen: {why}. Leave it out, or send auto or {size}"
+        raise unusable([{"field": "size", "detail": detail}])
+
+
+async def waiting(request: Request, services: Services, job: Job) -> AsyncIterator[Job]:
+    """The job as it is, every 15 seconds, and at last when it has succeeded; Problem otherwise."""
+    read = partial(off_loop, services.store.get, job.id)
+    left = services.settings.openai_wait
+    while not job.status.final and left > 0 and not services.waiters.closing:
+        yield job
+        job = await services.waiters.until_final(job.id, read, min(left, _SLICE)) or job
+        left -= _SLICE
+    yield job
+    if not job.status.final:
+        raise _unfinished(services, _can_come_back(request))
+    if job.status is not Status.succeeded:
+        raise unsuccessful(job, {"X-Should-Retry": "false"})
+
+
+async def finished(request: Request, services: Services, accepted: Accepted) -> Job:
+    """The job once it has succeeded; Problem otherwise, also when its client has gone away."""
+    ending = asyncio.create_task(_ended(request, services, accepted.job))
+    leaving = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({ending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            raise Problem(408, "The client did not wait for its pictures.")
+        return ending.result()
+    finally:
+        leaving.cancel()
+        ending.cancel()
+
+
+async def _ended(request: Request, services: Services, job: Job) -> Job:
+    try:
+        async for now in waiting(request, services, job):
+            job = now
+    finally:
+        await abandon(request, services, job)
+    return job
+
+
+async def _gone(request: Request) -> None:
+    """Returns when the client closes its connection; its body has been read by now."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def abandon(request: Request, services: Services, job: Job) -> None:
+    """Spare the work that nobody will see."""
+    if not job.status.final and not _can_come_back(request):
+        with anyio.CancelScope(shield=True):
+            await off_loop(services.store.cancel, job.id)
+
+
+def _can_come_back(request: Request) -> bool:
+    """Whether the same request, sent again, finds the same job."""
+    return HEADER in request.headers
+
+
+def _unfinished(services: Services, goes_on: bool) -> Problem:
+    if services.waiters.closing:
+        return Problem(
+            503, "The service is being restarted. Send it again.", headers={"Retry-After": "2"}
+        )
+    seconds = services.settings.openai_wait
+    return Problem(
+        504,
+        f"The pictures were not made within {seconds:.0f} s, because much is being asked of the "
+        "service. Try again later, or use its own routes, which do not wait (GET /docs).",
+        headers={"Retry-After": "1" if goes_on else "120"},
+    )
