@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from jobs.errors import BlobError, ImageProblem, StoreError
@@ -92,17 +93,28 @@ def invalid(error: ValidationError | RequestValidationError, what: str = "The re
 def _message(found: Mapping[str, Any]) -> str:
     """What is wrong with one field, and what would be right."""
     limits = found.get("ctx", {})
+    whole = "must be a whole number"
     known = {
         "missing": "is required",
         "extra_forbidden": "is not a field of this request; GET /docs lists those that are",
         "string_too_short": "is empty; describe the picture in words",
         "string_too_long": f"has more than {limits.get('max_length')} characters; shorten it",
+        "string_type": "must be text",
+        "string_unicode": "must be Unicode text; it holds half of a surrogate pair",
+        "int_type": whole,
+        "int_parsing": whole,
+        "int_parsing_size": f"{whole} of a sensible size",
+        "int_from_float": whole,
+        "greater_than_equal": f"must be {limits.get('ge')} at least",
+        "less_than_equal": f"must be {limits.get('le')} at most",
+        "literal_error": f"must be {limits.get('expected')}",
+        "enum": f"must be {limits.get('expected')}",
     }
     return known.get(str(found["type"]), str(found["msg"]).removeprefix("Value error, "))
 
 
 def _sentence(field: str, message: str) -> str:
-    starts_a_clause = message.startswith(("is ", "has ", "contains "))
+    starts_a_clause = message.startswith(("is ", "has ", "contains ", "must "))
     return f"{field}{'' if starts_a_clause else ':'} {message[:1].lower()}{message[1:]}"
 
 
@@ -119,6 +131,7 @@ def install(app: FastAPI) -> None:
         ImageProblem,
         RequestValidationError,
         HTTPException,
+        ClientDisconnect,
         StoreError,
         BlobError,
         Exception,
@@ -136,7 +149,12 @@ def _as_problem(error: Exception) -> Problem:
         return invalid(error)
     if isinstance(error, HTTPException):
         detail = _SENTENCES.get(error.status_code, str(error.detail))
-        return Problem(error.status_code, detail, headers=error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 413:  # what is left of the body is not read
+            headers["Connection"] = "close"
+        return Problem(error.status_code, detail, headers=headers)
+    if isinstance(error, ClientDisconnect):  # nobody hears it, and nobody needs to know
+        return Problem(400, "The request broke off. Send it again.")
     if isinstance(error, BlobError):
         log.error("%s", error)
         detail = f"{error.reason} Try again later."

@@ -49,16 +49,18 @@ async def submit(
     fields: Mapping[str, Any],
     pictures: Mapping[str, Picture],
     once: OnceKey | None = None,
+    *,
+    strict: bool = False,
 ) -> Accepted:
     """The job, recorded as the caller's and on its way. Raises Problem or ImageProblem when it
     can't be accepted. Under ``once`` a request makes one job, however often and at how many
-    gateways it arrives.
+    gateways it arrives. ``strict``: numbers are numbers, not the text of numbers.
     """
     earlier = await off_loop(replayed, services, once) if once else None
     if earlier:
         return Accepted(earlier, replayed=True)
     try:
-        request = task.model_validate(dict(fields))
+        request = task.model_validate(dict(fields), strict=strict)
     except ValidationError as error:
         raise invalid(error) from error
     found = _bundle_task(services, request)
