@@ -6,12 +6,13 @@ import io
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from PIL import Image, ImageCms, ImageDraw, ImageOps, UnidentifiedImageError
 
 from jobs.errors import ImageProblem
+from jobs.image_files import check_parts, claims_to_be_a_picture
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 EXTENSION = {"png": "png", "jpeg": "jpg", "webp": "webp"}
@@ -103,18 +104,21 @@ def encode(image: Image.Image, extension: str = "png") -> bytes:
     metadata.
     """
     buffer = io.BytesIO()
-    image = image.copy()
-    image.info.clear()  # Pillow writes comments and profiles from here
-    if extension == "png":
-        image.save(buffer, "PNG", compress_level=1)
-    else:
-        image.save(buffer, extension.upper(), quality=95)
+    kept, image.info = image.info, {}  # Pillow writes comments and profiles from here
+    try:
+        if extension == "png":
+            image.save(buffer, "PNG", compress_level=1)
+        else:
+            image.save(buffer, extension.upper(), quality=95)
+    finally:
+        image.info = kept
     return buffer.getvalue()
 
 
 @contextmanager
 def _opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]:
     """The decoded picture; everything Pillow can raise becomes an ImageProblem."""
+    check_parts(data, name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -123,6 +127,8 @@ def _opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image
                 image.load()
                 yield image
         except UnidentifiedImageError as error:
+            if claims_to_be_a_picture(data):
+                raise _broken(name) from error
             raise ImageProblem(
                 415, f"{name} is not a PNG, JPEG or WebP picture; convert it to one of these."
             ) from error
@@ -131,10 +137,7 @@ def _opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image
         except MemoryError as error:
             raise _too_large(name, limits) from error
         except _BROKEN as error:
-            raise ImageProblem(
-                422,
-                f"{name} is broken or cut off and can't be decoded; export it again and resend.",
-            ) from error
+            raise _broken(name) from error
 
 
 def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
@@ -153,6 +156,12 @@ def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
         raise ImageProblem(422, f"{name} is animated; send a single picture.")
 
 
+def _broken(name: str) -> ImageProblem:
+    return ImageProblem(
+        422, f"{name} is broken or cut off and can't be decoded; export it again and resend."
+    )
+
+
 def _too_large(name: str, limits: ImageLimits) -> ImageProblem:
     return ImageProblem(
         413,
@@ -162,17 +171,16 @@ def _too_large(name: str, limits: ImageLimits) -> ImageProblem:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except _BROKEN:  # damaged EXIF says nothing about the pixels
-        return image
+    with suppress(*_BROKEN):  # damaged EXIF says nothing about the pixels
+        ImageOps.exif_transpose(image, in_place=True)  # a copy of 50 megapixels is dear
+    return image
 
 
 def _flatten(image: Image.Image, backdrop: str) -> Image.Image:
     """8-bit sRGB on an opaque backdrop."""
     image = _eight_bits(image)
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         flat = Image.new("RGB", image.size, backdrop)
         flat.paste(rgba, mask=rgba.getchannel("A"))
         return flat
