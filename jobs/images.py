@@ -6,10 +6,10 @@ import io
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from PIL import Image, ImageCms, ImageDraw, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageOps, UnidentifiedImageError
 
 from jobs.errors import ImageProblem
 from jobs.image_files import check_parts, claims_to_be_a_picture
@@ -18,6 +18,15 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 EXTENSION = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 THRESHOLD = 128  # mask values from here up are the hole
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _SRGB = ImageCms.createProfile("sRGB")
 _BROKEN = (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError)
 
@@ -171,9 +180,12 @@ def _too_large(name: str, limits: ImageLimits) -> ImageProblem:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    with suppress(*_BROKEN):  # damaged EXIF says nothing about the pixels
-        ImageOps.exif_transpose(image, in_place=True)  # a copy of 50 megapixels is dear
-    return image
+    """As its EXIF says, which is read only: many a camera writes what can't be written again."""
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # damaged EXIF fails in any way, and says nothing about the pixels
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _flatten(image: Image.Image, backdrop: str) -> Image.Image:

@@ -108,6 +108,18 @@ def exif(orientation: int) -> Image.Exif:
     return made
 
 
+def odd_exif() -> bytes:
+    """Turned a quarter; the camera's name is two numbers and its resolution a text."""
+    entries = [
+        struct.pack("<HHIHH", 0x010F, 3, 2, 7, 8),
+        struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0),
+        struct.pack("<HHI4s", 0x011A, 7, 3, b"abc\0"),
+    ]
+    return (
+        b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + b"".join(entries) + b"\0" * 4
+    )
+
+
 def multipart(
     parts: Sequence[tuple[bytes, bytes]], boundary: bytes = b"b0undary", end: bytes = b"--\r\n"
 ) -> bytes:
