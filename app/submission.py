@@ -31,6 +31,7 @@ from jobs.job import Job, Status, Webhook, new_id
 from jobs.requests import MAX_SEED, TaskRequest, resolved
 from jobs.store import OnceKey
 
+_WEBHOOKS = "Give an https:// address of a host on the internet."
 log = logging.getLogger(__name__)
 
 
@@ -129,7 +130,7 @@ def _webhook(services: Services, request: TaskRequest) -> Webhook | None:
     try:
         services.settings.webhook_policy().check(request.webhook)
     except UnsafeAddress as error:
-        raise Problem(422, f"webhook can't be used: {error}") from error
+        raise Problem(422, f"webhook can't be used: {error} {_WEBHOOKS}") from error
     return Webhook(url=request.webhook)
 
 
@@ -237,7 +238,9 @@ def _earlier(services: Services, caller: Caller, name: str, picture: Earlier) ->
     job = caller.seen(services.store.get(picture.job_id))
     where = f"/jobs/{picture.job_id}/images/{picture.index}"
     if job is None or job.status is Status.expired:
-        raise Problem(422, f"{name}: there is no {where} any more, or there never was.")
+        raise Problem(
+            422, f"{name}: there is no {where} any more, or there never was; send a picture."
+        )
     if not job.status.final:
         raise Problem(
             409,

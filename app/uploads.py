@@ -137,7 +137,7 @@ def _unreadable(why: str) -> Problem:
 
 def _picture(spec: ImageField, value: Any) -> Picture:
     if value is None or (isinstance(value, str) and not value.strip()):
-        raise Problem(422, f"{spec.name} is missing: {spec.description}.")
+        raise Problem(422, f"{spec.name} is missing; send one: {spec.description}.")
     if isinstance(value, bytes):
         return Bytes(value)
     if spec.kind == "mask" and isinstance(value, list) and _whole_numbers(value):

@@ -78,7 +78,8 @@ def box_mask(box: tuple[int, int, int, int], size: tuple[int, int]) -> Image.Ima
     if w < 1 or h < 1 or x < 0 or y < 0 or x + w > size[0] or y + h > size[1]:
         raise ImageProblem(
             422,
-            f"the box {x},{y},{w},{h} does not lie inside the photo of {size[0]}×{size[1]} pixels.",
+            f"the box {x},{y},{w},{h} does not lie inside the photo of {size[0]}×{size[1]} pixels; "
+            "give x,y,width,height within it.",
         )
     mask = Image.new("L", size, 0)
     ImageDraw.Draw(mask).rectangle((x, y, x + w - 1, y + h - 1), fill=255)
@@ -156,8 +157,8 @@ def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
     if min(width, height) < limits.min_side:
         raise ImageProblem(
             422,
-            f"{name} is {width}×{height} pixels; the shorter side must have {limits.min_side} at "
-            f"least.",
+            f"{name} is {width}×{height} pixels; send one whose shorter side has at least "
+            f"{limits.min_side}.",
         )
     # A JPEG of several pictures (MPO, as many phones write) is one photo and extras; its first is
     # used.

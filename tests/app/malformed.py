@@ -46,7 +46,7 @@ CONVERT = "is not a PNG, JPEG or WebP picture; convert it to one of these."
 BROKEN = "is broken or cut off and can't be decoded; export it again and resend."
 LARGE = "is larger than 50 megapixels or 16384 pixels on a side; scale it down."
 PIECES = "is cut into too many pieces; open it in an editor and save it again."
-TINY = "the shorter side must have 16 at least."
+TINY = "send one whose shorter side has at least 16."
 LIBRARY = "Let an HTTP library make the form and its Content-Type."
 FORMS = "it must be a file, base64, a data URL"
 
@@ -333,12 +333,12 @@ MASKS = [
     _mask_value("mask that is true", 422, "mask must be a file", True),
     _mask_value("alpha of an opaque photo", 422, "no transparency", "alpha"),
     _mask_value("alpha of a clear photo", 422, "all white", "alpha", CLEAR),
-    _mask_value("mask of a job that never was", 422, "there never was", "/jobs/" + "0" * 32 + "/images/0"),
+    _mask_value("mask of a job that never was", 422, "there never was; send a picture", "/jobs/" + "0" * 32 + "/images/0"),
 ]  # fmt: skip
 
 VALUES = [
     _value("image that is a number", 422, "image must be a file", 5),
-    _value("image that is null", 422, "image is missing: PNG, JPEG or WebP", None),
+    _value("image that is null", 422, "image is missing; send one: PNG, JPEG or WebP", None),
     _value("image that is empty", 422, "image is missing", ""),
     _value("image that is blank", 422, "image is missing", "  "),
     _value("image that is a list", 422, "image must be a file", [1, 2, 3, 4]),
@@ -365,14 +365,14 @@ VALUES = [
 FIELDS = [
     _fields("count as text", 422, "count must be a whole number", count="3"),
     _fields("count as a boolean", 422, "count must be a whole number", count=True),
-    _fields("count of none", 422, "count must be 1 at least", count=0),
-    _fields("count of seventeen", 422, "count must be 16 at most", count=17),
-    _fields("seed below zero", 422, "seed must be 0 at least", seed=-1),
-    _fields("seed of 33 bits", 422, "seed must be 4294967295 at most", seed=2**32),
+    _fields("count of none", 422, "count must be at least 1", count=0),
+    _fields("count of seventeen", 422, "count must be at most 16", count=17),
+    _fields("seed below zero", 422, "seed must be at least 0", seed=-1),
+    _fields("seed of 33 bits", 422, "seed must be at most 4294967295", seed=2**32),
     _fields("seed of 4000 digits", 422, "seed must be", seed=10**4000),
     _fields("seed that is a fraction", 422, "seed must be a whole number", seed=0.5),
     _fields("seed that is no number", 422, "seed must be a whole number", seed=float("nan")),
-    _fields("text that is a list", 422, "text must be text", text=["a bird"]),
+    _fields("text that is a list", 422, "text must be a string", text=["a bird"]),
     _fields("text that is half a character", 422, "text must be Unicode text", text="bird \ud83d"),
     _fields("text with a nul", 422, "text contains control characters; send plain text", text="a bird\0"),
     _fields("text with an escape", 422, "send plain text", text="a \x1b[31mbird"),
@@ -381,11 +381,11 @@ FIELDS = [
     _fields("text of signs only", 422, "lists the words it knows", text="?!… 🐦"),
     _fields("format gif", 422, "format must be 'png', 'jpeg' or 'webp'", format="gif"),
     _fields("bundle that climbs", 422, "there are: paper", bundle="../../etc"),
-    _fields("bundle that is a number", 422, "bundle must be text", bundle=7),
+    _fields("bundle that is a number", 422, "bundle must be a string", bundle=7),
     _fields("method that is not offered", 422, "there are: fake", method="telea"),
     _fields("field that is not known", 422, "colour is not a field of this request", colour="red"),
     _fields("field of an object's insides", 422, "__class__ is not a field", __class__="x"),
-    _fields("webhook on this machine", 422, "webhook can't be used", webhook="https://127.0.0.1/"),
+    _fields("webhook on this machine", 422, "Give an https:// address", webhook="https://127.0.0.1/"),
     _fields("webhook of 3000 letters", 422, "shorten it", webhook="https://example.com/" + "a" * 3000),
 ]  # fmt: skip
 
