@@ -480,6 +480,7 @@ FAMILY = Family(
         Fault("another key's job ids", "404, as if they never were", others),
         Fault("SSRF webhooks", "each refused", webhooks),
     ],
+    alone=True,  # seconds and megabytes are measured
 )
 
 

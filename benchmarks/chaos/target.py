@@ -4,7 +4,9 @@ that mean it harm.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -125,7 +127,7 @@ def opened(settings: dict[str, str] | None = None) -> Iterator[Target]:
 @contextmanager
 def _broker(folder: Path) -> Iterator[None]:
     command = broker_command(folder, folder / "v.sock", _MEMORY)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=_end_with_us)
     try:
         wait_for_socket(folder / "v.sock")
         yield
@@ -149,7 +151,12 @@ def _gateway(
     }
     env |= {f"MMML_{name}": value for name, value in given.items()}
     command = [sys.executable, "-m", "app.gateway"]
-    return subprocess.Popen(command, env=env, stdout=log, stderr=log)
+    return subprocess.Popen(command, env=env, stdout=log, stderr=log, preexec_fn=_end_with_us)
+
+
+def _end_with_us() -> None:
+    """Have Linux kill this child when the suite is gone, however it ended."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _until_it_answers(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
