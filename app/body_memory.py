@@ -8,16 +8,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems import Problem
 
-_SMALL = 1024 * 1024  # bytes of one body that are always taken, so that small requests get through
+_SMALL = 1024 * 1024  # bytes of one body that get through when large ones fill the memory
 
 
 class BodyMemory:
     """ASGI middleware: 503 for a large body that arrives while those of the requests in this
-    process hold ``most`` bytes already.
+    process hold ``most`` bytes already, and for any body while they hold twice as much.
     """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app, self._left = app, most
+        self._app, self._most, self._left = app, most, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -31,10 +31,10 @@ class BodyMemory:
             size = len(message.get("body", b""))
             taken += size
             self._left -= size
-            if self._left < 0 and taken > _SMALL:
+            if size and self._left < 0 and (taken > _SMALL or self._left < -self._most):
                 raise Problem(
                     503,
-                    "Too many large uploads arrive at the same time. Try again in a few seconds.",
+                    "Too many uploads arrive at the same time. Try again in a few seconds.",
                     headers={"Retry-After": "5", "Connection": "close"},
                 )
             return message

@@ -44,7 +44,7 @@ def opened(_folder: Path, quick: bool) -> Iterator[Target]:
 
 def schema(target: Target) -> Finding:
     """Every operation of the OpenAPI document."""
-    cases = Cases(target.url, target.mine, _jobs(target))
+    cases = Cases(target.url, target.mine, _real(target))
     tallies: dict[str, Tally] = {}
     for operation in cases.operations():
         started = time.monotonic()
@@ -60,21 +60,21 @@ def schema(target: Target) -> Finding:
     return _judged(target, *findings, *few, notes=[note])
 
 
-def _jobs(target: Target) -> dict[str, list[str]]:
-    """Jobs in every state, for the operations that take an id."""
-    queued, done, gone = (
-        target.a_job(target.mine),
-        *(target.a_job(target.mine, finished=True) for _ in range(2)),
-    )
+def _real(target: Target) -> dict[str, list[dict[str, str]]]:
+    """Jobs in every state, for the operations that take an id; and the bundle."""
+    queued = target.a_job(target.mine)
+    done, gone = (target.a_job(target.mine, finished=True) for _ in range(2))
     target.http.delete(f"/jobs/{gone}").raise_for_status()
     others = target.a_job(target.theirs, finished=True)
-    return {
+    jobs = {
         "GET /jobs/{job_id}": [queued, done, gone, others],
         "GET /jobs/{job_id}/events": [done, gone, others],
         "GET /jobs/{job_id}/images/{index}": [queued, done, gone, others],
         "POST /jobs/{job_id}/cancel": [target.a_job(target.mine), done, gone, others],
         "DELETE /jobs/{job_id}": [target.a_job(target.mine), gone, others],
     }
+    real = {label: [{"job_id": job} for job in ids] for label, ids in jobs.items()}
+    return real | {"GET /models/{bundle}/vocabulary": [{"bundle": "paper"}]}
 
 
 def _told(tally: Tally) -> str:

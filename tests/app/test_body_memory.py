@@ -61,3 +61,20 @@ def test_bodies_are_counted_together() -> None:
         await limit({"type": "http"}, again.receive, send)
 
     asyncio.run(run())
+
+
+def test_many_small_bodies_have_an_end_too() -> None:
+    async def run() -> list[object]:
+        requests = [Request(MB // 2) for _ in range(30)]
+        current = iter(requests)
+        limit = BodyMemory(lambda *call: next(current).app(*call), most=5 * MB)
+        calls = [
+            asyncio.create_task(limit({"type": "http"}, each.receive, send)) for each in requests
+        ]
+        await asyncio.sleep(0.05)
+        for each in requests:
+            each.may_end.set()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    refused = [end for end in asyncio.run(run()) if isinstance(end, Problem)]
+    assert len(refused) == 10
