@@ -74,7 +74,7 @@ async def listing(
     """Your jobs, newest first, in pages; an administrator's key lists everybody's."""
     if task is not None and task not in TASKS:
         raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
-    before = _cursor(cursor) if cursor else None
+    before = _cursor(cursor) if cursor is not None else None
     jobs, following = await off_loop(
         services.store.listing, status, limit, before, caller.listed, task
     )
