@@ -183,7 +183,7 @@ def _too_large(name: str, limits: ImageLimits) -> ImageProblem:
 def _upright(image: Image.Image) -> Image.Image:
     """As its EXIF says, which is read only: many a camera writes what can't be written again."""
     try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged EXIF fails in any way, and says nothing about the pixels
         return image
     return image if turn is None else image.transpose(turn)
