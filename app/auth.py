@@ -119,8 +119,11 @@ def _same_origin(request: Request) -> None:
     """
     if request.method in _SAFE:
         return
-    origin = request.headers.get("origin", "")
-    if urlsplit(origin).netloc != request.headers.get("host"):
+    try:
+        origin = urlsplit(request.headers.get("origin", "")).netloc
+    except ValueError:
+        origin = ""
+    if origin != request.headers.get("host"):
         raise Problem(
             403, "With a session cookie, changes are taken from this service's own pages."
         )

@@ -32,7 +32,6 @@ from jobs.store import JobStore
 P = ParamSpec("P")
 T = TypeVar("T")
 _STORE_TIMEOUT = 2.0  # seconds: a request that asks twice still answers within five
-_DECODERS = 4  # photos of 50 megapixels in memory at a time
 
 
 @dataclass
@@ -48,12 +47,11 @@ class Services:
     gate: Gate
     streams: Slots
     waits: Slots
-    decoders: anyio.CapacityLimiter = field(
-        default_factory=lambda: anyio.CapacityLimiter(_DECODERS)
-    )
+    decoders: anyio.CapacityLimiter = field(init=False)
     feeds: Feeds = field(init=False)
 
     def __post_init__(self) -> None:
+        self.decoders = anyio.CapacityLimiter(self.settings.decoders)
         self.feeds = Feeds(self.store, self.waiters, self.settings.max_feeds)
 
     @asynccontextmanager

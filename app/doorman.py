@@ -99,7 +99,9 @@ class Doorman:
 
     def _too_large(self, headers: Headers) -> Problem | None:
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) <= self._max_body:
+        if not (length.isascii() and length.isdigit()):
+            return None
+        if len(length) < 16 and int(length) <= self._max_body:
             return None
         megabytes = self._max_body // 2**20
         return Problem(413, f"The request is larger than {megabytes} MB. Scale the pictures down.")

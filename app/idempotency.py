@@ -22,7 +22,8 @@ from jobs.job import Job, Status
 from jobs.store import OnceKey
 
 HEADER = "Idempotency-Key"
-_KEY = re.compile(r'^"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?$', re.ASCII)
+PATTERN = r'^"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?$'
+_KEY = re.compile(PATTERN, re.ASCII)
 
 
 def once_key(

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from app import problems
+from app.body_memory import BodyMemory
 from app.deps import Services, off_loop
 from app.doorman import Doorman
 from app.gate import prepare_keys
@@ -48,6 +49,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     for router in (tasks.router(), *(module.router for module in routers)):
         app.include_router(router)
     # The last one added sees a request first.
+    app.add_middleware(BodyMemory, most=settings.body_memory)
     app.add_middleware(SlowBody, pause=settings.body_timeout, rate=settings.body_rate)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body)
     app.add_middleware(Doorman, gate=given.gate, settings=settings)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from app.problems import Problem
 from jobs.images import EXTENSION
 
-_PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
+_PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d+(?:\.\d+)?)", re.IGNORECASE | re.ASCII)
 
 
 def wait_seconds(request: Request, longest: float) -> float | None:

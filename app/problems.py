@@ -110,17 +110,28 @@ def unusable(errors: Sequence[Mapping[str, str]], what: str = "The request") -> 
 def _message(found: Mapping[str, Any]) -> str:
     """What is wrong with one field, and what would be right."""
     limits = found.get("ctx", {})
+    whole = "must be a whole number"
     known = {
         "missing": "is required",
         "extra_forbidden": "is not a field of this request; GET /docs lists those that are",
         "string_too_short": "is empty; describe the picture in words",
         "string_too_long": f"has more than {limits.get('max_length')} characters; shorten it",
+        "string_type": "must be a string",
+        "string_unicode": "must be Unicode text; it holds half of a surrogate pair",
+        "int_type": whole,
+        "int_parsing": whole,
+        "int_parsing_size": f"{whole} of a sensible size",
+        "int_from_float": whole,
+        "greater_than_equal": f"must be at least {limits.get('ge')}",
+        "less_than_equal": f"must be at most {limits.get('le')}",
+        "literal_error": f"must be {limits.get('expected')}",
+        "enum": f"must be {limits.get('expected')}",
     }
     return known.get(str(found["type"]), str(found["msg"]).removeprefix("Value error, "))
 
 
 def _sentence(field: str, message: str) -> str:
-    starts_a_clause = message.startswith(("is ", "has ", "contains ", "can't "))
+    starts_a_clause = message.startswith(("is ", "has ", "contains ", "can't ", "must "))
     return f"{field}{'' if starts_a_clause else ':'} {message[:1].lower()}{message[1:]}"
 
 
@@ -156,9 +167,12 @@ def as_problem(error: Exception) -> Problem:
         return invalid(error)
     if isinstance(error, HTTPException):
         detail = _SENTENCES.get(error.status_code, str(error.detail))
-        return Problem(error.status_code, detail, headers=error.headers)
-    if isinstance(error, ClientDisconnect):  # nobody hears it, and nothing is wrong here
-        return Problem(400, "The connection was closed before the request was complete.")
+        headers = dict(error.headers or {})
+        if error.status_code == 413:  # what is left of the body is not read
+            headers["Connection"] = "close"
+        return Problem(error.status_code, detail, headers=headers)
+    if isinstance(error, ClientDisconnect):  # nobody hears it, and nobody needs to know
+        return Problem(400, "The request broke off. Send it again.")
     if isinstance(error, BlobError):
         log.error("%s", error)
         detail = f"{error.reason} Try again later."

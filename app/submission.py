@@ -40,6 +40,7 @@ from jobs.job import Job, Status, Webhook, new_id
 from jobs.requests import MAX_SEED, TaskRequest, resolved
 from jobs.store import OnceKey
 
+_WEBHOOKS = "Give an https:// address of a host on the internet."
 log = logging.getLogger(__name__)
 
 
@@ -58,16 +59,18 @@ async def submit(
     fields: Mapping[str, Any],
     pictures: Mapping[str, Picture],
     once: OnceKey | None = None,
+    *,
+    strict: bool = False,
 ) -> Accepted:
     """The job, recorded as the caller's and on its way. Raises Problem or ImageProblem when it
     can't be accepted. Under ``once`` a request makes one job, however often and at how many
-    gateways it arrives.
+    gateways it arrives. ``strict``: numbers are numbers, not the text of numbers.
     """
     earlier = await off_loop(replayed, services, once) if once else None
     if earlier:
         return Accepted(earlier, replayed=True)
     try:
-        request = task.model_validate(dict(fields))
+        request = task.model_validate(dict(fields), strict=strict)
     except ValidationError as error:
         raise invalid(error) from error
     found = _bundle_task(services, request)
@@ -136,7 +139,7 @@ def _webhook(services: Services, request: TaskRequest) -> Webhook | None:
     try:
         services.settings.webhook_policy().check(request.webhook)
     except UnsafeAddress as error:
-        raise Problem(422, f"webhook can't be used: {error}") from error
+        raise Problem(422, f"webhook can't be used: {error} {_WEBHOOKS}") from error
     return Webhook(url=request.webhook)
 
 
@@ -246,7 +249,9 @@ def _earlier(services: Services, caller: Caller, name: str, picture: Earlier) ->
     job = caller.seen(services.store.get(picture.job_id))
     where = f"/jobs/{picture.job_id}/images/{picture.index}"
     if job is None or job.status is Status.expired:
-        raise Problem(422, f"{name}: there is no {where} any more, or there never was.")
+        raise Problem(
+            422, f"{name}: there is no {where} any more, or there never was; send a picture."
+        )
     if not job.status.final:
         raise Problem(
             409,

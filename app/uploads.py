@@ -22,8 +22,8 @@ _MAX_FIELDS = 20
 _MAX_FIELD = (
     64 * 2**20
 )  # bytes: a form field may hold a data URL; the body limit bounds all of them together
-_IMAGE_PATH = re.compile(r"^(?:https?://[^/]+)?/jobs/([^/]+)/images/(\d+)$")
-_BOX = re.compile(r"^\s*-?\d+\s*(?:,\s*-?\d+\s*){3}$")
+_IMAGE_PATH = re.compile(r"(?:https?://[^/]+)?/jobs/(\w{1,64})/images/(\d{1,4})", re.ASCII)
+_BOX = re.compile(r"\s*-?\d{1,9}\s*(?:,\s*-?\d{1,9}\s*){3}", re.ASCII)
 _DATA_URL = re.compile(r"^data:image/[\w.+-]+;base64,", re.IGNORECASE)
 
 
@@ -62,16 +62,22 @@ class Box:
 
 
 Picture = Bytes | Earlier | Alpha | AlphaOf | Box
+_PHOTO_FORMS = (
+    "a file, base64, a data URL (data:image/png;base64,…) or the path of an earlier image"
+)
+_FORMS = {
+    "photo": _PHOTO_FORMS,
+    "mask": f'{_PHOTO_FORMS}; or a box of four whole numbers x,y,width,height, or the word "alpha"',
+}
 
 
 async def read(
     request: Request, task: type[TaskRequest]
 ) -> tuple[dict[str, Any], dict[str, Picture]]:
     """(plain fields, pictures by field name) of a request for ``task``."""
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
+    if is_json(request):
         raw = await read_json(request)
-    elif kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+    elif _kind(request) in ("multipart/form-data", "application/x-www-form-urlencoded"):
         raw = await read_form(request, len(task.images))
     else:
         raise Problem(
@@ -81,12 +87,26 @@ async def read(
     return raw, pictures
 
 
+def is_json(request: Request) -> bool:
+    """Whether the body is JSON, whose values have types; a form's values are all text."""
+    kind = _kind(request)
+    return kind == "application/json" or (
+        kind.startswith("application/") and kind.endswith("+json")
+    )
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
 async def read_json(request: Request) -> dict[str, Any]:
     """The body, a JSON object."""
     try:
         raw = json.loads(await request.body())
     except (ValueError, RecursionError) as error:
-        raise Problem(400, "The body is not valid JSON.") from error
+        raise Problem(
+            400, "The body is not valid JSON; let a JSON library write it, as UTF-8."
+        ) from error
     if not isinstance(raw, dict):
         raise Problem(
             422, 'The body must be a JSON object such as {"text": "a bird with a red crown"}.'
@@ -110,33 +130,38 @@ async def read_form(request: Request, files: int) -> dict[str, Any]:
     except HTTPException as error:
         if error.status_code == 413:
             raise
-        raise Problem(400, f"The form can't be read: {error.detail}") from error
+        raise _unreadable(error.detail) from error
+    except ValueError as error:  # such as a charset that Python can't decode with
+        raise _unreadable("It does not hold what its Content-Type says.") from error
     return raw
 
 
+def _unreadable(why: str) -> Problem:
+    return Problem(
+        400,
+        f"The form can't be read: {why} Let an HTTP library make the form and its Content-Type.",
+    )
+
+
 def _picture(spec: ImageField, value: Any) -> Picture:
-    if value is None:
-        raise Problem(422, f"{spec.name} is missing: {spec.description}.")
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise Problem(422, f"{spec.name} is missing; send one: {spec.description}.")
     if isinstance(value, bytes):
         return Bytes(value)
-    if spec.kind == "mask" and isinstance(value, list) and len(value) == 4:
-        value = ",".join(str(v) for v in value)
+    if spec.kind == "mask" and isinstance(value, list) and _whole_numbers(value):
+        value = ",".join(map(str, value))
     if not isinstance(value, str):
-        raise Problem(
-            422,
-            f"{spec.name} must be a file, base64, a data URL or the path of an earlier job's "
-            f"image.",
-        )
+        raise Problem(422, f"{spec.name} must be {_FORMS[spec.kind]}.")
     if spec.kind == "mask" and value.strip().lower() == "alpha":
         return Alpha()
-    if spec.kind == "mask" and _BOX.match(value):
+    if spec.kind == "mask" and _BOX.fullmatch(value):
         x, y, w, h = (int(v) for v in value.split(","))
         return Box((x, y, w, h))
     return _from_text(spec, value.strip())
 
 
 def _from_text(spec: ImageField, value: str) -> Picture:
-    path = _IMAGE_PATH.match(value)
+    path = _IMAGE_PATH.fullmatch(value)
     if path:
         return Earlier(path[1], int(path[2]))
     if value.startswith(("http://", "https://", "/")):
@@ -149,7 +174,9 @@ def _from_text(spec: ImageField, value: str) -> Picture:
     try:
         return Bytes(base64.b64decode(_DATA_URL.sub("", value, count=1), validate=True))
     except (binascii.Error, ValueError) as error:
-        hint = " or a box x,y,width,height, or the word alpha" if spec.kind == "mask" else ""
-        raise Problem(
-            422, f"{spec.name} is neither a file nor valid base64 nor a data URL{hint}."
-        ) from error
+        raise Problem(422, f"{spec.name} can't be read; it must be {_FORMS[spec.kind]}.") from error
+
+
+def _whole_numbers(values: list[Any]) -> bool:
+    # True and false are ints, too.
+    return bool(values) and all(type(value) is int for value in values)

@@ -9,14 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from PIL import Image, ImageCms, ImageDraw, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageOps, UnidentifiedImageError
 
 from jobs.errors import ImageProblem
+from jobs.image_files import check_parts, claims_to_be_a_picture
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 EXTENSION = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 THRESHOLD = 128  # mask values from here up are the hole
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _SRGB = ImageCms.createProfile("sRGB")
 _BROKEN = (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError)
 
@@ -74,7 +84,8 @@ def box_mask(box: tuple[int, int, int, int], size: tuple[int, int]) -> Image.Ima
     if w < 1 or h < 1 or x < 0 or y < 0 or x + w > size[0] or y + h > size[1]:
         raise ImageProblem(
             422,
-            f"the box {x},{y},{w},{h} does not lie inside the photo of {size[0]}×{size[1]} pixels.",
+            f"the box {x},{y},{w},{h} does not lie inside the photo of {size[0]}×{size[1]} pixels; "
+            "give x,y,width,height within it.",
         )
     mask = Image.new("L", size, 0)
     ImageDraw.Draw(mask).rectangle((x, y, x + w - 1, y + h - 1), fill=255)
@@ -123,18 +134,21 @@ def encode(image: Image.Image, extension: str = "png") -> bytes:
     metadata.
     """
     buffer = io.BytesIO()
-    image = image.copy()
-    image.info.clear()  # Pillow writes comments and profiles from here
-    if extension == "png":
-        image.save(buffer, "PNG", compress_level=1)
-    else:
-        image.save(buffer, extension.upper(), quality=95)
+    kept, image.info = image.info, {}  # Pillow writes comments and profiles from here
+    try:
+        if extension == "png":
+            image.save(buffer, "PNG", compress_level=1)
+        else:
+            image.save(buffer, extension.upper(), quality=95)
+    finally:
+        image.info = kept
     return buffer.getvalue()
 
 
 @contextmanager
 def _opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]:
     """The decoded picture; everything Pillow can raise becomes an ImageProblem."""
+    check_parts(data, name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -143,6 +157,8 @@ def _opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image
                 image.load()
                 yield image
         except UnidentifiedImageError as error:
+            if claims_to_be_a_picture(data):
+                raise _broken(name) from error
             raise ImageProblem(
                 415, f"{name} is not a PNG, JPEG or WebP picture; convert it to one of these."
             ) from error
@@ -151,10 +167,7 @@ def _opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image
         except MemoryError as error:
             raise _too_large(name, limits) from error
         except _BROKEN as error:
-            raise ImageProblem(
-                422,
-                f"{name} is broken or cut off and can't be decoded; export it again and resend.",
-            ) from error
+            raise _broken(name) from error
 
 
 def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
@@ -164,13 +177,19 @@ def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
     if min(width, height) < limits.min_side:
         raise ImageProblem(
             422,
-            f"{name} is {width}×{height} pixels; the shorter side must have {limits.min_side} at "
-            f"least.",
+            f"{name} is {width}×{height} pixels; send one whose shorter side has at least "
+            f"{limits.min_side}.",
         )
     # A JPEG of several pictures (MPO, as many phones write) is one photo and extras; its first is
     # used.
     if image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
         raise ImageProblem(422, f"{name} is animated; send a single picture.")
+
+
+def _broken(name: str) -> ImageProblem:
+    return ImageProblem(
+        422, f"{name} is broken or cut off and can't be decoded; export it again and resend."
+    )
 
 
 def _too_large(name: str, limits: ImageLimits) -> ImageProblem:
@@ -182,17 +201,19 @@ def _too_large(name: str, limits: ImageLimits) -> ImageProblem:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """As its EXIF says, which is read only: many a camera writes what can't be written again."""
     try:
-        return ImageOps.exif_transpose(image)
-    except _BROKEN:  # damaged EXIF says nothing about the pixels
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged EXIF fails in any way, and says nothing about the pixels
         return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _flatten(image: Image.Image, backdrop: str) -> Image.Image:
     """8-bit sRGB on an opaque backdrop."""
     image = _eight_bits(image)
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         flat = Image.new("RGB", image.size, backdrop)
         flat.paste(rgba, mask=rgba.getchannel("A"))
         return flat

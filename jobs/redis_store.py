@@ -334,10 +334,17 @@ def _event(event_id: bytes, fields: Mapping[bytes, bytes]) -> JobEvent:
     return JobEvent.model_validate({"id": event_id.decode(), **text})
 
 
+# One for each thread that may ask at the same time, and to spare: a pool that is empty refuses.
+_CONNECTIONS = 512
+
+
 def connect(url: str, timeout: float = 5.0) -> redis.Redis:
     """A client that fails after ``timeout`` seconds instead of hanging."""
     return redis.Redis.from_url(
-        url, socket_timeout=timeout, socket_connect_timeout=min(timeout, 2.0)
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 2.0),
+        max_connections=_CONNECTIONS,
     )
 
 

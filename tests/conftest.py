@@ -12,12 +12,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from app.embedded import broker_command, wait_for_socket
 from jobs.captions import END
 from jobs.memory_store import MemoryJobStore
 from jobs.redis_store import RedisJobStore, connect
 from jobs.store import JobStore
+
+# Examples take as long as a busy machine makes them.
+settings.register_profile("quick", deadline=None, max_examples=60)
+settings.register_profile("chaos", deadline=None, max_examples=2000)
+settings.load_profile("quick")
 
 WORDS = [
     END,

@@ -8,7 +8,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 from starlette.responses import JSONResponse, Response
 
 from app.auth import AnyCaller, Reader
@@ -27,6 +27,21 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 
 _CURSOR = re.compile(r"^(\d{1,12}\.\d{1,17})-([0-9a-f]{32})$", re.ASCII)
+
+
+class _TaskName:
+    """One of the tasks that are registered when the document is made."""
+
+    def __get_pydantic_json_schema__(self, *_: object) -> dict[str, object]:
+        return {"type": "string", "enum": list(TASKS)}
+
+
+# For the OpenAPI document; the route checks them itself, in its own words.
+_one_of_the_tasks = _TaskName()
+_a_cursor = WithJsonSchema(
+    {"type": "string", "pattern": _CURSOR.pattern, "description": "from the address of a next page"}
+)
+_seconds = WithJsonSchema({"type": "number", "minimum": 0, "description": "longest wait"})
 
 
 class JobsView(BaseModel):
@@ -52,14 +67,14 @@ async def listing(
     services: Given,
     caller: Reader,
     status: Status | None = None,
-    task: str | None = None,
+    task: Annotated[str | None, _one_of_the_tasks] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(description="from the address of a next page")] = None,
+    cursor: Annotated[str | None, _a_cursor] = None,
 ) -> JSONResponse:
     """Your jobs, newest first, in pages; an administrator's key lists everybody's."""
     if task is not None and task not in TASKS:
         raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
-    before = _cursor(cursor) if cursor else None
+    before = _cursor(cursor) if cursor is not None else None
     jobs, following = await off_loop(
         services.store.listing, status, limit, before, caller.listed, task
     )
@@ -87,7 +102,7 @@ async def get(
     request: Request,
     services: Given,
     caller: Reader,
-    wait: str | None = None,  # noqa: ARG001 (read with Prefer)
+    wait: Annotated[str | None, _seconds] = None,  # noqa: ARG001 (read with Prefer)
 ) -> Response:
     """The job; with ``?wait=N`` once it is final, or as it is after N seconds."""
     seconds = wait_seconds(request, services.settings.max_wait)

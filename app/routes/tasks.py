@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse, Response
 from app.auth import Submitter
 from app.deps import Given, Services, off_loop
 from app.gate import Caller
-from app.idempotency import HEADER, once_key
+from app.idempotency import HEADER, PATTERN, once_key
 from app.pictures import picture_response, unsuccessful
 from app.preferences import wait_seconds, wanted_image
 from app.submission import Accepted, submit
-from app.uploads import read
+from app.uploads import is_json, read
 from app.views import JobView, view_with_position
 from jobs.job import Job, Status
 from jobs.requests import TASKS, TaskRequest
@@ -37,7 +37,9 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         fields, pictures = await read(request, task)
         memory = services.settings.idempotency_ttl
         once = await off_loop(once_key, request, fields, pictures, memory, caller.owner)
-        accepted = await submit(services, caller, task, fields, pictures, once)
+        accepted = await submit(
+            services, caller, task, fields, pictures, once, strict=is_json(request)
+        )
         return await _answer(request, services, caller, accepted, seconds)
 
     made.add_api_route(
@@ -73,7 +75,7 @@ _KEY_PARAMETER = {
     "required": False,
     "description": "a random value of yours; sent again with the same request, it gives the same "
     "job instead of a new one",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+    "schema": {"type": "string", "pattern": PATTERN},
 }
 
 
@@ -111,6 +113,15 @@ async def _picture(services: Services, job: Job, wanted: str, headers: dict[str,
     return response
 
 
+def _mask_schemas(text: str) -> list[dict[str, Any]]:
+    text += '; or "alpha" for the photo\'s own transparency, or a box "x,y,width,height"'
+    side = {"type": "integer", "minimum": 0}
+    return [
+        {"type": "string", "minLength": 1, "description": text},
+        {"type": "array", "minItems": 4, "maxItems": 4, "items": side, "description": "a box"},
+    ]
+
+
 def _body_schema(task: type[TaskRequest]) -> dict[str, Any]:
     schema = task.model_json_schema()
     schema.pop("title", None)
@@ -118,9 +129,9 @@ def _body_schema(task: type[TaskRequest]) -> dict[str, Any]:
     as_form = {**schema, "properties": dict(schema["properties"])}
     for spec in task.images:
         text = f"{spec.description}; base64, a data URL or the path of an earlier job's image"
+        as_json["properties"][spec.name] = {"type": "string", "minLength": 1, "description": text}
         if spec.kind == "mask":
-            text += '; or "alpha" for the photo\'s own transparency, or a box "x,y,width,height"'
-        as_json["properties"][spec.name] = {"type": "string", "description": text}
+            as_json["properties"][spec.name] = {"anyOf": _mask_schemas(text)}
         as_form["properties"][spec.name] = {
             "type": "string",
             "format": "binary",

@@ -272,7 +272,7 @@ def test_a_page_trades_its_key_for_a_cookie(http: TestClient, keyed: Services, m
     succeed(keyed, job)
     assert http.get(f"/jobs/{job}/images/0").status_code == 200  # as <img src> does
     problem(http.post("/synthesize", json={"text": "a bird"}), 403)
-    for origin in ("https://evil.example", "null", "https://pictures.example:444"):
+    for origin in ("https://evil.example", "null", "https://pictures.example:444", "http://[::1"):
         strange = http.post("/synthesize", json={"text": "a bird"}, headers={"origin": origin})
         problem(strange, 403)
     own = http.post("/synthesize", json={"text": "a bird"}, headers={"origin": PUBLIC})

@@ -188,7 +188,15 @@ def test_listing_of_one_status_and_task(client: TestClient) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["cursor=x", "cursor=1.5-zz", "cursor=inf-" + "0" * 32, "task=paint", "status=odd", "limit=0"],
+    [
+        "cursor=",
+        "cursor=x",
+        "cursor=1.5-zz",
+        "cursor=inf-" + "0" * 32,
+        "task=paint",
+        "status=odd",
+        "limit=0",
+    ],
 )
 def test_odd_listings_are_refused(client: TestClient, query: str) -> None:
     response = client.get(f"/jobs?{query}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -128,3 +129,36 @@ def test_ordinary_clients_notice_nothing(port: int) -> None:
         for pause in (0, 0.1, 2 * PATIENCE):
             time.sleep(pause)
             assert http.get("/healthz").status_code == 200
+
+
+def test_headers_that_are_too_large(line: socket.socket) -> None:
+    line.sendall(head("GET", "/healthz")[:-2])
+    told = flood(line, b"X-Bird: " + b"x" * 1000 + b"\r\n")
+    assert told.startswith("HTTP/1.1 431")
+    assert "Send less in them." in told
+    assert "application/problem+json" in told
+
+
+@pytest.mark.parametrize("start", [b"X: ", b""])
+def test_trailers_that_are_too_large(line: socket.socket, start: bytes) -> None:
+    chunked = b"Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n"
+    line.sendall(head("POST", "/synthesize")[:-2] + chunked + b"2\r\n{}\r\n0\r\n" + start)
+    flood(line, b"X" * 1000 if start else b"X-Bird: " + b"x" * 1000 + b"\r\n")
+
+
+def flood(line: socket.socket, piece: bytes) -> str:
+    """Send until the server hangs up, which it must within some megabytes."""
+    with contextlib.suppress(ConnectionError):
+        for _ in range(20_000):
+            line.sendall(piece)
+        pytest.fail("the server took 20 MB")
+    return answer(line)
+
+
+@pytest.mark.parametrize("said", [b"bird\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02"])
+def test_what_is_no_http_is_a_problem(line: socket.socket, said: bytes) -> None:
+    line.sendall(said)
+    told = answer(line)
+    assert told.startswith("HTTP/1.1 400")
+    assert "Send it with an HTTP library." in told
+    assert "application/problem+json" in told

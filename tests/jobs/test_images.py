@@ -52,6 +52,18 @@ def test_exif_rotation_is_applied() -> None:
     assert decoded.size == (30, 40)
 
 
+def test_every_orientation_is_turned_upright() -> None:
+    upright = Image.new("RGB", (40, 30), "white")
+    upright.paste((200, 0, 0), (0, 0, 20, 15))  # red in the upper left corner
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's transpositions, undone
+    for orientation, method in back.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        stored = upright.transpose(Image.Transpose(method))
+        decoded = decode_photo(saved(stored, "PNG", exif=exif))
+        assert np.array_equal(np.asarray(decoded), np.asarray(upright)), orientation
+
+
 def test_transparency_is_laid_on_white() -> None:
     image = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     assert decode_photo(saved(image)).getpixel((5, 5)) == (255, 255, 255)

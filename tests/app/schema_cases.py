@@ -1,0 +1,151 @@
+"""Requests that follow the OpenAPI document and requests that don't, by schemathesis, against a
+gateway on a loopback port; every answer is held against the document by all of its checks.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis.core.failures import FailureGroup
+
+from tests.app.picture_files import mask, png
+
+NEGATIVE, POSITIVE = schemathesis.GenerationMode.NEGATIVE, schemathesis.GenerationMode.POSITIVE
+_ROUNDS = 50  # of one way of making requests, when it keeps running out of new ones
+
+# What no schema can say: which words and bundles are known, what a picture holds, where a webhook
+# may lead, and that a job was erased a moment ago.
+_REFUSED = [*("2xx", "401", "403", "404", "409", "410"), *("413", "415", "422")]
+_GONE = ["2xx", "3xx", "401", "403", "404", "409", "410"]
+_CONFIG = {
+    "checks": {"positive_data_acceptance": {"expected-statuses": _GONE}},
+    "operations": [
+        {
+            "include-name": f"POST /{task}",
+            "checks": {"positive_data_acceptance": {"expected-statuses": _REFUSED}},
+        }
+        for task in ("synthesize", "manipulate", "inpaint")
+    ],
+}
+
+# Headers that may hold anything and must change nothing but the form of an answer.
+_WORDS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=20)
+HEADERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "Accept": st.one_of(st.sampled_from(["image/png", "image/*;q=x", "text/html"]), _WORDS),
+        "Prefer": st.one_of(st.sampled_from(["wait=0.01", "wait=-1", "wait=9e99"]), _WORDS),
+        "If-None-Match": _WORDS,
+        "Last-Event-ID": st.one_of(st.sampled_from(["0-0", "1-1", "9" * 400]), _WORDS),
+        "X-Forwarded-For": _WORDS,
+        "User-Agent": _WORDS,
+    },
+)
+
+
+def _sensible(body: dict[str, Any]) -> dict[str, Any]:
+    """The same request, with words and pictures that the service can use."""
+    made = {k: v for k, v in body.items() if k not in ("bundle", "method", "webhook")}
+    made["text"] = f"a red bird {body.get('text', '')}"[:1000]
+    for name, data in (("image", png()), ("mask", mask())):
+        if name in made:
+            made[name] = base64.b64encode(data).decode()
+    return made
+
+
+@dataclass
+class Tally:
+    """What became of the requests of one operation."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    findings: dict[str, str] = field(default_factory=dict)  # what was wrong → how to repeat it
+
+    @property
+    def cases(self) -> int:
+        return self.statuses.total()
+
+
+class Cases:
+    """All operations of the gateway at ``url``. ``real``: path parameters of what exists, by
+    operation, beside those that are made up.
+    """
+
+    def __init__(self, url: str, key: str, real: Mapping[str, Sequence[dict[str, str]]]) -> None:
+        config = schemathesis.Config.from_dict(_CONFIG)
+        self._schema = schemathesis.openapi.from_url(f"{url}/openapi.json", config=config)
+        self._auth, self._real = {"Authorization": f"Bearer {key}"}, real
+        self._session = requests.Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def operations(self) -> Iterator[schemathesis.APIOperation[Any, Any, Any, Any]]:
+        for found in self._schema.get_all_operations():
+            yield found.ok()
+
+    def run(self, operation: schemathesis.APIOperation[Any, Any, Any, Any], count: int) -> Tally:
+        """At least ``count`` requests, half of them against the schema where there is a way to."""
+        tally = Tally()
+        ways = [(mode, ids) for mode in (POSITIVE, NEGATIVE) for ids in self._ids(operation)]
+        for number, (mode, ids) in enumerate(ways, 1):
+            with suppress(Unsatisfiable):  # where there are no rules, none can be broken
+                self._some(tally, operation, mode, ids, count * number // len(ways))
+        self._some(tally, operation, POSITIVE, self._ids(operation)[0], count)
+        return tally
+
+    def _ids(self, operation: Any) -> list[dict[str, str] | None]:
+        return [None, *self._real.get(operation.label, [])]
+
+    def _some(
+        self, tally: Tally, operation: Any, mode: Any, ids: dict[str, str] | None, until: int
+    ) -> None:
+        for number in range(_ROUNDS):
+            wanted = until - tally.cases
+            if wanted <= 0:
+                return
+
+            @seed(number)
+            @settings(
+                max_examples=wanted,
+                deadline=None,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(case=operation.as_strategy(mode, path_parameters=ids), extra=HEADERS)
+            def send(case: schemathesis.Case, extra: dict[str, str]) -> None:
+                self._send(tally, case, extra)
+
+            send()
+
+    def _send(self, tally: Tally, case: schemathesis.Case, extra: dict[str, str]) -> None:
+        headers = {**extra, **self._auth}
+        positive = case.meta is not None and case.meta.generation.mode is POSITIVE
+        if positive and case.media_type == "application/json" and tally.cases % 2:
+            case.body = _sensible(case.body)
+        try:
+            response = case.call(session=self._session, headers=headers)
+            tally.statuses[response.status_code] += 1
+            case.validate_response(
+                response,
+                headers=headers,
+                transport_kwargs={"session": self._session, "headers": headers},
+            )
+        except FailureGroup as group:
+            for failure in group.exceptions:
+                what = f"{case.operation.label}: {failure.title}: {failure.message[:200]}"
+                tally.findings.setdefault(what, case.as_curl_command(headers=headers)[:2000])
+        except requests.RequestException as error:
+            tally.statuses[0] += 1
+            tally.findings.setdefault(
+                f"{case.operation.label}: no answer: {type(error).__name__}", str(error)[:500]
+            )

@@ -1,0 +1,96 @@
+"""The OpenAPI document is the truth: two dozen requests to each operation, of which half break its
+rules. ``make chaos`` sends thousands.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from app.deps import Services
+from app.keys import default_scopes, new_text, record
+from app.listening import server_limits
+from app.main import create_app
+from app.settings import GatewaySettings
+from jobs.job import Job, new_id
+from tests.app.conftest import succeed
+from tests.app.schema_cases import Cases
+from tests.conftest import write_paper_bundle
+
+pytestmark = pytest.mark.slow
+CASES = 24
+KEY = new_text()
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
+    weights: Path = tmp_path_factory.mktemp("weights")
+    write_paper_bundle(weights / "paper")
+    settings = GatewaySettings(
+        weights_dir=weights,
+        require_keys=True,
+        rate_submit="1000000/second",
+        rate_read="1000000/second",
+        max_queue=10**6,
+        max_active=10**6,
+        max_wait=0.01,
+    )
+    made = Services.in_memory(settings)
+    made.gate.keys.add(record(KEY, "mine", default_scopes()))
+    made.store.heartbeat("worker", {"device": "cpu"}, 3600)
+    return made
+
+
+@pytest.fixture(scope="module")
+def url(services: Services) -> Iterator[str]:
+    app = create_app(services.settings, services)
+    limits = server_limits(services.settings)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **limits))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(20)
+
+
+def a_job(services: Services, finished: bool) -> str:
+    owner = services.gate.keys.all()[0].owner
+    job = Job(
+        id=new_id(),
+        task="synthesize",
+        owner=owner,
+        created_at=time.time(),
+        request={"text": "a bird", "count": 1},
+    )
+    assert services.store.create(job)
+    if finished:
+        succeed(services, job.id)
+    return job.id
+
+
+def test_answers_follow_the_document(services: Services, url: str) -> None:
+    waiting, done = a_job(services, finished=False), a_job(services, finished=True)
+    jobs = {
+        "GET /jobs/{job_id}": [waiting, done],
+        "GET /jobs/{job_id}/events": [done],
+        "GET /jobs/{job_id}/images/{index}": [waiting, done],
+        "POST /jobs/{job_id}/cancel": [a_job(services, finished=False), done],
+    }
+    real = {label: [{"job_id": job} for job in ids] for label, ids in jobs.items()}
+    real["GET /models/{bundle}/vocabulary"] = [{"bundle": "paper"}]
+    cases = Cases(url, KEY, real)
+    findings: dict[str, str] = {}
+    for operation in cases.operations():
+        tally = cases.run(operation, CASES)
+        assert tally.cases >= CASES, operation.label
+        findings |= tally.findings
+    assert not findings, "\n".join(f"{what}\n  {how}" for what, how in findings.items())
