@@ -303,10 +303,10 @@ MASKS = [
     _mask("mask of another size", 422, "send a mask of the photo's size", mask(30, 40)),
     _mask("mask of the photo before its rotation", 422, "after its EXIF rotation", mask(40, 30), ROTATED),
     _mask("mask of the photo after its rotation", 202, "", mask(30, 40), ROTATED),
-    _mask("black mask", 422, "paint the hole white", saved(Image.new("L", (40, 30), 0))),
-    _mask("dark grey mask", 422, "paint the hole white", saved(Image.new("L", (40, 30), 127))),
-    _mask("white mask", 422, "paint white only what", saved(Image.new("1", (40, 30), 1))),
-    _mask("transparent mask", 422, "paint the hole white", saved(Image.new("RGBA", (40, 30), (255, 255, 255, 0)))),
+    _mask("black mask", 422, "make the hole white", saved(Image.new("L", (40, 30), 0))),
+    _mask("dark grey mask", 422, "make the hole white", saved(Image.new("L", (40, 30), 127))),
+    _mask("white mask", 422, "make white only what", saved(Image.new("1", (40, 30), 1))),
+    _mask("transparent mask", 422, "make the hole white", saved(Image.new("RGBA", (40, 30), (255, 255, 255, 0)))),
     _mask("mask of colours", 202, "", mask(mode="RGB")),
     _mask("mask as a lossy jpeg", 202, "", saved(Image.open(io.BytesIO(mask())), "JPEG", quality=30)),
     _mask("mask that is text", 415, CONVERT, b"white"),
@@ -332,7 +332,7 @@ MASKS = [
     _mask_value("mask that is null", 422, "mask is missing", None),
     _mask_value("mask that is true", 422, "mask must be a file", True),
     _mask_value("alpha of an opaque photo", 422, "no transparency", "alpha"),
-    _mask_value("alpha of a clear photo", 422, "all white", "alpha", CLEAR),
+    _mask_value("alpha of a clear photo", 422, "all transparent", "alpha", CLEAR),
     _mask_value("mask of a job that never was", 422, "there never was; send a picture", "/jobs/" + "0" * 32 + "/images/0"),
 ]  # fmt: skip
 
