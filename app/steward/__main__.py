@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from app.queue import CeleryQueue, Queue
 from app.settings import WebhookSettings
 from app.steward.recover import RecoveryPolicy, recover
-from app.steward.sweep import sweep
+from app.steward.sweep import Sweeper
 from app.steward.webhooks import Courier
 from app.webhooks.messages import signing_secrets
 from app.webhooks.sending import Sender
@@ -31,8 +31,7 @@ class Steward:
 
     store: JobStore
     queue: Queue
-    blobs: BlobStore
-    result_ttl: float
+    sweeper: Sweeper
     policy: RecoveryPolicy
 
     def round(self, now: float) -> None:
@@ -44,8 +43,8 @@ class Steward:
         except Exception as error:  # the broker restarts
             log.warning("jobs not recovered: %s", error)
         try:
-            sweep(self.store, self.blobs, now, self.result_ttl)
-        except Exception as error:  # a disk is full or read-only
+            self.sweeper.sweep(now)
+        except Exception as error:
             log.warning("results not swept: %s", error)
 
     def run(self, stop: threading.Event) -> None:
@@ -75,8 +74,7 @@ def main() -> None:
     steward = Steward(
         store=store,
         queue=CeleryQueue(settings.redis_url, client),
-        blobs=BlobStore.at(settings.storage_url),
-        result_ttl=settings.result_ttl,
+        sweeper=Sweeper(store, BlobStore.at(settings.storage_url), settings.result_ttl),
         policy=RecoveryPolicy(max_attempts=settings.max_attempts),
     )
     stop = threading.Event()

@@ -18,8 +18,8 @@ _OVERTAKEN = 2.0  # seconds by which a younger job must have been created to pro
 
 @dataclass(frozen=True)
 class RecoveryPolicy:
-    """patience: seconds that a message may be on its way; max_attempts: runs of a job whose worker
-    keeps dying."""
+    """patience: seconds that a message may be on its way; max_attempts: runs of a job alone, whose
+    worker keeps dying."""
 
     patience: float = 10.0
     max_attempts: int = 3
@@ -54,9 +54,10 @@ def _give_up(store: JobStore, job: Job, now: float, policy: RecoveryPolicy) -> b
     if job.status is Status.queued and job.deadline is not None and now > job.deadline:
         detail = "No worker took this job before its deadline. Submit it again later."
         return store.give_up(job.id, ErrorCode.expired, detail)
-    if job.status is Status.running and job.attempts >= policy.max_attempts:
+    alone = job.attempts - 1  # the first run shared its worker: another job may have ended it
+    if job.status is Status.running and alone >= policy.max_attempts:
         detail = (
-            f"The worker died {job.attempts} times while it held this job, the last time while "
+            f"The worker died {job.attempts} times while it held this job, {alone} of them while "
             "running it alone. The input probably triggers a fault: change the photo or the text."
         )
         return store.give_up(job.id, ErrorCode.lost, detail)
