@@ -9,6 +9,7 @@ import socket
 
 import uvicorn
 
+from app.deps import Services
 from app.listening import server_limits
 from app.main import create_app
 from app.settings import GatewaySettings
@@ -30,9 +31,13 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def gateway_server(settings: GatewaySettings, host: str, port: int, grace: float) -> Server:
-    """The gateway at an address. ``grace``: seconds that running requests have on SIGTERM."""
-    app = create_app(settings)
+def gateway_server(
+    settings: GatewaySettings, host: str, port: int, grace: float, services: Services | None = None
+) -> Server:
+    """The gateway at an address. ``grace``: seconds that running requests have on SIGTERM;
+    ``services`` replaces the backends that the settings name.
+    """
+    app = create_app(settings, services)
     config = uvicorn.Config(
         app,
         host=host,
