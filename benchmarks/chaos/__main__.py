@@ -23,7 +23,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer trials, shorter load")
     parser.add_argument("--list", action="store_true", help="name the faults and do nothing")
     parser.add_argument("--runs", type=int, default=0, help="trials of each fault")
-    parser.add_argument("--lanes", type=int, default=3, help="families at a time")
+    parser.add_argument("--lanes", type=int, default=4, help="families at a time")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
     return parser.parse_args(words)
 

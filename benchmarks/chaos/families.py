@@ -8,7 +8,7 @@ from benchmarks.chaos import broker, messages, restarts, steady_load, storage, w
 from benchmarks.chaos.faults import Family
 
 FAMILIES: tuple[Family[Any], ...] = (
-    worker_death.FAMILY,
+    *worker_death.FAMILIES,
     messages.FAMILY,
     broker.FAMILY,
     storage.FAMILY,

@@ -103,39 +103,46 @@ def _running(stack: Stack, jobs: list[str]) -> bool:
     return any(job and job.status is Status.running for job in found)
 
 
-FAMILY = Family(
-    "worker death",
-    opened,
-    [
-        *(
+def _killed(*points: str) -> list[Fault[Stack]]:
+    return [
+        Fault(
+            f"kill -9 worker: {point.replace('-', ' ')}",
+            _KILL_BAR,
+            killed_at(point),
+            _BACK,
+            runs=20,
+        )
+        for point in points
+    ]
+
+
+FAMILIES = (
+    Family("worker killed early", opened, _killed("claim", "in-model")),
+    Family("worker killed late", opened, _killed("before-store", "before-ack")),
+    Family(
+        "worker misled",
+        opened,
+        [
             Fault(
-                f"kill -9 worker: {point.replace('-', ' ')}",
-                _KILL_BAR,
-                killed_at(point),
-                _BACK,
-                runs=20,
-            )
-            for point in ("claim", "in-model", "before-store", "before-ack")
-        ),
-        Fault(
-            "input that crashes the process, among 15 innocent jobs",
-            "the innocents succeed, the culprit fails after three lone attempts",
-            crashing_input,
-            runs=3,
-        ),
-        Fault(
-            "worker hangs in the model",
-            "watchdog ends it, job retried, others served",
-            hanging,
-            _STUCK + _BACK + 15,
-            runs=5,
-        ),
-        Fault(
-            "worker paused for longer than its lease",
-            "another takes over; 0 lost, 0 duplicated, nothing left behind",
-            paused,
-            _BACK + 15,
-            runs=3,
-        ),
-    ],
+                "input that crashes the process, among 15 innocent jobs",
+                "the innocents succeed, the culprit fails after three lone attempts",
+                crashing_input,
+                runs=3,
+            ),
+            Fault(
+                "worker hangs in the model",
+                "watchdog ends it, job retried, others served",
+                hanging,
+                _STUCK + _BACK + 15,
+                runs=5,
+            ),
+            Fault(
+                "worker paused for longer than its lease",
+                "another takes over; 0 lost, 0 duplicated, nothing left behind",
+                paused,
+                _BACK + 15,
+                runs=3,
+            ),
+        ],
+    ),
 )
