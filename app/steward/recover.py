@@ -28,23 +28,28 @@ class RecoveryPolicy:
 def recover(store: JobStore, queue: Queue, now: float, policy: RecoveryPolicy) -> int:
     """Handle every unfinished job that nobody works on. Returns how many were sent again."""
     sent = 0
-    for job_id in store.due():
+    due = store.due()
+    # Counted once, before anything is sent: each job that waits should have its message in line.
+    missing = store.depth() - queue.waiting() if due else 0
+    for job_id in due:
         job = store.get(job_id)
         if job is None or job.status.final or _give_up(store, job, now, policy):
             continue
         # Noted first: if publishing fails, the job is looked at again after the same patience.
         store.note_message(job_id, policy.patience)
-        if job.status is Status.queued and _still_in_line(store, queue, job):
-            continue
+        if job.status is Status.queued:
+            if missing <= 0 and not _overtaken(store, job):
+                continue
+            missing -= 1
         queue.publish(job_id)
         log.info("job %s sent again after %d attempts", job_id, job.attempts)
         sent += 1
     return sent
 
 
-def _still_in_line(store: JobStore, queue: Queue, job: Job) -> bool:
-    """Messages wait and no younger job has overtaken this one, so its message is among them."""
-    return queue.waiting() > 0 and store.newest_started() < job.created_at + _OVERTAKEN
+def _overtaken(store: JobStore, job: Job) -> bool:
+    """A younger job was started, so this one's message is not among those that wait."""
+    return store.newest_started() >= job.created_at + _OVERTAKEN
 
 
 def _give_up(store: JobStore, job: Job, now: float, policy: RecoveryPolicy) -> bool:

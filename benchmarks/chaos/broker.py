@@ -101,10 +101,10 @@ FAMILY = Family(
             _BAR,
             under_load(killed, True),
             _BACK,
-            runs=20,
+            runs=10,
         ),
         Fault("Redis paused 20 s", _BAR, under_load(paused, True), _BACK, runs=3),
-        Fault("connection cut", _BAR, under_load(cut, True), _BACK, runs=5),
-        Fault("connection dead, and nobody is told", _BAR, under_load(deaf, False), _DEAF, runs=3),
+        Fault("connection cut", _BAR, under_load(cut, True), _BACK, runs=3),
+        Fault("connection dead, and nobody is told", _BAR, under_load(deaf, False), _DEAF, runs=2),
     ],
 )

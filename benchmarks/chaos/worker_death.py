@@ -120,7 +120,7 @@ FAMILIES = (
     Family("worker killed early", opened, _killed("claim", "in-model")),
     Family("worker killed late", opened, _killed("before-store", "before-ack")),
     Family(
-        "worker misled",
+        "worker crashed or stuck",
         opened,
         [
             Fault(

@@ -68,6 +68,31 @@ def test_a_long_queue_is_not_flooded(store: JobStore) -> None:
     assert queue.sent == [job.id]
 
 
+def test_all_lost_messages_are_sent_again_at_once(store: JobStore) -> None:
+    """Also when others wait: what this round sends does not look like what was there before."""
+    queue = MemoryQueue()
+    lost = [queued(store) for _ in range(5)]
+    waiting = queued(store)
+    queue.publish(waiting.id)
+    for job in lost:
+        forget_message(store, job)
+    assert round_of(store, queue) == 5
+    assert sorted(queue.sent) == sorted(job.id for job in [*lost, waiting])
+
+
+def test_no_more_messages_than_jobs(store: JobStore) -> None:
+    """Nobody can tell whose message is missing, so the oldest job gets a new one."""
+    queue = MemoryQueue()
+    jobs = [queued(store) for _ in range(5)]
+    for job in jobs[1:]:
+        queue.publish(job.id)
+    for job in jobs:
+        forget_message(store, job)
+    assert round_of(store, queue) == 1
+    assert queue.sent[-1] in {job.id for job in jobs}
+    assert queue.waiting() == 5
+
+
 def test_an_overtaken_job_is_sent_again(store: JobStore) -> None:
     queue, job = MemoryQueue(), queued(store)
     queue.publish("somebody else")
