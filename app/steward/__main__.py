@@ -8,9 +8,9 @@ import threading
 import time
 from dataclasses import dataclass
 
-from app.queue import CeleryQueue, Queue
+from app.queue import CeleryQueue
 from app.settings import WebhookSettings
-from app.steward.recover import RecoveryPolicy, recover
+from app.steward.recover import Recovery, RecoveryPolicy
 from app.steward.sweep import Sweeper
 from app.steward.webhooks import Courier
 from app.webhooks.messages import signing_secrets
@@ -29,17 +29,15 @@ EVERY = 2.0  # seconds
 class Steward:
     """Everything one round needs; :meth:`run` repeats rounds until ``stop`` is set."""
 
-    store: JobStore
-    queue: Queue
+    recovery: Recovery
     sweeper: Sweeper
-    policy: RecoveryPolicy
 
     def round(self, now: float) -> None:
         """A fault of one duty does not keep the other from being done; what was not done is found
         again next time.
         """
         try:
-            recover(self.store, self.queue, now, self.policy)
+            self.recovery.round(now)
         except Exception as error:  # the broker restarts
             log.warning("jobs not recovered: %s", error)
         try:
@@ -71,11 +69,10 @@ def main() -> None:
     settings = WebhookSettings()
     client = connect(settings.redis_url)
     store = RedisJobStore(client)
+    queue = CeleryQueue(settings.redis_url, client)
     steward = Steward(
-        store=store,
-        queue=CeleryQueue(settings.redis_url, client),
-        sweeper=Sweeper(store, BlobStore.at(settings.storage_url), settings.result_ttl),
-        policy=RecoveryPolicy(max_attempts=settings.max_attempts),
+        Recovery(store, queue, RecoveryPolicy(max_attempts=settings.max_attempts)),
+        Sweeper(store, BlobStore.at(settings.storage_url), settings.result_ttl),
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.chaos.families import FAMILIES
+from benchmarks.chaos.faults import Tally
 from benchmarks.chaos.processes import ROOT, end_all
 from benchmarks.chaos.runner import run_all, selected
 from benchmarks.chaos.table import Table, verdict
@@ -43,10 +44,13 @@ def main(words: Sequence[str]) -> int:
         return 0 if given.list else 2
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _give_up)
-    tallies = run_all(families, given.quick, given.runs, given.lanes)
     table = Table(given.results)
     order = [fault.name for family in FAMILIES for fault in family.faults]
-    table.merge(tallies, order, given.quick)
+
+    def keep(found: Sequence[Tally]) -> None:
+        table.merge(found, order, given.quick)
+
+    tallies = run_all(families, given.quick, given.runs, given.lanes, keep)
     sys.stdout.write(f"\n{(table.folder / 'chaos.md').read_text()}\n{verdict(tallies)}\n")
     return 0 if all(tally.ok for tally in tallies) else 1
 

@@ -94,21 +94,23 @@ class Clients:
             time.sleep(_REPEAT)
 
     def _post(self, http: httpx.Client, key: str) -> Answer:
-        for _ in self._urls:
-            answer = post(http, self._url(), key, text=self._text)
+        for url in self._in_turn():
+            answer = post(http, url, key, text=self._text)
             if not answer.problem.startswith("ConnectError"):
                 break
         self.answers.append(answer)
         return answer
 
-    def _url(self) -> str:
-        return self._urls[next(self._next) % len(self._urls)]
+    def _in_turn(self) -> list[str]:
+        """Every gateway, a different one first each time."""
+        first = next(self._next) % len(self._urls)
+        return self._urls[first:] + self._urls[:first]
 
     def _until_final(self, http: httpx.Client, job: str) -> None:
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             try:
-                answer = http.get(f"{self._url()}/jobs/{job}", params={"wait": 20})
+                answer = http.get(f"{self._in_turn()[0]}/jobs/{job}", params={"wait": 20})
             except httpx.ConnectError:
                 time.sleep(0.05)
                 continue

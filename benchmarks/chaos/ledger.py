@@ -83,7 +83,7 @@ def ends_of(stack: Stack, jobs: Iterable[str], seconds: float) -> tuple[Ends, li
         if time.monotonic() > deadline:
             break
         if waiting:
-            time.sleep(0.1)
+            time.sleep(0.25)
     return ends, waiting
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -30,15 +31,24 @@ def selected(families: Sequence[Family[Any]], words: Sequence[str]) -> list[Fami
     return [family for family in kept if family.faults]
 
 
-def run_all(families: Sequence[Family[Any]], quick: bool, runs: int, lanes: int) -> list[Tally]:
+def run_all(
+    families: Sequence[Family[Any]],
+    quick: bool,
+    runs: int,
+    lanes: int,
+    done: Callable[[list[Tally]], None] = lambda _: None,
+) -> list[Tally]:
     """Tallies in the order of the families. ``runs``: trials of each fault, 0 for its own number;
-    ``lanes``: families at a time.
+    ``lanes``: families at a time; ``done`` gets those of each family as soon as it has ended.
     """
+    lock = threading.Lock()
     with tempfile.TemporaryDirectory(prefix="mmml-chaos-", ignore_cleanup_errors=True) as name:
         found: dict[str, list[Tally]] = {}
 
         def run(family: Family[Any]) -> None:
             found[family.name] = run_family(family, Path(name), quick, runs)
+            with lock:
+                done(found[family.name])
 
         with ThreadPoolExecutor(lanes) as pool:
             list(pool.map(run, [f for f in families if not f.alone]))

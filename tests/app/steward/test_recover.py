@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.queue import MemoryQueue, QueueError
-from app.steward.recover import RecoveryPolicy, recover
+from app.steward.recover import Recovery, RecoveryPolicy
 from app.steward.sweep import Sweeper
 from jobs.blobs import BlobStore, input_key
 from jobs.errors import BlobError, BlobMissing
@@ -37,7 +37,7 @@ def crash(store: JobStore, job: Job) -> None:
 
 
 def round_of(store: JobStore, queue: MemoryQueue) -> int:
-    return recover(store, queue, time.time(), POLICY)
+    return Recovery(store, queue, POLICY).round(time.time())
 
 
 def test_a_fresh_job_is_left_alone(store: JobStore) -> None:
@@ -91,6 +91,37 @@ def test_no_more_messages_than_jobs(store: JobStore) -> None:
     assert round_of(store, queue) == 1
     assert queue.sent[-1] in {job.id for job in jobs}
     assert queue.waiting() == 5
+
+
+def test_a_dead_workers_job_waits_in_line_for_the_next_one(store: JobStore) -> None:
+    """No worker comes for a while: one message is enough, and it hides no lost one."""
+    queue = MemoryQueue()
+    orphan, lost = queued(store), queued(store)
+    crash(store, orphan)
+    queue.publish(lost.id)
+    recovery = Recovery(store, queue, POLICY)
+    now = time.time()
+    assert recovery.round(now) == 1
+    for second in (0.06, 0.12, 0.18, 0.24):
+        forget_message(store, orphan)
+        assert recovery.round(now + second) == 0
+    queue.sent.remove(lost.id)
+    forget_message(store, lost)
+    assert recovery.round(now + 0.3) == 1
+    assert queue.sent == [orphan.id, lost.id]
+    queue.sent.remove(orphan.id)  # this one gets lost, too
+    forget_message(store, orphan)
+    assert recovery.round(now + 0.32) == 1
+
+
+def test_every_crash_gets_a_message_of_its_own(store: JobStore) -> None:
+    queue, job = MemoryQueue(), queued(store)
+    recovery = Recovery(store, queue, POLICY)
+    queue.publish("somebody else")
+    for n in range(3):
+        crash(store, job)
+        assert recovery.round(time.time() + n) == 1
+        forget_message(store, job)
 
 
 def test_an_overtaken_job_is_sent_again(store: JobStore) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.chaos.families import FAMILIES
-from benchmarks.chaos.faults import Family, Fault, Finding
+from benchmarks.chaos.faults import Family, Fault, Finding, Tally
 from benchmarks.chaos.runner import run_all, selected
 
 
@@ -35,7 +35,9 @@ def test_trials_share_a_service_until_one_fails() -> None:
 
     shop = Shop()
     family = Family("f", shop, [Fault("a", "", trial, runs=4, quick_runs=1)])
-    [full] = run_all([family], quick=False, runs=0, lanes=2)
+    kept: list[Tally] = []
+    [full] = run_all([family], quick=False, runs=0, lanes=2, done=kept.extend)
+    assert kept == [full]
     assert seen == [1, 1, 2, 2]
     assert (len(full.findings), full.lost, shop.open) == (4, 1, 0)
     [quick] = run_all([family], quick=True, runs=0, lanes=1)
