@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import threading
@@ -11,10 +12,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.faults import Family, Fault, Finding, Tally
+from benchmarks.chaos.processes import at_end
 from benchmarks.chaos.stack import Stack
 
 
@@ -42,11 +45,12 @@ def run_all(
     ``lanes``: families at a time; ``done`` gets those of each family as soon as it has ended.
     """
     lock = threading.Lock()
-    with tempfile.TemporaryDirectory(prefix="mmml-chaos-", ignore_cleanup_errors=True) as name:
+    folder = Path(tempfile.mkdtemp(prefix="mmml-chaos-"))  # short: sockets have short paths
+    with at_end(partial(shutil.rmtree, folder, ignore_errors=True)):
         found: dict[str, list[Tally]] = {}
 
         def run(family: Family[Any]) -> None:
-            found[family.name] = run_family(family, Path(name), quick, runs)
+            found[family.name] = run_family(family, folder, quick, runs)
             with lock:
                 done(found[family.name])
 
