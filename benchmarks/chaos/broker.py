@@ -105,6 +105,8 @@ FAMILY = Family(
         ),
         Fault("Redis paused 20 s", _BAR, under_load(paused, True), _BACK, runs=3),
         Fault("connection cut", _BAR, under_load(cut, True), _BACK, runs=3),
-        Fault("connection dead, and nobody is told", _BAR, under_load(deaf, False), _DEAF, runs=2),
+        Fault(
+            "connection dead, and nobody is told", _BAR, under_load(deaf, False), _BACK + 15, runs=2
+        ),
     ],
 )
