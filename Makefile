@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 
-.PHONY: setup serve test check audit format weights-aviary gallery clean
+.PHONY: setup serve test check audit format chaos chaos-quick weights-aviary gallery clean
 
 setup: $(READY)
 
@@ -33,6 +33,13 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/audit.py
+
+# What must hold when parts of the service die, hang or fill up; up to an hour, or up to eight minutes.
+chaos: setup
+	$(BIN)/python -m benchmarks.chaos
+
+chaos-quick: setup
+	$(BIN)/python -m benchmarks.chaos --quick
 
 audit: setup
 	$(BIN)/python .ci/audit.py

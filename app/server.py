@@ -6,13 +6,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import uvicorn
 
+from app.deps import Services
+from app.http_protocol import TimedHttp
 from app.listening import server_limits
 from app.main import create_app
 from app.settings import GatewaySettings
 from app.waiters import Waiters
+
+_FIRST_REQUEST = 1.0  # seconds for the request of a connection that was just made
+_LOOK_EVERY = 0.02
 
 
 class Server(uvicorn.Server):
@@ -25,14 +31,36 @@ class Server(uvicorn.Server):
         self._waiters = waiters
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._hear_out()
         # Runs once every open connection is marked to close after its answer.
         asyncio.get_running_loop().call_soon(self._waiters.close)
         await super().shutdown(sockets)
 
+    async def _hear_out(self) -> None:
+        """Take no new connection, but hear those that were made already: their first request is on
+        its way, and to close them now would break it.
+        """
+        for _ in range(3):  # the listener takes what has queued up before it
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(_LOOK_EVERY)
+        deadline = time.monotonic() + _FIRST_REQUEST
+        while self._unheard() and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_EVERY)
 
-def gateway_server(settings: GatewaySettings, host: str, port: int, grace: float) -> Server:
-    """The gateway at an address. ``grace``: seconds that running requests have on SIGTERM."""
-    app = create_app(settings)
+    def _unheard(self) -> bool:
+        lines = self.server_state.connections
+        return any(isinstance(line, TimedHttp) and line.cycle is None for line in lines)
+
+
+def gateway_server(
+    settings: GatewaySettings, host: str, port: int, grace: float, services: Services | None = None
+) -> Server:
+    """The gateway at an address. ``grace``: seconds that running requests have on SIGTERM;
+    ``services`` replaces the backends that the settings name.
+    """
+    app = create_app(settings, services)
     config = uvicorn.Config(
         app,
         host=host,

@@ -36,7 +36,7 @@ class SharedSettings(BaseSettings):
     lease_ttl: float = Field(15.0, gt=0, description="a worker silent this long has lost its job")
     job_deadline: float = Field(3600.0, gt=0, description="a job not started by then fails")
     result_ttl: float = Field(24 * 3600.0, gt=0, description="how long results are kept")
-    max_attempts: int = Field(3, ge=1, description="runs of a job whose worker keeps dying")
+    max_attempts: int = Field(3, ge=1, description="runs of a job alone, whose worker keeps dying")
 
     @classmethod
     def settings_customise_sources(

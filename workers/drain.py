@@ -13,6 +13,7 @@ from jobs.store import JobStore
 from workers.lease import Leases
 
 log = logging.getLogger(__name__)
+_CLAIM_WAIT = 6.0  # seconds: longer than the store's own timeout
 
 
 def leave() -> None:
@@ -45,6 +46,8 @@ class Drain:
         again at once. Returns how many.
         """
         self.leases.stop()  # a renewal after the release would take the job back
+        if not self.leases.all_claimed(_CLAIM_WAIT):  # a claim after the release would as well
+            log.warning("a claim is still under way; its lease will run out")
         return sum(self._released(lease.job_id, lease.token) for lease in self.leases.held())
 
     def _released(self, job_id: str, token: str) -> bool:

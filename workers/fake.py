@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from jobs.requests import TASKS
 from models.errors import InputProblem, UnknownBundle
 from models.pipeline import Item, Pipeline, Pixels, to_image
 from workers.pipelines import Key
@@ -73,3 +74,6 @@ class FakeLoader:
 
     def loaded(self) -> list[Key]:
         return []
+
+    def servable(self) -> list[str]:
+        return [*TASKS]

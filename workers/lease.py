@@ -18,13 +18,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Lease:
-    """One held job. ``canceled``: its client gave up; ``lost``: another worker may have it by
-    now.
+    """One held job. ``claimed``: the store has answered the claim; ``canceled``: its client gave
+    up; ``lost``: another worker may have it by now.
     """
 
     job_id: str
     token: str
     since: float = field(default_factory=time.monotonic)
+    claimed: bool = False
     canceled: bool = False
     lost: bool = False
 
@@ -48,7 +49,7 @@ class Leases:
 
     @contextmanager
     def hold(self, job_id: str, token: str) -> Iterator[Lease]:
-        """Renew the lease while the block runs."""
+        """Renew the lease while the block runs; the block claims the job and then says so."""
         lease = Lease(job_id, token)
         with self._lock:
             self._held[token] = lease
@@ -62,11 +63,20 @@ class Leases:
         with self._lock:
             return list(self._held.values())
 
+    def all_claimed(self, seconds: float) -> bool:
+        """Wait until no claim is under way, for ``seconds`` at most. False when one still is."""
+        deadline = time.monotonic() + seconds
+        while not all(lease.claimed for lease in self.held()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
     def renew(self) -> None:
         """One round. A store that can't be reached changes nothing: the lease may still be renewed
         in time.
         """
-        for lease in self.held():
+        for lease in filter(lambda lease: lease.claimed, self.held()):
             try:
                 answer = self._store.renew(lease.job_id, lease.token, self._ttl)
             except Exception as error:

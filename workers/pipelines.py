@@ -27,6 +27,10 @@ class Loader(Protocol):
 
     def loaded(self) -> list[Key]: ...
 
+    def servable(self) -> list[str]:
+        """Tasks that there are pipelines for."""
+        ...
+
 
 class Pipelines:
     """Loads from the weights folder."""
@@ -61,5 +65,4 @@ class Pipelines:
         return list(self._held)
 
     def servable(self) -> list[str]:
-        """Tasks that this code has pipelines for."""
         return list(PIPELINES)

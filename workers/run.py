@@ -63,16 +63,20 @@ class JobRunner:
         job = None if self.draining else self.store.get(job_id)
         if job is None or job.status.final:
             return False
-        with self._entry(job):
-            if self.draining:  # it was asked to end while this job waited to be alone
-                return False
-            token = secrets.token_hex(8)
-            claimed = self.store.start(job_id, token, self.lease_ttl)
+        # Registered before it is claimed, so that whoever hands jobs back misses none.
+        with self._entry(job), self.leases.hold(job_id, secrets.token_hex(8)) as lease:
+            claimed = self._claim(lease)
             if claimed is None:
                 return False
-            with self.leases.hold(job_id, token) as lease:
-                self._settle(claimed, lease)
+            self._settle(claimed, lease)
         return True
+
+    def _claim(self, lease: Lease) -> Job | None:
+        if self.draining:  # it was asked to end while this job waited to be alone
+            return None
+        claimed = self.store.start(lease.job_id, lease.token, self.lease_ttl)
+        lease.claimed = True
+        return claimed
 
     def _entry(self, job: Job) -> AbstractContextManager[None]:
         """A job that was claimed before may have ended a worker: from then on it runs alone, and

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import redis
 import torch
 
 from jobs.blobs import BlobStore
 from jobs.images import ImageLimits
 from jobs.redis_store import RedisJobStore, connect, wait_for
+from jobs.store import JobStore
 from jobs.wire import QUEUE
 from workers.batcher import Batcher
 from workers.celery_app import build, consume
 from workers.drain import Drain
 from workers.lease import Leases
-from workers.pipelines import Pipelines
+from workers.pipelines import Loader, Pipelines
 from workers.preload import preload
 from workers.run import JobRunner
 from workers.settings import WorkerSettings
@@ -31,27 +35,47 @@ def device_of(name: str) -> str:
     return name
 
 
-class Worker:
-    """Everything is loaded and warm before the first message is taken."""
+def _pipelines(settings: WorkerSettings, device: str) -> Loader:
+    return Pipelines(
+        settings.weights_dir,
+        device,
+        settings.precision,
+        settings.max_batch,
+        settings.max_loaded,
+    )
 
-    def __init__(self, settings: WorkerSettings) -> None:
+
+@dataclass(frozen=True)
+class Parts:
+    """Makers of what a worker is built on: the store from a Redis client, the blobs from their
+    address, the pipelines from settings and device.
+    """
+
+    store: Callable[[redis.Redis], JobStore] = RedisJobStore
+    blobs: Callable[[str], BlobStore] = BlobStore.at
+    pipelines: Callable[[WorkerSettings, str], Loader] = _pipelines
+
+
+DEFAULT = Parts()
+
+
+class Worker:
+    """Everything is loaded and warm before the first message is taken. ``parts`` replace those
+    that the settings name.
+    """
+
+    def __init__(self, settings: WorkerSettings, parts: Parts = DEFAULT) -> None:
         self.settings = settings
         self.device = device_of(settings.device)
         wait_for(settings.redis_url, _BROKER_WAIT)
         client = connect(settings.redis_url)
-        store = RedisJobStore(client)
-        self.pipelines = Pipelines(
-            settings.weights_dir,
-            self.device,
-            settings.precision,
-            settings.max_batch,
-            settings.max_loaded,
-        )
+        store = parts.store(client)
+        self.pipelines = parts.pipelines(settings, self.device)
         self.batcher = Batcher(settings.max_batch, settings.max_delay_ms / 1000, _on_fatal)
         self.leases = Leases(store, settings.lease_ttl)
         self.runner = JobRunner(
             store=store,
-            blobs=BlobStore.at(settings.storage_url),
+            blobs=parts.blobs(settings.storage_url),
             pipelines=self.pipelines,
             batcher=self.batcher,
             leases=self.leases,

@@ -8,10 +8,10 @@ import threading
 import time
 from dataclasses import dataclass
 
-from app.queue import CeleryQueue, Queue
+from app.queue import CeleryQueue
 from app.settings import WebhookSettings
-from app.steward.recover import RecoveryPolicy, recover
-from app.steward.sweep import sweep
+from app.steward.recover import Recovery, RecoveryPolicy
+from app.steward.sweep import Sweeper
 from app.steward.webhooks import Courier
 from app.webhooks.messages import signing_secrets
 from app.webhooks.sending import Sender
@@ -29,23 +29,20 @@ EVERY = 2.0  # seconds
 class Steward:
     """Everything one round needs; :meth:`run` repeats rounds until ``stop`` is set."""
 
-    store: JobStore
-    queue: Queue
-    blobs: BlobStore
-    result_ttl: float
-    policy: RecoveryPolicy
+    recovery: Recovery
+    sweeper: Sweeper
 
     def round(self, now: float) -> None:
         """A fault of one duty does not keep the other from being done; what was not done is found
         again next time.
         """
         try:
-            recover(self.store, self.queue, now, self.policy)
+            self.recovery.round(now)
         except Exception as error:  # the broker restarts
             log.warning("jobs not recovered: %s", error)
         try:
-            sweep(self.store, self.blobs, now, self.result_ttl)
-        except Exception as error:  # a disk is full or read-only
+            self.sweeper.sweep(now)
+        except Exception as error:
             log.warning("results not swept: %s", error)
 
     def run(self, stop: threading.Event) -> None:
@@ -72,12 +69,10 @@ def main() -> None:
     settings = WebhookSettings()
     client = connect(settings.redis_url)
     store = RedisJobStore(client)
+    queue = CeleryQueue(settings.redis_url, client)
     steward = Steward(
-        store=store,
-        queue=CeleryQueue(settings.redis_url, client),
-        blobs=BlobStore.at(settings.storage_url),
-        result_ttl=settings.result_ttl,
-        policy=RecoveryPolicy(max_attempts=settings.max_attempts),
+        Recovery(store, queue, RecoveryPolicy(max_attempts=settings.max_attempts)),
+        Sweeper(store, BlobStore.at(settings.storage_url), settings.result_ttl),
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -88,7 +88,8 @@ class Tally:
 
     @property
     def notes(self) -> list[str]:
-        return list(dict.fromkeys(s for f in self.findings for s in f.notes))
+        """What the last trial measured."""
+        return list(self.findings[-1].notes) if self.findings else []
 
     @property
     def ok(self) -> bool:

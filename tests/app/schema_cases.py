@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, cast
 
 import requests
 import schemathesis
@@ -36,6 +36,13 @@ _CONFIG = {
             "checks": {"positive_data_acceptance": {"expected-statuses": _REFUSED}},
         }
         for task in ("synthesize", "manipulate", "inpaint")
+    ]
+    + [
+        {
+            "include-name": f"POST /v1/images/{name}",  # says 400 where the others say 422
+            "checks": {"positive_data_acceptance": {"expected-statuses": ["400", *_REFUSED]}},
+        }
+        for name in ("generations", "edits")
     ],
 }
 
@@ -89,6 +96,7 @@ class Cases:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def operations(self) -> Iterator[schemathesis.APIOperation[Any, Any, Any, Any]]:
+        found: Any  # Ok or Err, which has no ok()
         for found in self._schema.get_all_operations():
             yield found.ok()
 
@@ -122,16 +130,16 @@ class Cases:
                 suppress_health_check=list(HealthCheck),
             )
             @given(case=operation.as_strategy(mode, path_parameters=ids), extra=HEADERS)
-            def send(case: schemathesis.Case, extra: dict[str, str]) -> None:
+            def send(case: schemathesis.Case[Any], extra: dict[str, str]) -> None:
                 self._send(tally, case, extra)
 
             send()
 
-    def _send(self, tally: Tally, case: schemathesis.Case, extra: dict[str, str]) -> None:
+    def _send(self, tally: Tally, case: schemathesis.Case[Any], extra: dict[str, str]) -> None:
         headers = {**extra, **self._auth}
         positive = case.meta is not None and case.meta.generation.mode is POSITIVE
         if positive and case.media_type == "application/json" and tally.cases % 2:
-            case.body = _sensible(case.body)
+            case.body = _sensible(cast("dict[str, Any]", case.body))
         try:
             response = case.call(session=self._session, headers=headers)
             tally.statuses[response.status_code] += 1

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.deps import Services
-from app.steward.sweep import sweep
+from app.steward.sweep import Sweeper
 from jobs.errors import BlobMissing
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status
 from jobs.store import Outcome
@@ -150,7 +150,7 @@ def test_delete_of_a_running_job_stops_it_first(client: TestClient, services: Se
     assert client.delete(f"/jobs/{job}").status_code == 202
     assert client.get(f"/jobs/{job}").json()["cancel_requested"] is True
     services.store.cancel_done(job, "t")
-    assert sweep(services.store, services.blobs, time.time(), 3600) == 1
+    assert Sweeper(services.store, services.blobs, 3600).sweep(time.time()) == 1
     assert client.get(f"/jobs/{job}").status_code == 410
 
 

@@ -117,6 +117,21 @@ def test_an_upload_that_has_begun_is_taken(gateway: tuple[Process, httpx.Client]
     assert process.popen.wait(30) == 0
 
 
+def test_a_request_that_is_on_its_way_is_answered(gateway: tuple[Process, httpx.Client]) -> None:
+    """Its connection was made before SIGTERM, and it arrives after."""
+    process, http = gateway
+    port = http.base_url.port
+    assert port
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
+        time.sleep(0.2)
+        process.popen.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        answer = line.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert process.popen.wait(30) == 0
+
+
 def test_a_steward_ends_between_two_rounds(
     valkey: str, tmp_path: Path, eventually: Eventually
 ) -> None:

@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from jobs.job import Status
+from jobs.job import Job, Status
+from jobs.memory_store import MemoryJobStore
 from tests.workers.conftest import Shop
 from workers.drain import Drain
 
@@ -63,3 +64,36 @@ def test_a_job_that_waits_to_run_alone_is_not_claimed_any_more(
     first.join(10)
     second.join(10)
     assert shop.job(suspect).attempts == 1
+
+
+class SlowStore(MemoryJobStore):
+    """Answers claims only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def start(self, job_id: str, token: str, lease_ttl: float) -> Job | None:
+        self.asked.set()
+        assert self.go.wait(10)
+        return super().start(job_id, token, lease_ttl)
+
+
+def test_a_claim_under_way_is_handed_back_too(shop: Shop) -> None:
+    """The worker asked for the job before SIGTERM; the answer comes when its time is over."""
+    store = SlowStore()
+    shop.store = shop.runner.store = store
+    shop.pipeline.seconds = 1.0
+    job_id = shop.submit()
+    thread = threading.Thread(target=shop.runner.run, args=(job_id,))
+    thread.start()
+    assert store.asked.wait(5)
+    left = threading.Event()
+    shop.runner.draining = True
+    Drain(store, shop.runner.leases, 0.0, left.set).begin()
+    assert not left.wait(0.3)
+    store.go.set()
+    assert left.wait(5)
+    assert store.due() == [job_id]
+    assert shop.job(job_id).attempts == 0
+    thread.join(10)

@@ -1,0 +1,28 @@
+"""All families, in the order of the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.chaos import (
+    broker,
+    fuzz,
+    hostile,
+    messages,
+    restarts,
+    steady_load,
+    storage,
+    worker_death,
+)
+from benchmarks.chaos.faults import Family
+
+FAMILIES: tuple[Family[Any], ...] = (
+    *worker_death.FAMILIES,
+    messages.FAMILY,
+    broker.FAMILY,
+    storage.FAMILY,
+    restarts.FAMILY,
+    steady_load.FAMILY,
+    fuzz.FAMILY,
+    hostile.FAMILY,
+)

@@ -1,0 +1,104 @@
+"""``python -m benchmarks.chaos.worker FOLDER``: the worker, around a pipeline without networks,
+with the weak points that the files in FOLDER name.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import redis
+import torch
+
+from benchmarks.chaos.strikes import Strikes, kill_self
+from jobs.blobs import BlobStore
+from jobs.job import Job
+from jobs.redis_store import RedisJobStore
+from jobs.store import Outcome
+from models.pipeline import Item
+from workers.fake import FakeLoader, FakePipeline
+from workers.settings import WorkerSettings
+from workers.worker import Parts, Worker, limit_threads
+
+MEMORY = 4  # pictures whose text says "memory" that fit at a time
+WAIT = 1.5  # seconds that "wait" takes
+SLOW = 0.25  # seconds that "slow" takes
+FOREVER = 3600.0
+
+
+class DyingStore(RedisJobStore):
+    """Its process dies after a claim, or when the job is finished and its message not yet
+    acknowledged.
+    """
+
+    def __init__(self, client: redis.Redis, strikes: Strikes) -> None:
+        super().__init__(client)
+        self._strikes = strikes
+
+    def start(self, job_id: str, token: str, lease_ttl: float) -> Job | None:
+        job = super().start(job_id, token, lease_ttl)
+        if job:
+            self._strikes.kill_here("claim")
+        return job
+
+    def finish(self, job_id: str, token: str, outcome: Outcome) -> bool:
+        done = super().finish(job_id, token, outcome)
+        self._strikes.kill_here("before-ack")
+        return done
+
+
+class DyingBlobs(BlobStore):
+    """Its process dies before a picture is stored."""
+
+    def __init__(self, url: str, strikes: Strikes) -> None:
+        made = BlobStore.at(url)
+        super().__init__(made._store, made._folder)
+        self._strikes = strikes
+
+    def put(self, key: str, data: bytes) -> None:
+        self._strikes.kill_here("before-store")
+        super().put(key, data)
+
+
+class Misbehaviour:
+    """What words of a text do to the forward pass that it is part of."""
+
+    def __init__(self, strikes: Strikes) -> None:
+        self._strikes = strikes
+
+    def __call__(self, batch: Sequence[Item]) -> None:
+        words = {word for item in batch for word in item.text.split()}
+        self._strikes.note("batches", len(batch))
+        self._strikes.kill_here("in-model")
+        if self._strikes.take("hang"):
+            time.sleep(FOREVER)
+        if "die" in words:
+            self._strikes.note("deaths", len(batch))
+            kill_self()
+        if "memory" in words and len(batch) > MEMORY:
+            raise torch.OutOfMemoryError(f"{len(batch)} pictures need more memory than there is")
+        time.sleep(WAIT if "wait" in words else SLOW if "slow" in words else 0)
+
+
+def parts(strikes: Strikes) -> Parts:
+    """A worker's parts, each with its weak point."""
+    pipeline = FakePipeline(on_forward=Misbehaviour(strikes))
+    return Parts(
+        store=partial(DyingStore, strikes=strikes),
+        blobs=partial(DyingBlobs, strikes=strikes),
+        pipelines=lambda _settings, _device: FakeLoader(pipeline),
+    )
+
+
+def main(folder: str) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    limit_threads(1)
+    Worker(WorkerSettings(), parts(Strikes(Path(folder)))).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
