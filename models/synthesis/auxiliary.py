@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.training.distributed import gathered
+
 _BOTTOM = 4
 _WIDEST = 128
 _SMALLEST, _LARGEST = -8.0, 4.0  # of a log variance
@@ -77,8 +79,15 @@ def divergence(mean: Tensor, spread: Tensor) -> Tensor:
 
 
 def reading_loss(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Cross entropy of logits [B,A,V] with values int64 [B,A]; -1 counts for nothing."""
-    return functional.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), ignore_index=-1)
+    """Cross entropy of logits [B,A,V] with values int64 [B,A]; -1 counts for nothing. Each value
+    of the whole batch weighs the same, whichever process sees it.
+    """
+    flat = wanted.flatten()
+    loss = functional.cross_entropy(
+        logits.float().flatten(0, 1), flat, ignore_index=-1, reduction="sum"
+    )
+    each = gathered((flat >= 0).float().sum()[None]).mean()
+    return loss / each.clamp(min=1)
 
 
 @torch.no_grad()

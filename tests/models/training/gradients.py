@@ -37,16 +37,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "mix_words": 0.5,
         },
     ),
-    "synthesis-own": (
-        "synthesis",
-        {
-            **SMALL_SYNTHESIS,
-            "discriminator": "own",
-            "attributes": 1.0,
-            "rebuild": 1.0,
-            "zero_start": True,
-        },
-    ),
+    "synthesis-own": ("synthesis", {**SMALL_SYNTHESIS, "discriminator": "own"}),
     "synthesis-projected": ("synthesis", SMALL_SYNTHESIS),
     "manipulation": ("manipulation", {"ngf": 4, "combine": 4}),
     "inpainting": ("inpainting", {"width": 4, "z": 4, "refine": 1}),
