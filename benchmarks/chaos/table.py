@@ -8,7 +8,7 @@ import json
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,11 @@ def row(tally: Tally) -> Row:
     }
 
 
-def about(tally: Tally, quick: bool) -> Row:
-    """What is worth knowing of a row beside its numbers."""
+def about(tally: Tally, quick: bool, commit: str) -> Row:
+    """What is worth knowing of a row beside its numbers. commit: of the code that was tried."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "commit": _commit(),
+        "commit": commit,
         "quick": quick,
         "broken": tally.broken,
         "notes": tally.notes,
@@ -53,10 +53,11 @@ def _commit() -> str:
 @dataclass(frozen=True)
 class Table:
     """``chaos.json`` (rows), ``chaos-about.json`` (where they come from) and ``chaos.md`` in one
-    folder.
+    folder. The commit is read when a run begins: the code may have changed when it ends.
     """
 
     folder: Path
+    commit: str = field(default_factory=_commit)
 
     def rows(self) -> dict[str, Row]:
         return _read(self.folder / "chaos.json")
@@ -69,7 +70,7 @@ class Table:
         not name are dropped.
         """
         rows = self.rows() | {t.fault.name: row(t) for t in tallies}
-        abouts = self.abouts() | {t.fault.name: about(t, quick) for t in tallies}
+        abouts = self.abouts() | {t.fault.name: about(t, quick, self.commit) for t in tallies}
         self.folder.mkdir(parents=True, exist_ok=True)
         kept = [name for name in order if name in rows]
         _write(self.folder / "chaos.json", {name: rows[name] for name in kept})
