@@ -29,8 +29,8 @@ from benchmarks.chaos.faults import Family, Fault, Finding
 from benchmarks.chaos.lines import dripped, head, heard, line, poured
 from benchmarks.chaos.target import Target
 from tests.app.malformed import BOMBS, SIZES
-from tests.app.picture_files import chunk, header, png, rows
 from tests.app.webhooks.test_addresses import HOSTILE
+from tests.picture_files import chunk, header, png, rows
 
 MB = 2**20
 _PATIENCE = 3.0  # seconds that the gateway has with slow clients here

@@ -26,8 +26,8 @@ from jobs.images import encode
 from jobs.job import ImageRecord
 from jobs.redis_store import RedisJobStore, connect
 from jobs.store import Outcome
-from tests.app.picture_files import photo
 from tests.conftest import write_paper_bundle
+from tests.picture_files import photo
 
 _START = 60.0  # seconds
 _MEMORY = 512 * 2**20  # of the broker

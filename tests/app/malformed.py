@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.app.picture_files import (
+from tests.picture_files import (
     SIGNATURE,
     animation,
     chunk,

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis.core.failures import FailureGroup
 
-from tests.app.picture_files import mask, png
+from tests.picture_files import mask, png
 
 NEGATIVE, POSITIVE = schemathesis.GenerationMode.NEGATIVE, schemathesis.GenerationMode.POSITIVE
 _ROUNDS = 50  # of one way of making requests, when it keeps running out of new ones

@@ -25,8 +25,8 @@ from app.settings import GatewaySettings
 from jobs.captions import Vocabulary, tokenize
 from jobs.errors import ImageProblem
 from jobs.images import alpha_mask, box_mask, check_mask, decode_mask, decode_photo
-from tests.app.picture_files import animation, exif, mask, photo, png, saved
 from tests.conftest import WORDS, write_paper_bundle
+from tests.picture_files import animation, exif, mask, photo, png, saved
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from jobs.errors import ImageProblem
 from jobs.image_files import MAX_PARTS, MAX_SCANS, check_parts
-from tests.app.picture_files import chunk, jpeg, photo, png, saved, scan_bomb, segment
+from tests.picture_files import chunk, jpeg, photo, png, saved, scan_bomb, segment
 
 
 def refused(data: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 
@@ -20,17 +19,8 @@ from jobs.images import (
     decode_photo,
     encode,
 )
-
-
-def a_photo(width: int = 40, height: int = 30) -> Image.Image:
-    pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
-    return Image.fromarray(pixels)
-
-
-def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+from tests.picture_files import photo as a_photo
+from tests.picture_files import saved
 
 
 def test_png_comes_back_exactly() -> None:
