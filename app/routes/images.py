@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from app.auth import Reader
 from app.deps import Given, off_loop
-from app.pictures import etag, picture_headers, picture_response
+from app.pictures import CONTENT, etag, picture_headers, picture_response
 from app.preferences import accepted_types, wanted_image
 from app.problems import Problem
 from app.routes.jobs import known
@@ -19,7 +19,7 @@ router = APIRouter(tags=["jobs"])
     "/jobs/{job_id}/images/{index}",
     summary="Get a picture",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}, "image/jpeg": {}, "image/webp": {}}}},
+    responses={200: {"content": CONTENT}},
 )
 async def get(
     job_id: str, index: str, request: Request, services: Given, caller: Reader
