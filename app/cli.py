@@ -176,15 +176,16 @@ def _run_task(reach: Reach, task: type[TaskRequest], values: Mapping[str, Any]) 
     options = {k: values[k] for k in ("seed", "count", "bundle", "method")}
     images = {spec.name: values[spec.name] for spec in task.images}
     with reach.client() as client:
-        job = client.submit(
+        job = client.submit_task(
             task.task, values["text"], images, format=_FORMATS[output.suffix.lower()], **options
         )
-        job = client.wait(job["id"], _progress)
-        _progress_end()
-        result = client.result(job)
-    for warning in result.warnings:
+        try:
+            job.wait(_progress)
+        finally:
+            _progress_end()
+    for warning in job.warnings:
         click.echo(f"warning: {warning}", err=True)
-    for path in result.save(output):
+    for path in job.save(output):
         click.echo(path)
 
 
