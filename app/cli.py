@@ -72,7 +72,8 @@ def cli(context: click.Context, url: str, api_key: str | None) -> None:
 )
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--state-dir", type=click.Path(path_type=Path), help="broker data, pictures and logs")
-def serve(host: str, port: int, state_dir: Path | None) -> None:
+@click.option("--fake", is_flag=True, help="without networks, for the tests of other programs")
+def serve(host: str, port: int, state_dir: Path | None, fake: bool) -> None:
     """Run the whole service on this machine until Ctrl-C."""
     from app.embedded import EmbeddedError
     from app.embedded import serve as run
@@ -80,7 +81,7 @@ def serve(host: str, port: int, state_dir: Path | None) -> None:
     from app.keys import KeyProblem
 
     try:
-        run(host, port, state_dir)
+        run(host, port, state_dir, fake)
     except (EmbeddedError, AccessError, KeyProblem) as error:
         raise click.ClickException(str(error)) from error
 
@@ -176,15 +177,16 @@ def _run_task(reach: Reach, task: type[TaskRequest], values: Mapping[str, Any]) 
     options = {k: values[k] for k in ("seed", "count", "bundle", "method")}
     images = {spec.name: values[spec.name] for spec in task.images}
     with reach.client() as client:
-        job = client.submit(
+        job = client.submit_task(
             task.task, values["text"], images, format=_FORMATS[output.suffix.lower()], **options
         )
-        job = client.wait(job["id"], _progress)
-        _progress_end()
-        result = client.result(job)
-    for warning in result.warnings:
+        try:
+            job.wait(_progress)
+        finally:
+            _progress_end()
+    for warning in job.warnings:
         click.echo(f"warning: {warning}", err=True)
-    for path in result.save(output):
+    for path in job.save(output):
         click.echo(path)
 
 
