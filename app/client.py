@@ -123,6 +123,7 @@ class Client:
         same ``Idempotency-Key``, so there is one job all the same. ``webhook``, an option like
         others, is told of its end.
         """
+        key = options.pop("idempotency_key", None) or str(uuid.uuid4())
         fields: dict[str, Any] = {
             "text": text,
             **{k: str(v) for k, v in options.items() if v is not None},
@@ -134,10 +135,10 @@ class Client:
                 files[name] = (name, content)
             else:
                 fields[name] = content
-        return self._sent_once(f"/{task}", data=fields, files=files or None)
+        return self._sent_once(f"/{task}", key, data=fields, files=files or None)
 
-    def _sent_once(self, path: str, **options: Any) -> dict[str, Any]:
-        headers = {"Idempotency-Key": str(uuid.uuid4())}
+    def _sent_once(self, path: str, key: str, **options: Any) -> dict[str, Any]:
+        headers = {"Idempotency-Key": key}
         for _ in range(_TRIES - 1):
             try:
                 return self._json("POST", path, headers=headers, **options)
@@ -174,7 +175,8 @@ class Client:
                     f"Job {job_id} is still {job['status']} after {self._timeout:.0f} s; look "
                     f"again later."
                 )
-            poll = 1.0 if on_change else _POLL
+            left = max(deadline - time.monotonic(), 0.0)
+            poll = min(1.0 if on_change else _POLL, left)
 
     def result(self, job: Mapping[str, Any]) -> Result:
         """Fetch a finished job's pictures; those that failed are left out."""
@@ -216,6 +218,10 @@ class Client:
                         yield Event(sent.event, json.loads(sent.data), sent.id)
         except httpx.TransportError as error:
             raise self._no_service(error) from error
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """A job's record as it is now."""
+        return self._json("GET", f"/jobs/{job_id}")
 
     def jobs(
         self, limit: int = 20, status: str | None = None, task: str | None = None
