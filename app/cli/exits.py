@@ -8,6 +8,8 @@ from typing import IO, Any
 
 import click
 
+from app.client import JobFailed, MmmlError, Refused, StillRunning, Unreachable
+
 
 class Exit(IntEnum):
     """Exit statuses; documented in docs/cli.md from :data:`MEANINGS`."""
@@ -37,23 +39,12 @@ MEANINGS = {
 
 
 class Failed(click.ClickException):
-    """Ends the command. ``code`` is the error's own name where it has one, ``status`` the HTTP
-    status, ``retry_after`` seconds.
-    """
+    """Ends the command; ``cause`` is what the client met, if it was that."""
 
-    def __init__(
-        self,
-        exit_code: Exit,
-        detail: str,
-        *,
-        code: str = "",
-        status: int | None = None,
-        retry_after: float | None = None,
-    ) -> None:
+    def __init__(self, exit_code: Exit, detail: str, cause: MmmlError | None = None) -> None:
         super().__init__(detail)
         self.exit_code = exit_code  # type: ignore[misc]  # click means it for classes
-        self.code = code
-        self.status, self.retry_after = status, retry_after
+        self.cause = cause
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"error: {self.message}", file, err=file is None)
@@ -72,7 +63,7 @@ class FailedAsJson(click.ClickException):
             **{
                 name: value
                 for name in ("code", "status", "retry_after")
-                if (value := getattr(error, name, None))
+                if (value := getattr(getattr(error, "cause", None), name, None))
             },
         }
 
@@ -80,12 +71,26 @@ class FailedAsJson(click.ClickException):
         click.echo(json.dumps({"error": self._told}, ensure_ascii=False), file, err=file is None)
 
 
-def exit_for(status: int | None) -> Exit:
-    """What an HTTP status means to a script; None is no answer at all."""
-    if status is None or status in (500, 502, 504):
+def exit_of(error: MmmlError) -> Exit:
+    """What an error of the client means to a script."""
+    if isinstance(error, Refused):
+        return _exit_for(error.status or 500)
+    for kind, code in _KINDS.items():
+        if isinstance(error, kind):
+            return code
+    return Exit.refused
+
+
+_KINDS = {
+    JobFailed: Exit.failed,
+    StillRunning: Exit.unfinished,
+    Unreachable: Exit.no_service,
+}
+
+
+def _exit_for(status: int) -> Exit:
+    if status in (500, 502, 504):
         return Exit.no_service
     if status in (401, 403):
         return Exit.denied
-    if status in (429, 503):
-        return Exit.busy
-    return Exit.refused
+    return Exit.busy if status in (429, 503) else Exit.refused

@@ -9,20 +9,17 @@ from typing import Any
 
 import click
 
-from app.cli.service import Service
+from app.client import Client
 
 
 @dataclass
 class Invocation:
-    """One run of ``mmml``. ``connect`` reaches the service, waiting for jobs so many seconds (None:
-    as long as the client does).
+    """One run of ``mmml``. ``connect`` makes a client that waits for jobs and for a busy service
+    as its options say.
     """
 
-    connect: Callable[[float | None], Service]
+    connect: Callable[..., Client]
     as_json: bool = False
-
-    def service(self, timeout: float | None = None) -> Service:
-        return self.connect(timeout)
 
     def tell(self, record: Any, lines: Iterable[str]) -> None:
         """The answer on stdout: ``record`` as JSON, or ``lines`` for people."""

@@ -27,8 +27,8 @@ _JOB = click.Argument(["job_id"], metavar="JOB")
 @click.pass_obj
 def jobs(run: Invocation, limit: int, status: str | None, task: str | None) -> None:
     """List the newest jobs."""
-    with run.service() as service:
-        found = service.jobs(limit, status, task)
+    with run.connect() as client:
+        found = client.jobs(limit, status, task)
     run.tell(found, map(_line, found))
 
 
@@ -47,11 +47,11 @@ def _moment(told: str) -> str:
 @click.pass_obj
 def show(run: Invocation, job_id: str, shown: bool | None) -> None:
     """Look at a job: what was asked, how it went, where its pictures are."""
-    with run.service() as service:
-        job = service.job(job_id)
+    with run.connect() as client:
+        job = client.job(job_id)
         run.tell(job.record, _told(job.record))
-        if job.record["status"] == "succeeded" and shown is not False and not run.as_json:
-            show_pictures(job.pictures(), shown)
+        if job.status == "succeeded" and shown is not False and not run.as_json:
+            show_pictures(job.wait().images, shown)
 
 
 def _told(job: Mapping[str, Any]) -> Iterator[str]:
@@ -80,11 +80,13 @@ def _told(job: Mapping[str, Any]) -> Iterator[str]:
 @click.pass_obj
 def wait(run: Invocation, job_id: str, timeout: float) -> None:
     """Wait for the end of a job; exit status 1 when it failed."""
-    with run.service(timeout) as service:
-        job = service.job(job_id)
-        wait_for(job)
-        run.tell(job.record, [job.record["status"]])
-        job.require_success()
+    with run.connect(timeout=timeout) as client:
+        job = client.job(job_id)
+        try:
+            wait_for(job, fetch=False)
+        finally:
+            if job.over:
+                run.tell(job.record, [job.status])
 
 
 @click.command(cls=JsonCommand, params=[_JOB, *output_parameters(), timeout_parameter()])
@@ -98,8 +100,8 @@ def download(
     timeout: float,
 ) -> None:
     """Save a job's pictures, once it is over."""
-    with run.service(timeout) as service:
-        job = service.job(job_id)
+    with run.connect(timeout=timeout) as client:
+        job = client.job(job_id)
         wait_for(job)
         made = job.record["input"].get("format") or "png"
         suffix = "jpg" if made == "jpeg" else made
@@ -111,9 +113,9 @@ def download(
 @click.pass_obj
 def cancel(run: Invocation, job_ids: tuple[str, ...]) -> None:
     """Cancel jobs."""
-    with run.service() as service:
+    with run.connect() as client:
         for job_id in job_ids:
-            record = service.cancel(job_id)
+            record = client.cancel(job_id)
             run.tell(record, [record["status"]])
 
 
@@ -122,9 +124,9 @@ def cancel(run: Invocation, job_ids: tuple[str, ...]) -> None:
 @click.pass_obj
 def delete(run: Invocation, job_ids: tuple[str, ...]) -> None:
     """Erase jobs with their inputs and pictures; cancels them first."""
-    with run.service() as service:
+    with run.connect() as client:
         for job_id in job_ids:
-            service.delete(job_id)
+            client.delete(job_id)
             run.tell({"id": job_id, "deleted": True}, [])
 
 
@@ -132,6 +134,7 @@ def delete(run: Invocation, job_ids: tuple[str, ...]) -> None:
 @click.pass_obj
 def events(run: Invocation, job_id: str) -> None:
     """Follow a job to its end: one line of JSON for each event."""
-    with run.service() as service:
-        for event in service.events(job_id):
-            click.echo(json.dumps(event, ensure_ascii=False))
+    with run.connect() as client:
+        for event in client.events(job_id):
+            told = {"event": event.kind, **event.data}
+            click.echo(json.dumps(told, ensure_ascii=False))

@@ -14,8 +14,8 @@ from app.cli.invocation import Invocation, JsonCommand
 @click.pass_obj
 def models(run: Invocation) -> None:
     """List bundles with their tasks and methods; * marks each task's default."""
-    with run.service() as service:
-        found = service.models()
+    with run.connect() as client:
+        found = client.models()
     run.tell(found, _lines(found))
 
 

@@ -10,8 +10,8 @@ import click
 
 from app.cli.exits import Exit, Failed
 from app.cli.invocation import Invocation
-from app.cli.service import JobHandle
 from app.cli.terminal import show
+from app.client import Job
 
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 STDOUT = Path("-")
@@ -56,22 +56,26 @@ def format_of(output: Path) -> str:
     return FORMATS.get(output.suffix.lower(), "png")
 
 
-def deliver(
-    run: Invocation, job: JobHandle, output: Path, shown: bool | None, opened: bool
-) -> None:
-    """Fetch a finished job's pictures, write them and say where; Failed when it has none."""
-    pictures = job.pictures()
-    for warning in job.record["warnings"]:
+def deliver(run: Invocation, job: Job, output: Path, shown: bool | None, opened: bool) -> None:
+    """Write the pictures of a job that was waited for, and say where."""
+    for warning in job.warnings:
         run.warn(warning)
     if output == STDOUT:
-        _to_stdout(pictures)
+        _to_stdout(job.pictures)
         return
-    files = job.save(output, pictures)
+    files = _saved(job, output)
     run.tell({**job.record, "files": [str(path) for path in files]}, map(str, files))
     if not run.as_json:
-        show(pictures, shown)
+        show(job.images, shown)
     if opened:
         _open(run, files)
+
+
+def _saved(job: Job, output: Path) -> list[Path]:
+    try:
+        return job.save(output)
+    except OSError as error:
+        raise Failed(Exit.refused, f"{output} can't be written: {error.strerror}.") from error
 
 
 def _to_stdout(pictures: list[bytes]) -> None:

@@ -5,13 +5,14 @@ commands come from the task registry.
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import Any
 
 import click
 
-from app.cli.exits import MEANINGS, Exit, FailedAsJson
+from app.cli.exits import MEANINGS, Exit, Failed, FailedAsJson, exit_of
 from app.cli.invocation import Invocation, json_parameter, wants_json
-from app.cli.service import DEFAULT_URL, Service
+from app.client import DEFAULT_URL, Client, MmmlError
 from jobs.requests import TASKS
 from jobs.version import VERSION
 
@@ -60,13 +61,19 @@ class Root(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            return self._invoke(ctx)
         except click.ClickException as error:
             if wants_json(ctx):
                 raise FailedAsJson(error) from error
             raise
         except KeyboardInterrupt:
             ctx.exit(Exit.interrupted)
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MmmlError as error:
+            raise Failed(exit_of(error), str(error), error) from error
 
 
 _EXITS = "; ".join(f"{code:d} {text}" for code, text in MEANINGS.items())
@@ -91,7 +98,7 @@ _EXITS = "; ".join(f"{code:d} {text}" for code, text in MEANINGS.items())
 def cli(context: click.Context, url: str, api_key: str | None) -> None:
     """Text-guided image generation."""
     if context.obj is None:
-        context.obj = Invocation(lambda timeout: Service.at(url, api_key, timeout))
+        context.obj = Invocation(partial(Client, url, api_key=api_key))
     context.obj.as_json = wants_json(context)
 
 

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from app.cli.invocation import Invocation, JsonCommand
 from app.cli.output import deliver, format_of, output_parameters, timeout_parameter
 from app.cli.progress import job_line
-from app.cli.service import JobHandle
+from app.client import Job
 from jobs.requests import TaskRequest
 
 _NOT_OPTIONS = ("text", "format")  # an argument, and what the output's name says
@@ -74,8 +74,10 @@ def _run(task: type[TaskRequest], values: Mapping[str, Any]) -> None:
     output: Path = values["output"] or Path(f"{task.task}.png")
     options = {name: values[name] for name in task.model_fields if name not in _NOT_OPTIONS}
     images = {spec.name: values[spec.name] for spec in task.images}
-    with run.service(values["timeout"]) as service:
-        job = service.submit(task.task, values["text"], images, format=format_of(output), **options)
+    with run.connect(timeout=values["timeout"]) as client:
+        job = client.submit_task(
+            task.task, values["text"], images, format=format_of(output), **options
+        )
         if values["no_wait"]:
             run.tell(job.record, [job.id])
             return
@@ -83,11 +85,11 @@ def _run(task: type[TaskRequest], values: Mapping[str, Any]) -> None:
         deliver(run, job, output, values["show"], values["opened"])
 
 
-def wait(job: JobHandle) -> None:
-    """To the job's end, which a line on the terminal follows."""
+def wait(job: Job, fetch: bool = True) -> None:
+    """To the job's end, which a line on the terminal follows. Raises JobFailed and StillRunning."""
     try:
         with job_line() as on_change:
-            job.wait(on_change)
+            job.wait(on_change, fetch=fetch)
     except KeyboardInterrupt:
         click.echo(f"The job goes on: mmml wait {job.id}, or mmml cancel {job.id}", err=True)
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import select
@@ -30,12 +29,12 @@ DRAWINGS: dict[str, Drawing] = {
 }
 
 
-def show(pictures: Sequence[bytes], asked: bool | None) -> None:
+def show(pictures: Sequence[Image.Image], asked: bool | None) -> None:
     """Pictures on stdout: side by side, where it is a terminal or they are ``asked`` for."""
     kind = protocol(os.environ, sys.stdout.isatty(), asked)
     if kind is None or not pictures:
         return
-    row = drawing.side_by_side([_opened(data) for data in pictures])
+    row = drawing.side_by_side([picture.convert("RGB") for picture in pictures])
     columns, rows = shutil.get_terminal_size()
     size = drawing.cells(row, columns, max(min(MOST_ROWS, rows - 4), 1))
     click.echo(DRAWINGS[kind](row, size), nl=False, color=True)
@@ -100,8 +99,3 @@ def _read_answer(descriptor: int) -> bytes:
             break
         answer += os.read(descriptor, 64)
     return answer
-
-
-def _opened(data: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(data)) as picture:
-        return picture.convert("RGB")

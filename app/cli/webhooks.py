@@ -11,6 +11,6 @@ from app.cli.invocation import Invocation, JsonCommand
 @click.pass_obj
 def webhook_secret(run: Invocation) -> None:
     """Show the secret that verifies this service's webhooks."""
-    with run.service() as service:
-        secret = service.webhook_secret()
+    with run.connect() as client:
+        secret = client.webhook_secret()
     run.tell({"secret": secret}, [secret])

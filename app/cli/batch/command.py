@@ -73,9 +73,9 @@ def batch(
     if check:
         run.tell({"rows": len(rows)}, [f"{len(rows)} rows can be sent."])
         return
-    with journals.opened(output) as journal, run.service(_A_DAY) as service:
-        service.models()  # a service that is not there is told at once
-        runner = Runner(service, journal, output, picture_format, concurrency, retries, patience)
+    with journals.opened(output) as journal, run.connect(timeout=_A_DAY, patience=0) as client:
+        client.models()  # a service that is not there is told at once
+        runner = Runner(client, journal, output, picture_format, concurrency, retries, patience)
         try:
             _run(runner, [row for row in rows if not journal.state(row).done], len(rows))
         except KeyboardInterrupt:

@@ -53,7 +53,7 @@ def read(path: Path, task: str | None) -> list[Row]:
     if wrong:
         more = f"\n… and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         told = "\n".join(wrong[:_SHOWN])
-        raise Failed(Exit.refused, f"{path} was not sent:\n{told}{more}", code="bad_input")
+        raise Failed(Exit.refused, f"{path} was not sent:\n{told}{more}")
     return rows
 
 

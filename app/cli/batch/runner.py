@@ -12,15 +12,14 @@ from typing import TypeVar
 
 from app.cli.batch.journal import Journal
 from app.cli.batch.rows import Row
-from app.cli.exits import Exit, Failed
-from app.cli.service import UNWRITABLE, JobHandle, Service
+from app.cli.exits import Exit, exit_of
+from app.client import Busy, Client, Job, MmmlError, StillRunning, Unreachable
 
 T = TypeVar("T")
 _PAUSE = 1.0, 30.0  # seconds before a request is tried again, when the service does not say
 _MOMENTARY = ("lost", "storage", "out_of_memory", "expired", "internal")  # another job may succeed
 _GONE = (404, 410)  # the job that an earlier run made was deleted since
-_AGAIN = (Exit.no_service, Exit.busy)
-_LATER = (Exit.busy, Exit.unfinished)  # nothing is lost: the next run goes on with the row
+_LATER = (Busy, StillRunning)  # nothing is lost: the next run goes on with the row
 _ENDS_ALL = (Exit.no_service, Exit.denied)  # what one row meets, the others would meet too
 
 
@@ -30,12 +29,12 @@ class Stopped(Exception):
 
 @dataclass
 class Runner:
-    """Sends rows to ``service``. ``patience``: seconds for which a row is tried again while the
+    """Sends rows through ``client``. ``patience``: seconds for which a row is tried again while the
     service is away or busy; ``retries``: further jobs for a row whose job failed of something
     momentary.
     """
 
-    service: Service
+    client: Client
     journal: Journal
     folder: Path
     picture_format: str = "png"
@@ -45,8 +44,8 @@ class Runner:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, rows: Sequence[Row], on_end: Callable[[Row], None]) -> None:
-        """Every row to its end, or Failed when something ends them all. Ctrl-C ends waiting, not
-        the jobs.
+        """Every row to its end, unless something ends them all: no service, a key that may not do
+        this, a full disk (MmmlError, OSError), or Ctrl-C. Jobs under way go on.
         """
         with ThreadPoolExecutor(self.concurrency, "batch") as pool:
             try:
@@ -73,20 +72,20 @@ class Runner:
                 self._attempt(row)
             except Stopped:
                 return
-            except Failed as error:
+            except MmmlError as error:
                 if not self._try_again(row, error):
                     return
             else:
                 return
 
-    def _try_again(self, row: Row, error: Failed) -> bool:
+    def _try_again(self, row: Row, error: MmmlError) -> bool:
         """Write down what the row met; whether another job may help. Raises what ends them all."""
-        if error.exit_code in _ENDS_ALL or error.code == UNWRITABLE:
+        if exit_of(error) in _ENDS_ALL:
             raise error
-        if error.exit_code in _LATER:
-            self.journal.record(row, status="waiting", error=error.message)
+        if isinstance(error, _LATER):
+            self.journal.record(row, status="waiting", error=str(error))
             return False
-        self.journal.give_up(row, "failed", error.message)
+        self.journal.give_up(row, "failed", str(error))
         helps = error.code in _MOMENTARY or error.status in _GONE
         return helps and not self._stop.wait(_PAUSE[0])
 
@@ -94,24 +93,24 @@ class Runner:
         job = self._patiently(lambda: self._job(row))
         self.journal.record(row, job=job.id, status="submitted", error="")
         self._patiently(lambda: job.wait(self._check))
-        files = self._patiently(lambda: job.save(self._target(row), job.pictures()))
+        files = job.save(self._target(row))
         self.journal.record(
             row,
             status="succeeded",
-            seed=job.record["input"].get("seed"),
+            seed=job.seed,
             files=[path.name for path in files],
-            warnings=list(job.record["warnings"]),
+            warnings=job.warnings,
             error="",
         )
 
-    def _job(self, row: Row) -> JobHandle:
+    def _job(self, row: Row) -> Job:
         known = self.journal.state(row).job
         if known:
-            return self.service.job(known)
+            return self.client.job(known)
         fields = {k: v for k, v in row.fields.items() if k != "text"}
         fields.setdefault("format", self.picture_format)
-        key = self.journal.key(row)
-        return self.service.submit(row.task, row.fields["text"], row.images, key, **fields)
+        fields["idempotency_key"] = self.journal.key(row)
+        return self.client.submit_task(row.task, row.fields["text"], row.images, **fields)
 
     def _target(self, row: Row) -> Path:
         made = row.fields.get("format", self.picture_format)
@@ -129,9 +128,9 @@ class Runner:
             self._check(None)
             try:
                 return step()
-            except Failed as error:
+            except (Busy, Unreachable) as error:
                 seconds = error.retry_after or pause
-                if error.exit_code not in _AGAIN or time.monotonic() + seconds > deadline:
+                if time.monotonic() + seconds > deadline:
                     raise
                 self._stop.wait(seconds)
                 pause = min(2 * pause, _PAUSE[1])

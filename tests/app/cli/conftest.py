@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,28 +12,21 @@ from fastapi.testclient import TestClient
 
 from app.cli import cli
 from app.cli.invocation import Invocation
-from app.cli.service import Service
 from app.client import Client
 from app.deps import Services
 from jobs.job import ErrorCode, Failure, Status
 from jobs.store import Outcome
+from tests.app.client.conftest import Through
 from tests.app.conftest import succeed
-from tests.app.test_client import Through
 
 Command = Callable[..., Result]
-
-
-@pytest.fixture
-def service(client: TestClient) -> Service:
-    return Service(Client(transport=Through(client), timeout=30))
 
 
 @pytest.fixture
 def mmml(client: TestClient) -> Command:
     """``mmml WORD…``."""
 
-    def connect(timeout: float | None) -> Service:
-        return Service(Client(transport=Through(client), timeout=timeout or 30))
+    connect = partial(Client, transport=Through(client))
 
     def run(*words: str) -> Result:
         return CliRunner().invoke(cli, words, obj=Invocation(connect))

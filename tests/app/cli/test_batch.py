@@ -8,15 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
 from app.cli.batch.journal import Journal, opened
 from app.cli.batch.rows import Row, read
 from app.cli.batch.runner import Runner
 from app.cli.exits import Exit, Failed
-from app.cli.service import JobHandle
+from app.client import Busy, Client, Job, MmmlError, Refused
 from app.deps import Services
 from jobs.images import decode_photo
 from tests.app.cli.conftest import Command
+from tests.app.client.conftest import Through
 from tests.app.conftest import png
 
 
@@ -128,7 +130,7 @@ def test_killed_before_the_line_is_written_makes_no_second_job(
     table: Callable[..., str],
     tmp_path: Path,
     services: Services,
-    service: object,
+    client: TestClient,
 ) -> None:
     out = tmp_path / "out"
     file = table("text", "a red bird")
@@ -136,7 +138,7 @@ def test_killed_before_the_line_is_written_makes_no_second_job(
     with opened(out) as journal:
         dying = Dying(journal.batch, journal._handle)
         with pytest.raises(Killed):
-            Runner(service, dying, out).run(rows, lambda _: None)  # type: ignore[arg-type]
+            Runner(Client(transport=Through(client)), dying, out).run(rows, lambda _: None)
     assert jobs(services) == 1
     done = mmml("batch", file, "--task", "synthesize", "-o", str(out))
     assert done.exit_code == Exit.ok, done.output
@@ -205,34 +207,31 @@ def test_checking_sends_nothing(
     assert jobs(services) == 0
 
 
-class Busy:
-    """A service that is busy twice, then takes the job."""
+class Reluctant(Client):
+    """Of a service that refuses twice, then takes the job."""
 
-    def __init__(self, error: Failed) -> None:
+    def __init__(self, error: MmmlError) -> None:
         self.error, self.asked = error, 0
 
-    def submit(self, *_: object, **__: object) -> JobHandle:
+    def submit_task(self, *_: object, **__: object) -> Job:
         self.asked += 1
         if self.asked <= 2:
             raise self.error
         return Done({"id": "j1", "status": "succeeded", "input": {"seed": 5}, "warnings": []})
 
 
-class Done(JobHandle):
+class Done(Job):
     """A job that is over."""
 
     def __init__(self, record: dict[str, object]) -> None:
-        self.record = record
+        self.record, self._pictures = record, [b"picture"]
 
-    def wait(self, on_change: object = None) -> dict[str, object]:
-        return dict(self.record)
-
-    def pictures(self) -> list[bytes]:
-        return [b"picture"]
+    def wait(self, *_: object, **__: object) -> Job:
+        return self
 
 
 def test_a_busy_service_is_asked_again_when_it_says(tmp_path: Path) -> None:
-    busy = Busy(Failed(Exit.busy, "Full.", status=503, retry_after=0.01))
+    busy = Reluctant(Busy("Full.", 503, 0.01, None))
     row = Row(1, "synthesize", {"text": "a bird"}, {}, "d1")
     with opened(tmp_path) as journal:
         Runner(busy, journal, tmp_path).run([row], lambda _: None)  # type: ignore[arg-type]
@@ -242,7 +241,7 @@ def test_a_busy_service_is_asked_again_when_it_says(tmp_path: Path) -> None:
 
 
 def test_patience_with_a_busy_service_ends(tmp_path: Path) -> None:
-    busy = Busy(Failed(Exit.busy, "Full.", status=503, retry_after=60))
+    busy = Reluctant(Busy("Full.", 503, 60, None))
     row = Row(1, "synthesize", {"text": "a bird"}, {}, "d1")
     with opened(tmp_path) as journal:
         key = journal.key(row)
@@ -253,10 +252,10 @@ def test_patience_with_a_busy_service_ends(tmp_path: Path) -> None:
 
 
 def test_no_key_ends_the_batch(tmp_path: Path) -> None:
-    closed = Busy(Failed(Exit.denied, "This service needs an API key.", status=401))
+    closed = Reluctant(Refused("This service needs an API key.", 401, None, None))
     rows = [Row(n, "synthesize", {"text": "a bird"}, {}, f"d{n}") for n in range(1, 40)]
     with opened(tmp_path) as journal:
         runner = Runner(closed, journal, tmp_path, concurrency=1)  # type: ignore[arg-type]
-        with pytest.raises(Failed, match="API key"):
+        with pytest.raises(MmmlError, match="API key"):
             runner.run(rows, lambda _: None)
     assert closed.asked == 1

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import cli
-from app.cli.exits import MEANINGS, Exit, exit_for
+from app.cli.exits import MEANINGS, Exit, exit_of
+from app.client import Refused
 from app.deps import Services
 from jobs.images import decode_photo
 from tests.app.cli.conftest import Command
@@ -133,8 +134,8 @@ def test_mistakes(mmml: Command, words: tuple[str, ...], code: Exit, sentence: s
 
 
 def test_exits_follow_http() -> None:
-    told = {None: 3, 500: 3, 401: 6, 403: 6, 429: 5, 503: 5, 404: 4, 410: 4, 422: 4}
-    assert {status: int(exit_for(status)) for status in told} == told
+    told = {500: 3, 401: 6, 403: 6, 429: 5, 503: 5, 404: 4, 410: 4, 422: 4}
+    assert {status: int(exit_of(Refused("", status, None, None))) for status in told} == told
 
 
 def test_no_service() -> None:
