@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from typing import Any
 
 from PIL import Image
 from starlette.responses import Response
@@ -14,6 +15,10 @@ from jobs.errors import BlobMissing
 from jobs.images import encode
 from jobs.job import ErrorCode, ImageRecord, Job
 
+# What a picture may come as, for the OpenAPI document.
+CONTENT: dict[str, dict[str, Any]] = {
+    f"image/{name}": {} for name in ("png", "jpeg", "webp", "gif")
+}
 _THEIR_FAULT = (ErrorCode.bad_input, ErrorCode.no_known_words, ErrorCode.unknown_bundle)
 
 

@@ -136,6 +136,7 @@ class TaskView(BaseModel):
     methods: list[str]
     size: int
     max_words: int
+    tokenizer: str = Field(description="how a text is cut into words: regexp or treebank")
     default: bool = Field(description="serves requests that name no bundle")
     licence: str
     metrics: dict[str, Any]
@@ -173,6 +174,7 @@ def _bundle_view(info: BundleInfo, defaults: dict[str, str | None]) -> BundleVie
             methods=list(task.methods),
             size=task.size,
             max_words=task.max_words,
+            tokenizer=task.tokenizer,
             default=defaults.get(name) == info.name,
             licence=str(task.spec.get("licence", info.licence)),
             metrics=dict(info.metrics.get(name, {})),

@@ -45,6 +45,10 @@ class BundleTask:
     def max_words(self) -> int:
         return int(self.spec["max_words"])
 
+    @property
+    def tokenizer(self) -> str:
+        return str(self.spec.get("tokenizer", "regexp"))
+
     @cached_property
     def vocabulary(self) -> Vocabulary:
         return Vocabulary.load(self.folder / self.spec["vocabulary"])
@@ -68,8 +72,7 @@ class BundleTask:
 
     def encode(self, text: str) -> Encoded:
         """The caption in this task's words."""
-        tokenizer = str(self.spec.get("tokenizer", "regexp"))
-        return self.vocabulary.encode(text, tokenizer=tokenizer, max_words=self.max_words)
+        return self.vocabulary.encode(text, tokenizer=self.tokenizer, max_words=self.max_words)
 
 
 @dataclass(frozen=True)

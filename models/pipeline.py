@@ -22,34 +22,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from jobs.captions import Blend, Encoded, Vocabulary, Word
+from jobs.captions import Encoded, Vocabulary, Word
 from models.bundle import Bundle, TaskSpec
 from models.errors import BundleError, InputProblem, ModelsError
 from models.explanation import Explanation
+from models.item import Item as Item
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 P = TypeVar("P")
 C = TypeVar("C")
 Pixels = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Item:
-    """One picture to make. images: by field name, photos mode RGB, masks mode L with 255 = hole;
-    index: which of its
-    job's pictures it is; seed: of this picture alone; mixed: captions with their shares in the
-    place of text, for pipelines that mix; explain: also say where the words acted."""
-
-    text: str
-    seed: int
-    index: int = 0
-    images: Mapping[str, Image.Image] = field(default_factory=dict)
-    mixed: Blend = ()
-    explain: bool = False
-
-    @property
-    def blend(self) -> Blend:
-        return self.mixed or ((self.text, 1.0),)
 
 
 @dataclass(frozen=True)

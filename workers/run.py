@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -26,14 +26,16 @@ from jobs.job import ErrorCode, Failure, ImageRecord, Job, Timings, image_seed
 from jobs.requests import TASKS, TaskRequest
 from jobs.store import JobStore, Outcome
 from jobs.version import VERSION
-from models.explanation import Explanation
-from models.pipeline import Item, Pipeline
+from models.item import Item
 from workers.alone import SharedOrAlone
 from workers.batcher import Batcher, Forwarded
-from workers.explanations import explanation_json
 from workers.failures import failure_of
 from workers.lease import Lease, Leases
-from workers.pipelines import Loader
+from workers.loader import Loader
+
+if TYPE_CHECKING:  # which asks for torch; a worker of fakes has none
+    from models.explanation import Explanation
+    from models.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 _TELL_EVERY = 0.1  # seconds between two reports of a job's progress
@@ -267,11 +269,11 @@ class _Pictures:
     ) -> ImageRecord:
         data, size = self._encoded(frames)
         blob = self._put(item, EXTENSION[self.format], data)
-        told = (
-            self._put(item, "json", explanation_json(item.index, explanation))
-            if explanation
-            else ""
-        )
+        told = ""
+        if explanation:
+            from workers.explanations import explanation_json  # takes NumPy: not for every worker
+
+            told = self._put(item, "json", explanation_json(item.index, explanation))
         return ImageRecord(
             index=item.index,
             seed=item.seed,

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.auth import Reader
 from app.deps import Given, Services, off_loop
 from app.gate import Caller
-from app.pictures import cache_headers, etag, picture_headers, picture_response, served
+from app.pictures import CONTENT, cache_headers, etag, picture_headers, picture_response, served
 from app.preferences import accepted_types, wanted_image
 from app.problems import Problem
 from app.routes.jobs import known
@@ -25,9 +25,7 @@ router = APIRouter(tags=["jobs"])
     "/jobs/{job_id}/images/{index}",
     summary="Get a picture",
     response_class=Response,
-    responses={
-        200: {"content": {"image/png": {}, "image/jpeg": {}, "image/webp": {}, "image/gif": {}}}
-    },
+    responses={200: {"content": CONTENT}},
 )
 async def get(
     job_id: str, index: str, request: Request, services: Given, caller: Reader

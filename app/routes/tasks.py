@@ -14,7 +14,7 @@ from app.auth import Submitter
 from app.deps import Given, Services, off_loop
 from app.gate import Caller
 from app.idempotency import HEADER, PATTERN, once_key
-from app.pictures import picture_response, unsuccessful
+from app.pictures import CONTENT, picture_response, unsuccessful
 from app.preferences import wait_seconds, wanted_image
 from app.submission import Accepted, submit
 from app.uploads import is_json, read
@@ -53,7 +53,11 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         response_model=None,
         responses={
             202: {"model": JobView, "description": "accepted; poll Location"},
-            200: {"model": JobView, "description": "finished, when asked to wait"},
+            200: {
+                "model": JobView,
+                "content": CONTENT,
+                "description": "finished, when asked to wait; or the first picture itself",
+            },
         },
         openapi_extra={
             "requestBody": _body_schema(task),
