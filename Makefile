@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 
-.PHONY: setup serve test check audit format chaos chaos-quick weights-aviary gallery clean
+.PHONY: setup serve test check audit format chaos chaos-quick weights-aviary gallery openapi notebooks clean
 
 setup: $(READY)
 
@@ -60,6 +60,14 @@ weights-aviary: setup
 # The pictures of README and docs, from the shipped weights.
 gallery: setup
 	$(BIN)/python -m benchmarks.gallery
+
+# docs/openapi.json, which programs in other languages make their types from.
+openapi: setup
+	$(BIN)/python -m app.openapi docs/openapi.json
+
+# The pictures in docs/notebooks again, from a running service (make serve).
+notebooks: setup
+	$(BIN)/jupyter-execute --inplace docs/notebooks/*.ipynb
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
