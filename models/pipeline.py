@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -25,23 +25,12 @@ from torch import Tensor, nn
 from jobs.captions import Encoded, Vocabulary
 from models.bundle import Bundle, TaskSpec
 from models.errors import BundleError, InputProblem, ModelsError
+from models.item import Item as Item
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 P = TypeVar("P")
 C = TypeVar("C")
 Pixels = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Item:
-    """One picture to make. images: by field name, photos mode RGB, masks mode L with 255 = hole;
-    index: which of its
-    job's pictures it is; seed: of this picture alone."""
-
-    text: str
-    seed: int
-    index: int = 0
-    images: Mapping[str, Image.Image] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from PIL import Image
 from jobs.requests import TASKS
 from models.errors import InputProblem, UnknownBundle
 from models.pipeline import Item, Pipeline, Pixels, to_image
-from workers.pipelines import Key
+from workers.loader import Key
 
 
 class FakePipeline(Pipeline[Item]):

@@ -13,7 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -24,12 +24,15 @@ from jobs.job import ErrorCode, Failure, ImageRecord, Job, Timings, image_seed
 from jobs.requests import TASKS
 from jobs.store import JobStore, Outcome
 from jobs.version import VERSION
-from models.pipeline import Item, Pipeline
+from models.item import Item
 from workers.alone import SharedOrAlone
 from workers.batcher import Batcher, Forwarded
 from workers.failures import failure_of
 from workers.lease import Lease, Leases
-from workers.pipelines import Loader
+from workers.loader import Loader
+
+if TYPE_CHECKING:  # which asks for torch; a worker of fakes has none
+    from models.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 _TELL_EVERY = 0.1  # seconds between two reports of a job's progress

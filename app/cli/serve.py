@@ -13,7 +13,8 @@ import click
 )
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--state-dir", type=click.Path(path_type=Path), help="broker data, pictures and logs")
-def serve(host: str, port: int, state_dir: Path | None) -> None:
+@click.option("--fake", is_flag=True, help="without networks, for the tests of other programs")
+def serve(host: str, port: int, state_dir: Path | None, fake: bool) -> None:
     """Run the whole service on this machine until Ctrl-C."""
     from app.embedded import EmbeddedError
     from app.embedded import serve as run
@@ -21,6 +22,6 @@ def serve(host: str, port: int, state_dir: Path | None) -> None:
     from app.keys import KeyProblem
 
     try:
-        run(host, port, state_dir)
+        run(host, port, state_dir, fake)
     except (EmbeddedError, AccessError, KeyProblem) as error:
         raise click.ClickException(str(error)) from error

@@ -22,8 +22,8 @@ _LATER = (429, 503)
 
 class MmmlError(Exception):
     """Base of all. ``status``: of the HTTP answer; ``code``: for programs, such as
-    ``no_known_words``; ``retry_after``: seconds; ``problem``: the answer's problem details
-    (RFC 9457). What does not apply is None.
+    ``no_known_words``, ``no_service`` or ``timeout``; ``retry_after``: seconds; ``problem``: the
+    answer's problem details (RFC 9457). What does not apply is None.
     """
 
     status: int | None = None
@@ -35,9 +35,13 @@ class MmmlError(Exception):
 class UnusablePicture(MmmlError):
     """A picture that is to be sent is not there or can't be read; the service was not asked."""
 
+    code = "bad_input"
+
 
 class Unreachable(MmmlError):
     """No service answers, or it went away. ``answer_lost``: the request may have reached it."""
+
+    code = "no_service"
 
     def __init__(self, detail: str, answer_lost: bool = False) -> None:
         super().__init__(detail)
@@ -73,6 +77,8 @@ class JobFailed(MmmlError):
 
 class StillRunning(MmmlError):
     """The job is not over yet, and goes on. ``job`` is its record."""
+
+    code = "timeout"
 
     def __init__(self, job: Record, seconds: float) -> None:
         super().__init__(

@@ -86,7 +86,7 @@ def _private_broker(state_dir: Path) -> Iterator[str]:
             supervisor.stop()
 
 
-def _own_redis() -> str:
+def own_redis() -> str:
     """The Redis that the user runs, by the settings; empty when there is none."""
     settings = SharedSettings()
     return settings.redis_url if "redis_url" in settings.model_fields_set else ""
@@ -101,7 +101,7 @@ def broker_at(state_dir: Path) -> Iterator[str]:
     """Address of the broker that a service with this state folder uses: ``MMML_REDIS_URL``, its
     running private one, or else the private one, started until the end of the block.
     """
-    if given := _own_redis():
+    if given := own_redis():
         yield given
         return
     unix_socket = socket_path(state_dir)
@@ -116,7 +116,7 @@ def broker_at(state_dir: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def own_broker(state_dir: Path) -> Iterator[str]:
     """The broker of a service that starts; owns the state folder in any case."""
-    if given := _own_redis():
+    if given := own_redis():
         with state_lock(state_dir):
             yield given
     else:
