@@ -29,10 +29,15 @@ SECTIONS: tuple[tuple[str, str, type[BaseSettings], type[BaseSettings] | None], 
 )
 HEAD = """# Settings
 
-Environment variables; made from the code by `make docs`. Times are in seconds, sizes in bytes, lists in JSON (`["10.1.0.0/16"]`). A value that
-can't be used ends the process with a sentence that names it. **Secrets in files:** `NAME_FILE` names a file that holds the value of any `NAME` below
-(`MMML_REDIS_URL_FILE=/run/secrets/redis_url`). `mmml serve` hands its environment to all its processes and sets `MMML_REDIS_URL`, `MMML_STORAGE_URL`
-and `MMML_DRAIN` for them unless you have.
+Environment variables; made from the code by `make docs`. Times are in seconds, sizes in bytes,
+lists in JSON (`["10.1.0.0/16"]`). A value that can't be used ends the process with a sentence that
+names it.
+
+**Secrets in files:** `NAME_FILE` names a file that holds the value of any `NAME` below
+(`MMML_REDIS_URL_FILE=/run/secrets/redis_url`).
+
+`mmml serve` hands its environment to all its processes, and sets `MMML_REDIS_URL`,
+`MMML_STORAGE_URL` and `MMML_DRAIN` for them unless you have.
 """
 TAIL = """
 ## Command line and Python client
@@ -40,7 +45,7 @@ TAIL = """
 |---|---|---|
 | `MMML_URL` | `http://127.0.0.1:8000` | address of the service, for `mmml` |
 | `MMML_API_KEY` | | key to show, for `mmml` and `Client()` |
-| `MMML_PICTURES` | found out | how `mmml` shows pictures in the terminal: `kitty`, `iterm2`, `sixel`, `blocks` or `none` |
+| `MMML_PICTURES` | found out | `kitty`, `iterm2`, `sixel`, `blocks`, `none`: pictures of `mmml` |
 """
 
 
@@ -50,14 +55,15 @@ def page() -> str:
     for heading, text, settings, elsewhere in SECTIONS:
         without = elsewhere.model_fields.keys() if elsewhere else ()
         fields = {n: f for n, f in settings.model_fields.items() if n not in without}
-        told.append(f"\n## {heading}\n{text + chr(10) * 2 if text else ''}| variable | default | |\n")
+        told.append(
+            f"\n## {heading}\n{text + chr(10) * 2 if text else ''}| variable | default | |\n"
+        )
         told.append("|---|---|---|\n" + "".join(_rows(fields)))
     return "".join([*told, TAIL])
 
 
 def _rows(fields: dict[str, FieldInfo]) -> Iterator[str]:
     for name, field in fields.items():
-        assert field.description, f"{name} has no description"
         yield f"| `MMML_{name.upper()}` | {_default(field)} | {field.description} |\n"
 
 
