@@ -4,6 +4,7 @@ without networks on the shipped bundle's words and methods.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -16,6 +17,7 @@ import pytest
 
 from app.client import DEFAULT_URL
 from mmml.testing import fake_service
+from models.allocator import tuned_environment
 from tests.docs.blocks import ELSEWHERE, PAGES, ROOT, Block, blocks
 
 pytestmark = [
@@ -94,3 +96,22 @@ def test_the_commands_do_what_they_should(page: Path, url: str, checkout: Path) 
     pictures = [p for p in checkout.glob("*.*") if p.suffix in (".png", ".jpg", ".webp")]
     empty = [p.name for p in pictures if p.stat().st_size < 100 or p.read_bytes()[:1] == b"{"]
     assert not empty, f"no pictures: {empty}\n{done.stdout[-3000:]}"
+
+
+def test_the_training_leaves_a_bundle_and_a_report(checkout: Path) -> None:
+    """As docs/training.md says, at one step for each part."""
+    environment = tuned_environment(os.environ) | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.docs.small_training"],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    tasks = json.loads((checkout / "weights" / "mine" / "bundle.json").read_text())["tasks"]
+    assert {"synthesize", "manipulate", "inpaint"} <= tasks.keys()
+    assert (checkout / "runs" / "damsm" / "stats.jsonl").is_file()
+    assert (checkout / "report" / "report.html").is_file()
