@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 
-.PHONY: setup serve test check audit format chaos chaos-quick weights-aviary gallery openapi notebooks clean
+.PHONY: setup serve test check audit format docs chaos chaos-quick weights-aviary gallery openapi notebooks clean
 
 setup: $(READY)
 
@@ -47,6 +47,10 @@ audit: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# docs/settings.md, from the code.
+docs: setup
+	PYTHONPATH=. $(BIN)/python .ci/settings_page.py
 
 # The shipped demo weights again: about four hours on two cores. Stopped, it goes on where it was.
 RUNS ?= $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/mmml/runs/aviary
