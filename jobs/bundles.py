@@ -51,9 +51,7 @@ class BundleTask:
 
     def encode(self, text: str) -> Encoded:
         """The caption in this task's words."""
-        return self.vocabulary.encode(
-            text, tokenizer=self.tokenizer, max_words=self.max_words
-        )
+        return self.vocabulary.encode(text, tokenizer=self.tokenizer, max_words=self.max_words)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ export class Ask {
         this.make();
       }
     });
+    byId("make").disabled = false;
     const draft = recall();
     this.options.kept = draft.options || {};
     this.caption.value = draft.text || "";
