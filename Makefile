@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 
-.PHONY: setup serve test check audit format chaos chaos-quick weights-aviary gallery clean
+.PHONY: setup serve test check audit format chaos chaos-quick weights-aviary gallery studio-pictures clean
 
 setup: $(READY)
 
@@ -25,7 +25,7 @@ serve: setup
 	$(BIN)/mmml serve --port $(PORT)
 
 test: setup
-	$(BIN)/python -m pytest -q -m "not gpu and not docker and not browser"
+	$(BIN)/python -m pytest -q -m "not gpu and not docker"
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -60,6 +60,10 @@ weights-aviary: setup
 # The pictures of README and docs, from the shipped weights.
 gallery: setup
 	$(BIN)/python -m benchmarks.gallery
+
+# Screenshots of the studio, from the shipped weights; needs Chromium (apt-get install chromium).
+studio-pictures: setup
+	$(BIN)/python -m benchmarks.studio_pictures
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

@@ -33,7 +33,9 @@ class Studio {
       again: (job, seed, inputs) => this.ask.repeat(job, seed, inputs),
       download: (image, name) => this.download(image, name),
       edit: (task, image) => this.edit(task, image),
-      copy: (kind, job, inputs) => this.code.show(kind, job, inputs, session.keyed),
+      copy: (kind, job, inputs) => {
+        this.code.show(kind, job, catalogue.task(job.task)?.images || [], inputs, session.keyed);
+      },
       erase: (job) => this.confirmErase(job),
       cancel: (job) => this.cancel(job),
     });

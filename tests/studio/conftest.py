@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import socket
 import threading
 import time
@@ -17,10 +16,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
-    Playwright,
     Request,
-    expect,
-    sync_playwright,
 )
 
 from app.deps import Services
@@ -30,13 +26,11 @@ from app.settings import GatewaySettings
 from jobs.blobs import input_key
 from jobs.images import decode_photo
 from tests.picture_files import photo, saved
+from tests.studio.chromium import PATIENCE, chromium
 from tests.studio.painter import PainterLoader
 from workers.batcher import Batcher
 from workers.lease import Leases
 from workers.run import JobRunner
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE = 30_000  # milliseconds; a busy machine is slow
 
 
 class Stand:
@@ -119,23 +113,10 @@ def stand(weights: Path) -> Iterator[Stand]:
         yield made
 
 
-def _chromium(playwright: Playwright) -> str | None:
-    """Chromium of the system, or else Playwright's own."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    own = playwright.chromium.executable_path
-    return found or (own if Path(own).exists() else None)
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        path = _chromium(playwright)
-        if path is None:
-            pytest.skip("there is no Chromium here: apt-get install chromium")
-        expect.set_options(timeout=PATIENCE)
-        made = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with chromium() as made:
         yield made
-        made.close()
 
 
 class Watch:

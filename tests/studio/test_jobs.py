@@ -228,6 +228,18 @@ def test_the_curl_command_makes_the_same_picture(
     assert np.array_equal(np.asarray(made), np.asarray(stand.made(job)))
 
 
+def test_code_for_a_job_of_another_browser(page: Page, stand: Stand, picture: Path) -> None:
+    with Client(stand.url) as client:
+        client.manipulate(picture, "a red bird")
+    page.reload()
+    page.locator("#gallery-jobs a").click()
+    done(page)
+    expect(page.locator("#stage .compare")).to_have_count(0)
+    page.get_by_role("button", name="Copy as curl").click()
+    expect(page.locator("#code-text")).to_contain_text("-F 'image=@\"image.png\"'")
+    expect(page.locator("#code-told")).to_contain_text("image.png, which this browser does not")
+
+
 def test_the_python_code_names_everything(page: Page, stand: Stand) -> None:
     write(page, 'a "red" bird')
     page.locator("#option-seed").fill("7")
