@@ -25,6 +25,8 @@ class ImageView(BaseModel):
     sha256: str
     seed: int
     format: str
+    frames: int = Field(1, description="of an animation; 1 for others")
+    explanation: str | None = Field(None, description="where to get it, when it was asked for")
     error: Failure | None = None
 
 
@@ -71,6 +73,10 @@ def image_url(job_id: str, index: int) -> str:
     return f"/jobs/{job_id}/images/{index}"
 
 
+def explanation_url(job_id: str, index: int) -> str:
+    return f"{image_url(job_id, index)}/explanation"
+
+
 def job_view(job: Job, position: int | None) -> JobView:
     """The record without storage keys."""
     images = [
@@ -82,6 +88,8 @@ def job_view(job: Job, position: int | None) -> JobView:
             sha256=i.sha256,
             seed=i.seed,
             format=i.format,
+            frames=i.frames,
+            explanation=explanation_url(job.id, i.index) if i.explanation else None,
             error=i.error,
         )
         for i in job.images

@@ -15,7 +15,7 @@ from app.keys import RedisKeyStore, authenticate, default_scopes, new_text, reco
 from app.main import create_app
 from app.settings import GatewaySettings
 from jobs.redis_store import connect
-from tests.app.test_client import Through
+from tests.app.client.conftest import Through
 
 
 @pytest.fixture
