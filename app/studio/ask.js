@@ -30,9 +30,11 @@ export class Ask {
         this.make();
       }
     });
+    byId("make").disabled = false;
     const draft = recall();
     this.options.kept = draft.options || {};
-    this.caption.value = draft.text || "";
+    // What was typed while the page was still loading stays.
+    this.caption.value = this.caption.value || draft.text || "";
     this.choose(catalogue.task(draft.task) ? draft.task : catalogue.tasks[0].name);
   }
 
@@ -84,7 +86,6 @@ export class Ask {
       this.caption.field.setAttribute("aria-invalid", "true");
     }
     if (problem.retryAfter && problem.retryAfter <= MOST_WAIT) this.#again(problem.retryAfter, place);
-    place.scrollIntoView({ block: "nearest" });
   }
 
   /** The service says when it is worth trying again. */
