@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -12,20 +13,35 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from jobs.captions import Word
 from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
+from models.explanation import Area, Explanation, explained_words, over_picture
 from models.images import Hole, Plane, Square, cut, paste, shrink, shrink_hole, squares
 from models.inpainting.blocks import fold
 from models.inpainting.classical import METHODS, ClassicalPipeline
 from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.pipeline import Item, Pipeline, Pixels, config_from, generator, to_pixels, to_tensor
+from models.pipeline import (
+    Item,
+    Looked,
+    Output,
+    Pipeline,
+    Pixels,
+    config_from,
+    generator,
+    to_pixels,
+    to_tensor,
+)
+
+Attention = NDArray[np.float32]  # [T,squares,h,w]: of words over the cells of each square
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Caption indices; the photo [H,W,3] uint8 and its hole [H,W]; its squares, each with pixels
     [S,S,3], known plane
-    [S,S], and noise [z,h,w] or None for the mean."""
+    [S,S], and noise [z,h,w] or None for the mean; read: the text's words, when the picture is to be
+    explained."""
 
     ids: tuple[int, ...]
     photo: NDArray[np.uint8]
@@ -34,6 +50,7 @@ class Prepared:
     pixels: tuple[Pixels, ...]
     known: tuple[Plane, ...]
     noise: tuple[Tensor | None, ...]
+    read: tuple[Word, ...] = ()
 
 
 class InpaintingPipeline(Pipeline[Prepared]):
@@ -72,10 +89,11 @@ class InpaintingPipeline(Pipeline[Prepared]):
             pixels=tuple(shrink(pixels, size) for pixels, _ in crops),
             known=tuple(shrink_hole(gap, size) for _, gap in crops),
             noise=tuple(noise),
+            read=self.read(item.text) if item.explain else (),
         )
 
     @torch.inference_mode()
-    def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:
+    def forward(self, batch: Sequence[Prepared]) -> list[Output]:
         ids, lengths = self.captions([p.ids for p in batch for _ in p.squares])
         words, sentence = self.text(ids, lengths)
         pad = padding(lengths, words.shape[2]).to(self.device)
@@ -92,7 +110,19 @@ class InpaintingPipeline(Pipeline[Prepared]):
             out = self.generator(z, seen.summary, seen.features[self.config.feature], mask)[-1]
         pixels = to_pixels(out)
         ends = np.cumsum([len(p.squares) for p in batch])
-        return np.split(pixels, ends[:-1])
+        made = np.split(pixels, ends[:-1])
+        return [
+            Looked(own, self._maps(seen.attention[end - len(own) : end], len(p.ids)))
+            if p.read
+            else own
+            for p, own, end in zip(batch, made, ends, strict=True)
+        ]
+
+    def _maps(self, attention: Tensor, words: int) -> Attention:
+        """attention [squares,h·w,T] of one item's squares, with padding after its words."""
+        side = self.spec.size >> len(self.config.encoder)
+        by_word = attention[..., :words].permute(2, 0, 1).float().cpu().numpy()
+        return by_word.reshape(words, -1, side, side)
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
         photo = prepared.photo.copy()
@@ -100,6 +130,13 @@ class InpaintingPipeline(Pipeline[Prepared]):
         for square, filled in zip(prepared.squares, pixels, strict=True):
             paste(photo, rest, square, filled)
         return Image.fromarray(photo)
+
+    def explain(self, prepared: Prepared, maps: Attention) -> Explanation:
+        height, width = prepared.hole.shape
+        areas = [Area(s.x, s.y, s.side, s.side) for s in prepared.squares]
+        whole = partial(over_picture, areas=areas, width=width, height=height)
+        words = explained_words(prepared.read, "attention", maps, maps.max((1, 2, 3)), whole)
+        return Explanation(self.method, tuple(words))
 
     def example(self) -> Item:
         side = self.spec.size

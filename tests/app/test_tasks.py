@@ -48,6 +48,7 @@ def test_accepted_job_is_recorded_then_sent(client: TestClient, services: Servic
         "bundle": "paper",
         "method": "fake",
         "format": "png",
+        "explain": False,
     }
     assert isinstance(services.queue, MemoryQueue)
     assert services.queue.sent == [job["id"]]

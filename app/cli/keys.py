@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import redis
 from limits import parse
 
+from app.cli.invocation import Invocation, JsonGroup
 from app.keys import (
     ApiKey,
     KeyProblem,
@@ -28,12 +31,20 @@ from app.keys import (
 from jobs.errors import StoreError
 
 
-@click.group()
+@dataclass(frozen=True)
+class Keys:
+    """What the commands of this group have at hand."""
+
+    run: Invocation
+    state_dir: Path | None
+
+
+@click.group(cls=JsonGroup)
 @click.option("--state-dir", type=click.Path(path_type=Path), help="as given to mmml serve")
 @click.pass_context
 def keys(context: click.Context, state_dir: Path | None) -> None:
     """Make, list and revoke API keys."""
-    context.obj = state_dir
+    context.obj = Keys(context.find_root().obj, state_dir)
 
 
 def _rate(_context: object, _parameter: object, value: str | None) -> str | None:
@@ -54,7 +65,7 @@ def _rate(_context: object, _parameter: object, value: str | None) -> str | None
 @click.option("--take-over", metavar="KEY", help="see the jobs of this key, which is to be revoked")
 @click.pass_obj
 def create(
-    state_dir: Path | None,
+    command: Keys,
     name: str,
     scopes: tuple[str, ...],
     rate: str | None,
@@ -66,7 +77,7 @@ def create(
 
     Without --scope it may use every task and look at its own jobs.
     """
-    with _key_store(state_dir) as store:
+    with _key_store(command.state_dir) as store:
         text = new_text()
         made = record(
             text,
@@ -78,18 +89,17 @@ def create(
             max_active=max_active,
         )
         store.add(made)
-    click.echo(text)
+    command.run.tell({**_shown(made), "key": text}, [text])
     click.echo(f"Key {made.id} ({name}). Keep it: it is not shown again.", err=True)
 
 
 @keys.command(name="list")
 @click.pass_obj
-def list_keys(state_dir: Path | None) -> None:
+def list_keys(command: Keys) -> None:
     """List the keys, never their text."""
-    with _key_store(state_dir) as store:
+    with _key_store(command.state_dir) as store:
         found = store.all()
-    for key in found:
-        click.echo(_line(key))
+    command.run.tell([_shown(key) for key in found], map(_line, found))
     if not found:
         click.echo("There are no keys: the service is open, to this machine only.", err=True)
 
@@ -97,30 +107,37 @@ def list_keys(state_dir: Path | None) -> None:
 @keys.command(name="revoke")
 @click.argument("key")
 @click.pass_obj
-def revoke_key(state_dir: Path | None, key: str) -> None:
+def revoke_key(command: Keys, key: str) -> None:
     """End a key by its id or name. Its jobs stay."""
-    with _key_store(state_dir) as store:
+    with _key_store(command.state_dir) as store:
         ended = revoke(store, key)
-    click.echo(f"Key {ended.id} ({ended.name}) is revoked.")
+    command.run.tell(_shown(ended), [f"Key {ended.id} ({ended.name}) is revoked."])
 
 
 @keys.command()
 @click.argument("key")
 @click.pass_obj
-def forget(state_dir: Path | None, key: str) -> None:
+def forget(command: Keys, key: str) -> None:
     """Remove a revoked key from the list. Without any key left, a local service is open again."""
-    with _key_store(state_dir) as store:
+    with _key_store(command.state_dir) as store:
         found = named(store, key)
         if found.revoked_at is None:
             raise click.ClickException(f"Key {found.id} is in use; revoke it first.")
         store.remove(found.id)
-    click.echo(f"Key {found.id} ({found.name}) is forgotten.")
+    command.run.tell(_shown(found), [f"Key {found.id} ({found.name}) is forgotten."])
 
 
 @keys.command()
-def generate() -> None:
+@click.pass_obj
+def generate(command: Keys) -> None:
     """Print a fresh key without storing it, for MMML_FIRST_KEY or a secret file."""
-    click.echo(new_text())
+    text = new_text()
+    command.run.tell({"key": text}, [text])
+
+
+def _shown(key: ApiKey) -> dict[str, Any]:
+    """The record for programs, without its hash."""
+    return {**key.model_dump(mode="json", exclude={"digest"}), "scopes": sorted(key.scopes)}
 
 
 def _line(key: ApiKey) -> str:

@@ -1,0 +1,69 @@
+"""How a client asks for one picture: by which requests, and what it takes for an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+
+from benchmarks.load.connections import Answer, Server
+
+TEXT = "a bird"
+_WAIT = 60  # seconds
+_PNG = b"\x89PNG"
+
+
+class Refused(Exception):
+    """The server did not give what it was asked for."""
+
+
+def checked(answer: Answer, status: int) -> Answer:
+    """The answer, if it has this status."""
+    if answer.status != status:
+        raise Refused(f"{answer.status}: {answer.body[:200]!r}")
+    return answer
+
+
+def picture(answer: Answer) -> bytes:
+    """The answer's PNG."""
+    if not checked(answer, 200).body.startswith(_PNG):
+        raise Refused(f"no picture but {answer.body[:200]!r}")
+    return answer.body
+
+
+async def predict(server: Server, seed: int) -> bytes:
+    """Peers: the answer to the only request is the picture."""
+    return picture(await server.post("/predict", {"text": TEXT, "seed": seed}))
+
+
+async def wait(server: Server, seed: int) -> bytes:
+    """The service, in one request: ``?wait=`` and ``Accept: image/png``."""
+    fields = {"text": TEXT, "seed": seed}
+    return picture(await server.post(f"/synthesize?wait={_WAIT}", fields, "image/png"))
+
+
+async def poll(server: Server, seed: int) -> bytes:
+    """The service, in three requests: submit, wait for the job, fetch its picture."""
+    job = await _submitted(server, seed)
+    told = json.loads(checked(await server.get(f"/jobs/{job}?wait={_WAIT}"), 200).body)
+    if told["status"] != "succeeded":
+        raise Refused(f"the job is {told['status']}")
+    return picture(await server.get(told["images"][0]["url"], "image/png"))
+
+
+async def submit(server: Server, seed: int) -> bytes:
+    """The service, submission alone: accepted, recorded and sent."""
+    return (await _submitted(server, seed)).encode()
+
+
+async def echo(server: Server, seed: int) -> bytes:
+    """The plain FastAPI peer, checking a request and answering it: what any HTTP costs here."""
+    return checked(await server.post("/echo", {"text": TEXT, "seed": seed}), 202).body
+
+
+async def _submitted(server: Server, seed: int) -> str:
+    answer = await server.post("/synthesize", {"text": TEXT, "seed": seed})
+    return str(json.loads(checked(answer, 202).body)["id"])
+
+
+Exchange = Callable[[Server, int], Awaitable[bytes]]
+EXCHANGES: dict[str, Exchange] = {f.__name__: f for f in (predict, wait, poll, submit, echo)}
