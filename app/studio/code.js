@@ -1,6 +1,6 @@
 // The dialog that shows a job as commands.
 
-import { byId, closable, el, say } from "./dom.js";
+import { byId, closable, el, icon, say } from "./dom.js";
 import { curl, pythonCode } from "./snippets.js";
 
 const KINDS = {
@@ -28,20 +28,31 @@ export class Code {
     });
   }
 
-  show(kind, job, files, keyed) {
+  /** `images`: the pictures that the task takes; `kept`: those of the job that are in this browser. */
+  show(kind, job, images, kept, keyed) {
     const { title, write } = KINDS[kind];
+    const files = Object.fromEntries(images.map(({ name }) => [name, kept[name] || { name: `${name}.png` }]));
     byId("code-title").textContent = title;
     byId("code-text").textContent = write(job, files, { origin: window.location.origin, keyed });
-    const names = Object.values(files).map(({ name }) => name);
-    const key = keyed ? "Your key is taken from the variable MMML_API_KEY. " : "";
-    byId("code-told").textContent = key + (names.length ? "It needs these files beside it:" : "");
-    byId("code-files").replaceChildren(...Object.values(files).map(({ blob, name }) => {
-      const href = URL.createObjectURL(blob);
-      this.urls.push(href);
-      return el("a", { class: "quiet link", href, download: name }, name);
-    }));
+    this.#needs(Object.values(files), keyed);
     byId("code-copy").lastElementChild.textContent = "Copy";
     this.dialog.showModal();
+  }
+
+  /** Say which files the command reads, and give those that are here. */
+  #needs(files, keyed) {
+    const here = files.filter(({ blob }) => blob);
+    const elsewhere = files.filter(({ blob }) => !blob).map(({ name }) => name);
+    byId("code-told").textContent = [
+      keyed && "Your key is taken from the variable MMML_API_KEY.",
+      elsewhere.length && `It reads ${elsewhere.join(" and ")}, which this browser does not have.`,
+      here.length && "It reads these files:",
+    ].filter(Boolean).join(" ");
+    byId("code-files").replaceChildren(...here.map(({ blob, name }) => {
+      const href = URL.createObjectURL(blob);
+      this.urls.push(href);
+      return el("a", { class: "quiet link", href, download: name }, icon("download"), el("span", {}, name));
+    }));
   }
 
   async #copy() {

@@ -10,7 +10,7 @@ export function el(tag, attributes = {}, ...children) {
     else if (value === true) made.setAttribute(name, "");
     else if (value !== false && value != null) made.setAttribute(name, value);
   }
-  made.append(...children.flat().filter((child) => child != null));
+  made.append(...children.flat().filter((child) => child != null && child !== false));
   return made;
 }
 
@@ -32,7 +32,7 @@ export function button(name, label, onclick, { bare = false, kind = "quiet", ...
   const told = bare ? { "aria-label": label, title: label } : {};
   const content = bare ? [] : [el("span", {}, label)];
   const type = { type: "button", class: bare ? `${kind} bare` : kind };
-  return el("button", { ...type, ...told, onclick, ...rest }, name && icon(name), ...content);
+  return el("button", { ...type, ...told, onclick, ...rest }, name ? icon(name) : null, ...content);
 }
 
 /** Have a screen reader say something. */
@@ -40,6 +40,15 @@ export function say(text) {
   const place = byId("say");
   place.textContent = "";
   setTimeout(() => { place.textContent = text; }, 50);
+}
+
+/** The element in the shape of a picture, as large as there is room. Tiny pictures are not blown up. */
+export function shaped(element, { width, height }) {
+  element.classList.add("shaped");
+  element.style.aspectRatio = `${width} / ${height}`;
+  element.style.setProperty("--shape", width / height);
+  element.style.setProperty("--native", `${width}px`);
+  return element;
 }
 
 /** A group of radio buttons that looks like one control. `choices`: [value, label] pairs. */

@@ -73,6 +73,11 @@ export class Gallery {
     this.show();
   }
 
+  /** The same for a job that is listed. */
+  know(job) {
+    if (this.jobs.some(({ id, status }) => id === job.id && status !== job.status)) this.put(job);
+  }
+
   drop(id) {
     this.jobs = this.jobs.filter((job) => job.id !== id);
     this.show();

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { Ask } from "./ask.js";
 import { Catalogue } from "./catalogue.js";
 import { Code } from "./code.js";
-import { byId, closable, say } from "./dom.js";
+import { byId, closable, el, say } from "./dom.js";
 import { takePhotos } from "./drop.js";
 import { follow, isFinal } from "./follow.js";
 import { Gallery } from "./gallery.js";
@@ -31,8 +31,11 @@ class Studio {
     this.stage = new Stage(byId("stage"), {
       tasksWithPhoto: () => catalogue.tasks.filter(({ images }) => images.length),
       again: (job, seed, inputs) => this.ask.repeat(job, seed, inputs),
+      download: (image, name) => this.download(image, name),
       edit: (task, image) => this.edit(task, image),
-      copy: (kind, job, inputs) => this.code.show(kind, job, inputs, session.keyed),
+      copy: (kind, job, inputs) => {
+        this.code.show(kind, job, catalogue.task(job.task)?.images || [], inputs, session.keyed);
+      },
       erase: (job) => this.confirmErase(job),
       cancel: (job) => this.cancel(job),
     });
@@ -40,7 +43,7 @@ class Studio {
     this.ask.onwords = (words) => { if (!this.wanted) this.empty(words); };
     this.gallery = new Gallery(catalogue.tasks);
     takePhotos((file) => this.ask.takePhoto(file, file.name));
-    window.addEventListener("hashchange", () => this.route());
+    window.addEventListener("hashchange", () => { this.route(); this.present(); });
     closable(byId("erase"));
     byId("erase-yes").addEventListener("click", () => this.erase());
     this.gallery.load();
@@ -66,7 +69,14 @@ class Studio {
     if (Object.keys(files).length) await keep(job.id, files);
     this.gallery.put(job);
     window.location.hash = `#job/${job.id}`;
-    if (matchMedia("(max-width: 899px)").matches) byId("stage").scrollIntoView({ block: "start" });
+  }
+
+  /** Bring the result into view; from an earlier job's link, the focus goes there, too. */
+  present() {
+    const stage = byId("stage");
+    const { top } = stage.getBoundingClientRect();
+    if (top < 0 || top > window.innerHeight / 2) stage.scrollIntoView({ block: "start" });
+    if (document.activeElement?.closest("#gallery-jobs")) stage.focus({ preventScroll: true });
   }
 
   /** Show the job that the address names. */
@@ -89,6 +99,7 @@ class Studio {
 
   watch(job, inputs) {
     this.stage.show(job, inputs);
+    this.gallery.know(job);
     if (isFinal(job)) return;
     const here = () => this.wanted === job.id;
     this.stop = follow(job, {
@@ -110,6 +121,17 @@ class Studio {
       if (isFinal(changed)) this.route();
     } catch (problem) {
       if (problem.status !== 409) this.ask.told(problem); // 409: it was over already
+    }
+  }
+
+  /** Under a name that says what it is; the service's own names only number them. */
+  async download(image, name) {
+    try {
+      const href = URL.createObjectURL(await api.blob(image.url));
+      el("a", { href, download: name }).click();
+      setTimeout(() => URL.revokeObjectURL(href), 60_000);
+    } catch (problem) {
+      this.ask.told(problem);
     }
   }
 

@@ -8,11 +8,15 @@ const COLOUR = "#ff2d6f";
 const draw = {
   stroke(context, { erase, size, points }) {
     context.globalCompositeOperation = erase ? "destination-out" : "source-over";
+    const [first, ...rest] = points;
+    // A line without a length is not drawn, so a stroke starts with a dot.
+    context.beginPath();
+    context.arc(first.x, first.y, size / 2, 0, 2 * Math.PI);
+    context.fill();
     context.lineWidth = size;
     context.beginPath();
-    context.moveTo(points[0].x, points[0].y);
-    // A single point is a dot only when there is a line, however short.
-    for (const { x, y } of points.length > 1 ? points : [points[0], points[0]]) context.lineTo(x, y);
+    context.moveTo(first.x, first.y);
+    for (const { x, y } of rest) context.lineTo(x, y);
     context.stroke();
   },
   box(context, { x, y, width, height }) {

@@ -1,8 +1,8 @@
 // Painting a mask on a photo, by mouse, finger, pen or keyboard.
 
-import { button, el, icon, radios, say } from "./dom.js";
+import { button, el, icon, radios, say, shaped } from "./dom.js";
 
-const TOOLS = [["brush", "Brush"], ["eraser", "Eraser"], ["box", "Rectangle"]];
+const TOOLS = [["brush", "Brush"], ["eraser", "Eraser"], ["box", "Box"]];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const HELP = "Paint over what is to be filled. Arrow keys move, Space puts the brush down and up.";
 let editors = 0;
@@ -29,9 +29,12 @@ export class MaskEditor {
     for (const [name, value] of Object.entries({
       tabindex: 0, role: "application", "aria-label": `${label}. ${HELP}`,
     })) canvas.setAttribute(name, value);
-    this.surface = el("div", { class: "surface" }, photo, canvas, this.frame, this.ring);
+    this.surface = shaped(
+      el("div", { class: "surface" }, photo, canvas, this.frame, this.ring), drawing.photo,
+    );
     this.told = el("p", { class: "told soft" });
-    this.element = el("div", { class: "mask-editor" }, this.#toolbar(), this.surface, this.told);
+    this.element = el("div", { class: "mask-editor" }, this.#toolbar(), this.surface,
+      el("div", { class: "row apart" }, this.told, this.#sizes()));
     this.#listen(canvas);
     this.#resized(Math.round(Math.max(drawing.width, drawing.height) / 9));
     this.changed();
@@ -39,10 +42,6 @@ export class MaskEditor {
 
   #toolbar() {
     const choices = TOOLS.map(([value, text]) => [value, [icon(value), el("span", {}, text)]]);
-    this.size = el("input", {
-      type: "range", min: 2, max: Math.round(Math.max(this.drawing.width, this.drawing.height) / 2),
-      "aria-label": "Brush size", class: "size", oninput: () => this.#resized(this.size.valueAsNumber),
-    });
     const step = (name, label, key) => button(name, label, () => this.#do(name), {
       bare: true, title: `${label} (${key})`,
     });
@@ -51,9 +50,18 @@ export class MaskEditor {
     const tools = el("div", { class: "segments tools", role: "radiogroup", "aria-label": "Tool" },
       radios(this.name, choices, this.tool, (tool) => this.#use(tool)));
     return el("div", { class: "toolbar" }, tools,
-      el("label", { class: "size-label" }, el("span", { class: "dot small" }), this.size, el("span", { class: "dot" })),
       el("div", { class: "steps" }, this.undoButton, this.redoButton,
         step("invert", "Invert", "I"), button("trash", "Clear", () => this.#do("clear"), { bare: true })));
+  }
+
+  #sizes() {
+    const most = Math.round(Math.max(this.drawing.width, this.drawing.height) / 2);
+    this.size = el("input", {
+      type: "range", min: 2, max: most, "aria-label": "Brush size", class: "size",
+      oninput: () => this.#resized(this.size.valueAsNumber),
+    });
+    return el("label", { class: "size-label" },
+      el("span", { class: "dot small" }), this.size, el("span", { class: "dot" }));
   }
 
   #use(tool) {

@@ -1,7 +1,7 @@
 // The photos that a task takes: chosen, dropped, pasted, taken, or an earlier picture. They stay
 // when the task changes.
 
-import { button, el, icon, say } from "./dom.js";
+import { button, el, icon, say, shaped } from "./dom.js";
 import { Drawing } from "./mask.js";
 import { MaskEditor } from "./mask_editor.js";
 
@@ -136,7 +136,7 @@ export class Photos {
       el("span", { class: "soft small" }, `${chosen.name} · ${chosen.width} × ${chosen.height}`),
       this.#picker(photo, "Replace", { id: `file-${photo.name}` }),
       button("cross", `Remove ${photo.name}`, () => this.remove(photo.name), { bare: true }));
-    if (!mask) return [image, foot];
+    if (!mask) return [shaped(image, chosen), foot];
     chosen.drawing ||= new Drawing(chosen.width, chosen.height);
     return [new MaskEditor(chosen.drawing, image, mask.name, this.onchange).element, foot];
   }

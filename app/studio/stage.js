@@ -1,12 +1,12 @@
 // The job that is looked at: how far it is, then its pictures and what can be done with them.
 
 import { compare } from "./compare.js";
-import { button, el, icon, radios } from "./dom.js";
+import { button, el, icon, radios, shaped } from "./dom.js";
 import { explanation } from "./explain.js";
 import { isFinal } from "./follow.js";
-import { ENDS, ago, fileName, progressOf, seconds, textOf } from "./texts.js";
+import { ENDS, ago, fileName, progressOf, seconds, textOf, textsOf } from "./texts.js";
 
-const fact = (name, value) => (value ? [el("dt", {}, name), el("dd", {}, value)] : []);
+const fact = (name, value) => (value ? el("div", {}, el("dt", {}, name), el("dd", {}, value)) : null);
 
 function heading(job) {
   return el("header", { class: "stage-head" },
@@ -15,19 +15,21 @@ function heading(job) {
 }
 
 export class Stage {
-  /** `does`: again, edit, copy, erase, cancel, each called with what it is about. */
+  /** `does`: again, download, edit, copy, erase, cancel, each called with what it is about. */
   constructor(place, does) {
-    Object.assign(this, { place, does, job: null, urls: [], shown: 0 });
+    Object.assign(this, { place, does, job: null, urls: [], made: [], shown: 0 });
   }
 
+  /** The pictures that the last view showed are let go; those of this one are made already. */
   #fill(...content) {
-    for (const url of this.urls.splice(0)) URL.revokeObjectURL(url);
+    for (const url of this.urls) URL.revokeObjectURL(url);
+    [this.urls, this.made] = [this.made, []];
     this.place.replaceChildren(...content.filter(Boolean));
   }
 
   #address(blob) {
     const url = URL.createObjectURL(blob);
-    this.urls.push(url);
+    this.made.push(url);
     return url;
   }
 
@@ -97,8 +99,8 @@ export class Stage {
     if (!made.length) return this.#without(inputs);
     const image = made.find(({ index }) => index === this.shown) || made[0];
     const canvas = el("canvas", { class: "heat", "aria-hidden": "true" });
-    const words = el("div", {});
-    explanation(image, textOf(job), canvas).then((found) => found && words.replaceChildren(found));
+    const words = el("div", { class: "words" });
+    explanation(image, textsOf(job), canvas).then((found) => found && words.replaceChildren(found));
     this.#fill(heading(job), this.#picture(image, inputs, canvas), words, this.#strip(made, image, inputs),
       ...this.#notes(), this.#actions(image, inputs), this.#facts(image));
     return undefined;
@@ -124,9 +126,7 @@ export class Stage {
     const photo = Object.values(inputs)[0];
     const content = photo ? compare(this.#address(photo.blob), after) : after;
     const figure = el("figure", { class: "picture" }, content, canvas);
-    figure.style.aspectRatio = `${image.width} / ${image.height}`;
-    figure.style.setProperty("--shape", image.width / image.height);
-    return figure;
+    return shaped(figure, image);
   }
 
   #strip(made, chosen, inputs) {
@@ -155,19 +155,20 @@ export class Stage {
     const { job, does } = this;
     const edits = does.tasksWithPhoto().map((task) => button("edit", `Use in ${task.name}`, () => does.edit(task, image)));
     return el("div", { class: "actions" },
-      el("a", { class: "primary", href: image.url, download: fileName(job, image) }, icon("download"), el("span", {}, "Download")),
+      el("a", { class: "primary", href: image.url, onclick: (event) => { event.preventDefault(); does.download(image, fileName(job, image)); } },
+        icon("download"), el("span", {}, "Download")),
       button("again", "Again with this seed", () => does.again(job, image.seed, inputs)),
       ...edits,
       button("code", "Copy as curl", () => does.copy("curl", job, inputs)),
       button("code", "Copy as Python", () => does.copy("python", job, inputs)),
-      button("trash", "Erase", () => does.erase(job)));
+      button("trash", "Erase", () => does.erase(job), { bare: true }));
   }
 
   #facts(image) {
     const { input, timings } = this.job;
     return el("dl", { class: "facts" },
       fact("Seed", String(image.seed)), fact("Bundle", input.bundle), fact("Method", input.method),
-      fact("Size", `${image.width} × ${image.height}`), fact("Waited", seconds(timings.queued_ms)),
+      fact("Size", `${image.width} × ${image.height}`), timings.queued_ms > 1000 ? fact("Waited", seconds(timings.queued_ms)) : null,
       fact("Took", seconds(timings.total_ms)));
   }
 }
