@@ -74,11 +74,14 @@ def make(page: Page, task: str, text: str, seed: int, count: int = 1) -> None:
     page.fill("#text", text)
     page.fill("#option-seed", str(seed))
     page.fill("#option-count", str(count))
+    before = page.url
     page.click("#make")
+    page.wait_for_url(lambda url: url != before)
 
 
 def paint(page: Page) -> None:
     """A stroke over the bird's wing."""
+    page.evaluate("scrollTo(0, 0)")
     box = page.locator("canvas.mask").bounding_box()
     assert box  # noqa: S101
     points = [(0.40, 0.52), (0.50, 0.60), (0.60, 0.66), (0.46, 0.66), (0.56, 0.72)]
