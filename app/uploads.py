@@ -172,11 +172,14 @@ def _picture(spec: ImageField, value: Any) -> Picture:
     return _from_text(spec, value.strip())
 
 
+_BASE64_OF_JPEG = "/9j/"  # no address, though it starts like a path
+
+
 def _from_text(spec: ImageField, value: str) -> Picture:
     path = _IMAGE_PATH.fullmatch(value)
     if path:
         return Earlier(path[1], int(path[2]))
-    if value.startswith(("http://", "https://", "/")):
+    if value.startswith(("http://", "https://", "/")) and not value.startswith(_BASE64_OF_JPEG):
         raise Problem(
             422,
             f"{spec.name}: only images of this service's own jobs can be named by address "

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 
 import numpy as np
 from PIL import Image
 
 from jobs.explanation import ExplanationView, WordView
-from jobs.images import encode
 from models.explanation import ExplainedWord, Explanation, Plane
 
 
@@ -39,4 +39,6 @@ def _word(found: ExplainedWord) -> WordView:
 def _map(plane: Plane) -> str:
     """8-bit grey, the strongest place white."""
     scaled = np.round(plane * (255 / max(float(plane.max()), 1e-12))).astype(np.uint8)
-    return f"data:image/png;base64,{base64.b64encode(encode(Image.fromarray(scaled))).decode()}"
+    buffer = io.BytesIO()
+    Image.fromarray(scaled).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from app.cli.invocation import Invocation, JsonCommand
-from app.cli.output import deliver, output_parameters, timeout_parameter
+from app.cli.output import deliver, named, output_parameters, timeout_parameter
 from app.cli.tasks import wait as wait_for
 from app.cli.terminal import show as show_pictures
 from jobs.job import Status
@@ -103,9 +103,7 @@ def download(
     with run.connect(timeout=timeout) as client:
         job = client.job(job_id)
         wait_for(job)
-        made = job.record["input"].get("format") or "png"
-        suffix = "jpg" if made == "jpeg" else made
-        deliver(run, job, output or Path(f"{job_id}.{suffix}"), show, opened)
+        deliver(run, job, output or named(job, job_id), show, opened)
 
 
 @click.command(cls=JsonCommand)

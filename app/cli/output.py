@@ -13,7 +13,7 @@ from app.cli.invocation import Invocation
 from app.cli.terminal import show
 from app.client import Job
 
-FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
 STDOUT = Path("-")
 
 
@@ -51,9 +51,15 @@ def _check_name(_context: click.Context, _parameter: click.Parameter, value: Pat
     return value
 
 
-def format_of(output: Path) -> str:
-    """What to ask the service for."""
-    return FORMATS.get(output.suffix.lower(), "png")
+def format_of(output: Path | None) -> str | None:
+    """What to ask the service for; None leaves it to the service."""
+    return FORMATS.get(output.suffix.lower()) if output else None
+
+
+def named(job: Job, stem: str) -> Path:
+    """A file for the job's pictures, in the format they have."""
+    made = str(job.record["input"].get("format") or "png")
+    return Path(f"{stem}.{'jpg' if made == 'jpeg' else made}")
 
 
 def deliver(run: Invocation, job: Job, output: Path, shown: bool | None, opened: bool) -> None:

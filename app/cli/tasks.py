@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,27 @@ import click
 from pydantic.fields import FieldInfo
 
 from app.cli.invocation import Invocation, JsonCommand
-from app.cli.output import deliver, format_of, output_parameters, timeout_parameter
+from app.cli.output import deliver, format_of, named, output_parameters, timeout_parameter
 from app.cli.progress import job_line
 from app.client import Job
 from jobs.requests import TaskRequest
 
 _NOT_OPTIONS = ("text", "format")  # an argument, and what the output's name says
+_WEIGHT = "share of a text in the mix, once for each text"
 
 
 def task_command(task: type[TaskRequest]) -> click.Command:
     """``mmml TASK``."""
     pictures = [click.Argument([spec.name], metavar=spec.name.upper()) for spec in task.images]
     options = [_option(n, f) for n, f in task.model_fields.items() if n not in _NOT_OPTIONS]
+    if _takes_several_texts(task):
+        options.append(click.Option(["--weight"], type=float, multiple=True, help=_WEIGHT))
     told = "".join(f"\n\n{spec.name.upper()}: {spec.description}." for spec in task.images)
     return JsonCommand(
         task.task,
         params=[
             *pictures,
-            click.Argument(["text"]),
+            _text_argument(task),
             *options,
             *output_parameters(),
             timeout_parameter(),
@@ -41,6 +44,28 @@ def task_command(task: type[TaskRequest]) -> click.Command:
         help=f"{task.summary}.{told}",
         short_help=task.summary,
     )
+
+
+def _takes_several_texts(task: type[TaskRequest]) -> bool:
+    allowed = task.model_json_schema()["properties"]["text"]
+    return any(kind.get("type") == "array" for kind in allowed.get("anyOf", ()))
+
+
+def _text_argument(task: type[TaskRequest]) -> click.Argument:
+    if _takes_several_texts(task):
+        return click.Argument(["text"], nargs=-1, required=True, metavar="TEXT...")
+    return click.Argument(["text"])
+
+
+def _texts(text: str | tuple[str, ...], weights: Sequence[float]) -> Any:
+    """A single text as it is; several as a list, with their weights if there are any."""
+    if isinstance(text, str):
+        return text
+    if weights and len(weights) != len(text):
+        raise click.UsageError(f"There are {len(text)} texts and {len(weights)} weights.")
+    if weights:
+        return [{"text": t, "weight": w} for t, w in zip(text, weights, strict=True)]
+    return list(text) if len(text) > 1 else text[0]
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
@@ -71,18 +96,17 @@ def _is_union(annotation: Any) -> bool:
 
 def _run(task: type[TaskRequest], values: Mapping[str, Any]) -> None:
     run: Invocation = click.get_current_context().find_root().obj
-    output: Path = values["output"] or Path(f"{task.task}.png")
+    output: Path | None = values["output"]
     options = {name: values[name] for name in task.model_fields if name not in _NOT_OPTIONS}
     images = {spec.name: values[spec.name] for spec in task.images}
     with run.connect(timeout=values["timeout"]) as client:
-        job = client.submit_task(
-            task.task, values["text"], images, format=format_of(output), **options
-        )
+        text = _texts(values["text"], values.get("weight", ()))
+        job = client.submit_task(task.task, text, images, format=format_of(output), **options)
         if values["no_wait"]:
             run.tell(job.record, [job.id])
             return
         wait(job)
-        deliver(run, job, output, values["show"], values["opened"])
+        deliver(run, job, output or named(job, task.task), values["show"], values["opened"])
 
 
 def wait(job: Job, fetch: bool = True) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.embedded.broker import own_redis
+from app.embedded.environment import environment
 from app.embedded.errors import EmbeddedError
 from jobs.captions import END
 from jobs.job import ErrorCode
@@ -55,9 +56,10 @@ def faked(state_dir: Path | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="mmml-fake-") as folder:
         state = state_dir or Path(folder)
         write_bundle(state / "weights" / "fake")
-        os.environ.setdefault("MMML_WEIGHTS_DIR", str(state / "weights"))
-        os.environ["MMML_STORAGE_URL"] = (state / "blobs").absolute().as_uri()
-        yield state
+        weights = os.environ.get("MMML_WEIGHTS_DIR") or str(state / "weights")
+        blobs = (state / "blobs").absolute().as_uri()
+        with environment(MMML_WEIGHTS_DIR=weights, MMML_STORAGE_URL=blobs):
+            yield state
 
 
 def write_bundle(folder: Path) -> None:

@@ -85,6 +85,7 @@ def test_answers_follow_the_document(services: Services, url: str) -> None:
         "GET /jobs/{job_id}": [waiting, done],
         "GET /jobs/{job_id}/events": [done],
         "GET /jobs/{job_id}/images/{index}": [waiting, done],
+        "GET /jobs/{job_id}/images/{index}/explanation": [waiting, done],
         "POST /jobs/{job_id}/cancel": [a_job(services, finished=False), done],
     }
     real = {label: [{"job_id": job} for job in ids] for label, ids in jobs.items()}

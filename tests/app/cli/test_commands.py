@@ -6,15 +6,19 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from app.cli import cli
 from app.cli.exits import MEANINGS, Exit, exit_of
+from app.cli.tasks import _texts, task_command
 from app.client import Refused
 from app.deps import Services
 from jobs.images import decode_photo
+from jobs.requests import TaskRequest
 from tests.app.cli.conftest import Command
 from tests.app.conftest import mask_png, png, succeed
 
@@ -119,7 +123,7 @@ def test_a_failed_job_is_a_sentence_and_a_one(mmml: Command) -> None:
         (("synthesize", "qwertz"), Exit.refused, "knows no word"),
         (("manipulate", "nothing.png", "a bird"), Exit.refused, "no file"),
         (("synthesize", "a bird", "--count", "99"), Exit.refused, "at most 16"),
-        (("synthesize", "a bird", "-o", "bird.gif"), Exit.usage, ".png"),
+        (("synthesize", "a bird", "-o", "bird.tiff"), Exit.usage, ".png"),
         (("paint", "a bird"), Exit.usage, "there are: synthesize"),
         (("show", "0" * 32), Exit.refused, "no such job"),
     ],
@@ -151,6 +155,27 @@ def test_models(mmml: Command) -> None:
 
 def test_webhook_secret(mmml: Command) -> None:
     assert mmml("webhook-secret").stdout.startswith("whsec_")
+
+
+class Blend(TaskRequest):
+    """A task that takes several texts."""
+
+    task = "blend"
+    summary = "Mix texts"
+    text: str | list[Any]  # type: ignore[assignment]
+
+
+def test_several_texts_and_their_weights() -> None:
+    command = task_command(Blend)
+    assert "TEXT..." in command.get_usage(click.Context(command))
+    assert _texts(("a", "b"), (1.0, 3.0)) == [
+        {"text": "a", "weight": 1.0},
+        {"text": "b", "weight": 3.0},
+    ]
+    assert _texts(("a", "b"), ()) == ["a", "b"]
+    assert _texts(("a",), ()) == "a"
+    with pytest.raises(click.UsageError, match="2 texts and 1 weights"):
+        _texts(("a", "b"), (1.0,))
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
