@@ -5,6 +5,8 @@ import { Caption } from "./caption.js";
 import { byId, el, icon, radios, say } from "./dom.js";
 import { Options } from "./options.js";
 import { Photos } from "./photos.js";
+import { Second } from "./second.js";
+import { textsOf } from "./texts.js";
 
 const DRAFT = "draft";
 const MOST_WAIT = 120; // seconds that a wait is counted down from
@@ -18,6 +20,7 @@ export class Ask {
   constructor(catalogue, submit) {
     Object.assign(this, { catalogue, submit, busy: false, wait: null });
     this.caption = new Caption(() => this.#changed());
+    this.second = new Second(() => this.#seconded());
     this.photos = new Photos(byId("photos"), (error) => (error ? this.told(error) : this.#quiet()));
     this.options = new Options(byId("options"), catalogue, (name) => {
       if (name === "bundle") this.#words();
@@ -48,8 +51,15 @@ export class Ask {
     byId("summary").textContent = this.task.summary;
     this.options.show(this.task);
     this.photos.show(this.task);
-    byId("morph").hidden = !this.task.fields.some((field) => field.name === "frames");
+    this.second.show(this.task);
+    this.#seconded();
     this.#words();
+    this.#changed();
+  }
+
+  /** A morph is an animation, and no single picture to explain. */
+  #seconded() {
+    this.options.moving(this.second.morphs);
     this.#changed();
   }
 
@@ -58,6 +68,7 @@ export class Ask {
     const words = await this.catalogue.words(task.name, this.options.bundle);
     if (task === this.task) {
       this.caption.use(words);
+      this.second.use(words);
       this.onwords?.(words);
     }
   }
@@ -106,17 +117,8 @@ export class Ask {
 
   async #form() {
     const form = new FormData();
-    form.append("text", this.caption.value);
-    const second = byId("text-2").value.trim();
-    if (!byId("morph").hidden && byId("morph").open && second) {
-      form.append("text", second);
-      form.append("frames", byId("frames").value);
-    }
-    const given = Object.entries(this.options.values());
-    const morphing = form.has("frames");
-    for (const [name, value] of given) {
-      if (!(morphing && name === "format" && value === "png")) form.append(name, value);
-    }
+    this.second.append(form, this.caption.value);
+    for (const [name, value] of Object.entries(this.options.values())) form.append(name, value);
     const files = await this.photos.files();
     for (const [name, { blob, name: fileName }] of Object.entries(files)) form.append(name, blob, fileName);
     return [form, files];
@@ -162,14 +164,11 @@ export class Ask {
   /** Everything as an earlier job had it, with `seed`. */
   async repeat(job, seed, files) {
     const { text, frames, count, ...rest } = job.input;
-    const texts = (Array.isArray(text) ? text : [text]).map((part) => part.text ?? part);
+    this.second.set({ text, frames });
     this.options.kept = {};
     this.choose(job.task);
     this.options.set({ ...rest, seed, count: seed === rest.seed ? count : 1 });
-    [this.caption.value] = texts;
-    byId("morph").open = Boolean(frames);
-    byId("text-2").value = frames ? texts[1] : "";
-    if (frames) byId("frames").value = frames;
+    [this.caption.value] = textsOf(job);
     for (const { photo, mask } of this.photos.wanted) {
       const kept = files[photo.name];
       if (kept) await this.photos.set(photo.name, kept.blob, kept.name, mask && files[mask.name]?.blob);

@@ -9,7 +9,7 @@ const list = (words) => words.map((word) => `“${word}”`).join(", ");
 const unique = (tokens) => [...new Set(tokens.map((token) => token.word))];
 
 /** One sentence about what the bundle won't read. */
-function told(tokens, bundle) {
+export function told(tokens, bundle) {
   const unknown = unique(tokens.filter((token) => token.state === "unknown"));
   const cut = tokens.filter((token) => token.state === "cut").length;
   const parts = [];

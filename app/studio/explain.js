@@ -13,7 +13,7 @@ function colour(strength) {
 }
 
 async function paint(canvas, address) {
-  const bitmap = await createImageBitmap(await (await fetchData(address)));
+  const bitmap = await createImageBitmap(bytes(address));
   canvas.width = bitmap.width;
   canvas.height = bitmap.height;
   const context = canvas.getContext("2d");
@@ -27,39 +27,55 @@ async function paint(canvas, address) {
 }
 
 /** The bytes of a data URL; the page's policy lets nothing be fetched but from the service. */
-function fetchData(address) {
+function bytes(address) {
   const text = atob(address.slice(address.indexOf(",") + 1));
   return new Blob([Uint8Array.from(text, (c) => c.charCodeAt(0))], { type: "image/png" });
 }
 
 const FEATURES = { W: "W: what the text scales", b: "b: what the text adds" };
+const HINT = "Point at a word to see where it acted.";
+
+/** A text with those words as buttons that have a map. Places are counted in characters. */
+function line(text, words, pointed) {
+  const letters = Array.from(text);
+  const pieces = [];
+  let place = 0;
+  for (const { start, end, maps, peak } of words) {
+    const address = Object.values(maps || {})[0];
+    if (!address || start < place) continue;
+    const word = letters.slice(start, end).join("");
+    const share = peak == null ? "" : `: ${Math.round(peak * 100)} % at its strongest place.`;
+    pieces.push(letters.slice(place, start).join(""), pointed(address, word, "word", share && `“${word}”${share}`));
+    place = end;
+  }
+  return el("p", { class: "said" }, ...pieces, letters.slice(place).join(""));
+}
 
 /**
  * Words and feature maps as buttons, for one picture. `canvas` lies over the picture. Null when the
  * service has no explanation of it.
  */
-export async function explanation(image, text, canvas) {
+export async function explanation(image, texts, canvas) {
   if (!image.explanation) return null;
   const found = await api.get(image.explanation).catch(() => null);
   if (!found?.words?.length) return null;
-  const show = (address) => paint(canvas, address).then(() => canvas.classList.add("shown"));
-  const hide = () => canvas.classList.remove("shown");
-  const pointed = (address, label, kind) => el("button", {
-    type: "button", class: kind, onmouseenter: () => show(address), onmouseleave: hide,
-    onfocus: () => show(address), onblur: hide, onclick: () => show(address),
-  }, label);
-  const pieces = [];
-  let place = 0;
-  for (const { start, end, maps } of found.words) {
-    const address = Object.values(maps || {})[0];
-    if (!address || start < place) continue;
-    pieces.push(text.slice(place, start), pointed(address, text.slice(start, end), "word"));
-    place = end;
-  }
+  const hint = el("p", { class: "soft small" }, HINT);
+  const hide = () => { canvas.classList.remove("shown"); hint.textContent = HINT; };
+  const pointed = (address, label, kind, told) => {
+    const show = async () => {
+      await paint(canvas, address);
+      canvas.classList.add("shown");
+      hint.textContent = told || HINT;
+    };
+    return el("button", {
+      type: "button", class: kind, onmouseenter: show, onmouseleave: hide, onfocus: show, onblur: hide, onclick: show,
+    }, label);
+  };
+  const lines = texts.map((text, number) => (
+    line(text, found.words.filter((word) => (word.text || 0) === number), pointed)
+  ));
   const features = Object.entries(found.features || {})
     .map(([name, address]) => pointed(address, FEATURES[name] || name, "chip"));
-  return el("div", { class: "explanation" },
-    el("p", { class: "soft small" }, "Point at a word to see where it acted."),
-    el("p", { class: "said" }, ...pieces, text.slice(place)),
+  return el("div", { class: "explanation" }, hint, ...lines,
     features.length ? el("div", { class: "chips" }, ...features) : null);
 }

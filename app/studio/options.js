@@ -74,13 +74,14 @@ const widgets = {
 
 export class Options {
   constructor(place, catalogue, onchange) {
-    Object.assign(this, { place, catalogue, onchange, task: null, kept: {} });
+    Object.assign(this, { place, catalogue, onchange, task: null, kept: {}, moves: null });
   }
 
   show(task) {
     this.task = task;
     const fields = task.fields.filter(({ name }) => name !== "frames");
     this.place.replaceChildren(...fields.map((field) => this.#widget(field)).filter(Boolean));
+    this.moves = null;
     this.set(this.kept);
   }
 
@@ -114,10 +115,23 @@ export class Options {
     this.onchange(name);
   }
 
+  /** Whether an animation is asked for: it needs a format that moves, and can't be explained. */
+  moving(moves) {
+    const format = this.#control("format");
+    const explain = this.#control("explain");
+    if (explain) explain.disabled = moves;
+    if (!format || this.moves === moves) return;
+    this.moves = moves;
+    const values = [...format.options].map(({ value }) => value);
+    if (moves && format.value === "png" && values.includes("webp")) format.value = "webp";
+    if (!moves && format.value === "gif") format.value = "png";
+  }
+
   /** What is filled in, by name. */
   values() {
     const found = {};
     for (const control of this.place.querySelectorAll("[name]")) {
+      if (control.disabled) continue;
       if (control.type === "checkbox") {
         if (control.checked) found[control.name] = "true";
       } else if (control.value.trim()) {

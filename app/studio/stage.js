@@ -4,7 +4,7 @@ import { compare } from "./compare.js";
 import { button, el, icon, radios, shaped } from "./dom.js";
 import { explanation } from "./explain.js";
 import { isFinal } from "./follow.js";
-import { ENDS, ago, fileName, progressOf, seconds, textOf } from "./texts.js";
+import { ENDS, ago, fileName, progressOf, seconds, textOf, textsOf } from "./texts.js";
 
 const fact = (name, value) => (value ? el("div", {}, el("dt", {}, name), el("dd", {}, value)) : null);
 
@@ -100,7 +100,7 @@ export class Stage {
     const image = made.find(({ index }) => index === this.shown) || made[0];
     const canvas = el("canvas", { class: "heat", "aria-hidden": "true" });
     const words = el("div", { class: "words" });
-    explanation(image, textOf(job), canvas).then((found) => found && words.replaceChildren(found));
+    explanation(image, textsOf(job), canvas).then((found) => found && words.replaceChildren(found));
     this.#fill(heading(job), this.#picture(image, inputs, canvas), words, this.#strip(made, image, inputs),
       ...this.#notes(), this.#actions(image, inputs), this.#facts(image));
     return undefined;

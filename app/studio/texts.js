@@ -1,10 +1,12 @@
 // How jobs are put into words.
 
-export const textOf = (job) => {
-  const text = job.input.text;
-  const parts = Array.isArray(text) ? text : [text];
-  return parts.map((part) => (typeof part === "string" ? part : part.text)).join(job.input.frames ? " → " : " + ");
-};
+/** The job's captions, without their weights. */
+export function textsOf(job) {
+  const { text } = job.input;
+  return (Array.isArray(text) ? text : [text]).map((part) => part.text ?? part);
+}
+
+export const textOf = (job) => textsOf(job).join(job.input.frames ? " → " : " + ");
 
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });

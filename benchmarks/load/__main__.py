@@ -6,14 +6,13 @@ import argparse
 import gc
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict
-from functools import partial
 
 import uvloop
 
 from benchmarks.load.connections import Server
-from benchmarks.load.exchanges import EXCHANGES
+from benchmarks.load.exchanges import EXCHANGES, fields
 from benchmarks.load.loops import closed, open_
 
 
@@ -26,12 +25,17 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="time that is measured")
     parser.add_argument("--warm", type=float, default=1.0, help="time before it")
     parser.add_argument("--first", type=int, default=0, help="seed of the first job")
+    parser.add_argument("--bundles", type=int, default=0, help="spread over null0, null1, …")
     return parser.parse_args(words)
 
 
 def main(words: Sequence[str]) -> int:
     given = _arguments(words)
-    job = partial(EXCHANGES[given.exchange], Server(given.url))
+    exchange, server = EXCHANGES[given.exchange], Server(given.url)
+
+    def job(number: int) -> Awaitable[bytes]:
+        return exchange(server, fields(number, given.bundles))
+
     gc.freeze()
     if given.offered:
         found = open_(job, given.offered, given.seconds, given.warm, given.first)

@@ -24,6 +24,7 @@ class Record:
     end: float
     latencies: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    total: int = 0
 
     async def one(self, job: Job, number: int, due: float, counted: bool = False) -> None:
         """Do a job that was due at ``due``. ``counted``: it counts by when it was due."""
@@ -33,6 +34,7 @@ class Record:
             self.failures.append(f"{type(error).__name__}: {error}")
             return
         now = time.monotonic()
+        self.total += 1
         if self.begin <= (due if counted else now) < self.end:
             self.latencies.append(now - due)
 
@@ -54,7 +56,7 @@ async def closed(job: Job, clients: int, seconds: float, warm: float, first: int
     await asyncio.sleep(warm + seconds)
     cpu = time.process_time() - cpu
     await _ended(tasks)
-    return report(seconds, record.latencies, record.failures, cpu * seconds / (warm + seconds))
+    return report(seconds, record.latencies, record.failures, cpu / (warm + seconds), record.total)
 
 
 async def open_(
@@ -74,7 +76,7 @@ async def open_(
     cpu = time.process_time() - cpu
     unanswered = await _ended(tasks)
     record.failures += ["no answer"] * unanswered
-    return report(seconds, record.latencies, record.failures, cpu * seconds / (warm + seconds))
+    return report(seconds, record.latencies, record.failures, cpu / (warm + seconds), record.total)
 
 
 def arrivals(offered: float, seconds: float, seed: int) -> Iterator[float]:

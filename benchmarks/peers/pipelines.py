@@ -28,7 +28,7 @@ _WORDS = ("<end>", "a", "bird")
 class Subject:
     """One pipeline under comparison. bundle: which one serves it; batch: pictures that every
     server may give it at once; sleeps: seconds of a batch and of each picture in it, instead of
-    networks.
+    networks; clients of a closed loop, and how long it is measured.
     """
 
     name: str
@@ -36,6 +36,8 @@ class Subject:
     bundle: str
     batch: int
     sleeps: tuple[float, float] | None = None
+    clients: int = 32
+    seconds: float = 4.0
 
     def pipeline(self, weights: Path) -> Pipeline[Any]:
         """Loaded and warm."""
@@ -54,7 +56,7 @@ SUBJECTS = {
         Subject("sleep20", "sleeps 20 ms a picture", "null", 8, (0.0, 0.020)),
         Subject("hard", "sleeps 8 ms + 0.5 ms a picture", "null", 16, (0.008, 0.0005)),
         Subject("demo", "demo bundle, 64 px", "aviary", 8),
-        Subject("net256", "published network, 256 px", "random256", 4),
+        Subject("net256", "published network, 256 px", "random256", 4, clients=16, seconds=10.0),
     )
 }
 

@@ -30,6 +30,7 @@ class Service:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.processes: dict[str, Process] = {}
         self._socket = folder / "v.sock"
+        self.redis_url = f"unix://{self._socket}?db=0"
         self._settings = settings
         (folder / "logs").mkdir(parents=True)
         write_weights(folder / "weights", subject)
@@ -48,7 +49,7 @@ class Service:
         for number in range(count):
             if f"worker-{number}" not in self.processes:
                 self._module(f"worker-{number}", *words)
-        client = connect(f"unix://{self._socket}?db=0")
+        client = connect(self.redis_url)
         store = RedisJobStore(client)
         wait_until(lambda: len(store.workers()) >= count, _START, f"{count} workers being ready")
         wait_until(partial(answers, f"{self.url}/readyz"), _START, "the gateway being ready")
@@ -84,7 +85,7 @@ class Service:
         return plain | {
             "OMP_NUM_THREADS": "1",
             "MMML_PORT": self.url.rpartition(":")[2],
-            "MMML_REDIS_URL": f"unix://{self._socket}?db=0",
+            "MMML_REDIS_URL": self.redis_url,
             "MMML_STORAGE_URL": (self.folder / "blobs").as_uri(),
             "MMML_WEIGHTS_DIR": str(self.folder / "weights"),
             "MMML_THREADS": "1",

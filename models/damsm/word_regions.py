@@ -46,9 +46,11 @@ def word_regions(regions: Tensor, words: Tensor, gamma: float = GAMMA1) -> Regio
 class WordRegions:
     """The encoders of ``bundle.json``'s part "damsm", on the device of the pipeline that asks."""
 
-    def __init__(self, spec: TaskSpec, words: Vocabulary, text: nn.Module, image: nn.Module):
-        self.spec, self.words = spec, words
-        self.text, self.image = cast("TextEncoder", text), image
+    def __init__(self, pipeline: Pipeline[object], text: TextEncoder, image: nn.Module) -> None:
+        bundle = pipeline.bundle
+        self.spec, self.autocast = bundle.task(PART), pipeline.autocast
+        self.words = Vocabulary.load(bundle.vocabulary_path(PART))
+        self.text, self.image = text, image
 
     @classmethod
     def beside(cls, pipeline: Pipeline[object]) -> WordRegions | None:
@@ -62,11 +64,12 @@ class WordRegions:
         for role, module in (("text_encoder", text), ("image_encoder", image)):
             load_strict(module, bundle.state(PART, role), f"{where}: {role}")
             pipeline.placed(module)
-        return cls(spec, Vocabulary.load(bundle.vocabulary_path(PART)), text, image)
+        return cls(pipeline, text, image)
 
     def look(self, pictures: Tensor, texts: Sequence[Sequence[str]]) -> list[list[Regions]]:
         """What there is of each picture's texts. pictures [B,3,S,S] in [-1,1]."""
-        regions, _ = self.image(pictures.float())
+        with self.autocast():
+            regions, _ = self.image(pictures.float())
         words = {text: self._encoded(text, pictures.device) for each in texts for text in each}
         return [
             [word_regions(seen, words[text]) for text in each]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from models.pipeline import (
     to_tensor,
 )
 
+Rows = TypeVar("Rows", Pixels, Tensor)
 Attention = NDArray[np.float32]  # [T,squares,h,w]: of words over the cells of each square
 
 
@@ -77,10 +78,8 @@ class InpaintingPipeline(Pipeline[Prepared]):
         hole = np.asarray(item.images["mask"]) >= 128
         found = tuple(squares(hole, size))
         crops = [(cut(photo, s), cut(hole.astype(np.uint8), s).astype(bool)) for s in found]
-        cells = size >> len(self.config.encoder)
         source = generator(item.seed)
-        shape = (self.config.z, cells, cells)
-        noise = [torch.randn(shape, generator=source) if item.index else None for _ in found]
+        noise = [torch.randn(self._latent, generator=source) if item.index else None for _ in found]
         return Prepared(
             ids=self.encode(item.text).ids,
             photo=photo,
@@ -101,28 +100,54 @@ class InpaintingPipeline(Pipeline[Prepared]):
         mask = torch.from_numpy(np.stack([x for p in batch for x in p.known]))[:, None].to(
             self.device
         )
+        mean = torch.zeros(self._latent)
+        noise = torch.stack([mean if x is None else x for p in batch for x in p.noise])
+        inputs = images, mask, words, sentence, pad, noise.to(self.device)
+        if any(p.read for p in batch):
+            return self._explained(batch, inputs)
         with self.autocast():
-            seen = self.encoder(images, mask, words, sentence, pad)
-            noise = torch.stack(
-                [torch.zeros(seen.mu.shape[1:]) if x is None else x for p in batch for x in p.noise]
-            )
-            z = seen.mu + seen.sigma * noise.to(self.device)
-            out = self.generator(z, seen.summary, seen.features[self.config.feature], mask)[-1]
-        pixels = to_pixels(out)
-        ends = np.cumsum([len(p.squares) for p in batch])
-        made = np.split(pixels, ends[:-1])
+            pixels = to_pixels(self._fill(*inputs))
+        return list(_by_item(batch, pixels))
+
+    def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
+        """The same, with what the networks looked at for the items that ask for it."""
+        with self.autocast():
+            out, attention = self._attentive_fill(*inputs)
+        made, looked = _by_item(batch, to_pixels(out)), _by_item(batch, attention)
         return [
-            Looked(own, self._maps(seen.attention[end - len(own) : end], len(p.ids)))
-            if p.read
-            else own
-            for p, own, end in zip(batch, made, ends, strict=True)
+            Looked(pixels, self._maps(own, len(p.ids))) if p.read else pixels
+            for p, pixels, own in zip(batch, made, looked, strict=True)
         ]
+
+    def _fill(self, *inputs: Tensor) -> Tensor:
+        """The largest picture [B,3,S,S] in [-1,1] of every square, alone."""
+        return self._attentive_fill(*inputs)[0]
+
+    def _attentive_fill(
+        self,
+        images: Tensor,
+        mask: Tensor,
+        words: Tensor,
+        sentence: Tensor,
+        pad: Tensor,
+        noise: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The largest picture, and attention over words [B,h·w,T]."""
+        seen = self.encoder(images, mask, words, sentence, pad)
+        z = seen.mu + seen.sigma * noise
+        out = self.generator(z, seen.summary, seen.features[self.config.feature], mask)[-1]
+        return out, seen.attention
+
+    @property
+    def _latent(self) -> tuple[int, int, int]:
+        """Shape of one square's noise."""
+        cells = self.spec.size >> len(self.config.encoder)
+        return self.config.z, cells, cells
 
     def _maps(self, attention: Tensor, words: int) -> Attention:
         """attention [squares,h·w,T] of one item's squares, with padding after its words."""
-        side = self.spec.size >> len(self.config.encoder)
         by_word = attention[..., :words].permute(2, 0, 1).float().cpu().numpy()
-        return by_word.reshape(words, -1, side, side)
+        return by_word.reshape(words, -1, *self._latent[1:])
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
         photo = prepared.photo.copy()
@@ -147,6 +172,12 @@ class InpaintingPipeline(Pipeline[Prepared]):
             0,
             images={"image": Image.new("RGB", (side, side), "white"), "mask": mask},
         )
+
+
+def _by_item(batch: Sequence[Prepared], rows: Rows) -> list[Rows]:
+    """One row per square → the rows of each item's squares."""
+    ends = np.cumsum([len(p.squares) for p in batch])
+    return [rows[end - len(p.squares) : end] for p, end in zip(batch, ends, strict=True)]
 
 
 def load(bundle: Bundle, task: str, method: str, device: str, precision: str) -> Pipeline[object]:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from jobs.captions import Word
 from models.bundle import Bundle, load_strict
-from models.damsm.image_encoder import PhotoFeatures
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 from models.explanation import Area, Explanation, explained_words, over_picture
 from models.images import Letterbox, Plane, enlarge_change
@@ -96,10 +95,16 @@ class ManipulationPipeline(Pipeline[Prepared]):
         z, noise = (
             torch.stack(x).to(self.device) for x in ([p.z for p in batch], [p.noise for p in batch])
         )
-        shown = self._shown if any(p.read for p in batch) else None
-        with self.autocast(), affine_maps(shown) as features:
-            photo = self.image.photo(photos)
-            final, attention = self._edit(z, noise, words, sentence, pad, photo)
+        inputs = z, noise, words, sentence, pad, photos
+        if any(p.read for p in batch):
+            return self._explained(batch, inputs)
+        with self.autocast():
+            return list(to_pixels(self._edit(*inputs)))
+
+    def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
+        """The same, with what the networks looked at for the items that ask for it."""
+        with self.autocast(), affine_maps(self._shown) as features:
+            final, attention = self._attentive_edit(*inputs)
         return [
             Looked(made, _maps(attention[k, : len(p.ids)], features, k)) if p.read else made
             for k, (p, made) in enumerate(zip(batch, to_pixels(final), strict=True))
@@ -114,18 +119,23 @@ class ManipulationPipeline(Pipeline[Prepared]):
             return self.dcm.h_net.SAIN
         return None if self.main is None else self.main.h_net3.SAIN
 
-    def _edit(
+    def _edit(self, *inputs: Tensor) -> Tensor:
+        """The final picture [B,3,S,S] in [-1,1] alone."""
+        return self._attentive_edit(*inputs)[0]
+
+    def _attentive_edit(
         self,
         z: Tensor,
         noise: Tensor,
         words: Tensor,
         sentence: Tensor,
         pad: Tensor,
-        seen: PhotoFeatures,
+        photos: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """The final picture [B,3,S,S] in [-1,1] of the networks there are, and attention over words
-        [B,L,h,w]: the main module's last, which decides about colours, or else the DCM's.
+        """The final picture of the networks there are, and attention over words [B,L,h,w]: the main
+        module's last, which decides about colours, or else the DCM's.
         """
+        seen = self.image.photo(photos)
         hidden, attention = seen.regions, cast("tuple[Tensor, ...]", ())
         if self.main is not None:
             alone = self.dcm is None

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from models.bundle import Bundle, load_strict
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.damsm.word_regions import Regions, WordRegions
 from models.errors import InputProblem
 from models.explanation import Area, ExplainedWord, Explanation, explained_words, over_picture
@@ -96,16 +96,15 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     def _sentences(self, batch: Sequence[Prepared]) -> Tensor:
         """Sentence features [B,D]: the mean of an item's captions by their shares, as the paper
-        mixes captions in training.
+        mixes captions in training. A caption that several items share is read once.
         """
-        _, sentences = self.text(*self.captions([ids for p in batch for ids in p.captions]))
+        captions = list(dict.fromkeys(ids for p in batch for ids in p.captions))
+        row = {ids: k for k, ids in enumerate(captions)}
+        _, sentences = self.text(*self.captions(captions))
+        rows = [torch.tensor([row[ids] for ids in p.captions]) for p in batch]
+        places = pad_sequence(rows, batch_first=True).to(self.device)
         shares = pad_sequence([torch.tensor(p.shares) for p in batch], batch_first=True)
-        if shares.shape[1] == 1:
-            return sentences
-        counts = torch.tensor([len(p.shares) for p in batch])
-        laid_out = sentences.new_zeros(*shares.shape, sentences.shape[1])
-        laid_out[~padding(counts, shares.shape[1]).to(self.device)] = sentences
-        return (laid_out * shares.to(sentences)[..., None]).sum(1)
+        return (sentences[places] * shares.to(sentences)[..., None]).sum(1)
 
     def explain(self, prepared: Prepared, maps: Sequence[Regions]) -> Explanation:
         assert self.encoders is not None  # noqa: S101 (it made the maps)

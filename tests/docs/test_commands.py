@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,8 +25,10 @@ from tests.docs.blocks import ELSEWHERE, PAGES, ROOT, Block, blocks
 pytestmark = [
     pytest.mark.real,
     pytest.mark.slow,
+    pytest.mark.timeout(900),  # of a busy machine; a minute where nothing else runs
     pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="needs curl, jq"),
 ]
+SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
 RUN = [
     page
     for page in PAGES
@@ -33,28 +37,74 @@ RUN = [
 ]
 
 
+TRAINING = "training_leaves_a_bundle"  # in the name of its test
+AT_A_TIME = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the commands of a page left."""
+
+    folder: Path
+    done: subprocess.CompletedProcess[str]
+
+
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with fake_service(MMML_WEIGHTS_DIR=str(ROOT / "weights")) as address:
-        yield address
+def outcomes(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Outcome]]]:
+    """All pages that were selected, a few at a time, each in a folder of its own."""
+    selected = " ".join(item.name for item in request.session.items)
+    with (
+        fake_service(MMML_WEIGHTS_DIR=str(ROOT / "weights")) as url,
+        ThreadPoolExecutor(AT_A_TIME) as pool,
+    ):
+        small = [sys.executable, "-m", "tests.docs.small_training"]
+        commands = {TRAINING: small} | {p.name: ["bash", "-c", script(p, url)] for p in RUN}
+        commands = {name: words for name, words in commands.items() if name in selected}
+        folders = {name: checkout(tmp_path_factory.mktemp("page")) for name in commands}
+        yield {
+            name: pool.submit(run, command, folders[name], url)
+            for name, command in commands.items()
+        }
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(folder: Path) -> Path:
     """What a reader's folder holds: the examples, the weights, a virtual environment."""
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "examples").symlink_to(ROOT / "docs" / "examples")
-    (tmp_path / "weights").mkdir()
+    (folder / "docs").mkdir()
+    (folder / "docs" / "examples").symlink_to(ROOT / "docs" / "examples")
+    (folder / "weights").mkdir()
     for bundle in (ROOT / "weights").iterdir():
-        (tmp_path / "weights" / bundle.name).symlink_to(bundle)
-    programs = tmp_path / ".venv" / "bin"
+        (folder / "weights" / bundle.name).symlink_to(bundle)
+    programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "activate").touch()
     for name, words in (("python", ""), ("mmml", " -m app.cli")):
         program = programs / name
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{words} "$@"\n')
         program.chmod(0o755)
-    return tmp_path
+    return folder
+
+
+def run(command: list[str], folder: Path, url: str) -> Outcome:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
+    environment = tuned_environment(environment) | {
+        "PATH": f"{folder}/.venv/bin:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(folder),
+        "XDG_STATE_HOME": str(folder / "state"),
+        "MMML_URL": url,
+    }
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=840,
+        check=False,
+    )
+    return Outcome(folder, done)
 
 
 def script(page: Path, url: str) -> str:
@@ -74,44 +124,21 @@ def _shell(block: Block) -> str:
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda p: p.name)
-def test_the_commands_do_what_they_should(page: Path, url: str, checkout: Path) -> None:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
-    environment |= {
-        "PATH": f"{checkout}/.venv/bin:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "HOME": str(checkout),
-        "XDG_STATE_HOME": str(checkout / "state"),
-        "MMML_URL": url,
-    }
-    done = subprocess.run(
-        ["bash", "-c", script(page, url)],
-        cwd=checkout,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+def test_the_commands_do_what_they_should(page: Path, outcomes: dict[str, Future[Outcome]]) -> None:
+    outcome = outcomes[page.name].result()
+    done = outcome.done
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    pictures = [p for p in checkout.glob("*.*") if p.suffix in (".png", ".jpg", ".webp")]
-    empty = [p.name for p in pictures if p.stat().st_size < 100 or p.read_bytes()[:1] == b"{"]
-    assert not empty, f"no pictures: {empty}\n{done.stdout[-3000:]}"
+    pictures = [p for p in outcome.folder.glob("*.*") if p.suffix in (".png", ".jpg", ".webp")]
+    broken = [p.name for p in pictures if not p.read_bytes().startswith(SIGNATURES)]
+    assert not broken, f"no pictures: {broken}\n{done.stdout[-3000:]}"
 
 
-def test_the_training_leaves_a_bundle_and_a_report(checkout: Path) -> None:
+def test_the_training_leaves_a_bundle_and_a_report(outcomes: dict[str, Future[Outcome]]) -> None:
     """As docs/training.md says, at one step for each part."""
-    environment = tuned_environment(os.environ) | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.docs.small_training"],
-        cwd=checkout,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    tasks = json.loads((checkout / "weights" / "mine" / "bundle.json").read_text())["tasks"]
+    outcome = outcomes[TRAINING].result()
+    assert outcome.done.returncode == 0, outcome.done.stderr[-3000:]
+    bundle = outcome.folder / "weights" / "mine" / "bundle.json"
+    tasks = json.loads(bundle.read_text())["tasks"]
     assert {"synthesize", "manipulate", "inpaint"} <= tasks.keys()
-    assert (checkout / "runs" / "damsm" / "stats.jsonl").is_file()
-    assert (checkout / "report" / "report.html").is_file()
+    assert (outcome.folder / "runs" / "damsm" / "stats.jsonl").is_file()
+    assert (outcome.folder / "report" / "report.html").is_file()

@@ -17,7 +17,11 @@ SIDE = 64
 
 def colour_of(item: Item) -> Pixels:
     """Follows from seed and text."""
-    return np.random.default_rng([item.seed, *item.text.encode()]).random(3, np.float32)
+    parts = (
+        share * np.random.default_rng([item.seed, *text.encode()]).random(3, np.float32)
+        for text, share in item.blend
+    )
+    return np.sum([*parts], axis=0)
 
 
 class Painter(FakePipeline):

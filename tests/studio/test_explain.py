@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
 from tests.picture_files import saved
+from tests.studio.conftest import Stand
 from tests.studio.steps import done, make, write
 
 pytestmark = [pytest.mark.browser]
@@ -29,7 +31,14 @@ def explained(route: Route) -> None:
 
 def explanation(route: Route) -> None:
     words = [
-        {"word": "red", "start": 2, "end": 5, "known": True, "maps": {"region": grey(255)}},
+        {
+            "word": "red",
+            "start": 2,
+            "end": 5,
+            "known": True,
+            "peak": 0.5,
+            "maps": {"region": grey(255)},
+        },
         {"word": "zorgly", "start": 6, "end": 12, "known": False, "maps": {}},
         {"word": "bird", "start": 13, "end": 17, "known": True, "maps": {"region": grey(0)}},
     ]
@@ -51,6 +60,7 @@ def test_a_word_shows_where_it_acted(page: Page) -> None:
     words.first.hover()
     expect(heat).to_have_class(re.compile("shown"))
     pixel = "(c) => [...c.getContext('2d').getImageData(4, 4, 1, 1).data]"
+    expect(page.locator(".explanation .small")).to_have_text("“red”: 50 % at its strongest place.")
     strong = heat.evaluate(pixel)
     words.nth(1).focus()
     page.mouse.move(0, 0)
@@ -68,28 +78,38 @@ def test_nothing_is_said_without_an_explanation(page: Page) -> None:
     expect(page.locator(".explanation")).to_have_count(0)
 
 
-def test_a_morph_sends_two_captions(page: Page) -> None:
-    def openapi(route: Route) -> None:
-        told = route.fetch().json()
-        content = told["paths"]["/synthesize"]["post"]["requestBody"]["content"]
-        fields = content["multipart/form-data"]["schema"]["properties"]
-        fields["frames"] = {"anyOf": [{"type": "integer", "minimum": 2}, {"type": "null"}]}
-        fields["explain"] = {"type": "boolean", "default": False}
-        route.fulfill(json=told)
+def test_a_morph_is_an_animation(page: Page, stand: Stand) -> None:
+    page.locator("#second summary").click()
+    write(page, "a red bird")
+    page.get_by_label("Second caption").fill("a zorgly bird")
+    expect(page.locator("#text-2-told")).to_contain_text("does not know “zorgly”")
+    page.get_by_label("Frames, from the first to the second").fill("5")
+    expect(page.get_by_label("File")).to_have_value("webp")
+    expect(page.get_by_label("Show where each word acted")).to_be_disabled()
+    job = stand.services.store.get(make(page))
+    assert job
+    assert job.request["text"] == ["a red bird", "a zorgly bird"]
+    assert (job.request["frames"], job.images[0].format) == (5, "webp")
+    with Image.open(io.BytesIO(stand.services.blobs.get(job.images[0].blob))) as picture:
+        assert picture.n_frames == 5
+    expect(page.locator("#stage h2")).to_have_text("a red bird → a zorgly bird")
 
-    page.route("**/openapi.json", openapi)
-    page.reload()
-    page.get_by_label("Show where each word acted").check()
-    page.locator("#morph summary").click()
+
+def test_a_mix_of_two_captions_and_again(page: Page, stand: Stand) -> None:
+    page.locator("#second summary").click()
     write(page, "a red bird")
     page.get_by_label("Second caption").fill("a blue bird")
-    page.get_by_label("Frames").fill("8")
-    with page.expect_request("**/synthesize") as asked:
-        page.get_by_role("button", name="Make").click()
-    body = asked.value.post_data or ""
-    values = re.findall(r'name="(\w+)"\r\n\r\n(.*?)\r\n', body)
-    assert [v for name, v in values if name == "text"] == ["a red bird", "a blue bird"]
-    assert dict(values)["frames"] == "8"
-    assert dict(values)["explain"] == "true"
-    assert "format" not in dict(values)
-    expect(page.locator("#problem")).to_be_visible()  # this service has no such fields
+    page.get_by_role("radio", name="Mix").check()
+    page.locator("#share").fill("25")
+    job = stand.services.store.get(make(page))
+    assert job
+    assert [part["weight"] for part in job.request["text"]] == [75, 25]
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    done(page)
+    page.get_by_role("button", name="Again with this seed").click()
+    expect(page.get_by_label("Second caption")).to_have_value("a blue bird")
+    expect(page.locator("#share-told")).to_have_text("25 %")
+    page.locator("#second summary").click()
+    page.get_by_role("button", name="Make").click()
+    expect(page.locator("#stage h2")).to_have_text("a red bird")
