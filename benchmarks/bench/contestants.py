@@ -25,7 +25,7 @@ from benchmarks.service.costs import cpu_seconds
 from benchmarks.service.stack import Service, running
 from jobs.redis_store import RedisJobStore, connect
 
-_START = 180.0  # seconds, for a program that loads torch on a busy machine
+_START = 300.0  # seconds, for a program that loads torch on a busy machine
 _DRAIN = 60.0  # seconds
 _ROUNDING = 2  # of 255: whether a picture is alone in its batch
 
