@@ -41,7 +41,8 @@ COPY deploy/install.sh deploy/
 FROM build AS gateway-build
 COPY --from=requirements /build/service.txt ./
 RUN deploy/install.sh service.txt
-COPY pyproject.toml README.md LICENSE mmml.py ./
+COPY pyproject.toml README.md LICENSE ./
+COPY mmml mmml
 COPY jobs jobs
 COPY app app
 RUN deploy/install.sh --no-deps .
@@ -61,7 +62,8 @@ COPY --from=requirements /build/worker.txt ./
 RUN TORCH_INDEX=$TORCH_INDEX deploy/install.sh worker.txt
 COPY --from=requirements /build/service.txt ./
 RUN deploy/install.sh service.txt
-COPY pyproject.toml README.md LICENSE mmml.py ./
+COPY pyproject.toml README.md LICENSE ./
+COPY mmml mmml
 COPY jobs jobs
 COPY models models
 COPY workers workers

@@ -23,7 +23,8 @@ COMMANDS = {
 }
 
 
-def main() -> None:
+def command_line() -> argparse.ArgumentParser:
+    """All commands with their arguments."""
     parser = argparse.ArgumentParser(prog="python -m models", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (module, text) in COMMANDS.items():
@@ -31,7 +32,11 @@ def main() -> None:
         own = commands.add_parser(name, help=text, description=command.__doc__)
         command.add(own)
         own.set_defaults(run=command.run)
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    arguments = command_line().parse_args()
     reexec_tuned("models")
     try:
         arguments.run(arguments)

@@ -17,10 +17,12 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from models.pipeline import Pipeline
 from workers.failures import is_fatal, is_out_of_memory
+
+if TYPE_CHECKING:
+    from models.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 

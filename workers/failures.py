@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+import sys
 
 from jobs.errors import BlobMissing, ImageProblem
 from jobs.job import ErrorCode, Failure
@@ -20,7 +20,9 @@ _FATAL = (
 
 def is_out_of_memory(error: BaseException) -> bool:
     """The device or the machine has no memory left; a smaller batch may fit."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError)
+    torch = sys.modules.get("torch")  # not loaded: then it raised nothing either
+    of_device = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    return of_device or isinstance(error, MemoryError)
 
 
 def is_fatal(error: BaseException) -> bool:

@@ -9,27 +9,13 @@ import threading
 import time
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from models.pipeline import Pipeline
 from models.registry import PIPELINES, load
+from workers.loader import Key
 
 log = logging.getLogger(__name__)
-Key = tuple[str, str, str]  # bundle, task, method
-
-
-class Loader(Protocol):
-    """Where pipelines come from."""
-
-    def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
-        """The pipeline. Raises ModelsError when there is none."""
-        ...
-
-    def loaded(self) -> list[Key]: ...
-
-    def servable(self) -> list[str]:
-        """Tasks that there are pipelines for."""
-        ...
 
 
 class Pipelines:

@@ -10,7 +10,7 @@ from jobs.bundles import Catalogue
 from jobs.errors import BundlesError
 from jobs.requests import TASKS
 from models.errors import ModelsError
-from workers.pipelines import Loader
+from workers.loader import Loader
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from jobs.settings import SharedSettings
 
 
 def _default_name() -> str:
+    """The machine's name and the process's number."""
     return f"{socket.gethostname()}-{os.getpid()}"
 
 

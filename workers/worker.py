@@ -1,4 +1,6 @@
-"""One worker process, put together from its settings."""
+"""One worker process, put together from its settings. Torch is loaded by what needs it: a worker
+of fakes does not.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-import torch
 
 from jobs.blobs import BlobStore
 from jobs.images import ImageLimits
@@ -19,7 +20,7 @@ from workers.batcher import Batcher
 from workers.celery_app import build, consume
 from workers.drain import Drain
 from workers.lease import Leases
-from workers.pipelines import Loader, Pipelines
+from workers.loader import Loader
 from workers.preload import preload
 from workers.run import JobRunner
 from workers.settings import WorkerSettings
@@ -31,11 +32,15 @@ _BROKER_WAIT = 60.0  # seconds for which a broker that still starts is waited fo
 def device_of(name: str) -> str:
     """``auto`` is CUDA when there is one."""
     if name == "auto":
+        import torch
+
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name
 
 
 def _pipelines(settings: WorkerSettings, device: str) -> Loader:
+    from workers.pipelines import Pipelines
+
     return Pipelines(
         settings.weights_dir,
         device,
@@ -135,4 +140,6 @@ def _on_fatal(error: BaseException) -> None:
 
 def limit_threads(count: int) -> None:
     """Torch's threads on the CPU; 0 is one per core."""
+    import torch
+
     torch.set_num_threads(count or os.cpu_count() or 1)

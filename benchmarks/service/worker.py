@@ -11,7 +11,7 @@ from benchmarks.peers.pipelines import SUBJECTS, Subject
 from jobs.requests import TASKS
 from models.allocator import reexec_tuned
 from models.pipeline import Pipeline
-from workers.pipelines import Key
+from workers.loader import Key
 from workers.settings import WorkerSettings
 from workers.worker import Parts, Worker, limit_threads
 

@@ -1,0 +1,103 @@
+"""Writes docs/settings.md from the settings classes: ``make docs``. With ``--check`` it only says
+whether the page is as it would be written; the tests do that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from app.settings import GatewaySettings, WebhookSettings
+from jobs.settings import SharedSettings
+from workers.settings import WorkerSettings
+
+PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
+MIB = 2**20
+# heading, what stands below it, the class, and the one whose settings stand elsewhere
+SECTIONS: tuple[tuple[str, str, type[BaseSettings], type[BaseSettings] | None], ...] = (
+    ("Every process", "", SharedSettings, None),
+    ("Gateway and steward", "", GatewaySettings, WebhookSettings),
+    ("Webhooks", "See [programs.md](programs.md).", WebhookSettings, SharedSettings),
+    ("Worker", "", WorkerSettings, SharedSettings),
+)
+HEAD = """# Settings
+
+Environment variables; made from the code by `make docs`. Times are in seconds, sizes in bytes,
+lists in JSON (`["10.1.0.0/16"]`). A value that can't be used ends the process with a sentence that
+names it.
+
+**Secrets in files:** `NAME_FILE` names a file that holds the value of any `NAME` below
+(`MMML_REDIS_URL_FILE=/run/secrets/redis_url`).
+
+`mmml serve` hands its environment to all its processes, and sets `MMML_REDIS_URL`,
+`MMML_STORAGE_URL` and `MMML_DRAIN` for them unless you have.
+"""
+TAIL = """
+## Command line and Python client
+| variable | default | |
+|---|---|---|
+| `MMML_URL` | `http://127.0.0.1:8000` | address of the service, for `mmml` |
+| `MMML_API_KEY` | | key to show, for `mmml` and `Client()` |
+| `MMML_PICTURES` | found out | `kitty`, `iterm2`, `sixel`, `blocks`, `none`: pictures of `mmml` |
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    told = [HEAD]
+    for heading, text, settings, elsewhere in SECTIONS:
+        without = elsewhere.model_fields.keys() if elsewhere else ()
+        fields = {n: f for n, f in settings.model_fields.items() if n not in without}
+        told.append(
+            f"\n## {heading}\n{text + chr(10) * 2 if text else ''}| variable | default | |\n"
+        )
+        told.append("|---|---|---|\n" + "".join(_rows(fields)))
+    return "".join([*told, TAIL])
+
+
+def _rows(fields: dict[str, FieldInfo]) -> Iterator[str]:
+    for name, field in fields.items():
+        yield f"| `MMML_{name.upper()}` | {_default(field)} | {field.description} |\n"
+
+
+def _default(field: FieldInfo) -> str:
+    factory: Any = field.default_factory
+    if factory:
+        return str(factory.__doc__).strip().rstrip(".").replace("``", "`")
+    value = field.default
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if value in ("", None):
+        return ""
+    if isinstance(value, int) and value >= MIB and value % MIB == 0:
+        return f"`{int(value)}` ({value // MIB} MiB)"
+    return f"`{_written(value)}`"
+
+
+def _written(value: Any) -> str:
+    """As it would be set."""
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{v}"' if isinstance(v, str) else _written(v) for v in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    if not parser.parse_args().check:
+        PAGE.write_text(page(), encoding="utf-8")
+    elif PAGE.read_text(encoding="utf-8") != page():
+        sys.exit("docs/settings.md is not as the code says: make docs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Where finished pictures go: files, stdout, the terminal, the desktop's viewer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.cli.exits import Exit, Failed
+from app.cli.invocation import Invocation
+from app.cli.terminal import show
+from app.client import Job
+
+FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
+STDOUT = Path("-")
+
+
+def output_parameters() -> list[click.Option]:
+    """Options of every command that ends with pictures."""
+    return [
+        click.Option(
+            ["-o", "--output"],
+            type=click.Path(path_type=Path),
+            callback=_check_name,
+            help="file to write, whose name says the format; - is stdout",
+        ),
+        click.Option(
+            ["--show/--no-show"],
+            default=None,
+            help="show the pictures in the terminal; without either, where stdout is one",
+        ),
+        click.Option(["--open", "opened"], is_flag=True, help="open the files in a viewer"),
+    ]
+
+
+def timeout_parameter() -> click.Option:
+    return click.Option(
+        ["--timeout"],
+        type=click.FloatRange(0, min_open=True),
+        default=300.0,
+        show_default=True,
+        help="seconds to wait for the end of the job",
+    )
+
+
+def _check_name(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Any:
+    if value is not None and value != STDOUT and value.suffix.lower() not in FORMATS:
+        raise click.BadParameter(f"{value}: the file's name must end in {', '.join(FORMATS)}.")
+    return value
+
+
+def format_of(output: Path | None) -> str | None:
+    """What to ask the service for; None leaves it to the service."""
+    return FORMATS.get(output.suffix.lower()) if output else None
+
+
+def named(job: Job, stem: str) -> Path:
+    """A file for the job's pictures, in the format they have."""
+    made = str(job.record["input"].get("format") or "png")
+    return Path(f"{stem}.{'jpg' if made == 'jpeg' else made}")
+
+
+def deliver(run: Invocation, job: Job, output: Path, shown: bool | None, opened: bool) -> None:
+    """Write the pictures of a job that was waited for, and say where."""
+    for warning in job.warnings:
+        run.warn(warning)
+    if output == STDOUT:
+        _to_stdout(job.pictures)
+        return
+    files = _saved(job, output)
+    run.tell({**job.record, "files": [str(path) for path in files]}, map(str, files))
+    if not run.as_json:
+        show(job.images, shown)
+    if opened:
+        _open(run, files)
+
+
+def _saved(job: Job, output: Path) -> list[Path]:
+    try:
+        return job.save(output)
+    except OSError as error:
+        raise Failed(Exit.refused, f"{output} can't be written: {error.strerror}.") from error
+
+
+def _to_stdout(pictures: list[bytes]) -> None:
+    if len(pictures) > 1:
+        raise Failed(
+            Exit.usage, f"stdout takes one picture, and there are {len(pictures)}; give -o FILE."
+        )
+    sys.stdout.buffer.write(pictures[0])
+
+
+def _open(run: Invocation, files: list[Path]) -> None:
+    for path in files:
+        if click.launch(str(path)):
+            run.warn(f"{path} could not be opened; this machine seems to have no viewer.")

@@ -1,0 +1,27 @@
+"""``mmml serve``: the whole service on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="any other than loopback needs API keys"
+)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--state-dir", type=click.Path(path_type=Path), help="broker data, pictures and logs")
+@click.option("--fake", is_flag=True, help="without networks, for the tests of other programs")
+def serve(host: str, port: int, state_dir: Path | None, fake: bool) -> None:
+    """Run the whole service on this machine until Ctrl-C."""
+    from app.embedded import EmbeddedError
+    from app.embedded import serve as run
+    from app.gate import AccessError
+    from app.keys import KeyProblem
+
+    try:
+        run(host, port, state_dir, fake)
+    except (EmbeddedError, AccessError, KeyProblem) as error:
+        raise click.ClickException(str(error)) from error

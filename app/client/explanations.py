@@ -1,0 +1,65 @@
+"""What each word of a text did to a picture."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from PIL import Image
+
+from app.client.errors import MmmlError, Record
+from app.client.requests import Call
+
+
+@dataclass(frozen=True)
+class Word:
+    """``start`` and ``end``: its place in the text; ``known``: the bundle has this word; ``maps``:
+    where it acted, grey, 255 is its strongest place, of the picture's aspect but not its size.
+    """
+
+    word: str
+    start: int
+    end: int
+    known: bool
+    maps: Mapping[str, Image.Image]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Of picture ``image``. ``features``: maps of the network as a whole, where it has some."""
+
+    image: int
+    method: str
+    words: tuple[Word, ...]
+    features: Mapping[str, Image.Image]
+
+
+def explanation_of(job: Record, index: int) -> Call:
+    """The request for it. Raises MmmlError when the job has none."""
+    image = next((i for i in job["images"] if i["index"] == index), None)
+    path = image.get("explanation") if image else None
+    if not path:
+        raise MmmlError(
+            f"Job {job['id']} has no explanation of picture {index}: submit it with explain=True, "
+            "and wait for it."
+        )
+    return Call("GET", path)
+
+
+def parsed(told: Record) -> Explanation:
+    """The answer, with its maps as images of mode L."""
+    words = tuple(
+        Word(w["word"], w["start"], w["end"], w["known"], _maps(w["maps"])) for w in told["words"]
+    )
+    return Explanation(told["image"], told["method"], words, _maps(told["features"]))
+
+
+def _maps(told: Mapping[str, str]) -> dict[str, Image.Image]:
+    return {name: _map(url) for name, url in told.items()}
+
+
+def _map(data_url: str) -> Image.Image:
+    data = base64.b64decode(data_url.partition(",")[2])
+    return Image.open(io.BytesIO(data)).convert("L")

@@ -1,0 +1,67 @@
+"""Pictures that follow from text and seed alone, with the text written on them."""
+
+from __future__ import annotations
+
+import random
+import textwrap
+
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+
+from jobs.captions import tokenize
+
+SIDE = 256  # pixels
+Colour = tuple[int, int, int]
+_SHAPES = 6
+_BAND = (32, 32, 32)
+
+
+def drawn(text: str, seed: int) -> Image.Image:
+    """A picture of SIDE × SIDE: shapes in the colours that the text names, and the text."""
+    return _written(_shapes(text, seed, (SIDE, SIDE)), text)
+
+
+def edited(photo: Image.Image, text: str, seed: int) -> Image.Image:
+    """The photo with shapes shining through it, and the text."""
+    return _written(Image.blend(photo, _shapes(text, seed, photo.size), 0.35), text)
+
+
+def filled(photo: Image.Image, mask: Image.Image, text: str, seed: int) -> Image.Image:
+    """The photo, drawn over where the mask is white; the rest of it is not touched."""
+    left, top, right, bottom = mask.getbbox() or (0, 0, *photo.size)
+    patch = _written(_shapes(text, seed, (right - left, bottom - top)), text)
+    whole = photo.copy()
+    whole.paste(patch, (left, top))
+    return Image.composite(whole, photo, mask.point(lambda value: 255 if value > 127 else 0))
+
+
+def _shapes(text: str, seed: int, size: tuple[int, int]) -> Image.Image:
+    source = random.Random(f"{seed}:{text}")  # noqa: S311 (a drawing, not a secret)
+    colours = _colours(text) or [_any_colour(source)]
+    image = Image.new("RGB", size, _any_colour(source))
+    pen = ImageDraw.Draw(image)
+    for number in range(_SHAPES):
+        x, y = source.random() * size[0], source.random() * size[1]
+        w, h = (side * (0.1 + source.random() * 0.2) for side in size)
+        shape = pen.ellipse if source.random() < 0.5 else pen.rectangle
+        shape((x - w, y - h, x + w, y + h), fill=colours[number % len(colours)])
+    return image
+
+
+def _colours(text: str) -> list[str | Colour]:
+    return [word for word in tokenize(text) if word in ImageColor.colormap]
+
+
+def _any_colour(source: random.Random) -> Colour:
+    return source.randrange(256), source.randrange(256), source.randrange(256)
+
+
+def _written(image: Image.Image, text: str) -> Image.Image:
+    """The text on a dark band below, in letters that fit."""
+    size = max(8, min(image.size) // 16)
+    font = ImageFont.load_default(size)
+    lines = "\n".join(textwrap.wrap(text, max(4, round(image.width / size * 1.8)))[:4])
+    pen = ImageDraw.Draw(image)
+    height = pen.multiline_textbbox((0, 0), lines, font=font)[3] + size
+    pen.rectangle((0, image.height - height, image.width, image.height), fill=_BAND)
+    pen.multiline_text((size / 2, image.height - height + size / 3), lines, "white", font)
+    return image

@@ -1,0 +1,74 @@
+"""A pipeline that keeps the contract of :class:`models.pipeline.Pipeline` without its networks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+from PIL import Image
+
+from jobs.requests import TASKS
+from models.item import Item
+from workers.loader import Key
+from workers.standin.drawing import drawn, edited, filled
+from workers.standin.wishes import Wishes
+
+if TYPE_CHECKING:
+    from models.pipeline import Pipeline
+
+
+class StandIn:
+    """Draws one task; what it draws depends on the pictures that the task takes."""
+
+    precision, device = "float32", "cpu"
+
+    def __init__(self, bundle: str, task: str, method: str) -> None:
+        self.bundle = SimpleNamespace(name=bundle, sha256="0" * 64)
+        self.task, self.method = task, method
+
+    def prepare(self, item: Item) -> Item:
+        """The item. Raises InputProblem when it wishes for what there is not."""
+        Wishes.of(item)
+        return item
+
+    def forward(self, batch: Sequence[Item]) -> list[Image.Image]:
+        """Takes as long as the slowest asks for; raises InputProblem if one is to fail, which is
+        then found as it is among real pictures.
+        """
+        wishes = [Wishes.of(item) for item in batch]
+        time.sleep(max(wish.seconds for wish in wishes))
+        for wish in wishes:
+            wish.fail()
+        return [_picture(item) for item in batch]
+
+    def finish(self, _prepared: Item, picture: Image.Image) -> Image.Image:
+        return picture
+
+    def free_memory(self) -> None:
+        """Holds none."""
+
+
+def _picture(item: Item) -> Image.Image:
+    photo, mask = item.images.get("image"), item.images.get("mask")
+    if photo and mask:
+        return filled(photo, mask, item.text, item.seed)
+    return edited(photo, item.text, item.seed) if photo else drawn(item.text, item.seed)
+
+
+class StandInLoader:
+    """One stand-in for every task of every bundle that is asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[Key, StandIn] = {}
+
+    def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
+        key = bundle, task, method
+        return cast("Pipeline[Any]", self._made.setdefault(key, StandIn(*key)))
+
+    def loaded(self) -> list[Key]:
+        return list(self._made)
+
+    def servable(self) -> list[str]:
+        return list(TASKS)
