@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick weights-aviary gallery openapi notebooks studio-pictures clean
+.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary gallery openapi notebooks studio-pictures clean
 
 setup: $(READY)
 
@@ -40,6 +40,18 @@ chaos: setup
 
 chaos-quick: setup
 	$(BIN)/python -m benchmarks.chaos --quick
+
+# How fast the service is, beside what else would serve the same pipelines; a quarter of an hour on an
+# idle machine, or three minutes. PARTS="hard latency" measures those again and keeps the others.
+PARTS ?=
+bench: setup peers
+	$(BIN)/python -m benchmarks.bench $(if $(PARTS),--only $(PARTS))
+
+bench-quick: setup peers
+	$(BIN)/python -m benchmarks.bench --quick
+
+peers: setup
+	$(PIP) install -q -c constraints.txt -r benchmarks/peers/requirements.txt
 
 audit: setup
 	$(BIN)/python .ci/audit.py

@@ -25,8 +25,9 @@ from benchmarks.service.costs import cpu_seconds
 from benchmarks.service.stack import Service, running
 from jobs.redis_store import RedisJobStore, connect
 
-_START = 180.0  # seconds, for a program that loads torch on a busy machine
+_START = 300.0  # seconds, for a program that loads torch on a busy machine
 _DRAIN = 60.0  # seconds
+_INSTALL = "what it needs: pip install -r benchmarks/peers/requirements.txt"
 _ROUNDING = 2  # of 255: whether a picture is alone in its batch
 
 
@@ -87,6 +88,11 @@ class Peer:
         return _asked(f"{self.url}/predict")
 
     def answers(self) -> bool:
+        """Whether it gives a picture. Raises RuntimeError when it has ended."""
+        process = self._process
+        if process.popen and process.popen.poll() is not None:
+            log = process.log.read_text(errors="replace")[-1000:]
+            raise RuntimeError(f"{process.name} has ended ({_INSTALL}):\n{log}")
         try:
             return bool(self.picture())
         except httpx.HTTPError:

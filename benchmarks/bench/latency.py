@@ -43,8 +43,10 @@ def latency(folder: Path, rounds: int, say: Say) -> dict[str, Any]:
         "submit_offered": statistics.median(r.rate for r in offered),
         "submit_rate": statistics.median(r.rate for r in most),
         "submit_failures": sum(r.failures for r in (*offered, *most)),
+        "reason": next((r.reason for r in (*offered, *most) if r.reason), ""),
     }
-    say(f"latency: submit {found['submit_rate']:.0f}/s, p99 {found['submit_p99']:.1f} ms")
+    told = f"{found['submit_rate']:.0f}/s, p99 {found['submit_p99']:.1f} ms {found['reason']}"
+    say(f"latency: submit {told}")
     return found
 
 

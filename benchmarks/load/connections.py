@@ -61,7 +61,10 @@ class Line(asyncio.Protocol):
         if not self._answer.done():
             self._answer.set_result(Answer(self._parser.get_status_code(), b"".join(self._parts)))
         if not self.usable:
-            self._transport.close()
+            self.close()
+
+    def close(self) -> None:
+        self._transport.close()
 
 
 class Server:
@@ -79,6 +82,11 @@ class Server:
 
     async def get(self, path: str, accept: str = "*/*") -> Answer:
         return await self._ask(f"GET {path} HTTP/1.1\r\n", accept, b"")
+
+    def close(self) -> None:
+        """Close the connections that wait for a request."""
+        for line in self._idle:
+            line.close()
 
     async def _ask(self, head: str, accept: str, data: bytes) -> Answer:
         text = f"{head}Host: {self._host}:{self._port}\r\nAccept: {accept}\r\n\r\n"

@@ -28,8 +28,8 @@ def build(given: Given) -> FastAPI:
     def predict(asked: Asked) -> Response:
         prepared = pipeline.prepare(item(asked.text, asked.seed))
         with networks:
-            (pixels,) = pipeline.forward([prepared])
-        return Response(png(pipeline, prepared, pixels), media_type="image/png")
+            (output,) = pipeline.forward([prepared])
+        return Response(png(pipeline, prepared, output), media_type="image/png")
 
     @app.post("/echo", status_code=202)
     async def echo(asked: Asked) -> Asked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.images import encode
-from models.pipeline import Item, Pipeline, Pixels
+from models.pipeline import Item, Output, Pipeline
 
 
 def item(text: str, seed: int) -> Item:
@@ -13,13 +13,13 @@ def item(text: str, seed: int) -> Item:
     return Item(text, seed)
 
 
-def png(pipeline: Pipeline[Any], prepared: Any, pixels: Pixels) -> bytes:
+def png(pipeline: Pipeline[Any], prepared: Any, output: Output) -> bytes:
     """The answer to a request."""
-    return encode(pipeline.finish(prepared, pixels))
+    return encode(pipeline.finished(prepared, output)[0])
 
 
 def pngs(pipeline: Pipeline[Any], items: list[Item]) -> list[bytes]:
     """A batch, from requests to answers."""
     prepared = [pipeline.prepare(item) for item in items]
-    pixels = pipeline.forward(prepared)
-    return [png(pipeline, p, x) for p, x in zip(prepared, pixels, strict=True)]
+    outputs = pipeline.forward(prepared)
+    return [png(pipeline, p, x) for p, x in zip(prepared, outputs, strict=True)]
