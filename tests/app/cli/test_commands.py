@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -146,6 +147,22 @@ def test_no_service() -> None:
     told = CliRunner().invoke(cli, ["--url", "http://127.0.0.1:9", "jobs"])
     assert told.exit_code == Exit.no_service
     assert "mmml serve" in told.stderr
+
+
+def test_the_address_may_stand_behind_the_command() -> None:
+    told = CliRunner().invoke(cli, ["jobs", "--url", "http://127.0.0.1:9"])
+    assert told.exit_code == Exit.no_service
+    assert "http://127.0.0.1:9" in told.stderr
+
+
+def test_a_port_in_use_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        words = ["serve", "--port", port, "--state-dir", str(tmp_path / "state")]
+        told = CliRunner().invoke(cli, words)
+    assert told.exit_code == 1
+    assert f"Port {port} is in use" in told.output
+    assert not (tmp_path / "state").exists()
 
 
 def test_models(mmml: Command) -> None:
