@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick weights-aviary gallery clean
+.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary gallery openapi notebooks studio-pictures clean
 
 setup: $(READY)
 
@@ -25,7 +25,7 @@ serve: setup
 	$(BIN)/mmml serve --port $(PORT)
 
 test: setup
-	$(BIN)/python -m pytest -q -m "not gpu and not docker and not browser"
+	$(BIN)/python -m pytest -q -m "not gpu and not docker"
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -40,6 +40,18 @@ chaos: setup
 
 chaos-quick: setup
 	$(BIN)/python -m benchmarks.chaos --quick
+
+# How fast the service is, beside what else would serve the same pipelines; a quarter of an hour on an
+# idle machine, or three minutes. PARTS="hard latency" measures those again and keeps the others.
+PARTS ?=
+bench: setup peers
+	$(BIN)/python -m benchmarks.bench $(if $(PARTS),--only $(PARTS))
+
+bench-quick: setup peers
+	$(BIN)/python -m benchmarks.bench --quick
+
+peers: setup
+	$(PIP) install -q -c constraints.txt -r benchmarks/peers/requirements.txt
 
 audit: setup
 	$(BIN)/python .ci/audit.py
@@ -64,6 +76,18 @@ weights-aviary: setup
 # The pictures of README and docs, from the shipped weights.
 gallery: setup
 	$(BIN)/python -m benchmarks.gallery
+
+# docs/openapi.json, which programs in other languages make their types from.
+openapi: setup
+	$(BIN)/python -m app.openapi docs/openapi.json
+
+# The pictures in docs/notebooks again, from a running service (make serve).
+notebooks: setup
+	$(BIN)/jupyter-execute --inplace docs/notebooks/*.ipynb
+
+# Screenshots of the studio, from the shipped weights; needs Chromium (apt-get install chromium).
+studio-pictures: setup
+	$(BIN)/python -m benchmarks.studio_pictures
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

@@ -14,7 +14,18 @@ from app.body_memory import BodyMemory
 from app.deps import Services, off_loop
 from app.doorman import Doorman
 from app.gate import prepare_keys
-from app.routes import events, health, images, jobs, models, openai, session, tasks, webhooks
+from app.routes import (
+    events,
+    health,
+    images,
+    jobs,
+    models,
+    openai,
+    session,
+    studio,
+    tasks,
+    webhooks,
+)
 from app.settings import GatewaySettings
 from app.slow import SlowBody
 from jobs.version import VERSION
@@ -46,7 +57,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     app.state.services = given
     problems.install(app)
     routers = (jobs, events, images, models, webhooks, openai, session, health)
-    for router in (tasks.router(), *(module.router for module in routers)):
+    for router in (tasks.router(), studio.router(), *(module.router for module in routers)):
         app.include_router(router)
     # The last one added sees a request first.
     app.add_middleware(BodyMemory, most=settings.body_memory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from typing import Any
 
 from PIL import Image
 from starlette.responses import Response
@@ -14,18 +15,22 @@ from jobs.errors import BlobMissing
 from jobs.images import encode
 from jobs.job import ErrorCode, ImageRecord, Job
 
+# What a picture may come as, for the OpenAPI document.
+CONTENT: dict[str, dict[str, Any]] = {
+    f"image/{name}": {} for name in ("png", "jpeg", "webp", "gif")
+}
 _THEIR_FAULT = (ErrorCode.bad_input, ErrorCode.no_known_words, ErrorCode.unknown_bundle)
 
 
 async def picture_response(
     services: Services, record: ImageRecord, wanted: str = "any"
 ) -> Response:
-    """The picture as stored, or re-encoded when another format is wanted."""
+    """The picture as stored, or re-encoded when another format is wanted; see :func:`served`."""
     try:
         data = await off_loop(services.blobs.get, record.blob)
     except BlobMissing as error:
         raise Problem(410, "This picture has been erased.") from error
-    extension = record.format if wanted == "any" else wanted
+    extension = served(record, wanted)
     if extension != record.format:
         data = await off_loop(_converted, data, extension)
     return Response(
@@ -34,6 +39,14 @@ async def picture_response(
         picture_headers(record, extension, services.settings.result_ttl),
         f"image/{extension}",
     )
+
+
+def served(record: ImageRecord, wanted: str) -> str:
+    """The format in which a picture is sent. An animation is sent as it is, and no still picture is
+    made a GIF, which would take its colours.
+    """
+    as_it_is = wanted in ("any", "gif") or record.frames > 1
+    return record.format if as_it_is else wanted
 
 
 def unsuccessful(job: Job, headers: Mapping[str, str] | None = None) -> Problem:
@@ -47,12 +60,19 @@ def unsuccessful(job: Job, headers: Mapping[str, str] | None = None) -> Problem:
 def picture_headers(record: ImageRecord, extension: str, lifetime: float) -> dict[str, str]:
     """Caching by content; nothing in a picture may be run by a browser."""
     return {
-        "ETag": etag(record, extension),
-        "Cache-Control": f"private, max-age={int(lifetime)}, immutable",
+        **cache_headers(etag(record, extension), lifetime),
         "Vary": "Accept",
         "Content-Disposition": f'inline; filename="image-{record.index}.{extension}"',
-        "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+
+
+def cache_headers(tag: str, lifetime: float) -> dict[str, str]:
+    """What never changes may be kept by the client, and is nothing but what it says it is."""
+    return {
+        "ETag": tag,
+        "Cache-Control": f"private, max-age={int(lifetime)}, immutable",
+        "X-Content-Type-Options": "nosniff",
     }
 
 

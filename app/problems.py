@@ -95,7 +95,9 @@ def invalid(error: ValidationError | RequestValidationError, what: str = "The re
     """422 from pydantic's findings, one sentence per field."""
     errors = []
     for found in error.errors():
-        place = [str(p) for p in found["loc"] if p not in ("query", "path", "header")]
+        # What is in brackets names the branch of a union, not a field.
+        names = [str(p) for p in found["loc"] if p not in ("query", "path", "header")]
+        place = [name for name in names if not name.startswith("(")]
         message = _message(found)
         errors.append({"field": ".".join(place) or "body", "detail": message})
     return unusable(errors, what)
@@ -124,6 +126,14 @@ def _message(found: Mapping[str, Any]) -> str:
         "int_from_float": whole,
         "greater_than_equal": f"must be at least {limits.get('ge')}",
         "less_than_equal": f"must be at most {limits.get('le')}",
+        "greater_than": f"must be more than {limits.get('gt')}",
+        "finite_number": "must be a finite number",
+        "float_type": "must be a number",
+        "float_parsing": "must be a number",
+        "bool_type": "must be true or false",
+        "bool_parsing": "must be true or false",
+        "too_short": f"has fewer than {limits.get('min_length')} entries",
+        "too_long": f"has more than {limits.get('max_length')} entries",
         "literal_error": f"must be {limits.get('expected')}",
         "enum": f"must be {limits.get('expected')}",
     }
@@ -131,6 +141,8 @@ def _message(found: Mapping[str, Any]) -> str:
 
 
 def _sentence(field: str, message: str) -> str:
+    if field == "body":  # it concerns several fields, and names them
+        return message
     starts_a_clause = message.startswith(("is ", "has ", "contains ", "can't ", "must "))
     return f"{field}{'' if starts_a_clause else ':'} {message[:1].lower()}{message[1:]}"
 

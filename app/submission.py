@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,13 +81,14 @@ async def submit(
         method=_method(found, request.method),
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     )
-    warnings = _warnings(found, request.text)
+    _check_explained(found, request)
+    warnings = _warnings(found, request.texts)
     await off_loop(check_room, services.store, services.settings, caller)
     job_id = new_id()
     inputs = await to_thread.run_sync(
         _store_pictures, services, caller, task, job_id, dict(pictures), limiter=services.decoders
     )
-    await _spend(services, caller, request.count)
+    await _spend(services, caller, request.drawn)
     now = time.time()
     job = Job(
         id=job_id,
@@ -95,7 +96,7 @@ async def submit(
         owner=caller.owner,
         created_at=now,
         deadline=now + services.settings.job_deadline,
-        request=request.model_dump(mode="json", exclude={"webhook"}),
+        request=request.model_dump(mode="json", exclude={"webhook"}, exclude_none=True),
         inputs=inputs,
         warnings=tuple(warnings),
         webhook=webhook,
@@ -168,27 +169,35 @@ def _method(found: BundleTask, method: str | None) -> str:
     return method or found.method
 
 
-def _warnings(found: BundleTask, text: str) -> list[str]:
-    """What the model won't see of the text; 422 when it would see nothing."""
-    encoded = found.encode(text)
-    if not encoded.ids:
-        raise Problem(
-            422,
-            f"Bundle {found.bundle!r} knows no word of this text. GET "
-            f"/models/{found.bundle}/vocabulary lists the "
-            "words it knows.",
-            code="no_known_words",
-        )
+def _check_explained(found: BundleTask, request: TaskRequest) -> None:
+    why = found.why_unexplained(request.method or found.method) if request.explain else None
+    if why:
+        raise Problem(422, why)
+
+
+def _warnings(found: BundleTask, texts: Sequence[str]) -> list[str]:
+    """What the model won't see of the texts; 422 when it would see nothing of one of them."""
+    read = [found.encode(text) for text in texts]
+    for number, encoded in enumerate(read, 1):
+        if not encoded.ids:
+            which = "this text" if len(texts) == 1 else f"text {number}"
+            raise Problem(
+                422,
+                f"Bundle {found.bundle!r} knows no word of {which}. GET "
+                f"/models/{found.bundle}/vocabulary lists the words it knows.",
+                code="no_known_words",
+            )
     warnings = []
-    if encoded.unknown:
-        words = ", ".join(encoded.unknown[:20]) + (" …" if len(encoded.unknown) > 20 else "")
+    if unknown := list(dict.fromkeys(word for encoded in read for word in encoded.unknown)):
+        words = ", ".join(unknown[:20]) + (" …" if len(unknown) > 20 else "")
         warnings.append(f"Unknown words were left out: {words}.")
-    if encoded.cut:
-        warnings.append(
-            f"The text is longer than the {found.max_words} words this bundle reads; its last "
-            f"{encoded.cut} were "
-            "left out."
-        )
+    for number, encoded in enumerate(read, 1):
+        if encoded.cut:
+            which = "The text" if len(texts) == 1 else f"Text {number}"
+            warnings.append(
+                f"{which} is longer than the {found.max_words} words this bundle reads; its last "
+                f"{encoded.cut} were left out."
+            )
     return warnings
 
 

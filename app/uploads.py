@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from starlette.requests import Request
 from app.problems import Problem
 from jobs.requests import ImageField, TaskRequest
 
-_MAX_FIELDS = 20
+_MAX_FIELDS = 32
 _MAX_FIELD = (
     64 * 2**20
 )  # bytes: a form field may hold a data URL; the body limit bounds all of them together
@@ -78,7 +79,7 @@ async def read(
     if is_json(request):
         raw = await read_json(request)
     elif _kind(request) in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        raw = await read_form(request, len(task.images))
+        raw = _as_json(task, await read_form(request, len(task.images), task.repeatable))
     else:
         raise Problem(
             415, "Send application/json or multipart/form-data, and say so in Content-Type."
@@ -114,18 +115,29 @@ async def read_json(request: Request) -> dict[str, Any]:
     return raw
 
 
-async def read_form(request: Request, files: int) -> dict[str, Any]:
-    """Text fields as strings, files as their bytes; empty fields count as absent."""
+def _as_json(task: type[TaskRequest], fields: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return task.from_form(fields)
+    except ValueError as error:
+        raise Problem(422, str(error)) from error
+
+
+async def read_form(request: Request, files: int, repeatable: Sequence[str] = ()) -> dict[str, Any]:
+    """Text fields as strings, files as their bytes; empty fields count as absent. Those of
+    ``repeatable`` come in lists.
+    """
     raw: dict[str, Any] = {}
     try:
         async with request.form(
             max_files=max(files, 1), max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD
         ) as form:
             for name, value in form.multi_items():
-                if name in raw:
-                    raise Problem(422, f"{name} is given twice; send it once.")
                 content = await value.read() if isinstance(value, UploadFile) else value
-                if content:
+                if name in repeatable:
+                    raw[name] = [*raw.get(name, []), *([content] if content else [])]
+                elif name in raw:
+                    raise Problem(422, f"{name} is given twice; send it once.")
+                elif content:
                     raw[name] = content
     except HTTPException as error:
         if error.status_code == 413:
@@ -160,11 +172,14 @@ def _picture(spec: ImageField, value: Any) -> Picture:
     return _from_text(spec, value.strip())
 
 
+_BASE64_OF_JPEG = "/9j/"  # no address, though it starts like a path
+
+
 def _from_text(spec: ImageField, value: str) -> Picture:
     path = _IMAGE_PATH.fullmatch(value)
     if path:
         return Earlier(path[1], int(path[2]))
-    if value.startswith(("http://", "https://", "/")):
+    if value.startswith(("http://", "https://", "/")) and not value.startswith(_BASE64_OF_JPEG):
         raise Problem(
             422,
             f"{spec.name}: only images of this service's own jobs can be named by address "

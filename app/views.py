@@ -25,6 +25,8 @@ class ImageView(BaseModel):
     sha256: str
     seed: int
     format: str
+    frames: int = Field(1, description="of an animation; 1 for others")
+    explanation: str | None = Field(None, description="where to get it, when it was asked for")
     error: Failure | None = None
 
 
@@ -71,6 +73,10 @@ def image_url(job_id: str, index: int) -> str:
     return f"/jobs/{job_id}/images/{index}"
 
 
+def explanation_url(job_id: str, index: int) -> str:
+    return f"{image_url(job_id, index)}/explanation"
+
+
 def job_view(job: Job, position: int | None) -> JobView:
     """The record without storage keys."""
     images = [
@@ -82,6 +88,8 @@ def job_view(job: Job, position: int | None) -> JobView:
             sha256=i.sha256,
             seed=i.seed,
             format=i.format,
+            frames=i.frames,
+            explanation=explanation_url(job.id, i.index) if i.explanation else None,
             error=i.error,
         )
         for i in job.images
@@ -128,6 +136,7 @@ class TaskView(BaseModel):
     methods: list[str]
     size: int
     max_words: int
+    tokenizer: str = Field(description="how a text is cut into words: regexp or treebank")
     default: bool = Field(description="serves requests that name no bundle")
     licence: str
     metrics: dict[str, Any]
@@ -165,6 +174,7 @@ def _bundle_view(info: BundleInfo, defaults: dict[str, str | None]) -> BundleVie
             methods=list(task.methods),
             size=task.size,
             max_words=task.max_words,
+            tokenizer=task.tokenizer,
             default=defaults.get(name) == info.name,
             licence=str(task.spec.get("licence", info.licence)),
             metrics=dict(info.metrics.get(name, {})),

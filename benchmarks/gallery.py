@@ -1,5 +1,6 @@
 """The pictures of README and docs, from the shipped bundles: for each task the first cases of the
-held-out split as they come, and the worst of them as failures.
+held-out split as they come, and the worst of them as failures; of the drawn birds also where words
+act, and a morph.
 
 Usage: ``make gallery`` or ``python -m benchmarks.gallery [--bundle weights/aviary] [--cases 64]``.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 import models
+from benchmarks.gallery_explained import explained, save_morph
 from models.errors import ModelsError
 from models.evaluation.attributes import load_reader
 from models.evaluation.aviary import HeldOutAviary
@@ -43,7 +45,8 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=64)
     arguments = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for task, pipeline in models.load(arguments.bundle).items():
+    pipelines = models.load(arguments.bundle)
+    for task, pipeline in pipelines.items():
         shown = _shown(pipeline, _cases(task, arguments.cases, pipeline.spec.size))
         worst = sorted(shown, key=lambda s: s.right)[:SHOWN]
         for kind, chosen in (("first", shown[:SHOWN]), ("worst", worst)):
@@ -51,6 +54,9 @@ def main() -> None:
             sheet([_column(task, s) for s in chosen]).save(path, optimize=True)
             rates = ", ".join(f"{s.right:.0%}" for s in chosen)
             sys.stdout.write(f"{path}: named parts in their colour {rates}\n")
+    name = arguments.bundle.name
+    sheet(explained(pipelines)).save(FOLDER / f"{name}-explained.png", optimize=True)
+    save_morph(pipelines["synthesize"], FOLDER, f"{name}-morph")
 
 
 def _cases(task: str, count: int, size: int) -> list[Case]:

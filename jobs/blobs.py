@@ -55,7 +55,7 @@ def output_folder(job_id: str, token: str) -> str:
 
 
 def output_key(job_id: str, token: str, index: int, extension: str) -> str:
-    """Where picture ``index`` lies."""
+    """Where picture ``index`` lies, or with "json" its explanation."""
     return f"{output_folder(job_id, token)}{index}.{extension}"
 
 

@@ -10,19 +10,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jobs.captions import Encoded, Vocabulary
+from jobs.captions import Encoded, Vocabulary, Word
 from jobs.errors import BundlesError
 from jobs.requests import TASKS
 
 
 @dataclass(frozen=True)
 class BundleTask:
-    """One task of one bundle. size: native side in pixels."""
+    """One task of one bundle. parts: everything that the bundle holds, the encoders of no task
+    included.
+    """
 
     task: str
     bundle: str
     folder: Path
     spec: Mapping[str, Any] = field(repr=False)
+    parts: frozenset[str] = frozenset()
 
     @property
     def method(self) -> str:
@@ -35,20 +38,45 @@ class BundleTask:
 
     @property
     def size(self) -> int:
+        """Native side in pixels."""
         return int(self.spec["size"])
 
     @property
     def max_words(self) -> int:
         return int(self.spec["max_words"])
 
+    @property
+    def tokenizer(self) -> str:
+        return str(self.spec.get("tokenizer", "regexp"))
+
     @cached_property
     def vocabulary(self) -> Vocabulary:
         return Vocabulary.load(self.folder / self.spec["vocabulary"])
 
+    def why_unexplained(self, method: str) -> str | None:
+        """Why pictures of ``method`` can't be explained, in a sentence; None when they can."""
+        needed = TASKS[self.task].explained_by
+        if needed is None:
+            return f"{self.task} explains no pictures; leave explain out."
+        if method != self.method:
+            return (
+                f"Method {method!r} does not look at words, so there is nothing to explain; leave "
+                f"explain out, or use method {self.method!r}."
+            )
+        if missing := [part for part in needed if part not in self.parts]:
+            return (
+                f"Bundle {self.bundle!r} lacks {', '.join(missing)}, which would look at the "
+                "picture; leave explain out, or add it to the bundle."
+            )
+        return None
+
     def encode(self, text: str) -> Encoded:
         """The caption in this task's words."""
-        tokenizer = str(self.spec.get("tokenizer", "regexp"))
-        return self.vocabulary.encode(text, tokenizer=tokenizer, max_words=self.max_words)
+        return self.vocabulary.encode(text, tokenizer=self.tokenizer, max_words=self.max_words)
+
+    def read(self, text: str) -> tuple[Word, ...]:
+        """Every word of the text with its place, those that are left out as well."""
+        return self.vocabulary.read(text, tokenizer=self.tokenizer, max_words=self.max_words)
 
 
 @dataclass(frozen=True)
@@ -71,8 +99,9 @@ class BundleInfo:
         try:
             data = path.read_bytes()
             raw = json.loads(data)
+            parts = frozenset(raw["tasks"])
             tasks = {
-                task: BundleTask(task, folder.name, folder, spec)
+                task: BundleTask(task, folder.name, folder, spec, parts)
                 for task, spec in raw["tasks"].items()
                 if task in TASKS
             }

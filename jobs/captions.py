@@ -8,42 +8,81 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 END = "<end>"  # index 0: padding only, never a word of a caption
 
 _WORD = re.compile(r"\w+")
+_CHUNK = re.compile(r"\S+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _TREEBANK = re.compile(r"n't|'(?:s|m|d|ll|re|ve)\b|[\w][\w\-/]*?(?=n't\b)|[\w][\w\-/.]*[\w]|\w")
+
+
+Blend = tuple[tuple[str, float], ...]  # captions and their shares, which are > 0 and sum to 1
+Span = tuple[str, int, int]  # a token in lower case, and where it stands: [start, end)
 
 
 def _ascii(token: str) -> str:
     return token.encode("ascii", "ignore").decode()
 
 
-def _regexp(text: str) -> list[str]:
+def _found(pattern: re.Pattern[str], text: str, start: int = 0) -> Iterator[Span]:
+    for match in pattern.finditer(text):
+        yield match[0], start + match.start(), start + match.end()
+
+
+def _regexp(lowered: str) -> Iterator[Span]:
     r"""Every match of ``\w+``, as the DAMSM encoders were trained with (AttnGAN's tokenizer)."""
-    return _WORD.findall(text.replace("\ufffd\ufffd", " ").lower())
+    return _found(_WORD, lowered)
 
 
-def _treebank(text: str) -> list[str]:
+def _treebank(lowered: str) -> Iterator[Span]:
     """Penn Treebank words, as TDANet reads captions: "black-and-white" stays one word, "bird's" is
     two.
     """
-    sentences = _SENTENCE_END.split(text.lower())
-    return [word for sentence in sentences for word in _TREEBANK.findall(sentence.rstrip(".!?"))]
+    start = 0
+    for end, following in [*(m.span() for m in _SENTENCE_END.finditer(lowered)), (len(lowered), 0)]:
+        yield from _found(_TREEBANK, lowered[start:end].rstrip(".!?"), start)
+        start = following
 
 
-TOKENIZERS: dict[str, Callable[[str], list[str]]] = {"regexp": _regexp, "treebank": _treebank}
+TOKENIZERS: dict[str, Callable[[str], Iterator[Span]]] = {"regexp": _regexp, "treebank": _treebank}
+
+
+def spans(text: str, tokenizer: str = "regexp") -> list[Span]:
+    """Lower-case words of ``text`` and their places in it, in characters; characters outside ASCII
+    are dropped, and words left empty with them.
+    """
+    lowered = "".join(c.lower() for c in text)
+    # A few letters, such as İ, are longer in lower case.
+    origin = [k for k, c in enumerate(text) for _ in c.lower()]
+    found = ((_ascii(token), start, end) for token, start, end in TOKENIZERS[tokenizer](lowered))
+    return [(word, origin[start], origin[end - 1] + 1) for word, start, end in found if word]
 
 
 def tokenize(text: str, tokenizer: str = "regexp") -> list[str]:
-    """Lower-case words of ``text``; characters outside ASCII are dropped, and words left empty
-    with them.
+    """The words of :func:`spans` alone."""
+    return [word for word, _, _ in spans(text, tokenizer)]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a text. start, end: its place there, in characters; index: in the vocabulary, 0 for
+    a word that it lacks; column: its place among the words that are read, None when it is left out.
     """
-    return [word for word in map(_ascii, TOKENIZERS[tokenizer](text)) if word]
+
+    word: str
+    start: int
+    end: int
+    index: int
+    column: int | None
+
+    @property
+    def known(self) -> bool:
+        return self.index > 0
 
 
 @dataclass(frozen=True)
@@ -85,24 +124,40 @@ class Vocabulary:
     def __contains__(self, word: str) -> bool:
         return word in self._index
 
-    def encode(self, text: str, *, tokenizer: str = "regexp", max_words: int = 18) -> Encoded:
-        """Indices of the first ``max_words`` known words. Nothing is dropped at random."""
-        tokens = tokenize(text, tokenizer)
-        known = [word for word in tokens if word in self._index]
-        kept = tuple(known[:max_words])
-        unknown = dict.fromkeys(word for word in tokens if word not in self._index)
+    def read(
+        self, text: str, *, tokenizer: str = "regexp", max_words: int = 18
+    ) -> tuple[Word, ...]:
+        """Every word of the text in its order, those that are left out as well: words that the
+        vocabulary lacks, and known ones after the first ``max_words``.
+        """
+        read, columns = [], count()
+        for word, start, end in spans(text, tokenizer):
+            index = self._index.get(word, 0)
+            column = next(columns) if index else max_words
+            read.append(Word(word, start, end, index, column if column < max_words else None))
         # A word written only in other scripts leaves no ASCII token, yet its author expects to
         # hear of it.
-        foreign = dict.fromkeys(w for w in _foreign_words(text) if w not in unknown)
-        ids = tuple(self._index[word] for word in kept)
-        return Encoded(ids, kept, (*unknown, *foreign), len(known) - len(kept))
+        seen = {word.word for word in read}
+        foreign = (Word(*span, 0, None) for span in _foreign_words(text) if span[0] not in seen)
+        return tuple(sorted([*read, *foreign], key=lambda word: word.start))
+
+    def encode(self, text: str, *, tokenizer: str = "regexp", max_words: int = 18) -> Encoded:
+        """Indices of the first ``max_words`` known words. Nothing is dropped at random."""
+        read = self.read(text, tokenizer=tokenizer, max_words=max_words)
+        kept = [word for word in read if word.column is not None]
+        unknown = dict.fromkeys(word.word for word in read if not word.known)
+        cut = sum(word.known for word in read) - len(kept)
+        ids, words = (word.index for word in kept), (word.word for word in kept)
+        return Encoded(tuple(ids), tuple(words), tuple(unknown), cut)
 
 
-def _foreign_words(text: str) -> list[str]:
+def _foreign_words(text: str) -> list[Span]:
     """Words and symbols of ``text`` with no ASCII letter or digit at all, punctuation left
     aside.
     """
     chunks = (
-        chunk for chunk in text.split() if not any(c.isascii() and c.isalnum() for c in chunk)
+        span
+        for span in _found(_CHUNK, text)
+        if not any(c.isascii() and c.isalnum() for c in span[0])
     )
-    return [c for c in chunks if any(not ch.isascii() and ch not in "–—…“”‘’«»" for ch in c)]
+    return [s for s in chunks if any(not ch.isascii() and ch not in "–—…“”‘’«»" for ch in s[0])]

@@ -15,7 +15,7 @@ from jobs.errors import ImageProblem
 from jobs.image_files import check_parts, claims_to_be_a_picture
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-EXTENSION = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+EXTENSION = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif"}
 THRESHOLD = 128  # mask values from here up are the hole
 
 _TURNS = {

@@ -55,7 +55,9 @@ class Failure(_Record):
 
 
 class ImageRecord(_Record):
-    """Picture ``index`` of a job: stored bytes, or why there are none. Sizes in pixels."""
+    """Picture ``index`` of a job: stored bytes, or why there are none. Sizes in pixels; frames: of
+    an animation, 1 for others; explanation: where its explanation is stored, empty without one.
+    """
 
     index: int
     seed: int
@@ -64,6 +66,8 @@ class ImageRecord(_Record):
     sha256: str = ""
     blob: str = ""
     format: str = "png"
+    frames: int = 1
+    explanation: str = ""
     error: Failure | None = None
 
 

@@ -7,15 +7,27 @@ one class here.
 
 from __future__ import annotations
 
-import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MAX_TEXT = 1000
+from jobs.captions import Blend
+from jobs.request_texts import (
+    FORM_PROPERTIES,
+    MAX_FRAMES,
+    Caption,
+    Texts,
+    blended,
+    from_fields,
+    morphed,
+    weighted,
+)
+
 MAX_URL = 2000
 MAX_SEED = 2**32 - 1
+MAX_DRAWN = 128  # pictures that the networks draw for one request
 ImageFormat = Literal["png", "jpeg", "webp"]
 
 
@@ -38,8 +50,11 @@ class TaskRequest(BaseModel):
     task: ClassVar[str]
     summary: ClassVar[str]
     images: ClassVar[tuple[ImageField, ...]] = ()
+    # Parts of a bundle that explanations need beside the task's own; None: there are none.
+    explained_by: ClassVar[tuple[str, ...] | None] = None
+    repeatable: ClassVar[tuple[str, ...]] = ()  # fields that a form may hold several times
 
-    text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT, description="the caption")]
+    text: Caption
     seed: Annotated[
         int | None, Field(ge=0, le=MAX_SEED, description="drawn and returned when absent")
     ] = None
@@ -47,28 +62,108 @@ class TaskRequest(BaseModel):
     bundle: Annotated[str | None, Field(description="name of the weights; see GET /models")] = None
     method: Annotated[str | None, Field(description="algorithm; see GET /models")] = None
     format: Annotated[ImageFormat, Field(description="png is lossless")] = "png"
+    explain: Annotated[
+        bool, Field(description="also tell where each word acted: images[].explanation")
+    ] = False
     webhook: Annotated[
         str | None,
         Field(max_length=MAX_URL, description="https address that is told of the job's end"),
     ] = None
 
-    @field_validator("text")
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All captions of the request."""
+        return (self.text,)
+
+    @property
+    def shown(self) -> tuple[Blend, ...]:
+        """What each picture shows: a blend of captions, or one for each frame if it moves."""
+        return (((self.text, 1.0),),)
+
+    @property
+    def drawn(self) -> int:
+        """How many pictures the networks draw for it."""
+        return self.count * len(self.shown)
+
     @classmethod
-    def _clean(cls, text: str) -> str:
-        text = unicodedata.normalize("NFC", text)
-        if any(unicodedata.category(c) == "Cc" and c not in "\t\n\r" for c in text):
-            raise ValueError("contains control characters; send plain text")
-        text = " ".join(text.split())
-        if not text:
-            raise ValueError("is empty; describe the picture in words")
-        return text
+    def from_form(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """A form's fields as JSON has them; what ``repeatable`` names comes in lists. Raises
+        ValueError, with a sentence.
+        """
+        return dict(fields)
+
+    @classmethod
+    def form_properties(cls, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """JSON schemas of a form's fields, from those of the JSON body."""
+        return dict(properties)
+
+
+_FormatOfMorphs = Annotated[
+    Literal["png", "jpeg", "webp", "gif"],
+    Field(description="png is lossless; with frames webp when absent; gif needs frames"),
+]
 
 
 class Synthesize(TaskRequest):
-    """Text to pictures."""
+    """Text to pictures; several texts to pictures between them."""
 
     task = "synthesize"
     summary = "Make pictures from a text"
+    explained_by = ("damsm",)
+    repeatable = ("text", "weight")
+
+    text: Texts  # type: ignore[assignment]
+    frames: Annotated[
+        int | None,
+        Field(
+            ge=2,
+            le=MAX_FRAMES,
+            description="steps from the first of two texts to the second: an animation (webp, "
+            "gif) or a strip (png, jpeg)",
+        ),
+    ] = None
+    format: _FormatOfMorphs = "png"  # type: ignore[assignment]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _moving(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("frames") is not None:
+            return {"format": "webp", **given}
+        return given
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.frames is None and self.format == "gif":
+            raise ValueError("format gif is for morphs; add frames, or ask for png, jpeg or webp")
+        if self.frames is not None:
+            self._check_morph(self.count * self.frames)
+        return self
+
+    def _check_morph(self, drawn: int) -> None:
+        if len(self.texts) != 2:
+            raise ValueError("frames needs a text that is a list of two captions, from and to")
+        if weighted(self.text):
+            raise ValueError("frames goes from the first text to the second; leave the weights out")
+        if self.explain:
+            raise ValueError("explain can't be combined with frames; explain the single captions")
+        if drawn > MAX_DRAWN:
+            raise ValueError(f"count × frames is {drawn}, and may be at most {MAX_DRAWN}")
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(text for text, _ in blended(self.text))
+
+    @property
+    def shown(self) -> tuple[Blend, ...]:
+        return morphed(self.text, self.frames) if self.frames else (blended(self.text),)
+
+    @classmethod
+    def from_form(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return from_fields(fields)
+
+    @classmethod
+    def form_properties(cls, properties: Mapping[str, Any]) -> dict[str, Any]:
+        return {**properties, **FORM_PROPERTIES}
 
 
 _PHOTO = ImageField("image", "photo", "PNG, JPEG or WebP, up to 50 megapixels")
@@ -80,6 +175,7 @@ class Manipulate(TaskRequest):
     task = "manipulate"
     summary = "Edit a photo as a text says"
     images = (_PHOTO,)
+    explained_by = ()
 
 
 class Inpaint(TaskRequest):
@@ -91,6 +187,7 @@ class Inpaint(TaskRequest):
         _PHOTO,
         ImageField("mask", "mask", "same size as the photo, white where it is to be filled"),
     )
+    explained_by = ()
 
 
 TASKS: dict[str, type[TaskRequest]] = {}

@@ -230,6 +230,11 @@ class Letterbox:
         below, right = self.size - self.top - self.height, self.size - self.left - self.width
         return np.pad(pixels, ((self.top, below), (self.left, right), (0, 0)), mode="edge")
 
+    def area(self, photo: Image.Image) -> tuple[float, float, float, float]:
+        """The whole square in pixels of the photo: x, y, width, height."""
+        across, down = photo.width / self.width, photo.height / self.height
+        return -self.left * across, -self.top * down, self.size * across, self.size * down
+
     def crop(self, square: Pixels) -> Pixels:
         """The photo's part of a square picture."""
         return square[self.top : self.top + self.height, self.left : self.left + self.width]

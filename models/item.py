@@ -7,14 +7,24 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from jobs.captions import Blend
+
 
 @dataclass(frozen=True)
 class Item:
     """One picture to make. images: by field name, photos mode RGB, masks mode L with 255 = hole;
-    index: which of its
-    job's pictures it is; seed: of this picture alone."""
+    index: which of its job's pictures it is; seed: of this picture alone; mixed: captions with
+    their shares in the place of text, for pipelines that mix; explain: also say where the words
+    acted.
+    """
 
     text: str
     seed: int
     index: int = 0
     images: Mapping[str, Image.Image] = field(default_factory=dict)
+    mixed: Blend = ()
+    explain: bool = False
+
+    @property
+    def blend(self) -> Blend:
+        return self.mixed or ((self.text, 1.0),)

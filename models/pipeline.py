@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from jobs.captions import Encoded, Vocabulary
+from jobs.captions import Encoded, Vocabulary, Word
 from models.bundle import Bundle, TaskSpec
 from models.errors import BundleError, InputProblem, ModelsError
+from models.explanation import Explanation
 from models.item import Item as Item
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -34,11 +35,27 @@ Pixels = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Looked:
+    """What forward gives for an item that is to be explained: pixels as for any other, and what
+    the networks looked at, in the pipeline's own terms.
+    """
+
+    pixels: Pixels
+    maps: Any
+
+
+Output = Pixels | Looked
+
+
+@dataclass(frozen=True)
 class RunResult:
-    """Per item its picture, or why there is none; seconds in the networks."""
+    """Per item its picture, or why there is none; seconds in the networks; explanations by the
+    place of the items that asked for one.
+    """
 
     pictures: list[Image.Image | ModelsError]
     seconds: float
+    explanations: Mapping[int, Explanation] = field(default_factory=dict)
 
 
 class Pipeline(ABC, Generic[P]):
@@ -59,18 +76,28 @@ class Pipeline(ABC, Generic[P]):
         """Everything that needs no network. Raises InputProblem when the item can't be used."""
 
     @abstractmethod
-    def forward(self, batch: Sequence[P]) -> list[Pixels]:
+    def forward(self, batch: Sequence[P]) -> Sequence[Output]:
         """The networks: one array [H,W,3] in [0,1] per prepared item (inpainting: one per square,
-        stacked).
+        stacked), with what was looked at where an item asks for it.
         """
 
     @abstractmethod
     def finish(self, prepared: P, pixels: Pixels) -> Image.Image:
         """The picture, mode RGB."""
 
+    def explain(self, prepared: P, maps: Any) -> Explanation:  # noqa: ARG002
+        """What :class:`Looked` holds, over the whole picture."""
+        raise ModelsError(f"Method {self.method!r} does not explain its pictures.")
+
     @abstractmethod
     def example(self) -> Item:
         """A valid item, for warming up."""
+
+    def finished(self, prepared: P, output: Output) -> tuple[Image.Image, Explanation | None]:
+        """The picture, and its explanation if the item asked for one."""
+        if isinstance(output, Looked):
+            return self.finish(prepared, output.pixels), self.explain(prepared, output.maps)
+        return self.finish(prepared, output), None
 
     def run(self, items: Sequence[Item]) -> RunResult:
         """All three steps; an item that fails does not touch the others."""
@@ -85,12 +112,16 @@ class Pipeline(ABC, Generic[P]):
         started = time.perf_counter()
         outputs = self.forward([p for _, p in ready]) if ready else []
         seconds = time.perf_counter() - started
-        for (place, prepared), pixels in zip(ready, outputs, strict=True):
+        explanations = {}
+        for (place, prepared), output in zip(ready, outputs, strict=True):
             try:
-                pictures[place] = self.finish(prepared, pixels)
+                pictures[place], explanation = self.finished(prepared, output)
             except ModelsError as error:
                 pictures[place] = error
-        return RunResult(pictures, seconds)
+            else:
+                if explanation:
+                    explanations[place] = explanation
+        return RunResult(pictures, seconds, explanations)
 
     def warm_up(self, batch: int = 1) -> None:
         """Run the networks once per size, so that the first client does not wait for it."""
@@ -114,6 +145,11 @@ class Pipeline(ABC, Generic[P]):
                 "no_known_words", f"Bundle {self.bundle.name!r} knows no word of this text."
             )
         return encoded
+
+    def read(self, text: str) -> tuple[Word, ...]:
+        """Every word of the text, with its place there and its column in what is encoded."""
+        spec = self.spec
+        return self.vocabulary.read(text, tokenizer=spec.tokenizer, max_words=spec.max_words)
 
     @cached_property
     def known_word(self) -> str:

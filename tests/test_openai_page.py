@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.openai.requests import EditRequest
 from app.settings import GatewaySettings
-from jobs.requests import MAX_TEXT
+from jobs.request_texts import MAX_TEXT
 
 PAGE = (Path(__file__).parent.parent / "docs" / "openai.md").read_text()
 

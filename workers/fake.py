@@ -51,7 +51,10 @@ class FakePipeline(Pipeline[Item]):
         return [self._paint(item) for item in batch]
 
     def _paint(self, item: Item) -> Pixels:
-        colour = np.random.default_rng([item.seed, len(item.text)]).random(3, np.float32)
+        colour = sum(
+            share * np.random.default_rng([item.seed, len(text)]).random(3, np.float32)
+            for text, share in item.blend
+        )
         return np.broadcast_to(colour, (8, 8, 3)).astype(np.float32)
 
     def finish(self, prepared: Item, pixels: Pixels) -> Image.Image:  # noqa: ARG002

@@ -13,15 +13,18 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from jobs.animation import MOVING, encode_frames
 from jobs.blobs import BlobStore, output_folder, output_key
 from jobs.errors import BlobError, BlobMissing, StoreError
+from jobs.explanation import ExplanationView
 from jobs.images import EXTENSION, ImageLimits, decode_mask, decode_photo, encode
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Timings, image_seed
-from jobs.requests import TASKS
+from jobs.requests import TASKS, TaskRequest
 from jobs.store import JobStore, Outcome
 from jobs.version import VERSION
 from models.item import Item
@@ -32,10 +35,16 @@ from workers.lease import Lease, Leases
 from workers.loader import Loader
 
 if TYPE_CHECKING:  # which asks for torch; a worker of fakes has none
+    from models.explanation import Explanation
     from models.pipeline import Pipeline
+
+    _Explained = Explanation | ExplanationView | None
 
 log = logging.getLogger(__name__)
 _TELL_EVERY = 0.1  # seconds between two reports of a job's progress
+
+
+_Waiting = tuple[Item, Any, Future[Forwarded] | Exception]  # an item, prepared, and its output
 
 
 class _Stopped(Exception):
@@ -126,12 +135,8 @@ class JobRunner:
         except Exception as error:  # every failure ends in the record, with its sentence
             log.warning("job %s: %s", job.id, error, exc_info=error)
             return Outcome(error=failure_of(error), warnings=job.warnings)
-        items = [
-            Item(request.text, image_seed(request.seed or 0, n), n, images)
-            for n in range(request.count)
-        ]
         pictures = _Pictures(self, job, lease, pipeline, request.format)
-        records = pictures.make(items)
+        records = pictures.make([_frames(request, n, images) for n in range(request.count)])
         return self._outcome(job, pipeline, records, pictures, started)
 
     def _inputs(self, job: Job) -> dict[str, Image.Image]:
@@ -188,23 +193,24 @@ class _Pictures:
     batch_sizes: list[int] = field(default_factory=list)
     told: float = 0.0
 
-    def make(self, items: list[Item]) -> list[ImageRecord]:
-        batcher, alone = self.runner.batcher, self.job.attempts > 1
-        waiting: list[tuple[Item, Any, Future[Forwarded] | Exception]] = []
-        with batcher.coming():
-            for item in items:
-                try:
-                    prepared = self.pipeline.prepare(item)
-                except Exception as error:
-                    waiting.append((item, None, error))
-                else:
-                    waiting.append((item, prepared, batcher.submit(self.pipeline, prepared, alone)))
+    def make(self, pictures: list[list[Item]]) -> list[ImageRecord]:
+        """The records of pictures, each of which is one item or the frames of an animation."""
+        with self.runner.batcher.coming():
+            waiting = [[self._submit(item) for item in frames] for frames in pictures]
         records: list[ImageRecord] = []
         with self._unless_stopped(waiting):
-            for entry in waiting:
-                records.append(self._record(*entry))
+            for frames in waiting:
+                records.append(self._record(frames))
                 self._tell(len(records), len(waiting))
         return records
+
+    def _submit(self, item: Item) -> _Waiting:
+        try:
+            prepared = self.pipeline.prepare(item)
+        except Exception as error:
+            return item, None, error
+        alone = self.job.attempts > 1
+        return item, prepared, self.runner.batcher.submit(self.pipeline, prepared, alone)
 
     def _tell(self, done: int, total: int) -> None:
         """The client is told of progress, but not of the last picture: the end follows at once."""
@@ -215,25 +221,20 @@ class _Pictures:
                 self.runner.store.progress(self.job.id, self.lease.token, done, total)
 
     @contextmanager
-    def _unless_stopped(
-        self, waiting: list[tuple[Item, Any, Future[Forwarded] | Exception]]
-    ) -> Iterator[None]:
+    def _unless_stopped(self, waiting: list[list[_Waiting]]) -> Iterator[None]:
         try:
             yield
         except _Stopped:
-            for _, _, future in waiting:
+            for _, _, future in chain.from_iterable(waiting):
                 if isinstance(future, Future):
                     future.cancel()
             raise
 
-    def _record(
-        self, item: Item, prepared: Any, result: Future[Forwarded] | Exception
-    ) -> ImageRecord:
+    def _record(self, frames: list[_Waiting]) -> ImageRecord:
+        item = frames[0][0]
         try:
-            if isinstance(result, Exception):
-                raise result
-            forwarded = self._wait(result)
-            image = self.pipeline.finish(prepared, forwarded.pixels)
+            made = [self._finished(*frame) for frame in frames]
+            return self._stored(item, [image for image, _ in made], made[0][1])
         except (_Stopped, BlobError):
             raise
         except Exception as error:
@@ -241,9 +242,17 @@ class _Pictures:
             return ImageRecord(
                 index=item.index, seed=item.seed, format=self.format, error=failure_of(error)
             )
+
+    def _finished(
+        self, _item: Item, prepared: Any, result: Future[Forwarded] | Exception
+    ) -> tuple[Image.Image, _Explained]:
+        if isinstance(result, Exception):
+            raise result
+        forwarded = self._wait(result)
+        finished = self.pipeline.finished(prepared, forwarded.pixels)
         self.seconds[forwarded.batch] = forwarded.seconds
         self.batch_sizes.append(forwarded.batch_size)
-        return self._stored(item, image)
+        return finished
 
     def _wait(self, future: Future[Forwarded]) -> Forwarded:
         """Wait for the networks, looking up now and then whether the job is still wanted."""
@@ -258,19 +267,49 @@ class _Pictures:
                 if future.done():  # the model itself raised a timeout
                     raise
 
-    def _stored(self, item: Item, image: Image.Image) -> ImageRecord:
-        data = encode(image, self.format)
-        key = output_key(self.job.id, self.lease.token, item.index, EXTENSION[self.format])
-        self.runner.blobs.put(key, data)
+    def _stored(
+        self, item: Item, frames: list[Image.Image], explanation: _Explained
+    ) -> ImageRecord:
+        data, size = self._encoded(frames)
+        blob = self._put(item, EXTENSION[self.format], data)
+        told = self._put(item, "json", _told(item.index, explanation)) if explanation else ""
         return ImageRecord(
             index=item.index,
             seed=item.seed,
-            width=image.width,
-            height=image.height,
+            width=size[0],
+            height=size[1],
             sha256=sha256(data).hexdigest(),
-            blob=key,
+            blob=blob,
             format=self.format,
+            frames=len(frames) if self.format in MOVING else 1,
+            explanation=told,
         )
+
+    def _encoded(self, frames: list[Image.Image]) -> tuple[bytes, tuple[int, int]]:
+        if len(frames) > 1:
+            return encode_frames(frames, self.format)
+        return encode(frames[0], self.format), frames[0].size
+
+    def _put(self, item: Item, extension: str, data: bytes) -> str:
+        key = output_key(self.job.id, self.lease.token, item.index, extension)
+        self.runner.blobs.put(key, data)
+        return key
+
+
+def _frames(request: TaskRequest, index: int, images: dict[str, Image.Image]) -> list[Item]:
+    """What the networks draw of picture ``index``: all frames of one seed."""
+    seed = image_seed(request.seed or 0, index)
+    return [
+        Item(blend[0][0], seed, index, images, blend, request.explain) for blend in request.shown
+    ]
+
+
+def _told(index: int, explanation: Explanation | ExplanationView) -> bytes:
+    if isinstance(explanation, ExplanationView):  # of a stand-in
+        return explanation.model_dump_json().encode()
+    from workers.explanations import explanation_json  # takes NumPy: not for every worker
+
+    return explanation_json(index, explanation)
 
 
 def _ms(seconds: float) -> float:

@@ -22,7 +22,7 @@ from app.client.handles import Handle
 from app.client.patience import Patience
 from app.client.pictures import Mask, Picture
 from app.client.requests import Call, Options, SynthesisOptions, Text, submission
-from app.client.setup import DEFAULT_URL, PATIENCE, TIMEOUT, http_setup, prepared
+from app.client.setup import PATIENCE, TIMEOUT, address, http_setup, prepared
 
 T = TypeVar("T")
 
@@ -30,19 +30,19 @@ T = TypeVar("T")
 class AsyncClient:
     """Talks to one service, and may be shared by tasks. ``timeout``: seconds for which a job is
     waited for; ``patience``: seconds for which a service that is busy or restarts is waited for;
-    ``api_key``: from the environment's MMML_API_KEY when it is not given.
+    ``url`` and ``api_key``: from the environment's MMML_URL and MMML_API_KEY when not given.
     """
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | None = None,
         timeout: float = TIMEOUT,
         transport: httpx.AsyncBaseTransport | None = None,
         api_key: str | None = None,
         patience: float = PATIENCE,
     ) -> None:
-        self._url, self._timeout, self._patience = url, timeout, patience
-        self._http = httpx.AsyncClient(transport=transport, **http_setup(url, api_key))
+        self._url, self._timeout, self._patience = address(url), timeout, patience
+        self._http = httpx.AsyncClient(transport=transport, **http_setup(self._url, api_key))
 
     async def __aenter__(self) -> Self:
         return self

@@ -23,6 +23,11 @@ class HttpSetup(TypedDict):
     timeout: httpx.Timeout
 
 
+def address(url: str | None) -> str:
+    """Where the service is: as given, else as the environment's MMML_URL says."""
+    return url or os.environ.get("MMML_URL") or DEFAULT_URL
+
+
 def http_setup(url: str, api_key: str | None) -> HttpSetup:
     """``api_key`` is taken from the environment's MMML_API_KEY when it is not given."""
     key = api_key or os.environ.get("MMML_API_KEY")

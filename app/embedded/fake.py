@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.embedded.broker import own_redis
+from app.embedded.environment import environment
 from app.embedded.errors import EmbeddedError
 from jobs.captions import END
 from jobs.job import ErrorCode
@@ -40,6 +41,8 @@ _SPEC = {
     "tokenizer": "regexp",
     "vocabulary": "vocabulary.json",
 }
+# What explanations need of a bundle beside the tasks.
+_ENCODERS = [part for task in TASKS.values() for part in task.explained_by or ()]
 
 
 @contextlib.contextmanager
@@ -55,9 +58,10 @@ def faked(state_dir: Path | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="mmml-fake-") as folder:
         state = state_dir or Path(folder)
         write_bundle(state / "weights" / "fake")
-        os.environ.setdefault("MMML_WEIGHTS_DIR", str(state / "weights"))
-        os.environ["MMML_STORAGE_URL"] = (state / "blobs").absolute().as_uri()
-        yield state
+        weights = os.environ.get("MMML_WEIGHTS_DIR") or str(state / "weights")
+        blobs = (state / "blobs").absolute().as_uri()
+        with environment(MMML_WEIGHTS_DIR=weights, MMML_STORAGE_URL=blobs):
+            yield state
 
 
 def write_bundle(folder: Path) -> None:
@@ -68,7 +72,7 @@ def write_bundle(folder: Path) -> None:
         "name": folder.name,
         "domain": "drawings with the text on them, for tests",
         "licence": "Apache-2.0",
-        "tasks": dict.fromkeys(TASKS, _SPEC),
+        "tasks": dict.fromkeys([*TASKS, *_ENCODERS], _SPEC),
     }
     (folder / "bundle.json").write_text(json.dumps(described))
     (folder / "vocabulary.json").write_text(json.dumps({"words": [END, *_WORDS]}))

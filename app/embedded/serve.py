@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.embedded.broker import own_broker
 from app.embedded.children import Child, Supervisor
+from app.embedded.environment import environment
 from app.embedded.fake import WORKER, faked
 from app.embedded.state import default_state_dir
 from app.settings import GatewaySettings
@@ -28,21 +29,6 @@ def _children(state_dir: Path, worker: str) -> list[Child]:
 
 
 @contextlib.contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    """Variables for this process and its children, until the end of the block."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
 def running(
     state_dir: Path, check: Callable[[], None] = lambda: None, worker: str = "workers"
 ) -> Iterator[None]:
@@ -54,7 +40,7 @@ def running(
     drain = os.environ.get("MMML_DRAIN") or str(GRACE_SECONDS)
     with (
         own_broker(state_dir) as url,
-        _environment(
+        environment(
             MMML_STATE_DIR=str(state_dir),
             MMML_STORAGE_URL=blobs,
             MMML_REDIS_URL=url,

@@ -1,16 +1,22 @@
-"""``GET /jobs/{id}/images/{n}``: the pictures themselves."""
+"""``GET /jobs/{id}/images/{n}``: the pictures themselves, and what explains them."""
 
 from __future__ import annotations
+
+import hashlib
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.auth import Reader
-from app.deps import Given, off_loop
-from app.pictures import etag, picture_headers, picture_response
+from app.deps import Given, Services, off_loop
+from app.gate import Caller
+from app.pictures import CONTENT, cache_headers, etag, picture_headers, picture_response, served
 from app.preferences import accepted_types, wanted_image
 from app.problems import Problem
 from app.routes.jobs import known
+from jobs.errors import BlobMissing
+from jobs.explanation import ExplanationView
+from jobs.job import ImageRecord
 
 router = APIRouter(tags=["jobs"])
 
@@ -19,12 +25,50 @@ router = APIRouter(tags=["jobs"])
     "/jobs/{job_id}/images/{index}",
     summary="Get a picture",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}, "image/jpeg": {}, "image/webp": {}}}},
+    responses={200: {"content": CONTENT}},
 )
 async def get(
     job_id: str, index: str, request: Request, services: Given, caller: Reader
 ) -> Response:
     """The picture's bytes, in its own format or in the one that Accept prefers."""
+    record = await _record(services, caller, job_id, index)
+    wanted = wanted_image(request) or "any"
+    if wanted == record.format or _takes(request, record.format):
+        wanted = "any"
+    extension = served(record, wanted)
+    if etag(record, extension) in request.headers.get("if-none-match", ""):
+        headers = picture_headers(record, extension, services.settings.result_ttl)
+        return Response(status_code=304, headers=headers)
+    return await picture_response(services, record, wanted)
+
+
+@router.get(
+    "/jobs/{job_id}/images/{index}/explanation",
+    summary="Get where the words acted on a picture",
+    response_model=ExplanationView,
+)
+async def explanation(
+    job_id: str, index: str, request: Request, services: Given, caller: Reader
+) -> Response:
+    """Heat maps of a picture whose request had ``explain``."""
+    record = await _record(services, caller, job_id, index)
+    if not record.explanation:
+        raise Problem(
+            404, f"Picture {index} was not explained; send the request again with explain true."
+        )
+    try:
+        data = await off_loop(services.blobs.get, record.explanation)
+    except BlobMissing as error:
+        raise Problem(410, "This explanation has been erased.") from error
+    tag = f'"{hashlib.sha256(data).hexdigest()}"'
+    headers = cache_headers(tag, services.settings.result_ttl)
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(data, 200, headers, "application/json")
+
+
+async def _record(services: Services, caller: Caller, job_id: str, index: str) -> ImageRecord:
+    """The picture, if it was made and the caller may see it."""
     job = known(caller.seen(await off_loop(services.store.get, job_id)))
     if not job.status.final:
         raise Problem(
@@ -37,14 +81,7 @@ async def get(
         )
     if record.error:
         raise Problem(404, f"Picture {index} was not made: {record.error.detail}")
-    wanted = wanted_image(request) or "any"
-    if wanted == record.format or _takes(request, record.format):
-        wanted = "any"
-    extension = record.format if wanted == "any" else wanted
-    if etag(record, extension) in request.headers.get("if-none-match", ""):
-        headers = picture_headers(record, extension, services.settings.result_ttl)
-        return Response(status_code=304, headers=headers)
-    return await picture_response(services, record, wanted)
+    return record
 
 
 def _takes(request: Request, extension: str) -> bool:

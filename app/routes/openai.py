@@ -17,7 +17,7 @@ from app.openai.links import Links
 from app.openai.reading import read_edit, read_generation
 from app.openai.requests import EditRequest, GenerationRequest, ImagesRequest
 from app.openai.submitting import finished, submitted
-from app.pictures import picture_response
+from app.pictures import CONTENT, picture_response
 from app.problems import Problem
 from app.routes.jobs import known
 from app.submission import Accepted
@@ -108,7 +108,7 @@ def _headers(accepted: Accepted) -> dict[str, str]:
     "/images/{job_id}/{index}",
     summary="Get a picture by its signed address",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}, "image/jpeg": {}, "image/webp": {}}}},
+    responses={200: {"content": CONTENT}},
 )
 async def linked_picture(
     job_id: str,

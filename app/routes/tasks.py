@@ -4,6 +4,7 @@ request class.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,7 +14,7 @@ from app.auth import Submitter
 from app.deps import Given, Services, off_loop
 from app.gate import Caller
 from app.idempotency import HEADER, PATTERN, once_key
-from app.pictures import picture_response, unsuccessful
+from app.pictures import CONTENT, picture_response, unsuccessful
 from app.preferences import wait_seconds, wanted_image
 from app.submission import Accepted, submit
 from app.uploads import is_json, read
@@ -52,7 +53,11 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         response_model=None,
         responses={
             202: {"model": JobView, "description": "accepted; poll Location"},
-            200: {"model": JobView, "description": "finished, when asked to wait"},
+            200: {
+                "model": JobView,
+                "content": CONTENT,
+                "description": "finished, when asked to wait; or the first picture itself",
+            },
         },
         openapi_extra={
             "requestBody": _body_schema(task),
@@ -122,11 +127,24 @@ def _mask_schemas(text: str) -> list[dict[str, Any]]:
     ]
 
 
+def _without_references(schema: Any, named: Mapping[str, Any]) -> Any:
+    """The schema with what it refers to written out, so that it stands on its own."""
+    if isinstance(schema, list):
+        return [_without_references(part, named) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _without_references(named[schema["$ref"].rpartition("/")[2]], named)
+    return {key: _without_references(part, named) for key, part in schema.items()}
+
+
 def _body_schema(task: type[TaskRequest]) -> dict[str, Any]:
     schema = task.model_json_schema()
+    schema = _without_references(schema, schema.pop("$defs", {}))
     schema.pop("title", None)
-    as_json = {**schema, "properties": dict(schema["properties"])}
-    as_form = {**schema, "properties": dict(schema["properties"])}
+    properties = schema["properties"]
+    as_json = {**schema, "properties": dict(properties)}
+    as_form = {**schema, "properties": task.form_properties(properties)}
     for spec in task.images:
         text = f"{spec.description}; base64, a data URL or the path of an earlier job's image"
         as_json["properties"][spec.name] = {"type": "string", "minLength": 1, "description": text}

@@ -11,14 +11,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from benchmarks.chaos import target
 from benchmarks.chaos.faults import Family, Fault, Finding
 from benchmarks.chaos.target import Target
 from tests.app.malformed import UPLOADS
-from tests.app.schema_cases import Cases, Tally
+from tests.app.schema_cases import Cases, Tally, makes_jobs, worked
 
 _CASES = 2000  # per operation
 _QUICK = 60
@@ -48,7 +48,9 @@ def schema(target: Target) -> Finding:
     tallies: dict[str, Tally] = {}
     for operation in cases.operations():
         started = time.monotonic()
-        tally = tallies[operation.label] = cases.run(operation, target.count)
+        work = worked(target.url, target.mine, target.finish)
+        with work if makes_jobs(operation) else nullcontext():
+            tally = tallies[operation.label] = cases.run(operation, target.count)
         _say(f"{operation.label}: {_told(tally)}, {time.monotonic() - started:.0f} s")
     findings = {k: v for tally in tallies.values() for k, v in tally.findings.items()}
     for what, how in findings.items():

@@ -61,13 +61,16 @@ def free_port() -> int:
 
 @dataclass
 class Process:
-    """``wanted``: it is started again whenever it ends. ``starts`` counts."""
+    """``wanted``: it is started again whenever it ends. ``starts`` counts. ``grouped``: what it
+    started ends when it does.
+    """
 
     name: str
     command: Sequence[str]
     env: Mapping[str, str]
     log: Path
     wanted: bool = False
+    grouped: bool = False
     starts: int = 0
     popen: subprocess.Popen[bytes] | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -79,7 +82,12 @@ class Process:
             self.starts += 1
             self._ended_at = None
             self.popen = subprocess.Popen(
-                self.command, env=dict(self.env), cwd=ROOT, stdout=log, stderr=log
+                self.command,
+                env=dict(self.env),
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                start_new_session=self.grouped,
             )
 
     @property
@@ -101,6 +109,9 @@ class Process:
         """``kill -9``, and leave it so."""
         self.wanted = False
         self.kill()
+        if self.grouped and self.popen:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def terminate(self, seconds: float) -> int:
         """SIGTERM; returns its exit status. Raises NeverTrue when it takes longer."""

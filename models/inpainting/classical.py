@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.errors import InputProblem
 from models.images import Hole, Square, cut, shrink_hole, squares
 from models.inpainting.patchmatch import fill
 from models.pipeline import Item, Pipeline, Pixels
@@ -55,6 +56,8 @@ class ClassicalPipeline(Pipeline[Prepared]):
     """See :class:`models.pipeline.Pipeline`. Text has no influence, the seed on patches alone."""
 
     def prepare(self, item: Item) -> Prepared:
+        if item.explain:
+            raise InputProblem("bad_input", f"Method {self.method!r} does not look at words.")
         photo = np.asarray(item.images["image"])
         hole = np.asarray(item.images["mask"]) >= 128
         return Prepared(photo, hole, tuple(squares(hole, self.spec.size)), item.seed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -12,20 +13,36 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from jobs.captions import Word
 from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
+from models.explanation import Area, Explanation, explained_words, over_picture
 from models.images import Hole, Plane, Square, cut, paste, shrink, shrink_hole, squares
 from models.inpainting.blocks import fold
 from models.inpainting.classical import METHODS, ClassicalPipeline
 from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.pipeline import Item, Pipeline, Pixels, config_from, generator, to_pixels, to_tensor
+from models.pipeline import (
+    Item,
+    Looked,
+    Output,
+    Pipeline,
+    Pixels,
+    config_from,
+    generator,
+    to_pixels,
+    to_tensor,
+)
+
+Rows = TypeVar("Rows", Pixels, Tensor)
+Attention = NDArray[np.float32]  # [T,squares,h,w]: of words over the cells of each square
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Caption indices; the photo [H,W,3] uint8 and its hole [H,W]; its squares, each with pixels
     [S,S,3], known plane
-    [S,S], and noise [z,h,w] or None for the mean."""
+    [S,S], and noise [z,h,w] or None for the mean; read: the text's words, when the picture is to be
+    explained."""
 
     ids: tuple[int, ...]
     photo: NDArray[np.uint8]
@@ -34,6 +51,7 @@ class Prepared:
     pixels: tuple[Pixels, ...]
     known: tuple[Plane, ...]
     noise: tuple[Tensor | None, ...]
+    read: tuple[Word, ...] = ()
 
 
 class InpaintingPipeline(Pipeline[Prepared]):
@@ -60,10 +78,8 @@ class InpaintingPipeline(Pipeline[Prepared]):
         hole = np.asarray(item.images["mask"]) >= 128
         found = tuple(squares(hole, size))
         crops = [(cut(photo, s), cut(hole.astype(np.uint8), s).astype(bool)) for s in found]
-        cells = size >> len(self.config.encoder)
         source = generator(item.seed)
-        shape = (self.config.z, cells, cells)
-        noise = [torch.randn(shape, generator=source) if item.index else None for _ in found]
+        noise = [torch.randn(self._latent, generator=source) if item.index else None for _ in found]
         return Prepared(
             ids=self.encode(item.text).ids,
             photo=photo,
@@ -72,10 +88,11 @@ class InpaintingPipeline(Pipeline[Prepared]):
             pixels=tuple(shrink(pixels, size) for pixels, _ in crops),
             known=tuple(shrink_hole(gap, size) for _, gap in crops),
             noise=tuple(noise),
+            read=self.read(item.text) if item.explain else (),
         )
 
     @torch.inference_mode()
-    def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:
+    def forward(self, batch: Sequence[Prepared]) -> list[Output]:
         ids, lengths = self.captions([p.ids for p in batch for _ in p.squares])
         words, sentence = self.text(ids, lengths)
         pad = padding(lengths, words.shape[2]).to(self.device)
@@ -83,16 +100,54 @@ class InpaintingPipeline(Pipeline[Prepared]):
         mask = torch.from_numpy(np.stack([x for p in batch for x in p.known]))[:, None].to(
             self.device
         )
+        mean = torch.zeros(self._latent)
+        noise = torch.stack([mean if x is None else x for p in batch for x in p.noise])
+        inputs = images, mask, words, sentence, pad, noise.to(self.device)
+        if any(p.read for p in batch):
+            return self._explained(batch, inputs)
         with self.autocast():
-            seen = self.encoder(images, mask, words, sentence, pad)
-            noise = torch.stack(
-                [torch.zeros(seen.mu.shape[1:]) if x is None else x for p in batch for x in p.noise]
-            )
-            z = seen.mu + seen.sigma * noise.to(self.device)
-            out = self.generator(z, seen.summary, seen.features[self.config.feature], mask)[-1]
-        pixels = to_pixels(out)
-        ends = np.cumsum([len(p.squares) for p in batch])
-        return np.split(pixels, ends[:-1])
+            pixels = to_pixels(self._fill(*inputs))
+        return list(_by_item(batch, pixels))
+
+    def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
+        """The same, with what the networks looked at for the items that ask for it."""
+        with self.autocast():
+            out, attention = self._attentive_fill(*inputs)
+        made, looked = _by_item(batch, to_pixels(out)), _by_item(batch, attention)
+        return [
+            Looked(pixels, self._maps(own, len(p.ids))) if p.read else pixels
+            for p, pixels, own in zip(batch, made, looked, strict=True)
+        ]
+
+    def _fill(self, *inputs: Tensor) -> Tensor:
+        """The largest picture [B,3,S,S] in [-1,1] of every square, alone."""
+        return self._attentive_fill(*inputs)[0]
+
+    def _attentive_fill(
+        self,
+        images: Tensor,
+        mask: Tensor,
+        words: Tensor,
+        sentence: Tensor,
+        pad: Tensor,
+        noise: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The largest picture, and attention over words [B,h·w,T]."""
+        seen = self.encoder(images, mask, words, sentence, pad)
+        z = seen.mu + seen.sigma * noise
+        out = self.generator(z, seen.summary, seen.features[self.config.feature], mask)[-1]
+        return out, seen.attention
+
+    @property
+    def _latent(self) -> tuple[int, int, int]:
+        """Shape of one square's noise."""
+        cells = self.spec.size >> len(self.config.encoder)
+        return self.config.z, cells, cells
+
+    def _maps(self, attention: Tensor, words: int) -> Attention:
+        """attention [squares,h·w,T] of one item's squares, with padding after its words."""
+        by_word = attention[..., :words].permute(2, 0, 1).float().cpu().numpy()
+        return by_word.reshape(words, -1, *self._latent[1:])
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
         photo = prepared.photo.copy()
@@ -100,6 +155,13 @@ class InpaintingPipeline(Pipeline[Prepared]):
         for square, filled in zip(prepared.squares, pixels, strict=True):
             paste(photo, rest, square, filled)
         return Image.fromarray(photo)
+
+    def explain(self, prepared: Prepared, maps: Attention) -> Explanation:
+        height, width = prepared.hole.shape
+        areas = [Area(s.x, s.y, s.side, s.side) for s in prepared.squares]
+        whole = partial(over_picture, areas=areas, width=width, height=height)
+        words = explained_words(prepared.read, "attention", maps, maps.max((1, 2, 3)), whole)
+        return Explanation(self.method, tuple(words))
 
     def example(self) -> Item:
         side = self.spec.size
@@ -110,6 +172,12 @@ class InpaintingPipeline(Pipeline[Prepared]):
             0,
             images={"image": Image.new("RGB", (side, side), "white"), "mask": mask},
         )
+
+
+def _by_item(batch: Sequence[Prepared], rows: Rows) -> list[Rows]:
+    """One row per square → the rows of each item's squares."""
+    ends = np.cumsum([len(p.squares) for p in batch])
+    return [rows[end - len(p.squares) : end] for p, end in zip(batch, ends, strict=True)]
 
 
 def load(bundle: Bundle, task: str, method: str, device: str, precision: str) -> Pipeline[object]:

@@ -4,28 +4,41 @@ to the photo.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
+from jobs.captions import Word
 from models.bundle import Bundle, load_strict
-from models.damsm.image_encoder import PhotoFeatures
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
-from models.images import Letterbox, enlarge_change
+from models.explanation import Area, Explanation, explained_words, over_picture
+from models.images import Letterbox, Plane, enlarge_change
+from models.manipulation.affine_maps import affine_maps
 from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig, networks
 from models.manipulation.photo import as_photo_encoder, photo_encoder
-from models.pipeline import Item, Pipeline, Pixels, config_from, generator, to_pixels, to_tensor
+from models.pipeline import (
+    Item,
+    Looked,
+    Output,
+    Pipeline,
+    Pixels,
+    config_from,
+    generator,
+    to_pixels,
+    to_tensor,
+)
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Caption indices, noise of both kinds, the photo, where it lies in the square, and the square
-    [S,S,3].
+    [S,S,3]; read: the text's words, when the picture is to be explained.
     """
 
     ids: tuple[int, ...]
@@ -34,6 +47,15 @@ class Prepared:
     photo: Image.Image
     box: Letterbox
     square: Pixels
+    read: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True)
+class Maps:
+    """attention float32 [T,h,w] of words over the square; features by name, each [S,S]."""
+
+    attention: Plane
+    features: dict[str, Plane]
 
 
 class ManipulationPipeline(Pipeline[Prepared]):
@@ -60,10 +82,12 @@ class ManipulationPipeline(Pipeline[Prepared]):
         noise = torch.randn(self.config.condition, generator=source)
         photo = item.images["image"]
         box = Letterbox.of(photo.width, photo.height, self.config.size)
-        return Prepared(self.encode(item.text).ids, z, noise, photo, box, box.fit(photo))
+        ids = self.encode(item.text).ids
+        read = self.read(item.text) if item.explain else ()
+        return Prepared(ids, z, noise, photo, box, box.fit(photo), read)
 
     @torch.inference_mode()
-    def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:
+    def forward(self, batch: Sequence[Prepared]) -> list[Output]:
         ids, lengths = self.captions([p.ids for p in batch])
         words, sentence = self.text(ids, lengths)
         pad = padding(lengths, words.shape[2]).to(self.device)
@@ -71,33 +95,77 @@ class ManipulationPipeline(Pipeline[Prepared]):
         z, noise = (
             torch.stack(x).to(self.device) for x in ([p.z for p in batch], [p.noise for p in batch])
         )
+        inputs = z, noise, words, sentence, pad, photos
+        if any(p.read for p in batch):
+            return self._explained(batch, inputs)
         with self.autocast():
-            final = self._edit(z, noise, words, sentence, pad, self.image.photo(photos))
-        return list(to_pixels(final))
+            return list(to_pixels(self._edit(*inputs)))
 
-    def _edit(
+    def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
+        """The same, with what the networks looked at for the items that ask for it."""
+        with self.autocast(), affine_maps(self._shown) as features:
+            final, attention = self._attentive_edit(*inputs)
+        return [
+            Looked(made, _maps(attention[k, : len(p.ids)], features, k)) if p.read else made
+            for k, (p, made) in enumerate(zip(batch, to_pixels(final), strict=True))
+        ]
+
+    @property
+    def _shown(self) -> nn.Module | None:
+        """The combination that explanations show: where the words' features meet the photo's own
+        detail at full size, or without a DCM at half of it.
+        """
+        if self.dcm is not None:
+            return self.dcm.h_net.SAIN
+        return None if self.main is None else self.main.h_net3.SAIN
+
+    def _edit(self, *inputs: Tensor) -> Tensor:
+        """The final picture [B,3,S,S] in [-1,1] alone."""
+        return self._attentive_edit(*inputs)[0]
+
+    def _attentive_edit(
         self,
         z: Tensor,
         noise: Tensor,
         words: Tensor,
         sentence: Tensor,
         pad: Tensor,
-        seen: PhotoFeatures,
-    ) -> Tensor:
-        """The final picture [B,3,S,S] in [-1,1] of the networks there are."""
-        hidden = seen.regions
+        photos: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The final picture of the networks there are, and attention over words [B,L,h,w]: the main
+        module's last, which decides about colours, or else the DCM's.
+        """
+        seen = self.image.photo(photos)
+        hidden, attention = seen.regions, cast("tuple[Tensor, ...]", ())
         if self.main is not None:
             alone = self.dcm is None
             out = self.main(
                 z, noise, words, sentence, pad, seen.code, seen.regions, with_pictures=alone
             )
-            hidden = out.pictures[-1] if alone else out.hidden
-        return hidden if self.dcm is None else self.dcm(hidden, seen.detail, words, pad)[0]
+            hidden, attention = out.pictures[-1] if alone else out.hidden, out.attention
+        if self.dcm is None:
+            return hidden, attention[-1]
+        final, own = self.dcm(hidden, seen.detail, words, pad)
+        return final, (own, *attention)[-1]
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
         before, after = (prepared.box.crop(x) for x in (prepared.square, pixels))
         return enlarge_change(prepared.photo, before, after)
 
+    def explain(self, prepared: Prepared, maps: Maps) -> Explanation:
+        photo = prepared.photo
+        areas = [Area(*prepared.box.area(photo))]
+        whole = partial(over_picture, areas=areas, width=photo.width, height=photo.height)
+        shares = maps.attention.max((1, 2))
+        words = explained_words(prepared.read, "attention", maps.attention, shares, whole)
+        features = {name: whole(plane) for name, plane in maps.features.items()}
+        return Explanation(self.method, tuple(words), features)
+
     def example(self) -> Item:
         side = self.config.size
         return Item(self.known_word, 0, images={"image": Image.new("RGB", (side, side), "white")})
+
+
+def _maps(attention: Tensor, features: Mapping[str, Tensor], place: int) -> Maps:
+    planes = {name: feature[place].cpu().numpy() for name, feature in features.items()}
+    return Maps(attention.float().cpu().numpy(), planes)

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import cast
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.damsm.word_regions import Regions, WordRegions
+from models.errors import InputProblem
+from models.explanation import Area, ExplainedWord, Explanation, explained_words, over_picture
 from models.layers import fold_spectral_norm
-from models.pipeline import Item, Pipeline, Pixels, config_from, generator, to_image, to_pixels
+from models.pipeline import (
+    Item,
+    Looked,
+    Output,
+    Pipeline,
+    Pixels,
+    config_from,
+    generator,
+    to_image,
+    to_pixels,
+)
 from models.synthesis.network import Generator, GeneratorConfig
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Caption indices and noise [z]."""
+    """Caption indices of each text with its share, and noise [z]; texts: to be explained."""
 
-    ids: tuple[int, ...]
+    captions: tuple[tuple[int, ...], ...]
+    shares: tuple[float, ...]
     z: Tensor
+    texts: tuple[str, ...] = ()
 
 
 class SynthesisPipeline(Pipeline[Prepared]):
@@ -36,19 +54,68 @@ class SynthesisPipeline(Pipeline[Prepared]):
         load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text encoder")
         load_strict(network, bundle.state(task, "generator"), f"{where}: generator")
         self.text = cast("TextEncoder", self.placed(text))
+        self._loading = threading.Lock()
         self.generator = cast("Generator", self.placed(fold_spectral_norm(network.eval())))
 
     def prepare(self, item: Item) -> Prepared:
         z = torch.randn(self.generator.config.z, generator=generator(item.seed))
-        return Prepared(self.encode(item.text).ids, z)
+        texts, shares = zip(*item.blend, strict=True)
+        captions = tuple(self.encode(text).ids for text in texts)
+        if item.explain and self.encoders is None:
+            raise InputProblem("bad_input", f"Bundle {self.bundle.name!r} can't explain pictures.")
+        return Prepared(captions, shares, z, texts if item.explain else ())
+
+    @property
+    def encoders(self) -> WordRegions | None:
+        """What looks at the pictures that are to be explained, if the bundle holds it."""
+        with self._loading:
+            return self._encoders
+
+    @cached_property
+    def _encoders(self) -> WordRegions | None:
+        return WordRegions.beside(cast("Pipeline[object]", self))
 
     @torch.inference_mode()
-    def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:
-        _, sentence = self.text(*self.captions([p.ids for p in batch]))
+    def forward(self, batch: Sequence[Prepared]) -> list[Output]:
         z = torch.stack([p.z for p in batch]).to(self.device)
+        sentence = self._sentences(batch)
         with self.autocast():
             pictures = self.generator(z, sentence)
-        return list(to_pixels(pictures))
+        return self._looked_at(batch, pictures, list(to_pixels(pictures)))
+
+    def _looked_at(
+        self, batch: Sequence[Prepared], pictures: Tensor, pixels: Sequence[Pixels]
+    ) -> list[Output]:
+        asked = [k for k, prepared in enumerate(batch) if prepared.texts]
+        made: list[Output] = list(pixels)
+        if asked and self.encoders:
+            found = self.encoders.look(pictures[asked], [batch[k].texts for k in asked])
+            for k, maps in zip(asked, found, strict=True):
+                made[k] = Looked(pixels[k], maps)
+        return made
+
+    def _sentences(self, batch: Sequence[Prepared]) -> Tensor:
+        """Sentence features [B,D]: the mean of an item's captions by their shares, as the paper
+        mixes captions in training. A caption that several items share is read once.
+        """
+        captions = list(dict.fromkeys(ids for p in batch for ids in p.captions))
+        row = {ids: k for k, ids in enumerate(captions)}
+        _, sentences = self.text(*self.captions(captions))
+        rows = [torch.tensor([row[ids] for ids in p.captions]) for p in batch]
+        places = pad_sequence(rows, batch_first=True).to(self.device)
+        shares = pad_sequence([torch.tensor(p.shares) for p in batch], batch_first=True)
+        return (sentences[places] * shares.to(sentences)[..., None]).sum(1)
+
+    def explain(self, prepared: Prepared, maps: Sequence[Regions]) -> Explanation:
+        assert self.encoders is not None  # noqa: S101 (it made the maps)
+        side = self.generator.config.size
+        areas = [Area(0, 0, side, side)]
+        whole = partial(over_picture, areas=areas, width=side, height=side)
+        words: list[ExplainedWord] = []
+        for number, (text, found) in enumerate(zip(prepared.texts, maps, strict=True)):
+            read = self.encoders.columns(text, self.read(text))
+            words += explained_words(read, "region", found.maps, found.shares, whole, number)
+        return Explanation(self.method, tuple(words))
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:  # noqa: ARG002
         return to_image(pixels)

@@ -5,9 +5,10 @@ gateway on a loopback port; every answer is held against the document by all of 
 from __future__ import annotations
 
 import base64
+import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, cast
@@ -18,11 +19,14 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis.core.failures import FailureGroup
+from schemathesis.transport.serialization import Binary
 
 from tests.picture_files import mask, png
 
 NEGATIVE, POSITIVE = schemathesis.GenerationMode.NEGATIVE, schemathesis.GenerationMode.POSITIVE
 _ROUNDS = 50  # of one way of making requests, when it keeps running out of new ones
+_BODIES = ("application/json", "multipart/form-data")
+_NO_FILES = "Unsupported type: 'Binary'"  # a broken form with a file that schemathesis can't judge
 
 # What no schema can say: which words and bundles are known, what a picture holds, where a webhook
 # may lead, and that a job was erased a moment ago.
@@ -61,14 +65,23 @@ HEADERS = st.fixed_dictionaries(
 )
 
 
-def _sensible(body: dict[str, Any]) -> dict[str, Any]:
+def _sensible(body: dict[str, Any], form: bool) -> dict[str, Any]:
     """The same request, with words and pictures that the service can use."""
-    made = {k: v for k, v in body.items() if k not in ("bundle", "method", "webhook")}
-    made["text"] = f"a red bird {body.get('text', '')}"[:1000]
+    made = {k: v for k, v in body.items() if k not in ("bundle", "method", "model", "webhook")}
+    words = "prompt" if "prompt" in body else "text"
+    made[words] = f"a red bird {body.get(words, '')}"[:1000]
     for name, data in (("image", png()), ("mask", mask())):
         if name in made:
-            made[name] = base64.b64encode(data).decode()
+            made[name] = Binary(data) if form else base64.b64encode(data).decode()
     return made
+
+
+def _again(case: schemathesis.Case[Any], headers: dict[str, str]) -> str:
+    """How to send the request once more."""
+    try:
+        return case.as_curl_command(headers=headers)[:2000]
+    except ValueError:  # files have no curl command
+        return f"headers {headers}, body {case.body!r}"[:2000]
 
 
 @dataclass
@@ -81,6 +94,32 @@ class Tally:
     @property
     def cases(self) -> int:
         return self.statuses.total()
+
+
+def makes_jobs(operation: schemathesis.APIOperation[Any, Any, Any, Any]) -> bool:
+    return operation.label.startswith("POST /") and "{" not in operation.label
+
+
+@contextmanager
+def worked(url: str, key: str, finish: Callable[[str], None]) -> Iterator[None]:
+    """Meanwhile ``finish`` is called with every new job, for requests that wait for its end."""
+    over = threading.Event()
+
+    def work() -> None:
+        with requests.Session() as session:
+            session.headers["Authorization"] = f"Bearer {key}"
+            while not over.wait(0.02):
+                page = session.get(f"{url}/jobs?status=queued&limit=100", timeout=30).json()
+                for job in page["jobs"]:
+                    finish(job["id"])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 class Cases:
@@ -133,13 +172,21 @@ class Cases:
             def send(case: schemathesis.Case[Any], extra: dict[str, str]) -> None:
                 self._send(tally, case, extra)
 
-            send()
+            try:
+                send()
+            except ValueError as error:
+                if _NO_FILES not in str(error):
+                    raise
 
     def _send(self, tally: Tally, case: schemathesis.Case[Any], extra: dict[str, str]) -> None:
         headers = {**extra, **self._auth}
         positive = case.meta is not None and case.meta.generation.mode is POSITIVE
-        if positive and case.media_type == "application/json" and tally.cases % 2:
-            case.body = _sensible(cast("dict[str, Any]", case.body))
+        if positive and case.media_type in _BODIES and tally.cases % 2:
+            form = case.media_type != "application/json"
+            body = cast("dict[str, Any]", case.body)
+            made = _sensible(body, form)
+            body.clear()  # in place: a body that is assigned is judged anew, and files can't be
+            body.update(made)
         try:
             response = case.call(session=self._session, headers=headers)
             tally.statuses[response.status_code] += 1
@@ -151,7 +198,7 @@ class Cases:
         except FailureGroup as group:
             for failure in group.exceptions:
                 what = f"{case.operation.label}: {failure.title}: {failure.message[:200]}"
-                tally.findings.setdefault(what, case.as_curl_command(headers=headers)[:2000])
+                tally.findings.setdefault(what, _again(case, headers))
         except requests.RequestException as error:
             tally.statuses[0] += 1
             tally.findings.setdefault(

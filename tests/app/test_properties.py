@@ -156,9 +156,31 @@ def test_json_and_both_forms_mean_the_same(http: TestClient, fields: dict[str, A
     ]
     inputs = [(accepted_or_told(answer) or {})["input"] for answer in answers]
     assert inputs[0] == inputs[1] == inputs[2]
-    expected = {"count": 1, "format": "png", "bundle": "paper", "method": "fake", **fields}
+    expected = {"count": 1, "format": "png", "bundle": "paper", "method": "fake", "explain": False}
+    expected |= fields
     expected.pop("webhook", None)
     assert inputs[0] == expected
+
+
+WEIGHTED = st.tuples(
+    st.lists(KNOWN, min_size=1, max_size=4).map(" ".join),
+    st.floats(0.001, 1000, allow_subnormal=False),
+)
+
+
+@given(parts=st.lists(WEIGHTED, min_size=2, max_size=8))
+def test_weighted_texts_mean_the_same_in_json_and_forms(
+    http: TestClient, parts: list[tuple[str, float]]
+) -> None:
+    texts = [{"text": text, "weight": weight} for text, weight in parts]
+    form = {"text": [t for t, _ in parts], "weight": [repr(w) for _, w in parts], "seed": "1"}
+    answers = [
+        post_json(http, "/synthesize", {"text": texts, "seed": 1}),
+        http.post("/synthesize", data=form),
+    ]
+    inputs = [(accepted_or_told(answer) or {})["input"] for answer in answers]
+    assert inputs[0] == inputs[1]
+    assert inputs[0]["text"] == texts
 
 
 JSON = st.recursive(
@@ -166,7 +188,21 @@ JSON = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(), inner)),
     max_leaves=8,
 )
-NAMES = st.sampled_from(["text", "seed", "count", "bundle", "method", "format", "webhook", "image"])
+NAMES = st.sampled_from(
+    [
+        "text",
+        "seed",
+        "count",
+        "bundle",
+        "method",
+        "format",
+        "webhook",
+        "image",
+        "explain",
+        "frames",
+        "weight",
+    ]
+)
 
 
 @given(

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from app.deps import Services
 from app.queue import MemoryQueue
+from jobs.images import encode
 from jobs.job import Status
 from tests.app.conftest import mask_png, png, stored_photo, succeed
 
@@ -46,6 +48,7 @@ def test_accepted_job_is_recorded_then_sent(client: TestClient, services: Servic
         "bundle": "paper",
         "method": "fake",
         "format": "png",
+        "explain": False,
     }
     assert isinstance(services.queue, MemoryQueue)
     assert services.queue.sent == [job["id"]]
@@ -146,6 +149,14 @@ def test_manipulate_takes_json(client: TestClient, services: Services, prefix: s
     response = client.post("/manipulate", json={"text": "a red bird", "image": image})
     assert response.status_code == 202, response.text
     assert stored_photo(services, response.json()["id"]).size == (40, 30)
+
+
+def test_base64_of_a_jpeg_is_no_address(client: TestClient, services: Services) -> None:
+    image = base64.b64encode(encode(Image.new("RGB", (20, 17)), "jpeg")).decode()
+    assert image.startswith("/")
+    response = client.post("/manipulate", json={"text": "a red bird", "image": image})
+    assert response.status_code == 202, response.text
+    assert stored_photo(services, response.json()["id"]).size == (20, 17)
 
 
 def test_an_earlier_image_can_be_an_input(client: TestClient, services: Services) -> None:

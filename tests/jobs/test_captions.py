@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.captions import END, Vocabulary, tokenize
+from jobs.captions import END, Vocabulary, spans, tokenize
 
 VOCABULARY = Vocabulary([END, "a", "bird", "red", "crown", "with"])
 
@@ -52,3 +52,49 @@ def test_any_text_is_encoded(text: str) -> None:
     encoded = VOCABULARY.encode(text)
     assert len(encoded.ids) == len(encoded.words) <= 18
     assert all(1 <= k < len(VOCABULARY) for k in encoded.ids)
+
+
+def test_words_know_their_places() -> None:
+    text = "Köln's zorgly RED 小鸟, a bird’s crown"
+    read = VOCABULARY.read(text)
+    assert [(w.word, text[w.start : w.end]) for w in read] == [
+        ("kln", "Köln"),
+        ("s", "s"),
+        ("zorgly", "zorgly"),
+        ("red", "RED"),
+        ("小鸟,", "小鸟,"),
+        ("a", "a"),
+        ("bird", "bird"),
+        ("s", "s"),
+        ("crown", "crown"),
+    ]
+    assert [w.word for w in read if w.known] == ["red", "a", "bird", "crown"]
+    assert [w.column for w in read if w.known] == [0, 1, 2, 3]
+    assert all(w.column is None for w in read if not w.known)
+
+
+def test_words_after_the_longest_caption_have_no_column() -> None:
+    read = VOCABULARY.read("a red bird with a crown", max_words=2)
+    assert [w.column for w in read] == [0, 1, None, None, None, None]
+    assert all(w.known for w in read)
+
+
+def test_places_count_the_letters_of_the_text_itself() -> None:
+    text = "İİ red"  # both are two letters in lower case
+    assert [text[start:end] for _, start, end in spans(text)] == ["İ", "İ", "red"]
+
+
+def test_treebank_words_know_their_places() -> None:
+    text = "The bird's red. A black-and-white crown!"
+    found = [text[start:end] for _, start, end in spans(text, "treebank")]
+    assert found == ["The", "bird", "'s", "red", "A", "black-and-white", "crown"]
+
+
+@given(st.text(max_size=80), st.sampled_from(["regexp", "treebank"]))
+def test_every_place_holds_its_word(text: str, tokenizer: str) -> None:
+    end = 0
+    for word, start, stop in spans(text, tokenizer):
+        assert end <= start < stop <= len(text)
+        lowered = "".join(c.lower() for c in text[start:stop])
+        assert word in lowered.encode("ascii", "ignore").decode()
+        end = start + 1

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.job import image_seed, new_id
-from jobs.requests import MAX_TEXT, TASKS, Synthesize
+from jobs.request_texts import MAX_TEXT
+from jobs.requests import TASKS, Synthesize
 
 
 def test_text_is_normalised() -> None:

@@ -32,8 +32,11 @@ def tiny_bundle(
     rnn: str = "lstm",
     manigan: Mapping[str, Any] = NOTHING,
     tdanet: Mapping[str, Any] = NOTHING,
+    damsm: bool = False,
 ) -> Bundle:
-    """A bundle of 32-pixel networks. manigan, tdanet: what differs from the published networks."""
+    """A bundle of 32-pixel networks. manigan, tdanet: what differs from the published networks;
+    damsm: also the encoders as a part of their own.
+    """
     torch.manual_seed(0)
     text_config = TextEncoderConfig(len(WORDS), 8, TEXT, rnn)
     image_config = CompactEncoderConfig(32, (2, 4), 8, TEXT)
@@ -56,6 +59,10 @@ def tiny_bundle(
         states = {role: m.state_dict() for role, m in {**modules, "text_encoder": text}.items()}
         spec = {**common, "method": method, "network": network, **extra}
         bundle = save_task(folder, task, spec, states, name=folder.name, words=WORDS)
+    if damsm:
+        spec = {**common, "method": "damsm", "network": {}, "image_encoder": asdict(image_config)}
+        states = {"image_encoder": image.state_dict(), "text_encoder": text.state_dict()}
+        bundle = save_task(folder, "damsm", spec, states, words=WORDS)
     return bundle
 
 

@@ -27,7 +27,7 @@ class Shop:
     pipeline: FakePipeline
     fatal: list[BaseException]
 
-    def submit(self, text: str = "a bird", **request: Any) -> str:
+    def submit(self, text: str | list[Any] = "a bird", **request: Any) -> str:
         values = {"text": text, "seed": 5, "bundle": "fake", "method": "fake", **request}
         job = Job(
             id=new_id(),

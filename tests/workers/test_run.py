@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from jobs.blobs import job_folder, output_key
+from jobs.captions import Word
 from jobs.errors import BlobError, BlobMissing
 from jobs.events import FIRST
+from jobs.explanation import ExplanationView
 from jobs.job import ErrorCode, Status
 from jobs.store import Renewal
+from models.explanation import ExplainedWord, Explanation
+from models.pipeline import Item, Looked
 from tests.workers.conftest import Shop
+from workers.fake import FakeLoader, FakePipeline
 
 Eventually = Callable[[Callable[[], bool], float], None]
 
@@ -259,3 +269,75 @@ def test_other_formats(shop: Shop, kind: str) -> None:
     image = shop.job(job_id).images[0]
     assert image.format == kind
     assert image.blob.endswith("jpg" if kind == "jpeg" else "webp")
+
+
+def test_frames_become_one_picture_of_one_seed(shop: Shop) -> None:
+    texts = {"text": ["a bird", "a long bird"], "frames": 5}
+    job_id = shop.submit(**texts, count=2, format="gif")
+    shop.runner.run(job_id)
+    images = shop.job(job_id).images
+    assert [(i.seed, i.frames, i.format, i.width) for i in images] == [
+        (5, 5, "gif", 8),
+        (6, 5, "gif", 8),
+    ]
+    assert sum(shop.pipeline.batches) == 10  # the batcher counts frames
+    with Image.open(io.BytesIO(shop.runner.blobs.get(images[0].blob))) as moving:
+        assert moving.n_frames == 5
+
+
+def test_a_strip_ends_with_the_captions_themselves(shop: Shop) -> None:
+    def picture(**request: object) -> np.ndarray:
+        job_id = shop.submit(**request)  # type: ignore[arg-type]
+        shop.runner.run(job_id)
+        image = shop.job(job_id).images[0]
+        assert image.frames == 1
+        return np.asarray(Image.open(io.BytesIO(shop.runner.blobs.get(image.blob))))
+
+    strip = picture(text=["a bird", "a long bird"], frames=3, format="png")
+    assert strip.shape == (8, 24, 3)
+    assert np.array_equal(strip[:, :8], picture(text="a bird"))
+    assert np.array_equal(strip[:, 16:], picture(text="a long bird"))
+
+
+def test_a_frame_that_fails_fails_its_picture(shop: Shop) -> None:
+    texts = {"text": ["a bird", "crash"], "frames": 3, "format": "webp"}
+    job_id = shop.submit(**texts)  # type: ignore[arg-type]
+    shop.runner.run(job_id)
+    job = shop.job(job_id)
+    assert job.error is not None
+    assert job.error.code is ErrorCode.model_error
+
+
+def test_explanations_lie_beside_their_pictures(shop: Shop) -> None:
+    shop.pipeline = EXPLAINING
+    shop.runner.pipelines = FakeLoader(EXPLAINING)
+    job_id = shop.submit("a red bird", count=2, explain=True)
+    shop.runner.run(job_id)
+    for image in shop.job(job_id).images:
+        told = ExplanationView.model_validate_json(shop.runner.blobs.get(image.explanation))
+        assert (told.image, told.method) == (image.index, "fake")
+        assert [(w.word, w.start, w.end, w.peak) for w in told.words] == [("red", 2, 5, 0.5)]
+        data = base64.b64decode(told.words[0].maps["attention"].partition("base64,")[2])
+        with Image.open(io.BytesIO(data)) as plane:
+            assert (plane.format, plane.mode) == ("PNG", "L")
+            assert np.asarray(plane).tolist() == [[0, 128], [255, 64]]
+    unasked = shop.submit("a red bird")
+    shop.runner.run(unasked)
+    assert shop.job(unasked).images[0].explanation == ""
+
+
+class ExplainingPipeline(FakePipeline):
+    """Explains what it paints, when it is asked to."""
+
+    def _paint(self, item: Item) -> Any:
+        pixels = super()._paint(item)
+        return Looked(pixels, item.text) if item.explain else pixels
+
+    def explain(self, prepared: Item, maps: Any) -> Explanation:
+        plane = np.array([[0, 0.25], [0.5, 0.125]], np.float32)
+        start = maps.index("red")
+        word = Word("red", start, start + 3, 1, 0)
+        return Explanation(self.method, (ExplainedWord(0, word, 0.5, {"attention": plane}),))
+
+
+EXPLAINING = ExplainingPipeline()

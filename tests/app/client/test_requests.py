@@ -89,11 +89,13 @@ def test_explanations_are_images() -> None:
     grey = io.BytesIO()
     Image.new("L", (4, 2), 255).save(grey, "PNG")
     url = "data:image/png;base64," + base64.b64encode(grey.getvalue()).decode()
-    word = {"word": "red", "start": 2, "end": 5, "known": True, "maps": {"region": url}}
+    place = {"text": 0, "word": "red", "start": 2, "end": 5}
+    word = {**place, "known": True, "peak": 0.5, "maps": {"region": url}}
     answer = {"image": 0, "method": "fake", "words": [word], "features": {"W": url}}
     job = Told(explanation=answer).client().synthesize("a red bird", explain=True)
     explained = job.explanation(0)
-    assert (explained.words[0].word, explained.words[0].end) == ("red", 5)
+    found = explained.words[0]
+    assert (found.word, found.text, found.end, found.peak) == ("red", 0, 5, 0.5)
     assert explained.words[0].maps["region"].getpixel((3, 1)) == 255
     assert explained.features["W"].size == (4, 2)
     with pytest.raises(MmmlError, match="explain=True"):

@@ -43,6 +43,7 @@ def test_a_generation_is_a_synthesis(openai: OpenAI, services: Services) -> None
         "bundle": "paper",
         "method": "fake",
         "format": "png",
+        "explain": False,
     }
     assert made.data is not None
     for picture, record in zip(made.data, job.images, strict=True):

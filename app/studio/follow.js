@@ -1,0 +1,55 @@
+// Following one job: server-sent events, or long polls where a stream can't be had.
+
+import * as api from "./api.js";
+
+const FINAL = new Set(["succeeded", "failed", "canceled", "expired"]);
+export const isFinal = (job) => FINAL.has(job.status);
+
+const CHANGES = {
+  status: (job, data) => ({ ...job, ...data, queue_position: null }),
+  position: (job, data) => ({ ...job, ...data }),
+  progress: (job, data) => ({ ...job, progress: data }),
+  final: (job, data) => ({ ...job, ...data }),
+};
+
+/**
+ * Calls `onchange(job)` with each change until the job is over; `onproblem(problem)` when it can't
+ * be followed any more, `onpause(waiting)` while the connection is lost. Returns a function that
+ * stops it.
+ */
+export function follow(start, { onchange, onproblem, onpause = () => {} }) {
+  let job = start;
+  let polling = null;
+  const source = new EventSource(`/jobs/${job.id}/events`);
+  const stop = () => { source.close(); polling?.abort(); };
+
+  const tell = (changed) => {
+    job = changed;
+    if (isFinal(job)) stop();
+    onchange(job);
+  };
+  for (const [kind, change] of Object.entries(CHANGES)) {
+    source.addEventListener(kind, (event) => tell(change(job, JSON.parse(event.data))));
+  }
+  source.addEventListener("open", () => onpause(false));
+  source.addEventListener("error", () => {
+    if (source.readyState !== EventSource.CLOSED) {
+      onpause(true);
+    } else if (!polling) {
+      polling = new AbortController();
+      poll(job.id, polling.signal, tell).catch((error) => {
+        if (!polling.signal.aborted) onproblem(error);
+      });
+    }
+  });
+  return stop;
+}
+
+async function poll(id, signal, tell) {
+  for (;;) {
+    const job = await api.get(`/jobs/${id}?wait=15`, { signal });
+    tell(job);
+    if (isFinal(job)) return;
+    await new Promise((done) => { setTimeout(done, 1000); });
+  }
+}

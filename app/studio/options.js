@@ -1,0 +1,175 @@
+// The other fields of a request: seed, count, bundle and method as widgets of their own, whatever
+// else a task has by its type.
+
+import { button, el } from "./dom.js";
+
+const MAX_SEED = 2 ** 32;
+const TITLES = { format: "File", explain: "Explain" };
+const HINTS = { explain: "Show where each word acted" };
+
+const title = (name) => TITLES[name] || name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
+
+function labelled(name, widget, control, extra = {}) {
+  return el("div", { class: "field", "data-field": name, ...extra },
+    el("label", { for: control.id }, title(name)), widget,
+    el("p", { class: "told wrong", id: `${control.id}-wrong`, hidden: true }));
+}
+
+function select(name, values, chosen, onchange) {
+  const made = el("select", { id: `option-${name}`, name, onchange },
+    values.map((value) => el("option", { value, selected: value === chosen }, value)));
+  return made;
+}
+
+function numeric({ name, minimum, maximum, type, default: usual }, rest = {}) {
+  return el("input", {
+    id: `option-${name}`, name, type: "number", inputmode: "numeric", min: minimum, max: maximum,
+    step: type === "integer" ? 1 : "any", value: usual ?? null, ...rest,
+  });
+}
+
+const widgets = {
+  seed(field, { onchange }) {
+    const input = numeric(field, { placeholder: "random", oninput: onchange });
+    const set = (value) => { input.value = value; onchange(); };
+    const roll = () => set(crypto.getRandomValues(new Uint32Array(1))[0] % MAX_SEED);
+    return labelled("seed", el("div", { class: "joined" }, input,
+      button("cross", "Random each time", () => set(""), { bare: true, id: "seed-clear" }),
+      button("die", "Roll a seed", roll, { bare: true, id: "seed-die" })), input);
+  },
+
+  count(field, { onchange }) {
+    const input = numeric(field, { oninput: onchange });
+    const step = (by) => {
+      const value = Math.round(input.valueAsNumber || 1) + by;
+      input.value = Math.min(Math.max(value, field.minimum ?? 1), field.maximum ?? 16);
+      onchange();
+    };
+    return labelled("count", el("div", { class: "joined stepper" },
+      button("minus", "Fewer pictures", () => step(-1), { bare: true }), input,
+      button("plus", "More pictures", () => step(1), { bare: true })), input);
+  },
+
+  choice(field, { onchange, values, chosen }) {
+    const control = select(field.name, values, chosen, onchange);
+    return labelled(field.name, control, control);
+  },
+
+  flag(field, { onchange }) {
+    const control = el("input", { id: `option-${field.name}`, name: field.name, type: "checkbox", onchange });
+    return el("div", { class: "field flag", "data-field": field.name },
+      el("label", {}, control, el("span", {}, HINTS[field.name] || title(field.name))));
+  },
+
+  number(field, { onchange }) {
+    const control = numeric(field, { oninput: onchange });
+    return labelled(field.name, control, control);
+  },
+
+  line(field, { onchange }) {
+    const control = el("input", { id: `option-${field.name}`, name: field.name, type: "text", oninput: onchange, value: field.default ?? null });
+    return labelled(field.name, control, control);
+  },
+};
+
+export class Options {
+  constructor(place, catalogue, onchange) {
+    Object.assign(this, { place, catalogue, onchange, task: null, kept: {}, moves: null });
+  }
+
+  show(task) {
+    this.task = task;
+    const fields = task.fields.filter(({ name }) => name !== "frames");
+    this.place.replaceChildren(...fields.map((field) => this.#widget(field)).filter(Boolean));
+    this.moves = null;
+    this.set(this.kept);
+  }
+
+  #widget(field) {
+    const onchange = () => this.#changed(field.name);
+    const make = (kind, more = {}) => widgets[kind](field, { onchange, ...more });
+    if (field.name === "bundle") return make("choice", { values: this.catalogue.bundles(this.task.name) });
+    if (field.name === "method") return make("choice", { values: this.#methods() });
+    if (widgets[field.name]) return make(field.name);
+    if (field.enum) return make("choice", { values: field.enum, chosen: field.default });
+    return make({ boolean: "flag", integer: "number", number: "number", string: "line" }[field.type] || "line");
+  }
+
+  #control(name) { return this.place.querySelector(`[name="${name}"]`); }
+
+  get bundle() {
+    return this.#control("bundle")?.value || this.catalogue.bundles(this.task.name)[0];
+  }
+
+  #methods() {
+    return this.catalogue.offer(this.task.name, this.bundle)?.methods || [];
+  }
+
+  #changed(name) {
+    if (name === "bundle") {
+      const method = this.#control("method");
+      method?.replaceChildren(...this.#methods().map((value) => el("option", { value }, value)));
+    }
+    this.kept = { ...this.kept, ...this.values() };
+    if (!this.values()[name]) delete this.kept[name];
+    this.onchange(name);
+  }
+
+  /** Whether an animation is asked for: it needs a format that moves, and can't be explained. */
+  moving(moves) {
+    const format = this.#control("format");
+    const explain = this.#control("explain");
+    if (explain) explain.disabled = moves;
+    if (!format || this.moves === moves) return;
+    this.moves = moves;
+    const values = [...format.options].map(({ value }) => value);
+    if (moves && format.value === "png" && values.includes("webp")) format.value = "webp";
+    if (!moves && format.value === "gif") format.value = "png";
+  }
+
+  /** What is filled in, by name. */
+  values() {
+    const found = {};
+    for (const control of this.place.querySelectorAll("[name]")) {
+      if (control.disabled) continue;
+      if (control.type === "checkbox") {
+        if (control.checked) found[control.name] = "true";
+      } else if (control.value.trim()) {
+        found[control.name] = control.value.trim();
+      }
+    }
+    return found;
+  }
+
+  set(values) {
+    this.kept = { ...this.kept, ...values };
+    for (const [name, value] of Object.entries(values)) {
+      const control = this.#control(name);
+      if (!control) continue;
+      if (control.type === "checkbox") {
+        control.checked = String(value) === "true";
+      } else if (control.tagName !== "SELECT" || [...control.options].some((o) => o.value === String(value))) {
+        control.value = value;
+      }
+      if (name === "bundle") this.#changed("bundle");
+    }
+  }
+
+  /** Tell what is wrong with a field, beside it. */
+  wrong(errors) {
+    for (const place of this.place.querySelectorAll("[data-field]")) {
+      const name = place.dataset.field;
+      const found = errors.find(({ field }) => field === name);
+      const control = this.#control(name);
+      const told = place.querySelector(".wrong");
+      if (!told) continue;
+      told.hidden = !found;
+      told.textContent = found ? `${title(name)} ${found.detail}.` : "";
+      control.toggleAttribute("aria-invalid", Boolean(found));
+      if (found) {
+        control.setAttribute("aria-invalid", "true");
+        control.setAttribute("aria-describedby", told.id);
+      }
+    }
+  }
+}

@@ -1,0 +1,174 @@
+// The job that is looked at: how far it is, then its pictures and what can be done with them.
+
+import { compare } from "./compare.js";
+import { button, el, icon, radios, shaped } from "./dom.js";
+import { explanation } from "./explain.js";
+import { isFinal } from "./follow.js";
+import { ENDS, ago, fileName, progressOf, seconds, textOf, textsOf } from "./texts.js";
+
+const fact = (name, value) => (value ? el("div", {}, el("dt", {}, name), el("dd", {}, value)) : null);
+
+function heading(job) {
+  return el("header", { class: "stage-head" },
+    el("h2", { class: "said" }, textOf(job)),
+    el("p", { class: "soft small" }, `${job.task} · ${ago(job.created_at)}`));
+}
+
+export class Stage {
+  /** `does`: again, download, edit, copy, erase, cancel, each called with what it is about. */
+  constructor(place, does) {
+    Object.assign(this, { place, does, job: null, urls: [], made: [], shown: 0 });
+  }
+
+  /** The pictures that the last view showed are let go; those of this one are made already. */
+  #fill(...content) {
+    for (const url of this.urls) URL.revokeObjectURL(url);
+    [this.urls, this.made] = [this.made, []];
+    this.place.replaceChildren(...content.filter(Boolean));
+  }
+
+  #address(blob) {
+    const url = URL.createObjectURL(blob);
+    this.made.push(url);
+    return url;
+  }
+
+  /** Nothing yet. `examples`: captions to start from. */
+  empty(examples, use) {
+    this.job = null;
+    this.#fill(el("div", { class: "nothing" },
+      el("div", { class: "nothing-picture", "aria-hidden": "true" }, icon("photo")),
+      el("h2", {}, "Your pictures appear here"),
+      el("p", { class: "soft" }, "Say what you would like to see, then choose Make."),
+      examples.length ? el("div", { class: "examples" }, examples.map((text) => el("button", {
+        type: "button", class: "example", onclick: () => use(text),
+      }, text))) : null));
+  }
+
+  /** A sentence instead of a job, with a way to go on. */
+  trouble(detail, label, onclick) {
+    this.job = null;
+    this.#fill(el("div", { class: "nothing" }, el("p", { class: "problem" }, detail),
+      label && button("again", label, onclick)));
+  }
+
+  show(job, inputs) {
+    const same = this.job?.id === job.id && !isFinal(this.job) && !isFinal(job);
+    if (this.job?.id !== job.id) this.shown = 0;
+    this.job = job;
+    if (same) this.#update();
+    else if (isFinal(job)) this.#done(inputs);
+    else this.#running(inputs);
+  }
+
+  #running(inputs) {
+    const { job } = this;
+    const photo = Object.values(inputs)[0];
+    const tile = () => el("div", { class: "tile waiting" },
+      photo && el("img", { src: this.#address(photo.blob), alt: "" }));
+    this.bar = el("progress", { "aria-label": "Pictures made" });
+    this.status = el("p", { class: "status", role: "status" });
+    this.stop = button("stop", "Cancel", () => this.does.cancel(this.job));
+    this.#fill(heading(job), el("div", { class: `tiles many-${Math.min(job.progress.total, 4)}` },
+      Array.from({ length: Math.min(job.progress.total, 4) }, tile)),
+    this.bar, el("div", { class: "row apart" }, this.status, this.stop));
+    this.#update();
+  }
+
+  #update() {
+    const { progress, status } = this.job;
+    this.status.textContent = progressOf(this.job);
+    this.stop.disabled = this.job.cancel_requested;
+    if (status === "running" && progress.done) {
+      this.bar.max = progress.total;
+      this.bar.value = progress.done;
+    } else {
+      this.bar.removeAttribute("value");
+    }
+  }
+
+  /** The connection is lost, or back. */
+  paused(waiting) {
+    if (!this.job || isFinal(this.job)) return;
+    this.status.textContent = waiting ? "The connection is lost; trying again…" : progressOf(this.job);
+  }
+
+  #done(inputs) {
+    const { job } = this;
+    const made = job.images.filter((image) => image.url);
+    if (!made.length) return this.#without(inputs);
+    const image = made.find(({ index }) => index === this.shown) || made[0];
+    const canvas = el("canvas", { class: "heat", "aria-hidden": "true" });
+    const words = el("div", { class: "words" });
+    explanation(image, textsOf(job), canvas).then((found) => found && words.replaceChildren(found));
+    this.#fill(heading(job), this.#picture(image, inputs, canvas), words, this.#strip(made, image, inputs),
+      ...this.#notes(), this.#actions(image, inputs), this.#facts(image));
+    return undefined;
+  }
+
+  /** A job that has no picture: why, and what to do. */
+  #without(inputs) {
+    const { job } = this;
+    const detail = job.error?.detail || job.images.find((image) => image.error)?.error.detail
+      || `This job was ${ENDS[job.status]}.`;
+    const failed = job.status === "failed" || job.error;
+    this.#fill(heading(job),
+      el("p", { class: failed ? "problem" : "note", role: "alert" }, detail), ...this.#notes(),
+      job.status === "expired" ? null : el("div", { class: "row" },
+        button("again", "Again with these settings", () => this.does.again(job, job.input.seed, inputs)),
+        button("trash", "Erase", () => this.does.erase(job))));
+  }
+
+  #picture(image, inputs, canvas) {
+    const after = el("img", {
+      class: "after", src: image.url, width: image.width, height: image.height, alt: textOf(this.job),
+    });
+    const photo = Object.values(inputs)[0];
+    const content = photo ? compare(this.#address(photo.blob), after) : after;
+    const figure = el("figure", { class: "picture" }, content, canvas);
+    return shaped(figure, image);
+  }
+
+  #strip(made, chosen, inputs) {
+    if (made.length < 2) return null;
+    const choices = made.map((image) => [image.index, [el("img", {
+      src: image.url, alt: `Picture ${image.index + 1}, seed ${image.seed}`, loading: "lazy",
+    })]]);
+    const choose = (index) => {
+      this.shown = index;
+      this.#done(inputs);
+      this.place.querySelector(".strip input:checked")?.focus();
+    };
+    return el("div", { class: "strip", role: "radiogroup", "aria-label": "Pictures" },
+      radios("picture", choices, chosen.index, choose));
+  }
+
+  #notes() {
+    const { warnings, images } = this.job;
+    const broken = images.filter((image) => image.error && image.error.detail !== this.job.error?.detail);
+    const failures = broken.map((image) => `Picture ${image.index + 1} was not made: ${image.error.detail}`);
+    return [...warnings, ...(images.length > broken.length ? failures : [])]
+      .map((text) => el("p", { class: "note" }, text));
+  }
+
+  #actions(image, inputs) {
+    const { job, does } = this;
+    const edits = does.tasksWithPhoto().map((task) => button("edit", `Use in ${task.name}`, () => does.edit(task, image)));
+    return el("div", { class: "actions" },
+      el("a", { class: "primary", href: image.url, onclick: (event) => { event.preventDefault(); does.download(image, fileName(job, image)); } },
+        icon("download"), el("span", {}, "Download")),
+      button("again", "Again with this seed", () => does.again(job, image.seed, inputs)),
+      ...edits,
+      button("code", "Copy as curl", () => does.copy("curl", job, inputs)),
+      button("code", "Copy as Python", () => does.copy("python", job, inputs)),
+      button("trash", "Erase", () => does.erase(job), { bare: true }));
+  }
+
+  #facts(image) {
+    const { input, timings } = this.job;
+    return el("dl", { class: "facts" },
+      fact("Seed", String(image.seed)), fact("Bundle", input.bundle), fact("Method", input.method),
+      fact("Size", `${image.width} × ${image.height}`), timings.queued_ms > 1000 ? fact("Waited", seconds(timings.queued_ms)) : null,
+      fact("Took", seconds(timings.total_ms)));
+  }
+}

@@ -1,0 +1,1 @@
+"""How fast the service is: against what else would serve the same pipelines, side by side."""

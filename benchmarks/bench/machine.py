@@ -1,0 +1,57 @@
+"""Which machine, and how busy, a number comes from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("torch", "celery", "redis", "fastapi", "uvicorn", "litserve", "flask")
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory, versions, the commit, and the load at the beginning."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "commit": _commit(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    }
+
+
+def described(found: dict[str, Any]) -> str:
+    """One sentence."""
+    versions = ", ".join(f"{k} {v}" for k, v in found["versions"].items())
+    return (
+        f"{found['processor']}, {found['cores']} cores, {found['memory_gb']} GB; Python "
+        f"{found['python']}, {versions}; commit {found['commit']}, {found['date']}; load average "
+        f"{found['load_before']} before it began."
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"

@@ -1,0 +1,58 @@
+"""More workers, more bundles."""
+
+from __future__ import annotations
+
+import statistics
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench.contest import Say
+from benchmarks.chaos.stack import write_bundle
+from benchmarks.load import Report, loaded
+from benchmarks.peers.pipelines import SUBJECTS
+from benchmarks.service.stack import running
+
+WORKERS = (1, 4)
+BUNDLES = (1, 4, 16)
+_CLIENTS = 32  # for each worker
+
+
+def workers(folder: Path, rounds: int, seconds: float, say: Say) -> dict[str, Any]:
+    """Jobs per second of a pipeline that sleeps 20 ms a picture, by number of worker processes;
+    all services run, and take turns.
+    """
+    subject = SUBJECTS["sleep20"]
+    found: dict[int, list[float]] = {count: [] for count in WORKERS}
+    with ExitStack() as stack:
+        services = {
+            count: stack.enter_context(running(folder / f"workers-{count}", subject, count))
+            for count in WORKERS
+        }
+        for _ in range(rounds):
+            for count, service in services.items():
+                clients = _CLIENTS * count
+                report = loaded(service.url, "wait", clients=clients, seconds=seconds)
+                found[count].append(report.rate)
+                say(f"workers: {count} make {report.rate:.0f}/s {report.reason}")
+    rates = {str(count): statistics.median(rows) for count, rows in found.items()}
+    pairs = zip(found[WORKERS[0]], found[WORKERS[-1]], strict=True)
+    return {"rates": rates, "speedup": statistics.median(b / a for a, b in pairs)}
+
+
+def bundles(folder: Path, rounds: int, seconds: float, say: Say) -> dict[str, Any]:
+    """Jobs per second of the hard case when they are spread over several bundles, whose pictures
+    never share a batch.
+    """
+    found: dict[int, list[Report]] = {count: [] for count in BUNDLES}
+    with running(folder / "bundles", SUBJECTS["hard"]) as service:
+        for number in range(max(BUNDLES)):
+            write_bundle(service.folder / "weights" / f"null{number}")
+        for _ in range(rounds):
+            for count, reports in found.items():
+                reports.append(
+                    loaded(service.url, "wait", clients=_CLIENTS, seconds=seconds, bundles=count)
+                )
+                say(f"bundles: {count} give {reports[-1].rate:.0f}/s {reports[-1].reason}")
+    rates = {str(n): statistics.median(r.rate for r in rows) for n, rows in found.items()}
+    return {"rates": rates}

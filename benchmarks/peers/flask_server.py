@@ -1,0 +1,26 @@
+"""One request at a time on Flask's own server, as AttnGAN's ``eval/`` answers them."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+
+from benchmarks.peers.picture import item, pngs
+from benchmarks.peers.start import Given, given
+
+
+def build(given: Given) -> Flask:
+    app = Flask(__name__)
+    pipeline = given.pipeline()
+
+    @app.post("/predict")
+    def predict() -> Response:
+        asked = request.get_json()
+        (data,) = pngs(pipeline, [item(asked["text"], asked["seed"])])
+        return Response(data, mimetype="image/png")
+
+    return app
+
+
+if __name__ == "__main__":
+    told = given("benchmarks.peers.flask_server")
+    build(told).run(host="127.0.0.1", port=told.port, threaded=False)

@@ -1,0 +1,102 @@
+"""The pipelines that every server of a comparison serves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.chaos.stack import write_bundle
+from models.bundle import save_task
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.pipeline import Item, Pipeline
+from models.registry import load
+from models.synthesis.network import Generator, GeneratorConfig
+from workers.fake import FakePipeline
+from workers.settings import WorkerSettings
+
+TASK = "synthesize"
+SHIPPED = Path(__file__).resolve().parents[2] / "weights"
+_WORDS = ("<end>", "a", "bird")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One pipeline under comparison. bundle: which one serves it; batch: pictures that every
+    server may give it at once; sleeps: seconds of a batch and of each picture in it, instead of
+    networks; clients of a closed loop, and how long it is measured.
+    """
+
+    name: str
+    title: str
+    bundle: str
+    batch: int
+    sleeps: tuple[float, float] | None = None
+    clients: int = 32
+    seconds: float = 4.0
+
+    def pipeline(self, weights: Path) -> Pipeline[Any]:
+        """Loaded and warm."""
+        if self.sleeps:
+            return sleeping(*self.sleeps)
+        precision = WorkerSettings().precision
+        pipeline = load(weights / self.bundle, TASK, None, "cpu", precision)
+        pipeline.warm_up(self.batch)
+        return pipeline
+
+
+SUBJECTS = {
+    subject.name: subject
+    for subject in (
+        Subject("sleep10", "sleeps 10 ms a picture", "null", 8, (0.0, 0.010)),
+        Subject("sleep20", "sleeps 20 ms a picture", "null", 8, (0.0, 0.020)),
+        Subject("hard", "sleeps 8 ms + 0.5 ms a picture", "null", 16, (0.008, 0.0005)),
+        Subject("demo", "demo bundle, 64 px", "aviary", 8),
+        Subject("net256", "published network, 256 px", "random256", 4, clients=16, seconds=10.0),
+    )
+}
+
+
+def sleeping(batch: float, picture: float) -> FakePipeline:
+    """A pipeline without networks that takes ``batch`` seconds, and ``picture`` more for each."""
+
+    def sleep(items: Sequence[Item]) -> None:
+        time.sleep(batch + picture * len(items))
+
+    return FakePipeline(on_forward=sleep)
+
+
+def write_weights(folder: Path, subject: Subject) -> Path:
+    """A weights folder that holds the subject's bundle alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / subject.bundle
+    if subject.sleeps:
+        write_bundle(target)
+    elif (SHIPPED / subject.bundle).is_dir():
+        target.symlink_to(SHIPPED / subject.bundle)
+    else:
+        write_random(target, GeneratorConfig())
+    return folder
+
+
+def write_random(folder: Path, config: GeneratorConfig) -> None:
+    """A bundle of Efficient-T2I with random weights."""
+    torch.manual_seed(1)
+    text = TextEncoderConfig(len(_WORDS))
+    spec = {
+        "method": "efficient-t2i",
+        "size": config.size,
+        "max_words": 12,
+        "tokenizer": "regexp",
+        "text_encoder": asdict(text),
+        "network": asdict(config),
+    }
+    states = {
+        "text_encoder": TextEncoder(text).state_dict(),
+        "generator": Generator(config).state_dict(),
+    }
+    save_task(folder, TASK, spec, states, name=folder.name, words=_WORDS)

@@ -1,0 +1,13 @@
+"""One job's picture is the next one's photo: named by its path, it is not sent again."""
+
+from mmml import Client
+
+with Client() as mmml:
+    drawn = mmml.synthesize("a bird with a red crown", seed=1).wait(fetch=False)
+    path = drawn.record["images"][0]["url"]
+    width, height = (drawn.record["images"][0][side] for side in ("width", "height"))
+
+    box = (width // 4, height // 4, width // 2, height // 2)  # x, y, width, height
+    filled = mmml.inpaint(path, box, "a bird with a yellow belly", seed=1).wait()
+    edited = mmml.manipulate(filled.record["images"][0]["url"], "a black bird", seed=1)
+    print(*edited.save("chained.png"))

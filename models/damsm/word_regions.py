@@ -1,0 +1,105 @@
+"""Where a bundle's DAMSM encoders find the words of a caption in a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from jobs.captions import Vocabulary, Word
+from models.bundle import load_strict
+from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
+from models.damsm.inception import InceptionImageEncoder
+from models.damsm.losses import GAMMA1
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.pipeline import Pipeline, config_from
+
+if TYPE_CHECKING:
+    from models.bundle import TaskSpec
+
+PART = "damsm"  # of a bundle: the encoders that were trained together
+
+
+@dataclass(frozen=True)
+class Regions:
+    """What was found of one caption. maps float32 [T,r,r]: for each word the attention over the
+    picture's regions; shares [T]: the most that a region gives of itself to the word.
+    """
+
+    maps: NDArray[np.float32]
+    shares: NDArray[np.float32]
+
+
+def word_regions(regions: Tensor, words: Tensor, gamma: float = GAMMA1) -> Regions:
+    """AttnGAN section 3.3, equations 7 to 9. regions [D,r,r], words [D,T], no padding."""
+    similarity = words.T.float() @ regions.flatten(1).float()
+    over_words = similarity.softmax(0)
+    over_regions = (gamma * over_words).softmax(1).view(-1, *regions.shape[1:])
+    return Regions(over_regions.cpu().numpy(), over_words.amax(1).cpu().numpy())
+
+
+class WordRegions:
+    """The encoders of ``bundle.json``'s part "damsm", on the device of the pipeline that asks."""
+
+    def __init__(self, pipeline: Pipeline[object], text: TextEncoder, image: nn.Module) -> None:
+        bundle = pipeline.bundle
+        self.spec, self.autocast = bundle.task(PART), pipeline.autocast
+        self.words = Vocabulary.load(bundle.vocabulary_path(PART))
+        self.text, self.image = text, image
+
+    @classmethod
+    def beside(cls, pipeline: Pipeline[object]) -> WordRegions | None:
+        """Those of the pipeline's bundle, if it holds them."""
+        bundle = pipeline.bundle
+        if PART not in bundle.tasks:
+            return None
+        spec, where = bundle.task(PART), f"bundle {bundle.name!r}, {PART}"
+        text = TextEncoder(config_from(TextEncoderConfig, spec.text_encoder, where))
+        image = _image_encoder(spec, where)
+        for role, module in (("text_encoder", text), ("image_encoder", image)):
+            load_strict(module, bundle.state(PART, role), f"{where}: {role}")
+            pipeline.placed(module)
+        return cls(pipeline, text, image)
+
+    def look(self, pictures: Tensor, texts: Sequence[Sequence[str]]) -> list[list[Regions]]:
+        """What there is of each picture's texts. pictures [B,3,S,S] in [-1,1]."""
+        with self.autocast():
+            regions, _ = self.image(pictures.float())
+        words = {text: self._encoded(text, pictures.device) for each in texts for text in each}
+        return [
+            [word_regions(seen, words[text]) for text in each]
+            for seen, each in zip(regions, texts, strict=True)
+        ]
+
+    def _encoded(self, text: str, device: torch.device) -> Tensor:
+        """Word features [D,T] of one caption."""
+        ids = [word.index for word in self._read(text) if word.column is not None]
+        if not ids:
+            return torch.zeros(self.text.config.features, 0, device=device)
+        words, _ = self.text(torch.tensor([ids], device=device), torch.tensor([len(ids)]))
+        return cast("Tensor", words)[0]
+
+    def _read(self, text: str) -> tuple[Word, ...]:
+        spec = self.spec
+        return self.words.read(text, tokenizer=spec.tokenizer, max_words=spec.max_words)
+
+    def columns(self, text: str, read: Sequence[Word]) -> list[Word]:
+        """The words as a generator read them, with the columns that they have here."""
+        own = {(word.start, word.end): word.column for word in self._read(text)}
+        return [
+            word if word.column is None else replace(word, column=own.get((word.start, word.end)))
+            for word in read
+        ]
+
+
+def _image_encoder(spec: TaskSpec, where: str) -> nn.Module:
+    """Of either kind."""
+    raw = dict(spec.image_encoder or {})
+    if raw.pop("kind", "compact") == "compact":
+        return CompactImageEncoder(config_from(CompactEncoderConfig, raw, where))
+    return InceptionImageEncoder(**raw)

@@ -1,0 +1,133 @@
+"""Where the words of a text acted on a picture: heat maps over the whole of it, whatever part and
+size the networks saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.captions import Word
+
+Plane = NDArray[np.float32]  # [h,w], ≥ 0
+
+LONGER_SIDE = 128  # of a heat map
+
+
+@dataclass(frozen=True)
+class ExplainedWord:
+    """A word of text number ``text``. peak: its share at its strongest place, in [0,1]; None, like
+    the absence of maps, when it was left out.
+    """
+
+    text: int
+    word: Word
+    peak: float | None
+    maps: Mapping[str, Plane]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Planes of the picture's aspect; features: those that belong to no word."""
+
+    method: str
+    words: tuple[ExplainedWord, ...]
+    features: Mapping[str, Plane] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Area:
+    """What a map covers, in pixels of the picture; it may stick out of it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def explained_words(
+    read: Sequence[Word],
+    name: str,
+    maps: NDArray[np.float32],
+    shares: NDArray[np.float32],
+    whole: Callable[[Plane], Plane],
+    text: int = 0,
+) -> list[ExplainedWord]:
+    """Every word with its map ``name``, which ``whole`` lays over the picture. maps [T,h,w] and
+    shares [T] by the words' columns; text: which one was read.
+    """
+    return [
+        ExplainedWord(text, word, None, {})
+        if (k := word.column) is None
+        else ExplainedWord(text, word, float(shares[k]), {name: whole(maps[k])})
+        for word in read
+    ]
+
+
+def frame(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the heat maps of a picture: its aspect, the longer side fixed."""
+    scale = LONGER_SIDE / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def over_picture(
+    planes: NDArray[np.float32], areas: Sequence[Area], width: int, height: int
+) -> Plane:
+    """Maps of areas of a picture, as one map of the whole picture; 0 where there is none. planes
+    [h,w], or one for each area [A,h,w].
+    """
+    size = frame(width, height)
+    whole = np.zeros(size[::-1], np.float32)
+    for plane, area in zip(planes.reshape(len(areas), *planes.shape[-2:]), areas, strict=True):
+        np.maximum(whole, _laid(plane, area, width, height), out=whole)
+    return whole
+
+
+def _laid(plane: Plane, area: Area, width: int, height: int) -> Plane:
+    size = frame(width, height)
+    plane = _no_finer(plane, area.width * size[0] / width, area.height * size[1] / height)
+    rows, columns = plane.shape
+    across = _Axis.of(area.x, area.width, columns, width / size[0])
+    down = _Axis.of(area.y, area.height, rows, height / size[1])
+    matrix = np.array([[across.step, 0, across.first], [0, down.step, down.first]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    large = cv2.warpAffine(plane, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    covered = down.touching(size[1], rows)[:, None] & across.touching(size[0], columns)
+    return np.asarray(np.where(covered, large, 0), np.float32)
+
+
+def _no_finer(plane: Plane, width: float, height: float) -> Plane:
+    """The mean of cells that fall together when the map is shown at this size."""
+    rows, columns = plane.shape
+    size = max(1, min(columns, round(width))), max(1, min(rows, round(height)))
+    small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Where the pixels of a frame lie in a map, in cells: ``step`` apart, from ``edge`` on."""
+
+    step: float
+    edge: float
+
+    @classmethod
+    def of(cls, start: float, length: float, cells: int, pixel: float) -> _Axis:
+        """A map of so many cells from ``start`` on, in pixels of the picture, of which one pixel of
+        the frame holds ``pixel``.
+        """
+        return cls(pixel * cells / length, -start * cells / length)
+
+    @property
+    def first(self) -> float:
+        """The first pixel's middle, counted from the first cell's middle."""
+        return self.edge + self.step / 2 - 0.5
+
+    def touching(self, count: int, cells: int) -> NDArray[np.bool_]:
+        """Which of ``count`` pixels the map reaches into."""
+        begin = self.edge + self.step * np.arange(count)
+        return np.asarray((begin < cells) & (begin + self.step > 0))

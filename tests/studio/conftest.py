@@ -1,0 +1,176 @@
+"""The studio in a real browser, before a service whose parts are all in this process."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+)
+
+from app.deps import Services
+from app.queue import MemoryQueue
+from app.server import gateway_server
+from app.settings import GatewaySettings
+from jobs.blobs import input_key
+from jobs.images import decode_photo
+from tests.picture_files import photo, saved
+from tests.studio.chromium import PATIENCE, chromium
+from tests.studio.painter import PainterLoader
+from workers.batcher import Batcher
+from workers.lease import Leases
+from workers.run import JobRunner
+
+
+class Stand:
+    """A gateway on a port of its own, and a worker that can be told to pause."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.working, self._stopping = threading.Event(), threading.Event()
+        self.working.set()
+        self._batcher = Batcher(16, 0.0, lambda _: None)
+        self._leases = Leases(services.store, 15)
+        self.loader = PainterLoader()
+        self._runner = JobRunner(
+            services.store, services.blobs, self.loader, self._batcher, self._leases
+        )
+        self._server = gateway_server(services.settings, "127.0.0.1", self.port, 1, services)
+        self._threads = [
+            threading.Thread(target=self._server.run, daemon=True),
+            threading.Thread(target=self._work, daemon=True),
+        ]
+
+    def __enter__(self) -> Stand:
+        self._batcher.start()
+        self._leases.start()
+        for thread in self._threads:
+            thread.start()
+        _until(self._answers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self.working.set()
+        self._server.should_exit = True
+        for thread in self._threads:
+            thread.join(20)
+        self._batcher.stop()
+        self._leases.stop()
+
+    def _answers(self) -> bool:
+        return self._server.started
+
+    def _work(self) -> None:
+        queue = self.services.queue
+        assert isinstance(queue, MemoryQueue)
+        while not self._stopping.is_set():
+            if queue.sent and self.working.wait(0.1):
+                self._runner.run(queue.sent.pop(0))
+            else:
+                time.sleep(0.02)
+
+    def sent(self, job_id: str, field: str) -> Image.Image:
+        """What was stored of a picture that was sent."""
+        return Image.open(io.BytesIO(self.services.blobs.get(input_key(job_id, field))))
+
+    def made(self, job_id: str, index: int = 0) -> Image.Image:
+        """A picture of a finished job."""
+        job = self.services.store.get(job_id)
+        assert job
+        return decode_photo(self.services.blobs.get(job.images[index].blob))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not become true in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def stand(weights: Path) -> Iterator[Stand]:
+    with Stand(Services.in_memory(GatewaySettings(weights_dir=weights))) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+class Watch:
+    """What a page asked for and complained of."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.complaints: list[str] = []
+
+    def follow(self, context: BrowserContext) -> None:
+        context.on("request", lambda request: self.requests.append(request))
+        context.on("console", self._console)
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # An answer other than success is for the page to tell, and the test to expect.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def context(browser: Browser, watch: Watch, stand: Stand) -> Iterator[BrowserContext]:
+    """A fresh window. Every test also checks that nothing is asked of any other host, and that the
+    page runs without an error.
+    """
+    made = browser.new_context(
+        base_url=stand.url, viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
+    )
+    made.set_default_timeout(PATIENCE)
+    watch.follow(made)
+    yield made
+    made.close()
+    ours = (stand.url, "data:", "blob:")
+    assert [r.url for r in watch.requests if not r.url.startswith(ours)] == []
+    assert watch.complaints == []
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """The studio, ready."""
+    made = context.new_page()
+    made.goto("/")
+    made.locator("#tasks input").first.wait_for(state="attached")
+    return made
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A photo's file, 120×80."""
+    path = tmp_path / "photo.png"
+    path.write_bytes(saved(photo(120, 80)))
+    return path
