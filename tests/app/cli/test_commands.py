@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -179,7 +178,7 @@ class Blend(TaskRequest):
 
     task = "blend"
     summary = "Mix texts"
-    text: str | list[Any]  # type: ignore[assignment]
+    repeatable = ("text", "weight")
 
 
 def test_several_texts_and_their_weights() -> None:
