@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -57,16 +58,30 @@ def json_parameter() -> click.Option:
     )
 
 
+def _reach(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    run = context.find_root().obj
+    if value is not None and isinstance(run, Invocation):
+        run.connect = partial(run.connect, **{str(parameter.name): value})
+
+
+def _reaching_parameters() -> list[click.Option]:
+    """``--url`` and ``--api-key`` behind a command's name, where people write them too."""
+    return [
+        click.Option([flag], hidden=True, expose_value=False, callback=_reach)
+        for flag in ("--url", "--api-key")
+    ]
+
+
 def wants_json(context: click.Context) -> bool:
     return bool(context.find_root().meta.get(_AS_JSON))
 
 
 class JsonCommand(click.Command):
-    """A command with ``--json``."""
+    """A command with ``--json``, and how the service is reached."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.params.append(json_parameter())
+        self.params += [json_parameter(), *_reaching_parameters()]
 
 
 class JsonGroup(click.Group):

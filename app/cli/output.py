@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from app.cli.exits import Exit, Failed
+from app.cli.explained import sheet
 from app.cli.invocation import Invocation
 from app.cli.terminal import show
 from app.client import Job
@@ -70,6 +71,7 @@ def deliver(run: Invocation, job: Job, output: Path, shown: bool | None, opened:
         _to_stdout(job.pictures)
         return
     files = _saved(job, output)
+    files += _explained(job, files)
     run.tell({**job.record, "files": [str(path) for path in files]}, map(str, files))
     if not run.as_json:
         show(job.images, shown)
@@ -82,6 +84,18 @@ def _saved(job: Job, output: Path) -> list[Path]:
         return job.save(output)
     except OSError as error:
         raise Failed(Exit.refused, f"{output} can't be written: {error.strerror}.") from error
+
+
+def _explained(job: Job, files: list[Path]) -> list[Path]:
+    """Beside each picture that is explained, where its words acted: bird.png, bird-words.png."""
+    made = [image for image in job.record["images"] if image["url"]]
+    written = []
+    for image, picture, path in zip(made, job.images, files, strict=True):
+        tiles = sheet(picture, job.explanation(image["index"])) if image["explanation"] else None
+        if tiles:
+            written.append(path.with_name(f"{path.stem}-words.png"))
+            tiles.save(written[-1])
+    return written
 
 
 def _to_stdout(pictures: list[bytes]) -> None:

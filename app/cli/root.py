@@ -98,7 +98,7 @@ _EXITS = "; ".join(f"{code:d} {text}" for code, text in MEANINGS.items())
 def cli(context: click.Context, url: str, api_key: str | None) -> None:
     """Text-guided image generation."""
     if context.obj is None:
-        context.obj = Invocation(partial(Client, url, api_key=api_key))
+        context.obj = Invocation(partial(Client, url=url, api_key=api_key))
     context.obj.as_json = wants_json(context)
 
 

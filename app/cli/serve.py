@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from pathlib import Path
 
 import click
@@ -21,7 +23,20 @@ def serve(host: str, port: int, state_dir: Path | None, fake: bool) -> None:
     from app.gate import AccessError
     from app.keys import KeyProblem
 
+    _require_free(host, port)
     try:
         run(host, port, state_dir, fake)
     except (EmbeddedError, AccessError, KeyProblem) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _require_free(host: str, port: int) -> None:
+    """Say so before anything is started; other faults of the address are the server's to tell."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise click.ClickException(
+                f"Port {port} is in use. Is a service running already? Give another one: "
+                f"mmml serve --port {port + 1} --state-dir FOLDER"
+            ) from error

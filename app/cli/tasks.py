@@ -27,7 +27,7 @@ def task_command(task: type[TaskRequest]) -> click.Command:
     """``mmml TASK``."""
     pictures = [click.Argument([spec.name], metavar=spec.name.upper()) for spec in task.images]
     options = [_option(n, f) for n, f in task.model_fields.items() if n not in _NOT_OPTIONS]
-    if _takes_several_texts(task):
+    if "weight" in task.repeatable:
         options.append(click.Option(["--weight"], type=float, multiple=True, help=_WEIGHT))
     told = "".join(f"\n\n{spec.name.upper()}: {spec.description}." for spec in task.images)
     return JsonCommand(
@@ -46,13 +46,8 @@ def task_command(task: type[TaskRequest]) -> click.Command:
     )
 
 
-def _takes_several_texts(task: type[TaskRequest]) -> bool:
-    allowed = task.model_json_schema()["properties"]["text"]
-    return any(kind.get("type") == "array" for kind in allowed.get("anyOf", ()))
-
-
 def _text_argument(task: type[TaskRequest]) -> click.Argument:
-    if _takes_several_texts(task):
+    if "text" in task.repeatable:
         return click.Argument(["text"], nargs=-1, required=True, metavar="TEXT...")
     return click.Argument(["text"])
 

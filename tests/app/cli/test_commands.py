@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -148,6 +148,22 @@ def test_no_service() -> None:
     assert "mmml serve" in told.stderr
 
 
+def test_the_address_may_stand_behind_the_command() -> None:
+    told = CliRunner().invoke(cli, ["jobs", "--url", "http://127.0.0.1:9"])
+    assert told.exit_code == Exit.no_service
+    assert "http://127.0.0.1:9" in told.stderr
+
+
+def test_a_port_in_use_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        words = ["serve", "--port", port, "--state-dir", str(tmp_path / "state")]
+        told = CliRunner().invoke(cli, words)
+    assert told.exit_code == 1
+    assert f"Port {port} is in use" in told.output
+    assert not (tmp_path / "state").exists()
+
+
 def test_models(mmml: Command) -> None:
     assert "* inpaint       64 px  fake, telea" in mmml("models").stdout
     assert json.loads(mmml("models", "--json").stdout)["defaults"]["inpaint"] == "paper"
@@ -162,7 +178,7 @@ class Blend(TaskRequest):
 
     task = "blend"
     summary = "Mix texts"
-    text: str | list[Any]  # type: ignore[assignment]
+    repeatable = ("text", "weight")
 
 
 def test_several_texts_and_their_weights() -> None:
