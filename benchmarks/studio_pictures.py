@@ -74,11 +74,14 @@ def make(page: Page, task: str, text: str, seed: int, count: int = 1) -> None:
     page.fill("#text", text)
     page.fill("#option-seed", str(seed))
     page.fill("#option-count", str(count))
+    before = page.url
     page.click("#make")
+    page.wait_for_url(lambda url: url != before)
 
 
 def paint(page: Page) -> None:
     """A stroke over the bird's wing."""
+    page.evaluate("scrollTo(0, 0)")
     box = page.locator("canvas.mask").bounding_box()
     assert box  # noqa: S101
     points = [(0.40, 0.52), (0.50, 0.60), (0.60, 0.66), (0.46, 0.66), (0.56, 0.72)]
@@ -119,12 +122,15 @@ def desktop(browser: Browser, address: str, folder: Path) -> None:
     choose(page, "manipulate")
     page.set_input_files("#photos input >> nth=0", PHOTO)
     page.locator(".photo-shown").wait_for()
+    page.get_by_label("Show where each word acted").check()
     make(page, "manipulate", "a bird with blue wings and a yellow belly", 3)
     finished(page)
+    page.locator(".explanation .word", has_text="yellow").focus()
     page.evaluate("scrollTo(0, 0)")
     save(page, folder, "manipulate")
     choose(page, "inpaint")
     page.locator("canvas.mask").wait_for()
+    page.get_by_label("Show where each word acted").uncheck()
     paint(page)
     make(page, "inpaint", "a bird with red wings", 5)
     finished(page)
@@ -134,6 +140,16 @@ def desktop(browser: Browser, address: str, folder: Path) -> None:
     page.locator("#gallery-title").scroll_into_view_if_needed()
     page.evaluate("scrollTo(0, document.querySelector('.gallery').offsetTop - 240)")
     save(page, folder, "gallery")
+    choose(page, "synthesize")
+    page.locator("#second summary").click()
+    page.fill("#text-2", "a large blue bird with white wings")
+    page.fill("#frames", "10")
+    page.get_by_label("File").select_option("png")
+    make(page, "synthesize", "a small red bird with yellow wings", 12)
+    page.locator("#stage h2", has_text="→").wait_for()
+    finished(page)
+    page.evaluate("scrollTo(0, 0)")
+    save(page, folder, "morph")
 
 
 def dark(browser: Browser, address: str, folder: Path) -> None:

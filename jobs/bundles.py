@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jobs.captions import Encoded, Vocabulary
+from jobs.captions import Encoded, Vocabulary, Word
 from jobs.errors import BundlesError
 from jobs.requests import TASKS
 
@@ -73,6 +73,10 @@ class BundleTask:
     def encode(self, text: str) -> Encoded:
         """The caption in this task's words."""
         return self.vocabulary.encode(text, tokenizer=self.tokenizer, max_words=self.max_words)
+
+    def read(self, text: str) -> tuple[Word, ...]:
+        """Every word of the text with its place, those that are left out as well."""
+        return self.vocabulary.read(text, tokenizer=self.tokenizer, max_words=self.max_words)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import Annotated
 
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 # 8-bit grey, of the picture's aspect: 0 is nowhere, 255 the strongest place.
@@ -35,3 +38,10 @@ class ExplanationView(BaseModel):
     method: str
     words: list[WordView]
     features: dict[str, MapUrl]
+
+
+def map_url(plane: Image.Image) -> str:
+    """A heat map, mode L, as a data URL."""
+    buffer = io.BytesIO()
+    plane.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

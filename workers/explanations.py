@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
-
 import numpy as np
 from PIL import Image
 
-from jobs.explanation import ExplanationView, WordView
+from jobs.explanation import ExplanationView, WordView, map_url
 from models.explanation import ExplainedWord, Explanation, Plane
 
 
@@ -39,6 +36,4 @@ def _word(found: ExplainedWord) -> WordView:
 def _map(plane: Plane) -> str:
     """8-bit grey, the strongest place white."""
     scaled = np.round(plane * (255 / max(float(plane.max()), 1e-12))).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(scaled).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return map_url(Image.fromarray(scaled))

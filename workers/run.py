@@ -21,6 +21,7 @@ from PIL import Image
 from jobs.animation import MOVING, encode_frames
 from jobs.blobs import BlobStore, output_folder, output_key
 from jobs.errors import BlobError, BlobMissing, StoreError
+from jobs.explanation import ExplanationView
 from jobs.images import EXTENSION, ImageLimits, decode_mask, decode_photo, encode
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Timings, image_seed
 from jobs.requests import TASKS, TaskRequest
@@ -36,6 +37,8 @@ from workers.loader import Loader
 if TYPE_CHECKING:  # which asks for torch; a worker of fakes has none
     from models.explanation import Explanation
     from models.pipeline import Pipeline
+
+    _Explained = Explanation | ExplanationView | None
 
 log = logging.getLogger(__name__)
 _TELL_EVERY = 0.1  # seconds between two reports of a job's progress
@@ -242,7 +245,7 @@ class _Pictures:
 
     def _finished(
         self, _item: Item, prepared: Any, result: Future[Forwarded] | Exception
-    ) -> tuple[Image.Image, Explanation | None]:
+    ) -> tuple[Image.Image, _Explained]:
         if isinstance(result, Exception):
             raise result
         forwarded = self._wait(result)
@@ -265,15 +268,11 @@ class _Pictures:
                     raise
 
     def _stored(
-        self, item: Item, frames: list[Image.Image], explanation: Explanation | None
+        self, item: Item, frames: list[Image.Image], explanation: _Explained
     ) -> ImageRecord:
         data, size = self._encoded(frames)
         blob = self._put(item, EXTENSION[self.format], data)
-        told = ""
-        if explanation:
-            from workers.explanations import explanation_json  # takes NumPy: not for every worker
-
-            told = self._put(item, "json", explanation_json(item.index, explanation))
+        told = self._put(item, "json", _told(item.index, explanation)) if explanation else ""
         return ImageRecord(
             index=item.index,
             seed=item.seed,
@@ -303,6 +302,14 @@ def _frames(request: TaskRequest, index: int, images: dict[str, Image.Image]) ->
     return [
         Item(blend[0][0], seed, index, images, blend, request.explain) for blend in request.shown
     ]
+
+
+def _told(index: int, explanation: Explanation | ExplanationView) -> bytes:
+    if isinstance(explanation, ExplanationView):  # of a stand-in
+        return explanation.model_dump_json().encode()
+    from workers.explanations import explanation_json  # takes NumPy: not for every worker
+
+    return explanation_json(index, explanation)
 
 
 def _ms(seconds: float) -> float:

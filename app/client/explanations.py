@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from PIL import Image
 
@@ -15,8 +15,10 @@ from app.client.requests import Call
 
 @dataclass(frozen=True)
 class Word:
-    """``start`` and ``end``: its place in the text; ``known``: the bundle has this word; ``maps``:
-    where it acted, grey, 255 is its strongest place, of the picture's aspect but not its size.
+    """``start`` and ``end``: its place, in characters, in text number ``text``; ``known``: the
+    bundle has this word; ``maps``: where it acted, grey, 255 is its strongest place, of the
+    picture's aspect but not its size; ``peak``: its share at that place, in [0,1]. A word that was
+    left out has no maps, and ``peak`` is None.
     """
 
     word: str
@@ -24,6 +26,8 @@ class Word:
     end: int
     known: bool
     maps: Mapping[str, Image.Image]
+    peak: float | None = None
+    text: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,14 @@ def explanation_of(job: Record, index: int) -> Call:
 
 def parsed(told: Record) -> Explanation:
     """The answer, with its maps as images of mode L."""
-    words = tuple(
-        Word(w["word"], w["start"], w["end"], w["known"], _maps(w["maps"])) for w in told["words"]
-    )
+    words = tuple(map(_word, told["words"]))
     return Explanation(told["image"], told["method"], words, _maps(told["features"]))
+
+
+def _word(told: Record) -> Word:
+    """Members that a newer service may add are left out."""
+    known = {field.name: told[field.name] for field in fields(Word) if field.name in told}
+    return Word(**{**known, "maps": _maps(told["maps"])})
 
 
 def _maps(told: Mapping[str, str]) -> dict[str, Image.Image]:

@@ -68,10 +68,11 @@ class Handle:
 
     def _write(self, path: str | Path) -> list[Path]:
         first, written = Path(path), []
-        for number, data in enumerate(self.pictures):
+        made = [image for image in self.record["images"] if image["url"]]
+        for number, (data, image) in enumerate(zip(self.pictures, made, strict=True)):
             name = first.name if number == 0 else f"{first.stem}-{number}{first.suffix}"
             written.append(first.with_name(name))
-            _write(data, str(self.record["input"].get("format", "png")), written[-1])
+            _write(data, image["format"], written[-1])
         return written
 
 

@@ -41,6 +41,8 @@ _SPEC = {
     "tokenizer": "regexp",
     "vocabulary": "vocabulary.json",
 }
+# What explanations need of a bundle beside the tasks.
+_ENCODERS = [part for task in TASKS.values() for part in task.explained_by or ()]
 
 
 @contextlib.contextmanager
@@ -70,7 +72,7 @@ def write_bundle(folder: Path) -> None:
         "name": folder.name,
         "domain": "drawings with the text on them, for tests",
         "licence": "Apache-2.0",
-        "tasks": dict.fromkeys(TASKS, _SPEC),
+        "tasks": dict.fromkeys([*TASKS, *_ENCODERS], _SPEC),
     }
     (folder / "bundle.json").write_text(json.dumps(described))
     (folder / "vocabulary.json").write_text(json.dumps({"words": [END, *_WORDS]}))

@@ -12,7 +12,7 @@ from workers.worker import Parts, Worker
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = WorkerSettings(device="cpu", precision="float32")
-    Worker(settings, Parts(pipelines=lambda _settings, _device: StandInLoader())).run()
+    Worker(settings, Parts(pipelines=lambda given, _device: StandInLoader(given.weights_dir))).run()
 
 
 if __name__ == "__main__":

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image
 
+from jobs.bundles import BundleInfo
+from jobs.explanation import ExplanationView
 from jobs.requests import TASKS
 from models.item import Item
 from workers.loader import Key
 from workers.standin.drawing import drawn, edited, filled
+from workers.standin.explaining import explained
 from workers.standin.wishes import Wishes
 
 if TYPE_CHECKING:
@@ -24,9 +28,9 @@ class StandIn:
 
     precision, device = "float32", "cpu"
 
-    def __init__(self, bundle: str, task: str, method: str) -> None:
+    def __init__(self, bundle: str, task: str, method: str, weights: Path) -> None:
         self.bundle = SimpleNamespace(name=bundle, sha256="0" * 64)
-        self.task, self.method = task, method
+        self.task, self.method, self._weights = task, method, weights
 
     def prepare(self, item: Item) -> Item:
         """The item. Raises InputProblem when it wishes for what there is not."""
@@ -46,26 +50,48 @@ class StandIn:
     def finish(self, _prepared: Item, picture: Image.Image) -> Image.Image:
         return picture
 
+    def finished(
+        self, prepared: Item, picture: Image.Image
+    ) -> tuple[Image.Image, ExplanationView | None]:
+        """The picture, and if it was asked for an explanation in the words of the bundle."""
+        if not prepared.explain:
+            return picture, None
+        found = BundleInfo.read(self._weights / self.bundle.name).tasks[self.task]
+        return picture, explained(prepared, picture, self.method, found.read)
+
     def free_memory(self) -> None:
         """Holds none."""
 
 
 def _picture(item: Item) -> Image.Image:
+    """Of several captions, their drawings laid over one another by their shares."""
+    (text, total), *others = item.blend
+    picture = _of_caption(item, text)
+    for other, share in others:
+        total += share
+        picture = Image.blend(picture, _of_caption(item, other), share / total)
+    return picture
+
+
+def _of_caption(item: Item, text: str) -> Image.Image:
     photo, mask = item.images.get("image"), item.images.get("mask")
     if photo and mask:
-        return filled(photo, mask, item.text, item.seed)
-    return edited(photo, item.text, item.seed) if photo else drawn(item.text, item.seed)
+        return filled(photo, mask, text, item.seed)
+    return edited(photo, text, item.seed) if photo else drawn(text, item.seed)
 
 
 class StandInLoader:
-    """One stand-in for every task of every bundle that is asked for."""
+    """One stand-in for every task of every bundle that is asked for. weights: where the bundles'
+    words are found, for explanations.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Path = Path("weights")) -> None:
+        self._weights = weights
         self._made: dict[Key, StandIn] = {}
 
     def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
         key = bundle, task, method
-        return cast("Pipeline[Any]", self._made.setdefault(key, StandIn(*key)))
+        return cast("Pipeline[Any]", self._made.setdefault(key, StandIn(*key, self._weights)))
 
     def loaded(self) -> list[Key]:
         return list(self._made)

@@ -27,9 +27,9 @@ class Wishes:
 
     @classmethod
     def of(cls, item: Item) -> Wishes:
-        """Those of the item's text. Raises InputProblem for one that there is not."""
+        """Those of the item's texts. Raises InputProblem for one that there is not."""
         seconds, code = 0.0, None
-        for name, number in _WISH.findall(item.text):
+        for name, number in _WISH.findall(" ".join(text for text, _ in item.blend)):
             if name == "slow":
                 seconds = min(float(number or 1), LONGEST)
             elif name == "partial":

@@ -85,15 +85,24 @@ def test_pictures_that_are_not_there(tmp_path: Path) -> None:
         content(tmp_path)
 
 
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b""])
+def test_another_server_at_the_address(body: bytes) -> None:
+    other = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    with pytest.raises(MmmlError, match=r"at http://127\.0\.0\.1:1/models is no mmml service"):
+        Client("http://127.0.0.1:1", transport=other).models()
+
+
 def test_explanations_are_images() -> None:
     grey = io.BytesIO()
     Image.new("L", (4, 2), 255).save(grey, "PNG")
     url = "data:image/png;base64," + base64.b64encode(grey.getvalue()).decode()
-    word = {"word": "red", "start": 2, "end": 5, "known": True, "maps": {"region": url}}
+    place = {"text": 0, "word": "red", "start": 2, "end": 5}
+    word = {**place, "known": True, "peak": 0.5, "maps": {"region": url}}
     answer = {"image": 0, "method": "fake", "words": [word], "features": {"W": url}}
     job = Told(explanation=answer).client().synthesize("a red bird", explain=True)
     explained = job.explanation(0)
-    assert (explained.words[0].word, explained.words[0].end) == ("red", 5)
+    found = explained.words[0]
+    assert (found.word, found.text, found.end, found.peak) == ("red", 0, 5, 0.5)
     assert explained.words[0].maps["region"].getpixel((3, 1)) == 255
     assert explained.features["W"].size == (4, 2)
     with pytest.raises(MmmlError, match="explain=True"):
