@@ -69,7 +69,7 @@ def test_three_endpoints_the_client_and_a_clean_end(service: Service, tmp_path: 
     assert "Unknown words were left out: zorgly" in done.stderr
     assert decode_photo(target.read_bytes()).size == (32, 32)
     refused = subprocess.run([*command[:-1], "qwertz"], capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
+    assert refused.returncode == 4
     assert "knows no word" in refused.stderr
 
     assert resident_mb(service.process.pid) < 150  # type: ignore[union-attr]
