@@ -1,5 +1,8 @@
-"""One job from claim to outcome, in a task thread: read, prepare, hand to the networks, finish,
+"""Jobs from claim to outcome, in a task thread: read, prepare, hand to the networks, finish,
 store.
+
+Jobs that came in one message share the thread and the round trips to the store, not their fate:
+each is claimed, failed, canceled and ended by itself.
 """
 
 from __future__ import annotations
@@ -7,10 +10,10 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -28,6 +31,7 @@ from models.pipeline import Item, Pipeline
 from workers.alone import SharedOrAlone
 from workers.batcher import Batcher, Forwarded
 from workers.failures import failure_of
+from workers.hands import Hands
 from workers.lease import Lease, Leases
 from workers.pipelines import Loader
 
@@ -52,57 +56,135 @@ class JobRunner:
     max_attempts: int = 3
     limits: ImageLimits = field(default_factory=ImageLimits)
     draining: bool = False
+    concurrency: int = 32
     _gate: SharedOrAlone = field(default_factory=SharedOrAlone, repr=False)
+    _hands: Hands = field(init=False, repr=False)
 
-    def run(self, job_id: str) -> bool:
-        """Do the job if it can be claimed. False when it was not: it is final, or somebody holds
-        it.
+    def __post_init__(self) -> None:
+        self._hands = Hands(self.concurrency)
+
+    def run(self, *job_ids: str) -> bool:
+        """Do those of the jobs that can be claimed. False when some are to be done elsewhere,
+        because this process is asked to end, or when none was claimed: each is final, or somebody
+        holds it.
 
         The steward watches every unfinished job, so nothing is lost when a message is dropped here.
         """
-        job = None if self.draining else self.store.get(job_id)
-        if job is None or job.status.final:
-            return False
-        # Registered before it is claimed, so that whoever hands jobs back misses none.
-        with self._entry(job), self.leases.hold(job_id, secrets.token_hex(8)) as lease:
-            claimed = self._claim(lease)
-            if claimed is None:
+        left, claimed = list(job_ids), False
+        while left:
+            if self.draining:
                 return False
-            self._settle(claimed, lease)
-        return True
-
-    def _claim(self, lease: Lease) -> Job | None:
-        if self.draining:  # it was asked to end while this job waited to be alone
-            return None
-        claimed = self.store.start(lease.job_id, lease.token, self.lease_ttl)
-        lease.claimed = True
+            with self._hands.taken(len(left)) as count:
+                claimed = self._together(left[:count]) or claimed
+            left = left[count:]
         return claimed
 
-    def _entry(self, job: Job) -> AbstractContextManager[None]:
-        """A job that was claimed before may have ended a worker: from then on it runs alone, and
-        is claimed only when
-        it does, so that no innocent job is held while it runs."""
-        return self._gate.alone() if job.attempts else self._gate.shared()
+    def _together(self, job_ids: Sequence[str]) -> bool:
+        """Jobs that were never claimed before share all they can: one claim, batches, one end."""
+        with self._gate.shared(), ExitStack() as held:
+            # Registered before they are claimed, so that whoever hands jobs back misses none.
+            leases = [held.enter_context(self._lease(job_id)) for job_id in job_ids]
+            found = self._claimed(leases)
+            self._settle([(job, lease) for job, lease in zip(found, leases, strict=True) if job])
+        others = [i for i, job in zip(job_ids, found, strict=True) if not job]
+        return any([len(others) < len(job_ids), *map(self._alone, others)])
 
-    def _settle(self, job: Job, lease: Lease) -> None:
+    def _lease(self, job_id: str) -> AbstractContextManager[Lease]:
+        return self.leases.hold(job_id, secrets.token_hex(8))
+
+    def _claimed(self, leases: Sequence[Lease]) -> list[Job | None]:
+        if self.draining:
+            return [None] * len(leases)
+        wanted = [(lease.job_id, lease.token) for lease in leases]
+        answers = self.store.start_fresh(wanted, self.lease_ttl)
+        for lease, answer in zip(leases, answers, strict=True):
+            lease.claimed = True
+            if isinstance(answer, StoreError):
+                log.warning("job %s left to the steward: %s", lease.job_id, answer)
+        return [answer if isinstance(answer, Job) else None for answer in answers]
+
+    def _alone(self, job_id: str) -> bool:
+        """A job that was claimed before may have ended a worker: from then on it runs alone, and
+        is claimed only when it does, so that no innocent job is held while it runs.
+        """
+        job = self.store.get(job_id)
+        if job is None or job.status.final or not job.attempts:
+            return False
+        with self._gate.alone(), self._lease(job_id) as lease:
+            if self.draining:  # it was asked to end while this job waited to be alone
+                return False
+            claimed = self.store.start(job_id, lease.token, self.lease_ttl)
+            lease.claimed = True
+            self._settle([(claimed, lease)] if claimed else [])
+        return claimed is not None
+
+    def _settle(self, jobs: Sequence[tuple[Job, Lease]]) -> None:
+        """Begin all of them, then end each as it comes; ends that come together are told
+        together.
+        """
+        with self.batcher.coming():
+            runs = [_Run(self, job, lease) for job, lease in jobs]
+            for run in runs:
+                run.begin()
+        ends: list[tuple[_Run, Outcome]] = []
+        for run in runs:
+            if ends and not run.ready():
+                self._finish(ends)
+                ends = []
+            outcome = self._ended(run)
+            if outcome:
+                ends.append((run, outcome))
+        self._finish(ends)
+
+    def _ended(self, run: _Run) -> Outcome | None:
+        """None for a job that stopped without an outcome."""
+        job = run.job
         try:
-            outcome = self._work(job, lease)
+            return run.end()
         except _Stopped:
-            if lease.canceled:
-                self.store.cancel_done(job.id, lease.token)
-            self._discard(job, lease)
-            return
+            self._stopped(run)
+            return None
         except BlobMissing as error:
-            outcome = Outcome(error=failure_of(error), warnings=job.warnings)
+            return Outcome(error=failure_of(error), warnings=job.warnings)
         except BlobError as error:
             log.warning("job %s: storage fault in attempt %d: %s", job.id, job.attempts, error)
             if job.attempts < self.max_attempts and not error.lasting:
-                return  # the lease runs out and the steward sends the job again
+                return None  # the lease runs out and the steward sends the job again
             failure = Failure(code=ErrorCode.storage, detail=f"{error.reason} Try again later.")
-            outcome = Outcome(error=failure, warnings=job.warnings)
-        if not self.store.finish(job.id, lease.token, outcome):
-            log.warning("job %s: the lease was lost before the end; its outcome is dropped", job.id)
-            self._discard(job, lease)
+            return Outcome(error=failure, warnings=job.warnings)
+        except Exception:  # a fault of ours must not take the other jobs along
+            log.exception("job %s left to the steward", job.id)
+            return None
+
+    def _stopped(self, run: _Run) -> None:
+        if run.lease.canceled:
+            with self._unreached(run.job.id):
+                self.store.cancel_done(run.job.id, run.lease.token)
+        self._discard(run.job, run.lease)
+
+    @contextmanager
+    def _unreached(self, *job_ids: str) -> Iterator[None]:
+        """What can't be told to the store is left to the steward: the leases run out."""
+        try:
+            yield
+        except StoreError as error:
+            log.warning("jobs %s left to the steward: %s", ", ".join(job_ids), error)
+
+    def _finish(self, ends: Sequence[tuple[_Run, Outcome]]) -> None:
+        if ends:
+            with self._unreached(*(run.job.id for run, _ in ends)):
+                endings = [(run.job.id, run.lease.token, outcome) for run, outcome in ends]
+                for (run, _), answer in zip(ends, self.store.finish_all(endings), strict=True):
+                    self._check_told(run, answer)
+
+    def _check_told(self, run: _Run, answer: bool | StoreError) -> None:
+        if isinstance(answer, StoreError):
+            log.warning("job %s left to the steward: %s", run.job.id, answer)
+        elif not answer:
+            log.warning(
+                "job %s: the lease was lost before the end; its outcome is dropped", run.job.id
+            )
+            self._discard(run.job, run.lease)
 
     def _discard(self, job: Job, lease: Lease) -> None:
         """Erase this run's pictures: no record names them, and the job itself may be erased."""
@@ -111,27 +193,8 @@ class JobRunner:
         except BlobError as error:
             log.warning("job %s: pictures of a lost run are left behind: %s", job.id, error)
 
-    def _work(self, job: Job, lease: Lease) -> Outcome:
-        request = TASKS[job.task].model_validate(job.request)
-        started = time.time()
-        try:
-            pipeline = self.pipelines.get(request.bundle or "", job.task, request.method or "")
-            with self.batcher.coming():
-                images = self._inputs(job)
-        except (BlobError, _Stopped):
-            raise
-        except Exception as error:  # every failure ends in the record, with its sentence
-            log.warning("job %s: %s", job.id, error, exc_info=error)
-            return Outcome(error=failure_of(error), warnings=job.warnings)
-        items = [
-            Item(request.text, image_seed(request.seed or 0, n), n, images)
-            for n in range(request.count)
-        ]
-        pictures = _Pictures(self, job, lease, pipeline, request.format)
-        records = pictures.make(items)
-        return self._outcome(job, pipeline, records, pictures, started)
-
-    def _inputs(self, job: Job) -> dict[str, Image.Image]:
+    def inputs(self, job: Job) -> dict[str, Image.Image]:
+        """The job's uploads, decoded."""
         images = {}
         for spec in TASKS[job.task].images:
             decode = decode_mask if spec.kind == "mask" else decode_photo
@@ -140,36 +203,56 @@ class JobRunner:
             )
         return images
 
-    def _outcome(
-        self,
-        job: Job,
-        pipeline: Pipeline[Any],
-        records: list[ImageRecord],
-        pictures: _Pictures,
-        started: float,
-    ) -> Outcome:
-        failed = [r for r in records if r.error]
-        done = time.time()
-        timings = Timings(
-            queued_ms=_ms(started - job.created_at),
-            model_ms=_ms(sum(pictures.seconds.values())),
-            total_ms=_ms(done - job.created_at),
-        )
-        receipt = {
-            "bundle": pipeline.bundle.name,
-            "bundle_sha256": pipeline.bundle.sha256,
-            "version": VERSION,
-            "method": pipeline.method,
-            "precision": pipeline.precision,
-            "device": str(pipeline.device),
-            "seeds": [r.seed for r in records],
-            "batch_sizes": sorted(set(pictures.batch_sizes)),
-        }
-        error = failed[0].error if len(failed) == len(records) else None
-        notes = [
-            f"Picture {r.index} failed: {r.error.detail}" for r in failed if r.error and not error
+
+@dataclass
+class _Run:
+    """One claimed job, in two halves: what leads to the networks, and what follows them."""
+
+    runner: JobRunner
+    job: Job
+    lease: Lease
+    started: float = field(default_factory=time.time)
+    _pictures: _Pictures | None = None
+    _error: Exception | None = None
+
+    def begin(self) -> None:
+        """Read and prepare the job's pictures and put them in line; what fails is told in
+        :meth:`end`.
+        """
+        try:
+            self._pictures = self._prepared()
+        except Exception as error:
+            self._error = error
+
+    def _prepared(self) -> _Pictures:
+        runner, job = self.runner, self.job
+        request = TASKS[job.task].model_validate(job.request)
+        pipeline = runner.pipelines.get(request.bundle or "", job.task, request.method or "")
+        with runner.batcher.coming():
+            images = runner.inputs(job)
+        items = [
+            Item(request.text, image_seed(request.seed or 0, n), n, images)
+            for n in range(request.count)
         ]
-        return Outcome(records, timings, receipt, [*job.warnings, *notes], error)
+        pictures = _Pictures(runner, job, self.lease, pipeline, request.format)
+        pictures.begin(items)
+        return pictures
+
+    def ready(self) -> bool:
+        """Whether :meth:`end` need not wait for the networks."""
+        return self._pictures is None or self._pictures.ready()
+
+    def end(self) -> Outcome:
+        """Store the pictures once they are there. Raises BlobError, and _Stopped."""
+        job, pictures = self.job, self._pictures
+        if pictures:
+            return _outcome(job, pictures.pipeline, pictures.end(), pictures, self.started)
+        error = self._error or RuntimeError("the job was not begun")
+        if isinstance(error, BlobError):
+            raise error
+        # Every failure ends in the record, with its sentence.
+        log.warning("job %s: %s", job.id, error, exc_info=error)
+        return Outcome(error=failure_of(error), warnings=job.warnings)
 
 
 @dataclass
@@ -183,24 +266,33 @@ class _Pictures:
     format: str
     seconds: dict[int, float] = field(default_factory=dict)
     batch_sizes: list[int] = field(default_factory=list)
+    waiting: list[tuple[Item, Any, Future[Forwarded] | Exception]] = field(default_factory=list)
     told: float = 0.0
 
-    def make(self, items: list[Item]) -> list[ImageRecord]:
+    def begin(self, items: list[Item]) -> None:
+        """Prepare the pictures and put them in line."""
         batcher, alone = self.runner.batcher, self.job.attempts > 1
-        waiting: list[tuple[Item, Any, Future[Forwarded] | Exception]] = []
         with batcher.coming():
             for item in items:
                 try:
                     prepared = self.pipeline.prepare(item)
                 except Exception as error:
-                    waiting.append((item, None, error))
+                    self.waiting.append((item, None, error))
                 else:
-                    waiting.append((item, prepared, batcher.submit(self.pipeline, prepared, alone)))
+                    future = batcher.submit(self.pipeline, prepared, alone)
+                    self.waiting.append((item, prepared, future))
+
+    def ready(self) -> bool:
+        """Whether the networks are done with all of them."""
+        return all(not isinstance(made, Future) or made.done() for _, _, made in self.waiting)
+
+    def end(self) -> list[ImageRecord]:
+        """Store each picture as it comes."""
         records: list[ImageRecord] = []
-        with self._unless_stopped(waiting):
-            for entry in waiting:
+        with self._unless_stopped():
+            for entry in self.waiting:
                 records.append(self._record(*entry))
-                self._tell(len(records), len(waiting))
+                self._tell(len(records), len(self.waiting))
         return records
 
     def _tell(self, done: int, total: int) -> None:
@@ -212,13 +304,11 @@ class _Pictures:
                 self.runner.store.progress(self.job.id, self.lease.token, done, total)
 
     @contextmanager
-    def _unless_stopped(
-        self, waiting: list[tuple[Item, Any, Future[Forwarded] | Exception]]
-    ) -> Iterator[None]:
+    def _unless_stopped(self) -> Iterator[None]:
         try:
             yield
         except _Stopped:
-            for _, _, future in waiting:
+            for _, _, future in self.waiting:
                 if isinstance(future, Future):
                     future.cancel()
             raise
@@ -268,6 +358,35 @@ class _Pictures:
             blob=key,
             format=self.format,
         )
+
+
+def _outcome(
+    job: Job,
+    pipeline: Pipeline[Any],
+    records: list[ImageRecord],
+    pictures: _Pictures,
+    started: float,
+) -> Outcome:
+    failed = [r for r in records if r.error]
+    done = time.time()
+    timings = Timings(
+        queued_ms=_ms(started - job.created_at),
+        model_ms=_ms(sum(pictures.seconds.values())),
+        total_ms=_ms(done - job.created_at),
+    )
+    receipt = {
+        "bundle": pipeline.bundle.name,
+        "bundle_sha256": pipeline.bundle.sha256,
+        "version": VERSION,
+        "method": pipeline.method,
+        "precision": pipeline.precision,
+        "device": str(pipeline.device),
+        "seeds": [r.seed for r in records],
+        "batch_sizes": sorted(set(pictures.batch_sizes)),
+    }
+    error = failed[0].error if len(failed) == len(records) else None
+    notes = [f"Picture {r.index} failed: {r.error.detail}" for r in failed if r.error and not error]
+    return Outcome(records, timings, receipt, [*job.warnings, *notes], error)
 
 
 def _ms(seconds: float) -> float:

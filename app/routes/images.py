@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.auth import Reader
-from app.deps import Given, off_loop
+from app.deps import Given
 from app.pictures import etag, picture_headers, picture_response
 from app.preferences import accepted_types, wanted_image
 from app.problems import Problem
@@ -25,7 +25,7 @@ async def get(
     job_id: str, index: str, request: Request, services: Given, caller: Reader
 ) -> Response:
     """The picture's bytes, in its own format or in the one that Accept prefers."""
-    job = known(caller.seen(await off_loop(services.store.get, job_id)))
+    job = known(caller.seen(await services.look(job_id)))
     if not job.status.final:
         raise Problem(
             409, "The job is not finished yet; wait for it first.", headers={"Retry-After": "1"}

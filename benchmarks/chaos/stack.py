@@ -63,7 +63,7 @@ class Stack:
     def ready(self, seconds: float = 90) -> None:
         """Wait until every gateway says that a worker takes jobs."""
         for url in self.urls:
-            wait_until(partial(_answers, f"{url}/readyz"), seconds, f"{url} being ready")
+            wait_until(partial(answers, f"{url}/readyz"), seconds, f"{url} being ready")
 
     def all_ready(self, seconds: float = 90) -> None:
         """Wait until every worker takes jobs."""
@@ -179,7 +179,8 @@ def write_bundle(folder: Path) -> None:
     (folder / "vocabulary.json").write_text(json.dumps({"words": list(_WORDS)}))
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a GET is answered with 200."""
     try:
         return httpx.get(url, timeout=5).status_code == 200
     except httpx.TransportError:

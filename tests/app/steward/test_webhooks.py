@@ -135,9 +135,9 @@ def test_a_courier_that_dies_over_it_is_replaced(store: JobStore) -> None:
     """Taken up, perhaps even delivered, but never reported."""
     with Receiver().running() as receiver:
         job = ended(store, receiver.url())
-        assert store.claim_webhook(job.id, 0.2)
+        assert store.claim_webhook(job.id, 1.5)
         assert deliver(a_courier(store)) == 0
-        time.sleep(0.3)
+        time.sleep(1.6)
         assert deliver(a_courier(store)) == 1
     assert [m.headers["webhook-id"] for m in receiver.got] == [f"msg_{job.id}"]
     assert webhook_of(store, job).attempts == 2
