@@ -22,6 +22,7 @@ from jobs.store import JobStore, OnceKey
 
 log = logging.getLogger(__name__)
 _TOGETHER = 8  # jobs of one message: few enough for the next worker to find some, too
+_GATHER = 0.003  # seconds
 _COUNT_WORKERS_EVERY = 2.0  # seconds
 
 Offer = tuple[Job, OnceKey | None]
@@ -37,7 +38,7 @@ class Intake:
         settings: Callable[[], GatewaySettings],
     ) -> None:
         self._store, self._queue, self._settings = store, queue, settings
-        self._grouped = Grouped(self._take)
+        self._grouped = Grouped(self._take, gather=_GATHER)
         self._workers, self._counted = 1, float("-inf")
 
     async def take(self, job: Job, once: OnceKey | None) -> bool:

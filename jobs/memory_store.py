@@ -292,6 +292,11 @@ class MemoryJobStore:
             if job_id in self._entries:
                 self._entries[job_id].due = self._clock() + patience
 
+    def note_messages(self, job_ids: Sequence[str], patience: float) -> None:
+        with self._lock:
+            for job_id in job_ids:
+                self.note_message(job_id, patience)
+
     def final_before(self, timestamp: float, limit: int = 500) -> list[str]:
         with self._lock:
             done = [

@@ -192,7 +192,13 @@ class RedisJobStore:
 
     @_guarded
     def note_message(self, job_id: str, patience: float = MESSAGE_PATIENCE) -> None:
-        self._client.zadd(self._key("unfinished"), {job_id: self._now() + patience}, xx=True)
+        self.note_messages([job_id], patience)
+
+    @_guarded
+    def note_messages(self, job_ids: Sequence[str], patience: float) -> None:
+        if job_ids:
+            due = self._now() + patience
+            self._client.zadd(self._key("unfinished"), dict.fromkeys(job_ids, due), xx=True)
 
     @_guarded
     def final_before(self, timestamp: float, limit: int = 500) -> list[str]:

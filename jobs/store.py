@@ -178,6 +178,10 @@ class JobStore(Protocol):
         """A message was sent: look at the job again in ``patience`` seconds."""
         ...
 
+    def note_messages(self, job_ids: Sequence[str], patience: float) -> None:
+        """:meth:`note_message` of several jobs at once."""
+        ...
+
     def final_before(self, timestamp: float, limit: int = 500) -> list[str]:
         """Jobs whose lifetime is over: final since before ``timestamp``, or to be erased."""
         ...

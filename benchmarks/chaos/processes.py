@@ -61,12 +61,13 @@ def free_port() -> int:
 
 @dataclass
 class Process:
-    """``wanted``: it is started again whenever it ends. ``starts`` counts."""
+    """Runs in ``folder``. ``wanted``: it is started again whenever it ends. ``starts`` counts."""
 
     name: str
     command: Sequence[str]
     env: Mapping[str, str]
     log: Path
+    folder: Path = ROOT
     wanted: bool = False
     starts: int = 0
     popen: subprocess.Popen[bytes] | None = None
@@ -79,7 +80,7 @@ class Process:
             self.starts += 1
             self._ended_at = None
             self.popen = subprocess.Popen(
-                self.command, env=dict(self.env), cwd=ROOT, stdout=log, stderr=log
+                self.command, env=dict(self.env), cwd=self.folder, stdout=log, stderr=log
             )
 
     @property
