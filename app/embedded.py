@@ -31,7 +31,7 @@ MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107 on Linux and 103 on ma
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS = 30.0
 LOCK_WAIT_SECONDS = 10.0
-BROKER_MEMORY = 512 * 2**20  # bytes: some 70,000 jobs
+BROKER_MEMORY = 512 * 2**20  # bytes: some 200,000 jobs
 GRACE_SECONDS = 5.0  # for running requests, and then for running jobs, once the service is to end
 
 
@@ -91,6 +91,10 @@ def broker_command(state_dir: Path, unix_socket: Path, memory: int = BROKER_MEMO
         *("--save", ""),
         *("--maxmemory", str(memory)),
         *("--maxmemory-policy", "noeviction"),
+        # A job's events and record are small: left to itself, the server sets 4 kB aside for each
+        # stream and spreads a record out. A third of the memory for a job: benchmarks/redis_memory.py
+        *("--stream-node-max-bytes", "256"),
+        *("--hash-max-listpack-value", "1024"),
         *("--loglevel", "warning"),
     ]
 

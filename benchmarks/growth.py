@@ -49,7 +49,8 @@ class Cost:
 @dataclass(frozen=True)
 class Step:
     """``bytes_per_job``: of the broker's memory, by a waiting job with its share of a message;
-    ``round``: milliseconds of the steward's look at what it finds due.
+    ``round``: milliseconds of the steward's own in a round that finds
+    2,000 jobs due.
     """
 
     depth: int
@@ -151,9 +152,9 @@ class Bench:
         due = self.waiting[:2000]
         for job_id in due:
             self.store.note_message(job_id, -1)
-        started = time.perf_counter()
+        started = time.process_time()
         recovery.round(time.time())
-        return (time.perf_counter() - started) * 1000
+        return (time.process_time() - started) * 1000
 
 
 def main() -> int:

@@ -250,6 +250,13 @@ class MemoryJobStore:
             due = [(e.webhook_due, i) for i, e in self._entries.items() if e.webhook_due]
             return [i for when, i in sorted(due)[:limit] if when <= now]
 
+    def postpone_webhooks(self, job_ids: Sequence[str], seconds: float) -> None:
+        with self._lock:
+            until = self._clock() + seconds
+            for entry in filter(None, map(self._entries.get, job_ids)):
+                if entry.webhook_due is not None:
+                    entry.webhook_due = max(entry.webhook_due, until)
+
     def claim_webhook(self, job_id: str, patience: float) -> Job | None:
         with self._lock:
             entry = self._entries.get(job_id)

@@ -167,6 +167,13 @@ class RedisJobStore:
         return [i.decode() for i in cast("list[bytes]", found)]
 
     @_guarded
+    def postpone_webhooks(self, job_ids: Sequence[str], seconds: float) -> None:
+        if job_ids:
+            due = dict.fromkeys(job_ids, self._now() + seconds)
+            # gt: one that was claimed meanwhile keeps its patience.
+            self._client.zadd(self._key("webhooks"), due, xx=True, gt=True)
+
+    @_guarded
     def claim_webhook(self, job_id: str, patience: float) -> Job | None:
         flat = self._run("claim_webhook", job_id, patience)
         return _from_hash(_pairs(flat)) if flat else None

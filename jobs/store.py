@@ -152,6 +152,10 @@ class JobStore(Protocol):
         """Final jobs whose client is to be told now, longest due first."""
         ...
 
+    def postpone_webhooks(self, job_ids: Sequence[str], seconds: float) -> None:
+        """Those that are due are due again in ``seconds``, without an attempt having been made."""
+        ...
+
     def claim_webhook(self, job_id: str, patience: float) -> Job | None:
         """Begin a delivery: its attempts + 1. Nobody else gets it for ``patience`` seconds. None
         when it is not due.

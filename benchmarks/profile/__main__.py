@@ -1,8 +1,9 @@
 """``python -m benchmarks.profile [--against CHECKOUT] [--flame]``: what the service costs for each
 job, and where; beside another checkout of it, in turns on the same machine.
 
-Writes ``hot-path.json`` and ``hot-path-table.md`` in ``benchmarks/results/``, and with ``--flame``
-the stacks of gateway and worker to ``benchmarks/profiles/``.
+Writes ``hot-path.json`` and ``hot-path-table.md`` in ``benchmarks/results/``; with ``--flame`` the
+stacks of gateway and worker to ``benchmarks/profiles/``, and whose code they are of to
+``hot-path-where.md``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.chaos.processes import ROOT
-from benchmarks.profile.flame import condense, recording
+from benchmarks.profile.flame import condense, recording, shares
 from benchmarks.profile.scenarios import PROCESSES, SCENARIOS, Result, Scenario, measured, middle
 from benchmarks.profile.service import running
 
@@ -31,12 +32,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--against", type=Path, help="another checkout, measured as 'before'")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
     parser.add_argument("--rounds", type=int, default=1, help="of both sides in turns")
-    parser.add_argument("--flame", action="store_true", help="record stacks with py-spy")
+    parser.add_argument("--flame", action="store_true", help="only record stacks with py-spy")
     return parser.parse_args()
 
 
 def main() -> None:
     given = _arguments()
+    if given.flame:
+        _flames(given.seconds)
+        return
     sides = {"before": given.against.resolve()} if given.against else {}
     sides["after"] = ROOT
     found: Found = defaultdict(lambda: defaultdict(list))
@@ -49,8 +53,6 @@ def main() -> None:
                     sys.stdout.write(f"{side}, {scenario.name}: {_line(scenario, result)}\n")
                     sys.stdout.flush()
     _write(found)
-    if given.flame:
-        _flames(given.seconds)
 
 
 def _line(scenario: Scenario, result: Result) -> str:
@@ -96,10 +98,14 @@ def _flames(seconds: float) -> None:
         files = {name: _PROFILES / f"hot-path-{name}.txt" for name in names}
         measured(service, SCENARIOS[0], 2)
         spies = [recording(service.processes[n].pid, seconds, files[n]) for n in names]
-        measured(service, SCENARIOS[0], seconds)
+        result = measured(service, SCENARIOS[0], seconds)
+        lines = ["| process | whose code | µs a job |", "| --- | --- | ---: |"]
         for name, spy in zip(names, spies, strict=True):
             if spy and spy.wait() == 0:
+                for owner, share in shares(files[name]).items():
+                    lines.append(f"| {name} | {owner} | {share * result.costs[name]:,.0f} |")
                 condense(files[name])
+        (_RESULTS / "hot-path-where.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 _LINE = re.compile(r":\d+\)$")
@@ -37,3 +38,41 @@ def condense(file: Path) -> None:
     least = _SHARE * stacks.total()
     kept = [f"{stack} {count}" for stack, count in stacks.most_common() if count >= least]
     file.write_text("\n".join(kept) + "\n")
+
+
+_ROOMS = ("app", "jobs", "workers", "models")
+_LIBRARIES = {
+    "fastapi": "fastapi, starlette, uvicorn",
+    "starlette": "fastapi, starlette, uvicorn",
+    "uvicorn": "fastapi, starlette, uvicorn",
+    "celery": "celery, kombu",
+    "kombu": "celery, kombu",
+    "vine": "celery, kombu",
+    "redis": "redis",
+    "pydantic": "pydantic",
+    "logging": "logging",
+}
+_FILE = re.compile(r"\(([^():]+)")
+
+
+def shares(file: Path) -> dict[str, float]:
+    """By whose code the samples of a recording were taken, most first: that of the innermost
+    function of a room or of a library that is named; what Python's own modules do is their
+    callers'.
+    """
+    found: Counter[str] = Counter()
+    for line in file.read_text().splitlines():
+        stack, _, count = line.rpartition(" ")
+        found[_owner(stack.split(";"))] += int(count)
+    return {name: count / found.total() for name, count in found.most_common()}
+
+
+def _owner(frames: Sequence[str]) -> str:
+    for frame in reversed(frames):
+        path = _FILE.search(frame)
+        top = path[1].split("/")[0] if path else ""
+        if top in _ROOMS:
+            return f"{top}/"
+        if top in _LIBRARIES:
+            return _LIBRARIES[top]
+    return "threads, event loop"
