@@ -91,8 +91,8 @@ def broker_command(state_dir: Path, unix_socket: Path, memory: int = BROKER_MEMO
         *("--save", ""),
         *("--maxmemory", str(memory)),
         *("--maxmemory-policy", "noeviction"),
-        # A job's events and record are small: left to itself, the server sets 4 kB aside for each
-        # stream and spreads a record out. A third of the memory for a job: benchmarks/redis_memory.py
+        # Events and records of jobs are small, but left to itself the server sets 4 kB aside for
+        # each stream. A job takes a third of the memory: benchmarks/redis_memory.py
         *("--stream-node-max-bytes", "256"),
         *("--hash-max-listpack-value", "1024"),
         *("--loglevel", "warning"),
