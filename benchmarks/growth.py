@@ -28,7 +28,7 @@ from jobs.redis_store import RedisJobStore, connect
 from jobs.wire import QUEUE
 
 DEPTHS = (0, 1_000, 10_000, 100_000)
-_REQUESTS = 300  # of each kind, at each depth
+_REQUESTS = 150  # of each kind, at each depth
 _REPEATS = 3  # of which the cheapest counts: the others were disturbed
 _TOGETHER = 8  # jobs of one message
 _MUCH = 1.5  # times as much as with an empty queue: what is called flat on a busy machine

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _LINE = re.compile(r":\d+\)$")
-_SHARE = 0.002  # of all samples; rarer stacks are left out
+_SHARE = 0.006  # of all samples; rarer stacks are left out
 
 
 def recording(pid: int, seconds: float, file: Path) -> subprocess.Popen[bytes] | None:
