@@ -75,11 +75,15 @@ class Intake:
                 yield True
 
     def _send(self, jobs: Sequence[Job]) -> None:
-        for ids in self._hints(jobs):
+        """A broker that does not take one message in time is not asked again for each of them."""
+        hints = list(self._hints(jobs))
+        for n, ids in enumerate(hints):
             try:
                 self._queue().publish(*ids)
             except QueueError as error:
-                log.warning("jobs %s wait for the steward: %s", ", ".join(ids), error)
+                left = [job_id for hint in hints[n:] for job_id in hint]
+                log.warning("jobs %s wait for the steward: %s", ", ".join(left), error)
+                return
 
     def _hints(self, jobs: Sequence[Job]) -> Iterator[Sequence[str]]:
         """Which jobs go together: those that one batch can hold and that take a moment to prepare,

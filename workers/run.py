@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 _TELL_EVERY = 0.1  # seconds between two reports of a job's progress
 
 
+class _Draining(Exception):
+    """The process is asked to end and claims nothing any more."""
+
+
 class _Stopped(Exception):
     """The client canceled the job, or another worker has it."""
 
@@ -71,12 +75,13 @@ class JobRunner:
         The steward watches every unfinished job, so nothing is lost when a message is dropped here.
         """
         left, claimed = list(job_ids), False
-        while left:
-            if self.draining:
-                return False
-            with self._hands.taken(len(left)) as count:
-                claimed = self._together(left[:count]) or claimed
-            left = left[count:]
+        try:
+            while left:
+                with self._hands.taken(len(left)) as count:
+                    claimed = self._together(left[:count]) or claimed
+                left = left[count:]
+        except _Draining:
+            return False
         return claimed
 
     def _together(self, job_ids: Sequence[str]) -> bool:
@@ -94,7 +99,7 @@ class JobRunner:
 
     def _claimed(self, leases: Sequence[Lease]) -> list[Job | None]:
         if self.draining:
-            return [None] * len(leases)
+            raise _Draining
         wanted = [(lease.job_id, lease.token) for lease in leases]
         answers = self.store.start_fresh(wanted, self.lease_ttl)
         for lease, answer in zip(leases, answers, strict=True):
@@ -112,7 +117,7 @@ class JobRunner:
             return False
         with self._gate.alone(), self._lease(job_id) as lease:
             if self.draining:  # it was asked to end while this job waited to be alone
-                return False
+                raise _Draining
             claimed = self.store.start(job_id, lease.token, self.lease_ttl)
             lease.claimed = True
             self._settle([(claimed, lease)] if claimed else [])

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.intake import Intake
 from app.problems import Problem
-from app.queue import MemoryQueue
+from app.queue import MemoryQueue, QueueError
 from app.settings import GatewaySettings
 from jobs.job import Job, new_id
 from jobs.memory_store import MemoryJobStore
@@ -35,7 +35,8 @@ class Desk:
     """An intake over fakes."""
 
     def __init__(self, **settings: int) -> None:
-        self.store, self.queue = MemoryJobStore(), Messages()
+        self.store = MemoryJobStore()
+        self.queue: Messages = Messages()
         given = GatewaySettings(**settings)  # type: ignore[arg-type]
         self.intake = Intake(self.store, lambda: self.queue, lambda: given)
 
@@ -101,3 +102,17 @@ def test_an_accepted_job_needs_no_message() -> None:
     desk.queue.broken = True
     assert desk.take(job) == [True]
     assert desk.store.get(job.id) == job
+
+
+def test_a_broker_that_hangs_is_asked_once() -> None:
+    desk = Desk()
+    asked: list[tuple[str, ...]] = []
+
+    class Hanging(Messages):
+        def publish(self, *job_ids: str) -> None:
+            asked.append(job_ids)
+            raise QueueError("the broker did not take the message")
+
+    desk.queue = Hanging()
+    assert desk.take(*(a_job(count=2) for _ in range(5))) == [True] * 5
+    assert len(asked) == 1
