@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,13 +15,15 @@ from fastapi import Depends, Request
 from app.catalogue import LiveCatalogue
 from app.feeds import Feeds
 from app.gate import Gate
+from app.grouping import Grouped
+from app.intake import Intake
 from app.keys import MemoryKeyStore, RedisKeyStore
 from app.limits import Limits
 from app.queue import CeleryQueue, MemoryQueue, Queue
 from app.sessions import MemorySessionStore, RedisSessionStore
 from app.settings import GatewaySettings
 from app.slots import Slots
-from app.waiters import MemorySource, RedisSource, Waiters
+from app.waiters import MemorySource, RedisSource, Waiters, Watch
 from jobs.blobs import BlobStore
 from jobs.images import ImageLimits
 from jobs.job import Job
@@ -49,10 +51,20 @@ class Services:
     waits: Slots
     decoders: anyio.CapacityLimiter = field(init=False)
     feeds: Feeds = field(init=False)
+    intake: Intake = field(init=False)
+    look: Grouped[str, Job | None] = field(init=False)  # at a record
+    place: Grouped[str, int | None] = field(init=False)  # how many jobs wait in front
 
     def __post_init__(self) -> None:
         self.decoders = anyio.CapacityLimiter(self.settings.decoders)
         self.feeds = Feeds(self.store, self.waiters, self.settings.max_feeds)
+        self.intake = Intake(self.store, lambda: self.queue, lambda: self.settings)
+        self.look = Grouped(self.store.get_all)
+        self.place = Grouped(self._places)
+
+    def _places(self, job_ids: Sequence[str]) -> list[int | None]:
+        found = self.store.positions(job_ids)
+        return [found[job_id] for job_id in job_ids]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -103,13 +115,14 @@ class Services:
     def limits(self) -> ImageLimits:
         return ImageLimits(max_pixels=self.settings.max_pixels)
 
-    async def wait(self, job_id: str, seconds: float, who: str) -> Job | None:
-        """The job once it is final, or as it is after ``seconds``; or as it is now, when ``who``
-        has enough requests waiting already.
+    async def wait(
+        self, watch: Watch, seconds: float, who: str, known: Job | None = None
+    ) -> Job | None:
+        """The watched job once it is final, or as it is after ``seconds``; or as it is now, when
+        ``who`` has enough requests waiting already. ``known``: as it was since it is watched.
         """
-        read = partial(off_loop, self.store.get, job_id)
         with self.waits.take(who) as free:
-            return await self.waiters.until_final(job_id, read, seconds if free else 0.0)
+            return await watch.until_final(self.look, seconds if free else 0.0, known)
 
 
 async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

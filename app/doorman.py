@@ -9,6 +9,7 @@ server was told to listen on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -109,19 +110,30 @@ class Doorman:
     def _known(self, address: str) -> bool:
         if "*" in self._hosts:
             return True
-        try:
-            host = urlsplit(address).hostname or ""
-        except ValueError:
-            return False
-        return (f"[{host}]" if ":" in host else host) in self._hosts
+        return _host(address) in self._hosts
+
+
+@lru_cache(64)  # headers may be long
+def _host(address: str) -> str:
+    """The host of an address, in brackets when it is of IPv6; empty when there is none."""
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+    return f"[{host}]" if ":" in host else host
 
 
 def _loopback(end: Sequence[object] | None) -> bool:
     """Whether one end of the connection is a loopback address or a unix socket; a name is neither
     here nor there and passes.
     """
+    return _is_loopback(str(end[0]) if end else "")
+
+
+@lru_cache(1024)  # the same few addresses ask all the time
+def _is_loopback(name: str) -> bool:
     try:
-        address = ip_address(str(end[0]) if end else "")
+        address = ip_address(name)
     except ValueError:
         return True
     mapped = getattr(address, "ipv4_mapped", None)

@@ -25,7 +25,11 @@ def check_room(store: JobStore, settings: GatewaySettings, caller: Caller) -> No
     room. Blocks.
     """
     _check_share(store, settings, caller)
-    load = store.load()
+    check_load(store, settings, store.load())
+
+
+def check_load(store: JobStore, settings: GatewaySettings, load: Load) -> None:
+    """Raises Problem 503 for a service without room. Blocks only to say when there will be."""
     if load.waiting >= settings.max_queue:
         raise _queue_full(store, settings, load)
     if _memory_full(load):

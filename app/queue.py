@@ -11,7 +11,18 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from jobs.errors import JobsError
-from jobs.wire import QUEUE, TASK_NAME, celery_config, message
+from jobs.wire import JOBS_HEADER, QUEUE, TASK_NAME, celery_config, message
+
+_COUNTED = 1000  # messages at a time: a millisecond of the server
+
+# How many jobs the messages from ARGV[1] to ARGV[2] of the queue are for.
+_COUNT = f"""
+local jobs = 0
+for _, text in ipairs(redis.call('LRANGE', KEYS[1], ARGV[1], ARGV[2])) do
+  jobs = jobs + (tonumber(string.match(text, '"{JOBS_HEADER}": ?(%d+)')) or 1)
+end
+return jobs
+"""
 
 
 class QueueError(JobsError):
@@ -21,12 +32,14 @@ class QueueError(JobsError):
 class Queue(Protocol):
     """Where job ids go."""
 
-    def publish(self, job_id: str) -> None:
-        """Send one hint. Raises QueueError within about two seconds."""
+    def publish(self, *job_ids: str) -> None:
+        """Send one hint, for one job or for several that one worker is to take together. Raises
+        QueueError within about two seconds.
+        """
         ...
 
     def waiting(self) -> int:
-        """How many messages no worker has taken yet."""
+        """How many jobs the messages are for that no worker has taken yet."""
         ...
 
 
@@ -40,17 +53,26 @@ class CeleryQueue:
         self._celery.conf.update(config)
         self._client = client
 
-    def publish(self, job_id: str) -> None:
+    def publish(self, *job_ids: str) -> None:
         try:
             self._celery.send_task(
-                TASK_NAME, kwargs=message(job_id), queue=QUEUE, ignore_result=True, retry=False
+                TASK_NAME,
+                kwargs=message(job_ids),
+                kwargsrepr="",
+                headers={JOBS_HEADER: len(job_ids)},
+                queue=QUEUE,
+                ignore_result=True,
+                retry=False,
             )
         except (OperationalError, redis.RedisError, OSError) as error:
             raise QueueError(f"the broker did not take the message: {error}") from error
 
     def waiting(self) -> int:
         try:
-            return self._client.llen(QUEUE)
+            with self._client.pipeline(transaction=False) as pipe:
+                for start in range(0, self._client.llen(QUEUE), _COUNTED):
+                    pipe.eval(_COUNT, 1, QUEUE, start, start + _COUNTED - 1)
+                return sum(pipe.execute())
         except redis.RedisError as error:
             raise QueueError(f"the broker can't be reached: {error}") from error
 
@@ -62,10 +84,10 @@ class MemoryQueue:
         self.sent: list[str] = []
         self.broken = False
 
-    def publish(self, job_id: str) -> None:
+    def publish(self, *job_ids: str) -> None:
         if self.broken:
             raise QueueError("the broker did not take the message")
-        self.sent.append(job_id)
+        self.sent.extend(job_ids)
 
     def waiting(self) -> int:
         return len(self.sent)

@@ -4,11 +4,11 @@ then send a hint.
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from anyio import to_thread
@@ -20,7 +20,6 @@ from app.gate import Caller
 from app.idempotency import replayed
 from app.pressure import check_room
 from app.problems import Problem, invalid
-from app.queue import QueueError
 from app.uploads import Alpha, AlphaOf, Box, Bytes, Earlier, Picture
 from app.webhooks.addresses import UnsafeAddress
 from jobs.blobs import input_key, job_folder
@@ -41,7 +40,6 @@ from jobs.requests import MAX_SEED, TaskRequest, resolved
 from jobs.store import OnceKey
 
 _WEBHOOKS = "Give an https:// address of a host on the internet."
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,12 @@ async def submit(
     once: OnceKey | None = None,
     *,
     strict: bool = False,
+    job_id: str | None = None,
 ) -> Accepted:
     """The job, recorded as the caller's and on its way. Raises Problem or ImageProblem when it
     can't be accepted. Under ``once`` a request makes one job, however often and at how many
-    gateways it arrives. ``strict``: numbers are numbers, not the text of numbers.
+    gateways it arrives. ``strict``: numbers are numbers, not the text of numbers. ``job_id``: of
+    the new job.
     """
     earlier = await off_loop(replayed, services, once) if once else None
     if earlier:
@@ -83,11 +83,10 @@ async def submit(
     )
     _check_explained(found, request)
     warnings = _warnings(found, request.texts)
-    await off_loop(check_room, services.store, services.settings, caller)
-    job_id = new_id()
-    inputs = await to_thread.run_sync(
-        _store_pictures, services, caller, task, job_id, dict(pictures), limiter=services.decoders
-    )
+    if task.images or caller.key:  # before any effort is made, and anything is counted
+        await off_loop(check_room, services.store, services.settings, caller)
+    job_id = job_id or new_id()
+    inputs = await _stored(services, caller, task, job_id, pictures)
     await _spend(services, caller, request.drawn)
     now = time.time()
     job = Job(
@@ -101,25 +100,27 @@ async def submit(
         warnings=tuple(warnings),
         webhook=webhook,
     )
-    return await off_loop(_record_and_send, services, job, once)
+    if not await services.intake.take(job, once):
+        return await off_loop(_overtaken, services, job, once)
+    return Accepted(job)
+
+
+async def _stored(
+    services: Services,
+    caller: Caller,
+    task: type[TaskRequest],
+    job_id: str,
+    pictures: Mapping[str, Picture],
+) -> dict[str, str]:
+    if not task.images:
+        return {}
+    store = partial(_store_pictures, services, caller, task, job_id, dict(pictures))
+    return await to_thread.run_sync(store, limiter=services.decoders)
 
 
 async def _spend(services: Services, caller: Caller, count: int) -> None:
     if caller.key and caller.key.pictures_per_day:
         await off_loop(services.gate.spend_pictures, caller, count)
-
-
-def _record_and_send(services: Services, job: Job, once: OnceKey | None) -> Accepted:
-    """The record first: from then on the steward answers for the job, whatever becomes of the
-    message.
-    """
-    if not services.store.create(job, once):
-        return _overtaken(services, job, once)
-    try:
-        services.queue.publish(job.id)
-    except QueueError as error:
-        log.warning("job %s waits for the steward: %s", job.id, error)
-    return Accepted(job)
 
 
 def _overtaken(services: Services, job: Job, once: OnceKey | None) -> Accepted:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
+from starlette.responses import Response
 
 from jobs.bundles import BundleInfo, Catalogue
 from jobs.job import Failure, Job, Status, Timings, WebhookState
@@ -124,10 +126,17 @@ def _progress(job: Job) -> ProgressView:
     )
 
 
-def view_with_position(services: Services, job: Job) -> JobView:
-    """Blocking: asks the store how many jobs wait in front."""
-    position = services.store.position(job.id) if job.status is Status.queued else None
+async def view_with_position(services: Services, job: Job) -> JobView:
+    """The view of a job that waits says how many wait in front."""
+    position = await services.place(job.id) if job.status is Status.queued else None
     return job_view(job, position)
+
+
+def json_response(
+    view: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The view as JSON, written in one go."""
+    return Response(view.model_dump_json(), status, headers, "application/json")
 
 
 class TaskView(BaseModel):

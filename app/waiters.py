@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Protocol
 
 import redis.asyncio
@@ -19,9 +19,12 @@ log = logging.getLogger(__name__)
 RECHECK = 15.0  # seconds after which records are read again even if nothing was heard
 
 
+Read = Callable[[str], Awaitable[Job | None]]  # the record with that id
+
+
 class Source(Protocol):
-    """Tells ``changed`` the id of every job that changes; "" means that some may have been
-    missed.
+    """Tells ``changed`` of every job that changes, in the words of :mod:`jobs.events`; "" means
+    that some may have been missed.
     """
 
     async def run(self, changed: Callable[[str], None]) -> None: ...
@@ -88,13 +91,13 @@ class MemorySource:
 
 
 class Waiters:
-    """Lets requests wait for a job's change. ``listeners`` are told of each change, as by a
-    :class:`Source`.
+    """Lets requests wait for a job's end. ``listeners`` are told the id of each job that changes;
+    "" means that some may have been missed.
     """
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._events: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._watches: dict[str, set[Watch]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
         self.closing = False
         self.listeners: list[Callable[[str], None]] = []
@@ -116,33 +119,60 @@ class Waiters:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def _changed(self, job_id: str) -> None:
-        rows = [self._events.get(job_id, set())] if job_id else list(self._events.values())
-        for row in rows:
-            for event in row:
-                event.set()
+    def _changed(self, notice: str) -> None:
+        """``notice`` is as in :mod:`jobs.events`; "" when some may have been missed."""
+        job_id, _, over = notice.partition(" ")
+        if not job_id:
+            for watches in self._watches.values():
+                _wake(watches)
+        elif over:
+            _wake(self._watches.get(job_id, ()))
         for listener in self.listeners:
             listener(job_id)
 
-    async def until_final(
-        self, job_id: str, read: Callable[[], Awaitable[Job | None]], seconds: float
-    ) -> Job | None:
-        """The job once it is final, or as it is after ``seconds`` or when the server is about to
-        end. Its state is read after subscribing.
-        """
-        event = asyncio.Event()
-        deadline = asyncio.get_running_loop().time() + seconds
-        self._events[job_id].add(event)
+    @contextlib.contextmanager
+    def watch(self, job_id: str) -> Iterator[Watch]:
+        """From here on the end of the job is not missed."""
+        watch = Watch(self, job_id)
+        self._watches[job_id].add(watch)
         try:
-            while True:
-                event.clear()
-                job = await read()
-                left = deadline - asyncio.get_running_loop().time()
-                if job is None or job.status.final or left <= 0 or self.closing:
-                    return job
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(event.wait(), min(left, RECHECK))
+            yield watch
         finally:
-            self._events[job_id].discard(event)
-            if not self._events[job_id]:
-                del self._events[job_id]
+            self._watches[job_id].discard(watch)
+            if not self._watches[job_id]:
+                del self._watches[job_id]
+
+    async def until_final(self, job_id: str, read: Read, seconds: float) -> Job | None:
+        """:meth:`Watch.until_final` of a job that is watched from now on."""
+        with self.watch(job_id) as watch:
+            return await watch.until_final(read, seconds)
+
+
+class Watch:
+    """One request that waits for the end of a job."""
+
+    def __init__(self, waiters: Waiters, job_id: str) -> None:
+        self._waiters, self.job_id = waiters, job_id
+        self.event = asyncio.Event()
+
+    async def until_final(self, read: Read, seconds: float, known: Job | None = None) -> Job | None:
+        """The job once it is final, or as it is after ``seconds`` or when the server is about to
+        end. ``known`` spares the first reading: the job as it was at some time since it is watched.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
+        job = known or await read(self.job_id)
+        while job is not None and not job.status.final and not self._waiters.closing:
+            left = deadline - clock()
+            if left <= 0:
+                return job
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.event.wait(), min(left, RECHECK))
+            self.event.clear()
+            job = await read(self.job_id)
+        return job
+
+
+def _wake(watches: Iterable[Watch]) -> None:
+    for watch in watches:
+        watch.event.set()

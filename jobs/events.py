@@ -1,4 +1,8 @@
-"""What happens to a job, in order: the events that its followers are told."""
+"""What happens to a job, in order: the events that its followers are told.
+
+Every change is published at once, as the id of the job; followed by its status, after a space, when
+the job is over.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +34,10 @@ class JobEvent(BaseModel):
     @property
     def final(self) -> bool:
         """The job is over."""
-        return self.status in _FINAL
+        return self.status in FINAL
 
 
-_FINAL = frozenset(status.value for status in Status if status.final)
+FINAL = frozenset(status.value for status in Status if status.final)
 
 
 def event_order(event_id: str) -> tuple[int, int] | None:

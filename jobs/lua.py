@@ -13,8 +13,11 @@ local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 local function stamp(x) return string.format('%.6f', x) end
 local function owner() return redis.call('HGET', key, 'owner') or '' end
-local function tell(...)
+local function note(...)
   redis.call('XADD', p .. 'events:' .. id, 'MAXLEN', KEPT_EVENTS, '*', ...)
+end
+local function tell(...)
+  note(...)
   redis.call('PUBLISH', p .. 'changed', id)
 end
 local function settle(status, erase)
@@ -28,7 +31,8 @@ local function settle(status, erase)
     redis.call('HSET', key, 'webhook_state', 'pending', 'webhook_event', status)
     redis.call('ZADD', p .. 'webhooks', stamp(now), id)
   end
-  tell('status', status)
+  note('status', status)
+  redis.call('PUBLISH', p .. 'changed', id .. ' ' .. status)
 end
 local function held(token)
   return redis.call('HGET', key, 'status') == 'running' and redis.call('HGET', key, 'token') ==
@@ -49,13 +53,14 @@ redis.call('ZADD', p .. 'queued', ARGV[1], id)
 redis.call('ZADD', p .. 'jobs', ARGV[1], id)
 redis.call('ZADD', p .. 'jobs:' .. owner(), ARGV[1], id)
 redis.call('SADD', p .. 'active:' .. owner(), id)
-tell('status', 'queued')
+note('status', 'queued')
 return 1
 """
 
 _START = """
 local status = redis.call('HGET', key, 'status')
 if not (status == 'queued' or (status == 'running' and lease_dead())) then return false end
+if ARGV[3] == '1' and redis.call('HGET', key, 'attempts') ~= '0' then return false end
 local lease = now + tonumber(ARGV[2])
 redis.call('HINCRBY', key, 'attempts', 1)
 redis.call('HSET', key, 'status', 'running', 'token', ARGV[1], 'lease', stamp(lease), 'started_at',

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from jobs.events import CANCEL_REQUESTED, KEPT_EVENTS, JobEvent, event_order
+from jobs.errors import StoreError
+from jobs.events import CANCEL_REQUESTED, FINAL, KEPT_EVENTS, JobEvent, event_order
 from jobs.job import ErrorCode, Failure, Job, Status, WebhookState
 from jobs.load import BYTES_PER_JOB, Drain, Load
 from jobs.store import MESSAGE_PATIENCE, Cursor, OnceKey, Outcome, Remembered, Renewal
@@ -27,8 +28,8 @@ class _Entry:
 
 
 class MemoryJobStore:
-    """See :class:`jobs.store.JobStore`. ``clock`` may be replaced; ``listeners`` are told the id
-    of each changed job.
+    """See :class:`jobs.store.JobStore`. ``clock`` may be replaced; ``listeners`` are told of
+    each change, as by Redis: :mod:`jobs.events`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -43,16 +44,17 @@ class MemoryJobStore:
         self.memory_limit: int | None = None  # bytes; for tests of a full store
         self.listeners: list[Callable[[str], None]] = []
 
-    def _changed(self, job_id: str) -> None:
+    def _changed(self, notice: str) -> None:
         for listener in self.listeners:
-            listener(job_id)
+            listener(notice)
 
     def _tell(self, entry: _Entry, status: str = "", **values: int) -> None:
         self._told += 1
         event_id = f"{int(self._clock() * 1000)}-{self._told}"
         entry.events.append(JobEvent(id=event_id, status=status, **values))
         del entry.events[:-KEPT_EVENTS]
-        self._changed(entry.job.id)
+        final = status in FINAL
+        self._changed(f"{entry.job.id} {status}" if final else entry.job.id)
 
     def _update(self, entry: _Entry, **values: Any) -> None:
         entry.job = entry.job.model_copy(update=values)
@@ -87,6 +89,9 @@ class MemoryJobStore:
             self._tell(entry, Status.queued)
             return True
 
+    def create_all(self, jobs: Sequence[tuple[Job, OnceKey | None]]) -> list[bool | StoreError]:
+        return [self.create(job, once) for job, once in jobs]
+
     def remembered(self, name: str) -> Remembered | None:
         with self._lock:
             memory, until = self._once.get(name, (None, 0.0))
@@ -96,6 +101,9 @@ class MemoryJobStore:
         with self._lock:
             entry = self._entries.get(job_id)
             return entry.job if entry else None
+
+    def get_all(self, job_ids: Sequence[str]) -> list[Job | None]:
+        return [self.get(job_id) for job_id in job_ids]
 
     def start(self, job_id: str, token: str, lease_ttl: float) -> Job | None:
         with self._lock:
@@ -112,6 +120,19 @@ class MemoryJobStore:
             self._newest = max(self._newest, entry.job.created_at)
             self._tell(entry, Status.running)
             return entry.job
+
+    def start_fresh(
+        self, claims: Sequence[tuple[str, str]], lease_ttl: float
+    ) -> list[Job | StoreError | None]:
+        with self._lock:
+            return [
+                self.start(job_id, token, lease_ttl) if self._fresh(job_id) else None
+                for job_id, token in claims
+            ]
+
+    def _fresh(self, job_id: str) -> bool:
+        entry = self._entries.get(job_id)
+        return entry is not None and not entry.job.attempts
 
     def renew(self, job_id: str, token: str, lease_ttl: float) -> Renewal:
         with self._lock:
@@ -144,6 +165,9 @@ class MemoryJobStore:
                 error=outcome.error,
             )
             return True
+
+    def finish_all(self, endings: Sequence[tuple[str, str, Outcome]]) -> list[bool | StoreError]:
+        return [self.finish(*ending) for ending in endings]
 
     def release(self, job_id: str, token: str) -> bool:
         with self._lock:
@@ -226,6 +250,13 @@ class MemoryJobStore:
             due = [(e.webhook_due, i) for i, e in self._entries.items() if e.webhook_due]
             return [i for when, i in sorted(due)[:limit] if when <= now]
 
+    def postpone_webhooks(self, job_ids: Sequence[str], seconds: float) -> None:
+        with self._lock:
+            until = self._clock() + seconds
+            for entry in filter(None, map(self._entries.get, job_ids)):
+                if entry.webhook_due is not None:
+                    entry.webhook_due = max(entry.webhook_due, until)
+
     def claim_webhook(self, job_id: str, patience: float) -> Job | None:
         with self._lock:
             entry = self._entries.get(job_id)
@@ -267,6 +298,11 @@ class MemoryJobStore:
         with self._lock:
             if job_id in self._entries:
                 self._entries[job_id].due = self._clock() + patience
+
+    def note_messages(self, job_ids: Sequence[str], patience: float) -> None:
+        with self._lock:
+            for job_id in job_ids:
+                self.note_message(job_id, patience)
 
     def final_before(self, timestamp: float, limit: int = 500) -> list[str]:
         with self._lock:

@@ -14,8 +14,8 @@ from jobs.errors import StoreError
 from jobs.events import JobEvent
 from jobs.job import ErrorCode, Failure, Job, Status, WebhookState
 from jobs.load import Drain, Load
-from jobs.lua import SCRIPTS
 from jobs.redis_load import RedisGauge
+from jobs.redis_scripts import Scripts
 from jobs.store import (
     LISTING_EFFORT,
     MESSAGE_PATIENCE,
@@ -63,20 +63,20 @@ class RedisJobStore:
         self._gauge = RedisGauge(client, prefix, memory_limit)
         self._prefix = prefix
         self.changed = f"{prefix}changed"
-        self._scripts = {name: client.register_script(text) for name, text in SCRIPTS.items()}
-
-    def _run(self, script: str, job_id: str, *args: Any) -> Any:
-        return self._scripts[script](keys=[self._prefix, job_id], args=list(args))
+        self._scripts = Scripts(client, prefix)
+        self._run = self._scripts.run
 
     def _key(self, name: str) -> str:
         return self._prefix + name
 
     @_guarded
     def create(self, job: Job, once: OnceKey | None = None) -> bool:
-        flat = [x for pair in _to_hash(job).items() for x in pair]
-        memory = [once.name, once.fingerprint, max(int(once.ttl * 1000), 1)] if once else [""] * 3
-        answer = self._run("create", job.id, job.created_at, MESSAGE_PATIENCE, *memory, *flat)
-        return bool(answer)
+        return bool(self._run("create", job.id, *_creation(job, once)))
+
+    @_guarded
+    def create_all(self, jobs: Sequence[tuple[Job, OnceKey | None]]) -> list[bool | StoreError]:
+        calls = [(job.id, _creation(job, once)) for job, once in jobs]
+        return list(map(_yes, self._scripts.run_all("create", calls)))
 
     @_guarded
     def remembered(self, name: str) -> Remembered | None:
@@ -88,11 +88,26 @@ class RedisJobStore:
         return _from_hash(self._client.hgetall(self._key(f"job:{job_id}")))
 
     @_guarded
+    def get_all(self, job_ids: Sequence[str]) -> list[Job | None]:
+        with self._client.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hgetall(self._key(f"job:{job_id}"))
+            return list(map(_from_hash, pipe.execute()))
+
+    @_guarded
     def start(self, job_id: str, token: str, lease_ttl: float) -> Job | None:
         flat = self._run("start", job_id, token, lease_ttl)
         if not flat:
             return None
         return _from_hash(_pairs(flat))
+
+    @_guarded
+    def start_fresh(
+        self, claims: Sequence[tuple[str, str]], lease_ttl: float
+    ) -> list[Job | StoreError | None]:
+        calls = [(job_id, (token, lease_ttl, 1)) for job_id, token in claims]
+        answers = self._scripts.run_all("start", calls)
+        return [a if isinstance(a, StoreError) else _from_hash(_pairs(a or ())) for a in answers]
 
     @_guarded
     def renew(self, job_id: str, token: str, lease_ttl: float) -> Renewal:
@@ -105,16 +120,12 @@ class RedisJobStore:
 
     @_guarded
     def finish(self, job_id: str, token: str, outcome: Outcome) -> bool:
-        status = Status.failed if outcome.error else Status.succeeded
-        fields = {
-            "images": _dump([i.model_dump(mode="json") for i in outcome.images]),
-            "timings": _dump(outcome.timings.model_dump(mode="json")),
-            "receipt": _dump(outcome.receipt),
-            "warnings": _dump(list(outcome.warnings)),
-            "error": _dump(outcome.error.model_dump(mode="json") if outcome.error else None),
-        }
-        flat = [x for pair in fields.items() for x in pair]
-        return bool(self._run("finish", job_id, token, status, *flat))
+        return bool(self._run("finish", job_id, token, *_ending(outcome)))
+
+    @_guarded
+    def finish_all(self, endings: Sequence[tuple[str, str, Outcome]]) -> list[bool | StoreError]:
+        calls = [(job_id, (token, *_ending(outcome))) for job_id, token, outcome in endings]
+        return list(map(_yes, self._scripts.run_all("finish", calls)))
 
     @_guarded
     def release(self, job_id: str, token: str) -> bool:
@@ -156,6 +167,13 @@ class RedisJobStore:
         return [i.decode() for i in cast("list[bytes]", found)]
 
     @_guarded
+    def postpone_webhooks(self, job_ids: Sequence[str], seconds: float) -> None:
+        if job_ids:
+            due = dict.fromkeys(job_ids, self._now() + seconds)
+            # gt: one that was claimed meanwhile keeps its patience.
+            self._client.zadd(self._key("webhooks"), due, xx=True, gt=True)
+
+    @_guarded
     def claim_webhook(self, job_id: str, patience: float) -> Job | None:
         flat = self._run("claim_webhook", job_id, patience)
         return _from_hash(_pairs(flat)) if flat else None
@@ -181,7 +199,13 @@ class RedisJobStore:
 
     @_guarded
     def note_message(self, job_id: str, patience: float = MESSAGE_PATIENCE) -> None:
-        self._client.zadd(self._key("unfinished"), {job_id: self._now() + patience}, xx=True)
+        self.note_messages([job_id], patience)
+
+    @_guarded
+    def note_messages(self, job_ids: Sequence[str], patience: float) -> None:
+        if job_ids:
+            due = self._now() + patience
+            self._client.zadd(self._key("unfinished"), dict.fromkeys(job_ids, due), xx=True)
 
     @_guarded
     def final_before(self, timestamp: float, limit: int = 500) -> list[str]:
@@ -323,6 +347,30 @@ def _from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
         rest = {k.removeprefix(prefix): v for k, v in text.items() if k.startswith(prefix)}
         raw["webhook"] = {"url": text["webhook"], **rest}
     return Job.model_validate(raw)
+
+
+def _creation(job: Job, once: OnceKey | None) -> list[Any]:
+    """What the script that creates the job is told."""
+    memory = [once.name, once.fingerprint, max(int(once.ttl * 1000), 1)] if once else [""] * 3
+    flat = [x for pair in _to_hash(job).items() for x in pair]
+    return [job.created_at, MESSAGE_PATIENCE, *memory, *flat]
+
+
+def _ending(outcome: Outcome) -> list[Any]:
+    """What the script that ends the job is told beside the token."""
+    fields = {
+        "images": _dump([i.model_dump(mode="json") for i in outcome.images]),
+        "timings": _dump(outcome.timings.model_dump(mode="json")),
+        "receipt": _dump(outcome.receipt),
+        "warnings": _dump(list(outcome.warnings)),
+        "error": _dump(outcome.error.model_dump(mode="json") if outcome.error else None),
+    }
+    status = Status.failed if outcome.error else Status.succeeded
+    return [status.value, *(x for pair in fields.items() for x in pair)]
+
+
+def _yes(answer: Any) -> bool | StoreError:
+    return answer if isinstance(answer, StoreError) else bool(answer)
 
 
 def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+from jobs.errors import StoreError
 from jobs.events import JobEvent
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status, Timings, WebhookState
 from jobs.load import Drain, Load
@@ -67,6 +68,12 @@ class JobStore(Protocol):
         """– → queued. False when the id exists, or when ``once`` has created a job before."""
         ...
 
+    def create_all(self, jobs: Sequence[tuple[Job, OnceKey | None]]) -> list[bool | StoreError]:
+        """:meth:`create` of several jobs in one round trip, each as good as alone; StoreError in
+        the place of one that was refused by a store that took others.
+        """
+        ...
+
     def remembered(self, name: str) -> Remembered | None:
         """The job that the :class:`OnceKey` of that name created."""
         ...
@@ -75,9 +82,21 @@ class JobStore(Protocol):
         """The record; an expired job comes back with status ``expired`` and nothing else."""
         ...
 
+    def get_all(self, job_ids: Sequence[str]) -> list[Job | None]:
+        """:meth:`get` of several jobs in one round trip."""
+        ...
+
     def start(self, job_id: str, token: str, lease_ttl: float) -> Job | None:
         """queued → running, or running with a dead lease → running; attempts + 1. None when
         refused.
+        """
+        ...
+
+    def start_fresh(
+        self, claims: Sequence[tuple[str, str]], lease_ttl: float
+    ) -> list[Job | StoreError | None]:
+        """:meth:`start` of several jobs by id and token in one round trip, but only of those that
+        nobody ever claimed before; None for the others.
         """
         ...
 
@@ -91,6 +110,10 @@ class JobStore(Protocol):
 
     def finish(self, job_id: str, token: str, outcome: Outcome) -> bool:
         """running → succeeded or failed, by the holder of the lease token."""
+        ...
+
+    def finish_all(self, endings: Sequence[tuple[str, str, Outcome]]) -> list[bool | StoreError]:
+        """:meth:`finish` of several jobs by id and token in one round trip."""
         ...
 
     def release(self, job_id: str, token: str) -> bool:
@@ -129,6 +152,10 @@ class JobStore(Protocol):
         """Final jobs whose client is to be told now, longest due first."""
         ...
 
+    def postpone_webhooks(self, job_ids: Sequence[str], seconds: float) -> None:
+        """Those that are due are due again in ``seconds``, without an attempt having been made."""
+        ...
+
     def claim_webhook(self, job_id: str, patience: float) -> Job | None:
         """Begin a delivery: its attempts + 1. Nobody else gets it for ``patience`` seconds. None
         when it is not due.
@@ -153,6 +180,10 @@ class JobStore(Protocol):
 
     def note_message(self, job_id: str, patience: float = MESSAGE_PATIENCE) -> None:
         """A message was sent: look at the job again in ``patience`` seconds."""
+        ...
+
+    def note_messages(self, job_ids: Sequence[str], patience: float) -> None:
+        """:meth:`note_message` of several jobs at once."""
         ...
 
     def final_before(self, timestamp: float, limit: int = 500) -> list[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 QUEUE = "mmml"
 TASK_NAME = "mmml.run"
-MESSAGE_SCHEMA = 1
+MESSAGE_SCHEMA = 2
+JOBS_HEADER = "jobs"  # of a message: for how many it is
 
 
-def message(job_id: str) -> dict[str, Any]:
-    """Keyword arguments of the Celery task: a hint that the job ``job_id`` waits."""
-    return {"job_id": job_id, "schema": MESSAGE_SCHEMA}
+def message(job_ids: Sequence[str]) -> dict[str, Any]:
+    """Keyword arguments of the Celery task: a hint that these jobs wait."""
+    return {"job_ids": list(job_ids), "schema": MESSAGE_SCHEMA}
 
 
 def broker_url(redis_url: str) -> str:

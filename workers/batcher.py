@@ -94,7 +94,11 @@ class Batcher:
         unit = _Unit(pipeline, prepared, alone)
         with self._ready:
             self._waiting.append(unit)
-            self._ready.notify_all()
+            # Of several in a row the thread need see only the first, to start its clock: whoever
+            # prepares more wakes it when done.
+            count = len(self._waiting)
+            if count == 1 or count >= self._max_batch or not self._coming:
+                self._ready.notify_all()
         return unit.future
 
     def depth(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from celery import Celery, signals
 from celery.exceptions import Reject
@@ -21,13 +21,18 @@ def build(redis_url: str, runner: JobRunner, received: Callable[[], None]) -> Ce
     app.conf.update(celery_config(redis_url))
 
     @app.task(name=TASK_NAME, ignore_result=True)  # type: ignore[untyped-decorator]
-    def run(job_id: str, schema: int) -> None:  # noqa: ARG001 (later versions may need it)
+    def run(
+        schema: int,  # noqa: ARG001 (later versions may need it)
+        job_ids: Sequence[str] = (),
+        job_id: str | None = None,  # in schema 1
+    ) -> None:
         received()
+        wanted = [*job_ids, job_id] if job_id else list(job_ids)
         try:
-            done = runner.run(job_id)
+            done = runner.run(*wanted)
         except JobsError as error:
-            # The store or the storage is away: the steward sends the job again once they are back.
-            log.warning("job %s left to the steward: %s", job_id, error)
+            # The store or the storage is away: the steward sends the jobs again once they are back.
+            log.warning("jobs %s left to the steward: %s", ", ".join(wanted), error)
             return
         if not done and runner.draining:
             raise Reject("draining", requeue=True)  # another worker takes it at once

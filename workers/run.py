@@ -1,5 +1,8 @@
-"""One job from claim to outcome, in a task thread: read, prepare, hand to the networks, finish,
+"""Jobs from claim to outcome, in a task thread: read, prepare, hand to the networks, finish,
 store.
+
+Jobs that came in one message share the thread and the round trips to the store, not their fate:
+each is claimed, failed, canceled and ended by itself.
 """
 
 from __future__ import annotations
@@ -7,48 +10,32 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
-from itertools import chain
-from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from jobs.animation import MOVING, encode_frames
-from jobs.blobs import BlobStore, output_folder, output_key
+from jobs.blobs import BlobStore, output_folder
 from jobs.errors import BlobError, BlobMissing, StoreError
-from jobs.explanation import ExplanationView
-from jobs.images import EXTENSION, ImageLimits, decode_mask, decode_photo, encode
-from jobs.job import ErrorCode, Failure, ImageRecord, Job, Timings, image_seed
+from jobs.images import ImageLimits, decode_mask, decode_photo
+from jobs.job import ErrorCode, Failure, Job, image_seed
 from jobs.requests import TASKS, TaskRequest
 from jobs.store import JobStore, Outcome
-from jobs.version import VERSION
 from models.item import Item
 from workers.alone import SharedOrAlone
-from workers.batcher import Batcher, Forwarded
+from workers.batcher import Batcher
 from workers.failures import failure_of
+from workers.hands import Hands
 from workers.lease import Lease, Leases
 from workers.loader import Loader
-
-if TYPE_CHECKING:  # which asks for torch; a worker of fakes has none
-    from models.explanation import Explanation
-    from models.pipeline import Pipeline
-
-    _Explained = Explanation | ExplanationView | None
+from workers.pictures import Pictures, Stopped
 
 log = logging.getLogger(__name__)
-_TELL_EVERY = 0.1  # seconds between two reports of a job's progress
 
 
-_Waiting = tuple[Item, Any, Future[Forwarded] | Exception]  # an item, prepared, and its output
-
-
-class _Stopped(Exception):
-    """The client canceled the job, or another worker has it."""
+class _Draining(Exception):
+    """The process is asked to end and claims nothing any more."""
 
 
 @dataclass
@@ -64,57 +51,136 @@ class JobRunner:
     max_attempts: int = 3
     limits: ImageLimits = field(default_factory=ImageLimits)
     draining: bool = False
+    concurrency: int = 32
     _gate: SharedOrAlone = field(default_factory=SharedOrAlone, repr=False)
+    _hands: Hands = field(init=False, repr=False)
 
-    def run(self, job_id: str) -> bool:
-        """Do the job if it can be claimed. False when it was not: it is final, or somebody holds
-        it.
+    def __post_init__(self) -> None:
+        self._hands = Hands(self.concurrency)
+
+    def run(self, *job_ids: str) -> bool:
+        """Do those of the jobs that can be claimed. False when some are to be done elsewhere,
+        because this process is asked to end, or when none was claimed: each is final, or somebody
+        holds it.
 
         The steward watches every unfinished job, so nothing is lost when a message is dropped here.
         """
-        job = None if self.draining else self.store.get(job_id)
-        if job is None or job.status.final:
+        left, claimed = list(job_ids), False
+        try:
+            while left:
+                with self._hands.taken(len(left)) as count:
+                    claimed = self._together(left[:count]) or claimed
+                left = left[count:]
+        except _Draining:
             return False
-        # Registered before it is claimed, so that whoever hands jobs back misses none.
-        with self._entry(job), self.leases.hold(job_id, secrets.token_hex(8)) as lease:
-            claimed = self._claim(lease)
-            if claimed is None:
-                return False
-            self._settle(claimed, lease)
-        return True
-
-    def _claim(self, lease: Lease) -> Job | None:
-        if self.draining:  # it was asked to end while this job waited to be alone
-            return None
-        claimed = self.store.start(lease.job_id, lease.token, self.lease_ttl)
-        lease.claimed = True
         return claimed
 
-    def _entry(self, job: Job) -> AbstractContextManager[None]:
-        """A job that was claimed before may have ended a worker: from then on it runs alone, and
-        is claimed only when
-        it does, so that no innocent job is held while it runs."""
-        return self._gate.alone() if job.attempts else self._gate.shared()
+    def _together(self, job_ids: Sequence[str]) -> bool:
+        """Jobs that were never claimed before share all they can: one claim, batches, one end."""
+        with self._gate.shared(), ExitStack() as held:
+            # Registered before they are claimed, so that whoever hands jobs back misses none.
+            leases = [held.enter_context(self._lease(job_id)) for job_id in job_ids]
+            found = self._claimed(leases)
+            self._settle([(job, lease) for job, lease in zip(found, leases, strict=True) if job])
+        others = [i for i, job in zip(job_ids, found, strict=True) if not job]
+        return any([len(others) < len(job_ids), *map(self._alone, others)])
 
-    def _settle(self, job: Job, lease: Lease) -> None:
+    def _lease(self, job_id: str) -> AbstractContextManager[Lease]:
+        return self.leases.hold(job_id, secrets.token_hex(8))
+
+    def _claimed(self, leases: Sequence[Lease]) -> list[Job | None]:
+        if self.draining:
+            raise _Draining
+        wanted = [(lease.job_id, lease.token) for lease in leases]
+        answers = self.store.start_fresh(wanted, self.lease_ttl)
+        for lease, answer in zip(leases, answers, strict=True):
+            lease.claimed = True
+            if isinstance(answer, StoreError):
+                log.warning("job %s left to the steward: %s", lease.job_id, answer)
+        return [answer if isinstance(answer, Job) else None for answer in answers]
+
+    def _alone(self, job_id: str) -> bool:
+        """A job that was claimed before may have ended a worker: from then on it runs alone, and
+        is claimed only when it does, so that no innocent job is held while it runs.
+        """
+        job = self.store.get(job_id)
+        if job is None or job.status.final or not job.attempts:
+            return False
+        with self._gate.alone(), self._lease(job_id) as lease:
+            if self.draining:  # it was asked to end while this job waited to be alone
+                raise _Draining
+            claimed = self.store.start(job_id, lease.token, self.lease_ttl)
+            lease.claimed = True
+            self._settle([(claimed, lease)] if claimed else [])
+        return claimed is not None
+
+    def _settle(self, jobs: Sequence[tuple[Job, Lease]]) -> None:
+        """Begin all of them, then end each as it comes; ends that come together are told
+        together.
+        """
+        with self.batcher.coming():
+            runs = [_Run(self, job, lease) for job, lease in jobs]
+            for run in runs:
+                run.begin()
+        ends: list[tuple[_Run, Outcome]] = []
+        for run in runs:
+            if ends and not run.ready():
+                self._finish(ends)
+                ends = []
+            outcome = self._ended(run)
+            if outcome:
+                ends.append((run, outcome))
+        self._finish(ends)
+
+    def _ended(self, run: _Run) -> Outcome | None:
+        """None for a job that stopped without an outcome."""
+        job = run.job
         try:
-            outcome = self._work(job, lease)
-        except _Stopped:
-            if lease.canceled:
-                self.store.cancel_done(job.id, lease.token)
-            self._discard(job, lease)
-            return
+            return run.end()
+        except Stopped:
+            self._stopped(run)
+            return None
         except BlobMissing as error:
-            outcome = Outcome(error=failure_of(error), warnings=job.warnings)
+            return Outcome(error=failure_of(error), warnings=job.warnings)
         except BlobError as error:
             log.warning("job %s: storage fault in attempt %d: %s", job.id, job.attempts, error)
             if job.attempts < self.max_attempts and not error.lasting:
-                return  # the lease runs out and the steward sends the job again
+                return None  # the lease runs out and the steward sends the job again
             failure = Failure(code=ErrorCode.storage, detail=f"{error.reason} Try again later.")
-            outcome = Outcome(error=failure, warnings=job.warnings)
-        if not self.store.finish(job.id, lease.token, outcome):
-            log.warning("job %s: the lease was lost before the end; its outcome is dropped", job.id)
-            self._discard(job, lease)
+            return Outcome(error=failure, warnings=job.warnings)
+        except Exception:  # a fault of ours must not take the other jobs along
+            log.exception("job %s left to the steward", job.id)
+            return None
+
+    def _stopped(self, run: _Run) -> None:
+        if run.lease.canceled:
+            with self._unreached(run.job.id):
+                self.store.cancel_done(run.job.id, run.lease.token)
+        self._discard(run.job, run.lease)
+
+    @contextmanager
+    def _unreached(self, *job_ids: str) -> Iterator[None]:
+        """What can't be told to the store is left to the steward: the leases run out."""
+        try:
+            yield
+        except StoreError as error:
+            log.warning("jobs %s left to the steward: %s", ", ".join(job_ids), error)
+
+    def _finish(self, ends: Sequence[tuple[_Run, Outcome]]) -> None:
+        if ends:
+            with self._unreached(*(run.job.id for run, _ in ends)):
+                endings = [(run.job.id, run.lease.token, outcome) for run, outcome in ends]
+                for (run, _), answer in zip(ends, self.store.finish_all(endings), strict=True):
+                    self._check_told(run, answer)
+
+    def _check_told(self, run: _Run, answer: bool | StoreError) -> None:
+        if isinstance(answer, StoreError):
+            log.warning("job %s left to the steward: %s", run.job.id, answer)
+        elif not answer:
+            log.warning(
+                "job %s: the lease was lost before the end; its outcome is dropped", run.job.id
+            )
+            self._discard(run.job, run.lease)
 
     def _discard(self, job: Job, lease: Lease) -> None:
         """Erase this run's pictures: no record names them, and the job itself may be erased."""
@@ -123,23 +189,8 @@ class JobRunner:
         except BlobError as error:
             log.warning("job %s: pictures of a lost run are left behind: %s", job.id, error)
 
-    def _work(self, job: Job, lease: Lease) -> Outcome:
-        request = TASKS[job.task].model_validate(job.request)
-        started = time.time()
-        try:
-            pipeline = self.pipelines.get(request.bundle or "", job.task, request.method or "")
-            with self.batcher.coming():
-                images = self._inputs(job)
-        except (BlobError, _Stopped):
-            raise
-        except Exception as error:  # every failure ends in the record, with its sentence
-            log.warning("job %s: %s", job.id, error, exc_info=error)
-            return Outcome(error=failure_of(error), warnings=job.warnings)
-        pictures = _Pictures(self, job, lease, pipeline, request.format)
-        records = pictures.make([_frames(request, n, images) for n in range(request.count)])
-        return self._outcome(job, pipeline, records, pictures, started)
-
-    def _inputs(self, job: Job) -> dict[str, Image.Image]:
+    def inputs(self, job: Job) -> dict[str, Image.Image]:
+        """The job's uploads, decoded."""
         images = {}
         for spec in TASKS[job.task].images:
             decode = decode_mask if spec.kind == "mask" else decode_photo
@@ -148,152 +199,54 @@ class JobRunner:
             )
         return images
 
-    def _outcome(
-        self,
-        job: Job,
-        pipeline: Pipeline[Any],
-        records: list[ImageRecord],
-        pictures: _Pictures,
-        started: float,
-    ) -> Outcome:
-        failed = [r for r in records if r.error]
-        done = time.time()
-        timings = Timings(
-            queued_ms=_ms(started - job.created_at),
-            model_ms=_ms(sum(pictures.seconds.values())),
-            total_ms=_ms(done - job.created_at),
-        )
-        receipt = {
-            "bundle": pipeline.bundle.name,
-            "bundle_sha256": pipeline.bundle.sha256,
-            "version": VERSION,
-            "method": pipeline.method,
-            "precision": pipeline.precision,
-            "device": str(pipeline.device),
-            "seeds": [r.seed for r in records],
-            "batch_sizes": sorted(set(pictures.batch_sizes)),
-        }
-        error = failed[0].error if len(failed) == len(records) else None
-        notes = [
-            f"Picture {r.index} failed: {r.error.detail}" for r in failed if r.error and not error
-        ]
-        return Outcome(records, timings, receipt, [*job.warnings, *notes], error)
-
 
 @dataclass
-class _Pictures:
-    """The pictures of one job; collects how long the networks took and in what company."""
+class _Run:
+    """One claimed job, in two halves: what leads to the networks, and what follows them."""
 
     runner: JobRunner
     job: Job
     lease: Lease
-    pipeline: Pipeline[Any]
-    format: str
-    seconds: dict[int, float] = field(default_factory=dict)
-    batch_sizes: list[int] = field(default_factory=list)
-    told: float = 0.0
+    started: float = field(default_factory=time.time)
+    _pictures: Pictures | None = None
+    _error: Exception | None = None
 
-    def make(self, pictures: list[list[Item]]) -> list[ImageRecord]:
-        """The records of pictures, each of which is one item or the frames of an animation."""
-        with self.runner.batcher.coming():
-            waiting = [[self._submit(item) for item in frames] for frames in pictures]
-        records: list[ImageRecord] = []
-        with self._unless_stopped(waiting):
-            for frames in waiting:
-                records.append(self._record(frames))
-                self._tell(len(records), len(waiting))
-        return records
-
-    def _submit(self, item: Item) -> _Waiting:
+    def begin(self) -> None:
+        """Read and prepare the job's pictures and put them in line; what fails is told in
+        :meth:`end`.
+        """
         try:
-            prepared = self.pipeline.prepare(item)
+            self._pictures = self._prepared()
         except Exception as error:
-            return item, None, error
-        alone = self.job.attempts > 1
-        return item, prepared, self.runner.batcher.submit(self.pipeline, prepared, alone)
+            self._error = error
 
-    def _tell(self, done: int, total: int) -> None:
-        """The client is told of progress, but not of the last picture: the end follows at once."""
-        now = time.monotonic()
-        if done < total and now - self.told >= _TELL_EVERY:
-            self.told = now
-            with suppress(StoreError):  # only news; the lease tells whether the store is there
-                self.runner.store.progress(self.job.id, self.lease.token, done, total)
-
-    @contextmanager
-    def _unless_stopped(self, waiting: list[list[_Waiting]]) -> Iterator[None]:
-        try:
-            yield
-        except _Stopped:
-            for _, _, future in chain.from_iterable(waiting):
-                if isinstance(future, Future):
-                    future.cancel()
-            raise
-
-    def _record(self, frames: list[_Waiting]) -> ImageRecord:
-        item = frames[0][0]
-        try:
-            made = [self._finished(*frame) for frame in frames]
-            return self._stored(item, [image for image, _ in made], made[0][1])
-        except (_Stopped, BlobError):
-            raise
-        except Exception as error:
-            log.warning("job %s, picture %d: %s", self.job.id, item.index, error)
-            return ImageRecord(
-                index=item.index, seed=item.seed, format=self.format, error=failure_of(error)
-            )
-
-    def _finished(
-        self, _item: Item, prepared: Any, result: Future[Forwarded] | Exception
-    ) -> tuple[Image.Image, _Explained]:
-        if isinstance(result, Exception):
-            raise result
-        forwarded = self._wait(result)
-        finished = self.pipeline.finished(prepared, forwarded.pixels)
-        self.seconds[forwarded.batch] = forwarded.seconds
-        self.batch_sizes.append(forwarded.batch_size)
-        return finished
-
-    def _wait(self, future: Future[Forwarded]) -> Forwarded:
-        """Wait for the networks, looking up now and then whether the job is still wanted."""
-        while True:
-            if self.lease.canceled or self.lease.lost:
-                raise _Stopped
-            try:
-                return future.result(timeout=1.0)
-            except CancelledError as error:
-                raise _Stopped from error
-            except FutureTimeout:
-                if future.done():  # the model itself raised a timeout
-                    raise
-
-    def _stored(
-        self, item: Item, frames: list[Image.Image], explanation: _Explained
-    ) -> ImageRecord:
-        data, size = self._encoded(frames)
-        blob = self._put(item, EXTENSION[self.format], data)
-        told = self._put(item, "json", _told(item.index, explanation)) if explanation else ""
-        return ImageRecord(
-            index=item.index,
-            seed=item.seed,
-            width=size[0],
-            height=size[1],
-            sha256=sha256(data).hexdigest(),
-            blob=blob,
-            format=self.format,
-            frames=len(frames) if self.format in MOVING else 1,
-            explanation=told,
+    def _prepared(self) -> Pictures:
+        runner, job = self.runner, self.job
+        request = TASKS[job.task].model_validate(job.request)
+        pipeline = runner.pipelines.get(request.bundle or "", job.task, request.method or "")
+        with runner.batcher.coming():
+            images = runner.inputs(job)
+        pictures = Pictures(
+            job, self.lease, pipeline, runner.batcher, runner.blobs, runner.store, request.format
         )
+        pictures.begin([_frames(request, n, images) for n in range(request.count)])
+        return pictures
 
-    def _encoded(self, frames: list[Image.Image]) -> tuple[bytes, tuple[int, int]]:
-        if len(frames) > 1:
-            return encode_frames(frames, self.format)
-        return encode(frames[0], self.format), frames[0].size
+    def ready(self) -> bool:
+        """Whether :meth:`end` need not wait for the networks."""
+        return self._pictures is None or self._pictures.ready()
 
-    def _put(self, item: Item, extension: str, data: bytes) -> str:
-        key = output_key(self.job.id, self.lease.token, item.index, extension)
-        self.runner.blobs.put(key, data)
-        return key
+    def end(self) -> Outcome:
+        """Store the pictures once they are there. Raises BlobError, and Stopped."""
+        job, pictures = self.job, self._pictures
+        if pictures:
+            return pictures.outcome(pictures.end(), self.started)
+        error = self._error or RuntimeError("the job was not begun")
+        if isinstance(error, BlobError):
+            raise error
+        # Every failure ends in the record, with its sentence.
+        log.warning("job %s: %s", job.id, error, exc_info=error)
+        return Outcome(error=failure_of(error), warnings=job.warnings)
 
 
 def _frames(request: TaskRequest, index: int, images: dict[str, Image.Image]) -> list[Item]:
@@ -302,15 +255,3 @@ def _frames(request: TaskRequest, index: int, images: dict[str, Image.Image]) ->
     return [
         Item(blend[0][0], seed, index, images, blend, request.explain) for blend in request.shown
     ]
-
-
-def _told(index: int, explanation: Explanation | ExplanationView) -> bytes:
-    if isinstance(explanation, ExplanationView):  # of a stand-in
-        return explanation.model_dump_json().encode()
-    from workers.explanations import explanation_json  # takes NumPy: not for every worker
-
-    return explanation_json(index, explanation)
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)

@@ -86,6 +86,7 @@ class Worker:
             leases=self.leases,
             lease_ttl=settings.lease_ttl,
             max_attempts=settings.max_attempts,
+            concurrency=settings.concurrency,
             limits=ImageLimits(max_pixels=settings.max_pixels),
         )
         self.drain = Drain(store, self.leases, settings.drain)

@@ -82,11 +82,10 @@ async def _check_size(
 
 async def waiting(request: Request, services: Services, job: Job) -> AsyncIterator[Job]:
     """The job as it is, every 15 seconds, and at last when it has succeeded; Problem otherwise."""
-    read = partial(off_loop, services.store.get, job.id)
     left = services.settings.openai_wait
     while not job.status.final and left > 0 and not services.waiters.closing:
         yield job
-        job = await services.waiters.until_final(job.id, read, min(left, _SLICE)) or job
+        job = await services.waiters.until_final(job.id, services.look, min(left, _SLICE)) or job
         left -= _SLICE
     yield job
     if not job.status.final:

@@ -34,7 +34,7 @@ async def opened(
 ) -> AsyncIterator[Feed]:
     """What the client has not heard yet. 204, which ends its attempts, when that is nothing."""
     cursor = last_event_id if last_event_id and event_order(last_event_id) else FIRST
-    job = known(caller.seen(await off_loop(services.store.get, job_id)))
+    job = known(caller.seen(await services.look(job_id)))
     if job.status.final and cursor != FIRST:
         news = await off_loop(services.store.events, {job_id: cursor})
         if not news[job_id]:

@@ -69,7 +69,7 @@ async def explanation(
 
 async def _record(services: Services, caller: Caller, job_id: str, index: str) -> ImageRecord:
     """The picture, if it was made and the caller may see it."""
-    job = known(caller.seen(await off_loop(services.store.get, job_id)))
+    job = known(caller.seen(await services.look(job_id)))
     if not job.status.final:
         raise Problem(
             409, "The job is not finished yet; wait for it first.", headers={"Retry-After": "1"}

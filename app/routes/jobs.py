@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, WithJsonSchema
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from app.auth import AnyCaller, Reader
 from app.deps import Given, Services, off_loop
@@ -17,7 +17,7 @@ from app.gate import Caller
 from app.keys import ADMIN
 from app.preferences import wait_seconds
 from app.problems import Problem
-from app.views import JobView, job_view, view_with_position
+from app.views import JobView, job_view, json_response, view_with_position
 from jobs.blobs import job_folder
 from jobs.job import Job, Status
 from jobs.requests import TASKS
@@ -70,7 +70,7 @@ async def listing(
     task: Annotated[str | None, _one_of_the_tasks] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, _a_cursor] = None,
-) -> JSONResponse:
+) -> Response:
     """Your jobs, newest first, in pages; an administrator's key lists everybody's."""
     if task is not None and task not in TASKS:
         raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
@@ -81,7 +81,7 @@ async def listing(
     page = _next_page(following, limit, status=status, task=task) if following else None
     view = JobsView(jobs=[job_view(job, None) for job in jobs], next=page)
     headers = {"Link": f'<{page}>; rel="next"'} if page else None
-    return JSONResponse(view.model_dump(mode="json"), headers=headers)
+    return json_response(view, headers=headers)
 
 
 def _cursor(text: str) -> Cursor:
@@ -106,15 +106,15 @@ async def get(
 ) -> Response:
     """The job; with ``?wait=N`` once it is final, or as it is after N seconds."""
     seconds = wait_seconds(request, services.settings.max_wait)
-    found = caller.seen(await off_loop(services.store.get, job_id))
-    if seconds and not known(found).status.final:
-        found = await services.wait(job_id, seconds, caller.name)
+    with services.waiters.watch(job_id) as watch:
+        found = caller.seen(await services.look(job_id))
+        if seconds and not known(found).status.final:
+            found = await services.wait(watch, seconds, caller.name, found)
     return await _response(request, services, known(found))
 
 
 async def _response(request: Request, services: Services, job: Job) -> Response:
-    view = await off_loop(view_with_position, services, job)
-    response = JSONResponse(view.model_dump(mode="json"))
+    response = json_response(await view_with_position(services, job))
     tag = f'W/"{hashlib.sha256(bytes(response.body)).hexdigest()[:32]}"'
     response.headers["ETag"] = tag
     response.headers["Cache-Control"] = "no-cache"
@@ -132,7 +132,7 @@ async def cancel(job_id: str, request: Request, services: Given, caller: AnyCall
     if before.status.final:
         raise Problem(409, f"This job is over: it has {_SAID[before.status]}.")
     await off_loop(services.store.cancel, job_id)
-    return await _response(request, services, known(await off_loop(services.store.get, job_id)))
+    return await _response(request, services, known(await services.look(job_id)))
 
 
 _SAID = {Status.succeeded: "succeeded", Status.failed: "failed", Status.canceled: "been canceled"}
@@ -157,7 +157,7 @@ async def _changeable(services: Services, caller: Caller, job_id: str) -> Job:
     """The job, if the caller may cancel and erase it: it is theirs and their key may submit such
     jobs.
     """
-    job = known(caller.seen(await off_loop(services.store.get, job_id)))
+    job = known(caller.seen(await services.look(job_id)))
     if not caller.may(ADMIN):
         caller.require(job.task)
     return job

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from app.auth import Submitter
 from app.deps import Given, Services, off_loop
@@ -18,8 +18,9 @@ from app.pictures import CONTENT, picture_response, unsuccessful
 from app.preferences import wait_seconds, wanted_image
 from app.submission import Accepted, submit
 from app.uploads import is_json, read
-from app.views import JobView, view_with_position
-from jobs.job import Job, Status
+from app.views import JobView, json_response, view_with_position
+from app.waiters import Watch
+from jobs.job import Job, Status, new_id
 from jobs.requests import TASKS, TaskRequest
 
 
@@ -37,11 +38,22 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         seconds = wait_seconds(request, services.settings.max_wait)
         fields, pictures = await read(request, task)
         memory = services.settings.idempotency_ttl
-        once = await off_loop(once_key, request, fields, pictures, memory, caller.owner)
-        accepted = await submit(
-            services, caller, task, fields, pictures, once, strict=is_json(request)
-        )
-        return await _answer(request, services, caller, accepted, seconds)
+        once = None
+        if HEADER in request.headers:
+            once = await off_loop(once_key, request, fields, pictures, memory, caller.owner)
+        job_id = new_id()
+        with services.waiters.watch(job_id) as watch:
+            accepted = await submit(
+                services,
+                caller,
+                task,
+                fields,
+                pictures,
+                once,
+                strict=is_json(request),
+                job_id=job_id,
+            )
+            return await _answer(request, services, caller, accepted, seconds, watch)
 
     made.add_api_route(
         f"/{task.task}",
@@ -90,22 +102,31 @@ async def _answer(
     caller: Caller,
     accepted: Accepted,
     seconds: float | None,
+    watch: Watch,
 ) -> Response:
     job = accepted.job
     headers = {"Location": f"/jobs/{job.id}"}
     if accepted.replayed:
         headers["Idempotency-Replayed"] = "true"
     if seconds is not None:
-        job = await services.wait(job.id, seconds, caller.name) or job
+        job = await _waited(services, caller, accepted, seconds, watch) or job
         headers["Preference-Applied"] = f"wait={seconds:g}"
         wanted = wanted_image(request)
         if wanted and job.status.final:
             return await _picture(services, job, wanted, headers)
     if not job.status.final:
         headers["Retry-After"] = "1"
-    view = await off_loop(view_with_position, services, job)
-    status = 200 if job.status.final else 202
-    return JSONResponse(view.model_dump(mode="json"), status, headers)
+    view = await view_with_position(services, job)
+    return json_response(view, 200 if job.status.final else 202, headers)
+
+
+async def _waited(
+    services: Services, caller: Caller, accepted: Accepted, seconds: float, watch: Watch
+) -> Job | None:
+    if not accepted.replayed:
+        return await services.wait(watch, seconds, caller.name, accepted.job)
+    with services.waiters.watch(accepted.job.id) as earlier:
+        return await services.wait(earlier, seconds, caller.name)
 
 
 async def _picture(services: Services, job: Job, wanted: str, headers: dict[str, str]) -> Response:

@@ -5,6 +5,7 @@ up.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from app.queue import Queue
@@ -14,6 +15,8 @@ from jobs.store import JobStore
 log = logging.getLogger(__name__)
 
 _OVERTAKEN = 2.0  # seconds by which a younger job must have been created to prove a lost message
+_PAGE = 2000  # jobs of one round: a tenth of a second
+_LOOKS = 500.0  # at jobs in line per second, at most: half of what the rounds can do
 _KEPT = 2.0  # patiences after which a job that was not seen again counts as taken
 
 
@@ -24,6 +27,17 @@ class RecoveryPolicy:
 
     patience: float = 10.0
     max_attempts: int = 3
+
+
+@dataclass
+class _Line:
+    """What a round knows of the queue: how many messages there should be and are not, and when the
+    newest job was created that a worker has started: a job that is older by
+    :data:`_OVERTAKEN` is not in line any more.
+    """
+
+    missing: int
+    newest: float
 
 
 @dataclass(frozen=True)
@@ -49,25 +63,38 @@ class Recovery:
     _sent: dict[str, _Sent] = field(default_factory=dict)
 
     def round(self, now: float) -> int:
-        """Handle every unfinished job that nobody works on. Returns how many were sent again."""
-        due = self.store.due()
-        missing = self._missing(now) if due else 0
-        sent = 0
-        for job_id in due:
-            job = self.store.get(job_id)
-            if job is None or job.status.final or _give_up(self.store, job, now, self.policy):
-                continue
-            # Noted first: if publishing fails, the job is looked at again after the same patience.
-            self.store.note_message(job_id, self.policy.patience)
-            since = self._message_since(job)
-            if since is not None:
-                if missing <= 0 and not self._overtaken(since):
-                    self._seen(job, now)
-                    continue
-                missing -= 1
+        """Handle the unfinished jobs that nobody works on. Returns how many were sent again."""
+        due = self.store.due(_PAGE)
+        if not due:
+            return 0
+        line = _Line(self._missing(now), self.store.newest_started())
+        found = [job for job in self.store.get_all(due) if job and not job.status.final]
+        left = [job for job in found if not _give_up(self.store, job, now, self.policy)]
+        self._note(left)
+        again = [job for job in left if self._is_missed(job, line, now)]
+        for job in again:
             self._send(job, now)
-            sent += 1
-        return sent
+        return len(again)
+
+    def _note(self, jobs: Sequence[Job]) -> None:
+        """Noted before anything is sent: if that fails, the jobs are looked at again after the same
+        patience. In a long queue those in line are looked at less often, so that looking at them
+        keeps nobody from those whose worker died.
+        """
+        waiting = [job.id for job in jobs if job.status is Status.queued]
+        others = [job.id for job in jobs if job.status is not Status.queued]
+        patience = self.policy.patience
+        self.store.note_messages(others, patience)
+        if waiting:
+            self.store.note_messages(waiting, max(patience, self.store.depth() / _LOOKS))
+
+    def _is_missed(self, job: Job, line: _Line, now: float) -> bool:
+        since = self._message_since(job)
+        if since is not None and line.missing <= 0 and line.newest < since + _OVERTAKEN:
+            self._seen(job, now)
+            return False
+        line.missing -= since is not None
+        return True
 
     def _missing(self, now: float) -> int:
         """How many messages there should be and are not: one for each job that waits. Counted
@@ -83,10 +110,6 @@ class Recovery:
             return job.created_at
         sent = self._sent.get(job.id)
         return sent.at if sent and sent.attempts == job.attempts else None
-
-    def _overtaken(self, since: float) -> bool:
-        """A job was started whose message is younger, so the older one is not in line any more."""
-        return self.store.newest_started() >= since + _OVERTAKEN
 
     def _seen(self, job: Job, now: float) -> None:
         if job.id in self._sent:

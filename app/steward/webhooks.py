@@ -12,8 +12,10 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from app.webhooks.messages import body, message_id
 from app.webhooks.sending import Answer, Sender
@@ -24,6 +26,8 @@ from jobs.store import JobStore
 log = logging.getLogger(__name__)
 _LOOK_EVERY = 0.5  # seconds
 _AT_ONCE = 100  # deliveries
+_LOOKED_AT = 500  # of those due
+_STAND_BACK = 2.0  # seconds for those whose host has enough deliveries under way
 _JITTER = 0.25  # of a pause, at most; added, so that receivers are not called by all at once
 _FAREWELL = 4.0  # seconds that deliveries may take when the steward is to end
 
@@ -31,7 +35,8 @@ _FAREWELL = 4.0  # seconds that deliveries may take when the steward is to end
 @dataclass
 class Courier:
     """``secrets`` gives those of a job's owner; ``delays`` are the pauses in seconds after each
-    attempt but the last; ``patience``: seconds after which an unreported attempt is made again.
+    attempt but the last; ``patience``: seconds after which an unreported attempt is made again;
+    ``per_host``: deliveries to one host at a time.
     """
 
     store: JobStore
@@ -40,7 +45,8 @@ class Courier:
     delays: Sequence[float]
     patience: float
     chance: random.Random = field(default_factory=random.SystemRandom)
-    _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    per_host: int = 10
+    _under_way: dict[asyncio.Task[None], str] = field(default_factory=dict)  # and their hosts
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until ``stop`` is set."""
@@ -58,13 +64,31 @@ class Courier:
     async def round(self) -> int:
         """Take up what is due, as far as there is room. Returns how many."""
         room = _AT_ONCE - len(self._under_way)
-        due = await asyncio.to_thread(self.store.webhooks_due, room) if room else []
-        jobs = [await asyncio.to_thread(self.store.claim_webhook, i, self.patience) for i in due]
-        for job in filter(None, jobs):
+        jobs = await asyncio.to_thread(self._claimed, room) if room else []
+        for job in jobs:
             task = asyncio.create_task(self._deliver(job))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._under_way[task] = _host(job)
+            task.add_done_callback(self._under_way.pop)
         return len(jobs)
+
+    def _claimed(self, room: int) -> list[Job]:
+        """At most ``room`` deliveries, and of each host no more than its share: one that is slow
+        or silent must not hold up the others. What it can't get now stands back for a moment.
+        """
+        due = self.store.webhooks_due(_LOOKED_AT)
+        taken = Counter(self._under_way.values())
+        chosen: list[str] = []
+        crowded: list[str] = []
+        for job_id, job in zip(due, self.store.get_all(due), strict=True):
+            host = _host(job) if job else ""
+            if taken[host] >= self.per_host:
+                crowded.append(job_id)
+            elif len(chosen) < room:
+                chosen.append(job_id)
+                taken[host] += 1
+        self.store.postpone_webhooks(crowded, _STAND_BACK)
+        claimed = [self.store.claim_webhook(job_id, self.patience) for job_id in chosen]
+        return [job for job in claimed if job]
 
     async def drain(self, seconds: float) -> None:
         """Let deliveries come to their end; those that don't are made again by the next steward."""
@@ -102,3 +126,8 @@ class Courier:
             pause = max(pause, answer.pause)
             pending = WebhookState.pending
             self.store.settle_webhook(job.id, attempt, pending, answer.problem, pause)
+
+
+def _host(job: Job) -> str:
+    """With its port: two services of one machine are two hosts here."""
+    return urlsplit(job.webhook.url).netloc.lower() if job.webhook else ""

@@ -22,9 +22,9 @@ class DyingQueue:
     def __init__(self, queue: Queue, strikes: Strikes) -> None:
         self._queue, self._strikes = queue, strikes
 
-    def publish(self, job_id: str) -> None:
+    def publish(self, *job_ids: str) -> None:
         self._strikes.kill_here("before-enqueue")
-        self._queue.publish(job_id)
+        self._queue.publish(*job_ids)
 
     def waiting(self) -> int:
         return self._queue.waiting()

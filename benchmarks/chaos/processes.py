@@ -61,14 +61,15 @@ def free_port() -> int:
 
 @dataclass
 class Process:
-    """``wanted``: it is started again whenever it ends. ``starts`` counts. ``grouped``: what it
-    started ends when it does.
+    """Runs in ``folder``. ``wanted``: it is started again whenever it ends. ``starts`` counts.
+    ``grouped``: what it started ends when it does.
     """
 
     name: str
     command: Sequence[str]
     env: Mapping[str, str]
     log: Path
+    folder: Path = ROOT
     wanted: bool = False
     grouped: bool = False
     starts: int = 0
@@ -84,7 +85,7 @@ class Process:
             self.popen = subprocess.Popen(
                 self.command,
                 env=dict(self.env),
-                cwd=ROOT,
+                cwd=self.folder,
                 stdout=log,
                 stderr=log,
                 start_new_session=self.grouped,

@@ -16,6 +16,7 @@ import torch
 
 from benchmarks.chaos.strikes import Strikes, kill_self
 from jobs.blobs import BlobStore
+from jobs.errors import StoreError
 from jobs.job import Job
 from jobs.redis_store import RedisJobStore
 from jobs.store import Outcome
@@ -45,8 +46,16 @@ class DyingStore(RedisJobStore):
             self._strikes.kill_here("claim")
         return job
 
-    def finish(self, job_id: str, token: str, outcome: Outcome) -> bool:
-        done = super().finish(job_id, token, outcome)
+    def start_fresh(
+        self, claims: Sequence[tuple[str, str]], lease_ttl: float
+    ) -> list[Job | StoreError | None]:
+        jobs = super().start_fresh(claims, lease_ttl)
+        if any(jobs):
+            self._strikes.kill_here("claim")
+        return jobs
+
+    def finish_all(self, endings: Sequence[tuple[str, str, Outcome]]) -> list[bool | StoreError]:
+        done = super().finish_all(endings)
         self._strikes.kill_here("before-ack")
         return done
 

@@ -6,7 +6,8 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
-from app.waiters import RedisSource
+from app.waiters import RedisSource, Waiters
+from jobs.job import Job, Status
 from jobs.redis_store import connect
 
 
@@ -89,3 +90,61 @@ def test_a_silent_server_is_left_and_found_again(valkey: str) -> None:
 
     asyncio.run(run())
     assert set(notes) == {""}
+
+
+class Announcer:
+    """A source that says what it is told to."""
+
+    async def run(self, changed: Callable[[str], None]) -> None:
+        self.say = changed
+        await asyncio.Event().wait()
+
+
+def waited(story: Callable[[Announcer], Awaitable[None]], seconds: float) -> tuple[Status, int]:
+    """The status that somebody hears who waits for job "a", and how often its record was read,
+    which is over from the first reading on.
+    """
+    reads = 0
+
+    async def read(job_id: str) -> Job:
+        nonlocal reads
+        reads += 1
+        return Job(id=job_id, task="t", created_at=0, request={}, status=Status.succeeded)
+
+    async def run() -> Status:
+        announcer = Announcer()
+        waiters = Waiters(announcer)
+        await waiters.start()
+        await asyncio.sleep(0)
+        known = Job(id="a", task="t", created_at=0, request={})
+        with waiters.watch("a") as watch:
+            await story(announcer)
+            job = await watch.until_final(read, seconds, known)
+        await waiters.stop()
+        assert job is not None
+        return job.status
+
+    return asyncio.run(run()), reads
+
+
+def test_the_end_of_a_job_is_read_once() -> None:
+    async def story(announcer: Announcer) -> None:
+        for notice in ("a", "b succeeded", "a succeeded"):
+            announcer.say(notice)
+
+    assert waited(story, 30) == (Status.succeeded, 1)
+
+
+def test_other_changes_wake_nobody() -> None:
+    async def story(announcer: Announcer) -> None:
+        for notice in ("a", "b", "b failed"):
+            announcer.say(notice)
+
+    assert waited(story, 0.3) == (Status.succeeded, 1)  # read when the time is over
+
+
+def test_what_may_have_been_missed_is_looked_up() -> None:
+    async def story(announcer: Announcer) -> None:
+        announcer.say("")
+
+    assert waited(story, 30) == (Status.succeeded, 1)

@@ -25,8 +25,12 @@ class Painter(MemoryQueue):
         self._services = services
         self.failing = self.idle = False
 
-    def publish(self, job_id: str) -> None:
-        super().publish(job_id)
+    def publish(self, *job_ids: str) -> None:
+        super().publish(*job_ids)
+        for job_id in job_ids:
+            self._paint(job_id)
+
+    def _paint(self, job_id: str) -> None:
         job = self._services.store.get(job_id)
         assert job
         if self.failing:

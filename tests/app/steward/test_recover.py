@@ -252,3 +252,16 @@ def test_an_outage_ends_the_sweep_but_nobody_is_starved(store: JobStore) -> None
     assert sweeper.sweep(later) == 0
     assert blobs.asked == 1
     assert sweeper.sweep(later + 2) == 2
+
+
+def test_those_in_a_long_line_are_looked_at_less_often(store: JobStore) -> None:
+    """Or looking at them would keep the steward from jobs whose worker died."""
+    queue = MemoryQueue()
+    jobs = [queued(store) for _ in range(600)]
+    queue.publish(*(job.id for job in jobs))
+    store.note_messages([job.id for job in jobs], -1)
+    assert round_of(store, queue) == 0
+    time.sleep(2 * POLICY.patience)
+    assert store.due() == []
+    crash(store, jobs[0])
+    assert round_of(store, queue) == 1

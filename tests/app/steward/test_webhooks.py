@@ -135,9 +135,9 @@ def test_a_courier_that_dies_over_it_is_replaced(store: JobStore) -> None:
     """Taken up, perhaps even delivered, but never reported."""
     with Receiver().running() as receiver:
         job = ended(store, receiver.url())
-        assert store.claim_webhook(job.id, 0.2)
+        assert store.claim_webhook(job.id, 1.5)
         assert deliver(a_courier(store)) == 0
-        time.sleep(0.3)
+        time.sleep(1.6)
         assert deliver(a_courier(store)) == 1
     assert [m.headers["webhook-id"] for m in receiver.got] == [f"msg_{job.id}"]
     assert webhook_of(store, job).attempts == 2
@@ -164,7 +164,10 @@ def test_a_courier_told_to_end_leaves_the_rest_to_the_next(store: JobStore) -> N
 def test_two_couriers_at_once_deliver_each_once(store: JobStore) -> None:
     with Receiver().running() as receiver:
         jobs = [ended(store, receiver.url()) for _ in range(20)]
-        both = [threading.Thread(target=deliver, args=(a_courier(store),)) for _ in range(2)]
+        both = [
+            threading.Thread(target=deliver, args=(a_courier(store, per_host=20),))
+            for _ in range(2)
+        ]
         for thread in both:
             thread.start()
         for thread in both:
@@ -239,3 +242,41 @@ def test_other_ends(store: JobStore, status: Status) -> None:
         deliver(a_courier(store))
     assert receiver.got[0].json["type"] == f"job.{status}"
     assert receiver.got[0].json["data"]["status"] == status
+
+
+def test_a_slow_host_does_not_hold_up_the_others(store: JobStore) -> None:
+    """It has many deliveries due, all of them before that of another host."""
+
+    async def hang(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(3)
+        writer.close()
+
+    slow, quick = Receiver([hang]), Receiver()
+    with slow.running(), quick.running():
+        many = [ended(store, slow.url()) for _ in range(6)]
+        other = ended(store, quick.url())
+        made = a_courier(store, per_host=2)
+
+        async def run() -> int:
+            taken = await made.round()
+            while webhook_of(store, other).state is not WebhookState.delivered:
+                await asyncio.sleep(0.02)
+            taken += await made.round()
+            await made.drain(0)
+            return taken
+
+        assert asyncio.run(asyncio.wait_for(run(), 20)) == 3
+    assert sum(webhook_of(store, job).attempts for job in many) == 2
+    assert len(quick.got) == 1
+
+
+def test_what_stands_back_is_due_again_without_an_attempt(store: JobStore) -> None:
+    job = ended(store, "https://receiver.example/hook")
+    store.postpone_webhooks([job.id], 0.2)
+    assert store.webhooks_due() == []
+    time.sleep(0.3)
+    assert store.webhooks_due() == [job.id]
+    assert webhook_of(store, job).attempts == 0
+    assert store.claim_webhook(job.id, 60)
+    store.postpone_webhooks([job.id], 0)  # a delivery under way keeps its time
+    assert store.webhooks_due() == []

@@ -1,0 +1,108 @@
+"""Where accepted jobs are recorded and sent on their way; those that arrive at the same time share
+the round trips, and a message.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from app.grouping import Grouped
+from app.pressure import check_load
+from app.problems import Problem
+from app.queue import Queue, QueueError
+from app.settings import GatewaySettings
+from jobs.errors import StoreError
+from jobs.job import Job
+from jobs.store import JobStore, OnceKey
+
+log = logging.getLogger(__name__)
+_TOGETHER = 8  # jobs of one message: few enough for the next worker to find some, too
+_GATHER = 0.003  # seconds
+_COUNT_WORKERS_EVERY = 2.0  # seconds
+
+Offer = tuple[Job, OnceKey | None]
+
+
+class Intake:
+    """One per gateway. ``queue`` and ``settings`` are asked for at each use."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        queue: Callable[[], Queue],
+        settings: Callable[[], GatewaySettings],
+    ) -> None:
+        self._store, self._queue, self._settings = store, queue, settings
+        self._grouped = Grouped(self._take, gather=_GATHER)
+        self._workers, self._counted = 1, float("-inf")
+
+    async def take(self, job: Job, once: OnceKey | None) -> bool:
+        """Record the job and send a hint. False when ``once`` has created a job before. Raises
+        Problem when there is no room for it.
+        """
+        return await self._grouped((job, once))
+
+    def _take(self, offers: Sequence[Offer]) -> list[bool | Exception]:
+        """The records first: from then on the steward answers for the jobs, whatever becomes of
+        the messages.
+        """
+        answers: list[bool | Exception] = list(self._refusals(len(offers)))
+        free = [n for n, refusal in enumerate(answers) if not isinstance(refusal, Exception)]
+        if free:
+            created = self._store.create_all([offers[n] for n in free])
+            for n, answer in zip(free, created, strict=True):
+                answers[n] = answer
+        self._send(
+            [job for (job, _), answer in zip(offers, answers, strict=True) if answer is True]
+        )
+        return answers
+
+    def _refusals(self, count: int) -> Iterator[bool | Problem]:
+        """For each of ``count`` more jobs, whether there is no room for it."""
+        load = self._store.load()
+        for n in range(count):
+            now = replace(load, waiting=load.waiting + n, unfinished=load.unfinished + n)
+            try:
+                check_load(self._store, self._settings(), now)
+            except Problem as problem:
+                yield problem
+            else:
+                yield True
+
+    def _send(self, jobs: Sequence[Job]) -> None:
+        """A broker that does not take one message in time is not asked again for each of them."""
+        hints = list(self._hints(jobs))
+        for n, ids in enumerate(hints):
+            try:
+                self._queue().publish(*ids)
+            except QueueError as error:
+                left = [job_id for hint in hints[n:] for job_id in hint]
+                log.warning("jobs %s wait for the steward: %s", ", ".join(left), error)
+                return
+
+    def _hints(self, jobs: Sequence[Job]) -> Iterator[Sequence[str]]:
+        """Which jobs go together: those that one batch can hold and that take a moment to prepare,
+        shared out among the workers.
+        """
+        alike: dict[object, list[str]] = defaultdict(list)
+        for job in jobs:
+            small = not job.inputs and job.request.get("count") == 1
+            names = job.task, job.request.get("bundle"), job.request.get("method")
+            alike[names if small else job.id].append(job.id)
+        for ids in alike.values():
+            size = min(math.ceil(len(ids) / self._live_workers()), _TOGETHER)
+            yield from (ids[n : n + size] for n in range(0, len(ids), size))
+
+    def _live_workers(self) -> int:
+        if time.monotonic() - self._counted > _COUNT_WORKERS_EVERY:
+            self._counted = time.monotonic()
+            try:
+                self._workers = max(len(self._store.workers()), 1)
+            except StoreError as error:
+                log.warning("workers not counted: %s", error)
+        return self._workers
