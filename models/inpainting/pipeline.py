@@ -18,7 +18,16 @@ from models.images import Hole, Plane, Square, cut, paste, shrink, shrink_hole, 
 from models.inpainting.blocks import fold
 from models.inpainting.classical import METHODS, ClassicalPipeline
 from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.pipeline import Item, Pipeline, Pixels, config_from, generator, to_pixels, to_tensor
+from models.pipeline import (
+    Item,
+    Pipeline,
+    Pixels,
+    config_from,
+    generator,
+    pattern,
+    to_pixels,
+    to_tensor,
+)
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,8 @@ class InpaintingPipeline(Pipeline[Prepared]):
         hole = np.asarray(item.images["mask"]) >= 128
         found = tuple(squares(hole, size))
         crops = [(cut(photo, s), cut(hole.astype(np.uint8), s).astype(bool)) for s in found]
-        cells = size >> len(self.config.encoder)
         source = generator(item.seed)
-        shape = (self.config.z, cells, cells)
-        noise = [torch.randn(shape, generator=source) if item.index else None for _ in found]
+        noise = [torch.randn(self._latent, generator=source) if item.index else None for _ in found]
         return Prepared(
             ids=self.encode(item.text).ids,
             photo=photo,
@@ -78,21 +85,35 @@ class InpaintingPipeline(Pipeline[Prepared]):
     def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:
         ids, lengths = self.captions([p.ids for p in batch for _ in p.squares])
         words, sentence = self.text(ids, lengths)
-        pad = padding(lengths, words.shape[2]).to(self.device)
+        words, pad = self.columns(words, padding(lengths, words.shape[2]))
         images = to_tensor(np.stack([x for p in batch for x in p.pixels]), self.device)
-        mask = torch.from_numpy(np.stack([x for p in batch for x in p.known]))[:, None].to(
-            self.device
-        )
-        with self.autocast():
-            seen = self.encoder(images, mask, words, sentence, pad)
-            noise = torch.stack(
-                [torch.zeros(seen.mu.shape[1:]) if x is None else x for p in batch for x in p.noise]
-            )
-            z = seen.mu + seen.sigma * noise.to(self.device)
-            out = self.generator(z, seen.summary, seen.features[self.config.feature], mask)[-1]
-        pixels = to_pixels(out)
+        mask = self.moved(torch.from_numpy(np.stack([x for p in batch for x in p.known]))[:, None])
+        mean = torch.zeros(self._latent)
+        noise = torch.stack([mean if x is None else x for p in batch for x in p.noise])
+        inputs = (images, mask, words, sentence, pad, self.moved(noise))
+        pixels = to_pixels(self.compute(self._fill, *inputs))
         ends = np.cumsum([len(p.squares) for p in batch])
         return np.split(pixels, ends[:-1])
+
+    def _fill(
+        self,
+        images: Tensor,
+        mask: Tensor,
+        words: Tensor,
+        sentence: Tensor,
+        pad: Tensor,
+        noise: Tensor,
+    ) -> Tensor:
+        """The largest picture [B,3,S,S] in [-1,1]."""
+        seen = self.encoder(images, mask, words, sentence, pad)
+        z = seen.mu + seen.sigma * noise
+        return self.generator(z, seen.summary, seen.features[self.config.feature], mask)[-1]
+
+    @property
+    def _latent(self) -> tuple[int, int, int]:
+        """Shape of one square's noise."""
+        cells = self.spec.size >> len(self.config.encoder)
+        return self.config.z, cells, cells
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
         photo = prepared.photo.copy()
@@ -108,7 +129,7 @@ class InpaintingPipeline(Pipeline[Prepared]):
         return Item(
             self.known_word,
             0,
-            images={"image": Image.new("RGB", (side, side), "white"), "mask": mask},
+            images={"image": pattern(side), "mask": mask},
         )
 
 

@@ -14,12 +14,21 @@ from PIL import Image
 from torch import Tensor
 
 from models.bundle import Bundle, load_strict
-from models.damsm.image_encoder import PhotoFeatures
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 from models.images import Letterbox, enlarge_change
+from models.manipulation.blocks import fold
 from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig, networks
 from models.manipulation.photo import as_photo_encoder, photo_encoder
-from models.pipeline import Item, Pipeline, Pixels, config_from, generator, to_pixels, to_tensor
+from models.pipeline import (
+    Item,
+    Pipeline,
+    Pixels,
+    config_from,
+    generator,
+    pattern,
+    to_pixels,
+    to_tensor,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ class ManipulationPipeline(Pipeline[Prepared]):
         made = networks(config)
         for role, module in {"text_encoder": text, **made}.items():
             load_strict(module, bundle.state(task, role), f"{where}: {role}")
-            self.placed(module)
+            self.placed(fold(module))
         self.image = as_photo_encoder(self.placed(photo_encoder(bundle, task, where)))
         self.config, self.text = config, text
         # None where the configuration does without.
@@ -66,14 +75,12 @@ class ManipulationPipeline(Pipeline[Prepared]):
     def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:
         ids, lengths = self.captions([p.ids for p in batch])
         words, sentence = self.text(ids, lengths)
-        pad = padding(lengths, words.shape[2]).to(self.device)
+        words, pad = self.columns(words, padding(lengths, words.shape[2]))
         photos = to_tensor(np.stack([p.square for p in batch]), self.device)
         z, noise = (
-            torch.stack(x).to(self.device) for x in ([p.z for p in batch], [p.noise for p in batch])
+            self.moved(torch.stack(x)) for x in ([p.z for p in batch], [p.noise for p in batch])
         )
-        with self.autocast():
-            final = self._edit(z, noise, words, sentence, pad, self.image.photo(photos))
-        return list(to_pixels(final))
+        return list(to_pixels(self.compute(self._edit, z, noise, words, sentence, pad, photos)))
 
     def _edit(
         self,
@@ -82,9 +89,10 @@ class ManipulationPipeline(Pipeline[Prepared]):
         words: Tensor,
         sentence: Tensor,
         pad: Tensor,
-        seen: PhotoFeatures,
+        photos: Tensor,
     ) -> Tensor:
         """The final picture [B,3,S,S] in [-1,1] of the networks there are."""
+        seen = self.image.photo(photos)
         hidden = seen.regions
         if self.main is not None:
             alone = self.dcm is None
@@ -100,4 +108,4 @@ class ManipulationPipeline(Pipeline[Prepared]):
 
     def example(self) -> Item:
         side = self.config.size
-        return Item(self.known_word, 0, images={"image": Image.new("RGB", (side, side), "white")})
+        return Item(self.known_word, 0, images={"image": pattern(side)})

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers import SelfAttention, conv, linear
+from models.layers import SelfAttention, conv, doubling, fold_spectral_norm, linear
 
 _SLOPE = 0.01
 _BOTTOM = 4
@@ -97,6 +97,7 @@ class GeneratorBlock(nn.Module):
         super().__init__()
         hidden = a // 4
         self.out, self.up = b, up
+        self.doubles = False  # True once folded: the second convolution doubles the size then
         self.conv1 = conv(a, hidden, 1, spectral)
         self.conv2 = conv(hidden, hidden, 3, spectral)
         self.conv3 = conv(hidden, hidden, 3, spectral)
@@ -111,7 +112,8 @@ class GeneratorBlock(nn.Module):
         h = _activate(self.bn2(h, condition))
         shortcut = x[:, : self.out]
         if self.up:
-            h = functional.interpolate(h, scale_factor=2, mode="nearest")
+            if not self.doubles:
+                h = functional.interpolate(h, scale_factor=2, mode="nearest")
             shortcut = functional.interpolate(shortcut, scale_factor=2, mode="nearest")
         h = self.conv2(h)
         h = self.conv3(_activate(self.bn3(h, condition)))
@@ -167,6 +169,17 @@ class Generator(nn.Module):
             normed: Tensor = self.bn(h)
             return normed
         return _scaled(self.bn, h, self.bn.weight[None], self.bn.bias[None])
+
+
+def fold(generator: Generator) -> Generator:
+    """The same function up to rounding, in less time, in place: spectral norms become plain
+    weights, and upsampling a part of the convolution that follows it. For serving.
+    """
+    fold_spectral_norm(generator)
+    for block in generator.modules():
+        if isinstance(block, GeneratorBlock) and block.up and isinstance(block.conv2, nn.Conv2d):
+            block.conv2, block.doubles = doubling(block.conv2), True
+    return generator
 
 
 class DiscriminatorBlock(nn.Module):

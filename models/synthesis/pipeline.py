@@ -12,9 +12,8 @@ from torch import Tensor
 
 from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.layers import fold_spectral_norm
 from models.pipeline import Item, Pipeline, Pixels, config_from, generator, to_image, to_pixels
-from models.synthesis.network import Generator, GeneratorConfig
+from models.synthesis.network import Generator, GeneratorConfig, fold
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text encoder")
         load_strict(network, bundle.state(task, "generator"), f"{where}: generator")
         self.text = cast("TextEncoder", self.placed(text))
-        self.generator = cast("Generator", self.placed(fold_spectral_norm(network.eval())))
+        self.generator = cast("Generator", self.placed(fold(network.eval())))
 
     def prepare(self, item: Item) -> Prepared:
         z = torch.randn(self.generator.config.z, generator=generator(item.seed))
@@ -45,10 +44,8 @@ class SynthesisPipeline(Pipeline[Prepared]):
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:
         _, sentence = self.text(*self.captions([p.ids for p in batch]))
-        z = torch.stack([p.z for p in batch]).to(self.device)
-        with self.autocast():
-            pictures = self.generator(z, sentence)
-        return list(to_pixels(pictures))
+        z = self.moved(torch.stack([p.z for p in batch]))
+        return list(to_pixels(self.compute(self.generator, z, sentence)))
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:  # noqa: ARG002
         return to_image(pixels)
