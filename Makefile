@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 
-.PHONY: setup serve test check audit format chaos chaos-quick weights-aviary gallery clean
+.PHONY: setup serve test check audit format chaos chaos-quick bench-gpu weights-aviary gallery clean
 
 setup: $(READY)
 
@@ -40,6 +40,10 @@ chaos: setup
 
 chaos-quick: setup
 	$(BIN)/python -m benchmarks.chaos --quick
+
+# Images per second on a CUDA device, by batch size, and the share of its peak.
+bench-gpu: setup
+	$(BIN)/python -m benchmarks.gpu
 
 audit: setup
 	$(BIN)/python .ci/audit.py
