@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import fuse_conv_bn_eval
 
 from models.precision import logits
 
@@ -115,6 +116,21 @@ def fold_spectral_norm(module: nn.Module) -> nn.Module:
             setattr(module, name, child.folded())
         else:
             fold_spectral_norm(child)
+    return module
+
+
+def fold_batch_norm(module: nn.Module) -> nn.Module:
+    """Make every batch norm inside ``module`` that is listed right after a convolution a part of
+    it, in place. For serving, of networks that run their layers in the order of their names.
+    """
+    before = ("", nn.Module())
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d) and isinstance(before[1], nn.Conv2d):
+            setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
+            setattr(module, name, nn.Identity())
+        else:
+            fold_batch_norm(child)
+        before = name, child
     return module
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 from models.images import Letterbox, enlarge_change
+from models.layers import fold_batch_norm
 from models.manipulation.blocks import fold
 from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig, networks
 from models.manipulation.photo import as_photo_encoder, photo_encoder
@@ -57,7 +58,8 @@ class ManipulationPipeline(Pipeline[Prepared]):
         for role, module in {"text_encoder": text, **made}.items():
             load_strict(module, bundle.state(task, role), f"{where}: {role}")
             self.placed(fold(module))
-        self.image = as_photo_encoder(self.placed(photo_encoder(bundle, task, where)))
+        encoder = fold_batch_norm(photo_encoder(bundle, task, where).eval())
+        self.image = as_photo_encoder(self.placed(encoder))
         self.config, self.text = config, text
         # None where the configuration does without.
         self.main = cast("MainModule | None", made.get("main"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,12 +81,30 @@ class ConditionalNorm(nn.Module):
         self.bn = nn.BatchNorm2d(channels, affine=False)
         self.gammas_projection = linear(condition, channels, spectral)
         self.betas_projection = linear(condition, channels, spectral)
+        self.place: slice | None = None  # once folded: where the condition holds scale and offset
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        if self.place is not None:
+            scale, offset = condition[:, self.place, None, None].to(x.dtype).chunk(2, 1)
+            return torch.addcmul(offset, x, scale)
         gamma, beta = self.gammas_projection(condition), self.betas_projection(condition)
         if not self.bn.training:
             return _scaled(self.bn, x, 1 + gamma.float(), beta.float())
         return (1 + gamma)[:, :, None, None] * self.bn(x) + beta[:, :, None, None]
+
+    @torch.no_grad()
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight [2·channels,condition] and bias of scale and offset, which applied to x are this
+        norm; of plain projections and in eval mode.
+        """
+        assert self.bn.running_mean is not None  # noqa: S101
+        assert self.bn.running_var is not None  # noqa: S101
+        gain: Any = self.gammas_projection
+        shift: Any = self.betas_projection
+        inverse, mean = torch.rsqrt(self.bn.running_var + self.bn.eps), self.bn.running_mean
+        scale = inverse[:, None] * gain.weight, inverse * (1 + gain.bias)
+        offset = shift.weight - mean[:, None] * scale[0], shift.bias - mean * scale[1]
+        return torch.cat([scale[0], offset[0]]), torch.cat([scale[1], offset[1]])
 
 
 class GeneratorBlock(nn.Module):
@@ -124,12 +143,15 @@ class GeneratorBlock(nn.Module):
 class Generator(nn.Module):
     """Noise and a sentence to a picture. Blocks are named ``block1`` … ``blockN`` as published."""
 
+    sensitive = ("joined",)
+
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
         channels = [w * config.ngf for w in config.widths]
         condition = config.sentence + config.z
         spectral = config.spectral
+        self.joined: nn.Module = nn.Identity()  # once folded: the condition of all norms at once
         self.block1 = linear(config.z, channels[0] * _BOTTOM**2, spectral)
         self._order: list[str] = []
         for level, (a, b) in enumerate(itertools.pairwise(channels)):
@@ -155,7 +177,7 @@ class Generator(nn.Module):
 
     def raw(self, z: Tensor, sentence: Tensor) -> Tensor:
         """The pictures before tanh, float32."""
-        condition = torch.cat([sentence, z], 1)
+        condition = self.joined(torch.cat([sentence, z], 1))
         h = self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM)
         for name in self._order:
             layer = self.get_submodule(name)
@@ -173,13 +195,31 @@ class Generator(nn.Module):
 
 def fold(generator: Generator) -> Generator:
     """The same function up to rounding, in less time, in place: spectral norms become plain
-    weights, and upsampling a part of the convolution that follows it. For serving.
+    weights, upsampling a part of the convolution that follows it, and what the norms make of the
+    condition one product. For serving.
     """
     fold_spectral_norm(generator)
+    if isinstance(generator.joined, nn.Identity):
+        generator.joined = _joined(generator)
     for block in generator.modules():
         if isinstance(block, GeneratorBlock) and block.up and isinstance(block.conv2, nn.Conv2d):
             block.conv2, block.doubles = doubling(block.conv2), True
     return generator
+
+
+@torch.no_grad()
+def _joined(generator: Generator) -> nn.Linear:
+    """The projections of all conditional norms as one layer, and each told its place."""
+    norms = [m for m in generator.modules() if isinstance(m, ConditionalNorm)]
+    weights, biases = zip(*(norm.folded() for norm in norms), strict=True)
+    joined = nn.Linear(weights[0].shape[1], sum(map(len, weights)))
+    joined.weight.copy_(torch.cat(weights))
+    joined.bias.copy_(torch.cat(biases))
+    end = 0
+    for norm, weight in zip(norms, weights, strict=True):
+        norm.place = slice(end, end := end + len(weight))
+        norm.gammas_projection = norm.betas_projection = nn.Identity()
+    return joined.train(generator.training)
 
 
 class DiscriminatorBlock(nn.Module):
