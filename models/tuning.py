@@ -140,9 +140,11 @@ def largest_useful_batch(
         if not _agree(alone, together):
             break
         times[size] = _seconds(pipeline, prepared[:size], clock) / size
-        if times[size] > _GAIN * times[best]:
-            break
-        best, size = size, 2 * size
+        if times[size] <= _GAIN * times[best]:
+            best = size
+        elif size > 2 * best or size * times[size] > _LONG:
+            break  # twice in a row, since one time may be a busy machine's
+        size *= 2
     return best, {str(k): round(v * 1000, 2) for k, v in times.items()}
 
 
@@ -151,7 +153,7 @@ def _agree(alone: Sequence[Pixels], together: Sequence[Pixels]) -> bool:
     return all(float(np.abs(a - b).max()) <= LARGEST_STEP for a, b in pairs)
 
 
-def _seconds(pipeline: AnyPipeline, batch: Sequence[Any], clock: Clock, runs: int = 3) -> float:
+def _seconds(pipeline: AnyPipeline, batch: Sequence[Any], clock: Clock, runs: int = 2) -> float:
     """The best of a few runs, or the first that takes long."""
     best = math.inf
     for _ in range(runs):

@@ -79,7 +79,7 @@ def test_a_batch_is_never_larger_than_allowed() -> None:
 def test_pictures_go_alone_where_a_batch_is_no_faster() -> None:
     pipeline = Shelf(float32=each(0.01)).tune("float32")
     assert pipeline.best_batch == 1
-    assert max(pipeline.batches) == 2  # nothing larger was tried
+    assert max(pipeline.batches) == 4  # nothing larger was tried
 
 
 def test_the_batch_ends_where_memory_gets_slow() -> None:
@@ -87,6 +87,13 @@ def test_the_batch_ends_where_memory_gets_slow() -> None:
         return 0.01 + 0.002 * pictures if pictures <= 4 else 0.02 * pictures
 
     assert Shelf(float32=cost).tune("float32").best_batch == 4
+
+
+def test_one_slow_size_does_not_end_the_search() -> None:
+    def cost(pictures: int) -> float:
+        return 0.02 if pictures == 2 else 0.01  # something else ran meanwhile
+
+    assert Shelf(float32=cost).tune("float32").best_batch == 16
 
 
 def test_slow_networks_stop_trying_in_time() -> None:
@@ -162,7 +169,7 @@ def test_what_is_told_of_a_measurement() -> None:
     _, found = measured(shelf.load("float32"), shelf.load, "auto", 8, lambda: shelf.clock[0])
     assert (found.precision, found.batch) == ("bfloat16", 1)
     assert found.psnr == pytest.approx(60, abs=0.1)
-    assert found.milliseconds == {"1": pytest.approx(10), "2": pytest.approx(10)}
+    assert found.milliseconds == {size: pytest.approx(10) for size in "124"}
 
 
 def test_psnr() -> None:
