@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary gallery openapi notebooks studio-pictures clean
+.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary gallery openapi notebooks studio-pictures bench-gpu clean
 
 setup: $(READY)
 
@@ -52,6 +52,10 @@ bench-quick: setup peers
 
 peers: setup
 	$(PIP) install -q -c constraints.txt -r benchmarks/peers/requirements.txt
+
+# Images per second on a CUDA device, by batch size, and the share of its peak.
+bench-gpu: setup
+	$(BIN)/python -m benchmarks.gpu
 
 audit: setup
 	$(BIN)/python .ci/audit.py

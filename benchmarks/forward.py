@@ -1,143 +1,171 @@
-"""The networks as served against the same networks built naively: one picture at full size,
-float32, on the CPU.
+"""The networks as served against the same networks built naively (``benchmarks/naive.py``), on the
+CPU: the published ones at 256×256 and those of the shipped bundle.
 
-Naive means: spectral norm computed in every forward, all layers of VGG-16, all output heads,
-contiguous memory, the
-default allocator. Both live in processes of their own and take turns. Usage: ``python
-benchmarks/forward.py [ROUNDS]``.
+Both live in processes of their own and take turns; only the served one has the tuned allocator, as
+workers have. Writes ``benchmarks/results/forward.{json,md}``.
+
+Usage: ``python -m benchmarks.forward [--rounds N] [--threads N] [--clock cpu] [--only NAME …]``.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import platform
+import statistics
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
-from torchvision.models import vgg16
 
-from benchmarks.turns import answer, compare
-from models.damsm.inception import InceptionImageEncoder, VggDetail
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
-from models.inpainting.blocks import fold
-from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.layers import fold_spectral_norm
-from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
-from models.synthesis.network import Generator, GeneratorConfig
+from benchmarks import official
+from benchmarks.naive import Naive
+from benchmarks.turns import Child, Turn, answer
+from models.pipeline import Pipeline, Pixels, to_pixels
+from models.registry import load
+from models.tuning import LEAST_PSNR, Memory, psnr, tuned
 
-THREADS = 2
-WORDS = 14
-Forward = Callable[[], object]
+SIZES = (1, 2, 4, 8, 16)
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+PICTURES = 3  # compared between the two
+AVIARY = Path("weights/aviary")
+RESULTS = Path("benchmarks/results")
+# name -> (task, shipped bundle or None for the published network, how much faster it must be)
+NETWORKS: dict[str, tuple[str, Path | None, float]] = {
+    "Efficient-T2I 256": ("synthesize", None, 2.5),
+    "ManiGAN bird 256": ("manipulate", None, 2.5),
+    "TDANet 256": ("inpaint", None, 2.0),
+    "aviary synthesize 64": ("synthesize", AVIARY, 2.0),
+    "aviary manipulate 64": ("manipulate", AVIARY, 2.0),
+    "aviary inpaint 64": ("inpaint", AVIARY, 2.0),
+}
 
 
-def main(rounds: int) -> None:
-    """Print one line per network: medians in milliseconds and their ratio."""
-    for name in NETWORKS:
-        naive, served = compare("benchmarks.forward", name, rounds, "naive", "served")
-        sys.stdout.write(
-            f"{name}: naive {naive:.0f} ms, served {served:.0f} ms, {naive / served:.2f} times "
-            f"faster\n"
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="cpu where other work shares the cores"
+    )
+    parser.add_argument("--only", nargs="*", choices=list(NETWORKS), default=list(NETWORKS))
+    options = parser.parse_args(arguments)
+    rows = []
+    for name in options.only:
+        task, folder, bar = NETWORKS[name]
+        with tempfile.TemporaryDirectory() as temporary:
+            if folder is None:
+                folder = official.bundle(Path(temporary) / "official", task).folder
+            rows.append({"name": name, "bar": bar, **row(folder, task, options)})
+        rows[-1]["ok"] = rows[-1]["ratio"] >= bar and rows[-1]["psnr"] >= LEAST_PSNR
+        sys.stdout.write(f"{line(rows[-1])}\n")
+        sys.stdout.flush()
+    write(rows, options)
+
+
+def row(folder: Path, task: str, options: argparse.Namespace) -> dict[str, Any]:
+    """What was measured of one network; times in milliseconds per picture."""
+    with tempfile.TemporaryDirectory() as pictures:
+        more = (str(folder), task, pictures, str(options.threads), options.clock)
+        children = {
+            kind: Child("benchmarks.forward", "child", kind, *more, tuned=kind == "served")
+            for kind in ("naive", "served")
+        }
+        naive, served = children["naive"], children["served"]
+        batch = int(served.report["best_batch"])
+        times = [
+            (naive.time("1"), served.time("1"), served.time(str(batch)) / batch)
+            for _ in range(options.rounds)
+        ]
+        sweep = {size: min(served.time(str(size)) for _ in range(2)) / size for size in SIZES}
+        wanted, found, together = (
+            np.load(Path(pictures) / f"{kind}.npy") for kind in ("naive", "served", "together")
         )
+        for child in children.values():
+            child.end()
+    slow, alone, batched = (statistics.median(x) for x in zip(*times, strict=True))
+    return {
+        "naive_ms": round(slow, 1),
+        "alone_ms": round(alone, 1),
+        "served_ms": round(batched, 1),
+        "ratio_alone": round(statistics.median(a / b for a, b, _ in times), 2),
+        "ratio": round(statistics.median(a / b for a, _, b in times), 2),
+        "psnr": round(min(min(psnr(a, b), 99.9) for a, b in zip(wanted, found, strict=True)), 1),
+        "batch_step": round(float(np.abs(found - together).max()) * 255, 2),
+        "precision": served.report["precision"],
+        "best_batch": served.report["best_batch"],
+        "sweep_ms": {str(k): round(v, 1) for k, v in sweep.items()},
+    }
 
 
 @torch.inference_mode()
-def child(name: str, served: bool) -> None:
-    torch.set_num_threads(THREADS)
-    torch.manual_seed(1)
-    answer(NETWORKS[name](served))
+def child(kind: str, folder: str, task: str, pictures: str, threads: str, clock: str) -> None:
+    """One of the two: its pictures of a few examples as a file, then turns by batch size."""
+    torch.set_num_threads(int(threads))
+    plain = load(folder, task, None, "cpu")
+    prepared = [plain.prepare(item) for item in plain.examples(max(SIZES))]
+    if kind == "naive":
+        forward = Naive(plain).forward
+        made = [to_pixels(forward(p))[0] for p in prepared[:PICTURES]]
+        turns: dict[str, Turn] = {"1": lambda: forward(prepared[1])}
+    else:
+        plain = tuned(lambda name: load(folder, task, None, "cpu", name), "auto", 16, Memory(None))
+        made = [first(plain, [p]) for p in prepared[:PICTURES]]
+        together = plain.forward(prepared[: 2 * PICTURES])[:PICTURES]
+        np.save(Path(pictures) / "together.npy", [x.reshape(made[0].shape) for x in together])
+        turns = {str(n): served(plain, prepared, n) for n in SIZES}
+    np.save(Path(pictures) / f"{kind}.npy", made)
+    report = {"precision": plain.precision, "best_batch": plain.best_batch}
+    answer(turns, report, CLOCKS[clock])
 
 
-def manigan(served: bool) -> Forward:
-    """Encoders, main module, DCM."""
-    config = ManiganConfig()
-    detail = VggDetail() if served else vgg16(weights=None).features
-    text = TextEncoder(TextEncoderConfig(5450))
-    parts = _placed(
-        [text, InceptionImageEncoder(), MainModule(config), DetailCorrection(config), detail],
-        served,
-    )
-    encode_text, encode, edit, correct, look = parts
-    photo = _layout(torch.rand(1, 3, 256, 256) * 2 - 1, served)
-    ids, lengths = torch.randint(1, 5450, (1, WORDS)), torch.tensor([WORDS])
-    z, noise = torch.randn(1, 100), torch.randn(1, 100)
-
-    def forward() -> object:
-        words, sentence = encode_text(ids, lengths)
-        pad = padding(lengths, WORDS)
-        regions, code = encode(photo)
-        out = edit(z, noise, words, sentence, pad, code, regions, with_pictures=not served)
-        return correct(out.hidden, detail_of(photo), words, pad)
-
-    def detail_of(x: torch.Tensor) -> torch.Tensor:
-        if served:
-            return torch.as_tensor(look(x))
-        kept = x
-        for place, layer in enumerate(detail):
-            x = layer(x)
-            kept = x if place == 8 else kept  # relu2_2
-        return kept
-
-    return forward
+def served(pipeline: Pipeline[Any], prepared: Sequence[Any], size: int) -> Turn:
+    batch = prepared[1:2] if size == 1 else prepared[:size]
+    return lambda: pipeline.forward(batch)
 
 
-def tdanet(served: bool) -> Forward:
-    """Text encoder, encoder, generator."""
-    config = InpaintConfig()
-    networks: list[nn.Module] = [InpaintEncoder(config), InpaintGenerator(config)]
-    if served:
-        networks = [fold(x.eval()) for x in networks]
-    text, encoder, generator = _placed([TextEncoder(TextEncoderConfig(5450)), *networks], served)
-    image = _layout(torch.rand(1, 3, 256, 256) * 2 - 1, served)
-    mask = torch.ones(1, 1, 256, 256)
-    mask[..., 64:192, 64:192] = 0
-    ids, lengths = torch.randint(1, 5450, (1, WORDS)), torch.tensor([WORDS])
-
-    def forward() -> object:
-        words, sentence = text(ids, lengths)
-        seen = encoder(image, mask, words, sentence, padding(lengths, WORDS))
-        return generator(seen.mu, seen.summary, seen.features[config.feature], mask)
-
-    return forward
+def first(pipeline: Pipeline[Any], batch: Sequence[Any]) -> Pixels:
+    """[S,S,3] of the first item, of inpainting its first square."""
+    pixels = pipeline.forward(batch)[0]
+    return pixels[0] if pixels.ndim == 4 else pixels
 
 
-def efficient_t2i(served: bool) -> Forward:
-    """The generator."""
-    network: nn.Module = Generator(GeneratorConfig(96)).eval()
-    (generator,) = _placed([fold_spectral_norm(network) if served else network], served)
-    z, sentence = torch.randn(1, 128), torch.randn(1, 256)
-    return lambda: generator(z, sentence)
+def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    simd = torch.backends.cpu.get_cpu_capability()
+    clock = f"{options.threads} threads, {options.clock} time"
+    machine = f"{simd}, {platform.machine()}, torch {torch.__version__}, {clock}"
+    RESULTS.mkdir(exist_ok=True)
+    found = json.dumps({"machine": machine, "networks": rows}, indent=1)
+    (RESULTS / "forward.json").write_text(f"{found}\n")
+    head = ("network", "naive ms", "alone ms", "in its batch ms", "times faster alone")
+    head += ("in its batch", "bar", "dB", "precision", "batch")
+    head += (f"ms a picture in batches of {', '.join(map(str, SIZES))}", "step")
+    table = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *map(line, rows)]
+    (RESULTS / "forward.md").write_text(f"{machine}. {NOTE}\n\n" + "\n".join(table) + "\n")
 
 
-def _plain_norms(module: nn.Module) -> nn.Module:
-    """torch's own instance norm wherever the network has the faster group norm of one channel."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.GroupNorm) and child.num_groups == child.num_channels:
-            plain = nn.InstanceNorm2d(child.num_channels, affine=child.affine)
-            module._modules[name] = plain
-        else:
-            _plain_norms(child)
-    return module
+NOTE = (
+    "Medians of turns with the naive networks (`python -m benchmarks.forward`); dB: PSNR of the "
+    "pictures against naive float32; batch: the size that the worker chose by itself, which the "
+    "bar is about, the naive networks taking one picture at a time; step: "
+    "largest difference of a picture alone and in a batch of six, in 255ths."
+)
 
 
-def _placed(parts: list[nn.Module], served: bool) -> list[nn.Module]:
-    if not served:
-        parts = [_plain_norms(part) for part in parts]
-    layout = torch.channels_last if served else torch.contiguous_format
-    return [part.eval().to(memory_format=layout) for part in parts]  # type: ignore[call-overload]
+def line(r: dict[str, Any]) -> str:
+    sweep = ", ".join(f"{ms:g}" for ms in r["sweep_ms"].values())
+    names = ("name", "naive_ms", "alone_ms", "served_ms", "ratio_alone", "ratio", "bar", "psnr")
+    cells = (*(r[name] for name in names), r["precision"], r["best_batch"], sweep, r["batch_step"])
+    return "| " + " | ".join(map(str, cells)) + " |"
 
-
-def _layout(x: torch.Tensor, served: bool) -> torch.Tensor:
-    return x.contiguous(memory_format=torch.channels_last) if served else x
-
-
-NETWORKS: dict[str, Callable[[bool], Forward]] = {
-    "manigan": manigan,
-    "tdanet": tdanet,
-    "efficient-t2i": efficient_t2i,
-}
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        child(sys.argv[1], sys.argv[2] == "served")
+    if sys.argv[1:2] == ["child"]:
+        child(*sys.argv[2:])
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
+        main(sys.argv[1:])

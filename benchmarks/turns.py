@@ -1,58 +1,86 @@
-"""Two ways to do the same, timed in turns: each lives in a process of its own, and they alternate,
-so that whatever else happens on the machine hits both.
+"""Ways to do the same, timed in turns: each lives in a process of its own, and they alternate, so
+that whatever else happens on the machine hits all of them.
 
-A benchmark module calls :func:`compare` and, when it finds itself a child, :func:`answer`.
+A benchmark module starts a :class:`Child` for each and, when it finds itself a child, calls
+:func:`answer`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from models.allocator import tuned_environment
+
+Turn = Callable[[], object]
+
+
+class Child:
+    """``python -m module arguments…``, ready for its turns. ``report`` is what it told of itself;
+    ``tuned``: with the allocator as workers have it.
+    """
+
+    def __init__(self, module: str, *arguments: str, tuned: bool) -> None:
+        plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", module, *arguments],
+            env=tuned_environment(plain) if tuned else plain,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.report: dict[str, Any] = json.loads(self._answer())
+
+    def time(self, turn: str = "run") -> float:
+        """Milliseconds of one turn."""
+        assert self._process.stdin is not None  # noqa: S101
+        self._process.stdin.write(f"{turn}\n")
+        self._process.stdin.flush()
+        return float(self._answer())
+
+    def end(self) -> None:
+        self._process.communicate()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None  # noqa: S101
+        return self._process.stdout.readline()
 
 
 def compare(module: str, name: str, rounds: int, slow: str, fast: str) -> tuple[float, float]:
     """Median milliseconds of one turn of ``slow`` and of ``fast``. Only ``fast`` gets the tuned
     allocator.
     """
-    children = {kind: _child(module, name, kind, tuned=kind == fast) for kind in (slow, fast)}
-    times: dict[str, list[float]] = {kind: [] for kind in children}
+    children = {kind: Child(module, name, kind, tuned=kind == fast) for kind in (slow, fast)}
+    times = {kind: [] for kind in children}  # type: dict[str, list[float]]
     for _ in range(rounds):
         for kind, child in children.items():
-            times[kind].append(_one(child))
+            times[kind].append(child.time())
     for child in children.values():
-        child.communicate()
+        child.end()
     return statistics.median(times[slow]), statistics.median(times[fast])
 
 
-def _child(module: str, name: str, kind: str, tuned: bool) -> subprocess.Popen[str]:
-    plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
-    environment = tuned_environment(plain) if tuned else plain
-    command = [sys.executable, "-m", module, name, kind]
-    return subprocess.Popen(  # noqa: S603
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-
-def _one(child: subprocess.Popen[str]) -> float:
-    assert child.stdin is not None  # noqa: S101
-    assert child.stdout is not None  # noqa: S101
-    child.stdin.write("run\n")
-    child.stdin.flush()
-    return float(child.stdout.readline())
-
-
-def answer(turn: Callable[[], object], warm: int = 3) -> None:
-    """One turn per line of standard input; its milliseconds on standard output."""
-    for _ in range(warm):
-        turn()
-    for _ in sys.stdin:
-        started = time.perf_counter()
-        turn()
-        sys.stdout.write(f"{(time.perf_counter() - started) * 1000}\n")
+def answer(
+    turns: Mapping[str, Turn] | Turn,
+    report: Mapping[str, Any] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> None:
+    """The report on standard output, then one turn per line of standard input: its name comes in,
+    its milliseconds go out. The first turn is tried a few times before.
+    """
+    named = {"run": turns} if callable(turns) else turns
+    for _ in range(3):
+        next(iter(named.values()))()
+    sys.stdout.write(f"{json.dumps(report or {})}\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        started = clock()
+        named[line.strip()]()
+        sys.stdout.write(f"{(clock() - started) * 1000}\n")
         sys.stdout.flush()

@@ -9,6 +9,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import fuse_conv_bn_eval
+
+from models.precision import logits
 
 
 class _Spectral(nn.Module):
@@ -116,6 +119,39 @@ def fold_spectral_norm(module: nn.Module) -> nn.Module:
     return module
 
 
+def fold_batch_norm(module: nn.Module) -> nn.Module:
+    """Make every batch norm inside ``module`` that is listed right after a convolution a part of
+    it, in place. For serving, of networks that run their layers in the order of their names.
+    """
+    before = ("", nn.Module())
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d) and isinstance(before[1], nn.Conv2d):
+            setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
+            setattr(module, name, nn.Identity())
+        else:
+            fold_batch_norm(child)
+        before = name, child
+    return module
+
+
+@torch.no_grad()
+def doubling(plain: nn.Conv2d) -> nn.ConvTranspose2d:
+    """Nearest upsampling by two and a 3×3 convolution that keeps the size, as one transposed
+    convolution: the same function up to rounding with 4 products per output pixel instead of 9.
+
+    A pixel made of two rows of equal pixels sees the sum of their two kernel rows.
+    """
+    merged = nn.ConvTranspose2d(
+        plain.in_channels, plain.out_channels, 4, stride=2, padding=1, bias=plain.bias is not None
+    )
+    rows = torch.tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], dtype=torch.float64)
+    kernel = torch.einsum("ik,bakl,jl->abij", rows, plain.weight.double(), rows)
+    merged.weight.copy_(kernel)
+    if plain.bias is not None and merged.bias is not None:
+        merged.bias.copy_(plain.bias)
+    return merged.train(plain.training)
+
+
 def conv(a: int, b: int, kernel: int, spectral: bool, bias: bool = True) -> nn.Module:
     """A stride-1 convolution that keeps the size, spectrally normalised or plain with orthogonal
     weights.
@@ -174,6 +210,8 @@ class SelfAttention(nn.Module):
         queries = self.theta(x).flatten(2).transpose(1, 2)
         keys = functional.max_pool2d(self.phi(x), 2).flatten(2)
         values = functional.max_pool2d(self.g(x), 2).flatten(2)
-        attention = torch.softmax((queries @ keys).float(), 2).to(values.dtype)
-        context = (values @ attention.transpose(1, 2)).reshape(b, -1, h, w)
-        return x + self.gamma * self.o(context)
+        attention = torch.softmax(logits(queries, keys), 2).to(values.dtype)
+        context = attention @ values.transpose(
+            1, 2
+        )  # [B,H·W,C]: channels last, as convolutions like
+        return x + self.gamma * self.o(context.transpose(1, 2).reshape(b, -1, h, w))

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -26,9 +26,10 @@ from jobs.captions import Encoded, Vocabulary, Word
 from models.bundle import Bundle, TaskSpec
 from models.errors import BundleError, InputProblem, ModelsError
 from models.explanation import Explanation
+from models.graphs import Replayed, cuda_graph, leave_default_stream, to_device, to_host, widened
 from models.item import Item as Item
+from models.precision import PRECISIONS, lower
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 P = TypeVar("P")
 C = TypeVar("C")
 Pixels = NDArray[np.float32]
@@ -59,7 +60,12 @@ class RunResult:
 
 
 class Pipeline(ABC, Generic[P]):
-    """Base of all pipelines; ``P`` is what prepare hands to forward."""
+    """Base of all pipelines; ``P`` is what prepare hands to forward.
+
+    best_batch: most pictures of a forward pass that pay, None while nobody has measured it.
+    """
+
+    best_batch: int | None = None
 
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
         if precision not in PRECISIONS:
@@ -70,6 +76,7 @@ class Pipeline(ABC, Generic[P]):
         self.device, self.precision = torch.device(device), precision
         self.spec: TaskSpec = bundle.task(task)
         self.vocabulary = Vocabulary.load(bundle.vocabulary_path(task))
+        self._replayed: dict[Callable[..., Tensor], Replayed] = {}
 
     @abstractmethod
     def prepare(self, item: Item) -> P:
@@ -98,6 +105,15 @@ class Pipeline(ABC, Generic[P]):
         if isinstance(output, Looked):
             return self.finish(prepared, output.pixels), self.explain(prepared, output.maps)
         return self.finish(prepared, output), None
+
+    def examples(self, count: int) -> list[Item]:
+        """Valid items that differ in seed and words, for measuring."""
+        words = self.vocabulary.words[1:]
+        item = self.example()
+        return [
+            replace(item, seed=k, index=k, text=" ".join(words[k % len(words) :][: 1 + k % 8]))
+            for k in range(count)
+        ]
 
     def run(self, items: Sequence[Item]) -> RunResult:
         """All three steps; an item that fails does not touch the others."""
@@ -132,6 +148,8 @@ class Pipeline(ABC, Generic[P]):
     def free_memory(self) -> None:
         """Give cached memory back to the device, before a smaller batch is tried."""
         if self.device.type == "cuda":
+            for replayed in self._replayed.values():
+                replayed.forget()
             torch.cuda.empty_cache()
 
     def encode(self, text: str) -> Encoded:
@@ -162,17 +180,47 @@ class Pipeline(ABC, Generic[P]):
         ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
         for k, row in enumerate(rows):
             ids[k, : len(row)] = torch.tensor(row)
-        return ids.to(self.device), torch.tensor([len(row) for row in rows])
+        return self.moved(ids), torch.tensor([len(row) for row in rows])
+
+    def moved(self, x: Tensor) -> Tensor:
+        """A tensor of the CPU on the pipeline's device."""
+        return to_device(x, self.device)
+
+    def compute(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """The network's output in the pipeline's precision. On CUDA it runs as a graph, so it must
+        treat the rows of its inputs apart and never look at values.
+        """
+        if self.device.type != "cuda":
+            with self.autocast():
+                return network(*inputs)
+        leave_default_stream(self.device)
+        if network not in self._replayed:
+            self._replayed[network] = Replayed(network, self._captured)
+        return self._replayed[network](*inputs)
+
+    def _captured(
+        self, network: Callable[..., Tensor], inputs: Sequence[Tensor]
+    ) -> Callable[..., Tensor]:
+        with self.autocast():
+            return cuda_graph(network, inputs)
+
+    def columns(self, words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
+        """words [B,C,L] and pad [B,L] as :meth:`compute` wants them."""
+        pad = self.moved(pad)
+        return (words, pad) if self.device.type != "cuda" else widened(words, pad)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The pipeline's precision; nothing to do for float32."""
         if self.precision == "float32":
             return nullcontext()
-        return torch.autocast(self.device.type, PRECISIONS[self.precision])
+        dtype = PRECISIONS[self.precision]
+        return torch.autocast(self.device.type, dtype, cache_enabled=False)
 
     def placed(self, module: nn.Module) -> nn.Module:
-        """The module on the device, frozen, in channels-last layout."""
+        """The module on the device, frozen, channels last, in the pipeline's precision."""
         module.eval().requires_grad_(False)
+        if self.precision != "float32":
+            lower(module, PRECISIONS[self.precision])
         return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -199,16 +247,15 @@ def generator(seed: int) -> torch.Generator:
 
 def to_tensor(pixels: Pixels, device: torch.device) -> Tensor:
     """Stacked pictures [B,H,W,3] in [0,1] → [B,3,H,W] in [-1,1], channels last in memory."""
-    return (torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2) * 2 - 1).contiguous(
-        memory_format=torch.channels_last
-    )
+    square = to_device(torch.from_numpy(pixels), device).permute(0, 3, 1, 2)
+    return (square * 2 - 1).contiguous(memory_format=torch.channels_last)
 
 
 def to_pixels(pictures: Tensor) -> Pixels:
     """[B,3,H,W] in [-1,1] → [B,H,W,3] in [0,1] on the CPU. Raises ModelsError if a value is not
     finite.
     """
-    pixels = ((pictures.float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
+    pixels = to_host(((pictures.float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1)).numpy()
     if not np.isfinite(pixels).all():
         raise ModelsError("The network returned values that are not finite.")
     return np.ascontiguousarray(pixels, np.float32)
@@ -217,6 +264,12 @@ def to_pixels(pictures: Tensor) -> Pixels:
 def to_image(pixels: Pixels) -> Image.Image:
     """[H,W,3] in [0,1] → 8-bit RGB."""
     return Image.fromarray(np.round(pixels.clip(0, 1) * 255).astype(np.uint8))
+
+
+def pattern(side: int) -> Image.Image:
+    """A picture of soft coloured spots, always the same: an example photo."""
+    spots = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
+    return Image.fromarray(spots).resize((side, side), Image.Resampling.BICUBIC)
 
 
 def best_device(name: str) -> str:

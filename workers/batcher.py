@@ -132,7 +132,7 @@ class Batcher:
             while True:
                 self._drain(units)
                 left = deadline - time.monotonic()
-                if len(units) >= self._max_batch or not self._coming or left <= 0:
+                if len(units) >= self._most(first) or not self._coming or left <= 0:
                     return units
                 self._ready.wait(left)
 
@@ -143,10 +143,14 @@ class Batcher:
         for _ in range(len(self._waiting)):
             unit = self._waiting.popleft()
             fits = unit.pipeline is units[0].pipeline and not unit.alone
-            if fits and len(units) < self._max_batch:
+            if fits and len(units) < self._most(units[0]):
                 units.append(unit)
             else:
                 self._waiting.append(unit)
+
+    def _most(self, unit: _Unit) -> int:
+        """How many pictures may share this one's forward pass: no more than pay."""
+        return min(self._max_batch, unit.pipeline.best_batch or self._max_batch)
 
     def _run(self, units: Sequence[_Unit]) -> None:
         started = time.perf_counter()

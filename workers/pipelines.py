@@ -1,5 +1,5 @@
-"""The pipelines that this worker holds in memory: loaded once, warmed up, the least recently used
-dropped.
+"""The pipelines that this worker holds in memory: loaded once, tuned and warm, the least recently
+used dropped.
 """
 
 from __future__ import annotations
@@ -13,17 +13,27 @@ from typing import Any
 
 from models.pipeline import Pipeline
 from models.registry import PIPELINES, load
+from models.tuning import Memory, tuned
 from workers.loader import Key
 
 log = logging.getLogger(__name__)
 
 
 class Pipelines:
-    """Loads from the weights folder."""
+    """Loads from the weights folder. precision may be "auto"; what was measured of a pipeline is
+    remembered in the file ``tunings``.
+    """
 
     def __init__(
-        self, weights_dir: Path, device: str, precision: str, max_batch: int, limit: int = 12
+        self,
+        weights_dir: Path,
+        device: str,
+        precision: str,
+        max_batch: int,
+        limit: int = 12,
+        tunings: Path | None = None,
     ) -> None:
+        self._memory = Memory(tunings)
         self._weights_dir, self._device, self._precision = weights_dir, device, precision
         self._max_batch, self._limit = max_batch, limit
         self._held: OrderedDict[Key, Pipeline[Any]] = OrderedDict()
@@ -42,8 +52,11 @@ class Pipelines:
     def _load(self, key: Key) -> Pipeline[Any]:
         started = time.perf_counter()
         bundle, task, method = key
-        pipeline = load(self._weights_dir / bundle, task, method, self._device, self._precision)
-        pipeline.warm_up(self._max_batch)
+
+        def loading(precision: str) -> Pipeline[Any]:
+            return load(self._weights_dir / bundle, task, method, self._device, precision)
+
+        pipeline = tuned(loading, self._precision, self._max_batch, self._memory)
         log.info("loaded %s for %s by %s in %.1f s", *key, time.perf_counter() - started)
         return pipeline
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 from pydantic import Field
 
@@ -17,15 +18,27 @@ def _default_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
+def _cache() -> Path:
+    """The user's cache folder (XDG)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmml"
+
+
 class WorkerSettings(SharedSettings):
     """Times in seconds unless named otherwise."""
 
     worker_name: str = Field(default_factory=_default_name, description="unique among workers")
     device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes CUDA when there is one")
-    precision: str = Field("float32", description="float32, bfloat16 or float16")
+    precision: str = Field(
+        "auto", description="float32, bfloat16, float16; auto measures what each network stands"
+    )
+    cache_dir: Path = Field(
+        default_factory=_cache, description="where measured speeds are remembered"
+    )
     threads: int = Field(0, ge=0, description="torch threads on the CPU; 0 means one per core")
     concurrency: int = Field(16, ge=1, description="jobs read, decoded and encoded at a time")
-    max_batch: int = Field(8, ge=1, description="pictures per forward pass")
+    max_batch: int = Field(
+        8, ge=1, description="most pictures per forward pass; fewer where fewer are faster"
+    )
     max_delay_ms: float = Field(4.0, ge=0, description="longest wait for more pictures")
     max_loaded: int = Field(12, ge=1, description="pipelines kept in memory")
     stuck_after: float = Field(

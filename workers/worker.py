@@ -47,6 +47,7 @@ def _pipelines(settings: WorkerSettings, device: str) -> Loader:
         settings.precision,
         settings.max_batch,
         settings.max_loaded,
+        settings.cache_dir / "tunings.json",
     )
 
 

@@ -29,6 +29,7 @@ from models.pipeline import (
     Pixels,
     config_from,
     generator,
+    pattern,
     to_pixels,
     to_tensor,
 )
@@ -95,19 +96,15 @@ class InpaintingPipeline(Pipeline[Prepared]):
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
         ids, lengths = self.captions([p.ids for p in batch for _ in p.squares])
         words, sentence = self.text(ids, lengths)
-        pad = padding(lengths, words.shape[2]).to(self.device)
+        words, pad = self.columns(words, padding(lengths, words.shape[2]))
         images = to_tensor(np.stack([x for p in batch for x in p.pixels]), self.device)
-        mask = torch.from_numpy(np.stack([x for p in batch for x in p.known]))[:, None].to(
-            self.device
-        )
+        mask = self.moved(torch.from_numpy(np.stack([x for p in batch for x in p.known]))[:, None])
         mean = torch.zeros(self._latent)
         noise = torch.stack([mean if x is None else x for p in batch for x in p.noise])
-        inputs = images, mask, words, sentence, pad, noise.to(self.device)
+        inputs = images, mask, words, sentence, pad, self.moved(noise)
         if any(p.read for p in batch):
             return self._explained(batch, inputs)
-        with self.autocast():
-            pixels = to_pixels(self._fill(*inputs))
-        return list(_by_item(batch, pixels))
+        return list(_by_item(batch, to_pixels(self.compute(self._fill, *inputs))))
 
     def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
         """The same, with what the networks looked at for the items that ask for it."""
@@ -170,7 +167,7 @@ class InpaintingPipeline(Pipeline[Prepared]):
         return Item(
             self.known_word,
             0,
-            images={"image": Image.new("RGB", (side, side), "white"), "mask": mask},
+            images={"image": pattern(side), "mask": mask},
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from models.damsm.text_encoder import word_mask
+from models.precision import exact, logits
 
 
 class WordAttention(nn.Module):
@@ -26,15 +27,15 @@ class WordAttention(nn.Module):
         [B,text],
         attention [B,h·w,T]); cells that are not kept attend to nothing.
         """
-        query = self.conv_image(features).flatten(2).transpose(1, 2).float()
-        words = words.float()
-        scores = query @ words
+        query = self.conv_image(features).flatten(2).transpose(1, 2)
+        scores = logits(query, words)
         if reverse:
             scores = -scores
         mask = word_mask(pad, query.shape[1], self.published_masks)
         attention = scores.masked_fill(mask, float("-inf")).softmax(2)
         attention = attention * keep[:, :, None]
-        context = attention @ words.transpose(1, 2)
+        with exact(attention):
+            context = attention @ words.float().transpose(1, 2)
         return context.amax(1), attention
 
 

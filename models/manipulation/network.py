@@ -243,6 +243,9 @@ class DetailCorrection(nn.Module):
     learned beside the rest.
     """
 
+    # Norms take the mean off the photo's features and leave what rounding did to them.
+    sensitive = ("upsample",)
+
     def __init__(self, config: ManiganConfig) -> None:
         super().__init__()
         g = config.ngf

@@ -21,6 +21,8 @@ class PhotoEncoder(Protocol):
 class InceptionPhotoEncoder(nn.Module):
     """As published: regions and code by Inception-v3, detail by VGG-16."""
 
+    sensitive = ("detail",)
+
     def __init__(self, image: InceptionImageEncoder, detail: VggDetail) -> None:
         super().__init__()
         self.image, self.detail = image, detail

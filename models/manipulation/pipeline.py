@@ -19,7 +19,9 @@ from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 from models.explanation import Area, Explanation, explained_words, over_picture
 from models.images import Letterbox, Plane, enlarge_change
+from models.layers import fold_batch_norm
 from models.manipulation.affine_maps import affine_maps
+from models.manipulation.blocks import fold
 from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig, networks
 from models.manipulation.photo import as_photo_encoder, photo_encoder
 from models.pipeline import (
@@ -30,6 +32,7 @@ from models.pipeline import (
     Pixels,
     config_from,
     generator,
+    pattern,
     to_pixels,
     to_tensor,
 )
@@ -69,8 +72,9 @@ class ManipulationPipeline(Pipeline[Prepared]):
         made = networks(config)
         for role, module in {"text_encoder": text, **made}.items():
             load_strict(module, bundle.state(task, role), f"{where}: {role}")
-            self.placed(module)
-        self.image = as_photo_encoder(self.placed(photo_encoder(bundle, task, where)))
+            self.placed(fold(module))
+        encoder = fold_batch_norm(photo_encoder(bundle, task, where).eval())
+        self.image = as_photo_encoder(self.placed(encoder))
         self.config, self.text = config, text
         # None where the configuration does without.
         self.main = cast("MainModule | None", made.get("main"))
@@ -90,16 +94,15 @@ class ManipulationPipeline(Pipeline[Prepared]):
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
         ids, lengths = self.captions([p.ids for p in batch])
         words, sentence = self.text(ids, lengths)
-        pad = padding(lengths, words.shape[2]).to(self.device)
+        words, pad = self.columns(words, padding(lengths, words.shape[2]))
         photos = to_tensor(np.stack([p.square for p in batch]), self.device)
         z, noise = (
-            torch.stack(x).to(self.device) for x in ([p.z for p in batch], [p.noise for p in batch])
+            self.moved(torch.stack(x)) for x in ([p.z for p in batch], [p.noise for p in batch])
         )
         inputs = z, noise, words, sentence, pad, photos
         if any(p.read for p in batch):
             return self._explained(batch, inputs)
-        with self.autocast():
-            return list(to_pixels(self._edit(*inputs)))
+        return list(to_pixels(self.compute(self._edit, *inputs)))
 
     def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
         """The same, with what the networks looked at for the items that ask for it."""
@@ -163,7 +166,7 @@ class ManipulationPipeline(Pipeline[Prepared]):
 
     def example(self) -> Item:
         side = self.config.size
-        return Item(self.known_word, 0, images={"image": Image.new("RGB", (side, side), "white")})
+        return Item(self.known_word, 0, images={"image": pattern(side)})
 
 
 def _maps(attention: Tensor, features: Mapping[str, Tensor], place: int) -> Maps:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers import SelfAttention, conv, linear
+from models.layers import SelfAttention, conv, doubling, fold_spectral_norm, linear
 
 _SLOPE = 0.01
 _BOTTOM = 4
@@ -80,12 +81,30 @@ class ConditionalNorm(nn.Module):
         self.bn = nn.BatchNorm2d(channels, affine=False)
         self.gammas_projection = linear(condition, channels, spectral)
         self.betas_projection = linear(condition, channels, spectral)
+        self.place: slice | None = None  # once folded: where the condition holds scale and offset
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        if self.place is not None:
+            scale, offset = condition[:, self.place, None, None].to(x.dtype).chunk(2, 1)
+            return torch.addcmul(offset, x, scale)
         gamma, beta = self.gammas_projection(condition), self.betas_projection(condition)
         if not self.bn.training:
             return _scaled(self.bn, x, 1 + gamma.float(), beta.float())
         return (1 + gamma)[:, :, None, None] * self.bn(x) + beta[:, :, None, None]
+
+    @torch.no_grad()
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight [2·channels,condition] and bias of scale and offset, which applied to x are this
+        norm; of plain projections and in eval mode.
+        """
+        assert self.bn.running_mean is not None  # noqa: S101
+        assert self.bn.running_var is not None  # noqa: S101
+        gain: Any = self.gammas_projection
+        shift: Any = self.betas_projection
+        inverse, mean = torch.rsqrt(self.bn.running_var + self.bn.eps), self.bn.running_mean
+        scale = inverse[:, None] * gain.weight, inverse * (1 + gain.bias)
+        offset = shift.weight - mean[:, None] * scale[0], shift.bias - mean * scale[1]
+        return torch.cat([scale[0], offset[0]]), torch.cat([scale[1], offset[1]])
 
 
 class GeneratorBlock(nn.Module):
@@ -97,6 +116,7 @@ class GeneratorBlock(nn.Module):
         super().__init__()
         hidden = a // 4
         self.out, self.up = b, up
+        self.doubles = False  # True once folded: the second convolution doubles the size then
         self.conv1 = conv(a, hidden, 1, spectral)
         self.conv2 = conv(hidden, hidden, 3, spectral)
         self.conv3 = conv(hidden, hidden, 3, spectral)
@@ -111,7 +131,8 @@ class GeneratorBlock(nn.Module):
         h = _activate(self.bn2(h, condition))
         shortcut = x[:, : self.out]
         if self.up:
-            h = functional.interpolate(h, scale_factor=2, mode="nearest")
+            if not self.doubles:
+                h = functional.interpolate(h, scale_factor=2, mode="nearest")
             shortcut = functional.interpolate(shortcut, scale_factor=2, mode="nearest")
         h = self.conv2(h)
         h = self.conv3(_activate(self.bn3(h, condition)))
@@ -122,12 +143,15 @@ class GeneratorBlock(nn.Module):
 class Generator(nn.Module):
     """Noise and a sentence to a picture. Blocks are named ``block1`` … ``blockN`` as published."""
 
+    sensitive = ("joined",)
+
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
         channels = [w * config.ngf for w in config.widths]
         condition = config.sentence + config.z
         spectral = config.spectral
+        self.joined: nn.Module = nn.Identity()  # once folded: the condition of all norms at once
         self.block1 = linear(config.z, channels[0] * _BOTTOM**2, spectral)
         self._order: list[str] = []
         for level, (a, b) in enumerate(itertools.pairwise(channels)):
@@ -153,7 +177,7 @@ class Generator(nn.Module):
 
     def raw(self, z: Tensor, sentence: Tensor) -> Tensor:
         """The pictures before tanh, float32."""
-        condition = torch.cat([sentence, z], 1)
+        condition = self.joined(torch.cat([sentence, z], 1))
         h = self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM)
         for name in self._order:
             layer = self.get_submodule(name)
@@ -167,6 +191,35 @@ class Generator(nn.Module):
             normed: Tensor = self.bn(h)
             return normed
         return _scaled(self.bn, h, self.bn.weight[None], self.bn.bias[None])
+
+
+def fold(generator: Generator) -> Generator:
+    """The same function up to rounding, in less time, in place: spectral norms become plain
+    weights, upsampling a part of the convolution that follows it, and what the norms make of the
+    condition one product. For serving.
+    """
+    fold_spectral_norm(generator)
+    if isinstance(generator.joined, nn.Identity):
+        generator.joined = _joined(generator)
+    for block in generator.modules():
+        if isinstance(block, GeneratorBlock) and block.up and isinstance(block.conv2, nn.Conv2d):
+            block.conv2, block.doubles = doubling(block.conv2), True
+    return generator
+
+
+@torch.no_grad()
+def _joined(generator: Generator) -> nn.Linear:
+    """The projections of all conditional norms as one layer, and each told its place."""
+    norms = [m for m in generator.modules() if isinstance(m, ConditionalNorm)]
+    weights, biases = zip(*(norm.folded() for norm in norms), strict=True)
+    joined = nn.Linear(weights[0].shape[1], sum(map(len, weights)))
+    joined.weight.copy_(torch.cat(weights))
+    joined.bias.copy_(torch.cat(biases))
+    end = 0
+    for norm, weight in zip(norms, weights, strict=True):
+        norm.place = slice(end, end := end + len(weight))
+        norm.gammas_projection = norm.betas_projection = nn.Identity()
+    return joined.train(generator.training)
 
 
 class DiscriminatorBlock(nn.Module):

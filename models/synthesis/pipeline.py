@@ -18,7 +18,6 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.damsm.word_regions import Regions, WordRegions
 from models.errors import InputProblem
 from models.explanation import Area, ExplainedWord, Explanation, explained_words, over_picture
-from models.layers import fold_spectral_norm
 from models.pipeline import (
     Item,
     Looked,
@@ -30,7 +29,7 @@ from models.pipeline import (
     to_image,
     to_pixels,
 )
-from models.synthesis.network import Generator, GeneratorConfig
+from models.synthesis.network import Generator, GeneratorConfig, fold
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         load_strict(network, bundle.state(task, "generator"), f"{where}: generator")
         self.text = cast("TextEncoder", self.placed(text))
         self._loading = threading.Lock()
-        self.generator = cast("Generator", self.placed(fold_spectral_norm(network.eval())))
+        self.generator = cast("Generator", self.placed(fold(network.eval())))
 
     def prepare(self, item: Item) -> Prepared:
         z = torch.randn(self.generator.config.z, generator=generator(item.seed))
@@ -77,10 +76,8 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
-        z = torch.stack([p.z for p in batch]).to(self.device)
-        sentence = self._sentences(batch)
-        with self.autocast():
-            pictures = self.generator(z, sentence)
+        z = self.moved(torch.stack([p.z for p in batch]))
+        pictures = self.compute(self.generator, z, self._sentences(batch))
         return self._looked_at(batch, pictures, list(to_pixels(pictures)))
 
     def _looked_at(

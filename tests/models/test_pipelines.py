@@ -141,3 +141,14 @@ def test_cuda_agrees_with_the_cpu(tiny: Path, task: str) -> None:
     wanted = item(index=1)
     cpu, cuda = (made(load(tiny, task, None, device), wanted)[0] for device in ("cpu", "cuda"))
     assert np.abs(cpu - cuda).max() <= 2
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("task", TASKS)
+def test_graphs_paint_what_the_network_does_in_any_batch(tiny: Path, task: str) -> None:
+    pipeline = load(tiny, task, None, "cuda", "float16")
+    prepared = [pipeline.prepare(item) for item in pipeline.examples(5)]
+    alone = [pipeline.forward([p])[0] for p in prepared]
+    for rows in (5, 3, 5):  # captured, captured, replayed with other rows around
+        for a, b in zip(alone, pipeline.forward(prepared[:rows]), strict=False):
+            assert np.abs(a - b).max() <= 2 / 255

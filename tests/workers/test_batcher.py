@@ -54,6 +54,16 @@ def test_what_waits_runs_together(batcher: Batcher) -> None:
     assert max(r.batch_size for r in results) == 8
 
 
+def test_no_batch_is_larger_than_what_pays(batcher: Batcher) -> None:
+    pipeline = FakePipeline()
+    pipeline.best_batch = 2
+    go = held(pipeline)
+    futures = [batcher.submit(pipeline, i) for i in items(*"abcdefg")]
+    go.set()
+    assert {f.result(5).batch_size for f in futures} <= {1, 2}
+    assert max(pipeline.batches) == 2
+
+
 def test_a_picture_is_the_same_in_any_company(batcher: Batcher) -> None:
     pipeline = FakePipeline()
     alone = batcher.submit(pipeline, Item("a", 3)).result(5).pixels

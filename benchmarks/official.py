@@ -1,0 +1,89 @@
+"""Bundles of the published networks at 256×256, as preset ``official`` trains them, with weights by
+the rule that the parity tests draw theirs by: no file of weights is needed to measure speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.bundle import Bundle, save_task
+from models.damsm.inception import InceptionImageEncoder, VggDetail
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.inpainting.convolutions import SpectralConv
+from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
+from models.manipulation.network import ManiganConfig, networks
+from models.synthesis.network import Generator, GeneratorConfig
+from tests.models.parity import rule
+
+_SEED = 1234
+_WORDS = ["<end>", *(f"word{k}" for k in range(1, 5450))]  # as many as CUB's captions have
+_SETTLED = 20  # power iterations; trained weights have seen thousands
+
+Parts = tuple[str, dict[str, Any], dict[str, nn.Module], rule.Scale]
+
+
+def bundle(folder: Path, task: str) -> Bundle:
+    """A bundle of this task alone."""
+    torch.manual_seed(_SEED)
+    method, network, modules, scale = _PARTS[task]()
+    text = TextEncoderConfig(len(_WORDS))
+    modules["text_encoder"] = TextEncoder(text)
+    states = {
+        role: _settled(rule.filled(module, _SEED, scale)).state_dict()
+        for role, module in modules.items()
+    }
+    spec: Mapping[str, Any] = {
+        "method": method,
+        "size": 256,
+        "max_words": 18,
+        "tokenizer": "regexp",
+        "network": network,
+        "text_encoder": asdict(text),
+        "image_encoder": {"kind": "inception"} if "detail" in modules else None,
+    }
+    return save_task(folder, task, spec, states, name="official", words=_WORDS)
+
+
+def _synthesis() -> Parts:
+    config = GeneratorConfig()
+    return "efficient-t2i", asdict(config), {"generator": Generator(config)}, rule.efficient_t2i
+
+
+def _manipulation() -> Parts:
+    config = ManiganConfig()
+    modules: dict[str, nn.Module] = {
+        **networks(config),
+        "image_encoder": InceptionImageEncoder(),
+        "detail": VggDetail(),
+    }
+    return "manigan", asdict(config), modules, rule.manigan
+
+
+def _inpainting() -> Parts:
+    config = InpaintConfig()
+    modules: dict[str, nn.Module] = {
+        "encoder": InpaintEncoder(config),
+        "generator": InpaintGenerator(config),
+    }
+    return "tdanet", asdict(config), modules, rule.tdanet
+
+
+_PARTS = {"synthesize": _synthesis, "manipulate": _manipulation, "inpaint": _inpainting}
+
+
+def _settled(module: nn.Module) -> nn.Module:
+    """Singular vectors of all spectral norms as after training."""
+    rule.settle_spectral(module, _SETTLED)
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, SpectralConv):
+                layer.train()
+                for _ in range(_SETTLED):
+                    layer.weight()
+    return module.eval()

@@ -1,0 +1,61 @@
+"""The numbers that networks compute with: float32, or half as many bits where nobody sees it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+
+def exact(like: Tensor) -> AbstractContextManager[None]:
+    """Float32 stays float32 inside: for attention logits, where rounding picks another word."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def logits(queries: Tensor, keys: Tensor) -> Tensor:
+    """queries [B,N,C] @ keys [B,C,M] in float32, whatever the precision around it."""
+    with exact(queries):
+        return queries.float() @ keys.float()
+
+
+class InFloat32(nn.Module):
+    """A part that computes in float32, whatever the precision around it."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        with exact(inputs[0]):
+            out: Tensor = self.part(*(x.float() for x in inputs))
+        return out
+
+
+def lower(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Give convolutions and linear layers inside ``module`` weights of ``dtype``, in place, so that
+    autocast need not cast them in every forward pass.
+
+    Children that a network lists in ``sensitive`` keep float32, inside and out.
+    """
+    for name in getattr(module, "sensitive", ()):
+        setattr(module, name, InFloat32(module.get_submodule(name)))
+    for child in module.children():
+        if isinstance(child, _WEIGHTED):
+            child.to(dtype)
+        elif not isinstance(child, InFloat32):
+            lower(child, dtype)
+    return module
+
+
+def candidates(device: torch.device) -> tuple[str, ...]:
+    """Precisions worth a measurement on this device; float32 is what they are measured against."""
+    if device.type == "cuda":
+        half = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        return "float32", half
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return "float32", "bfloat16"
+    return ("float32",)

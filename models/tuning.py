@@ -1,0 +1,214 @@
+"""What a pipeline runs fastest with on this machine: its precision and its largest useful batch.
+
+Both are measured by a few forward passes when it is first loaded, and remembered.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.pipeline import Looked, Pipeline, Pixels
+from models.precision import candidates
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+LEAST_PSNR = 45.0  # dB against float32, for a lower precision to be chosen
+LARGEST_STEP = 2 / 255  # by which a picture may differ between batches
+_GAIN = 0.95  # of the time: less than that is worth neither fewer bits nor waiting for a batch
+_LONG = 0.5  # seconds of a forward pass that is not repeated
+_BUDGET = 3.0  # seconds after which no larger batch is tried
+_VERSION = 1  # of what is measured: another number forgets what is remembered
+_EXAMPLES = 3
+
+AnyPipeline = Pipeline[Any]
+Loading = Callable[[str], AnyPipeline]
+Clock = Callable[[], float]  # seconds
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """precision; psnr in dB of that precision against float32, None for float32 itself; batch: most
+    pictures of a forward pass that pay; milliseconds per picture by batch size, as far as tried.
+    """
+
+    precision: str
+    psnr: float | None
+    batch: int
+    milliseconds: dict[str, float]
+
+
+class Memory:
+    """Tunings in a JSON file, or with None nowhere."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def get(self, key: str) -> Tuning | None:
+        try:
+            return Tuning(**self._all()[key])
+        except (KeyError, TypeError):
+            return None
+
+    def put(self, key: str, tuning: Tuning) -> None:
+        """Keep a tuning. A folder that can't be written costs a measurement at the next start."""
+        if self._path is None:
+            return
+        text = json.dumps({**self._all(), key: asdict(tuning)}, indent=1)
+        part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(text)
+            part.replace(self._path)
+        except OSError as error:
+            log.warning("%s can't be written, so speeds are not remembered: %s", self._path, error)
+
+    def _all(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._path.read_text()) if self._path else {}
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def tuned(
+    load: Loading,
+    precision: str,
+    largest: int,
+    memory: Memory,
+    clock: Clock = time.perf_counter,
+) -> AnyPipeline:
+    """The pipeline as it runs fastest, warm. load takes a precision; ``precision`` may be "auto";
+    largest: pictures that a batch may have at most.
+    """
+    pipeline = load("float32" if precision == AUTO else precision)
+    key = _key(pipeline, precision, largest)
+    tuning = memory.get(key)
+    if tuning is None:
+        pipeline, tuning = measured(pipeline, load, precision, largest, clock)
+        log.info("%s of %s: %s", pipeline.task, pipeline.bundle.name, tuning)
+        memory.put(key, tuning)
+    elif tuning.precision != pipeline.precision:
+        pipeline = load(tuning.precision)
+    pipeline.best_batch = tuning.batch
+    pipeline.warm_up(tuning.batch)
+    return pipeline
+
+
+def measured(
+    first: AnyPipeline, load: Loading, precision: str, largest: int, clock: Clock
+) -> tuple[AnyPipeline, Tuning]:
+    """The faster one of ``first`` and, for "auto", the precisions that this device may prefer."""
+    best, psnr = first, None
+    if precision == AUTO:
+        for name in candidates(first.device):
+            if name != first.precision:
+                other = load(name)
+                found = _psnr(first, other)
+                if found >= LEAST_PSNR and _faster(other, best, clock):
+                    best, psnr = other, found
+    batch, milliseconds = largest_useful_batch(best, largest, clock)
+    return best, Tuning(best.precision, psnr, batch, milliseconds)
+
+
+def largest_useful_batch(
+    pipeline: AnyPipeline, largest: int, clock: Clock
+) -> tuple[int, dict[str, float]]:
+    """The largest power of two up to ``largest`` at which a picture still gets cheaper, and
+    milliseconds per picture by size. Sizes at which pictures change by more than LARGEST_STEP are
+    none.
+    """
+    end = clock() + _BUDGET
+    prepared = [pipeline.prepare(item) for item in pipeline.examples(largest)]
+    alone = [_pixels(pipeline, [p])[0] for p in prepared[:_EXAMPLES]]
+    times = {1: _seconds(pipeline, prepared[:1], clock)}
+    best, size = 1, 2
+    while size <= largest and clock() < end:
+        together = _pixels(pipeline, prepared[:size])
+        if not _agree(alone, together):
+            break
+        times[size] = _seconds(pipeline, prepared[:size], clock) / size
+        if times[size] <= _GAIN * times[best]:
+            best = size
+        elif size > 2 * best or size * times[size] > _LONG:
+            break  # twice in a row, since one time may be a busy machine's
+        size *= 2
+    return best, {str(k): round(v * 1000, 2) for k, v in times.items()}
+
+
+def _pixels(pipeline: AnyPipeline, batch: Sequence[Any]) -> list[Pixels]:
+    return [x.pixels if isinstance(x, Looked) else x for x in pipeline.forward(batch)]
+
+
+def _agree(alone: Sequence[Pixels], together: Sequence[Pixels]) -> bool:
+    pairs = zip(alone, together, strict=False)  # only the first few were made alone
+    return all(float(np.abs(a - b).max()) <= LARGEST_STEP for a, b in pairs)
+
+
+def _seconds(pipeline: AnyPipeline, batch: Sequence[Any], clock: Clock, runs: int = 2) -> float:
+    """The best of a few runs, or the first that takes long."""
+    best = math.inf
+    for _ in range(runs):
+        started = clock()
+        pipeline.forward(batch)
+        best = min(best, clock() - started)
+        if best > _LONG:
+            break
+    return best
+
+
+def _faster(one: AnyPipeline, other: AnyPipeline, clock: Clock) -> bool:
+    """Measured in turns, so that whatever else runs on the machine hits both."""
+    times = {one: math.inf, other: math.inf}
+    prepared = {p: [p.prepare(p.example())] for p in times}
+    for _ in range(3):
+        for p in times:
+            times[p] = min(times[p], _seconds(p, prepared[p], clock, runs=1))
+    return times[one] < _GAIN * times[other]
+
+
+def _psnr(reference: AnyPipeline, other: AnyPipeline) -> float:
+    """dB of the worst of a few examples, pictures in [0,1]."""
+    worst = math.inf
+    for item in reference.examples(_EXAMPLES):
+        wanted, found = (_pixels(p, [p.prepare(item)])[0] for p in (reference, other))
+        worst = min(worst, psnr(wanted, found))
+    return round(min(worst, 99.9), 1)
+
+
+def psnr(wanted: Pixels, found: Pixels) -> float:
+    """Peak signal-to-noise ratio in dB of values in [0,1]; infinite where both are equal."""
+    error = float(np.square(wanted.astype(np.float64) - found).mean())
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def _key(pipeline: AnyPipeline, precision: str, largest: int) -> str:
+    """What a tuning depends on."""
+    device = platform.processor() or platform.machine()
+    if pipeline.device.type == "cuda":
+        device = torch.cuda.get_device_name(pipeline.device)
+    parts = (
+        _VERSION,
+        pipeline.bundle.sha256[:16],
+        pipeline.task,
+        pipeline.method,
+        precision,
+        largest,
+        platform.node(),
+        device,
+        torch.get_num_threads(),
+        torch.__version__,
+    )
+    return "/".join(map(str, parts))

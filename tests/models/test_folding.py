@@ -1,0 +1,81 @@
+"""Networks folded for serving compute what they were before."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
+from models.damsm.inception import InceptionImageEncoder
+from models.layers import doubling, fold_batch_norm
+from models.manipulation.blocks import fold as fold_upsampling
+from models.manipulation.blocks import up_block
+from models.synthesis.network import Generator, GeneratorConfig, fold
+
+
+def used(module: nn.Module) -> None:
+    """Statistics as after training."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
+            layer.running_mean.normal_()
+            layer.running_var.uniform_(0.5, 2)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [(1, 1), (4, 7)])
+def test_upsampling_becomes_part_of_a_convolution(bias: bool, size: tuple[int, int]) -> None:
+    plain = nn.Conv2d(3, 5, 3, padding=1, bias=bias)
+    x = torch.randn(2, 3, *size)
+    wanted = plain(functional.interpolate(x, scale_factor=2, mode="nearest"))
+    assert torch.allclose(doubling(plain)(x), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("spectral", [True, False])
+def test_a_folded_generator_paints_the_same(spectral: bool) -> None:
+    torch.manual_seed(0)
+    generator = Generator(GeneratorConfig(8, (2, 2, 1, 1), 8, 16, 8, spectral)).eval()
+    used(generator)
+    z, sentence = torch.randn(3, 8), torch.randn(3, 16)
+    with torch.inference_mode():
+        wanted = generator(z, sentence)
+        found = fold(generator)(z, sentence)
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert any(isinstance(m, nn.ConvTranspose2d) for m in generator.modules())
+    assert fold(generator) is generator  # once more changes nothing
+    with torch.inference_mode():
+        assert torch.equal(generator(z, sentence), found)
+
+
+def test_up_blocks_are_folded_where_they_double() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(up_block(4, 4, 17), up_block(4, 2)).eval()
+    x = torch.randn(2, 4, 5, 5)
+    with torch.inference_mode():
+        wanted = network(x)
+        found = fold_upsampling(network)(x)
+    assert torch.allclose(found, wanted, atol=1e-5)
+    kinds = [type(block[1]) for block in network]
+    assert kinds == [nn.Conv2d, nn.ConvTranspose2d]
+
+
+@pytest.mark.parametrize(
+    ("network", "kept"),
+    [
+        (CompactImageEncoder(CompactEncoderConfig(32, (2, 4), 8, 16)), 1),
+        (InceptionImageEncoder(), 0),
+    ],
+)
+def test_batch_norms_become_part_of_convolutions(network: nn.Module, kept: int) -> None:
+    torch.manual_seed(0)
+    used(network.eval())
+    x = torch.rand(1, 3, 32, 32) * 2 - 1
+    with torch.inference_mode():
+        wanted = network(x)
+        found = fold_batch_norm(network)(x)
+    for a, b in zip(wanted, found, strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-4 * float(a.abs().max()))
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in network.modules()) == kept

@@ -1,0 +1,178 @@
+"""Precision and batch size chosen by measurement, with a clock that the pipelines move."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from models.pipeline import Item, Pipeline, Pixels
+from models.tuning import Memory, measured, psnr, tuned
+from workers.fake import FakePipeline
+
+Cost = Callable[[int], float]  # seconds of a forward pass of so many pictures
+
+
+class Timed(FakePipeline):
+    """Takes ``cost`` on its own clock and paints one picture per seed."""
+
+    def __init__(self, clock: list[float], cost: Cost, precision: str = "float32") -> None:
+        super().__init__()
+        self.vocabulary = cast("Any", SimpleNamespace(words=["<end>", "red", "bird"]))
+        self.clock, self.cost, self.precision = clock, cost, precision
+        self.error, self.error_in_batches = 0.0, 0.0
+
+    def forward(self, batch: Sequence[Item]) -> list[Pixels]:
+        self.batches.append(len(batch))
+        self.clock[0] += self.cost(len(batch))
+        shift = self.error + (self.error_in_batches if len(batch) > 1 else 0)
+        return [np.full((4, 4, 3), 0.5 + shift + i.seed / 1000, np.float32) for i in batch]
+
+
+class Shelf:
+    """Hands out pipelines by precision, as loading from a bundle would."""
+
+    def __init__(self, **costs: Cost) -> None:
+        self.clock = [0.0]
+        self.pipelines = {name: Timed(self.clock, cost, name) for name, cost in costs.items()}
+        self.loaded: list[str] = []
+
+    def load(self, precision: str) -> Pipeline[Any]:
+        self.loaded.append(precision)
+        return self.pipelines[precision]
+
+    def tune(self, precision: str = "auto", largest: int = 16, path: Path | None = None) -> Any:
+        return tuned(self.load, precision, largest, Memory(path), lambda: self.clock[0])
+
+
+@pytest.fixture(autouse=True)
+def a_cpu_with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+
+
+def flat(seconds: float) -> Cost:
+    """The same for any batch."""
+    return lambda _: seconds
+
+
+def each(seconds: float) -> Cost:
+    """So much for every picture."""
+    return lambda pictures: seconds * pictures
+
+
+def test_a_batch_that_costs_no_more_is_filled() -> None:
+    assert Shelf(float32=flat(0.01)).tune("float32").best_batch == 16
+
+
+def test_a_batch_is_never_larger_than_allowed() -> None:
+    pipeline = Shelf(float32=flat(0.01)).tune("float32", largest=6)
+    assert pipeline.best_batch == 4
+    assert max(pipeline.batches) <= 6
+
+
+def test_pictures_go_alone_where_a_batch_is_no_faster() -> None:
+    pipeline = Shelf(float32=each(0.01)).tune("float32")
+    assert pipeline.best_batch == 1
+    assert max(pipeline.batches) == 4  # nothing larger was tried
+
+
+def test_the_batch_ends_where_memory_gets_slow() -> None:
+    def cost(pictures: int) -> float:
+        return 0.01 + 0.002 * pictures if pictures <= 4 else 0.02 * pictures
+
+    assert Shelf(float32=cost).tune("float32").best_batch == 4
+
+
+def test_one_slow_size_does_not_end_the_search() -> None:
+    def cost(pictures: int) -> float:
+        return 0.02 if pictures == 2 else 0.01  # something else ran meanwhile
+
+    assert Shelf(float32=cost).tune("float32").best_batch == 16
+
+
+def test_slow_networks_stop_trying_in_time() -> None:
+    shelf = Shelf(float32=flat(2.0))
+    shelf.tune("float32", largest=64)
+    assert max(shelf.pipelines["float32"].batches) <= 4
+
+
+def test_batches_that_change_the_picture_are_not_used() -> None:
+    shelf = Shelf(float32=flat(0.01))
+    shelf.pipelines["float32"].error_in_batches = 3 / 255
+    assert shelf.tune("float32").best_batch == 1
+
+
+def test_fewer_bits_are_chosen_when_faster_and_close_enough() -> None:
+    shelf = Shelf(float32=each(0.02), bfloat16=each(0.01))
+    shelf.pipelines["bfloat16"].error = 1e-3  # 60 dB
+    assert shelf.tune().precision == "bfloat16"
+
+
+def test_fewer_bits_that_show_are_not_chosen() -> None:
+    shelf = Shelf(float32=each(0.02), bfloat16=each(0.01))
+    shelf.pipelines["bfloat16"].error = 0.01  # 40 dB
+    assert shelf.tune().precision == "float32"
+
+
+def test_fewer_bits_that_are_no_faster_are_not_chosen() -> None:
+    assert Shelf(float32=each(0.02), bfloat16=each(0.02)).tune().precision == "float32"
+
+
+def test_a_precision_that_was_asked_for_is_not_doubted() -> None:
+    shelf = Shelf(float32=each(0.01), bfloat16=each(0.02))
+    assert shelf.tune("bfloat16").precision == "bfloat16"
+    assert shelf.loaded == ["bfloat16"]
+
+
+def test_what_was_measured_is_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "tunings.json"
+    Shelf(float32=each(0.02), bfloat16=flat(0.01)).tune(path=path)
+    again = Shelf(float32=each(0.02), bfloat16=flat(0.01))
+    pipeline = again.tune(path=path)
+    assert (pipeline.precision, pipeline.best_batch) == ("bfloat16", 16)
+    assert pipeline.batches == [1, 16]  # warm-up alone
+    assert again.pipelines["float32"].batches == []
+
+
+def test_another_bundle_or_limit_is_measured_anew(tmp_path: Path) -> None:
+    path = tmp_path / "tunings.json"
+    Shelf(float32=flat(0.01)).tune("float32", path=path)
+    assert Shelf(float32=flat(0.01)).tune("float32", largest=2, path=path).best_batch == 2
+    other = Shelf(float32=each(0.01))
+    other.pipelines["float32"].bundle = cast("Any", SimpleNamespace(name="b", sha256="1" * 64))
+    assert other.tune("float32", path=path).best_batch == 1
+    assert len(json.loads(path.read_text())) == 3
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{nonsense", '{"a": 1}'])
+def test_a_damaged_memory_costs_a_measurement(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "tunings.json"
+    path.write_text(text)
+    assert Shelf(float32=flat(0.01)).tune("float32", path=path).best_batch == 16
+    assert len(json.loads(path.read_text())) >= 1
+
+
+def test_a_memory_that_cannot_be_written_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert Shelf(float32=flat(0.01)).tune("float32", path=tmp_path / "file" / "x").best_batch == 16
+
+
+def test_what_is_told_of_a_measurement() -> None:
+    shelf = Shelf(float32=each(0.02), bfloat16=each(0.01))
+    shelf.pipelines["bfloat16"].error = 1e-3
+    _, found = measured(shelf.load("float32"), shelf.load, "auto", 8, lambda: shelf.clock[0])
+    assert (found.precision, found.batch) == ("bfloat16", 1)
+    assert found.psnr == pytest.approx(60, abs=0.1)
+    assert found.milliseconds == {size: pytest.approx(10) for size in "124"}
+
+
+def test_psnr() -> None:
+    grey = np.full((2, 2, 3), 0.5, np.float32)
+    assert psnr(grey, grey) == np.inf
+    assert psnr(grey, grey + 0.1) == pytest.approx(20, abs=1e-3)
