@@ -61,10 +61,20 @@ def patiently(call: Call, patience: Patience) -> Flow[httpx.Response]:
             yield Pause(patience.pause(error))
 
 
+def read(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON object of an answer. Raises MmmlError when it is something else's answer."""
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise MmmlError(f"What answers at {answer.url} is no mmml service; check the address.")
+    return found
+
+
 def record(call: Call, patience: Patience) -> Flow[dict[str, Any]]:
     """A JSON object."""
-    found: dict[str, Any] = (yield from patiently(call, patience)).json()
-    return found
+    return read((yield from patiently(call, patience)))
 
 
 def waited(
@@ -76,7 +86,7 @@ def waited(
     while True:
         try:
             call = Call("GET", f"/jobs/{job_id}", {"params": {"wait": poll}})
-            job: dict[str, Any] = (yield from asked(call)).json()
+            job = read((yield from asked(call)))
         except MmmlError as error:
             yield Pause(left.pause(error))
             continue

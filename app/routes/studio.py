@@ -22,9 +22,10 @@ from app.preferences import accepted_types
 
 FOLDER = Path(__file__).parent.parent / "studio"
 _PAGE = "index.html"
+_HTML = "text/html"
 _TYPES = {
     ".css": "text/css",
-    ".html": "text/html",
+    ".html": _HTML,
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
@@ -107,7 +108,8 @@ def router(folder: Path = FOLDER) -> APIRouter:
     @made.api_route("/", methods=["GET", "HEAD"])
     async def studio(request: Request) -> Response:
         """The page for browsers; programs are told that there is nothing here."""
-        if "text/html" not in accepted_types(request):
+        wanted = [kind for kind in accepted_types(request) if kind in (_HTML, "application/json")]
+        if wanted[:1] != [_HTML]:
             raise HTTPException(404)
         return page.answer(request, _ASK_FIRST, "Accept, Accept-Encoding")
 

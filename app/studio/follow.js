@@ -37,7 +37,7 @@ export function follow(start, { onchange, onproblem, onpause = () => {} }) {
       onpause(true);
     } else if (!polling) {
       polling = new AbortController();
-      poll(job.id, polling.signal, tell).catch((error) => {
+      poll(job.id, polling.signal, tell, onpause).catch((error) => {
         if (!polling.signal.aborted) onproblem(error);
       });
     }
@@ -45,11 +45,24 @@ export function follow(start, { onchange, onproblem, onpause = () => {} }) {
   return stop;
 }
 
-async function poll(id, signal, tell) {
+// What a service that restarts, or has a lot to do, answers for a while.
+const PASSING = new Set([0, 429, 502, 503, 504]);
+const PAUSE = 1000; // milliseconds between two polls
+
+async function poll(id, signal, tell, onpause) {
   for (;;) {
-    const job = await api.get(`/jobs/${id}?wait=15`, { signal });
-    tell(job);
-    if (isFinal(job)) return;
-    await new Promise((done) => { setTimeout(done, 1000); });
+    let pause = PAUSE;
+    try {
+      const job = await api.get(`/jobs/${id}?wait=15`, { signal });
+      onpause(false);
+      tell(job);
+      if (isFinal(job)) return;
+    } catch (problem) {
+      if (!PASSING.has(problem.status)) throw problem;
+      onpause(true);
+      pause = Math.max(PAUSE, (problem.retryAfter || 0) * 1000);
+    }
+    await new Promise((done) => { setTimeout(done, pause); });
+    if (signal.aborted) return;
   }
 }

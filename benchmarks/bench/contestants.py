@@ -26,7 +26,7 @@ from benchmarks.service.stack import Service, running
 from jobs.redis_store import RedisJobStore, connect
 
 _START = 300.0  # seconds, for a program that loads torch on a busy machine
-_DRAIN = 60.0  # seconds
+_DRAIN = 300.0  # seconds
 _INSTALL = "what it needs: pip install -r benchmarks/peers/requirements.txt"
 _ROUNDING = 2  # of 255: whether a picture is alone in its batch
 

@@ -30,7 +30,9 @@ def test_a_browser_gets_the_page(client: TestClient) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.parametrize("accept", ["application/json", "*/*", ""])
+@pytest.mark.parametrize(
+    "accept", ["application/json", "application/json, text/html;q=0.5", "*/*", ""]
+)
 def test_a_program_is_told_that_there_is_nothing(client: TestClient, accept: str) -> None:
     response = client.get("/", headers={"Accept": accept})
     assert response.status_code == 404

@@ -51,6 +51,18 @@ def test_cancel(page: Page, stand: Stand) -> None:
     assert found.status is Status.canceled
 
 
+def test_a_service_that_is_away_for_a_while(page: Page, stand: Stand) -> None:
+    """No event stream can be had, and a poll meets a restart."""
+    stand.working.clear()
+    page.route("**/events", lambda route: route.fulfill(status=503, json={}))
+    page.route("**/jobs/*?wait=15", lambda route: route.abort())
+    ask(page)
+    expect(page.locator(".status")).to_have_text("The connection is lost; trying again…")
+    page.unroute("**/jobs/*?wait=15")
+    stand.working.set()
+    done(page)
+
+
 def test_again_with_this_seed(page: Page, stand: Stand, picture: Path) -> None:
     choose(page, "inpaint")
     give_photo(page, picture)

@@ -9,7 +9,8 @@ type Answer<T> = { data?: T; error?: Problem; response: Response };
 
 const key = process.env.MMML_API_KEY;
 
-export const service = createClient<paths>({
+// Answers may be pictures, too, when a request's Accept asks for one; this client asks for JSON.
+export const service = createClient<paths, `application/${string}`>({
   baseUrl: process.env.MMML_URL ?? "http://127.0.0.1:8000",
   headers: key ? { Authorization: `Bearer ${key}` } : {},
 });

@@ -85,6 +85,13 @@ def test_pictures_that_are_not_there(tmp_path: Path) -> None:
         content(tmp_path)
 
 
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b""])
+def test_another_server_at_the_address(body: bytes) -> None:
+    other = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    with pytest.raises(MmmlError, match=r"at http://127\.0\.0\.1:1/models is no mmml service"):
+        Client("http://127.0.0.1:1", transport=other).models()
+
+
 def test_explanations_are_images() -> None:
     grey = io.BytesIO()
     Image.new("L", (4, 2), 255).save(grey, "PNG")
