@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # Their own tests run what they show.
-ELSEWHERE = ("openai.md", "python.md", "testing.md", "performance.md")
+ELSEWHERE = ("openai.md", "python.md", "testing.md")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _FENCE = re.compile(r"^```(.*)$")
 _INFO = re.compile(r"(\w+)(?: \(not run: (.+)\))?")
