@@ -28,13 +28,20 @@ def _rates(subject: str, part: Mapping[str, Any]) -> dict[str, float]:
     return {
         f"{subject}: jobs/s, of the raw loop": given["rate/raw"],
         f"{subject}: jobs/s, of LitServe": given["rate/litserve"],
-        f"{subject}: LitServe's p95, of the service's": 1 / given["p95/litserve"],
+        f"{subject}: LitServe's p95, of the service's": _over(1.0, given["p95/litserve"]),
     }
 
 
 def _costs(part: Mapping[str, Any]) -> dict[str, float]:
     costs, echo = part["costs"]["service"], part["costs"]["echo"]["fastapi"]
-    return {f"hard: an echo's CPU, of the {k}'s": echo / costs[k] for k in ("gateway", "worker")}
+    return {
+        f"hard: an echo's CPU, of the {k}'s": _over(echo, costs[k]) for k in ("gateway", "worker")
+    }
+
+
+def _over(value: float, other: float) -> float:
+    """Their ratio; 0, which no baseline allows, when there is nothing to compare with."""
+    return value / other if other else 0.0
 
 
 def regressions(

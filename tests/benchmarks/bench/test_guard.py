@@ -46,6 +46,11 @@ def test_ratios_are_more_when_the_service_is_better() -> None:
     }
 
 
+def test_a_peer_that_answered_nobody_is_no_success() -> None:
+    silent = {"ratios": {"rate/raw": 0.9, "rate/litserve": 1e9, "p95/litserve": 0.0}}
+    assert guarded({"demo": silent})["demo: LitServe's p95, of the service's"] == 0.0
+
+
 def test_a_baseline_is_kept(tmp_path: Path) -> None:
     baseline = Baseline(tmp_path / "results" / "b.json")
     with pytest.raises(FileNotFoundError, match="--store"):
