@@ -105,17 +105,20 @@ class Batcher:
         return len(self._waiting)
 
     def _loop(self) -> None:
-        while True:
-            units = self._take()
-            if not units:
-                return
-            wanted = [unit for unit in units if unit.future.set_running_or_notify_cancel()]
-            self.busy_since = time.monotonic()
-            try:
-                if wanted:
-                    self._run(wanted)
-            finally:
-                self.busy_since, self.last_batch_at = None, time.time()
+        try:
+            while units := self._take():
+                self._batch([u for u in units if u.future.set_running_or_notify_cancel()])
+        except BaseException as error:  # a fault of ours: without this thread nothing moves
+            log.critical("the thread of the networks has ended", exc_info=error)
+            self._on_fatal(error)
+
+    def _batch(self, units: Sequence[_Unit]) -> None:
+        self.busy_since = time.monotonic()
+        try:
+            if units:
+                self._run(units)
+        finally:
+            self.busy_since, self.last_batch_at = None, time.time()
 
     def _take(self) -> list[_Unit]:
         """The next batch; empty when stopped and nothing waits."""

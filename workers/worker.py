@@ -137,7 +137,7 @@ class Worker:
 
 
 def _on_fatal(error: BaseException) -> None:
-    end_process(f"fatal device error: {error}")
+    end_process(f"fatal error of the networks: {error}")
 
 
 def limit_threads(count: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 import torch
 
-from models.pipeline import Item
+from models.pipeline import Item, Pixels
 from workers.batcher import Batcher
 from workers.fake import FakePipeline
 
@@ -143,3 +143,19 @@ def test_waits_for_pictures_that_are_coming(batcher: Batcher) -> None:
         futures = [batcher.submit(pipeline, i) for i in items("a", "b", "c")]
         sizes = {f.result(5).batch_size for f in futures}
     assert sizes == {3}
+
+
+class Miscounting(FakePipeline):
+    """Gives fewer pictures than it was asked for, which no bisection can make good."""
+
+    def forward(self, batch: Sequence[Item]) -> list[Pixels]:
+        return list(super().forward(batch))[1:]
+
+
+def test_the_process_is_ended_when_its_thread_ends(
+    batcher: Batcher, fatal: list[BaseException]
+) -> None:
+    future = batcher.submit(Miscounting(), Item("a", 1))
+    batcher._thread.join(5)
+    assert isinstance(fatal[0], ValueError)
+    assert not future.done()  # its job is claimed again, elsewhere

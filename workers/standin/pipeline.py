@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class StandIn:
     """Draws one task; what it draws depends on the pictures that the task takes."""
 
-    precision, device = "float32", "cpu"
+    precision, device, best_batch = "float32", "cpu", None
 
     def __init__(self, bundle: str, task: str, method: str, weights: Path) -> None:
         self.bundle = SimpleNamespace(name=bundle, sha256="0" * 64)
