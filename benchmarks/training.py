@@ -31,7 +31,7 @@ class Random:
     """Pictures and captions of noise: only the networks' time counts."""
 
     name, domain, licence, fingerprint = "noise", "noise", "", "noise"
-    tokenizer, max_words, attributes = "regexp", WORDS, (0, 0)
+    tokenizer, max_words, attributes = "regexp", WORDS, (6, 10)
 
     def __init__(self, size: int, captions: int) -> None:
         self.size, self.captions = size, captions
@@ -45,7 +45,9 @@ class Random:
         lengths = torch.full((count,), WORDS)
         ids = torch.randint(1, 1000, (count, WORDS))
         images = torch.rand(count, 3, self.size, self.size) * 2 - 1
-        batch = Batch(images, ids, lengths, torch.arange(count), ids.roll(1, 0), lengths)
+        shown = torch.randint(0, self.attributes[1], (count, self.attributes[0]))
+        told = {"shown": shown, "named": shown, "wrong_named": shown.roll(1, 0)}
+        batch = Batch(images, ids, lengths, torch.arange(count), ids.roll(1, 0), lengths, **told)
         if not captions:
             return batch
         more = ids[:, None].repeat(1, captions, 1)
@@ -65,10 +67,11 @@ def child(preset: str, tuned: bool) -> None:
     data = Random(options.size, options.captions)
     text = TextEncoder(TextEncoderConfig(1000, 64, 256)).eval().requires_grad_(False)
     chosen = build(SynthesisOptions, values["options"], "synthesis")
+    chosen = replace(chosen, alone=0)  # steps in which all networks learn
     fabric = build_fabric(options, "cpu")
     fabric.launch()
     with tempfile.TemporaryDirectory() as folder:
-        objective = SynthesisObjective(chosen, data.size, text)
+        objective = SynthesisObjective(chosen, data.size, text, attributes=data.attributes)
         loop = Loop(objective, data, "synthesis", options, Run(Path(folder)), fabric)
 
         def turn() -> None:
