@@ -26,7 +26,7 @@ from models.item import Item
 from workers.alone import SharedOrAlone
 from workers.batcher import Batcher
 from workers.failures import failure_of
-from workers.hands import Hands
+from workers.hands import Hands, Taken
 from workers.lease import Lease, Leases
 from workers.loader import Loader
 from workers.pictures import Pictures, Stopped
@@ -68,22 +68,24 @@ class JobRunner:
         left, claimed = list(job_ids), False
         try:
             while left:
-                with self._hands.taken(len(left)) as count:
-                    claimed = self._together(left[:count]) or claimed
-                left = left[count:]
+                with self._hands.taken(len(left)) as taken:
+                    now, left = left[: taken.count], left[taken.count :]
+                    claimed = self._together(now, taken) or claimed
         except _Draining:
             return False
         return claimed
 
-    def _together(self, job_ids: Sequence[str]) -> bool:
+    def _together(self, job_ids: Sequence[str], taken: Taken) -> bool:
         """Jobs that were never claimed before share all they can: one claim, batches, one end."""
         with self._gate.shared(), ExitStack() as held:
             # Registered before they are claimed, so that whoever hands jobs back misses none.
             leases = [held.enter_context(self._lease(job_id)) for job_id in job_ids]
             found = self._claimed(leases)
-            self._settle([(job, lease) for job, lease in zip(found, leases, strict=True) if job])
+            jobs = [(job, lease) for job, lease in zip(found, leases, strict=True) if job]
+            self._settle(jobs, taken)
         others = [i for i, job in zip(job_ids, found, strict=True) if not job]
-        return any([len(others) < len(job_ids), *map(self._alone, others)])
+        alone = [self._alone(job_id, taken) for job_id in others]
+        return any([len(others) < len(job_ids), *alone])
 
     def _lease(self, job_id: str) -> AbstractContextManager[Lease]:
         return self.leases.hold(job_id, secrets.token_hex(8))
@@ -99,7 +101,7 @@ class JobRunner:
                 log.warning("job %s left to the steward: %s", lease.job_id, answer)
         return [answer if isinstance(answer, Job) else None for answer in answers]
 
-    def _alone(self, job_id: str) -> bool:
+    def _alone(self, job_id: str, taken: Taken) -> bool:
         """A job that was claimed before may have ended a worker: from then on it runs alone, and
         is claimed only when it does, so that no innocent job is held while it runs.
         """
@@ -111,12 +113,12 @@ class JobRunner:
                 raise _Draining
             claimed = self.store.start(job_id, lease.token, self.lease_ttl)
             lease.claimed = True
-            self._settle([(claimed, lease)] if claimed else [])
+            self._settle([(claimed, lease)] if claimed else [], taken)
         return claimed is not None
 
-    def _settle(self, jobs: Sequence[tuple[Job, Lease]]) -> None:
+    def _settle(self, jobs: Sequence[tuple[Job, Lease]], taken: Taken) -> None:
         """Begin all of them, then end each as it comes; ends that come together are told
-        together.
+        together, and leave their hands to the next.
         """
         with self.batcher.coming():
             runs = [_Run(self, job, lease) for job, lease in jobs]
@@ -126,6 +128,7 @@ class JobRunner:
         for run in runs:
             if ends and not run.ready():
                 self._finish(ends)
+                taken.give_back(len(ends))
                 ends = []
             outcome = self._ended(run)
             if outcome:

@@ -85,6 +85,32 @@ def test_more_than_may_be_held_are_done_in_turns(shop: Shop) -> None:
     assert max(held) == 2
 
 
+def test_one_that_has_ended_leaves_its_place_to_the_next(
+    shop: Shop, eventually: Eventually
+) -> None:
+    shop.runner.concurrency = 5
+    shop.runner.__post_init__()
+    reached, goes_on = threading.Event(), threading.Event()
+
+    def wait_in_the_second_batch(batch: Sequence[Item]) -> None:
+        if len(batch) < 4:
+            reached.set()
+            goes_on.wait(10)
+
+    shop.pipeline.on_forward = wait_in_the_second_batch
+    group, later = [shop.submit() for _ in range(5)], shop.submit()  # batches of four and one
+    threads = [threading.Thread(target=shop.runner.run, args=ids) for ids in (group, [later])]
+    threads[0].start()
+    assert reached.wait(10)
+    threads[1].start()
+    eventually(lambda: shop.job(later).status is Status.running, 10)
+    assert shop.job(group[4]).status is Status.running
+    goes_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert statuses(shop, [*group, later]) == [Status.succeeded] * 6
+
+
 def test_a_draining_worker_claims_none_of_them(shop: Shop) -> None:
     shop.runner.draining = True
     jobs = [shop.submit(), shop.submit()]
