@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.pipeline import Item, Pipeline
 from models.registry import load
 from models.synthesis.network import Generator, GeneratorConfig
+from models.tuning import Memory, tuned
 from workers.fake import FakePipeline
 from workers.settings import WorkerSettings
 
@@ -40,13 +42,15 @@ class Subject:
     seconds: float = 4.0
 
     def pipeline(self, weights: Path) -> Pipeline[Any]:
-        """Loaded and warm."""
+        """Loaded and warm, in the precision that the service's worker measured or will take from
+        this measurement.
+        """
         if self.sleeps:
             return sleeping(*self.sleeps)
-        precision = WorkerSettings().precision
-        pipeline = load(weights / self.bundle, TASK, None, "cpu", precision)
-        pipeline.warm_up(self.batch)
-        return pipeline
+        settings = WorkerSettings()
+        memory = Memory(settings.cache_dir / "tunings.json")
+        loading = partial(load, weights / self.bundle, TASK, None, "cpu")
+        return tuned(loading, settings.precision, self.batch, memory)
 
 
 SUBJECTS = {
