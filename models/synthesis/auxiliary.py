@@ -90,6 +90,28 @@ def reading_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     return loss / each.clamp(min=1)
 
 
+def learning_loss(
+    classifier: AuxiliaryClassifier, images: Tensor, shown: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The classifier's own loss on real pictures [B,3,S,S] whose attributes [B,A] are known, and
+    the share that it reads right.
+    """
+    classifier.train()
+    logits = classifier(images)
+    return reading_loss(logits, shown), read_rate(logits, shown)
+
+
+def showing_loss(
+    classifier: AuxiliaryClassifier, made: Tensor, named: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A generator's loss on what the captions name (int64 [B,A], -1 for nothing), as the classifier
+    reads its pictures [B,3,S,S], and the share that it reads so.
+    """
+    classifier.eval()
+    logits = classifier(made)
+    return reading_loss(logits, named), read_rate(logits, named)
+
+
 @torch.no_grad()
 def read_rate(logits: Tensor, wanted: Tensor) -> Tensor:
     """Share of the wanted values (not -1) that the logits name."""

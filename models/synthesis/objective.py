@@ -27,9 +27,9 @@ from models.synthesis.auxiliary import (
     AuxiliaryClassifier,
     NoiseEncoder,
     divergence,
-    read_rate,
-    reading_loss,
+    learning_loss,
     rebuilding_loss,
+    showing_loss,
 )
 from models.synthesis.network import (
     Discriminator,
@@ -255,17 +255,14 @@ class SynthesisObjective(Objective):
     def _reading(self, fake: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
         """The classifier's loss on what the captions name, and the share that it reads so."""
         assert seen.named is not None  # noqa: S101 (checked with the options)
-        self.classifier.eval()
         with self.autocast():
-            logits = self.classifier(fake)
-        return reading_loss(logits, seen.named), read_rate(logits, seen.named)
+            return showing_loss(self.classifier, fake, seen.named)
 
     def _classifier_loss(self, seen: Seen) -> tuple[Tensor, Values]:
         assert seen.shown is not None  # noqa: S101 (checked with the options)
-        self.classifier.train()
         with self.autocast():
-            logits = self.classifier(seen.images)
-        return reading_loss(logits, seen.shown), {"shown": read_rate(logits, seen.shown)}
+            loss, right = learning_loss(self.classifier, seen.images, seen.shown)
+        return loss, {"shown": right}
 
     def _matching(self, fake: Tensor, seen: Seen) -> Tensor:
         """DAMSM's sentence loss (AttnGAN equation 12), the wrong captions being negatives too."""

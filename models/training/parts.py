@@ -170,7 +170,7 @@ def _inpainting(
     if isinstance(chosen, OfficialInpaintingOptions):
         return OfficialInpaintingObjective(chosen, data.size, pair.text, pair.image)
     image = pair.image if chosen.damsm else None
-    return InpaintingObjective(chosen, data.size, pair.text, image)
+    return InpaintingObjective(chosen, data.size, pair.text, image, data.attributes)
 
 
 Builder = Callable[[Mapping[str, Any], TrainingData, Encoders | None], Objective]
