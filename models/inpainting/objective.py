@@ -34,7 +34,7 @@ from models.inpainting.network import (
     compose,
 )
 from models.inpainting.paths import PathsObjective
-from models.synthesis.auxiliary import AuxiliaryClassifier, learning_loss, showing_loss
+from models.synthesis.auxiliary import classifier_of, learning_loss, showing_loss
 from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
 from models.training.augment import CHANGES, augmented
 from models.training.batch import Batch
@@ -150,9 +150,7 @@ class InpaintingObjective(PathsObjective):
         judged = adam([self.critic], options.rate_d, (0.0, 0.99))
         self.phases = {}
         if options.attributes:
-            if not all(attributes):
-                raise ModelsError("This data set knows no attributes; set attributes = 0.")
-            self.classifier = AuxiliaryClassifier(size, *attributes)
+            self.classifier = classifier_of(size, attributes)
             self.modules["classifier"] = self.classifier
             learning = adam([self.classifier], options.rate_classifier, (0.9, 0.999))
             self.phases["classifier"] = Phase(learning, ("classifier",))

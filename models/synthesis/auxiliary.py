@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.errors import ModelsError
 from models.training.distributed import gathered
 
 _BOTTOM = 4
@@ -88,6 +89,13 @@ def reading_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     )
     each = gathered((flat >= 0).float().sum()[None]).mean()
     return loss / each.clamp(min=1)
+
+
+def classifier_of(size: int, attributes: tuple[int, int]) -> AuxiliaryClassifier:
+    """For a data set's attributes and values of each; raises ModelsError when it has none."""
+    if not all(attributes):
+        raise ModelsError("This data set knows no attributes; set attributes = 0.")
+    return AuxiliaryClassifier(size, *attributes)
 
 
 def learning_loss(
