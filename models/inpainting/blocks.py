@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.inpainting.convolutions import SpectralConv, conv, conv3, up_conv
-from models.layers import InstanceNorm
+from models.layers import InstanceNorm, to_features
 from models.precision import logits
 
 SLOPE = 0.1
@@ -147,13 +147,12 @@ class ContextAttention(nn.Module):
 
     def forward(self, x: Tensor, known: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """x [B,C,H,W]; known: encoder features of the same shape; mask [B,1,H,W], 1 = known."""
-        b, c, h, w = x.shape
+        c, h, w = x.shape[1:]
         query = self.query_conv(x).flatten(2)
         attention = torch.softmax(logits(query.transpose(1, 2), query), 2).to(x.dtype)
 
         looked = x if known is None else torch.cat([x, known], 1)
-        spread = attention @ looked.flatten(2).transpose(1, 2)  # [B,H·W,C]: channels last
-        spread = spread.transpose(1, 2).reshape(b, -1, h, w)
+        spread = to_features(attention @ looked.flatten(2).transpose(1, 2), h, w)
         own = self.gamma * spread[:, :c] + x
         if known is None or mask is None:
             return own
