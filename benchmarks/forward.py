@@ -153,9 +153,9 @@ def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
 NOTE = (
     "Medians of turns with the naive networks (`python -m benchmarks.forward`); dB: PSNR of the "
     "pictures against naive float32; batch: the size that the worker chose by itself, which the "
-    "bar is about, the naive networks taking one picture at a time; larger batches are measured up to "
-    "four times that; step: "
-    "largest difference of a picture alone and in a batch of six, in 255ths."
+    "bar is about, the naive networks taking one picture at a time; batches are measured up to "
+    "four times that size; step: largest difference of a picture alone and in a batch of six, in "
+    "255ths."
 )
 
 
