@@ -2,7 +2,8 @@
 CPU: the published ones at 256×256 and those of the shipped bundle.
 
 Both live in processes of their own and take turns; only the served one has the tuned allocator, as
-workers have. Writes ``benchmarks/results/forward.{json,md}``.
+workers have. Writes ``benchmarks/results/forward.{json,md}``; networks that are not measured again
+keep their rows there.
 
 Usage: ``python -m benchmarks.forward [--rounds N] [--threads N] [--clock cpu] [--only NAME …]``.
 """
@@ -141,6 +142,8 @@ def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     clock = f"{options.threads} threads, {options.clock} time"
     machine = f"{simd}, {platform.machine()}, torch {torch.__version__}, {clock}"
     RESULTS.mkdir(exist_ok=True)
+    rows = [*rows, *_kept(machine, {r["name"] for r in rows})]
+    rows.sort(key=lambda r: list(NETWORKS).index(r["name"]))
     found = json.dumps({"machine": machine, "networks": rows}, indent=1)
     (RESULTS / "forward.json").write_text(f"{found}\n")
     head = ("network", "naive ms", "alone ms", "in its batch ms", "times faster alone")
@@ -148,6 +151,17 @@ def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     head += (f"ms a picture in batches of {', '.join(map(str, SIZES))}", "step")
     table = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *map(line, rows)]
     (RESULTS / "forward.md").write_text(f"{machine}. {NOTE}\n\n" + "\n".join(table) + "\n")
+
+
+def _kept(machine: str, measured: set[str]) -> list[dict[str, Any]]:
+    """Stored rows of the same machine that were not measured again."""
+    try:
+        stored = json.loads((RESULTS / "forward.json").read_text())
+    except FileNotFoundError:
+        return []
+    if stored["machine"] != machine:
+        return []
+    return [r for r in stored["networks"] if r["name"] not in measured]
 
 
 NOTE = (

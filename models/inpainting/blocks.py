@@ -51,6 +51,59 @@ def _strided(plain: nn.Conv2d) -> nn.Conv2d:
     return merged.train(plain.training)
 
 
+class PartlyFlat(nn.Module):
+    """A convolution that keeps the size, of features whose channels after the first ``varying`` are
+    the same everywhere, as a caption's are: for serving, the same function up to rounding.
+
+    What the flat channels add depends on the border alone, so it is made once for a picture as
+    small as the kernel, of which the middle is repeated.
+    """
+
+    def __init__(self, plain: nn.Conv2d, varying: int) -> None:
+        super().__init__()
+        self.varying = _part(plain, slice(varying), bias=False)
+        self.flat = _part(plain, slice(varying, None), bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, kernel = self.varying.in_channels, self.flat.kernel_size[0]
+        added = self.flat(x[:, a:, :kernel, :kernel])
+        for dim in (2, 3):
+            added = _widened(added, dim, x.shape[dim])
+        out: Tensor = self.varying(x[:, :a]).add_(added)
+        return out
+
+
+@torch.no_grad()
+def _part(plain: nn.Conv2d, channels: slice, bias: bool) -> nn.Conv2d:
+    """The convolution of these input channels alone."""
+    weight = plain.weight[:, channels]
+    b, a, kernel, _ = weight.shape
+    part = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)
+    part.weight.copy_(weight)
+    if part.bias is not None and plain.bias is not None:
+        part.bias.copy_(plain.bias)
+    return part.train(plain.training)
+
+
+def _widened(x: Tensor, dim: int, size: int) -> Tensor:
+    """x with its middle repeated along ``dim``, to ``size``; a single one need not be."""
+    if x.shape[dim] < 3:
+        return x
+    first, middle, last = x.split(1, dim)
+    middle = middle.repeat_interleave(size - 2, dim)
+    return torch.cat([first, middle, last], dim)
+
+
+def fold_flat(block: ResBlock, varying: int) -> None:
+    """Let the convolutions of a folded ``block`` make use of input whose channels after the first
+    ``varying`` are the same everywhere, in place.
+    """
+    for name in ("conv1", "bypass"):
+        plain = block.get_submodule(name)
+        if isinstance(plain, nn.Conv2d):
+            setattr(block, name, PartlyFlat(plain, varying))
+
+
 class FirstBlock(nn.Module):
     """Pixels to features at half the size, without activation before the first convolution. kind:
     "plain" or "gated", see :func:`models.inpainting.convolutions.conv3`.

@@ -6,6 +6,8 @@ half is the value.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -108,8 +110,11 @@ class AffineCombination(nn.Module):
 
     def fold(self) -> None:
         """Chain the convolutions where that is less work: v is never made then."""
-        shared, weight, bias = self.conv, self.conv_weight, self.conv_bias
-        if isinstance(shared, nn.Conv2d) and Chained.saves(shared, weight, bias):
+        if isinstance(self.conv, nn.Identity):
+            return
+        plain = self.conv, self.conv_weight, self.conv_bias
+        shared, weight, bias = cast("tuple[nn.Conv2d, nn.Conv2d, nn.Conv2d]", plain)
+        if Chained.saves(shared, weight, bias):
             self.conv_weight, self.conv_bias = Chained(shared, weight), Chained(shared, bias)
             self.conv = nn.Identity()
 

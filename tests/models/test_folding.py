@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.inception import InceptionImageEncoder
+from models.inpainting.blocks import PartlyFlat
 from models.layers import Chained, doubling, fold_batch_norm, to_features
 from models.manipulation.blocks import AffineCombination, up_block
 from models.manipulation.blocks import fold as fold_upsampling
@@ -68,6 +69,17 @@ def test_features_of_one_picture_are_seen_to_be_channels_last() -> None:
     assert torch.equal(features, rows.transpose(1, 2).reshape(1, 3, 2, 4))
     beside = torch.cat([features, features.contiguous(memory_format=torch.channels_last)], 1)
     assert beside.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (4, 7)])
+def test_what_is_the_same_everywhere_is_convolved_once(kernel: int, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv2d(7, 5, kernel, padding=kernel // 2)
+    flat = torch.randn(2, 4, 1, 1).expand(-1, -1, *size)
+    x = torch.cat([torch.randn(2, 3, *size), flat], 1)
+    with torch.inference_mode():
+        assert torch.allclose(PartlyFlat(plain, 3)(x), plain(x), atol=1e-5)
 
 
 @pytest.mark.parametrize("spectral", [True, False])
