@@ -6,8 +6,10 @@ and generation (prior latent, as at test time), here each with the word context 
 and prior, least squares GAN on the composed picture of the generation path.
 
 By options: a discriminator on frozen ImageNet features that looks at the sentence too, with hinge
-losses and wrong captions as a second kind of fake; the DAMSM losses of the composed picture; no
-text at all, for comparison. For the published training see :mod:`models.inpainting.official`.
+losses and wrong captions as a second kind of fake; the DAMSM losses of the composed picture; the
+attributes that the caption names, as a classifier reads them that learns beside from the real
+pictures (see :mod:`models.synthesis.auxiliary`); no text at all, for comparison. For the published
+training see :mod:`models.inpainting.official`.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from models.inpainting.network import (
     compose,
 )
 from models.inpainting.paths import PathsObjective
+from models.synthesis.auxiliary import classifier_of, learning_loss, showing_loss
 from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
 from models.training.augment import CHANGES, augmented
 from models.training.batch import Batch
@@ -44,8 +47,10 @@ from models.training.objective import Phase, Values, adam
 class InpaintingOptions:
     """Widths, rates and loss weights. hole: extra weight of L1 inside the hole; text: False trains
     without words and sentence; convolution: see :class:`InpaintConfig`; damsm: weight of the word
-    and sentence losses; discriminator: own or projected, which alone has ndf, look, mismatched
-    (share of wrong captions among its fakes) and augment (DiffAugment's changes, comma separated).
+    and sentence losses; attributes: weight of showing what the caption names, rate_classifier of
+    the network that reads it; discriminator: own or projected, which alone has ndf, look,
+    mismatched (share of wrong captions among its fakes) and augment (DiffAugment's changes, comma
+    separated).
     """
 
     width: int = 24
@@ -61,6 +66,8 @@ class InpaintingOptions:
     text: bool = True
     convolution: str = "plain"
     damsm: float = 0.0
+    attributes: float = 0.0
+    rate_classifier: float = 2e-3
     discriminator: str = "own"
     ndf: int = 96
     look: int = 96
@@ -101,7 +108,8 @@ def small_config(size: int, options: InpaintingOptions, text: int) -> InpaintCon
 class Seen:
     """Pictures [B,3,S,S] and masks [B,1,S,S]; pictures of both paths from small to large,
     [2B,3,s,s] each; the KL term; the generation path's composed picture, with its graph; a wrong
-    sentence [B,D] for each picture where the discriminator looks at sentences.
+    sentence [B,D] for each picture where the discriminator looks at sentences; attributes that the
+    pictures show and that the captions name, int64 [B,A], where the data knows them.
     """
 
     images: Tensor
@@ -113,6 +121,8 @@ class Seen:
     wrong: Tensor | None
     class_ids: Tensor
     noise: Noise
+    shown: Tensor | None
+    named: Tensor | None
 
 
 class InpaintingObjective(PathsObjective):
@@ -124,6 +134,7 @@ class InpaintingObjective(PathsObjective):
         size: int,
         text: TextEncoder,
         image: nn.Module | None = None,
+        attributes: tuple[int, int] = (0, 0),
     ) -> None:
         config = small_config(size, options, text.config.features)
         super().__init__(InpaintEncoder(config), InpaintGenerator(config), size, text)
@@ -137,10 +148,14 @@ class InpaintingObjective(PathsObjective):
         self.modules["critic"] = self.critic
         made = adam([self.encoder, self.generator], options.rate, (0.5, 0.99))
         judged = adam([self.critic], options.rate_d, (0.0, 0.99))
-        self.phases = {
-            "critic": Phase(judged, ("critic",)),
-            "generator": Phase(made, ("encoder", "generator")),
-        }
+        self.phases = {}
+        if options.attributes:
+            self.classifier = classifier_of(size, attributes)
+            self.modules["classifier"] = self.classifier
+            learning = adam([self.classifier], options.rate_classifier, (0.9, 0.999))
+            self.phases["classifier"] = Phase(learning, ("classifier",))
+        self.phases["critic"] = Phase(judged, ("critic",))
+        self.phases["generator"] = Phase(made, ("encoder", "generator"))
 
     def look(self, batch: Batch, noise: Noise, step: int) -> Seen:  # noqa: ARG002
         assert batch.hole is not None  # noqa: S101 (the data set's duty)
@@ -164,11 +179,24 @@ class InpaintingObjective(PathsObjective):
             wrong,
             batch.class_ids,
             noise,
+            batch.shown,
+            batch.named,
         )
 
     def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        if phase == "classifier":
+            return self._classifier_loss(seen)
         if phase == "critic":
             return self._critic_loss(seen, seen.composed.detach())
+        return self._generator_loss(seen)
+
+    def _classifier_loss(self, seen: Seen) -> tuple[Tensor, Values]:
+        assert seen.shown is not None  # noqa: S101 (checked with the options)
+        with self.autocast():
+            loss, right = learning_loss(self.classifier, seen.images, seen.shown)
+        return loss, {"shown": right}
+
+    def _generator_loss(self, seen: Seen) -> tuple[Tensor, Values]:
         o = self.options
         with self.autocast():
             adversarial = self._fooling(seen)
@@ -178,6 +206,12 @@ class InpaintingObjective(PathsObjective):
         if o.damsm:
             values["damsm"] = self._matching(seen)
             loss = loss + o.damsm * values["damsm"]
+        if o.attributes:
+            assert seen.named is not None  # noqa: S101 (checked with the options)
+            with self.autocast():
+                made = self.laid(seen.composed)
+                values["reading"], named = showing_loss(self.classifier, made, seen.named)
+            loss, values["named"] = loss + o.attributes * values["reading"], named
         return loss, values
 
     def _fooling(self, seen: Seen) -> Tensor:

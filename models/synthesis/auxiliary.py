@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.errors import ModelsError
 from models.training.distributed import gathered
 
 _BOTTOM = 4
@@ -88,6 +89,35 @@ def reading_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     )
     each = gathered((flat >= 0).float().sum()[None]).mean()
     return loss / each.clamp(min=1)
+
+
+def classifier_of(size: int, attributes: tuple[int, int]) -> AuxiliaryClassifier:
+    """For a data set's attributes and values of each; raises ModelsError when it has none."""
+    if not all(attributes):
+        raise ModelsError("This data set knows no attributes; set attributes = 0.")
+    return AuxiliaryClassifier(size, *attributes)
+
+
+def learning_loss(
+    classifier: AuxiliaryClassifier, images: Tensor, shown: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The classifier's own loss on real pictures [B,3,S,S] whose attributes [B,A] are known, and
+    the share that it reads right.
+    """
+    classifier.train()
+    logits = classifier(images)
+    return reading_loss(logits, shown), read_rate(logits, shown)
+
+
+def showing_loss(
+    classifier: AuxiliaryClassifier, made: Tensor, named: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A generator's loss on what the captions name (int64 [B,A], -1 for nothing), as the classifier
+    reads its pictures [B,3,S,S], and the share that it reads so.
+    """
+    classifier.eval()
+    logits = classifier(made)
+    return reading_loss(logits, named), read_rate(logits, named)
 
 
 @torch.no_grad()

@@ -96,7 +96,9 @@ class ConditionalNorm(nn.Module):
         gamma, beta = self.gammas_projection(condition), self.betas_projection(condition)
         if not self.bn.training:
             return _scaled(self.bn, x, 1 + gamma.float(), beta.float())
-        return (1 + gamma)[:, :, None, None] * self.bn(x) + beta[:, :, None, None]
+        normed = self.bn(x)
+        gain, shift = (t.to(normed.dtype)[:, :, None, None] for t in (1 + gamma, beta))
+        return torch.addcmul(shift, normed, gain)
 
     @torch.no_grad()
     def folded(self) -> tuple[Tensor, Tensor]:

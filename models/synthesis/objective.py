@@ -24,12 +24,12 @@ from models.damsm.losses import matching_loss, sentence_scores
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
 from models.synthesis.auxiliary import (
-    AuxiliaryClassifier,
     NoiseEncoder,
+    classifier_of,
     divergence,
-    read_rate,
-    reading_loss,
+    learning_loss,
     rebuilding_loss,
+    showing_loss,
 )
 from models.synthesis.network import (
     Discriminator,
@@ -134,7 +134,7 @@ class SynthesisObjective(Objective):
         if options.damsm and image is not None:
             self.frozen["image_encoder"] = image
         self.changes = tuple(name for name in options.augment.split(",") if name)
-        _check(options, self.changes, attributes)
+        _check(options, self.changes)
         widths, sentence = _widths(size, options.widths), text.config.features
         self.generator = Generator(
             GeneratorConfig(
@@ -149,7 +149,7 @@ class SynthesisObjective(Objective):
             self.encoder = NoiseEncoder(size, options.z, sentence)
             self.modules["encoder"] = self.encoder
         if options.attributes:
-            self.classifier = AuxiliaryClassifier(size, *attributes)
+            self.classifier = classifier_of(size, attributes)
             self.modules["classifier"] = self.classifier
         self.phases = self._phases()
 
@@ -255,17 +255,14 @@ class SynthesisObjective(Objective):
     def _reading(self, fake: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
         """The classifier's loss on what the captions name, and the share that it reads so."""
         assert seen.named is not None  # noqa: S101 (checked with the options)
-        self.classifier.eval()
         with self.autocast():
-            logits = self.classifier(fake)
-        return reading_loss(logits, seen.named), read_rate(logits, seen.named)
+            return showing_loss(self.classifier, fake, seen.named)
 
     def _classifier_loss(self, seen: Seen) -> tuple[Tensor, Values]:
         assert seen.shown is not None  # noqa: S101 (checked with the options)
-        self.classifier.train()
         with self.autocast():
-            logits = self.classifier(seen.images)
-        return reading_loss(logits, seen.shown), {"shown": read_rate(logits, seen.shown)}
+            loss, right = learning_loss(self.classifier, seen.images, seen.shown)
+        return loss, {"shown": right}
 
     def _matching(self, fake: Tensor, seen: Seen) -> Tensor:
         """DAMSM's sentence loss (AttnGAN equation 12), the wrong captions being negatives too."""
@@ -333,16 +330,12 @@ def _start_plain(generator: Generator) -> None:
             nn.init.zeros_(module.weight)
 
 
-def _check(
-    options: SynthesisOptions, changes: tuple[str, ...], attributes: tuple[int, int]
-) -> None:
+def _check(options: SynthesisOptions, changes: tuple[str, ...]) -> None:
     unknown = [name for name in changes if name not in CHANGES]
     if unknown:
         raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
     if options.penalty not in ("none", "r1", "magp"):
         raise ModelsError(f"penalty is none, r1 or magp, not {options.penalty!r}.")
-    if options.attributes and not attributes[0]:
-        raise ModelsError("This data set knows no attributes; set attributes = 0.")
     if options.alone and not options.rebuild:
         raise ModelsError("alone counts steps of rebuilding; it needs rebuild > 0.")
     if options.penalty != "none" and options.discriminator == "projected":

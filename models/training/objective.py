@@ -87,6 +87,6 @@ class Objective(ABC):
 def adam(
     modules: list[nn.Module], rate: float, betas: tuple[float, float]
 ) -> torch.optim.Optimizer:
-    """Adam over everything in ``modules`` that can be trained."""
+    """Adam over everything in ``modules`` that can be trained, one kernel for each weight."""
     weights = [p for m in modules for p in m.parameters() if p.requires_grad]
-    return torch.optim.Adam(weights, rate, betas)
+    return torch.optim.Adam(weights, rate, betas, fused=True)

@@ -147,7 +147,7 @@ def _manipulation(
         return PhotoObjective(chosen, data.size, pair.text, _sight(pair, AdversarialOptions()))
     if not isinstance(pair.image, CompactImageEncoder):
         raise ConfigError("Paired manipulation needs encoders of the compact kind.")
-    return ManipulationObjective(chosen, data.size, pair.text, pair.image)
+    return ManipulationObjective(chosen, data.size, pair.text, pair.image, data.attributes)
 
 
 def _sight(pair: Encoders, options: AdversarialOptions) -> Sight:
@@ -170,7 +170,7 @@ def _inpainting(
     if isinstance(chosen, OfficialInpaintingOptions):
         return OfficialInpaintingObjective(chosen, data.size, pair.text, pair.image)
     image = pair.image if chosen.damsm else None
-    return InpaintingObjective(chosen, data.size, pair.text, image)
+    return InpaintingObjective(chosen, data.size, pair.text, image, data.attributes)
 
 
 Builder = Callable[[Mapping[str, Any], TrainingData, Encoders | None], Objective]

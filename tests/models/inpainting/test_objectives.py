@@ -52,6 +52,19 @@ def test_small_phases(options: dict[str, Any], tmp_path: Path) -> None:
     watch_two_steps(objective, NoisePhotos(32), "inpainting", tmp_path)
 
 
+def test_named_attributes_are_asked_for_by_a_classifier_of_its_own(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    photos = NoisePhotos(32, attributes=(6, 10))
+    objective = PARTS["inpainting"]({**SMALL, "attributes": 1.0}, photos, TinyEncoders())
+    assert list(objective.phases) == ["classifier", "critic", "generator"]
+    watch_two_steps(objective, photos, "inpainting", tmp_path)
+
+
+def test_attributes_that_the_data_does_not_know_are_refused() -> None:
+    with pytest.raises(ModelsError, match="set attributes = 0"):
+        built({**SMALL, "attributes": 1.0}, 32)
+
+
 @pytest.mark.parametrize("convolution", ["dilated", "gated", "partial"])
 def test_other_convolutions_train(convolution: str, tmp_path: Path) -> None:
     objective = built({**SMALL, "convolution": convolution}, 32)

@@ -31,10 +31,10 @@ class NoisePhotos:
     """What :class:`models.training.batch.TrainingData` asks for; photos differ in their colours."""
 
     name, max_words, tokenizer, domain, licence = "noise", _LONGEST, "regexp", "noise", "CC0-1.0"
-    fingerprint, attributes = "noise", (0, 0)
+    fingerprint = "noise"
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, attributes: tuple[int, int] = (0, 0)) -> None:
+        self.size, self.attributes = size, attributes
         self.vocabulary = Vocabulary(list(WORDS))
 
     def __len__(self) -> int:
@@ -52,6 +52,7 @@ class NoisePhotos:
         width = max(ids.shape[1] for ids, _ in more)
         hole = torch.ones(len(images), 1, self.size, self.size)
         hole[:, :, self.size // 4 : self.size // 2, self.size // 4 : self.size // 2] = 0
+        shown = self._attributes(sources)
         return Batch(
             images,
             *told,
@@ -63,7 +64,15 @@ class NoisePhotos:
                 [torch.nn.functional.pad(ids, (0, width - ids.shape[1])) for ids, _ in more], 1
             ),
             more_lengths=torch.stack([lengths for _, lengths in more], 1),
+            shown=shown,
+            named=shown,
         )
+
+    def _attributes(self, sources: Sequence[np.random.Generator]) -> Tensor | None:
+        count, values = self.attributes
+        if not count:
+            return None
+        return torch.stack([torch.from_numpy(rng.integers(0, values, count)) for rng in sources])
 
     def _photo(self, rng: np.random.Generator) -> Tensor:
         colours = torch.from_numpy(rng.uniform(-1, 1, (1, 3, 4, 4)).astype(np.float32))
