@@ -2,7 +2,8 @@
 CPU: the published ones at 256×256 and those of the shipped bundle.
 
 Both live in processes of their own and take turns; only the served one has the tuned allocator, as
-workers have. Writes ``benchmarks/results/forward.{json,md}``.
+workers have. Writes ``benchmarks/results/forward.{json,md}``; networks that are not measured again
+keep their rows there.
 
 Usage: ``python -m benchmarks.forward [--rounds N] [--threads N] [--clock cpu] [--only NAME …]``.
 """
@@ -82,7 +83,8 @@ def row(folder: Path, task: str, options: argparse.Namespace) -> dict[str, Any]:
             (naive.time("1"), served.time("1"), served.time(str(batch)) / batch)
             for _ in range(options.rounds)
         ]
-        sweep = {size: min(served.time(str(size)) for _ in range(2)) / size for size in SIZES}
+        tried = [size for size in SIZES if size <= 4 * batch]
+        sweep = {size: min(served.time(str(size)) for _ in range(2)) / size for size in tried}
         wanted, found, together = (
             np.load(Path(pictures) / f"{kind}.npy") for kind in ("naive", "served", "together")
         )
@@ -140,7 +142,10 @@ def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     clock = f"{options.threads} threads, {options.clock} time"
     machine = f"{simd}, {platform.machine()}, torch {torch.__version__}, {clock}"
     RESULTS.mkdir(exist_ok=True)
-    found = json.dumps({"machine": machine, "networks": rows}, indent=1)
+    rows = [*rows, *_kept(machine, {r["name"] for r in rows})]
+    rows.sort(key=lambda r: list(NETWORKS).index(r["name"]))
+    bars = [bar_row(r) for r in rows]
+    found = json.dumps({"machine": machine, "networks": rows, "bars": bars}, indent=1)
     (RESULTS / "forward.json").write_text(f"{found}\n")
     head = ("network", "naive ms", "alone ms", "in its batch ms", "times faster alone")
     head += ("in its batch", "bar", "dB", "precision", "batch")
@@ -149,11 +154,29 @@ def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     (RESULTS / "forward.md").write_text(f"{machine}. {NOTE}\n\n" + "\n".join(table) + "\n")
 
 
+def bar_row(r: dict[str, Any]) -> dict[str, Any]:
+    """The row in the table of all bars."""
+    name = f"{r['name']}: times naive float32"
+    return {"name": name, "value": r["ratio"], "bar": f"≥ {r['bar']:g}", "ok": r["ok"]}
+
+
+def _kept(machine: str, measured: set[str]) -> list[dict[str, Any]]:
+    """Stored rows of the same machine that were not measured again."""
+    try:
+        stored = json.loads((RESULTS / "forward.json").read_text())
+    except FileNotFoundError:
+        return []
+    if stored["machine"] != machine:
+        return []
+    return [r for r in stored["networks"] if r["name"] not in measured]
+
+
 NOTE = (
     "Medians of turns with the naive networks (`python -m benchmarks.forward`); dB: PSNR of the "
     "pictures against naive float32; batch: the size that the worker chose by itself, which the "
-    "bar is about, the naive networks taking one picture at a time; step: "
-    "largest difference of a picture alone and in a batch of six, in 255ths."
+    "bar is about, the naive networks taking one picture at a time; batches are measured up to "
+    "four times that size; step: largest difference of a picture alone and in a batch of six, in "
+    "255ths."
 )
 
 

@@ -41,17 +41,18 @@ class Naive:
         module.load_state_dict(self.bundle.state(self.task, role))
         return plain_norms(module).eval()
 
-    def _caption(self, prepared: Any) -> tuple[Tensor, Tensor, Tensor]:
-        ids, lengths = self.pipeline.captions([prepared.ids])
-        words, sentence = self.text(ids, lengths)
-        return words, sentence, padding(lengths, words.shape[2])
+    def _caption(self, words: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        ids, lengths = self.pipeline.captions([words])
+        features, sentence = self.text(ids, lengths)
+        return features, sentence, padding(lengths, features.shape[2])
 
     def _synthesis(self) -> Forward:
         config = config_from(GeneratorConfig, self.pipeline.spec.network, self.task)
         generator = self._filled(Generator(config), "generator")
 
         def forward(prepared: Any) -> Tensor:
-            picture: Tensor = generator(prepared.z[None], self._caption(prepared)[1])
+            (words,) = prepared.captions
+            picture: Tensor = generator(prepared.z[None], self._caption(words)[1])
             return picture
 
         return forward
@@ -62,7 +63,7 @@ class Naive:
         look = _looking(self.bundle, self.task)
 
         def forward(prepared: Any) -> Tensor:
-            words, sentence, pad = self._caption(prepared)
+            words, sentence, pad = self._caption(prepared.ids)
             seen = look(_photo(prepared.square))
             z, noise = prepared.z[None], prepared.noise[None]
             out = made["main"](z, noise, words, sentence, pad, seen.code, seen.regions)
@@ -77,7 +78,7 @@ class Naive:
         generator = self._filled(InpaintGenerator(config), "generator")
 
         def forward(prepared: Any) -> Tensor:
-            words, sentence, pad = self._caption(prepared)
+            words, sentence, pad = self._caption(prepared.ids)
             mask = torch.from_numpy(prepared.known[0])[None, None]
             seen = encoder(_photo(prepared.pixels[0]), mask, words, sentence, pad)
             noise = prepared.noise[0]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.inpainting.convolutions import SpectralConv, conv, conv3, up_conv
-from models.layers import InstanceNorm
+from models.layers import InstanceNorm, to_features
 from models.precision import logits
 
 SLOPE = 0.1
@@ -49,6 +49,59 @@ def _strided(plain: nn.Conv2d) -> nn.Conv2d:
     merged.weight.copy_(torch.stack(kernels).mean(0))
     merged.bias.copy_(plain.bias)  # type: ignore[union-attr]
     return merged.train(plain.training)
+
+
+class PartlyFlat(nn.Module):
+    """A convolution that keeps the size, of features whose channels after the first ``varying`` are
+    the same everywhere, as a caption's are: for serving, the same function up to rounding.
+
+    What the flat channels add depends on the border alone, so it is made once for a picture as
+    small as the kernel, of which the middle is repeated.
+    """
+
+    def __init__(self, plain: nn.Conv2d, varying: int) -> None:
+        super().__init__()
+        self.varying = _part(plain, slice(varying), bias=False)
+        self.flat = _part(plain, slice(varying, None), bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, kernel = self.varying.in_channels, self.flat.kernel_size[0]
+        added = self.flat(x[:, a:, :kernel, :kernel])
+        for dim in (2, 3):
+            added = _widened(added, dim, x.shape[dim])
+        out: Tensor = self.varying(x[:, :a]).add_(added)
+        return out
+
+
+@torch.no_grad()
+def _part(plain: nn.Conv2d, channels: slice, bias: bool) -> nn.Conv2d:
+    """The convolution of these input channels alone."""
+    weight = plain.weight[:, channels]
+    b, a, kernel, _ = weight.shape
+    part = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)
+    part.weight.copy_(weight)
+    if part.bias is not None and plain.bias is not None:
+        part.bias.copy_(plain.bias)
+    return part.train(plain.training)
+
+
+def _widened(x: Tensor, dim: int, size: int) -> Tensor:
+    """x with its middle repeated along ``dim``, to ``size``; a single one need not be."""
+    if x.shape[dim] < 3:
+        return x
+    first, middle, last = x.split(1, dim)
+    middle = middle.repeat_interleave(size - 2, dim)
+    return torch.cat([first, middle, last], dim)
+
+
+def fold_flat(block: ResBlock, varying: int) -> None:
+    """Let the convolutions of a folded ``block`` make use of input whose channels after the first
+    ``varying`` are the same everywhere, in place.
+    """
+    for name in ("conv1", "bypass"):
+        plain = block.get_submodule(name)
+        if isinstance(plain, nn.Conv2d):
+            setattr(block, name, PartlyFlat(plain, varying))
 
 
 class FirstBlock(nn.Module):
@@ -147,13 +200,12 @@ class ContextAttention(nn.Module):
 
     def forward(self, x: Tensor, known: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """x [B,C,H,W]; known: encoder features of the same shape; mask [B,1,H,W], 1 = known."""
-        b, c, h, w = x.shape
+        c, h, w = x.shape[1:]
         query = self.query_conv(x).flatten(2)
         attention = torch.softmax(logits(query.transpose(1, 2), query), 2).to(x.dtype)
 
         looked = x if known is None else torch.cat([x, known], 1)
-        spread = attention @ looked.flatten(2).transpose(1, 2)  # [B,H·W,C]: channels last
-        spread = spread.transpose(1, 2).reshape(b, -1, h, w)
+        spread = to_features(attention @ looked.flatten(2).transpose(1, 2), h, w)
         own = self.gamma * spread[:, :c] + x
         if known is None or mask is None:
             return own

@@ -18,7 +18,7 @@ from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 from models.explanation import Area, Explanation, explained_words, over_picture
 from models.images import Hole, Plane, Square, cut, paste, shrink, shrink_hole, squares
-from models.inpainting.blocks import fold
+from models.inpainting.blocks import fold, fold_flat
 from models.inpainting.classical import METHODS, ClassicalPipeline
 from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.pipeline import (
@@ -69,9 +69,13 @@ class InpaintingPipeline(Pipeline[Prepared]):
         load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text encoder")
         load_strict(encoder, bundle.state(task, "encoder"), f"{where}: encoder")
         load_strict(network, bundle.state(task, "generator"), f"{where}: generator")
+        fold(encoder.eval())
+        fold(network.eval())
+        for block in (encoder.prior, network.f_transformer):  # both take the encoder's summary
+            fold_flat(block, self.config.encoder[-1])
         self.text = cast("TextEncoder", self.placed(text))
-        self.encoder = cast("InpaintEncoder", self.placed(fold(encoder.eval())))
-        self.generator = cast("InpaintGenerator", self.placed(fold(network.eval())))
+        self.encoder = cast("InpaintEncoder", self.placed(encoder))
+        self.generator = cast("InpaintGenerator", self.placed(network))
 
     def prepare(self, item: Item) -> Prepared:
         size = self.spec.size

@@ -6,12 +6,14 @@ half is the value.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.text_encoder import word_mask
-from models.layers import InstanceNorm, doubling
+from models.layers import Chained, InstanceNorm, doubling, to_features
 from models.precision import logits
 
 
@@ -64,8 +66,9 @@ def up_block(a: int, b: int, size: int | None = None, kind: str = "instance") ->
 
 
 def fold(module: nn.Module) -> nn.Module:
-    """Merge every upsampling by two inside ``module`` with the convolution after it, in place. For
-    serving: the same function up to rounding, in less time.
+    """Merge every upsampling by two inside ``module`` with the convolution after it, and the
+    convolutions of affine combinations where that is less work, in place. For serving: the same
+    function up to rounding, in less time.
     """
     for child in module.modules():
         if isinstance(child, nn.Sequential) and len(child) > 1:
@@ -73,6 +76,8 @@ def fold(module: nn.Module) -> nn.Module:
             doubles = isinstance(first, Nearest) and first.size is None
             if doubles and isinstance(second, nn.Conv2d):
                 child[0], child[1] = nn.Identity(), doubling(second)
+        elif isinstance(child, AffineCombination):
+            child.fold()
     return module
 
 
@@ -99,9 +104,19 @@ class AffineCombination(nn.Module):
 
     def __init__(self, channels: int, photo: int, hidden: int = 128) -> None:
         super().__init__()
-        self.conv = conv3(photo, hidden)
-        self.conv_weight = conv3(hidden, channels)
-        self.conv_bias = conv3(hidden, channels)
+        self.conv: nn.Module = conv3(photo, hidden)
+        self.conv_weight: nn.Module = conv3(hidden, channels)
+        self.conv_bias: nn.Module = conv3(hidden, channels)
+
+    def fold(self) -> None:
+        """Chain the convolutions where that is less work: v is never made then."""
+        if isinstance(self.conv, nn.Identity):
+            return
+        plain = self.conv, self.conv_weight, self.conv_bias
+        shared, weight, bias = cast("tuple[nn.Conv2d, nn.Conv2d, nn.Conv2d]", plain)
+        if Chained.saves(shared, weight, bias):
+            self.conv_weight, self.conv_bias = Chained(shared, weight), Chained(shared, bias)
+            self.conv = nn.Identity()
 
     def forward(self, x: Tensor, photo: Tensor) -> Tensor:
         v = self.conv(photo)
@@ -168,14 +183,13 @@ class SpatialAttention(nn.Module):
 
     def forward(self, h: Tensor, words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
         """h [B,C,H,W], words [B,text,L], pad bool [B,L] → (context like h, attention [B,L,H,W])."""
-        b, c, height, width = h.shape
+        height, width = h.shape[2:]
         values = self.conv_context(words[..., None])[..., 0]
         scores = logits(h.flatten(2).transpose(1, 2), values)
         mask = word_mask(pad, height * width, self.published_masks)
         attention = scores.masked_fill(mask, float("-inf")).softmax(2)
         context = attention.to(values.dtype) @ values.transpose(1, 2)
-        maps = attention.transpose(1, 2).reshape(b, -1, height, width)
-        return context.transpose(1, 2).reshape(b, c, height, width), maps
+        return to_features(context, height, width), to_features(attention, height, width)
 
 
 def channel_attention(
@@ -192,8 +206,7 @@ def channel_attention(
     if pad is not None:
         scores = scores.masked_fill(pad[:, None], float("-inf"))
     attention = scores.softmax(2).to(values.dtype)
-    found = values @ attention.transpose(1, 2)  # [B,H·W,C]: channels last, as convolutions like
-    return found.transpose(1, 2).reshape(context.shape)
+    return to_features(values @ attention.transpose(1, 2), *context.shape[2:])
 
 
 class Conditioning(nn.Module):

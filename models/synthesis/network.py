@@ -9,6 +9,7 @@ generator; the discriminator sees the sentence in a projection term. Keys as pub
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,10 @@ def _scaled(norm: nn.BatchNorm2d, x: Tensor, gain: Tensor, shift: Tensor) -> Ten
     return torch.addcmul(offset, x, scale)
 
 
+# [B,condition], or once folded scale and offset [B,C,1,1] of every norm, one after the other
+Condition = Tensor | Sequence[Tensor]
+
+
 class ConditionalNorm(nn.Module):
     """Batch norm whose gain and shift are linear in the condition: (1 + γ(c)) · BN(x) + β(c)."""
 
@@ -81,12 +86,13 @@ class ConditionalNorm(nn.Module):
         self.bn = nn.BatchNorm2d(channels, affine=False)
         self.gammas_projection = linear(condition, channels, spectral)
         self.betas_projection = linear(condition, channels, spectral)
-        self.place: slice | None = None  # once folded: where the condition holds scale and offset
+        self.place: int | None = None  # once folded: which of the conditions are scale and offset
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
         if self.place is not None:
-            scale, offset = condition[:, self.place, None, None].to(x.dtype).chunk(2, 1)
+            scale, offset = condition[self.place : self.place + 2]
             return torch.addcmul(offset, x, scale)
+        assert isinstance(condition, Tensor)  # noqa: S101 (only folded networks have several)
         gamma, beta = self.gammas_projection(condition), self.betas_projection(condition)
         if not self.bn.training:
             return _scaled(self.bn, x, 1 + gamma.float(), beta.float())
@@ -128,7 +134,7 @@ class GeneratorBlock(nn.Module):
         self.bn3 = ConditionalNorm(hidden, condition, spectral)
         self.bn4 = ConditionalNorm(hidden, condition, spectral)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
         h = self.conv1(_activate(self.bn1(x, condition)))
         h = _activate(self.bn2(h, condition))
         shortcut = x[:, : self.out]
@@ -153,7 +159,8 @@ class Generator(nn.Module):
         channels = [w * config.ngf for w in config.widths]
         condition = config.sentence + config.z
         spectral = config.spectral
-        self.joined: nn.Module = nn.Identity()  # once folded: the condition of all norms at once
+        self.joined: nn.Module = nn.Identity()  # once folded: the conditions of all norms at once
+        self.widths: list[int] = []  # and how wide each of these is
         self.block1 = linear(config.z, channels[0] * _BOTTOM**2, spectral)
         self._order: list[str] = []
         for level, (a, b) in enumerate(itertools.pairwise(channels)):
@@ -179,8 +186,11 @@ class Generator(nn.Module):
 
     def raw(self, z: Tensor, sentence: Tensor) -> Tensor:
         """The pictures before tanh, float32."""
-        condition = self.joined(torch.cat([sentence, z], 1))
         h = self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM)
+        joined: Tensor = self.joined(torch.cat([sentence, z], 1))
+        condition: Condition = joined
+        if self.widths:
+            condition = joined.to(h.dtype)[:, :, None, None].split(self.widths, 1)
         for name in self._order:
             layer = self.get_submodule(name)
             h = layer(h) if name == "non_local" else layer(h, condition)
@@ -211,15 +221,17 @@ def fold(generator: Generator) -> Generator:
 
 @torch.no_grad()
 def _joined(generator: Generator) -> nn.Linear:
-    """The projections of all conditional norms as one layer, and each told its place."""
+    """The projections of all conditional norms as one layer, and all told where each finds its
+    own.
+    """
     norms = [m for m in generator.modules() if isinstance(m, ConditionalNorm)]
     weights, biases = zip(*(norm.folded() for norm in norms), strict=True)
     joined = nn.Linear(weights[0].shape[1], sum(map(len, weights)))
     joined.weight.copy_(torch.cat(weights))
     joined.bias.copy_(torch.cat(biases))
-    end = 0
-    for norm, weight in zip(norms, weights, strict=True):
-        norm.place = slice(end, end := end + len(weight))
+    generator.widths = [len(weight) // 2 for weight in weights for _ in range(2)]
+    for number, norm in enumerate(norms):
+        norm.place = 2 * number
         norm.gammas_projection = norm.betas_projection = nn.Identity()
     return joined.train(generator.training)
 

@@ -9,9 +9,10 @@ from torch.nn import functional
 
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.inception import InceptionImageEncoder
-from models.layers import doubling, fold_batch_norm
+from models.inpainting.blocks import PartlyFlat
+from models.layers import Chained, doubling, fold_batch_norm, to_features
+from models.manipulation.blocks import AffineCombination, up_block
 from models.manipulation.blocks import fold as fold_upsampling
-from models.manipulation.blocks import up_block
 from models.synthesis.network import Generator, GeneratorConfig, fold
 
 
@@ -32,6 +33,53 @@ def test_upsampling_becomes_part_of_a_convolution(bias: bool, size: tuple[int, i
     x = torch.randn(2, 3, *size)
     wanted = plain(functional.interpolate(x, scale_factor=2, mode="nearest"))
     assert torch.allclose(doubling(plain)(x), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (3, 3), (9, 7)])
+def test_two_convolutions_become_one_up_to_the_border(bias: bool, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    first = nn.Conv2d(3, 7, 3, padding=1, bias=False)
+    second = nn.Conv2d(7, 5, 3, padding=1, bias=bias)
+    x = torch.randn(2, 3, *size)
+    with torch.inference_mode():
+        assert torch.allclose(Chained(first, second)(x), second(first(x)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("hidden", "chained"), [(32, True), (4, False)])
+def test_affine_combinations_are_chained_where_that_is_less_work(
+    hidden: int, chained: bool
+) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(AffineCombination(6, 4, hidden)).eval()
+    x, photo = torch.randn(2, 6, 8, 8), torch.randn(2, 4, 8, 8)
+    with torch.inference_mode():
+        wanted = network[0](x, photo)
+        found = fold_upsampling(network)[0](x, photo)
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert any(isinstance(m, Chained) for m in network.modules()) == chained
+    assert fold_upsampling(network) is network  # once more changes nothing
+    with torch.inference_mode():
+        assert torch.equal(network[0](x, photo), found)
+
+
+def test_features_of_one_picture_are_seen_to_be_channels_last() -> None:
+    rows = torch.arange(24.0).reshape(1, 8, 3)
+    features = to_features(rows, 2, 4)
+    assert torch.equal(features, rows.transpose(1, 2).reshape(1, 3, 2, 4))
+    beside = torch.cat([features, features.contiguous(memory_format=torch.channels_last)], 1)
+    assert beside.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (4, 7)])
+def test_what_is_the_same_everywhere_is_convolved_once(kernel: int, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv2d(7, 5, kernel, padding=kernel // 2)
+    flat = torch.randn(2, 4, 1, 1).expand(-1, -1, *size)
+    x = torch.cat([torch.randn(2, 3, *size), flat], 1)
+    with torch.inference_mode():
+        assert torch.allclose(PartlyFlat(plain, 3)(x), plain(x), atol=1e-5)
 
 
 @pytest.mark.parametrize("spectral", [True, False])
