@@ -125,7 +125,8 @@ class Aviary:
             hole = torch.from_numpy(np.stack([random_hole(m, rng) for m, rng in masks])[:, None])
         images, classes = self.paint(places, birds), _own_classes(sources)
         batch = self._batch(images, told, wrong, classes, more=more)
-        return replace(batch, hole=hole, shown=_shown(birds))
+        shown = torch.tensor([_values(b, PARTS) for b in birds])
+        return replace(batch, hole=hole, shown=shown)
 
     def _edit_batch(
         self, indices: np.ndarray, before: Sequence[Bird], sources: Sequence[np.random.Generator]
@@ -141,8 +142,7 @@ class Aviary:
             told.append(_told(new, said))
             wrong.append(_mismatched(new, rng))
         images, source = self.paint(indices, after), self.paint(indices, before)
-        batch = self._batch(images, told, wrong, _own_classes(sources))
-        return replace(batch, source=source, shown=_shown(after))
+        return replace(self._batch(images, told, wrong, _own_classes(sources)), source=source)
 
     def _batch(
         self,
@@ -183,11 +183,6 @@ class Told:
 
 def _told(sample: Bird, said: Caption) -> Told:
     return Told(said.text, _values(sample, said.parts))
-
-
-def _shown(birds: Sequence[Bird]) -> Tensor:
-    """int64 [B,6]: the colours of all parts."""
-    return torch.tensor([_values(b, PARTS) for b in birds])
 
 
 def _values(sample: Bird, parts: Collection[str]) -> tuple[int, ...]:

@@ -1,10 +1,10 @@
 """Training ManiGAN on paired pictures: what a drawn data set offers and photos do not.
 
 Main module and detail correction learn together. Since the target of every edit is known, an L1
-loss at each stage takes the place of the paper's adversarial, matching and correction losses
-(sections 3.4 and 3.5); pixels that the edit changes weigh more, and one caption in twenty changes
-nothing. By option, the final picture is also asked for the attributes that the caption names, as a
-classifier reads them that learns beside (see :mod:`models.synthesis.auxiliary`).
+loss at each stage
+takes the place of the paper's adversarial, matching and correction losses (sections 3.4 and 3.5);
+pixels that the edit
+changes weigh more, and one caption in twenty changes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from models.damsm.image_encoder import CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, padding
 from models.manipulation.losses import kl_loss
 from models.manipulation.network import MainOutput, ManiganConfig, networks
-from models.synthesis.auxiliary import classifier_of, learning_loss, showing_loss
 from models.training.batch import Batch
 from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
@@ -32,11 +31,9 @@ _CHANGED = 0.06  # difference in [-1,1] from which a pixel counts as edited
 @dataclass(frozen=True)
 class ManipulationOptions:
     """Widths, the paper's ablations (combination, modules: see :class:`ManiganConfig`), rate and
-    loss weights. edited: extra weight of changed pixels; stages: weight of the main module's
-    pictures beside the final one; kl: weight of the conditioning's divergence from N(0,1);
-    attributes: weight of showing what the caption names, and rate_classifier of the network that
-    reads it.
-    """
+    loss weights. edited: extra weight of changed pixels; stages: weight of the
+    main module's
+    pictures beside the final one; kl: weight of the conditioning's divergence from N(0,1)."""
 
     ngf: int = 16
     blocks: int = 1
@@ -50,20 +47,13 @@ class ManipulationOptions:
     edited: float = 3.0
     stages: float = 0.25
     kl: float = 0.002
-    attributes: float = 0.0
-    rate_classifier: float = 2e-3
 
 
 class ManipulationObjective(Objective):
     """See :class:`models.training.objective.Objective`."""
 
     def __init__(
-        self,
-        options: ManipulationOptions,
-        size: int,
-        text: TextEncoder,
-        image: CompactImageEncoder,
-        attributes: tuple[int, int] = (0, 0),
+        self, options: ManipulationOptions, size: int, text: TextEncoder, image: CompactImageEncoder
     ) -> None:
         super().__init__()
         self.options, self.text, self.image = options, text, image
@@ -86,58 +76,29 @@ class ManipulationObjective(Objective):
         self.averaged = self.config.roles
         self.modules = networks(self.config)
         optimiser = adam(list(self.modules.values()), options.rate, (0.5, 0.99))
-        self.phases = {}
-        if options.attributes:
-            self.phases["classifier"] = self._classifying(size, attributes)
-        self.phases["manipulation"] = Phase(optimiser, self.averaged, clip=5.0)
-
-    def _classifying(self, size: int, attributes: tuple[int, int]) -> Phase:
-        self.classifier = classifier_of(size, attributes)
-        self.modules["classifier"] = self.classifier
-        return Phase(
-            adam([self.classifier], self.options.rate_classifier, (0.9, 0.999)), ("classifier",)
-        )
+        self.phases = {"manipulation": Phase(optimiser, self.averaged, clip=5.0)}
 
     def look(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:  # noqa: ARG002
         return batch, noise
 
     def loss(
         self,
-        phase: str,
+        phase: str,  # noqa: ARG002
         seen: tuple[Batch, Noise],
         step: int,  # noqa: ARG002
     ) -> tuple[Tensor, Values]:
         batch, noise = seen
-        if phase == "classifier":
-            return self._classifier_loss(batch)
         assert batch.source is not None  # noqa: S101 (the data set's duty)
         with self.autocast():
             final, main = self._edit(self.modules, batch, *self._draws(noise))
         weight = self._weight(batch.images, batch.source)
-        values, named = {"l1": _weighted_l1(final, batch.images, weight)}, {}
-        if main is not None:
-            staged = torch.stack([_weighted_l1(p, batch.images, weight) for p in main.pictures])
-            values |= {"stages": staged.sum(), "kl": kl_loss(main.mu, main.logvar)}
-        if self.options.attributes:
-            values["reading"], named["named"] = self._reading(final, batch)
-        return self._weighted(values), values | named
-
-    def _weighted(self, values: Values) -> Tensor:
-        """The sum of the losses."""
-        o = self.options
-        weights = {"l1": 1.0, "stages": o.stages, "kl": o.kl, "reading": o.attributes}
-        return torch.stack([weights[k] * v for k, v in values.items()]).sum()
-
-    def _reading(self, final: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        assert batch.named is not None  # noqa: S101 (checked with the options)
-        with self.autocast():
-            return showing_loss(self.classifier, self.laid(final), batch.named)
-
-    def _classifier_loss(self, batch: Batch) -> tuple[Tensor, Values]:
-        assert batch.shown is not None  # noqa: S101 (checked with the options)
-        with self.autocast():
-            loss, right = learning_loss(self.classifier, self.laid(batch.images), batch.shown)
-        return loss, {"shown": right}
+        values = {"l1": _weighted_l1(final, batch.images, weight)}
+        if main is None:
+            return values["l1"], values
+        staged = torch.stack([_weighted_l1(p, batch.images, weight) for p in main.pictures])
+        values |= {"stages": staged.sum(), "kl": kl_loss(main.mu, main.logvar)}
+        weights = {"l1": 1.0, "stages": self.options.stages, "kl": self.options.kl}
+        return torch.stack([weights[k] * v for k, v in values.items()]).sum(), values
 
     def _draws(self, noise: Noise) -> tuple[Tensor, Tensor]:
         return noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)

@@ -147,7 +147,7 @@ def _manipulation(
         return PhotoObjective(chosen, data.size, pair.text, _sight(pair, AdversarialOptions()))
     if not isinstance(pair.image, CompactImageEncoder):
         raise ConfigError("Paired manipulation needs encoders of the compact kind.")
-    return ManipulationObjective(chosen, data.size, pair.text, pair.image, data.attributes)
+    return ManipulationObjective(chosen, data.size, pair.text, pair.image)
 
 
 def _sight(pair: Encoders, options: AdversarialOptions) -> Sight:

@@ -62,20 +62,6 @@ def test_pairs_train_one_module_alone(modules: str, tmp_path: Path) -> None:
     load(tmp_path / "one", "manipulate", None, "cpu")
 
 
-def test_pairs_can_be_asked_for_named_attributes(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    photos = NoisePhotos(SIZE, attributes=(6, 10))
-    options = {"ngf": 4, "combine": 4, "attributes": 1.0}
-    objective = PARTS["manipulation"](options, photos, TinyEncoders())
-    assert list(objective.phases) == ["classifier", "manipulation"]
-    watch_two_steps(objective, photos, "manipulation", tmp_path)
-
-
-def test_attributes_that_the_data_does_not_know_are_refused() -> None:
-    with pytest.raises(ModelsError, match="set attributes = 0"):
-        built({"ngf": 4, "combine": 4, "attributes": 1.0})
-
-
 def test_half_of_the_photos_get_a_wrong_caption(tmp_path: Path) -> None:
     objective = built(PHOTOS)
     loop = watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
