@@ -167,7 +167,8 @@ class Watch:
             if left <= 0:
                 return job
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.event.wait(), min(left, RECHECK))
+                async with asyncio.timeout(min(left, RECHECK)):
+                    await self.event.wait()
             self.event.clear()
             job = await read(self.job_id)
         return job

@@ -50,8 +50,10 @@ def job_folder(job_id: str) -> str:
 
 
 def output_folder(job_id: str, token: str) -> str:
-    """Where one run's pictures lie. The lease token keeps two runs of one job apart."""
-    return f"jobs/{job_id}/out/{token}/"
+    """Where one run's pictures lie. The lease token keeps two runs of one job apart. No deeper than
+    that: on a local disk each folder costs as much as writing the picture.
+    """
+    return f"jobs/{job_id}/{token}/"
 
 
 def output_key(job_id: str, token: str, index: int, extension: str) -> str:
@@ -88,15 +90,25 @@ class BlobStore:
         with _faults(f"{key} could not be stored"):
             obstore.put(self._store, _checked(key), data)
 
+    @property
+    def near(self) -> bool:
+        """Whether reading takes no network."""
+        return self._folder is not None or isinstance(self._store, MemoryStore)
+
     def get(self, key: str) -> bytes:
         """The bytes; BlobMissing when there are none."""
         with _faults(f"{key} could not be read"):
             try:
-                return bytes(obstore.get(self._store, _checked(key)).bytes())
+                return self._read(_checked(key))
             except FileNotFoundError as error:
                 if is_missing_bucket(error):
                     raise
                 raise BlobMissing(f"nothing is stored under {key}") from error
+
+    def _read(self, key: str) -> bytes:
+        if self._folder is not None:  # a sixth of what it takes by way of the library's threads
+            return (self._folder / key).read_bytes()
+        return bytes(obstore.get(self._store, key).bytes())
 
     def delete_prefix(self, prefix: str) -> None:
         """Erase everything whose key starts with the folder ``prefix``."""

@@ -67,7 +67,7 @@ def test_a_key_can_not_lead_out_of_the_store(blobs: BlobStore, tmp_path: Path, k
 def test_erasing_leaves_no_folder_and_no_half_written_file(tmp_path: Path) -> None:
     blobs = BlobStore.at(tmp_path.as_uri())
     blobs.put(output_key("a", "t", 0, "png"), b"1")
-    (tmp_path / "jobs/a/out/t/1.png#1").write_bytes(b"a worker was killed while it wrote this")
+    (tmp_path / "jobs/a/t/1.png#1").write_bytes(b"a worker was killed while it wrote this")
     blobs.delete_prefix("jobs/a/")
     assert list(tmp_path.rglob("*")) == [tmp_path / "jobs"]
 
