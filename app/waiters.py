@@ -67,7 +67,8 @@ class RedisSource:
                     raise RedisError("the server is silent")
                 await subscription.ping()
             elif message["type"] == "message":
-                changed(message["data"].decode())
+                for notice in message["data"].decode().split("\n"):
+                    changed(notice)
             tested = message is None
 
 
