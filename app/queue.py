@@ -33,7 +33,7 @@ class Queue(Protocol):
 
     def publish(self, *job_ids: str) -> None:
         """Send one hint, for one job or for several that one worker is to take together. Raises
-        QueueError within about two seconds.
+        QueueError when the broker does not take it in time.
         """
         ...
 
