@@ -22,7 +22,8 @@ def message(job_ids: Sequence[str]) -> dict[str, Any]:
 
 def celery_message(job_ids: Sequence[str]) -> str:
     """The hint as Celery's own publisher would write it to Redis (message protocol 2, in kombu's
-    envelope): a string for LPUSH. Celery takes about half a millisecond for it, and a round trip each.
+    envelope): a string for LPUSH. Celery takes about half a millisecond for it, and a round trip
+    each.
     """
     number = str(uuid4())
     options = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
