@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
-from app.deps import Given, Services, off_loop
+from app.deps import Given, off_loop, services_of
 from app.gate import Caller, Gate
 from app.keys import READ
 from app.limits import Standing, exceeded
@@ -39,19 +39,19 @@ class Shown:
     session: str | None
 
 
-async def shown(
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    cookie: Annotated[str | None, Depends(_cookie)],
-) -> Shown:
+# Each dependency of a dependency costs a request as much as checking its body does, so there are no
+# more of them than the OpenAPI document needs.
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+Cookie = Annotated[str | None, Depends(_cookie)]
+
+
+def _shown(bearer: HTTPAuthorizationCredentials | None, cookie: str | None) -> Shown:
     return Shown(bearer.credentials, None) if bearer else Shown(None, cookie)
 
 
-Showing = Annotated[Shown, Depends(shown)]
-
-
-async def caller(request: Request, services: Given, given: Showing) -> Caller:
+async def caller(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
     """Anybody with a key, looking at something; 401 and 429 otherwise."""
-    return await _admitted(request, services, given, Gate.count_request)
+    return await _admitted(request, _shown(bearer, cookie), Gate.count_request)
 
 
 async def reader(found: Annotated[Caller, Depends(caller)]) -> Caller:
@@ -60,9 +60,9 @@ async def reader(found: Annotated[Caller, Depends(caller)]) -> Caller:
     return found
 
 
-async def submitter(request: Request, services: Given, given: Showing) -> Caller:
+async def submitter(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
     """A caller who sends work; the route checks the task's scope."""
-    return await _admitted(request, services, given, Gate.count_submission)
+    return await _admitted(request, _shown(bearer, cookie), Gate.count_submission)
 
 
 AnyCaller = Annotated[Caller, Depends(caller)]
@@ -89,7 +89,8 @@ Stream = Depends(stream)
 Count = Callable[[Gate, Caller], Standing | None]
 
 
-async def _admitted(request: Request, services: Services, given: Shown, count: Count) -> Caller:
+async def _admitted(request: Request, given: Shown, count: Count) -> Caller:
+    services = services_of(request)
     address = request.client.host if request.client else ""
     if services.gate.known_open:  # nobody has to be asked
         return Caller(None, address)

@@ -19,12 +19,13 @@ from app.grouping import Grouped
 from app.intake import Intake
 from app.keys import MemoryKeyStore, RedisKeyStore
 from app.limits import Limits
-from app.queue import CeleryQueue, MemoryQueue, Queue
+from app.queue import MemoryQueue, Queue, RedisQueue
 from app.sessions import MemorySessionStore, RedisSessionStore
 from app.settings import GatewaySettings
 from app.slots import Slots
 from app.waiters import MemorySource, RedisSource, Waiters, Watch
 from jobs.blobs import BlobStore
+from jobs.errors import BlobError
 from jobs.images import ImageLimits
 from jobs.job import Job
 from jobs.memory_store import MemoryJobStore
@@ -54,6 +55,7 @@ class Services:
     intake: Intake = field(init=False)
     look: Grouped[str, Job | None] = field(init=False)  # at a record
     place: Grouped[str, int | None] = field(init=False)  # how many jobs wait in front
+    _near: Grouped[str, bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         self.decoders = anyio.CapacityLimiter(self.settings.decoders)
@@ -61,6 +63,20 @@ class Services:
         self.intake = Intake(self.store, lambda: self.queue, lambda: self.settings)
         self.look = Grouped(self.store.get_all)
         self.place = Grouped(self._places)
+        self._near = Grouped(self._blobs)
+
+    async def blob(self, key: str) -> bytes:
+        """What is stored under that key. Raises BlobError, BlobMissing too."""
+        return await (self._near(key) if self.blobs.near else off_loop(self.blobs.get, key))
+
+    def _blobs(self, keys: Sequence[str]) -> list[bytes | Exception]:
+        return [self._blob(key) for key in keys]
+
+    def _blob(self, key: str) -> bytes | Exception:
+        try:
+            return self.blobs.get(key)
+        except BlobError as error:
+            return error
 
     def _places(self, job_ids: Sequence[str]) -> list[int | None]:
         found = self.store.positions(job_ids)
@@ -86,7 +102,7 @@ class Services:
         return cls(
             settings=settings,
             store=store,
-            queue=CeleryQueue(settings.redis_url, client),
+            queue=RedisQueue(client),
             blobs=BlobStore.at(settings.storage_url),
             catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
             waiters=Waiters(RedisSource(settings.redis_url, store.changed)),
@@ -130,10 +146,15 @@ async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
     return await to_thread.run_sync(partial(function, *args, **kwargs))
 
 
-async def services(request: Request) -> Services:  # async: no thread is needed for it
+def services_of(request: Request) -> Services:
     """The app's services."""
     found: Services = request.app.state.services
     return found
+
+
+async def services(request: Request) -> Services:  # async: no thread is needed for it
+    """:func:`services_of`, as a dependency."""
+    return services_of(request)
 
 
 Given = Annotated[Services, Depends(services)]

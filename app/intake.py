@@ -75,15 +75,13 @@ class Intake:
                 yield True
 
     def _send(self, jobs: Sequence[Job]) -> None:
-        """A broker that does not take one message in time is not asked again for each of them."""
         hints = list(self._hints(jobs))
-        for n, ids in enumerate(hints):
-            try:
-                self._queue().publish(*ids)
-            except QueueError as error:
-                left = [job_id for hint in hints[n:] for job_id in hint]
-                log.warning("jobs %s wait for the steward: %s", ", ".join(left), error)
-                return
+        try:
+            if hints:
+                self._queue().publish_all(hints)
+        except QueueError as error:
+            ids = ", ".join(job.id for job in jobs)
+            log.warning("jobs %s wait for the steward: %s", ids, error)
 
     def _hints(self, jobs: Sequence[Job]) -> Iterator[Sequence[str]]:
         """Which jobs go together: those that one batch can hold and that take a moment to prepare,

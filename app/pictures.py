@@ -27,7 +27,7 @@ async def picture_response(
 ) -> Response:
     """The picture as stored, or re-encoded when another format is wanted; see :func:`served`."""
     try:
-        data = await off_loop(services.blobs.get, record.blob)
+        data = await services.blob(record.blob)
     except BlobMissing as error:
         raise Problem(410, "This picture has been erased.") from error
     extension = served(record, wanted)

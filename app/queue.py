@@ -4,14 +4,13 @@ again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import redis
-from celery import Celery
-from kombu.exceptions import OperationalError
 
 from jobs.errors import JobsError
-from jobs.wire import JOBS_HEADER, QUEUE, TASK_NAME, celery_config, message
+from jobs.wire import JOBS_HEADER, QUEUE, celery_message
 
 _COUNTED = 1000  # messages at a time: a millisecond of the server
 
@@ -34,8 +33,12 @@ class Queue(Protocol):
 
     def publish(self, *job_ids: str) -> None:
         """Send one hint, for one job or for several that one worker is to take together. Raises
-        QueueError within about two seconds.
+        QueueError when the broker does not take it in time.
         """
+        ...
+
+    def publish_all(self, hints: Sequence[Sequence[str]]) -> None:
+        """Send several hints, all or none of them."""
         ...
 
     def waiting(self) -> int:
@@ -43,28 +46,19 @@ class Queue(Protocol):
         ...
 
 
-class CeleryQueue:
-    """Messages to the Celery workers, without retries: a slow broker must not hold a request."""
+class RedisQueue:
+    """Messages to the Celery workers. ``client`` says how long a slow broker is waited for."""
 
-    def __init__(self, redis_url: str, client: redis.Redis) -> None:
-        config = celery_config(redis_url)
-        config["broker_transport_options"] |= {"socket_timeout": 2, "socket_connect_timeout": 1}
-        self._celery = Celery("mmml", set_as_current=False)
-        self._celery.conf.update(config)
+    def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
     def publish(self, *job_ids: str) -> None:
+        self.publish_all([job_ids])
+
+    def publish_all(self, hints: Sequence[Sequence[str]]) -> None:
         try:
-            self._celery.send_task(
-                TASK_NAME,
-                kwargs=message(job_ids),
-                kwargsrepr="",
-                headers={JOBS_HEADER: len(job_ids)},
-                queue=QUEUE,
-                ignore_result=True,
-                retry=False,
-            )
-        except (OperationalError, redis.RedisError, OSError) as error:
+            self._client.lpush(QUEUE, *map(celery_message, hints))
+        except redis.RedisError as error:
             raise QueueError(f"the broker did not take the message: {error}") from error
 
     def waiting(self) -> int:
@@ -88,6 +82,10 @@ class MemoryQueue:
         if self.broken:
             raise QueueError("the broker did not take the message")
         self.sent.extend(job_ids)
+
+    def publish_all(self, hints: Sequence[Sequence[str]]) -> None:
+        for job_ids in hints:
+            self.publish(*job_ids)
 
     def waiting(self) -> int:
         return len(self.sent)

@@ -5,6 +5,7 @@ politely, and finishes those that are being answered.
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import time
 
@@ -29,6 +30,10 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, waiters: Waiters) -> None:
         super().__init__(config)
         self._waiters = waiters
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.freeze()  # what is there by now stays; to look at it again and again takes long
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._hear_out()

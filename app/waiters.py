@@ -67,7 +67,8 @@ class RedisSource:
                     raise RedisError("the server is silent")
                 await subscription.ping()
             elif message["type"] == "message":
-                changed(message["data"].decode())
+                for notice in message["data"].decode().split("\n"):
+                    changed(notice)
             tested = message is None
 
 
@@ -167,7 +168,8 @@ class Watch:
             if left <= 0:
                 return job
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.event.wait(), min(left, RECHECK))
+                async with asyncio.timeout(min(left, RECHECK)):
+                    await self.event.wait()
             self.event.clear()
             job = await read(self.job_id)
         return job

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
-from app.queue import CeleryQueue
+from app.queue import RedisQueue
 from app.steward.recover import Recovery, RecoveryPolicy
 from benchmarks.chaos.processes import ROOT
 from benchmarks.profile.clients import Connection, body
@@ -73,7 +73,7 @@ class Bench:
         self.service = service
         self.client = connect(service.redis_url, 60)
         self.store = RedisJobStore(self.client)
-        self.queue = CeleryQueue(service.redis_url, self.client)
+        self.queue = RedisQueue(self.client)
         self.waiting: list[str] = []
         self._seed = 0
 

@@ -1,7 +1,7 @@
 """What happens to a job, in order: the events that its followers are told.
 
 Every change is published at once, as the id of the job; followed by its status, after a space, when
-the job is over.
+the job is over. Jobs that change together are lines of one publication.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
-"""The moves of a job as Lua, each atomic. KEYS[1] is the prefix, KEYS[2] the job's id; times are
-the server's.
+"""The moves of a job as Lua. KEYS[1] is the prefix, the other keys are ids of jobs; ARGV holds for
+each of them how many arguments its move has, and these. Times are the server's.
+
+A script is atomic, and each job's move in it stands for itself: the answers are in the order of the
+ids, an error in the place of one that failed. What they publish is one message, a line for each.
 """
 
 from __future__ import annotations
@@ -7,18 +10,20 @@ from __future__ import annotations
 from jobs.events import KEPT_EVENTS
 
 _HEAD = """
-local p, id = KEYS[1], KEYS[2]
-local key = p .. 'job:' .. id
+local p = KEYS[1]
+local id, key
+local published = {}
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 local function stamp(x) return string.format('%.6f', x) end
 local function owner() return redis.call('HGET', key, 'owner') or '' end
+local function publish(notice) published[#published + 1] = notice end
 local function note(...)
   redis.call('XADD', p .. 'events:' .. id, 'MAXLEN', KEPT_EVENTS, '*', ...)
 end
 local function tell(...)
   note(...)
-  redis.call('PUBLISH', p .. 'changed', id)
+  publish(id)
 end
 local function settle(status, erase)
   redis.call('HSET', key, 'status', status, 'finished_at', stamp(now))
@@ -32,7 +37,7 @@ local function settle(status, erase)
     redis.call('ZADD', p .. 'webhooks', stamp(now), id)
   end
   note('status', status)
-  redis.call('PUBLISH', p .. 'changed', id .. ' ' .. status)
+  publish(id .. ' ' .. status)
 end
 local function held(token)
   return redis.call('HGET', key, 'status') == 'running' and redis.call('HGET', key, 'token') ==
@@ -41,7 +46,7 @@ end
 local function lease_dead()
   return tonumber(redis.call('HGET', key, 'lease') or '0') < now
 end
-"""
+""".replace("KEPT_EVENTS", str(KEPT_EVENTS))
 
 _CREATE = """
 if redis.call('EXISTS', key) == 1 then return 0 end
@@ -157,7 +162,7 @@ redis.call('EXPIRE', key, ARGV[1])
 redis.call('ZREM', p .. 'jobs', id)
 redis.call('ZREM', p .. 'jobs:' .. whose, id)
 redis.call('ZREM', p .. 'final', id)
-redis.call('PUBLISH', p .. 'changed', id)
+publish(id)
 return 1
 """
 
@@ -189,8 +194,22 @@ end
 return 1
 """
 
+_EACH = """
+local answers, place = {}, 1
+for n = 2, #KEYS do
+  id, key = KEYS[n], p .. 'job:' .. KEYS[n]
+  local count = tonumber(ARGV[place])
+  local ok, answer = pcall(move, {unpack(ARGV, place + 1, place + count)})
+  if not ok and type(answer) ~= 'table' then answer = {err = tostring(answer)} end
+  answers[n - 1] = answer
+  place = place + count + 1
+end
+if #published > 0 then redis.call('PUBLISH', p .. 'changed', table.concat(published, '\\n')) end
+return answers
+"""
+
 SCRIPTS = {
-    name: _HEAD.replace("KEPT_EVENTS", str(KEPT_EVENTS)) + text
+    name: f"{_HEAD}\nlocal function move(ARGV)\n{text}\nend\n{_EACH}"
     for name, text in {
         "create": _CREATE,
         "start": _START,

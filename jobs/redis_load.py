@@ -16,6 +16,15 @@ _SAMPLE_EVERY = 30.0  # seconds
 # Bytes of one job's entries in the sorted sets, which belong to no key of its own:
 # benchmarks/redis_memory.py
 _INDEX_BYTES = 512
+_COUNTED = ("queued", "unfinished")
+
+# Counts and memory in one answer: a client would parse all that INFO says, for each submission.
+_LOAD = """
+local memory = redis.call('INFO', 'memory')
+local function bytes(name) return tonumber(string.match(memory, name .. ':(%d+)') or '0') end
+return {redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', KEYS[2]), bytes('used_memory'),
+  bytes('maxmemory')}
+"""
 
 
 class RedisGauge:
@@ -25,19 +34,16 @@ class RedisGauge:
         self._client, self._prefix, self._limit = client, prefix, memory_limit
         self._weighed_at = float("-inf")
         self._bytes_per_job = BYTES_PER_JOB
+        self._load = client.register_script(_LOAD)
 
     def load(self) -> Load:
         """Counts and memory as they are now; the weight of a job is at most half a minute old."""
-        with self._client.pipeline(transaction=False) as pipe:
-            pipe.zcard(self._prefix + "queued")
-            pipe.zcard(self._prefix + "unfinished")
-            pipe.info("memory")
-            waiting, unfinished, memory = pipe.execute()
+        waiting, unfinished, used, limit = self._load([f"{self._prefix}{n}" for n in _COUNTED])
         return Load(
             waiting=waiting,
             unfinished=unfinished,
-            used_bytes=int(memory["used_memory"]),
-            limit_bytes=self._limit or int(memory.get("maxmemory", 0)) or None,
+            used_bytes=used,
+            limit_bytes=self._limit or limit or None,
             bytes_per_job=self._weight(),
         )
 

@@ -1,4 +1,4 @@
-"""Runs the moves of jobs on a Redis server: one at a time, or many in one round trip."""
+"""Runs the moves of jobs on a Redis server: one, or many by one call."""
 
 from __future__ import annotations
 
@@ -23,29 +23,27 @@ class Scripts:
         self._client, self._prefix = client, prefix
 
     def run(self, script: str, job_id: str, *args: Any) -> Any:
-        """The script's answer for one job."""
-        try:
-            return self._client.evalsha(_SHA[script], 2, self._prefix, job_id, *args)
-        except NoScriptError:  # a server that has just started knows none
-            return self._client.eval(SCRIPTS[script], 2, self._prefix, job_id, *args)
+        """The script's answer for one job; raises its error."""
+        (answer,) = self._sent(script, [(job_id, args)])
+        if isinstance(answer, redis.RedisError):
+            raise answer
+        return answer
 
     def run_all(self, script: str, calls: Sequence[Call]) -> list[Any]:
         """The answers in the calls' order; each call is a move of its own, and StoreError stands
         in the place of one that the server refused.
         """
-        answers = self._sent("evalsha", _SHA[script], calls)
-        if any(isinstance(answer, NoScriptError) for answer in answers):
-            unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            again = self._sent("eval", SCRIPTS[script], [calls[n] for n in unknown])
-            for n, answer in zip(unknown, again, strict=True):
-                answers[n] = answer
-        return [_told(answer) for answer in answers]
+        return [_told(answer) for answer in self._sent(script, calls)] if calls else []
 
-    def _sent(self, command: str, script: str, calls: Sequence[Call]) -> list[Any]:
-        with self._client.pipeline(transaction=False) as pipe:
-            for job_id, args in calls:
-                pipe.execute_command(command, script, 2, self._prefix, job_id, *args)
-            return pipe.execute(raise_on_error=False)
+    def _sent(self, script: str, calls: Sequence[Call]) -> list[Any]:
+        ids = [job_id for job_id, _ in calls]
+        given = [self._prefix, *ids, *(x for _, args in calls for x in (len(args), *args))]
+        keys = len(ids) + 1
+        try:
+            answers: Any = self._client.evalsha(_SHA[script], keys, *given)
+        except NoScriptError:  # a server that has just started knows none
+            answers = self._client.eval(SCRIPTS[script], keys, *given)
+        return list(answers)
 
 
 def _told(answer: Any) -> Any:

@@ -12,7 +12,7 @@ import redis
 
 from jobs.errors import StoreError
 from jobs.events import JobEvent
-from jobs.job import ErrorCode, Failure, Job, Status, WebhookState
+from jobs.job import ErrorCode, Failure, Job, Status, Timings, WebhookState
 from jobs.load import Drain, Load
 from jobs.redis_load import RedisGauge
 from jobs.redis_scripts import Scripts
@@ -320,15 +320,18 @@ def _dump(value: Any) -> str:
 
 
 def _to_hash(job: Job) -> dict[str, str]:
-    """Flat strings; absent values are left out."""
+    """Flat strings; what is empty is left out."""
     raw = job.model_dump(mode="json")
-    fields = {k: _dump(raw[k]) for k in _JSON_FIELDS}
+    fields = {k: _dump(raw[k]) for k in _JSON_FIELDS if getattr(job, k) not in _EMPTY}
     fields |= {k: repr(raw[k]) for k in _FLOAT_FIELDS if raw[k] is not None}
     fields |= {k: str(raw[k]) for k in _INT_FIELDS}
     if job.webhook:
         fields |= {"webhook": job.webhook.url, "webhook_state": job.webhook.state.value}
     names = {"id": job.id, "task": job.task, "owner": job.owner}
     return fields | names | {"status": job.status.value}
+
+
+_EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
 
 
 def _from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
@@ -358,13 +361,13 @@ def _creation(job: Job, once: OnceKey | None) -> list[Any]:
 
 def _ending(outcome: Outcome) -> list[Any]:
     """What the script that ends the job is told beside the token."""
-    fields = {
-        "images": _dump([i.model_dump(mode="json") for i in outcome.images]),
-        "timings": _dump(outcome.timings.model_dump(mode="json")),
-        "receipt": _dump(outcome.receipt),
-        "warnings": _dump(list(outcome.warnings)),
-        "error": _dump(outcome.error.model_dump(mode="json") if outcome.error else None),
-    }
+    images = [image.model_dump(mode="json", exclude_defaults=True) for image in outcome.images]
+    timings = outcome.timings.model_dump_json(exclude_none=True)
+    fields = {"images": _dump(images), "timings": timings, "receipt": _dump(outcome.receipt)}
+    if outcome.warnings:
+        fields["warnings"] = _dump(list(outcome.warnings))
+    if outcome.error:
+        fields["error"] = outcome.error.model_dump_json()
     status = Status.failed if outcome.error else Status.succeeded
     return [status.value, *(x for pair in fields.items() for x in pair)]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 QUEUE = "mmml"
 TASK_NAME = "mmml.run"
@@ -15,6 +18,49 @@ JOBS_HEADER = "jobs"  # of a message: for how many it is
 def message(job_ids: Sequence[str]) -> dict[str, Any]:
     """Keyword arguments of the Celery task: a hint that these jobs wait."""
     return {"job_ids": list(job_ids), "schema": MESSAGE_SCHEMA}
+
+
+def celery_message(job_ids: Sequence[str]) -> str:
+    """The hint as Celery's own publisher would write it to Redis (message protocol 2, in kombu's
+    envelope): a string for LPUSH. Celery takes about half a millisecond for it, and a round trip
+    each.
+    """
+    number = str(uuid4())
+    options = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+    body = json.dumps([[], message(job_ids), options])
+    headers = {"id": number, "root_id": number, JOBS_HEADER: len(job_ids), **_HEADERS}
+    properties = {"correlation_id": number, "delivery_tag": number, **_PROPERTIES}
+    whole = {"body": b64encode(body.encode()).decode(), "headers": headers, **_ENCODING}
+    return json.dumps({**whole, "properties": properties})
+
+
+_ENCODING = {"content-encoding": "utf-8", "content-type": "application/json"}
+_HEADERS: dict[str, Any] = {
+    "lang": "py",
+    "task": TASK_NAME,
+    "shadow": None,
+    "eta": None,
+    "expires": None,
+    "group": None,
+    "group_index": None,
+    "retries": 0,
+    "timelimit": [None, None],
+    "parent_id": None,
+    "argsrepr": "",
+    "kwargsrepr": "",
+    "origin": "mmml",
+    "ignore_result": True,
+    "replaced_task_nesting": 0,
+    "stamped_headers": None,
+    "stamps": {},
+}
+_PROPERTIES = {
+    "reply_to": "",
+    "delivery_mode": 2,
+    "delivery_info": {"exchange": "", "routing_key": QUEUE},
+    "priority": 0,
+    "body_encoding": "base64",
+}
 
 
 def broker_url(redis_url: str) -> str:

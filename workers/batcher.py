@@ -83,7 +83,8 @@ class Batcher:
         finally:
             with self._ready:
                 self._coming -= 1
-                self._ready.notify_all()
+                if not self._coming:  # only then is there nothing more to wait for
+                    self._ready.notify_all()
 
     def submit(
         self, pipeline: Pipeline[Any], prepared: Any, alone: bool = False

@@ -13,6 +13,8 @@ from jobs.wire import QUEUE, TASK_NAME, celery_config
 from workers.run import JobRunner
 
 log = logging.getLogger(__name__)
+# Two lines for each message; the jobs' records say more, and cost nothing.
+_CHATTY = ("celery.worker.strategy", "celery.app.trace")
 
 
 def build(redis_url: str, runner: JobRunner, received: Callable[[], None]) -> Celery:
@@ -51,6 +53,8 @@ def consume(
     def stopping(**_: object) -> None:
         on_stop()
 
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(stopping, weak=False)
     app.worker_main(

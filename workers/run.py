@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from jobs.blobs import BlobStore, output_folder
+from jobs.blobs import BlobStore, output_prefix
 from jobs.errors import BlobError, BlobMissing, StoreError
 from jobs.images import ImageLimits, decode_mask, decode_photo
 from jobs.job import ErrorCode, Failure, Job, image_seed
@@ -188,7 +188,7 @@ class JobRunner:
     def _discard(self, job: Job, lease: Lease) -> None:
         """Erase this run's pictures: no record names them, and the job itself may be erased."""
         try:
-            self.blobs.delete_prefix(output_folder(job.id, lease.token))
+            self.blobs.delete_prefix(output_prefix(job.id, lease.token))
         except BlobError as error:
             log.warning("job %s: pictures of a lost run are left behind: %s", job.id, error)
 

@@ -4,6 +4,7 @@ of fakes does not.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -117,6 +118,7 @@ class Worker:
         """Load, work until SIGTERM, then let running jobs end or hand them back."""
         settings = self.settings
         preload(self.pipelines, settings.weights_dir, settings.defaults())
+        gc.freeze()  # libraries and networks stay; to look at them again and again takes long
         self.batcher.start()
         self.leases.start()
         self.watchdog.start()

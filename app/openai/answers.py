@@ -44,7 +44,7 @@ def _failures(job: Job) -> list[str]:
 
 
 async def _content(_request: Request, services: Services, _job: Job, image: ImageRecord) -> Answer:
-    data = await off_loop(services.blobs.get, image.blob)
+    data = await services.blob(image.blob)
     return {"b64_json": base64.b64encode(data).decode()}
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.auth import Reader
-from app.deps import Given, Services, off_loop
+from app.deps import Given, Services
 from app.gate import Caller
 from app.pictures import CONTENT, cache_headers, etag, picture_headers, picture_response, served
 from app.preferences import accepted_types, wanted_image
@@ -57,7 +57,7 @@ async def explanation(
             404, f"Picture {index} was not explained; send the request again with explain true."
         )
     try:
-        data = await off_loop(services.blobs.get, record.explanation)
+        data = await services.blob(record.explanation)
     except BlobMissing as error:
         raise Problem(410, "This explanation has been erased.") from error
     tag = f'"{hashlib.sha256(data).hexdigest()}"'

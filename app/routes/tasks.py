@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.auth import Submitter
-from app.deps import Given, Services, off_loop
+from app.deps import Services, off_loop, services_of
 from app.gate import Caller
 from app.idempotency import HEADER, PATTERN, once_key
 from app.pictures import CONTENT, picture_response, unsuccessful
@@ -33,8 +33,9 @@ def router() -> APIRouter:
 
 
 def _add(made: APIRouter, task: type[TaskRequest]) -> None:
-    async def post(request: Request, services: Given, caller: Submitter) -> Response:
+    async def post(request: Request, caller: Submitter) -> Response:
         caller.require(task.task)
+        services = services_of(request)
         seconds = wait_seconds(request, services.settings.max_wait)
         fields, pictures = await read(request, task)
         memory = services.settings.idempotency_ttl

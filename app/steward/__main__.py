@@ -8,7 +8,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from app.queue import CeleryQueue
+from app.queue import RedisQueue
 from app.settings import WebhookSettings
 from app.steward.recover import Recovery, RecoveryPolicy
 from app.steward.sweep import Sweeper
@@ -69,7 +69,7 @@ def main() -> None:
     settings = WebhookSettings()
     client = connect(settings.redis_url)
     store = RedisJobStore(client)
-    queue = CeleryQueue(settings.redis_url, client)
+    queue = RedisQueue(client)
     steward = Steward(
         Recovery(store, queue, RecoveryPolicy(max_attempts=settings.max_attempts)),
         Sweeper(store, BlobStore.at(settings.storage_url), settings.result_ttl),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,10 @@ class DyingQueue:
     def publish(self, *job_ids: str) -> None:
         self._strikes.kill_here("before-enqueue")
         self._queue.publish(*job_ids)
+
+    def publish_all(self, hints: Sequence[Sequence[str]]) -> None:
+        self._strikes.kill_here("before-enqueue")
+        self._queue.publish_all(hints)
 
     def waiting(self) -> int:
         return self._queue.waiting()

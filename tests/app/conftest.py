@@ -63,4 +63,4 @@ def succeed(services: Services, job_id: str, pictures: int = 1) -> None:
 
 
 def stored_photo(services: Services, job_id: str, name: str = "image") -> Image.Image:
-    return decode_photo(services.blobs.get(f"jobs/{job_id}/in/{name}.png"))
+    return decode_photo(services.blobs.get(f"jobs/{job_id}/in-{name}.png"))

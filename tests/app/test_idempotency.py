@@ -139,6 +139,6 @@ def test_the_overtaken_request_leaves_nothing_behind(services: Services) -> None
     found = anyio.run(submit, late, anybody, TASKS["manipulate"], BIRD, pictures, once)
     assert (found.job.id, found.replayed) == ("0" * 32, True)
     with pytest.raises(BlobMissing):
-        services.blobs.get(f"jobs/{store.refused[0]}/in/image.png")
+        services.blobs.get(f"jobs/{store.refused[0]}/in-image.png")
     assert isinstance(services.queue, MemoryQueue)
     assert services.queue.sent == []

@@ -76,7 +76,7 @@ def test_they_are_shared_out_among_the_workers() -> None:
 
 def test_only_what_one_batch_can_hold_goes_together() -> None:
     desk = Desk()
-    photo = {"image": "jobs/x/in/image.png"}
+    photo = {"image": "jobs/x/in-image.png"}
     jobs = [a_job(), a_job(inputs=photo), a_job(inputs=photo), a_job(count=4), a_job(count=4)]
     desk.take(*jobs, a_job(), a_job(bundle="other"))
     assert sorted(desk.sizes()) == [1, 1, 1, 1, 1, 2]

@@ -127,7 +127,7 @@ def test_delete_erases_inputs_and_outputs(client: TestClient, services: Services
         assert client.get(address).status_code == 410
     assert client.delete(f"/jobs/{job}").status_code == 410
     assert client.post(f"/jobs/{job}/cancel").status_code == 410
-    for key in (f"jobs/{job}/in/image.png", f"jobs/{job}/out/t-0.png"):
+    for key in (f"jobs/{job}/in-image.png", f"jobs/{job}/out/t-0.png"):
         with pytest.raises(BlobMissing):
             services.blobs.get(key)
     tomb = services.store.get(job)

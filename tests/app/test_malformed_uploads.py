@@ -66,7 +66,7 @@ def assert_readable(sentence: str) -> None:
 def test_what_is_stored_is_made_anew(http: TestClient, services: Services, upload: Upload) -> None:
     """Nothing of the file itself is kept: no comment, no profile, nothing behind the picture."""
     job = http.post(upload.path, **upload.request).json()["id"]
-    stored = services.blobs.get(f"jobs/{job}/in/image.png")
+    stored = services.blobs.get(f"jobs/{job}/in-image.png")
     for hidden in (b"php", b"script", b"cron", b"iCCP", b"eXIf", b"tEXt"):
         assert hidden not in stored
     image = stored_photo(services, job)

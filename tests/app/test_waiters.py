@@ -37,10 +37,10 @@ def test_a_quiet_subscription_is_kept(valkey: str) -> None:
 
     async def story(channel: str, notes: list[str]) -> None:
         await asyncio.sleep(1.0)  # ten tests of the connection
-        client.publish(channel, "job-1")
-        await heard(notes, 2)
+        client.publish(channel, "job-1\njob-2 succeeded")
+        await heard(notes, 3)
 
-    assert listening(valkey, story) == ["", "job-1"]
+    assert listening(valkey, story) == ["", "job-1", "job-2 succeeded"]
     client.close()
 
 

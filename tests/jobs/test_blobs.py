@@ -11,7 +11,7 @@ import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
 from jobs.blob_faults import FULL, NO_STORE, READ_ONLY, REFUSED, fault
-from jobs.blobs import BlobStore, input_key, output_key
+from jobs.blobs import BlobStore, input_key, output_key, output_prefix
 from jobs.errors import BlobError, BlobMissing
 
 
@@ -30,7 +30,7 @@ def test_bytes_come_back(blobs: BlobStore) -> None:
 
 def test_missing_is_told_apart(blobs: BlobStore) -> None:
     with pytest.raises(BlobMissing):
-        blobs.get("jobs/none/in/image.png")
+        blobs.get("jobs/none/in-image.png")
 
 
 def test_a_job_is_erased_whole_and_alone(blobs: BlobStore) -> None:
@@ -67,9 +67,24 @@ def test_a_key_can_not_lead_out_of_the_store(blobs: BlobStore, tmp_path: Path, k
 def test_erasing_leaves_no_folder_and_no_half_written_file(tmp_path: Path) -> None:
     blobs = BlobStore.at(tmp_path.as_uri())
     blobs.put(output_key("a", "t", 0, "png"), b"1")
-    (tmp_path / "jobs/a/out/t/1.png#1").write_bytes(b"a worker was killed while it wrote this")
+    (tmp_path / "jobs/a/t-1.png#1").write_bytes(b"a worker was killed while it wrote this")
     blobs.delete_prefix("jobs/a/")
     assert list(tmp_path.rglob("*")) == [tmp_path / "jobs"]
+
+
+def test_one_run_is_erased_beside_another(blobs: BlobStore) -> None:
+    for key in (output_key("a", "t", 0, "png"), output_key("a", "t", 1, "json")):
+        blobs.put(key, b"1")
+    kept = (output_key("a", "u", 0, "png"), input_key("a", "image"), output_key("b", "t", 0, "png"))
+    for key in kept:
+        blobs.put(key, b"2")
+    blobs.delete_prefix(output_prefix("a", "t"))
+    with pytest.raises(BlobMissing):
+        blobs.get(output_key("a", "t", 0, "png"))
+    with pytest.raises(BlobMissing):
+        blobs.get(output_key("a", "t", 1, "json"))
+    assert [blobs.get(key) for key in kept] == [b"2"] * 3
+    blobs.delete_prefix(output_prefix("none", "t"))
 
 
 def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
@@ -108,7 +123,7 @@ def test_a_new_folder_is_its_owners_alone(tmp_path: Path) -> None:
     ],
 )
 def test_a_lasting_fault_has_its_reason(error: Exception, reason: str) -> None:
-    made = fault("jobs/a/in/image.png could not be stored", error)
+    made = fault("jobs/a/in-image.png could not be stored", error)
     assert (made.reason, made.lasting) == (reason, True)
     assert "\n" not in str(made)
 

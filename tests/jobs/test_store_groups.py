@@ -73,6 +73,23 @@ def test_each_ends_as_its_own_outcome_says(store: JobStore) -> None:
     assert statuses(store, [good, bad, lost]) == [Status.succeeded, Status.failed, Status.running]
 
 
+def test_what_changed_together_is_published_together(valkey: str) -> None:
+    client = connect(valkey)
+    store = RedisJobStore(client, prefix=f"told-{new_id()}:")
+    jobs = [a_job(), a_job()]
+    store.create_all([(job, None) for job in jobs])
+    with client.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.subscribe(store.changed)
+        heard.get_message(timeout=5)
+        store.start_fresh([(job.id, "t") for job in jobs], 10)
+        store.finish_all([(job.id, "t", Outcome()) for job in jobs])
+        told = [heard.get_message(timeout=5) for _ in range(2)]
+    first, second = (jobs[0].id, jobs[1].id)
+    lines = [message["data"].decode() for message in told if message]
+    assert lines == [f"{first}\n{second}", f"{first} succeeded\n{second} succeeded"]
+    client.close()
+
+
 def test_a_server_that_was_restarted_learns_the_moves_again(valkey: str) -> None:
     client = connect(valkey)
     store = RedisJobStore(client, prefix=f"fresh-{new_id()}:")
