@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -70,21 +71,40 @@ class Raw:
 
 
 class Peer:
-    """A server of :mod:`benchmarks.peers`."""
+    """A server of :mod:`benchmarks.peers`. Once ready it stands still while nobody asks it: idle
+    workers of LitServe poll, for a tenth of a core that the others would lack.
+    """
 
     def __init__(self, name: str, process: Process, url: str, exchange: str = "predict") -> None:
         self._name, self._process, self.url, self._exchange = name, process, url, exchange
 
     def closed(self, clients: int, seconds: float, warm: float) -> Report:
-        return loaded(self.url, self._exchange, clients=clients, seconds=seconds, warm=warm)
+        with self._awake():
+            return loaded(self.url, self._exchange, clients=clients, seconds=seconds, warm=warm)
 
     def open(self, offered: float, seconds: float, warm: float) -> Report:
-        return loaded(self.url, self._exchange, offered=offered, seconds=seconds, warm=warm)
+        with self._awake():
+            return loaded(self.url, self._exchange, offered=offered, seconds=seconds, warm=warm)
+
+    @contextmanager
+    def _awake(self) -> Iterator[None]:
+        self._process.send_all(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.rest()
+
+    def rest(self) -> None:
+        self._process.send_all(signal.SIGSTOP)
 
     def costs(self) -> dict[str, float]:
         return {self._name: cpu_seconds(self._process.pid)}
 
     def picture(self) -> bytes:
+        with self._awake():
+            return self._picture()
+
+    def _picture(self) -> bytes:
         return _asked(f"{self.url}/predict")
 
     def answers(self) -> bool:
@@ -94,7 +114,7 @@ class Peer:
             log = process.log.read_text(errors="replace")[-1000:]
             raise RuntimeError(f"{process.name} has ended ({_INSTALL}):\n{log}")
         try:
-            return bool(self.picture())
+            return bool(self._picture())
         except httpx.HTTPError:
             return False
 
@@ -158,6 +178,7 @@ def peer(
             process.start()
             found = Peer(name, process, f"http://127.0.0.1:{port}", exchange)
             wait_until(found.answers, _START, f"{name} being ready (see {log})")
+            found.rest()
             yield found
 
     return opened()

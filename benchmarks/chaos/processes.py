@@ -101,6 +101,14 @@ class Process:
             if self.popen and self.popen.poll() is None:
                 os.kill(self.popen.pid, number)
 
+    def send_all(self, number: signal.Signals) -> None:
+        """To it and, when grouped, to what it started."""
+        if not self.grouped:
+            self.send(number)
+        elif self.popen:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
     def kill(self) -> None:
         """``kill -9``; it will be started again."""
         self.send(signal.SIGKILL)
@@ -110,9 +118,8 @@ class Process:
         """``kill -9``, and leave it so."""
         self.wanted = False
         self.kill()
-        if self.grouped and self.popen:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+        if self.grouped:
+            self.send_all(signal.SIGKILL)
 
     def terminate(self, seconds: float) -> int:
         """SIGTERM; returns its exit status. Raises NeverTrue when it takes longer."""
