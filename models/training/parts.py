@@ -219,7 +219,8 @@ def sizes_in(folder: Path, part: str, options: Mapping[str, Any]) -> dict[str, d
     task = TASK_OF[part][0]
     spec = Bundle.open(folder).task(task)
     kind = type(checked(part, options))
-    known = {f.name for f in fields(kind)}
+    # A network's "text" is how wide the encoders' features are; options call something else so.
+    known = {f.name for f in fields(kind)} - {"text"}
     found = {name: _told(value) for name, value in spec.network.items() if name in known}
     return {"loop": {"size": spec.size}, "options": found}
 

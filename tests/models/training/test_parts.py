@@ -14,7 +14,7 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError, ModelsError, UnknownBundle
 from models.synthesis.objective import SynthesisObjective, SynthesisOptions
 from models.training.config import ConfigError
-from models.training.parts import Encoders, grown, initialise, sizes_in
+from models.training.parts import Encoders, checked, grown, initialise, sizes_in
 from tests.conftest import WORDS
 from tests.models.tiny import tiny_bundle
 
@@ -46,6 +46,17 @@ def test_sizes_come_from_the_bundle(tmp_path: Path) -> None:
     objective = SynthesisObjective(options, 32, encoders.text)
     initialise(objective, "synthesis", bundle.folder, encoders.vocabulary)
     assert objective.generator.config.ngf == 8
+
+
+@pytest.mark.parametrize("part", ["manipulation", "inpainting"])
+def test_the_encoders_width_is_no_option_of_training(part: str) -> None:
+    photos = {"objective": "adversarial", "discriminator": "projected"}
+    options = photos if part == "manipulation" else {}
+    found = sizes_in(Path("weights/aviary"), part, options)
+    assert found["loop"] == {"size": 64}
+    assert "text" not in found["options"]
+    assert found["options"]["z"] > 0
+    checked(part, {**options, **found["options"]})
 
 
 def test_a_text_encoder_alone_is_enough_for_synthesis(tmp_path: Path) -> None:
