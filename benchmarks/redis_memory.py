@@ -22,7 +22,7 @@ def _job(index: int) -> Job:
     request = {"text": _TEXT, "seed": index, "count": 1, "bundle": "aviary", "format": "png"}
     now = time.time()
     job_id = new_id()
-    inputs = {"image": f"jobs/{job_id}/in/image.png"}
+    inputs = {"image": f"jobs/{job_id}/in-image.png"}
     return Job(
         id=job_id, task="manipulate", owner="0123456789ab", created_at=now, deadline=now + 3600,
         request=request, inputs=inputs,

@@ -96,8 +96,10 @@ tell('done', ARGV[2], 'total', ARGV[3])
 return 1
 """
 
+# A run that was handed back and ended all the same was an attempt after all.
 _FINISH = """
 if not held(ARGV[1]) then return 0 end
+if redis.call('HGET', key, 'lease') == '0' then redis.call('HINCRBY', key, 'attempts', 1) end
 if #ARGV > 2 then redis.call('HSET', key, unpack(ARGV, 3)) end
 settle(ARGV[2], redis.call('HGET', key, 'erase'))
 return 1

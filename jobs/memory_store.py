@@ -158,6 +158,8 @@ class MemoryJobStore:
             self._settle(
                 entry,
                 Status.failed if outcome.error else Status.succeeded,
+                # One that was handed back and ended all the same was an attempt after all.
+                attempts=entry.job.attempts + (entry.lease == 0.0),
                 images=tuple(outcome.images),
                 timings=outcome.timings,
                 receipt=dict(outcome.receipt),

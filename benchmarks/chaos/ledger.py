@@ -145,8 +145,13 @@ def missing(stack: Stack, ends: Ends) -> int:
 
 def leftovers(stack: Stack, ends: Ends) -> int:
     """Sets of pictures of runs that ended nowhere; they go when their job is erased."""
-    folders = (stack.blobs / "jobs" / job_id / "out" for job_id in ends)
-    return sum(max(len(list(f.iterdir())) - 1, 0) for f in folders if f.is_dir())
+    folders = (stack.blobs / "jobs" / job_id for job_id in ends)
+    return sum(max(len(_runs(folder)) - 1, 0) for folder in folders if folder.is_dir())
+
+
+def _runs(folder: Path) -> set[str]:
+    """The runs that left pictures in a job's folder, beside what was sent."""
+    return {file.name.rpartition("-")[0] for file in folder.iterdir()} - {"in"}
 
 
 def _record(stack: Stack, job_id: str) -> Job | None:

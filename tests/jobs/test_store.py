@@ -181,6 +181,16 @@ def test_release_gives_the_job_back_uncounted(store: JobStore) -> None:
     assert again.attempts == 1
 
 
+def test_a_run_that_ends_after_it_was_handed_back_counts(store: JobStore) -> None:
+    job = queued(store)
+    store.start(job.id, "t", 10)
+    assert store.release(job.id, "t")
+    assert store.finish(job.id, "t", Outcome())
+    ended = store.get(job.id)
+    assert ended is not None
+    assert (ended.status, ended.attempts) == (Status.succeeded, 1)
+
+
 def test_expiry_leaves_a_tombstone(store: JobStore) -> None:
     job = queued(store)
     assert not store.expire(job.id)

@@ -88,9 +88,11 @@ class Stand:
         return Image.open(io.BytesIO(self.services.blobs.get(input_key(job_id, field))))
 
     def made(self, job_id: str, index: int = 0) -> Image.Image:
-        """A picture of a finished job."""
-        job = self.services.store.get(job_id)
-        assert job
+        """A picture of a job, once it has ended: the page may still show what was made before."""
+        ends_at = time.monotonic() + 30
+        while not (job := self.services.store.get(job_id)) or not job.status.final:
+            assert time.monotonic() < ends_at, "the job does not end"
+            time.sleep(0.05)
         return decode_photo(self.services.blobs.get(job.images[index].blob))
 
 

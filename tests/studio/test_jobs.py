@@ -234,7 +234,7 @@ def test_the_curl_command_makes_the_same_picture(
     write(page, "a bird's red wings")
     job = make(page)
     command = code(page, "curl")
-    (tmp_path / "mask.png").write_bytes(stand.services.blobs.get(f"jobs/{job}/in/mask.png"))
+    (tmp_path / "mask.png").write_bytes(stand.services.blobs.get(f"jobs/{job}/in-mask.png"))
     subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, timeout=60)
     made = decode_photo((tmp_path / "picture.png").read_bytes())
     assert np.array_equal(np.asarray(made), np.asarray(stand.made(job)))

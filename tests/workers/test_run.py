@@ -254,7 +254,7 @@ def test_a_full_storage_fails_the_job_at_once_and_says_so(shop: Shop) -> None:
 def test_a_lost_input_fails_at_once(shop: Shop) -> None:
     job_id = shop.submit()
     shop.store._entries[job_id].job = shop.job(job_id).model_copy(
-        update={"task": "manipulate", "inputs": {"image": "jobs/x/in/image.png"}}
+        update={"task": "manipulate", "inputs": {"image": "jobs/x/in-image.png"}}
     )
     shop.runner.run(job_id)
     error = shop.job(job_id).error

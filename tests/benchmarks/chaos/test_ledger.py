@@ -32,7 +32,7 @@ def queued(stack: Any) -> str:
 
 def picture(stack: Any, job: str, run: str = "t") -> ImageRecord:
     key = output_key(job, run, 0, "png")
-    (stack.blobs / key).parent.mkdir(parents=True)
+    (stack.blobs / key).parent.mkdir(parents=True, exist_ok=True)
     (stack.blobs / key).write_bytes(b"x")
     return ImageRecord(index=0, seed=0, blob=key)
 
