@@ -33,7 +33,7 @@ def _outcome(job_id: str, pictures: int) -> Outcome:
     images = [
         ImageRecord(
             index=n, seed=n, width=256, height=256, sha256="a" * 64,
-            blob=f"jobs/{job_id}/out/0123456789abcdef-{n}.png",
+            blob=f"jobs/{job_id}/0123456789abcdef-{n}.png",
         )
         for n in range(pictures)
     ]  # fmt: skip

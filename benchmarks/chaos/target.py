@@ -72,7 +72,7 @@ class Target:
         """Do what a worker does."""
         started = self.store.start(job, "t", 60)
         assert started
-        place = f"jobs/{job}/out/t-0.png"
+        place = f"jobs/{job}/t-0.png"
         self.blobs.put(place, encode(photo()))
         image = ImageRecord(index=0, seed=0, width=40, height=30, sha256="0" * 64, blob=place)
         assert self.store.finish(job, "t", Outcome([image]))
