@@ -73,18 +73,16 @@ def broker_url(redis_url: str) -> str:
 
 
 def celery_config(redis_url: str) -> dict[str, Any]:
-    """Settings for publisher and worker.
+    """Settings of the worker.
 
-    Late acknowledgement and one message per task thread; the one-hour visibility timeout is a
-    backstop only, since
-    the steward recovers jobs from their records.
+    Late acknowledgement and one message per task thread. Which messages are not acknowledged yet is
+    known to the process alone, not written to Redis: that would take two transactions for each,
+    and what a dead worker had is sent again by the steward, from the jobs' records.
     """
     return {
         "broker_url": broker_url(redis_url),
         "broker_transport_options": {
-            "visibility_timeout": 3600,
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
+            "ack_emulation": False,
             "health_check_interval": 10,
             "socket_keepalive": urlsplit(redis_url).scheme != "unix",
             "socket_timeout": 30,

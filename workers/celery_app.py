@@ -10,6 +10,7 @@ from celery.exceptions import Reject
 
 from jobs.errors import JobsError
 from jobs.wire import QUEUE, TASK_NAME, celery_config
+from workers import transport
 from workers.run import JobRunner
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ _CHATTY = ("celery.worker.strategy", "celery.app.trace")
 
 def build(redis_url: str, runner: JobRunner, received: Callable[[], None]) -> Celery:
     """The app; ``received`` is called for every message."""
+    transport.use()
     app = Celery("mmml", set_as_current=False)
     app.conf.update(celery_config(redis_url))
 
