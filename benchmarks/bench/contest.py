@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench.contestants import NAMES, Contestant, contestants
+from benchmarks.bench.contestants import NAMES, Contestant, Peer, Served, contestants
 from benchmarks.load import Report
 from benchmarks.peers.pipelines import Subject
 
@@ -98,7 +98,9 @@ def _offered(
     seconds = length.seconds or subject.seconds
     row: dict[str, Any] = {"load": load, "offered": rate}
     for name in _OPEN:
-        report = found[name].open(rate, seconds, length.warm)
+        server = found[name]
+        assert isinstance(server, Peer | Served)
+        report = server.open(rate, seconds, length.warm)
         row[name] = asdict(report)
         say(f"{subject.name}: {name} offered {rate:.0f}/s: {report.rate:.1f}/s, p95 {report.p95}")
     return row

@@ -33,11 +33,11 @@ _ROUNDING = 2  # of 255: whether a picture is alone in its batch
 
 
 class Contestant(Protocol):
-    """``closed``: pictures with so many clients; ``open``: with so many jobs a second offered."""
+    """``closed``: pictures with so many clients. Servers also have ``open``: with so many jobs a
+    second offered, which nobody can do to a loop.
+    """
 
     def closed(self, clients: int, seconds: float, warm: float) -> Report: ...
-
-    def open(self, offered: float, seconds: float, warm: float) -> Report: ...
 
     def costs(self) -> dict[str, float]:
         """Processor seconds used so far, by kind of process."""
@@ -55,9 +55,6 @@ class Raw:
         sizes = dict.fromkeys((1, self._subject.batch))
         rate = max(self._rate(seconds / len(sizes), size) for size in sizes)
         return Report(rate, 1000 / rate, 1000 / rate, 1000 / rate, round(rate * seconds), 0)
-
-    def open(self, offered: float, seconds: float, warm: float) -> Report:
-        raise NotImplementedError("nobody can ask a loop")
 
     def costs(self) -> dict[str, float]:
         return {}  # all its time is the pictures'
