@@ -1,5 +1,5 @@
-"""No server at all: batch after batch in one process on one core, from text to PNG, in batches no
-larger than pay. The limit for whoever runs the same pipeline one batch at a time.
+"""No server at all: batch after batch in one process on one core, from text to PNG. The limit for
+whoever runs the same pipeline one batch at a time.
 
 Reads ``SECONDS BATCH`` lines and answers each with pictures per second.
 """
@@ -34,8 +34,7 @@ def main() -> None:
     pipeline = told.pipeline()
     for line in sys.stdin:
         seconds, batch = line.split()
-        most = min(int(batch), pipeline.best_batch or int(batch))
-        sys.stdout.write(f"{rate(pipeline, float(seconds), most)}\n")
+        sys.stdout.write(f"{rate(pipeline, float(seconds), int(batch))}\n")
         sys.stdout.flush()
 
 
