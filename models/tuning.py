@@ -30,7 +30,7 @@ LARGEST_STEP = 2 / 255  # by which a picture may differ between batches
 _GAIN = 0.95  # of the time: less than that is worth neither fewer bits nor waiting for a batch
 _LONG = 0.5  # seconds of a forward pass that is not repeated
 _BUDGET = 3.0  # seconds after which no larger batch is tried
-_VERSION = 1  # of what is measured: another number forgets what is remembered
+_VERSION = 2  # of what is measured: another number forgets what is remembered
 _EXAMPLES = 3
 
 AnyPipeline = Pipeline[Any]
@@ -45,6 +45,16 @@ class Tuning:
     """
 
     precision: str
+    psnr: float | None
+    batch: int
+    milliseconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A precision with the batch that pays for it."""
+
+    pipeline: AnyPipeline
     psnr: float | None
     batch: int
     milliseconds: dict[str, float]
@@ -110,17 +120,20 @@ def tuned(
 def measured(
     first: AnyPipeline, load: Loading, precision: str, largest: int, clock: Clock
 ) -> tuple[AnyPipeline, Tuning]:
-    """The faster one of ``first`` and, for "auto", the precisions that this device may prefer."""
-    best, psnr = first, None
+    """The faster one of ``first`` and, for "auto", the precisions that this device may prefer, each
+    in the batches that pay for it.
+    """
+    best = _Tried(first, None, *largest_useful_batch(first, largest, clock))
     if precision == AUTO:
         for name in candidates(first.device):
             if name != first.precision:
                 other = load(name)
                 found = _psnr(first, other)
-                if found >= LEAST_PSNR and _faster(other, best, clock):
-                    best, psnr = other, found
-    batch, milliseconds = largest_useful_batch(best, largest, clock)
-    return best, Tuning(best.precision, psnr, batch, milliseconds)
+                if found >= LEAST_PSNR:
+                    tried = _Tried(other, found, *largest_useful_batch(other, largest, clock))
+                    best = tried if _faster(tried, best, clock) else best
+    tuning = Tuning(best.pipeline.precision, best.psnr, best.batch, best.milliseconds)
+    return best.pipeline, tuning
 
 
 def largest_useful_batch(
@@ -169,14 +182,21 @@ def _seconds(pipeline: AnyPipeline, batch: Sequence[Any], clock: Clock, runs: in
     return best
 
 
-def _faster(one: AnyPipeline, other: AnyPipeline, clock: Clock) -> bool:
-    """Measured in turns, so that whatever else runs on the machine hits both."""
-    times = {one: math.inf, other: math.inf}
-    prepared = {p: [p.prepare(p.example())] for p in times}
+def _faster(one: _Tried, other: _Tried, clock: Clock) -> bool:
+    """By picture, each in its batches. Measured in turns, so that whatever else runs on the machine
+    hits both.
+    """
+    times = [math.inf, math.inf]
+    batches = [t.pipeline.examples(t.batch) for t in (one, other)]
+    prepared = [
+        [t.pipeline.prepare(item) for item in items]
+        for t, items in zip((one, other), batches, strict=True)
+    ]
     for _ in range(3):
-        for p in times:
-            times[p] = min(times[p], _seconds(p, prepared[p], clock, runs=1))
-    return times[one] < _GAIN * times[other]
+        for n, tried in enumerate((one, other)):
+            seconds = _seconds(tried.pipeline, prepared[n], clock, runs=1)
+            times[n] = min(times[n], seconds / tried.batch)
+    return times[0] < _GAIN * times[1]
 
 
 def _psnr(reference: AnyPipeline, other: AnyPipeline) -> float:

@@ -124,6 +124,11 @@ def test_fewer_bits_that_are_no_faster_are_not_chosen() -> None:
     assert Shelf(float32=each(0.02), bfloat16=each(0.02)).tune().precision == "float32"
 
 
+def test_fewer_bits_that_batch_badly_are_not_chosen() -> None:
+    shelf = Shelf(float32=lambda n: 0.01 + 0.002 * n, bfloat16=each(0.008))
+    assert shelf.tune().precision == "float32"  # 12 ms alone, but 2.6 ms in a batch of 16
+
+
 def test_a_precision_that_was_asked_for_is_not_doubted() -> None:
     shelf = Shelf(float32=each(0.01), bfloat16=each(0.02))
     assert shelf.tune("bfloat16").precision == "bfloat16"
