@@ -17,9 +17,9 @@ Answer = TypeVar("Answer")
 class Grouped(Generic[Item, Answer]):
     """``work`` is called in a thread with all that waits, ``most`` at a time. It answers in the
     same order; an exception in an answer's place is raised for that one, one that it raises for
-    all of them. ``gather``: seconds for more to come, when some have come during a trip already:
-    then there is much to do, and fewer trips are worth more than a moment. Use from the event loop
-    only.
+    all of them. ``gather``: seconds for more to come before a trip, when some have come during
+    another already, or when ``patient`` says that a moment more changes nothing: then there is much
+    to do, and fewer trips are worth more. Use from the event loop only.
     """
 
     def __init__(
@@ -27,8 +27,9 @@ class Grouped(Generic[Item, Answer]):
         work: Callable[[Sequence[Item]], Sequence[Answer | Exception]],
         most: int = 64,
         gather: float = 0.0,
+        patient: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._work, self._most, self._gather = work, most, gather
+        self._work, self._most, self._gather, self._patient = work, most, gather, patient
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, getattr(work, "__name__", "grouped"))
@@ -43,12 +44,14 @@ class Grouped(Generic[Item, Answer]):
 
     async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
+            some_came = False
             while self._waiting:
+                if self._gather and (some_came or self._patient()):
+                    await asyncio.sleep(self._gather)
                 count = min(len(self._waiting), self._most)
                 group = [self._waiting.popleft() for _ in range(count)]
                 _hand_out(group, await self._answers(loop, [item for item, _ in group]))
-                if self._gather and self._waiting:
-                    await asyncio.sleep(self._gather)
+                some_came = True
         finally:
             self._task = None
 

@@ -97,3 +97,17 @@ def test_one_who_leaves_takes_nobody_along() -> None:
         return await staying
 
     assert asyncio.run(run()) == 8
+
+
+def test_where_nobody_minds_a_moment_is_waited_for_company() -> None:
+    work = Work()
+
+    async def run() -> list[int]:
+        double = Grouped(work, gather=0.2, patient=lambda: True)
+        first = asyncio.create_task(double(2))
+        await asyncio.sleep(0.05)
+        assert work.groups == []
+        return await asyncio.gather(first, double(4))
+
+    assert asyncio.run(run()) == [4, 8]
+    assert work.groups == [[2, 4]]

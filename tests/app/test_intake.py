@@ -74,6 +74,20 @@ def test_they_are_shared_out_among_the_workers() -> None:
     assert desk.sizes() == [2, 2, 2, 2]
 
 
+def test_behind_others_a_job_waits_a_moment_for_company() -> None:
+    desk = Desk()
+    desk.take(a_job())  # nobody takes it: from now on there is a line
+    desk.take(a_job())
+
+    async def run() -> None:
+        first = asyncio.create_task(desk.intake.take(a_job(), None))
+        await asyncio.sleep(0.001)
+        await asyncio.gather(first, desk.intake.take(a_job(), None))
+
+    asyncio.run(run())
+    assert desk.sizes() == [1, 1, 2]
+
+
 def test_only_what_one_batch_can_hold_goes_together() -> None:
     desk = Desk()
     photo = {"image": "jobs/x/in-image.png"}
