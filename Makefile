@@ -10,6 +10,7 @@ READY := $(VENV)/.ready
 # Large tensors come and go all the time: keep their pages instead of asking the kernel again.
 export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
+export MALLOC_TOP_PAD_ ?= 134217728
 
 .PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary gallery openapi notebooks studio-pictures bench-gpu clean
 

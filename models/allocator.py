@@ -6,7 +6,13 @@ import os
 import sys
 from collections.abc import Mapping
 
-_SETTINGS = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
+_SETTINGS = {
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    # Threads other than the first allocate from heaps of 64 MiB, which are unmapped when they are
+    # empty unless this much is to be kept.
+    "MALLOC_TOP_PAD_": "134217728",
+}
 
 
 def tuned_environment(environment: Mapping[str, str]) -> dict[str, str]:
