@@ -69,19 +69,9 @@ async def submit(
     earlier = await off_loop(replayed, services, once) if once else None
     if earlier:
         return Accepted(earlier, replayed=True)
-    try:
-        request = task.model_validate(dict(fields), strict=strict)
-    except ValidationError as error:
-        raise invalid(error) from error
-    found = _bundle_task(services, request)
-    webhook = _webhook(services, request)
-    request = resolved(
-        request,
-        bundle=found.bundle,
-        method=_method(found, request.method),
-        seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
-    )
-    _check_explained(found, request)
+    request = _read(task, fields, strict)
+    found, webhook = _bundle_task(services, request), _webhook(services, request)
+    request = _settled(request, found)
     warnings = _warnings(found, request.texts)
     if task.images or caller.key:  # before any effort is made, and anything is counted
         await off_loop(check_room, services.store, services.settings, caller)
@@ -103,6 +93,25 @@ async def submit(
     if not await services.intake.take(job, once):
         return await off_loop(_overtaken, services, job, once)
     return Accepted(job)
+
+
+def _read(task: type[TaskRequest], fields: Mapping[str, Any], strict: bool) -> TaskRequest:
+    try:
+        return task.model_validate(dict(fields), strict=strict)
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def _settled(request: TaskRequest, found: BundleTask) -> TaskRequest:
+    """With what it left open decided, so that the job can be made again as it was."""
+    request = resolved(
+        request,
+        bundle=found.bundle,
+        method=_method(found, request.method),
+        seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
+    )
+    _check_explained(found, request)
+    return request
 
 
 async def _stored(
