@@ -12,7 +12,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 export MALLOC_TOP_PAD_ ?= 134217728
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary gallery openapi notebooks studio-pictures bench-gpu clean
+.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers gallery openapi notebooks studio-pictures bench-gpu clean
 
 setup: $(READY)
 
@@ -70,13 +70,19 @@ docs: setup
 	PYTHONPATH=. $(BIN)/python .ci/settings_page.py
 
 # The shipped demo weights again: about four hours on two cores. Stopped, it goes on where it was.
-RUNS ?= $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/mmml/runs/aviary
-weights-aviary: setup
-	$(BIN)/python -m models train damsm --preset aviary --out $(RUNS)/damsm
-	for part in synthesis manipulation inpainting; do \
-	  $(BIN)/python -m models train $$part --preset aviary --encoders $(RUNS)/damsm/bundle --out $(RUNS)/$$part || exit 1; \
+RUNS ?= $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/mmml/runs
+weights-aviary: PARTS_OF = synthesis manipulation inpainting
+weights-cub: PARTS_OF = inpainting synthesis manipulation
+weights-flowers: PARTS_OF = synthesis
+# Those of photos need the folder of the data set: make weights-cub DATA=CUB_200_2011
+weights-cub weights-flowers: DATA ?= $(error Say where the photos are: make $@ DATA=FOLDER)
+weights-aviary: DATA = aviary
+weights-aviary weights-cub weights-flowers: weights-%: setup
+	$(BIN)/python -m models train damsm --preset $* --data $(DATA) --out $(RUNS)/$*/damsm
+	for part in $(PARTS_OF); do \
+	  $(BIN)/python -m models train $$part --preset $* --data $(DATA) --encoders $(RUNS)/$*/damsm/bundle --out $(RUNS)/$*/$$part || exit 1; \
 	done
-	$(BIN)/python -m models collect weights/aviary $(RUNS)/*/bundle
+	$(BIN)/python -m models collect weights/$* $(RUNS)/$*/*/bundle
 
 # The pictures of README and docs, from the shipped weights.
 gallery: setup
