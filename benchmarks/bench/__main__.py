@@ -25,6 +25,7 @@ from benchmarks.bench.machine import machine
 from benchmarks.bench.scaling import bundles, workers
 from benchmarks.bench.sizes import sizes
 from benchmarks.bench.tables import Results
+from benchmarks.bench.windows import windows
 from benchmarks.chaos.processes import ROOT, at_end, end_all
 from benchmarks.peers.pipelines import SUBJECTS
 
@@ -53,6 +54,7 @@ PARTS: dict[str, Part] = {
     "workers": lambda folder, rounds: workers(folder, rounds, 4, say),
     "bundles": lambda folder, rounds: bundles(folder, rounds, 3, say),
     "sizes": lambda folder, rounds: sizes(folder, rounds, say),
+    "windows": lambda folder, rounds: windows(folder, rounds, 2, say),
 }
 
 

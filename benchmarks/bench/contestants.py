@@ -161,16 +161,18 @@ def raw(folder: Path, subject: Subject) -> AbstractContextManager[Contestant]:
 
 
 def peer(
-    folder: Path, subject: Subject, name: str, exchange: str = "predict"
+    folder: Path, subject: Subject, name: str, exchange: str = "predict", **settings: str
 ) -> AbstractContextManager[Peer]:
-    """``name`` of a ``…_server`` in :mod:`benchmarks.peers`."""
+    """``name`` of a ``…_server`` in :mod:`benchmarks.peers`. ``settings``: more environment
+    variables.
+    """
 
     @contextmanager
     def opened() -> Iterator[Peer]:
         port = free_port()
         command = [*_module(f"{name}_server"), subject.name, str(folder), str(port)]
         log = folder.parent / f"{subject.name}-{name}.log"
-        process = Process(name, command, _environment(), log, grouped=True)
+        process = Process(name, command, {**_environment(), **settings}, log, grouped=True)
         with at_end(process.down):
             process.start()
             found = Peer(name, process, f"http://127.0.0.1:{port}", exchange)

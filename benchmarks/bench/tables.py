@@ -121,7 +121,22 @@ def _sizes(part: Row) -> list[str]:
     return _table(["job", "ms", "ms a picture"], [*photos, *counts])
 
 
-_PAGES = {"latency": _latency, "workers": _rates, "bundles": _rates, "sizes": _sizes}
+def _windows(part: Row) -> list[str]:
+    cells = [
+        [name, f"{window} ms", _number(found["rate"]), _number(found["p95"])]
+        for name in ("hard", "demo")
+        for window, found in part[name].items()
+    ]
+    return _table(["pipeline", "LitServe waits", "jobs/s", "p95 ms"], cells)
+
+
+_PAGES = {
+    "latency": _latency,
+    "workers": _rates,
+    "bundles": _rates,
+    "sizes": _sizes,
+    "windows": _windows,
+}
 
 
 def _table(head: Sequence[str], cells: Iterable[Sequence[str]]) -> list[str]:
