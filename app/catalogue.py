@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from jobs.bundles import Catalogue
+from jobs.bundles import DEFAULTS, Catalogue
 from jobs.errors import BundlesError
 
 log = logging.getLogger(__name__)
@@ -16,7 +16,9 @@ _LOOK_EVERY = 2.0  # seconds
 
 
 class LiveCatalogue:
-    """Reads the weights folder again when one of its ``bundle.json`` files has changed."""
+    """Reads the weights folder again when a ``bundle.json`` in it, or ``defaults.json``, has
+    changed.
+    """
 
     def __init__(self, folder: Path, defaults: Mapping[str, str]) -> None:
         self._folder, self._defaults = folder, dict(defaults)
@@ -44,7 +46,7 @@ class LiveCatalogue:
 
     def _stamps(self) -> frozenset[tuple[str, int, int]]:
         found = []
-        for path in self._folder.glob("*/bundle.json"):
+        for path in (*self._folder.glob("*/bundle.json"), *self._folder.glob(DEFAULTS)):
             status = path.stat()
             found.append((str(path), status.st_mtime_ns, status.st_ino))
         return frozenset(found)

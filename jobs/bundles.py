@@ -14,6 +14,8 @@ from jobs.captions import Encoded, Vocabulary, Word
 from jobs.errors import BundlesError
 from jobs.requests import TASKS
 
+DEFAULTS = "defaults.json"  # beside the bundles: a bundle's name for each task
+
 
 @dataclass(frozen=True)
 class BundleTask:
@@ -126,9 +128,17 @@ class Catalogue:
 
     @classmethod
     def open(cls, folder: Path, defaults: Mapping[str, str] | None = None) -> Catalogue:
-        """Read every ``folder/*/bundle.json``."""
+        """Read every ``folder/*/bundle.json``. ``defaults`` go before the folder's own, which count
+        where the bundle is there.
+        """
         paths = sorted(folder.glob("*/bundle.json"))
-        return cls({p.parent.name: BundleInfo.read(p.parent) for p in paths}, defaults or {})
+        bundles = {p.parent.name: BundleInfo.read(p.parent) for p in paths}
+        own = {
+            task: name
+            for task, name in _own_defaults(folder).items()
+            if name in bundles and task in bundles[name].tasks
+        }
+        return cls(bundles, own | dict(defaults or {}))
 
     def default(self, task: str) -> str | None:
         """The bundle of ``task`` when none is asked for: as set, else the first that offers it."""
@@ -145,3 +155,17 @@ class Catalogue:
     def offering(self, task: str) -> list[str]:
         """Names of the bundles that offer ``task``."""
         return [b.name for b in self.bundles.values() if task in b.tasks]
+
+
+def _own_defaults(folder: Path) -> dict[str, str]:
+    """What ``folder/defaults.json`` says, a bundle for each task; nothing when there is none."""
+    path = folder / DEFAULTS
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise BundlesError(f"{path} can't be read: {error!r}") from error
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+        raise BundlesError(f'{path} must name a bundle for each task: {{"inpaint": "cub"}}.')
+    return found

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import app.catalogue as room
 from app.catalogue import LiveCatalogue
+from jobs.errors import BundlesError
 from tests.conftest import write_paper_bundle
 
 
@@ -30,3 +33,20 @@ def test_defaults_are_settings(weights: Path) -> None:
     write_paper_bundle(weights / "other", ("synthesize",))
     assert LiveCatalogue(weights, {}).now().default("synthesize") == "other"
     assert LiveCatalogue(weights, {"synthesize": "paper"}).now().default("synthesize") == "paper"
+
+
+def test_the_folder_has_defaults_of_its_own(weights: Path) -> None:
+    live = Impatient(weights, {})
+    write_paper_bundle(weights / "other", ("synthesize",))
+    (weights / "defaults.json").write_text('{"synthesize": "paper", "inpaint": "gone"}')
+    assert live.now().default("synthesize") == "paper"  # type: ignore[attr-defined]
+    assert live.now().default("inpaint") == "paper"  # type: ignore[attr-defined]
+    set_otherwise = LiveCatalogue(weights, {"synthesize": "other"})
+    assert set_otherwise.now().default("synthesize") == "other"
+
+
+@pytest.mark.parametrize("text", ["{broken", "[]", '{"inpaint": 1}'])
+def test_defaults_that_say_nothing_are_refused(weights: Path, text: str) -> None:
+    (weights / "defaults.json").write_text(text)
+    with pytest.raises(BundlesError, match=r"defaults\.json"):
+        LiveCatalogue(weights, {})
