@@ -108,6 +108,18 @@ def test_batches_that_change_the_picture_are_not_used() -> None:
     assert shelf.tune("float32").best_batch == 1
 
 
+def test_one_picture_in_many_that_changes_is_enough() -> None:
+    class Touchy(Timed):
+        def forward(self, batch: Sequence[Item]) -> list[Pixels]:
+            pictures = super().forward(batch)
+            wrong = [len(batch) > 1 and item.seed == 11 for item in batch]
+            return [p + 3 / 255 * w for p, w in zip(pictures, wrong, strict=True)]
+
+    shelf = Shelf(float32=flat(0.01))
+    shelf.pipelines["float32"] = Touchy(shelf.clock, flat(0.01))
+    assert shelf.tune("float32").best_batch == 1
+
+
 def test_fewer_bits_are_chosen_when_faster_and_close_enough() -> None:
     shelf = Shelf(float32=each(0.02), bfloat16=each(0.01))
     shelf.pipelines["bfloat16"].error = 1e-3  # 60 dB
