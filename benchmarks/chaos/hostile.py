@@ -375,7 +375,7 @@ def names(target: Target) -> Finding:
         strange = [
             k
             for k in keys
-            if not re.fullmatch(r"jobs/[0-9a-f]{32}/(in-(image|mask)\.png|out/t/?-?0\.png)", k)
+            if not re.fullmatch(r"jobs/[0-9a-f]{32}/(in-(image|mask)\.png|t-0\.png)", k)
         ]
         watch.expect(not strange, f"strange files are stored: {strange[:3]}")
     watch.notes.append(
