@@ -10,9 +10,9 @@ from typing import Any
 from benchmarks.bench.contest import Say
 from benchmarks.bench.contestants import peer
 from benchmarks.peers.pipelines import SUBJECTS, write_weights
+from benchmarks.peers.start import LITSERVE_WINDOW
 
 WINDOWS = (1, 2, 5, 10, 20)  # milliseconds that a batch waits for company
-_VARIABLE = "LITSERVE_WINDOW_MS"  # as in benchmarks.peers.litserve_server
 
 
 def windows(folder: Path, rounds: int, seconds: float, say: Say) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def _windows(
     with ExitStack() as stack:
         peers = {
             window: stack.enter_context(
-                peer(weights, subject, "litserve", **{_VARIABLE: str(window)})
+                peer(weights, subject, "litserve", **{LITSERVE_WINDOW: str(window)})
             )
             for window in WINDOWS
         }

@@ -12,10 +12,9 @@ from fastapi import Response
 from torch import set_num_threads
 
 from benchmarks.peers.picture import item, png
-from benchmarks.peers.start import Given, given
+from benchmarks.peers.start import LITSERVE_WINDOW, Given, given
 
-WINDOW = "LITSERVE_WINDOW_MS"  # the variable that names another one
-BATCH_TIMEOUT = float(os.environ.get(WINDOW, "5")) / 1000  # seconds
+BATCH_TIMEOUT = float(os.environ.get(LITSERVE_WINDOW, "5")) / 1000  # seconds
 
 
 class Pictures(litserve.LitAPI):  # type: ignore[misc]
