@@ -53,12 +53,10 @@ class Tuning:
 
 @dataclass(frozen=True)
 class _Tried:
-    """A precision with the batch that pays for it."""
+    """A pipeline, and what it was found to be fastest with."""
 
     pipeline: AnyPipeline
-    psnr: float | None
-    batch: int
-    milliseconds: dict[str, float]
+    tuning: Tuning
 
 
 class Memory:
@@ -124,17 +122,21 @@ def measured(
     """The faster one of ``first`` and, for "auto", the precisions that this device may prefer, each
     in the batches that pay for it.
     """
-    best = _Tried(first, None, *largest_useful_batch(first, largest, clock))
+    best = _tried(first, None, largest, clock)
     if precision == AUTO:
         for name in candidates(first.device):
             if name != first.precision:
                 other = load(name)
                 found = _psnr(first, other)
                 if found >= LEAST_PSNR:
-                    tried = _Tried(other, found, *largest_useful_batch(other, largest, clock))
+                    tried = _tried(other, found, largest, clock)
                     best = tried if _faster(tried, best, clock) else best
-    tuning = Tuning(best.pipeline.precision, best.psnr, best.batch, best.milliseconds)
-    return best.pipeline, tuning
+    return best.pipeline, best.tuning
+
+
+def _tried(pipeline: AnyPipeline, psnr: float | None, largest: int, clock: Clock) -> _Tried:
+    batch, milliseconds = largest_useful_batch(pipeline, largest, clock)
+    return _Tried(pipeline, Tuning(pipeline.precision, psnr, batch, milliseconds))
 
 
 def largest_useful_batch(
@@ -208,16 +210,18 @@ def _faster(one: _Tried, other: _Tried, clock: Clock) -> bool:
     hits both.
     """
     times = [math.inf, math.inf]
-    batches = [t.pipeline.examples(t.batch) for t in (one, other)]
-    prepared = [
-        [t.pipeline.prepare(item) for item in items]
-        for t, items in zip((one, other), batches, strict=True)
-    ]
+    prepared = [_batch(tried) for tried in (one, other)]
     for _ in range(3):
         for n, tried in enumerate((one, other)):
             seconds = _seconds(tried.pipeline, prepared[n], clock, runs=1)
-            times[n] = min(times[n], seconds / tried.batch)
+            times[n] = min(times[n], seconds / tried.tuning.batch)
     return times[0] < _GAIN * times[1]
+
+
+def _batch(tried: _Tried) -> list[Any]:
+    """As many prepared examples as pay."""
+    pipeline = tried.pipeline
+    return [pipeline.prepare(item) for item in pipeline.examples(tried.tuning.batch)]
 
 
 def _psnr(reference: AnyPipeline, other: AnyPipeline) -> float:
