@@ -134,13 +134,47 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
     return module
 
 
-@torch.no_grad()
-def doubling(plain: nn.Conv2d) -> nn.ConvTranspose2d:
-    """Nearest upsampling by two and a 3×3 convolution that keeps the size, as one transposed
-    convolution: the same function up to rounding with 4 products per output pixel instead of 9.
+_SMALL = 32  # side up to which the CPU's transposed convolutions may add up by batch size
 
-    A pixel made of two rows of equal pixels sees the sum of their two kernel rows.
+
+class SubpixelDoubling(nn.Module):
+    """A transposed 4×4 convolution that doubles the size, as a 2×2 convolution that makes four
+    pixels at once (Shi et al. 2016): the same products in another order.
+
+    With several threads the CPU's transposed convolutions of small maps give a picture other last
+    bits alone than in a batch, its convolutions do not (see :func:`models.precision.in_fours`).
     """
+
+    @torch.no_grad()
+    def __init__(self, transposed: nn.ConvTranspose2d) -> None:
+        super().__init__()
+        a, b = transposed.in_channels, transposed.out_channels
+        self.four = nn.Conv2d(a, 4 * b, 2, padding=1, bias=transposed.bias is not None)
+        # Pixel p of two comes from the kernel's rows p and p + 2, the nearer input last.
+        kernel = transposed.weight.unflatten(3, (2, 2)).unflatten(2, (2, 2)).flip(2, 4)
+        self.four.weight.copy_(kernel.permute(3, 5, 1, 0, 2, 4).reshape(4 * b, a, 2, 2))
+        if transposed.bias is not None and self.four.bias is not None:
+            self.four.bias.copy_(transposed.bias.repeat(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = self.four(x).permute(0, 2, 3, 1).unflatten(3, (2, 2, -1)).transpose(2, 3)
+        return pixels.flatten(3, 4).flatten(1, 2)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
+
+
+def doubling(plain: nn.Conv2d, side: int | None = None) -> nn.Module:
+    """Nearest upsampling by two and a 3×3 convolution that keeps the size, as one layer: the same
+    function up to rounding with 4 products per output pixel instead of 9. side: of its input, if
+    known and always the same.
+    """
+    transposed = _transposed(plain)
+    if side is None or side > _SMALL:
+        return transposed
+    return SubpixelDoubling(transposed).train(plain.training)
+
+
+@torch.no_grad()
+def _transposed(plain: nn.Conv2d) -> nn.ConvTranspose2d:
+    """A pixel made of two rows of equal pixels sees the sum of their two kernel rows."""
     merged = nn.ConvTranspose2d(
         plain.in_channels, plain.out_channels, 4, stride=2, padding=1, bias=plain.bias is not None
     )

@@ -213,9 +213,12 @@ def fold(generator: Generator) -> Generator:
     fold_spectral_norm(generator)
     if isinstance(generator.joined, nn.Identity):
         generator.joined = _joined(generator)
+    side = _BOTTOM
     for block in generator.modules():
-        if isinstance(block, GeneratorBlock) and block.up and isinstance(block.conv2, nn.Conv2d):
-            block.conv2, block.doubles = doubling(block.conv2), True
+        if isinstance(block, GeneratorBlock) and block.up:
+            if isinstance(block.conv2, nn.Conv2d):
+                block.conv2, block.doubles = doubling(block.conv2, side), True
+            side *= 2
     return generator
 
 

@@ -47,13 +47,14 @@ from models.training.objective import Objective, Phase, Values, adam
 
 _DRAWING = ("generator", "encoder")  # what the generator's turn trains
 _REACH = 2.0  # tanh(2) = 0.964: colours of the data lie within
+_TRUNK_BLOCKS = 16  # of EfficientNet-Lite0
 
 
 @dataclass(frozen=True)
 class SynthesisOptions:
     """discriminator: projected or own; ngf, ndf: widths; widths: channels from 4×4 up in units of
     ngf, empty for a table by size; zero_start: every block of the generator begins as its shortcut;
-    look, text: see :class:`ProjectedConfig`; mismatched: share of wrong captions among the fakes;
+    look, taps, text: see :class:`ProjectedConfig`; mismatched: share of wrong captions among the fakes;
     penalty: none, r1 or magp (own discriminator only), with its weight, every penalty_every steps;
     augment: DiffAugment's changes, comma separated; interpolate: mix the sentences of a picture;
     fresh_noise: new noise for the generator's turn; damsm: weight of finding the caption again
@@ -77,6 +78,7 @@ class SynthesisOptions:
     spectral: bool = False
     zero_start: bool = False
     look: int = 96
+    taps: str = "0,2,4,10"
     text: float = 1.0
     rate_g: float = 2e-4
     rate_d: float = 4e-4
@@ -348,7 +350,11 @@ def _judge(
     if options.discriminator == "projected":
         return ProjectedDiscriminator(
             ProjectedConfig(
-                look=options.look, width=options.ndf, text=options.text, sentence=sentence
+                look=options.look,
+                taps=_taps(options.taps),
+                width=options.ndf,
+                text=options.text,
+                sentence=sentence,
             )
         )
     if options.discriminator == "own":
@@ -356,6 +362,17 @@ def _judge(
             DiscriminatorConfig(options.ndf, widths[::-1], sentence, options.attention)
         )
     raise ModelsError(f"discriminator is projected or own, not {options.discriminator!r}.")
+
+
+def _taps(given: str) -> tuple[int, ...]:
+    """Blocks of the trunk, in order."""
+    try:
+        taps = tuple(int(part) for part in given.split(","))
+    except ValueError:
+        taps = ()
+    if not taps or any(not 0 <= tap < _TRUNK_BLOCKS for tap in taps):
+        raise ModelsError(f"taps are numbers from 0 to {_TRUNK_BLOCKS - 1}, not {given!r}.")
+    return tuple(sorted(set(taps)))
 
 
 def _widths(size: int, given: str) -> tuple[int, ...]:

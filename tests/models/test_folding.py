@@ -10,7 +10,7 @@ from torch.nn import functional
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.inception import InceptionImageEncoder
 from models.inpainting.blocks import PartlyFlat
-from models.layers import Chained, doubling, fold_batch_norm, to_features
+from models.layers import Chained, SubpixelDoubling, doubling, fold_batch_norm, to_features
 from models.manipulation.blocks import AffineCombination, up_block
 from models.manipulation.blocks import fold as fold_upsampling
 from models.synthesis.network import Generator, GeneratorConfig, fold
@@ -32,7 +32,8 @@ def test_upsampling_becomes_part_of_a_convolution(bias: bool, size: tuple[int, i
     plain = nn.Conv2d(3, 5, 3, padding=1, bias=bias)
     x = torch.randn(2, 3, *size)
     wanted = plain(functional.interpolate(x, scale_factor=2, mode="nearest"))
-    assert torch.allclose(doubling(plain)(x), wanted, atol=1e-5)
+    for side in (None, 8, 64):
+        assert torch.allclose(doubling(plain, side)(x), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -92,7 +93,7 @@ def test_a_folded_generator_paints_the_same(spectral: bool) -> None:
         wanted = generator(z, sentence)
         found = fold(generator)(z, sentence)
     assert torch.allclose(found, wanted, atol=1e-5)
-    assert any(isinstance(m, nn.ConvTranspose2d) for m in generator.modules())
+    assert any(isinstance(m, SubpixelDoubling) for m in generator.modules())
     assert fold(generator) is generator  # once more changes nothing
     with torch.inference_mode():
         assert torch.equal(generator(z, sentence), found)

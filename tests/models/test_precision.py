@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from models.inpainting.pipeline import InpaintingPipeline
 from models.manipulation.pipeline import ManipulationPipeline
 from models.pipeline import Pipeline
-from models.precision import InFloat32, candidates, logits, lower
+from models.precision import InFloat32, candidates, in_fours, logits, lower
 from models.registry import load
 from models.tuning import psnr
+
+AVIARY = Path(__file__).parents[2] / "weights/aviary"
 
 
 class Network(nn.Module):
@@ -54,6 +56,15 @@ def test_a_sensitive_part_computes_in_float32(autocast: None) -> None:
     assert torch.equal(InFloat32(part)(x), wanted)
 
 
+def test_a_linear_part_gives_a_row_the_same_bits_in_any_batch() -> None:
+    layer = nn.Linear(320, 700)
+    x = torch.randn(11, 320)
+    whole = in_fours(layer, x)
+    assert torch.allclose(whole, layer(x), atol=1e-5)
+    for count in (1, 2, 3, 5, 8):
+        assert torch.equal(InFloat32(layer)(x[:count]), whole[:count])
+
+
 def test_logits_are_not_rounded(autocast: None) -> None:
     queries, keys = torch.randn(1, 5, 8), torch.randn(1, 8, 6)
     wanted = (queries.double() @ keys.double()).float()
@@ -75,6 +86,15 @@ def test_bfloat16_is_close_to_float32_and_the_same_in_any_batch(tiny: Path, task
     assert min(psnr(a, b) for a, b in zip(wanted, alone, strict=True)) > 35  # untrained networks
     for a, b in zip(alone, half.forward(prepared), strict=True):
         assert np.abs(a - b).max() <= 2 / 255
+
+
+def test_synthesis_in_bfloat16_is_the_same_to_the_bit_in_any_batch() -> None:
+    pipeline: Pipeline[object] = load(AVIARY, "synthesize", None, "cpu", "bfloat16")
+    prepared = [pipeline.prepare(item) for item in pipeline.examples(12)]
+    alone = [pipeline.forward([one])[0] for one in prepared]
+    for size in (2, 3, 8, 12):
+        together = pipeline.forward(prepared[:size])
+        assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=False)), size
 
 
 def test_sensitive_parts_of_the_pipelines_keep_float32(tiny: Path) -> None:
