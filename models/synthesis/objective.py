@@ -54,8 +54,8 @@ _TRUNK_BLOCKS = 16  # of EfficientNet-Lite0
 class SynthesisOptions:
     """discriminator: projected or own; ngf, ndf: widths; widths: channels from 4×4 up in units of
     ngf, empty for a table by size; zero_start: every block of the generator begins as its shortcut;
-    look, taps, text: see :class:`ProjectedConfig`; mismatched: share of wrong captions among the fakes;
-    penalty: none, r1 or magp (own discriminator only), with its weight, every penalty_every steps;
+    look, taps, text: see :class:`ProjectedConfig`; mismatched: share of wrong captions among the
+    fakes; penalty: none, r1 or magp (own discriminator only), with its weight, every penalty_every steps;
     augment: DiffAugment's changes, comma separated; interpolate: mix the sentences of a picture;
     fresh_noise: new noise for the generator's turn; damsm: weight of finding the caption again
     through the frozen encoders, every damsm_every steps; reach: weight of keeping the last layer
@@ -225,7 +225,7 @@ class SynthesisObjective(Objective):
             values["g"] = self._fooling(fake, seen)
         if o.reach:
             values["beyond"] = functional.relu(raw.abs() - _REACH).square().mean()
-        if "image_encoder" in self.frozen and step % o.damsm_every == 0:
+        if "image_encoder" in self.frozen and (step + 1) % o.damsm_every == 0:  # logged steps too
             values["damsm"] = self._matching(fake, seen)
         named: Values = {}
         if o.attributes:

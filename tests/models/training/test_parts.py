@@ -86,11 +86,13 @@ def test_a_task_that_the_bundle_lacks_is_refused(tmp_path: Path) -> None:
         ({"alone": 5}, "needs rebuild"),
         ({"attributes": 1.0}, "knows no attributes"),
         ({"augment": "blur"}, "augment knows"),
+        ({"discriminator": "projected", "taps": "2,16"}, "taps are numbers from 0 to 15"),
+        ({"discriminator": "projected", "taps": ""}, "taps are numbers"),
         ({"penalty": "r2"}, "penalty is none, r1 or magp"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options: dict[str, Any], sentence: str) -> None:
     text = TextEncoder(TextEncoderConfig(len(WORDS), 8, 16))
-    chosen = SynthesisOptions(discriminator="own", ngf=4, ndf=4, **options)
+    chosen = SynthesisOptions(**{"discriminator": "own", "ngf": 4, "ndf": 4} | options)
     with pytest.raises(ModelsError, match=sentence):
         SynthesisObjective(chosen, 32, text)
