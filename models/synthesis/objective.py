@@ -55,8 +55,9 @@ class SynthesisOptions:
     """discriminator: projected or own; ngf, ndf: widths; widths: channels from 4×4 up in units of
     ngf, empty for a table by size; zero_start: every block of the generator begins as its shortcut;
     look, taps, text: see :class:`ProjectedConfig`; mismatched: share of wrong captions among the
-    fakes; penalty: none, r1 or magp (own discriminator only), with its weight, every penalty_every steps;
-    augment: DiffAugment's changes, comma separated; interpolate: mix the sentences of a picture;
+    fakes; penalty: none, r1 or magp (own discriminator only), with its weight, every penalty_every
+    steps; augment: DiffAugment's changes, comma separated; interpolate: mix the sentences of a
+    picture;
     fresh_noise: new noise for the generator's turn; damsm: weight of finding the caption again
     through the frozen encoders, every damsm_every steps; reach: weight of keeping the last layer
     within what tanh can bring back: a discriminator that wins early drives whole pictures to one
