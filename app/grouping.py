@@ -18,7 +18,7 @@ class Grouped(Generic[Item, Answer]):
     """``work`` is called in a thread with all that waits, ``most`` at a time. It answers in the
     same order; an exception in an answer's place is raised for that one, one that it raises for
     all of them. ``gather``: seconds for more to come before a trip, when some have come during
-    another already, or when ``patient`` says that a moment more changes nothing: then there is much
+    another already, or as often as ``patience`` says that it changes nothing: then there is much
     to do, and fewer trips are worth more. Use from the event loop only.
     """
 
@@ -27,9 +27,9 @@ class Grouped(Generic[Item, Answer]):
         work: Callable[[Sequence[Item]], Sequence[Answer | Exception]],
         most: int = 64,
         gather: float = 0.0,
-        patient: Callable[[], bool] = lambda: False,
+        patience: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._work, self._most, self._gather, self._patient = work, most, gather, patient
+        self._work, self._most, self._gather, self._patience = work, most, gather, patience
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, getattr(work, "__name__", "grouped"))
@@ -46,8 +46,8 @@ class Grouped(Generic[Item, Answer]):
         try:
             some_came = False
             while self._waiting:
-                if self._gather and (some_came or self._patient()):
-                    await asyncio.sleep(self._gather)
+                if moments := self._gather and max(float(some_came), self._patience()):
+                    await asyncio.sleep(moments * self._gather)
                 count = min(len(self._waiting), self._most)
                 group = [self._waiting.popleft() for _ in range(count)]
                 _hand_out(group, await self._answers(loop, [item for item, _ in group]))

@@ -22,7 +22,8 @@ from jobs.store import JobStore, OnceKey
 
 log = logging.getLogger(__name__)
 _TOGETHER = 8  # jobs of one message: few enough for the next worker to find some, too
-_GATHER = 0.005  # seconds
+_GATHER = 0.005  # seconds, for each message's worth of jobs that wait
+_LONGEST = 4.0  # times that
 _LINE_LASTS = 0.1  # seconds for which jobs that were seen waiting are believed to
 _COUNT_WORKERS_EVERY = 2.0  # seconds
 
@@ -39,8 +40,8 @@ class Intake:
         settings: Callable[[], GatewaySettings],
     ) -> None:
         self._store, self._queue, self._settings = store, queue, settings
-        self._grouped = Grouped(self._take, gather=_GATHER, patient=self._line)
-        self._line_until = float("-inf")
+        self._grouped = Grouped(self._take, gather=_GATHER, patience=self._line)
+        self._line_until, self._waiting = float("-inf"), 0
         self._workers, self._counted = 1, float("-inf")
 
     async def take(self, job: Job, once: OnceKey | None) -> bool:
@@ -49,9 +50,13 @@ class Intake:
         """
         return await self._grouped((job, once))
 
-    def _line(self) -> bool:
-        """Whether others wait already, so that nobody is done later for having come with more."""
-        return time.monotonic() < self._line_until
+    def _line(self) -> float:
+        """How long to gather, by how many wait already: behind them nobody is done later for having
+        come with more.
+        """
+        if time.monotonic() >= self._line_until:
+            return 0.0
+        return min(max(self._waiting / _TOGETHER, 1.0), _LONGEST)
 
     def _take(self, offers: Sequence[Offer]) -> list[bool | Exception]:
         """The records first: from then on the steward answers for the jobs, whatever becomes of
@@ -72,7 +77,7 @@ class Intake:
         """For each of ``count`` more jobs, whether there is no room for it."""
         load = self._store.load()
         if load.waiting:
-            self._line_until = time.monotonic() + _LINE_LASTS
+            self._line_until, self._waiting = time.monotonic() + _LINE_LASTS, load.waiting
         for n in range(count):
             now = replace(load, waiting=load.waiting + n, unfinished=load.unfinished + n)
             try:

@@ -103,7 +103,7 @@ def test_where_nobody_minds_a_moment_is_waited_for_company() -> None:
     work = Work()
 
     async def run() -> list[int]:
-        double = Grouped(work, gather=0.2, patient=lambda: True)
+        double = Grouped(work, gather=0.2, patience=lambda: 1.0)
         first = asyncio.create_task(double(2))
         await asyncio.sleep(0.05)
         assert work.groups == []

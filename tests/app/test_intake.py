@@ -88,6 +88,21 @@ def test_behind_others_a_job_waits_a_moment_for_company() -> None:
     assert desk.sizes() == [1, 1, 2]
 
 
+def test_the_longer_the_line_the_longer_it_waits() -> None:
+    desk = Desk()
+    desk.take(*(a_job() for _ in range(32)))
+    desk.take(a_job())  # sees them
+    sent = desk.sizes()
+
+    async def run() -> None:
+        first = asyncio.create_task(desk.intake.take(a_job(), None))
+        await asyncio.sleep(0.012)  # more than twice the least
+        await asyncio.gather(first, desk.intake.take(a_job(), None))
+
+    asyncio.run(run())
+    assert desk.sizes() == [*sent, 2]
+
+
 def test_only_what_one_batch_can_hold_goes_together() -> None:
     desk = Desk()
     photo = {"image": "jobs/x/in-image.png"}
