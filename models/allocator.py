@@ -9,9 +9,9 @@ from collections.abc import Mapping
 _SETTINGS = {
     "MALLOC_TRIM_THRESHOLD_": "1000000000",
     "MALLOC_MMAP_THRESHOLD_": "1000000000",
-    # Threads other than the first would have heaps of 64 MiB each, past which every block is mapped
-    # anew: batches of four pictures of 256 pixels then cost a tenth more.
-    "MALLOC_ARENA_MAX": "1",
+    # Threads other than the first allocate from heaps of 64 MiB, which are unmapped when they are
+    # empty unless this much is to be kept.
+    "MALLOC_TOP_PAD_": "134217728",
 }
 
 

@@ -295,6 +295,15 @@ class SelfAttention(nn.Module):
         queries = self.theta(x).flatten(2).transpose(1, 2)
         keys = functional.max_pool2d(self.phi(x), 2).flatten(2)
         values = functional.max_pool2d(self.g(x), 2).flatten(2)
-        attention = torch.softmax(logits(queries, keys), 2).to(values.dtype)
-        context = to_features(attention @ values.transpose(1, 2), h, w)
-        return x + self.gamma * self.o(context)
+        # One picture after the other on a CPU: 64 MiB of attention, four pictures of 64×64 cells,
+        # would be more than glibc keeps for a thread, and so be mapped anew each time.
+        most = 1 if x.device.type == "cpu" else len(x)
+        parts = zip(queries.split(most), keys.split(most), values.split(most), strict=True)
+        context = torch.cat([_context(*part) for part in parts])
+        return x + self.gamma * self.o(to_features(context, h, w))
+
+
+def _context(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """[B,N,C], [B,C,M] and [B,D,M] → [B,N,D]."""
+    attention = torch.softmax(logits(queries, keys), 2).to(values.dtype)
+    return attention @ values.transpose(1, 2)
