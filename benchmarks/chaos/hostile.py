@@ -28,12 +28,13 @@ from benchmarks.chaos import target
 from benchmarks.chaos.faults import Family, Fault, Finding
 from benchmarks.chaos.lines import dripped, head, heard, line, poured
 from benchmarks.chaos.target import Target
+from benchmarks.chaos.watch import MB, Watch, leaks
 from tests.app.malformed import BOMBS, SIZES
 from tests.app.webhooks.test_addresses import HOSTILE
 from tests.picture_files import chunk, header, png, rows
 
-MB = 2**20
 _PATIENCE = 3.0  # seconds that the gateway has with slow clients here
+_LONG = 60.0
 _STREAMS = 64  # that one caller may have
 _BODIES = 128 * MB  # of all callers together, here
 _SETTINGS = {
@@ -44,105 +45,6 @@ _SETTINGS = {
     "RATE_SUBMIT": "100000/minute",
     "RATE_READ": "100000/minute",
 }
-_OTHERS = 5.0  # seconds in which everybody else is answered meanwhile
-_LONG = 60.0
-
-
-class Bystander:
-    """Somebody else, who asks for their jobs all the time."""
-
-    def __init__(self, target: Target) -> None:
-        self.slowest, self.failures, self.count = 0.0, Counter[str](), 0
-        self._target, self._stop = target, threading.Event()
-        self._thread = threading.Thread(target=self._loop, daemon=True)
-
-    def __enter__(self) -> Bystander:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(_LONG)
-
-    def _loop(self) -> None:
-        with self._target.client(self._target.theirs) as http:
-            while not self._stop.wait(0.1):
-                started = time.monotonic()
-                try:
-                    status = str(http.get("/jobs").status_code)
-                except httpx.TransportError as error:
-                    status = type(error).__name__
-                self.count += 1
-                self.slowest = max(self.slowest, time.monotonic() - started)
-                if status != "200":
-                    self.failures[status] += 1
-
-    def complaints(self) -> list[str]:
-        slow = self.slowest > _OTHERS
-        told = [f"somebody else was answered after {self.slowest:.1f} s"] if slow else []
-        return told + [f"somebody else was answered {what}" for what in self.failures]
-
-
-class Watch:
-    """What an attack costs the gateway, and what is left of it."""
-
-    def __init__(self, target: Target, memory: int) -> None:
-        """``memory``: bytes that it may cost at most."""
-        self._target, self._most = target, memory
-        self._bystander = Bystander(target)
-        self.broken: list[str] = []
-        self.notes: list[str] = []
-
-    def __enter__(self) -> Watch:
-        self._target.forget_peak()
-        self._memory, self._held = self._target.memory(), self._target.connections()
-        self._bystander.__enter__()
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._bystander.__exit__()
-        if kind is None:
-            self._look()
-
-    def _look(self) -> None:
-        target = self._target
-        if not target.alive():
-            self.broken.append("the gateway has died")
-            return
-        cost = target.peak() - self._memory
-        self.notes.append(
-            f"{cost / MB:.0f} MB at most; others answered within {self._bystander.slowest:.2f} s"
-        )
-        if cost > self._most:
-            self.broken.append(f"it cost {cost / MB:.0f} MB, and {self._most / MB:.0f} may be")
-        self.broken += self._bystander.complaints()
-        deadline = time.monotonic() + 30
-        while target.connections() > self._held + 5 and time.monotonic() < deadline:
-            time.sleep(0.2)
-        left = target.connections() - self._held
-        if left > 5:
-            self.broken.append(f"{left} connections are left")
-        target.a_job(target.theirs)
-
-    def expect(self, holds: bool, otherwise: str) -> None:
-        if not holds:
-            self.broken.append(otherwise)
-
-    def finding(self) -> Finding:
-        self.broken += _leaks(self._target, "the log", self._target.log())
-        return Finding(broken=tuple(dict.fromkeys(self.broken)), notes=tuple(self.notes))
-
-
-def _leaks(target: Target, where: str, text: str) -> list[str]:
-    """What must never be told to anybody."""
-    secrets = {
-        "a key": target.theirs,
-        "the attacker's key": target.mine,
-        "a traceback": "Traceback (most recent",
-        "a path": str(target.folder),
-        "a system file": "root:x:0",
-    }
-    return [f"{where} holds {what}" for what, text_of in secrets.items() if text_of in text]
 
 
 def slow_loris(target: Target) -> Finding:
@@ -301,7 +203,7 @@ def bombs(target: Target) -> Finding:
             watch.expect(seconds < 20, f"{name} took {seconds:.0f} s")
             told = f"{answer.status_code} {answer.text[:100]}"
             watch.expect(answer.status_code in wanted, f"{name} was answered {told}")
-            watch.broken += _leaks(target, f"the answer to {name}", answer.text)
+            watch.broken += leaks(target, f"the answer to {name}", answer.text)
         _all_at_once(target, watch, whole)
     watch.notes.append(f"{len(requests)} bombs, slowest answer {slowest:.1f} s")
     return watch.finding()
@@ -365,7 +267,7 @@ def names(target: Target) -> Finding:
             watch.expect(
                 answer.status_code < 500, f"{answer.request.url} was answered {answer.status_code}"
             )
-            watch.broken += _leaks(target, str(answer.request.url)[:80], answer.text)
+            watch.broken += leaks(target, str(answer.request.url)[:80], answer.text)
             watch.expect("x=y" not in str(answer.headers), f"{answer.request.url} made a header")
         keys = [
             str(p.relative_to(target.folder / "blobs"))
