@@ -2,7 +2,7 @@
 held-out split as they come, and the worst of them as failures; of the drawn birds also where words
 act, and a morph.
 
-Usage: ``make gallery`` or ``python -m benchmarks.gallery [--bundle weights/aviary] [--cases 64]``.
+Usage: ``make gallery`` or ``python -m benchmarks.gallery [--bundles weights/aviary …]``.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 
 import models
 from benchmarks.gallery_explained import explained, save_morph
+from benchmarks.gallery_photos import CAPTIONS, columns
 from models.errors import ModelsError
 from models.evaluation.attributes import load_reader
 from models.evaluation.aviary import HeldOutAviary
@@ -26,6 +28,7 @@ from models.evaluation.pictures import stack
 from models.pipeline import Item, Pipeline
 
 FOLDER = Path("docs/pictures")
+SHIPPED = [Path("weights/aviary")]
 TILE, GAP, TEXT, SHOWN = 128, 6, 44, 6
 TASKS = ("synthesize", "manipulate", "inpaint")
 
@@ -41,20 +44,34 @@ class Shown:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="pictures for the documentation")
-    parser.add_argument("--bundle", type=Path, default=Path("weights/aviary"))
-    parser.add_argument("--cases", type=int, default=64)
+    parser.add_argument("--bundles", type=Path, nargs="+", default=SHIPPED)
+    parser.add_argument("--cases", type=int, default=64, help="drawn birds, for the worst of them")
     arguments = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    pipelines = models.load(arguments.bundle)
+    for folder in arguments.bundles:
+        pipelines = models.load(folder)
+        if folder.name in CAPTIONS:
+            _of_photos(folder.name, pipelines)
+        else:
+            _drawn(folder.name, pipelines, arguments.cases)
+
+
+def _of_photos(name: str, pipelines: Mapping[str, Pipeline[Any]]) -> None:
+    for kind, found in columns(name, pipelines, SHOWN).items():
+        path = FOLDER / f"{name}-{kind}.png"
+        sheet(found).save(path, optimize=True)
+        sys.stdout.write(f"{path}\n")
+
+
+def _drawn(name: str, pipelines: Mapping[str, Pipeline[Any]], cases: int) -> None:
     for task, pipeline in pipelines.items():
-        shown = _shown(pipeline, _cases(task, arguments.cases, pipeline.spec.size))
+        shown = _shown(pipeline, _cases(task, cases, pipeline.spec.size))
         worst = sorted(shown, key=lambda s: s.right)[:SHOWN]
         for kind, chosen in (("first", shown[:SHOWN]), ("worst", worst)):
-            path = FOLDER / f"{arguments.bundle.name}-{task}-{kind}.png"
+            path = FOLDER / f"{name}-{task}-{kind}.png"
             sheet([_column(task, s) for s in chosen]).save(path, optimize=True)
             rates = ", ".join(f"{s.right:.0%}" for s in chosen)
             sys.stdout.write(f"{path}: named parts in their colour {rates}\n")
-    name = arguments.bundle.name
     sheet(explained(pipelines)).save(FOLDER / f"{name}-explained.png", optimize=True)
     save_morph(pipelines["synthesize"], FOLDER, f"{name}-morph")
 

@@ -1,0 +1,113 @@
+"""The pictures of bundles that were trained on photos. No photo may be shown, so the captions are
+this project's own, and what is edited or filled was made by the bundle itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from models.errors import ModelsError
+from models.evaluation.judges import load_encoders
+from models.evaluation.pictures import mapped
+from models.pipeline import Item, Pipeline
+
+# bundle -> the data set whose judging encoders find its failures, and captions
+DATA = {"cub": "CUB-200-2011", "flowers": "Oxford-102"}
+CAPTIONS = {
+    "cub": (
+        "a small bird with a bright yellow belly and a black crown",
+        "this bird is red all over with black wings",
+        "a blue bird with a white belly and a short beak",
+        "a large white bird with a long orange bill",
+        "this black bird has a red patch on its head",
+        "a brown bird with a streaked breast and a small pointed beak",
+        "a green hummingbird with a long thin beak",
+        "a grey bird with white wing bars and a white throat",
+    ),
+    "flowers": (
+        "a flower with long white petals and a yellow center",
+        "this flower has bright red petals in several layers",
+        "a purple flower with rounded petals and a dark middle",
+        "the petals are pink with darker veins",
+        "an orange flower with spotted petals and long stamens",
+        "a yellow flower with many thin petals",
+        "this blue flower has five petals and a white center",
+        "a white flower with a pink rim and green leaves behind it",
+    ),
+}
+_SEEDS = 8
+Column = tuple[list[Image.Image], str]
+
+
+def columns(
+    bundle: str, pipelines: Mapping[str, Pipeline[Any]], shown: int
+) -> dict[str, list[Column]]:
+    """Sheets by name: of each task the first captions with the seed of their number, and of
+    synthesis, out of eight seeds each, those that the judging encoders find least like their
+    caption.
+    """
+    captions = CAPTIONS[bundle]
+    items = [Item(c, seed) for seed in range(_SEEDS) for c in captions]
+    made = _made(pipelines["synthesize"], items)
+    texts = [item.text for item in items]
+    worst = np.argsort(_likeness(bundle, made, texts), kind="stable")[:shown]
+    sheets = {
+        "synthesize-first": [([made[k]], texts[k]) for k in range(shown)],
+        "synthesize-worst": [([made[k]], texts[k]) for k in map(int, worst)],
+    }
+    others = (*captions[1:], captions[0])
+    for task, told in (("manipulate", others), ("inpaint", captions)):
+        if task in pipelines:
+            sheets[f"{task}-first"] = _changed(task, pipelines[task], made, told[:shown])
+    return sheets
+
+
+def _changed(
+    task: str, pipeline: Pipeline[Any], birds: Sequence[Image.Image], told: Sequence[str]
+) -> list[Column]:
+    """Given above made; to manipulation another caption is told."""
+    given: list[dict[str, Image.Image]] = [{"image": bird} for bird in birds[: len(told)]]
+    if task == "inpaint":
+        given = [{**images, "mask": _centre(images["image"].size)} for images in given]
+    items = [Item(text, 0, images=images) for text, images in zip(told, given, strict=True)]
+    seen = [_holed(images) for images in given]
+    rows = zip(seen, _made(pipeline, items), told, strict=True)
+    return [([before, after], text) for before, after, text in rows]
+
+
+def _centre(size: tuple[int, int]) -> Image.Image:
+    """A mask, white where the middle half of both sides is to be filled."""
+    width, height = size
+    mask = Image.new("L", size, 0)
+    mask.paste(255, (width // 4, height // 4, width * 3 // 4, height * 3 // 4))
+    return mask
+
+
+def _holed(images: Mapping[str, Image.Image]) -> Image.Image:
+    whole = images["image"]
+    if "mask" not in images:
+        return whole
+    return Image.composite(Image.new("RGB", whole.size, "white"), whole, images["mask"])
+
+
+def _made(pipeline: Pipeline[Any], items: Sequence[Item]) -> list[Image.Image]:
+    found = []
+    for picture in pipeline.run(items).pictures:
+        if isinstance(picture, ModelsError):
+            raise picture
+        found.append(picture)
+    return found
+
+
+def _likeness(
+    bundle: str, made: Sequence[Image.Image], texts: Sequence[str]
+) -> np.ndarray[Any, Any]:
+    """Cosine of each picture and its caption, as the judging encoders have it."""
+    encoders = load_encoders(DATA[bundle])
+    codes = mapped(made, encoders.codes)
+    found: np.ndarray[Any, Any] = (codes * encoders.sentences(texts)).sum(1).numpy()
+    return found
