@@ -46,7 +46,10 @@ def test_small_presets_take_steps(preset: str, part: str, tmp_path: Path) -> Non
     torch.manual_seed(0)
     data: Any = NoisePhotos(64)
     encoders: Any = TinyEncoders() if part != "damsm" else None
-    objective = PARTS[part](read_preset(preset, part)["options"], data, encoders)
+    options = dict(read_preset(preset, part)["options"])
+    if "alone" in options:
+        options["alone"] = 0  # steps in which all of them learn
+    objective = PARTS[part](options, data, encoders)
     watch_two_steps(objective, data, part, tmp_path)
 
 
