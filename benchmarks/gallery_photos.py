@@ -51,7 +51,7 @@ def columns(
     caption.
     """
     captions = CAPTIONS[bundle]
-    items = [Item(c, seed) for seed in range(_SEEDS) for c in captions]
+    items = [Item(captions[k % len(captions)], seed=k) for k in range(_SEEDS * len(captions))]
     made = _made(pipelines["synthesize"], items)
     texts = [item.text for item in items]
     worst = np.argsort(_likeness(bundle, made, texts), kind="stable")[:shown]
