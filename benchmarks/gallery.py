@@ -28,7 +28,7 @@ from models.evaluation.pictures import stack
 from models.pipeline import Item, Pipeline
 
 FOLDER = Path("docs/pictures")
-SHIPPED = [Path("weights/aviary"), Path("weights/cub")]
+SHIPPED = [Path("weights/aviary"), Path("weights/cub"), Path("weights/flowers")]
 TILE, GAP, TEXT, SHOWN = 128, 6, 44, 6
 TASKS = ("synthesize", "manipulate", "inpaint")
 
