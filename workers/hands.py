@@ -22,24 +22,20 @@ class Taken:
 
 class Hands:
     """``most`` jobs may be held. Who wants several gets all of them at once, in the order of
-    asking: jobs of one message are then in line together, and none waits for another to end. Only
-    where others hold theirs for longer than ``patience`` seconds, some do with what is free.
+    asking: jobs of one message are then in line together, and none waits for another to end.
     """
 
-    def __init__(self, most: int, patience: float = 0.1) -> None:
+    def __init__(self, most: int) -> None:
         self._most = self._free = most
-        self._patience = patience
         self._changed = threading.Condition()
         self._line = threading.Lock()  # whoever has it is next, so a crowd is not passed by
 
     @contextmanager
     def taken(self, wanted: int) -> Iterator[Taken]:
-        """Yields as many as are wanted, or as can be had."""
+        """Yields as many as are wanted, or all that there are."""
         count = min(wanted, self._most)
         with self._line, self._changed:
-            self._changed.wait_for(lambda: self._free >= count, self._patience)
-            self._changed.wait_for(lambda: self._free > 0)
-            count = min(count, self._free)
+            self._changed.wait_for(lambda: self._free >= count)
             self._free -= count
         taken = Taken(self, count)
         try:

@@ -25,7 +25,7 @@ def test_no_more_than_there_are() -> None:
 def test_a_group_gets_all_that_it_wants_and_later_ones_wait_behind_it(
     eventually: Eventually,
 ) -> None:
-    hands, got, release = Hands(5, patience=10), [], threading.Event()
+    hands, got, release = Hands(5), [], threading.Event()
     with hands.taken(3) as first:
         for wanted in (4, 1):
             thread = threading.Thread(target=_taking, args=(hands, wanted, got, release))
@@ -36,14 +36,6 @@ def test_a_group_gets_all_that_it_wants_and_later_ones_wait_behind_it(
         eventually(lambda: got == [4], 10)
     eventually(lambda: got == [4, 1], 10)
     release.set()
-
-
-def test_a_group_beside_long_jobs_begins_with_what_is_free(eventually: Eventually) -> None:
-    hands, got, release = Hands(5, patience=0.05), [], threading.Event()
-    with hands.taken(3):
-        threading.Thread(target=_taking, args=(hands, 4, got, release)).start()
-        eventually(lambda: got == [2], 10)
-        release.set()
 
 
 def test_hands_given_back_are_not_given_back_twice() -> None:
