@@ -18,6 +18,7 @@ from jobs.redis_store import RedisJobStore, connect
 
 _MEMORY = 2 * 2**30  # bytes of the broker, so that it never refuses what is measured
 _START, _END = 300.0, 5.0  # seconds to become ready, and to end
+_CONCURRENCY = 16  # what a worker has by default; two batches where these are more
 
 
 class Service:
@@ -90,7 +91,7 @@ class Service:
             "MMML_WEIGHTS_DIR": str(self.folder / "weights"),
             "MMML_THREADS": "1",
             "MMML_MAX_BATCH": str(batch),
-            "MMML_CONCURRENCY": str(2 * batch),
+            "MMML_CONCURRENCY": str(max(2 * batch, _CONCURRENCY)),
             "MMML_MAX_QUEUE": "1000000",
             **self._settings,
         }
