@@ -26,7 +26,7 @@ from models.manipulation.adversarial import manigan_config
 from models.manipulation.losses import kl_loss
 from models.manipulation.network import DetailCorrection, MainModule
 from models.manipulation.sight import Sight
-from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
+from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator, trunk_taps
 from models.training.augment import CHANGES, augmented
 from models.training.batch import Batch
 from models.training.hinge import fooling_loss, judging_loss
@@ -41,8 +41,9 @@ _CLIP = 5.0
 @dataclass(frozen=True)
 class PhotoOptions:
     """Widths, rates and loss weights. edited: share of photos that get another class's caption;
-    mismatched: share of wrong captions among the discriminator's fakes; ndf, look, text: see
-    :class:`ProjectedConfig`; augment: DiffAugment's changes, comma separated.
+    mismatched: share of wrong captions among the discriminator's fakes; ndf, look, taps, text:
+    see :class:`ProjectedConfig`; augment: DiffAugment's changes, comma separated; alone: steps
+    in which photos are only brought back with their own captions, before anything judges them.
 
     Weights: matching: of the DAMSM losses; reconstruction: L1 of photos with their own caption, and
     stages: of the main module's pictures beside the final one; perceptual: their early features;
@@ -59,6 +60,7 @@ class PhotoOptions:
     combination: str = "affine"
     ndf: int = 128
     look: int = 96
+    taps: str = "0,2,4,10"
     text: float = 1.0
     rate: float = 2e-4
     rate_d: float = 4e-4
@@ -66,6 +68,7 @@ class PhotoOptions:
     edited: float = 0.5
     mismatched: float = 0.5
     augment: str = ""
+    alone: int = 0
     matching: float = 0.5
     reconstruction: float = 10.0
     stages: float = 0.25
@@ -108,7 +111,11 @@ class PhotoObjective(Objective):
         self.config = manigan_config(options, size, text, sight)
         self.judge = ProjectedDiscriminator(
             ProjectedConfig(
-                options.look, width=options.ndf, text=options.text, sentence=text.config.features
+                options.look,
+                trunk_taps(options.taps),
+                width=options.ndf,
+                text=options.text,
+                sentence=text.config.features,
             )
         )
         main, dcm = MainModule(self.config), DetailCorrection(self.config)
@@ -119,10 +126,14 @@ class PhotoObjective(Objective):
             "edit": Phase(adam([main, dcm], options.rate, betas), self.averaged, _CLIP),
         }
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> Seen:  # noqa: ARG002
+    def turns(self, step: int) -> tuple[str, ...]:
+        return tuple(self.phases) if step >= self.options.alone else ("edit",)
+
+    def look(self, batch: Batch, noise: Noise, step: int) -> Seen:
         own = encoded(self.text, batch.ids, batch.lengths)
         wrong = encoded(self.text, batch.wrong_ids, batch.wrong_lengths)
-        edits = noise.uniform("edited") < self.options.edited
+        edited = self.options.edited if step >= self.options.alone else 0.0
+        edits = noise.uniform("edited") < edited
         given = _chosen(edits, wrong, own)
         photos = self.laid(batch.images)
         with self.autocast():
@@ -152,21 +163,25 @@ class PhotoObjective(Objective):
         final, _ = modules["dcm"](out.hidden, photo.detail, words, pad)
         return final, out.pictures, kl_loss(out.mu, out.logvar)
 
-    def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+    def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:
         if phase == "judge":
             return self._judging(seen)
         o, final = self.options, seen.final
         with self.autocast():
-            shown = self.laid(augmented(final, seen.noise, "g", self.changes))
-            fooled = fooling_loss(self.judge, (shown, seen.given.sentence))
             features = self.sight.image(self.laid(final))
             perceptual = self._perceptual(seen)
         matching = torch.stack(matching_losses(features, seen.given, seen.class_ids)).sum()
         back, kept, coarse = self._distances(seen)
-        loss = fooled + o.matching * matching + o.perceptual * perceptual + o.kl * seen.kl
+        loss = o.matching * matching + o.perceptual * perceptual + o.kl * seen.kl
         loss = loss + o.reconstruction * back + o.keep * kept + o.identity * coarse
-        values = {"g": fooled, "matching": matching, "perceptual": perceptual, "kl": seen.kl}
-        return loss, {**values, "back": back, "kept": kept, "coarse": coarse}
+        values = {"matching": matching, "perceptual": perceptual, "kl": seen.kl}
+        values |= {"back": back, "kept": kept, "coarse": coarse}
+        if step < o.alone:
+            return loss, values
+        with self.autocast():
+            shown = self.laid(augmented(final, seen.noise, "g", self.changes))
+            fooled = fooling_loss(self.judge, (shown, seen.given.sentence))
+        return loss + fooled, {"g": fooled, **values}
 
     def _judging(self, seen: Seen) -> tuple[Tensor, Values]:
         real = self.laid(augmented(seen.photos, seen.noise, "real", self.changes))

@@ -37,7 +37,7 @@ from models.synthesis.network import (
     Generator,
     GeneratorConfig,
 )
-from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
+from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator, trunk_taps
 from models.training.augment import CHANGES, augmented
 from models.training.batch import Batch
 from models.training.distributed import gathered
@@ -47,7 +47,6 @@ from models.training.objective import Objective, Phase, Values, adam
 
 _DRAWING = ("generator", "encoder")  # what the generator's turn trains
 _REACH = 2.0  # tanh(2) = 0.964: colours of the data lie within
-_TRUNK_BLOCKS = 16  # of EfficientNet-Lite0
 
 
 @dataclass(frozen=True)
@@ -352,7 +351,7 @@ def _judge(
         return ProjectedDiscriminator(
             ProjectedConfig(
                 look=options.look,
-                taps=_taps(options.taps),
+                taps=trunk_taps(options.taps),
                 width=options.ndf,
                 text=options.text,
                 sentence=sentence,
@@ -363,17 +362,6 @@ def _judge(
             DiscriminatorConfig(options.ndf, widths[::-1], sentence, options.attention)
         )
     raise ModelsError(f"discriminator is projected or own, not {options.discriminator!r}.")
-
-
-def _taps(given: str) -> tuple[int, ...]:
-    """Blocks of the trunk, in order."""
-    try:
-        taps = tuple(int(part) for part in given.split(","))
-    except ValueError:
-        taps = ()
-    if not taps or any(not 0 <= tap < _TRUNK_BLOCKS for tap in taps):
-        raise ModelsError(f"taps are numbers from 0 to {_TRUNK_BLOCKS - 1}, not {given!r}.")
-    return tuple(sorted(set(taps)))
 
 
 def _widths(size: int, given: str) -> tuple[int, ...]:

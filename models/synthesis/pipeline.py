@@ -30,6 +30,7 @@ from models.pipeline import (
     to_pixels,
 )
 from models.synthesis.network import Generator, GeneratorConfig, fold
+from models.traces import Traced
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         self.text = cast("TextEncoder", self.placed(text))
         self._loading = threading.Lock()
         self.generator = cast("Generator", self.placed(fold(network.eval())))
+        self._traced = Traced(self.generator, self.autocast)
 
     def prepare(self, item: Item) -> Prepared:
         z = torch.randn(self.generator.config.z, generator=generator(item.seed))
@@ -77,8 +79,14 @@ class SynthesisPipeline(Pipeline[Prepared]):
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
         z = self.moved(torch.stack([p.z for p in batch]))
-        pictures = self.compute(self.generator, z, self._sentences(batch))
+        pictures = self._draw(z, self._sentences(batch))
         return self._looked_at(batch, pictures, list(to_pixels(pictures)))
+
+    def _draw(self, z: Tensor, sentences: Tensor) -> Tensor:
+        """Pictures [B,3,S,S]. The batch alone gives their shape, so that traces are worth it."""
+        if self.device.type == "cpu":
+            return self._traced(z, sentences)
+        return self.compute(self.generator, z, sentences)
 
     def _looked_at(
         self, batch: Sequence[Prepared], pictures: Tensor, pixels: Sequence[Pixels]

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.efficientnet import EfficientNetLite0, load_imagenet
+from models.errors import ModelsError
 from models.layers import conv, linear
 
 _SLOPE = 0.2
 _GROUP = 4  # pictures that the minibatch deviation compares
+_TRUNK_BLOCKS = 16  # of EfficientNet-Lite0
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,17 @@ class ProjectedDiscriminator(nn.Module):
             for head, found in zip(self.heads, features, strict=True)
         ]
         return torch.cat(maps, 1)
+
+
+def trunk_taps(given: str) -> tuple[int, ...]:
+    """Blocks of the trunk, in order, from the comma separated form that options have."""
+    try:
+        taps = tuple(int(part) for part in given.split(","))
+    except ValueError:
+        taps = ()
+    if not taps or any(not 0 <= tap < _TRUNK_BLOCKS for tap in taps):
+        raise ModelsError(f"taps are numbers from 0 to {_TRUNK_BLOCKS - 1}, not {given!r}.")
+    return tuple(sorted(set(taps)))
 
 
 def _with_deviation(h: Tensor) -> Tensor:
