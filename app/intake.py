@@ -21,11 +21,11 @@ from jobs.job import Job
 from jobs.store import JobStore, OnceKey
 
 log = logging.getLogger(__name__)
-_TOGETHER = 8  # jobs of one message: few enough for the next worker to find some, too
+_TOGETHER = 8  # most jobs of one message: few enough for the next worker to find some, too
 _GATHER = 0.005  # seconds, for each message's worth of jobs that wait
 _LONGEST = 4.0  # times that
 _LINE_LASTS = 0.1  # seconds for which jobs that were seen waiting are believed to
-_COUNT_WORKERS_EVERY = 2.0  # seconds
+_LOOK_EVERY = 2.0  # seconds
 
 Offer = tuple[Job, OnceKey | None]
 
@@ -42,7 +42,7 @@ class Intake:
         self._store, self._queue, self._settings = store, queue, settings
         self._grouped = Grouped(self._take, gather=_GATHER, patience=self._line)
         self._line_until, self._waiting = float("-inf"), 0
-        self._workers, self._counted = 1, float("-inf")
+        self._workers, self._together, self._looked = 1, _TOGETHER, float("-inf")
 
     async def take(self, job: Job, once: OnceKey | None) -> bool:
         """Record the job and send a hint. False when ``once`` has created a job before. Raises
@@ -105,15 +105,24 @@ class Intake:
             small = not job.inputs and job.request.get("count") == 1
             names = job.task, job.request.get("bundle"), job.request.get("method")
             alike[names if small else job.id].append(job.id)
+        self._look_at_workers()
         for ids in alike.values():
-            size = min(math.ceil(len(ids) / self._live_workers()), _TOGETHER)
+            size = min(math.ceil(len(ids) / self._workers), self._together)
             yield from (ids[n : n + size] for n in range(0, len(ids), size))
 
-    def _live_workers(self) -> int:
-        if time.monotonic() - self._counted > _COUNT_WORKERS_EVERY:
-            self._counted = time.monotonic()
-            try:
-                self._workers = max(len(self._store.workers()), 1)
-            except StoreError as error:
-                log.warning("workers not counted: %s", error)
-        return self._workers
+    def _look_at_workers(self) -> None:
+        """How many there are, and how many jobs a message may have: it waits until a worker has
+        places for all of them, and half of the smallest worker's are free while the other half of
+        its jobs run.
+        """
+        if time.monotonic() - self._looked <= _LOOK_EVERY:
+            return
+        self._looked = time.monotonic()
+        try:
+            workers = self._store.workers()
+        except StoreError as error:
+            log.warning("workers not counted: %s", error)
+            return
+        places = [int(worker.get("concurrency") or 2 * _TOGETHER) for worker in workers]
+        self._workers = max(len(workers), 1)
+        self._together = max(min([_TOGETHER, *(most // 2 for most in places)]), 1)

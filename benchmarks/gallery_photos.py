@@ -47,23 +47,34 @@ def columns(
     bundle: str, pipelines: Mapping[str, Pipeline[Any]], shown: int
 ) -> dict[str, list[Column]]:
     """Sheets by name: of each task the first captions with the seed of their number, and of
-    synthesis, out of eight seeds each, those that the judging encoders find least like their
-    caption.
+    synthesis and manipulation, out of eight seeds each, those that the judging encoders find least
+    like their caption.
     """
     captions = CAPTIONS[bundle]
     items = [Item(captions[k % len(captions)], seed=k) for k in range(_SEEDS * len(captions))]
     made = _made(pipelines["synthesize"], items)
     texts = [item.text for item in items]
-    worst = np.argsort(_likeness(bundle, made, texts), kind="stable")[:shown]
-    sheets = {
-        "synthesize-first": [([made[k]], texts[k]) for k in range(shown)],
-        "synthesize-worst": [([made[k]], texts[k]) for k in map(int, worst)],
-    }
-    others = (*captions[1:], captions[0])
-    for task, told in (("manipulate", others), ("inpaint", captions)):
-        if task in pipelines:
-            sheets[f"{task}-first"] = _changed(task, pipelines[task], made, told[:shown])
+    drawn: list[Column] = [([picture], text) for picture, text in zip(made, texts, strict=True)]
+    sheets = _first_and_worst(bundle, "synthesize", drawn, shown)
+    if "manipulate" in pipelines:
+        others = [captions[(k + 1) % len(captions)] for k in range(len(made))]
+        edited = _changed("manipulate", pipelines["manipulate"], made, others)
+        sheets |= _first_and_worst(bundle, "manipulate", edited, shown)
+    if "inpaint" in pipelines:
+        sheets["inpaint-first"] = _changed("inpaint", pipelines["inpaint"], made, captions[:shown])
     return sheets
+
+
+def _first_and_worst(
+    bundle: str, task: str, found: Sequence[Column], shown: int
+) -> dict[str, list[Column]]:
+    """Columns end with what was made of their text."""
+    likeness = _likeness(bundle, [x[-1] for x, _ in found], [text for _, text in found])
+    worst = np.argsort(likeness, kind="stable")[:shown]
+    return {
+        f"{task}-first": list(found[:shown]),
+        f"{task}-worst": [found[k] for k in map(int, worst)],
+    }
 
 
 def _changed(

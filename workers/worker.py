@@ -109,6 +109,7 @@ class Worker:
             "precision": self.settings.precision,
             "loaded": [list(key) for key in self.pipelines.loaded()],
             "tasks": self.pipelines.servable(),
+            "concurrency": self.settings.concurrency,
             "waiting": self.batcher.depth(),
             "running": len(self.leases.held()),
             "last_batch_at": self.batcher.last_batch_at,

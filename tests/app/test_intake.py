@@ -74,6 +74,21 @@ def test_they_are_shared_out_among_the_workers() -> None:
     assert desk.sizes() == [2, 2, 2, 2]
 
 
+def test_a_message_fits_into_half_of_the_smallest_worker() -> None:
+    desk = Desk()
+    for name, places in {"large": 16, "small": 6}.items():
+        desk.store.heartbeat(name, {"concurrency": places}, 60)
+    desk.take(*(a_job() for _ in range(12)))
+    assert desk.sizes() == [3, 3, 3, 3]
+
+
+def test_a_worker_of_one_place_gets_one_job_a_message() -> None:
+    desk = Desk()
+    desk.store.heartbeat("single", {"concurrency": 1}, 60)
+    desk.take(a_job(), a_job())
+    assert desk.sizes() == [1, 1]
+
+
 def test_behind_others_a_job_waits_a_moment_for_company() -> None:
     desk = Desk()
     desk.take(a_job())  # nobody takes it: from now on there is a line
