@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from app.pressure import check_room
 from app.problems import Problem, invalid
 from app.uploads import Alpha, AlphaOf, Box, Bytes, Earlier, Picture
 from app.webhooks.addresses import UnsafeAddress
+from app.wording import warnings
 from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
 from jobs.errors import BlobMissing, StoreError
@@ -72,7 +73,7 @@ async def submit(
     request = _read(task, fields, strict)
     found, webhook = _bundle_task(services, request), _webhook(services, request)
     request = _settled(request, found)
-    warnings = _warnings(found, request.texts)
+    told = warnings(found, request.texts, services.catalogue.now())
     if task.images or caller.key:  # before any effort is made, and anything is counted
         await off_loop(check_room, services.store, services.settings, caller)
     job_id = job_id or new_id()
@@ -87,7 +88,7 @@ async def submit(
         deadline=now + services.settings.job_deadline,
         request=request.model_dump(mode="json", exclude={"webhook"}, exclude_none=True),
         inputs=inputs,
-        warnings=tuple(warnings),
+        warnings=tuple(told),
         webhook=webhook,
     )
     if not await services.intake.take(job, once):
@@ -183,32 +184,6 @@ def _check_explained(found: BundleTask, request: TaskRequest) -> None:
     why = found.why_unexplained(request.method or found.method) if request.explain else None
     if why:
         raise Problem(422, why)
-
-
-def _warnings(found: BundleTask, texts: Sequence[str]) -> list[str]:
-    """What the model won't see of the texts; 422 when it would see nothing of one of them."""
-    read = [found.encode(text) for text in texts]
-    for number, encoded in enumerate(read, 1):
-        if not encoded.ids:
-            which = "this text" if len(texts) == 1 else f"text {number}"
-            raise Problem(
-                422,
-                f"Bundle {found.bundle!r} knows no word of {which}. GET "
-                f"/models/{found.bundle}/vocabulary lists the words it knows.",
-                code="no_known_words",
-            )
-    warnings = []
-    if unknown := list(dict.fromkeys(word for encoded in read for word in encoded.unknown)):
-        words = ", ".join(unknown[:20]) + (" …" if len(unknown) > 20 else "")
-        warnings.append(f"Unknown words were left out: {words}.")
-    for number, encoded in enumerate(read, 1):
-        if encoded.cut:
-            which = "The text" if len(texts) == 1 else f"Text {number}"
-            warnings.append(
-                f"{which} is longer than the {found.max_words} words this bundle reads; its last "
-                f"{encoded.cut} were left out."
-            )
-    return warnings
 
 
 def _store_pictures(
