@@ -8,6 +8,7 @@ with Client() as mmml:
     width, height = (drawn.record["images"][0][side] for side in ("width", "height"))
 
     box = (width // 4, height // 4, width // 2, height // 2)  # x, y, width, height
-    filled = mmml.inpaint(path, box, "a bird with a yellow belly", seed=1).wait()
-    edited = mmml.manipulate(filled.record["images"][0]["url"], "a black bird", seed=1)
+    filled = mmml.inpaint(path, box, "a bird with a yellow belly", bundle="aviary", seed=1).wait()
+    path = filled.record["images"][0]["url"]
+    edited = mmml.manipulate(path, "a black bird", bundle="aviary", seed=1)
     print(*edited.save("chained.png"))

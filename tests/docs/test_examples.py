@@ -26,7 +26,7 @@ SAID = {
     r"(not yet\n)?(failed: .+|something else: .+)\nunreachable: no_service",
     "resume.py": r"order-1\.png\norder-2\.png",
     "cancel.py": r"(canceled|running|too late: .+)\n\['a white bird'\]\n410: This job has .+",
-    "words.py": r"(fake: \w+ by fake\n){3}Unknown words were left out: flamboyant\.",
+    "words.py": r"(\w+: \w+ by [\w, -]+\n){7}Unknown words were left out: flamboyant\..*",
     "morph.py": r"morph\.webp strip\.png mixed\.png\n24 frames",
     "explain.py": r"a: [01]\.\d\d\n(\w+: [01]\.\d\d\n){7}wings: [01]\.\d\d",
     "webhook.py": r"job\.succeeded a blue bird",

@@ -28,7 +28,7 @@ def test_it_compiles_and_runs(fake_url: str) -> None:
     said = done.stdout.splitlines()[-4:]
     assert said[0] == "drawn.png: 2 of seed 7, 0 warnings"
     assert [line.split(":")[0] for line in said[1:3]] == ["edited.jpg", "filled.png"]
-    assert said[3].startswith("Bundle 'fake' knows no word of this text.")
+    assert said[3].startswith("Bundle 'aviary' knows no word of this text.")
 
 
 def test_what_is_wrong_does_not_compile() -> None:

@@ -54,7 +54,12 @@ def test_words_and_what_lies_between_captions(service: Service) -> None:
 
 def an_edit_is_explained_and_erased(service: Service) -> None:
     http = service.http
-    form = {"text": "a bird with a zorgly red belly", "explain": "true", "seed": "7"}
+    form = {
+        "text": "a bird with a zorgly red belly",
+        "explain": "true",
+        "seed": "7",
+        "bundle": "aviary",
+    }
     photo = encode(render(bird("test", 3), 256))
     job = http.post("/manipulate?wait=60", data=form, files={"image": photo}, timeout=90).json()
     assert job["status"] == "succeeded", job
