@@ -23,7 +23,7 @@ from jobs.store import JobStore, OnceKey
 log = logging.getLogger(__name__)
 _TOGETHER = 8  # most jobs of one message: few enough for the next worker to find some, too
 _GATHER = 0.005  # seconds, for each message's worth of jobs that wait
-_LONGEST = 4.0  # times that
+_LONGEST = 3.0  # times that
 _LINE_LASTS = 0.1  # seconds for which jobs that were seen waiting are believed to
 _LOOK_EVERY = 2.0  # seconds
 
