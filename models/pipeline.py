@@ -140,11 +140,9 @@ class Pipeline(ABC, Generic[P]):
         return RunResult(pictures, seconds, explanations)
 
     def warm_up(self, batch: int = 1) -> None:
-        """Run the networks twice per size, so that the first clients wait for no library's choice
-        and for no trace.
-        """
+        """Run the networks once per size, so that the first client does not wait for it."""
         prepared = self.prepare(self.example())
-        for count in (1, batch, 1, batch):
+        for count in dict.fromkeys((1, batch)):
             self.forward([prepared] * count)
 
     def free_memory(self) -> None:

@@ -88,6 +88,16 @@ class SynthesisPipeline(Pipeline[Prepared]):
             return self._traced(z, sentences)
         return self.compute(self.generator, z, sentences)
 
+    def warm_up(self, batch: int = 1) -> None:
+        """On a CPU every size up to ``batch`` gets its trace."""
+        if self.device.type != "cpu":
+            super().warm_up(batch)
+            return
+        prepared = self.prepare(self.example())
+        for count in range(1, batch + 1):
+            for _ in range(2):  # a trace is made when a size comes again
+                self.forward([prepared] * count)
+
     def _looked_at(
         self, batch: Sequence[Prepared], pictures: Tensor, pixels: Sequence[Pixels]
     ) -> list[Output]:
