@@ -18,21 +18,41 @@ import torch
 from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
-
 Network = Callable[..., Tensor]
 Shapes = tuple[tuple[object, ...], ...]
 
 
+class Allowance:
+    """How many traces may be made. Torch keeps each to the end of the process: not its weights, but
+    5 to 10 MB of what it wrote down.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def take(self) -> bool:
+        """Whether there was one left."""
+        self._left -= 1
+        return self._left >= 0
+
+
+_PROCESS = Allowance(48)  # those of six pipelines in batches of up to eight
+
+
 class Traced:
     """``network`` under ``autocast``, traced for each shape of its inputs that comes for the second
-    time. It must never look at values, and know few shapes: a trace costs some passes. Call it from
-    one thread, outside of any autocast, and not where gradients are wanted.
+    time, while there is an allowance. It must never look at values, and know few shapes: a trace
+    costs some passes. Call it from one thread, outside of any autocast, and not where gradients are
+    wanted.
     """
 
     def __init__(
-        self, network: nn.Module, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+        self,
+        network: nn.Module,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        allowance: Allowance = _PROCESS,
     ) -> None:
-        self._network, self._autocast = network, autocast
+        self._network, self._autocast, self._allowance = network, autocast, allowance
         self._seen: set[Shapes] = set()
         self._traces: dict[Shapes, Network] = {}
 
@@ -52,6 +72,8 @@ class Traced:
             return self._network(*inputs)
 
     def _trace(self, inputs: tuple[Tensor, ...]) -> Network:
+        if not self._allowance.take():
+            return self._untraced
         try:
             with self._autocast(), warnings.catch_warnings():
                 # Of shapes that are taken for constants, which they are here, and of torch.export,
