@@ -36,7 +36,9 @@ class Allowance:
         return self._left >= 0
 
 
-_PROCESS = Allowance(48)  # those of six pipelines in batches of up to eight
+# Batches of up to eight: twelve traces for a pipeline that is measured first, eight for one whose
+# tuning is remembered.
+_PROCESS = Allowance(48)
 
 
 class Traced:

@@ -18,7 +18,7 @@ from models.manipulation.photos import PhotoObjective
 from models.registry import load
 from models.training.config import ConfigError
 from models.training.parts import PARTS, Encoders, initialise, save
-from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_steps
+from tests.models.training.photos import NoisePhotos, TinyEncoders, Watched, watch_two_steps
 
 SIZE = 64
 WIDTHS = {"ngf": 4, "blocks": 1, "combine": 4, "z": 4, "condition": 4}
@@ -74,6 +74,27 @@ def test_half_of_the_photos_get_a_wrong_caption(tmp_path: Path) -> None:
     assert 0 < edits.sum() < 8
     assert torch.equal(seen.given.sentence[edits], wrong[edits])
     assert torch.equal(seen.given.sentence[~edits], own[~edits])
+
+
+def test_photos_come_back_alone_before_anything_is_judged(tmp_path: Path) -> None:
+    objective = built({**PHOTOS, "alone": 2, "taps": "2,4"})
+    assert objective.judge.config.taps == (2, 4)
+    loop = Watched(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
+    for _ in range(3):
+        loop.advance()
+    assert [phase.trains for phase, _ in loop.changed] == [
+        ("main", "dcm"),
+        ("main", "dcm"),
+        ("judge",),
+        ("main", "dcm"),
+    ]
+    batch, noise = loop.samples(3, 8, 0, 8)
+    with torch.no_grad():
+        alone, later = (objective.look(batch, noise, step) for step in (1, 2))
+        losses = [objective.loss("edit", seen, step)[1] for step, seen in ((1, alone), (2, later))]
+    assert not alone.edits.any()
+    assert later.edits.any()
+    assert ["g" in values for values in losses] == [False, True]
 
 
 def test_the_dcm_needs_a_main_module(tmp_path: Path) -> None:
