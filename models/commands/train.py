@@ -49,8 +49,10 @@ def run(arguments: argparse.Namespace) -> None:
     from models.training.loop import Loop, build_fabric
     from models.training.parts import PARTS, Encoders, initialise, save, sizes_in
     from models.training.run import Run
+    from models.training.version import code_version
 
-    part = arguments.part
+    part, version = arguments.part, code_version()
+    sys.stderr.write(f"training code: {version['source']} at {version['commit']}\n")
     values = read_preset(arguments.preset, part)
     if arguments.init:
         for name, sizes in sizes_in(arguments.init, part, values["options"]).items():

@@ -45,7 +45,23 @@ _BACKDROPS = (
     ((0.93, 0.80, 0.78), (0.97, 0.91, 0.88)),
     ((0.66, 0.84, 0.82), (0.88, 0.95, 0.93)),
 )
+BACKDROPS = len(_BACKDROPS)
+_GRAIN = 32  # cells of plumage texture along a side
 _EYE, _LEGS, _BRANCH, _EYE_LIGHT = 7, 8, 9, 10
+LABELS = 10  # what a pixel can show: backdrop, PARTS, eye, legs, branch
+# Ranges that the pose of a bird is drawn from, uniformly.
+POSE: dict[str, tuple[float, float]] = {
+    "x": (0.46, 0.54),
+    "y": (0.46, 0.54),
+    "scale": (0.9, 1.02),
+    "tilt": (-0.28, 0.22),
+    "plumpness": (0.9, 1.15),
+    "tail_length": (0.98, 1.2),
+    "wing_drop": (-0.12, 0.2),
+    "bill_length": (1.1, 1.3),
+    "branch_slope": (-0.08, 0.08),
+}
+TINT = 0.05  # a tint lies within ± this
 _FIXED = {
     _EYE: (0.05, 0.05, 0.06),
     _LEGS: (0.30, 0.22, 0.16),
@@ -118,19 +134,27 @@ def bird(split: str, index: int) -> Bird:
     rng = generator(split, index)
     return Bird(
         colours=tuple(COLOUR_NAMES[k] for k in rng.integers(0, len(COLOUR_NAMES), len(PARTS))),
-        tints=tuple(tuple(rng.uniform(-0.05, 0.05, 3).tolist()) for _ in PARTS),
-        centre=(0.5 + rng.uniform(-0.04, 0.04), 0.5 + rng.uniform(-0.04, 0.04)),
-        scale=rng.uniform(0.9, 1.02),
-        tilt=rng.uniform(-0.28, 0.22),
+        tints=tuple(tuple(rng.uniform(-TINT, TINT, 3).tolist()) for _ in PARTS),
+        centre=(rng.uniform(*POSE["x"]), rng.uniform(*POSE["y"])),
+        scale=rng.uniform(*POSE["scale"]),
+        tilt=rng.uniform(*POSE["tilt"]),
         facing_left=bool(rng.random() < 0.5),
-        plumpness=rng.uniform(0.9, 1.15),
-        tail_length=rng.uniform(0.98, 1.2),
-        wing_drop=rng.uniform(-0.12, 0.2),
-        bill_length=rng.uniform(1.1, 1.3),
-        backdrop=int(rng.integers(len(_BACKDROPS))),
-        branch_slope=rng.uniform(-0.08, 0.08),
+        plumpness=rng.uniform(*POSE["plumpness"]),
+        tail_length=rng.uniform(*POSE["tail_length"]),
+        wing_drop=rng.uniform(*POSE["wing_drop"]),
+        bill_length=rng.uniform(*POSE["bill_length"]),
+        backdrop=int(rng.integers(BACKDROPS)),
+        branch_slope=rng.uniform(*POSE["branch_slope"]),
         texture_seed=int(rng.integers(2**31)),
     )
+
+
+def pose_values(sample: Bird) -> Array:
+    """Where each value of POSE lies in its range, then each tint; float32 in [0,1]."""
+    values = (*sample.centre, *(getattr(sample, name) for name in list(POSE)[2:]))
+    pose = [(v - low) / (high - low) for v, (low, high) in zip(values, POSE.values(), strict=True)]
+    tints = [(t + TINT) / (2 * TINT) for tint in sample.tints for t in tint]
+    return np.array([*pose, *tints], np.float32)
 
 
 def part_colours(sample: Bird) -> Array:
@@ -160,17 +184,28 @@ def layers(sample: Bird, size: int) -> Layers:
     return Layers(base, weights, masks)
 
 
+def label_map(sample: Bird, size: int) -> NDArray[np.uint8]:
+    """uint8 [size,size], what shows in the middle of each pixel: 0 backdrop, 1–6 the parts in the
+    order of PARTS, 7 eye, 8 legs, 9 branch.
+    """
+    full = _labels(sample, size * SUPERSAMPLING)
+    middle = full[SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING]
+    return np.where(middle == _EYE_LIGHT, _EYE, middle).astype(np.uint8)
+
+
 def _shrink(plane: Array, size: int) -> Array:
     step = plane.shape[0] // size
     return plane.reshape(size, step, size, step).mean(axis=(1, 3)).astype(np.float32)
 
 
 def _shading(sample: Bird, full: int) -> Array:
-    """Light from above with a faint plumage texture; float32 [full,full] around 1."""
+    """Light from above with a faint plumage texture, the same at every size; float32 [full,full]
+    around 1.
+    """
     rng = np.random.default_rng(sample.texture_seed)
     height = np.linspace(1.06, 0.86, full, dtype=np.float32)[:, None]
-    grain = rng.uniform(-1, 1, (full // 8, full // 8)).astype(np.float32)
-    texture = np.repeat(np.repeat(grain, 8, 0), 8, 1)[:full, :full]
+    grain = Image.fromarray(rng.uniform(-1, 1, (_GRAIN, _GRAIN)).astype(np.float32))
+    texture = np.asarray(grain.resize((full, full), Image.Resampling.BICUBIC))
     return (height * (1 + 0.05 * texture)).astype(np.float32)
 
 
@@ -208,9 +243,9 @@ def _shapes(sample: Bird) -> list[tuple[int, Array]]:
     body = _ellipse(0, 0, 0.235, 0.165 * fat, 0.18)
     head = (0.175, -0.145)
     cap = _ellipse(*head, 0.112, 0.105)
-    crown = cap[cap[:, 1] - head[1] < 0.012 + 0.25 * (cap[:, 0] - head[0])]
+    crown = _arc(cap, cap[:, 1] - head[1] < 0.012 + 0.25 * (cap[:, 0] - head[0]))
     crown = np.concatenate([crown, [[head[0] + 0.02, head[1] + 0.015]]]).astype(np.float32)
-    back = body[_side(body) < 0]
+    back = _arc(body, _side(body) < 0)
     drop = sample.wing_drop
     wing = np.array(
         [
@@ -233,7 +268,7 @@ def _shapes(sample: Bird) -> list[tuple[int, Array]]:
             [-0.15, 0.10],
         ]
     )
-    beak = np.array([[0.24, -0.24], [0.27 + 0.16 * bill, -0.10], [0.24, -0.05]])
+    beak = np.array([[0.22, -0.215], [0.27 + 0.16 * bill, -0.105], [0.23, -0.05]])
     eye = (head[0] + 0.045, head[1] - 0.008)
     return [
         (part["tail"], rear.astype(np.float32)),
@@ -246,6 +281,14 @@ def _shapes(sample: Bird) -> list[tuple[int, Array]]:
         (_EYE, _ellipse(*eye, 0.021, 0.021)),
         (_EYE_LIGHT, _ellipse(eye[0] + 0.007, eye[1] - 0.007, 0.006, 0.006)),
     ]
+
+
+def _arc(ring: Array, kept: NDArray[np.bool_]) -> Array:
+    """The kept points of a closed ring in its own order, beginning behind the gap. A ring that
+    begins inside of the arc would otherwise give a polygon that crosses itself.
+    """
+    start = int(np.flatnonzero(kept & ~np.roll(kept, 1))[0])
+    return np.roll(ring, -start, axis=0)[np.roll(kept, -start)]
 
 
 def _side(points: Array) -> Array:

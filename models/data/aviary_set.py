@@ -10,14 +10,27 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from jobs.captions import Vocabulary
-from models.data.aviary import COLOUR_NAMES, PARTS, Bird, bird, layers, part_colours
+from models.data.aviary import (
+    BACKDROPS,
+    COLOUR_NAMES,
+    PARTS,
+    POSE,
+    Bird,
+    bird,
+    label_map,
+    layers,
+    part_colours,
+    pose_values,
+)
 from models.data.aviary_captions import Caption, caption, vocabulary
 from models.data.masks import random_hole
+from models.synthesis.latent import standardised
 from models.training.batch import Batch
 
-VERSION = 2  # of the drawing: a new number invalidates cached banks
+VERSION = 3  # of the drawing: a new number invalidates cached banks
 _WEIGHT_RANGE = 1.2  # shading brightens a part by less than this
 
 
@@ -37,6 +50,8 @@ class Aviary:
     tokenizer = "regexp"
     max_words = 40
     attributes = (len(PARTS), len(COLOUR_NAMES))
+    # Where it looks; pose and tints; the backdrop; the colours of parts that no caption names.
+    latent = f"s1,u{len(POSE) + 3 * len(PARTS)},c{BACKDROPS},{len(PARTS)}c{len(COLOUR_NAMES)}"
 
     def __init__(
         self,
@@ -52,29 +67,33 @@ class Aviary:
         self.fingerprint = f"aviary-v{VERSION}-{split}-{size}-{count}-{captions}"
         self.vocabulary: Vocabulary = vocabulary()
         self._count = count
-        self._base, self._weights = self._bank(cache or cache_folder())
+        self._base, self._weights, self._labels = self._bank(cache or cache_folder())
         self._birds = [bird(split, k) for k in range(count)]
 
     def __len__(self) -> int:
         return self._count
 
-    def _bank(self, cache: Path) -> tuple[np.ndarray, np.ndarray]:
+    def _bank(self, cache: Path) -> list[np.ndarray]:
+        """Base uint8 [N,S,S,3], weights uint8 [N,6,S,S] and labels uint8 [N,S,S], drawn once."""
         stem = f"aviary-v{VERSION}-{self.split}-{self.size}-{self._count}"
-        paths = cache / f"{stem}-base.npy", cache / f"{stem}-weights.npy"
+        paths = [cache / f"{stem}-{name}.npy" for name in ("base", "weights", "labels")]
         if not all(p.exists() for p in paths):
             cache.mkdir(parents=True, exist_ok=True)
             self._draw(paths)
-        return np.load(paths[0], mmap_mode="r"), np.load(paths[1], mmap_mode="r")
+        return [np.load(path, mmap_mode="r") for path in paths]
 
-    def _draw(self, paths: tuple[Path, Path]) -> None:
+    def _draw(self, paths: Sequence[Path]) -> None:
         n, s = self._count, self.size
         base = np.zeros((n, s, s, 3), np.uint8)
         weights = np.zeros((n, len(PARTS), s, s), np.uint8)
+        labels = np.zeros((n, s, s), np.uint8)
         for k in range(n):
-            drawn = layers(bird(self.split, k), s)
+            sample = bird(self.split, k)
+            drawn = layers(sample, s)
             base[k] = np.round(np.clip(drawn.base, 0, 1) * 255)
             weights[k] = np.round(np.clip(drawn.weights / _WEIGHT_RANGE, 0, 1) * 255)
-        for path, array in zip(paths, (base, weights), strict=True):
+            labels[k] = label_map(sample, s)
+        for path, array in zip(paths, (base, weights, labels), strict=True):
             part = path.with_suffix(f".{os.getpid()}.part.npy")
             np.save(part, array)
             part.replace(path)
@@ -126,7 +145,35 @@ class Aviary:
         images, classes = self.paint(places, birds), _own_classes(sources)
         batch = self._batch(images, told, wrong, classes, more=more)
         shown = torch.tensor([_values(b, PARTS) for b in birds])
-        return replace(batch, hole=hole, shown=shown)
+        batch = replace(batch, hole=hole, shown=shown)
+        return self._with_code(batch, places, birds, sources) if part == "synthesis" else batch
+
+    def _with_code(
+        self,
+        batch: Batch,
+        places: np.ndarray,
+        birds: Sequence[Bird],
+        sources: Sequence[np.random.Generator],
+    ) -> Batch:
+        """With what the pictures were drawn from. Parts that the caption names get any colour in
+        the code, so that theirs can be learned from the caption alone.
+        """
+        assert batch.named is not None and batch.shown is not None  # noqa: S101, PT018 (just made)
+        other = torch.tensor(
+            np.stack([rng.integers(0, len(COLOUR_NAMES), len(PARTS)) for rng in sources])
+        )
+        colours = torch.where(batch.named >= 0, other, batch.shown)
+        facing = torch.tensor([[1.0 if b.facing_left else -1.0] for b in birds])
+        pose = torch.from_numpy(np.stack([pose_values(b) for b in birds]))
+        backdrop = torch.tensor([b.backdrop for b in birds])
+        code = [
+            facing,
+            (pose - 0.5) * 12**0.5,
+            _choice(backdrop, BACKDROPS),
+            _choice(colours, len(COLOUR_NAMES)).flatten(1),
+        ]
+        labels = torch.from_numpy(self._labels[places].astype(np.int64))
+        return replace(batch, code=torch.cat(code, 1), labels=labels)
 
     def _edit_batch(
         self, indices: np.ndarray, before: Sequence[Bird], sources: Sequence[np.random.Generator]
@@ -187,6 +234,11 @@ def _told(sample: Bird, said: Caption) -> Told:
 
 def _values(sample: Bird, parts: Collection[str]) -> tuple[int, ...]:
     return tuple(COLOUR_NAMES.index(sample.colour_of(p)) if p in parts else -1 for p in PARTS)
+
+
+def _choice(values: Tensor, count: int) -> Tensor:
+    """float32 [...,count]: values int64 [...] as a latent's choices."""
+    return standardised(functional.one_hot(values, count).float())
 
 
 def _own_classes(sources: Sequence[np.random.Generator]) -> Tensor:

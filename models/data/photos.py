@@ -50,6 +50,7 @@ class Photos:
     tokenizer = "regexp"
     max_words = 24
     attributes = (0, 0)
+    latent = ""
 
     def __init__(
         self,

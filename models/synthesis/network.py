@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.layers import SelfAttention, conv, doubling, fold_spectral_norm, linear
+from models.synthesis.latent import shape_noise
 
 _SLOPE = 0.01
 _BOTTOM = 4
@@ -29,8 +30,8 @@ class GeneratorConfig:
     4·2^(len−1).
 
     attention: resolution of the self-attention layer, 0 for none; spectral: normalise weights as
-    the published
-    generator does. The defaults are the published birds and flowers model, 256×256.
+    the published generator does; latent: shapes of the noise (:mod:`models.synthesis.latent`),
+    empty for normals as published. The defaults are the published birds and flowers model, 256×256.
     """
 
     ngf: int = 96
@@ -39,6 +40,7 @@ class GeneratorConfig:
     sentence: int = 256
     attention: int = 64
     spectral: bool = True
+    latent: str = ""
 
     @property
     def size(self) -> int:
@@ -186,6 +188,14 @@ class Generator(nn.Module):
 
     def raw(self, z: Tensor, sentence: Tensor) -> Tensor:
         """The pictures before tanh, float32."""
+        return self.raw_from_code(shape_noise(z, self.config.latent), sentence)
+
+    def raw_from_code(self, z: Tensor, sentence: Tensor) -> Tensor:
+        """The same from noise that has its shape already, as a data set knows it."""
+        return self.to_raw(self.features_from_code(z, sentence))
+
+    def features_from_code(self, z: Tensor, sentence: Tensor) -> Tensor:
+        """The last features [B,C,size,size], which :meth:`to_raw` makes pictures of."""
         h = self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM)
         joined: Tensor = self.joined(torch.cat([sentence, z], 1))
         condition: Condition = joined
@@ -194,8 +204,11 @@ class Generator(nn.Module):
         for name in self._order:
             layer = self.get_submodule(name)
             h = layer(h) if name == "non_local" else layer(h, condition)
-        h = self.get_submodule(self._last)(_activate(self._norm(h)))
-        raw: Tensor = h.float()
+        return _activate(self._norm(h))
+
+    def to_raw(self, features: Tensor) -> Tensor:
+        """Pictures before tanh, float32."""
+        raw: Tensor = self.get_submodule(self._last)(features).float()
         return raw
 
     def _norm(self, h: Tensor) -> Tensor:

@@ -137,14 +137,14 @@ class SynthesisObjective(Objective):
             self.frozen["image_encoder"] = image
         self.changes = tuple(name for name in options.augment.split(",") if name)
         _check(options, self.changes)
-        widths, sentence = _widths(size, options.widths), text.config.features
+        widths, sentence = block_widths(size, options.widths), text.config.features
         self.generator = Generator(
             GeneratorConfig(
                 options.ngf, widths, options.z, sentence, options.attention, options.spectral
             )
         )
         if options.zero_start:
-            _start_plain(self.generator)
+            start_as_shortcuts(self.generator)
         self.judge = _judge(options, widths, sentence)
         self.modules = {"generator": self.generator, "discriminator": self.judge}
         if options.rebuild:
@@ -325,7 +325,7 @@ class SynthesisObjective(Objective):
         return asdict(self.generator.config), {"generator": averaged["generator"]}
 
 
-def _start_plain(generator: Generator) -> None:
+def start_as_shortcuts(generator: Generator) -> None:
     """Let every block begin as its shortcut (Goyal et al. 2017)."""
     for name, module in generator.named_modules():
         if name.endswith("conv4") and isinstance(module, nn.Conv2d):
@@ -364,7 +364,7 @@ def _judge(
     raise ModelsError(f"discriminator is projected or own, not {options.discriminator!r}.")
 
 
-def _widths(size: int, given: str) -> tuple[int, ...]:
+def block_widths(size: int, given: str) -> tuple[int, ...]:
     """Channel multipliers from 4×4 up."""
     if given:
         widths = tuple(int(part) for part in given.split(","))

@@ -24,7 +24,9 @@ class Batch:
     ``images`` being the edit's target; hole: float32 [B,1,S,S], 1 = known, 0 = to be filled;
     more_ids [B,K,L], more_lengths [B,K]: further captions of each picture, for mixing sentences;
     shown, named, wrong_named: int64 [B,A], values of attributes where a data set knows them: of the
-    picture, and as far as the caption or the wrong one says them, else -1.
+    picture, and as far as the caption or the wrong one says them, else -1; code: float32 [B,n],
+    what a data set that draws its pictures drew them from besides the caption, in the shapes of its
+    ``latent``; labels: int64 [B,S,S], what each pixel of such a picture shows.
     """
 
     images: Tensor
@@ -40,6 +42,8 @@ class Batch:
     shown: Tensor | None = None
     named: Tensor | None = None
     wrong_named: Tensor | None = None
+    code: Tensor | None = None
+    labels: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
@@ -51,7 +55,8 @@ class TrainingData(Protocol):
     """One split of a data set as the loop sees it: batches by part, nothing else.
 
     fingerprint: hash of everything a batch depends on besides its random sources; attributes: how
-    many attributes a picture has and how many values each, (0, 0) when unknown.
+    many attributes a picture has and how many values each, (0, 0) when unknown; latent: the shapes
+    of what pictures are drawn from (:mod:`models.synthesis.latent`), empty when unknown.
     """
 
     name: str
@@ -63,6 +68,7 @@ class TrainingData(Protocol):
     licence: str
     fingerprint: str
     attributes: tuple[int, int]
+    latent: str
 
     def __len__(self) -> int: ...
 

@@ -28,7 +28,9 @@ class LoopOptions:
     share in; samples: geometries or photos used of the data set, 0 for all; size: side of the
     pictures in pixels; captions: further captions of each picture, for mixing sentences; devices:
     processes on this machine, 0 for what the device offers; nodes: machines; precision: bf16-mixed
-    or 32-true; settle_batches: batches that re-estimate the averages' batch statistics.
+    or 32-true; settle_batches: batches that re-estimate the averages' batch statistics; warmup:
+    steps over which the learning rate rises to its own; schedule: constant, or cosine, which brings
+    it to zero at ``steps``.
     """
 
     batch: int = 32
@@ -49,6 +51,8 @@ class LoopOptions:
     nodes: int = 1
     precision: str = "bf16-mixed"
     channels_last: bool = True
+    warmup: int = 0
+    schedule: str = "constant"
 
 
 def preset_names() -> list[str]:

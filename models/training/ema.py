@@ -9,7 +9,9 @@ from torch import nn
 
 
 class Average:
-    """A slowly following copy of a module; its parameters and floating buffers are averages.
+    """A slowly following copy of a module: its parameters are averages, its buffers copies. The mean
+    of several singular vectors (``weight_u``, ``weight_v`` of spectral norms) is no singular vector,
+    and batch statistics are estimated again for the averaged weights.
 
     decay: share kept per step once warmed up; before, (1 + t) / (10 + t) lets the start be
     forgotten.
@@ -23,9 +25,9 @@ class Average:
     def update(self, module: nn.Module, step: int) -> None:
         """Move towards ``module`` after optimisation step ``step`` (from 0)."""
         keep = min(self._decay, (1 + step) / (10 + step))
-        live = module.state_dict()
-        floats = [(k, v) for k, v in self.module.state_dict().items() if v.is_floating_point()]
-        torch._foreach_lerp_([v for _, v in floats], [live[k] for k, _ in floats], 1 - keep)
-        for key, value in self.module.state_dict().items():
-            if not value.is_floating_point():
-                value.copy_(live[key])
+        averaged, live = dict(self.module.named_parameters()), dict(module.named_parameters())
+        pairs = [(value, live[name]) for name, value in averaged.items()]
+        torch._foreach_lerp_([a for a, _ in pairs], [b for _, b in pairs], 1 - keep)
+        buffers = dict(module.named_buffers())
+        for name, value in self.module.named_buffers():
+            value.copy_(buffers[name])

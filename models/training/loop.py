@@ -13,7 +13,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from torch import nn
 
 from models.errors import ModelsError
 from models.training.batch import Batch, TrainingData
-from models.training.config import LoopOptions
+from models.training.config import ConfigError, LoopOptions
 from models.training.distributed import average_gradients, gather_statistics
 from models.training.ema import Average
 from models.training.noise import Noise
@@ -67,6 +67,11 @@ class Loop:
         self._trainable = {
             name: [p for p in module.parameters() if p.requires_grad]
             for name, module in objective.modules.items()
+        }
+        self._rate = _schedule(options)
+        self._full_rates = {
+            name: [group["lr"] for group in phase.optimiser.param_groups]
+            for name, phase in objective.phases.items()
         }
         self.step = 0
         self.seconds = 0.0
@@ -123,6 +128,10 @@ class Loop:
         for name in self.objective.turns(self.step):
             phase = self.objective.phases[name]
             self._freeze_all_but(phase)
+            for group, full in zip(
+                phase.optimiser.param_groups, self._full_rates[name], strict=True
+            ):
+                group["lr"] = full * self._rate(self.step)
             phase.optimiser.zero_grad(set_to_none=True)
             for batch, noise in slices:
                 # Slices exist to save memory, so what was seen is not kept from phase to phase.
@@ -281,6 +290,22 @@ def _slices(options: LoopOptions, fabric: Fabric) -> int:
             f"{options.accumulate} slices; choose loop.batch as a multiple of {parts}."
         )
     return options.accumulate
+
+
+def _schedule(options: LoopOptions) -> Callable[[int], float]:
+    """Share of the full learning rate at each step. Raises ConfigError for an unknown schedule."""
+    if options.schedule not in ("constant", "cosine"):
+        raise ConfigError(f"loop.schedule is constant or cosine, not {options.schedule!r}.")
+    if options.schedule == "cosine" and not options.steps:
+        raise ConfigError("loop.schedule = cosine ends at the last step; it needs loop.steps.")
+
+    def share(step: int) -> float:
+        rising = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
+        if options.schedule == "constant":
+            return rising
+        return rising * (1 + math.cos(math.pi * min(1.0, step / options.steps))) / 2
+
+    return share
 
 
 def _keeps_statistics(norm: nn.Module) -> bool:

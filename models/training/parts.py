@@ -28,6 +28,7 @@ from models.manipulation.photos import PhotoObjective, PhotoOptions
 from models.manipulation.sight import Sight, compact_sight, published_sight
 from models.pipeline import config_from
 from models.synthesis.objective import SynthesisObjective, SynthesisOptions
+from models.synthesis.rendering import RenderingObjective, RenderingOptions
 from models.training.batch import TrainingData
 from models.training.config import ConfigError, build
 from models.training.objective import Objective
@@ -42,7 +43,7 @@ TASK_OF = {
 # part -> values of its option ``objective``, the default first -> what else it may hold
 OPTIONS: dict[str, dict[str, type[Any]]] = {
     "damsm": {"small": DamsmOptions, "official": OfficialDamsmOptions},
-    "synthesis": {"hinge": SynthesisOptions},
+    "synthesis": {"hinge": SynthesisOptions, "rendering": RenderingOptions},
     "manipulation": {"paired": ManipulationOptions, "adversarial": AdversarialOptions},
     "inpainting": {"small": InpaintingOptions, "official": OfficialInpaintingOptions},
 }
@@ -132,6 +133,8 @@ def _synthesis(
 ) -> Objective:
     pair = _need(encoders, "synthesis")
     chosen = checked("synthesis", options)
+    if isinstance(chosen, RenderingOptions):
+        return RenderingObjective(chosen, data.size, pair.text, data.latent)
     image = pair.image if chosen.damsm else None
     return SynthesisObjective(chosen, data.size, pair.text, image, data.attributes)
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 
 def code_version() -> dict[str, str]:
-    """``{"mmml": …, "torch": …, "commit": …}``; the commit ends in ``+`` where files differ."""
+    """``{"mmml": …, "torch": …, "commit": …, "source": …}``: the commit ends in ``+`` where files
+    differ; source is the folder that the running code was imported from.
+    """
     found = {name: _version(name) for name in ("mmml", "torch")}
-    return {**found, "commit": _commit()}
+    return {**found, "commit": _commit(), "source": str(Path(__file__).resolve().parents[2])}
 
 
 def _version(package: str) -> str:
