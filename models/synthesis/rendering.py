@@ -1,5 +1,6 @@
-"""Training Efficient-T2I as a renderer: a data set that draws its pictures knows what each was drawn
-from, so the generator can be taught to draw that very picture (supervised, without a discriminator).
+"""Training Efficient-T2I as a renderer: a data set that draws its pictures knows what each was
+drawn from, so the generator can be taught to draw that very picture (supervised, without a
+discriminator).
 
 The text decides the parts that it names, the code (:mod:`models.synthesis.latent`) all else. At
 serving the code is noise of the same shapes.
@@ -30,10 +31,10 @@ _REACH_WEIGHT = 0.05
 
 @dataclass(frozen=True)
 class RenderingOptions:
-    """ngf, widths, attention, spectral: see :class:`GeneratorConfig`; foreground: how much more than
-    a pixel of the backdrop one of any other label weighs; small: how much more again one of the
-    labels in small_labels (comma separated); edges: weight of the difference of gradients; labels:
-    weight of saying what each pixel shows, from the generator's last features.
+    """ngf, widths, attention, spectral: see :class:`GeneratorConfig`; foreground: how much more
+    than a pixel of the backdrop one of any other label weighs; small: how much more again one of
+    the labels in small_labels (comma separated); edges: weight of the difference of gradients;
+    labels: weight of saying what each pixel shows, from the generator's last features.
     """
 
     ngf: int = 24
@@ -53,7 +54,9 @@ class RenderingOptions:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A batch, its sentences [B,D], and the generator's picture of it before tanh with its graph."""
+    """A batch, the generator's pictures of it before tanh [B,3,S,S] and what it says of each pixel
+    [B,labels,S,S], both with their graph.
+    """
 
     batch: Batch
     raw: Tensor
@@ -71,8 +74,8 @@ class RenderingObjective(Objective):
         super().__init__()
         if not latent:
             raise ModelsError(
-                "This data set does not know what its pictures are drawn from; train synthesis with "
-                "objective = 'hinge'."
+                "This data set does not know what its pictures are drawn from; train synthesis "
+                "with objective = 'hinge'."
             )
         self.options, self.text = options, text
         self.frozen = {"text_encoder": text}

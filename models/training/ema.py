@@ -9,9 +9,9 @@ from torch import nn
 
 
 class Average:
-    """A slowly following copy of a module: its parameters are averages, its buffers copies. The mean
-    of several singular vectors (``weight_u``, ``weight_v`` of spectral norms) is no singular vector,
-    and batch statistics are estimated again for the averaged weights.
+    """A slowly following copy of a module: its parameters are averages, its buffers copies. A mean
+    of singular vectors (``weight_u``, ``weight_v`` of spectral norms) is no singular vector, and
+    batch statistics are estimated again for the averaged weights.
 
     decay: share kept per step once warmed up; before, (1 + t) / (10 + t) lets the start be
     forgotten.
