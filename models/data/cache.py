@@ -1,6 +1,7 @@
 """Photos decoded once: squares a little larger than the training size, memory-mapped.
 
-The margin (76/64, as AttnGAN's) is what random crops move in.
+The margin (76/64, as AttnGAN's) is what random crops move in. Photos that are cut tightly around
+their objects have none: a crop would take the head or the tail off.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Plane = NDArray[np.bool_]
 Region = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 Painter = Callable[[Record], Bytes]
 
-VERSION = 2  # of the crop and its colours: a new number invalidates caches
+VERSION = 3  # of the crop and its colours: a new number invalidates caches
 SQUASHED = frozenset({"cub"})  # layouts whose photos without a box are square crops already
 _FILTER = Image.Resampling.BILINEAR  # with Pillow's antialiasing
 _PROGRESS = 1000
@@ -55,19 +56,22 @@ class Squares:
     broken: tuple[str, ...]
 
 
-def cached_side(size: int) -> int:
-    """Side of the cached squares for pictures of ``size``."""
-    return round(size * 76 / 64)
+def cached_side(size: int, records: Sequence[Record]) -> int:
+    """Side of the cached squares for pictures of ``size``: with a margin, unless most of the
+    records are cut tightly.
+    """
+    tight = sum(record.tight for record in records) > len(records) / 2
+    return size if tight else round(size * 76 / 64)
 
 
 def photo_squares(
     records: Sequence[Record], *, layout: str, size: int, content: str, folder: Path
 ) -> Squares:
-    """The squares of ``records`` at ``cached_side(size)``, made on first use in ``folder``.
+    """The squares of ``records`` at ``cached_side(size, records)``, made on first use in ``folder``.
 
     content: hash of the data set's content; a changed data set gets a new cache.
     """
-    side = cached_side(size)
+    side = cached_side(size, records)
     path = folder / f"photos-{_digest(records, content, layout)}-{side}.npy"
     return _open_or_build(path, records, (side, side, 3), lambda r: square_photo(r, side, layout))
 
@@ -85,7 +89,7 @@ def mask_squares(
 
     planes: key -> bool mask of the square that the photo is cut to, instead of the records' own.
     """
-    side = cached_side(size)
+    side = cached_side(size, records)
     known = None if planes is None else planes.keys()
     path = folder / f"masks-{_digest(records, content, layout, known)}-{side}.npy"
 
@@ -146,7 +150,9 @@ def _mask(plane: Plane, side: int, region: Region | None = None) -> Bytes:
 
 
 def _region(record: Record, size: tuple[int, int], layout: str) -> Region:
-    """What of a photo of ``size`` (width, height) the square shows."""
+    """What of a photo of ``size`` (width, height) the square shows. All of a box, squashed where the
+    photo's border made it oblong: a square from its middle could lack the head.
+    """
     width, height = size
     if record.box is None and layout in SQUASHED:
         return 0, 0, width, height
@@ -154,6 +160,8 @@ def _region(record: Record, size: tuple[int, int], layout: str) -> Region:
     left, top, right, bottom = max(0, x), max(0, y), min(width, x + w), min(height, y + h)
     if right - left < 1 or bottom - top < 1:
         raise ValueError("the box lies outside of the photo")
+    if record.box is not None:
+        return left, top, right, bottom
     side = min(right - left, bottom - top)
     across, down = left + (right - left - side) / 2, top + (bottom - top - side) / 2
     return across, down, across + side, down + side

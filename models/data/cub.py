@@ -18,6 +18,7 @@ from models.data.records import Box, Listing, Record
 
 NAME = "cub"
 NEEDS = "images.txt, image_class_labels.txt, classes.txt, images/ and text/<class>/<image>.txt"
+_ROOM = 0.12  # share of a side: random crops of 64 from 76 pixels take up to 12/76 of it
 LICENCE = "CUB-200-2011: non-commercial research and education; photo rights stay with their owners"
 
 
@@ -73,7 +74,15 @@ def _record(
     if square and min(square[2:]) < 1:  # a box beside the photo shows nothing
         square = None
     captions = read_captions(texts / Path(name).with_suffix(".txt"))
-    return Record(name, path, captions, class_name, square)
+    # Without boxes the photos are taken for squares that were cut around the birds already.
+    tight = square is None or box is None or _is_tight(box, square)
+    return Record(name, path, captions, class_name, square, tight=tight)
+
+
+def _is_tight(box: tuple[float, float, float, float], square: Box) -> bool:
+    """Whether the square leaves less room around the box than random crops take."""
+    room = [square[k] - box[k] for k in (2, 3)]
+    return min(room[0] / square[2], room[1] / square[3]) < _ROOM
 
 
 def _table(path: Path) -> dict[str, str]:

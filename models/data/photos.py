@@ -44,7 +44,8 @@ class Photos:
     """Split ``split`` of ``listing`` at ``size`` pixels.
 
     records: the photos by index; dropped: keys of photos left out, broken or without a caption of
-    known words; augment: random crops and mirror images, else every picture is as ``photo``.
+    known words; augment: mirror images, and random crops where photos are not cut tightly around
+    their objects; else every picture is as ``photo``.
     """
 
     tokenizer = "regexp"

@@ -16,6 +16,7 @@ Box = tuple[int, int, int, int]  # x, y, width, height in pixels of the photo
 class Record:
     """One photo. key: its name within the data set, stable across machines; class_name: empty where
     the set has no classes; box: the square crop that shows the object, None for the whole photo;
+    tight: that crop ends where the object does, so that a random crop would cut it;
     object_mask: draws bool [height,width] of the photo, True on the object, None when unknown.
     """
 
@@ -27,6 +28,7 @@ class Record:
     object_mask: Callable[[], NDArray[np.bool_]] | None = field(
         default=None, repr=False, compare=False
     )
+    tight: bool = False
 
 
 @dataclass(frozen=True)

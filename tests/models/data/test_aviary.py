@@ -1,8 +1,19 @@
+import itertools
+
 import numpy as np
 import pytest
 
 from jobs.captions import tokenize
-from models.data.aviary import COLOURS, PARTS, bird, layers, part_colours, render
+from models.data.aviary import (
+    COLOURS,
+    PARTS,
+    _shapes,
+    bird,
+    label_map,
+    layers,
+    part_colours,
+    render,
+)
 from models.data.aviary_captions import COLOUR_WORDS, PART_WORDS, caption, captions, vocabulary
 
 
@@ -17,9 +28,46 @@ def test_splits_differ() -> None:
     assert bird("test", 7) != bird("train", 7)
 
 
-def test_each_part_covers_one_percent() -> None:
+def test_each_part_covers_thirty_two_pixels_of_a_small_picture() -> None:
     shares = [layers(bird("train", k), 64).masks.mean(axis=(1, 2)).min() for k in range(60)]
-    assert min(shares) >= 0.01
+    assert min(shares) * 64**2 >= 32
+
+
+def test_no_polygon_crosses_itself() -> None:
+    """A ring of which an arc is kept has to begin at that arc's end."""
+    for _, points in _shapes(bird("train", 0)):
+        sides = list(itertools.pairwise([*points, points[0]]))
+        crossings = [
+            (a, b)
+            for (k, a), (m, b) in itertools.combinations(enumerate(sides), 2)
+            if m - k not in (1, len(sides) - 1) and _cross(a, b)
+        ]
+        assert not crossings
+
+
+def _cross(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> bool:
+    def side(p: np.ndarray, q: np.ndarray, r: np.ndarray) -> float:
+        return float((q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]))
+
+    apart = side(*a, b[0]) * side(*a, b[1]) < 0
+    return apart and side(*b, a[0]) * side(*b, a[1]) < 0
+
+
+def test_a_drawing_is_the_same_at_every_size() -> None:
+    large = np.asarray(render(bird("train", 2), 256), np.float32)
+    shrunk = large.reshape(64, 4, 64, 4, 3).mean(axis=(1, 3))
+    small = np.asarray(render(bird("train", 2), 64), np.float32)
+    assert np.abs(shrunk - small).mean() < 2
+    assert np.quantile(np.abs(shrunk - small), 0.99) < 24  # edges of lines of whole pixels
+
+
+def test_labels_say_what_shows() -> None:
+    sample = bird("train", 3)
+    labels, masks = label_map(sample, 64), layers(sample, 64).masks
+    assert labels.shape == (64, 64)
+    assert set(np.unique(labels)) == set(range(10))
+    for number, mask in enumerate(masks, 1):
+        assert (labels[mask > 0.99] == number).all()
 
 
 def test_part_shows_its_colour() -> None:

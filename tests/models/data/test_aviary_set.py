@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.aviary import render
+from models.data.aviary import bird, label_map, render
 from models.data.aviary_set import Aviary
+from models.synthesis.latent import width
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +66,31 @@ def test_bank_is_drawn_once(tmp_path: Path) -> None:
     stamps = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
     Aviary(16, 2, cache=tmp_path)
     assert stamps == {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+
+
+def test_the_code_says_what_the_caption_does_not(data: Aviary) -> None:
+    batch = data.batch("synthesis", range(8), sources(8))
+    assert batch.code is not None
+    assert batch.named is not None
+    assert batch.shown is not None
+    assert batch.code.shape == (8, width(data.latent))
+    assert set(batch.code[:, 0].tolist()) <= {-1.0, 1.0}
+    assert batch.code[:, 1:28].abs().max() <= 3**0.5
+    colours = batch.code[:, 34:].view(8, 6, 10).argmax(2)
+    unnamed = batch.named < 0
+    assert torch.equal(colours[unnamed], batch.shown[unnamed])
+    assert not torch.equal(colours[~unnamed], batch.shown[~unnamed])
+
+
+def test_the_code_has_the_spread_of_the_noise_that_stands_for_it(data: Aviary) -> None:
+    code = data.batch("synthesis", [k % 8 for k in range(400)], sources(400)).code
+    assert code is not None
+    assert code[:, 34:].mean().abs() < 0.01
+    assert (code[:, 34:].var() - 1).abs() < 0.05
+
+
+def test_labels_come_with_drawings(data: Aviary) -> None:
+    batch = data.batch("synthesis", range(2), sources(2))
+    assert batch.labels is not None
+    assert batch.labels.shape == (2, 32, 32)
+    assert np.array_equal(batch.labels[1].numpy(), label_map(bird("train", 1), 32))

@@ -45,6 +45,19 @@ def test_cub_tables_that_disagree_are_named(tmp_path: Path) -> None:
         open_listing(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("box", "tight"),
+    [("40.0 30.0 20.0 10.0", False), ("0.0 0.0 100.0 80.0", True), ("2.0 0.0 96.0 79.0", True)],
+)
+def test_cub_boxes_that_fill_the_photo_leave_no_room_for_crops(
+    tmp_path: Path, box: str, tight: bool
+) -> None:
+    made_sets.cub(tmp_path)
+    boxes = tmp_path / "bounding_boxes.txt"
+    boxes.write_text("".join(f"{k} {box}\n" for k in range(1, 9)))
+    assert {record.tight for record in open_listing(tmp_path).records} == {tight}
+
+
 def test_square_box_is_clipped_to_the_photo() -> None:
     assert square_box((0, 0, 40, 20), (100, 80)) == (0, 0, 50, 40)
     assert square_box((70, 60, 30, 20), (100, 80)) == (63, 48, 37, 32)

@@ -4,6 +4,7 @@ not.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +207,15 @@ def test_what_cannot_be_opened_is_explained(tmp_path: Path) -> None:
         photos(tmp_path, records, split="test")
     with pytest.raises(DataError, match="no usable photo"):
         photos(tmp_path, records, words=(WORDS[0], "other"))
+
+
+def test_tight_photos_are_mirrored_and_never_cropped(tmp_path: Path) -> None:
+    records = [replace(record(tmp_path, k, SAID[:2], "a"), tight=True) for k in range(2)]
+    data = photos(tmp_path, records)
+    whole = torch.from_numpy(np.array(data.photo(0))).permute(2, 0, 1).float() / 127.5 - 1
+    seen = [data.batch("synthesis", [0], sources(1, seed)).images[0] for seed in range(12)]
+    same = [torch.allclose(x, whole) for x in seen]
+    mirrored = [torch.allclose(x, whole.flip(2)) for x in seen]
+    assert all(a or b for a, b in zip(same, mirrored, strict=True))
+    assert any(same)
+    assert any(mirrored)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from jobs.captions import END, Vocabulary
 from models.training.batch import Batch
 from models.training.config import ConfigError, LoopOptions, changed, merge_file
-from models.training.loop import Loop, TrainingError, build_fabric
+from models.training.loop import Loop, TrainingError, _schedule, build_fabric
 from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
 from models.training.run import Run
@@ -98,6 +98,37 @@ def test_a_resumed_run_is_an_uninterrupted_one(tmp_path: Path) -> None:
     cut = run(tmp_path / "cut")
     assert cut.step == whole.step == 6
     assert torch.equal(weights(cut), weights(whole))
+
+
+def test_the_rate_rises_and_falls_along_a_cosine(tmp_path: Path) -> None:
+    options = replace(OPTIONS, steps=100, warmup=10, schedule="cosine", snapshot_every=1000)
+    shares = [_schedule(options)(step) for step in range(101)]
+    assert shares[0] == pytest.approx(0.1, rel=0.01)
+    assert max(shares) == shares[9]
+    assert shares[50] == pytest.approx(0.5)
+    assert shares[100] == 0
+    loop = run(tmp_path, replace(options, steps=4))
+    (group,) = loop.objective.phases["guess"].optimiser.param_groups
+    assert group["lr"] == pytest.approx(0.1 * _schedule(replace(options, steps=4))(3))
+
+
+def test_a_resumed_run_follows_the_same_schedule(tmp_path: Path) -> None:
+    options = replace(OPTIONS, steps=6, schedule="cosine")
+    whole = run(tmp_path / "whole", options)
+    with pytest.raises(TrainingError, match="not finite at step 4"):
+        run(tmp_path / "cut", options, Brightness(broken_from=3))
+    assert torch.equal(weights(run(tmp_path / "cut", options)), weights(whole))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"schedule": "linear"}, "constant or cosine"), ({"steps": 0, "minutes": 1.0}, "loop.steps")],
+)
+def test_a_schedule_that_can_not_be_is_refused(
+    tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        run(tmp_path, replace(OPTIONS, **{"schedule": "cosine", **change}))
 
 
 def test_slices_change_nothing_but_rounding(tmp_path: Path) -> None:
