@@ -67,7 +67,8 @@ def cached_side(size: int, records: Sequence[Record]) -> int:
 def photo_squares(
     records: Sequence[Record], *, layout: str, size: int, content: str, folder: Path
 ) -> Squares:
-    """The squares of ``records`` at ``cached_side(size, records)``, made on first use in ``folder``.
+    """The squares of ``records`` with the side that ``cached_side`` says, made on first use in
+    ``folder``.
 
     content: hash of the data set's content; a changed data set gets a new cache.
     """
@@ -150,8 +151,8 @@ def _mask(plane: Plane, side: int, region: Region | None = None) -> Bytes:
 
 
 def _region(record: Record, size: tuple[int, int], layout: str) -> Region:
-    """What of a photo of ``size`` (width, height) the square shows. All of a box, squashed where the
-    photo's border made it oblong: a square from its middle could lack the head.
+    """What of a photo of ``size`` (width, height) the square shows. All of a box, squashed where
+    the photo's border made it oblong: a square from its middle could lack the head.
     """
     width, height = size
     if record.box is None and layout in SQUASHED:

@@ -58,7 +58,8 @@ def test_a_drawing_is_the_same_at_every_size() -> None:
     shrunk = large.reshape(64, 4, 64, 4, 3).mean(axis=(1, 3))
     small = np.asarray(render(bird("train", 2), 64), np.float32)
     assert np.abs(shrunk - small).mean() < 2
-    assert np.quantile(np.abs(shrunk - small), 0.99) < 24  # edges of lines of whole pixels
+    # Pillow's lines and polygons are up to a pixel wider, of four or sixteen to a pixel here.
+    assert (np.abs(shrunk - small).max(axis=2) > 16).mean() < 0.06
 
 
 def test_labels_say_what_shows() -> None:
