@@ -25,7 +25,11 @@ _GROUP = re.compile(r"(\d*)([sucn])(\d+)")
 
 
 def _sign(z: Tensor) -> Tensor:
-    return torch.where(z > 0, 1.0, -1.0).to(z.dtype)
+    hard = torch.where(z > 0, 1.0, -1.0).to(z.dtype)
+    if not z.requires_grad:
+        return hard
+    soft = torch.tanh(z)  # whose slope stands for the sign's, which has none
+    return soft + (hard - soft).detach()
 
 
 def _uniform(z: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ from models.synthesis.auxiliary import (
     rebuilding_loss,
     showing_loss,
 )
+from models.synthesis.latent import width as latent_width
 from models.synthesis.network import (
     Discriminator,
     DiscriminatorConfig,
@@ -66,7 +67,10 @@ class SynthesisOptions:
     that learns from the real pictures beside (at rate_classifier); rebuild: weight of drawing real
     pictures again from the noise that an encoder finds behind them, divergence: the price of a nat
     of that noise; alone: steps in which the generator does nothing else, before the discriminator
-    comes in. See :mod:`models.synthesis.auxiliary`.
+    comes in; rebuild_until: step at which the weight of drawing again has fallen to zero, along a
+    line, 0 to keep it. See :mod:`models.synthesis.auxiliary`.
+
+    latent: shapes of the noise instead of z normals (:mod:`models.synthesis.latent`).
     """
 
     discriminator: str = "projected"
@@ -99,6 +103,8 @@ class SynthesisOptions:
     rebuild: float = 0.0
     divergence: float = 5e-4
     alone: int = 0
+    rebuild_until: int = 0
+    latent: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,9 +144,16 @@ class SynthesisObjective(Objective):
         self.changes = tuple(name for name in options.augment.split(",") if name)
         _check(options, self.changes)
         widths, sentence = block_widths(size, options.widths), text.config.features
+        self.z = latent_width(options.latent) if options.latent else options.z
         self.generator = Generator(
             GeneratorConfig(
-                options.ngf, widths, options.z, sentence, options.attention, options.spectral
+                options.ngf,
+                widths,
+                self.z,
+                sentence,
+                options.attention,
+                options.spectral,
+                options.latent,
             )
         )
         if options.zero_start:
@@ -148,7 +161,7 @@ class SynthesisObjective(Objective):
         self.judge = _judge(options, widths, sentence)
         self.modules = {"generator": self.generator, "discriminator": self.judge}
         if options.rebuild:
-            self.encoder = NoiseEncoder(size, options.z, sentence)
+            self.encoder = NoiseEncoder(size, self.z, sentence)
             self.modules["encoder"] = self.encoder
         if options.attributes:
             self.classifier = classifier_of(size, attributes)
@@ -200,7 +213,7 @@ class SynthesisObjective(Objective):
 
     def _made(self, sentence: Tensor, noise: Noise, name: str) -> Tensor:
         with self.autocast():
-            made: Tensor = self.generator.raw(noise.normal(name, self.options.z), sentence)
+            made: Tensor = self.generator.raw(noise.normal(name, self.z), sentence)
         return made
 
     def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:
@@ -213,7 +226,8 @@ class SynthesisObjective(Objective):
     def _generator_loss(self, seen: Seen, step: int) -> tuple[Tensor, Values]:
         o, values = self.options, {}
         raw = seen.raw
-        if o.rebuild:
+        rebuild = self._rebuild_weight(step)
+        if rebuild:
             again, values["nats"] = self._again(seen)
             values["rebuilt"] = rebuilding_loss(torch.tanh(again), seen.images)
             raw = again if step < o.alone else raw
@@ -230,13 +244,17 @@ class SynthesisObjective(Objective):
         named: Values = {}
         if o.attributes:
             values["reading"], named["named"] = self._reading(fake, seen)
-        return self._weighted(values), values | named
+        return self._weighted(values, rebuild), values | named
 
-    def _weighted(self, values: Values) -> Tensor:
+    def _rebuild_weight(self, step: int) -> float:
+        o = self.options
+        return o.rebuild * (max(0.0, 1 - step / o.rebuild_until) if o.rebuild_until else 1.0)
+
+    def _weighted(self, values: Values, rebuild: float) -> Tensor:
         """The sum of the generator's losses."""
         o = self.options
         weights = {"g": 1.0, "beyond": o.reach, "damsm": o.damsm, "reading": o.attributes}
-        weights |= {"rebuilt": o.rebuild, "nats": o.rebuild * o.divergence}
+        weights |= {"rebuilt": rebuild, "nats": rebuild * o.divergence}
         return torch.stack([weights[name] * value for name, value in values.items()]).sum()
 
     def _fooling(self, fake: Tensor, seen: Seen) -> Tensor:
@@ -250,7 +268,7 @@ class SynthesisObjective(Objective):
         """
         with self.autocast():
             mean, spread = self.encoder(seen.images, seen.sentence)
-            z = mean + (spread / 2).exp() * seen.noise.normal("behind", self.options.z)
+            z = mean + (spread / 2).exp() * seen.noise.normal("behind", self.z)
             raw: Tensor = self.generator.raw(z, seen.sentence)
         return raw, divergence(mean, spread)
 
@@ -310,12 +328,12 @@ class SynthesisObjective(Objective):
     def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
         _, sentence = self.text(batch.ids, batch.lengths)
         with self.autocast():
-            averaged["generator"](noise.normal("z", self.options.z), sentence)
+            averaged["generator"](noise.normal("z", self.z), sentence)
 
     def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
         """Rows of eight: real pictures above what the generator makes of their captions."""
         _, sentence = self.text(batch.ids, batch.lengths)
-        made = averaged["generator"](noise.normal("z", self.options.z), sentence)
+        made = averaged["generator"](noise.normal("z", self.z), sentence)
         rows = [x for pair in zip(batch.images.split(8), made.split(8), strict=True) for x in pair]
         return torch.cat(rows)
 
@@ -340,6 +358,8 @@ def _check(options: SynthesisOptions, changes: tuple[str, ...]) -> None:
         raise ModelsError(f"penalty is none, r1 or magp, not {options.penalty!r}.")
     if options.alone and not options.rebuild:
         raise ModelsError("alone counts steps of rebuilding; it needs rebuild > 0.")
+    if options.rebuild_until and options.rebuild_until <= options.alone:
+        raise ModelsError("rebuild_until must lie behind the steps of alone.")
     if options.penalty != "none" and options.discriminator == "projected":
         raise ModelsError("A gradient penalty needs discriminator = 'own'.")
 

@@ -43,3 +43,12 @@ def test_no_latent_is_the_noise_itself() -> None:
 def test_what_is_no_group_is_refused(text: str) -> None:
     with pytest.raises(ModelsError, match="groups like s1"):
         width(text)
+
+
+def test_a_sign_hands_gradients_back() -> None:
+    z = torch.tensor([[0.3, -2.0]], requires_grad=True)
+    shaped = shape_noise(z, "s2")
+    torch.testing.assert_close(shaped, torch.tensor([[1.0, -1.0]]))
+    shaped.sum().backward()
+    assert z.grad is not None
+    assert (z.grad > 0).all()
