@@ -40,6 +40,7 @@ def test_sizes_come_from_the_bundle(tmp_path: Path) -> None:
     found = sizes_in(bundle.folder, "synthesis", {"discriminator": "own"})
     assert found["loop"] == {"size": 32}
     expected = {"ngf": 8, "widths": "2,2,1,1", "z": 8, "attention": 8, "spectral": True}
+    expected["latent"] = ""
     assert found["options"] == expected
     options = SynthesisOptions(discriminator="own", ndf=4, **found["options"])
     encoders = Encoders(bundle.folder)
