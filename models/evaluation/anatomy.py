@@ -67,7 +67,10 @@ class Anatomy:
         spots = np.array([_spots(one) for one in label_maps])  # [N,6,2]
         low, high = spots.min(0), spots.max(0)
         return cls(
-            {c: (float(areas[:, k].min()), float(areas[:, k].max())) for k, c in enumerate(COUNTED)},
+            {
+                c: (float(areas[:, k].min()), float(areas[:, k].max()))
+                for k, c in enumerate(COUNTED)
+            },
             {
                 p: (float(low[k, 0]), float(high[k, 0]), float(low[k, 1]), float(high[k, 1]))
                 for k, p in enumerate(PARTS)
@@ -100,9 +103,7 @@ class Anatomy:
     def in_proportion(self, label_map: NDArray[np.uint8]) -> bool:
         """Whether each part is neither much smaller nor much larger than in renders."""
         areas = {p: _area(label_map, k + 1) for k, p in enumerate(PARTS)}
-        return all(
-            _LEAST * self.areas[p][0] <= areas[p] <= _MOST * self.areas[p][1] for p in PARTS
-        )
+        return all(_LEAST * self.areas[p][0] <= areas[p] <= _MOST * self.areas[p][1] for p in PARTS)
 
     def in_place(self, label_map: NDArray[np.uint8]) -> bool:
         """Whether each part lies about where renders have it."""

@@ -41,8 +41,8 @@ class Drawing:
 
 
 def pasted(below: Drawing, above: Drawing, where: Mask, strength: float = 1.0) -> Drawing:
-    """``above`` over ``below`` where the mask says; strength: of its colours, at least a half, since
-    its labels are taken.
+    """``above`` over ``below`` where the mask says, with its labels; strength: of its colours, at
+    least a half.
     """
     share = where[..., None] * np.float32(strength)
     pixels = below.pixels * (1 - share) + above.pixels * share
@@ -51,8 +51,8 @@ def pasted(below: Drawing, above: Drawing, where: Mask, strength: float = 1.0) -
 
 def shifted(drawing: Drawing, down: int, right: int) -> Drawing:
     """Rolled by so many pixels; what leaves at one edge comes in at the other."""
-    moved = [np.roll(a, (down, right), (0, 1)) for a in (drawing.pixels, drawing.labels)]
-    return Drawing(moved[0], moved[1])
+    step = (down, right)
+    return Drawing(np.roll(drawing.pixels, step, (0, 1)), np.roll(drawing.labels, step, (0, 1)))
 
 
 def near(where: Mask, reach: int = 1) -> Mask:
@@ -111,9 +111,7 @@ def further_part(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> 
     return _moved(drawing, other, other.labels == label, rng)
 
 
-def _moved(
-    drawing: Drawing, other: Drawing, where: Mask, rng: np.random.Generator
-) -> Drawing:
+def _moved(drawing: Drawing, other: Drawing, where: Mask, rng: np.random.Generator) -> Drawing:
     side = len(where)
     step = [int(rng.integers(-side // 3, side // 3 + 1)) for _ in range(2)]
     piece = Drawing(other.pixels, np.where(where, other.labels, 0).astype(np.uint8))

@@ -60,6 +60,14 @@ def tv(made: Tensor) -> Floats:
     return _floats(total_variation(made, reduction="none")) / made[0].numel()
 
 
+def edges_inside(made: Tensor, where: Tensor) -> Floats:
+    """Mean |dx| + |dy| over the pairs of neighbours that ``where`` [N,1,H,W] both hold."""
+    across = (where[..., 1:] * where[..., :-1], (made[..., 1:] - made[..., :-1]).abs())
+    down = (where[..., 1:, :] * where[..., :-1, :], (made[..., 1:, :] - made[..., :-1, :]).abs())
+    both = [(w * d).sum((1, 2, 3)) / (w.sum((1, 2, 3)) * 3).clamp_min(1) for w, d in (across, down)]
+    return _floats(both[0] + both[1])
+
+
 def ssim(made: Tensor, truth: Tensor) -> Floats:
     """Structural similarity, Gaussian window σ = 1.5, data range 1 (Wang et al. 2004)."""
     found = structural_similarity_index_measure(
@@ -133,6 +141,14 @@ def attribute_scores(
     """Share of the counted parts [N,6] whose colour was read right; weights: how many count."""
     hits = ((read == truth) & counted).sum(1)
     return Scores.rates(hits.astype(np.float64), counted.sum(1).astype(np.float64))
+
+
+def distinct_colours(read: NDArray[np.int64], parts: NDArray[np.bool_]) -> tuple[float, int]:
+    """Mean number of different colours [N,6] in N pictures of one caption, over the ``parts`` [6]
+    that it does not name; and how many parts these are.
+    """
+    found = [len(set(read[:, k].tolist())) for k in np.flatnonzero(parts)]
+    return (float(np.mean(found)) if found else 0.0), len(found)
 
 
 def difference_inside(a: Tensor, b: Tensor, where: Tensor) -> Scores:

@@ -22,14 +22,17 @@ class EvaluationError(ModelsError):
 
 @dataclass(frozen=True)
 class Runner:
-    """One loaded pipeline. batch: pictures per forward."""
+    """One loaded pipeline. batch: pictures per forward; side: of the pictures that it is judged by,
+    0 for that of its network.
+    """
 
     pipeline: Pipeline[Any]
     batch: int = 16
+    side: int = 0
 
     @property
     def size(self) -> int:
-        return self.pipeline.spec.size
+        return self.side or self.pipeline.spec.size
 
     @property
     def method(self) -> str:
@@ -42,8 +45,14 @@ class Runner:
             for picture in self.pipeline.run(items[start : start + self.batch]).pictures:
                 if isinstance(picture, ModelsError):
                     raise EvaluationError(f"{self.method} failed on a sample: {picture}")
-                made.append(picture)
+                made.append(self._enlarged(picture))
         return made
+
+    def _enlarged(self, picture: Image.Image) -> Image.Image:
+        """A smaller picture in the size that is judged."""
+        if picture.width >= self.size:
+            return picture
+        return picture.resize((self.size, self.size), Image.Resampling.BICUBIC)
 
     def understood(self, cases: Sequence[Case]) -> list[Case]:
         """The cases whose caption has a word that the vocabulary knows."""

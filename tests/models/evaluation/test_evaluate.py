@@ -12,7 +12,7 @@ import pytest
 
 from models.errors import ModelsError
 from models.evaluation.compare import CompareError, compare
-from models.evaluation.report import markdown
+from models.evaluation.report_markdown import markdown
 from models.evaluation.report_html import page
 from models.evaluation.run import Options, evaluate
 from models.evaluation.runner import EvaluationError
