@@ -18,6 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     form = kinds.add_parser("form", help="the segmenter behind one_bird and two_heads on Aviary")
     form.add_argument("--minutes", type=float, default=8.0)
     form.add_argument("--steps", type=int, default=0, help="instead of minutes")
+    form.add_argument("--resume", action="store_true", help="go on from the judge in --out")
     form.add_argument("--geometries", type=int, default=3000, help="birds drawn for training")
     form.add_argument("--count", type=int, default=1000, help="held-out renders to label")
     form.add_argument("--out", type=Path, required=True, help="folder, such as weights/judges")
@@ -62,18 +63,21 @@ def _attributes(arguments: argparse.Namespace) -> None:
 
 def _form(arguments: argparse.Namespace) -> None:
     from models.evaluation.attributes import describe
-    from models.evaluation.form import save_form_judge
+    from models.evaluation.form import find_form_judge, save_form_judge
     from models.evaluation.form_training import FormOptions, held_out_form, train_form_judge
+    from models.evaluation.judge_files import entry
 
     options = FormOptions(minutes=arguments.minutes, count=arguments.geometries)
-    network = train_form_judge(options, arguments.steps)
+    begin = find_form_judge([arguments.out]).network if arguments.resume else None
+    earlier = (entry(arguments.out, "form", "aviary") or {}) if arguments.resume else {}
+    network = train_form_judge(options, arguments.steps, begin)
     accuracy, anatomy = held_out_form(network, arguments.count)
     facts: dict[str, object] = {
         "accuracy": round(accuracy, 5),
         "held_out": f"{arguments.count} renders of the split test, share of pixels",
         "parameters": sum(p.numel() for p in network.parameters()),
         "seed": options.seed,
-        "command": _command(arguments),
+        "command": "; ".join([*filter(None, [earlier.get("command")]), _command(arguments)]),
         "anatomy": anatomy.facts(),
     }
     path = save_form_judge(arguments.out, network, facts)
@@ -82,7 +86,8 @@ def _form(arguments: argparse.Namespace) -> None:
 
 def _command(arguments: argparse.Namespace) -> str:
     limit = f"--steps {arguments.steps}" if arguments.steps else f"--minutes {arguments.minutes:g}"
-    return f"python -m models judge {arguments.kind} {limit} --out weights/judges"
+    further = " --resume" if getattr(arguments, "resume", False) else ""
+    return f"python -m models judge {arguments.kind} {limit}{further} --out weights/judges"
 
 
 def _encoders(arguments: argparse.Namespace) -> None:

@@ -75,17 +75,37 @@ def head_of(drawing: Drawing) -> Mask:
 
 
 def bare(drawing: Drawing) -> Drawing:
-    """The same without a bird: each row in the mean colour of its backdrop."""
+    """The same without a bird: each row in the mean colour of its backdrop, or of the nearest row
+    that has some.
+    """
     empty = drawing.labels == 0
-    count = np.maximum(empty.sum(1, keepdims=True), 1)
-    rows = (drawing.pixels * empty[..., None]).sum(1) / count
-    pixels = np.broadcast_to(rows[:, None], drawing.pixels.shape).astype(np.float32)
-    return Drawing(pixels, np.zeros_like(drawing.labels))
+    known = np.flatnonzero(empty.any(1))
+    if not len(known):
+        return Drawing(np.zeros_like(drawing.pixels), np.zeros_like(drawing.labels))
+    rows = (drawing.pixels * empty[..., None]).sum(1) / np.maximum(empty.sum(1, keepdims=True), 1)
+    nearest = known[np.abs(np.arange(len(rows))[:, None] - known).argmin(1)]
+    pixels = np.broadcast_to(rows[nearest][:, None], drawing.pixels.shape)
+    return Drawing(pixels.astype(np.float32), np.zeros_like(drawing.labels))
 
 
 def without(drawing: Drawing, labels: Sequence[int]) -> Drawing:
-    """The same with these labels taken away, the backdrop in their place."""
-    return pasted(drawing, bare(drawing), near(np.isin(drawing.labels, labels)))
+    """The same with these labels taken away, the backdrop in their place; their neighbours keep
+    their pixels.
+    """
+    gone = np.isin(drawing.labels, labels)
+    edge = near(gone) & (drawing.labels == 0)
+    return pasted(drawing, bare(drawing), gone | edge)
+
+
+def eyeless(drawing: Drawing) -> Drawing:
+    """The same with crown where the eye was."""
+    crown = drawing.labels == _CROWN
+    where = near(drawing.labels == _EYE)
+    if not crown.any():
+        return drawing
+    colour = np.broadcast_to(drawing.pixels[crown].mean(0), drawing.pixels.shape)
+    plain = Drawing(colour.astype(np.float32), np.full_like(drawing.labels, _CROWN))
+    return pasted(drawing, plain, where)
 
 
 def two_headed(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
@@ -125,6 +145,12 @@ def part_missing(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> 
     return without(drawing, [int(k) for k in rng.integers(1, _EYE + 2, int(rng.integers(1, 3)))])
 
 
+def blind(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
+    """The eye missing, its place plain."""
+    del other, rng
+    return eyeless(drawing)
+
+
 def part_moved(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
     """One part elsewhere: a floating tail, a bill on the belly."""
     del other
@@ -161,6 +187,7 @@ WAYS: tuple[Breaking, ...] = (
     further_head,
     further_part,
     part_missing,
+    blind,
     part_moved,
     other_inside,
     covered,

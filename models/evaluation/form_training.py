@@ -37,12 +37,15 @@ class FormOptions:
     collages: float = 0.6
 
 
-def train_form_judge(options: FormOptions, steps: int = 0) -> PartNet:
-    """A trained network; stops after ``minutes``, or ``steps`` when given."""
+def train_form_judge(options: FormOptions, steps: int = 0, begin: PartNet | None = None) -> PartNet:
+    """A trained network; stops after ``minutes``, or ``steps`` when given. begin: goes on from it,
+    else from random weights.
+    """
     torch.manual_seed(options.seed)
     data = Aviary(SIDE, options.count, split=SPLIT)
     labels = np.stack([label_map(bird(SPLIT, k), SIDE) for k in range(options.count)])
-    network = PartNet().to(memory_format=torch.channels_last)
+    network = begin.requires_grad_(True).train() if begin else PartNet()
+    network = network.to(memory_format=torch.channels_last)
     rng = np.random.default_rng(options.seed)
     optimiser = torch.optim.AdamW(network.parameters(), options.rate, weight_decay=1e-3)
     started, step, share = time.monotonic(), 0, 0.0

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from models.evaluation.cases import Case, HeldOut
 from models.evaluation.estimates import Floats, Scores, ratio_of_means
-from models.evaluation.metrics import edges_inside, frame_metrics, psnr_inside, upstream_best
+from models.evaluation.metrics import edges, frame_metrics, psnr_inside, upstream_best
 from models.evaluation.panel import Panel
 from models.evaluation.pictures import chunks, unit
 from models.evaluation.results import Row, TaskReport
@@ -44,7 +44,8 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
         for method, pictures in shown.items():
             row = report.row(method)
             inside = _fill_row(row, kind, method, pictures, cases, panel)
-            row.add({f"edges_{kind}": ratio_of_means(_edges(pictures, cases), real)})
+            for metric, values in _edges(pictures, cases).items():
+                row.add({f"{metric}_{kind}": ratio_of_means(values, real[metric])})
             insides.setdefault(method, []).append(inside)
         _show(report, cases, shown)
     for method, parts in insides.items():
@@ -110,11 +111,10 @@ def _fill_row(
     return found["psnr_hole", ""]
 
 
-def _edges(shown: Sequence[Image.Image], cases: Sequence[Case]) -> Floats:
-    """Mean absolute gradient inside the hole of each picture."""
-    return np.concatenate(
-        [edges_inside(unit(shown[part]), _holes(cases[part])) for part in chunks(len(cases))]
-    )
+def _edges(shown: Sequence[Image.Image], cases: Sequence[Case]) -> dict[str, Floats]:
+    """``edges`` and ``sharpness`` inside the hole of each picture."""
+    parts = [edges(unit(shown[part]), _holes(cases[part])) for part in chunks(len(cases))]
+    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
 def _holes(cases: Sequence[Case]) -> Tensor:

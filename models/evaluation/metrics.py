@@ -60,12 +60,23 @@ def tv(made: Tensor) -> Floats:
     return _floats(total_variation(made, reduction="none")) / made[0].numel()
 
 
-def edges_inside(made: Tensor, where: Tensor) -> Floats:
-    """Mean |dx| + |dy| over the pairs of neighbours that ``where`` [N,1,H,W] both hold."""
-    across = (where[..., 1:] * where[..., :-1], (made[..., 1:] - made[..., :-1]).abs())
-    down = (where[..., 1:, :] * where[..., :-1, :], (made[..., 1:, :] - made[..., :-1, :]).abs())
-    both = [(w * d).sum((1, 2, 3)) / (w.sum((1, 2, 3)) * 3).clamp_min(1) for w, d in (across, down)]
-    return _floats(both[0] + both[1])
+def edges(made: Tensor, where: Tensor | None = None) -> dict[str, Floats]:
+    """Of the steps between neighbouring values: ``edges``, their mean size, which tells grain and
+    contours from plain areas, and ``sharpness``, the root of their mean square, which also tells a
+    hard contour from the same contour blurred.
+
+    where: float32 [N,1,H,W]; only the pairs that it both holds.
+    """
+    inside = torch.ones_like(made[:, :1]) if where is None else where
+    steps = (
+        (inside[..., 1:] * inside[..., :-1], made[..., 1:] - made[..., :-1]),
+        (inside[..., 1:, :] * inside[..., :-1, :], made[..., 1:, :] - made[..., :-1, :]),
+    )
+    count = sum(w.sum((1, 2, 3)) for w, _ in steps) * made.shape[1]
+    size = sum((w * d.abs()).sum((1, 2, 3)) for w, d in steps)
+    square = sum((w * d**2).sum((1, 2, 3)) for w, d in steps)
+    least = torch.as_tensor(count).clamp_min(1)
+    return {"edges": _floats(size / least), "sharpness": _floats((square / least).sqrt())}
 
 
 def ssim(made: Tensor, truth: Tensor) -> Floats:

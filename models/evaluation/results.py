@@ -12,7 +12,7 @@ from PIL import Image
 from models.evaluation.cases import Case
 from models.evaluation.estimates import Estimate, Floats, Scores, bootstrap, ratio_of_means
 
-# Metrics of which less is better; edges are best at 1.
+# Metrics of which less is better; edges and sharpness are best at 1.
 _LESS = ("kid_", "fid_", "two_heads", "l1", "diff", "kept_diff", "target_l1")
 
 
@@ -57,7 +57,12 @@ class TaskReport:
     def beats_real(self, method: str, metric: str) -> bool:
         """Whether a row is better than real pictures: such a metric says nothing about realism."""
         made, real = (self.row(m).estimates.get(metric) for m in (method, "real"))
-        if made is None or real is None or method == "real" or metric.startswith("edges"):
+        if (
+            made is None
+            or real is None
+            or method == "real"
+            or metric.startswith(("edges", "sharpness"))
+        ):
             return False
         less = metric.startswith(_LESS)
         return made.value < real.value if less else made.value > real.value

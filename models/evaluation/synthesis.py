@@ -19,7 +19,7 @@ from models.evaluation.cases import Case, HeldOut
 from models.evaluation.distances import diversity, set_metrics
 from models.evaluation.estimates import Floats, Scores, ratio_of_means
 from models.evaluation.features import FeatureNetwork, features_of, kept_features
-from models.evaluation.metrics import distinct_colours, tv
+from models.evaluation.metrics import distinct_colours, edges
 from models.evaluation.panel import Panel
 from models.evaluation.pictures import Pictures, chunks, unit
 from models.evaluation.results import TaskReport
@@ -66,21 +66,23 @@ def blurred(picture: Image.Image, side: int) -> Image.Image:
 def _picture_rows(report: TaskReport, panel: Panel) -> None:
     """What pictures show, whatever they were asked for: whole birds, birds or flowers, edges."""
     real = report.pictures["real"]
-    edges, masses = _edges(real), panel.subjects(real)
+    strength, masses = _edges(real), panel.subjects(real)
     for method, shown in report.pictures.items():
         row = report.row(method)
         for metric, scores in panel.whole(shown).items():
             row.add_scores(metric, scores)
         row.add_subjects(panel.subjects(shown), masses)
-        row.add({"edges": ratio_of_means(_edges(shown), edges)})
+        row.add({k: ratio_of_means(v, strength[k]) for k, v in _edges(shown).items()})
     report.notes.append(
-        f"Pictures of {real[0].width} pixels. edges: mean absolute gradient, relative to the real "
-        "pictures; _ratio: mass on the subject's ImageNet classes, relative to theirs."
+        f"Pictures of {real[0].width} pixels. edges, sharpness: mean absolute and root mean square "
+        "gradient, relative to the real pictures; _ratio: mass on the subject's ImageNet classes, "
+        "relative to theirs."
     )
 
 
-def _edges(shown: Sequence[Image.Image]) -> Floats:
-    return np.concatenate([tv(unit(shown[part])) for part in chunks(len(shown))])
+def _edges(shown: Sequence[Image.Image]) -> dict[str, Floats]:
+    parts = [edges(unit(shown[part])) for part in chunks(len(shown))]
+    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
 def _set_rows(report: TaskReport, panel: Panel, others: Pictures, fingerprint: str) -> None:

@@ -63,7 +63,11 @@ def test_judge_makes_a_form_judge(
     invoke(judge, *words, "--out", tmp_path / "judges")
     assert '"accuracy"' in capsys.readouterr().out
     found = json.loads((tmp_path / "judges" / "judges.json").read_text())["form"]["aviary"]
-    assert found["command"] == "python -m models judge form --steps 1 --out weights/judges"
+    first = "python -m models judge form --steps 1 --out weights/judges"
+    assert found["command"] == first
+    invoke(judge, *words, "--resume", "--out", tmp_path / "judges")
+    found = json.loads((tmp_path / "judges" / "judges.json").read_text())["form"]["aviary"]
+    assert found["command"] == f"{first}; {first.replace(' --out', ' --resume --out')}"
 
 
 def test_judge_makes_a_reader(
