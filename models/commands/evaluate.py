@@ -26,6 +26,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=0, help="pixels (default: the network's own)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16, help="pictures per forward")
+    parser.add_argument(
+        "--noise-scale", type=float, help="of synthesis (default: as the bundle serves)"
+    )
+    parser.add_argument("--candidates", type=int, help="the same")
     parser.add_argument("--judges", type=Path, help="folder of judging networks")
     parser.add_argument("--inception", type=Path, help="official Inception-v3 weights (.pth)")
     parser.add_argument(
@@ -63,6 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
         classifier=arguments.classifier,
         features=not arguments.no_features,
         save_images=arguments.save_images,
+        noise_scale=arguments.noise_scale,
+        candidates=arguments.candidates,
     )
     for report in evaluate(arguments.bundle, arguments.data, arguments.out, options):
         sys.stdout.write(f"{report.task}, split {split}:\n{table(report)}\n\n")

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
-from jobs.captions import Vocabulary, Word
+from jobs.captions import Blend, Vocabulary, Word
 from models.bundle import load_strict
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.inception import InceptionImageEncoder
@@ -70,19 +71,30 @@ class WordRegions:
         """What there is of each picture's texts. pictures [B,3,S,S] in [-1,1]."""
         with self.autocast():
             regions, _ = self.image(pictures.float())
-        words = {text: self._encoded(text, pictures.device) for each in texts for text in each}
+        words = {text: self._encoded(text, pictures.device)[0] for each in texts for text in each}
         return [
             [word_regions(seen, words[text]) for text in each]
             for seen, each in zip(regions, texts, strict=True)
         ]
 
-    def _encoded(self, text: str, device: torch.device) -> Tensor:
-        """Word features [D,T] of one caption."""
+    def agreement(self, pictures: Tensor, blend: Blend) -> list[float]:
+        """Of each picture [K,3,S,S] in [-1,1] with the mean of the captions by their shares: the
+        cosine of AttnGAN's equation 11. The same for the same pictures in the same order.
+        """
+        with self.autocast():
+            _, codes = self.image(pictures.float())
+        sentences = [share * self._encoded(text, pictures.device)[1] for text, share in blend]
+        mean = torch.stack(sentences).sum(0)
+        return cast("list[float]", functional.cosine_similarity(codes.float(), mean[None]).tolist())
+
+    def _encoded(self, text: str, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Word features [D,T] and sentence features [D] of one caption."""
         ids = [word.index for word in self._read(text) if word.column is not None]
         if not ids:
-            return torch.zeros(self.text.config.features, 0, device=device)
-        words, _ = self.text(torch.tensor([ids], device=device), torch.tensor([len(ids)]))
-        return cast("Tensor", words)[0]
+            features = self.text.config.features
+            return torch.zeros(features, 0, device=device), torch.zeros(features, device=device)
+        words, sentence = self.text(torch.tensor([ids], device=device), torch.tensor([len(ids)]))
+        return words[0], sentence[0]
 
     def _read(self, text: str) -> tuple[Word, ...]:
         spec = self.spec

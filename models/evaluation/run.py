@@ -31,7 +31,7 @@ class Options:
     SPLITS; final: whether nothing is chosen any more; size: of the pictures in pixels, 0 = the
     network's own; judges: folder with ``judges.json``; inception: official weights file;
     classifier: "lite2" reports birds and flowers, "lite0" is for choosing; save_images: all of
-    them, not only the grids'.
+    them, not only the grids'; noise_scale, candidates: of synthesis, None = as the bundle serves.
     """
 
     tasks: tuple[str, ...] = ()
@@ -47,6 +47,14 @@ class Options:
     features: bool = True
     classifier: str = "lite2"
     save_images: bool = False
+    noise_scale: float | None = None
+    candidates: int | None = None
+
+    @property
+    def serving(self) -> dict[str, float | int]:
+        """What synthesis is asked for in place of the bundle's own values."""
+        given = {"noise_scale": self.noise_scale, "candidates": self.candidates}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def evaluate(folder: Path, where: str, out: Path, options: Options) -> list[TaskReport]:
@@ -96,7 +104,9 @@ def chosen(bundle: Bundle, wanted: tuple[str, ...]) -> list[str]:
 
 def _task(folder: Path, task: str, data: HeldOut, panel: Panel, options: Options) -> TaskReport:
     started = time.monotonic()
-    runner = Runner(load(folder, task, None, options.device), options.batch, options.size)
+    serving = options.serving if task == "synthesize" else {}
+    pipeline = load(folder, task, None, options.device)
+    runner = Runner(pipeline, options.batch, options.size, serving)
     module = importlib.import_module(f"models.evaluation.{TASKS[task]}")
     judge: Callable[..., TaskReport] = module.evaluate
     report = judge(runner, data, panel, options.samples, options.seed)
@@ -118,6 +128,10 @@ def facts(bundle: Bundle, data: HeldOut, panel: Panel, options: Options) -> dict
         "pixels": options.size or "the network's own",
         "samples": options.samples,
         "seed": options.seed,
+        "serving": {
+            task: {**spec.serving, **(options.serving if task == "synthesize" else {})}
+            for task, spec in bundle.tasks.items()
+        },
         "judges": panel.described(),
         "notes": list(panel.notes),
     }

@@ -34,6 +34,7 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
     """All rows of one bundle's synthesis."""
     cases = runner.understood(data.synthesis(count, runner.size))
     report = TaskReport("synthesize", cases)
+    report.notes += [f"{name}: {value}" for name, value in sorted(runner.served.items())]
     captions = [c.caption for c in cases]
     made = runner.run(items(cases, captions))
     real = [c.picture for c in cases]
