@@ -96,34 +96,35 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
-        pictures, chosen = self._chosen(batch, self._sentences(batch))
+        pictures, chosen = self._chosen(batch)
         maps = self._looked_at(batch, pictures)
         return [
             Looked(pixels, maps.get(k), chosen[k]) if k in maps or chosen[k] else pixels
             for k, pixels in enumerate(to_pixels(pictures))
         ]
 
-    def _chosen(self, batch: Sequence[Prepared], sentences: Tensor) -> tuple[Tensor, list[int]]:
-        """Pictures [B,3,S,S], and which of its candidates each is. Candidates are drawn and judged
-        with those of their own item alone: which is best does not depend on the rest of the batch.
+    def _chosen(self, batch: Sequence[Prepared]) -> tuple[Tensor, list[int]]:
+        """Pictures [B,3,S,S], and which of its candidates each is. What has candidates is drawn and
+        judged by itself, so that which is best does not depend on the rest of the batch.
         """
         single = [k for k, prepared in enumerate(batch) if len(prepared.z) == 1]
         made, chosen = {}, [0] * len(batch)
         if single:
-            z = self.moved(torch.cat([batch[k].z for k in single]))
-            made = dict(zip(single, self._draw(z, sentences[single]), strict=True))
+            together = [batch[k] for k in single]
+            z = self.moved(torch.cat([prepared.z for prepared in together]))
+            made = dict(zip(single, self._draw(z, self._sentences(together)), strict=True))
         for k, prepared in enumerate(batch):
             if k not in made:
-                made[k], chosen[k] = self._best(prepared, sentences[k])
+                made[k], chosen[k] = self._best(prepared)
         return torch.stack([made[k] for k in range(len(batch))]), chosen
 
-    def _best(self, prepared: Prepared, sentence: Tensor) -> tuple[Tensor, int]:
+    def _best(self, prepared: Prepared) -> tuple[Tensor, int]:
         """Of an item's candidates the one that agrees most with its text, the first of equals."""
         assert self.encoders is not None  # noqa: S101 (prepare has asked)
         count = len(prepared.z)
         step = self.best_batch or count
         z = self.moved(prepared.z).split(step)
-        sentences = sentence.expand(count, -1).contiguous().split(step)
+        sentences = self._sentences([prepared]).expand(count, -1).contiguous().split(step)
         drawn = torch.cat([self._draw(*part) for part in zip(z, sentences, strict=True)])
         scores = self.encoders.agreement(drawn, prepared.blend)
         best = max(range(count), key=scores.__getitem__)

@@ -201,6 +201,8 @@ NAMES = st.sampled_from(
         "explain",
         "frames",
         "weight",
+        "noise_scale",
+        "candidates",
     ]
 )
 
