@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.captions import Encoded, Vocabulary, Word
 from jobs.errors import BundlesError
-from jobs.requests import CHOSEN_BY, TASKS, NoiseScale
+from jobs.requests import CHOSEN_BY, MAX_NOISE_SCALE, TASKS
 
 DEFAULTS = "defaults.json"  # beside the bundles: a bundle's name for each task
 
@@ -26,7 +26,7 @@ class Serving(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    noise_scale: NoiseScale = 1.0
+    noise_scale: Annotated[float, Field(ge=0, le=MAX_NOISE_SCALE, allow_inf_nan=False)] = 1.0
     candidates: Annotated[int, Field(ge=1, le=8)] = 1
 
 

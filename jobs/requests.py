@@ -27,10 +27,9 @@ from jobs.request_texts import (
 
 MAX_URL = 2000
 MAX_SEED = 2**32 - 1
+MAX_NOISE_SCALE = 2
 MAX_DRAWN = 128  # pictures that the networks draw for one request
 ImageFormat = Literal["png", "jpeg", "webp"]
-NoiseScale = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
-Candidates = Annotated[int, Field(ge=1, le=16)]
 CHOSEN_BY = "damsm"  # the part of a bundle that chooses among candidates
 
 
@@ -138,14 +137,22 @@ class Synthesize(TaskRequest):
         ),
     ] = None
     noise_scale: Annotated[
-        NoiseScale | None,
-        Field(description="how far pictures of one text differ, 0 to 2; the bundle's when absent"),
+        float | None,
+        Field(
+            ge=0,
+            le=MAX_NOISE_SCALE,
+            allow_inf_nan=False,
+            description="factor of the noise: less makes pictures of a text more alike; the "
+            "bundle's when absent",
+        ),
     ] = None
     candidates: Annotated[
-        Candidates | None,
+        int | None,
         Field(
-            description="how many are drawn for each picture, 1 to 16, of which the one that fits "
-            "its text best is kept; the bundle's when absent"
+            ge=1,
+            le=16,
+            description="how many are drawn for each picture, of which the one that fits its text "
+            "best is kept; the bundle's when absent",
         ),
     ] = None
     format: _FormatOfMorphs = "png"  # type: ignore[assignment]
