@@ -113,9 +113,14 @@ class Pipeline(ABC, Generic[P]):
         """Which of its item's candidates an output is."""
         return output.candidate if isinstance(output, Looked) else 0
 
+    @property
+    def serving(self) -> Mapping[str, Any]:
+        """Fields of :class:`Item` as the bundle serves requests that leave them open."""
+        return self.spec.serving
+
     def served(self, item: Item, **given: Any) -> Item:
         """The item with the bundle's serving options, or those given."""
-        return replace(item, **{**self.spec.serving, **given})
+        return replace(item, **{**self.serving, **given})
 
     def examples(self, count: int) -> list[Item]:
         """Valid items that differ in seed and words, for measuring."""

@@ -42,7 +42,7 @@ class Runner:
     @property
     def served(self) -> dict[str, Any]:
         """The serving options that differ from what an item has by itself."""
-        return {**self.pipeline.spec.serving, **self.serving}
+        return {**self.pipeline.serving, **self.serving}
 
     def run(self, items: Sequence[Item]) -> list[Image.Image]:
         """One picture per item. Raises the first item's error: cases were checked before."""

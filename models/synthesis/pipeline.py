@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from jobs.captions import Blend
 from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.damsm.word_regions import Regions, WordRegions
+from models.damsm.word_regions import PART, Regions, WordRegions
 from models.errors import InputProblem
 from models.explanation import Area, ExplainedWord, Explanation, explained_words, over_picture
 from models.pipeline import (
@@ -85,6 +85,12 @@ class SynthesisPipeline(Pipeline[Prepared]):
         return scale_noise(torch.stack(rows), config.latent, item.noise_scale)
 
     @property
+    def serving(self) -> Mapping[str, Any]:
+        """One candidate where there is nothing to choose by."""
+        found = super().serving
+        return found if PART in self.bundle.tasks else {**found, "candidates": 1}
+
+    @property
     def encoders(self) -> WordRegions | None:
         """What explains pictures and chooses among candidates, if the bundle holds it."""
         with self._loading:
@@ -138,13 +144,13 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     def warm_up(self, batch: int = 1) -> None:
         """On a CPU every size up to ``batch`` gets its trace."""
-        if self.device.type != "cpu":
+        if self.device.type == "cpu":
+            prepared = self.prepare(self.example())
+            for count in range(1, batch + 1):
+                for _ in range(2):  # a trace is made when a size comes again
+                    self.forward([prepared] * count)
+        else:
             super().warm_up(batch)
-            return
-        prepared = self.prepare(self.example())
-        for count in range(1, batch + 1):
-            for _ in range(2):  # a trace is made when a size comes again
-                self.forward([prepared] * count)
         self.forward([self.prepare(self.served(self.example()))])
 
     def _looked_at(self, batch: Sequence[Prepared], pictures: Tensor) -> dict[int, list[Regions]]:

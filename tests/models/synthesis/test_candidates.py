@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -149,14 +150,22 @@ def test_signs_and_choices_are_not_scaled() -> None:
         assert (scaled[:, 2:5].abs() < plain[:, 2:5].abs()).all()
 
 
-def test_bundles_say_how_they_are_served(tmp_path: Path) -> None:
-    import json
-
-    folder = tiny_bundle(tmp_path / "served", damsm=True).folder
+def served(where: Path, damsm: bool) -> Path:
+    folder = tiny_bundle(where / "served", damsm=damsm).folder
     raw = json.loads((folder / "bundle.json").read_text())
     raw["tasks"]["synthesize"]["serving"] = {"noise_scale": 0.5, "candidates": 4}
     (folder / "bundle.json").write_text(json.dumps(raw))
-    pipeline = load(folder, "synthesize", None, "cpu")
+    return folder
+
+
+def test_bundles_say_how_they_are_served(tmp_path: Path) -> None:
+    pipeline = load(served(tmp_path, damsm=True), "synthesize", None, "cpu")
     assert pipeline.served(ITEM) == replace(ITEM, noise_scale=0.5, candidates=4)
     assert pipeline.served(ITEM, candidates=2) == replace(ITEM, noise_scale=0.5, candidates=2)
+    pipeline.warm_up(2)
+
+
+def test_a_bundle_without_encoders_serves_one_candidate(tmp_path: Path) -> None:
+    pipeline = load(served(tmp_path, damsm=False), "synthesize", None, "cpu")
+    assert pipeline.served(ITEM) == replace(ITEM, noise_scale=0.5)
     pipeline.warm_up(2)
