@@ -15,7 +15,6 @@ from models.errors import InputProblem
 from models.pipeline import Item, Looked, Pipeline, Pixels
 from models.precision import candidates
 from models.registry import load
-from models.synthesis.latent import scale_noise, shape_noise
 from models.synthesis.pipeline import SynthesisPipeline
 from tests.models.tiny import tiny_bundle
 
@@ -136,18 +135,6 @@ def test_noise_is_scaled(pipeline: Pipeline[Any]) -> None:
     still = [made(pipeline, replace(ITEM, seed=k, noise_scale=0.0))[0][0] for k in range(2)]
     assert np.array_equal(*still)
     assert not np.array_equal(still[0], made(pipeline, ITEM)[0][0])
-
-
-def test_signs_and_choices_are_not_scaled() -> None:
-    latent = "s2,u3,n2,2c4"
-    z = torch.randn(50, 15)
-    plain = shape_noise(z, latent)
-    for scale in (0.0, 0.5):
-        scaled = shape_noise(scale_noise(z, latent, scale), latent)
-        assert torch.equal(scaled[:, :2], plain[:, :2])
-        assert torch.equal(scaled[:, 7:], plain[:, 7:])
-        assert torch.allclose(scaled[:, 5:7], plain[:, 5:7] * scale)
-        assert (scaled[:, 2:5].abs() < plain[:, 2:5].abs()).all()
 
 
 def served(where: Path, damsm: bool) -> Path:
