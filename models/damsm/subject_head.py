@@ -15,6 +15,12 @@ from torch import Tensor, nn
 from models.damsm.efficientnet import EfficientNetLite
 
 ROLE = "subject_head"  # of the part "damsm"
+# Indices of ImageNet's 1,000 classes.
+CLASSES: dict[str, tuple[int, ...]] = {
+    "bird": (*range(7, 25), *range(80, 101), *range(127, 147)),
+    # Daisy and lady's slipper; rapeseed, hip, cardoon and artichoke; flowerpot and vase.
+    "flower": (985, 986, 984, 989, 946, 944, 738, 883),
+}
 _PENALTY = 3.0  # of the ridge regression, for each picture
 _LARGEST = 10.0  # log-odds beyond which the classifier is sure enough
 
@@ -54,6 +60,11 @@ def _maximum(x: Tensor) -> Tensor:
 
 def _deviation(x: Tensor) -> Tensor:
     return x.std(2)
+
+
+def classes_of(domain: str) -> tuple[int, ...]:
+    """Those of pictures of ``domain`` ("birds", "flowers"); empty for others."""
+    return next((found for name, found in CLASSES.items() if domain == f"{name}s"), ())
 
 
 @torch.no_grad()

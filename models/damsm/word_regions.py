@@ -133,7 +133,7 @@ def _subject_head(pipeline: Pipeline[object], image: nn.Module) -> SubjectHead |
         return None
     head = SubjectHead.on(image.trunk, image.config.taps)
     load_strict(head, bundle.state(PART, HEAD), f"bundle {bundle.name!r}, {PART}: {HEAD}")
-    return cast("SubjectHead", head.to(pipeline.device).requires_grad_(False))
+    return head.to(pipeline.device).requires_grad_(False)
 
 
 def _image_encoder(spec: TaskSpec, where: str) -> nn.Module:

@@ -7,23 +7,23 @@ No photo is looked at, and nothing of EfficientNet-Lite2, which evaluates.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from models.bundle import Bundle, save_task
+from models.damsm.efficientnet import EfficientNetLiteClassifier
 from models.damsm.image_encoder import CompactImageEncoder
-from models.damsm.subject_head import ROLE, SubjectHead, fit, log_odds, pooled
+from models.damsm.subject_head import ROLE, SubjectHead, classes_of, fit, log_odds, pooled
 from models.damsm.word_regions import PART
 from models.data.opening import open_photos
 from models.data.photos import Photos
-from models.errors import ModelsError
-from models.evaluation.pictures import stack
-from models.evaluation.subject import SubjectClassifier, subject_classifier
-from models.item import Item
+from models.errors import InputProblem, ModelsError
+from models.pipeline import Item, Looked, to_tensor
 from models.registry import load
 from models.synthesis.pipeline import SynthesisPipeline
 
@@ -54,12 +54,13 @@ def teach_subject(folder: Path, where: str, options: Options) -> float:
     pipeline = load(folder, "synthesize", None, options.device)
     if not isinstance(pipeline, SynthesisPipeline) or pipeline.encoders is None:
         raise ModelsError(f"Bundle {pipeline.bundle.name!r} needs {PART} beside its synthesis.")
-    image, classifier = pipeline.encoders.image, subject_classifier(pipeline.bundle.domain, "lite0")
-    if not isinstance(image, CompactImageEncoder) or classifier is None:
+    image, classes = pipeline.encoders.image, classes_of(pipeline.bundle.domain)
+    if not isinstance(image, CompactImageEncoder) or not classes:
         raise ModelsError(f"There is no subject for pictures of {pipeline.bundle.domain!r}.")
     photos = open_photos(where, size=pipeline.spec.size)
     texts = _captions(photos, options)
-    features, mass = _seen(pipeline, image, replace(classifier, side=_SIDE), texts, options)
+    features, logits = _seen(pipeline, image, texts, options.seed)
+    mass = logits.softmax(1)[:, list(classes)].sum(1)
     held_out = torch.arange(len(mass)) // _SEEDS % _HELD_OUT == 0
     head = SubjectHead.on(image.trunk, image.config.taps)
     fit(head, features[~held_out], mass[~held_out], options.weight)
@@ -79,23 +80,31 @@ def _captions(photos: Photos, options: Options) -> list[str]:
 
 
 def _seen(
-    pipeline: SynthesisPipeline,
-    image: CompactImageEncoder,
-    classifier: SubjectClassifier,
-    texts: list[str],
-    options: Options,
+    pipeline: SynthesisPipeline, image: CompactImageEncoder, texts: list[str], seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Features [N,F] and the classifier's probabilities [N] of what is made of the texts."""
-    features, mass = [], []
-    for items in _batches(texts, options.seed):
-        pictures = [p for p in pipeline.run(items).pictures if not isinstance(p, ModelsError)]
-        if len(pictures) < len(items):  # a caption without a known word
-            continue
-        x = stack(pictures).to(pipeline.device)
+    """Features [N,F] and the classifier's logits [N,1000] of what is made of the texts."""
+    classifier = EfficientNetLiteClassifier(0).to(pipeline.device)
+    features, logits = [], []
+    for items in _batches([t for t in texts if _known(pipeline, t)], seed):
+        made = pipeline.forward([pipeline.prepare(item) for item in items])
+        pixels = np.stack([x.pixels if isinstance(x, Looked) else x for x in made])
         with torch.inference_mode():
-            features.append(pooled(image.taps(x)).cpu())
-        mass.append(classifier.mass(stack(pictures)))
-    return torch.cat(features), torch.cat(mass)
+            pictures = to_tensor(pixels, pipeline.device)
+            features.append(pooled(image.taps(pictures)).cpu())
+            logits.append(classifier(_enlarged(pictures))[1].cpu())
+    return torch.cat(features), torch.cat(logits)
+
+
+def _known(pipeline: SynthesisPipeline, text: str) -> bool:
+    try:
+        return bool(pipeline.encode(text).ids)
+    except InputProblem:
+        return False
+
+
+def _enlarged(pictures: Tensor) -> Tensor:
+    side = (_SIDE, _SIDE)
+    return functional.interpolate(pictures, side, mode="bicubic", antialias=True).clamp(-1, 1)
 
 
 def _batches(texts: list[str], seed: int) -> Iterator[list[Item]]:
