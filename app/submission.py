@@ -37,7 +37,7 @@ from jobs.images import (
     encode,
 )
 from jobs.job import Job, Status, Webhook, new_id
-from jobs.requests import MAX_SEED, TaskRequest, resolved
+from jobs.requests import CHOSEN_BY, MAX_SEED, TaskRequest, resolved
 from jobs.store import OnceKey
 
 _WEBHOOKS = "Give an https:// address of a host on the internet."
@@ -78,7 +78,7 @@ async def submit(
         await off_loop(check_room, services.store, services.settings, caller)
     job_id = job_id or new_id()
     inputs = await _stored(services, caller, task, job_id, pictures)
-    await _spend(services, caller, request.drawn)
+    await _spend(services, caller, request.returned)
     now = time.time()
     job = Job(
         id=job_id,
@@ -106,12 +106,13 @@ def _read(task: type[TaskRequest], fields: Mapping[str, Any], strict: bool) -> T
 def _settled(request: TaskRequest, found: BundleTask) -> TaskRequest:
     """With what it left open decided, so that the job can be made again as it was."""
     request = resolved(
-        request,
+        request.with_serving(found.serving),
         bundle=found.bundle,
         method=_method(found, request.method),
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     )
     _check_explained(found, request)
+    _check_candidates(found, request)
     return request
 
 
@@ -184,6 +185,15 @@ def _check_explained(found: BundleTask, request: TaskRequest) -> None:
     why = found.why_unexplained(request.method or found.method) if request.explain else None
     if why:
         raise Problem(422, why)
+
+
+def _check_candidates(found: BundleTask, request: TaskRequest) -> None:
+    if getattr(request, "candidates", 1) > 1 and not found.can_choose:
+        raise Problem(
+            422,
+            f"Bundle {found.bundle!r} lacks {CHOSEN_BY}, which would choose among candidates; "
+            "leave candidates out, or add it to the bundle.",
+        )
 
 
 def _store_pictures(

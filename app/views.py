@@ -149,6 +149,7 @@ class TaskView(BaseModel):
     default: bool = Field(description="serves requests that name no bundle")
     licence: str
     metrics: dict[str, Any]
+    serving: dict[str, Any] = Field(description="what requests get that leave these fields open")
 
 
 class BundleView(BaseModel):
@@ -187,6 +188,7 @@ def _bundle_view(info: BundleInfo, defaults: dict[str, str | None]) -> BundleVie
             default=defaults.get(name) == info.name,
             licence=str(task.spec.get("licence", info.licence)),
             metrics=dict(info.metrics.get(name, {})),
+            serving=dict(task.serving),
         )
         for name, task in info.tasks.items()
     }

@@ -88,7 +88,8 @@ def _cases(task: str, count: int, size: int) -> list[Case]:
 def _shown(pipeline: Pipeline[object], cases: Sequence[Case]) -> list[Shown]:
     """Cases in which the caption names a part that counts, with pictures and rates."""
     cases = [c for c in cases if c.counted is not None and c.counted.any()]
-    made = [_checked(p) for p in pipeline.run([_item(c) for c in cases]).pictures]
+    items = [pipeline.served(_item(c)) for c in cases]
+    made = [_checked(p) for p in pipeline.run(items).pictures]
     read = load_reader().read(stack(made)).numpy()
     found = zip(cases, made, read, strict=True)
     return [Shown(c, m, float((r == c.truth)[c.counted].mean())) for c, m, r in found]

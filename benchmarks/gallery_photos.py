@@ -107,7 +107,7 @@ def _holed(images: Mapping[str, Image.Image]) -> Image.Image:
 
 def _made(pipeline: Pipeline[Any], items: Sequence[Item]) -> list[Image.Image]:
     found = []
-    for picture in pipeline.run(items).pictures:
+    for picture in pipeline.run([pipeline.served(item) for item in items]).pictures:
         if isinstance(picture, ModelsError):
             raise picture
         found.append(picture)

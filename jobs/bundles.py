@@ -8,13 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.captions import Encoded, Vocabulary, Word
 from jobs.errors import BundlesError
-from jobs.requests import TASKS
+from jobs.requests import CHOSEN_BY, MAX_NOISE_SCALE, TASKS
 
 DEFAULTS = "defaults.json"  # beside the bundles: a bundle's name for each task
+
+
+class Serving(BaseModel):
+    """What requests of a task get that leave these options open: the part ``serving`` of a task in
+    ``bundle.json``. As many candidates as the largest ``count`` has room for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    noise_scale: Annotated[float, Field(ge=0, le=MAX_NOISE_SCALE, allow_inf_nan=False)] = 1.0
+    candidates: Annotated[int, Field(ge=1, le=8)] = 1
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,19 @@ class BundleTask:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         return Vocabulary.load(self.folder / self.spec["vocabulary"])
+
+    @cached_property
+    def serving(self) -> Mapping[str, Any]:
+        """Values for the fields of requests that leave them to the bundle. Raises ValueError."""
+        found = Serving.model_validate(self.spec.get("serving", {})).model_dump()
+        if not self.can_choose:
+            found["candidates"] = 1
+        return {name: found[name] for name in TASKS[self.task].serving}
+
+    @property
+    def can_choose(self) -> bool:
+        """Whether the bundle holds what chooses among candidates."""
+        return CHOSEN_BY in self.parts
 
     def why_unexplained(self, method: str) -> str | None:
         """Why pictures of ``method`` can't be explained, in a sentence; None when they can."""
@@ -107,6 +133,8 @@ class BundleInfo:
                 for task, spec in raw["tasks"].items()
                 if task in TASKS
             }
+            for task in tasks.values():
+                _ = task.serving  # read now, so that a fault is found before a request comes
             return cls(
                 folder.name,
                 raw.get("domain", ""),

@@ -56,7 +56,8 @@ class Failure(_Record):
 
 class ImageRecord(_Record):
     """Picture ``index`` of a job: stored bytes, or why there are none. Sizes in pixels; frames: of
-    an animation, 1 for others; explanation: where its explanation is stored, empty without one.
+    an animation, 1 for others; explanation: where its explanation is stored, empty without one;
+    candidate: which of those drawn for it this is.
     """
 
     index: int
@@ -68,6 +69,7 @@ class ImageRecord(_Record):
     format: str = "png"
     frames: int = 1
     explanation: str = ""
+    candidate: int = 0
     error: Failure | None = None
 
 

@@ -27,8 +27,10 @@ from jobs.request_texts import (
 
 MAX_URL = 2000
 MAX_SEED = 2**32 - 1
+MAX_NOISE_SCALE = 2
 MAX_DRAWN = 128  # pictures that the networks draw for one request
 ImageFormat = Literal["png", "jpeg", "webp"]
+CHOSEN_BY = "damsm"  # the part of a bundle that chooses among candidates
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class TaskRequest(BaseModel):
     # Parts of a bundle that explanations need beside the task's own; None: there are none.
     explained_by: ClassVar[tuple[str, ...] | None] = None
     repeatable: ClassVar[tuple[str, ...]] = ()  # fields that a form may hold several times
+    serving: ClassVar[tuple[str, ...]] = ()  # fields for which a bundle has values of its own
 
     text: Caption
     seed: Annotated[
@@ -81,9 +84,19 @@ class TaskRequest(BaseModel):
         return (((self.text, 1.0),),)
 
     @property
+    def returned(self) -> int:
+        """How many pictures the client gets, each frame of an animation counted."""
+        return self.count * len(self.shown)
+
+    @property
     def drawn(self) -> int:
         """How many pictures the networks draw for it."""
-        return self.count * len(self.shown)
+        return self.returned
+
+    def with_serving(self, values: Mapping[str, Any]) -> Self:
+        """With the bundle's values for those of ``serving`` that were left open."""
+        left_open = [name for name in self.serving if getattr(self, name) is None]
+        return self.model_copy(update={name: values[name] for name in left_open})
 
     @classmethod
     def from_form(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,6 +124,7 @@ class Synthesize(TaskRequest):
     summary = "Make pictures from a text"
     explained_by = ("damsm",)
     repeatable = ("text", "weight")
+    serving = ("noise_scale", "candidates")
 
     text: Texts  # type: ignore[assignment]
     frames: Annotated[
@@ -120,6 +134,25 @@ class Synthesize(TaskRequest):
             le=MAX_FRAMES,
             description="steps from the first of two texts to the second: an animation (webp, "
             "gif) or a strip (png, jpeg)",
+        ),
+    ] = None
+    noise_scale: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=MAX_NOISE_SCALE,
+            allow_inf_nan=False,
+            description="factor of the noise: less makes pictures of a text more alike; the "
+            "bundle's when absent",
+        ),
+    ] = None
+    candidates: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=16,
+            description="how many are drawn for each picture, of which the one that fits its text "
+            "best is kept; the bundle's when absent",
         ),
     ] = None
     format: _FormatOfMorphs = "png"  # type: ignore[assignment]
@@ -136,18 +169,21 @@ class Synthesize(TaskRequest):
         if self.frames is None and self.format == "gif":
             raise ValueError("format gif is for morphs; add frames, or ask for png, jpeg or webp")
         if self.frames is not None:
-            self._check_morph(self.count * self.frames)
+            self._check_morph()
+        if self.drawn > MAX_DRAWN:
+            factor = "frames" if self.frames else "candidates"
+            raise ValueError(f"count × {factor} is {self.drawn}, and may be at most {MAX_DRAWN}")
         return self
 
-    def _check_morph(self, drawn: int) -> None:
+    def _check_morph(self) -> None:
         if len(self.texts) != 2:
             raise ValueError("frames needs a text that is a list of two captions, from and to")
         if weighted(self.text):
             raise ValueError("frames goes from the first text to the second; leave the weights out")
         if self.explain:
             raise ValueError("explain can't be combined with frames; explain the single captions")
-        if drawn > MAX_DRAWN:
-            raise ValueError(f"count × frames is {drawn}, and may be at most {MAX_DRAWN}")
+        if (self.candidates or 1) > 1:
+            raise ValueError("a morph is of one candidate, so that its frames belong together")
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -156,6 +192,13 @@ class Synthesize(TaskRequest):
     @property
     def shown(self) -> tuple[Blend, ...]:
         return morphed(self.text, self.frames) if self.frames else (blended(self.text),)
+
+    @property
+    def drawn(self) -> int:
+        return self.returned * (self.candidates or 1)
+
+    def with_serving(self, values: Mapping[str, Any]) -> Self:
+        return super().with_serving({**values, "candidates": 1} if self.frames else values)
 
     @classmethod
     def from_form(cls, fields: Mapping[str, Any]) -> dict[str, Any]:

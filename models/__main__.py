@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "measure a bundle on held-out data and write a report"),
     "compare": ("compare", "two evaluations beside each other"),
     "judge": ("judge", "train the networks that judge the others"),
+    "subject": ("subject", "teach a bundle to choose pictures that show its subject"),
     "data": ("data", "check and prepare data sets"),
     "draw": ("draw", "draw a bird and print its captions"),
     "forward": ("forward", "feed tensors straight to the networks"),

@@ -35,6 +35,7 @@ class TaskSpec:
 
     size: native side length in pixels. network, text_encoder, image_encoder: keyword arguments of
     the config classes. files: role -> {"path", "sha256"}. classical: weightless methods offered.
+    serving: fields of :class:`models.item.Item` for requests that leave them open.
     """
 
     method: str
@@ -47,6 +48,7 @@ class TaskSpec:
     image_encoder: dict[str, Any] | None
     files: dict[str, dict[str, str]]
     classical: tuple[str, ...] = ()
+    serving: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     raw: dict[str, Any] = field(default_factory=dict)
 
@@ -65,6 +67,7 @@ class TaskSpec:
             image_encoder=need.get("image_encoder", dict) if raw.get("image_encoder") else None,
             files=need.get("files", dict),
             classical=tuple(raw.get("classical", ())),
+            serving=need.get("serving", dict) if "serving" in raw else {},
             licence=str(raw.get("licence", "")),
             raw=dict(raw),
         )

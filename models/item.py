@@ -15,7 +15,8 @@ class Item:
     """One picture to make. images: by field name, photos mode RGB, masks mode L with 255 = hole;
     index: which of its job's pictures it is; seed: of this picture alone; mixed: captions with
     their shares in the place of text, for pipelines that mix; explain: also say where the words
-    acted.
+    acted; noise_scale: factor of the noise; candidates: how many are drawn, of which the one that
+    fits its text best is kept (both for pipelines that draw from noise).
     """
 
     text: str
@@ -24,6 +25,8 @@ class Item:
     images: Mapping[str, Image.Image] = field(default_factory=dict)
     mixed: Blend = ()
     explain: bool = False
+    noise_scale: float = 1.0
+    candidates: int = 1
 
     @property
     def blend(self) -> Blend:

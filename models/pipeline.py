@@ -37,12 +37,14 @@ Pixels = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Looked:
-    """What forward gives for an item that is to be explained: pixels as for any other, and what
-    the networks looked at, in the pipeline's own terms.
+    """What forward gives where there is more than pixels to tell: for an item that is to be
+    explained what the networks looked at, in the pipeline's own terms; for one with candidates
+    which of them this is.
     """
 
     pixels: Pixels
-    maps: Any
+    maps: Any = None
+    candidate: int = 0
 
 
 Output = Pixels | Looked
@@ -102,9 +104,23 @@ class Pipeline(ABC, Generic[P]):
 
     def finished(self, prepared: P, output: Output) -> tuple[Image.Image, Explanation | None]:
         """The picture, and its explanation if the item asked for one."""
-        if isinstance(output, Looked):
-            return self.finish(prepared, output.pixels), self.explain(prepared, output.maps)
-        return self.finish(prepared, output), None
+        if not isinstance(output, Looked):
+            return self.finish(prepared, output), None
+        explanation = None if output.maps is None else self.explain(prepared, output.maps)
+        return self.finish(prepared, output.pixels), explanation
+
+    def candidate(self, prepared: P, output: Output) -> int:  # noqa: ARG002
+        """Which of its item's candidates an output is."""
+        return output.candidate if isinstance(output, Looked) else 0
+
+    @property
+    def serving(self) -> Mapping[str, Any]:
+        """Fields of :class:`Item` as the bundle serves requests that leave them open."""
+        return self.spec.serving
+
+    def served(self, item: Item, **given: Any) -> Item:
+        """The item with the bundle's serving options, or those given."""
+        return replace(item, **{**self.serving, **given})
 
     def examples(self, count: int) -> list[Item]:
         """Valid items that differ in seed and words, for measuring."""

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Forwarded:
     """One picture's raw output; seconds that its batch took; batch: a number that pictures of one
-    batch share.
+    batch share; batch_size: how many were drawn in it.
     """
 
     pixels: Any
@@ -44,6 +44,7 @@ class _Unit:
     pipeline: Pipeline[Any]
     prepared: Any
     alone: bool
+    drawn: int = 1  # pictures that the networks draw for it
     future: Future[Forwarded] = field(default_factory=Future)
 
 
@@ -87,12 +88,12 @@ class Batcher:
                     self._ready.notify_all()
 
     def submit(
-        self, pipeline: Pipeline[Any], prepared: Any, alone: bool = False
+        self, pipeline: Pipeline[Any], prepared: Any, alone: bool = False, drawn: int = 1
     ) -> Future[Forwarded]:
-        """Queue one picture; the future holds its output or the exception that it caused by
-        itself.
+        """Queue one picture, of which ``drawn`` candidates are drawn; the future holds its output
+        or the exception that it caused by itself.
         """
-        unit = _Unit(pipeline, prepared, alone)
+        unit = _Unit(pipeline, prepared, alone, drawn)
         with self._ready:
             self._waiting.append(unit)
             # Of several in a row the thread need see only the first, to start its clock: whoever
@@ -136,7 +137,7 @@ class Batcher:
             while True:
                 self._drain(units)
                 left = deadline - time.monotonic()
-                if len(units) >= self._most(first) or not self._coming or left <= 0:
+                if _drawn(units) >= self._most(first) or not self._coming or left <= 0:
                     return units
                 self._ready.wait(left)
 
@@ -147,7 +148,7 @@ class Batcher:
         for _ in range(len(self._waiting)):
             unit = self._waiting.popleft()
             fits = unit.pipeline is units[0].pipeline and not unit.alone
-            if fits and len(units) < self._most(units[0]):
+            if fits and _drawn(units) + unit.drawn <= self._most(units[0]):
                 units.append(unit)
             else:
                 self._waiting.append(unit)
@@ -165,7 +166,7 @@ class Batcher:
             return
         seconds, number = time.perf_counter() - started, next(self._numbers)
         for unit, pixels in zip(units, outputs, strict=True):
-            unit.future.set_result(Forwarded(pixels, seconds, number, len(units)))
+            unit.future.set_result(Forwarded(pixels, seconds, number, _drawn(units)))
 
     def _fail(self, units: Sequence[_Unit], error: Exception) -> None:
         """Narrow a failure down to the pictures that cause it."""
@@ -181,3 +182,7 @@ class Batcher:
         middle = len(units) // 2
         self._run(units[:middle])
         self._run(units[middle:])
+
+
+def _drawn(units: Sequence[_Unit]) -> int:
+    return sum(unit.drawn for unit in units)

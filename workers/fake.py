@@ -14,13 +14,13 @@ from PIL import Image
 
 from jobs.requests import TASKS
 from models.errors import InputProblem, UnknownBundle
-from models.pipeline import Item, Pipeline, Pixels, to_image
+from models.pipeline import Item, Looked, Output, Pipeline, Pixels, to_image
 from workers.loader import Key
 
 
 class FakePipeline(Pipeline[Item]):
-    """Paints a square in a colour that follows from seed and text; ``seconds`` is how long a
-    forward pass takes.
+    """Paints a square in a colour that follows from seed and text, of several candidates the
+    brightest; ``seconds`` is how long a forward pass takes.
 
     A text containing "refuse" can't be prepared, one containing "crash" fails in the forward pass;
     ``on_forward`` may
@@ -41,7 +41,7 @@ class FakePipeline(Pipeline[Item]):
             raise InputProblem("bad_input", "This text is refused.")
         return item
 
-    def forward(self, batch: Sequence[Item]) -> list[Pixels]:
+    def forward(self, batch: Sequence[Item]) -> list[Output]:
         self.batches.append(len(batch))
         time.sleep(self.seconds)
         if self.on_forward:
@@ -50,12 +50,16 @@ class FakePipeline(Pipeline[Item]):
             raise ValueError("this text crashes the network")
         return [self._paint(item) for item in batch]
 
-    def _paint(self, item: Item) -> Pixels:
-        colour = sum(
-            share * np.random.default_rng([item.seed, len(text)]).random(3, np.float32)
-            for text, share in item.blend
-        )
-        return np.broadcast_to(colour, (8, 8, 3)).astype(np.float32)
+    def _paint(self, item: Item) -> Output:
+        shape = (item.candidates, 3)
+        colours = np.zeros(shape, np.float32)
+        for text, share in item.blend:
+            source = np.random.default_rng([item.seed, len(text)])
+            colours += share * source.random(shape, np.float32)
+        colours = 0.5 + (colours - 0.5) * item.noise_scale
+        best = int(np.argmax(colours.sum(1)))
+        pixels = np.broadcast_to(colours[best], (8, 8, 3)).astype(np.float32)
+        return Looked(pixels, candidate=best) if best else pixels
 
     def finish(self, prepared: Item, pixels: Pixels) -> Image.Image:  # noqa: ARG002
         return to_image(pixels)

@@ -21,6 +21,7 @@ from jobs.errors import BlobError, StoreError
 from jobs.explanation import ExplanationView
 from jobs.images import EXTENSION, encode
 from jobs.job import ImageRecord, Job, Timings
+from jobs.requests import TASKS
 from jobs.store import JobStore, Outcome
 from jobs.version import VERSION
 from models.item import Item
@@ -71,7 +72,7 @@ class Pictures:
         except Exception as error:
             return item, None, error
         alone = self.job.attempts > 1
-        return item, prepared, self.batcher.submit(self.pipeline, prepared, alone)
+        return item, prepared, self.batcher.submit(self.pipeline, prepared, alone, item.candidates)
 
     def ready(self) -> bool:
         """Whether the networks are done with all of them."""
@@ -109,7 +110,8 @@ class Pictures:
         item = frames[0][0]
         try:
             made = [self._finished(*frame) for frame in frames]
-            return self._stored(item, [image for image, _ in made], made[0][1])
+            record = self._stored(item, [image for image, _, _ in made], made[0][1])
+            return record.model_copy(update={"candidate": made[0][2]})
         except (Stopped, BlobError):
             raise
         except Exception as error:
@@ -120,14 +122,15 @@ class Pictures:
 
     def _finished(
         self, _item: Item, prepared: Any, result: Future[Forwarded] | Exception
-    ) -> tuple[Image.Image, _Explained]:
+    ) -> tuple[Image.Image, _Explained, int]:
+        """The picture, its explanation, and which of its candidates it is."""
         if isinstance(result, Exception):
             raise result
         forwarded = self._wait(result)
-        finished = self.pipeline.finished(prepared, forwarded.pixels)
+        image, explanation = self.pipeline.finished(prepared, forwarded.pixels)
         self._seconds[forwarded.batch] = forwarded.seconds
         self._batch_sizes.append(forwarded.batch_size)
-        return finished
+        return image, explanation, self.pipeline.candidate(prepared, forwarded.pixels)
 
     def _wait(self, future: Future[Forwarded]) -> Forwarded:
         """Wait for the networks, looking up now and then whether the job is still wanted."""
@@ -188,12 +191,19 @@ class Pictures:
             "device": str(self.pipeline.device),
             "seeds": [r.seed for r in records],
             "batch_sizes": sorted(set(self._batch_sizes)),
+            **self._served(records),
         }
         error = failed[0].error if len(failed) == len(records) else None
         notes = [
             f"Picture {r.index} failed: {r.error.detail}" for r in failed if r.error and not error
         ]
         return Outcome(records, timings, receipt, [*self.job.warnings, *notes], error)
+
+    def _served(self, records: list[ImageRecord]) -> dict[str, Any]:
+        """The serving options, and which of its candidates each picture is."""
+        names = TASKS[self.job.task].serving
+        found = {name: self.job.request[name] for name in names if name in self.job.request}
+        return {**found, **({"chosen": [r.candidate for r in records]} if found else {})}
 
 
 def _json(index: int, explanation: Explanation | ExplanationView) -> bytes:

@@ -255,6 +255,9 @@ class _Run:
 def _frames(request: TaskRequest, index: int, images: dict[str, Image.Image]) -> list[Item]:
     """What the networks draw of picture ``index``: all frames of one seed."""
     seed = image_seed(request.seed or 0, index)
+    chosen = {name: getattr(request, name) for name in request.serving}
+    given = {name: value for name, value in chosen.items() if value is not None}
     return [
-        Item(blend[0][0], seed, index, images, blend, request.explain) for blend in request.shown
+        Item(blend[0][0], seed, index, images, blend, request.explain, **given)
+        for blend in request.shown
     ]

@@ -46,9 +46,14 @@ class Options(TypedDict, total=False):
 
 
 class SynthesisOptions(Options, total=False):
-    """``frames``: with two texts, the pictures of a morph from the first to the second."""
+    """``frames``: with two texts, the pictures of a morph from the first to the second;
+    ``noise_scale``: how far pictures of one text differ; ``candidates``: how many are drawn for
+    each picture, of which the one that fits its text best is kept.
+    """
 
     frames: int
+    noise_scale: float
+    candidates: int
 
 
 def submission(task: str, text: Text, images: Mapping[str, Mask], options: Options) -> Call:

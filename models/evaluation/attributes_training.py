@@ -42,7 +42,7 @@ def train_reader(options: ReaderOptions, steps: int = 0) -> AttributeNet:
     share = 0.0
     while share < 1:
         for group in optimiser.param_groups:
-            group["lr"] = options.rate * _schedule(share)
+            group["lr"] = options.rate * schedule(share)
         loss = _step(network, optimiser, data, rng, options)
         step += 1
         share = step / steps if steps else (time.monotonic() - started) / (options.minutes * 60)
@@ -51,7 +51,7 @@ def train_reader(options: ReaderOptions, steps: int = 0) -> AttributeNet:
     return network.eval()
 
 
-def _schedule(share: float) -> float:
+def schedule(share: float) -> float:
     """Warm-up over the first twentieth, then a cosine to zero."""
     return min(share * 20 + 0.02, 1.0) * (0.5 + 0.5 * float(np.cos(np.pi * min(share, 1.0))))
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from models.data.aviary import COLOUR_NAMES, PARTS, Bird, bird, layers, render
+from models.data.aviary import COLOUR_NAMES, PARTS, Bird, bird, label_map, layers, render
 from models.data.aviary_captions import Caption, caption
-from models.data.aviary_set import VERSION
+from models.data.aviary_set import VERSION, Aviary
 from models.data.masks import around, centre
 from models.evaluation.attributes import colour_indices, named_parts
 from models.evaluation.cases import Bools, Case, seeds
+from models.evaluation.form import SIDE
+from models.evaluation.pictures import Pictures
 
 _HIDDEN = 0.95  # share of a part that must lie in the hole before it counts as hidden
 _TOUCHED = 0.004  # share of a pixel that an edited part may cover before the pixel is not "kept"
@@ -26,6 +28,7 @@ class HeldOutAviary:
     split: str
     seed: int = 0
     name: str = "aviary"
+    domain: str = Aviary.domain
 
     @property
     def fingerprint(self) -> str:
@@ -49,8 +52,10 @@ class HeldOutAviary:
         sample = bird(self.split, index)
         return sample, caption(sample, self._source("synthesize", index))
 
-    def references(self, count: int, size: int) -> list[Image.Image]:
-        return [render(bird(self.split, 1_000_000 + k), size) for k in range(count)]
+    def references(self, count: int, size: int) -> Pictures:
+        return Pictures(
+            lambda k: render(bird(self.split, k), size), range(1_000_000, 1_000_000 + count)
+        )
 
     def alike(self, index: int, count: int, size: int) -> list[Image.Image]:
         sample, text = self._described(index)
@@ -102,6 +107,7 @@ class HeldOutAviary:
             mask=Image.fromarray(np.where(hole, 255, 0).astype(np.uint8)),
             truth=colour_indices([sample])[0],
             counted=named_parts([text.parts])[0] & hidden,
+            labels=label_map(sample, SIDE),
         )
 
     def _source(self, task: str, index: int) -> np.random.Generator:

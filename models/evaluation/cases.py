@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.evaluation.pictures import Pictures
+
 Bools = NDArray[np.bool_]
 
 
@@ -20,7 +22,8 @@ class Case:
     (manipulation) or the whole photo (inpainting), mode RGB; target: the paired render after the
     edit; mask: mode L, 255 = hole. On Aviary: truth int64 [6], right colours as indices into
     COLOUR_NAMES; counted bool [6], parts that the caption names (in inpainting: and the hole
-    hides); edited bool [6], parts whose colour changes; kept bool [S,S], pixels to be left alone.
+    hides); edited bool [6], parts whose colour changes; kept bool [S,S], pixels to be left alone;
+    labels uint8 [64,64], what the picture shows (:func:`models.data.aviary.label_map`).
     """
 
     caption: str
@@ -32,6 +35,7 @@ class Case:
     counted: Bools | None = None
     edited: Bools | None = None
     kept: Bools | None = None
+    labels: NDArray[np.uint8] | None = None
 
 
 class HeldOut(Protocol):
@@ -41,6 +45,11 @@ class HeldOut(Protocol):
     def name(self) -> str: ...
 
     @property
+    def domain(self) -> str:
+        """What its pictures show, such as "birds"."""
+        ...
+
+    @property
     def split(self) -> str: ...
 
     @property
@@ -48,8 +57,10 @@ class HeldOut(Protocol):
 
     def synthesis(self, count: int, size: int) -> list[Case]: ...
 
-    def references(self, count: int, size: int) -> list[Image.Image]:
-        """Further real pictures, none of them in ``synthesis(count)``; may be fewer or none."""
+    def references(self, count: int, size: int) -> Pictures:
+        """Further real pictures, none of them in ``synthesis(count)``: all that the split has, or
+        as many again where it has no end; may be none.
+        """
         ...
 
     def alike(self, index: int, count: int, size: int) -> list[Image.Image]:

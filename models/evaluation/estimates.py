@@ -17,7 +17,7 @@ _NORMAL_95 = 1.959964
 @dataclass(frozen=True)
 class Estimate:
     """A metric's value, the ends of its 95 % interval (None where there is none), its sample
-    count, and how the interval was made.
+    count, and how the interval was made; small: of too few samples to be told without saying so.
     """
 
     value: float
@@ -25,6 +25,7 @@ class Estimate:
     high: float | None
     n: int
     interval: str
+    small: bool = False
 
     @property
     def finite(self) -> bool:
@@ -101,6 +102,18 @@ def jackknife(n: int, statistic: Callable[[NDArray[np.int64]], float], value: fl
     error = float(np.sqrt((_GROUPS - 1) / _GROUPS * ((left - left.mean()) ** 2).sum()))
     half = _NORMAL_95 * error
     return Estimate(value, value - half, value + half, n, "delete-a-tenth jackknife")
+
+
+def ratio_of_means(a: Floats, b: Floats) -> Estimate:
+    """The mean of ``a`` [N] over the mean of ``b`` [M]; NaN when ``b`` has none. Only ``a`` is
+    resampled: ``b`` is what reality is taken to be. Of paired values [N] both are.
+    """
+    real = float(b.mean()) if len(b) else 0.0
+    if not len(a) or real <= 0:
+        return Estimate(float("nan"), None, None, 0, "none")
+    if len(a) != len(b):
+        return jackknife(len(a), lambda k: float(a[k].mean()) / real, float(a.mean()) / real)
+    return jackknife(len(a), lambda k: float(a[k].mean() / b[k].mean()), float(a.mean()) / real)
 
 
 def _means(scores: Scores, drawn: NDArray[np.int64]) -> Floats:

@@ -1,5 +1,6 @@
 """Inpainting: L1, PSNR, TV and SSIM for centre and object masks, by two protocols named apart; PSNR
-inside the hole; on Aviary the colour of hidden parts that the caption names.
+and edge strength inside the hole, the latter relative to the real pictures; on Aviary the colour of
+hidden parts that the caption names, and whether the hole shows the right parts (label_miou).
 
 Rows: the bundle's method (its mean, z = mu); the classical ones (``telea``, …); ``identity``, the
 hole left grey; ``no-text``; ``shuffled-text``, the method with another photo's caption; ``real``.
@@ -16,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from models.evaluation.cases import Case, HeldOut
-from models.evaluation.estimates import Floats, Scores
-from models.evaluation.metrics import frame_metrics, psnr_inside, upstream_best
+from models.evaluation.estimates import Floats, Scores, ratio_of_means
+from models.evaluation.metrics import edges, frame_metrics, psnr_inside, upstream_best
 from models.evaluation.panel import Panel
 from models.evaluation.pictures import chunks, unit
 from models.evaluation.results import Row, TaskReport
@@ -39,8 +40,12 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
             report.notes.append(f"The data has no {kind} masks: those metrics are left out.")
             continue
         shown = _pictures(runner, cases, seed)
+        real = _edges(shown["real"], cases)
         for method, pictures in shown.items():
-            inside = _fill_row(report.row(method), kind, method, pictures, cases, panel)
+            row = report.row(method)
+            inside = _fill_row(row, kind, method, pictures, cases, panel)
+            for metric, values in _edges(pictures, cases).items():
+                row.add({f"{metric}_{kind}": ratio_of_means(values, real[metric])})
             insides.setdefault(method, []).append(inside)
         _show(report, cases, shown)
     for method, parts in insides.items():
@@ -100,7 +105,22 @@ def _fill_row(
             row.add_scores(f"{metric}_{kind}{suffix}", Scores.of(values))
     for metric, scores in panel.attributes(shown, cases).items():
         row.add_scores(metric if kind == "object" else f"{metric}_{kind}", scores)
+    agreement = panel.agreement(shown, cases)
+    if agreement is not None:
+        row.add_scores(f"label_miou_{kind}", agreement)
     return found["psnr_hole", ""]
+
+
+def _edges(shown: Sequence[Image.Image], cases: Sequence[Case]) -> dict[str, Floats]:
+    """``edges`` and ``sharpness`` inside the hole of each picture."""
+    parts = [edges(unit(shown[part]), _holes(cases[part])) for part in chunks(len(cases))]
+    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+
+
+def _holes(cases: Sequence[Case]) -> Tensor:
+    """float32 [N,1,H,W], 1 = hole."""
+    masks = np.stack([np.asarray(_mask(c)) >= 128 for c in cases])[:, None]
+    return torch.from_numpy(masks).float()
 
 
 def measured(shown: Sequence[Image.Image], cases: Sequence[Case]) -> dict[tuple[str, str], Floats]:
@@ -111,9 +131,8 @@ def measured(shown: Sequence[Image.Image], cases: Sequence[Case]) -> dict[tuple[
 
 def _measured(shown: Sequence[Image.Image], cases: Sequence[Case]) -> dict[tuple[str, str], Floats]:
     made, truth = unit(shown), unit([c.picture for c in cases])
-    hole = torch.from_numpy(np.stack([np.asarray(_mask(c)) >= 128 for c in cases])[:, None])
     found = {(m, ""): v for m, v in frame_metrics(made, truth).items()}
-    found["psnr_hole", ""] = psnr_inside(made, truth, hole.float())
+    found["psnr_hole", ""] = psnr_inside(made, truth, _holes(cases))
     upstream = _upstream(made, unit([holed(c) for c in cases]), truth)
     return found | {(m, "_upstream"): v for m, v in upstream.items()}
 

@@ -16,8 +16,9 @@ from jobs.captions import tokenize
 from models.data.aviary import COLOURS
 from models.data.aviary_captions import COLOUR_WORDS
 from models.evaluation.cases import Bools, Case, HeldOut
+from models.evaluation.distances import set_metrics
 from models.evaluation.estimates import Floats, Scores
-from models.evaluation.features import features_of, set_metrics
+from models.evaluation.features import features_of
 from models.evaluation.metrics import difference_inside, l1, manipulation_precision
 from models.evaluation.panel import Panel
 from models.evaluation.pictures import as_array, chunks, unit
@@ -51,13 +52,17 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
     targets = [c.target for c in cases if c.target is not None]
     if cases and len(targets) == len(cases):
         report.pictures["real"] = targets
+    real = panel.subjects(before)
     for method, shown in {**report.pictures, "identity": before}.items():
         if method != "input":
-            _fill_row(report.row(method), shown, cases, panel, seed)
+            row = report.row(method)
+            _fill_row(row, shown, cases, panel, seed)
+            row.add_subjects(panel.subjects(shown), real)
     report.notes.append(
         "diff: mean absolute difference to the input on [0,1]; sim: cosine of picture and caption; "
         "MP = (1 − diff) · sim of each pair, then the mean. attribute_accuracy: parts that the "
-        "caption names; edited_: of these, parts whose colour changes; unnamed_: the other parts."
+        "caption names; edited_: of these, parts whose colour changes; unnamed_: the other parts. "
+        "_ratio: relative to the photos before the edit."
     )
     return report
 

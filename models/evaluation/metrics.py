@@ -60,6 +60,25 @@ def tv(made: Tensor) -> Floats:
     return _floats(total_variation(made, reduction="none")) / made[0].numel()
 
 
+def edges(made: Tensor, where: Tensor | None = None) -> dict[str, Floats]:
+    """Of the steps between neighbouring values: ``edges``, their mean size, which tells grain and
+    contours from plain areas, and ``sharpness``, the root of their mean square, which also tells a
+    hard contour from the same contour blurred.
+
+    where: float32 [N,1,H,W]; only the pairs that it both holds.
+    """
+    inside = torch.ones_like(made[:, :1]) if where is None else where
+    steps = (
+        (inside[..., 1:] * inside[..., :-1], made[..., 1:] - made[..., :-1]),
+        (inside[..., 1:, :] * inside[..., :-1, :], made[..., 1:, :] - made[..., :-1, :]),
+    )
+    count = sum(w.sum((1, 2, 3)) for w, _ in steps) * made.shape[1]
+    size = sum((w * d.abs()).sum((1, 2, 3)) for w, d in steps)
+    square = sum((w * d**2).sum((1, 2, 3)) for w, d in steps)
+    least = torch.as_tensor(count).clamp_min(1)
+    return {"edges": _floats(size / least), "sharpness": _floats((square / least).sqrt())}
+
+
 def ssim(made: Tensor, truth: Tensor) -> Floats:
     """Structural similarity, Gaussian window σ = 1.5, data range 1 (Wang et al. 2004)."""
     found = structural_similarity_index_measure(
@@ -133,6 +152,14 @@ def attribute_scores(
     """Share of the counted parts [N,6] whose colour was read right; weights: how many count."""
     hits = ((read == truth) & counted).sum(1)
     return Scores.rates(hits.astype(np.float64), counted.sum(1).astype(np.float64))
+
+
+def distinct_colours(read: NDArray[np.int64], parts: NDArray[np.bool_]) -> tuple[float, int]:
+    """Mean number of different colours [N,6] in N pictures of one caption, over the ``parts`` [6]
+    that it does not name; and how many parts these are.
+    """
+    found = [len(set(read[:, k].tolist())) for k in np.flatnonzero(parts)]
+    return (float(np.mean(found)) if found else 0.0), len(found)
 
 
 def difference_inside(a: Tensor, b: Tensor, where: Tensor) -> Scores:

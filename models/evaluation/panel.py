@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from models.errors import ModelsError
+from models.evaluation.anatomy import form, label_agreement
 from models.evaluation.attributes import NoReader, Reader, load_reader
-from models.evaluation.cases import Bools, Case
+from models.evaluation.cases import Bools, Case, HeldOut
 from models.evaluation.estimates import Floats, Scores
 from models.evaluation.features import FeatureNetwork, Lite2Features
+from models.evaluation.form import SIDE, FormJudge, NoFormJudge, load_form_judge
 from models.evaluation.inception import load_inception
 from models.evaluation.judges import JudgeEncoders, NoEncoders, load_encoders
 from models.evaluation.metrics import attribute_scores, caption_pools, r_precision
 from models.evaluation.pictures import mapped
+from models.evaluation.subject import SubjectClassifier, subject_classifier
 
 POOL = 10  # captions among which R-precision looks for the right one
 T = TypeVar("T")
@@ -26,13 +30,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Panel:
-    """reader: of part colours, on Aviary only; encoders: behind sim and R-precision; features:
-    behind IS, FID, KID and diversity; notes: what is missing, and the command that makes it.
+    """reader: of part colours, and form: of where parts are, both on Aviary only; encoders: behind
+    sim and R-precision; features: behind KID, FID, IS and diversity; subject: how much of a bird or
+    flower photos show; notes: what is missing, and the command that makes it.
     """
 
     reader: Reader | None = None
     encoders: JudgeEncoders | None = None
     features: FeatureNetwork | None = None
+    form: FormJudge | None = None
+    subject: SubjectClassifier | None = None
     notes: tuple[str, ...] = ()
 
     def described(self) -> dict[str, dict[str, object]]:
@@ -42,6 +49,16 @@ class Panel:
             found["attribute reader"] = {
                 "sha256": self.reader.sha256,
                 "held-out accuracy": self.reader.accuracy,
+            }
+        if self.form:
+            found["form judge"] = {
+                "sha256": self.form.sha256,
+                "held-out accuracy of pixels": self.form.accuracy,
+            }
+        if self.subject:
+            found[f"{self.subject.subject} classes"] = {
+                "network": f"EfficientNet-{self.subject.by.capitalize()}, ImageNet",
+                "input pixels": self.subject.side,
             }
         if self.encoders:
             found["encoders (sim, R-precision)"] = dict(self.encoders.described)
@@ -61,10 +78,38 @@ class Panel:
         """``attribute_accuracy`` over the parts that ``which`` says; nothing without truth."""
         truth = [c.truth for c in cases if c.truth is not None]
         counted = [w for w in map(which, cases) if w is not None]
-        if self.reader is None or not cases or len(truth) < len(cases) or len(counted) < len(cases):
+        read = self.colours(pictures)
+        if read is None or not cases or min(len(truth), len(counted)) < len(cases):
             return {}
-        read = mapped(pictures, self.reader.read).numpy()
         return {"attribute_accuracy": attribute_scores(read, np.stack(truth), np.stack(counted))}
+
+    def colours(self, pictures: Sequence[Image.Image]) -> NDArray[np.int64] | None:
+        """int64 [N,6]: each part's colour as the reader sees it; None without a reader."""
+        return mapped(pictures, self.reader.read).numpy() if self.reader else None
+
+    def whole(self, pictures: Sequence[Image.Image]) -> dict[str, Scores]:
+        """``one_bird``, ``two_heads``, ``bill_found``, ``eye_found``, ``legs_found``."""
+        if self.form is None:
+            return {}
+        found = form(self.form.anatomy, self.form.labels(pictures))
+        return {name: Scores.of(values.astype(np.float64)) for name, values in found.items()}
+
+    def agreement(self, pictures: Sequence[Image.Image], cases: Sequence[Case]) -> Scores | None:
+        """mIoU of labels inside the hole with those of the true picture; None without them."""
+        true = [c.labels for c in cases if c.labels is not None]
+        masks = [c.mask for c in cases if c.mask is not None]
+        if self.form is None or not cases or min(len(true), len(masks)) < len(cases):
+            return None
+        small = [m.resize((SIDE, SIDE), Image.Resampling.NEAREST) for m in masks]
+        holes = np.stack([np.asarray(m) >= 128 for m in small])
+        return Scores.of(label_agreement(self.form.labels(pictures), np.stack(true), holes))
+
+    def subjects(self, pictures: Sequence[Image.Image]) -> dict[str, Floats]:
+        """``bird_mass`` or ``flower_mass`` of each picture; nothing for other data."""
+        if self.subject is None:
+            return {}
+        mass = mapped(pictures, self.subject.mass).double().numpy()
+        return {f"{self.subject.subject}_mass{self.subject.suffix}": np.asarray(mass, np.float64)}
 
     def retrieval(
         self, pictures: Sequence[Image.Image], captions: Sequence[str], seed: int
@@ -89,22 +134,29 @@ class Panel:
 
 
 def convene(
-    data: str, judges: Path | None, inception: Path | None, *, features: bool = True
+    data: HeldOut,
+    judges: Path | None,
+    inception: Path | None,
+    *,
+    features: bool = True,
+    classifier: str = "lite2",
 ) -> Panel:
-    """The judges for the data set named ``data``; what is missing becomes a note. features:
-    whether to load a feature network at all.
+    """The judges for a data set; what is missing becomes a note. features: whether to load networks
+    of ImageNet at all; classifier: which of them sees birds and flowers.
     """
     notes: list[str] = []
-    reader = None
-    if data == "aviary":
+    reader, shape = None, None
+    if data.name == "aviary":
         reader = _or_note(lambda: load_reader(judges), NoReader, "attribute_accuracy", notes)
+        shape = _or_note(lambda: load_form_judge(judges), NoFormJudge, "one_bird", notes)
     encoders = _or_note(
-        lambda: load_encoders(data, judges), NoEncoders, "sim, mp and r_precision", notes
+        lambda: load_encoders(data.name, judges), NoEncoders, "sim, mp and r_precision", notes
     )
     network: FeatureNetwork | None = None
     if features:
         network = load_inception(inception) if inception else Lite2Features()
-    return Panel(reader, encoders, network, tuple(notes))
+    subject = subject_classifier(data.domain, classifier) if features else None
+    return Panel(reader, encoders, network, shape, subject, tuple(notes))
 
 
 def _or_note(

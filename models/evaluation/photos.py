@@ -10,9 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from PIL import Image
 
-from models.bundle import Bundle
 from models.data.masks import centre
 from models.evaluation.cases import Case, seeds
+from models.evaluation.pictures import Pictures
 from models.evaluation.runner import EvaluationError
 
 _SMALLEST, _LARGEST = 0.02, 0.75  # shares of the photo: smaller or larger objects make no hole
@@ -23,6 +23,7 @@ class PhotoData(Protocol):
     """What this page asks of an opened photo folder."""
 
     name: str
+    domain: str
     fingerprint: str
 
     def __len__(self) -> int: ...
@@ -52,6 +53,10 @@ class HeldOutPhotos:
     def fingerprint(self) -> str:
         return self.photos.fingerprint
 
+    @property
+    def domain(self) -> str:
+        return self.photos.domain
+
     @cached_property
     def order(self) -> list[int]:
         """All photos in a random order that only the seed decides."""
@@ -76,10 +81,9 @@ class HeldOutPhotos:
             for k, s in zip(chosen, noise, strict=True)
         ]
 
-    def references(self, count: int, size: int) -> list[Image.Image]:
-        """The photos after the first ``count``, when there are as many again."""
-        further = self.order[count : 2 * count]
-        return [self._picture(k, size) for k in further] if len(further) >= count else []
+    def references(self, count: int, size: int) -> Pictures:
+        """All photos after the first ``count``."""
+        return Pictures(lambda k: self._picture(k, size), self.order[count:])
 
     def alike(self, index: int, count: int, size: int) -> list[Image.Image]:
         """Photos of the same class: the nearest that photos have to one caption's pictures."""
@@ -133,11 +137,6 @@ class HeldOutPhotos:
             return None
         plane = np.where(np.asarray(mask) > 0, 255, 0).astype(np.uint8)
         return Image.fromarray(plane).resize((size, size), Image.Resampling.NEAREST)
-
-
-def open_photos(where: str, bundle: Bundle, split: str, seed: int) -> HeldOutPhotos:
-    """The held-out split of the data folder ``where``, at the bundle's largest size."""
-    return opened(where, max(spec.size for spec in bundle.tasks.values()), split, seed)
 
 
 def opened(where: str, size: int, split: str, seed: int = 0) -> HeldOutPhotos:

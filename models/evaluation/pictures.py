@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,6 +14,23 @@ from torch.nn import functional
 
 Pixels = NDArray[np.float32]
 CHUNK = 64  # pictures held as floats at once
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures that are made when they are looked at. make: of an index."""
+
+    make: Callable[[int], Image.Image]
+    indices: Sequence[int] = ()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, part: slice) -> list[Image.Image]:
+        return [self.make(k) for k in self.indices[part]]
+
+
+AnyPictures = Sequence[Image.Image] | Pictures
 
 
 def as_array(picture: Image.Image) -> Pixels:
@@ -49,6 +67,6 @@ def chunks(count: int) -> Iterator[slice]:
     return (slice(k, k + CHUNK) for k in range(0, count, CHUNK))
 
 
-def mapped(pictures: Sequence[Image.Image], function: Callable[[Tensor], Tensor]) -> Tensor:
+def mapped(pictures: AnyPictures, function: Callable[[Tensor], Tensor]) -> Tensor:
     """``function`` of the pictures [N,3,H,W] in [-1,1], a chunk at a time; the results together."""
     return torch.cat([function(stack(pictures[part])) for part in chunks(len(pictures))])

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from models.evaluation.estimates import Estimate
+from models.evaluation.report_markdown import legend, mark
 from models.evaluation.results import TaskReport
 from models.evaluation.tables import PAPERS, Table
 
@@ -57,8 +58,7 @@ def _facts(facts: Mapping[str, Any]) -> str:
         f"bundle sha256 <code>{escape(facts['bundle_sha256'][:12])}</code>, data "
         f"<code>{escape(facts['data_fingerprint'])}</code>, {facts['samples']} samples asked for, "
         f"seed {facts['seed']}",
-        "Intervals are 95 %. Rates are fractions. Snapshots are chosen with "
-        "<code>--split validation</code> and reported with <code>--split test</code>.",
+        escape(" ".join(legend(facts))),
     ]
     for name, values in facts["judges"].items():
         said = ", ".join(f"{escape(k)} <code>{escape(str(v))}</code>" for k, v in values.items())
@@ -86,7 +86,10 @@ def _numbers(report: TaskReport) -> str:
     for metric in metrics:
         found = [report.rows[m].estimates.get(metric) for m in methods]
         n = next((e.n for e in found if e), 0)
-        cells = "".join(f"<td>{_cell(e)}</td>" for e in found)
+        cells = "".join(
+            f"<td>{_cell(e, mark(report, m, metric))}</td>"
+            for m, e in zip(methods, found, strict=True)
+        )
         rows.append(f'<tr><th scope="row">{escape(metric)}</th><td>{n}</td>{cells}</tr>')
     return (
         f'<div class="scroll"><table><caption>{len(report.cases)} samples; small print: 95 % '
@@ -95,14 +98,14 @@ def _numbers(report: TaskReport) -> str:
     )
 
 
-def _cell(estimate: Estimate | None) -> str:
+def _cell(estimate: Estimate | None, marked: str) -> str:
     if estimate is None:
         return "–"
     digits = 4 if abs(estimate.value) < 10 else 2
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.{digits}f}"
+        return f"{estimate.value:.{digits}f}{marked}"
     ends = f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
-    return f"{estimate.value:.{digits}f}<small>{ends}</small>"
+    return f"{estimate.value:.{digits}f}{marked}<small>{ends}</small>"
 
 
 def _grid(report: TaskReport, shown: int) -> str:

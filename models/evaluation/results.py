@@ -10,7 +10,10 @@ from typing import Any
 from PIL import Image
 
 from models.evaluation.cases import Case
-from models.evaluation.estimates import Estimate, Scores, bootstrap
+from models.evaluation.estimates import Estimate, Floats, Scores, bootstrap, ratio_of_means
+
+# Metrics of which less is better; edges and sharpness are best at 1.
+_LESS = ("kid_", "fid_", "two_heads", "l1", "diff", "kept_diff", "target_l1")
 
 
 @dataclass
@@ -25,6 +28,13 @@ class Row:
         estimate = bootstrap(scores)
         if estimate.n and estimate.finite:
             self.estimates[metric], self.scores[metric] = estimate, scores
+
+    def add_subjects(self, masses: dict[str, Floats], real: dict[str, Floats]) -> None:
+        """Each mass of ImageNet classes, and its ratio (``bird_ratio``) to that of real photos."""
+        for metric, values in masses.items():
+            self.add_scores(metric, Scores.of(values))
+            ratio = ratio_of_means(values, real[metric])
+            self.add({metric.replace("_mass", "_ratio"): ratio})
 
     def add(self, estimates: dict[str, Estimate]) -> None:
         """Numbers of the whole set; those that are not finite are left out."""
@@ -44,6 +54,19 @@ class TaskReport:
     def row(self, method: str) -> Row:
         return self.rows.setdefault(method, Row())
 
+    def beats_real(self, method: str, metric: str) -> bool:
+        """Whether a row is better than real pictures: such a metric says nothing about realism."""
+        made, real = (self.row(m).estimates.get(metric) for m in (method, "real"))
+        if (
+            made is None
+            or real is None
+            or method == "real"
+            or metric.startswith(("edges", "sharpness"))
+        ):
+            return False
+        less = metric.startswith(_LESS)
+        return made.value < real.value if less else made.value > real.value
+
     def numbers(self) -> dict[str, dict[str, float]]:
         """``{method: {metric: number}}``."""
         return {
@@ -56,7 +79,15 @@ class TaskReport:
         """The numbers with sample counts and intervals."""
         return {
             m: {
-                k: {"value": e.value, "low": e.low, "high": e.high, "n": e.n, "by": e.interval}
+                k: {
+                    "value": e.value,
+                    "low": e.low,
+                    "high": e.high,
+                    "n": e.n,
+                    "by": e.interval,
+                    "small": e.small,
+                    "beats_real": self.beats_real(m, k),
+                }
                 for k, e in row.estimates.items()
             }
             for m, row in self.rows.items()

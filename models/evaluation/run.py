@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -20,40 +19,61 @@ from models.evaluation.results import TaskReport
 from models.evaluation.runner import EvaluationError, Runner
 from models.registry import load
 
-SPLITS = ("test", "validation")
+FINAL = "test"  # the split that is looked at once, when everything is chosen
+SPLITS = ("validation", FINAL)
 # task -> this package's module whose ``evaluate(runner, data, panel, count, seed)`` does it
 TASKS = {"synthesize": "synthesis", "manipulate": "manipulation", "inpaint": "inpainting"}
 
 
 @dataclass(frozen=True)
 class Options:
-    """tasks: empty = all that the bundle has; samples: per task (and kind of mask); judges: folder
-    with ``judges.json``; inception: official weights file; save_images: all of them, not only the
-    grids'.
+    """tasks: empty = all that the bundle has; samples: per task (and kind of mask); split: one of
+    SPLITS; final: whether nothing is chosen any more; size: of the pictures in pixels, 0 = the
+    network's own; judges: folder with ``judges.json``; inception: official weights file;
+    classifier: "lite2" reports birds and flowers, "lite0" is for choosing; save_images: all of
+    them, not only the grids'; noise_scale, candidates: of synthesis, None = as the bundle serves.
     """
 
     tasks: tuple[str, ...] = ()
     samples: int = 1000
-    split: str = "test"
+    split: str = "validation"
+    final: bool = False
+    size: int = 0
     seed: int = 0
     batch: int = 16
     device: str = "cpu"
     judges: Path | None = None
     inception: Path | None = None
     features: bool = True
+    classifier: str = "lite2"
     save_images: bool = False
+    noise_scale: float | None = None
+    candidates: int | None = None
+
+    @property
+    def serving(self) -> dict[str, float | int]:
+        """What synthesis is asked for in place of the bundle's own values."""
+        given = {"noise_scale": self.noise_scale, "candidates": self.candidates}
+        return {name: value for name, value in given.items() if value is not None}
 
 
-def evaluate(folder: Path, where: str, out: Path, options: Options) -> dict[str, Any]:
-    """Write the report of the bundle in ``folder`` to ``out``; its numbers by task, method, metric.
+def evaluate(folder: Path, where: str, out: Path, options: Options) -> list[TaskReport]:
+    """Write the report of the bundle in ``folder`` to ``out``, and give its tasks.
 
     where: "aviary" or a data folder. Raises EvaluationError when there is nothing to evaluate.
     """
     bundle = Bundle.open(folder)
     data = open_held_out(where, bundle, options)
-    panel = convene(data.name, options.judges, options.inception, features=options.features)
+    panel = convene(
+        data,
+        options.judges,
+        options.inception,
+        features=options.features,
+        classifier=options.classifier,
+    )
     reports = [_task(folder, t, data, panel, options) for t in chosen(bundle, options.tasks)]
-    return write(out, reports, facts(bundle, data, panel, options), everything=options.save_images)
+    write(out, reports, facts(bundle, data, panel, options), everything=options.save_images)
+    return reports
 
 
 def open_held_out(where: str, bundle: Bundle, options: Options) -> HeldOut:
@@ -62,9 +82,10 @@ def open_held_out(where: str, bundle: Bundle, options: Options) -> HeldOut:
         raise EvaluationError(f"--split is one of {', '.join(SPLITS)}, not {options.split!r}.")
     if where == "aviary":
         return HeldOutAviary(options.split, options.seed)
-    from models.evaluation.photos import open_photos
+    from models.evaluation.photos import opened
 
-    return open_photos(where, bundle, options.split, options.seed)
+    size = options.size or max(spec.size for spec in bundle.tasks.values())
+    return opened(where, size, options.split, options.seed)
 
 
 def chosen(bundle: Bundle, wanted: tuple[str, ...]) -> list[str]:
@@ -83,7 +104,9 @@ def chosen(bundle: Bundle, wanted: tuple[str, ...]) -> list[str]:
 
 def _task(folder: Path, task: str, data: HeldOut, panel: Panel, options: Options) -> TaskReport:
     started = time.monotonic()
-    runner = Runner(load(folder, task, None, options.device), options.batch)
+    serving = options.serving if task == "synthesize" else {}
+    pipeline = load(folder, task, None, options.device)
+    runner = Runner(pipeline, options.batch, options.size, serving)
     module = importlib.import_module(f"models.evaluation.{TASKS[task]}")
     judge: Callable[..., TaskReport] = module.evaluate
     report = judge(runner, data, panel, options.samples, options.seed)
@@ -101,13 +124,14 @@ def facts(bundle: Bundle, data: HeldOut, panel: Panel, options: Options) -> dict
         "data": data.name,
         "data_fingerprint": data.fingerprint,
         "split": data.split,
+        "final": options.final,
+        "pixels": options.size or "the network's own",
         "samples": options.samples,
         "seed": options.seed,
+        "serving": {
+            task: {**spec.serving, **(options.serving if task == "synthesize" else {})}
+            for task, spec in bundle.tasks.items()
+        },
         "judges": panel.described(),
         "notes": list(panel.notes),
     }
-
-
-def as_text(numbers: dict[str, Any]) -> str:
-    """The numbers as indented JSON, for a terminal."""
-    return json.dumps(numbers, indent=2)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,28 +22,44 @@ class EvaluationError(ModelsError):
 
 @dataclass(frozen=True)
 class Runner:
-    """One loaded pipeline. batch: pictures per forward."""
+    """One loaded pipeline. batch: pictures per forward; side: of the pictures that it is judged by,
+    0 for that of its network; serving: options in place of those that the bundle serves with.
+    """
 
     pipeline: Pipeline[Any]
     batch: int = 16
+    side: int = 0
+    serving: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
-        return self.pipeline.spec.size
+        return self.side or self.pipeline.spec.size
 
     @property
     def method(self) -> str:
         return self.pipeline.method
 
+    @property
+    def served(self) -> dict[str, Any]:
+        """The serving options that differ from what an item has by itself."""
+        return {**self.pipeline.serving, **self.serving}
+
     def run(self, items: Sequence[Item]) -> list[Image.Image]:
         """One picture per item. Raises the first item's error: cases were checked before."""
         made: list[Image.Image] = []
-        for start in range(0, len(items), self.batch):
-            for picture in self.pipeline.run(items[start : start + self.batch]).pictures:
+        asked = [self.pipeline.served(item, **self.serving) for item in items]
+        for start in range(0, len(asked), self.batch):
+            for picture in self.pipeline.run(asked[start : start + self.batch]).pictures:
                 if isinstance(picture, ModelsError):
                     raise EvaluationError(f"{self.method} failed on a sample: {picture}")
-                made.append(picture)
+                made.append(self._enlarged(picture))
         return made
+
+    def _enlarged(self, picture: Image.Image) -> Image.Image:
+        """A smaller picture in the size that is judged."""
+        if picture.width >= self.size:
+            return picture
+        return picture.resize((self.size, self.size), Image.Resampling.BICUBIC)
 
     def understood(self, cases: Sequence[Case]) -> list[Case]:
         """The cases whose caption has a word that the vocabulary knows."""

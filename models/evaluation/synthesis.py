@@ -1,4 +1,4 @@
-"""Synthesis: attribute accuracy, R-precision, IS, FID, KID and diversity.
+"""Synthesis: named colours, whole birds, R-precision, KID, FID, IS, edges, and how varied it is.
 
 Rows: the bundle's method; ``real``, the pictures that the captions describe; ``no-text``, the
 method told nothing; ``shuffled-text``, the method's pictures judged by other captions;
@@ -7,11 +7,21 @@ method told nothing; ``shuffled-text``, the method's pictures judged by other ca
 
 from __future__ import annotations
 
-from PIL import Image
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from models.evaluation.cases import HeldOut
-from models.evaluation.features import diversity, features_of, set_metrics
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from models.evaluation.cases import Case, HeldOut
+from models.evaluation.distances import diversity, set_metrics
+from models.evaluation.estimates import Floats, Scores, ratio_of_means
+from models.evaluation.features import FeatureNetwork, features_of, kept_features
+from models.evaluation.metrics import distinct_colours, edges
 from models.evaluation.panel import Panel
+from models.evaluation.pictures import Pictures, chunks, unit
 from models.evaluation.results import TaskReport
 from models.evaluation.runner import Runner, derangement, items
 from models.pipeline import Item
@@ -24,6 +34,7 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
     """All rows of one bundle's synthesis."""
     cases = runner.understood(data.synthesis(count, runner.size))
     report = TaskReport("synthesize", cases)
+    report.notes += [f"{name}: {value}" for name, value in sorted(runner.served.items())]
     captions = [c.caption for c in cases]
     made = runner.run(items(cases, captions))
     real = [c.picture for c in cases]
@@ -41,8 +52,9 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
             row.add_scores(metric, scores)
         for metric, scores in panel.retrieval(shown, captions, seed).items():
             row.add_scores(metric, scores)
-    _set_rows(report, data, panel, runner.size)
-    _diversity_rows(report, runner, data, panel)
+    _picture_rows(report, panel)
+    _set_rows(report, panel, data.references(count, runner.size), data.fingerprint)
+    _variety_rows(report, several(runner, data, cases), panel, runner.method)
     return report
 
 
@@ -52,41 +64,106 @@ def blurred(picture: Image.Image, side: int) -> Image.Image:
     return small.resize(picture.size, Image.Resampling.BICUBIC)
 
 
-def _set_rows(report: TaskReport, data: HeldOut, panel: Panel, size: int) -> None:
-    """IS, FID and KID of every row of pictures against further held-out pictures."""
+def _picture_rows(report: TaskReport, panel: Panel) -> None:
+    """What pictures show, whatever they were asked for: whole birds, birds or flowers, edges."""
+    real = report.pictures["real"]
+    strength, masses = _edges(real), panel.subjects(real)
+    for method, shown in report.pictures.items():
+        row = report.row(method)
+        for metric, scores in panel.whole(shown).items():
+            row.add_scores(metric, scores)
+        row.add_subjects(panel.subjects(shown), masses)
+        row.add({k: ratio_of_means(v, strength[k]) for k, v in _edges(shown).items()})
+    report.notes.append(
+        f"Pictures of {real[0].width} pixels. edges, sharpness: mean absolute and root mean square "
+        "gradient, relative to the real pictures; _ratio: mass on the subject's ImageNet classes, "
+        "relative to theirs."
+    )
+
+
+def _edges(shown: Sequence[Image.Image]) -> dict[str, Floats]:
+    parts = [edges(unit(shown[part])) for part in chunks(len(shown))]
+    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+
+
+def _set_rows(report: TaskReport, panel: Panel, others: Pictures, fingerprint: str) -> None:
+    """KID, FID and IS of every row of pictures against all held-out pictures; of the row ``real``
+    against those that no caption describes.
+    """
     if panel.features is None:
         return
-    real = report.pictures["real"]
-    further = data.references(len(real), size)
-    reference = features_of(panel.features, further or real)
-    if not further:
+    further = _further(panel.features, others, fingerprint, report.pictures["real"][0].width)
+    own = features_of(panel.features, report.pictures["real"])
+    reference = own.pooled if further is None else torch.cat([own.pooled, further])
+    if further is None:
         report.notes.append(
-            "There are no further held-out pictures: FID and KID compare with the very pictures "
+            "There are no further held-out pictures: KID and FID compare with the very pictures "
             "that the captions describe, and row real has neither."
         )
-    report.notes.append(
-        f"FID and KID: {len(reference.pooled)} real pictures, features of {panel.features.name} at "
-        f"{panel.features.side} pixels (not Inception, not comparable with published FID)."
-        if panel.features.name.startswith("efficientnet")
-        else f"FID and KID: {len(reference.pooled)} real pictures, {panel.features.name}."
-    )
+    report.notes.append(_told(panel.features, len(reference)))
     for method, shown in report.pictures.items():
-        seen = features_of(panel.features, shown)
-        against = None if method == "real" and not further else reference
+        seen = own if method == "real" else features_of(panel.features, shown)
+        against = further if method == "real" else reference
         report.row(method).add(set_metrics(seen, against, panel.features.name))
 
 
-def _diversity_rows(report: TaskReport, runner: Runner, data: HeldOut, panel: Panel) -> None:
-    """``diversity``: 16 seeds for one caption, relative to real pictures with that caption."""
-    if panel.features is None:
-        return
-    made, real = [], []
-    for k, case in enumerate(report.cases[:CAPTIONS]):
+def _further(
+    network: FeatureNetwork, pictures: Pictures, fingerprint: str, size: int
+) -> Tensor | None:
+    """Pooled features of further real pictures, or None where there are less than two."""
+    if len(pictures) < 2:
+        return None
+    return kept_features(network, pictures, f"{fingerprint} {pictures.indices} {size}").pooled
+
+
+def _told(network: FeatureNetwork, count: int) -> str:
+    told = f"KID and FID: {count} real pictures, features of {network.name}"
+    if network.name.startswith("efficientnet"):
+        told += f" at {network.side} pixels (not Inception, not comparable with published FID)"
+    return told + ". KID leads; FID of fewer than 2,048 pictures grows with their lack."
+
+
+@dataclass(frozen=True)
+class Several:
+    """A caption's case, pictures made of it with 16 seeds, and real pictures that fit it."""
+
+    case: Case
+    made: list[Image.Image]
+    real: list[Image.Image]
+
+
+def several(runner: Runner, data: HeldOut, cases: Sequence[Case]) -> list[Several]:
+    """For the first captions that have real pictures to compare with."""
+    found = []
+    for k, case in enumerate(cases[:CAPTIONS]):
         alike = data.alike(k, SEEDS, runner.size)
-        if len(alike) < 2:
-            continue
-        seeds = [(case.seed + 1 + n) % 2**32 for n in range(SEEDS)]
-        shown = runner.run([Item(case.caption, s) for s in seeds])
-        made.append(features_of(panel.features, shown).pooled)
-        real.append(features_of(panel.features, alike).pooled)
-    report.row(runner.method).add({"diversity": diversity(made, real)})
+        if len(alike) > 1:
+            seeds = [(case.seed + 1 + n) % 2**32 for n in range(SEEDS)]
+            found.append(Several(case, runner.run([Item(case.caption, s) for s in seeds]), alike))
+    return found
+
+
+def _variety_rows(report: TaskReport, groups: Sequence[Several], panel: Panel, method: str) -> None:
+    """``diversity``: 16 seeds for one caption, relative to real pictures with that caption;
+    ``distinct_unnamed_colours``: of a part that the caption leaves open, in these 16 pictures
+    (drawn uniformly from ten colours: 8.1).
+    """
+    for row, sets in ((method, [g.made for g in groups]), ("real", [g.real for g in groups])):
+        counts = [_distinct(panel, g.case, s) for g, s in zip(groups, sets, strict=True)]
+        known = [c for c in counts if c is not None]
+        if known:
+            values, weights = np.array(known, np.float64).T
+            report.row(row).add_scores("distinct_unnamed_colours", Scores(values, weights))
+    if panel.features:
+        made, real = (
+            [features_of(panel.features, s).pooled for s in sets]
+            for sets in ([g.made for g in groups], [g.real for g in groups])
+        )
+        report.row(method).add({"diversity": diversity(made, real)})
+
+
+def _distinct(panel: Panel, case: Case, shown: Sequence[Image.Image]) -> tuple[float, int] | None:
+    read = panel.colours(shown)
+    if read is None or case.counted is None:
+        return None
+    return distinct_colours(read, ~case.counted)

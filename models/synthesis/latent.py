@@ -75,6 +75,17 @@ def shape_noise(z: Tensor, latent: str) -> Tensor:
     return torch.cat([_SHAPES[kind](x) for (kind, _), x in zip(kinds, parts, strict=True)], 1)
 
 
+def scale_noise(z: Tensor, latent: str, scale: float) -> Tensor:
+    """z [B,n] ~ N(0,1) before it gets its shapes, nearer to the middle for a scale below 1
+    (truncation; BigGAN, section 3.1, resamples instead). Signs and choices have no middle and stay.
+    """
+    if not latent:
+        return z * scale
+    kinds = groups(latent)
+    factors = [1.0 if kind in "sc" else scale for kind, count in kinds for _ in range(count)]
+    return z * torch.tensor(factors, dtype=z.dtype)
+
+
 def standardised(chosen: Tensor) -> Tensor:
     """One-hot rows [...,n] with mean 0 and variance 1 over uniform choices."""
     share = 1 / chosen.shape[-1]

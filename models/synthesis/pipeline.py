@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from jobs.captions import Blend
 from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.damsm.word_regions import Regions, WordRegions
+from models.damsm.word_regions import PART, Regions, WordRegions
 from models.errors import InputProblem
 from models.explanation import Area, ExplainedWord, Explanation, explained_words, over_picture
 from models.pipeline import (
@@ -29,18 +30,27 @@ from models.pipeline import (
     to_image,
     to_pixels,
 )
+from models.synthesis.latent import scale_noise
 from models.synthesis.network import Generator, GeneratorConfig, fold
 from models.traces import Traced
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Caption indices of each text with its share, and noise [z]; texts: to be explained."""
+    """Caption indices of each text of the blend with its share; z [candidates,z]: noise."""
 
+    blend: Blend
     captions: tuple[tuple[int, ...], ...]
-    shares: tuple[float, ...]
     z: Tensor
-    texts: tuple[str, ...] = ()
+    explain: bool = False
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(text for text, _ in self.blend)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        return tuple(share for _, share in self.blend)
 
 
 class SynthesisPipeline(Pipeline[Prepared]):
@@ -59,16 +69,30 @@ class SynthesisPipeline(Pipeline[Prepared]):
         self._traced = Traced(self.generator, self.autocast)
 
     def prepare(self, item: Item) -> Prepared:
-        z = torch.randn(self.generator.config.z, generator=generator(item.seed))
-        texts, shares = zip(*item.blend, strict=True)
-        captions = tuple(self.encode(text).ids for text in texts)
+        captions = tuple(self.encode(text).ids for text, _ in item.blend)
         if item.explain and self.encoders is None:
             raise InputProblem("bad_input", f"Bundle {self.bundle.name!r} can't explain pictures.")
-        return Prepared(captions, shares, z, texts if item.explain else ())
+        if item.candidates > 1 and self.encoders is None:
+            raise InputProblem(
+                "bad_input", f"Bundle {self.bundle.name!r} can't choose among candidates."
+            )
+        return Prepared(item.blend, captions, self._noise(item), item.explain)
+
+    def _noise(self, item: Item) -> Tensor:
+        """z [candidates,z]: more candidates leave the first ones as they are."""
+        config, source = self.generator.config, generator(item.seed)
+        rows = [torch.randn(config.z, generator=source) for _ in range(item.candidates)]
+        return scale_noise(torch.stack(rows), config.latent, item.noise_scale)
+
+    @property
+    def serving(self) -> Mapping[str, Any]:
+        """One candidate where there is nothing to choose by."""
+        found = super().serving
+        return found if PART in self.bundle.tasks else {**found, "candidates": 1}
 
     @property
     def encoders(self) -> WordRegions | None:
-        """What looks at the pictures that are to be explained, if the bundle holds it."""
+        """What explains pictures and chooses among candidates, if the bundle holds it."""
         with self._loading:
             return self._encoders
 
@@ -78,9 +102,39 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
-        z = self.moved(torch.stack([p.z for p in batch]))
-        pictures = self._draw(z, self._sentences(batch))
-        return self._looked_at(batch, pictures, list(to_pixels(pictures)))
+        pictures, chosen = self._chosen(batch)
+        maps = self._looked_at(batch, pictures)
+        return [
+            Looked(pixels, maps.get(k), chosen[k]) if k in maps or chosen[k] else pixels
+            for k, pixels in enumerate(to_pixels(pictures))
+        ]
+
+    def _chosen(self, batch: Sequence[Prepared]) -> tuple[Tensor, list[int]]:
+        """Pictures [B,3,S,S], and which of its candidates each is. What has candidates is drawn and
+        judged by itself, so that which is best does not depend on the rest of the batch.
+        """
+        single = [k for k, prepared in enumerate(batch) if len(prepared.z) == 1]
+        made, chosen = {}, [0] * len(batch)
+        if single:
+            together = [batch[k] for k in single]
+            z = self.moved(torch.cat([prepared.z for prepared in together]))
+            made = dict(zip(single, self._draw(z, self._sentences(together)), strict=True))
+        for k, prepared in enumerate(batch):
+            if k not in made:
+                made[k], chosen[k] = self._best(prepared)
+        return torch.stack([made[k] for k in range(len(batch))]), chosen
+
+    def _best(self, prepared: Prepared) -> tuple[Tensor, int]:
+        """Of an item's candidates the one that agrees most with its text, the first of equals."""
+        assert self.encoders is not None  # noqa: S101 (prepare has asked)
+        count = len(prepared.z)
+        step = self.best_batch or count
+        z = self.moved(prepared.z).split(step)
+        sentences = self._sentences([prepared]).expand(count, -1).contiguous().split(step)
+        drawn = torch.cat([self._draw(*part) for part in zip(z, sentences, strict=True)])
+        scores = self.encoders.agreement(drawn, prepared.blend)
+        best = max(range(count), key=scores.__getitem__)
+        return drawn[best], best
 
     def _draw(self, z: Tensor, sentences: Tensor) -> Tensor:
         """Pictures [B,3,S,S]. The batch alone gives their shape, so that traces are worth it."""
@@ -90,24 +144,22 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     def warm_up(self, batch: int = 1) -> None:
         """On a CPU every size up to ``batch`` gets its trace."""
-        if self.device.type != "cpu":
+        if self.device.type == "cpu":
+            prepared = self.prepare(self.example())
+            for count in range(1, batch + 1):
+                for _ in range(2):  # a trace is made when a size comes again
+                    self.forward([prepared] * count)
+        else:
             super().warm_up(batch)
-            return
-        prepared = self.prepare(self.example())
-        for count in range(1, batch + 1):
-            for _ in range(2):  # a trace is made when a size comes again
-                self.forward([prepared] * count)
+        self.forward([self.prepare(self.served(self.example()))])
 
-    def _looked_at(
-        self, batch: Sequence[Prepared], pictures: Tensor, pixels: Sequence[Pixels]
-    ) -> list[Output]:
-        asked = [k for k, prepared in enumerate(batch) if prepared.texts]
-        made: list[Output] = list(pixels)
-        if asked and self.encoders:
-            found = self.encoders.look(pictures[asked], [batch[k].texts for k in asked])
-            for k, maps in zip(asked, found, strict=True):
-                made[k] = Looked(pixels[k], maps)
-        return made
+    def _looked_at(self, batch: Sequence[Prepared], pictures: Tensor) -> dict[int, list[Regions]]:
+        """What there is of their texts in the pictures that are to be explained, by place."""
+        asked = [k for k, prepared in enumerate(batch) if prepared.explain]
+        if not asked or not self.encoders:
+            return {}
+        found = self.encoders.look(pictures[asked], [batch[k].texts for k in asked])
+        return dict(zip(asked, found, strict=True))
 
     def _sentences(self, batch: Sequence[Prepared]) -> Tensor:
         """Sentence features [B,D]: the mean of an item's captions by their shares, as the paper

@@ -141,6 +141,7 @@ SOUND = st.fixed_dictionaries(
         "bundle": st.just("paper"),
         "method": st.just("fake"),
         "webhook": st.just("https://example.com/hook"),
+        "noise_scale": st.floats(0, 2),
     },
 )
 
@@ -157,7 +158,7 @@ def test_json_and_both_forms_mean_the_same(http: TestClient, fields: dict[str, A
     inputs = [(accepted_or_told(answer) or {})["input"] for answer in answers]
     assert inputs[0] == inputs[1] == inputs[2]
     expected = {"count": 1, "format": "png", "bundle": "paper", "method": "fake", "explain": False}
-    expected |= fields
+    expected |= {"noise_scale": 1.0, "candidates": 1} | fields
     expected.pop("webhook", None)
     assert inputs[0] == expected
 
@@ -201,6 +202,8 @@ NAMES = st.sampled_from(
         "explain",
         "frames",
         "weight",
+        "noise_scale",
+        "candidates",
     ]
 )
 

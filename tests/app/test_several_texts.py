@@ -35,6 +35,8 @@ def test_forms_send_fields_again(client: TestClient) -> None:
         "format": "webp",
         "explain": False,
         "frames": 4,
+        "noise_scale": 1.0,
+        "candidates": 1,
     }
     weighted = client.post("/synthesize", data={"text": TEXTS, "weight": ["1", "3"]})
     assert weighted.json()["input"]["text"][1] == {"text": "a blue bird", "weight": 3.0}

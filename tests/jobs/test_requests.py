@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from jobs.job import image_seed, new_id
 from jobs.request_texts import MAX_TEXT
-from jobs.requests import TASKS, Synthesize
+from jobs.requests import MAX_DRAWN, TASKS, Inpaint, Manipulate, Synthesize
 
 
 def test_text_is_normalised() -> None:
@@ -29,6 +29,12 @@ def test_unusable_texts(text: str) -> None:
         {"count": 17},
         {"format": "gif"},
         {"colour": "red"},
+        {"noise_scale": -0.1},
+        {"noise_scale": 2.1},
+        {"noise_scale": float("nan")},
+        {"candidates": 0},
+        {"candidates": 17},
+        {"count": 16, "candidates": 9},
     ],
 )
 def test_out_of_range(values: dict[str, object]) -> None:
@@ -38,6 +44,29 @@ def test_out_of_range(values: dict[str, object]) -> None:
 
 def test_three_tasks() -> None:
     assert list(TASKS)[:3] == ["synthesize", "manipulate", "inpaint"]
+
+
+def test_candidates_are_drawn_and_not_returned() -> None:
+    request = Synthesize(text="a bird", count=16, candidates=8)
+    assert (request.drawn, request.returned) == (MAX_DRAWN, 16)
+    assert Synthesize(text="a bird", count=3).drawn == 3
+
+
+def test_a_bundle_decides_what_is_left_open() -> None:
+    bundle = {"noise_scale": 0.5, "candidates": 4}
+    left = Synthesize(text="a bird").with_serving(bundle)
+    assert (left.noise_scale, left.candidates) == (0.5, 4)
+    given = Synthesize(text="a bird", noise_scale=0, candidates=1).with_serving(bundle)
+    assert (given.noise_scale, given.candidates) == (0, 1)
+    morph = Synthesize(text=["a bird", "a crown"], frames=8).with_serving(bundle)
+    assert (morph.noise_scale, morph.candidates) == (0.5, 1)
+
+
+def test_other_tasks_have_no_serving_options() -> None:
+    for task in (Manipulate, Inpaint):
+        with pytest.raises(ValidationError):
+            task.model_validate({"text": "a bird", "candidates": 2})
+        assert task(text="a bird").with_serving({"candidates": 4}) == task(text="a bird")
 
 
 def test_seeds_of_one_job_wrap_around() -> None:

@@ -64,6 +64,17 @@ def test_no_batch_is_larger_than_what_pays(batcher: Batcher) -> None:
     assert max(pipeline.batches) == 2
 
 
+def test_candidates_count_as_pictures(batcher: Batcher) -> None:
+    pipeline = FakePipeline()
+    go = held(pipeline)
+    futures = [batcher.submit(pipeline, i, drawn=3) for i in items(*"abcdefg")]
+    large = batcher.submit(pipeline, Item("h", 8), drawn=16)
+    go.set()
+    assert {f.result(5).batch_size for f in futures} <= {3, 6}
+    assert large.result(5).batch_size == 16
+    assert max(pipeline.batches) == 2
+
+
 def test_a_picture_is_the_same_in_any_company(batcher: Batcher) -> None:
     pipeline = FakePipeline()
     alone = batcher.submit(pipeline, Item("a", 3)).result(5).pixels

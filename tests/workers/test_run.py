@@ -308,6 +308,29 @@ def test_a_frame_that_fails_fails_its_picture(shop: Shop) -> None:
     assert job.error.code is ErrorCode.model_error
 
 
+def test_the_receipt_says_which_candidates_were_chosen(shop: Shop) -> None:
+    seeds = [11, 12, 13]
+    job_id = shop.submit("a bird", seed=11, count=3, candidates=8, noise_scale=0.5)
+    shop.runner.run(job_id)
+    job = shop.job(job_id)
+    brightest = [
+        int(np.argmax(np.random.default_rng([seed, 6]).random((8, 3), np.float32).sum(1)))
+        for seed in seeds
+    ]
+    assert job.receipt["seeds"] == seeds
+    assert (job.receipt["candidates"], job.receipt["noise_scale"]) == (8, 0.5)
+    assert job.receipt["chosen"] == brightest == [i.candidate for i in job.images]
+    assert any(brightest)
+    assert job.receipt["batch_sizes"] == [8]
+
+
+def test_jobs_that_were_queued_without_serving_options_run(shop: Shop) -> None:
+    job_id = shop.submit("a bird")
+    shop.runner.run(job_id)
+    assert shop.job(job_id).status is Status.succeeded
+    assert "candidates" not in shop.job(job_id).receipt
+
+
 def test_explanations_lie_beside_their_pictures(shop: Shop) -> None:
     shop.pipeline = EXPLAINING
     shop.runner.pipelines = FakeLoader(EXPLAINING)

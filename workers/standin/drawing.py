@@ -15,32 +15,36 @@ _SHAPES = 6
 _BAND = (32, 32, 32)
 
 
-def drawn(text: str, seed: int) -> Image.Image:
-    """A picture of SIDE × SIDE: shapes in the colours that the text names, and the text."""
-    return _written(_shapes(text, seed, (SIDE, SIDE)), text)
+def drawn(text: str, seed: int, candidate: int = 0, noise_scale: float = 1.0) -> Image.Image:
+    """A picture of SIDE × SIDE: shapes in the colours that the text names, nearer to the middle
+    with less noise, and the text.
+    """
+    name = f"{seed}:{text}" + (f":{candidate}" if candidate else "")
+    return _written(_shapes(text, name, (SIDE, SIDE), noise_scale), text)
 
 
 def edited(photo: Image.Image, text: str, seed: int) -> Image.Image:
     """The photo with shapes shining through it, and the text."""
-    return _written(Image.blend(photo, _shapes(text, seed, photo.size), 0.35), text)
+    return _written(Image.blend(photo, _shapes(text, f"{seed}:{text}", photo.size), 0.35), text)
 
 
 def filled(photo: Image.Image, mask: Image.Image, text: str, seed: int) -> Image.Image:
     """The photo, drawn over where the mask is white; the rest of it is not touched."""
     left, top, right, bottom = mask.getbbox() or (0, 0, *photo.size)
-    patch = _written(_shapes(text, seed, (right - left, bottom - top)), text)
+    patch = _written(_shapes(text, f"{seed}:{text}", (right - left, bottom - top)), text)
     whole = photo.copy()
     whole.paste(patch, (left, top))
     return Image.composite(whole, photo, mask.point(lambda value: 255 if value > 127 else 0))
 
 
-def _shapes(text: str, seed: int, size: tuple[int, int]) -> Image.Image:
-    source = random.Random(f"{seed}:{text}")  # noqa: S311 (a drawing, not a secret)
+def _shapes(text: str, name: str, size: tuple[int, int], spread: float = 1.0) -> Image.Image:
+    """What is random follows from ``name``."""
+    source = random.Random(name)  # noqa: S311 (a drawing, not a secret)
     colours = _colours(text) or [_any_colour(source)]
     image = Image.new("RGB", size, _any_colour(source))
     pen = ImageDraw.Draw(image)
     for number in range(_SHAPES):
-        x, y = source.random() * size[0], source.random() * size[1]
+        x, y = (side * (0.5 + (source.random() - 0.5) * spread) for side in size)
         w, h = (side * (0.1 + source.random() * 0.2) for side in size)
         shape = pen.ellipse if source.random() < 0.5 else pen.rectangle
         shape((x - w, y - h, x + w, y + h), fill=colours[number % len(colours)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +60,10 @@ class StandIn:
         found = BundleInfo.read(self._weights / self.bundle.name).tasks[self.task]
         return picture, explained(prepared, picture, self.method, found.read)
 
+    def candidate(self, prepared: Item, _picture: Image.Image) -> int:
+        """Which of its candidates was drawn."""
+        return _chosen(prepared)
+
     def free_memory(self) -> None:
         """Holds none."""
 
@@ -73,11 +78,18 @@ def _picture(item: Item) -> Image.Image:
     return picture
 
 
+def _chosen(item: Item) -> int:
+    """One of its candidates, always the same."""
+    return random.Random(f"{item.seed}:{item.text}").randrange(item.candidates)  # noqa: S311
+
+
 def _of_caption(item: Item, text: str) -> Image.Image:
     photo, mask = item.images.get("image"), item.images.get("mask")
     if photo and mask:
         return filled(photo, mask, text, item.seed)
-    return edited(photo, text, item.seed) if photo else drawn(text, item.seed)
+    if photo:
+        return edited(photo, text, item.seed)
+    return drawn(text, item.seed, _chosen(item), item.noise_scale)
 
 
 class StandInLoader:

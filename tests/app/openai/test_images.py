@@ -44,6 +44,8 @@ def test_a_generation_is_a_synthesis(openai: OpenAI, services: Services) -> None
         "method": "fake",
         "format": "png",
         "explain": False,
+        "noise_scale": 1.0,
+        "candidates": 1,
     }
     assert made.data is not None
     for picture, record in zip(made.data, job.images, strict=True):

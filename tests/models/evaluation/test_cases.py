@@ -69,6 +69,7 @@ class Folder:
     """Twelve plain photos in three classes, captions that say which."""
 
     name = "plain"
+    domain = "photos"
     fingerprint = "plain-1"
 
     def __len__(self) -> int:
@@ -107,8 +108,11 @@ def test_photos_without_a_known_object_are_left_out() -> None:
 
 def test_photo_references_are_further_photos() -> None:
     data = HeldOutPhotos(Folder(), "test")
-    assert len(data.references(6, 32)) == 6
-    assert data.references(7, 32) == []
+    asked, further = data.order[:7], data.references(7, 32)
+    assert sorted([*asked, *further.indices]) == list(range(12))
+    reds = [np.asarray(p)[0, 0, 0] for p in further[:]]
+    assert reds == [k * 20 for k in further.indices]
+    assert not len(data.references(12, 32))
     assert len(data.alike(0, 3, 32)) == 3
 
 

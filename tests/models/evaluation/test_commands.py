@@ -27,11 +27,47 @@ def test_evaluate_and_compare(
     printed = capsys.readouterr()
     assert "attribute_accuracy" in printed.out
     assert "report.html" in printed.err
+    assert "| metric | n | efficient-t2i | real |" in printed.out
+    assert "validation" in printed.out
     report = json.loads((tmp_path / "a" / "report.json").read_text())
     assert report["synthesize"]["real"]["attribute_accuracy"] == 1
     invoke(compare, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "both")
     assert "| independent |" in capsys.readouterr().out  # other seeds are other samples
     assert (tmp_path / "both" / "compare.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "split", "final"),
+    [((), "validation", False), (("--final",), "test", True), (("--split", "test"), "test", False)],
+)
+def test_test_split_is_final_or_warned_of(
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    split: str,
+    final: bool,
+) -> None:
+    common = ("--tasks", "manipulate", "--samples", "2", "--no-features", "--out", tmp_path)
+    invoke(evaluate, tiny, *common, *words)
+    facts = json.loads((tmp_path / "details.json").read_text())["facts"]
+    assert (facts["split"], facts["final"]) == (split, final)
+    assert ("choose nothing" in capsys.readouterr().err) == (split == "test" and not final)
+
+
+def test_judge_makes_a_form_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    words = ("form", "--steps", "1", "--geometries", "8", "--count", "10")
+    invoke(judge, *words, "--out", tmp_path / "judges")
+    assert '"accuracy"' in capsys.readouterr().out
+    found = json.loads((tmp_path / "judges" / "judges.json").read_text())["form"]["aviary"]
+    first = "python -m models judge form --steps 1 --out weights/judges"
+    assert found["command"] == first
+    invoke(judge, *words, "--resume", "--out", tmp_path / "judges")
+    found = json.loads((tmp_path / "judges" / "judges.json").read_text())["form"]["aviary"]
+    assert found["command"] == f"{first}; {first.replace(' --out', ' --resume --out')}"
 
 
 def test_judge_makes_a_reader(

@@ -12,12 +12,17 @@ import pytest
 
 from models.errors import ModelsError
 from models.evaluation.compare import CompareError, compare
-from models.evaluation.report import markdown
 from models.evaluation.report_html import page
+from models.evaluation.report_markdown import markdown
+from models.evaluation.results import TaskReport
 from models.evaluation.run import Options, evaluate
 from models.evaluation.runner import EvaluationError
 
 SAMPLES = 6
+
+
+def numbers_of(reports: list[TaskReport]) -> dict[str, Any]:
+    return {report.task: report.numbers() for report in reports}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +31,7 @@ def evaluated(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     empty = tmp_path_factory.mktemp("no-judges")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(empty))
-        return out, evaluate(tiny, "aviary", out, Options(samples=SAMPLES, batch=4))
+        return out, numbers_of(evaluate(tiny, "aviary", out, Options(samples=SAMPLES, batch=4)))
 
 
 def test_every_task_and_baseline_has_its_numbers(evaluated: tuple[Path, dict[str, Any]]) -> None:
@@ -36,6 +41,12 @@ def test_every_task_and_baseline_has_its_numbers(evaluated: tuple[Path, dict[str
     assert {"efficient-t2i", "real", "no-text", "blurred-8"} <= set(synthesis)
     assert synthesis["real"]["attribute_accuracy"] >= 0.97
     assert {"kid_efficientnet-lite2", "diversity"} <= set(synthesis["efficient-t2i"])
+    assert synthesis["real"]["one_bird"] >= 0.8
+    assert synthesis["efficient-t2i"]["one_bird"] == 0
+    assert synthesis["real"]["edges"] == 1
+    assert synthesis["blurred-8"]["edges"] < 0.8
+    assert synthesis["real"]["distinct_unnamed_colours"] == pytest.approx(8.1, abs=0.6)
+    assert synthesis["efficient-t2i"]["distinct_unnamed_colours"] < 6
     edits = numbers["manipulate"]
     assert edits["identity"]["diff"] == edits["identity"]["kept_diff"] == 0
     assert edits["identity"]["edited_attribute_accuracy"] == 0
@@ -45,7 +56,11 @@ def test_every_task_and_baseline_has_its_numbers(evaluated: tuple[Path, dict[str
     assert {"tdanet", "telea", "navier-stokes", "identity", "shuffled-text"} <= set(
         numbers["inpaint"]
     )
-    assert {"l1_center", "ssim_object_upstream", "psnr_hole"} <= set(numbers["inpaint"]["tdanet"])
+    fills = numbers["inpaint"]
+    assert {"l1_center", "ssim_object_upstream", "psnr_hole"} <= set(fills["tdanet"])
+    assert fills["real"]["label_miou_center"] > fills["telea"]["label_miou_center"]
+    assert fills["real"]["edges_center"] == 1
+    assert fills["identity"]["edges_center"] == 0
 
 
 def test_report_json_holds_plain_finite_numbers(evaluated: tuple[Path, dict[str, Any]]) -> None:
@@ -62,6 +77,32 @@ def test_details_give_counts_intervals_and_judges(evaluated: tuple[Path, dict[st
     assert one["n"] == SAMPLES
     assert one["low"] <= one["value"] <= one["high"]
     assert len(details["facts"]["judges"]["attribute reader"]["sha256"]) == 64
+
+
+def test_report_says_which_split_and_whether_it_is_final(
+    evaluated: tuple[Path, dict[str, Any]],
+) -> None:
+    facts = json.loads((evaluated[0] / "details.json").read_text())["facts"]
+    assert (facts["split"], facts["final"]) == ("validation", False)
+    assert "Split validation. Not final." in markdown([], facts)
+
+
+def test_small_and_beaten_numbers_are_marked(evaluated: tuple[Path, dict[str, Any]]) -> None:
+    details = json.loads((evaluated[0] / "details.json").read_text())
+    one = details["tasks"]["synthesize"]["efficient-t2i"]
+    assert one["fid_efficientnet-lite2"]["small"]
+    assert not one["kid_efficientnet-lite2"]["small"]
+    assert not one["one_bird"]["beats_real"]
+    text = (evaluated[0] / "report.md").read_text()
+    assert text.index("| kid_efficientnet-lite2 |") < text.index("| fid_efficientnet-lite2 |")
+    assert "(small)" in text
+
+
+def test_pictures_are_judged_in_the_asked_size(tiny: Path, tmp_path: Path) -> None:
+    options = Options(tasks=("synthesize",), samples=2, features=False, size=48)
+    report = evaluate(tiny, "aviary", tmp_path, options)[0]
+    assert {p.size for shown in report.pictures.values() for p in shown} == {(48, 48)}
+    assert any("Pictures of 48 pixels" in note for note in report.notes)
 
 
 def test_what_is_missing_is_said(evaluated: tuple[Path, dict[str, Any]]) -> None:
@@ -89,7 +130,7 @@ def test_an_evaluation_repeats_itself(
     evaluated: tuple[Path, dict[str, Any]], tiny: Path, tmp_path: Path
 ) -> None:
     options = Options(tasks=("synthesize",), samples=SAMPLES, batch=3, features=False)
-    again = evaluate(tiny, "aviary", tmp_path, options)["synthesize"]["efficient-t2i"]
+    again = numbers_of(evaluate(tiny, "aviary", tmp_path, options))["synthesize"]["efficient-t2i"]
     first = evaluated[1]["synthesize"]["efficient-t2i"]
     assert again["attribute_accuracy"] == first["attribute_accuracy"]
 
@@ -114,7 +155,7 @@ def test_a_folder_without_evaluation_is_refused(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (Options(split="train"), "test, validation"),
+        (Options(split="train"), "validation, test"),
         (Options(tasks=("enlarge",)), "does not offer 'enlarge'"),
     ],
 )

@@ -124,3 +124,23 @@ def test_pools_hold_no_equal_caption_twice() -> None:
 def test_rates_are_pooled_not_averaged() -> None:
     scores = Scores.rates(np.array([1.0, 0.0]), np.array([1.0, 3.0]))
     assert scores.mean == pytest.approx(0.25)
+
+
+def test_blur_keeps_the_edges_of_a_contour_and_lowers_its_sharpness() -> None:
+    hard = torch.zeros(1, 3, 16, 16)
+    hard[..., 8:] = 1
+    soft = torch.zeros(1, 3, 16, 16)
+    soft[..., 6:10] = torch.tensor([0.2, 0.4, 0.6, 0.8])
+    soft[..., 10:] = 1
+    a, b = metrics.edges(hard), metrics.edges(soft)
+    assert a["edges"][0] == pytest.approx(b["edges"][0])
+    assert b["sharpness"][0] == pytest.approx(a["sharpness"][0] / 5**0.5)
+
+
+def test_edges_inside_a_hole_ignore_what_lies_around_it() -> None:
+    picture = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    hole = torch.zeros(1, 1, 16, 16)
+    hole[..., 4:12, 4:12] = 1
+    whole = metrics.edges(picture[..., 4:12, 4:12])
+    assert metrics.edges(picture, hole)["edges"][0] == pytest.approx(whole["edges"][0])
+    assert metrics.edges(picture * (1 - hole), hole)["sharpness"][0] == 0

@@ -13,6 +13,7 @@ from models.evaluation.features import Lite2Features
 from models.evaluation.panel import Panel
 from models.evaluation.photos import HeldOutPhotos
 from models.evaluation.runner import Runner
+from models.evaluation.subject import subject_classifier
 from models.registry import load
 
 
@@ -20,6 +21,7 @@ class Gardens:
     """Eight noisy photos of two classes, no object masks."""
 
     name = "gardens"
+    domain = "flowers"
     fingerprint = "gardens-1"
 
     def __len__(self) -> int:
@@ -36,6 +38,11 @@ class Gardens:
         return "odd" if index % 2 else "even"
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
 @pytest.fixture
 def gardens() -> HeldOutPhotos:
     return HeldOutPhotos(Gardens(), "test")
@@ -43,7 +50,7 @@ def gardens() -> HeldOutPhotos:
 
 @pytest.fixture(scope="module")
 def panel() -> Panel:
-    return Panel(features=Lite2Features(side=96))
+    return Panel(features=Lite2Features(side=96), subject=subject_classifier("flowers"))
 
 
 def test_synthesis_compares_with_further_photos(
@@ -52,6 +59,8 @@ def test_synthesis_compares_with_further_photos(
     runner = Runner(load(tiny, "synthesize", None, "cpu"))
     numbers = synthesis.evaluate(runner, gardens, panel, 4, 0).numbers()
     assert "kid_efficientnet-lite2" in numbers["real"]
+    assert numbers["real"]["flower_ratio"] == pytest.approx(1)
+    assert 0 <= numbers["efficient-t2i"]["flower_mass"] <= 1
     assert "diversity" in numbers["efficient-t2i"]
     assert "attribute_accuracy" not in numbers["efficient-t2i"]
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from models.errors import ModelsError
-from models.synthesis.latent import shape_noise, width
+from models.synthesis.latent import scale_noise, shape_noise, width
 
 
 def test_groups_say_how_many_numbers_they_take() -> None:
@@ -26,12 +26,16 @@ def test_signs_and_choices_take_nothing_between() -> None:
     assert torch.equal(shaped[:, 1:].argmax(1), z[:, 1:].argmax(1))
 
 
-def test_smaller_noise_moves_uniforms_inward_and_keeps_signs_and_choices() -> None:
-    z = torch.randn(64, 9, generator=torch.Generator().manual_seed(2))
-    whole, half = shape_noise(z, "s2,u4,c3"), shape_noise(z / 2, "s2,u4,c3")
-    assert torch.equal(whole[:, :2], half[:, :2])
-    assert torch.equal(whole[:, 6:], half[:, 6:])
-    assert (half[:, 2:6].abs() < whole[:, 2:6].abs()).all()
+def test_signs_and_choices_are_not_scaled() -> None:
+    latent = "s2,u3,n2,2c4"
+    z = torch.randn(50, 15, generator=torch.Generator().manual_seed(2))
+    plain = shape_noise(z, latent)
+    for scale in (0.0, 0.5):
+        scaled = shape_noise(scale_noise(z, latent, scale), latent)
+        assert torch.equal(scaled[:, :2], plain[:, :2])
+        assert torch.equal(scaled[:, 7:], plain[:, 7:])
+        assert torch.allclose(scaled[:, 5:7], plain[:, 5:7] * scale)
+        assert (scaled[:, 2:5].abs() < plain[:, 2:5].abs()).all()
 
 
 def test_no_latent_is_the_noise_itself() -> None:

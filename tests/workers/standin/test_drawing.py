@@ -32,6 +32,21 @@ def test_text_and_seed_decide_over_every_byte() -> None:
     assert one not in (encode(drawn("a red bird", 8)), encode(drawn("a blue bird", 7)))
 
 
+def test_candidates_differ_and_less_noise_draws_together() -> None:
+    shown = {encode(drawn("a red bird", 7, candidate)) for candidate in range(4)}
+    assert len(shown) == 4
+    assert encode(drawn("a red bird", 7)) in shown
+    boxes = []
+    for scale in (0.0, 1.0):
+        picture = drawn("a red bird", 7, 0, scale)
+        red = picture.crop((0, 0, SIDE, SIDE // 2)).point(lambda v: v).convert("RGB")
+        ground = Image.new("RGB", red.size, red.getpixel((0, 0)))
+        boxes.append(ImageChops.difference(red, ground).getbbox())
+    still, spread = boxes
+    assert still and spread  # noqa: PT018
+    assert still[2] - still[0] < spread[2] - spread[0]
+
+
 def test_colours_of_the_text_are_in_the_picture() -> None:
     colours = {colour for _, colour in drawn("a red bird", 1).getcolors(SIDE**2) or []}
     assert (255, 0, 0) in colours

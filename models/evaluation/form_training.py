@@ -1,0 +1,106 @@
+"""Training of the form judge on renders that no generator trains on (split "judge")."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from models.data.aviary import bird, label_map, render
+from models.data.aviary_set import Aviary
+from models.evaluation.anatomy import Anatomy, Labels
+from models.evaluation.attributes_training import disturbed, schedule
+from models.evaluation.collages import Drawing, broken
+from models.evaluation.form import SIDE, FormJudge, PartNet
+from models.evaluation.pictures import as_tensor
+
+SPLIT = "judge"
+# Cross-entropy of each label: backdrop is everywhere, eye and legs are a few pixels.
+_WEIGHTS = (0.5, 1.5, 1.0, 1.0, 1.0, 1.0, 1.5, 2.5, 2.0, 0.8)
+
+
+@dataclass(frozen=True)
+class FormOptions:
+    """count: geometries drawn; collages: share of the pictures that are broken birds."""
+
+    minutes: float = 8.0
+    seed: int = 30_011
+    batch: int = 32
+    count: int = 3000
+    rate: float = 4e-3
+    collages: float = 0.6
+
+
+def train_form_judge(options: FormOptions, steps: int = 0, begin: PartNet | None = None) -> PartNet:
+    """A trained network; stops after ``minutes``, or ``steps`` when given. begin: goes on from it,
+    else from random weights.
+    """
+    torch.manual_seed(options.seed)
+    data = Aviary(SIDE, options.count, split=SPLIT)
+    labels = np.stack([label_map(bird(SPLIT, k), SIDE) for k in range(options.count)])
+    network = begin.requires_grad_(True).train() if begin else PartNet()
+    network = network.to(memory_format=torch.channels_last)
+    rng = np.random.default_rng(options.seed)
+    optimiser = torch.optim.AdamW(network.parameters(), options.rate, weight_decay=1e-3)
+    started, step, share = time.monotonic(), 0, 0.0
+    while share < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = options.rate * schedule(share)
+        loss = _step(network, optimiser, *_batch(data, labels, rng, options))
+        step += 1
+        share = step / steps if steps else (time.monotonic() - started) / (options.minutes * 60)
+        if step % 100 == 0:
+            sys.stderr.write(f"step {step} loss {loss:.3f}\n")
+    return network.eval()
+
+
+def _step(
+    network: PartNet, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor
+) -> float:
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(images.contiguous(memory_format=torch.channels_last))
+    loss = functional.cross_entropy(logits.float(), labels, torch.tensor(_WEIGHTS))
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _batch(
+    data: Aviary, labels: Labels, rng: np.random.Generator, options: FormOptions
+) -> tuple[Tensor, Tensor]:
+    """Disturbed pictures float32 [B,3,64,64] in [-1,1], many of them of broken birds, and what they
+    show, int64 [B,64,64].
+    """
+    indices = rng.integers(0, len(data), options.batch)
+    painted = data.paint(indices, [data.sample(int(k), rng) for k in indices])
+    pixels = ((painted + 1) / 2).permute(0, 2, 3, 1).numpy()
+    drawn = [Drawing(p, labels[k]) for p, k in zip(pixels, indices, strict=True)]
+    others = [*drawn[1:], drawn[0]]
+    shown = [
+        broken(d, o, rng) if rng.random() < options.collages else d
+        for d, o in zip(drawn, others, strict=True)
+    ]
+    images = torch.from_numpy(np.stack([d.pixels for d in shown])).permute(0, 3, 1, 2) * 2 - 1
+    truth = torch.from_numpy(np.stack([d.labels for d in shown]).astype(np.int64))
+    return disturbed(images.float(), rng), truth
+
+
+def held_out_form(network: PartNet, count: int = 1000) -> tuple[float, Anatomy]:
+    """Share of pixels labelled right on renders of the split "test", and the anatomy of renders of
+    the split "judge".
+    """
+    label_maps = np.stack([label_map(bird(SPLIT, k), SIDE) for k in range(2 * count)])
+    anatomy = Anatomy.of(label_maps)
+    birds = [bird("test", k) for k in range(count)]
+    read = FormJudge(network.eval(), anatomy, "", 0.0).read(
+        torch.stack([as_tensor(render(b, SIDE)) for b in birds])
+    )
+    truth: NDArray[np.uint8] = np.stack([label_map(b, SIDE) for b in birds])
+    return float((read.numpy() == truth).mean()), anatomy

@@ -1,0 +1,56 @@
+"""How much of a bird, or of a flower, an ImageNet classifier sees in pictures.
+
+The mass of probability on the subject's classes, as a ratio to real photos of the same size in
+pixels. No number of a distance says as plainly that a smear is no bird. EfficientNet-Lite2 reports;
+where pictures or snapshots were chosen by this measure, Lite0 chose, and never the other way round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.damsm.efficientnet import EfficientNetLiteClassifier
+from models.damsm.subject_head import CLASSES
+
+NETWORKS = {"lite2": (2, 260), "lite0": (0, 224)}  # variant and native side in pixels
+
+
+@dataclass(frozen=True)
+class SubjectClassifier:
+    """name: of the metrics (``bird_mass``; with Lite0 ``bird_mass_lite0``)."""
+
+    subject: str
+    by: str
+    side: int
+    network: EfficientNetLiteClassifier
+
+    @property
+    def suffix(self) -> str:
+        return "" if self.by == "lite2" else f"_{self.by}"
+
+    @torch.inference_mode()
+    def mass(self, images: Tensor, batch: int = 16) -> Tensor:
+        """Pictures float32 [N,3,S,S] in [-1,1] → float32 [N] in [0,1]."""
+        classes = list(CLASSES[self.subject])
+        found = [self.network(self._enlarged(x))[1].softmax(1) for x in images.split(batch)]
+        return torch.cat([f[:, classes].sum(1) for f in found])
+
+    def _enlarged(self, images: Tensor) -> Tensor:
+        side = (self.side, self.side)
+        return functional.interpolate(images, side, mode="bicubic", antialias=True).clamp(-1, 1)
+
+
+def subject_classifier(domain: str, by: str = "lite2") -> SubjectClassifier | None:
+    """The one for pictures of ``domain`` ("birds", "flowers"); None for others.
+
+    by: one of NETWORKS.
+    """
+    subject = next((name for name in CLASSES if domain == f"{name}s"), None)
+    if subject is None:
+        return None
+    variant, side = NETWORKS[by]
+    return SubjectClassifier(subject, by, side, EfficientNetLiteClassifier(variant))

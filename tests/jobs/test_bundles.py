@@ -1,0 +1,48 @@
+"""What a bundle says of the options that requests leave open."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.bundles import BundleInfo, BundleTask
+from jobs.errors import BundlesError
+from tests.conftest import write_paper_bundle
+
+
+def synthesis(folder: Path, *parts: str, **serving: Any) -> BundleTask:
+    """The task of a bundle that also holds ``parts``."""
+    write_paper_bundle(folder, ("synthesize", "inpaint", *parts))
+    raw = json.loads((folder / "bundle.json").read_text())
+    if serving:
+        raw["tasks"]["synthesize"]["serving"] = serving
+    (folder / "bundle.json").write_text(json.dumps(raw))
+    return BundleInfo.read(folder).tasks["synthesize"]
+
+
+def test_bundles_without_options_serve_as_they_did(tmp_path: Path) -> None:
+    task = synthesis(tmp_path / "old", "damsm")
+    assert task.serving == {"noise_scale": 1.0, "candidates": 1}
+    assert BundleInfo.read(tmp_path / "old").tasks["inpaint"].serving == {}
+
+
+def test_options_are_read(tmp_path: Path) -> None:
+    task = synthesis(tmp_path / "new", "damsm", noise_scale=0.7, candidates=4)
+    assert task.serving == {"noise_scale": 0.7, "candidates": 4}
+
+
+def test_nobody_chooses_without_encoders(tmp_path: Path) -> None:
+    task = synthesis(tmp_path / "blind", noise_scale=0.7, candidates=4)
+    assert not task.can_choose
+    assert task.serving == {"noise_scale": 0.7, "candidates": 1}
+
+
+@pytest.mark.parametrize(
+    "serving", [{"candidates": 9}, {"candidates": 0}, {"noise_scale": 3}, {"nose_scale": 0.5}]
+)
+def test_impossible_options_are_told_at_once(tmp_path: Path, serving: dict[str, Any]) -> None:
+    with pytest.raises(BundlesError, match="can't be read"):
+        synthesis(tmp_path / "bad", "damsm", **serving)

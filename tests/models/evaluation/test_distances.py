@@ -1,0 +1,90 @@
+"""Distances between sets of features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from models.evaluation import distances
+from models.evaluation.features import Features
+
+
+def clouds(shift: float = 0.0) -> Tensor:
+    return torch.randn(60, 8, generator=torch.Generator().manual_seed(3)) + shift
+
+
+def test_both_ways_to_the_frechet_distance_agree() -> None:
+    made, real = clouds()[:30] * 1.5 + 0.3, clouds()[30:]
+    assert distances.frechet(made, real) == pytest.approx(distances.fid(made, real), rel=1e-3)
+
+
+def test_frechet_distance_of_a_shift_is_its_square() -> None:
+    assert distances.frechet(clouds(0.5), clouds()) == pytest.approx(8 * 0.25, abs=1e-3)
+
+
+def test_kid_is_about_zero_for_one_distribution_and_positive_for_two() -> None:
+    assert abs(distances.kid(clouds()[:30], clouds()[30:])) < 0.3
+    assert distances.kid(clouds(1.0), clouds()) > 1
+
+
+class AsTheyAre(nn.Module):
+    num_features = 8
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+def test_kernel_distance_of_one_subset_is_that_of_torchmetrics() -> None:
+    made, real = clouds(0.3)[:30], clouds()[30:]
+    with pytest.warns(UserWarning, match="memory"):
+        metric = KernelInceptionDistance(feature=AsTheyAre(), subsets=1, subset_size=30)
+    metric.update(real.double(), real=True)
+    metric.update(made.double(), real=False)
+    assert distances.kid(made, real) == pytest.approx(float(metric.compute()[0]), rel=1e-6)
+
+
+def test_kernel_distance_in_subsets_has_no_bias(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean over subsets is near that of all at once, and uses every picture."""
+    source = torch.Generator().manual_seed(1)
+    made, real = torch.randn(400, 8, generator=source) + 0.3, torch.randn(500, 8, generator=source)
+    whole = distances.kid(made, real)
+    monkeypatch.setattr(distances, "SUBSET", 100)
+    assert distances.kid(made, real) == pytest.approx(whole, rel=0.15)
+    further = made.clone()
+    further[399] += 5
+    assert distances.kid(further, real) > distances.kid(made, real)
+
+
+def test_interval_leaves_pictures_out_without_new_products() -> None:
+    made, real = clouds(0.3)[:40], clouds()
+    kernels = distances._Kernels(made, real)
+    kept = np.flatnonzero(np.arange(40) % 10 != 3)
+    assert kernels.distance(kept) == pytest.approx(distances.kid(made[kept], real))
+
+
+def test_distances_of_few_pictures_are_marked() -> None:
+    few = Features(clouds(), clouds())
+    found = distances.set_metrics(few, clouds(0.1), "n")
+    assert found["fid_n"].small
+    assert not found["kid_n"].small
+
+
+def test_inception_score_of_certain_and_varied_answers() -> None:
+    certain = torch.eye(5).repeat(400, 1) * 50
+    assert distances.inception_score(certain) == pytest.approx(5, abs=0.3)
+    assert distances.inception_score(torch.zeros(50, 5)) == pytest.approx(1)
+
+
+def test_every_set_metric_carries_its_network() -> None:
+    seen = Features(clouds(), clouds())
+    found = distances.set_metrics(seen, clouds(0.1), "some-network")
+    assert list(found) == ["kid_some-network", "fid_some-network", "is_some-network"]
+    assert all(e.low is not None for e in found.values())
+
+
+def test_diversity_is_relative_to_reality() -> None:
+    groups = [clouds()[:16], clouds()[16:32]]
+    assert distances.diversity([g * 0.5 for g in groups], groups).value == pytest.approx(0.5)

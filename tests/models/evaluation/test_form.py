@@ -1,0 +1,139 @@
+"""The shipped form judge: whole birds pass, birds broken on purpose don't."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.data.aviary import PARTS, bird, label_map, render
+from models.evaluation.anatomy import Anatomy, form
+from models.evaluation.attributes_training import disturbed
+from models.evaluation.collages import Drawing, eyeless, pasted, shifted, without
+from models.evaluation.form import (
+    NoFormJudge,
+    PartNet,
+    find_form_judge,
+    load_form_judge,
+    save_form_judge,
+)
+from models.evaluation.form_training import FormOptions, train_form_judge
+from models.evaluation.judge_files import JUDGES, MANIFEST, JudgeError
+from models.evaluation.pictures import stack
+
+COUNT = 40
+BILL, TAIL = PARTS.index("bill") + 1, PARTS.index("tail") + 1
+DRAWN = [Drawing.of(bird("test", 7000 + k), 64) for k in range(COUNT)]
+
+
+def shares(drawings: list[Drawing]) -> dict[str, float]:
+    """What the shipped judge says of drawings, as shares."""
+    pictures = [Image.fromarray(np.round(d.pixels * 255).astype(np.uint8)) for d in drawings]
+    judge = load_form_judge()
+    return {k: float(v.mean()) for k, v in form(judge.anatomy, judge.labels(pictures)).items()}
+
+
+def heads_at_both_ends(drawing: Drawing) -> Drawing:
+    """The half with the head mirrored over the other half."""
+    half = np.zeros(drawing.labels.shape, bool)
+    half[:, :32] = np.nonzero(drawing.labels == BILL)[1].mean() > 32
+    half[:, 32:] = ~half[:, :1]
+    return pasted(drawing, drawing.mirrored(), half)
+
+
+def floating_tail(drawing: Drawing) -> Drawing:
+    """The tail up in a corner, nothing in its place."""
+    top = int(np.nonzero(drawing.labels == TAIL)[0].min())
+    moved = shifted(drawing, 3 - top, 0)
+    return pasted(without(drawing, [TAIL]), moved, moved.labels == TAIL)
+
+
+def test_whole_birds_pass_at_every_size() -> None:
+    judge = load_form_judge()
+    for size in (64, 128, 256):
+        pictures = [render(bird("test", 7000 + k), size) for k in range(COUNT)]
+        found = form(judge.anatomy, judge.labels(pictures))
+        assert found["one_bird"].mean() >= 0.97
+        assert found["two_heads"].mean() == 0
+        assert min(found[f"{p}_found"].mean() for p in ("bill", "eye", "legs")) >= 0.97
+
+
+def test_blurred_and_noisy_birds_still_pass() -> None:
+    rough = disturbed(
+        stack([render(bird("test", 7000 + k), 64) for k in range(COUNT)]), np.random.default_rng(0)
+    )
+    judge = load_form_judge()
+    found = form(judge.anatomy, judge.read(rough).numpy())
+    assert found["one_bird"].mean() >= 0.8
+    assert found["two_heads"].mean() <= 0.05
+
+
+def test_two_heads_are_noticed() -> None:
+    found = shares([heads_at_both_ends(d) for d in DRAWN])
+    assert found["two_heads"] >= 0.95
+    assert found["one_bird"] == 0
+
+
+def test_missing_bill_is_noticed() -> None:
+    found = shares([without(d, [BILL]) for d in DRAWN])
+    assert found["bill_found"] <= 0.05
+    assert found["one_bird"] <= 0.05
+    assert found["two_heads"] == 0
+
+
+def test_floating_tail_is_noticed() -> None:
+    found = shares([floating_tail(d) for d in DRAWN])
+    assert found["one_bird"] <= 0.05
+
+
+def test_missing_eye_and_legs_are_noticed() -> None:
+    assert shares([without(d, [8]) for d in DRAWN])["legs_found"] <= 0.1
+    assert shares([eyeless(d) for d in DRAWN])["eye_found"] <= 0.1
+
+
+def test_empty_backdrop_shows_no_bird() -> None:
+    found = shares([without(d, range(1, 10)) for d in DRAWN])
+    assert found["one_bird"] == found["two_heads"] == 0
+
+
+def test_judge_reads_what_renders_show() -> None:
+    judge = load_form_judge()
+    birds = [bird("test", 8000 + k) for k in range(COUNT)]
+    truth = np.stack([label_map(b, 64) for b in birds])
+    assert (judge.labels([render(b, 64) for b in birds]) == truth).mean() >= 0.98
+
+
+def test_judge_is_small() -> None:
+    assert sum(p.stat().st_size for p in JUDGES.glob("aviary-form-*")) <= 500_000
+
+
+def test_missing_judge_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(NoFormJudge, match="judge form"):
+        find_form_judge([tmp_path])
+
+
+def test_damaged_judge_is_refused(tmp_path: Path) -> None:
+    shutil.copy(JUDGES / MANIFEST, tmp_path)
+    for path in JUDGES.glob("aviary-form-*"):
+        (tmp_path / path.name).write_bytes(b"")
+    with pytest.raises(JudgeError, match="sha256"):
+        find_form_judge([tmp_path])
+
+
+def test_training_and_saving_make_a_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = PartNet().state_dict()
+    network = train_form_judge(FormOptions(batch=4, count=8), steps=2)
+    assert any(not torch.equal(before[k], v) for k, v in network.state_dict().items())
+    anatomy = Anatomy.of(np.stack([label_map(bird("judge", k), 64) for k in range(4)]))
+    path = save_form_judge(
+        tmp_path / "made", network, {"accuracy": 0.5, "anatomy": anatomy.facts()}
+    )
+    found = find_form_judge([tmp_path / "made"])
+    assert found.accuracy == 0.5
+    assert found.sha256[:8] in path.name
+    assert set(found.anatomy.places) == set(PARTS)
