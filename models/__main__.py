@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 
 from models.allocator import reexec_tuned
 from models.errors import ModelsError
 
+_INTERRUPTED = 130  # as shells report Ctrl-C
 # command -> (its module in models.commands, what it does)
 COMMANDS = {
     "train": ("train", "train one part and write RUN/bundle"),
+    "train-queue": ("train_queue", "work through a training plan"),
+    "curves": ("curves", "draw the loss curves of runs"),
+    "sheet": ("sheet", "draw the first pictures that a bundle makes"),
     "collect": ("collect", "put the parts of several runs into one bundle"),
     "evaluate": ("evaluate", "measure a bundle on held-out data and write a report"),
     "compare": ("compare", "two evaluations beside each other"),
@@ -41,7 +46,14 @@ def main() -> None:
     reexec_tuned("models")
     try:
         arguments.run(arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped at once.\n")
+        raise SystemExit(_INTERRUPTED) from None
     except ModelsError as error:
+        status = getattr(error, "status", None)  # stopped on purpose, which is no error
+        if status is not None:
+            sys.stderr.write(f"{error}\n")
+            raise SystemExit(status) from error
         raise SystemExit(f"error: {error}") from error
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from models.bundle import Bundle, save_task
 from models.errors import BundleError
+from models.training.training_state import state_path
 
 
-def collect(out: Path, folders: Sequence[Path]) -> Bundle:
+def collect(out: Path, folders: Sequence[Path], *, training_state: bool = False) -> Bundle:
     """Copy every task of ``folders`` into the bundle ``out``, the last of a kind winning; equal
     files are kept once. The encoders' own task, ``damsm``, serves nobody but further training.
+    training_state: also what training goes on from.
 
     Raises BundleError when there is nothing to collect.
     """
@@ -36,10 +39,19 @@ def collect(out: Path, folders: Sequence[Path]) -> Bundle:
                 half=True,
                 metrics=bundle.raw.get("metrics", {}).get(task),
             )
+            _copy_state(state_path(folder, task), state_path(out, task), wanted=training_state)
     if found is None:
         raise BundleError("None of these bundles holds a task that can be served.")
     _write_card(found)
     return found
+
+
+def _copy_state(source: Path, target: Path, *, wanted: bool) -> None:
+    """The training state of a task that was copied; that of the task before it goes."""
+    target.unlink(missing_ok=True)
+    if wanted and source.exists():
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, target)
 
 
 def _write_card(bundle: Bundle) -> None:

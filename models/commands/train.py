@@ -12,10 +12,24 @@ if TYPE_CHECKING:
     from models.training.config import LoopOptions
     from models.training.parts import Encoders
 
+_MORE = """\
+presets (python -m models train PART --preset NAME):
+{presets}
+
+--set KEY=VALUE changes one option of the preset, --config FILE several. KEY is an option of the
+part (ngf, rate, …; models/presets has what each preset sets, an unknown one is answered with all
+that exist) or one of the loop, VALUE as in TOML: --set rate=1e-3 --set loop.batch=16. Of the loop:
+{loop}
+
+Stopped, however it was, the same command goes on from the last snapshot; Ctrl-C and SIGTERM write
+one first."""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _epilog()
     parser.add_argument("part", choices=("damsm", "synthesis", "manipulation", "inpainting"))
-    parser.add_argument("--preset", default="aviary")
+    parser.add_argument("--preset", default="aviary", help="sizes, rates and limits; see below")
     parser.add_argument("--data", default="aviary", help="a data set's folder, or aviary")
     parser.add_argument("--prepared", type=Path, help="folder written by: data prepare")
     parser.add_argument("--out", type=Path, required=True, help="run folder; resumes what is there")
@@ -24,19 +38,92 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="bundle that holds the text and image encoders; the preset's own, where it has one",
     )
-    parser.add_argument("--init", type=Path, help="bundle to start from, its sizes and encoders")
+    parser.add_argument(
+        "--init",
+        type=Path,
+        help="run or bundle to start from: its weights, discriminators, sizes and encoders",
+    )
     parser.add_argument("--minutes", type=float, help="stop after so many minutes of training")
     parser.add_argument("--steps", type=int, help="stop after so many steps")
     parser.add_argument("--config", type=Path, help="TOML file laid over the preset")
     parser.add_argument(
-        "--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE"
+        "--set",
+        dest="assignments",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one option of the preset; see below",
     )
+    parser.add_argument("--stage", default="", help="name in a training plan, for the bundle")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto")
 
 
+def _epilog() -> str:
+    from dataclasses import fields
+
+    from models.training.config import LoopOptions, described_presets
+
+    presets = [f"  {name:9} {told}" for name, told in described_presets().items()]
+    loop = [f"  loop.{f.name} = {f.default}" for f in fields(LoopOptions)]
+    text = _MORE.format(presets="\n".join(presets), loop="\n".join(loop))
+    return text.replace("%", "%%")
+
+
 def run(arguments: argparse.Namespace) -> None:
+    from models.training.version import code_version
+
+    version = code_version()
+    # Before anything is imported that takes seconds.
+    sys.stderr.write(f"training code: {version['source']} at {version['commit']}\n")
     import torch
 
+    from models.training.loop import Loop, build_fabric
+    from models.training.parts import PARTS, TASK_OF, Encoders, initialise, save
+    from models.training.run import Run
+    from models.training.training_state import TrainingState, save_training_state
+
+    part, init = arguments.part, _bundle_of(arguments.init)
+    options, loop, source = _chosen(arguments, init)
+    torch.set_num_threads(loop.threads)
+    fabric = build_fabric(loop, arguments.device)
+    fabric.launch()
+    torch.manual_seed(loop.seed)
+    run = Run(arguments.out)
+    record = _record(arguments, options, loop, init)
+    if fabric.is_global_zero:
+        run.lock()
+        run.check_options(record)
+    encoders = Encoders(source) if source and part != "damsm" else None
+    data = _data(arguments, loop, encoders)
+    objective = PARTS[part](options, data, encoders)
+    state = TrainingState({})
+    if init:
+        initialise(objective, part, init, data.vocabulary)
+        state = TrainingState.open(init, TASK_OF[part][0])
+        state.load_modules(objective)
+    if fabric.is_global_zero:
+        run.write_options(record | _of_data(data, encoders))
+    training = Loop(objective, data, part, loop, run, fabric)
+    state.load_moments(objective)
+    averaged = training.train()
+    if fabric.is_global_zero:
+        run.clear_bundle()
+        bundle = save(run.bundle, part, objective, averaged, data, encoders, arguments.stage)
+        save_training_state(bundle, TASK_OF[part][0], objective)
+        sys.stderr.write(f"wrote {run.bundle}\n")
+
+
+def _bundle_of(init: Path | None) -> Path | None:
+    """The bundle of a run's folder, or the bundle itself."""
+    if init and not (init / "bundle.json").exists() and (init / "bundle").exists():
+        return init / "bundle"
+    return init
+
+
+def _chosen(
+    arguments: argparse.Namespace, init: Path | None
+) -> tuple[dict[str, Any], LoopOptions, Path | None]:
+    """The part's options, the loop's, and the bundle with the encoders."""
     from models.training.config import (
         LoopOptions,
         build,
@@ -46,41 +133,21 @@ def run(arguments: argparse.Namespace) -> None:
         read_preset,
         with_limits,
     )
-    from models.training.loop import Loop, build_fabric
-    from models.training.parts import PARTS, Encoders, initialise, save, sizes_in
-    from models.training.run import Run
-    from models.training.version import code_version
+    from models.training.parts import checked, known_options, sizes_in
 
-    part, version = arguments.part, code_version()
-    sys.stderr.write(f"training code: {version['source']} at {version['commit']}\n")
+    part = arguments.part
     values = read_preset(arguments.preset, part)
-    if arguments.init:
-        for name, sizes in sizes_in(arguments.init, part, values["options"]).items():
+    if init:
+        for name, sizes in sizes_in(init, part, values["options"]).items():
             values[name] |= sizes
     if arguments.config:
-        merge_file(values, arguments.config, part)
+        merge_file(values, arguments.config, part, known_options)
     override(values, arguments.assignments)
+    checked(part, values["options"])
     loop = with_limits(
         build(LoopOptions, values["loop"], "loop"), arguments.minutes, arguments.steps
     )
-    torch.set_num_threads(loop.threads)
-    fabric = build_fabric(loop, arguments.device)
-    fabric.launch()
-    torch.manual_seed(loop.seed)
-    source = arguments.encoders or arguments.init or preset_encoders(arguments.preset)
-    encoders = Encoders(source) if source and part != "damsm" else None
-    data = _data(arguments, loop, encoders)
-    objective = PARTS[part](values["options"], data, encoders)
-    if arguments.init:
-        initialise(objective, part, arguments.init, data.vocabulary)
-    run = Run(arguments.out)
-    if fabric.is_global_zero:
-        run.write_options(_record(arguments, values["options"], loop, data, encoders))
-    averaged = Loop(objective, data, part, loop, run, fabric).train()
-    if fabric.is_global_zero:
-        run.clear_bundle()
-        save(run.bundle, part, objective, averaged, data, encoders)
-        sys.stderr.write(f"wrote {run.bundle}\n")
+    return values["options"], loop, arguments.encoders or init or preset_encoders(arguments.preset)
 
 
 def _data(
@@ -89,7 +156,8 @@ def _data(
     """The training split, its captions in the encoders' words where there are encoders."""
     from models.data.opening import open_data
 
-    return open_data(
+    sys.stderr.write(f"opens the data set {arguments.data}\n")
+    data = open_data(
         arguments.data,
         size=loop.size,
         split="train",
@@ -98,26 +166,34 @@ def _data(
         limit=loop.samples or None,
         prepared=arguments.prepared,
     )
+    sys.stderr.write(f"{data.name}: {len(data)} samples\n")
+    return data
 
 
 def _record(
     arguments: argparse.Namespace,
     options: dict[str, Any],
     loop: LoopOptions,
-    data: TrainingData,
-    encoders: Encoders | None,
+    init: Path | None,
 ) -> dict[str, Any]:
-    """Everything that a run depends on, for its folder."""
+    """What a run depends on besides its data, for its folder."""
     from models.training.config import as_json
     from models.training.version import code_version
 
     return {
         "part": arguments.part,
         "preset": arguments.preset,
-        "data": {"name": data.name, "fingerprint": data.fingerprint, "samples": len(data)},
-        "encoders": encoders.sha256 if encoders else "",
-        "init": str(arguments.init or ""),
+        "stage": arguments.stage,
+        "init": str(init or ""),
         "loop": as_json(loop),
         "options": options,
         "version": code_version(),
+    }
+
+
+def _of_data(data: TrainingData, encoders: Encoders | None) -> dict[str, Any]:
+    """What a run depends on that has to be opened first."""
+    return {
+        "data": {"name": data.name, "fingerprint": data.fingerprint, "samples": len(data)},
+        "encoders": encoders.sha256 if encoders else "",
     }

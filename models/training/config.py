@@ -4,9 +4,11 @@ refused.
 
 from __future__ import annotations
 
+import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +20,13 @@ T = TypeVar("T")
 
 class ConfigError(ModelsError):
     """An option is unknown or has the wrong type; the message names it and the ones that exist."""
+
+
+_COUNTS = ("batch", "accumulate", "size", "threads", "nodes")
+_EVERY = ("log_every", "preview_every", "snapshot_every")
+_LIMITS = ("minutes", "steps", "samples", "captions", "settle_batches", "devices", "warmup", "seed")
+_LEAST = dict.fromkeys((*_COUNTS, *_EVERY), 1) | dict.fromkeys(_LIMITS, 0)
+_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true")
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,21 @@ class LoopOptions:
     warmup: int = 0
     schedule: str = "constant"
 
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a value that means nothing."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= least):
+                raise ConfigError(f"loop.{name} must be a number from {least} up, not {value}.")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"loop.ema is a share from 0 to below 1, not {self.ema}.")
+        if self.schedule not in ("constant", "cosine"):
+            raise ConfigError(f"loop.schedule is constant or cosine, not {self.schedule!r}.")
+        if self.precision not in _PRECISIONS:
+            raise ConfigError(
+                f"loop.precision is one of {', '.join(_PRECISIONS)}, not {self.precision!r}."
+            )
+
 
 def preset_names() -> list[str]:
     return sorted(p.stem for p in PRESETS.glob("*.toml"))
@@ -84,15 +108,47 @@ def _of_part(table: Mapping[str, Any], part: str, where: str) -> dict[str, Any]:
     return {"loop": loop, "options": own}
 
 
-def merge_file(values: dict[str, Any], path: Path, part: str) -> None:
-    """Lay a TOML file in a preset's layout over ``values``; it needs to hold what differs only."""
+def merge_file(
+    values: dict[str, Any],
+    path: Path,
+    part: str,
+    known: Callable[[str], Collection[str]],
+) -> None:
+    """Lay a TOML file in a preset's layout over ``values``; it needs to hold what differs only.
+
+    known: the options of a part, none where there is no such part. Raises ConfigError for tables
+    and keys that nothing reads, those of other parts included.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} can't be read as a TOML file: {error}.") from error
+    for name, own in table.items():
+        _check_table(path, name, own, known)
     found = _of_part({part: {}, **table}, part, str(path))
     for name, own in found.items():
         values[name] |= own
+
+
+def _check_table(
+    path: Path, name: str, own: object, known: Callable[[str], Collection[str]]
+) -> None:
+    """Raises ConfigError unless ``[name]`` and its keys are known."""
+    if name == "encoders":
+        raise ConfigError(f"{path} names encoders; only presets do: say --encoders BUNDLE instead.")
+    loop = {f.name for f in fields(LoopOptions)}
+    keys = loop if name == "loop" else {*known(name), "loop"} if known(name) else set()
+    if not keys or not isinstance(own, Mapping):
+        raise ConfigError(
+            f"{path}: [{name}] is no table of a training; there are [loop], [PART] and [PART.loop]."
+        )
+    nested = own.get("loop", {}) if name != "loop" else {}
+    if not isinstance(nested, Mapping):
+        raise ConfigError(f"{path}: {name}.loop must be a table.")
+    unknown = [f"{name}.{key}" for key in own if key not in keys]
+    unknown += [f"{name}.loop.{key}" for key in nested if key not in loop]
+    if unknown:
+        raise ConfigError(f"{path} sets {', '.join(sorted(unknown))}, which nothing reads.")
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -115,9 +171,11 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         if key not in known:
             raise ConfigError(f"{where} has no option {key!r}; there are {', '.join(known)}.")
         default = known[key].default
-        number = isinstance(default, float) and isinstance(value, int)
+        number = isinstance(default, float) and type(value) is int
         if not number and type(default) is not type(value):
             raise ConfigError(f"{where}.{key} must be {type(default).__name__}, got {value!r}.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{where}.{key} must be a finite number, got {value}.")
     return cls(**values)
 
 
@@ -140,9 +198,28 @@ def as_json(options: Any) -> dict[str, Any]:
 
 
 def with_limits(options: LoopOptions, minutes: float | None, steps: int | None) -> LoopOptions:
-    """The same options with limits from the command line."""
+    """The same options with limits from the command line. Raises ConfigError for a limit that means
+    nothing, and for none at all.
+    """
+    for name, value in (("--minutes", minutes), ("--steps", steps)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"{name} must be a number above 0, not {value}.")
     if minutes is not None:
         options = replace(options, minutes=minutes, steps=steps or 0)
     elif steps is not None:
         options = replace(options, minutes=0.0, steps=steps)
+    if not (options.minutes or options.steps):
+        raise ConfigError("Say when training ends: --minutes or --steps.")
+    if options.schedule == "cosine" and not options.steps:
+        raise ConfigError("loop.schedule = cosine ends at the last step; it needs --steps.")
     return options
+
+
+def described_presets() -> dict[str, str]:
+    """Preset -> the sentence that its file begins with."""
+    found = {}
+    for name in preset_names():
+        lines = (PRESETS / f"{name}.toml").read_text(encoding="utf-8").splitlines()
+        comment = [line.lstrip("# ") for line in takewhile(lambda x: x.startswith("#"), lines)]
+        found[name] = " ".join(comment)
+    return found

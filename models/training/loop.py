@@ -10,10 +10,9 @@ rounding (and to the masks of dropout).
 from __future__ import annotations
 
 import math
-import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,15 +22,22 @@ from torch import nn
 
 from models.errors import ModelsError
 from models.training.batch import Batch, TrainingData
-from models.training.config import ConfigError, LoopOptions
+from models.training.batch_statistics import norms_that_follow, recalibrate
+from models.training.config import LoopOptions
 from models.training.distributed import average_gradients, gather_statistics
 from models.training.ema import Average
+from models.training.interruption import Interrupted, Interruption
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values
-from models.training.run import Run
+from models.training.objective import Objective, Phase, Values, lay_out_moments
+from models.training.run import Run, finite
+from models.training.schedule import RateSchedule
 
 _PREVIEW_STREAM = 1 << 40  # batches that only previews and statistics see
 _PREVIEW_COUNT = 32
+_ADVICE = (
+    "The last snapshot is kept: run the same command with a lower learning rate (--set rate=…, or "
+    "rate_g, rate_d) to go on from there."
+)
 
 
 class TrainingError(ModelsError):
@@ -68,27 +74,26 @@ class Loop:
             name: [p for p in module.parameters() if p.requires_grad]
             for name, module in objective.modules.items()
         }
-        self._rate = _schedule(options)
-        self._full_rates = {
-            name: [group["lr"] for group in phase.optimiser.param_groups]
-            for name, phase in objective.phases.items()
-        }
+        self._schedule = RateSchedule(options, objective.phases)
         self.step = 0
         self.seconds = 0.0
-        self._stop = False
+        self._interruption = Interruption()
 
     def train(self) -> Mapping[str, nn.Module]:
-        """Train to the limit; returns the averaged modules, statistics settled."""
+        """Train to the limit; returns the averaged modules, statistics settled.
+
+        Raises TrainingError when it can't go on, Interrupted when it was asked to stop.
+        """
         self._resume()
-        previous = signal.signal(signal.SIGTERM, self._on_sigterm)
-        try:
+        if self.fabric.is_global_zero:
+            self.run.continue_logs(self.step)
+        with self._interruption:
             self._steps()
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-        self._snapshot()
-        if self._stop:
-            raise TrainingError(
-                f"Stopped at step {self.step}; run the same command again to resume."
+            self._snapshot()
+        if self._interruption.requested:
+            raise Interrupted(
+                f"Stopped at step {self.step}; run the same command again to resume.",
+                self._interruption.status,
             )
         averaged = self._averaged()
         self._preview(averaged)
@@ -99,9 +104,11 @@ class Loop:
         while not self._done():
             values = self.advance()
             self.seconds = before + time.monotonic() - started
+            rate = (self.step - first) * self.options.batch / (time.monotonic() - started)
             if self.step % self.options.log_every == 0:
-                rate = (self.step - first) * self.options.batch / (time.monotonic() - started)
                 self._log(self._checked(values), rate)
+            elif self.step == first + 1:  # a sign of life before the first line of statistics
+                self._report(self._checked(values), rate)
             if self.step % self.options.snapshot_every == 0:
                 self._checked(values)
                 self._snapshot()
@@ -114,9 +121,9 @@ class Loop:
             return True
         over = bool(self.options.minutes) and self.seconds >= self.options.minutes * 60
         if self.fabric.world_size == 1:
-            return over or self._stop
-        state = self.fabric.broadcast((over, self._stop), src=0)
-        self._stop = bool(state[1])
+            return over or self._interruption.requested
+        state = self.fabric.broadcast((over, self._interruption.requested), src=0)
+        self._interruption.requested = bool(state[1])
         return bool(state[0] or state[1])
 
     def advance(self) -> Values:
@@ -128,10 +135,7 @@ class Loop:
         for name in self.objective.turns(self.step):
             phase = self.objective.phases[name]
             self._freeze_all_but(phase)
-            for group, full in zip(
-                phase.optimiser.param_groups, self._full_rates[name], strict=True
-            ):
-                group["lr"] = full * self._rate(self.step)
+            self._schedule.apply(name, phase, self.step)
             phase.optimiser.zero_grad(set_to_none=True)
             for batch, noise in slices:
                 # Slices exist to save memory, so what was seen is not kept from phase to phase.
@@ -180,33 +184,17 @@ class Loop:
     def _averaged(self) -> dict[str, nn.Module]:
         """The averages, with batch statistics re-estimated for the averaged weights."""
         modules = {name: average.module for name, average in self.averages.items()}
-        norms = [n for name in modules for n in self._trained_norms(name)]
+        live = self.objective.modules
+        norms = [n for k, average in modules.items() for n in norms_that_follow(average, live[k])]
         if norms and self.options.settle_batches:
-            self._settle(modules, norms)
-        return modules
-
-    def _trained_norms(self, name: str) -> list[nn.Module]:
-        """The average's batch norms whose live counterparts follow the data; frozen ones keep the
-        statistics that they came with.
-        """
-        live = dict(self.objective.modules[name].named_modules())
-        averaged = self.averages[name].module.named_modules()
-        return [n for key, n in averaged if _keeps_statistics(n) and live[key].training]
-
-    @torch.no_grad()
-    def _settle(self, modules: Mapping[str, nn.Module], norms: list[Any]) -> None:
-        """Standing statistics (BigGAN): the mean over forward passes in train mode."""
-        moments = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None
-            norm.train()
-        for k in range(self.options.settle_batches):
             count = self.options.batch
-            self.objective.settle(modules, *self.samples(_PREVIEW_STREAM + 1 + k, count, 0, count))
-        for norm, momentum in zip(norms, moments, strict=True):
-            norm.momentum = momentum
-            norm.eval()
+
+            def forward(k: int) -> None:
+                samples = self.samples(_PREVIEW_STREAM + 1 + k, count, 0, count)
+                self.objective.settle(modules, *samples)
+
+            recalibrate(norms, self.options.settle_batches, forward)
+        return modules
 
     @torch.no_grad()
     def _preview(self, averaged: Mapping[str, nn.Module]) -> None:
@@ -219,16 +207,17 @@ class Loop:
         """The values as numbers. Raises TrainingError when one is not finite."""
         numbers = {k: float(v) for k, v in values.items()}
         if not all(math.isfinite(v) for v in numbers.values()):
-            raise TrainingError(
-                f"A loss is not finite at step {self.step} ({numbers}). The last snapshot is kept: "
-                "lower the learning rate with --set and resume."
-            )
+            raise TrainingError(f"A loss is not finite at step {self.step} ({numbers}). {_ADVICE}")
         return numbers
 
     def _log(self, values: dict[str, float], rate: float) -> None:
+        if self.fabric.is_global_zero:
+            self.run.log(self.step, {"seconds": round(self.seconds, 1), "rate": rate, **values})
+        self._report(values, rate)
+
+    def _report(self, values: dict[str, float], rate: float) -> None:
         if not self.fabric.is_global_zero:
             return
-        self.run.log(self.step, {"seconds": round(self.seconds, 1), "rate": rate, **values})
         numbers = "  ".join(f"{k} {v:.3f}" for k, v in values.items())
         left = self._left(rate)
         sys.stderr.write(
@@ -244,14 +233,15 @@ class Loop:
             times.append((self.options.steps - self.step) * self.options.batch / rate / 60)
         return min(times, default=math.inf)
 
-    def _on_sigterm(self, _number: int, _frame: object) -> None:
-        self._stop = True
-
     def _snapshot(self) -> None:
+        """Raises TrainingError, the last snapshot untouched, when weights are not finite."""
         if not self.fabric.is_global_zero:
             return
+        state = self._state()
+        if not finite(state):
+            raise TrainingError(f"Weights are not finite at step {self.step}. {_ADVICE}")
         try:
-            self.run.save_snapshot(self._state())
+            self.run.save_snapshot(state)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
             raise TrainingError(
                 f"The snapshot could not be written ({error}). Free some disk space and resume."
@@ -277,6 +267,7 @@ class Loop:
             average.module.load_state_dict(state["averages"][name])
         for name, phase in self.objective.phases.items():
             phase.optimiser.load_state_dict(state["optimisers"][name])
+            lay_out_moments(phase.optimiser)
         if self.fabric.is_global_zero:
             sys.stderr.write(f"resumed at step {self.step}\n")
 
@@ -290,26 +281,6 @@ def _slices(options: LoopOptions, fabric: Fabric) -> int:
             f"{options.accumulate} slices; choose loop.batch as a multiple of {parts}."
         )
     return options.accumulate
-
-
-def _schedule(options: LoopOptions) -> Callable[[int], float]:
-    """Share of the full learning rate at each step. Raises ConfigError for an unknown schedule."""
-    if options.schedule not in ("constant", "cosine"):
-        raise ConfigError(f"loop.schedule is constant or cosine, not {options.schedule!r}.")
-    if options.schedule == "cosine" and not options.steps:
-        raise ConfigError("loop.schedule = cosine ends at the last step; it needs loop.steps.")
-
-    def share(step: int) -> float:
-        rising = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
-        if options.schedule == "constant":
-            return rising
-        return rising * (1 + math.cos(math.pi * min(1.0, step / options.steps))) / 2
-
-    return share
-
-
-def _keeps_statistics(norm: nn.Module) -> bool:
-    return isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.track_running_stats
 
 
 def _seed_dropout(seed: int, step: int, rank: int) -> None:

@@ -90,3 +90,12 @@ def adam(
     """Adam over everything in ``modules`` that can be trained, one kernel for each weight."""
     weights = [p for m in modules for p in m.parameters() if p.requires_grad]
     return torch.optim.Adam(weights, rate, betas, fused=True)
+
+
+@torch.no_grad()
+def lay_out_moments(optimiser: torch.optim.Optimizer) -> None:
+    """Give the moments of every weight its memory format: fused kernels walk them side by side."""
+    for weight, state in optimiser.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                state[name] = torch.empty_like(weight).copy_(value)

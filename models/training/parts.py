@@ -64,6 +64,13 @@ def checked(part: str, options: Mapping[str, Any]) -> Any:
     return build(kinds[kind], own, part)
 
 
+def known_options(part: str) -> set[str]:
+    """Every option that one of the part's objectives has; none when there is no such part."""
+    kinds = {*OPTIONS.get(part, {}).values(), *((PhotoOptions,) if part == "manipulation" else ())}
+    names = {f.name for kind in kinds for f in fields(kind)}
+    return names | {"objective"} if names else set()
+
+
 class Encoders:
     """The frozen encoders of a bundle and their vocabulary: the DAMSM pair of its own task or of
     whichever holds one, else a text encoder alone (synthesis needs no more);
@@ -192,8 +199,9 @@ def _need(encoders: Encoders | None, part: str) -> Encoders:
 
 
 def initialise(objective: Objective, part: str, folder: Path, words: Vocabulary) -> None:
-    """Start from the weights of a bundle's task; what it lacks, discriminators and a module that
-    is trained next, stays fresh.
+    """Start from the weights of a bundle's task. What doesn't ship, discriminators and a module
+    that is trained next, comes from its training state (:mod:`models.training.training_state`) or
+    stays fresh.
 
     Raises BundleError when a network of the bundle has other sizes or one is missing that has to
     come from there; words that are new to the bundle start as the mean of those it knows.
@@ -247,9 +255,10 @@ def save(
     averaged: Mapping[str, nn.Module],
     data: TrainingData,
     encoders: Encoders | None,
+    stage: str = "",
 ) -> Bundle:
     """Write the trained part as its task of the bundle in ``folder``, with the encoders it was
-    trained on.
+    trained on. stage: of the training plan, for whoever goes on from there.
     """
     task, method = TASK_OF[part]
     network, modules = objective.export(averaged)
@@ -268,6 +277,7 @@ def save(
         "image_encoder": _described(roles.get("image_encoder")),
         "classical": list(CLASSICAL) if part == "inpainting" else [],
     }
+    spec |= {"stage": stage} if stage else {}
     states = {role: module.state_dict() for role, module in roles.items()}
     return save_task(
         folder,

@@ -4,9 +4,13 @@ one bundle.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import math
 import os
 import shutil
+import sys
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,50 +21,106 @@ from PIL import Image
 from torch import Tensor
 
 from models.training.config import ConfigError, changed
-from models.training.curves import draw
+from models.training.curves import Curves, draw, lines_of
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-# What may change when a run is resumed: limits, and how the same numbers are computed and reported.
+# What may change when a run is resumed: limits, how the same numbers are computed and reported, and
+# learning rates, for a run whose losses are no longer finite.
 _FREE = {
     f"loop.{name}"
     for name in (
         *("minutes", "steps", "threads", "log_every", "preview_every", "snapshot_every"),
         *("accumulate", "devices", "nodes", "precision", "channels_last"),
     )
-}
+} | {"stage", *(f"options.{name}" for name in ("rate", "rate_g", "rate_d", "rate_classifier"))}
 
 
 class Run:
     """Everything that one training leaves behind, under ``folder``."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises ConfigError when ``folder`` can't be written into."""
         self.folder = folder
         self.samples = folder / "samples"
         self.bundle = folder / "bundle"
-        self.samples.mkdir(parents=True, exist_ok=True)
+        self._logged = 0  # the last step that stands in the statistics
+        try:
+            self.samples.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"{folder} can't hold a run ({error}); choose another --out."
+            ) from error
 
-    def write_options(self, options: dict[str, Any]) -> None:
-        """Record the resolved options. Raises ConfigError when the folder holds another run."""
+    def lock(self) -> None:
+        """Take the folder for this process until it ends, however it ends. Raises ConfigError when
+        another process trains in it, or when nothing can be written there.
+        """
+        path = self.folder / "lock"
+        try:
+            self._lock = path.open("a")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"Another process trains in {self.folder}; wait for it, or choose another --out."
+            ) from error
+        except OSError as error:
+            raise ConfigError(
+                f"{path} can't be written ({error}); choose another --out."
+            ) from error
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Raises ConfigError when the folder holds a run to resume with other options; those that
+        are not given yet are not compared.
+        """
+        if not (self.folder / "snapshot.pt").exists():
+            return
+        before = self.options()
+        given = json.loads(json.dumps(options))
+        known = {key: before[key] for key in given if key in before and key != "version"}
+        different = changed(known, {k: v for k, v in given.items() if k != "version"})
+        if before and (other := [name for name in different if name not in _FREE]):
+            raise ConfigError(
+                f"{self.folder} holds a run with other options ({', '.join(other)}); resume it "
+                "with the options in its options.json, or choose another --out."
+            )
+        rates = [name for name in different if name.startswith("options.")]
+        if before and rates:
+            sys.stderr.write(f"resumes with another {', '.join(rates)}\n")
+
+    def write_options(self, options: Mapping[str, Any]) -> None:
+        """Record the resolved options, as :meth:`check_options` allows."""
+        self.check_options(options)
+        part = self.folder / "options.json.part"
+        part.write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
+        part.replace(self.folder / "options.json")
+
+    def options(self) -> dict[str, Any]:
+        """What ``options.json`` records, empty before."""
         path = self.folder / "options.json"
-        options = json.loads(json.dumps(options))
-        if path.exists() and (self.folder / "snapshot.pt").exists():
-            before = json.loads(path.read_text(encoding="utf-8"))
-            before["version"] = options["version"]  # newer code may resume
-            other = [name for name in changed(before, options) if name not in _FREE]
-            if other:
-                raise ConfigError(
-                    f"{self.folder} holds a run with other options ({', '.join(other)}); resume it "
-                    "with the options in its options.json, or choose another --out."
-                )
-        path.write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
+        if not path.exists():
+            return {}
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
 
     @cached_property
     def _board(self) -> SummaryWriter:
         from torch.utils.tensorboard import SummaryWriter
 
-        return SummaryWriter(str(self.folder / "tensorboard"))
+        return SummaryWriter(str(self.folder / "tensorboard"), purge_step=self._logged + 1)
+
+    def continue_logs(self, step: int) -> None:
+        """Forget what was logged after ``step``, where the run goes on: lines of steps that are
+        done again, and one that a kill tore.
+        """
+        self._logged = step
+        path = self.folder / "stats.jsonl"
+        if path.exists():
+            kept = [json.dumps(line) for line in lines_of(path) if line["step"] <= step]
+            part = path.with_suffix(".part")
+            part.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            part.replace(path)
 
     def log(self, step: int, values: dict[str, float]) -> None:
         """Append one line to ``stats.jsonl`` and the same to TensorBoard."""
@@ -77,9 +137,8 @@ class Run:
 
     def draw_curves(self) -> None:
         """``losses.png``: every logged value over the steps."""
-        stats = self.folder / "stats.jsonl"
-        if stats.exists():
-            draw(stats, self.folder / "losses.png", self.folder.name)
+        if (self.folder / "stats.jsonl").exists():
+            draw(Curves.of([self.folder]), self.folder / "losses.png")
 
     def save_snapshot(self, state: dict[str, Any]) -> None:
         """Replace the snapshot; a crash in between leaves the old one."""
@@ -113,3 +172,14 @@ def grid(pictures: Tensor, columns: int) -> Image.Image:
         y, x = k // columns * h, k % columns * w
         sheet[y : y + h, x : x + w] = tile
     return Image.fromarray(sheet)
+
+
+def finite(state: Any) -> bool:
+    """Whether all floats of a nested state are."""
+    if isinstance(state, Mapping):
+        return all(map(finite, state.values()))
+    if isinstance(state, list | tuple):
+        return all(map(finite, state))
+    if isinstance(state, Tensor) and state.is_floating_point():
+        return bool(state.isfinite().all())
+    return not isinstance(state, float) or math.isfinite(state)

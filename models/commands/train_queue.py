@@ -1,0 +1,67 @@
+"""``python -m models train-queue PLAN``: work through a training plan, stage by stage. Stopped,
+however it was, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "plan", type=Path, nargs="?", default=_ROOT / "weights" / "plan.toml", help="a TOML file"
+    )
+    parser.add_argument("--runs", type=Path, default=_state_folder(), help="folder of run folders")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="where a data set lies; stages of others are left out",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=_ROOT / "weights",
+        help="committed bundles, after whose stages a new machine goes on",
+    )
+    parser.add_argument("--most", type=int, default=0, help="end after so many stages, 0 for all")
+    parser.add_argument("--list", action="store_true", help="print how far each stage is, and end")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from models.plan.plan import PlanError, read_plan
+    from models.plan.queue import Queue
+    from models.plan.status import Place, table
+
+    plan = read_plan(arguments.plan)
+    place = Place(plan, arguments.runs.resolve(), arguments.weights.resolve())
+    if arguments.list:
+        sys.stdout.write(table(place) + "\n")
+        return
+    named = {stage.data for stage in plan.stages}
+    data = dict(_named(text) for text in arguments.data)
+    if unknown := sorted(data.keys() - named):
+        raise PlanError(
+            f"The plan names no data set {', '.join(unknown)}; it names {', '.join(sorted(named))}."
+        )
+    Queue(place, data).work(arguments.most)
+
+
+def _named(text: str) -> tuple[str, str]:
+    from models.plan.plan import PlanError
+
+    name, sep, folder = text.partition("=")
+    if not (sep and name and Path(folder).is_dir()):
+        raise PlanError(f"--data needs NAME=FOLDER with a folder that is there, got {text!r}.")
+    return name, str(Path(folder).resolve())
+
+
+def _state_folder() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "mmml" / "runs"

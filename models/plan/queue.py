@@ -1,0 +1,234 @@
+"""Works through a plan: each stage is the ``train`` command in a process of its own, then an
+evaluation on validation and a sheet of first samples.
+
+Nothing is lost by a kill. A stage resumes from its run folder's snapshot; what is done stands in
+the progress file. A training process that outlives its queue is told to stop by the kernel (Linux)
+and holds the queue's lock until it has.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from models.errors import ModelsError
+from models.plan.plan import Stage
+from models.plan.status import Place, metrics_of
+
+_ORPHAN_WAIT = 120.0  # seconds that a training without its queue has for a step and its snapshot
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+SPLIT = "validation"
+
+
+class QueueError(ModelsError):
+    """The queue can't go on; the text says why and what to do."""
+
+
+class Stopped(ModelsError):
+    """Somebody stopped the queue. status: the exit status that says so."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Queue:
+    """data: name -> folder of a data set on this machine (aviary is everywhere)."""
+
+    def __init__(self, place: Place, data: Mapping[str, str]) -> None:
+        self.place, self.progress = place, place.progress
+        self.data = {"aviary": "aviary", **data}
+        self._failed: set[str] = set()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._signal = 0
+        place.runs.mkdir(parents=True, exist_ok=True)
+
+    def work(self, most: int = 0) -> None:
+        """Do the stages that can be done, ``most`` at most, 0 for all.
+
+        Raises Stopped after a signal, QueueError when another queue is at work or stages failed.
+        """
+        self._lock = _locked(self.place.runs / "queue.lock")
+        previous = {n: signal.signal(n, self._on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._work(most)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            self._lock.close()
+
+    def _work(self, most: int) -> None:
+        count = 0
+        while (stage := self.next()) is not None and not (most and count >= most):
+            self._stage(stage)
+            count += 1
+        if self._failed:
+            raise QueueError(
+                f"Failed: {', '.join(sorted(self._failed))}. The same command tries again; each "
+                "run folder's queue.log says why."
+            )
+        if stage is None:
+            _say("Nothing is left that can be done here; --list says what waits for what.")
+
+    def next(self) -> Stage | None:
+        """The first stage that isn't done, has not failed just now and has all it needs."""
+        for stage in self.place.plan.stages:
+            if stage.name in self._failed or self.place.status(stage).done:
+                continue
+            if stage.data in self.data and self.place.ready(stage):
+                return stage
+        return None
+
+    def _stage(self, stage: Stage) -> None:
+        run, name = self.place.run(stage), stage.name
+        run.mkdir(parents=True, exist_ok=True)
+        last = self.progress.last().get(name, {})
+        if not (last.get("trained") or last.get("event") == "trained"):
+            self.progress.add(name, "started")
+            _say(f"{name}: trains; follow {run / 'queue.log'}")
+            if not self._run(stage, self._training(stage)):
+                return
+            self.progress.add(name, "trained")
+        bundle = run / "bundle"
+        data = self.data[stage.data]
+        evaluation = ["evaluate", str(bundle), "--data", data, "--out", str(run / "evaluation")]
+        evaluation += ["--split", SPLIT, "--samples", str(stage.samples)]
+        if stage.samples and not self._run(stage, evaluation, trained=True):
+            return
+        sheet = ["sheet", str(run), "--data", data, "--out", str(run / "sheet.webp")]
+        if not self._run(stage, sheet, trained=True):
+            return
+        metrics = metrics_of(run / "evaluation" / "report.json") if stage.samples else {}
+        self.progress.add(name, "finished", metrics=metrics, bundle=_digest(bundle))
+        _say(f"{name}: finished {json.dumps(metrics)}; {run / 'sheet.webp'}")
+
+    def _training(self, stage: Stage) -> list[str]:
+        """The words of the train command."""
+        run = self.place.run(stage)
+        words = ["train", stage.part, "--preset", stage.preset, "--data", self.data[stage.data]]
+        words += ["--out", str(run), "--stage", stage.name]
+        # A run that has begun goes on with what it began with, wherever that lies by now.
+        init = _recorded_init(run) or self.place.begins_with(stage)
+        words += ["--init", str(init)] if init else []
+        words += ["--encoders", str(stage.encoders)] if stage.encoders else []
+        words += ["--minutes", f"{stage.minutes:g}"] if stage.minutes else []
+        words += ["--steps", str(stage.steps)] if stage.steps else []
+        for text in stage.overrides:
+            words += ["--set", text]
+        return words
+
+    def _run(self, stage: Stage, words: Sequence[str], *, trained: bool = False) -> bool:
+        """Run ``python -m models`` to its end, its output in ``queue.log``; whether it succeeded.
+
+        Raises Stopped when the queue was told to stop meanwhile.
+        """
+        log = self.place.run(stage) / "queue.log"
+        with log.open("ab") as output:
+            output.write(f"$ python -m models {' '.join(words)}\n".encode())
+            output.flush()
+            self._child = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "models", *words],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[self._lock.fileno()],
+                process_group=0,  # Ctrl-C comes to the queue, which passes it on
+                preexec_fn=_end_with_parent,  # safe: the queue has one thread
+            )
+        if self._signal:  # it came before there was anybody to tell
+            self._child.terminate()
+        status = self._child.wait()
+        self._child = None
+        if self._signal:
+            self.progress.add(stage.name, "interrupted", trained=trained)
+            raise Stopped(f"Stopped in {stage.name}; the same command goes on.", 128 + self._signal)
+        if status:
+            reason = f"signal {-status}" if status < 0 else _last_line(log)
+            self.progress.add(stage.name, "failed", reason=reason, trained=trained)
+            self._failed.add(stage.name)
+            _say(f"{stage.name}: {words[0]} failed: {reason}")
+        return status == 0
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        again, self._signal = bool(self._signal), number
+        if self._child is not None:
+            with suppress(ProcessLookupError):
+                self._child.send_signal(signal.SIGKILL if again else signal.SIGTERM)
+
+
+def _end_with_parent() -> None:
+    """In the child, before it begins: SIGTERM when the queue dies, where the kernel offers that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _locked(path: Path) -> Any:
+    """The open lock file. Raises QueueError when a queue holds it; waits for an orphan's end."""
+    file = path.open("a+")
+    deadline = time.monotonic() + _ORPHAN_WAIT
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip()
+            if _alive(holder) or time.monotonic() > deadline:
+                file.close()
+                raise QueueError(
+                    f"Process {holder or 'unknown'} works through this plan, or a training that it "
+                    f"began; two would do the same stage. Wait for it, or choose another --runs "
+                    f"than {path.parent}."
+                ) from None
+            time.sleep(0.1)
+    file.seek(0)
+    file.truncate()
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def _alive(pid: str) -> bool:
+    if not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _recorded_init(run: Path) -> str:
+    path = run / "options.json"
+    if not (path.exists() and (run / "snapshot.pt").exists()):
+        return ""
+    return str(json.loads(path.read_text(encoding="utf-8")).get("init", ""))
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("error: ") if lines else "nothing was said"
+
+
+def _digest(bundle: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256((bundle / "bundle.json").read_bytes()).hexdigest()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,141 @@
+"""How far a plan is on this machine: from the progress file, the run folders, and bundles that were
+committed after a stage.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.plan.plan import Plan, Stage
+from models.plan.progress import Progress
+
+_METRICS = 4  # shown of a stage
+
+
+@dataclass(frozen=True)
+class Status:
+    """done: nothing is left to do; state: in a word or two; hours: spent on this machine; metrics:
+    of the last evaluation.
+    """
+
+    done: bool
+    state: str
+    hours: float
+    metrics: Mapping[str, float]
+
+
+class Place:
+    """Where a plan is worked on: runs: the folder of run folders; weights: of committed bundles."""
+
+    def __init__(self, plan: Plan, runs: Path, weights: Path) -> None:
+        self.plan, self.runs = plan, runs
+        self.progress = Progress(runs / "progress.jsonl")
+        self._committed = _committed(weights)
+
+    def run(self, stage: Stage) -> Path:
+        return self.runs / stage.name
+
+    def status(self, stage: Stage) -> Status:
+        last = self.progress.last().get(stage.name, {})
+        event, hours = last.get("event", ""), _hours(self.run(stage) / "stats.jsonl")
+        metrics = last.get("metrics", {})
+        if event == "finished":
+            return Status(True, "finished", hours, metrics)
+        if (shipped := self._shipped(stage)) is not None:
+            return Status(True, f"in {shipped.parent.name}/{shipped.name}", hours, metrics)
+        if event == "failed":
+            return Status(False, f"failed: {last.get('reason', '')}", hours, metrics)
+        if event in ("trained", "started", "interrupted") or hours:
+            return Status(False, event or "begun", hours, metrics)
+        return Status(False, "waits", hours, metrics)
+
+    def begins_with(self, stage: Stage) -> Path | None:
+        """The bundle for ``--init``: of the stage before, from this machine or committed; the
+        chain's own for its first stage. Raises KeyError when the stage before isn't done.
+        """
+        if stage.before is None:
+            return stage.init
+        before = self.plan.named(stage.before)
+        if before is not None and self.progress.last().get(before.name, {}).get("event") == (
+            "finished"
+        ):
+            return self.run(before) / "bundle"
+        return self._committed[stage.before]
+
+    def ready(self, stage: Stage) -> bool:
+        """Whether what the stage begins with is there."""
+        try:
+            self.begins_with(stage)
+        except KeyError:
+            return False
+        return True
+
+    def _shipped(self, stage: Stage) -> Path | None:
+        """The committed bundle that holds this stage or a later one of its chain."""
+        for name, folder in self._committed.items():
+            chain, _, number = name.rpartition("-")
+            if chain == stage.chain and number.isdecimal() and int(number) >= stage.number:
+                return folder
+        return None
+
+
+def _committed(weights: Path) -> dict[str, Path]:
+    """Stage -> the bundle under ``weights`` with a task that says it came from there."""
+    found = {}
+    for manifest in sorted(weights.glob("*/bundle.json")):
+        for task in _json(manifest).get("tasks", {}).values():
+            if task.get("stage"):
+                found[str(task["stage"])] = manifest.parent
+    return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _hours(stats: Path) -> float:
+    """Hours of training that a run's statistics report; a torn last line is passed over."""
+    if not stats.exists():
+        return 0.0
+    for text in reversed(stats.read_text(encoding="utf-8", errors="replace").splitlines()):
+        try:
+            return float(json.loads(text)["seconds"]) / 3600
+        except (ValueError, KeyError, TypeError):
+            continue
+    return 0.0
+
+
+def metrics_of(report: Path) -> dict[str, float]:
+    """The first numbers of the trained method in a ``report.json``: the first row of its task."""
+    for methods in _json(report).values():
+        for metrics in methods.values():
+            numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float)}
+            return dict(list(numbers.items())[:_METRICS])
+    return {}
+
+
+def table(place: Place) -> str:
+    """One line a stage: hours planned and spent, state, last metrics; the sum below."""
+    rows = [("stage", "planned h", "spent h", "state", "on validation")]
+    spent = 0.0
+    for stage in place.plan.stages:
+        status = place.status(stage)
+        spent += status.hours
+        told = "  ".join(f"{k} {v:.3f}" for k, v in status.metrics.items())
+        rows.append((stage.name, f"{stage.hours:.1f}", f"{status.hours:.1f}", status.state, told))
+    planned = sum(stage.hours for stage in place.plan.stages)
+    rows.append(("all", f"{planned:.1f}", f"{spent:.1f}", "", ""))
+    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+    lines = (
+        "  ".join((*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[4])).rstrip()
+        for row in rows
+    )
+    return "\n".join(lines)

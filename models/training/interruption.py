@@ -1,0 +1,49 @@
+"""Ctrl-C and SIGTERM: a training ends its step and writes a snapshot before it goes."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+from models.errors import ModelsError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(ModelsError):
+    """Somebody stopped the training; nothing is lost. status: the exit status that says so."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Interruption:
+    """While entered, the first signal is only noted; a second Ctrl-C is a KeyboardInterrupt.
+
+    requested: whether to stop; status: 128 and the signal's number, as shells have it.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.status = 128 + signal.SIGTERM
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        self._previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.requested, self.status = True, 128 + number
