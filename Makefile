@@ -12,7 +12,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 export MALLOC_TOP_PAD_ ?= 134217728
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers gallery openapi notebooks studio-pictures bench-gpu clean
+.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue gallery openapi notebooks studio-pictures bench-gpu clean
 
 setup: $(READY)
 
@@ -92,6 +92,13 @@ weights-aviary weights-cub weights-flowers: weights-%: setup
 	done
 	$(BIN)/python -m models collect weights/$* $(foreach part,damsm $(PARTS_OF),$(RUNS)/$*/$(part)/bundle)
 	$(AFTER)
+
+# The stages of weights/plan.toml, one after the other, each from where it was: make train-queue DATA="cub=FOLDER flowers=FOLDER"
+# What is done and what waits: make train-queue LIST=1
+LIST ?=
+train-queue: DATA ?=
+train-queue: setup
+	$(BIN)/python -m models train-queue --runs $(RUNS) $(if $(LIST),--list,$(foreach folder,$(DATA),--data $(folder)) $(FLAGS))
 
 # The pictures of README and docs, from the shipped weights.
 gallery: setup

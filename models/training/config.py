@@ -210,9 +210,16 @@ def with_limits(options: LoopOptions, minutes: float | None, steps: int | None) 
         options = replace(options, minutes=0.0, steps=steps)
     if not (options.minutes or options.steps):
         raise ConfigError("Say when training ends: --minutes or --steps.")
-    if options.schedule == "cosine" and not options.steps:
-        raise ConfigError("loop.schedule = cosine ends at the last step; it needs --steps.")
+    check_schedule(options)
     return options
+
+
+def check_schedule(options: LoopOptions) -> None:
+    """Raises ConfigError for a schedule without its end."""
+    if options.schedule == "cosine" and not options.steps:
+        raise ConfigError(
+            "loop.schedule = cosine ends at the last step; it needs --steps or loop.steps."
+        )
 
 
 def described_presets() -> dict[str, str]:

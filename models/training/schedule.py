@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from models.training.config import LoopOptions
+from models.training.config import LoopOptions, check_schedule
 from models.training.objective import Phase
 
 
@@ -15,6 +15,7 @@ class RateSchedule:
     """
 
     def __init__(self, options: LoopOptions, phases: Mapping[str, Phase]) -> None:
+        check_schedule(options)
         self._options = options
         # Taken here, before a snapshot's own rates are loaded: a resumed run may have lower ones.
         self._full_rates = {

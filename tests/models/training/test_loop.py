@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from jobs.captions import END, Vocabulary
 from models.training.batch import Batch
-from models.training.config import ConfigError, LoopOptions, changed, merge_file
-from models.training.loop import Loop, TrainingError, _schedule, build_fabric
+from models.training.config import ConfigError, LoopOptions
+from models.training.loop import Loop, TrainingError, build_fabric
 from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
 from models.training.run import Run
+from models.training.schedule import RateSchedule
 
 OPTIONS = LoopOptions(
     batch=4, steps=6, size=8, threads=1, precision="32-true", log_every=1, snapshot_every=2
@@ -102,14 +103,14 @@ def test_a_resumed_run_is_an_uninterrupted_one(tmp_path: Path) -> None:
 
 def test_the_rate_rises_and_falls_along_a_cosine(tmp_path: Path) -> None:
     options = replace(OPTIONS, steps=100, warmup=10, schedule="cosine", snapshot_every=1000)
-    shares = [_schedule(options)(step) for step in range(101)]
+    shares = [RateSchedule(options, {}).share(step) for step in range(101)]
     assert shares[0] == pytest.approx(0.1, rel=0.01)
     assert max(shares) == shares[9]
     assert shares[50] == pytest.approx(0.5)
     assert shares[100] == 0
     loop = run(tmp_path, replace(options, steps=4))
     (group,) = loop.objective.phases["guess"].optimiser.param_groups
-    assert group["lr"] == pytest.approx(0.1 * _schedule(replace(options, steps=4))(3))
+    assert group["lr"] == pytest.approx(0.1 * RateSchedule(replace(options, steps=4), {}).share(3))
 
 
 def test_a_resumed_run_follows_the_same_schedule(tmp_path: Path) -> None:
@@ -183,24 +184,5 @@ def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
     found.write_options(
         {**options, "loop": {"batch": 4, "threads": 2}, "version": {"a": "2"}}
     )  # how, not what
-    with pytest.raises(ConfigError, match=r"\(options\.rate\)"):
-        found.write_options({**options, "options": {"rate": 0.2}})
-
-
-def test_changed_names_are_dotted() -> None:
-    assert changed({"a": 1, "b": {"c": 1, "d": 2}}, {"a": 1, "b": {"c": 2}, "e": 0}) == [
-        "b.c",
-        "b.d",
-        "e",
-    ]
-
-
-def test_a_config_file_is_laid_over_the_preset(tmp_path: Path) -> None:
-    values: dict[str, Any] = {"loop": {"batch": 4, "size": 8}, "options": {"rate": 1.0}}
-    path = tmp_path / "mine.toml"
-    path.write_text("[loop]\nsize = 16\n[damsm]\nrate = 2.0\n[damsm.loop]\nbatch = 2\n")
-    merge_file(values, path, "damsm")
-    assert values == {"loop": {"batch": 2, "size": 16}, "options": {"rate": 2.0}}
-    path.write_text("[loop")
-    with pytest.raises(ConfigError, match="can't be read as a TOML file"):
-        merge_file(values, path, "damsm")
+    with pytest.raises(ConfigError, match=r"\(options\.words\)"):
+        found.write_options({**options, "options": {"rate": 0.1, "words": 3}})

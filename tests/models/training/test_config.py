@@ -1,0 +1,102 @@
+"""Options: presets, files over them, limits; what means nothing is refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.training.config import (
+    ConfigError,
+    LoopOptions,
+    build,
+    changed,
+    described_presets,
+    merge_file,
+    preset_names,
+    with_limits,
+)
+from models.training.parts import known_options
+
+
+def test_changed_names_are_dotted() -> None:
+    assert changed({"a": 1, "b": {"c": 1, "d": 2}}, {"a": 1, "b": {"c": 2}, "e": 0}) == [
+        "b.c",
+        "b.d",
+        "e",
+    ]
+
+
+def test_a_config_file_is_laid_over_the_preset(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"loop": {"batch": 4, "size": 8}, "options": {"rate": 1.0}}
+    path = tmp_path / "mine.toml"
+    path.write_text("[loop]\nsize = 16\n[damsm]\nrate = 2.0\n[damsm.loop]\nbatch = 2\n")
+    merge_file(values, path, "damsm", known_options)
+    assert values == {"loop": {"batch": 2, "size": 16}, "options": {"rate": 2.0}}
+    path.write_text("[loop")
+    with pytest.raises(ConfigError, match="can't be read as a TOML file"):
+        merge_file(values, path, "damsm", known_options)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[sythesis]\nngf = 8\n", r"\[sythesis\] is no table"),
+        ("rate = 1.0\n", r"\[rate\] is no table"),
+        ("[loop]\nbatches = 2\n", "loop.batches, which nothing reads"),
+        ("[damsm]\nspeed = 1\n", "damsm.speed, which"),
+        ("[damsm.loop]\nspeed = 1\n", "damsm.loop.speed, which"),
+        ("[synthesis]\nwords = 1\n", "synthesis.words, which"),  # another part's table
+        ('encoders = "weights/aviary"\n', "say --encoders"),
+    ],
+)
+def test_what_nothing_reads_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=sentence):
+        merge_file({"loop": {}, "options": {}}, path, "damsm", known_options)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "steps"), [(math.nan, None), (math.inf, None), (-1.0, None), (None, -5), (None, 0)]
+)
+def test_limits_that_mean_nothing_are_refused(minutes: float | None, steps: int | None) -> None:
+    with pytest.raises(ConfigError, match="must be a number above 0"):
+        with_limits(LoopOptions(), minutes, steps)
+
+
+def test_a_training_has_an_end() -> None:
+    with pytest.raises(ConfigError, match="Say when training ends"):
+        with_limits(LoopOptions(), None, None)
+    with pytest.raises(ConfigError, match="needs --steps"):
+        with_limits(LoopOptions(steps=9, schedule="cosine"), 3.0, None)
+    assert with_limits(LoopOptions(steps=9, minutes=1.0), None, 5).minutes == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"ema": 2.0}, "a share from 0 to below 1"),
+        ({"ema": math.nan}, "finite"),
+        ({"batch": 0}, "batch must be a number from 1 up"),
+        ({"log_every": 0}, "log_every must be a number from 1 up"),
+        ({"warmup": -1}, "warmup must be a number from 0 up"),
+        ({"schedule": "linear"}, "constant or cosine"),
+        ({"precision": "bf17"}, "precision is one of"),
+        ({"minutes": True}, "must be float"),
+    ],
+)
+def test_options_of_the_loop_that_mean_nothing_are_refused(
+    values: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        build(LoopOptions, values, "loop")
+
+
+def test_every_preset_says_what_it_is() -> None:
+    told = described_presets()
+    assert list(told) == preset_names()
+    assert all(len(text) > 20 and "#" not in text for text in told.values())
+    assert told["cub"].startswith("Bird photos")
