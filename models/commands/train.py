@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
     from models.training.batch import TrainingData
     from models.training.config import LoopOptions
     from models.training.parts import Encoders
+    from models.training.run import Run
 
 _MORE = """\
 presets (python -m models train PART --preset NAME):
@@ -77,39 +82,59 @@ def run(arguments: argparse.Namespace) -> None:
     sys.stderr.write(f"training code: {version['source']} at {version['commit']}\n")
     import torch
 
-    from models.training.loop import Loop, build_fabric
-    from models.training.parts import PARTS, TASK_OF, Encoders, initialise, save
+    from models.training.loop import build_fabric
     from models.training.run import Run
-    from models.training.training_state import TrainingState, save_training_state
 
-    part, init = arguments.part, _bundle_of(arguments.init)
-    options, loop, source = _chosen(arguments, init)
+    init = _bundle_of(arguments.init)
+    chosen = _chosen(arguments, init)
+    loop = chosen.loop
     torch.set_num_threads(loop.threads)
     fabric = build_fabric(loop, arguments.device)
     fabric.launch()
     torch.manual_seed(loop.seed)
     run = Run(arguments.out)
-    record = _record(arguments, options, loop, init)
-    if fabric.is_global_zero:
-        run.lock()
-        run.check_options(record)
-    encoders = Encoders(source) if source and part != "damsm" else None
-    data = _data(arguments, loop, encoders)
-    objective = PARTS[part](options, data, encoders)
+    record = _record(arguments, chosen)
+    with run.locked() if fabric.is_global_zero else nullcontext():
+        run.check_options(record)  # before the work of opening the data
+        _train(arguments, chosen, run, fabric, record)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The part's options, the loop's, the bundle to start from and the one with the encoders."""
+
+    options: dict[str, Any]
+    loop: LoopOptions
+    init: Path | None
+    source: Path | None
+
+
+def _train(
+    arguments: argparse.Namespace, chosen: _Chosen, run: Run, fabric: Fabric, record: dict[str, Any]
+) -> None:
+    """Open data and networks, train, and write the bundle."""
+    from models.training.loop import Loop
+    from models.training.parts import PARTS, TASK_OF, Encoders, initialise, save
+    from models.training.training_state import TrainingState, save_training_state
+
+    part, task = arguments.part, TASK_OF[arguments.part][0]
+    encoders = Encoders(chosen.source) if chosen.source and part != "damsm" else None
+    data = _data(arguments, chosen.loop, encoders)
+    objective = PARTS[part](chosen.options, data, encoders)
     state = TrainingState({})
-    if init:
-        initialise(objective, part, init, data.vocabulary)
-        state = TrainingState.open(init, TASK_OF[part][0])
+    if chosen.init:
+        initialise(objective, part, chosen.init, data.vocabulary)
+        state = TrainingState.open(chosen.init, task)
         state.load_modules(objective)
     if fabric.is_global_zero:
         run.write_options(record | _of_data(data, encoders))
-    training = Loop(objective, data, part, loop, run, fabric)
+    training = Loop(objective, data, part, chosen.loop, run, fabric)
     state.load_moments(objective)
     averaged = training.train()
     if fabric.is_global_zero:
         run.clear_bundle()
         bundle = save(run.bundle, part, objective, averaged, data, encoders, arguments.stage)
-        save_training_state(bundle, TASK_OF[part][0], objective)
+        save_training_state(bundle, task, objective)
         sys.stderr.write(f"wrote {run.bundle}\n")
 
 
@@ -120,10 +145,8 @@ def _bundle_of(init: Path | None) -> Path | None:
     return init
 
 
-def _chosen(
-    arguments: argparse.Namespace, init: Path | None
-) -> tuple[dict[str, Any], LoopOptions, Path | None]:
-    """The part's options, the loop's, and the bundle with the encoders."""
+def _chosen(arguments: argparse.Namespace, init: Path | None) -> _Chosen:
+    """Preset, bundle to start from, file and command line, each laid over the one before."""
     from models.training.config import (
         LoopOptions,
         build,
@@ -147,7 +170,8 @@ def _chosen(
     loop = with_limits(
         build(LoopOptions, values["loop"], "loop"), arguments.minutes, arguments.steps
     )
-    return values["options"], loop, arguments.encoders or init or preset_encoders(arguments.preset)
+    source = arguments.encoders or init or preset_encoders(arguments.preset)
+    return _Chosen(values["options"], loop, init, source)
 
 
 def _data(
@@ -170,12 +194,7 @@ def _data(
     return data
 
 
-def _record(
-    arguments: argparse.Namespace,
-    options: dict[str, Any],
-    loop: LoopOptions,
-    init: Path | None,
-) -> dict[str, Any]:
+def _record(arguments: argparse.Namespace, chosen: _Chosen) -> dict[str, Any]:
     """What a run depends on besides its data, for its folder."""
     from models.training.config import as_json
     from models.training.version import code_version
@@ -184,9 +203,9 @@ def _record(
         "part": arguments.part,
         "preset": arguments.preset,
         "stage": arguments.stage,
-        "init": str(init or ""),
-        "loop": as_json(loop),
-        "options": options,
+        "init": str(chosen.init or ""),
+        "loop": as_json(chosen.loop),
+        "options": chosen.options,
         "version": code_version(),
     }
 

@@ -29,6 +29,7 @@ from models.plan.status import Place, metrics_of
 _ORPHAN_WAIT = 120.0  # seconds that a training without its queue has for a step and its snapshot
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 SPLIT = "validation"
+_PROGRAM = (sys.executable, "-m", "models")
 
 
 class QueueError(ModelsError):
@@ -44,11 +45,15 @@ class Stopped(ModelsError):
 
 
 class Queue:
-    """data: name -> folder of a data set on this machine (aviary is everywhere)."""
+    """data: name -> folder of a data set on this machine (aviary is everywhere); program: what
+    runs the commands train, evaluate and sheet.
+    """
 
-    def __init__(self, place: Place, data: Mapping[str, str]) -> None:
+    def __init__(
+        self, place: Place, data: Mapping[str, str], program: Sequence[str] = _PROGRAM
+    ) -> None:
         self.place, self.progress = place, place.progress
-        self.data = {"aviary": "aviary", **data}
+        self.data, self.program = {"aviary": "aviary", **data}, program
         self._failed: set[str] = set()
         self._child: subprocess.Popen[bytes] | None = None
         self._signal = 0
@@ -138,7 +143,7 @@ class Queue:
             output.write(f"$ python -m models {' '.join(words)}\n".encode())
             output.flush()
             self._child = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "models", *words],
+                [*self.program, *words],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

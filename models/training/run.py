@@ -4,13 +4,14 @@ one bundle.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import math
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,22 +54,26 @@ class Run:
                 f"{folder} can't hold a run ({error}); choose another --out."
             ) from error
 
-    def lock(self) -> None:
-        """Take the folder for this process until it ends, however it ends. Raises ConfigError when
-        another process trains in it, or when nothing can be written there.
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """The folder is this process's while entered; a lock ends with its process, however that
+        ends. Raises ConfigError when another one trains in it, or when nothing can be written.
         """
         path = self.folder / "lock"
-        try:
-            self._lock = path.open("a")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(
-                f"Another process trains in {self.folder}; wait for it, or choose another --out."
-            ) from error
-        except OSError as error:
-            raise ConfigError(
-                f"{path} can't be written ({error}); choose another --out."
-            ) from error
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(path.open("a"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError(
+                    f"Another process trains in {self.folder}; wait for it, or choose another "
+                    "--out."
+                ) from error
+            except OSError as error:
+                raise ConfigError(
+                    f"{path} can't be written ({error}); choose another --out."
+                ) from error
+            yield
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Raises ConfigError when the folder holds a run to resume with other options; those that

@@ -138,12 +138,14 @@ def test_the_first_step_is_reported_before_the_first_statistics(
 
 
 def test_one_folder_holds_one_training_at_a_time(tmp_path: Path) -> None:
-    first = Run(tmp_path)
-    first.lock()
-    with pytest.raises(ConfigError, match="Another process trains in"):
-        Run(tmp_path).lock()
-    del first
-    Run(tmp_path).lock()
+    with (
+        Run(tmp_path).locked(),
+        pytest.raises(ConfigError, match="Another process trains in"),
+        Run(tmp_path).locked(),
+    ):
+        pass
+    with Run(tmp_path).locked():
+        pass
 
 
 def test_an_unusable_folder_is_noticed_at_once(tmp_path: Path) -> None:

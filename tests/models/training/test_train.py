@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from models.__main__ import command_line
 from models.bundle import Bundle
 from models.damsm.efficientnet import EfficientNetLite0, load_imagenet
 from models.errors import ModelsError
@@ -33,10 +34,7 @@ FAST = [
 ]  # fmt: skip
 DAMSM = ["--set", "input_size=32", "--set", "hidden=16", "--set", "features=32", "--set", "words=8"]
 SMALL = {
-    "synthesis": [
-        *("--set", "ngf=8", "--set", "ndf=8", "--set", "z=8", "--set", "look=32"),
-        *("--set", "widths=''", "--set", "alone=1"),  # the second step has every phase
-    ],
+    "synthesis": ["--set", "ngf=8", "--set", "widths=''"],
     "manipulation": ["--set", "ngf=4", "--set", "combine=4"],
     "inpainting": ["--set", "width=4", "--set", "z=4", "--set", "refine=1"],
 }
@@ -139,15 +137,53 @@ def test_mistakes_are_sentences(tmp_path: Path, cache: Path) -> None:
     cases = {
         "needs --encoders": command("synthesis", tmp_path, 1, "--preset", "cub"),
         "no option 'speed'": command("damsm", tmp_path, 1, "--set", "speed=3"),
+        "--steps must be a number above 0": command("damsm", tmp_path, -5),
+        "from 0 to below 1, not 2.0": command("damsm", tmp_path, 1, "--set", "loop.ema=2.0"),
+        "There is no preset 'avairy'; there are": command(
+            "damsm", tmp_path, 1, "--preset", "avairy"
+        ),
+        "choose another --out": command("damsm", tmp_path / "file" / "run", 1),
         "There is no bundle": command(
             "synthesis", tmp_path, 1, "--encoders", str(tmp_path / "none")
         ),
     }
+    (tmp_path / "file").write_text("")
     for words, call in cases.items():
         done = subprocess.run(call, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert words in done.stderr
         assert "Traceback" not in done.stderr
+        assert done.stderr.startswith("training code: ")
+        assert "opens the data set" not in done.stderr or "needs --encoders" in words
+
+
+def test_ctrl_c_keeps_what_was_trained(tmp_path: Path, cache: Path) -> None:
+    env = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    out, log = tmp_path / "run", tmp_path / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(command("damsm", out, 100_000, *DAMSM), env=env, stderr=file)
+        deadline = time.monotonic() + 100
+        while "damsm step 1 " not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.01)
+        second = command("damsm", out, 100_000, *DAMSM)
+        busy = subprocess.run(second, env=env, capture_output=True, text=True, check=False)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert "Another process trains in" in busy.stderr
+    assert busy.returncode == 1
+    last = log.read_text().splitlines()[-1]
+    assert last.startswith("Stopped at step ")
+    assert last.endswith("run the same command again to resume.")
+    assert (out / "snapshot.pt").exists()
+
+
+def test_help_tells_presets_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command_line().parse_args(["train", "--help"])
+    told = capsys.readouterr().out
+    for words in ("cub       Bird photos", "--set rate=1e-3", "loop.batch = 32", "Ctrl-C"):
+        assert words in told
 
 
 def test_options_are_checked() -> None:
