@@ -114,7 +114,7 @@ class Queue:
         sheet = ["sheet", str(run), "--data", data, "--out", str(run / "sheet.webp")]
         if not self._run(stage, sheet, trained=True):
             return
-        metrics = metrics_of(run / "evaluation" / "report.json") if stage.samples else {}
+        metrics = metrics_of(run / "evaluation" / "report.json", bundle) if stage.samples else {}
         self.progress.add(name, "finished", metrics=metrics, bundle=_digest(bundle))
         _say(f"{name}: finished {json.dumps(metrics)}; {run / 'sheet.webp'}")
 

@@ -113,12 +113,14 @@ def _hours(stats: Path) -> float:
     return 0.0
 
 
-def metrics_of(report: Path) -> dict[str, float]:
-    """The first numbers of the trained method in a ``report.json``: the first row of its task."""
-    for methods in _json(report).values():
-        for metrics in methods.values():
-            numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float)}
-            return dict(list(numbers.items())[:_METRICS])
+def metrics_of(report: Path, bundle: Path) -> dict[str, float]:
+    """The first numbers of the bundle's own method in a ``report.json``."""
+    numbers = _json(report)
+    for task, spec in _json(bundle / "bundle.json").get("tasks", {}).items():
+        found = numbers.get(task, {}).get(spec.get("method"), {})
+        kept = {k: v for k, v in found.items() if isinstance(v, int | float)}
+        if kept:
+            return dict(list(kept.items())[:_METRICS])
     return {}
 
 

@@ -48,12 +48,12 @@ if plot.get(name) == "hang":
     time.sleep(60)
 if words[0] == "train":
     (out / "bundle").mkdir(parents=True, exist_ok=True)
-    task = {"stage": words[words.index("--stage") + 1]}
+    task = {"stage": words[words.index("--stage") + 1], "method": "efficient-t2i"}
     (out / "bundle" / "bundle.json").write_text(json.dumps({"tasks": {"synthesize": task}}))
     (out / "stats.jsonl").write_text('{"step": 7, "seconds": 1800, "d": 1}\\n{"step": 8, "sec')
 if words[0] == "evaluate":
     out.mkdir(exist_ok=True)
-    rows = {"efficient-t2i": {"accuracy": 0.5, "count": 4}, "real": {"accuracy": 1}}
+    rows = {"real": {"accuracy": 1}, "efficient-t2i": {"accuracy": 0.5, "count": 4}}
     (out / "report.json").write_text(json.dumps({"synthesize": rows}))
 if words[0] == "sheet":
     out.write_bytes(b"sheet")
