@@ -66,9 +66,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _epilog() -> str:
     from dataclasses import fields
 
-    from models.training.config import LoopOptions, described_presets
+    from models.training.config import LoopOptions, preset_descriptions
 
-    presets = [f"  {name:9} {told}" for name, told in described_presets().items()]
+    presets = [f"  {name:9} {told}" for name, told in preset_descriptions().items()]
     loop = [f"  loop.{f.name} = {f.default}" for f in fields(LoopOptions)]
     text = _MORE.format(presets="\n".join(presets), loop="\n".join(loop))
     return text.replace("%", "%%")
@@ -86,21 +86,21 @@ def run(arguments: argparse.Namespace) -> None:
     from models.training.run import Run
 
     init = _bundle_of(arguments.init)
-    chosen = _chosen(arguments, init)
-    loop = chosen.loop
+    setup = _resolve(arguments, init)
+    loop = setup.loop
     torch.set_num_threads(loop.threads)
     fabric = build_fabric(loop, arguments.device)
     fabric.launch()
     torch.manual_seed(loop.seed)
     run = Run(arguments.out)
-    record = _record(arguments, chosen)
-    with run.locked() if fabric.is_global_zero else nullcontext():
+    record = _record(arguments, setup)
+    with run.exclusive() if fabric.is_global_zero else nullcontext():
         run.check_options(record)  # before the work of opening the data
-        _train(arguments, chosen, run, fabric, record)
+        _train(arguments, setup, run, fabric, record)
 
 
 @dataclass(frozen=True)
-class _Chosen:
+class _Setup:
     """The part's options, the loop's, the bundle to start from and the one with the encoders."""
 
     options: dict[str, Any]
@@ -110,7 +110,7 @@ class _Chosen:
 
 
 def _train(
-    arguments: argparse.Namespace, chosen: _Chosen, run: Run, fabric: Fabric, record: dict[str, Any]
+    arguments: argparse.Namespace, setup: _Setup, run: Run, fabric: Fabric, record: dict[str, Any]
 ) -> None:
     """Open data and networks, train, and write the bundle."""
     from models.training.loop import Loop
@@ -118,17 +118,17 @@ def _train(
     from models.training.training_state import TrainingState, save_training_state
 
     part, task = arguments.part, TASK_OF[arguments.part][0]
-    encoders = Encoders(chosen.source) if chosen.source and part != "damsm" else None
-    data = _data(arguments, chosen.loop, encoders)
-    objective = PARTS[part](chosen.options, data, encoders)
+    encoders = Encoders(setup.source) if setup.source and part != "damsm" else None
+    data = _data(arguments, setup.loop, encoders)
+    objective = PARTS[part](setup.options, data, encoders)
     state = TrainingState({})
-    if chosen.init:
-        initialise(objective, part, chosen.init, data.vocabulary)
-        state = TrainingState.open(chosen.init, task)
+    if setup.init:
+        initialise(objective, part, setup.init, data.vocabulary)
+        state = TrainingState.open(setup.init, task)
         state.load_modules(objective)
     if fabric.is_global_zero:
         run.write_options(record | _of_data(data, encoders))
-    training = Loop(objective, data, part, chosen.loop, run, fabric)
+    training = Loop(objective, data, part, setup.loop, run, fabric)
     state.load_moments(objective)
     averaged = training.train()
     if fabric.is_global_zero:
@@ -145,7 +145,7 @@ def _bundle_of(init: Path | None) -> Path | None:
     return init
 
 
-def _chosen(arguments: argparse.Namespace, init: Path | None) -> _Chosen:
+def _resolve(arguments: argparse.Namespace, init: Path | None) -> _Setup:
     """Preset, bundle to start from, file and command line, each laid over the one before."""
     from models.training.config import (
         LoopOptions,
@@ -171,7 +171,7 @@ def _chosen(arguments: argparse.Namespace, init: Path | None) -> _Chosen:
         build(LoopOptions, values["loop"], "loop"), arguments.minutes, arguments.steps
     )
     source = arguments.encoders or init or preset_encoders(arguments.preset)
-    return _Chosen(values["options"], loop, init, source)
+    return _Setup(values["options"], loop, init, source)
 
 
 def _data(
@@ -194,7 +194,7 @@ def _data(
     return data
 
 
-def _record(arguments: argparse.Namespace, chosen: _Chosen) -> dict[str, Any]:
+def _record(arguments: argparse.Namespace, setup: _Setup) -> dict[str, Any]:
     """What a run depends on besides its data, for its folder."""
     from models.training.config import as_json
     from models.training.version import code_version
@@ -203,9 +203,9 @@ def _record(arguments: argparse.Namespace, chosen: _Chosen) -> dict[str, Any]:
         "part": arguments.part,
         "preset": arguments.preset,
         "stage": arguments.stage,
-        "init": str(chosen.init or ""),
-        "loop": as_json(chosen.loop),
-        "options": chosen.options,
+        "init": str(setup.init or ""),
+        "loop": as_json(setup.loop),
+        "options": setup.options,
         "version": code_version(),
     }
 

@@ -37,23 +37,23 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from models.plan.plan import PlanError, read_plan
     from models.plan.queue import Queue
-    from models.plan.status import Place, table
+    from models.plan.status import Workspace, table
 
     plan = read_plan(arguments.plan)
-    place = Place(plan, arguments.runs.resolve(), arguments.weights.resolve())
+    workspace = Workspace(plan, arguments.runs.resolve(), arguments.weights.resolve())
     if arguments.list:
-        sys.stdout.write(table(place) + "\n")
+        sys.stdout.write(table(workspace) + "\n")
         return
     named = {stage.data for stage in plan.stages}
-    data = dict(_named(text) for text in arguments.data)
+    data = dict(_parse_data(text) for text in arguments.data)
     if unknown := sorted(data.keys() - named):
         raise PlanError(
             f"The plan names no data set {', '.join(unknown)}; it names {', '.join(sorted(named))}."
         )
-    Queue(place, data).work(arguments.most)
+    Queue(workspace, data).work(arguments.most)
 
 
-def _named(text: str) -> tuple[str, str]:
+def _parse_data(text: str) -> tuple[str, str]:
     from models.plan.plan import PlanError
 
     name, sep, folder = text.partition("=")

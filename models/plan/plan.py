@@ -67,7 +67,7 @@ class Plan:
 
     stages: tuple[Stage, ...]
 
-    def named(self, name: str) -> Stage | None:
+    def find(self, name: str) -> Stage | None:
         return next((stage for stage in self.stages if stage.name == name), None)
 
 
@@ -88,7 +88,7 @@ def read_plan(path: Path) -> Plan:
             if stage.name in found:
                 raise PlanError(f"{path} has two chains {stage.chain}; make them one.")
             found[stage.name] = stage
-    return Plan(tuple(_ordered(found, table.get("order", list(found)), path)))
+    return Plan(tuple(_in_order(found, table.get("order", list(found)), path)))
 
 
 def _stages(chain: Mapping[str, Any], common: tuple[str, ...], root: Path) -> list[Stage]:
@@ -147,7 +147,7 @@ def _check(table: Mapping[str, Any], known: Mapping[str, Any], where: str) -> No
             raise PlanError(f"{where}: {key} has a value of the wrong type, {value!r}.")
 
 
-def _ordered(found: Mapping[str, Stage], order: list[str], path: Path) -> list[Stage]:
+def _in_order(found: Mapping[str, Stage], order: list[str], path: Path) -> list[Stage]:
     if sorted(order) != sorted(found):
         different = sorted(set(order) ^ found.keys()) or "a stage twice"
         raise PlanError(f"{path}: order must name every stage once; look at {different}.")

@@ -24,7 +24,7 @@ from typing import Any
 
 from models.errors import ModelsError
 from models.plan.plan import Stage
-from models.plan.status import Place, metrics_of
+from models.plan.status import Workspace, metrics_of
 
 _ORPHAN_WAIT = 120.0  # seconds that a training without its queue has for a step and its snapshot
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -50,21 +50,21 @@ class Queue:
     """
 
     def __init__(
-        self, place: Place, data: Mapping[str, str], program: Sequence[str] = _PROGRAM
+        self, workspace: Workspace, data: Mapping[str, str], program: Sequence[str] = _PROGRAM
     ) -> None:
-        self.place, self.progress = place, place.progress
+        self.workspace, self.progress = workspace, workspace.progress
         self.data, self.program = {"aviary": "aviary", **data}, program
         self._failed: set[str] = set()
         self._child: subprocess.Popen[bytes] | None = None
         self._signal = 0
-        place.runs.mkdir(parents=True, exist_ok=True)
+        workspace.runs.mkdir(parents=True, exist_ok=True)
 
     def work(self, most: int = 0) -> None:
         """Do the stages that can be done, ``most`` at most, 0 for all.
 
         Raises Stopped after a signal, QueueError when another queue is at work or stages failed.
         """
-        self._lock = _locked(self.place.runs / "queue.lock")
+        self._lock = _locked(self.workspace.runs / "queue.lock")
         previous = {n: signal.signal(n, self._on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
         try:
             self._work(most)
@@ -88,15 +88,15 @@ class Queue:
 
     def next(self) -> Stage | None:
         """The first stage that isn't done, has not failed just now and has all it needs."""
-        for stage in self.place.plan.stages:
-            if stage.name in self._failed or self.place.status(stage).done:
+        for stage in self.workspace.plan.stages:
+            if stage.name in self._failed or self.workspace.status(stage).done:
                 continue
-            if stage.data in self.data and self.place.ready(stage):
+            if stage.data in self.data and self.workspace.is_ready(stage):
                 return stage
         return None
 
     def _stage(self, stage: Stage) -> None:
-        run, name = self.place.run(stage), stage.name
+        run, name = self.workspace.run(stage), stage.name
         run.mkdir(parents=True, exist_ok=True)
         last = self.progress.last().get(name, {})
         if not (last.get("trained") or last.get("event") == "trained"):
@@ -120,11 +120,11 @@ class Queue:
 
     def _training(self, stage: Stage) -> list[str]:
         """The words of the train command."""
-        run = self.place.run(stage)
+        run = self.workspace.run(stage)
         words = ["train", stage.part, "--preset", stage.preset, "--data", self.data[stage.data]]
         words += ["--out", str(run), "--stage", stage.name]
         # A run that has begun goes on with what it began with, wherever that lies by now.
-        init = _recorded_init(run) or self.place.begins_with(stage)
+        init = _recorded_init(run) or self.workspace.init_for(stage)
         words += ["--init", str(init)] if init else []
         words += ["--encoders", str(stage.encoders)] if stage.encoders else []
         words += ["--minutes", f"{stage.minutes:g}"] if stage.minutes else []
@@ -138,7 +138,7 @@ class Queue:
 
         Raises Stopped when the queue was told to stop meanwhile.
         """
-        log = self.place.run(stage) / "queue.log"
+        log = self.workspace.run(stage) / "queue.log"
         with log.open("ab") as output:
             output.write(f"$ python -m models {' '.join(words)}\n".encode())
             output.flush()

@@ -34,12 +34,12 @@ def draw_sheet(source: Path, data: str, out: Path, count: int, split: str, devic
         page = _newest_grid(source)
     else:
         options = Options(split=split, device=device)
-        page = _made(folder, task, open_held_out(data, bundle, options), count, device)
+        page = _sample(folder, task, open_held_out(data, bundle, options), count, device)
     out.parent.mkdir(parents=True, exist_ok=True)
     page.save(out, quality=92)  # PNG has no such choice
 
 
-def _made(folder: Path, task: str, data: HeldOut, count: int, device: str) -> Image.Image:
+def _sample(folder: Path, task: str, data: HeldOut, count: int, device: str) -> Image.Image:
     runner = Runner(load(folder, task, None, device))
     cases = runner.understood(_cases(data, task, count, runner.size))
     if not cases:
@@ -48,12 +48,12 @@ def _made(folder: Path, task: str, data: HeldOut, count: int, device: str) -> Im
     index = 1 if task == "inpaint" else 0
     made = runner.run(items(cases, [c.caption for c in cases], _IMAGES[task], index))
     if task == "synthesize":
-        return tiled(made)
+        return tile(made)
     side = made[0].size
-    before = [_holed(case).resize(side, Image.Resampling.BICUBIC) for case in cases]
+    before = [_show_hole(case).resize(side, Image.Resampling.BICUBIC) for case in cases]
     rows = range(0, len(made), COLUMNS)
     pairs = [(before[k : k + COLUMNS], made[k : k + COLUMNS]) for k in rows]
-    return tiled([tile for pair in pairs for row in pair for tile in row])
+    return tile([picture for pair in pairs for row in pair for picture in row])
 
 
 def _cases(data: HeldOut, task: str, count: int, size: int) -> list[Case]:
@@ -64,14 +64,14 @@ def _cases(data: HeldOut, task: str, count: int, size: int) -> list[Case]:
     return data.inpainting(count, size, _MASK) or data.inpainting(count, size, _OTHER_MASK)
 
 
-def _holed(case: Case) -> Image.Image:
+def _show_hole(case: Case) -> Image.Image:
     """The photo, white where there is a hole."""
     if case.mask is None:
         return case.picture
     return Image.composite(Image.new("RGB", case.picture.size, "white"), case.picture, case.mask)
 
 
-def tiled(pictures: Sequence[Image.Image]) -> Image.Image:
+def tile(pictures: Sequence[Image.Image]) -> Image.Image:
     """Pictures of one size, eight in a row."""
     width, height = pictures[0].size
     rows = -(-len(pictures) // COLUMNS)

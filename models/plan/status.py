@@ -28,13 +28,13 @@ class Status:
     metrics: Mapping[str, float]
 
 
-class Place:
+class Workspace:
     """Where a plan is worked on: runs: the folder of run folders; weights: of committed bundles."""
 
     def __init__(self, plan: Plan, runs: Path, weights: Path) -> None:
         self.plan, self.runs = plan, runs
         self.progress = Progress(runs / "progress.jsonl")
-        self._committed = _committed(weights)
+        self._committed_bundles = _committed_bundles(weights)
 
     def run(self, stage: Stage) -> Path:
         return self.runs / stage.name
@@ -53,37 +53,37 @@ class Place:
             return Status(False, event or "begun", hours, metrics)
         return Status(False, "waits", hours, metrics)
 
-    def begins_with(self, stage: Stage) -> Path | None:
+    def init_for(self, stage: Stage) -> Path | None:
         """The bundle for ``--init``: of the stage before, from this machine or committed; the
         chain's own for its first stage. Raises KeyError when the stage before isn't done.
         """
         if stage.before is None:
             return stage.init
-        before = self.plan.named(stage.before)
+        before = self.plan.find(stage.before)
         if before is not None and self.progress.last().get(before.name, {}).get("event") == (
             "finished"
         ):
             return self.run(before) / "bundle"
-        return self._committed[stage.before]
+        return self._committed_bundles[stage.before]
 
-    def ready(self, stage: Stage) -> bool:
+    def is_ready(self, stage: Stage) -> bool:
         """Whether what the stage begins with is there."""
         try:
-            self.begins_with(stage)
+            self.init_for(stage)
         except KeyError:
             return False
         return True
 
     def _shipped(self, stage: Stage) -> Path | None:
         """The committed bundle that holds this stage or a later one of its chain."""
-        for name, folder in self._committed.items():
+        for name, folder in self._committed_bundles.items():
             chain, _, number = name.rpartition("-")
             if chain == stage.chain and number.isdecimal() and int(number) >= stage.number:
                 return folder
         return None
 
 
-def _committed(weights: Path) -> dict[str, Path]:
+def _committed_bundles(weights: Path) -> dict[str, Path]:
     """Stage -> the bundle under ``weights`` with a task that says it came from there."""
     found = {}
     for manifest in sorted(weights.glob("*/bundle.json")):
@@ -124,16 +124,16 @@ def metrics_of(report: Path, bundle: Path) -> dict[str, float]:
     return {}
 
 
-def table(place: Place) -> str:
+def table(workspace: Workspace) -> str:
     """One line a stage: hours planned and spent, state, last metrics; the sum below."""
     rows = [("stage", "planned h", "spent h", "state", "on validation")]
     spent = 0.0
-    for stage in place.plan.stages:
-        status = place.status(stage)
+    for stage in workspace.plan.stages:
+        status = workspace.status(stage)
         spent += status.hours
         told = "  ".join(f"{k} {v:.3f}" for k, v in status.metrics.items())
         rows.append((stage.name, f"{stage.hours:.1f}", f"{status.hours:.1f}", status.state, told))
-    planned = sum(stage.hours for stage in place.plan.stages)
+    planned = sum(stage.hours for stage in workspace.plan.stages)
     rows.append(("all", f"{planned:.1f}", f"{spent:.1f}", "", ""))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     lines = (

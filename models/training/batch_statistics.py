@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 
-def norms_that_follow(averaged: nn.Module, live: nn.Module) -> list[Any]:
+def tracking_norms(averaged: nn.Module, live: nn.Module) -> list[Any]:
     """The average's batch norms whose live counterparts follow the data; frozen ones keep the
     statistics that they came with.
     """

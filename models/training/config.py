@@ -222,7 +222,7 @@ def check_schedule(options: LoopOptions) -> None:
         )
 
 
-def described_presets() -> dict[str, str]:
+def preset_descriptions() -> dict[str, str]:
     """Preset -> the sentence that its file begins with."""
     found = {}
     for name in preset_names():

@@ -22,13 +22,13 @@ from torch import nn
 
 from models.errors import ModelsError
 from models.training.batch import Batch, TrainingData
-from models.training.batch_statistics import norms_that_follow, recalibrate
+from models.training.batch_statistics import tracking_norms, recalibrate
 from models.training.config import LoopOptions
 from models.training.distributed import average_gradients, gather_statistics
 from models.training.ema import Average
 from models.training.interruption import Interrupted, Interruption
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, lay_out_moments
+from models.training.objective import Objective, Phase, Values, match_memory_format
 from models.training.run import Run, finite
 from models.training.schedule import RateSchedule
 
@@ -185,7 +185,7 @@ class Loop:
         """The averages, with batch statistics re-estimated for the averaged weights."""
         modules = {name: average.module for name, average in self.averages.items()}
         live = self.objective.modules
-        norms = [n for k, average in modules.items() for n in norms_that_follow(average, live[k])]
+        norms = [n for k, average in modules.items() for n in tracking_norms(average, live[k])]
         if norms and self.options.settle_batches:
             count = self.options.batch
 
@@ -267,7 +267,7 @@ class Loop:
             average.module.load_state_dict(state["averages"][name])
         for name, phase in self.objective.phases.items():
             phase.optimiser.load_state_dict(state["optimisers"][name])
-            lay_out_moments(phase.optimiser)
+            match_memory_format(phase.optimiser)
         if self.fabric.is_global_zero:
             sys.stderr.write(f"resumed at step {self.step}\n")
 

@@ -93,7 +93,7 @@ def adam(
 
 
 @torch.no_grad()
-def lay_out_moments(optimiser: torch.optim.Optimizer) -> None:
+def match_memory_format(optimiser: torch.optim.Optimizer) -> None:
     """Give the moments of every weight its memory format: fused kernels walk them side by side."""
     for weight, state in optimiser.state.items():
         for name, value in state.items():

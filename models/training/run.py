@@ -55,7 +55,7 @@ class Run:
             ) from error
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """The folder is this process's while entered; a lock ends with its process, however that
         ends. Raises ConfigError when another one trains in it, or when nothing can be written.
         """

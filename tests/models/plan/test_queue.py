@@ -1,4 +1,4 @@
-"""A queue of quick programs in the place of trainings: order, failures, signals, locks."""
+"""A queue of quick programs in the workspace of trainings: order, failures, signals, locks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from models.plan.plan import read_plan
 from models.plan.progress import Progress
 from models.plan.queue import Queue, QueueError
-from models.plan.status import Place, table
+from models.plan.status import Workspace, table
 
 PLAN = """
 order = ["a/synthesis-1", "b/synthesis-1", "a/synthesis-2"]
@@ -76,11 +76,11 @@ class Workplace:
         (self.root / "plot.json").write_text(json.dumps(named))
 
     @property
-    def place(self) -> Place:
-        return Place(read_plan(self.plan), self.runs, self.root / "weights")
+    def workspace(self) -> Workspace:
+        return Workspace(read_plan(self.plan), self.runs, self.root / "weights")
 
     def queue(self, **data: str) -> Queue:
-        return Queue(self.place, data, (sys.executable, str(self.root / "program.py")))
+        return Queue(self.workspace, data, (sys.executable, str(self.root / "program.py")))
 
     def calls(self) -> list[str]:
         """The commands that ran, each with its stage's run folder."""
@@ -88,10 +88,10 @@ class Workplace:
         return [f"{line.split()[0]} {line.split('--out ')[1].split()[0]}" for line in lines]
 
     def state(self, name: str) -> str:
-        place = self.place
-        stage = place.plan.named(name)
+        workspace = self.workspace
+        stage = workspace.plan.find(name)
         assert stage is not None
-        return place.status(stage).state
+        return workspace.status(stage).state
 
 
 def test_stages_are_done_in_order_with_what_they_need(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_stages_are_done_in_order_with_what_they_need(tmp_path: Path) -> None:
 def test_the_table_says_how_far_all_is(tmp_path: Path) -> None:
     work = Workplace(tmp_path)
     work.queue().work(most=1)
-    lines = table(work.place).splitlines()
+    lines = table(work.workspace).splitlines()
     assert len(lines) == 5
     assert lines[1].split() == [
         *("a/synthesis-1", "0.0", "0.5", "finished", "accuracy", "0.500", "count", "4.000"),

@@ -13,7 +13,7 @@ from models.training.config import (
     LoopOptions,
     build,
     changed,
-    described_presets,
+    preset_descriptions,
     merge_file,
     preset_names,
     with_limits,
@@ -96,7 +96,7 @@ def test_options_of_the_loop_that_mean_nothing_are_refused(
 
 
 def test_every_preset_says_what_it_is() -> None:
-    told = described_presets()
+    told = preset_descriptions()
     assert list(told) == preset_names()
     assert all(len(text) > 20 and "#" not in text for text in told.values())
     assert told["cub"].startswith("Bird photos")

@@ -19,7 +19,7 @@ from models.training.curves import lines_of
 from models.training.interruption import Interrupted
 from models.training.loop import TrainingError
 from models.training.noise import Noise
-from models.training.objective import Values, adam, lay_out_moments
+from models.training.objective import Values, adam, match_memory_format
 from models.training.run import Run
 from tests.models.training.test_loop import OPTIONS, Brightness, run, weights
 
@@ -139,12 +139,12 @@ def test_the_first_step_is_reported_before_the_first_statistics(
 
 def test_one_folder_holds_one_training_at_a_time(tmp_path: Path) -> None:
     with (
-        Run(tmp_path).locked(),
+        Run(tmp_path).exclusive(),
         pytest.raises(ConfigError, match="Another process trains in"),
-        Run(tmp_path).locked(),
+        Run(tmp_path).exclusive(),
     ):
         pass
-    with Run(tmp_path).locked():
+    with Run(tmp_path).exclusive():
         pass
 
 
@@ -166,7 +166,7 @@ def test_moments_follow_the_layout_of_their_weights() -> None:
         second = second.to(memory_format=layout)  # type: ignore[call-overload]
         optimiser = adam([second], 0.1, (0.5, 0.9))
         optimiser.load_state_dict(first[1].state_dict())
-        lay_out_moments(optimiser)
+        match_memory_format(optimiser)
         second.weight.grad = gradients[2].to(memory_format=layout)
         optimiser.step()
         results.append(second.weight.detach().contiguous())
