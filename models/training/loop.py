@@ -22,7 +22,7 @@ from torch import nn
 
 from models.errors import ModelsError
 from models.training.batch import Batch, TrainingData
-from models.training.batch_statistics import tracking_norms, recalibrate
+from models.training.batch_statistics import recalibrate, tracking_norms
 from models.training.config import LoopOptions
 from models.training.distributed import average_gradients, gather_statistics
 from models.training.ema import Average

@@ -13,8 +13,8 @@ from models.training.config import (
     LoopOptions,
     build,
     changed,
-    preset_descriptions,
     merge_file,
+    preset_descriptions,
     preset_names,
     with_limits,
 )
