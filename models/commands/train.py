@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
     from models.training.loop import build_fabric
     from models.training.run import Run
 
-    init = _bundle_of(arguments.init)
+    init = bundle_of(arguments.init)
     setup = _resolve(arguments, init)
     loop = setup.loop
     torch.set_num_threads(loop.threads)
@@ -138,7 +138,7 @@ def _train(
         sys.stderr.write(f"wrote {run.bundle}\n")
 
 
-def _bundle_of(init: Path | None) -> Path | None:
+def bundle_of(init: Path | None) -> Path | None:
     """The bundle of a run's folder, or the bundle itself."""
     if init and not (init / "bundle.json").exists() and (init / "bundle").exists():
         return init / "bundle"

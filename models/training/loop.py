@@ -1,5 +1,4 @@
-"""The training loop on Lightning Fabric: time, randomness, averages, snapshots, previews. It knows
-no architecture.
+"""The training loop on Lightning Fabric: time, randomness, averages, snapshots; no architecture.
 
 Everything random in step *t* follows from (seed, t) and the sample's place in the batch. So a run
 that was killed anywhere resumes from its snapshot to the very numbers of an uninterrupted one, bit
@@ -80,7 +79,7 @@ class Loop:
         self._interruption = Interruption()
 
     def train(self) -> Mapping[str, nn.Module]:
-        """Train to the limit; returns the averaged modules, statistics settled.
+        """Train to the limit; returns the averaged modules, their batch statistics re-estimated.
 
         Raises TrainingError when it can't go on, Interrupted when it was asked to stop.
         """
@@ -104,7 +103,7 @@ class Loop:
         while not self._done():
             values = self.advance()
             self.seconds = before + time.monotonic() - started
-            rate = (self.step - first) * self.options.batch / (time.monotonic() - started)
+            rate = (self.step - first) * self.options.batch / (self.seconds - before)
             if self.step % self.options.log_every == 0:
                 self._log(self._checked(values), rate)
             elif self.step == first + 1:  # a sign of life before the first line of statistics

@@ -17,6 +17,7 @@ from PIL import Image
 
 from models.__main__ import command_line
 from models.bundle import Bundle
+from models.commands.train import bundle_of
 from models.damsm.efficientnet import EfficientNetLite0, load_imagenet
 from models.errors import ModelsError
 from models.pipeline import Item
@@ -176,6 +177,13 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path: Path, cache: Path) -> None:
     assert last.startswith("Stopped at step ")
     assert last.endswith("run the same command again to resume.")
     assert (out / "snapshot.pt").exists()
+
+
+def test_a_run_stands_for_its_bundle(tmp_path: Path) -> None:
+    (tmp_path / "run" / "bundle").mkdir(parents=True)
+    assert bundle_of(tmp_path / "run") == tmp_path / "run" / "bundle"
+    assert bundle_of(tmp_path / "run" / "bundle") == tmp_path / "run" / "bundle"
+    assert bundle_of(None) is None
 
 
 def test_help_tells_presets_and_options(capsys: pytest.CaptureFixture[str]) -> None:
