@@ -29,11 +29,14 @@ that exist) or one of the loop, VALUE as in TOML: --set rate=1e-3 --set loop.bat
 Stopped, however it was, the same command goes on from the last snapshot; Ctrl-C and SIGTERM write
 one first."""
 
+_ALONE = ("damsm", "detail")  # parts that are trained without encoders
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _epilog()
-    parser.add_argument("part", choices=("damsm", "synthesis", "manipulation", "inpainting"))
+    parts = ("damsm", "synthesis", "manipulation", "inpainting", "detail")
+    parser.add_argument("part", choices=parts)
     parser.add_argument("--preset", default="aviary", help="sizes, rates and limits; see below")
     parser.add_argument("--data", default="aviary", help="a data set's folder, or aviary")
     parser.add_argument("--prepared", type=Path, help="folder written by: data prepare")
@@ -118,7 +121,7 @@ def _train(
     from models.training.training_state import TrainingState, save_training_state
 
     part, task = arguments.part, TASK_OF[arguments.part][0]
-    encoders = Encoders(setup.source) if setup.source and part != "damsm" else None
+    encoders = Encoders(setup.source) if setup.source and part not in _ALONE else None
     data = _data(arguments, setup.loop, encoders)
     objective = PARTS[part](setup.options, data, encoders)
     state = TrainingState({})
@@ -178,9 +181,15 @@ def _data(
     arguments: argparse.Namespace, loop: LoopOptions, encoders: Encoders | None
 ) -> TrainingData:
     """The training split, its captions in the encoders' words where there are encoders."""
-    from models.data.opening import open_data
+    from models.data.opening import open_data, open_pictures
 
     sys.stderr.write(f"opens the data set {arguments.data}\n")
+    if arguments.part == "detail":
+        pictures = open_pictures(
+            arguments.data, size=loop.size, limit=loop.samples or None, prepared=arguments.prepared
+        )
+        sys.stderr.write(f"{pictures.name}: {len(pictures)} samples\n")
+        return pictures
     data = open_data(
         arguments.data,
         size=loop.size,

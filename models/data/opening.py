@@ -11,9 +11,11 @@ from models.data.layout import DataError
 
 if TYPE_CHECKING:
     from models.data.photos import Photos
+    from models.data.pictures import WholePhotos
     from models.training.batch import TrainingData
 
 AVIARY_SAMPLES = 6000  # geometries in Aviary unless a caller asks for another number
+AVIARY_LARGE = 400  # the same where pictures alone are wanted, at sixteen times the pixels
 
 
 def open_data(
@@ -80,3 +82,26 @@ def open_photos(
         captions=captions,
         limit=limit,
     )
+
+
+def open_pictures(
+    where: str | Path,
+    *,
+    size: int,
+    split: str = "train",
+    limit: int | None = None,
+    prepared: Path | None = None,
+) -> Aviary | WholePhotos:
+    """``open_data`` for who needs pictures alone, of any size: whole photos, decoded anew for every
+    batch.
+    """
+    from models.data.pictures import WholePhotos
+    from models.data.prepare import Prepared, prepared_for, refuse_inside
+    from models.data.sources import open_listing
+
+    if str(where) == "aviary":
+        return Aviary(size, limit or AVIARY_LARGE, split)
+    listing = open_listing(Path(where))
+    refuse_inside(listing, cache_folder())
+    found = Prepared.open(prepared) if prepared else prepared_for(listing, cache_folder())
+    return WholePhotos(listing, found, size=size, split=split, limit=limit)

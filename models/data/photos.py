@@ -74,7 +74,7 @@ class Photos:
         self.augment = split == "train" if augment is None else augment
         self.vocabulary = vocabulary or Vocabulary(prepared.words)
         self._layout, self._folder, self._prepared = listing.layout, folder, prepared
-        self._cached = _members(listing, prepared, split, limit)
+        self._cached = members(listing, prepared, split, limit)
         self._squares = cache.photo_squares(self._cached, **self._cache_options())
         self._keep(listing)
         self.fingerprint = self._fingerprint()
@@ -223,7 +223,7 @@ class Photos:
         return torch.from_numpy(np.stack(holes)[:, None])
 
 
-def _members(
+def members(
     listing: Listing, prepared: Prepared, split: str, limit: int | None
 ) -> tuple[Record, ...]:
     """The records of the split; ``limit`` of them are spread evenly, so over all classes."""

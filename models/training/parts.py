@@ -19,6 +19,7 @@ from models.damsm.inception import InceptionImageEncoder, VggDetail
 from models.damsm.objective import DamsmObjective, DamsmOptions
 from models.damsm.official import OfficialDamsmObjective, OfficialDamsmOptions, load_detail
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.detail.objective import DetailObjective, DetailOptions
 from models.inpainting.classical import CLASSICAL
 from models.inpainting.objective import InpaintingObjective, InpaintingOptions
 from models.inpainting.official import OfficialInpaintingObjective, OfficialInpaintingOptions
@@ -39,6 +40,7 @@ TASK_OF = {
     "synthesis": ("synthesize", "efficient-t2i"),
     "manipulation": ("manipulate", "manigan"),
     "inpainting": ("inpaint", "tdanet"),
+    "detail": ("detail", "subpixel"),
 }
 # part -> values of its option ``objective``, the default first -> what else it may hold
 OPTIONS: dict[str, dict[str, type[Any]]] = {
@@ -46,6 +48,7 @@ OPTIONS: dict[str, dict[str, type[Any]]] = {
     "synthesis": {"hinge": SynthesisOptions, "rendering": RenderingOptions},
     "manipulation": {"paired": ManipulationOptions, "adversarial": AdversarialOptions},
     "inpainting": {"small": InpaintingOptions, "official": OfficialInpaintingOptions},
+    "detail": {"compact": DetailOptions},
 }
 ImageEncoder = CompactImageEncoder | InceptionImageEncoder
 
@@ -183,12 +186,18 @@ def _inpainting(
     return InpaintingObjective(chosen, data.size, pair.text, image, data.attributes)
 
 
+def _detail(options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None) -> Objective:
+    del data, encoders  # it looks at pictures alone
+    return DetailObjective(checked("detail", options))
+
+
 Builder = Callable[[Mapping[str, Any], TrainingData, Encoders | None], Objective]
 PARTS: dict[str, Builder] = {
     "damsm": _damsm,
     "synthesis": _synthesis,
     "manipulation": _manipulation,
     "inpainting": _inpainting,
+    "detail": _detail,
 }
 
 
@@ -262,8 +271,8 @@ def save(
     """
     task, method = TASK_OF[part]
     network, modules = objective.export(averaged)
-    text = cast("TextEncoder", encoders.text if encoders else modules["text_encoder"])
-    roles = {**modules, "text_encoder": text}
+    text = encoders.text if encoders else cast("TextEncoder | None", modules.get("text_encoder"))
+    roles = {**modules, "text_encoder": text} if text else dict(modules)
     if part in ("damsm", "manipulation"):
         roles["image_encoder"] = encoders.image if encoders else modules["image_encoder"]
     spec = {
@@ -273,7 +282,7 @@ def save(
         "tokenizer": data.tokenizer,
         "licence": data.licence,
         "network": {} if part == "damsm" else network,
-        "text_encoder": asdict(text.config),
+        "text_encoder": asdict(text.config) if text else {},
         "image_encoder": _described(roles.get("image_encoder")),
         "classical": list(CLASSICAL) if part == "inpainting" else [],
     }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jobs.captions import END, Vocabulary
 from models.data.aviary_captions import vocabulary
 from models.data.aviary_set import Aviary
 from models.data.layout import DataError
-from models.data.opening import open_data, open_photos
+from models.data.opening import open_data, open_photos, open_pictures
 from models.data.photos import Photos
+from models.data.pictures import WholePhotos
 from models.data.prepare import prepare
 from models.data.sources import open_listing
 from tests.models.data.photo_sets import picture, sources
@@ -84,3 +86,23 @@ def test_photos_missing_from_a_prepared_folder_are_explained(folder: Path, tmp_p
 def test_the_cache_is_never_inside_the_data(folder: Path) -> None:
     with pytest.raises(DataError, match="nothing is ever written"):
         open_photos(folder, size=16, cache=folder / "cache")
+
+
+def test_pictures_alone_are_whole_photos_decoded_anew(folder: Path, own_cache: Path) -> None:
+    data = open_pictures(folder, size=48)
+    batch = data.batch("detail", [0, 1], sources(2))
+    assert batch.images.shape == (2, 3, 48, 48)
+    assert batch.images.min() < 0 < batch.images.max()
+    assert not batch.lengths.any()
+    assert not list((own_cache / "mmml").glob("photos-*"))
+    held_out = open_pictures(folder, size=48, split="test")
+    assert isinstance(data, WholePhotos)
+    assert isinstance(held_out, WholePhotos)
+    assert not {r.key for r in data.records} & {r.key for r in held_out.records}
+    # The middle square of a photo of four quarters shows all four.
+    corners = np.asarray(data.photo(0))[[2, 2, -3, -3], [2, -3, 2, -3]]
+    assert len(np.unique(corners, axis=0)) == 4
+
+
+def test_drawn_pictures_alone_are_aviarys() -> None:
+    assert isinstance(open_pictures("aviary", size=16, limit=2), Aviary)

@@ -17,12 +17,14 @@ from PIL import Image
 
 from models.__main__ import command_line
 from models.bundle import Bundle
+from models.collect import collect
 from models.commands.train import bundle_of
 from models.damsm.efficientnet import EfficientNetLite0, load_imagenet
 from models.errors import ModelsError
 from models.pipeline import Item
 from models.registry import load
 from models.training.config import LoopOptions, build, override, read_preset
+from tests.models.tiny import tiny_bundle
 
 pytestmark = pytest.mark.slow
 
@@ -98,6 +100,24 @@ def test_each_part_ends_in_a_bundle_that_serves(
         [Item("a bird with a red crown", 1, 0, {"image": photo, "mask": mask})]
     ).pictures
     assert isinstance(picture, Image.Image), picture
+
+
+def test_a_detail_stage_joins_the_bundle_of_other_parts(tmp_path: Path, cache: Path) -> None:
+    small = ("--set", "width=8", "--set", "depth=1")
+    late = ("--set", "patch=32", "--set", "adversarial_start=1", "--set", "loop.preview_every=2")
+    train("detail", tmp_path / "run", 2, *small, *late, cache=cache)
+    with Image.open(tmp_path / "run/samples/0000002.png") as sheet:
+        assert sheet.size == (8 * 32, 3 * 32)
+    whole = collect(
+        tmp_path / "tiny", [tiny_bundle(tmp_path / "tiny").folder, tmp_path / "run/bundle"]
+    )
+    assert {"synthesize", "detail"} <= whole.tasks.keys()
+    (picture,) = load(whole.folder, "synthesize", None, "cpu").run([Item("bird", 1)]).pictures
+    assert isinstance(picture, Image.Image), picture
+    assert picture.size == (128, 128)
+    again = train("detail", tmp_path / "more", 1, "--init", str(whole.folder), *late, cache=cache)
+    assert "wrote" in again
+    assert Bundle.open(tmp_path / "more/bundle").task("detail").network["width"] == 8
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:

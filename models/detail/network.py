@@ -1,0 +1,56 @@
+"""A compact network that enlarges pictures: all of its work is done at the small size, then each
+pixel becomes a block (sub-pixel convolution, Shi et al. 2016).
+
+What it learns is the difference to bicubic enlargement (Kim et al. 2016); it starts as none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+_SLOPE = 0.1
+
+
+@dataclass(frozen=True)
+class DetailConfig:
+    """width: channels; depth: convolutions between the first and the last; scale: by which the side
+    grows.
+    """
+
+    width: int = 48
+    depth: int = 12
+    scale: int = 4
+
+
+class DetailNetwork(nn.Module):
+    """Pictures [B,3,H,W] in about [-1,1] to [B,3,scale·H,scale·W]."""
+
+    def __init__(self, config: DetailConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = [3, *[config.width] * (config.depth + 1)]
+        layers: list[nn.Module] = []
+        for a, b in pairwise(widths):
+            conv = nn.Conv2d(a, b, 3, padding=1)
+            nn.init.kaiming_normal_(conv.weight, a=_SLOPE)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+            layers += [conv, nn.LeakyReLU(_SLOPE, inplace=True)]
+        self.body = nn.Sequential(*layers)
+        self.blocks = nn.Conv2d(config.width, 3 * config.scale**2, 3, padding=1)
+        nn.init.zeros_(self.blocks.weight)
+        nn.init.zeros_(self.blocks.bias)  # type: ignore[arg-type]
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        change = functional.pixel_shuffle(self.blocks(self.body(pictures)), self.config.scale)
+        return enlarged(pictures, self.config.scale) + change
+
+
+def enlarged(pictures: Tensor, scale: int) -> Tensor:
+    """Pictures [B,3,H,W] enlarged bicubically, float32."""
+    return functional.interpolate(
+        pictures.float(), scale_factor=scale, mode="bicubic", align_corners=False
+    )

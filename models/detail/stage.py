@@ -1,0 +1,64 @@
+"""The detail stage of a bundle, as the pipelines of its tasks use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.bundle import Bundle, load_strict
+from models.detail.network import DetailConfig, DetailNetwork
+from models.pipeline import Pipeline, config_from
+
+PART = "detail"  # of a bundle
+
+
+def open_network(bundle: Bundle) -> DetailNetwork:
+    """The network of the bundle's part "detail", in float32. Raises UnknownBundle, BundleError."""
+    spec, where = bundle.task(PART), f"bundle {bundle.name!r}, {PART}"
+    network = DetailNetwork(config_from(DetailConfig, spec.network, where))
+    load_strict(network, bundle.state(PART, "network"), where)
+    return network
+
+
+class DetailStage:
+    """The network of ``bundle.json``'s part "detail", on the device of the pipeline that asks.
+
+    scale: by which it enlarges; sha256: of its weights file.
+    """
+
+    def __init__(self, pipeline: Pipeline[Any], network: DetailNetwork, sha256: str) -> None:
+        self._pipeline, self._network = pipeline, pipeline.placed(network)
+        self.scale, self.sha256 = network.config.scale, sha256
+
+    @classmethod
+    def beside(cls, pipeline: Pipeline[Any]) -> DetailStage | None:
+        """That of the pipeline's bundle, if it holds one. Raises BundleError when its weights do
+        not fit.
+        """
+        bundle = pipeline.bundle
+        if PART not in bundle.tasks:
+            return None
+        sha256 = str(bundle.task(PART).files["network"]["sha256"])
+        return cls(pipeline, open_network(bundle), sha256)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """For the receipts of pictures that it made."""
+        return {"detail": {"sha256": self.sha256, "scale": self.scale}}
+
+    def enlarge(self, pictures: Tensor) -> Tensor:
+        """Pictures [B,3,S,S] in [-1,1] to [B,3,scale·S,scale·S].
+
+        On a CPU one after the other, which is as fast, and gives a picture the same bits in any
+        batch.
+        """
+        on_cpu = self._pipeline.device.type == "cpu"
+        parts = pictures.float().split(1 if on_cpu else len(pictures))
+        layout = torch.channels_last
+        made = [
+            self._pipeline.compute(self._network, part.contiguous(memory_format=layout))
+            for part in parts
+        ]
+        return torch.cat(made)

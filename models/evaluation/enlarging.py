@@ -1,0 +1,155 @@
+"""How well held-out pictures come back from a quarter of their side: by a bundle's detail stage,
+by bicubic enlargement, and by any other way that is given.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.damsm.efficientnet import EfficientNetLite2, load_imagenet
+from models.data.aviary import bird, render
+from models.data.opening import open_pictures
+from models.data.pictures import WholePhotos
+from models.detail.network import enlarged
+from models.evaluation.pictures import as_tensor
+from models.precision import PRECISIONS, lower
+
+Enlarging = Callable[[Tensor], Tensor]  # [B,3,S,S] to [B,3,4S,4S], both in [-1,1]
+
+_TAPS = (0, 3, 6, 10)  # the last block of each of the trunk's first stages
+_RUNS = 8  # of which the fastest counts
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Means over pictures. psnr in dB; features: distance in the features of EfficientNet-Lite2,
+    with which nothing was trained (0 is equal); edges: strength of edges relative to the real
+    pictures'; milliseconds of processor time for one small picture, over all threads.
+    """
+
+    psnr: float
+    features: float
+    edges: float
+    milliseconds: float
+
+
+def held_out(where: str | Path, count: int, size: int) -> Tensor:
+    """Pictures [N,3,size,size] in [-1,1] of the validation split, spread evenly over it."""
+    if str(where) == "aviary":
+        pictures: list[Image.Image] = [render(bird("validation", k), size) for k in range(count)]
+    else:
+        data = open_pictures(where, size=size, split="validation", limit=count)
+        assert isinstance(data, WholePhotos)  # noqa: S101 (aviary is no folder)
+        pictures = [data.photo(k) for k in range(len(data))]
+    return torch.stack([as_tensor(picture) for picture in pictures])
+
+
+def made_small(pictures: Tensor, scale: int) -> Tensor:
+    """Their means over areas, in 8-bit steps as files have them."""
+    small = functional.avg_pool2d(pictures, scale)
+    return ((small + 1) * 127.5).round() / 127.5 - 1
+
+
+def bicubic(scale: int) -> Enlarging:
+    return partial(enlarged, scale=scale)
+
+
+def by_network(network: nn.Module, precision: str) -> Enlarging:
+    """As the service runs it on a CPU: one picture at a time, kernels in ``precision``."""
+    network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    dtype = PRECISIONS[precision]
+    if precision != "float32":
+        lower(network, dtype)
+
+    def way(small: Tensor) -> Tensor:
+        given = small.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype, enabled=precision != "float32", cache_enabled=False):
+            made: Tensor = network(given)
+        return made
+
+    return way
+
+
+@torch.inference_mode()
+def measured(ways: Mapping[str, Enlarging], real: Tensor, scale: int) -> dict[str, Quality]:
+    """Each way's quality on the pictures [N,3,H,W]."""
+    trunk = EfficientNetLite2(max(_TAPS))
+    load_imagenet(trunk)
+    trunk.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    small = made_small(real, scale)
+    return {name: _quality(way, small, real, trunk) for name, way in ways.items()}
+
+
+def _quality(way: Enlarging, small: Tensor, real: Tensor, trunk: EfficientNetLite2) -> Quality:
+    rows = []
+    for one, wanted in zip(small.split(1), real.split(1), strict=True):
+        made = way(one).float().clamp(-1, 1)
+        error = ((made - wanted) / 2).square().mean().clamp_min(1e-10)
+        psnr = -10 * float(error.log10())
+        rows.append((psnr, _distance(trunk, made, wanted), _edges(made) / _edges(wanted)))
+    psnr, features, edges = (float(x) for x in np.mean(rows, axis=0))
+    return Quality(psnr, features, edges, _milliseconds(way, small[:1]))
+
+
+def _distance(trunk: EfficientNetLite2, a: Tensor, b: Tensor) -> float:
+    """As LPIPS (Zhang et al. 2018) without its learned weights: squared distance of features that
+    are normalised at each position, mean over positions and blocks.
+    """
+    first, second = trunk(a, _TAPS), trunk(b, _TAPS)
+    gaps = [
+        (functional.normalize(first[tap], dim=1) - functional.normalize(second[tap], dim=1))
+        .square()
+        .sum(1)
+        .mean()
+        for tap in _TAPS
+    ]
+    return float(torch.stack(gaps).mean())
+
+
+def _edges(pictures: Tensor) -> float:
+    """Root mean square of the difference of neighbouring pixels, which sharp edges make large."""
+    down, across = pictures.diff(dim=2).square().mean(), pictures.diff(dim=3).square().mean()
+    return float((down + across).sqrt())
+
+
+def _milliseconds(way: Enlarging, small: Tensor) -> float:
+    times = []
+    for _ in range(_RUNS):
+        started = time.process_time()  # whatever else the machine is doing
+        way(small)
+        times.append(time.process_time() - started)
+    return 1000 * min(times)
+
+
+def table(found: Mapping[str, Quality]) -> str:
+    """As Markdown."""
+    head = "| way | PSNR, dB | feature distance | edges, real = 1 | CPU ms |\n"
+    head += "|---|---|---|---|---|\n"
+    rows = [
+        f"| {name} | {q.psnr:.2f} | {q.features:.3f} | {q.edges:.2f} | {q.milliseconds:.1f} |\n"
+        for name, q in found.items()
+    ]
+    return head + "".join(rows)
+
+
+def rows_of_pictures(
+    ways: Sequence[Enlarging], real: Tensor, scale: int, columns: int
+) -> Image.Image:
+    """A sheet: a row for each way, the real pictures last."""
+    chosen = real[:columns]
+    with torch.inference_mode():
+        small = made_small(chosen, scale)
+        rows = [torch.cat([way(one).float() for one in small.split(1)]) for way in ways]
+    lines = [torch.cat(list(row.clamp(-1, 1)), 2) for row in (*rows, chosen)]
+    pixels = ((torch.cat(lines, 1) + 1) * 127.5).round().to(torch.uint8)
+    return Image.fromarray(pixels.permute(1, 2, 0).numpy())
