@@ -111,7 +111,7 @@ def _settled(request: TaskRequest, found: BundleTask) -> TaskRequest:
         method=_method(found, request.method),
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     )
-    _check_explained(found, request)
+    _check_possible(found, request)
     _check_candidates(found, request)
     return request
 
@@ -181,8 +181,9 @@ def _method(found: BundleTask, method: str | None) -> str:
     return method or found.method
 
 
-def _check_explained(found: BundleTask, request: TaskRequest) -> None:
+def _check_possible(found: BundleTask, request: TaskRequest) -> None:
     why = found.why_unexplained(request.method or found.method) if request.explain else None
+    why = why or found.why_not(request.size)
     if why:
         raise Problem(422, why)
 

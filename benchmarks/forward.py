@@ -109,14 +109,14 @@ def row(folder: Path, task: str, options: argparse.Namespace) -> dict[str, Any]:
 def child(kind: str, folder: str, task: str, pictures: str, threads: str, clock: str) -> None:
     """One of the two: its pictures of a few examples as a file, then turns by batch size."""
     torch.set_num_threads(int(threads))
-    plain = load(folder, task, None, "cpu")
+    plain = _networks(folder, task, "float32")
     prepared = [plain.prepare(item) for item in plain.examples(max(SIZES))]
     if kind == "naive":
         forward = Naive(plain).forward
         made = [to_pixels(forward(p))[0] for p in prepared[:PICTURES]]
         turns: dict[str, Turn] = {"1": lambda: forward(prepared[1])}
     else:
-        plain = tuned(lambda name: load(folder, task, None, "cpu", name), "auto", 16, Memory(None))
+        plain = tuned(lambda name: _networks(folder, task, name), "auto", 16, Memory(None))
         made = [first(plain, [p]) for p in prepared[:PICTURES]]
         together = plain.forward(prepared[: 2 * PICTURES])[:PICTURES]
         np.save(Path(pictures) / "together.npy", [x.reshape(made[0].shape) for x in together])
@@ -124,6 +124,13 @@ def child(kind: str, folder: str, task: str, pictures: str, threads: str, clock:
     np.save(Path(pictures) / f"{kind}.npy", made)
     report = {"precision": plain.precision, "best_batch": plain.best_batch}
     answer(turns, report, CLOCKS[clock])
+
+
+def _networks(folder: str, task: str, precision: str) -> Pipeline[Any]:
+    """The pipeline without a detail stage, whose work both sides would share."""
+    pipeline = load(folder, task, None, "cpu", precision)
+    pipeline.detail = None
+    return pipeline
 
 
 def served(pipeline: Pipeline[Any], prepared: Sequence[Any], size: int) -> Turn:

@@ -33,7 +33,7 @@ class Serving(BaseModel):
 @dataclass(frozen=True)
 class BundleTask:
     """One task of one bundle. parts: everything that the bundle holds, the encoders of no task
-    included.
+    included; enlarges: by how much its detail stage enlarges what the networks make.
     """
 
     task: str
@@ -41,6 +41,7 @@ class BundleTask:
     folder: Path
     spec: Mapping[str, Any] = field(repr=False)
     parts: frozenset[str] = frozenset()
+    enlarges: int = 1
 
     @property
     def method(self) -> str:
@@ -55,6 +56,22 @@ class BundleTask:
     def size(self) -> int:
         """Native side in pixels."""
         return int(self.spec["size"])
+
+    @property
+    def largest(self) -> int:
+        """The largest side that pictures of text alone can have, in pixels."""
+        return self.size * self.enlarges
+
+    def why_not(self, size: int | None) -> str | None:
+        """Why no picture of ``size`` can be made, in a sentence; None when it can. An edit has any
+        size, as a photo has.
+        """
+        if size is None or size <= self.largest or TASKS[self.task].images:
+            return None
+        return (
+            f"Bundle {self.bundle!r} makes pictures of up to {self.largest} pixels, not {size}; "
+            "ask for a smaller size, or leave it out."
+        )
 
     @property
     def max_words(self) -> int:
@@ -128,8 +145,9 @@ class BundleInfo:
             data = path.read_bytes()
             raw = json.loads(data)
             parts = frozenset(raw["tasks"])
+            enlarges = int(raw["tasks"].get("detail", {}).get("network", {}).get("scale", 1))
             tasks = {
-                task: BundleTask(task, folder.name, folder, spec, parts)
+                task: BundleTask(task, folder.name, folder, spec, parts, enlarges)
                 for task, spec in raw["tasks"].items()
                 if task in TASKS
             }

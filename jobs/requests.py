@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from jobs.captions import Blend
 from jobs.request_texts import (
@@ -31,6 +38,19 @@ MAX_NOISE_SCALE = 2
 MAX_DRAWN = 128  # pictures that the networks draw for one request
 ImageFormat = Literal["png", "jpeg", "webp"]
 CHOSEN_BY = "damsm"  # the part of a bundle that chooses among candidates
+SIZES = (64, 128, 256)  # sides in pixels that can be asked for
+
+
+def _offered(size: int | None) -> int | None:
+    if size is not None and size not in SIZES:
+        raise ValueError("must be 64, 128 or 256")
+    return size
+
+
+_OneOfSizes = (
+    AfterValidator(_offered),
+    WithJsonSchema({"anyOf": [{"type": "integer", "enum": list(SIZES)}, {"type": "null"}]}),
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +85,11 @@ class TaskRequest(BaseModel):
     bundle: Annotated[str | None, Field(description="name of the weights; see GET /models")] = None
     method: Annotated[str | None, Field(description="algorithm; see GET /models")] = None
     format: Annotated[ImageFormat, Field(description="png is lossless")] = "png"
+    size: Annotated[
+        int | None,
+        *_OneOfSizes,
+        Field(description="longer side in pixels; when absent the photo's own"),
+    ] = None
     explain: Annotated[
         bool, Field(description="also tell where each word acted: images[].explanation")
     ] = False
@@ -156,6 +181,11 @@ class Synthesize(TaskRequest):
         ),
     ] = None
     format: _FormatOfMorphs = "png"  # type: ignore[assignment]
+    size: Annotated[
+        int | None,
+        *_OneOfSizes,
+        Field(description="side in pixels; when absent 256, or the most that the bundle can"),
+    ] = None
 
     @model_validator(mode="before")
     @classmethod

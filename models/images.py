@@ -140,6 +140,13 @@ def shrink(picture: NDArray[np.uint8], size: int) -> Pixels:
     return np.clip(small, 0, 1).astype(np.float32)
 
 
+def reduced(pixels: Pixels, size: int) -> Pixels:
+    """[S,S,3] → [size,size,3] by the mean over areas; size ≤ S."""
+    if len(pixels) == size:
+        return pixels
+    return _float(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA))
+
+
 def shrink_hole(hole: Hole, size: int) -> Plane:
     """Known = 1, hole = 0 at [size,size]; a cell that touches the hole belongs to it."""
     share = cv2.resize(hole.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
@@ -234,6 +241,11 @@ class Letterbox:
         """The whole square in pixels of the photo: x, y, width, height."""
         across, down = photo.width / self.width, photo.height / self.height
         return -self.left * across, -self.top * down, self.size * across, self.size * down
+
+    def enlarged(self, scale: int) -> Letterbox:
+        """The same place in a square whose side is ``scale`` times as long."""
+        sides = (self.size, self.left, self.top, self.width, self.height)
+        return Letterbox(*(scale * side for side in sides))
 
     def crop(self, square: Pixels) -> Pixels:
         """The photo's part of a square picture."""

@@ -16,7 +16,8 @@ class Item:
     index: which of its job's pictures it is; seed: of this picture alone; mixed: captions with
     their shares in the place of text, for pipelines that mix; explain: also say where the words
     acted; noise_scale: factor of the noise; candidates: how many are drawn, of which the one that
-    fits its text best is kept (both for pipelines that draw from noise).
+    fits its text best is kept (both for pipelines that draw from noise); size: longer side in
+    pixels, None for the photo's own, or of text alone what looks best.
     """
 
     text: str
@@ -27,7 +28,22 @@ class Item:
     explain: bool = False
     noise_scale: float = 1.0
     candidates: int = 1
+    size: int | None = None
 
     @property
     def blend(self) -> Blend:
         return self.mixed or ((self.text, 1.0),)
+
+    def sized(self, name: str) -> Image.Image:
+        """The image of that field with ``size`` pixels on its longer side. A mask's pixel that
+        holds any of the hole is part of it.
+        """
+        image = self.images[name]
+        if self.size is None or self.size == max(image.size):
+            return image
+        scale = self.size / max(image.size)
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        if image.mode == "L":
+            hole = image.point(lambda value: 255 if value >= 128 else 0)
+            return hole.resize(size, Image.Resampling.BOX).point(lambda value: 255 if value else 0)
+        return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

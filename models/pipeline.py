@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ from models.explanation import Explanation
 from models.graphs import Replayed, cuda_graph, leave_default_stream, to_device, to_host, widened
 from models.item import Item as Item
 from models.precision import PRECISIONS, lower
+
+if TYPE_CHECKING:
+    from models.detail.stage import DetailStage
 
 P = TypeVar("P")
 C = TypeVar("C")
@@ -64,10 +67,12 @@ class RunResult:
 class Pipeline(ABC, Generic[P]):
     """Base of all pipelines; ``P`` is what prepare hands to forward.
 
-    best_batch: most pictures of a forward pass that pay, None while nobody has measured it.
+    best_batch: most pictures of a forward pass that pay, None while nobody has measured it; detail:
+    what enlarges the networks' pictures, where the bundle has it.
     """
 
     best_batch: int | None = None
+    detail: DetailStage | None = None
 
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
         if precision not in PRECISIONS:
@@ -121,6 +126,10 @@ class Pipeline(ABC, Generic[P]):
     def served(self, item: Item, **given: Any) -> Item:
         """The item with the bundle's serving options, or those given."""
         return replace(item, **{**self.serving, **given})
+
+    def provenance(self, prepared: P) -> dict[str, Any]:  # noqa: ARG002
+        """What else a receipt says of how the picture is made, beside weights and method."""
+        return {}
 
     def examples(self, count: int) -> list[Item]:
         """Valid items that differ in seed and words, for measuring."""

@@ -30,7 +30,7 @@ LARGEST_STEP = 2 / 255  # by which a picture may differ between batches
 _GAIN = 0.95  # of the time: less than that is worth neither fewer bits nor waiting for a batch
 _LONG = 0.5  # seconds of a forward pass that is not repeated
 _BUDGET = 3.0  # seconds after which no larger batch is tried
-_VERSION = 5  # of what is measured: another number forgets what is remembered
+_VERSION = 6  # of what is measured: another number forgets what is remembered
 _EXAMPLES = 3
 _PROBES = 16  # pictures that are made alone and in batches: it may be one of them that changes
 

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -84,9 +85,11 @@ def weights(tmp_path: Path) -> Path:
 
 
 def write_paper_bundle(
-    folder: Path, tasks: tuple[str, ...] = ("synthesize", "manipulate", "inpaint")
+    folder: Path,
+    tasks: tuple[str, ...] = ("synthesize", "manipulate", "inpaint"),
+    scale: int | None = None,
 ) -> None:
-    """The JSON files of a bundle without any tensor."""
+    """The JSON files of a bundle without any tensor. scale: of its detail stage, if it has one."""
     folder.mkdir(parents=True)
     spec = {
         "method": "fake",
@@ -96,7 +99,7 @@ def write_paper_bundle(
         "vocabulary": "vocabulary.json",
     }
     inpaint = {**spec, "classical": ["telea"]}
-    raw = {
+    raw: dict[str, Any] = {
         "format": 1,
         "name": folder.name,
         "domain": "tests",
@@ -104,6 +107,8 @@ def write_paper_bundle(
         "tasks": {t: inpaint if t == "inpaint" else spec for t in tasks},
         "metrics": {},
     }
+    if scale:
+        raw["tasks"]["detail"] = {**spec, "network": {"scale": scale}}
     (folder / "bundle.json").write_text(json.dumps(raw))
     (folder / "vocabulary.json").write_text(json.dumps({"words": WORDS}))
 

@@ -192,6 +192,7 @@ class Pictures:
             "seeds": [r.seed for r in records],
             "batch_sizes": sorted(set(self._batch_sizes)),
             **self._served(records),
+            **self._provenance(),
         }
         error = failed[0].error if len(failed) == len(records) else None
         notes = [
@@ -204,6 +205,12 @@ class Pictures:
         names = TASKS[self.job.task].serving
         found = {name: self.job.request[name] for name in names if name in self.job.request}
         return {**found, **({"chosen": [r.candidate for r in records]} if found else {})}
+
+    def _provenance(self) -> dict[str, Any]:
+        """What the pipeline has to say of how the first picture was made, whose like are all."""
+        frames = chain.from_iterable(self._waiting)
+        prepared = next((p for _, p, _ in frames if p is not None), None)
+        return {} if prepared is None else self.pipeline.provenance(prepared)
 
 
 def _json(index: int, explanation: Explanation | ExplanationView) -> bytes:

@@ -258,6 +258,6 @@ def _frames(request: TaskRequest, index: int, images: dict[str, Image.Image]) ->
     chosen = {name: getattr(request, name) for name in request.serving}
     given = {name: value for name, value in chosen.items() if value is not None}
     return [
-        Item(blend[0][0], seed, index, images, blend, request.explain, **given)
+        Item(blend[0][0], seed, index, images, blend, request.explain, size=request.size, **given)
         for blend in request.shown
     ]

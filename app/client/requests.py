@@ -30,7 +30,8 @@ Text = str | Sequence[str | WeightedText]
 
 
 class Options(TypedDict, total=False):
-    """Options of all tasks; GET /models lists bundles and methods. ``explain``: what each word
+    """Options of all tasks; GET /models lists bundles and methods. ``size``: 64, 128 or 256 pixels
+    of the longer side, as a photo is or as looks best when absent; ``explain``: what each word
     did, see ``Job.explanation``; ``webhook``: an address that is told of the job's end;
     ``idempotency_key``: the same key makes no second job, even from another process.
     """
@@ -40,6 +41,7 @@ class Options(TypedDict, total=False):
     bundle: str
     method: str
     format: Literal["png", "jpeg", "webp", "gif"]
+    size: Literal[64, 128, 256]
     explain: bool
     webhook: str
     idempotency_key: str

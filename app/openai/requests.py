@@ -38,7 +38,10 @@ class ImagesRequest(BaseModel):
     prompt: Annotated[str, Field(description="the caption")]
     model: Annotated[str | None, Field(description="a bundle; the default one when absent")] = None
     n: Annotated[int | None, Field(description="how many pictures, 1 to 16")] = None
-    size: Annotated[str | None, Field(description="auto, or the size that is made anyway")] = None
+    size: Annotated[
+        str | None,
+        Field(description="auto, or 64x64, 128x128, 256x256; of an edit the photo's own"),
+    ] = None
     response_format: Annotated[
         Literal["b64_json", "url"] | None, Field(description="b64_json when absent")
     ] = None

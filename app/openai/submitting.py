@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -20,7 +20,7 @@ from app.submission import Accepted, submit
 from app.uploads import Bytes, Picture
 from jobs.images import decode_photo
 from jobs.job import Job, Status
-from jobs.requests import TASKS
+from jobs.requests import SIZES, TASKS
 
 _SLICE = 15.0  # seconds between two signs of life to a client that waits
 
@@ -36,8 +36,7 @@ async def submitted(
     task = "inpaint" if "mask" in pictures else "manipulate" if pictures else "synthesize"
     caller.require(task)
     await off_loop(_check_model, services, task, asked)
-    await _check_size(services, task, asked, pictures)
-    fields = asked.own_fields()
+    fields = asked.own_fields() | await _size(services, task, asked, pictures)
     memory = services.settings.idempotency_ttl
     once = await off_loop(once_key, request, fields, pictures, memory, caller.owner)
     try:
@@ -59,24 +58,32 @@ def _check_model(services: Services, task: str, asked: ImagesRequest) -> None:
     )
 
 
-async def _check_size(
+async def _size(
     services: Services, task: str, asked: ImagesRequest, pictures: Mapping[str, Picture]
-) -> None:
+) -> dict[str, int]:
+    """The field ``size`` of the task, where it is to be sent. Raises Problem for a size that is not
+    made.
+    """
     if asked.size in (None, "auto"):
-        return
+        return {}
     photo = pictures.get("image")
     if isinstance(photo, Bytes):
         read = partial(decode_photo, photo.data, "image", services.limits)
-        made = (await to_thread.run_sync(read, limiter=services.decoders)).size
-        why = "an edit keeps the photo's size"
-    else:
-        found = services.catalogue.now().find(task, asked.model)
-        if found is None:
-            return  # the submission says so
-        made, why = (found.size, found.size), f"model {found.bundle!r} has one size"
-    size = f"{made[0]}x{made[1]}"
-    if asked.size != size:
-        detail = f"can't be chosen: {why}. Leave it out, or send auto or {size}"
+        width, height = (await to_thread.run_sync(read, limiter=services.decoders)).size
+        _check_size(asked, [f"{width}x{height}"], "can't be chosen: an edit keeps the photo's size")
+        return {}
+    found = services.catalogue.now().find(task, asked.model)
+    if found is None:
+        return {}  # the submission says so
+    sides = {f"{side}x{side}": {"size": side} for side in SIZES if side <= found.largest}
+    sides = sides or {f"{found.size}x{found.size}": {}}
+    _check_size(asked, [*sides], f"is not a size that model {found.bundle!r} makes")
+    return sides[str(asked.size)]
+
+
+def _check_size(asked: ImagesRequest, offered: Sequence[str], why: str) -> None:
+    if asked.size not in offered:
+        detail = f"{why}. Leave it out, or send auto or {' or '.join(offered)}"
         raise unusable([{"field": "size", "detail": detail}])
 
 

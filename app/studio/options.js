@@ -17,7 +17,7 @@ function labelled(name, widget, control, extra = {}) {
 
 function select(name, values, chosen, onchange) {
   const made = el("select", { id: `option-${name}`, name, onchange },
-    values.map((value) => el("option", { value, selected: value === chosen }, value)));
+    values.map((value) => el("option", { value, selected: value === chosen }, value || "automatic")));
   return made;
 }
 
@@ -27,6 +27,9 @@ function numeric({ name, minimum, maximum, type, default: usual }, rest = {}) {
     step: type === "integer" ? 1 : "any", value: usual ?? null, ...rest,
   });
 }
+
+/** What may be chosen; nothing at all where the service has no usual value. */
+const choices = (field) => (field.default == null ? ["", ...field.enum] : field.enum);
 
 const widgets = {
   seed(field, { onchange }) {
@@ -91,7 +94,7 @@ export class Options {
     if (field.name === "bundle") return make("choice", { values: this.catalogue.bundles(this.task.name) });
     if (field.name === "method") return make("choice", { values: this.#methods() });
     if (widgets[field.name]) return make(field.name);
-    if (field.enum) return make("choice", { values: field.enum, chosen: field.default });
+    if (field.enum) return make("choice", { values: choices(field), chosen: field.default });
     return make({ boolean: "flag", integer: "number", number: "number", string: "line" }[field.type] || "line");
   }
 

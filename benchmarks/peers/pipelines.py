@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,8 +13,9 @@ from typing import Any
 import torch
 
 from benchmarks.chaos.stack import write_bundle
-from models.bundle import save_task
+from models.bundle import MANIFEST, save_task
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.detail.stage import PART as DETAIL
 from models.pipeline import Item, Pipeline
 from models.registry import load
 from models.synthesis.network import Generator, GeneratorConfig
@@ -81,10 +83,23 @@ def write_weights(folder: Path, subject: Subject) -> Path:
     if subject.sleeps:
         write_bundle(target)
     elif (SHIPPED / subject.bundle).is_dir():
-        target.symlink_to(SHIPPED / subject.bundle)
+        _link_networks(SHIPPED / subject.bundle, target)
     else:
         write_random(target, GeneratorConfig())
     return folder
+
+
+def _link_networks(bundle: Path, target: Path) -> None:
+    """The bundle without its detail stage: networks are compared at their own size, where batches
+    pay.
+    """
+    target.mkdir()
+    for path in bundle.iterdir():
+        (target / path.name).symlink_to(path)
+    raw = json.loads((bundle / MANIFEST).read_text())
+    raw["tasks"].pop(DETAIL, None)
+    (target / MANIFEST).unlink()
+    (target / MANIFEST).write_text(json.dumps(raw))
 
 
 def write_random(folder: Path, config: GeneratorConfig) -> None:

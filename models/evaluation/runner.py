@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,13 +47,21 @@ class Runner:
     def run(self, items: Sequence[Item]) -> list[Image.Image]:
         """One picture per item. Raises the first item's error: cases were checked before."""
         made: list[Image.Image] = []
-        asked = [self.pipeline.served(item, **self.serving) for item in items]
+        asked = [self.pipeline.served(self._sized(item), **self.serving) for item in items]
         for start in range(0, len(asked), self.batch):
             for picture in self.pipeline.run(asked[start : start + self.batch]).pictures:
                 if isinstance(picture, ModelsError):
                     raise EvaluationError(f"{self.method} failed on a sample: {picture}")
                 made.append(self._enlarged(picture))
         return made
+
+    def _sized(self, item: Item) -> Item:
+        """A picture of text alone in the size that is judged, or as near to it as can be made."""
+        if item.images:
+            return item
+        detail = self.pipeline.detail
+        largest = self.pipeline.spec.size * (detail.scale if detail else 1)
+        return replace(item, size=min(self.size, largest))
 
     def _enlarged(self, picture: Image.Image) -> Image.Image:
         """A smaller picture in the size that is judged."""

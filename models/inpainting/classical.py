@@ -58,8 +58,8 @@ class ClassicalPipeline(Pipeline[Prepared]):
     def prepare(self, item: Item) -> Prepared:
         if item.explain:
             raise InputProblem("bad_input", f"Method {self.method!r} does not look at words.")
-        photo = np.asarray(item.images["image"])
-        hole = np.asarray(item.images["mask"]) >= 128
+        photo = np.asarray(item.sized("image"))
+        hole = np.asarray(item.sized("mask")) >= 128
         return Prepared(photo, hole, tuple(squares(hole, self.spec.size)), item.seed)
 
     def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:

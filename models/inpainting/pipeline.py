@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from jobs.captions import Word
 from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
+from models.detail.stage import DetailStage
 from models.explanation import Area, Explanation, explained_words, over_picture
 from models.images import Hole, Plane, Square, cut, paste, shrink, shrink_hole, squares
 from models.inpainting.blocks import fold, fold_flat
@@ -42,8 +43,8 @@ Attention = NDArray[np.float32]  # [T,squares,h,w]: of words over the cells of e
 class Prepared:
     """Caption indices; the photo [H,W,3] uint8 and its hole [H,W]; its squares, each with pixels
     [S,S,3], known plane
-    [S,S], and noise [z,h,w] or None for the mean; read: the text's words, when the picture is to be
-    explained."""
+    [S,S], and noise [z,h,w] or None for the mean; detailed: whether the detail stage enlarges them;
+    read: the text's words, when the picture is to be explained."""
 
     ids: tuple[int, ...]
     photo: NDArray[np.uint8]
@@ -52,6 +53,7 @@ class Prepared:
     pixels: tuple[Pixels, ...]
     known: tuple[Plane, ...]
     noise: tuple[Tensor | None, ...]
+    detailed: bool
     read: tuple[Word, ...] = ()
 
 
@@ -76,11 +78,12 @@ class InpaintingPipeline(Pipeline[Prepared]):
         self.text = cast("TextEncoder", self.placed(text))
         self.encoder = cast("InpaintEncoder", self.placed(encoder))
         self.generator = cast("InpaintGenerator", self.placed(network))
+        self.detail = DetailStage.beside(self)
 
     def prepare(self, item: Item) -> Prepared:
         size = self.spec.size
-        photo = np.asarray(item.images["image"])
-        hole = np.asarray(item.images["mask"]) >= 128
+        photo = np.asarray(item.sized("image"))
+        hole = np.asarray(item.sized("mask")) >= 128
         found = tuple(squares(hole, size))
         crops = [(cut(photo, s), cut(hole.astype(np.uint8), s).astype(bool)) for s in found]
         source = generator(item.seed)
@@ -93,6 +96,7 @@ class InpaintingPipeline(Pipeline[Prepared]):
             pixels=tuple(shrink(pixels, size) for pixels, _ in crops),
             known=tuple(shrink_hole(gap, size) for _, gap in crops),
             noise=tuple(noise),
+            detailed=self.detail is not None and any(square.side > size for square in found),
             read=self.read(item.text) if item.explain else (),
         )
 
@@ -108,13 +112,24 @@ class InpaintingPipeline(Pipeline[Prepared]):
         inputs = images, mask, words, sentence, pad, self.moved(noise)
         if any(p.read for p in batch):
             return self._explained(batch, inputs)
-        return list(_by_item(batch, to_pixels(self.compute(self._fill, *inputs))))
+        return list(self._pixels(batch, self.compute(self._fill, *inputs)))
+
+    def _pixels(self, batch: Sequence[Prepared], out: Tensor) -> list[Pixels]:
+        """The squares of each item, by the detail stage where the photo is larger than they are."""
+        pixels = _by_item(batch, to_pixels(out))
+        for k, rows in enumerate(_by_item(batch, out)):
+            if batch[k].detailed and self.detail:
+                pixels[k] = to_pixels(self.detail.enlarge(rows))
+        return pixels
+
+    def provenance(self, prepared: Prepared) -> dict[str, Any]:
+        return self.detail.provenance if self.detail and prepared.detailed else {}
 
     def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
         """The same, with what the networks looked at for the items that ask for it."""
         with self.autocast():
             out, attention = self._attentive_fill(*inputs)
-        made, looked = _by_item(batch, to_pixels(out)), _by_item(batch, attention)
+        made, looked = self._pixels(batch, out), _by_item(batch, attention)
         return [
             Looked(pixels, self._maps(own, len(p.ids))) if p.read else pixels
             for p, pixels, own in zip(batch, made, looked, strict=True)
@@ -165,7 +180,7 @@ class InpaintingPipeline(Pipeline[Prepared]):
         return Explanation(self.method, tuple(words))
 
     def example(self) -> Item:
-        side = self.spec.size
+        side = self.spec.size * (self.detail.scale if self.detail else 1)
         mask = Image.new("L", (side, side), 0)
         mask.paste(255, (side // 4, side // 4, side // 2, side // 2))
         return Item(

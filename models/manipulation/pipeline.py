@@ -1,5 +1,6 @@
-"""Edits of photos by ManiGAN: the network works at its own size, its change is enlarged and added
-to the photo.
+"""Edits of photos by ManiGAN: the network works at its own size, its change is enlarged along the
+photo's edges and added to the photo. No detail stage finds these as well as they are in the photo;
+it enlarges photos that have too few pixels themselves.
 """
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from jobs.captions import Word
 from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
+from models.detail.stage import DetailStage
 from models.explanation import Area, Explanation, explained_words, over_picture
 from models.images import Letterbox, Plane, enlarge_change
 from models.layers import fold_batch_norm
@@ -33,6 +35,7 @@ from models.pipeline import (
     config_from,
     generator,
     pattern,
+    to_image,
     to_pixels,
     to_tensor,
 )
@@ -41,7 +44,9 @@ from models.pipeline import (
 @dataclass(frozen=True)
 class Prepared:
     """Caption indices, noise of both kinds, the photo, where it lies in the square, and the square
-    [S,S,3]; read: the text's words, when the picture is to be explained.
+    [S,S,3]; enlarged: where the photo lies in the square that the detail stage makes of that one,
+    for a photo that is to become larger than the networks' pictures and has no more pixels; read:
+    the text's words, when the picture is to be explained.
     """
 
     ids: tuple[int, ...]
@@ -50,6 +55,7 @@ class Prepared:
     photo: Image.Image
     box: Letterbox
     square: Pixels
+    enlarged: Letterbox | None = None
     read: tuple[Word, ...] = ()
 
 
@@ -79,16 +85,25 @@ class ManipulationPipeline(Pipeline[Prepared]):
         # None where the configuration does without.
         self.main = cast("MainModule | None", made.get("main"))
         self.dcm = cast("DetailCorrection | None", made.get("dcm"))
+        self.detail = DetailStage.beside(self)
 
     def prepare(self, item: Item) -> Prepared:
         source = generator(item.seed)
         z = torch.randn(self.config.z, generator=source)
         noise = torch.randn(self.config.condition, generator=source)
-        photo = item.images["image"]
+        given, photo = item.images["image"], item.sized("image")
         box = Letterbox.of(photo.width, photo.height, self.config.size)
         ids = self.encode(item.text).ids
         read = self.read(item.text) if item.explain else ()
-        return Prepared(ids, z, noise, photo, box, box.fit(photo), read)
+        square = box.fit(given)
+        enlarged = self._enlarged(given, photo, box)
+        return Prepared(ids, z, noise, photo, box, square, enlarged, read)
+
+    def _enlarged(
+        self, given: Image.Image, wanted: Image.Image, box: Letterbox
+    ) -> Letterbox | None:
+        small = max(given.size) <= self.config.size < max(wanted.size)
+        return box.enlarged(self.detail.scale) if small and self.detail else None
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
@@ -102,15 +117,31 @@ class ManipulationPipeline(Pipeline[Prepared]):
         inputs = z, noise, words, sentence, pad, photos
         if any(p.read for p in batch):
             return self._explained(batch, inputs)
-        return list(to_pixels(self.compute(self._edit, *inputs)))
+        return list(self._pixels(batch, photos, self.compute(self._edit, *inputs)))
+
+    def _pixels(self, batch: Sequence[Prepared], photos: Tensor, edited: Tensor) -> list[Pixels]:
+        """The edited squares; of small photos that are to become large ones, the enlarged square
+        with its change.
+        """
+        pixels = list(to_pixels(edited))
+        for k, prepared in enumerate(batch):
+            if prepared.enlarged and self.detail:
+                large = to_image(to_pixels(self.detail.enlarge(photos[k : k + 1]))[0])
+                whole = enlarge_change(large, prepared.square, pixels[k])
+                pixels[k] = np.asarray(whole, np.float32) / 255
+        return pixels
+
+    def provenance(self, prepared: Prepared) -> dict[str, Any]:
+        return self.detail.provenance if self.detail and prepared.enlarged else {}
 
     def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
         """The same, with what the networks looked at for the items that ask for it."""
         with self.autocast(), affine_maps(self._shown) as features:
             final, attention = self._attentive_edit(*inputs)
+        edited = self._pixels(batch, inputs[-1], final)
         return [
             Looked(made, _maps(attention[k, : len(p.ids)], features, k)) if p.read else made
-            for k, (p, made) in enumerate(zip(batch, to_pixels(final), strict=True))
+            for k, (p, made) in enumerate(zip(batch, edited, strict=True))
         ]
 
     @property
@@ -152,6 +183,9 @@ class ManipulationPipeline(Pipeline[Prepared]):
         return final, (own, *attention)[-1]
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
+        if prepared.enlarged:
+            made = to_image(prepared.enlarged.crop(pixels))
+            return made.resize(prepared.photo.size, Image.Resampling.LANCZOS)
         before, after = (prepared.box.crop(x) for x in (prepared.square, pixels))
         return enlarge_change(prepared.photo, before, after)
 

@@ -17,8 +17,10 @@ from jobs.captions import Blend
 from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.damsm.word_regions import PART, Regions, WordRegions
+from models.detail.stage import DetailStage
 from models.errors import InputProblem
 from models.explanation import Area, ExplainedWord, Explanation, explained_words, over_picture
+from models.images import reduced
 from models.pipeline import (
     Item,
     Looked,
@@ -34,14 +36,19 @@ from models.synthesis.latent import scale_noise
 from models.synthesis.network import Generator, GeneratorConfig, fold
 from models.traces import Traced
 
+BEST_SIZE = 256  # pixels, where the networks reach it
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """Caption indices of each text of the blend with its share; z [candidates,z]: noise."""
+    """Caption indices of each text of the blend with its share; z [candidates,z]: noise; size: the
+    picture's side in pixels.
+    """
 
     blend: Blend
     captions: tuple[tuple[int, ...], ...]
     z: Tensor
+    size: int
     explain: bool = False
 
     @property
@@ -67,6 +74,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         self._loading = threading.Lock()
         self.generator = cast("Generator", self.placed(fold(network.eval())))
         self._traced = Traced(self.generator, self.autocast)
+        self.detail = DetailStage.beside(self)
 
     def prepare(self, item: Item) -> Prepared:
         captions = tuple(self.encode(text).ids for text, _ in item.blend)
@@ -76,7 +84,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
             raise InputProblem(
                 "bad_input", f"Bundle {self.bundle.name!r} can't choose among candidates."
             )
-        return Prepared(item.blend, captions, self._noise(item), item.explain)
+        return Prepared(item.blend, captions, self._noise(item), self._size(item), item.explain)
 
     def _noise(self, item: Item) -> Tensor:
         """z [candidates,z]: more candidates leave the first ones as they are."""
@@ -89,6 +97,26 @@ class SynthesisPipeline(Pipeline[Prepared]):
         """One candidate where there is nothing to choose by."""
         found = super().serving
         return found if PART in self.bundle.tasks else {**found, "candidates": 1}
+
+    def _size(self, item: Item) -> int:
+        """The side of the item's picture."""
+        own = self.generator.config.size
+        largest = own * self.detail.scale if self.detail else own
+        if item.size is None:
+            return max(own, min(largest, BEST_SIZE))
+        if item.size > largest:
+            raise InputProblem(
+                "bad_input",
+                f"Bundle {self.bundle.name!r} makes pictures of up to {largest} pixels; ask for "
+                "a smaller size, or leave it out.",
+            )
+        return item.size
+
+    def _detailed(self, prepared: Prepared) -> bool:
+        return prepared.size > self.generator.config.size
+
+    def provenance(self, prepared: Prepared) -> dict[str, Any]:
+        return self.detail.provenance if self.detail and self._detailed(prepared) else {}
 
     @property
     def encoders(self) -> WordRegions | None:
@@ -106,7 +134,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         maps = self._looked_at(batch, pictures)
         return [
             Looked(pixels, maps.get(k), chosen[k]) if k in maps or chosen[k] else pixels
-            for k, pixels in enumerate(to_pixels(pictures))
+            for k, pixels in enumerate(self._pixels(batch, pictures))
         ]
 
     def _chosen(self, batch: Sequence[Prepared]) -> tuple[Tensor, list[int]]:
@@ -135,6 +163,16 @@ class SynthesisPipeline(Pipeline[Prepared]):
         scores = self.encoders.agreement(drawn, prepared.blend)
         best = max(range(count), key=scores.__getitem__)
         return drawn[best], best
+
+    def _pixels(self, batch: Sequence[Prepared], pictures: Tensor) -> list[Pixels]:
+        """Each picture at its own size, or by the detail stage where more is asked for."""
+        pixels = list(to_pixels(pictures))
+        small = [k for k, prepared in enumerate(batch) if self._detailed(prepared)]
+        if small and self.detail:
+            made = to_pixels(self.detail.enlarge(pictures[small]))
+            for k, large in zip(small, made, strict=True):
+                pixels[k] = large
+        return pixels
 
     def _draw(self, z: Tensor, sentences: Tensor) -> Tensor:
         """Pictures [B,3,S,S]. The batch alone gives their shape, so that traces are worth it."""
@@ -192,8 +230,8 @@ class SynthesisPipeline(Pipeline[Prepared]):
             words += explained_words(read, "region", found.maps, found.shares, whole, number)
         return Explanation(self.method, tuple(words))
 
-    def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:  # noqa: ARG002
-        return to_image(pixels)
+    def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
+        return to_image(reduced(pixels, prepared.size))
 
     def example(self) -> Item:
         return Item(self.known_word, 0)

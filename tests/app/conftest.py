@@ -17,6 +17,14 @@ from app.settings import GatewaySettings
 from jobs.images import decode_photo, encode
 from jobs.job import ImageRecord, Timings
 from jobs.store import Outcome
+from tests.conftest import write_paper_bundle
+
+
+@pytest.fixture
+def fine(weights: Path) -> str:
+    """A further bundle, with a detail stage; to be asked for before the services."""
+    write_paper_bundle(weights / "fine", scale=4)
+    return "fine"
 
 
 @pytest.fixture

@@ -106,10 +106,25 @@ def test_long_captions_are_cut_with_a_warning(client: TestClient) -> None:
         ({"method": "telea"}, "does not offer method 'telea'; there are: fake"),
         ({"colour": "red"}, "colour is not a field"),
         ({"text": ["a"]}, "text"),
+        ({"size": 100}, "size must be 64, 128 or 256"),
+        ({"size": "64"}, "size must be a whole number"),
+        ({"size": 128}, "makes pictures of up to 64 pixels, not 128; ask for a smaller size"),
     ],
 )
 def test_what_can_not_be_used_is_422(client: TestClient, body: dict[str, Any], words: str) -> None:
     assert words in detail(post(client, **body), 422)
+
+
+def test_a_bundle_with_a_detail_stage_makes_larger_pictures(fine: str, client: TestClient) -> None:
+    assert post(client, bundle=fine, size=256).json()["input"]["size"] == 256
+    form = client.post("/synthesize", data={"text": "a bird", "bundle": fine, "size": "128"})
+    assert form.json()["input"]["size"] == 128
+
+
+def test_an_edit_may_have_any_size(client: TestClient) -> None:
+    fields = {"text": "a red bird", "size": "256"}
+    response = client.post("/manipulate", data=fields, files={"image": png()})
+    assert response.json()["input"]["size"] == 256
 
 
 def test_missing_text(client: TestClient) -> None:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from jobs.job import image_seed, new_id
 from jobs.request_texts import MAX_TEXT
-from jobs.requests import MAX_DRAWN, TASKS, Inpaint, Manipulate, Synthesize
+from jobs.requests import MAX_DRAWN, TASKS, Inpaint, Manipulate, Synthesize, TaskRequest
 
 
 def test_text_is_normalised() -> None:
@@ -28,6 +28,9 @@ def test_unusable_texts(text: str) -> None:
         {"count": 0},
         {"count": 17},
         {"format": "gif"},
+        {"size": 100},
+        {"size": 512},
+        {"size": "large"},
         {"colour": "red"},
         {"noise_scale": -0.1},
         {"noise_scale": 2.1},
@@ -40,6 +43,15 @@ def test_unusable_texts(text: str) -> None:
 def test_out_of_range(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Synthesize.model_validate({"text": "a bird", **values})
+
+
+@pytest.mark.parametrize("task", TASKS.values())
+def test_sizes_are_numbers_or_of_a_form_their_text(task: type[TaskRequest]) -> None:
+    assert task.model_validate({"text": "a bird", "size": "128"}).size == 128
+    assert task.model_validate({"text": "a bird", "size": 64}, strict=True).size == 64
+    assert task.model_validate({"text": "a bird"}).size is None
+    told = task.model_json_schema()["properties"]["size"]["anyOf"]
+    assert told == [{"type": "integer", "enum": [64, 128, 256]}, {"type": "null"}]
 
 
 def test_three_tasks() -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from models.bundle import Bundle, save_task
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.detail.network import DetailConfig, DetailNetwork
 from models.inpainting.classical import CLASSICAL
 from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.manipulation.network import ManiganConfig, networks
@@ -33,9 +34,10 @@ def tiny_bundle(
     manigan: Mapping[str, Any] = NOTHING,
     tdanet: Mapping[str, Any] = NOTHING,
     damsm: bool = False,
+    detail: bool = False,
 ) -> Bundle:
     """A bundle of 32-pixel networks. manigan, tdanet: what differs from the published networks;
-    damsm: also the encoders as a part of their own.
+    damsm: also the encoders as a part of their own; detail: also a stage that enlarges by four.
     """
     torch.manual_seed(0)
     text_config = TextEncoderConfig(len(WORDS), 8, TEXT, rnn)
@@ -63,6 +65,12 @@ def tiny_bundle(
         spec = {**common, "method": "damsm", "network": {}, "image_encoder": asdict(image_config)}
         states = {"image_encoder": image.state_dict(), "text_encoder": text.state_dict()}
         bundle = save_task(folder, "damsm", spec, states, words=WORDS)
+    if detail:
+        config = DetailConfig(8, 1, 4)
+        network = DetailNetwork(config)
+        nn.init.normal_(network.blocks.weight, std=0.05)  # it starts as bicubic
+        spec = {**common, "method": "subpixel", "size": 128, "network": asdict(config)}
+        bundle = save_task(folder, "detail", spec, {"network": network.state_dict()}, words=WORDS)
     return bundle
 
 

@@ -46,6 +46,17 @@ def test_synthesize_by_keyboard(page: Page, stand: Stand) -> None:
     assert job.request["text"] == "a blue bird"
 
 
+def test_a_size_is_sent_once_it_is_chosen(page: Page, stand: Stand) -> None:
+    write(page, "a red bird")
+    first = stand.services.store.get(make(page))
+    assert first
+    assert "size" not in first.request
+    page.locator("#option-size").select_option("64")
+    second = stand.services.store.get(make(page))
+    assert second
+    assert second.request["size"] == 64
+
+
 def test_manipulate_by_mouse(page: Page, stand: Stand, picture: Path) -> None:
     choose(page, "manipulate")
     give_photo(page, picture)

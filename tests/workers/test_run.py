@@ -43,6 +43,28 @@ def test_a_job_succeeds_with_its_receipt(shop: Shop) -> None:
     assert len(pictures) == 3
 
 
+def test_the_pipeline_is_asked_for_the_size_and_says_how_it_was_made(shop: Shop) -> None:
+    made = Sized()
+    assert isinstance(shop.runner.pipelines, FakeLoader)
+    shop.runner.pipelines.pipeline = made
+    job_id = shop.submit("a red bird", size=128)
+    shop.runner.run(job_id)
+    job = shop.job(job_id)
+    assert (job.images[0].width, job.images[0].height) == (128, 128)
+    assert job.receipt["detail"] == {"sha256": "d" * 64}
+
+
+class Sized(FakePipeline):
+    """Enlarges what it paints to the size that an item asks for."""
+
+    def finish(self, prepared: Item, pixels: Any) -> Image.Image:
+        side = prepared.size or 8
+        return super().finish(prepared, pixels).resize((side, side))
+
+    def provenance(self, prepared: Item) -> dict[str, Any]:
+        return {"detail": {"sha256": "d" * 64}} if prepared.size else {}
+
+
 def test_model_time_is_the_forward_pass_alone(shop: Shop) -> None:
     shop.pipeline.seconds = 0.1
     job_id = shop.submit(count=2)

@@ -9,18 +9,20 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from jobs.captions import tokenize
 
-SIDE = 256  # pixels
+SIDE = 256  # pixels, unless a picture is asked for in another size
 Colour = tuple[int, int, int]
 _SHAPES = 6
 _BAND = (32, 32, 32)
 
 
-def drawn(text: str, seed: int, candidate: int = 0, noise_scale: float = 1.0) -> Image.Image:
-    """A picture of SIDE × SIDE: shapes in the colours that the text names, nearer to the middle
+def drawn(
+    text: str, seed: int, candidate: int = 0, noise_scale: float = 1.0, side: int = SIDE
+) -> Image.Image:
+    """A picture of side × side: shapes in the colours that the text names, nearer to the middle
     with less noise, and the text.
     """
     name = f"{seed}:{text}" + (f":{candidate}" if candidate else "")
-    return _written(_shapes(text, name, (SIDE, SIDE), noise_scale), text)
+    return _written(_shapes(text, name, (side, side), noise_scale), text)
 
 
 def edited(photo: Image.Image, text: str, seed: int) -> Image.Image:

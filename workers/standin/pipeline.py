@@ -16,7 +16,7 @@ from jobs.explanation import ExplanationView
 from jobs.requests import TASKS
 from models.item import Item
 from workers.loader import Key
-from workers.standin.drawing import drawn, edited, filled
+from workers.standin.drawing import SIDE, drawn, edited, filled
 from workers.standin.explaining import explained
 from workers.standin.wishes import Wishes
 
@@ -64,6 +64,9 @@ class StandIn:
         """Which of its candidates was drawn."""
         return _chosen(prepared)
 
+    def provenance(self, prepared: Item) -> dict[str, Any]:  # noqa: ARG002
+        return {}
+
     def free_memory(self) -> None:
         """Holds none."""
 
@@ -84,12 +87,12 @@ def _chosen(item: Item) -> int:
 
 
 def _of_caption(item: Item, text: str) -> Image.Image:
-    photo, mask = item.images.get("image"), item.images.get("mask")
+    photo, mask = (item.sized(name) if name in item.images else None for name in ("image", "mask"))
     if photo and mask:
         return filled(photo, mask, text, item.seed)
     if photo:
         return edited(photo, text, item.seed)
-    return drawn(text, item.seed, _chosen(item), item.noise_scale)
+    return drawn(text, item.seed, _chosen(item), item.noise_scale, item.size or SIDE)
 
 
 class StandInLoader:

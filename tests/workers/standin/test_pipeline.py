@@ -37,6 +37,15 @@ def test_nothing_is_explained_unasked(weights: Path) -> None:
     assert explanation is None
 
 
+@pytest.mark.parametrize("images", [{}, {"image": PHOTO}, {"image": PHOTO, "mask": MASK}])
+def test_a_picture_has_the_size_that_was_asked_for(
+    weights: Path, images: dict[str, Image.Image]
+) -> None:
+    task = ("synthesize", "manipulate", "inpaint")[len(images)]
+    picture, _ = finished(weights, task, Item("a red bird", 1, images=images, size=128))
+    assert picture.size == ((128, 85) if images else (128, 128))
+
+
 @pytest.mark.parametrize(
     ("task", "images", "name", "features"),
     [
