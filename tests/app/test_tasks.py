@@ -49,6 +49,8 @@ def test_accepted_job_is_recorded_then_sent(client: TestClient, services: Servic
         "method": "fake",
         "format": "png",
         "explain": False,
+        "noise_scale": 1.0,
+        "candidates": 1,
     }
     assert isinstance(services.queue, MemoryQueue)
     assert services.queue.sent == [job["id"]]
