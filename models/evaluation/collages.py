@@ -98,14 +98,16 @@ def without(drawing: Drawing, labels: Sequence[int]) -> Drawing:
 
 
 def eyeless(drawing: Drawing) -> Drawing:
-    """The same with crown where the eye was."""
-    crown = drawing.labels == _CROWN
-    where = near(drawing.labels == _EYE)
-    if not crown.any():
-        return drawing
-    colour = np.broadcast_to(drawing.pixels[crown].mean(0), drawing.pixels.shape)
-    plain = Drawing(colour.astype(np.float32), np.full_like(drawing.labels, _CROWN))
-    return pasted(drawing, plain, where)
+    """The same with each pixel of the eye in the mean colour of the part beside it."""
+    eye = near(drawing.labels == _EYE, 2)
+    beside = near(eye, 2) & ~eye & (drawing.labels >= 1) & (drawing.labels < _EYE)
+    places = np.argwhere(beside)
+    labels, pixels = drawing.labels.copy(), drawing.pixels.copy()
+    for y, x in np.argwhere(eye) if len(places) else ():
+        row, column = places[((places - (y, x)) ** 2).sum(1).argmin()]
+        labels[y, x] = drawing.labels[row, column]
+        pixels[y, x] = drawing.pixels[beside & (drawing.labels == labels[y, x])].mean(0)
+    return Drawing(pixels, labels)
 
 
 def two_headed(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
@@ -145,12 +147,6 @@ def part_missing(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> 
     return without(drawing, [int(k) for k in rng.integers(1, _EYE + 2, int(rng.integers(1, 3)))])
 
 
-def blind(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
-    """The eye missing, its place plain."""
-    del other, rng
-    return eyeless(drawing)
-
-
 def part_moved(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
     """One part elsewhere: a floating tail, a bill on the belly."""
     del other
@@ -187,7 +183,6 @@ WAYS: tuple[Breaking, ...] = (
     further_head,
     further_part,
     part_missing,
-    blind,
     part_moved,
     other_inside,
     covered,
@@ -195,5 +190,6 @@ WAYS: tuple[Breaking, ...] = (
 
 
 def broken(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
-    """The drawing broken in one of the ways, with another one at hand."""
-    return WAYS[int(rng.integers(len(WAYS)))](drawing, other, rng)
+    """The drawing broken in one of the ways, with another one at hand; a quarter have no eye."""
+    seen = eyeless(drawing) if rng.random() < 0.25 else drawing
+    return WAYS[int(rng.integers(len(WAYS)))](seen, other, rng)
