@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.inpainting.convolutions import SpectralConv, conv, conv3, up_conv
-from models.layers import InstanceNorm, to_features
+from models.layers import to_features
+from models.norms import InstanceNorm
 from models.precision import logits
 
 SLOPE = 0.1

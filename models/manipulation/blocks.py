@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.text_encoder import word_mask
-from models.layers import Chained, InstanceNorm, doubling, to_features
+from models.layers import Chained, doubling, to_features
+from models.norms import InstanceNorm, LayerNorm
 from models.precision import logits
 
 
@@ -57,7 +58,7 @@ def norm(kind: str, channels: int) -> nn.Module:
     little training
     the layer norm keeps them.
     """
-    return nn.GroupNorm(1, channels, affine=False) if kind == "layer" else InstanceNorm(channels)
+    return LayerNorm(channels) if kind == "layer" else InstanceNorm(channels)
 
 
 def up_block(a: int, b: int, size: int | None = None, kind: str = "instance") -> nn.Sequential:
