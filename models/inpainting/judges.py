@@ -6,13 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import ModelsError
-from models.inpainting.losses import fooling_loss as least_squares
 from models.inpainting.network import CriticConfig, InpaintCritic
 from models.inpainting.options import InpaintingOptions
 from models.inpainting.patches import PatchDiscriminator
 from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
 from models.training.augment import CHANGES, augmented
-from models.training.hinge import fooling_loss, judging_loss
+from models.training.hinge import judging_loss
 from models.training.noise import Noise
 
 _KINDS = ("own", "patch", "projected", "none")
@@ -36,11 +35,18 @@ class FillJudge(nn.Module):
         """Whether it looks at sentences."""
         return not isinstance(self.network, InpaintCritic)
 
-    def fooled(self, made: Tensor, mask: Tensor, sentence: Tensor, noise: Noise) -> Tensor:
-        """The generator's loss of composed pictures [B,3,S,S]; mask [B,1,S,S]; sentence [B,D]."""
+    def fooled(
+        self, made: Tensor, mask: Tensor, sentence: Tensor, weight: Tensor, noise: Noise
+    ) -> Tensor:
+        """The generator's loss of composed pictures [B,3,S,S], of which each weighs [B]; mask
+        [B,1,S,S]; sentence [B,D].
+        """
         if isinstance(self.network, InpaintCritic):
-            return least_squares(self.network, made)
-        return fooling_loss(self.network, (self._shown(made, mask, noise, "g"), sentence))
+            short = (self.network(made) - 1).square().flatten(1)
+        else:
+            found = self.network.features(self._shown(made, mask, noise, "g"))
+            short = -self.network.logits(found, sentence)
+        return (short.float().mean(1) * weight).mean()
 
     def judged(
         self,

@@ -1,14 +1,14 @@
-"""How like the truth a fill is: pixels at every scale, edges, and what each pixel shows."""
+"""How like the truth a fill is: pixels at every scale, and what each of them shows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-SMALL = (6, 7, 8)  # of the labels of a drawn bird: bill, eye, legs
+from models.training.drawings import small_things
+
 _CLOSEST = 1e-5  # difference of two fills from which they are no nearer
 
 
@@ -18,8 +18,7 @@ def pixel_weights(mask: Tensor, hole: float, labels: Tensor | None, small: float
     """
     weight = 1 - mask
     if labels is not None:
-        tiny = torch.isin(labels, torch.tensor(SMALL, device=labels.device))[:, None]
-        weight = weight * (1 + small * tiny)
+        weight = weight * (1 + small * small_things(labels))
     weight = 1 + hole * weight
     return weight / weight.mean((1, 2, 3), keepdim=True)
 
@@ -35,15 +34,6 @@ def pyramid_l1(pictures: Sequence[Tensor], images: Tensor, weight: Tensor) -> Te
         share = functional.adaptive_avg_pool2d(weight, size)
         total = total + (share * (picture - target).abs()).mean()
     return total
-
-
-def edge_loss(made: Tensor, images: Tensor, counted: Tensor) -> Tensor:
-    """Mean absolute difference of the gradients of pictures [B,3,S,S] along rows and columns, over
-    the pixels counted [B,1,S,S].
-    """
-    gap = (made - images) * counted
-    found = gap.diff(dim=2).abs().sum() + gap.diff(dim=3).abs().sum()
-    return found / (counted.sum() * images.shape[1]).clamp(min=1)
 
 
 def label_loss(logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:

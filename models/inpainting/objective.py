@@ -32,19 +32,14 @@ from models.damsm.matching import Caption, encoded, matching_losses
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
 from models.inpainting.judges import judge_of
-from models.inpainting.likeness import (
-    edge_loss,
-    label_loss,
-    pixel_weights,
-    pyramid_l1,
-    seeking_loss,
-)
+from models.inpainting.likeness import label_loss, pixel_weights, pyramid_l1, seeking_loss
 from models.inpainting.losses import Paths, kl_losses, nats
 from models.inpainting.network import InpaintEncoder, InpaintGenerator, compose
 from models.inpainting.options import InpaintingOptions, small_config
 from models.inpainting.paths import PathsObjective
 from models.synthesis.auxiliary import classifier_of, learning_loss, showing_loss
 from models.training.batch import Batch
+from models.training.drawings import edge_loss
 from models.training.noise import Noise
 from models.training.objective import Phase, Values, adam
 
@@ -163,10 +158,7 @@ class InpaintingObjective(PathsObjective):
         if o.seeking:
             values["seeking"], weights["seeking"] = self._seeking(seen), o.seeking
         if self.judge is not None:
-            with self.autocast():
-                told = self._told(seen.caption.sentence)
-                values["g"] = self.judge.fooled(seen.composed, seen.mask, told, seen.noise)
-            weights["g"] = o.adversarial
+            values["g"], weights["g"] = self._fooling(seen), o.adversarial
         if o.damsm:
             values["damsm"], weights["damsm"] = self._matching(seen), o.damsm
         read: Values = {}
@@ -175,6 +167,14 @@ class InpaintingObjective(PathsObjective):
             weights["reading"] = o.attributes
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, values | read
+
+    def _fooling(self, seen: Seen) -> Tensor:
+        assert self.judge is not None  # noqa: S101 (asked for by the caller)
+        told = self._told(seen.caption.sentence)
+        settled = seen.compared.flatten()
+        weight = 1 + (self.options.settled - 1) * settled
+        with self.autocast():
+            return self.judge.fooled(seen.composed, seen.mask, told, weight, seen.noise)
 
     def _likeness(self, seen: Seen) -> Values:
         """What compares either path with the truth."""

@@ -18,7 +18,8 @@ class InpaintingOptions:
 
     latent: published, with kl the weight of its two divergences; or conditional, with nat the price
     of a nat and free the share of the generation path that is drawn and not compared with the
-    truth in the hole; seeking: weight of mode seeking for these.
+    truth in the hole; seeking: weight of mode seeking for these; settled: how much of the
+    discriminator's loss the others bear.
 
     discriminator: own, patch, projected or none; the middle two have ndf and mismatched (share of
     wrong captions among the fakes), projected also look and both augment (DiffAugment's changes,
@@ -36,6 +37,7 @@ class InpaintingOptions:
     nat: float = 0.01
     free: float = 0.0
     seeking: float = 0.0
+    settled: float = 1.0
     l1: float = 10.0
     hole: float = 4.0
     small: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.inpainting.likeness import edge_loss, label_loss, pixel_weights, seeking_loss
+from models.inpainting.likeness import label_loss, pixel_weights, seeking_loss
 
 MASK = torch.ones(2, 1, 8, 8)
 MASK[0, :, 2:6, 2:6] = 0
@@ -20,16 +20,6 @@ def test_the_hole_and_small_things_in_it_weigh_more() -> None:
     assert hidden / known == pytest.approx(5)
     assert eye / known == pytest.approx(13)
     assert torch.equal(weight[1], torch.ones(1, 8, 8))
-
-
-def test_edges_are_those_of_the_counted_pixels() -> None:
-    images = torch.zeros(2, 3, 8, 8)
-    made = images.clone()
-    made[1, :, 4, 4] = 1  # nothing of the second picture is hidden
-    assert edge_loss(made, images, 1 - MASK) == 0
-    made[0, :, 4, 4] = 1
-    # Four edges of height one around one of 16 pixels.
-    assert edge_loss(made, images, 1 - MASK) == pytest.approx(4 / 16)
 
 
 def test_labels_are_those_of_the_counted_pixels() -> None:

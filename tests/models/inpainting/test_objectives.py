@@ -53,7 +53,7 @@ def test_published_phases(tmp_path: Path) -> None:
         PATCH,
         {"discriminator": "none", "edges": 1.0},
         {"latent": "conditional"},
-        {"latent": "conditional", "free": 0.5, "seeking": 0.1, "edges": 1.0},
+        {"latent": "conditional", "free": 0.5, "seeking": 0.1, "settled": 0.1},
     ],
     ids=[
         *("plain", "damsm", "no-text", "projected", "projected-no-text", "patch", "unjudged"),

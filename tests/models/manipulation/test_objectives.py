@@ -45,10 +45,25 @@ def test_published_phases(train: str, phases: list[str], tmp_path: Path) -> None
     watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
 
 
-def test_photos_phases(tmp_path: Path) -> None:
-    objective = built(PHOTOS)
+@pytest.mark.parametrize("more", [{}, {"outside": 8.0, "shading": 4.0, "identity": 0.5}])
+def test_photos_phases(more: dict[str, Any], tmp_path: Path) -> None:
+    objective = built({**PHOTOS, **more})
     assert isinstance(objective, PhotoObjective)
     watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
+
+
+def test_pairs_of_drawings_weigh_small_things_and_edges(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    drawings = NoisePhotos(SIZE, labels=10)
+    options = {"ngf": 4, "combine": 4, "small": 1.0, "edges": 0.5}
+    objective = PARTS["manipulation"](options, drawings, TinyEncoders())
+    loop = watch_two_steps(objective, drawings, "manipulation", tmp_path)
+    batch, noise = loop.samples(7, 4, 0, 4)
+    assert objective.loss("manipulation", (batch, noise), 7)[1]["edges"] > 0
+    weight = objective._weight(batch)
+    assert batch.labels is not None
+    small = torch.isin(batch.labels, torch.tensor([6, 7, 8]))
+    assert (weight[:, 0][small] / weight[:, 0][~small].mean()).mean() > 1.8
 
 
 @pytest.mark.parametrize("modules", ["main", "dcm"])
