@@ -81,7 +81,7 @@ class InpaintingObjective(PathsObjective):
         if options.damsm and image is not None:
             self.frozen["image_encoder"] = image
         made: list[nn.Module] = [self.encoder, self.generator]
-        trained = ("encoder", "generator")
+        trained: tuple[str, ...] = ("encoder", "generator")
         if options.labels:
             self.labeller = nn.Conv2d(config.decoder[-1], options.label_count, 3, padding=1)
             self.modules["labeller"] = self.labeller
