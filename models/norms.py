@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+_SMALL_MAP = 256  # cells up to which torch's kernel for channels last is slow
+
 
 class _GroupNorm(torch.autograd.Function):
     """torch's group norm, of which the gradient is taken by sums and products over whole tensors:
@@ -19,7 +21,10 @@ class _GroupNorm(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, eps: float
     ) -> Tensor:
         b, c, h, w = x.shape
-        out, mean, inverse = torch.native_group_norm(x, weight, bias, b, c, h * w, groups, eps)
+        if h * w > _SMALL_MAP:
+            out, mean, inverse = torch.native_group_norm(x, weight, bias, b, c, h * w, groups, eps)
+        else:
+            out, mean, inverse = _small_map_norm(x, weight, bias, groups, eps)
         ctx.save_for_backward(x, weight, mean[:, :, None, None], inverse[:, :, None, None])
         return out
 
@@ -41,6 +46,22 @@ class _GroupNorm(torch.autograd.Function):
         if weight is None:
             return by_x, None, None, None, None
         return by_x, by_weight.sum(0).flatten(), by_bias.sum(0).flatten(), None, None
+
+
+def _small_map_norm(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As ``torch.native_group_norm``, in float32 over whole tensors."""
+    exact = x.float()
+    count = x[0].numel() // groups
+    sums = exact.sum((2, 3)).unflatten(1, (groups, -1)).sum(2)
+    squares = exact.square().sum((2, 3)).unflatten(1, (groups, -1)).sum(2)
+    mean = sums / count
+    inverse = (squares / count - mean.square()).clamp_min(0).add(eps).rsqrt()
+    level, scale = (_by_channel(v[:, :, None, None], x.shape[1]) for v in (mean, inverse))
+    scale = scale if weight is None else scale * weight[:, None, None]
+    shift = -level * scale if bias is None else bias[:, None, None] - level * scale
+    return torch.addcmul(shift, exact, scale).to(x.dtype), mean, inverse
 
 
 def _by_channel(values: Tensor, channels: int) -> Tensor:

@@ -191,10 +191,10 @@ class InpaintingObjective(PathsObjective):
         if o.labels:
             if labels is None:
                 raise ModelsError("This data set does not know what pixels show; set labels = 0.")
-            features = paths.features.chunk(2)[1]
             with self.autocast():
-                logits = self.labeller(features)
-            found["labels"] = label_loss(logits, labels, compared)
+                logits = self.labeller(paths.features)
+            both = torch.cat([1 - seen.mask, compared])
+            found["labels"] = label_loss(logits, labels.repeat(2, 1, 1), both)
         return found
 
     def _seeking(self, seen: Seen) -> Tensor:
