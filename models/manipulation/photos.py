@@ -9,9 +9,9 @@ brightness and, weakly, its pixels. With its own caption a photo has to come bac
 reward of change (−L1) has no place beside that.
 
 Brightness that is kept everywhere keeps a white bird from ever becoming black, and pixels that are
-kept weakly everywhere let its colour glow into the background. So by options shading is kept in
-its place, brightness against what surrounds it, and the pixels outside of the bird firmly, the bird
-being what is unlike the photo's corners (:mod:`models.manipulation.saliency`).
+kept weakly everywhere let its colour glow into the background. So by options the bird's shading is
+kept in its place, brightness against that of the bird around, and the pixels outside of it firmly,
+the bird being what is unlike the photo's corners (:mod:`models.manipulation.saliency`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
 
 _COARSE = 4  # pixels whose brightness an edit keeps together
-_SURROUNDINGS = 5  # side, in these, of what brightness is taken against
+_AROUND = 5  # side, in these, of what brightness is taken against
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _CLIP = 5.0
 
@@ -55,7 +55,7 @@ class PhotoOptions:
 
     Weights: matching: of the DAMSM losses; reconstruction: L1 of photos with their own caption, and
     stages: of the main module's pictures beside the final one; perceptual: their early features;
-    identity: L1 of an edit's coarse brightness; shading: of it against its surroundings; keep: of
+    identity: L1 of an edit's coarse brightness; shading: of it within the thing; keep: of
     its pixels; outside: of those outside of the thing; kl: of the conditioning.
     """
 
@@ -206,7 +206,7 @@ class PhotoObjective(Objective):
 
     def _distances(self, seen: Seen) -> Values:
         """L1 of photos with their own caption, stages included; of edits: of all their pixels, of
-        those outside of the thing, of coarse brightness, and of it against its surroundings. Means
+        those outside of the thing, of coarse brightness, and of the shading of the thing. Means
         over the whole batch, so that no draw of edits weighs a picture more.
         """
         photos, own, edits = seen.photos, 1 - seen.edits, seen.edits
@@ -221,7 +221,7 @@ class PhotoObjective(Objective):
             "kept": _l1(seen.final, photos, edits),
             "outside": _l1(seen.final * behind, photos * behind, edits),
             "coarse": _l1(made, before, edits),
-            "shading": _l1(_against_surroundings(made), _against_surroundings(before), edits),
+            "shading": _l1(_shading(made, 1 - behind), _shading(before, 1 - behind), edits),
         }
 
     def _perceptual(self, seen: Seen) -> Tensor:
@@ -277,8 +277,13 @@ def _brightness(pictures: Tensor) -> Tensor:
     return functional.avg_pool2d((pictures * luma).sum(1, keepdim=True), _COARSE)
 
 
-def _against_surroundings(brightness: Tensor) -> Tensor:
-    """[B,1,h,w] less its mean over the neighbouring cells."""
-    reach = _SURROUNDINGS // 2
-    padded = functional.pad(brightness, (reach,) * 4, mode="replicate")
-    return brightness - functional.avg_pool2d(padded, _SURROUNDINGS, 1)
+def _shading(brightness: Tensor, thing: Tensor) -> Tensor:
+    """Coarse brightness [B,1,h,w] less that of the thing around each cell, and none outside of it:
+    a white bird that becomes black may keep its shading, and need not keep its outline against the
+    background. thing: float32 [B,1,S,S], 1 where it is.
+    """
+    share = functional.avg_pool2d(thing, _COARSE)
+    around = [
+        functional.avg_pool2d(x, _AROUND, 1, _AROUND // 2) for x in (brightness * share, share)
+    ]
+    return (brightness - around[0] / around[1].clamp(min=1e-3)) * share
