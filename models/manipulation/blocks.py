@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from models.damsm.text_encoder import word_mask
 from models.layers import Chained, doubling, to_features
-from models.norms import InstanceNorm, LayerNorm
+from models.norms import InstanceNorm
 from models.precision import logits
 
 
@@ -58,7 +58,7 @@ def norm(kind: str, channels: int) -> nn.Module:
     little training
     the layer norm keeps them.
     """
-    return LayerNorm(channels) if kind == "layer" else InstanceNorm(channels)
+    return nn.GroupNorm(1, channels, affine=False) if kind == "layer" else InstanceNorm(channels)
 
 
 def up_block(a: int, b: int, size: int | None = None, kind: str = "instance") -> nn.Sequential:

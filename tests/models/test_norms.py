@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.norms import InstanceNorm, LayerNorm
+from models.norms import InstanceNorm
 
 
 def _gradients(module: nn.Module, x: Tensor, pull: Tensor) -> tuple[Tensor, ...]:
@@ -21,11 +21,11 @@ def _norms() -> list[nn.GroupNorm]:
     with torch.no_grad():
         affine.weight.uniform_(0.5, 1.5)
         affine.bias.normal_()
-    return [affine, InstanceNorm(6), LayerNorm(6)]
+    return [affine, InstanceNorm(6)]
 
 
 @pytest.mark.parametrize("side", [8, 32])
-@pytest.mark.parametrize("which", range(3), ids=["affine", "instance", "layer"])
+@pytest.mark.parametrize("which", range(2), ids=["affine", "plain"])
 def test_bfloat16_training_agrees_with_float32(which: int, side: int) -> None:
     torch.manual_seed(0)
     norm = _norms()[which]
