@@ -1,5 +1,5 @@
-"""Layers that several networks share: spectral normalisation that folds away, instance norm, and
-unscaled self-attention.
+"""Layers that several networks share: spectral normalisation that folds away, and unscaled
+self-attention.
 """
 
 from __future__ import annotations
@@ -255,28 +255,6 @@ def to_features(rows: Tensor, height: int, width: int) -> Tensor:
     strides, would take the features for contiguous ones.
     """
     return rows.unflatten(1, (height, width)).permute(0, 3, 1, 2)
-
-
-class InstanceNorm(nn.GroupNorm):
-    """Instance norm without running statistics, in kernels that keep channels last in memory.
-
-    Training uses group norm with one channel a group. Its kernel takes the variance as a difference
-    of large numbers, which costs three digits on large pictures, so serving in float32 on the CPU
-    norms one picture after the other by their batch statistics: as fast and as exact as needed.
-    """
-
-    def __init__(self, channels: int, affine: bool = False) -> None:
-        super().__init__(channels, channels, affine=affine)
-
-    def forward(self, input: Tensor) -> Tensor:
-        exact = not self.training and input.dtype == torch.float32 and input.device.type == "cpu"
-        if not exact:
-            return super().forward(input)
-        rows = [
-            functional.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
-            for x in input.split(1)
-        ]
-        return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
 class SelfAttention(nn.Module):

@@ -27,11 +27,13 @@ from models.data.aviary import (
 )
 from models.data.aviary_captions import Caption, caption, vocabulary
 from models.data.masks import random_hole
+from models.data.neighbours import continued
 from models.synthesis.latent import standardised
 from models.training.batch import Batch
 
 VERSION = 3  # of the drawing: a new number invalidates cached banks
 _WEIGHT_RANGE = 1.2  # shading brightens a part by less than this
+_ALL_NAMED = 0.25  # share of pictures with a hole whose captions name every part
 
 
 def cache_folder() -> Path:
@@ -133,20 +135,41 @@ class Aviary:
         birds = [self.sample(int(k), rng) for k, rng in zip(indices, sources, strict=True)]
         if part == "manipulation":
             return self._edit_batch(places, birds, sources)
+        if part == "inpainting":
+            return self._hole_batch(places, birds, sources)
         drawn = list(zip(birds, sources, strict=True))
         told = [_told(b, caption(b, rng)) for b, rng in drawn]
         wrong = [_mismatched(b, rng) for b, rng in drawn]
-        more, hole = None, None
-        if part in ("synthesis", "damsm"):
-            more = [[caption(b, rng).text for _ in range(self.captions)] for b, rng in drawn]
-        if part == "inpainting":
-            masks = zip(self.part_masks(places), sources, strict=True)
-            hole = torch.from_numpy(np.stack([random_hole(m, rng) for m, rng in masks])[:, None])
+        more = [[caption(b, rng).text for _ in range(self.captions)] for b, rng in drawn]
         images, classes = self.paint(places, birds), _own_classes(sources)
         batch = self._batch(images, told, wrong, classes, more=more)
-        shown = torch.tensor([_values(b, PARTS) for b in birds])
-        batch = replace(batch, hole=hole, shown=shown)
+        batch = replace(batch, shown=_shown(birds))
         return self._with_code(batch, places, birds, sources) if part == "synthesis" else batch
+
+    def _labels_of(self, places: np.ndarray) -> Tensor:
+        """int64 [B,S,S], see :func:`models.data.aviary.label_map`."""
+        return torch.from_numpy(self._labels[places].astype(np.int64))
+
+    def _hole_batch(
+        self, places: np.ndarray, birds: Sequence[Bird], sources: Sequence[np.random.Generator]
+    ) -> Batch:
+        """Pictures with holes; parts that can be told from nothing continue their neighbours, and
+        some captions tell everything.
+        """
+        whole, holes, told, wrong = [], [], [], []
+        for sample, masks, rng in zip(birds, self.part_masks(places), sources, strict=True):
+            said = caption(sample, rng, must_name=PARTS if rng.random() < _ALL_NAMED else ())
+            hole = random_hole(masks, rng)
+            new = continued(sample, said.parts, masks, hole)
+            whole.append(new)
+            holes.append(hole)
+            told.append(_told(new, said))
+            wrong.append(_mismatched(new, rng))
+        images = self.paint(places, whole)
+        batch = self._batch(images, told, wrong, _own_classes(sources))
+        hole_planes = torch.from_numpy(np.stack(holes)[:, None])
+        labels = self._labels_of(places)
+        return replace(batch, hole=hole_planes, shown=_shown(whole), labels=labels)
 
     def _with_code(
         self,
@@ -172,8 +195,7 @@ class Aviary:
             _choice(backdrop, BACKDROPS),
             _choice(colours, len(COLOUR_NAMES)).flatten(1),
         ]
-        labels = torch.from_numpy(self._labels[places].astype(np.int64))
-        return replace(batch, code=torch.cat(code, 1), labels=labels)
+        return replace(batch, code=torch.cat(code, 1), labels=self._labels_of(places))
 
     def _edit_batch(
         self, indices: np.ndarray, before: Sequence[Bird], sources: Sequence[np.random.Generator]
@@ -189,7 +211,8 @@ class Aviary:
             told.append(_told(new, said))
             wrong.append(_mismatched(new, rng))
         images, source = self.paint(indices, after), self.paint(indices, before)
-        return replace(self._batch(images, told, wrong, _own_classes(sources)), source=source)
+        batch = self._batch(images, told, wrong, _own_classes(sources))
+        return replace(batch, source=source, labels=self._labels_of(indices))
 
     def _batch(
         self,
@@ -234,6 +257,11 @@ def _told(sample: Bird, said: Caption) -> Told:
 
 def _values(sample: Bird, parts: Collection[str]) -> tuple[int, ...]:
     return tuple(COLOUR_NAMES.index(sample.colour_of(p)) if p in parts else -1 for p in PARTS)
+
+
+def _shown(birds: Sequence[Bird]) -> Tensor:
+    """int64 [B,6], the colours of all parts."""
+    return torch.tensor([_values(b, PARTS) for b in birds])
 
 
 def _choice(values: Tensor, count: int) -> Tensor:

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.inpainting.convolutions import SpectralConv, conv, conv3, up_conv
-from models.layers import InstanceNorm, to_features
+from models.inpainting.padding import reflected
+from models.layers import to_features
+from models.norms import InstanceNorm
 from models.precision import logits
 
 SLOPE = 0.1
@@ -181,7 +183,7 @@ class ToPixels(nn.Module):
         self.conv1 = conv(a, 3, 3, spectral, padding=0)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.pad(functional.leaky_relu(x, SLOPE), (1, 1, 1, 1), mode="reflect")
+        x = reflected(functional.leaky_relu(x, SLOPE), self.training)
         return torch.tanh(self.conv1(x))
 
 

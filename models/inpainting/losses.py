@@ -28,13 +28,16 @@ GAMMAS = (5.0, 5.0, 10.0)
 @dataclass(frozen=True)
 class Paths:
     """rec, gen: pictures of both paths from coarse to fine, in [-1,1]; posterior, prior: (mu,
-    sigma), [B,z,h,w].
+    sigma), [B,z,h,w]; latents: what either path was drawn from; features [2B,C,S,S]: of which the
+    largest pictures of both paths were made.
     """
 
     rec: list[Tensor]
     gen: list[Tensor]
     posterior: tuple[Tensor, Tensor]
     prior: tuple[Tensor, Tensor]
+    latents: tuple[Tensor, Tensor]
+    features: Tensor
 
 
 def two_paths(
@@ -64,16 +67,16 @@ def two_paths(
         encoder.posterior, encoder.summarise(hidden, sentence, covered)
     )
     prior = encoder.distribution(encoder.prior, by_seen)
-    latents = [
-        mu + sigma * draw for (mu, sigma), draw in zip((posterior, prior), draws, strict=True)
-    ]
+    (mu_p, sigma_p), (mu_q, sigma_q) = posterior, prior
+    latents = mu_p + sigma_p * draws[0], mu_q + sigma_q * draws[1]
     summaries = [by_seen, by_covered] if crossed else [by_covered, by_seen]
     feature = features[encoder.config.feature].chunk(2)[0]
-    pictures = generator(
+    pictures, painted = generator.painted(
         torch.cat(latents), torch.cat(summaries), torch.cat([feature] * 2), torch.cat([mask] * 2)
     )
     halves = [picture.chunk(2) for picture in pictures]
-    return Paths([h[0] for h in halves], [h[1] for h in halves], posterior, prior)
+    rec, gen = [h[0] for h in halves], [h[1] for h in halves]
+    return Paths(rec, gen, posterior, prior, latents, painted)
 
 
 def kl_losses(paths: Paths) -> tuple[Tensor, Tensor]:
@@ -90,6 +93,14 @@ def _kl(mu_a: Tensor, sigma_a: Tensor, mu_b: Tensor, sigma_b: Tensor) -> Tensor:
     ratio = (sigma_a / sigma_b).square()
     shift = ((mu_a - mu_b) / sigma_b).square()
     return 0.5 * (ratio + shift - 1 - ratio.log()).mean()
+
+
+def nats(paths: Paths) -> Tensor:
+    """KL of the prior from the posterior, both of them learning: what a picture tells of its hidden
+    region, in nats, mean over pictures (Sohn et al. 2015, equation 4).
+    """
+    mu = paths.posterior[0]
+    return _kl(*paths.posterior, *paths.prior) * mu[0].numel()
 
 
 def pyramid_l1(pictures: list[Tensor], images: Tensor) -> Tensor:

@@ -201,18 +201,24 @@ class InpaintGenerator(nn.Module):
         Returns ``outputs`` pictures in [-1,1], each twice the size of the one before, the last at
         full size.
         """
+        return self.painted(z, summary, known, mask)[0]
+
+    def painted(
+        self, z: Tensor, summary: Tensor, known: Tensor, mask: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        """The pictures, and the features [B,decoder[-1],S,S] of which the last one was made."""
         x = self.f_transformer(summary) + self.generator(z.to(summary.dtype))
         small = functional.interpolate(mask, known.shape[-2:], mode="bilinear", align_corners=True)
         pictures: list[Tensor] = []
         for k in range(len(self.config.decoder)):
+            x = torch.cat([x, pictures[-1]], 1) if pictures else x
             x = self.get_submodule(f"decoder{k}")(x)
             if k == self.first_output:
                 x = self.attn1(x, known, small.to(x.dtype))
             if k >= self.first_output:
                 picture = self.get_submodule(f"out{k - self.first_output + 1}")(x)
                 pictures.append(picture)
-                x = torch.cat([x, picture], 1)
-        return [p.float() for p in pictures]
+        return [p.float() for p in pictures], x
 
 
 def compose(out: Tensor, images: Tensor, mask: Tensor) -> Tensor:

@@ -5,11 +5,20 @@ and generation (prior latent, as at test time), here each with the word context 
 :mod:`models.inpainting.losses`). Losses: L1 pyramid in which the hole weighs more, KL of posterior
 and prior, least squares GAN on the composed picture of the generation path.
 
-By options: a discriminator on frozen ImageNet features that looks at the sentence too, with hinge
-losses and wrong captions as a second kind of fake; the DAMSM losses of the composed picture; the
-attributes that the caption names, as a classifier reads them that learns beside from the real
-pictures (see :mod:`models.synthesis.auxiliary`); no text at all, for comparison. For the published
-training see :mod:`models.inpainting.official`.
+The paper's generation path draws its latent and is compared with the truth all the same, so that
+the best it can do is to ignore what it drew: fills of one hole then are alike (measured in
+docs/training-choices.md). With ``latent = "conditional"`` posterior and prior are those of a
+conditional VAE (Sohn et al. 2015), what a picture tells of its hole has a price in nats, and the
+generation path is compared where it takes the prior's mean alone; the ``free`` share that is drawn
+has to please the other losses.
+
+By options: edges, and what each pixel shows, where the data knows it (a head on the generator's
+last features, trained beside); mode seeking (Mao et al. 2019); a discriminator of patches, or one
+on frozen ImageNet features, that looks at the sentence too, with hinge losses and wrong captions as
+a second kind of fake; the DAMSM losses of the composed picture; the attributes that the caption
+names, as a classifier reads them that learns beside from the real pictures (see
+:mod:`models.synthesis.auxiliary`); no text at all, for comparison. For the published training see
+:mod:`models.inpainting.official`.
 """
 
 from __future__ import annotations
@@ -18,111 +27,39 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.damsm.matching import Caption, encoded, matching_losses
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
-from models.inpainting.losses import fooling_loss as least_squares
-from models.inpainting.losses import kl_losses
-from models.inpainting.network import (
-    CriticConfig,
-    InpaintConfig,
-    InpaintCritic,
-    InpaintEncoder,
-    InpaintGenerator,
-    compose,
-)
+from models.inpainting.judges import judge_of
+from models.inpainting.likeness import label_loss, pixel_weights, pyramid_l1, seeking_loss
+from models.inpainting.losses import Paths, kl_losses, nats
+from models.inpainting.network import InpaintEncoder, InpaintGenerator, compose
+from models.inpainting.options import InpaintingOptions, small_config
 from models.inpainting.paths import PathsObjective
 from models.synthesis.auxiliary import classifier_of, learning_loss, showing_loss
-from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
-from models.training.augment import CHANGES, augmented
 from models.training.batch import Batch
-from models.training.hinge import fooling_loss, judging_loss
+from models.training.drawings import edge_loss
 from models.training.noise import Noise
 from models.training.objective import Phase, Values, adam
 
 
 @dataclass(frozen=True)
-class InpaintingOptions:
-    """Widths, rates and loss weights. hole: extra weight of L1 inside the hole; text: False trains
-    without words and sentence; convolution: see :class:`InpaintConfig`; damsm: weight of the word
-    and sentence losses; attributes: weight of showing what the caption names, rate_classifier of
-    the network that reads it; discriminator: own or projected, which alone has ndf, look,
-    mismatched (share of wrong captions among its fakes) and augment (DiffAugment's changes, comma
-    separated).
-    """
-
-    width: int = 24
-    z: int = 64
-    refine: int = 2
-    spectral: bool = False
-    rate: float = 4e-4
-    rate_d: float = 4e-4
-    kl: float = 0.5
-    l1: float = 10.0
-    hole: float = 4.0
-    adversarial: float = 0.2
-    text: bool = True
-    convolution: str = "plain"
-    damsm: float = 0.0
-    attributes: float = 0.0
-    rate_classifier: float = 2e-3
-    discriminator: str = "own"
-    ndf: int = 96
-    look: int = 96
-    mismatched: float = 0.5
-    augment: str = ""
-
-
-def small_config(size: int, options: InpaintingOptions, text: int) -> InpaintConfig:
-    """Latents of 8×8 and one picture per doubling, whatever the size."""
-    w = options.width
-    table: dict[int, tuple[tuple[int, ...], tuple[int, ...], int]] = {
-        32: ((2 * w, 4 * w), (3 * w, 2 * w), 0),
-        64: ((w, 3 * w, 5 * w), (4 * w, 3 * w, 2 * w), 1),
-        128: ((w, 2 * w, 4 * w, 5 * w), (5 * w, 4 * w, 2 * w, w), 2),
-    }
-    if size not in table:
-        raise ModelsError(
-            f"There is no small configuration for {size} pixels, only for {sorted(table)}."
-        )
-    encoder, decoder, feature = table[size]
-    # The attention block needs as many channels in the decoder as in the encoder's feature.
-    decoder = (encoder[feature], *decoder[1:])
-    return InpaintConfig(
-        encoder=encoder,
-        feature=feature,
-        decoder=decoder,
-        outputs=len(decoder),
-        z=options.z,
-        text=text,
-        refine=options.refine,
-        spectral=options.spectral,
-        text_attention=options.text,
-        convolution=options.convolution,
-    )
-
-
-@dataclass(frozen=True)
 class Seen:
-    """Pictures [B,3,S,S] and masks [B,1,S,S]; pictures of both paths from small to large,
-    [2B,3,s,s] each; the KL term; the generation path's composed picture, with its graph; a wrong
-    sentence [B,D] for each picture where the discriminator looks at sentences; attributes that the
-    pictures show and that the captions name, int64 [B,A], where the data knows them.
+    """Pictures [B,3,S,S] and masks [B,1,S,S] of a batch; both paths' pictures; compared [B,1,1,1]:
+    0 where the generation path was drawn freely; the generation path's composed picture, with its
+    graph; a wrong sentence [B,D] for each picture where the discriminator looks at sentences.
     """
 
+    batch: Batch
     images: Tensor
     mask: Tensor
-    pictures: list[Tensor]
-    kl: Tensor
+    paths: Paths
+    compared: Tensor
     composed: Tensor
     caption: Caption
     wrong: Tensor | None
-    class_ids: Tensor
     noise: Noise
-    shown: Tensor | None
-    named: Tensor | None
 
 
 class InpaintingObjective(PathsObjective):
@@ -143,137 +80,144 @@ class InpaintingObjective(PathsObjective):
             raise ModelsError("The DAMSM losses need the image encoder of a bundle.")
         if options.damsm and image is not None:
             self.frozen["image_encoder"] = image
-        self.changes = tuple(name for name in options.augment.split(",") if name)
-        self.critic = _critic(options, self.changes, text.config.features)
-        self.modules["critic"] = self.critic
-        made = adam([self.encoder, self.generator], options.rate, (0.5, 0.99))
-        judged = adam([self.critic], options.rate_d, (0.0, 0.99))
+        made: list[nn.Module] = [self.encoder, self.generator]
+        trained: tuple[str, ...] = ("encoder", "generator")
+        if options.labels:
+            self.labeller = nn.Conv2d(config.decoder[-1], options.label_count, 3, padding=1)
+            self.modules["labeller"] = self.labeller
+            made, trained = [*made, self.labeller], (*trained, "labeller")
         self.phases = {}
         if options.attributes:
             self.classifier = classifier_of(size, attributes)
             self.modules["classifier"] = self.classifier
             learning = adam([self.classifier], options.rate_classifier, (0.9, 0.999))
             self.phases["classifier"] = Phase(learning, ("classifier",))
-        self.phases["critic"] = Phase(judged, ("critic",))
-        self.phases["generator"] = Phase(made, ("encoder", "generator"))
+        self.judge = judge_of(options, text.config.features)
+        if self.judge is not None:
+            self.modules["critic"] = self.judge
+            judged = adam([self.judge], options.rate_d, (0.0, 0.99))
+            self.phases["critic"] = Phase(judged, ("critic",))
+        self.phases["generator"] = Phase(adam(made, options.rate, (0.5, 0.99)), trained)
 
     def look(self, batch: Batch, noise: Noise, step: int) -> Seen:  # noqa: ARG002
         assert batch.hole is not None  # noqa: S101 (the data set's duty)
         images, mask = self.laid(batch.images), batch.hole
         caption = encoded(self.text, batch.ids, batch.lengths)
+        free = (noise.uniform("free") < self.options.free).float()
+        drawn = free if self.options.latent == "conditional" else None
         with self.autocast():
-            paths = self.paths(images, mask, caption, noise)
-        kl_rec, kl_g = kl_losses(paths)
-        pictures = [torch.cat(pair) for pair in zip(paths.rec, paths.gen, strict=True)]
-        composed = compose(paths.gen[-1], images, mask)
+            paths = self.paths(images, mask, caption, noise, drawn)
         wrong = None
-        if isinstance(self.critic, ProjectedDiscriminator):
+        if self.judge is not None and self.judge.listens:
             wrong = encoded(self.text, batch.wrong_ids, batch.wrong_lengths).sentence
         return Seen(
+            batch,
             images,
             mask,
-            pictures,
-            kl_rec + kl_g,
-            composed,
+            paths,
+            (1 - free)[:, None, None, None],
+            compose(paths.gen[-1], images, mask),
             caption,
             wrong,
-            batch.class_ids,
             noise,
-            batch.shown,
-            batch.named,
         )
 
     def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
         if phase == "classifier":
             return self._classifier_loss(seen)
         if phase == "critic":
-            return self._critic_loss(seen, seen.composed.detach())
+            return self._critic_loss(seen)
         return self._generator_loss(seen)
 
     def _classifier_loss(self, seen: Seen) -> tuple[Tensor, Values]:
-        assert seen.shown is not None  # noqa: S101 (checked with the options)
+        assert seen.batch.shown is not None  # noqa: S101 (checked with the options)
         with self.autocast():
-            loss, right = learning_loss(self.classifier, seen.images, seen.shown)
+            loss, right = learning_loss(self.classifier, seen.images, seen.batch.shown)
         return loss, {"shown": right}
 
-    def _generator_loss(self, seen: Seen) -> tuple[Tensor, Values]:
-        o = self.options
+    def _critic_loss(self, seen: Seen) -> tuple[Tensor, Values]:
+        assert self.judge is not None  # noqa: S101 (this is its phase)
+        told = self._told(seen.caption.sentence)
+        sentences = told, told if seen.wrong is None else self._told(seen.wrong)
+        made = seen.composed.detach()
         with self.autocast():
-            adversarial = self._fooling(seen)
-        l1 = self._pyramid_l1(seen.pictures, seen.images, seen.mask)
-        loss = o.l1 * l1 + o.kl * seen.kl + o.adversarial * adversarial
-        values = {"l1": l1, "kl": seen.kl, "g": adversarial}
-        if o.damsm:
-            values["damsm"] = self._matching(seen)
-            loss = loss + o.damsm * values["damsm"]
-        if o.attributes:
-            assert seen.named is not None  # noqa: S101 (checked with the options)
-            with self.autocast():
-                made = self.laid(seen.composed)
-                values["reading"], named = showing_loss(self.classifier, made, seen.named)
-            loss, values["named"] = loss + o.attributes * values["reading"], named
-        return loss, values
-
-    def _fooling(self, seen: Seen) -> Tensor:
-        if not isinstance(self.critic, ProjectedDiscriminator):
-            return least_squares(self.critic, seen.composed)
-        shown = self.laid(augmented(seen.composed, seen.noise, "g", self.changes))
-        return fooling_loss(self.critic, (shown, self._told(seen.caption.sentence)))
+            loss = self.judge.judged(seen.images, made, seen.mask, sentences, seen.noise)
+        return loss, {"d": loss}
 
     def _told(self, sentence: Tensor) -> Tensor:
         """What the discriminator hears of a sentence."""
         return sentence if self.options.text else torch.zeros_like(sentence)
+
+    def _generator_loss(self, seen: Seen) -> tuple[Tensor, Values]:
+        o = self.options
+        values, weights = self._likeness(seen), {"l1": o.l1, "edges": o.edges, "labels": o.labels}
+        if o.latent == "published":
+            values["kl"], weights["kl"] = torch.stack(kl_losses(seen.paths)).sum(), o.kl
+        else:
+            values["nats"], weights["nats"] = nats(seen.paths), o.nat
+        if o.seeking:
+            values["seeking"], weights["seeking"] = self._seeking(seen), o.seeking
+        if self.judge is not None:
+            values["g"], weights["g"] = self._fooling(seen), o.adversarial
+        if o.damsm:
+            values["damsm"], weights["damsm"] = self._matching(seen), o.damsm
+        read: Values = {}
+        if o.attributes:
+            values["reading"], read["named"] = self._reading(seen)
+            weights["reading"] = o.attributes
+        total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
+        return total, values | read
+
+    def _fooling(self, seen: Seen) -> Tensor:
+        assert self.judge is not None  # noqa: S101 (asked for by the caller)
+        told = self._told(seen.caption.sentence)
+        settled = seen.compared.flatten()
+        weight = 1 + (self.options.settled - 1) * settled
+        with self.autocast():
+            return self.judge.fooled(seen.composed, seen.mask, told, weight, seen.noise)
+
+    def _likeness(self, seen: Seen) -> Values:
+        """What compares either path with the truth."""
+        o, paths, labels = self.options, seen.paths, seen.batch.labels
+        weight = pixel_weights(seen.mask, o.hole, labels, o.small)
+        # Of a freely drawn fill what was known is compared alone.
+        compared = seen.compared * (1 - seen.mask)
+        l1 = pyramid_l1(paths.rec, seen.images, weight)
+        l1 = l1 + pyramid_l1(paths.gen, seen.images, weight * (compared + seen.mask))
+        found = {"l1": l1 / 2}
+        if o.edges:
+            rec = edge_loss(paths.rec[-1], seen.images, 1 - seen.mask)
+            found["edges"] = (rec + edge_loss(paths.gen[-1], seen.images, compared)) / 2
+        if o.labels:
+            if labels is None:
+                raise ModelsError("This data set does not know what pixels show; set labels = 0.")
+            with self.autocast():
+                logits = self.labeller(paths.features)
+            both = torch.cat([1 - seen.mask, compared])
+            found["labels"] = label_loss(logits, labels.repeat(2, 1, 1), both)
+        return found
+
+    def _seeking(self, seen: Seen) -> Tensor:
+        """Of freely drawn fills, against what the reconstruction path makes of the same hole."""
+        paths, free = seen.paths, 1 - seen.compared
+        latents = paths.latents[0].detach(), paths.latents[1]
+        pictures = paths.rec[-1].detach(), paths.gen[-1]
+        rows = free.flatten().bool()
+        if not rows.any():
+            return free.sum()
+        first, second = ((a[rows], b[rows]) for a, b in (pictures, latents))
+        return seeking_loss(first, second, 1 - seen.mask[rows])
 
     def _matching(self, seen: Seen) -> Tensor:
         """Word and sentence loss of the composed picture."""
         assert self.image is not None  # noqa: S101 (checked at the start)
         with self.autocast():
             features = self.image(self.laid(seen.composed))
-        return torch.stack(matching_losses(features, seen.caption, seen.class_ids)).sum()
+        losses = matching_losses(features, seen.caption, seen.batch.class_ids)
+        return torch.stack(losses).sum()
 
-    def _pyramid_l1(self, pictures: list[Tensor], images: Tensor, mask: Tensor) -> Tensor:
-        """L1 at every scale, the hole weighing more."""
-        total = images.new_zeros(())
-        for picture in pictures:
-            size = (picture.shape[-2], picture.shape[-1])
-            target = functional.interpolate(images, size, mode="bilinear", align_corners=True)
-            weight = 1 + self.options.hole * (1 - functional.adaptive_avg_pool2d(mask, size))
-            weight = weight / weight.mean((1, 2, 3), keepdim=True)
-            difference = (picture - target.repeat(2, 1, 1, 1)).abs()
-            total = total + (weight.repeat(2, 1, 1, 1) * difference).mean()
-        return total
-
-    def _critic_loss(self, seen: Seen, made: Tensor) -> tuple[Tensor, Values]:
-        if isinstance(self.critic, ProjectedDiscriminator):
-            return self._judging(self.critic, seen, made)
+    def _reading(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        """The classifier's loss on what the captions name, and the share that it reads so."""
+        assert seen.batch.named is not None  # noqa: S101 (checked with the options)
         with self.autocast():
-            scores = self.critic(torch.cat([seen.images, made]))
-        good, bad = scores.chunk(2)
-        loss = 0.5 * ((good - 1).square().mean() + bad.square().mean())
-        return loss, {"d": loss}
-
-    def _judging(
-        self, critic: ProjectedDiscriminator, seen: Seen, made: Tensor
-    ) -> tuple[Tensor, Values]:
-        assert seen.wrong is not None  # noqa: S101 (encoded for this discriminator)
-        real = self.laid(augmented(seen.images, seen.noise, "real", self.changes))
-        fake = self.laid(augmented(made, seen.noise, "fake", self.changes))
-        told, wrong = self._told(seen.caption.sentence), self._told(seen.wrong)
-        share = self.options.mismatched if self.options.text else 0.0
-        with self.autocast():
-            loss = judging_loss(critic, (real, told), (fake, told), wrong, share)
-        return loss, {"d": loss}
-
-
-def _critic(
-    options: InpaintingOptions, changes: tuple[str, ...], sentence: int
-) -> InpaintCritic | ProjectedDiscriminator:
-    if unknown := [name for name in changes if name not in CHANGES]:
-        raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
-    if options.discriminator == "own":
-        return InpaintCritic(CriticConfig((32, 64, 128), 2))
-    if options.discriminator == "projected":
-        return ProjectedDiscriminator(
-            ProjectedConfig(look=options.look, width=options.ndf, sentence=sentence)
-        )
-    raise ModelsError(f"discriminator is projected or own, not {options.discriminator!r}.")
+            return showing_loss(self.classifier, self.laid(seen.composed), seen.batch.named)

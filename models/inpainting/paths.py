@@ -40,10 +40,21 @@ class PathsObjective(Objective):
         self.modules = {"encoder": encoder, "generator": generator}
         self.latent_side = size >> len(self.config.encoder)
 
-    def paths(self, images: Tensor, mask: Tensor, caption: Caption, noise: Noise) -> Paths:
-        """Both paths' pictures of images [B,3,S,S] in [-1,1]; mask [B,1,S,S], 1 = known."""
+    def paths(
+        self,
+        images: Tensor,
+        mask: Tensor,
+        caption: Caption,
+        noise: Noise,
+        drawn: Tensor | None = None,
+    ) -> Paths:
+        """Both paths' pictures of images [B,3,S,S] in [-1,1]; mask [B,1,S,S], 1 = known. drawn
+        float32 [B]: 1 where the generation path draws its latent, as all do when it is left out,
+        and 0 where it takes the mean.
+        """
         shape = (self.config.z, self.latent_side, self.latent_side)
-        draws = torch.stack([noise.normal(path, *shape) for path in ("rec", "gen")])
+        rec, gen = noise.normal("rec", *shape), noise.normal("gen", *shape)
+        draws = torch.stack([rec, gen if drawn is None else gen * drawn[:, None, None, None]])
         texts = (caption.words, caption.sentence, caption.pad)
         return two_paths(self.encoder, self.generator, images, mask, texts, draws, self.crossed)
 

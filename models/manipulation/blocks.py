@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.text_encoder import word_mask
-from models.layers import Chained, InstanceNorm, doubling, to_features
+from models.layers import Chained, doubling, to_features
+from models.norms import InstanceNorm
 from models.precision import logits
 
 

@@ -22,6 +22,7 @@ from models.damsm.text_encoder import TextEncoder, padding
 from models.manipulation.losses import kl_loss
 from models.manipulation.network import MainOutput, ManiganConfig, networks
 from models.training.batch import Batch
+from models.training.drawings import edge_loss, small_things
 from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
 
@@ -31,9 +32,10 @@ _CHANGED = 0.06  # difference in [-1,1] from which a pixel counts as edited
 @dataclass(frozen=True)
 class ManipulationOptions:
     """Widths, the paper's ablations (combination, modules: see :class:`ManiganConfig`), rate and
-    loss weights. edited: extra weight of changed pixels; stages: weight of the
-    main module's
-    pictures beside the final one; kl: weight of the conditioning's divergence from N(0,1)."""
+    loss weights. edited: extra weight of changed pixels; small: of bill, eye and legs, where the
+    data knows them; edges: weight of the final picture's difference of gradients; stages: of the
+    main module's pictures beside the final one; kl: of the conditioning's divergence from N(0,1).
+    """
 
     ngf: int = 16
     blocks: int = 1
@@ -45,6 +47,8 @@ class ManipulationOptions:
     modules: str = "both"
     rate: float = 1e-3
     edited: float = 3.0
+    small: float = 0.0
+    edges: float = 0.0
     stages: float = 0.25
     kl: float = 0.002
 
@@ -91,13 +95,14 @@ class ManipulationObjective(Objective):
         assert batch.source is not None  # noqa: S101 (the data set's duty)
         with self.autocast():
             final, main = self._edit(self.modules, batch, *self._draws(noise))
-        weight = self._weight(batch.images, batch.source)
+        o, weight = self.options, self._weight(batch)
         values = {"l1": _weighted_l1(final, batch.images, weight)}
-        if main is None:
-            return values["l1"], values
-        staged = torch.stack([_weighted_l1(p, batch.images, weight) for p in main.pictures])
-        values |= {"stages": staged.sum(), "kl": kl_loss(main.mu, main.logvar)}
-        weights = {"l1": 1.0, "stages": self.options.stages, "kl": self.options.kl}
+        if o.edges:
+            values["edges"] = edge_loss(final, batch.images, torch.ones_like(weight))
+        if main is not None:
+            staged = torch.stack([_weighted_l1(p, batch.images, weight) for p in main.pictures])
+            values |= {"stages": staged.sum(), "kl": kl_loss(main.mu, main.logvar)}
+        weights = {"l1": 1.0, "edges": o.edges, "stages": o.stages, "kl": o.kl}
         return torch.stack([weights[k] * v for k, v in values.items()]).sum(), values
 
     def _draws(self, noise: Noise) -> tuple[Tensor, Tensor]:
@@ -119,10 +124,13 @@ class ManipulationObjective(Objective):
             return main.pictures[-1], main  # type: ignore[union-attr]
         return modules["dcm"](hidden, photo.detail, words, pad)[0], main
 
-    def _weight(self, target: Tensor, source: Tensor) -> Tensor:
+    def _weight(self, batch: Batch) -> Tensor:
         """[B,1,S,S], mean 1 per picture."""
-        changed = (target - source).abs().amax(1, keepdim=True) > _CHANGED
+        assert batch.source is not None  # noqa: S101
+        changed = (batch.images - batch.source).abs().amax(1, keepdim=True) > _CHANGED
         weight = 1 + self.options.edited * changed.float()
+        if batch.labels is not None:
+            weight = weight * (1 + self.options.small * small_things(batch.labels))
         return weight / weight.mean((1, 2, 3), keepdim=True)
 
     def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:

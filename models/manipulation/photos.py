@@ -7,6 +7,11 @@ one), so that edits themselves are rehearsed: such a picture has to fool the dis
 with the new caption and to match it through the frozen encoders, while it keeps the photo's coarse
 brightness and, weakly, its pixels. With its own caption a photo has to come back as it was. The
 reward of change (−L1) has no place beside that.
+
+Brightness that is kept everywhere keeps a white bird from ever becoming black, and pixels that are
+kept weakly everywhere let its colour glow into the background. So by options the bird's shading is
+kept in its place, brightness against that of the bird around, and the pixels outside of it firmly,
+the bird being what is unlike the photo's corners (:mod:`models.manipulation.saliency`).
 """
 
 from __future__ import annotations
@@ -19,12 +24,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.damsm.image_encoder import PhotoFeatures
 from models.damsm.matching import Caption, encoded, matching_losses
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
 from models.manipulation.adversarial import manigan_config
 from models.manipulation.losses import kl_loss
 from models.manipulation.network import DetailCorrection, MainModule
+from models.manipulation.saliency import unlike_corners
 from models.manipulation.sight import Sight
 from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator, trunk_taps
 from models.training.augment import CHANGES, augmented
@@ -34,6 +41,7 @@ from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
 
 _COARSE = 4  # pixels whose brightness an edit keeps together
+_AROUND = 5  # side, in these, of what brightness is taken against
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _CLIP = 5.0
 
@@ -47,7 +55,8 @@ class PhotoOptions:
 
     Weights: matching: of the DAMSM losses; reconstruction: L1 of photos with their own caption, and
     stages: of the main module's pictures beside the final one; perceptual: their early features;
-    identity: L1 of an edit's coarse brightness; keep: of its pixels; kl: of the conditioning.
+    identity: L1 of an edit's coarse brightness; shading: of it within the thing; keep: of
+    its pixels; outside: of those outside of the thing; kl: of the conditioning.
     """
 
     discriminator: str = "projected"
@@ -74,14 +83,17 @@ class PhotoOptions:
     stages: float = 0.25
     perceptual: float = 0.5
     identity: float = 4.0
+    shading: float = 0.0
     keep: float = 1.0
+    outside: float = 0.0
     kl: float = 0.02
 
 
 @dataclass(frozen=True)
 class Seen:
     """edits: float32 [B], 1 where ``given`` is another class's caption; own, wrong: sentences
-    [B,D]; final and pictures with their graph.
+    [B,D]; final and pictures with their graph; background: float32 [B,1,S,S], 1 outside of the
+    thing.
     """
 
     photos: Tensor
@@ -91,6 +103,7 @@ class Seen:
     wrong: Tensor
     final: Tensor
     pictures: tuple[Tensor, ...]
+    background: Tensor
     kl: Tensor
     class_ids: Tensor
     noise: Noise
@@ -137,7 +150,8 @@ class PhotoObjective(Objective):
         given = _chosen(edits, wrong, own)
         photos = self.laid(batch.images)
         with self.autocast():
-            final, pictures, kl = self._edit(self.modules, photos, given, noise)
+            photo = self.sight.photo(photos)
+            final, pictures, kl = self._edit(self.modules, photo, given, noise)
         return Seen(
             photos,
             edits.float(),
@@ -146,17 +160,17 @@ class PhotoObjective(Objective):
             wrong.sentence,
             final,
             pictures,
+            1 - unlike_corners(photo.regions, photos.shape[-1]),
             kl,
             batch.class_ids,
             noise,
         )
 
     def _edit(
-        self, modules: Mapping[str, nn.Module], photos: Tensor, given: Caption, noise: Noise
+        self, modules: Mapping[str, nn.Module], photo: PhotoFeatures, given: Caption, noise: Noise
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
         """Final pictures, the main module's, and the conditioning's KL."""
         words, sentence, pad = given.words, given.sentence, given.pad
-        photo = self.sight.photo(photos)
         z = noise.normal("z", self.config.z)
         condition = noise.normal("condition", self.config.condition)
         out = modules["main"](z, condition, words, sentence, pad, photo.code, photo.regions)
@@ -171,17 +185,16 @@ class PhotoObjective(Objective):
             features = self.sight.image(self.laid(final))
             perceptual = self._perceptual(seen)
         matching = torch.stack(matching_losses(features, seen.given, seen.class_ids)).sum()
-        back, kept, coarse = self._distances(seen)
-        loss = o.matching * matching + o.perceptual * perceptual + o.kl * seen.kl
-        loss = loss + o.reconstruction * back + o.keep * kept + o.identity * coarse
         values = {"matching": matching, "perceptual": perceptual, "kl": seen.kl}
-        values |= {"back": back, "kept": kept, "coarse": coarse}
-        if step < o.alone:
-            return loss, values
-        with self.autocast():
-            shown = self.laid(augmented(final, seen.noise, "g", self.changes))
-            fooled = fooling_loss(self.judge, (shown, seen.given.sentence))
-        return loss + fooled, {"g": fooled, **values}
+        values |= self._distances(seen)
+        weights = {"matching": o.matching, "perceptual": o.perceptual, "kl": o.kl, "g": 1.0}
+        weights |= {"back": o.reconstruction, "kept": o.keep, "coarse": o.identity}
+        weights |= {"shading": o.shading, "outside": o.outside}
+        if step >= o.alone:
+            with self.autocast():
+                shown = self.laid(augmented(final, seen.noise, "g", self.changes))
+                values["g"] = fooling_loss(self.judge, (shown, seen.given.sentence))
+        return torch.stack([weights[name] * value for name, value in values.items()]).sum(), values
 
     def _judging(self, seen: Seen) -> tuple[Tensor, Values]:
         real = self.laid(augmented(seen.photos, seen.noise, "real", self.changes))
@@ -191,17 +204,25 @@ class PhotoObjective(Objective):
             loss = judging_loss(self.judge, *pairs, seen.wrong, self.options.mismatched)
         return loss, {"d": loss}
 
-    def _distances(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
-        """L1 of photos with their own caption, stages included; of edits; of their coarse
-        brightness. Means over the whole batch, so that no draw of edits weighs a picture more.
+    def _distances(self, seen: Seen) -> Values:
+        """L1 of photos with their own caption, stages included; of edits: of all their pixels, of
+        those outside of the thing, of coarse brightness, and of the shading of the thing. Means
+        over the whole batch, so that no draw of edits weighs a picture more.
         """
-        photos, own = seen.photos, 1 - seen.edits
+        photos, own, edits = seen.photos, 1 - seen.edits, seen.edits
         back = _l1(seen.final, photos, own)
         for picture in seen.pictures:
             target = functional.adaptive_avg_pool2d(photos, picture.shape[-1])
             back = back + self.options.stages * _l1(picture, target, own)
-        coarse = _l1(_brightness(seen.final), _brightness(photos), seen.edits)
-        return back, _l1(seen.final, photos, seen.edits), coarse
+        made, before = _brightness(seen.final), _brightness(photos)
+        behind = seen.background
+        return {
+            "back": back,
+            "kept": _l1(seen.final, photos, edits),
+            "outside": _l1(seen.final * behind, photos * behind, edits),
+            "coarse": _l1(made, before, edits),
+            "shading": _l1(_shading(made, 1 - behind), _shading(before, 1 - behind), edits),
+        }
 
     def _perceptual(self, seen: Seen) -> Tensor:
         """Squared distance of early features, of photos with their own caption."""
@@ -213,16 +234,17 @@ class PhotoObjective(Objective):
 
     def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
         with self.autocast():
-            self._edit(averaged, self.laid(batch.images), self._own(batch), noise)
+            photo = self.sight.photo(self.laid(batch.images))
+            self._edit(averaged, photo, self._own(batch), noise)
 
     def _own(self, batch: Batch) -> Caption:
         return encoded(self.text, batch.ids, batch.lengths)
 
     def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
         """Rows of eight: the photo, brought back by its caption, edited by another class's."""
-        photos = self.laid(batch.images)
+        photo = self.sight.photo(self.laid(batch.images))
         other = encoded(self.text, batch.wrong_ids, batch.wrong_lengths)
-        made = [self._edit(averaged, photos, c, noise)[0] for c in (self._own(batch), other)]
+        made = [self._edit(averaged, photo, c, noise)[0] for c in (self._own(batch), other)]
         columns = [x.split(8) for x in (batch.images, *made)]
         return torch.cat([x for row in zip(*columns, strict=True) for x in row])
 
@@ -253,3 +275,15 @@ def _brightness(pictures: Tensor) -> Tensor:
     """Luma [B,1,S/4,S/4] of pictures [B,3,S,S]."""
     luma = pictures.new_tensor(_LUMA)[None, :, None, None]
     return functional.avg_pool2d((pictures * luma).sum(1, keepdim=True), _COARSE)
+
+
+def _shading(brightness: Tensor, thing: Tensor) -> Tensor:
+    """Coarse brightness [B,1,h,w] less that of the thing around each cell, and none outside of it:
+    a white bird that becomes black may keep its shading, and need not keep its outline against the
+    background. thing: float32 [B,1,S,S], 1 where it is.
+    """
+    share = functional.avg_pool2d(thing, _COARSE)
+    around = [
+        functional.avg_pool2d(x, _AROUND, 1, _AROUND // 2) for x in (brightness * share, share)
+    ]
+    return (brightness - around[0] / around[1].clamp(min=1e-3)) * share

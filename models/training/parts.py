@@ -21,8 +21,9 @@ from models.damsm.official import OfficialDamsmObjective, OfficialDamsmOptions, 
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.objective import DetailObjective, DetailOptions
 from models.inpainting.classical import CLASSICAL
-from models.inpainting.objective import InpaintingObjective, InpaintingOptions
+from models.inpainting.objective import InpaintingObjective
 from models.inpainting.official import OfficialInpaintingObjective, OfficialInpaintingOptions
+from models.inpainting.options import InpaintingOptions
 from models.manipulation.adversarial import AdversarialObjective, AdversarialOptions
 from models.manipulation.objective import ManipulationObjective, ManipulationOptions
 from models.manipulation.photos import PhotoObjective, PhotoOptions

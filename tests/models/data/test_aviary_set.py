@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.aviary import bird, label_map, render
+from models.data.aviary import LABELS, bird, label_map, render
 from models.data.aviary_set import Aviary
 from models.synthesis.latent import width
 
@@ -59,6 +59,41 @@ def test_inpainting_batch_has_holes(data: Aviary) -> None:
     assert batch.hole is not None
     assert batch.hole.shape == (8, 1, 32, 32)
     assert all(0 < plane.mean() < 1 for plane in batch.hole)
+
+
+def test_parts_that_nothing_tells_continue_their_neighbours(data: Aviary) -> None:
+    batch = data.batch("inpainting", [0, 1] * 40, sources(80))
+    assert batch.shown is not None
+    assert batch.named is not None
+    assert batch.hole is not None
+    told = batch.named >= 0
+    assert torch.equal(batch.shown[told], batch.named[told])
+    share = told.all(1).float().mean()
+    assert 0.2 < share < 0.6  # a quarter by design, others by chance
+    masks = torch.from_numpy(data.part_masks(np.array([0, 1] * 40)))
+    seen = (masks * batch.hole).sum((2, 3)) / masks.sum((2, 3))
+    lost = (seen < 0.05) & ~told
+    assert lost.any()
+    for row, part in lost.nonzero().tolist():
+        others = [k for k in range(6) if k != part]
+        assert batch.shown[row, part] in batch.shown[row, others]
+
+
+def test_inpainting_batch_follows_from_its_sources(data: Aviary) -> None:
+    whole = data.batch("inpainting", range(4), sources(4))
+    half = data.batch("inpainting", range(2, 4), sources(4)[2:])
+    assert torch.equal(whole.images[2:], half.images)
+    assert whole.hole is not None
+    assert half.hole is not None
+    assert torch.equal(whole.hole[2:], half.hole)
+
+
+@pytest.mark.parametrize("part", ["synthesis", "inpainting", "manipulation"])
+def test_labels_say_what_each_pixel_shows(part: str, data: Aviary) -> None:
+    labels = data.batch(part, range(8), sources(8)).labels
+    assert labels is not None
+    assert labels.shape == (8, 32, 32)
+    assert labels.unique().tolist() == list(range(LABELS))
 
 
 def test_bank_is_drawn_once(tmp_path: Path) -> None:

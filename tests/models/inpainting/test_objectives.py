@@ -23,6 +23,7 @@ from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_st
 
 OFFICIAL: dict[str, Any] = {"objective": "official", "width": 4, "refine": 1}
 SMALL: dict[str, Any] = {"width": 4, "z": 4, "refine": 1}
+PATCH = {"discriminator": "patch", "ndf": 4, "augment": "cutout"}
 PROJECTED = {"discriminator": "projected", "ndf": 8, "look": 32, "augment": "translation"}
 
 
@@ -43,8 +44,21 @@ def test_published_phases(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"damsm": 0.1}, {"text": False}, PROJECTED, {**PROJECTED, "text": False, "damsm": 0.1}],
-    ids=["plain", "damsm", "no-text", "projected", "projected-no-text"],
+    [
+        {},
+        {"damsm": 0.1},
+        {"text": False},
+        PROJECTED,
+        {**PROJECTED, "text": False, "damsm": 0.1},
+        PATCH,
+        {"discriminator": "none", "edges": 1.0},
+        {"latent": "conditional"},
+        {"latent": "conditional", "free": 0.5, "seeking": 0.1, "settled": 0.1},
+    ],
+    ids=[
+        *("plain", "damsm", "no-text", "projected", "projected-no-text", "patch", "unjudged"),
+        *("conditional", "free"),
+    ],
 )
 def test_small_phases(options: dict[str, Any], tmp_path: Path) -> None:
     objective = built({**SMALL, **options}, 32)
@@ -58,6 +72,49 @@ def test_named_attributes_are_asked_for_by_a_classifier_of_its_own(tmp_path: Pat
     objective = PARTS["inpainting"]({**SMALL, "attributes": 1.0}, photos, TinyEncoders())
     assert list(objective.phases) == ["classifier", "critic", "generator"]
     watch_two_steps(objective, photos, "inpainting", tmp_path)
+
+
+def test_what_pixels_show_is_learned_beside(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    photos = NoisePhotos(32, labels=10)
+    objective = PARTS["inpainting"]({**SMALL, "labels": 1.0, "small": 2.0}, photos, TinyEncoders())
+    assert objective.phases["generator"].trains == ("encoder", "generator", "labeller")
+    loop = watch_two_steps(objective, photos, "inpainting", tmp_path)
+    assert set(objective.export(loop._averaged())[1]) == {"encoder", "generator"}
+
+
+def test_labels_that_the_data_does_not_know_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelsError, match="set labels = 0"):
+        watch_two_steps(
+            built({**SMALL, "labels": 1.0}, 32), NoisePhotos(32), "inpainting", tmp_path
+        )
+
+
+def test_the_mean_is_compared_and_what_is_drawn_is_free(tmp_path: Path) -> None:
+    options = {**SMALL, "latent": "conditional", "free": 0.5, "edges": 1.0}
+    objective = built(options, 32)
+    loop = watch_two_steps(objective, NoisePhotos(32), "inpainting", tmp_path)
+    seen = objective.look(*loop.samples(9, 8, 0, 8), 9)
+    compared = seen.compared.flatten().bool()
+    assert 0 < compared.sum() < 8
+    latent, (mu, _) = seen.paths.latents[1], seen.paths.prior
+    assert torch.equal(latent[compared], mu[compared])
+    assert all((latent != mu)[~compared].flatten(1).any(1))
+    total = torch.stack(list(objective._likeness(seen).values())).sum()
+    (pull,) = torch.autograd.grad(total, seen.paths.gen[-1])
+    hidden = (pull.abs() * (1 - seen.mask)).sum((1, 2, 3))
+    assert (hidden[compared] > 0).all()
+    assert (hidden[~compared] == 0).all()
+    assert ((pull.abs() * seen.mask).sum((1, 2, 3)) > 0).all()
+
+
+def test_options_of_the_latent_fit_together() -> None:
+    with pytest.raises(ModelsError, match="published or conditional"):
+        built({**SMALL, "latent": "none"}, 32)
+    with pytest.raises(ModelsError, match="need latent"):
+        built({**SMALL, "free": 0.5}, 32)
+    with pytest.raises(ModelsError, match="give them a share"):
+        built({**SMALL, "latent": "conditional", "seeking": 0.1}, 32)
 
 
 def test_attributes_that_the_data_does_not_know_are_refused() -> None:
@@ -130,7 +187,7 @@ def _by_hand(
 def test_wrong_options_are_sentences() -> None:
     with pytest.raises(ModelsError, match="no small configuration for 48"):
         built(SMALL, 48)
-    with pytest.raises(ModelsError, match="projected or own"):
+    with pytest.raises(ModelsError, match="own, patch, projected, none"):
         built({**SMALL, "discriminator": "wgan"}, 32)
     with pytest.raises(ModelsError, match="augment knows"):
         built({**SMALL, **PROJECTED, "augment": "blur"}, 32)

@@ -14,7 +14,7 @@ from models.damsm.inception import InceptionImageEncoder
 from models.errors import ModelsError
 from models.manipulation.adversarial import AdversarialObjective
 from models.manipulation.losses import correction_loss, kl_loss, main_loss
-from models.manipulation.photos import PhotoObjective
+from models.manipulation.photos import PhotoObjective, _shading
 from models.registry import load
 from models.training.config import ConfigError
 from models.training.parts import PARTS, Encoders, initialise, save
@@ -45,10 +45,36 @@ def test_published_phases(train: str, phases: list[str], tmp_path: Path) -> None
     watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
 
 
-def test_photos_phases(tmp_path: Path) -> None:
-    objective = built(PHOTOS)
+@pytest.mark.parametrize("more", [{}, {"outside": 8.0, "shading": 4.0, "identity": 0.5}])
+def test_photos_phases(more: dict[str, Any], tmp_path: Path) -> None:
+    objective = built({**PHOTOS, **more})
     assert isinstance(objective, PhotoObjective)
     watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
+
+
+def test_pairs_of_drawings_weigh_small_things_and_edges(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    drawings = NoisePhotos(SIZE, labels=10)
+    options = {"ngf": 4, "combine": 4, "small": 1.0, "edges": 0.5}
+    objective = PARTS["manipulation"](options, drawings, TinyEncoders())
+    loop = watch_two_steps(objective, drawings, "manipulation", tmp_path)
+    batch, noise = loop.samples(7, 4, 0, 4)
+    assert objective.loss("manipulation", (batch, noise), 7)[1]["edges"] > 0
+    weight = objective._weight(batch)
+    assert batch.labels is not None
+    small = torch.isin(batch.labels, torch.tensor([6, 7, 8]))
+    assert (weight[:, 0][small] / weight[:, 0][~small].mean()).mean() > 1.8
+
+
+def test_shading_is_no_outline_and_no_level() -> None:
+    thing = torch.zeros(1, 1, 64, 64)
+    thing[..., 16:48, 16:48] = 1
+    texture = 0.1 * torch.randn(1, 1, 16, 16)
+    white = torch.where(thing[..., ::4, ::4] > 0, 0.8 + texture, torch.zeros(1))
+    black = torch.where(thing[..., ::4, ::4] > 0, -0.8 + texture, torch.zeros(1))
+    torch.testing.assert_close(_shading(white, thing), _shading(black, thing))
+    flat = torch.where(thing[..., ::4, ::4] > 0, 0.8, 0.0)
+    assert (_shading(white, thing) - _shading(flat, thing)).abs().mean() > 0.01
 
 
 @pytest.mark.parametrize("modules", ["main", "dcm"])

@@ -33,8 +33,8 @@ class NoisePhotos:
     name, max_words, tokenizer, domain, licence = "noise", _LONGEST, "regexp", "noise", "CC0-1.0"
     fingerprint = "noise"
 
-    def __init__(self, size: int, attributes: tuple[int, int] = (0, 0)) -> None:
-        self.size, self.attributes = size, attributes
+    def __init__(self, size: int, attributes: tuple[int, int] = (0, 0), labels: int = 0) -> None:
+        self.size, self.attributes, self.labels = size, attributes, labels
         self.vocabulary = Vocabulary(list(WORDS))
 
     def __len__(self) -> int:
@@ -66,6 +66,15 @@ class NoisePhotos:
             more_lengths=torch.stack([lengths for _, lengths in more], 1),
             shown=shown,
             named=shown,
+            labels=self._labels(sources),
+        )
+
+    def _labels(self, sources: Sequence[np.random.Generator]) -> Tensor | None:
+        if not self.labels:
+            return None
+        shape = (self.size, self.size)
+        return torch.stack(
+            [torch.from_numpy(rng.integers(0, self.labels, shape)) for rng in sources]
         )
 
     def _attributes(self, sources: Sequence[np.random.Generator]) -> Tensor | None:
