@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import mmml
-from app.client.requests import Options, SynthesisOptions
+from mmml.requests import Options, SynthesisOptions
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 

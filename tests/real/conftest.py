@@ -35,8 +35,9 @@ class Service:
         env |= {"MMML_WEIGHTS_DIR": str(self.weights), "MMML_LEASE_TTL": "3", **settings}
         command = [
             sys.executable,
+            "-P",
             "-m",
-            "app.cli",
+            "mmml",
             "serve",
             "--host",
             host,
