@@ -33,6 +33,7 @@ def fake_service(start_timeout: float = 60.0, **settings: str) -> Iterator[str]:
     ``MMML_RATE_SUBMIT="1/minute"``; those of the environment are left out. Raises NotStarted after
     ``start_timeout`` seconds, or where there is no service.
     """
+    start_timeout = float(settings.pop("patience", start_timeout))  # its name before
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     command = [*service_command(os.environ), "serve", "--fake", "--port", str(port)]
