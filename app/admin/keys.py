@@ -31,7 +31,7 @@ from jobs.errors import StoreError
 
 
 class Answers(Protocol):
-    """What the ``mmml`` command hands to its commands."""
+    """What the ``mmml`` command passes to its commands."""
 
     def print_result(self, record: Any, lines: Iterable[str]) -> None:
         """Print ``record`` in JSON when that was asked for, else ``lines``."""

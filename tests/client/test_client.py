@@ -86,8 +86,8 @@ def test_options_reach_the_service(mmml: Client) -> None:
         format="webp",
         bundle=None,
     )
-    told = job.record["input"]
-    assert (told["count"], told["method"], told["format"]) == (3, "telea", "webp")
+    given = job.record["input"]
+    assert (given["count"], given["method"], given["format"]) == (3, "telea", "webp")
 
 
 def test_an_idempotency_key_of_ones_own(mmml: Client) -> None:
@@ -120,15 +120,15 @@ def test_jobs_that_fail(mmml: Client, services: Services) -> None:
     assert (caught.value.code, job.status) == ("model_error", "failed")
 
 
-def test_patience_ends(mmml: Client) -> None:
+def test_waiting_times_out(mmml: Client) -> None:
     job = mmml.synthesize("a bird")
-    seen: list[str] = []
+    statuses: list[str] = []
     with pytest.raises(StillRunning, match="still queued"):
-        job.wait(on_change=lambda record: seen.append(record["status"]), timeout=0.05)
-    assert set(seen) == {"queued"}
+        job.wait(on_change=lambda record: statuses.append(record["status"]), timeout=0.05)
+    assert set(statuses) == {"queued"}
 
 
-def test_a_handle_of_an_earlier_job(mmml: Client, services: Services) -> None:
+def test_an_earlier_job(mmml: Client, services: Services) -> None:
     job = mmml.job(mmml.synthesize("a bird", seed=4).id)
     succeed(services, job.id)
     assert job.status == "queued"

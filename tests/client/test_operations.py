@@ -49,7 +49,7 @@ def test_retry_after_is_obeyed() -> None:
     assert play(send_with_retries(SUBMIT, RetryPolicy(30)), answers) == (ok, [2.0, 7.0, 0.5])
 
 
-def test_a_long_retry_after_is_told_at_once() -> None:
+def test_a_long_retry_after_is_raised_at_once() -> None:
     with pytest.raises(Busy, match="No worker") as caught:
         play(send_with_retries(SUBMIT, RetryPolicy(30)), [busy("3600", 429)])
     assert caught.value.retry_after == 3600

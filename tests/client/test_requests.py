@@ -29,7 +29,7 @@ JOB = {
 }
 
 
-class Told:
+class Recorder:
     """Remembers the last request, and answers with a finished job."""
 
     def __init__(self, **answers: Any) -> None:
@@ -45,22 +45,22 @@ class Told:
 
 
 def test_one_text_is_a_form_and_several_are_json() -> None:
-    told = Told()
-    told.client().synthesize("a bird", explain=True, seed=3)
-    assert told.request.headers["content-type"] == "application/x-www-form-urlencoded"
-    assert told.request.read() == b"text=a+bird&explain=true&seed=3"
+    recorder = Recorder()
+    recorder.client().synthesize("a bird", explain=True, seed=3)
+    assert recorder.request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert recorder.request.read() == b"text=a+bird&explain=true&seed=3"
     texts = ["a red bird", {"text": "a blue bird", "weight": 2.0}]
-    told.client().submit("synthesize", texts, frames=8, seed=None)
-    assert json.loads(told.request.read()) == {"text": texts, "frames": 8}
+    recorder.client().submit("synthesize", texts, frames=8, seed=None)
+    assert json.loads(recorder.request.read()) == {"text": texts, "frames": 8}
 
 
 def test_every_submission_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMML_API_KEY", "mmml_x")
-    told, keys = Told(), set()
+    recorder, keys = Recorder(), set()
     for _ in range(2):
-        told.client().manipulate(png(), "a bird")
-        keys.add(told.request.headers["idempotency-key"])
-        assert told.request.headers["authorization"] == "Bearer mmml_x"
+        recorder.client().manipulate(png(), "a bird")
+        keys.add(recorder.request.headers["idempotency-key"])
+        assert recorder.request.headers["authorization"] == "Bearer mmml_x"
     assert len(keys) == 2
 
 
@@ -99,7 +99,7 @@ def test_explanations_are_images() -> None:
     place = {"text": 0, "word": "red", "start": 2, "end": 5}
     word = {**place, "known": True, "peak": 0.5, "maps": {"region": url}}
     answer = {"image": 0, "method": "fake", "words": [word], "features": {"W": url}}
-    job = Told(explanation=answer).client().synthesize("a red bird", explain=True)
+    job = Recorder(explanation=answer).client().synthesize("a red bird", explain=True)
     explained = job.explanation(0)
     found = explained.words[0]
     assert (found.word, found.text, found.end, found.peak) == ("red", 0, 5, 0.5)

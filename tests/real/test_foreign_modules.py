@@ -93,7 +93,8 @@ def test_the_networks_in_such_a_folder(service: Service, foreign: Path) -> None:
 
 
 def test_packages_on_the_path_are_named(foreign: Path) -> None:
-    """PYTHONPATH is the user's own word: it is obeyed, and what follows is explained."""
+    """Python obeys PYTHONPATH before all else, so what follows from it is explained."""
+    (foreign / "app" / "__init__.py").write_text("import settings_of_somebody_else")
     done = subprocess.run(
         [*MMML, "serve", "--fake"],
         cwd=foreign,
@@ -101,6 +102,7 @@ def test_packages_on_the_path_are_named(foreign: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
     assert done.returncode == 3
     assert "'mmml serve' can't be loaded" in done.stderr

@@ -29,9 +29,9 @@ RENDERERS: dict[str, Renderer] = {
 }
 
 
-def show_images(images: Sequence[Image.Image], asked: bool | None) -> None:
-    """Show images on stdout, side by side, where it is a terminal or they are ``asked`` for."""
-    kind = protocol(os.environ, sys.stdout.isatty(), asked)
+def show_images(images: Sequence[Image.Image], requested: bool | None) -> None:
+    """Show images on stdout, side by side, where it is a terminal or ``requested``."""
+    kind = protocol(os.environ, sys.stdout.isatty(), requested)
     if kind is None or not images:
         return
     row = terminal_graphics.side_by_side([image.convert("RGB") for image in images])
@@ -43,17 +43,17 @@ def show_images(images: Sequence[Image.Image], asked: bool | None) -> None:
 def protocol(
     environment: Mapping[str, str],
     terminal: bool,
-    asked: bool | None = None,
+    requested: bool | None = None,
     query: Callable[[], bytes] | None = None,
 ) -> str | None:
     """Name of the renderer to use; None to show nothing. ``query`` asks the terminal itself."""
     forced = environment.get(VARIABLE, "")
-    if asked is False or forced == "none" or not (asked or terminal):
+    if requested is False or forced == "none" or not (requested or terminal):
         return None
     if forced in RENDERERS:
         return forced
     dumb = environment.get("TERM", "") in ("", "dumb") or "NO_COLOR" in environment
-    if dumb and not asked:
+    if dumb and not requested:
         return None
     known = _known_terminal(environment)
     if known and "TMUX" not in environment:

@@ -58,11 +58,11 @@ def test_every_task_in_one_file(
     done = mmml("batch", file, "-o", str(out))
     assert done.exit_code == ExitStatus.ok, done.output
     assert done.stdout == f"3 of 3 rows have pictures: {out / 'results.csv'}\n"
-    told = results(out)
-    assert [r["files"] for r in told] == ["0001.png 0001-1.png", "0002.png", "0003.png"]
-    assert [r["status"] for r in told] == ["succeeded"] * 3
-    assert told[0]["seed"] == "7"
-    assert told[0]["warnings"] == "Unknown words were left out: zorgly."
+    result = results(out)
+    assert [r["files"] for r in result] == ["0001.png 0001-1.png", "0002.png", "0003.png"]
+    assert [r["status"] for r in result] == ["succeeded"] * 3
+    assert result[0]["seed"] == "7"
+    assert result[0]["warnings"] == "Unknown words were left out: zorgly."
     assert decode_photo((out / "0001-1.png").read_bytes()).size == (20, 20)
     again = mmml("batch", file, "-o", str(out), "--json")
     assert json.loads(again.stdout) == {
@@ -74,7 +74,7 @@ def test_every_task_in_one_file(
 
 
 @pytest.mark.usefixtures("worker")
-def test_failures_are_told_and_tried_again(
+def test_failures_are_reported_and_tried_again(
     mmml: Command, table: Callable[..., str], tmp_path: Path, services: Services
 ) -> None:
     file = table("text", "a red bird", "a bird to fail", "qwertz")
@@ -82,9 +82,9 @@ def test_failures_are_told_and_tried_again(
     done = mmml(*words)
     assert done.exit_code == ExitStatus.failed
     assert "2 rows failed; the first is row 2: It went wrong." in done.stderr
-    told = results(tmp_path / "out")
-    assert [r["status"] for r in told] == ["succeeded", "failed", "failed"]
-    assert "knows no word" in told[2]["error"]
+    result = results(tmp_path / "out")
+    assert [r["status"] for r in result] == ["succeeded", "failed", "failed"]
+    assert "knows no word" in result[2]["error"]
     assert jobs(services) == 2
     table("text", "a red bird", "a blue bird", "a bird")
     assert mmml(*words).exit_code == ExitStatus.ok
@@ -203,9 +203,9 @@ def test_mistakes_are_found_before_anything_is_sent(
     lines: tuple[str, ...],
     sentence: str,
 ) -> None:
-    told = mmml("batch", table(*lines), "-o", str(tmp_path / "out"))
-    assert told.exit_code == ExitStatus.refused
-    assert sentence in told.stderr
+    result = mmml("batch", table(*lines), "-o", str(tmp_path / "out"))
+    assert result.exit_code == ExitStatus.refused
+    assert sentence in result.stderr
     assert jobs(services) == 0
     assert not (tmp_path / "out").exists()
 
@@ -213,8 +213,8 @@ def test_mistakes_are_found_before_anything_is_sent(
 def test_checking_sends_nothing(
     mmml: Command, table: Callable[..., str], tmp_path: Path, services: Services
 ) -> None:
-    told = mmml("batch", table("task,text", "synthesize,a bird"), "-o", "out", "--check")
-    assert told.stdout == "1 rows can be sent.\n"
+    result = mmml("batch", table("task,text", "synthesize,a bird"), "-o", "out", "--check")
+    assert result.stdout == "1 rows can be sent.\n"
     assert jobs(services) == 0
 
 

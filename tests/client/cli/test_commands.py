@@ -129,38 +129,40 @@ def test_a_failed_job_is_a_sentence_and_a_one(mmml: Command) -> None:
     ],
 )
 def test_mistakes(mmml: Command, words: tuple[str, ...], code: ExitStatus, sentence: str) -> None:
-    told = mmml(*words)
-    assert told.exit_code == code, told.output
-    assert sentence in " ".join(told.stderr.split())
+    result = mmml(*words)
+    assert result.exit_code == code, result.output
+    assert sentence in " ".join(result.stderr.split())
     as_json = mmml("--json", *words)
     assert as_json.exit_code == code
     assert json.loads(as_json.stderr)["error"]["exit"] == code
 
 
 def test_exits_follow_http() -> None:
-    told = {500: 3, 401: 6, 403: 6, 429: 5, 503: 5, 404: 4, 410: 4, 422: 4}
-    assert {status: int(exit_status(Refused("", status, None, None))) for status in told} == told
+    result = {500: 3, 401: 6, 403: 6, 429: 5, 503: 5, 404: 4, 410: 4, 422: 4}
+    assert {
+        status: int(exit_status(Refused("", status, None, None))) for status in result
+    } == result
 
 
 def test_no_service() -> None:
-    told = CliRunner().invoke(cli, ["--url", "http://127.0.0.1:9", "jobs"])
-    assert told.exit_code == ExitStatus.no_service
-    assert "mmml serve" in told.stderr
+    result = CliRunner().invoke(cli, ["--url", "http://127.0.0.1:9", "jobs"])
+    assert result.exit_code == ExitStatus.no_service
+    assert "mmml serve" in result.stderr
 
 
 def test_the_address_may_stand_behind_the_command() -> None:
-    told = CliRunner().invoke(cli, ["jobs", "--url", "http://127.0.0.1:9"])
-    assert told.exit_code == ExitStatus.no_service
-    assert "http://127.0.0.1:9" in told.stderr
+    result = CliRunner().invoke(cli, ["jobs", "--url", "http://127.0.0.1:9"])
+    assert result.exit_code == ExitStatus.no_service
+    assert "http://127.0.0.1:9" in result.stderr
 
 
-def test_a_port_in_use_is_told_before_anything_is_started(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_before_anything_is_started(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         words = ["serve", "--port", port, "--state-dir", str(tmp_path / "state")]
-        told = CliRunner().invoke(cli, words)
-    assert told.exit_code == 1
-    assert f"Port {port} is in use" in told.output
+        result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 1
+    assert f"Port {port} is in use" in result.output
     assert not (tmp_path / "state").exists()
 
 

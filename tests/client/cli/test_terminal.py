@@ -62,8 +62,8 @@ def test_sizes_keep_proportions() -> None:
 
 def test_kitty_holds_the_picture_in_chunks() -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
-    told = terminal_graphics.kitty(noise, (40, 20))
-    chunks = re.findall(r"\033_G([^;]*);([^\033]*)\033\\", told)
+    result = terminal_graphics.kitty(noise, (40, 20))
+    chunks = re.findall(r"\033_G([^;]*);([^\033]*)\033\\", result)
     assert chunks[0][0].startswith("a=T,f=100,q=2,c=40,r=20,")
     assert [keys.rpartition("m=")[2] for keys, _ in chunks] == ["1"] * (len(chunks) - 1) + ["0"]
     assert all(len(data) <= 4096 for _, data in chunks)
@@ -82,11 +82,11 @@ def test_iterm2_holds_the_picture() -> None:
 
 
 def test_half_blocks_hold_every_pixel() -> None:
-    told = terminal_graphics.blocks(PICTURE, (48, 16))
-    cells = re.findall(r"38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)m▀", told)
+    result = terminal_graphics.blocks(PICTURE, (48, 16))
+    cells = re.findall(r"38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)m▀", result)
     pixels = np.asarray(cells, np.uint8).reshape(16, 48, 2, 3).transpose(0, 2, 1, 3)
     assert np.array_equal(pixels.reshape(32, 48, 3), np.asarray(PICTURE))
-    assert told.count("\033[0m\n") == 16
+    assert result.count("\033[0m\n") == 16
 
 
 def decoded_sixels(text: str) -> np.ndarray:
@@ -146,8 +146,8 @@ def test_a_terminal_is_asked_what_it_is() -> None:
         while not question.endswith(b"\033[c"):
             question += os.read(ours, 64)
         os.write(ours, b"\033[?62;4c")
-        told, _ = process.communicate(timeout=60)
+        result, _ = process.communicate(timeout=60)
     finally:
         os.close(ours)
         os.close(theirs)
-    assert told == b"b'\\x1b[?62;4c'\n"
+    assert result == b"b'\\x1b[?62;4c'\n"
