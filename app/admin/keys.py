@@ -95,7 +95,7 @@ def create(
             max_active=max_active,
         )
         store.add(made)
-    command.run.print_result({**_shown(made), "key": text}, [text])
+    command.run.print_result({**_public_record(made), "key": text}, [text])
     click.echo(f"Key {made.id} ({name}). Keep it: it is not shown again.", err=True)
 
 
@@ -105,7 +105,7 @@ def list_keys(command: Keys) -> None:
     """List the keys, never their text."""
     with _key_store(command.state_dir) as store:
         found = store.all()
-    command.run.print_result([_shown(key) for key in found], map(_line, found))
+    command.run.print_result([_public_record(key) for key in found], map(_line, found))
     if not found:
         click.echo("There are no keys: the service is open, to this machine only.", err=True)
 
@@ -117,7 +117,7 @@ def revoke_key(command: Keys, key: str) -> None:
     """End a key by its id or name. Its jobs stay."""
     with _key_store(command.state_dir) as store:
         ended = revoke(store, key)
-    command.run.print_result(_shown(ended), [f"Key {ended.id} ({ended.name}) is revoked."])
+    command.run.print_result(_public_record(ended), [f"Key {ended.id} ({ended.name}) is revoked."])
 
 
 @keys.command()
@@ -130,7 +130,9 @@ def forget(command: Keys, key: str) -> None:
         if found.revoked_at is None:
             raise click.ClickException(f"Key {found.id} is in use; revoke it first.")
         store.remove(found.id)
-    command.run.print_result(_shown(found), [f"Key {found.id} ({found.name}) is forgotten."])
+    command.run.print_result(
+        _public_record(found), [f"Key {found.id} ({found.name}) is forgotten."]
+    )
 
 
 @keys.command()
@@ -141,7 +143,7 @@ def generate(command: Keys) -> None:
     command.run.print_result({"key": text}, [text])
 
 
-def _shown(key: ApiKey) -> dict[str, Any]:
+def _public_record(key: ApiKey) -> dict[str, Any]:
     """The record for programs, without its hash."""
     return {**key.model_dump(mode="json", exclude={"digest"}), "scopes": sorted(key.scopes)}
 
@@ -156,8 +158,8 @@ def _line(key: ApiKey) -> str:
         f"max-active={key.max_active}" if key.max_active else "",
         f"owner={key.owner}" if key.owner != key.id else "",
     ]
-    shown = "  ".join(extra for extra in extras if extra)
-    return f"{key.id}  {made}  {state:<7}  {key.name:<20}  {scopes}  {shown}".rstrip()
+    details = "  ".join(extra for extra in extras if extra)
+    return f"{key.id}  {made}  {state:<7}  {key.name:<20}  {scopes}  {details}".rstrip()
 
 
 @contextlib.contextmanager

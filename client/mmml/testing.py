@@ -49,13 +49,13 @@ def fake_service(start_timeout: float = 60.0, **settings: str) -> Iterator[str]:
 
 def service_command(environment: Mapping[str, str]) -> list[str]:
     """The service's ``mmml`` command. Raises NotStarted where there is none."""
-    place = environment.get(VARIABLE)
-    if place:
-        path = Path(place).expanduser().absolute()
+    given = environment.get(VARIABLE)
+    if given:
+        path = Path(given).expanduser().absolute()
         program = path / ".venv" / "bin" / "mmml" if path.is_dir() else path
         if not os.access(program, os.X_OK):
             raise NotStarted(
-                f"{VARIABLE} is {place}, but there is no program {program}. Let it name a checkout "
+                f"{VARIABLE} is {given}, but there is no program {program}. Let it name a checkout "
                 "of the service in which 'make setup' was run, or the service's mmml command."
             )
         return [str(program)]

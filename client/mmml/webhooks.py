@@ -25,10 +25,10 @@ def verify_webhook(
     and ValueError when the secret itself can't be used. Header names are matched in any case;
     ``now`` is in seconds since the epoch.
     """
-    lower = {name.lower(): value for name, value in headers.items()}
+    by_name = {name.lower(): value for name, value in headers.items()}
     try:
-        message_id, stamp = lower["webhook-id"], lower["webhook-timestamp"]
-        signatures = lower["webhook-signature"].split()
+        message_id, stamp = by_name["webhook-id"], by_name["webhook-timestamp"]
+        signatures = by_name["webhook-signature"].split()
         age = abs((time.time() if now is None else now) - int(stamp))
     except (KeyError, ValueError) as error:
         raise BadSignature("the webhook headers are missing or malformed") from error

@@ -88,9 +88,9 @@ print(job.images[0].size, sorted(service & sys.modules.keys()))
 
 
 def test_help_needs_no_service(programs: Path, tmp_path: Path) -> None:
-    shown = run(programs / "mmml", "--help", folder=tmp_path).stdout
-    assert "serve" in shown
-    assert "synthesize" in shown
+    output = run(programs / "mmml", "--help", folder=tmp_path).stdout
+    assert "serve" in output
+    assert "synthesize" in output
     options = run(programs / "mmml", "synthesize", "--help", folder=tmp_path).stdout
     assert "--frames INTEGER" in options
     assert "--seed INTEGER" in options
@@ -120,8 +120,8 @@ with fake_service() as url, Client(url) as client:
 def test_a_fake_service_from_elsewhere(programs: Path, tmp_path: Path) -> None:
     """``MMML_SERVICE`` is the mmml command, or a checkout that has one in its .venv."""
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    for place in (SERVICE, tmp_path):
-        done = run(programs / "python", "-c", _FIXTURE, folder=tmp_path, MMML_SERVICE=str(place))
+    for service in (SERVICE, tmp_path):
+        done = run(programs / "python", "-c", _FIXTURE, folder=tmp_path, MMML_SERVICE=str(service))
         assert done.stdout == "(256, 256)\n", done.stderr
 
 

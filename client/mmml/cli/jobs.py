@@ -43,15 +43,17 @@ def _local_time(timestamp: str) -> str:
 
 
 @click.command(cls=JsonCommand, params=[_JOB])
-@click.option("--show/--no-show", "shown", default=None, help="its pictures in the terminal, too")
+@click.option(
+    "--show/--no-show", "in_terminal", default=None, help="its pictures in the terminal, too"
+)
 @click.pass_obj
-def show(run: CliContext, job_id: str, shown: bool | None) -> None:
+def show(run: CliContext, job_id: str, in_terminal: bool | None) -> None:
     """Look at a job: what was asked, how it went, where its pictures are."""
     with run.connect() as client:
         job = client.job(job_id)
         run.print_result(job.record, _facts(job.record))
-        if job.status == "succeeded" and shown is not False and not run.as_json:
-            show_images(job.wait().images, shown)
+        if job.status == "succeeded" and in_terminal is not False and not run.as_json:
+            show_images(job.wait().images, in_terminal)
 
 
 def _facts(job: Mapping[str, Any]) -> Iterator[str]:

@@ -63,7 +63,9 @@ def default_output(job: Job, stem: str) -> Path:
     return Path(f"{stem}.{'jpg' if format == 'jpeg' else format}")
 
 
-def deliver(run: CliContext, job: Job, output: Path, shown: bool | None, opened: bool) -> None:
+def deliver(
+    run: CliContext, job: Job, output: Path, in_terminal: bool | None, opened: bool
+) -> None:
     """Write the pictures of a job that was waited for, and say where."""
     for warning in job.warnings:
         run.warn(warning)
@@ -74,7 +76,7 @@ def deliver(run: CliContext, job: Job, output: Path, shown: bool | None, opened:
     files += _save_word_maps(job, files)
     run.print_result({**job.record, "files": [str(path) for path in files]}, map(str, files))
     if not run.as_json:
-        show_images(job.images, shown)
+        show_images(job.images, in_terminal)
     if opened:
         _open_files(run, files)
 

@@ -70,14 +70,14 @@ def blocks(picture: Image.Image, size: tuple[int, int]) -> str:
     data = small.tobytes()
     rows = [data[k : k + 3 * size[0]] for k in range(0, len(data), 3 * size[0])]
     lines = []
-    for upper, lower in zip(rows[::2], rows[1::2], strict=True):
-        pairs = ((upper[k : k + 3], lower[k : k + 3]) for k in range(0, len(upper), 3))
+    for top, bottom in zip(rows[::2], rows[1::2], strict=True):
+        pairs = ((top[k : k + 3], bottom[k : k + 3]) for k in range(0, len(top), 3))
         lines.append("".join(_half_block(*pair) for pair in pairs))
     return "\033[0m\n".join(lines) + "\033[0m\n"
 
 
-def _half_block(upper: bytes, lower: bytes) -> str:
-    above, below = ";".join(map(str, upper)), ";".join(map(str, lower))
+def _half_block(top: bytes, bottom: bytes) -> str:
+    above, below = ";".join(map(str, top)), ";".join(map(str, bottom))
     return f"\033[38;2;{above};48;2;{below}m▀"
 
 

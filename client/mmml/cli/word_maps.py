@@ -24,8 +24,8 @@ def draw_word_maps(picture: Image.Image, explanation: Explanation) -> Image.Imag
     tile = tile.resize((max(round(tile.width * scale), 1), max(round(tile.height * scale), 1)))
     columns, rows = min(len(words), _COLUMNS), -(-len(words) // _COLUMNS)
     sheet = Image.new("RGB", (columns * tile.width, rows * (tile.height + _LABEL)), "white")
-    for place, (word, lit) in enumerate(zip(words, _highlight(tile, words), strict=True)):
-        x, y = place % _COLUMNS * tile.width, place // _COLUMNS * (tile.height + _LABEL)
+    for number, (word, lit) in enumerate(zip(words, _highlight(tile, words), strict=True)):
+        x, y = number % _COLUMNS * tile.width, number // _COLUMNS * (tile.height + _LABEL)
         sheet.paste(lit, (x, y))
         ImageDraw.Draw(sheet).text((x + 4, y + tile.height + 3), word.word, fill="black")
     return sheet

@@ -38,11 +38,11 @@ def test_the_life_of_a_key(broker: RedisKeyStore) -> None:
     key = authenticate(broker, text)
     assert key is not None
     assert (key.name, key.scopes, key.rate) == ("shop", {"synthesize", "read"}, "5/minute")
-    listed = mmml("list").output
-    assert key.id in listed
-    assert "read,synthesize" in listed
-    assert "rate=5/minute" in listed
-    assert text not in listed
+    listing = mmml("list").output
+    assert key.id in listing
+    assert "read,synthesize" in listing
+    assert "rate=5/minute" in listing
+    assert text not in listing
     assert mmml("forget", "shop").exit_code == 1
     assert "revoked" in mmml("revoke", "shop").output
     assert authenticate(broker, text) is None

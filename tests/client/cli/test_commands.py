@@ -32,19 +32,19 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_help_names_every_command_and_exit() -> None:
-    shown = " ".join(CliRunner().invoke(cli, ["--help"]).output.split())
+    output = " ".join(CliRunner().invoke(cli, ["--help"]).output.split())
     for name in ("synthesize", "manipulate", "inpaint", "batch", "jobs", "show", "wait", "keys"):
-        assert name in shown
+        assert name in output
     for code, meaning in MEANINGS.items():
-        assert f"{code:d} {meaning}" in shown
+        assert f"{code:d} {meaning}" in output
     assert "mmml, version" in CliRunner().invoke(cli, ["--version"]).output
     assert "IMAGE MASK TEXT" in CliRunner().invoke(cli, ["inpaint", "--help"]).output
 
 
 def test_every_field_of_a_request_is_an_option() -> None:
-    shown = CliRunner().invoke(cli, ["synthesize", "--help"]).output
+    output = CliRunner().invoke(cli, ["synthesize", "--help"]).output
     for option in ("--seed INTEGER", "--count INTEGER", "--bundle", "--method", "--webhook"):
-        assert option in shown
+        assert option in output
 
 
 @pytest.mark.usefixtures("worker")
@@ -91,9 +91,9 @@ def test_a_job_from_submission_to_file(mmml: Command, services: Services) -> Non
     assert late.exit_code == ExitStatus.unfinished, late.output
     succeed(services, job)
     assert mmml("wait", job).stdout == "succeeded\n"
-    shown = mmml("show", job).stdout
-    assert "text      a red bird" in shown
-    assert f"picture   seed 0  20x20  /jobs/{job}/images/0" in shown
+    output = mmml("show", job).stdout
+    assert "text      a red bird" in output
+    assert f"picture   seed 0  20x20  /jobs/{job}/images/0" in output
     assert mmml("download", job, "-o", "red.webp").stdout == "red.webp\n"
     assert json.loads(mmml("jobs", "--json").stdout)[0]["id"] == job
     events = [json.loads(line)["event"] for line in mmml("events", job).stdout.splitlines()]
