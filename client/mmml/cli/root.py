@@ -1,10 +1,12 @@
 """The root of the command line. A command's module is imported when the command is used. Task
-commands come from the description of the tasks, the service's commands from entry points.
+commands come from the description of the tasks, the service's commands from entry points. Commands
+of a few lines stand here.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -27,10 +29,10 @@ COMMANDS = {
     "download": "jobs",
     "events": "jobs",
     "jobs": "jobs",
-    "models": "service_info",
+    "models": "root",
     "show": "jobs",
     "wait": "jobs",
-    "webhook-secret": "service_info",
+    "webhook-secret": "root",
 }
 
 
@@ -115,6 +117,32 @@ def completion(context: click.Context, shell: str) -> None:
     assert shell_class is not None  # noqa: S101 (the choices above are click's own)
     root = context.find_root().command
     click.echo(shell_class(root, {}, "mmml", "_MMML_COMPLETE").source())
+
+
+@click.command(cls=JsonCommand)
+@click.pass_obj
+def models(run: CliContext) -> None:
+    """List bundles with their tasks and methods; * marks each task's default."""
+    with run.connect() as client:
+        catalogue = client.models()
+    run.print_result(catalogue, _lines(catalogue))
+
+
+def _lines(catalogue: Mapping[str, Any]) -> Iterator[str]:
+    for bundle in catalogue["bundles"]:
+        yield f"{bundle['name']}  ({bundle['domain']}; {bundle['licence']})"
+        for name, task in bundle["tasks"].items():
+            mark = "*" if task["default"] else " "
+            yield f"  {mark} {name:<11} {task['size']:>4} px  {', '.join(task['methods'])}"
+
+
+@click.command("webhook-secret", cls=JsonCommand)
+@click.pass_obj
+def webhook_secret(run: CliContext) -> None:
+    """Show the secret that verifies this service's webhooks."""
+    with run.connect() as client:
+        secret = client.webhook_secret()
+    run.print_result({"secret": secret}, [secret])
 
 
 def main() -> None:
