@@ -225,3 +225,12 @@ def test_the_secret_verifies_messages(mmml: Client) -> None:
 def test_no_service_is_a_sentence() -> None:
     with pytest.raises(Unreachable, match="mmml serve"):
         Client("http://127.0.0.1:9").synthesize("a bird")
+
+
+def test_an_argument_under_its_earlier_name() -> None:
+    with pytest.warns(DeprecationWarning, match="retry_for"):
+        client = Client("http://127.0.0.1:9", patience=0.0)
+    with pytest.raises(Unreachable):
+        client.job("1")
+    with pytest.raises(TypeError, match="no argument patients"):
+        Client(patients=1.0)
