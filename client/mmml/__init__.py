@@ -3,7 +3,7 @@
 ``operations`` says what the clients do; ``client`` and ``async_client`` perform it.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 
 from mmml.async_client import AsyncClient, AsyncJob
 from mmml.client import Client, Job
@@ -21,8 +21,8 @@ from mmml.explanations import Explanation, Word
 from mmml.webhooks import BadSignature, verify_webhook
 
 try:
-    __version__ = version("mmml-client")
-except PackageNotFoundError:  # a source tree on the path, not installed
+    __version__ = metadata.version("mmml-client")
+except metadata.PackageNotFoundError:  # a source tree on the path, not installed
     __version__ = "0+unknown"
 
 __all__ = [
