@@ -43,8 +43,7 @@ class Field:
         else:
             longest = self.schema.get("maxLength", len(text))
             _require(len(text) <= longest, f"must have at most {longest} characters")
-            choices = self.schema.get("enum", [text])
-            _require(text in choices, f"must be one of {', '.join(choices)}")
+            self._check_choice(text)
 
     def _check_number(self, text: str) -> None:
         try:
@@ -55,6 +54,11 @@ class Field:
         lowest, highest = (self.schema.get(k, value) for k in ("minimum", "maximum"))
         _require(value >= lowest, f"must be at least {lowest}")
         _require(value <= highest, f"must be at most {highest}")
+        self._check_choice(value)
+
+    def _check_choice(self, value: object) -> None:
+        choices = self.schema.get("enum", [value])
+        _require(value in choices, f"must be one of {', '.join(map(str, choices))}")
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def test_a_description_names_the_default() -> None:
     [
         ({"type": "integer", "minimum": 2}, "1", "must be at least 2"),
         ({"type": "integer"}, "1.5", "must be a whole number"),
+        ({"type": "integer", "enum": [64, 128]}, "65", "must be one of 64, 128"),
         ({"type": "number", "maximum": 2.5}, "2.6", "must be at most 2.5"),
         ({"type": "number"}, "much", "must be a number"),
         ({"type": "boolean"}, "maybe", "must be true or false"),
