@@ -15,6 +15,7 @@ CMD ["sh", "-c", "umask 077 && printf 'include /etc/mmml/redis.conf\\nrequirepas
 FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/mmml/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONSAFEPATH=1 \
     HOME=/tmp \
     MMML_WEIGHTS_DIR=/weights \
     MMML_STORAGE_URL=file:///var/lib/mmml/blobs \
@@ -29,8 +30,11 @@ WORKDIR /weights
 FROM base AS requirements
 WORKDIR /build
 COPY pyproject.toml ./
+COPY client/pyproject.toml client/
 COPY deploy/requirements.py deploy/
-RUN python deploy/requirements.py > service.txt && python deploy/requirements.py worker > worker.txt
+RUN python deploy/requirements.py > service.txt \
+ && python deploy/requirements.py worker > worker.txt \
+ && python deploy/requirements.py client > client.txt
 
 FROM base AS build
 WORKDIR /build
@@ -39,13 +43,13 @@ COPY constraints.txt ./
 COPY deploy/install.sh deploy/
 
 FROM build AS gateway-build
-COPY --from=requirements /build/service.txt ./
-RUN deploy/install.sh service.txt
+COPY --from=requirements /build/service.txt /build/client.txt ./
+RUN deploy/install.sh service.txt && deploy/install.sh client.txt
 COPY pyproject.toml README.md LICENSE ./
-COPY mmml mmml
+COPY client client
 COPY jobs jobs
 COPY app app
-RUN deploy/install.sh --no-deps .
+RUN deploy/install.sh --no-deps ./client .
 
 FROM base AS gateway
 COPY --from=gateway-build /opt/mmml /opt/mmml
@@ -63,7 +67,6 @@ RUN TORCH_INDEX=$TORCH_INDEX deploy/install.sh worker.txt
 COPY --from=requirements /build/service.txt ./
 RUN deploy/install.sh service.txt
 COPY pyproject.toml README.md LICENSE ./
-COPY mmml mmml
 COPY jobs jobs
 COPY models models
 COPY workers workers

@@ -16,10 +16,11 @@ export MALLOC_TOP_PAD_ ?= 134217728
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml client/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) uninstall -qq -y mmml  # of earlier checkouts: service and client in one
 	$(PIP) install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "torch>=2.9,<3" "torchvision>=0.24"
-	$(PIP) install -q -c constraints.txt -e ".[embedded,worker,train,dev]"
+	$(PIP) install -q -c constraints.txt -e ./client -e ".[embedded,worker,train,dev]"
 	touch $(READY)
 
 serve: setup
@@ -104,9 +105,9 @@ train-queue: setup
 gallery: setup
 	$(BIN)/python -m benchmarks.gallery
 
-# docs/openapi.json, which programs in other languages make their types from.
+# What clients are made from: docs/openapi.json, for other languages, and the tasks that the mmml command knows.
 openapi: setup
-	$(BIN)/python -m app.openapi docs/openapi.json
+	$(BIN)/python -m app.openapi docs/openapi.json client/mmml/tasks.json
 
 # The pictures in docs/notebooks again, from a running service (make serve).
 notebooks: setup
@@ -117,4 +118,4 @@ studio-pictures: setup
 	$(BIN)/python -m benchmarks.studio_pictures
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info client/build client/*.egg-info

@@ -46,6 +46,7 @@ TAIL = """
 | `MMML_URL` | `http://127.0.0.1:8000` | address of the service, for `mmml` |
 | `MMML_API_KEY` | | key to show, for `mmml` and `Client()` |
 | `MMML_PICTURES` | found out | `kitty`, `iterm2`, `sixel`, `blocks`, `none`: pictures of `mmml` |
+| `MMML_SERVICE` | | checkout of the service, or its `mmml`, for [`fake_service`](testing.md) |
 """
 
 

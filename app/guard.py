@@ -1,10 +1,9 @@
-"""Runs one command that must not outlive its parent: ``python -m app.guard -- COMMAND …``.
+"""Runs one command that must not outlive its parent: ``python -P -m app.guard -- COMMAND …``.
 
 Standard input is a pipe whose other end only the parent holds. When the parent dies, however it
-dies, the pipe
-reaches its end and the command is stopped. This works on Linux and macOS alike and for commands
-that are not ours
-(the broker). On Linux the kernel also ends the command if the guard itself is killed.
+dies, the pipe reaches its end and the command is stopped. This works on Linux and macOS alike and
+for commands that are not ours (the broker). On Linux the kernel also ends the command if the guard
+itself is killed.
 """
 
 from __future__ import annotations
@@ -16,9 +15,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 
 GRACE_SECONDS = 2.0
+_OWN_GRACE_SECONDS = 60.0  # of a whole service, for its orderly end
 _PR_SET_PDEATHSIG = 1
 
 
@@ -41,6 +42,19 @@ def _wait_for_parent(child: subprocess.Popen[bytes]) -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
     _stop(child)
+
+
+def end_with_stdin() -> None:
+    """End this process, as SIGTERM would, when its standard input ends: with its parent."""
+    threading.Thread(target=_end_after_stdin, name="stdin", daemon=True).start()
+
+
+def _end_after_stdin() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_OWN_GRACE_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def run(command: Sequence[str]) -> int:

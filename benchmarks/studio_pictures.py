@@ -35,7 +35,7 @@ def service() -> Iterator[str]:
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="mmml-") as folder:
-        command = [sys.executable, "-m", "app.cli", "serve", "--port", str(port)]
+        command = [sys.executable, "-P", "-m", "mmml", "serve", "--port", str(port)]
         command += ["--state-dir", folder]
         settings = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
         process = subprocess.Popen(command, env=settings, stdout=-3, stderr=-3)  # noqa: S603

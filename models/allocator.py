@@ -24,9 +24,11 @@ def reexec_tuned(module: str) -> None:
     """Start ``python -m module`` again with large thresholds, unless they are set.
 
     Large blocks come and go at every step, and by default their pages go back to the kernel each
-    time (1.3 times
-    slower). glibc reads these variables at start-up only; elsewhere they do nothing.
+    time (1.3 times slower). glibc reads these variables at start-up only; elsewhere they do
+    nothing.
     """
     if not all(name in os.environ for name in _SETTINGS):
         os.environ.update(tuned_environment(os.environ))
-        os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])  # noqa: S606
+        safe_path = ["-P"] if sys.flags.safe_path else []
+        command = [sys.executable, *safe_path, "-m", module, *sys.argv[1:]]
+        os.execv(sys.executable, command)  # noqa: S606

@@ -15,13 +15,15 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.cli import cli
 from app.deps import Services
 from app.main import create_app
+from app.openapi import task_descriptions
 from app.queue import MemoryQueue
 from app.settings import GatewaySettings
 from jobs.images import decode_photo
 from jobs.requests import TASKS, register_task
+from mmml.cli.tasks import task_command
+from mmml.tasks import read_tasks
 from models.registry import PIPELINES
 from tests.conftest import write_paper_bundle
 from tests.toy import Mirror
@@ -78,7 +80,8 @@ def test_from_request_to_picture(services: Services, runner: JobRunner) -> None:
 
 
 def test_the_command_line_offers_it(fourth_task: None) -> None:
-    shown = CliRunner().invoke(cli, ["mirror", "--help"])
+    described = read_tasks(task_descriptions(TASKS))["mirror"]
+    shown = CliRunner().invoke(task_command(described), ["--help"])
     assert shown.exit_code == 0
     assert "Mirror a photo" in shown.output
     assert "IMAGE" in shown.output

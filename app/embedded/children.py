@@ -15,6 +15,8 @@ from pathlib import Path
 
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS = 30.0
+# Whatever lies in the current folder must not be imported instead of the service's own packages.
+PYTHON = (sys.executable, "-P")
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Child:
         output = self.log.open("ab") if self.log else None
         # The command is built by this program, never by a client.
         self.process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "app.guard", "--", *self.command],
+            [*PYTHON, "-m", "app.guard", "--", *self.command],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from app.embedded.broker import own_broker
-from app.embedded.children import Child, Supervisor
+from app.embedded.children import PYTHON, Child, Supervisor
 from app.embedded.environment import environment
 from app.embedded.fake import WORKER, faked
 from app.embedded.state import default_state_dir
@@ -23,8 +22,8 @@ def _children(state_dir: Path, worker: str) -> list[Child]:
     logs = state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     return [
-        Child("steward", [sys.executable, "-m", "app.steward"], logs / "steward.log"),
-        Child("worker", [sys.executable, "-m", worker], logs / "worker.log"),
+        Child("steward", [*PYTHON, "-m", "app.steward"], logs / "steward.log"),
+        Child("worker", [*PYTHON, "-m", worker], logs / "worker.log"),
     ]
 
 

@@ -76,7 +76,7 @@ def _load(path: Path) -> Any:
     try:
         from pycocotools.coco import COCO
     except ImportError as error:
-        raise DataError("COCO needs pycocotools; run pip install 'mmml[train]'.") from error
+        raise DataError("COCO needs pycocotools; run: pip install pycocotools.") from error
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             return COCO(str(path))

@@ -135,6 +135,9 @@ def test_the_gateway_image_asks_for_no_torch() -> None:
     assert "torch" not in done.stdout
     more = subprocess.run([*script, "worker"], capture_output=True, text=True, check=True)
     assert more.stdout.splitlines() == project["optional-dependencies"]["worker"]
+    client = tomllib.loads((ROOT / "client/pyproject.toml").read_text())["project"]
+    command = subprocess.run([*script, "client"], capture_output=True, text=True, check=True)
+    assert command.stdout.splitlines() == client["dependencies"]
 
 
 def test_the_build_stays_with_the_classic_builder() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from app.client import DEFAULT_URL
+from mmml.requests import DEFAULT_URL
 from mmml.testing import fake_service
 from models.allocator import tuned_environment
 from tests.docs.blocks import ELSEWHERE, PAGES, ROOT, Block, blocks
@@ -81,7 +81,7 @@ def checkout(folder: Path) -> Path:
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "activate").touch()
-    for name, words in (("python", ""), ("mmml", " -m app.cli")):
+    for name, words in (("python", ""), ("mmml", " -P -m mmml")):
         program = programs / name
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{words} "$@"\n')
         program.chmod(0o755)

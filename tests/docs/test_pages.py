@@ -15,10 +15,10 @@ from typing import Any
 import click
 import pytest
 
-from app.cli import cli
-from app.cli.exits import MEANINGS
 from app.limits import _EXCEEDED
 from jobs.job import ErrorCode
+from mmml.cli import cli
+from mmml.cli.exit_status import MEANINGS
 from models.__main__ import command_line
 from tests.docs.blocks import ELSEWHERE, PAGES, ROOT, Block, blocks, commands
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import mmml
-from app.client.requests import Options, SynthesisOptions
+from mmml.requests import Options, SynthesisOptions
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 
@@ -46,8 +46,8 @@ def _is_error(kind: object) -> bool:
 
 
 def test_every_option_is_there() -> None:
-    [line] = [line for line in PAGE.splitlines() if line.startswith("- **Options**")]
-    shared, more = line.split("Those of `synthesize`")
+    options = PAGE.split("\n- **Options**")[1].split("\n- ")[0]
+    shared, more = options.split("Those of `synthesize`")
     assert set(re.findall(r"`(\w+)`", shared)) == Options.__annotations__.keys()
     own = SynthesisOptions.__annotations__.keys() - Options.__annotations__.keys()
     assert set(re.findall(r"`(\w+)`", more)) == own

@@ -30,13 +30,14 @@ class Service:
         self.port = free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
 
-    def start(self, host: str = "127.0.0.1", **settings: str) -> None:
+    def start(self, host: str = "127.0.0.1", folder: Path | None = None, **settings: str) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
         env |= {"MMML_WEIGHTS_DIR": str(self.weights), "MMML_LEASE_TTL": "3", **settings}
         command = [
             sys.executable,
+            "-P",
             "-m",
-            "app.cli",
+            "mmml",
             "serve",
             "--host",
             host,
@@ -46,7 +47,7 @@ class Service:
             str(self.state_dir),
         ]
         with (self.state_dir.parent / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
         self.wait_until(lambda: self._answers("/healthz"), 30)
 
     def ready(self, seconds: float = 60) -> None:

@@ -21,7 +21,7 @@ def mmml(service: Service, *words: str, key: str = "") -> subprocess.CompletedPr
     env = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
     if key:
         env["MMML_API_KEY"] = key
-    command = [sys.executable, "-m", "app.cli", "--url", str(service.http.base_url), *words]
+    command = [sys.executable, "-m", "mmml", "--url", str(service.http.base_url), *words]
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 

@@ -23,7 +23,7 @@ def test_killed_and_started_again_makes_every_picture_once(
     table, out = tmp_path / "rows.csv", tmp_path / "out"
     table.write_text("text,count\n" + "a red bird,4\n" * ROWS)
     url = str(service.http.base_url)
-    command = [sys.executable, "-m", "app.cli", "--url", url, "batch", str(table)]
+    command = [sys.executable, "-m", "mmml", "--url", url, "batch", str(table)]
     command += ["--task", "synthesize", "-o", str(out)]
     killed = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     service.wait_until(lambda: len(list(out.glob("*.png"))) > 8, 60)

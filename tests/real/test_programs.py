@@ -12,7 +12,7 @@ import httpx
 import pytest
 import standardwebhooks
 
-from app.client import Client
+from mmml import Client
 from tests.app.conftest import png
 from tests.app.webhooks.receiver import Receiver, answering
 from tests.real.conftest import Service

@@ -57,7 +57,7 @@ def test_three_endpoints_the_client_and_a_clean_end(service: Service, tmp_path: 
     command = [
         sys.executable,
         "-m",
-        "app.cli",
+        "mmml",
         "--url",
         str(http.base_url),
         "synthesize",

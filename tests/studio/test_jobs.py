@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.client import Client
 from jobs.images import decode_photo
 from jobs.job import Status
+from mmml import Client
 from tests.studio.conftest import Stand
 from tests.studio.steps import choose, done, give_photo, job_id, make, paint, write
 

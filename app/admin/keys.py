@@ -1,0 +1,180 @@
+"""``mmml keys``: make, list and revoke API keys of the service on this machine, or of the Redis
+that ``MMML_REDIS_URL`` names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+import redis
+from limits import parse
+
+from app.keys import (
+    ApiKey,
+    KeyProblem,
+    KeyStore,
+    RedisKeyStore,
+    check_scopes,
+    default_scopes,
+    named,
+    new_text,
+    record,
+    revoke,
+)
+from jobs.errors import StoreError
+
+
+class Answers(Protocol):
+    """What the ``mmml`` command passes to its commands."""
+
+    def print_result(self, record: Any, lines: Iterable[str]) -> None:
+        """Print ``record`` in JSON when that was asked for, else ``lines``."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What the commands of this group have at hand."""
+
+    run: Answers
+    state_dir: Path | None
+
+
+@click.group()
+@click.option("--state-dir", type=click.Path(path_type=Path), help="as given to mmml serve")
+@click.pass_context
+def keys(context: click.Context, state_dir: Path | None) -> None:
+    """Make, list and revoke API keys."""
+    context.obj = Keys(context.find_root().obj, state_dir)
+
+
+def _rate(_context: object, _parameter: object, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            parse(value)
+        except ValueError as error:
+            raise click.BadParameter("write it like 60/minute or 5 per 2 hours") from error
+    return value
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, help="tasks, one task's name, read or admin")
+@click.option("--rate", callback=_rate, help="jobs it may submit, such as 60/minute")
+@click.option("--pictures-per-day", type=click.IntRange(1), help="pictures it may make")
+@click.option("--max-active", type=click.IntRange(1), help="unfinished jobs it may have")
+@click.option("--take-over", metavar="KEY", help="see the jobs of this key, which is to be revoked")
+@click.pass_obj
+def create(
+    command: Keys,
+    name: str,
+    scopes: tuple[str, ...],
+    rate: str | None,
+    pictures_per_day: int | None,
+    max_active: int | None,
+    take_over: str | None,
+) -> None:
+    """Make a key and print it, once: only a hash is kept.
+
+    Without --scope it may use every task and look at its own jobs.
+    """
+    with _key_store(command.state_dir) as store:
+        text = new_text()
+        made = record(
+            text,
+            name,
+            check_scopes(scopes) if scopes else default_scopes(),
+            owner=named(store, take_over).owner if take_over else None,
+            rate=rate,
+            pictures_per_day=pictures_per_day,
+            max_active=max_active,
+        )
+        store.add(made)
+    command.run.print_result({**_public_record(made), "key": text}, [text])
+    click.echo(f"Key {made.id} ({name}). Keep it: it is not shown again.", err=True)
+
+
+@keys.command(name="list")
+@click.pass_obj
+def list_keys(command: Keys) -> None:
+    """List the keys, never their text."""
+    with _key_store(command.state_dir) as store:
+        found = store.all()
+    command.run.print_result([_public_record(key) for key in found], map(_line, found))
+    if not found:
+        click.echo("There are no keys: the service is open, to this machine only.", err=True)
+
+
+@keys.command(name="revoke")
+@click.argument("key")
+@click.pass_obj
+def revoke_key(command: Keys, key: str) -> None:
+    """End a key by its id or name. Its jobs stay."""
+    with _key_store(command.state_dir) as store:
+        ended = revoke(store, key)
+    command.run.print_result(_public_record(ended), [f"Key {ended.id} ({ended.name}) is revoked."])
+
+
+@keys.command()
+@click.argument("key")
+@click.pass_obj
+def forget(command: Keys, key: str) -> None:
+    """Remove a revoked key from the list. Without any key left, a local service is open again."""
+    with _key_store(command.state_dir) as store:
+        found = named(store, key)
+        if found.revoked_at is None:
+            raise click.ClickException(f"Key {found.id} is in use; revoke it first.")
+        store.remove(found.id)
+    command.run.print_result(
+        _public_record(found), [f"Key {found.id} ({found.name}) is forgotten."]
+    )
+
+
+@keys.command()
+@click.pass_obj
+def generate(command: Keys) -> None:
+    """Print a fresh key without storing it, for MMML_FIRST_KEY or a secret file."""
+    text = new_text()
+    command.run.print_result({"key": text}, [text])
+
+
+def _public_record(key: ApiKey) -> dict[str, Any]:
+    """The record for programs, without its hash."""
+    return {**key.model_dump(mode="json", exclude={"digest"}), "scopes": sorted(key.scopes)}
+
+
+def _line(key: ApiKey) -> str:
+    made = datetime.fromtimestamp(key.created_at).astimezone().strftime("%Y-%m-%d %H:%M")
+    state = "revoked" if key.revoked_at is not None else "in use"
+    scopes = ",".join(sorted(key.scopes))
+    extras = [
+        f"rate={key.rate}" if key.rate else "",
+        f"pictures-per-day={key.pictures_per_day}" if key.pictures_per_day else "",
+        f"max-active={key.max_active}" if key.max_active else "",
+        f"owner={key.owner}" if key.owner != key.id else "",
+    ]
+    details = "  ".join(extra for extra in extras if extra)
+    return f"{key.id}  {made}  {state:<7}  {key.name:<20}  {scopes}  {details}".rstrip()
+
+
+@contextlib.contextmanager
+def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
+    """The keys of a running service, or of one that is started for a moment."""
+    from app.embedded import EmbeddedError, broker_at, default_state_dir
+    from jobs.redis_store import connect, wait_for
+
+    try:
+        with broker_at((state_dir or default_state_dir()).absolute()) as url:
+            wait_for(url, 10)
+            client = connect(url)
+            try:
+                yield RedisKeyStore(client)
+            finally:
+                client.close()
+    except (EmbeddedError, KeyProblem, StoreError, redis.RedisError) as error:
+        raise click.ClickException(str(error)) from error

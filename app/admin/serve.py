@@ -1,0 +1,48 @@
+"""``mmml serve``: the whole service on this machine."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="any other than loopback needs API keys"
+)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--state-dir", type=click.Path(path_type=Path), help="broker data, pictures and logs")
+@click.option("--fake", is_flag=True, help="without networks, for the tests of other programs")
+@click.option("--until-stdin-closes", is_flag=True, help="end with the program that started it")
+def serve(
+    host: str, port: int, state_dir: Path | None, fake: bool, until_stdin_closes: bool
+) -> None:
+    """Run the whole service on this machine until Ctrl-C."""
+    from app.embedded import EmbeddedError
+    from app.embedded import serve as run
+    from app.gate import AccessError
+    from app.guard import end_with_stdin
+    from app.keys import KeyProblem
+
+    _require_free(host, port)
+    if until_stdin_closes:
+        end_with_stdin()
+    try:
+        run(host, port, state_dir, fake)
+    except (EmbeddedError, AccessError, KeyProblem) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _require_free(host: str, port: int) -> None:
+    """Say so before anything is started; other faults of the address are the server's to tell."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise click.ClickException(
+                f"Port {port} is in use. Is a service running already? Give another one: "
+                f"mmml serve --port {port + 1} --state-dir FOLDER"
+            ) from error

@@ -1,0 +1,249 @@
+"""The client of programs with an event loop, asyncio or trio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack, cast
+
+import anyio
+import httpx
+from anyio import to_thread
+from httpx_sse import EventSource
+
+from mmml import operations
+from mmml.base_job import BaseJob
+from mmml.errors import MmmlError, connection_error, error_from_response
+from mmml.event_stream import RECONNECT_DELAY, Event, EventCursor
+from mmml.explanations import Explanation, explanation_request, parse_explanation
+from mmml.images import Mask, Picture
+from mmml.operations import OnChange, Operation, Sleep, Step
+from mmml.requests import (
+    TIMEOUT,
+    ApiRequest,
+    Options,
+    SynthesisOptions,
+    Text,
+    build_request,
+    client_options,
+    service_url,
+    submit_request,
+)
+from mmml.retry import RETRY_FOR, RetryPolicy, retry_seconds
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Talks to one service, and may be shared by tasks. ``timeout``: seconds for which a job is
+    waited for; ``retry_for``: seconds for which a service that is busy or restarts is retried;
+    ``url`` and ``api_key``: from the environment's MMML_URL and MMML_API_KEY when not given.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        timeout: float = TIMEOUT,
+        transport: httpx.AsyncBaseTransport | None = None,
+        api_key: str | None = None,
+        retry_for: float = RETRY_FOR,
+        **renamed: float,
+    ) -> None:
+        self._url, self._timeout = service_url(url), timeout
+        self._retry_for = retry_seconds(retry_for, renamed)
+        self._http = httpx.AsyncClient(transport=transport, **client_options(self._url, api_key))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def synthesize(self, text: Text, **options: Unpack[SynthesisOptions]) -> AsyncJob:
+        """Generate images from a text, or from a mix of several."""
+        return await self.submit_task("synthesize", text, **options)
+
+    async def manipulate(self, image: Picture, text: str, **options: Unpack[Options]) -> AsyncJob:
+        """Edit a photo as the text says."""
+        return await self.submit_task("manipulate", text, {"image": image}, **options)
+
+    async def inpaint(
+        self, image: Picture, mask: Mask, text: str, **options: Unpack[Options]
+    ) -> AsyncJob:
+        """Fill the hole of a photo (white in the mask) as the text says."""
+        return await self.submit_task("inpaint", text, {"image": image, "mask": mask}, **options)
+
+    async def submit_task(
+        self, task: str, text: Text, images: Mapping[str, Mask] | None = None, **options: Any
+    ) -> AsyncJob:
+        """Submit a job of any task; ``images`` by field name. When the answer is lost, the
+        request is sent again under the same ``Idempotency-Key``, so there is one job all the same.
+        """
+        given = cast("Options", options)
+        request = await to_thread.run_sync(submit_request, task, text, images or {}, given)
+        return AsyncJob(self, await self._record(request))
+
+    submit = submit_task
+
+    async def job(self, job_id: str) -> AsyncJob:
+        """A job that was submitted earlier."""
+        return AsyncJob(self, await self._record(ApiRequest("GET", f"/jobs/{job_id}")))
+
+    async def jobs(
+        self, limit: int = 20, status: str | None = None, task: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Records of the newest jobs, of one status and task if given."""
+        return await self._run(operations.list_jobs(limit, status, task, self._retry_for))
+
+    async def cancel(self, job_id: str) -> dict[str, Any]:
+        """The job's record, canceled or asked to stop."""
+        return await self._record(ApiRequest("POST", f"/jobs/{job_id}/cancel"))
+
+    async def delete(self, job_id: str) -> None:
+        """Cancel the job if it is not over, and erase its inputs, pictures and record."""
+        await self._response(ApiRequest("DELETE", f"/jobs/{job_id}"))
+
+    async def events(self, job_id: str) -> AsyncIterator[Event]:
+        """The job's events as they happen, until it ends. A connection that breaks, for example
+        because the service restarts, is resumed where it was.
+        """
+        cursor = EventCursor(job_id, self._retry_for)
+        while not cursor.finished:
+            delay = RECONNECT_DELAY
+            try:
+                async with aclosing(self._stream(cursor)) as stream:
+                    async for event in stream:
+                        yield event
+            except MmmlError as error:
+                delay = cursor.delay_after(error)
+            if not cursor.finished:
+                await anyio.sleep(delay)
+
+    async def models(self) -> dict[str, Any]:
+        """Bundles, their tasks and methods, and which serve by default."""
+        return await self._record(ApiRequest("GET", "/models"))
+
+    async def webhook_secret(self) -> str:
+        """The secret with which :func:`mmml.verify_webhook` verifies messages of this service."""
+        return str((await self._record(ApiRequest("GET", "/webhooks/secret")))["secret"])
+
+    async def _record(self, request: ApiRequest) -> dict[str, Any]:
+        return await self._run(operations.get_record(request, RetryPolicy(self._retry_for)))
+
+    async def _response(self, request: ApiRequest) -> httpx.Response:
+        return await self._run(operations.send_with_retries(request, RetryPolicy(self._retry_for)))
+
+    async def _run(self, operation: Operation[T]) -> T:
+        """Perform the operation's steps until it returns."""
+        try:
+            step = next(operation)
+            while True:
+                try:
+                    answer = await self._do(step)
+                except MmmlError as error:
+                    step = operation.throw(error)
+                else:
+                    step = operation.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _do(self, step: Step) -> httpx.Response | None:
+        if isinstance(step, Sleep):
+            await anyio.sleep(step.seconds)
+            return None
+        return await self._send(step)
+
+    async def _send(self, request: ApiRequest, stream: bool = False) -> httpx.Response:
+        try:
+            return await self._http.send(build_request(self._http, request), stream=stream)
+        except httpx.TransportError as error:
+            raise connection_error(self._url, error) from error
+
+    async def _stream(self, cursor: EventCursor) -> AsyncGenerator[Event]:
+        response = await self._send(cursor.request(), stream=True)
+        try:
+            if response.is_error:
+                await response.aread()
+                raise error_from_response(response)
+            async for sent in EventSource(response).aiter_sse():
+                event = cursor.receive(sent)
+                if event:
+                    yield event
+        except httpx.TransportError as error:
+            raise connection_error(self._url, error) from error
+        finally:
+            await response.aclose()
+
+
+class AsyncJob(BaseJob):
+    """A job of a :class:`AsyncClient`."""
+
+    def __init__(self, client: AsyncClient, record: dict[str, Any]) -> None:
+        super().__init__(record)
+        self._client = client
+
+    async def wait(
+        self, on_change: OnChange | None = None, timeout: float | None = None, fetch: bool = True
+    ) -> AsyncJob:
+        """This job, once it has succeeded, with its pictures (unless ``fetch`` is False). Raises
+        JobFailed, and StillRunning after ``timeout`` seconds. ``on_change`` is called with the
+        record about once a second.
+        """
+        client = self._client
+        limit = client._timeout if timeout is None else timeout
+        self.record = await client._run(
+            operations.wait_for_end(self.id, limit, client._retry_for, on_change)
+        )
+        operations.require_success(self.record)
+        if fetch:
+            self._pictures = await client._run(
+                operations.download_images(self.record, client._retry_for)
+            )
+        return self
+
+    async def refresh(self) -> AsyncJob:
+        """This job as it is now."""
+        self.record = await self._client._record(ApiRequest("GET", f"/jobs/{self.id}"))
+        return self
+
+    async def events(self) -> AsyncIterator[Event]:
+        """The job's events, until it ends."""
+        async for event in self._client.events(self.id):
+            if event.kind == "final":
+                self.record = dict(event.data)
+            yield event
+
+    async def cancel(self) -> AsyncJob:
+        """A waiting job ends at once, a running one within seconds."""
+        self.record = await self._client.cancel(self.id)
+        return self
+
+    async def delete(self) -> None:
+        """Cancel it if it is not over, and erase all of it."""
+        await self._client.delete(self.id)
+
+    async def save(self, path: str | Path) -> list[Path]:
+        """Write the pictures, waiting for them first if need be; several are numbered: bird.png,
+        bird-1.png, bird-2.png.
+        """
+        if self._pictures is None:
+            await self.wait()
+        return await to_thread.run_sync(self._write_images, path)
+
+    async def explanation(self, index: int = 0) -> Explanation:
+        """How each word affected an image of a job submitted with ``explain=True``."""
+        return parse_explanation(
+            await self._client._record(explanation_request(self.record, index))
+        )

@@ -1,0 +1,83 @@
+"""What both kinds of job know without asking the service."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from mmml.errors import MmmlError
+from mmml.operations import FINAL
+
+_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
+
+
+class BaseJob:
+    """A job as it was when the service was asked last. ``record``: the answer of GET /jobs/ID."""
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        self.record = record
+        self._pictures: list[bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.task} {self.status}>"
+
+    @property
+    def id(self) -> str:
+        return str(self.record["id"])
+
+    @property
+    def task(self) -> str:
+        return str(self.record["task"])
+
+    @property
+    def status(self) -> str:
+        """queued, running, succeeded, failed, canceled or expired."""
+        return str(self.record["status"])
+
+    @property
+    def over(self) -> bool:
+        """Nothing but expiry can follow."""
+        return self.status in FINAL
+
+    @property
+    def warnings(self) -> list[str]:
+        """Such as which words the bundle did not know."""
+        return list(self.record["warnings"])
+
+    @property
+    def seed(self) -> int:
+        """Of the first picture; the same seed and text make the same picture."""
+        return int(self.record["input"]["seed"])
+
+    @property
+    def pictures(self) -> list[bytes]:
+        """The files of the pictures, in order, without those that failed."""
+        if self._pictures is None:
+            raise MmmlError(f"Job {self.id} is {self.status} as far as is known: wait() for it.")
+        return self._pictures
+
+    @property
+    def images(self) -> list[Image.Image]:
+        """The pictures, in order, without those that failed."""
+        return [Image.open(io.BytesIO(data)) for data in self.pictures]
+
+    def _write_images(self, path: str | Path) -> list[Path]:
+        first, written = Path(path), []
+        images = [image for image in self.record["images"] if image["url"]]
+        for number, (data, image) in enumerate(zip(self.pictures, images, strict=True)):
+            name = first.name if number == 0 else f"{first.stem}-{number}{first.suffix}"
+            written.append(first.with_name(name))
+            _write_image(data, image["format"], written[-1])
+        return written
+
+
+def _write_image(data: bytes, format: str, target: Path) -> None:
+    """The file as received, unless the target's name asks for another format."""
+    wanted = _FORMATS.get(target.suffix.lower(), format)
+    if wanted == format:
+        target.write_bytes(data)
+    else:
+        Image.open(io.BytesIO(data)).save(target, wanted.upper())

@@ -1,0 +1,118 @@
+"""Where finished images go: files, stdout, the terminal, the desktop's viewer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmml import Job
+from mmml.cli.context import CliContext
+from mmml.cli.exit_status import CommandError, ExitStatus
+from mmml.cli.terminal import show_images
+from mmml.cli.word_maps import draw_word_maps
+
+FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
+STDOUT = Path("-")
+
+
+def output_parameters() -> list[click.Option]:
+    """Options of every command that ends with pictures."""
+    return [
+        click.Option(
+            ["-o", "--output"],
+            type=click.Path(path_type=Path),
+            callback=_check_name,
+            help="file to write, whose name says the format; - is stdout",
+        ),
+        click.Option(
+            ["--show/--no-show"],
+            default=None,
+            help="show the pictures in the terminal; without either, where stdout is one",
+        ),
+        click.Option(["--open", "opened"], is_flag=True, help="open the files in a viewer"),
+    ]
+
+
+def timeout_parameter() -> click.Option:
+    return click.Option(
+        ["--timeout"],
+        type=click.FloatRange(0, min_open=True),
+        default=300.0,
+        show_default=True,
+        help="seconds to wait for the end of the job",
+    )
+
+
+def _check_name(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Any:
+    if value is not None and value != STDOUT and value.suffix.lower() not in FORMATS:
+        raise click.BadParameter(f"{value}: the file's name must end in {', '.join(FORMATS)}.")
+    return value
+
+
+def format_of(output: Path | None) -> str | None:
+    """What to ask the service for; None leaves it to the service."""
+    return FORMATS.get(output.suffix.lower()) if output else None
+
+
+def default_output(job: Job, stem: str) -> Path:
+    """A file for the job's pictures, in the format they have."""
+    format = str(job.record["input"].get("format") or "png")
+    return Path(f"{stem}.{'jpg' if format == 'jpeg' else format}")
+
+
+def deliver(
+    run: CliContext, job: Job, output: Path, in_terminal: bool | None, opened: bool
+) -> None:
+    """Write the pictures of a job that was waited for, and say where."""
+    for warning in job.warnings:
+        run.warn(warning)
+    if output == STDOUT:
+        _write_to_stdout(job.pictures)
+        return
+    files = _save(job, output)
+    files += _save_word_maps(job, files)
+    run.print_result({**job.record, "files": [str(path) for path in files]}, map(str, files))
+    if not run.as_json:
+        show_images(job.images, in_terminal)
+    if opened:
+        _open_files(run, files)
+
+
+def _save(job: Job, output: Path) -> list[Path]:
+    try:
+        return job.save(output)
+    except OSError as error:
+        raise CommandError(
+            ExitStatus.refused, f"{output} can't be written: {error.strerror}."
+        ) from error
+
+
+def _save_word_maps(job: Job, files: list[Path]) -> list[Path]:
+    """Beside each picture that is explained, where its words acted: bird.png, bird-words.png."""
+    records = [image for image in job.record["images"] if image["url"]]
+    written = []
+    for image, picture, path in zip(records, job.images, files, strict=True):
+        explanation = job.explanation(image["index"]) if image["explanation"] else None
+        tiles = draw_word_maps(picture, explanation) if explanation else None
+        if tiles:
+            written.append(path.with_name(f"{path.stem}-words.png"))
+            tiles.save(written[-1])
+    return written
+
+
+def _write_to_stdout(pictures: list[bytes]) -> None:
+    if len(pictures) > 1:
+        raise CommandError(
+            ExitStatus.usage,
+            f"stdout takes one picture, and there are {len(pictures)}; give -o FILE.",
+        )
+    sys.stdout.buffer.write(pictures[0])
+
+
+def _open_files(run: CliContext, files: list[Path]) -> None:
+    for path in files:
+        if click.launch(str(path)):
+            run.warn(f"{path} could not be opened; this machine seems to have no viewer.")

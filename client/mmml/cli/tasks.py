@@ -1,0 +1,97 @@
+"""``mmml TASK [PICTURE…] TEXT``: a command for every task, with an option for every field of its
+request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmml.cli.context import CliContext, JsonCommand
+from mmml.cli.output import (
+    default_output,
+    deliver,
+    format_of,
+    output_parameters,
+    timeout_parameter,
+)
+from mmml.cli.waiting import wait_for_job
+from mmml.tasks import Field, Task
+
+_NOT_OPTIONS = ("text", "format")  # an argument, and what the output's name says
+_WEIGHT = "share of a text in the mix, once for each text"
+
+
+def task_command(task: Task) -> click.Command:
+    """``mmml TASK``."""
+    images = [click.Argument([name], metavar=name.upper()) for name in task.images]
+    options = [_option(field) for name, field in task.fields.items() if name not in _NOT_OPTIONS]
+    if "weight" in task.repeatable:
+        options.append(click.Option(["--weight"], type=float, multiple=True, help=_WEIGHT))
+    described = "".join(f"\n\n{name.upper()}: {text}." for name, text in task.images.items())
+    return JsonCommand(
+        task.name,
+        params=[
+            *images,
+            _text_argument(task),
+            *options,
+            *output_parameters(),
+            timeout_parameter(),
+            click.Option(["--no-wait"], is_flag=True, help="print the job's id and end"),
+        ],
+        callback=lambda **values: _run(task, values),
+        help=f"{task.summary}.{described}",
+        short_help=task.summary,
+    )
+
+
+def _text_argument(task: Task) -> click.Argument:
+    if "text" in task.repeatable:
+        return click.Argument(["text"], nargs=-1, required=True, metavar="TEXT...")
+    return click.Argument(["text"])
+
+
+def merge_texts(text: str | tuple[str, ...], weights: Sequence[float]) -> Any:
+    """A single text as it is; several as a list, with their weights if there are any."""
+    if isinstance(text, str):
+        return text
+    if weights and len(weights) != len(text):
+        raise click.UsageError(f"There are {len(text)} texts and {len(weights)} weights.")
+    if weights:
+        return [{"text": t, "weight": w} for t, w in zip(text, weights, strict=True)]
+    return list(text) if len(text) > 1 else text[0]
+
+
+def _option(field: Field) -> click.Option:
+    """An option for a request's field; its limits are the service's to check."""
+    flag = f"--{field.name.replace('_', '-')}"
+    if field.type is bool:
+        text = str(field.schema.get("description", ""))
+        return click.Option([flag, field.name], is_flag=True, default=None, help=text)
+    return click.Option(
+        [flag, field.name],
+        type=field.type,
+        default=None,
+        metavar=None if field.type is int else field.name.upper(),
+        help=field.description,
+    )
+
+
+def _run(task: Task, values: Mapping[str, Any]) -> None:
+    run: CliContext = click.get_current_context().find_root().obj
+    output: Path | None = values["output"]
+    options = {name: values[name] for name in task.fields if name not in _NOT_OPTIONS}
+    images = {name: values[name] for name in task.images}
+    with run.connect(timeout=values["timeout"]) as client:
+        text = merge_texts(values["text"], values.get("weight", ()))
+        job = client.submit_task(task.name, text, images, format=format_of(output), **options)
+        if values["no_wait"]:
+            run.print_result(job.record, [job.id])
+            return
+        wait_for_job(job)
+        deliver(
+            run, job, output or default_output(job, task.name), values["show"], values["opened"]
+        )

@@ -1,0 +1,111 @@
+"""``mmml keys`` and the key that client and command line send."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from fastapi.testclient import TestClient
+
+from app.deps import Services
+from app.keys import RedisKeyStore, authenticate, default_scopes, new_text, record
+from app.main import create_app
+from app.settings import GatewaySettings
+from jobs.redis_store import connect
+from mmml import Client, MmmlError
+from mmml.cli import cli
+from tests.client.conftest import Through
+
+
+@pytest.fixture
+def broker(valkey: str, monkeypatch: pytest.MonkeyPatch) -> RedisKeyStore:
+    """A broker of our own, which ``MMML_REDIS_URL`` names; without any key."""
+    monkeypatch.setenv("MMML_REDIS_URL", valkey)
+    client = connect(valkey)
+    client.delete("mmml:keys")
+    return RedisKeyStore(client)
+
+
+def mmml(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["keys", *words])
+
+
+def test_the_life_of_a_key(broker: RedisKeyStore) -> None:
+    made = mmml("create", "shop", "--scope", "synthesize", "--scope", "read", "--rate", "5/minute")
+    assert made.exit_code == 0, made.output
+    text = made.stdout.strip()
+    key = authenticate(broker, text)
+    assert key is not None
+    assert (key.name, key.scopes, key.rate) == ("shop", {"synthesize", "read"}, "5/minute")
+    listing = mmml("list").output
+    assert key.id in listing
+    assert "read,synthesize" in listing
+    assert "rate=5/minute" in listing
+    assert text not in listing
+    assert mmml("forget", "shop").exit_code == 1
+    assert "revoked" in mmml("revoke", "shop").output
+    assert authenticate(broker, text) is None
+    assert "revoked" in mmml("list").output
+    assert mmml("forget", key.id).exit_code == 0
+    nothing = mmml("list")
+    assert nothing.stdout == ""
+    assert "the service is open" in nothing.stderr
+
+
+def test_a_new_key_takes_over(broker: RedisKeyStore) -> None:
+    mmml("create", "old")
+    old = broker.all()[0]
+    mmml("create", "new", "--take-over", "old", "--max-active", "7", "--pictures-per-day", "9")
+    new = broker.all()[1]
+    assert new.owner == old.owner
+    assert (new.max_active, new.pictures_per_day) == (7, 9)
+    assert f"owner={old.id}" in mmml("list").output
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("create", "x", "--scope", "paint"), "There is no scope 'paint'"),
+        (("create", "x", "--rate", "often"), "60/minute"),
+        (("create", "x", "--take-over", "nobody"), "There is no key 'nobody'"),
+        (("revoke", "nobody"), "There is no key 'nobody'"),
+    ],
+)
+def test_mistakes_are_sentences(
+    broker: RedisKeyStore, words: tuple[str, ...], sentence: str
+) -> None:
+    result = mmml(*words)
+    assert result.exit_code != 0
+    assert sentence in result.output
+    assert broker.all() == []
+
+
+def test_keys_are_made_before_the_first_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MMML_REDIS_URL", raising=False)
+    made = mmml("--state-dir", str(tmp_path), "create", "shop")
+    assert made.exit_code == 0, made.output
+    assert "shop" in mmml("--state-dir", str(tmp_path), "list").output
+    assert not (tmp_path / "valkey.sock").exists()
+
+
+def test_generated_keys_are_not_stored(broker: RedisKeyStore) -> None:
+    assert mmml("generate").output.startswith("mmml_")
+    assert broker.all() == []
+
+
+def test_the_client_sends_its_key(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = Services.in_memory(GatewaySettings(weights_dir=weights, require_keys=True))
+    text = new_text()
+    services.gate.keys.add(record(text, "k", default_scopes()))
+    with TestClient(create_app(services.settings, services)) as http:
+        transport = Through(http)
+        with pytest.raises(MmmlError, match="needs an API key"):
+            Client(transport=transport).jobs()
+        assert Client(transport=transport, api_key=text).jobs() == []
+        monkeypatch.setenv("MMML_API_KEY", text)
+        assert Client(transport=transport).jobs() == []
+        with pytest.raises(MmmlError, match="not known"):
+            Client(transport=transport, api_key="mmml_wrong").jobs()

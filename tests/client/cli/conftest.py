@@ -1,0 +1,66 @@
+"""The command line on a gateway of this process, with somebody who does the workers' part."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from click.testing import CliRunner, Result
+from fastapi.testclient import TestClient
+
+from app.deps import Services
+from jobs.job import ErrorCode, Failure, Status
+from jobs.store import Outcome
+from mmml import Client
+from mmml.cli import cli
+from mmml.cli.context import CliContext
+from tests.app.conftest import succeed
+from tests.client.conftest import Through
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def mmml(client: TestClient) -> Command:
+    """``mmml WORD…``."""
+
+    connect = partial(Client, transport=Through(client))
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(cli, words, obj=CliContext(connect))
+
+    return run
+
+
+@pytest.fixture
+def worker(services: Services) -> Iterator[None]:
+    """Does every job; a text with "fail" fails, one with "lost" is lost at its first job."""
+    over = threading.Event()
+    lost: set[str] = set()
+
+    def one(job_id: str, text: str, count: int) -> None:
+        if "fail" in text:
+            _fail(services, job_id, ErrorCode.model_error, "It went wrong.")
+        elif "lost" in text and text not in lost:
+            lost.add(text)
+            _fail(services, job_id, ErrorCode.lost, "Its worker died.")
+        else:
+            succeed(services, job_id, count)
+
+    def loop() -> None:
+        while not over.wait(0.01):
+            for job in services.store.listing(Status.queued, 10, None)[0]:
+                one(job.id, job.request["text"], job.request["count"])
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    yield
+    over.set()
+    thread.join(10)
+
+
+def _fail(services: Services, job_id: str, code: ErrorCode, detail: str) -> None:
+    services.store.start(job_id, "t", 10)
+    services.store.finish(job_id, "t", Outcome(error=Failure(code=code, detail=detail)))

@@ -1,0 +1,236 @@
+"""The blocking client against a gateway of this process."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from app.deps import Services
+from app.webhooks.signing import headers
+from jobs.job import ErrorCode, Failure
+from jobs.store import Outcome
+from mmml import (
+    BadSignature,
+    Client,
+    JobFailed,
+    MmmlError,
+    Refused,
+    StillRunning,
+    Unreachable,
+    verify_webhook,
+)
+from tests.app.conftest import mask_png, png, stored_photo, succeed
+from tests.client.conftest import Through
+
+Work = Callable[..., None]
+
+
+def test_synthesize_wait_and_save(mmml: Client, work: Work, tmp_path: Path) -> None:
+    work(2)
+    job = mmml.synthesize("a zorgly bird", seed=3, count=2)
+    assert (job.status, job.over, job.seed) == ("queued", False, 3)
+    assert job.wait() is job
+    assert job.over
+    assert [image.size for image in job.images] == [(20, 20), (20, 20)]
+    assert job.warnings == ["Unknown words were left out: zorgly."]
+    paths = job.save(tmp_path / "bird.png")
+    assert [p.name for p in paths] == ["bird.png", "bird-1.png"]
+    assert [p.read_bytes() for p in paths] == job.pictures
+
+
+def test_saving_waits_and_changes_the_format(mmml: Client, work: Work, tmp_path: Path) -> None:
+    work()
+    [path] = mmml.synthesize("a bird").save(tmp_path / "bird.jpg")
+    with Image.open(path) as picture:
+        assert picture.format == "JPEG"
+
+
+def test_pictures_need_an_end(mmml: Client) -> None:
+    job = mmml.synthesize("a bird")
+    with pytest.raises(MmmlError, match=r"is queued as far as is known: wait\(\)"):
+        _ = job.images
+
+
+def test_pictures_of_every_kind(
+    mmml: Client, services: Services, work: Work, tmp_path: Path
+) -> None:
+    (tmp_path / "photo.png").write_bytes(png())
+    work()
+    first = mmml.manipulate(tmp_path / "photo.png", "a red bird").wait()
+    work()
+    address = first.record["images"][0]["url"]
+    assert mmml.inpaint(address, (2, 2, 5, 5), "a red bird").wait().images
+    work()
+    assert mmml.inpaint(png(), mask_png(), "a red bird").wait().images
+    photo, mask = Image.open(io.BytesIO(png())), Image.open(io.BytesIO(mask_png()))
+    job = mmml.inpaint(photo, mask.convert("1"), "a red bird")
+    assert stored_photo(services, job.id).tobytes() == photo.tobytes()
+    assert stored_photo(services, job.id, "mask").convert("L").tobytes() == mask.tobytes()
+
+
+def test_options_reach_the_service(mmml: Client) -> None:
+    job = mmml.submit(
+        "inpaint",
+        "a red bird",
+        {"image": png(), "mask": "2,2,5,5"},
+        count=3,
+        method="telea",
+        format="webp",
+        bundle=None,
+    )
+    given = job.record["input"]
+    assert (given["count"], given["method"], given["format"]) == (3, "telea", "webp")
+
+
+def test_an_idempotency_key_of_ones_own(mmml: Client) -> None:
+    first = mmml.synthesize("a bird", seed=1, idempotency_key="order-1")
+    assert mmml.synthesize("a bird", seed=1, idempotency_key="order-1").id == first.id
+
+
+def test_refusals_are_the_services_sentences(mmml: Client) -> None:
+    with pytest.raises(Refused, match="knows no word") as caught:
+        mmml.synthesize("qwertz")
+    assert (caught.value.status, caught.value.code) == (422, "no_known_words")
+    with pytest.raises(Refused) as caught:
+        mmml.synthesize("a bird", count=99)
+    assert caught.value.problem
+    assert caught.value.problem["errors"][0]["field"] == "count"
+
+
+def test_jobs_that_fail(mmml: Client, services: Services) -> None:
+    job = mmml.synthesize("a bird")
+    job.cancel()
+    with pytest.raises(JobFailed, match="canceled") as caught:
+        job.wait()
+    assert caught.value.code == "canceled"
+    job = mmml.synthesize("a bird")
+    services.store.start(job.id, "t", 10)
+    broken = Failure(code=ErrorCode.model_error, detail="The model failed.")
+    services.store.finish(job.id, "t", Outcome(error=broken))
+    with pytest.raises(JobFailed, match="The model failed") as caught:
+        job.wait()
+    assert (caught.value.code, job.status) == ("model_error", "failed")
+
+
+def test_waiting_times_out(mmml: Client) -> None:
+    job = mmml.synthesize("a bird")
+    statuses: list[str] = []
+    with pytest.raises(StillRunning, match="still queued"):
+        job.wait(on_change=lambda record: statuses.append(record["status"]), timeout=0.05)
+    assert set(statuses) == {"queued"}
+
+
+def test_an_earlier_job(mmml: Client, services: Services) -> None:
+    job = mmml.job(mmml.synthesize("a bird", seed=4).id)
+    succeed(services, job.id)
+    assert job.status == "queued"
+    assert job.refresh().status == "succeeded"
+    assert job.wait(fetch=False).over
+    assert len(job.wait().images) == 1
+
+
+def test_listing(mmml: Client) -> None:
+    ids = [mmml.synthesize("a bird").id for _ in range(3)]
+    assert [j["id"] for j in mmml.jobs(2)] == ids[:0:-1]
+    assert mmml.models()["defaults"]["synthesize"] == "paper"
+
+
+def test_listing_over_pages_and_of_one_kind(mmml: Client) -> None:
+    ids = [mmml.synthesize("a bird").id for _ in range(130)]
+    mmml.cancel(ids[0])
+    assert [j["id"] for j in mmml.jobs(1000)] == ids[::-1]
+    assert [j["id"] for j in mmml.jobs(120)] == ids[:9:-1]
+    assert [j["id"] for j in mmml.jobs(5, status="canceled", task="synthesize")] == ids[:1]
+    assert mmml.jobs(5, task="inpaint") == []
+
+
+def test_delete(mmml: Client) -> None:
+    job = mmml.synthesize("a bird")
+    job.delete()
+    with pytest.raises(Refused, match="deleted") as caught:
+        job.wait()
+    assert caught.value.status == 410
+
+
+def test_events_to_the_end(mmml: Client, services: Services) -> None:
+    job = mmml.synthesize("a bird")
+    threading.Timer(0.5, succeed, (services, job.id)).start()
+    events = list(job.events())
+    assert events[0].kind == "status"
+    assert events[-1].kind == "final"
+    assert job.status == "succeeded"
+    with pytest.raises(Refused, match="no such job"):
+        list(mmml.events("0" * 32))
+
+
+class Breaking(Through):
+    """Breaks off event streams after the second event, and loses the answers of submissions."""
+
+    def __init__(self, client: TestClient, losses: int) -> None:
+        super().__init__(client)
+        self.losses = losses
+        self.resumed_from: list[str | None] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        if request.method == "POST" and self.losses:
+            self.losses -= 1
+            raise httpx.ReadError("connection reset", request=request)
+        if request.url.path.endswith("/events"):
+            self.resumed_from.append(request.headers.get("last-event-id"))
+            blocks = answer.content.split(b"\n\n")
+            part = b"\n\n".join([*blocks[:3], b""])
+            return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=part)
+        return answer
+
+
+def test_broken_streams_are_taken_up_where_they_were(
+    client: TestClient, services: Services
+) -> None:
+    transport = Breaking(client, 0)
+    mmml = Client(transport=transport)
+    job = mmml.synthesize("a bird")
+    services.store.start(job.id, "t", 10)
+    services.store.progress(job.id, "t", 1, 3)
+    services.store.progress(job.id, "t", 2, 3)
+    services.store.finish(job.id, "t", Outcome())
+    events = list(job.events())
+    assert [e.kind for e in events] == ["status", "status", "progress", "progress", "final"]
+    assert transport.resumed_from == [None, events[1].id, events[3].id]
+
+
+def test_a_lost_answer_makes_no_second_job(client: TestClient) -> None:
+    mmml = Client(transport=Breaking(client, 2))
+    job = mmml.synthesize("a bird")
+    assert [j["id"] for j in mmml.jobs()] == [job.id]
+    with pytest.raises(Unreachable, match="connection reset"):
+        Client(transport=Breaking(client, 3)).synthesize("a bird")
+
+
+def test_the_secret_verifies_messages(mmml: Client) -> None:
+    secret = mmml.webhook_secret()
+    verify_webhook(secret, headers([secret], "msg_1", time.time(), b"{}"), b"{}")
+    with pytest.raises(BadSignature):
+        verify_webhook(secret, headers([secret], "msg_1", time.time(), b"{}"), b"{ }")
+
+
+def test_no_service_is_a_sentence() -> None:
+    with pytest.raises(Unreachable, match="mmml serve"):
+        Client("http://127.0.0.1:9").synthesize("a bird")
+
+
+def test_an_argument_under_its_earlier_name() -> None:
+    with pytest.warns(DeprecationWarning, match="retry_for"):
+        client = Client("http://127.0.0.1:9", patience=0.0)
+    with pytest.raises(Unreachable):
+        client.job("1")
+    with pytest.raises(TypeError, match="no argument patients"):
+        Client(patients=1.0)
