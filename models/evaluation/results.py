@@ -56,7 +56,7 @@ class TaskReport:
 
     def beats_real(self, method: str, metric: str) -> bool:
         """Whether a row is better than real pictures: such a metric says nothing about realism."""
-        made, real = (self.row(m).estimates.get(metric) for m in (method, "real"))
+        made, real = (self.rows.get(m, Row()).estimates.get(metric) for m in (method, "real"))
         if (
             made is None
             or real is None
