@@ -1,7 +1,7 @@
 """A bundle's subject head: taught, on pictures that the bundle itself makes of training captions,
 what a whole ImageNet classifier says of them.
 
-No photo is looked at, and nothing of EfficientNet-Lite2, which evaluates.
+No photo is looked at, and the classifier that evaluates has no part in it.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from models.data.aviary import bird, render
+from models.evaluation.aviary import HeldOutAviary
 from models.evaluation.judge_files import entry
 from models.evaluation.judges import NoEncoders, load_encoders
 from models.evaluation.judges_training import EncoderOptions, train_encoders
@@ -41,7 +42,8 @@ def test_missing_encoders_become_a_note(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(NoEncoders, match="judge encoders --data DIR"):
         load_encoders("nowhere", tmp_path)
-    panel = convene("nowhere", tmp_path, None, features=False)
+    data = HeldOutAviary("validation", name="nowhere")
+    panel = convene(data, tmp_path, None, features=False)
     assert len(panel.notes) == 1
     assert panel.similarity([], []) is None
 
