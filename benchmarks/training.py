@@ -10,6 +10,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,13 @@ import torch
 from benchmarks.turns import answer, compare
 from jobs.captions import END, Vocabulary
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.synthesis.objective import SynthesisObjective, SynthesisOptions
+from models.synthesis.objective import SynthesisObjective
+from models.synthesis.rendering import RenderingObjective, RenderingOptions
 from models.training.batch import Batch
 from models.training.config import LoopOptions, build, read_preset
 from models.training.loop import Loop, build_fabric
+from models.training.objective import Objective
+from models.training.parts import checked
 from models.training.run import Run
 
 THREADS, WORDS = 2, 16
@@ -31,7 +35,7 @@ class Random:
     """Pictures and captions of noise: only the networks' time counts."""
 
     name, domain, licence, fingerprint = "noise", "noise", "", "noise"
-    tokenizer, max_words, attributes = "regexp", WORDS, (6, 10)
+    tokenizer, max_words, attributes, latent = "regexp", WORDS, (6, 10), "n94"
 
     def __init__(self, size: int, captions: int) -> None:
         self.size, self.captions = size, captions
@@ -47,6 +51,8 @@ class Random:
         images = torch.rand(count, 3, self.size, self.size) * 2 - 1
         shown = torch.randint(0, self.attributes[1], (count, self.attributes[0]))
         told = {"shown": shown, "named": shown, "wrong_named": shown.roll(1, 0)}
+        told["code"] = torch.randn(count, 94)
+        told["labels"] = torch.randint(0, 10, (count, self.size, self.size))
         batch = Batch(images, ids, lengths, torch.arange(count), ids.roll(1, 0), lengths, **told)
         if not captions:
             return batch
@@ -66,12 +72,10 @@ def child(preset: str, tuned: bool) -> None:
     torch.manual_seed(0)
     data = Random(options.size, options.captions)
     text = TextEncoder(TextEncoderConfig(1000, 64, 256)).eval().requires_grad_(False)
-    chosen = build(SynthesisOptions, values["options"], "synthesis")
-    chosen = replace(chosen, alone=0)  # steps in which all networks learn
     fabric = build_fabric(options, "cpu")
     fabric.launch()
     with tempfile.TemporaryDirectory() as folder:
-        objective = SynthesisObjective(chosen, data.size, text, attributes=data.attributes)
+        objective = _objective(values["options"], data, text)
         loop = Loop(objective, data, "synthesis", options, Run(Path(folder)), fabric)
 
         def turn() -> None:
@@ -79,6 +83,14 @@ def child(preset: str, tuned: bool) -> None:
                 loop.advance()
 
         answer(turn)
+
+
+def _objective(options: dict[str, Any], data: Random, text: TextEncoder) -> Objective:
+    chosen = checked("synthesis", options)
+    if isinstance(chosen, RenderingOptions):
+        return RenderingObjective(chosen, data.size, text, data.latent)
+    chosen = replace(chosen, alone=0)  # steps in which all networks learn
+    return SynthesisObjective(chosen, data.size, text, attributes=data.attributes)
 
 
 def main(rounds: int) -> None:
