@@ -30,9 +30,16 @@ class Service:
         self.port = free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
 
-    def start(self, host: str = "127.0.0.1", folder: Path | None = None, **settings: str) -> None:
+    def start(
+        self,
+        host: str = "127.0.0.1",
+        fake: bool = False,
+        folder: Path | None = None,
+        **settings: str,
+    ) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
-        env |= {"MMML_WEIGHTS_DIR": str(self.weights), "MMML_LEASE_TTL": "3", **settings}
+        env |= {} if fake else {"MMML_WEIGHTS_DIR": str(self.weights)}
+        env |= {"MMML_LEASE_TTL": "3", **settings}
         command = [
             sys.executable,
             "-P",
@@ -45,6 +52,7 @@ class Service:
             str(self.port),
             "--state-dir",
             str(self.state_dir),
+            *(["--fake"] if fake else []),
         ]
         with (self.state_dir.parent / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
