@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import anyio
 from anyio import to_thread
 from fastapi import Depends, Request
 
-from app.catalogue import LiveCatalogue
+from app.catalogue import REFRESH_EVERY, LiveCatalogue
 from app.feeds import Feeds
 from app.gate import Gate
 from app.grouping import Grouped
@@ -35,6 +36,14 @@ from jobs.store import JobStore
 P = ParamSpec("P")
 T = TypeVar("T")
 _STORE_TIMEOUT = 2.0  # seconds: a request that asks twice still answers within five
+
+
+@dataclass(frozen=True)
+class Waited:
+    """The job after a wait, and whether there was a place to wait in."""
+
+    job: Job | None
+    applied: bool
 
 
 @dataclass
@@ -87,11 +96,19 @@ class Services:
         """What listens to the job store, for as long as the server runs."""
         await self.waiters.start()
         self.feeds.start()
+        refreshing = asyncio.create_task(self._refresh_catalogue())
         try:
             yield
         finally:
+            refreshing.cancel()
             await self.feeds.stop()
             await self.waiters.stop()
+
+    async def _refresh_catalogue(self) -> None:
+        """Folders are read in a thread, never on the event loop that answers everybody."""
+        while True:
+            await asyncio.sleep(REFRESH_EVERY)
+            await off_loop(self.catalogue.refresh)
 
     @classmethod
     def connect(cls, settings: GatewaySettings) -> Services:
@@ -133,12 +150,13 @@ class Services:
 
     async def wait(
         self, watch: Watch, seconds: float, who: str, known: Job | None = None
-    ) -> Job | None:
+    ) -> Waited:
         """The watched job once it is final, or as it is after ``seconds``; or as it is now, when
         ``who`` has enough requests waiting already. ``known``: as it was since it is watched.
         """
         with self.waits.take(who) as free:
-            return await watch.until_final(self.look, seconds if free else 0.0, known)
+            job = await watch.until_final(self.look, seconds if free else 0.0, known)
+        return Waited(job, applied=free)
 
 
 async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

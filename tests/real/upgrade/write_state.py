@@ -77,7 +77,12 @@ def _key(checkout: Path, state: Path) -> str:
     command = [sys.executable, "-m", "app.cli", "keys", "--state-dir", str(state)]
     command += ["create", "earlier", "--max-active", "100"]
     done = subprocess.run(
-        command, cwd=checkout, env=_environment(checkout), capture_output=True, text=True, check=True
+        command,
+        cwd=checkout,
+        env=_environment(checkout),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout.strip()
 
