@@ -5,7 +5,6 @@ then send a hint.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -37,10 +36,11 @@ from jobs.images import (
     decode_photo,
     encode,
 )
-from jobs.job import Job, Status, Webhook, new_id
+from jobs.job import Job, Priority, Status, Webhook, new_id
 from jobs.requests import CHOSEN_BY, MAX_SEED, TaskRequest, resolved
-from jobs.store import OnceKey
+from jobs.store import NewJob, OnceKey
 
+_NOT_KEPT = {"webhook", "priority"}  # in the request: the job has them itself
 _WEBHOOKS = "Give an https:// address of a host on the internet."
 
 
@@ -79,24 +79,46 @@ async def submit(
         await off_loop(check_room, services.store, services.settings, caller)
     job_id = job_id or new_id()
     uploads = await _normalized(services, caller, task, pictures)
-    now = time.time()
     job = Job(
         id=job_id,
         task=task.task,
         owner=caller.owner,
-        created_at=now,
-        deadline=now + services.settings.job_deadline,
-        request=request.model_dump(mode="json", exclude={"webhook"}, exclude_none=True),
+        priority=_priority(caller, request),
+        pictures=request.drawn,
+        request=request.model_dump(mode="json", exclude=_NOT_KEPT, exclude_none=True),
         inputs={name: input_key(job_id, name) for name in uploads},
         warnings=tuple(told),
         webhook=webhook,
     )
     async with _stored(services, job, uploads):
         await _spend(services, caller, request.returned)
-        created = await services.intake.take(job, once)
-    if not created:
+        created = await services.enqueuer.enqueue(_new_job(services, caller, job, once))
+    if created is None:
         return await off_loop(_overtaken, services, job, once)
-    return Accepted(job)
+    return Accepted(created)
+
+
+def _priority(caller: Caller, request: TaskRequest) -> Priority:
+    """The one asked for, if the caller's key may."""
+    wanted = Priority(request.priority)
+    if caller.key and wanted.exceeds(caller.key.priority):
+        raise Problem(
+            403,
+            f"This key's jobs may have priority {caller.key.priority} at most; ask for that, or "
+            "use a key made with: mmml keys create NAME --priority high",
+        )
+    return wanted
+
+
+def _new_job(services: Services, caller: Caller, job: Job, once: OnceKey | None) -> NewJob:
+    settings, key = services.settings, caller.key
+    return NewJob(
+        job,
+        once,
+        start_within=settings.job_deadline,
+        max_unfinished=(key.max_active or settings.max_active) if key else None,
+        max_running=(key.max_running or settings.max_running or None) if key else None,
+    )
 
 
 def _read(task: type[TaskRequest], fields: Mapping[str, Any], strict: bool) -> TaskRequest:

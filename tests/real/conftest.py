@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from jobs.redis_store import connect
-from jobs.wire import QUEUE
+from jobs.wire import wakeups_key
 from tests.models.tiny import tiny_bundle
 
 
@@ -100,11 +100,11 @@ class Service:
     def kill(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
-    def lose_messages(self) -> int:
-        """Delete what lies in the queue; returns how many lists that were."""
+    def lose_wakeups(self) -> int:
+        """Delete those on their way; returns how many lists that were."""
         client = connect(f"unix://{self.state_dir}/valkey.sock?db=0")
         try:
-            return int(client.delete(QUEUE))
+            return int(client.delete(wakeups_key("mmml:")))
         finally:
             client.close()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from app.queue import MemoryQueue
 from PIL import Image
 from playwright.sync_api import (
     Browser,
@@ -20,12 +21,12 @@ from playwright.sync_api import (
 )
 
 from app.deps import Services
-from app.queue import MemoryQueue
 from app.server import gateway_server
 from app.settings import GatewaySettings
 from jobs.blobs import input_key
 from jobs.images import decode_photo
 from tests.picture_files import photo, saved
+from tests.services import connected
 from tests.studio.chromium import PATIENCE, chromium
 from tests.studio.painter import PainterLoader
 from workers.batcher import Batcher
@@ -110,8 +111,8 @@ def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @pytest.fixture
-def stand(weights: Path) -> Iterator[Stand]:
-    with Stand(Services.in_memory(GatewaySettings(weights_dir=weights))) as made:
+def stand(weights: Path, valkey: str) -> Iterator[Stand]:
+    with Stand(connected(GatewaySettings(weights_dir=weights), valkey)) as made:
         yield made
 
 
