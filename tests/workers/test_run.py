@@ -49,7 +49,7 @@ def test_the_pipeline_is_asked_for_the_size_and_says_how_it_was_made(shop: Shop)
     assert isinstance(shop.runner.pipelines, FakeLoader)
     shop.runner.pipelines.pipeline = made
     job_id = shop.submit("a red bird", size=128)
-    shop.runner.run(job_id)
+    shop.do(job_id)
     job = shop.job(job_id)
     assert (job.images[0].width, job.images[0].height) == (128, 128)
     assert job.receipt["detail"] == {"sha256": "d" * 64}
@@ -293,7 +293,7 @@ def test_a_frame_that_fails_fails_its_picture(shop: Shop) -> None:
 def test_the_receipt_says_which_candidates_were_chosen(shop: Shop) -> None:
     seeds = [11, 12, 13]
     job_id = shop.submit("a bird", seed=11, count=3, candidates=8, noise_scale=0.5)
-    shop.runner.run(job_id)
+    shop.do(job_id)
     job = shop.job(job_id)
     brightest = [
         int(np.argmax(np.random.default_rng([seed, 6]).random((8, 3), np.float32).sum(1)))
@@ -308,7 +308,7 @@ def test_the_receipt_says_which_candidates_were_chosen(shop: Shop) -> None:
 
 def test_jobs_that_were_queued_without_serving_options_run(shop: Shop) -> None:
     job_id = shop.submit("a bird")
-    shop.runner.run(job_id)
+    shop.do(job_id)
     assert shop.job(job_id).status is Status.succeeded
     assert "candidates" not in shop.job(job_id).receipt
 
