@@ -61,6 +61,12 @@ def _phi(x: Tensor) -> Tensor:
     return functional.leaky_relu(x, _SLOPE)
 
 
+def _in_autocast(x: Tensor) -> Tensor:
+    """In the precision that convolutions compute in here."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
 def _activate(fresh: Tensor) -> Tensor:
     """The same in place, for what a layer has just made and nobody else reads."""
     return functional.leaky_relu(fresh, _SLOPE, inplace=True)
@@ -153,7 +159,8 @@ class GeneratorBlock(nn.Module):
 class Generator(nn.Module):
     """Noise and a sentence to a picture. Blocks are named ``block1`` … ``blockN`` as published."""
 
-    sensitive = ("joined",)
+    # Both are products of rows, which a CPU sums in another order for one row than for many.
+    sensitive = ("block1", "joined")
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -196,7 +203,7 @@ class Generator(nn.Module):
 
     def features_from_code(self, z: Tensor, sentence: Tensor) -> Tensor:
         """The last features [B,C,size,size], which :meth:`to_raw` makes pictures of."""
-        h = self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM)
+        h = _in_autocast(self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM))
         joined: Tensor = self.joined(torch.cat([sentence, z], 1))
         condition: Condition = joined
         if self.widths:

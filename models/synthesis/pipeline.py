@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ from models.pipeline import (
     to_image,
     to_pixels,
 )
-from models.synthesis.latent import scale_noise
+from models.synthesis.latent import scale_noise, shape_noise
 from models.synthesis.network import Generator, GeneratorConfig, fold
 from models.traces import Traced
 
@@ -67,7 +67,11 @@ class SynthesisPipeline(Pipeline[Prepared]):
         super().__init__(bundle, task, method, device, precision)
         where = f"bundle {bundle.name!r}, {task}"
         text = TextEncoder(config_from(TextEncoderConfig, self.spec.text_encoder, where))
-        network = Generator(config_from(GeneratorConfig, self.spec.network, where))
+        config = config_from(GeneratorConfig, self.spec.network, where)
+        # Noise gets its shapes before the network, one picture's at a time: traced or in a batch
+        # the same arithmetic may end in another bit.
+        self._latent = config.latent
+        network = Generator(replace(config, latent=""))
         load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text encoder")
         load_strict(network, bundle.state(task, "generator"), f"{where}: generator")
         self.text = cast("TextEncoder", self.placed(text))
@@ -88,9 +92,10 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     def _noise(self, item: Item) -> Tensor:
         """z [candidates,z]: more candidates leave the first ones as they are."""
-        config, source = self.generator.config, generator(item.seed)
-        rows = [torch.randn(config.z, generator=source) for _ in range(item.candidates)]
-        return scale_noise(torch.stack(rows), config.latent, item.noise_scale)
+        width, source = self.generator.config.z, generator(item.seed)
+        rows = [torch.randn(1, width, generator=source) for _ in range(item.candidates)]
+        scaled = [scale_noise(row, self._latent, item.noise_scale) for row in rows]
+        return torch.cat([shape_noise(row, self._latent) for row in scaled])
 
     @property
     def serving(self) -> Mapping[str, Any]:

@@ -99,8 +99,11 @@ def threads(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.skipif(
     "bfloat16" not in candidates(torch.device("cpu")), reason="this CPU serves in float32"
 )
-def test_synthesis_in_bfloat16_is_the_same_to_the_bit_in_any_batch(threads: None) -> None:
-    pipeline: Pipeline[object] = load(AVIARY, "synthesize", None, "cpu", "bfloat16")
+@pytest.mark.parametrize("name", ["aviary", "cub", "flowers"])
+def test_synthesis_in_bfloat16_is_the_same_to_the_bit_in_any_batch(
+    threads: None, name: str
+) -> None:
+    pipeline: Pipeline[object] = load(AVIARY.parent / name, "synthesize", None, "cpu", "bfloat16")
     prepared = [pipeline.prepare(item) for item in pipeline.examples(12)]
     alone = [pipeline.forward([one])[0] for one in prepared]
     for size in (2, 3, 8, 12):
