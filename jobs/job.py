@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 JOB_SCHEMA = 1
-DEFAULT_GROUP = "default"  # of workers that serve every bundle
 ID_LENGTH = 32
 
 
@@ -28,19 +27,6 @@ class Status(StrEnum):
     def final(self) -> bool:
         """Nothing but expiry can follow."""
         return self not in (Status.queued, Status.running)
-
-
-class Priority(StrEnum):
-    """Which jobs go before others, those of higher priority first."""
-
-    low = "low"
-    normal = "normal"
-    high = "high"
-
-    def exceeds(self, other: Priority) -> bool:
-        """Whether this is the higher one."""
-        order = list(Priority)
-        return order.index(self) > order.index(other)
 
 
 class ErrorCode(StrEnum):
@@ -119,21 +105,16 @@ class Webhook(_Record):
 
 
 class Job(_Record):
-    """One request's record. Times are the store's, in seconds since 1970; ``inputs`` maps picture
-    names to blob keys; ``group`` is that of the workers that serve its bundle; ``pictures`` are
-    drawn for it, frames counted; ``done`` counts those that the present run has stored; ``faults``
-    counts runs that the storage kept from their end.
+    """One request's record. Times are seconds since 1970; ``inputs`` maps picture names to blob
+    keys; ``done`` counts the pictures that the present run has stored.
     """
 
     schema_version: int = JOB_SCHEMA
     id: str
     task: str
     owner: str = ""  # whose key it was submitted with; empty on a service without keys
-    group: str = DEFAULT_GROUP
-    priority: Priority = Priority.normal
-    pictures: int = 1
     status: Status = Status.queued
-    created_at: float = 0.0
+    created_at: float
     started_at: float | None = None
     finished_at: float | None = None
     deadline: float | None = None
@@ -145,7 +126,6 @@ class Job(_Record):
     timings: Timings = Timings()
     receipt: dict[str, Any] = Field(default_factory=dict)
     attempts: int = 0
-    faults: int = 0
     done: int = 0
     cancel_requested: bool = False
     webhook: Webhook | None = None

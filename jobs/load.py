@@ -28,14 +28,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Drain:
-    """At ``now`` by the store's clock. ``rate``: jobs that end per second while others wait, None
-    when none was seen to end;
-    ``oldest_age``: for how many seconds the oldest finished job has been over.
+    """``rate``: jobs that end per second while others wait, None when none was seen to end;
+    ``oldest_final``: when the oldest finished job ended, in seconds since 1970.
     """
 
-    now: float
     rate: float | None
-    oldest_age: float | None
+    oldest_final: float | None
 
     @staticmethod
     def window(now: float, oldest_queued: float | None) -> float:
@@ -46,6 +44,6 @@ class Drain:
         return min(max(busy, 1.0), _WINDOW)
 
     @classmethod
-    def measured(cls, now: float, ended: int, window: float, oldest_age: float | None) -> Drain:
+    def measured(cls, ended: int, window: float, oldest_final: float | None) -> Drain:
         """From the number of jobs that ended within ``window`` seconds."""
-        return cls(now, ended / window if ended else None, oldest_age)
+        return cls(ended / window if ended else None, oldest_final)

@@ -72,10 +72,7 @@ class Pictures:
         except Exception as error:
             return item, None, error
         alone = self.job.attempts > 1
-        future = self.batcher.submit(
-            self.pipeline, prepared, alone, item.candidates, self.job.owner
-        )
-        return item, prepared, future
+        return item, prepared, self.batcher.submit(self.pipeline, prepared, alone, item.candidates)
 
     def ready(self) -> bool:
         """Whether the networks are done with all of them."""
@@ -177,15 +174,13 @@ class Pictures:
         return key
 
     def outcome(self, records: list[ImageRecord], started: float) -> Outcome:
-        """Of the whole job, whose run began at ``started`` of the monotonic clock. How long it
-        waited before says the store, by whose clock it was created and begun.
-        """
+        """Of the whole job, whose run began at ``started`` (seconds since the epoch)."""
         failed = [r for r in records if r.error]
-        queued = (self.job.started_at or self.job.created_at) - self.job.created_at
+        done = time.time()
         timings = Timings(
-            queued_ms=_ms(queued),
+            queued_ms=_ms(started - self.job.created_at),
             model_ms=_ms(sum(self._seconds.values())),
-            total_ms=_ms(queued + time.monotonic() - started),
+            total_ms=_ms(done - self.job.created_at),
         )
         receipt = {
             "bundle": self.pipeline.bundle.name,

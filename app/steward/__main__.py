@@ -6,13 +6,12 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
+from app.queue import RedisQueue
 from app.settings import WebhookSettings
-from app.steward.recover import Reconciler
-from app.steward.sweep import OrphanSweeper, Sweeper
+from app.steward.recover import Recovery, RecoveryPolicy
+from app.steward.sweep import Sweeper
 from app.steward.webhooks import Courier
 from app.webhooks.messages import signing_secrets
 from app.webhooks.sending import Sender
@@ -30,42 +29,27 @@ EVERY = 2.0  # seconds
 class Steward:
     """Everything one round needs; :meth:`run` repeats rounds until ``stop`` is set."""
 
-    reconciler: Reconciler
+    recovery: Recovery
     sweeper: Sweeper
-    orphans: OrphanSweeper
-    _rebuilt: bool = False
 
     def round(self, now: float) -> None:
-        """A fault of one duty does not keep the others from being done; what was not done is found
-        again next time. ``now``: by a monotonic clock.
+        """A fault of one duty does not keep the other from being done; what was not done is found
+        again next time.
         """
-        for duty in (self._rebuild, self.reconciler.round):
-            with _tried("jobs not reconciled"):
-                duty()
-        for sweeper in (self.sweeper, self.orphans):
-            with _tried("results not swept"):
-                sweeper.sweep(now)
-
-    def _rebuild(self) -> int:
-        if self._rebuilt:
-            return 0
-        count = self.reconciler.rebuild()
-        self._rebuilt = True
-        return count
+        try:
+            self.recovery.round(now)
+        except Exception as error:  # the broker restarts
+            log.warning("jobs not recovered: %s", error)
+        try:
+            self.sweeper.sweep(now)
+        except Exception as error:
+            log.warning("results not swept: %s", error)
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             alive.touch()
-            self.round(time.monotonic())
+            self.round(time.time())
             stop.wait(EVERY)
-
-
-@contextmanager
-def _tried(failed: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # the broker restarts
-        log.warning("%s: %s", failed, error)
 
 
 def courier(settings: WebhookSettings, store: JobStore) -> Courier:
@@ -84,12 +68,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = WebhookSettings()
     client = connect(settings.redis_url)
-    store = RedisJobStore(client, settings.redis_prefix)
-    blobs = BlobStore.at(settings.storage_url)
+    store = RedisJobStore(client)
+    queue = RedisQueue(client)
     steward = Steward(
-        Reconciler(store, settings.max_attempts),
-        Sweeper(store, blobs, settings.result_ttl),
-        OrphanSweeper(store, blobs),
+        Recovery(store, queue, RecoveryPolicy(max_attempts=settings.max_attempts)),
+        Sweeper(store, BlobStore.at(settings.storage_url), settings.result_ttl),
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

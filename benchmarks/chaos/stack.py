@@ -71,10 +71,9 @@ class Stack:
         wait_until(lambda: len(self.store.workers()) >= count, seconds, f"{count} workers")
         self.ready(seconds)
 
-    def add_gateway(self, **settings: str) -> Process:
+    def add_gateway(self) -> Process:
         port = free_port()
-        given = {"MMML_PORT": str(port), **settings}
-        process = self._module("benchmarks.chaos.gateway", len(self.gateways), **given)
+        process = self._module("benchmarks.chaos.gateway", len(self.gateways), MMML_PORT=str(port))
         self.gateways.append(process)
         self.urls.append(f"http://127.0.0.1:{port}")
         return process
@@ -84,8 +83,8 @@ class Stack:
         self.workers.append(process)
         return process
 
-    def add_steward(self, **settings: str) -> Process:
-        process = self._module("benchmarks.chaos.steward", len(self.stewards), **settings)
+    def add_steward(self) -> Process:
+        process = self._module("app.steward", len(self.stewards))
         self.stewards.append(process)
         return process
 

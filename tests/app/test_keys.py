@@ -1,17 +1,19 @@
-"""Keys and sessions."""
+"""Keys and sessions, in memory and on a real server alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-import redis
 
 from app.keys import (
     ADMIN,
     KeyProblem,
     KeyStore,
+    MemoryKeyStore,
     RedisKeyStore,
     add_first,
     authenticate,
@@ -24,6 +26,7 @@ from app.keys import (
     revoke,
 )
 from app.sessions import (
+    MemorySessionStore,
     RedisSessionStore,
     SessionStore,
     end_session,
@@ -33,6 +36,8 @@ from app.sessions import (
 from jobs.errors import StoreError
 from jobs.redis_store import connect
 
+_numbers = itertools.count()
+
 
 @dataclass
 class Stores:
@@ -40,9 +45,15 @@ class Stores:
     sessions: SessionStore
 
 
-@pytest.fixture
-def stores(redis_client: redis.Redis, prefix: str) -> Stores:
-    return Stores(RedisKeyStore(redis_client, prefix), RedisSessionStore(redis_client, prefix))
+@pytest.fixture(params=["memory", "redis"])
+def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
+    if request.param == "memory":
+        yield Stores(MemoryKeyStore(), MemorySessionStore())
+        return
+    client = connect(request.getfixturevalue("valkey"))
+    prefix = f"k{next(_numbers)}-{os.getpid()}:"
+    yield Stores(RedisKeyStore(client, prefix), RedisSessionStore(client, prefix))
+    client.close()
 
 
 def added(store: KeyStore, name: str = "shop") -> str:

@@ -18,14 +18,13 @@ from jobs.job import Status
 from tests.app.conftest import stored_photo
 from tests.app.malformed import BOMBS, ODD_BUT_SOUND, UPLOADS, Upload
 from tests.conftest import write_paper_bundle
-from tests.services import connected
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Services:
+def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
     weights: Path = tmp_path_factory.mktemp("weights")
     write_paper_bundle(weights / "paper")
-    return connected(GatewaySettings(weights_dir=weights), valkey)
+    return Services.in_memory(GatewaySettings(weights_dir=weights))
 
 
 @pytest.fixture(scope="module")

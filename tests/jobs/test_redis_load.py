@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +14,10 @@ from app.gate import Caller
 from app.pressure import check_room
 from app.problems import Problem
 from app.settings import GatewaySettings
-from jobs.job import ImageRecord, Job, Status
+from jobs.job import ImageRecord, Job, Status, new_id
 from jobs.redis_store import RedisJobStore, connect
-from jobs.store import Outcome, Wanted
-from tests.moves import begun, finish, finished, queued
+from jobs.store import Outcome
 
-ONE = Wanted(jobs=1, pictures=1)
 LIMIT = 8 * 2**20
 
 
@@ -40,7 +39,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisJobStore]:
 
 def submitted(store: RedisJobStore) -> Job:
     request = {"text": "a bird with a red crown and blue wings " * 20}
-    return queued(store, request=request)
+    job = Job(id=new_id(), task="synthesize", created_at=time.time(), request=request)
+    assert store.create(job)
+    return job
 
 
 def sixteen_pictures(job: Job) -> Outcome:
@@ -56,7 +57,8 @@ def sixteen_pictures(job: Job) -> Outcome:
 def done(store: RedisJobStore, count: int) -> None:
     for _ in range(count):
         job = submitted(store)
-        finished(store, job.id, sixteen_pictures(job))
+        store.start(job.id, "t", 100)
+        assert store.finish(job.id, "t", sixteen_pictures(job))
 
 
 def test_every_accepted_job_can_be_finished(small: RedisJobStore) -> None:
@@ -75,8 +77,8 @@ def test_every_accepted_job_can_be_finished(small: RedisJobStore) -> None:
     assert int(refusal.headers["Retry-After"]) >= 1
     assert len(accepted) > 100
     for job in accepted:
-        token = begun(small, job.id, wanted=ONE)
-        assert finish(small, job.id, token, sixteen_pictures(job))
+        assert small.start(job.id, "t", 100)
+        assert small.finish(job.id, "t", sixteen_pictures(job))
     assert {small.get(job.id).status for job in accepted} == {Status.succeeded}  # type: ignore[union-attr]
     load = small.load()
     assert LIMIT / 2 < load.used_bytes < LIMIT

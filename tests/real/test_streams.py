@@ -14,8 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from jobs.job import Job, new_id
 from jobs.redis_store import RedisJobStore, connect
-from tests.moves import finished, queued
+from jobs.store import Outcome
 from tests.real.conftest import free_port
 
 pytestmark = [
@@ -90,7 +91,9 @@ def store(redis_url: str) -> Iterator[RedisJobStore]:
 
 
 def create(store: RedisJobStore) -> str:
-    return queued(store).id
+    job = Job(id=new_id(), task="synthesize", created_at=time.time(), request={"text": "a bird"})
+    assert store.create(job)
+    return job.id
 
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -128,7 +131,8 @@ async def to_the_end(reader: asyncio.StreamReader) -> bool:
 
 
 def finish(store: RedisJobStore, job: str) -> None:
-    finished(store, job)
+    store.start(job, "t", 30)
+    store.finish(job, "t", Outcome())
 
 
 def test_a_thousand_streams(gateway: Gateway, store: RedisJobStore, redis_url: str) -> None:

@@ -18,7 +18,6 @@ from mmml.cli import cli
 from mmml.cli.context import CliContext
 from tests.app.conftest import succeed
 from tests.client.conftest import Through
-from tests.moves import finished
 
 Command = Callable[..., Result]
 
@@ -63,4 +62,5 @@ def worker(services: Services) -> Iterator[None]:
 
 
 def _fail(services: Services, job_id: str, code: ErrorCode, detail: str) -> None:
-    finished(services.store, job_id, Outcome(error=Failure(code=code, detail=detail)))
+    services.store.start(job_id, "t", 10)
+    services.store.finish(job_id, "t", Outcome(error=Failure(code=code, detail=detail)))

@@ -1,2 +1,0 @@
--- Names of the workers that are alive.
-return redis.call('ZRANGEBYSCORE', p .. 'alive', stamp(now), '+inf')
