@@ -36,7 +36,9 @@ def write(page: Page, text: str) -> None:
 
 def make(page: Page) -> str:
     """Ask, wait for the pictures, and return the job's id."""
+    before = page.url
     page.get_by_role("button", name="Make").click()
+    expect(page).not_to_have_url(before)  # an earlier job's pictures may still be there
     return done(page)
 
 
