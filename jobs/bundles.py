@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.captions import Encoded, Vocabulary, Word
 from jobs.errors import BundlesError
-from jobs.requests import CHOSEN_BY, MAX_NOISE_SCALE, TASKS
+from jobs.requests import CHOSEN_BY, MAX_NOISE_SCALE, TASKS, Fidelity
 
 DEFAULTS = "defaults.json"  # beside the bundles: a bundle's name for each task
 
@@ -28,6 +28,7 @@ class Serving(BaseModel):
 
     noise_scale: Annotated[float, Field(ge=0, le=MAX_NOISE_SCALE, allow_inf_nan=False)] = 1.0
     candidates: Annotated[int, Field(ge=1, le=8)] = 1
+    fidelity: Fidelity | None = None
 
 
 @dataclass(frozen=True)

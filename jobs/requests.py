@@ -37,6 +37,7 @@ MAX_SEED = 2**32 - 1
 MAX_NOISE_SCALE = 2
 MAX_DRAWN = 128  # pictures that the networks draw for one request
 ImageFormat = Literal["png", "jpeg", "webp"]
+Fidelity = Literal["network", "photo"]
 CHOSEN_BY = "damsm"  # the part of a bundle that chooses among candidates
 SIZES = (64, 128, 256)  # sides in pixels that can be asked for
 
@@ -242,16 +243,31 @@ class Synthesize(TaskRequest):
 _PHOTO = ImageField("image", "photo", "PNG, JPEG or WebP, up to 50 megapixels")
 
 
-class Manipulate(TaskRequest):
+class PhotoRequest(TaskRequest):
+    """What tasks on a photo share."""
+
+    explained_by = ()
+    serving = ("fidelity",)
+
+    fidelity: Annotated[
+        Fidelity | None,
+        Field(
+            description="network: the network's own pixels; photo: its change, fitted to the "
+            "photo's edges and colours; when absent the bundle's choice, else network for photos "
+            "of the network's size and photo for others"
+        ),
+    ] = None
+
+
+class Manipulate(PhotoRequest):
     """Edit a photo as the text says."""
 
     task = "manipulate"
     summary = "Edit a photo as a text says"
     images = (_PHOTO,)
-    explained_by = ()
 
 
-class Inpaint(TaskRequest):
+class Inpaint(PhotoRequest):
     """Fill the hole of a photo as the text says."""
 
     task = "inpaint"
@@ -260,7 +276,6 @@ class Inpaint(TaskRequest):
         _PHOTO,
         ImageField("mask", "mask", "same size as the photo, white where it is to be filled"),
     )
-    explained_by = ()
 
 
 TASKS: dict[str, type[TaskRequest]] = {}

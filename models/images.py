@@ -153,21 +153,28 @@ def shrink_hole(hole: Hole, size: int) -> Plane:
     return (share <= 1e-3).astype(np.float32)
 
 
-def paste(photo: NDArray[np.uint8], hole: Hole, square: Square, filled: Pixels) -> None:
+def paste(
+    photo: NDArray[np.uint8],
+    hole: Hole,
+    square: Square,
+    filled: Pixels,
+    *,
+    meet_colours: bool = True,
+) -> None:
     """Write ``filled`` [s,s,3] into the hole's pixels inside the square, in place; known pixels
     stay as they are.
 
-    Colours are shifted to meet the photo's at the hole's border, so ``filled`` must be the
-    network's own picture, known
-    part included.
+    meet_colours: shift colours to the photo's at the hole's border, for which ``filled`` must be
+    the network's own picture, known part included.
     """
     side = square.side
     method = cv2.INTER_CUBIC if side >= filled.shape[0] else cv2.INTER_AREA
     large = _float(cv2.resize(filled, (side, side), interpolation=method))
-    known_crop = _float(cut(photo, square).astype(np.float32) / 255)
-    hole_crop = cut(hole.astype(np.uint8), square).astype(bool)
-    corrected = np.add(large, _seam_correction(known_crop, hole_crop, large))
-    large = _float(np.clip(corrected, 0, 1))
+    if meet_colours:
+        known_crop = _float(cut(photo, square).astype(np.float32) / 255)
+        hole_crop = cut(hole.astype(np.uint8), square).astype(bool)
+        large = np.add(large, _seam_correction(known_crop, hole_crop, large))
+    large = _float(np.clip(large, 0, 1))
     y0, x0 = max(square.y, 0), max(square.x, 0)
     y1, x1 = min(square.y + side, photo.shape[0]), min(square.x + side, photo.shape[1])
     inner = slice(y0 - square.y, y1 - square.y), slice(x0 - square.x, x1 - square.x)

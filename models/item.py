@@ -17,7 +17,9 @@ class Item:
     their shares in the place of text, for pipelines that mix; explain: also say where the words
     acted; noise_scale: factor of the noise; candidates: how many are drawn, of which the one that
     fits its text best is kept (both for pipelines that draw from noise); size: longer side in
-    pixels, None for the photo's own, or of text alone what looks best.
+    pixels, None for the photo's own, or of text alone what looks best; fidelity: "network" for the
+    network's own pixels, "photo" for its change fitted to the photo, None for the first where the
+    photo has the network's size and else the second.
     """
 
     text: str
@@ -29,6 +31,7 @@ class Item:
     noise_scale: float = 1.0
     candidates: int = 1
     size: int | None = None
+    fidelity: str | None = None
 
     @property
     def blend(self) -> Blend:

@@ -270,6 +270,11 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def returns_network(item: Item, native: bool) -> bool:
+    """Whether the item gets the network's own pixels; ``native``: its photo has their size."""
+    return native if item.fidelity is None else item.fidelity == "network"
+
+
 def to_tensor(pixels: Pixels, device: torch.device) -> Tensor:
     """Stacked pictures [B,H,W,3] in [0,1] → [B,3,H,W] in [-1,1], channels last in memory."""
     square = to_device(torch.from_numpy(pixels), device).permute(0, 3, 1, 2)

@@ -201,10 +201,12 @@ class Pictures:
         return Outcome(records, timings, receipt, [*self.job.warnings, *notes], error)
 
     def _served(self, records: list[ImageRecord]) -> dict[str, Any]:
-        """The serving options, and which of its candidates each picture is."""
+        """The serving options, and which of its candidates each picture is, if it had several."""
         names = TASKS[self.job.task].serving
         found = {name: self.job.request[name] for name in names if name in self.job.request}
-        return {**found, **({"chosen": [r.candidate for r in records]} if found else {})}
+        if "candidates" in found:
+            found["chosen"] = [record.candidate for record in records]
+        return found
 
     def _provenance(self) -> dict[str, Any]:
         """What the pipeline has to say of how the first picture was made, whose like are all."""

@@ -24,6 +24,7 @@ from mmml.requests import (
     TIMEOUT,
     ApiRequest,
     Options,
+    PhotoOptions,
     SynthesisOptions,
     Text,
     build_request,
@@ -74,12 +75,14 @@ class AsyncClient:
         """Generate images from a text, or from a mix of several."""
         return await self.submit_task("synthesize", text, **options)
 
-    async def manipulate(self, image: Picture, text: str, **options: Unpack[Options]) -> AsyncJob:
+    async def manipulate(
+        self, image: Picture, text: str, **options: Unpack[PhotoOptions]
+    ) -> AsyncJob:
         """Edit a photo as the text says."""
         return await self.submit_task("manipulate", text, {"image": image}, **options)
 
     async def inpaint(
-        self, image: Picture, mask: Mask, text: str, **options: Unpack[Options]
+        self, image: Picture, mask: Mask, text: str, **options: Unpack[PhotoOptions]
     ) -> AsyncJob:
         """Fill the hole of a photo (white in the mask) as the text says."""
         return await self.submit_task("inpaint", text, {"image": image, "mask": mask}, **options)

@@ -22,6 +22,7 @@ from mmml.requests import (
     TIMEOUT,
     ApiRequest,
     Options,
+    PhotoOptions,
     SynthesisOptions,
     Text,
     build_request,
@@ -72,11 +73,13 @@ class Client:
         """Generate images from a text, or from a mix of several."""
         return self.submit_task("synthesize", text, **options)
 
-    def manipulate(self, image: Picture, text: str, **options: Unpack[Options]) -> Job:
+    def manipulate(self, image: Picture, text: str, **options: Unpack[PhotoOptions]) -> Job:
         """Edit a photo as the text says."""
         return self.submit_task("manipulate", text, {"image": image}, **options)
 
-    def inpaint(self, image: Picture, mask: Mask, text: str, **options: Unpack[Options]) -> Job:
+    def inpaint(
+        self, image: Picture, mask: Mask, text: str, **options: Unpack[PhotoOptions]
+    ) -> Job:
         """Fill the hole of a photo (white in the mask) as the text says."""
         return self.submit_task("inpaint", text, {"image": image, "mask": mask}, **options)
 

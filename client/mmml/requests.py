@@ -55,6 +55,12 @@ class Options(TypedDict, total=False):
     idempotency_key: str
 
 
+class PhotoOptions(Options, total=False):
+    """``fidelity``: the network's own pixels, or its change fitted to the photo."""
+
+    fidelity: Literal["network", "photo"]
+
+
 class SynthesisOptions(Options, total=False):
     """``frames``: with two texts, the images of a morph from the first to the second;
     ``noise_scale``: how far images of one text differ; ``candidates``: how many are drawn for each

@@ -30,6 +30,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--noise-scale", type=float, help="of synthesis (default: as the bundle serves)"
     )
     parser.add_argument("--candidates", type=int, help="the same")
+    parser.add_argument(
+        "--fidelity",
+        choices=("network", "photo"),
+        help="of edits and fills (default: as the bundle serves)",
+    )
     parser.add_argument("--judges", type=Path, help="folder of judging networks")
     parser.add_argument("--inception", type=Path, help="official Inception-v3 weights (.pth)")
     parser.add_argument(
@@ -69,6 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
         save_images=arguments.save_images,
         noise_scale=arguments.noise_scale,
         candidates=arguments.candidates,
+        fidelity=arguments.fidelity,
     )
     for report in evaluate(arguments.bundle, arguments.data, arguments.out, options):
         sys.stdout.write(f"{report.task}, split {split}:\n{table(report)}\n\n")

@@ -31,7 +31,8 @@ class Options:
     SPLITS; final: whether nothing is chosen any more; size: of the pictures in pixels, 0 = the
     network's own; judges: folder with ``judges.json``; inception: official weights file;
     classifier: "lite2" reports birds and flowers, "lite0" is for choosing; save_images: all of
-    them, not only the grids'; noise_scale, candidates: of synthesis, None = as the bundle serves.
+    them, not only the grids'; noise_scale, candidates: of synthesis, and fidelity: of tasks on
+    photos; None = as the bundle serves.
     """
 
     tasks: tuple[str, ...] = ()
@@ -49,11 +50,13 @@ class Options:
     save_images: bool = False
     noise_scale: float | None = None
     candidates: int | None = None
+    fidelity: str | None = None
 
-    @property
-    def serving(self) -> dict[str, float | int]:
-        """What synthesis is asked for in place of the bundle's own values."""
-        given = {"noise_scale": self.noise_scale, "candidates": self.candidates}
+    def serving(self, task: str) -> dict[str, Any]:
+        """What a task is asked for in place of the bundle's own values."""
+        given: dict[str, Any] = {"fidelity": self.fidelity}
+        if task == "synthesize":
+            given = {"noise_scale": self.noise_scale, "candidates": self.candidates}
         return {name: value for name, value in given.items() if value is not None}
 
 
@@ -104,9 +107,8 @@ def chosen(bundle: Bundle, wanted: tuple[str, ...]) -> list[str]:
 
 def _task(folder: Path, task: str, data: HeldOut, panel: Panel, options: Options) -> TaskReport:
     started = time.monotonic()
-    serving = options.serving if task == "synthesize" else {}
     pipeline = load(folder, task, None, options.device)
-    runner = Runner(pipeline, options.batch, options.size, serving)
+    runner = Runner(pipeline, options.batch, options.size, options.serving(task))
     module = importlib.import_module(f"models.evaluation.{TASKS[task]}")
     judge: Callable[..., TaskReport] = module.evaluate
     report = judge(runner, data, panel, options.samples, options.seed)
@@ -129,8 +131,9 @@ def facts(bundle: Bundle, data: HeldOut, panel: Panel, options: Options) -> dict
         "samples": options.samples,
         "seed": options.seed,
         "serving": {
-            task: {**spec.serving, **(options.serving if task == "synthesize" else {})}
+            task: {**spec.serving, **options.serving(task)}
             for task, spec in bundle.tasks.items()
+            if task in TASKS
         },
         "judges": panel.described(),
         "notes": list(panel.notes),

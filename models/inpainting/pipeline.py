@@ -1,4 +1,6 @@
-"""Holes filled by TDANet, in squares around them; known pixels come back exactly as they were."""
+"""Holes filled by TDANet, in squares around them; known pixels come back exactly as they were, as
+the published composition pastes them: (1 − M) · made + M · photo.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +33,7 @@ from models.pipeline import (
     config_from,
     generator,
     pattern,
+    returns_network,
     to_pixels,
     to_tensor,
 )
@@ -44,7 +47,8 @@ class Prepared:
     """Caption indices; the photo [H,W,3] uint8 and its hole [H,W]; its squares, each with pixels
     [S,S,3], known plane
     [S,S], and noise [z,h,w] or None for the mean; detailed: whether the detail stage enlarges them;
-    read: the text's words, when the picture is to be explained."""
+    own: whether colours stay the network's; read: the text's words, when the picture is to be
+    explained."""
 
     ids: tuple[int, ...]
     photo: NDArray[np.uint8]
@@ -54,6 +58,7 @@ class Prepared:
     known: tuple[Plane, ...]
     noise: tuple[Tensor | None, ...]
     detailed: bool
+    own: bool
     read: tuple[Word, ...] = ()
 
 
@@ -97,6 +102,7 @@ class InpaintingPipeline(Pipeline[Prepared]):
             known=tuple(shrink_hole(gap, size) for _, gap in crops),
             noise=tuple(noise),
             detailed=self.detail is not None and any(square.side > size for square in found),
+            own=returns_network(item, native=hole.shape == (size, size)),
             read=self.read(item.text) if item.explain else (),
         )
 
@@ -123,7 +129,8 @@ class InpaintingPipeline(Pipeline[Prepared]):
         return pixels
 
     def provenance(self, prepared: Prepared) -> dict[str, Any]:
-        return self.detail.provenance if self.detail and prepared.detailed else {}
+        detail = self.detail.provenance if self.detail and prepared.detailed else {}
+        return {"fidelity": "network" if prepared.own else "photo", **detail}
 
     def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
         """The same, with what the networks looked at for the items that ask for it."""
@@ -169,7 +176,7 @@ class InpaintingPipeline(Pipeline[Prepared]):
         photo = prepared.photo.copy()
         rest = prepared.hole.copy()
         for square, filled in zip(prepared.squares, pixels, strict=True):
-            paste(photo, rest, square, filled)
+            paste(photo, rest, square, filled, meet_colours=not prepared.own)
         return Image.fromarray(photo)
 
     def explain(self, prepared: Prepared, maps: Attention) -> Explanation:

@@ -1,6 +1,7 @@
-"""Edits of photos by ManiGAN: the network works at its own size, its change is enlarged along the
-photo's edges and added to the photo. No detail stage finds these as well as they are in the photo;
-it enlarges photos that have too few pixels themselves.
+"""Edits of photos by ManiGAN. The network works at its own size, and its picture is returned; or
+its change is enlarged along the photo's edges and added to the photo. No detail stage finds these
+as well as they are in the photo; it enlarges photos that have too few pixels themselves, and the
+network's own pictures.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from models.pipeline import (
     config_from,
     generator,
     pattern,
+    returns_network,
     to_image,
     to_pixels,
     to_tensor,
@@ -44,9 +46,10 @@ from models.pipeline import (
 @dataclass(frozen=True)
 class Prepared:
     """Caption indices, noise of both kinds, the photo, where it lies in the square, and the square
-    [S,S,3]; enlarged: where the photo lies in the square that the detail stage makes of that one,
-    for a photo that is to become larger than the networks' pictures and has no more pixels; read:
-    the text's words, when the picture is to be explained.
+    [S,S,3]; own: whether the network's picture itself is asked for; enlarged: where the photo lies
+    in the square that the detail stage makes of that one, for a result that is to become larger
+    than the networks' pictures, and has no more pixels; read: the text's words, when the picture is
+    to be explained.
     """
 
     ids: tuple[int, ...]
@@ -55,6 +58,7 @@ class Prepared:
     photo: Image.Image
     box: Letterbox
     square: Pixels
+    own: bool
     enlarged: Letterbox | None = None
     read: tuple[Word, ...] = ()
 
@@ -95,15 +99,11 @@ class ManipulationPipeline(Pipeline[Prepared]):
         box = Letterbox.of(photo.width, photo.height, self.config.size)
         ids = self.encode(item.text).ids
         read = self.read(item.text) if item.explain else ()
-        square = box.fit(given)
-        enlarged = self._enlarged(given, photo, box)
-        return Prepared(ids, z, noise, photo, box, square, enlarged, read)
-
-    def _enlarged(
-        self, given: Image.Image, wanted: Image.Image, box: Letterbox
-    ) -> Letterbox | None:
-        small = max(given.size) <= self.config.size < max(wanted.size)
-        return box.enlarged(self.detail.scale) if small and self.detail else None
+        square, size = box.fit(given), self.config.size
+        own = returns_network(item, native=max(photo.size) == size)
+        small = max(photo.size) > size and (own or max(given.size) <= size)
+        enlarged = box.enlarged(self.detail.scale) if small and self.detail else None
+        return Prepared(ids, z, noise, photo, box, square, own, enlarged, read)
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
@@ -120,19 +120,24 @@ class ManipulationPipeline(Pipeline[Prepared]):
         return list(self._pixels(batch, photos, self.compute(self._edit, *inputs)))
 
     def _pixels(self, batch: Sequence[Prepared], photos: Tensor, edited: Tensor) -> list[Pixels]:
-        """The edited squares; of small photos that are to become large ones, the enlarged square
+        """The edited squares, those that are to become large ones enlarged; or the enlarged photo
         with its change.
         """
         pixels = list(to_pixels(edited))
         for k, prepared in enumerate(batch):
-            if prepared.enlarged and self.detail:
-                large = to_image(to_pixels(self.detail.enlarge(photos[k : k + 1]))[0])
-                whole = enlarge_change(large, prepared.square, pixels[k])
-                pixels[k] = np.asarray(whole, np.float32) / 255
+            if not prepared.enlarged or not self.detail:
+                continue
+            small = (edited if prepared.own else photos)[k : k + 1]
+            large = to_pixels(self.detail.enlarge(small))[0]
+            if not prepared.own:
+                whole = enlarge_change(to_image(large), prepared.square, pixels[k])
+                large = np.asarray(whole, np.float32) / 255
+            pixels[k] = large
         return pixels
 
     def provenance(self, prepared: Prepared) -> dict[str, Any]:
-        return self.detail.provenance if self.detail and prepared.enlarged else {}
+        detail = self.detail.provenance if self.detail and prepared.enlarged else {}
+        return {"fidelity": "network" if prepared.own else "photo", **detail}
 
     def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
         """The same, with what the networks looked at for the items that ask for it."""
@@ -183,8 +188,8 @@ class ManipulationPipeline(Pipeline[Prepared]):
         return final, (own, *attention)[-1]
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
-        if prepared.enlarged:
-            made = to_image(prepared.enlarged.crop(pixels))
+        if prepared.own or prepared.enlarged:
+            made = to_image((prepared.enlarged or prepared.box).crop(pixels))
             return made.resize(prepared.photo.size, Image.Resampling.LANCZOS)
         before, after = (prepared.box.crop(x) for x in (prepared.square, pixels))
         return enlarge_change(prepared.photo, before, after)
