@@ -17,8 +17,21 @@ END = "<end>"  # index 0: padding only, never a word of a caption
 
 _WORD = re.compile(r"\w+")
 _CHUNK = re.compile(r"\S+")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-_TREEBANK = re.compile(r"n't|'(?:s|m|d|ll|re|ve)\b|[\w][\w\-/]*?(?=n't\b)|[\w][\w\-/.]*[\w]|\w")
+
+# The Penn Treebank's rules as NLTK's word_tokenize has them: what ends a word wherever it stands,
+# endings that are words of their own, and words that are two. app/studio/words.js has the same.
+_SEPARATOR = (
+    r"""[\s;@#$%&?!*()\[\]{}<>"«»“”‘’„`‒-―]|--|''|\.{2,}|[:,](?!\d)"""
+    r"""|\.(?=[\])}>"'»”’]*(?:\s|$))|(?<!\w)'(?!(?:re|ve|ll|m|t|s|d|n)\b)"""
+)
+_ENDING = rf"(?:n't|'(?:s|m|d|ll|re|ve)?)(?={_SEPARATOR}|$)"
+_INSIDE = (
+    r"(?<=\bcan)(?=not\b)|(?<=\bgot)(?=ta\b)|(?<=\bd)(?='ye\b)|(?<=\bmore)(?='n\b)"
+    r"|(?<=\b(?:gim|lem))(?=me\b)|(?<=\b(?:gon|wan))(?=na\b)"
+)
+_TREEBANK = re.compile(
+    rf"{_SEPARATOR}|{_ENDING}|.(?:(?!{_SEPARATOR}|{_ENDING}|{_INSIDE}).)*", re.DOTALL
+)
 
 
 Blend = tuple[tuple[str, float], ...]  # captions and their shares, which are > 0 and sum to 1
@@ -29,9 +42,8 @@ def _ascii(token: str) -> str:
     return token.encode("ascii", "ignore").decode()
 
 
-def _found(pattern: re.Pattern[str], text: str, start: int = 0) -> Iterator[Span]:
-    for match in pattern.finditer(text):
-        yield match[0], start + match.start(), start + match.end()
+def _found(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
+    return ((match[0], *match.span()) for match in pattern.finditer(text))
 
 
 def _regexp(lowered: str) -> Iterator[Span]:
@@ -40,13 +52,10 @@ def _regexp(lowered: str) -> Iterator[Span]:
 
 
 def _treebank(lowered: str) -> Iterator[Span]:
-    """Penn Treebank words, as TDANet reads captions: "black-and-white" stays one word, "bird's" is
-    two.
+    """Penn Treebank words, as TDANet reads captions: "black-and-white" stays one word, "bird's" and
+    "cannot" are two. Punctuation, which no vocabulary holds, is left out.
     """
-    start = 0
-    for end, following in [*(m.span() for m in _SENTENCE_END.finditer(lowered)), (len(lowered), 0)]:
-        yield from _found(_TREEBANK, lowered[start:end].rstrip(".!?"), start)
-        start = following
+    return (span for span in _found(_TREEBANK, lowered) if _WORD.search(span[0]))
 
 
 TOKENIZERS: dict[str, Callable[[str], Iterator[Span]]] = {"regexp": _regexp, "treebank": _treebank}

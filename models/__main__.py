@@ -23,6 +23,7 @@ COMMANDS = {
     "judge": ("judge", "train the networks that judge the others"),
     "subject": ("subject", "teach a bundle to choose pictures that show its subject"),
     "data": ("data", "check and prepare data sets"),
+    "recalibrate": ("recalibrate", "estimate batch statistics of synthesis again"),
     "draw": ("draw", "draw a bird and print its captions"),
     "forward": ("forward", "feed tensors straight to the networks"),
     "import": ("imports", "official checkpoints to a bundle"),

@@ -121,6 +121,11 @@ class Bundle:
 
     def state(self, task: str, role: str) -> dict[str, Tensor]:
         """Weights of one role as float32 (integers as stored), after checking their sha256."""
+        stored = self.stored(task, role)
+        return {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
+
+    def stored(self, task: str, role: str) -> dict[str, Tensor]:
+        """The same as they are stored: rounded ones are float16."""
         files = self.task(task).files
         if role not in files:
             raise BundleError(
@@ -130,10 +135,9 @@ class Bundle:
         entry = _Fields(_as_dict(files[role], role), f"tasks.{task}.files.{role}")
         data = self._read(entry.get("path", str), entry.get("sha256", str))
         try:
-            stored = safetensors.torch.load(data)
+            return safetensors.torch.load(data)
         except SafetensorError as error:
             raise BundleError(f"{entry.raw['path']} is not a safetensors file: {error}") from error
-        return {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
 
     def vocabulary_path(self, task: str) -> Path:
         """The vocabulary file of the task, checked when `bundle.json` gives its sha256."""
@@ -193,7 +197,8 @@ def save_task(
 
     spec: the task's dictionary without `files` (`vocabulary` may be left out when words is given).
     states: role -> state dict. words: the vocabulary, index 0 = "<end>". half: matrices and
-    kernels are stored as float16, vectors (biases, norms) stay float32. metrics: kept under
+    kernels are stored as float16, vectors (biases, norms) stay float32; without it all are
+    float32, but those that are float16 already. metrics: kept under
     metrics[task]. A crash at any moment leaves the old bundle whole.
     """
     path = Path(folder)
@@ -239,6 +244,8 @@ def _stored(value: Tensor, half: bool, key: str) -> Tensor:
         return value
     if not bool(torch.isfinite(value).all()):
         raise BundleError(f"{key} holds values that are not finite; a broken model is not saved.")
+    if value.dtype == torch.float16:
+        return value
     if not half or value.ndim < 2:
         return value.float()
     if float(value.abs().max()) > _HALF_LIMIT:

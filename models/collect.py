@@ -8,23 +8,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.bundle import Bundle, save_task
+from models.card import put_section, read_section
 from models.errors import BundleError
 from models.training.training_state import state_path
 
 
-def collect(out: Path, folders: Sequence[Path], *, training_state: bool = False) -> Bundle:
+def collect(
+    out: Path, folders: Sequence[Path], *, half: bool = False, training_state: bool = False
+) -> Bundle:
     """Copy every task of ``folders`` into the bundle ``out``, the last of a kind winning; equal
     files are kept once. The encoders' own task, ``damsm``, serves nobody but further training.
-    training_state: also what training goes on from.
+    Numbers stay as they are stored, and what the cards say of imported files goes along.
+
+    half: round matrices and kernels to float16; training_state: also what training goes on from.
 
     Raises BundleError when there is nothing to collect.
     """
     found: Bundle | None = None
+    origins: dict[str, str] = {}
     for folder in folders:
         bundle = Bundle.open(folder)
         for task, spec in bundle.tasks.items():
             words = json.loads(bundle.vocabulary_path(task).read_text(encoding="utf-8"))["words"]
-            states = {role: bundle.state(task, role) for role in spec.files}
+            states = {role: bundle.stored(task, role) for role in spec.files}
             dropped = ("files", "vocabulary", "vocabulary_sha256")
             raw = {k: v for k, v in spec.raw.items() if k not in dropped}
             found = save_task(
@@ -36,13 +42,15 @@ def collect(out: Path, folders: Sequence[Path], *, training_state: bool = False)
                 domain=bundle.domain,
                 licence=str(bundle.raw.get("licence", "")),
                 words=words,
-                half=True,
+                half=half,
                 metrics=bundle.raw.get("metrics", {}).get(task),
             )
             _copy_state(state_path(folder, task), state_path(out, task), wanted=training_state)
+            origins[spec.method] = read_section(folder, spec.method)
     if found is None:
         raise BundleError("None of these bundles holds a task that can be served.")
-    _write_card(found)
+    for method, origin in origins.items():
+        put_section(found, method, origin)
     return found
 
 
@@ -53,20 +61,3 @@ def _copy_state(source: Path, target: Path, *, wanted: bool) -> None:
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(source, target)
 
-
-def _write_card(bundle: Bundle) -> None:
-    """A model card to be filled in, unless there is one."""
-    path = bundle.folder / "CARD.md"
-    if path.exists():
-        return
-    lines = [
-        f"# {bundle.name}",
-        "",
-        f"Domain: {bundle.domain}.",
-        f"Licence: {bundle.raw.get('licence', '')}.",
-        "",
-    ]
-    lines += [
-        f"- `{t}`: {s.method}, {s.size}×{s.size} pixels" for t, s in sorted(bundle.tasks.items())
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -3,29 +3,31 @@
 
 const LETTER = "[\\p{L}\\p{N}_]";
 const WORD = new RegExp(`${LETTER}+`, "gu");
+const SEPARATOR = `[\\s;@#$%&?!*()\\[\\]{}<>"«»“”‘’„\`‒-―]|--|''|\\.{2,}|[:,](?!\\p{Nd})`
+  + `|\\.(?=[\\])}>"'»”’]*(?:\\s|$))|(?<!${LETTER})'(?!(?:re|ve|ll|m|t|s|d|n)(?!${LETTER}))`;
+const ENDING = `(?:n't|'(?:s|m|d|ll|re|ve)?)(?=${SEPARATOR}|$)`;
+const pair = (before, after) => `(?<=(?<!${LETTER})(?:${before}))(?=(?:${after})(?!${LETTER}))`;
+const INSIDE = [["can", "not"], ["got", "ta"], ["d", "'ye"], ["more", "'n"], ["gim|lem", "me"], ["gon|wan", "na"]]
+  .map(([before, after]) => pair(before, after)).join("|");
 const TREEBANK = new RegExp(
-  `n't|'(?:s|m|d|ll|re|ve)(?!${LETTER})|${LETTER}(?:${LETTER}|[-/])*?(?=n't(?!${LETTER}))`
-  + `|${LETTER}(?:${LETTER}|[-/.])*${LETTER}|${LETTER}`,
-  "giu",
+  `${SEPARATOR}|${ENDING}|.(?:(?!${SEPARATOR}|${ENDING}|${INSIDE}).)*`, "gisu",
 );
-const SENTENCE = /[^]*?(?:[.!?](?=\s)|$)/g;
 const CHUNK = /\S+/gu;
 const PLAIN = /[a-z0-9]/i;
 const MARKS = new Set("–—…“”‘’«»");
 
 const ascii = (token) => token.replace(/[^\x00-\x7f]/g, "").toLowerCase();
 
-function matches(pattern, text, from = 0) {
+function matches(pattern, text) {
   return Array.from(text.matchAll(pattern), (found) => ({
-    start: from + found.index, end: from + found.index + found[0].length, word: ascii(found[0]),
+    start: found.index, end: found.index + found[0].length, word: ascii(found[0]),
   }));
 }
 
 const TOKENIZERS = {
   regexp: (text) => matches(WORD, text),
-  treebank: (text) => Array.from(text.matchAll(SENTENCE)).flatMap((found) => (
-    matches(TREEBANK, found[0].replace(/[.!?]+$/, ""), found.index)
-  )),
+  treebank: (text) => matches(TREEBANK, text)
+    .filter(({ start, end }) => text.slice(start, end).match(WORD)),
 };
 
 /** Words written in other scripts only: they leave no ASCII token, and are left out too. */

@@ -11,6 +11,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="folder to write, such as weights/mine")
     parser.add_argument("runs", type=Path, nargs="+", help="bundles that training runs left")
     parser.add_argument(
+        "--half", action="store_true", help="round to float16, which halves the files"
+    )
+    parser.add_argument(
         "--training-state",
         action="store_true",
         help="also copy discriminators and optimisers, which train --init goes on from",
@@ -20,5 +23,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from models.collect import collect
 
-    made = collect(arguments.bundle, arguments.runs, training_state=arguments.training_state)
+    made = collect(
+        arguments.bundle,
+        arguments.runs,
+        half=arguments.half,
+        training_state=arguments.training_state,
+    )
     sys.stderr.write(f"wrote {made.folder}: {', '.join(sorted(made.tasks))}\n")

@@ -91,9 +91,12 @@ class InceptionFeatures:
 
     @torch.inference_mode()
     def features(self, images: Tensor, batch: int = 16) -> Features:
-        """Pictures float32 [N,3,S,S] in [-1,1] → pooled [N,2048] and logits."""
+        """Pictures float32 [N,3,S,S] in [-1,1] → pooled [N,2048] and logits. They are resized
+        without antialiasing, as pytorch-fid does it.
+        """
         self._pooled.clear()
-        logits = [self.network(resized(x, _SIDE)) for x in images.split(batch)]
+        looked_at = (resized(x, _SIDE, antialias=False) for x in images.split(batch))
+        logits = [self.network(pictures) for pictures in looked_at]
         return Features(torch.cat(self._pooled), torch.cat(logits))
 
 

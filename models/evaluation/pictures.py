@@ -53,12 +53,12 @@ def unit(pictures: Sequence[Image.Image]) -> Tensor:
     return (stack(pictures) + 1) / 2
 
 
-def resized(images: Tensor, side: int) -> Tensor:
-    """Pictures [B,3,S,S] in [-1,1] at ``side`` pixels, bilinear and antialiased."""
+def resized(images: Tensor, side: int, *, antialias: bool = True) -> Tensor:
+    """Pictures [B,3,S,S] in [-1,1] at ``side`` pixels, bilinear."""
     if images.shape[-1] == side and images.shape[-2] == side:
         return images
     return functional.interpolate(
-        images, (side, side), mode="bilinear", align_corners=False, antialias=True
+        images, (side, side), mode="bilinear", align_corners=False, antialias=antialias
     ).clamp(-1, 1)
 
 

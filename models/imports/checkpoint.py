@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,22 +16,44 @@ from models.errors import BundleError
 _COUNTER = "num_batches_tracked"
 
 
-def read(path: Path, inside: str | None = None) -> dict[str, Tensor]:
+def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a state dict, without the leading ``module.`` that DataParallel adds to every
-    key. ``inside``: where a training state holds the state dict, if the file is one.
+    key.
 
     Raises BundleError when the file is missing, cut off, holds anything but tensors, or would run
     code.
     """
+    return _tensors(path, _loaded(path))
+
+
+def read_training_state(path: Path, inside: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The same where the state dict lies under ``inside`` of a training state, if the file is one;
+    and what else that holds of numbers, texts and dictionaries of these.
+    """
+    loaded = _loaded(path)
+    if not isinstance(loaded, Mapping) or not isinstance(loaded.get(inside), Mapping):
+        return _tensors(path, loaded), {}
+    beside = {str(k): v for k, v in loaded.items() if k != inside and _plain(v)}
+    return _tensors(path, loaded[inside]), beside
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _plain(v) for key, v in value.items())
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _loaded(path: Path) -> object:
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise BundleError(f"There is no file {path}.") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         raise BundleError(f"{path} is not a readable checkpoint of tensors: {reason}") from error
-    if inside and isinstance(loaded, Mapping) and isinstance(loaded.get(inside), Mapping):
-        loaded = loaded[inside]
+
+
+def _tensors(path: Path, loaded: object) -> dict[str, Tensor]:
     if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise BundleError(
             f"{path} holds no state dict (names and tensors); give the file that upstream "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +15,39 @@ from models.bundle import Bundle
 from models.errors import BundleError
 from models.imports.networks import TDANET_ALIASES
 from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
+from models.manipulation.network import ManiganConfig
 from models.pipeline import config_from
 from models.synthesis.network import Generator, GeneratorConfig
 
 State = Mapping[str, Tensor]
 Content = Mapping[str, Any]  # of one file: a state dict, or a training state that holds one
+Config = TypeVar("Config")
+# What the authors' code builds its networks by, beside their sizes, where the file that was
+# imported does not say it.
+_T2I_PARAMS = {"g_model": "biggan_deep", "norm": "batch"}
+
+
+def _published(bundle: Bundle, task: str, cls: type[Config], fixed: Sequence[str]) -> Config:
+    """The task's configuration. Raises BundleError unless ``fixed`` are as published: the authors'
+    code has no network of another kind, and would not load its weights.
+    """
+    config, usual = config_from(cls, bundle.task(task).network, f"bundle {bundle.name!r}"), cls()
+    own = {name: getattr(config, name) for name in fixed}
+    differing = [f"{k} = {v!r}" for k, v in own.items() if v != getattr(usual, k)]
+    looks = bundle.task(task).image_encoder
+    if looks and looks.get("kind") != "inception":
+        differing.append("an image encoder other than Inception-v3")
+    if differing:
+        raise BundleError(
+            f"Bundle {bundle.name!r} can't be written in the published layout of {task!r}: its "
+            f"network differs by {', '.join(differing)}. Imported bundles can, and those trained "
+            "with the preset official."
+        )
+    return config
 
 
 def _manigan(bundle: Bundle, task: str) -> dict[str, Content]:
+    _published(bundle, task, ManiganConfig, ("norm", "combination", "modules"))
     roles = {
         "main": "main.pth",
         "dcm": "dcm.pth",
@@ -35,7 +60,9 @@ def _manigan(bundle: Bundle, task: str) -> dict[str, Content]:
 
 def _tdanet(bundle: Bundle, task: str) -> dict[str, Content]:
     """Every convolution under all of its names, each key with DataParallel's prefix."""
-    config = config_from(InpaintConfig, bundle.task(task).network, f"bundle {bundle.name!r}")
+    config = _published(
+        bundle, task, InpaintConfig, ("spectral", "text_attention", "convolution")
+    )
     with torch.device("meta"):
         networks = {"encoder": InpaintEncoder(config), "generator": InpaintGenerator(config)}
     files: dict[str, Content] = {}
@@ -57,7 +84,7 @@ def _doubled(network: nn.Module, state: State) -> dict[str, Tensor]:
 
 def _efficient_t2i(bundle: Bundle, task: str) -> dict[str, Content]:
     """The averaged generator's training state, blocks listed a second time under ``main``."""
-    config = config_from(GeneratorConfig, bundle.task(task).network, f"bundle {bundle.name!r}")
+    config = _published(bundle, task, GeneratorConfig, ("spectral", "latent"))
     with torch.device("meta"):
         blocks = Generator(config).blocks
     state = bundle.state(task, "generator")
@@ -66,8 +93,10 @@ def _efficient_t2i(bundle: Bundle, task: str) -> dict[str, Content]:
         for key in state:
             if key.startswith(f"{block}."):
                 found[f"main.{k}.{key.removeprefix(f'{block}.')}"] = state[key]
-    sizes = {"ngf": config.ngf, "z_dim": config.z}
-    return {"netG.pth": {"it": 0, "optimizer": None, "net": found, "netG_params": sizes}}
+    beside = {"it": 0, **bundle.task(task).raw.get("published", {})}
+    params = {**_T2I_PARAMS, "ngf": config.ngf, "z_dim": config.z}
+    beside["netG_params"] = {**params, **beside.get("netG_params", {})}
+    return {"netG.pth": {**beside, "optimizer": None, "net": found}}
 
 
 def _prefixed(state: State) -> dict[str, Tensor]:
@@ -85,7 +114,8 @@ def export(folder: Path, layout: str, out: Path) -> list[Path]:
     """Write one task's files, text encoder and captions file into ``out``; what was imported comes
     back bit by bit.
 
-    Raises BundleError when the bundle's task is of another method.
+    Raises BundleError when the bundle's task is of another method, or of a network that the
+    authors' code does not have.
     """
     bundle = Bundle.open(folder)
     task, files_of = LAYOUTS[layout]
@@ -94,8 +124,8 @@ def export(folder: Path, layout: str, out: Path) -> list[Path]:
         raise BundleError(
             f"Bundle {bundle.name!r} does {task!r} by {spec.method}, not by {layout}."
         )
-    out.mkdir(parents=True, exist_ok=True)
     states = {**files_of(bundle, task), "text_encoder.pth": bundle.state(task, "text_encoder")}
+    out.mkdir(parents=True, exist_ok=True)
     for name, state in states.items():
         torch.save(dict(state), out / name)
     index = dict(enumerate(Vocabulary.load(bundle.vocabulary_path(task)).words))

@@ -10,37 +10,38 @@ from typing import Any
 from torch import nn
 
 from models.bundle import Bundle, save_task
+from models.card import put_section
 from models.damsm.text_encoder import TextEncoder
 from models.errors import BundleError
 from models.imports import networks
 from models.imports.captions import read_words
 from models.inpainting.classical import CLASSICAL
 
+# No caption of a request is longer: the published text encoders have no limit, and neither has the
+# generation of their authors, but that of TDANet.
+_UNCUT = 500
 _TORCHVISION_VGG = "the ImageNet weights of torchvision"
 
 
 @dataclass(frozen=True)
 class Method:
-    """What an import writes. max_words: captions are cut there, as upstream's evaluation does."""
+    """What an import writes. max_words: captions are cut there."""
 
     task: str
     method: str
-    tokenizer: str
-    max_words: int
     licence: str
+    tokenizer: str = "regexp"
+    max_words: int = _UNCUT
 
 
+_UNSTATED = "no licence stated upstream; research use"
 METHODS = {
-    "manigan": Method(
-        "manipulate", "manigan", "regexp", 25, "no licence stated upstream; research use"
-    ),
+    "manigan": Method("manipulate", "manigan", _UNSTATED),
     "tdanet": Method(
-        "inpaint", "tdanet", "treebank", 128, "academic research only (TDANet README)"
+        "inpaint", "tdanet", "academic research only (TDANet README)", "treebank", 128
     ),
-    "efficient-t2i": Method(
-        "synthesize", "efficient-t2i", "regexp", 25, "no licence stated upstream; research use"
-    ),
-    "damsm": Method("damsm", "damsm", "regexp", 25, "MIT (AttnGAN)"),
+    "efficient-t2i": Method("synthesize", "efficient-t2i", _UNSTATED),
+    "damsm": Method("damsm", "damsm", "MIT (AttnGAN)"),
 }
 Files = Mapping[str, Path]
 
@@ -74,10 +75,21 @@ def import_efficient_t2i(files: Files, out: Path) -> Bundle:
     """files: generator, text-encoder, captions."""
     words = read_words(files["captions"])
     text = networks.text_encoder(files["text-encoder"], len(words))
-    generator = networks.efficient_t2i(files["generator"])
+    generator, published = networks.efficient_t2i(files["generator"])
     config = generator.config
     roles = {"generator": generator}
-    return _save("efficient-t2i", out, files, words, text, config.size, asdict(config), roles, None)
+    return _save(
+        "efficient-t2i",
+        out,
+        files,
+        words,
+        text,
+        config.size,
+        asdict(config),
+        roles,
+        None,
+        published=published,
+    )
 
 
 def import_damsm(files: Files, out: Path) -> Bundle:
@@ -99,6 +111,7 @@ def _save(
     network: dict[str, Any],
     roles: Mapping[str, nn.Module],
     image_config: dict[str, Any] | None,
+    **more: Any,
 ) -> Bundle:
     method = METHODS[name]
     spec = {
@@ -111,6 +124,7 @@ def _save(
         "text_encoder": asdict(text.config),
         "image_encoder": image_config,
         "classical": list(CLASSICAL) if method.task == "inpaint" else [],
+        **more,
     }
     states = {role: m.state_dict() for role, m in {**roles, "text_encoder": text}.items()}
     bundle = save_task(out, method.task, spec, states, name=out.name, words=words)
@@ -119,22 +133,11 @@ def _save(
 
 
 def _note_origin(bundle: Bundle, name: str, files: Files) -> None:
-    """Say in the model card where the files came from; a second import of a kind replaces its
-    section.
-    """
-    path = bundle.folder / "CARD.md"
-    text = path.read_text(encoding="utf-8") if path.exists() else f"# {bundle.name}\n"
-    head = f"## {name}"
-    sections = [s for s in text.split("\n## ") if not f"## {s}".startswith(f"{head}\n")]
-    lines = [
-        f"{METHODS[name].method} for `{METHODS[name].task}`. Licence: {METHODS[name].licence}.",
-        "",
-    ]
+    """Say in the model card where the files came from."""
+    method = METHODS[name]
+    lines = [f"{method.method} for `{method.task}`. Licence: {method.licence}.", ""]
     lines += [f"- {role}: `{file.name}`" for role, file in sorted(files.items())]
-    path.write_text(
-        "\n## ".join(sections).rstrip() + f"\n\n{head}\n" + "\n".join(lines) + "\n",
-        encoding="utf-8",
-    )
+    put_section(bundle, name, "\n".join(lines))
 
 
 def _vgg(path: Path | None) -> nn.Module:

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from itertools import pairwise
 from math import isqrt
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from models.damsm.inception import InceptionImageEncoder, VggDetail
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError
-from models.imports.checkpoint import count, drop_aliases, fit, need, read
+from models.imports.checkpoint import count, drop_aliases, fit, need, read, read_training_state
 from models.inpainting.blocks import FirstBlock, ResBlock, ToPixels, UpBlock
 from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
@@ -142,12 +143,13 @@ def _without_aliases(
     return drop_aliases(state, canonical, what)
 
 
-def efficient_t2i(path: Path) -> Generator:
+def efficient_t2i(path: Path) -> tuple[Generator, dict[str, Any]]:
     """The generator; its blocks are listed a second time under ``main``. Upstream saves it under
-    ``net`` of a training state.
+    ``net`` of a training state, whose plain values come with it: ``it`` and ``netG_params``, by
+    which the authors' code builds the network.
     """
     what = f"generator {path.name}"
-    state = read(path, inside="net")
+    state, beside = read_training_state(path, "net")
     rows, z = need(state, "block1.weight_orig", what).shape
     channels = [rows // 16]
     while f"block{2 * len(channels) + 1}.conv4.bias" in state:
@@ -169,7 +171,7 @@ def efficient_t2i(path: Path) -> Generator:
         return aliases[alias] + key.removeprefix(alias) if alias in aliases else key
 
     fit(network, drop_aliases(state, canonical, what), what)
-    return network
+    return network, {name: beside[name] for name in ("it", "netG_params") if name in beside}
 
 
 def _attention(state: Mapping[str, Tensor], channels: list[int], what: str) -> int:

@@ -1,0 +1,32 @@
+"""``python -m models recalibrate BUNDLE --data DIR --out BUNDLE``: synthesis with batch statistics
+estimated again, as Efficient-T2I's authors do before they score a checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, help="folder, such as weights/bird")
+    parser.add_argument("--data", required=True, help="a data folder, for its training captions")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write: weights/NAME")
+    parser.add_argument("--passes", type=int, default=100, help="batches (default: 100)")
+    parser.add_argument("--batch", type=int, default=8, help="captions of each (default: 8)")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from models.synthesis.recalibration import recalibrate_batch_norm
+
+    made = recalibrate_batch_norm(
+        arguments.bundle,
+        arguments.data,
+        arguments.out,
+        passes=arguments.passes,
+        batch=arguments.batch,
+        seed=arguments.seed,
+    )
+    sys.stderr.write(f"wrote {made.folder}\n")
