@@ -60,4 +60,3 @@ def _copy_state(source: Path, target: Path, *, wanted: bool) -> None:
     if wanted and source.exists():
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(source, target)
-

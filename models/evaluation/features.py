@@ -52,7 +52,9 @@ def kept_features(network: FeatureNetwork, pictures: AnyPictures, what: str) -> 
 
     what: says which pictures they are, in which size and order.
     """
-    name = hashlib.sha256(f"{what} {network.name} {network.sha256} {network.side}".encode()).hexdigest()
+    name = hashlib.sha256(
+        f"{what} {network.name} {network.sha256} {network.side}".encode()
+    ).hexdigest()
     path = cache_folder() / "features" / f"{name[:32]}.safetensors"
     if path.exists():
         stored = safetensors.torch.load_file(path)

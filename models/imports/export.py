@@ -60,9 +60,7 @@ def _manigan(bundle: Bundle, task: str) -> dict[str, Content]:
 
 def _tdanet(bundle: Bundle, task: str) -> dict[str, Content]:
     """Every convolution under all of its names, each key with DataParallel's prefix."""
-    config = _published(
-        bundle, task, InpaintConfig, ("spectral", "text_attention", "convolution")
-    )
+    config = _published(bundle, task, InpaintConfig, ("spectral", "text_attention", "convolution"))
     with torch.device("meta"):
         networks = {"encoder": InpaintEncoder(config), "generator": InpaintGenerator(config)}
     files: dict[str, Content] = {}

@@ -12,127 +12,32 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
 
 from models.bundle import Bundle
+from models.collect import collect
 from models.damsm.inception import InceptionImageEncoder
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError
 from models.forward import run
 from models.imports.captions import read_words
-from models.imports.checkpoint import read
+from models.imports.checkpoint import read, read_training_state
 from models.imports.export import export
-from models.imports.methods import import_damsm, import_efficient_t2i, import_manigan, import_tdanet
-from models.imports.networks import TDANET_ALIASES
-from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
+from models.imports.methods import (
+    IMPORTS,
+    import_damsm,
+    import_efficient_t2i,
+    import_manigan,
+    import_tdanet,
+)
 from models.pipeline import Item
 from models.registry import load
-from models.synthesis.network import Generator, GeneratorConfig
 from tests.conftest import WORDS
-
-TEXT = 16
-T2I = GeneratorConfig(8, (2, 2, 1, 1), 8, TEXT, 8)
-TDANET = InpaintConfig((8, 8, 16), 1, (8, 8, 4), 3, 4, TEXT, 2)
-MANIGAN = ManiganConfig(8, 8, 2, 5, 6, TEXT, TEXT, 128, 8)
-
-
-def saved(state: dict[str, Tensor], path: Path, prefix: str = "") -> Path:
-    torch.save({prefix + k: v for k, v in state.items()}, path)
-    return path
-
-
-def captions(path: Path, words: list[str] = WORDS) -> Path:
-    index = dict(enumerate(words))
-    content = [[[1, 2]], [[3]], index, {w: k for k, w in index.items()}]
-    path.write_bytes(pickle.dumps(content, protocol=2))
-    return path
-
-
-def with_aliases(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """As upstream's TDANet files list every convolution: twice, the second time under ``model`` or
-    ``shortcut``.
-    """
-    doubled = dict(state)
-    for block, module in network.named_modules():
-        for alias, name in TDANET_ALIASES.get(type(module), {}).items():
-            start = f"{block}.{name}."
-            doubled |= {
-                f"{block}.{alias}.{k.removeprefix(start)}": v
-                for k, v in state.items()
-                if k.startswith(start)
-            }
-    return doubled
-
-
-class Published:
-    """A folder of files as the authors published them."""
-
-    def __init__(self, folder: Path, words: list[str] = WORDS) -> None:
-        torch.manual_seed(3)
-        self.folder = folder
-        self.text = TextEncoder(TextEncoderConfig(len(words), 8, TEXT)).eval()
-        self.text_file = saved(self.text.state_dict(), folder / "text_encoder.pth")
-        self.captions = captions(folder / "captions.pickle", words)
-
-    def efficient_t2i(self) -> dict[str, Path]:
-        generator = Generator(T2I)
-        state = generator.state_dict()
-        for k, name in enumerate(generator.blocks):
-            state |= {
-                f"main.{k}.{key.removeprefix(name + '.')}": v
-                for key, v in list(state.items())
-                if key.startswith(name + ".")
-            }
-        self.generator = generator.eval()
-        return self._with_text(generator=saved(state, self.folder / "netG.pth", "module."))
-
-    def training_state(self) -> dict[str, Path]:
-        """Efficient-T2I's own layout: the weights under ``net``, beside what training left."""
-        files = self.efficient_t2i()
-        state = read(files["generator"])
-        whole = {"it": 7, "optimizer": None, "net": state, "netG_params": {"g_model": "deep"}}
-        torch.save(whole, files["generator"])
-        return files
-
-    def tdanet(self) -> dict[str, Path]:
-        nets = InpaintEncoder(TDANET), InpaintGenerator(TDANET)
-        paths = [
-            saved(with_aliases(n, n.state_dict()), self.folder / f"{k}_net.pth", "module.")
-            for k, n in zip("EG", nets, strict=True)
-        ]
-        return self._with_text(encoder=paths[0], generator=paths[1])
-
-    def manigan(self) -> dict[str, Path]:
-        vgg = {f"features.{k}.{p}": v for k, p, v in _vgg_tensors()} | {
-            "classifier.6.bias": torch.zeros(1000)
-        }
-        image = {
-            k: v
-            for k, v in InceptionImageEncoder(TEXT).state_dict().items()
-            if "num_batches" not in k
-        }
-        return self._with_text(
-            main=saved(MainModule(MANIGAN).state_dict(), self.folder / "main.pth"),
-            dcm=saved(DetailCorrection(MANIGAN).state_dict(), self.folder / "dcm.pth"),
-            vgg=saved(vgg, self.folder / "vgg16.pth"),
-            **{"image-encoder": saved(image, self.folder / "image_encoder.pth")},
-        )
-
-    def _with_text(self, **files: Path) -> dict[str, Path]:
-        return {**files, "text-encoder": self.text_file, "captions": self.captions}
-
-
-def _vgg_tensors() -> list[tuple[int, str, Tensor]]:
-    sizes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128), 10: (256, 128)}
-    kernels = [(k, "weight", 0.05 * torch.randn(b, a, 3, 3)) for k, (b, a) in sizes.items()]
-    return kernels + [(k, "bias", torch.zeros(b)) for k, (b, _) in sizes.items()]
+from tests.models.imports.published import SMALL, T2I_PARAMS, TEXT, Published, save, save_captions
+from tests.models.tiny import tiny_bundle
 
 
 @pytest.fixture
 def published(tmp_path: Path) -> Published:
-    (tmp_path / "files").mkdir()
-    return Published(tmp_path / "files")
+    return Published(tmp_path / "files", WORDS)
 
 
 def serves(bundle: Bundle, task: str) -> None:
@@ -144,15 +49,19 @@ def serves(bundle: Bundle, task: str) -> None:
     assert isinstance(picture, Image.Image), picture
 
 
-@pytest.mark.parametrize("layout", ["efficient_t2i", "training_state"])
-def test_efficient_t2i_with_prefix_and_aliases(
-    published: Published, tmp_path: Path, layout: str
+@pytest.mark.parametrize("whole", [True, False])
+def test_efficient_t2i_of_a_training_state_or_with_prefixes(
+    published: Published, tmp_path: Path, whole: bool
 ) -> None:
-    bundle = import_efficient_t2i(getattr(published, layout)(), tmp_path / "bird")
+    files = published.efficient_t2i()
+    if not whole:
+        state, _ = read_training_state(files["generator"], "net")
+        files["generator"] = save(state, tmp_path / "bare.pth", "module.")
+    bundle = import_efficient_t2i(files, tmp_path / "bird")
     serves(bundle, "synthesize")
     z, sentence = torch.randn(2, 8), torch.randn(2, TEXT)
     with torch.no_grad():
-        expected = published.generator(z, sentence).numpy()
+        expected = published.networks["efficient-t2i/generator"](z, sentence).numpy()
     found = run(bundle.folder, "synthesize", {"z": z.numpy(), "sentence": sentence.numpy()})
     assert np.abs(found["image"] - expected).max() <= 1e-5
 
@@ -162,15 +71,14 @@ def test_tdanet_with_prefix_and_aliases(published: Published, tmp_path: Path) ->
     serves(bundle, "inpaint")
     spec = bundle.task("inpaint")
     assert spec.tokenizer == "treebank"
-    assert tuple(spec.network["encoder"]) == TDANET.encoder
-    assert spec.network["feature"] == TDANET.feature
+    assert tuple(spec.network["encoder"]) == SMALL.tdanet.encoder
+    assert spec.network["feature"] == SMALL.tdanet.feature
 
 
 @pytest.mark.slow
 def test_three_imports_share_a_folder_and_keep_their_own(
     published: Published, tmp_path: Path
 ) -> None:
-    (tmp_path / "other").mkdir()
     other = Published(tmp_path / "other", [*WORDS, "sky"])
     out = tmp_path / "bird"
     import_manigan(published.manigan(), out)
@@ -185,7 +93,7 @@ def test_three_imports_share_a_folder_and_keep_their_own(
         "## manigan",
         "## tdanet",
         "## efficient-t2i",
-        "main.pth",
+        "netC_epoch_100.pth",
         "academic research only",
     ):
         assert words in card
@@ -209,12 +117,8 @@ def test_three_imports_share_a_folder_and_keep_their_own(
 
 
 def test_damsm(published: Published, tmp_path: Path) -> None:
-    image = saved(InceptionImageEncoder(TEXT).state_dict(), tmp_path / "image.pth")
-    files = {
-        "text-encoder": published.text_file,
-        "captions": published.captions,
-        "image-encoder": image,
-    }
+    image = save(InceptionImageEncoder(TEXT).state_dict(), tmp_path / "image.pth")
+    files = {**published.tdanet(), "image-encoder": image}
     assert set(import_damsm(files, tmp_path / "damsm").tasks) == {"damsm"}
 
 
@@ -238,16 +142,15 @@ def test_the_wrong_kind_of_file_is_refused(published: Published, tmp_path: Path)
 
 def test_missing_and_unexpected_keys_are_listed(published: Published, tmp_path: Path) -> None:
     files = published.efficient_t2i()
-    state = torch.load(files["generator"], weights_only=True)
-    del state["module.bn.bias"]
-    state["module.extra"] = torch.zeros(1)
-    torch.save(state, files["generator"])
+    state, _ = read_training_state(files["generator"], "net")
+    del state["bn.bias"]
+    save({**state, "extra": torch.zeros(1)}, files["generator"])
     with pytest.raises(BundleError, match=r"missing: bn\.bias; unexpected: extra"):
         import_efficient_t2i(files, tmp_path / "bird")
 
 
 def test_truncated_and_foreign_files_are_refused(tmp_path: Path, published: Published) -> None:
-    data = published.text_file.read_bytes()
+    data = published.tdanet()["text-encoder"].read_bytes()
     (tmp_path / "cut.pth").write_bytes(data[: len(data) // 2])
     (tmp_path / "text.pth").write_text("hello")
     torch.save([1, 2], tmp_path / "list.pth")
@@ -283,7 +186,7 @@ def test_hostile_pickles_are_refused(tmp_path: Path) -> None:
 def test_a_vocabulary_of_another_encoder_is_refused(published: Published, tmp_path: Path) -> None:
     files = {
         **published.efficient_t2i(),
-        "captions": captions(tmp_path / "c.pickle", [*WORDS, "more"]),
+        "captions": save_captions(tmp_path / "c.pickle", [*WORDS, "more"]),
     }
     with pytest.raises(BundleError, match="give the captions file that belongs to it"):
         import_efficient_t2i(files, tmp_path / "bird")
@@ -304,23 +207,90 @@ def test_raw_runs_name_missing_inputs(published: Published, tmp_path: Path) -> N
         run(bundle.folder, "synthesize", {"z": np.zeros((1, 8), np.float32)})
 
 
+def test_captions_are_not_cut(published: Published, tmp_path: Path) -> None:
+    out = tmp_path / "bird"
+    import_efficient_t2i(published.efficient_t2i(), out)
+    import_tdanet(published.tdanet(), out)
+    for task, words in (("synthesize", 500), ("inpaint", 128)):
+        pipeline = load(out, task, None, "cpu")
+        read = pipeline.encode("red " * words)
+        assert (len(read.ids), read.cut) == (words, 0)
+    assert pipeline.encode("red " * 130).cut == 2
+
+
 def same(first: Path, second: Path) -> None:
-    one, two = read(first, inside="net"), read(second, inside="net")
+    """Both files hold the same numbers under the same names, bit by bit."""
+    one, two = (torch.load(path, weights_only=True) for path in (first, second))
+    if "net" in one:
+        assert {k: v for k, v in one.items() if k != "net"} == {
+            k: v for k, v in two.items() if k != "net"
+        }
+        one, two = one["net"], two["net"]
     assert one.keys() == two.keys()
     assert all(torch.equal(one[k], two[k]) for k in one)
 
 
-def test_exports_return_what_was_imported(published: Published, tmp_path: Path) -> None:
-    t2i, tdanet = published.efficient_t2i(), published.tdanet()
-    import_efficient_t2i(t2i, tmp_path / "bird")
-    import_tdanet(tdanet, tmp_path / "bird")
-    export(tmp_path / "bird", "efficient-t2i", tmp_path / "t2i")
-    same(tmp_path / "t2i/netG.pth", t2i["generator"])
-    same(tmp_path / "t2i/text_encoder.pth", t2i["text-encoder"])
-    assert read_words(tmp_path / "t2i/captions.pickle") == WORDS
-    export(tmp_path / "bird", "tdanet", tmp_path / "tdanet")
-    same(tmp_path / "tdanet/net_E.pth", tdanet["encoder"])
-    same(tmp_path / "tdanet/net_G.pth", tdanet["generator"])
+NAMES = {
+    "efficient-t2i": {"generator": "netG.pth"},
+    "tdanet": {"encoder": "net_E.pth", "generator": "net_G.pth"},
+    "manigan": {
+        "main": "main.pth",
+        "dcm": "dcm.pth",
+        "image-encoder": "image_encoder.pth",
+        "vgg": "vgg16.pth",
+    },
+}
+
+
+@pytest.mark.parametrize("method", ["efficient-t2i", "tdanet", "manigan"])
+def test_what_is_imported_and_collected_comes_back_bit_by_bit(
+    published: Published, tmp_path: Path, method: str
+) -> None:
+    files = getattr(published, method.replace("-", "_"))()
+    first = IMPORTS[method](files, tmp_path / "first")
+    collect(tmp_path / "bird", [first.folder])
+    out = tmp_path / "exported"
+    export(tmp_path / "bird", method, out)
+    names = {**NAMES[method], "text-encoder": "text_encoder.pth"}
+    if method != "manigan":  # whose files lack counters, and hold more of VGG-16
+        for role, name in names.items():
+            same(out / name, files[role])
+    assert read_words(out / "captions.pickle") == WORDS
+    exported = {role: out / name for role, name in names.items()}
+    again = IMPORTS[method]({**exported, "captions": out / "captions.pickle"}, tmp_path / "again")
+    (task,) = again.tasks
+    assert again.task(task).files == first.task(task).files
+
+
+def test_the_authors_code_finds_what_it_builds_the_network_by(
+    published: Published, tmp_path: Path
+) -> None:
+    files = published.efficient_t2i()
+    state, _ = read_training_state(files["generator"], "net")
+    for kept in (True, False):
+        if not kept:
+            save(state, files["generator"])
+        import_efficient_t2i(files, tmp_path / f"bird-{kept}")
+        (path, *_) = export(tmp_path / f"bird-{kept}", "efficient-t2i", tmp_path / f"out-{kept}")
+        params = torch.load(path, weights_only=True)["netG_params"]
+        assert params.keys() == T2I_PARAMS.keys()
+        assert {**params, "g_model": ""} == {**T2I_PARAMS, "g_model": ""}
+        assert (params == T2I_PARAMS) is kept
+
+
+UNPUBLISHED: dict[str, tuple[Any, str]] = {
+    "tdanet": ({"tdanet": {"spectral": False}}, r"spectral = False"),
+    "manigan": ({"manigan": {"norm": "layer"}}, r"norm = 'layer', an image encoder other"),
+}
+
+
+@pytest.mark.parametrize("method", ["tdanet", "manigan"])
+def test_networks_that_the_authors_do_not_have_are_refused(tmp_path: Path, method: str) -> None:
+    changes, told = UNPUBLISHED[method]
+    tiny_bundle(tmp_path / "own", **changes)
+    with pytest.raises(BundleError, match=f"published layout of .* differs by {told}"):
+        export(tmp_path / "own", method, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_networks_for_notebooks(published: Published, tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""Checkpoints in their authors' layouts, imported and asked for over HTTP: the PNG is the picture
+that the networks make as published.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.official_pictures import Comparison, by_rule, fetch, import_all
+from tests.conftest import WORDS
+from tests.models.imports.published import SMALL, Published, cases
+from tests.real.conftest import Service
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
+
+
+def test_imported_weights_give_their_authors_pictures(service: Service, tmp_path: Path) -> None:
+    published = Published(tmp_path / "files", WORDS, SMALL, by_rule)
+    import_all(published, service.weights)
+    asked = list(cases(published, 32))
+    service.start(MMML_PRECISION="float32")
+    service.ready()
+    assert {case.task for case in asked} == {"synthesize", "manipulate", "inpaint"}
+    for case in asked:
+        assert len(np.unique(case.expected)) > 20, "a plain picture shows nothing"
+        made = fetch(service.http, case)
+        assert Comparison.of(made, case.expected).largest <= 1, (case.task, case.name)
+        if case.task == "inpaint":
+            known = case.pictures["mask"] == 0
+            assert (made[known] == case.pictures["image"][known]).all()
+        if case.task != "synthesize":
+            fitted = fetch(service.http, case, fidelity="photo")
+            assert Comparison.of(fitted, case.expected).largest > 1
