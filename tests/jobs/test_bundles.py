@@ -26,7 +26,7 @@ def synthesis(folder: Path, *parts: str, **serving: Any) -> BundleTask:
 def test_bundles_without_options_serve_as_they_did(tmp_path: Path) -> None:
     task = synthesis(tmp_path / "old", "damsm")
     assert task.serving == {"noise_scale": 1.0, "candidates": 1}
-    assert BundleInfo.read(tmp_path / "old").tasks["inpaint"].serving == {}
+    assert BundleInfo.read(tmp_path / "old").tasks["inpaint"].serving == {"fidelity": None}
 
 
 def test_options_are_read(tmp_path: Path) -> None:
@@ -41,7 +41,14 @@ def test_nobody_chooses_without_encoders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "serving", [{"candidates": 9}, {"candidates": 0}, {"noise_scale": 3}, {"nose_scale": 0.5}]
+    "serving",
+    [
+        {"candidates": 9},
+        {"candidates": 0},
+        {"noise_scale": 3},
+        {"nose_scale": 0.5},
+        {"fidelity": "high"},
+    ],
 )
 def test_impossible_options_are_told_at_once(tmp_path: Path, serving: dict[str, Any]) -> None:
     with pytest.raises(BundlesError, match="can't be read"):

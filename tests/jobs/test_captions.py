@@ -42,6 +42,27 @@ def test_tokenizers_differ_where_the_methods_do() -> None:
     assert tokenize("a black-and-white bird", "treebank") == ["a", "black-and-white", "bird"]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It cannot fly, gotta swim", "it can not fly got ta swim"),
+        ("red--white wings -- and a tail", "red white wings and a tail"),
+        ("a crown w/ spots and/or w/o stripes", "a crown w/ spots and/or w/o stripes"),
+        ("doesn't, can't, won't.", "does n't ca n't wo n't"),
+        ("the birds' and the bird's bills aren't", "the birds and the bird 's bills are n't"),
+        ("o'clock is one word, 'quoted' none", "o'clock is one word quoted none"),
+        ("3,000 feathers: 2.5 inches at 3:30", "3,000 feathers 2.5 inches at 3:30"),
+        (
+            "wings... red, white,and blue. Big (very) bird!",
+            "wings red white and blue big very bird",
+        ),
+        ('"long" beak—short tail; #1 of 50%', "long beak short tail 1 of 50"),
+    ],
+)
+def test_treebank_words_are_those_of_nltk(text: str, words: str) -> None:
+    assert tokenize(text, "treebank") == words.split()
+
+
 def test_a_vocabulary_starts_with_padding() -> None:
     with pytest.raises(ValueError, match="padding"):
         Vocabulary(["bird"])

@@ -64,6 +64,18 @@ def test_candidates_are_drawn_and_not_returned() -> None:
     assert Synthesize(text="a bird", count=3).drawn == 3
 
 
+def test_fidelity_is_of_tasks_on_photos() -> None:
+    for task in (Manipulate, Inpaint):
+        assert task(text="a bird").fidelity is None
+        assert task(text="a bird").with_serving({"fidelity": "photo"}).fidelity == "photo"
+        given = task(text="a bird", fidelity="network")
+        assert given.with_serving({"fidelity": "photo"}).fidelity == "network"
+        with pytest.raises(ValidationError, match="fidelity"):
+            task(text="a bird", fidelity="high")  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="fidelity"):
+        Synthesize(text="a bird", fidelity="photo")  # type: ignore[call-arg]
+
+
 def test_a_bundle_decides_what_is_left_open() -> None:
     bundle = {"noise_scale": 0.5, "candidates": 4}
     left = Synthesize(text="a bird").with_serving(bundle)
@@ -74,11 +86,12 @@ def test_a_bundle_decides_what_is_left_open() -> None:
     assert (morph.noise_scale, morph.candidates) == (0.5, 1)
 
 
-def test_other_tasks_have_no_serving_options() -> None:
+def test_tasks_on_photos_have_no_candidates() -> None:
     for task in (Manipulate, Inpaint):
         with pytest.raises(ValidationError):
             task.model_validate({"text": "a bird", "candidates": 2})
-        assert task(text="a bird").with_serving({"candidates": 4}) == task(text="a bird")
+        left = task(text="a bird").with_serving({"candidates": 4, "fidelity": None})
+        assert left == task(text="a bird")
 
 
 def test_seeds_of_one_job_wrap_around() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from models.bundle import Bundle
+from models.card import put_section, read_section
 from models.collect import collect
 from models.errors import BundleError
 from models.pipeline import Item
@@ -30,3 +32,29 @@ def test_collected_tasks_serve_and_share_files(tmp_path: Path) -> None:
 def test_nothing_to_collect(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="can be served"):
         collect(tmp_path / "made", [])
+
+
+def test_numbers_stay_as_they_are_stored_unless_rounding_is_asked_for(tmp_path: Path) -> None:
+    source = tiny_bundle(tmp_path / "source")
+    exact = collect(tmp_path / "exact", [source.folder])
+    rounded = collect(tmp_path / "rounded", [source.folder], half=True)
+    kept = collect(tmp_path / "kept", [rounded.folder])
+    for task, spec in source.tasks.items():
+        assert exact.task(task).files == spec.files
+        assert kept.task(task).files == rounded.task(task).files != spec.files
+    name = next(iter(source.stored("synthesize", "text_encoder")))
+    assert rounded.stored("synthesize", "text_encoder")[name].dtype == torch.float16
+
+
+def test_what_a_card_says_of_imported_files_goes_along(tmp_path: Path) -> None:
+    source = tiny_bundle(tmp_path / "source")
+    origin = "tdanet for `inpaint`. Licence: research.\n\n- encoder: `latest_net_E.pth`"
+    put_section(source, "tdanet", origin)
+    put_section(source, "Notes", "None of the above.")
+    made = collect(tmp_path / "made", [source.folder])
+    assert read_section(made.folder, "tdanet").strip() == origin
+    assert "Notes" not in (made.folder / "CARD.md").read_text()
+    collect(tmp_path / "made", [tiny_bundle(tmp_path / "trained").folder])
+    card = (made.folder / "CARD.md").read_text()
+    assert "latest_net_E.pth" not in card
+    assert card.startswith("# made\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from models.errors import BundleError, InputProblem, ModelsError, UnknownBundle
+from models.images import Letterbox
 from models.pipeline import Item, Pipeline
 from models.registry import load
 
@@ -152,3 +154,54 @@ def test_graphs_paint_what_the_network_does_in_any_batch(tiny: Path, task: str) 
     for rows in (5, 3, 5):  # captured, captured, replayed with other rows around
         for a, b in zip(alone, pipeline.forward(prepared[:rows]), strict=False):
             assert np.abs(a - b).max() <= 2 / 255
+
+
+def network_picture(pipeline: Pipeline[Any], asked: Item) -> np.ndarray:
+    """What the networks alone make of an item's only square."""
+    (output,) = pipeline.forward([pipeline.prepare(asked)])
+    pixels = output if isinstance(output, np.ndarray) else output.pixels
+    return np.round(pixels.reshape(-1, *pixels.shape[-2:]) * 255).astype(int)
+
+
+@pytest.mark.parametrize("task", ["manipulate", "inpaint"])
+def test_photos_of_the_networks_size_get_its_own_pixels(tiny: Path, task: str) -> None:
+    pipeline = load(tiny, task, None, "cpu")
+    images = {"image": a_photo(32, 32), "mask": a_mask(32, 32, (8, 8, 20, 24))}
+    asked = Item("a red bird", 1, 0, images)
+    own, fitted = made(pipeline, asked, replace(asked, fidelity="photo"))
+    expected = network_picture(pipeline, asked)
+    if task == "inpaint":
+        known = np.asarray(images["mask"]) == 0
+        expected[known] = np.asarray(images["image"])[known]
+        assert np.array_equal(fitted[known], expected[known])
+    assert np.array_equal(own, expected)
+    assert np.array_equal(own, made(pipeline, replace(asked, fidelity="network"))[0])
+    assert (own != fitted).any()
+
+
+@pytest.mark.parametrize("task", ["manipulate", "inpaint"])
+def test_other_photos_keep_their_detail_unless_asked(tiny_detailed: Path, task: str) -> None:
+    pipeline = load(tiny_detailed, task, None, "cpu")
+    asked = item()
+    usual, fitted, own = (
+        made(pipeline, replace(asked, fidelity=f))[0] for f in (None, "photo", "network")
+    )
+    assert np.array_equal(usual, fitted)
+    assert own.shape == fitted.shape
+    assert (own != fitted).any()
+    told = [
+        pipeline.provenance(pipeline.prepare(replace(asked, fidelity=f)))["fidelity"]
+        for f in (None, "photo", "network")
+    ]
+    assert told == ["photo", "photo", "network"]
+
+
+def test_the_networks_edit_of_a_larger_photo_is_its_picture_enlarged(tiny: Path) -> None:
+    pipeline = load(tiny, "manipulate", None, "cpu")
+    photo = a_photo(128, 96)
+    asked = Item("a red bird", 1, 0, {"image": photo}, fidelity="network")
+    box = Letterbox.of(128, 96, 32)
+    small = Image.fromarray(network_picture(pipeline, asked).astype(np.uint8))
+    crop = small.crop((0, box.top, 32, box.top + box.height))
+    expected = np.asarray(crop.resize((128, 96), Image.Resampling.LANCZOS)).astype(int)
+    assert np.abs(made(pipeline, asked)[0] - expected).max() <= 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -88,3 +90,25 @@ def test_every_set_metric_carries_its_network() -> None:
 def test_diversity_is_relative_to_reality() -> None:
     groups = [clouds()[:16], clouds()[16:32]]
     assert distances.diversity([g * 0.5 for g in groups], groups).value == pytest.approx(0.5)
+
+
+def test_the_inception_score_does_not_depend_on_an_order_by_class() -> None:
+    logits = 3 * torch.randn(103, 7, generator=torch.Generator().manual_seed(2))
+    sorted_by_class = logits[logits.argmax(1).argsort()]
+    assert distances.inception_score(sorted_by_class) == pytest.approx(
+        _score(sorted_by_class.double().numpy()), rel=1e-12
+    )
+    in_order = np.mean([_kl(p) for p in np.array_split(sorted_by_class.double().numpy(), 10)])
+    assert distances.inception_score(sorted_by_class) > in_order + 0.5
+
+
+def _score(logits: np.ndarray) -> float:
+    """As torch-fidelity: shuffled, ten splits that end at k·N/10."""
+    shuffled = logits[np.random.RandomState(2020).permutation(len(logits))]
+    ends = [k * len(logits) // 10 for k in range(11)]
+    return float(np.mean([_kl(shuffled[a:b]) for a, b in pairwise(ends)]))
+
+
+def _kl(logits: np.ndarray) -> float:
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return float(np.exp((shares * np.log(shares / shares.mean(0))).sum(1).mean()))

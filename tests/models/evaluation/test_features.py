@@ -71,3 +71,22 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(2)}, path)
     with pytest.raises(InceptionFileError, match="no Inception-v3"):
         load_inception(path)
+
+
+def test_inception_looks_without_antialiasing(tmp_path: Path) -> None:
+    torch.save(fid_network().state_dict(), tmp_path / "inception.pth")
+    network = load_inception(tmp_path / "inception.pth")
+    seen: list[torch.Tensor] = []
+    network.network.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    large = torch.rand(1, 3, 640, 640, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    network.features(large)
+    k = 640 * (torch.tensor([0.0, 150.0, 298.0]) + 0.5) / 299 - 0.5  # where a pixel lies
+    near = k.long()
+    part = k - near
+    for row in range(3):  # bilinear of the four nearest pixels alone
+        y, x, dy, dx = near[row], near[row], part[row], part[row]
+        square = large[0, :, y : y + 2, x : x + 2]
+        rows = square[:, 0] * (1 - dy) + square[:, 1] * dy
+        expected = rows[:, 0] * (1 - dx) + rows[:, 1] * dx
+        found = seen[0][0, :, (0, 150, 298)[row], (0, 150, 298)[row]]
+        assert torch.allclose(found, expected, atol=1e-4)

@@ -49,6 +49,30 @@ def test_ssim_of_equal_pictures_is_one() -> None:
     assert metrics.ssim(planes(), planes()) == pytest.approx([1, 1])
 
 
+def test_ssim_is_that_of_whole_windows() -> None:
+    truth = planes(side=24)
+    made = (truth + 0.3 * planes(side=24).flip(3)).clamp(0, 1)
+    expected = [
+        _wang_ssim(m.double().numpy(), t.double().numpy()) for m, t in zip(made, truth, strict=True)
+    ]
+    assert metrics.ssim(made, truth) == pytest.approx(expected, abs=1e-9)
+
+
+def _wang_ssim(made: np.ndarray, truth: np.ndarray) -> float:
+    """Wang et al. 2004, equation 13, window by window."""
+    line = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    weight = np.outer(line, line) / line.sum() ** 2
+    windows = (np.lib.stride_tricks.sliding_window_view(p, (11, 11), (1, 2)) for p in (made, truth))
+    x, y = windows
+    mean_x, mean_y = ((p * weight).sum((-1, -2)) for p in (x, y))
+    apart_x, apart_y = x - mean_x[..., None, None], y - mean_y[..., None, None]
+    var_x, var_y, both = (
+        (p * weight).sum((-1, -2)) for p in (apart_x**2, apart_y**2, apart_x * apart_y)
+    )
+    top = (2 * mean_x * mean_y + 0.01**2) * (2 * both + 0.03**2)
+    return float((top / ((mean_x**2 + mean_y**2 + 0.01**2) * (var_x + var_y + 0.03**2))).mean())
+
+
 def test_upstream_l1_is_relative_and_tv_wraps() -> None:
     truth, made = np.full((8, 8), 0.5), np.full((8, 8), 0.25)
     made[:, 0] = 0.75
