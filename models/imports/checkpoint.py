@@ -16,44 +16,16 @@ from models.errors import BundleError
 _COUNTER = "num_batches_tracked"
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path, inside: str | None = None) -> dict[str, Tensor]:
     """The tensors of a state dict, without the leading ``module.`` that DataParallel adds to every
-    key.
+    key. ``inside``: where a training state holds the state dict, if the file is one.
 
     Raises BundleError when the file is missing, cut off, holds anything but tensors, or would run
     code.
     """
-    return _tensors(path, _loaded(path))
-
-
-def read_training_state(path: Path, inside: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The same where the state dict lies under ``inside`` of a training state, if the file is one;
-    and what else that holds of numbers, texts and dictionaries of these.
-    """
     loaded = _loaded(path)
-    if not isinstance(loaded, Mapping) or not isinstance(loaded.get(inside), Mapping):
-        return _tensors(path, loaded), {}
-    beside = {str(k): v for k, v in loaded.items() if k != inside and _plain(v)}
-    return _tensors(path, loaded[inside]), beside
-
-
-def _plain(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _plain(v) for key, v in value.items())
-    return value is None or isinstance(value, bool | int | float | str)
-
-
-def _loaded(path: Path) -> object:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise BundleError(f"There is no file {path}.") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-        raise BundleError(f"{path} is not a readable checkpoint of tensors: {reason}") from error
-
-
-def _tensors(path: Path, loaded: object) -> dict[str, Tensor]:
+    if inside and isinstance(loaded, Mapping) and isinstance(loaded.get(inside), Mapping):
+        loaded = loaded[inside]
     if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise BundleError(
             f"{path} holds no state dict (names and tensors); give the file that upstream "
@@ -63,6 +35,32 @@ def _tensors(path: Path, loaded: object) -> dict[str, Tensor]:
     if state and all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
     return state
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise BundleError(f"There is no file {path}.") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        raise BundleError(f"{path} is not a readable checkpoint of tensors: {reason}") from error
+
+
+def read_beside(path: Path, inside: str) -> dict[str, Any]:
+    """What a training state holds beside the state dict under ``inside``: numbers, texts and
+    dictionaries of these. Nothing, if the file is no training state. Raises BundleError.
+    """
+    loaded = _loaded(path)
+    if not isinstance(loaded, Mapping) or inside not in loaded:
+        return {}
+    return {str(key): value for key, value in loaded.items() if key != inside and _plain(value)}
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _plain(v) for key, v in value.items())
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def drop_aliases(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from models.damsm.inception import InceptionImageEncoder, VggDetail
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError
-from models.imports.checkpoint import count, drop_aliases, fit, need, read, read_training_state
+from models.imports.checkpoint import count, drop_aliases, fit, need, read, read_beside
 from models.inpainting.blocks import FirstBlock, ResBlock, ToPixels, UpBlock
 from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
@@ -149,7 +149,7 @@ def efficient_t2i(path: Path) -> tuple[Generator, dict[str, Any]]:
     which the authors' code builds the network.
     """
     what = f"generator {path.name}"
-    state, beside = read_training_state(path, "net")
+    state, beside = read(path, inside="net"), read_beside(path, "net")
     rows, z = need(state, "block1.weight_orig", what).shape
     channels = [rows // 16]
     while f"block{2 * len(channels) + 1}.conv4.bias" in state:

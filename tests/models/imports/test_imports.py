@@ -19,7 +19,7 @@ from models.damsm.inception import InceptionImageEncoder
 from models.errors import BundleError
 from models.forward import run
 from models.imports.captions import read_words
-from models.imports.checkpoint import read, read_training_state
+from models.imports.checkpoint import read
 from models.imports.export import export
 from models.imports.methods import (
     IMPORTS,
@@ -55,7 +55,7 @@ def test_efficient_t2i_of_a_training_state_or_with_prefixes(
 ) -> None:
     files = published.efficient_t2i()
     if not whole:
-        state, _ = read_training_state(files["generator"], "net")
+        state = read(files["generator"], inside="net")
         files["generator"] = save(state, tmp_path / "bare.pth", "module.")
     bundle = import_efficient_t2i(files, tmp_path / "bird")
     serves(bundle, "synthesize")
@@ -142,7 +142,7 @@ def test_the_wrong_kind_of_file_is_refused(published: Published, tmp_path: Path)
 
 def test_missing_and_unexpected_keys_are_listed(published: Published, tmp_path: Path) -> None:
     files = published.efficient_t2i()
-    state, _ = read_training_state(files["generator"], "net")
+    state = read(files["generator"], inside="net")
     del state["bn.bias"]
     save({**state, "extra": torch.zeros(1)}, files["generator"])
     with pytest.raises(BundleError, match=r"missing: bn\.bias; unexpected: extra"):
@@ -266,7 +266,7 @@ def test_the_authors_code_finds_what_it_builds_the_network_by(
     published: Published, tmp_path: Path
 ) -> None:
     files = published.efficient_t2i()
-    state, _ = read_training_state(files["generator"], "net")
+    state = read(files["generator"], inside="net")
     for kept in (True, False):
         if not kept:
             save(state, files["generator"])
