@@ -105,12 +105,20 @@ def serving(folder: Path, **settings: str) -> Iterator[httpx.Client]:
     port = free_port()
     command = [sys.executable, "-P", "-m", "mmml", "serve", "--port", str(port)]
     plain = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
-    told = {"MMML_WEIGHTS_DIR": str(folder / "weights"), "MMML_DEFAULT_SYNTHESIZE": BUNDLE}
+    told = {
+        "MMML_WEIGHTS_DIR": str(folder / "weights"),
+        "MMML_CACHE_DIR": str(folder / "cache"),
+        "MMML_MAX_BATCH": "1",  # one picture at a time is asked for
+    }
     state = tempfile.mkdtemp(dir=folder)
     with (
         (folder / "serve.log").open("ab") as log,
         subprocess.Popen(  # noqa: S603 (the command is built here)
-            [*command, "--state-dir", state], env=plain | told | settings, stdout=log, stderr=log
+            [*command, "--state-dir", state, "--until-stdin-closes"],
+            env=plain | told | settings,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
         ) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=_ANSWER) as http,
     ):
@@ -132,8 +140,11 @@ def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes]) -> N
 
 
 def _compared(folder: Path, asked: list[Case], **settings: str) -> list[Comparison]:
+    started = time.monotonic()
     with serving(folder, **settings) as http:
-        return [Comparison.of(fetch(http, case), case.expected) for case in asked]
+        found = [Comparison.of(fetch(http, case), case.expected) for case in asked]
+    sys.stderr.write(f"{settings or 'as served'}: {time.monotonic() - started:.0f} s\n")
+    return found
 
 
 def _row(case: Case, exact: Comparison, served: Comparison) -> tuple[str, bool]:
