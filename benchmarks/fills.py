@@ -90,7 +90,8 @@ def main(arguments: argparse.Namespace) -> None:
         rows: list[Sequence[Image.Image]] = []
         cases: list[Case] = []
         for folder in arguments.bundles:
-            runner = Runner(load(folder, "inpaint", None, "cpu"))
+            pipeline = load(folder, "inpaint", None, "cpu")
+            runner = Runner(pipeline, serving={"fidelity": "photo"})
             options = Options(split="validation")
             data = open_held_out(arguments.data, Bundle.open(folder), options)
             cases = runner.understood(data.inpainting(arguments.samples, runner.size, kind))

@@ -99,7 +99,7 @@ def _item(case: Case) -> Item:
     images = {} if case.mask is None and case.target is None else {"image": case.picture}
     if case.mask is not None:
         images["mask"] = case.mask
-    return Item(case.caption, case.seed, images=images)
+    return Item(case.caption, case.seed, images=images, fidelity="photo")
 
 
 def _checked(picture: Image.Image | ModelsError) -> Image.Image:

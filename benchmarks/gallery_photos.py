@@ -84,7 +84,10 @@ def _changed(
     given: list[dict[str, Image.Image]] = [{"image": bird} for bird in birds[: len(told)]]
     if task == "inpaint":
         given = [{**images, "mask": _centre(images["image"].size)} for images in given]
-    items = [Item(text, 0, images=images) for text, images in zip(told, given, strict=True)]
+    items = [
+        Item(text, 0, images=images, fidelity="photo")
+        for text, images in zip(told, given, strict=True)
+    ]
     seen = [_holed(images) for images in given]
     rows = zip(seen, _made(pipeline, items), told, strict=True)
     return [([before, after], text) for before, after, text in rows]

@@ -1,4 +1,5 @@
-"""``python -m benchmarks.official_pictures``: official PNG against HTTP, a row a task and case.
+"""``python -m benchmarks.official_pictures [TASK…]``: official PNG against HTTP, a row a task and
+case.
 
 Networks of the published sizes get weights by the rule of the parity tests, which holds them to the
 authors' code, and are saved in the authors' layouts. The pictures that they make as published,
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from torch import nn
 from benchmarks.chaos.processes import free_port
 from models.damsm.inception import VggDetail
 from models.imports.methods import IMPORTS
-from tests.models.imports.published import PUBLISHED, Bytes, Case, Published, cases
+from tests.models.imports.published import METHODS, PUBLISHED, Bytes, Case, Published, cases
 from tests.models.parity import rule
 
 BUNDLE = "official"
@@ -70,12 +71,11 @@ def by_rule(method: str, network: nn.Module) -> nn.Module:
     return rule.settle_spectral(filled)
 
 
-def import_all(published: Published, weights: Path) -> None:
-    """The three methods' files as one bundle in the folder ``weights``."""
-    for method in IMPORTS:
-        if method != "damsm":
-            files = getattr(published, method.replace("-", "_"))()
-            IMPORTS[method](files, weights / BUNDLE)
+def import_files(published: Published, weights: Path, tasks: Sequence[str]) -> None:
+    """The files of the tasks' methods as one bundle in the folder ``weights``."""
+    for method in (METHODS[task] for task in tasks):
+        files = getattr(published, method.replace("-", "_"))()
+        IMPORTS[method](files, weights / BUNDLE)
 
 
 def fetch(http: httpx.Client, case: Case, **fields: str) -> Bytes:
@@ -161,12 +161,12 @@ def _row(case: Case, exact: Comparison, served: Comparison) -> tuple[str, bool]:
     return f"| {' | '.join(cells)} |\n", within
 
 
-def main() -> int:
+def main(tasks: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="mmml-") as name:
         folder = Path(name)
         published = Published(folder / "files", _WORDS, PUBLISHED, by_rule)
-        import_all(published, folder / "weights")
-        asked = list(cases(published, 256))
+        import_files(published, folder / "weights", tasks)
+        asked = [case for task in tasks for case in cases(published, task, 256)]
         del published
         exact = _compared(folder, asked, MMML_PRECISION="float32")
         served = _compared(folder, asked)
@@ -180,4 +180,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:] or tuple(METHODS)))

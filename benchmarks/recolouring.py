@@ -93,7 +93,7 @@ def main(arguments: argparse.Namespace) -> None:
         rows: list[Sequence[Image.Image]] = [question.photos]
         for folder in arguments.bundles:
             asked = [
-                Item(text, k, images={"image": photo})
+                Item(text, k, images={"image": photo}, fidelity="photo")
                 for k, (photo, text) in enumerate(zip(question.photos, question.texts, strict=True))
             ]
             made = Runner(load(folder, "manipulate", None, "cpu")).run(asked)

@@ -187,22 +187,28 @@ class Case:
     expected: Bytes
 
 
-def cases(published: Published, side: int) -> Iterator[Case]:
-    """For each task a short caption, one of a sentence, and one longer than any set's; photos of
-    the networks' own size, with holes of three shapes.
+METHODS = {"synthesize": "efficient-t2i", "manipulate": "manigan", "inpaint": "tdanet"}
+
+
+def cases(published: Published, task: str, side: int) -> Iterator[Case]:
+    """A short caption, one of a sentence, and one longer than any set's; photos of the networks'
+    own size, with holes of three shapes.
     """
     words = published.words[1:]
+    hole = holes(side)
     for seed, (name, length) in enumerate((("short", 3), ("usual", 13), ("long", 60))):
         text = " ".join(words[(7 * k + seed) % len(words)] for k in range(length))
-        fields, photo, hole = {"text": text, "seed": str(seed)}, a_photo(side, seed), holes(side)
-        yield Case("synthesize", name, fields, {}, published.synthesized(text, seed))
-        edited = published.manipulated(photo, text, seed)
-        yield Case("manipulate", name, fields, {"image": photo}, edited)
-        for shape in list(hole)[seed : seed + 1]:
-            filled = published.inpainted(photo, hole[shape], text)
+        fields, photo = {"text": text, "seed": str(seed)}, a_photo(side, seed)
+        if task == "synthesize":
+            yield Case(task, name, fields, {}, published.synthesized(text, seed))
+        elif task == "manipulate":
+            edited = published.manipulated(photo, text, seed)
+            yield Case(task, name, fields, {"image": photo}, edited)
+        else:
+            shape = list(hole)[seed]
             mask = np.where(hole[shape], 255, 0).astype(np.uint8)
-            given = {"image": photo, "mask": mask}
-            yield Case("inpaint", f"{name}, {shape}", fields, given, filled)
+            filled = published.inpainted(photo, hole[shape], text)
+            yield Case(task, f"{name}, {shape}", fields, {"image": photo, "mask": mask}, filled)
 
 
 def a_photo(side: int, seed: int) -> Bytes:
