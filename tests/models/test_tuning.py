@@ -193,3 +193,26 @@ def test_psnr() -> None:
     grey = np.full((2, 2, 3), 0.5, np.float32)
     assert psnr(grey, grey) == np.inf
     assert psnr(grey, grey + 0.1) == pytest.approx(20, abs=1e-3)
+
+
+class Spotted(Timed):
+    """Paints large grey pictures, nine of whose 4,800 values are off by ``spot``."""
+
+    spot = 0.0
+
+    def forward(self, batch: Sequence[Item]) -> list[Pixels]:
+        super().forward(batch)
+        picture = np.full((40, 40, 3), 0.5, np.float32)
+        picture[0, :3] += self.spot
+        return [picture] * len(batch)
+
+
+@pytest.mark.parametrize(("spot", "chosen"), [(3 / 255, "bfloat16"), (8 / 255, "float32")])
+def test_single_values_that_are_far_off_refuse_a_precision(spot: float, chosen: str) -> None:
+    shelf = Shelf(float32=each(0.02), bfloat16=each(0.01))
+    made = {name: Spotted(shelf.clock, p.cost, name) for name, p in shelf.pipelines.items()}
+    made["bfloat16"].spot = spot
+    shelf.pipelines = dict(made)
+    wanted, found = (made[name].forward([Item("", 0)])[0] for name in ("float32", "bfloat16"))
+    assert psnr(wanted, found) > 50
+    assert shelf.tune().precision == chosen
