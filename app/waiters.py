@@ -13,7 +13,6 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from jobs.job import Job
-from jobs.memory_store import MemoryJobStore
 
 log = logging.getLogger(__name__)
 RECHECK = 15.0  # seconds after which records are read again even if nothing was heard
@@ -70,25 +69,6 @@ class RedisSource:
                 for notice in message["data"].decode().split("\n"):
                     changed(notice)
             tested = message is None
-
-
-class MemorySource:
-    """Listens to a store of this process, for tests and tools."""
-
-    def __init__(self, store: MemoryJobStore) -> None:
-        self._store = store
-
-    async def run(self, changed: Callable[[str], None]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def listener(job_id: str) -> None:
-            loop.call_soon_threadsafe(changed, job_id)
-
-        self._store.listeners.append(listener)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self._store.listeners.remove(listener)
 
 
 class Waiters:

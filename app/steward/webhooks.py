@@ -117,15 +117,15 @@ class Courier:
         assert job.webhook is not None  # noqa: S101
         attempt = job.webhook.attempts
         if not answer.problem:
-            self.store.settle_webhook(job.id, attempt, WebhookState.delivered)
+            self.store.record_delivery(job.id, attempt, WebhookState.delivered)
         elif answer.hopeless or attempt > len(self.delays):
             log.info("webhook of job %s given up: %s", job.id, answer.problem)
-            self.store.settle_webhook(job.id, attempt, WebhookState.failed, answer.problem)
+            self.store.record_delivery(job.id, attempt, WebhookState.failed, answer.problem)
         else:
             pause = self.delays[attempt - 1] * self.chance.uniform(1, 1 + _JITTER)
             pause = max(pause, answer.pause)
             pending = WebhookState.pending
-            self.store.settle_webhook(job.id, attempt, pending, answer.problem, pause)
+            self.store.record_delivery(job.id, attempt, pending, answer.problem, pause)
 
 
 def _host(job: Job) -> str:
