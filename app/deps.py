@@ -14,6 +14,7 @@ import anyio
 from anyio import to_thread
 from fastapi import Depends, Request
 
+from app.background import end_tasks
 from app.catalogue import REFRESH_EVERY, LiveCatalogue
 from app.feeds import Feeds
 from app.gate import Gate
@@ -121,7 +122,7 @@ class Services:
         try:
             yield
         finally:
-            refreshing.cancel()
+            await end_tasks(refreshing)
             await self.feeds.stop()
             await self.waiters.stop()
 

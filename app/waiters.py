@@ -12,6 +12,7 @@ from typing import Protocol
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from app.background import end_tasks
 from jobs.job import Job
 
 log = logging.getLogger(__name__)
@@ -95,10 +96,7 @@ class Waiters:
     async def stop(self) -> None:
         """Wake everybody, so that no request outlives the server."""
         self.close()
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_tasks(self._task)
 
     def _changed(self, notice: str) -> None:
         """``notice`` is as in :mod:`jobs.events`; "" when some may have been missed."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from app.background import end_tasks
 from app.webhooks.messages import body, message_id
 from app.webhooks.sending import Answer, Sender
 from app.webhooks.signing import headers
@@ -94,9 +95,7 @@ class Courier:
         """Let deliveries come to their end; those that don't are made again by the next steward."""
         if self._under_way:
             _, late = await asyncio.wait(self._under_way, timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await end_tasks(*late)
 
     async def _deliver(self, job: Job) -> None:
         try:
