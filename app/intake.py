@@ -35,7 +35,7 @@ class JobEnqueuer:
     ) -> None:
         self._store, self._wakeups, self._settings = store, wakeups, settings
         self._grouped = Grouped(self._create, gather=_GATHER, patience=self._gather)
-        self._line_until, self._waiting = float("-inf"), 0
+        self._line_until, self._waiting = float("-inf"), 0.0
 
     async def enqueue(self, new: NewJob) -> Job | None:
         """Record the job and wake a worker. None when its idempotency key has created a job before.
@@ -44,8 +44,8 @@ class JobEnqueuer:
         return await self._grouped(new)
 
     def _gather(self) -> float:
-        """How long to gather, by how many wait already: behind them nobody is done later for having
-        come with more.
+        """How long to gather, by how many wait already, in the store or claimed by a worker: behind
+        them nobody is done later for having come with more.
         """
         if time.monotonic() >= self._line_until:
             return 0.0
@@ -69,8 +69,10 @@ class JobEnqueuer:
     def _refusals(self, count: int) -> Iterator[Problem | None]:
         """For each of ``count`` more jobs why there is no room for it, None when there is."""
         load = self._store.load()
-        if load.waiting:
-            self._line_until, self._waiting = time.monotonic() + _LINE_LASTS, load.waiting
+        held = (load.unfinished - load.waiting) / max(load.workers, 1)
+        if load.waiting or held >= _BATCH:
+            self._line_until = time.monotonic() + _LINE_LASTS
+            self._waiting = load.waiting or held
         for n in range(count):
             now = replace(load, waiting=load.waiting + n, unfinished=load.unfinished + n)
             try:

@@ -14,13 +14,15 @@ _WINDOW = 60.0  # seconds over which finished jobs are counted
 
 @dataclass(frozen=True)
 class Load:
-    """Jobs that wait and jobs that are not final; memory in bytes, limit None when there is none.
+    """Jobs that wait, jobs that are not final, live workers; memory in bytes, limit None when there
+    is none.
 
     ``bytes_per_job`` is what one of the store's own finished jobs takes.
     """
 
     waiting: int
     unfinished: int
+    workers: int
     used_bytes: int
     limit_bytes: int | None
     bytes_per_job: int

@@ -30,10 +30,11 @@ class RedisGauge:
 
     def load(self) -> Load:
         """Counts and memory as they are now; the weight of a job is at most half a minute old."""
-        waiting, unfinished, used, limit = self._scripts.call("load")
+        waiting, unfinished, workers, used, limit = self._scripts.call("load")
         return Load(
             waiting=waiting,
             unfinished=unfinished,
+            workers=workers,
             used_bytes=used,
             limit_bytes=self._limit or limit or None,
             bytes_per_job=self._weight(),

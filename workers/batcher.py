@@ -1,8 +1,7 @@
 """One thread that runs the networks, on as many pictures at once as are waiting.
 
 It takes one picture, drains those waiting for the same pipeline, and waits a moment for more only
-when other jobs are
-being decoded. A picture that makes a batch fail is found by bisection and fails alone; out of
+when other jobs are being prepared. A picture that makes a batch fail is found by bisection and fails alone; out of
 memory halves the batch.
 """
 
@@ -12,9 +11,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from models.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
+_WORTH_A_TRIP = 8  # pictures
 
 
 @dataclass(frozen=True)
@@ -136,18 +135,17 @@ class Batcher:
             self._ready.notify_all()
         self._thread.join()
 
-    @contextmanager
-    def coming(self) -> Iterator[None]:
-        """Announce that pictures are being prepared, so that a batch may wait for them."""
+    def expect(self, pictures: int) -> None:
+        """So many are about to be prepared: a batch may wait for them."""
         with self._ready:
-            self._coming += 1
-        try:
-            yield
-        finally:
-            with self._ready:
-                self._coming -= 1
-                if not self._coming:  # only then is there nothing more to wait for
-                    self._ready.notify_all()
+            self._coming += pictures
+
+    def arrived(self, pictures: int) -> None:
+        """So many of those expected are in line, or will not come."""
+        with self._ready:
+            self._coming -= pictures
+            if not self._coming:  # only then is there nothing more to wait for
+                self._ready.notify_all()
 
     def submit(
         self,
@@ -174,11 +172,14 @@ class Batcher:
         """Pictures to be drawn for those in line."""
         return self._line.drawn
 
-    def look_ahead(self) -> int:
-        """How many pictures are to be in line, so that the networks never wait: two of the batches
-        that pay.
+    def room(self) -> int:
+        """How many more pictures are worth having, so that the networks never wait: with those in
+        line and expected two of the batches that pay. While one of these is in line, so few more
+        are not worth a trip that the next batch to be taken makes room for many: then 0.
         """
-        return 2 * self._best
+        room = 2 * self._best - self._line.drawn - self._coming
+        few = room < min(_WORTH_A_TRIP, self._best)
+        return 0 if few and self._line.drawn >= self._best else max(room, 0)
 
     def _loop(self) -> None:
         try:

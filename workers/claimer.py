@@ -90,11 +90,11 @@ class Claimer:
         """What may be claimed; None when there is no room. So much is looked ahead as keeps the
         networks busy: what is claimed too early keeps others idle.
         """
-        ahead = self.batcher.look_ahead() - self.batcher.depth() - self.slots.coming
-        if self.slots.free <= 0 or ahead <= 0:
+        free, ahead = self.slots.free, self.batcher.room()
+        if free <= 0 or ahead <= 0:
             return None
         lowest_first = self._claims % _LOWEST_FIRST == _LOWEST_FIRST - 1
-        return Wanted(self.slots.free, ahead, self.groups, lowest_first)
+        return Wanted(free, ahead, self.groups, lowest_first)
 
     def _loop(self) -> None:
         pause = 0.1
@@ -134,7 +134,8 @@ class Claimer:
 
     def _hand_out(self, jobs: Sequence[Claimed]) -> list[Future[None]]:
         pictures = sum(claimed.job.pictures for claimed in jobs)
-        self.slots.take(len(jobs), pictures)
+        self.slots.take(len(jobs))
+        self.batcher.expect(pictures)
         held = [(c.job, self.leases.add(c.job.id, c.token)) for c in jobs]
         return [self.executor.submit(self.runner.run, group) for group in _grouped(held)]
 

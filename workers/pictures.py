@@ -63,8 +63,7 @@ class Pictures:
 
     def begin(self, pictures: list[list[Item]]) -> None:
         """Prepare them and put them in line; each is one item or the frames of an animation."""
-        with self.batcher.coming():
-            self._waiting = [[self._submitted(item) for item in frames] for frames in pictures]
+        self._waiting = [[self._submitted(item) for item in frames] for frames in pictures]
 
     def _submitted(self, item: Item) -> _Waiting:
         try:

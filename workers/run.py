@@ -91,10 +91,9 @@ class _Group:
         """
         runs = list(self._begun())
         self._give_back(len(self._held) - len(runs))
-        with self._runner.batcher.coming():
-            for run in runs:
-                run.prepare()
-                self._in_line(run.job.pictures)
+        for run in runs:
+            run.prepare()
+        self._arrived()
         ends: list[tuple[_Run, Outcome]] = []
         for run in runs:
             if ends and not run.ready():
@@ -109,12 +108,12 @@ class _Group:
         """Whatever became of the jobs, they are held no more."""
         for _, lease in self._held:
             self._runner.leases.remove(lease)
-        self._in_line(self._coming)
+        self._arrived()
         self._give_back(self._left)
 
-    def _in_line(self, pictures: int) -> None:
-        self._coming -= pictures
-        self._runner.slots.in_line(pictures)
+    def _arrived(self) -> None:
+        self._runner.batcher.arrived(self._coming)
+        self._coming = 0
 
     def _give_back(self, jobs: int) -> None:
         self._left -= jobs
@@ -214,8 +213,7 @@ class _Run:
         runner, job = self.runner, self.job
         request = TASKS[job.task].model_validate(job.request)
         pipeline = runner.pipelines.get(request.bundle or "", job.task, request.method or "")
-        with runner.batcher.coming():
-            images = runner.inputs(job)
+        images = runner.inputs(job)
         pictures = Pictures(
             job, self.lease, pipeline, runner.batcher, runner.blobs, runner.store, request.format
         )

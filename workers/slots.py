@@ -1,4 +1,4 @@
-"""How many jobs a process holds at a time, and how many pictures are about to come of them."""
+"""How many jobs a process holds at a time."""
 
 from __future__ import annotations
 
@@ -12,28 +12,16 @@ class JobSlots:
     def __init__(self, most: int, on_free: Callable[[], None] = lambda: None) -> None:
         self.most, self._on_free = most, on_free
         self._held = 0
-        self._coming = 0
         self._changed = threading.Condition()
 
     @property
     def free(self) -> int:
         return self.most - self._held
 
-    @property
-    def coming(self) -> int:
-        """Pictures of held jobs that are not in the batcher's line yet."""
-        return self._coming
-
-    def take(self, jobs: int, pictures: int) -> None:
-        """Jobs were claimed, for which so many pictures are to be drawn."""
+    def take(self, jobs: int) -> None:
+        """Jobs were claimed."""
         with self._changed:
             self._held += jobs
-            self._coming += pictures
-
-    def in_line(self, pictures: int) -> None:
-        """The batcher counts so many from now on, or they will not come."""
-        with self._changed:
-            self._coming -= pictures
 
     def give_back(self, jobs: int) -> None:
         """Jobs have ended."""

@@ -12,6 +12,10 @@ local first = redis.call('ZRANGEBYSCORE', p .. 'suspects', '-inf', stamp(now), '
 if not first then return false end
 select_job(first)
 redis.call('ZREM', p .. 'suspects', id)
-take_lease(ARGV[2] .. ':1', ARGV[3])
+local owner, lease = get('owner') or '', stamp(now + tonumber(ARGV[3]))
+redis.call('HSET', key, 'token', ARGV[2] .. ':1', 'lease', lease)
+redis.call('HINCRBY', key, 'claims', 1)
+redis.call('ZADD', p .. 'leased', lease, id)
+if cap_of(owner) then redis.call('SADD', p .. 'running:' .. owner, id) end
 redis.call('SET', remembered, id, 'PX', 60000)
 return redis.call('HGETALL', key)

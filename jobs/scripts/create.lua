@@ -14,20 +14,23 @@ local function move(ARGV)
   end
   -- Jobs of one call have times in the order in which they came.
   local at = stamp(now + created / 1000000)
-  redis.call('HSET', key, 'created_at', at, unpack(ARGV, 8))
-  if ARGV[4] ~= '' then redis.call('HSET', key, 'deadline', stamp(now + tonumber(ARGV[4]))) end
+  local fields = {unpack(ARGV, 8)}
+  if ARGV[4] ~= '' then
+    fields[#fields + 1], fields[#fields + 2] = 'deadline', stamp(now + tonumber(ARGV[4]))
+  end
+  redis.call('HSET', key, 'created_at', at, unpack(fields))
   if ARGV[3] ~= '' then
     redis.call('HSET', p .. 'max_running', owner, ARGV[3])
-  elseif owner ~= '' then
-    redis.call('HDEL', p .. 'max_running', owner)
+  elseif owner ~= '' and redis.call('HDEL', p .. 'max_running', owner) == 1 then
+    redis.call('DEL', p .. 'running:' .. owner)
   end
-  local group = placement()
-  redis.call('SADD', p .. 'groups', group)
+  local group, priority, _, deadline = placement()
   if created == 0 then line_before = anybody_waits({group}) end
   redis.call('ZADD', p .. 'jobs', at, id)
   redis.call('ZADD', p .. 'jobs:' .. owner, at, id)
   redis.call('SADD', active, id)
-  join_line(at)
+  redis.call('SADD', p .. 'groups', group)
+  join_line(at, group, priority, owner, deadline)
   record_event('status', 'queued')
   created = created + 1
   return at

@@ -35,24 +35,24 @@ local function waiting_key(group, priority, owner)
 end
 local function turns_key(group, priority) return p .. 'turns:' .. group .. ':' .. priority end
 local function placement()
-  local f = redis.call('HMGET', key, 'group', 'priority', 'owner', 'pictures')
-  return f[1] or 'default', f[2] or 'normal', f[3] or '', tonumber(f[4] or '1')
+  local f = redis.call('HMGET', key, 'group', 'priority', 'owner', 'deadline')
+  return f[1] or 'default', f[2] or 'normal', f[3] or '', f[4]
 end
-local function at_cap(owner)
-  if owner == '' then return false end
-  local cap = redis.call('HGET', p .. 'max_running', owner)
-  return cap and redis.call('SCARD', p .. 'running:' .. owner) >= tonumber(cap)
+-- How many jobs of the owner may run; false for any number. Only then they are counted.
+local function cap_of(owner)
+  return owner ~= '' and tonumber(redis.call('HGET', p .. 'max_running', owner) or nil) or false
+end
+local function reached(cap, owner)
+  return cap and redis.call('SCARD', p .. 'running:' .. owner) >= cap
 end
 local function join_turns(group, priority, owner)
-  if at_cap(owner) then return end
+  if reached(cap_of(owner), owner) then return end
   local charged = redis.call('HGET', p .. 'charged', group .. ':' .. priority) or '0'
   redis.call('ZADD', turns_key(group, priority), 'NX', charged, owner)
 end
-local function join_line(score)
-  local group, priority, owner = placement()
+local function join_line(score, group, priority, owner, deadline)
   redis.call('ZADD', waiting_key(group, priority, owner), score, id)
   redis.call('ZADD', p .. 'queued', score, id)
-  local deadline = get('deadline')
   if deadline then redis.call('ZADD', p .. 'deadlines', deadline, id) end
   join_turns(group, priority, owner)
 end
@@ -68,20 +68,10 @@ local function leave_line()
 end
 
 -- Who holds what. A job with a lease is in `leased`; one that died with a worker in `suspects`.
-local function take_lease(token, seconds)
-  local owner = get('owner') or ''
-  local lease = stamp(now + tonumber(seconds))
-  redis.call('HSET', key, 'token', token, 'lease', lease)
-  redis.call('HINCRBY', key, 'claims', 1)
-  redis.call('ZADD', p .. 'leased', lease, id)
-  if owner ~= '' then redis.call('SADD', p .. 'running:' .. owner, id) end
-end
-local function drop_lease()
+local function drop_lease(owner)
   redis.call('HDEL', key, 'token', 'lease', 'begun')
   redis.call('ZREM', p .. 'leased', id)
-  local owner = get('owner') or ''
-  if owner == '' or redis.call('SREM', p .. 'running:' .. owner, id) == 0 then return end
-  if not redis.call('HGET', p .. 'max_running', owner) then return end
+  if not cap_of(owner) or redis.call('SREM', p .. 'running:' .. owner, id) == 0 then return end
   for _, group in ipairs(redis.call('SMEMBERS', p .. 'groups')) do
     for _, priority in ipairs(PRIORITIES) do
       if redis.call('EXISTS', waiting_key(group, priority, owner)) == 1 then
@@ -93,14 +83,17 @@ end
 local function holds(token) return get('token') == token end
 local function lease_dead() return tonumber(get('lease') or '0') < now end
 
-local function finish_job(status, erase)
-  if get('status') == 'queued' then leave_line() end
-  redis.call('HSET', key, 'status', status, 'finished_at', stamp(now))
-  drop_lease()
-  redis.call('ZREM', p .. 'suspects', id)
-  redis.call('SREM', p .. 'active:' .. (get('owner') or ''), id)
+-- The job's end; more fields of its record may be given.
+local function finish_job(status, ...)
+  local f = redis.call('HMGET', key, 'status', 'owner', 'token', 'erase', 'webhook')
+  local owner, erase, webhook = f[2] or '', f[4], f[5]
+  if f[1] == 'queued' then leave_line() end
+  redis.call('HSET', key, 'status', status, 'finished_at', stamp(now), ...)
+  drop_lease(owner)
+  if not f[3] then redis.call('ZREM', p .. 'suspects', id) end
+  redis.call('SREM', p .. 'active:' .. owner, id)
   redis.call('ZADD', p .. 'final', (erase == '1') and '0' or stamp(now), id)
-  if erase ~= '1' and redis.call('HEXISTS', key, 'webhook') == 1 then
+  if erase ~= '1' and webhook then
     redis.call('HSET', key, 'webhook_state', 'pending', 'webhook_event', status)
     redis.call('ZADD', p .. 'webhooks', stamp(now), id)
   end

@@ -4,11 +4,11 @@
 local function move(ARGV)
   if not holds(ARGV[1]) then return 0 end
   if get('begun') == ARGV[1] then redis.call('HINCRBY', key, 'attempts', -1) end
-  drop_lease()
+  drop_lease(get('owner') or '')
   local delay = tonumber(ARGV[2])
   if delay > 0 then redis.call('HINCRBY', key, 'faults', 1) end
   if get('cancel_requested') == '1' then
-    finish_job('canceled', get('erase'))
+    finish_job('canceled')
     return 1
   end
   if tonumber(get('attempts') or '0') > 0 then
@@ -22,7 +22,7 @@ local function move(ARGV)
     redis.call('ZADD', p .. 'delayed', stamp(now + delay), id)
     redis.call('ZADD', p .. 'queued', get('created_at'), id)
   else
-    join_line(get('created_at'))
+    join_line(get('created_at'), placement())
   end
   if was_running then announce('status', 'queued') end
   return 1

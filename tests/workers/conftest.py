@@ -57,7 +57,8 @@ class Shop:
         others = [(c.job.id, c.token) for c in found if c.job.id not in job_ids]
         if others:
             self.store.release_all(others)
-        self.runner.slots.take(len(mine), sum(c.job.pictures for c in mine))
+        self.runner.slots.take(len(mine))
+        self.runner.batcher.expect(sum(c.job.pictures for c in mine))
         self.runner.run([(c.job, self.leases.add(c.job.id, c.token)) for c in mine])
 
     def job(self, job_id: str) -> Job:
