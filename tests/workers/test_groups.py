@@ -43,7 +43,8 @@ def test_what_is_lost_before_it_begins_is_left_out(shop: Shop) -> None:
     found = {c.job.id: c for c in claimed(shop.store)}
     shop.store.cancel(canceled)
     release(shop.store, lost, found[lost].token)
-    shop.runner.slots.take(3, 3)
+    shop.runner.slots.take(3)
+    shop.runner.batcher.expect(3)
     shop.runner.run([(c.job, shop.leases.add(c.job.id, c.token)) for c in found.values()])
     wanted = [Status.canceled, Status.queued, Status.succeeded]
     assert statuses(shop, [canceled, lost, good]) == wanted
