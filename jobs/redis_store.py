@@ -106,8 +106,10 @@ class RedisJobStore:
 
     @_guarded
     def claim(self, claim_id: str, wanted: Wanted, lease_ttl: float) -> Claim:
-        limits = wanted.jobs, wanted.pictures, lease_ttl, int(wanted.lowest_first)
-        answer = self._scripts.call("claim", claim_id, *limits, *wanted.groups)
+        room = wanted.jobs, wanted.pictures, int(wanted.beyond)
+        answer = self._scripts.call(
+            "claim", claim_id, *room, lease_ttl, int(wanted.lowest_first), *wanted.groups
+        )
         records, left, wakeups, suspects = answer
         return Claim([_claimed(record) for record in records], bool(left), wakeups, suspects)
 

@@ -91,12 +91,13 @@ class Created:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a worker has room for. The last job may go beyond ``pictures``."""
+    """What a worker has room for. ``beyond``: whether it takes a job that alone has more pictures."""
 
     jobs: int
     pictures: int
     groups: Sequence[str] = (DEFAULT_GROUP,)
     lowest_first: bool = False
+    beyond: bool = True
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,10 @@ class Batcher:
         few = room < min(_WORTH_A_TRIP, self._best)
         return 0 if few and self._line.drawn >= self._best else max(room, 0)
 
+    def short(self) -> bool:
+        """Whether those in line and expected are less than a batch."""
+        return self._line.drawn + self._coming < self._best
+
     def _loop(self) -> None:
         try:
             while units := self._take():

@@ -94,7 +94,7 @@ class Claimer:
         if free <= 0 or ahead <= 0:
             return None
         lowest_first = self._claims % _LOWEST_FIRST == _LOWEST_FIRST - 1
-        return Wanted(free, ahead, self.groups, lowest_first)
+        return Wanted(free, ahead, self.groups, lowest_first, self.batcher.short())
 
     def _loop(self) -> None:
         pause = 0.1
@@ -127,7 +127,7 @@ class Claimer:
         self._left = claim.left
         self._hand_out(claim.jobs)
         self._pass_on(claim)
-        if claim.left and self.room():
+        if claim.jobs and claim.left and self.room():
             self._event.set()
         if claim.suspects and not self._draining:
             self._run_suspect()

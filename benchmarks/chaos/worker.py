@@ -25,6 +25,7 @@ from workers.settings import WorkerSettings
 from workers.worker import Parts, Worker, limit_threads
 
 MEMORY = 4  # pictures whose text says "memory" that fit at a time
+LONG = 4.0  # seconds that "long" takes
 WAIT = 1.5  # seconds that "wait" takes
 SLOW = 0.25  # seconds that "slow" takes
 FOREVER = 3600.0
@@ -80,6 +81,8 @@ class Misbehaviour:
     def __call__(self, batch: Sequence[Item]) -> None:
         words = {word for item in batch for word in item.text.split()}
         self._strikes.note("batches", len(batch))
+        if "single" in words:
+            self._strikes.note("single", len(self._strikes.notes("batches")))
         self._strikes.kill_here("in-model")
         if self._strikes.take("hang"):
             time.sleep(FOREVER)
@@ -88,7 +91,8 @@ class Misbehaviour:
             kill_self()
         if "memory" in words and len(batch) > MEMORY:
             raise torch.OutOfMemoryError(f"{len(batch)} pictures need more memory than there is")
-        time.sleep(WAIT if "wait" in words else SLOW if "slow" in words else 0)
+        times = {"long": LONG, "wait": WAIT, "slow": SLOW}
+        time.sleep(next((seconds for word, seconds in times.items() if word in words), 0.0))
 
 
 def parts(strikes: Strikes) -> Parts:

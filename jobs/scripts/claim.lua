@@ -1,9 +1,9 @@
 -- Gives jobs that wait to a worker: a lease, not yet an attempt. Owners take turns, charged in
 -- pictures; nothing is ever searched. What concerns all jobs of a claim is written once.
--- ARGV: id of this claim, most jobs, most pictures (the last job may go beyond), seconds of the
--- lease, whether the lowest priority goes first, groups
+-- ARGV: id of this claim, most jobs, most pictures, whether the first job may have more, seconds of
+-- the lease, whether the lowest priority goes first, groups
 local claim, most_jobs, most_pictures = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local groups = {unpack(ARGV, 6)}
+local groups = {unpack(ARGV, 7)}
 local remembered = p .. 'claim:' .. claim
 local records, ids, size = {}, {}, 0
 
@@ -32,16 +32,26 @@ for _, job_id in ipairs(redis.call('ZRANGEBYSCORE', p .. 'delayed', '-inf', stam
   join_line(get('created_at'), placement())
 end
 
-local lease, popped, leased = stamp(now + tonumber(ARGV[4])), {}, {}
+local lease, popped, leased = stamp(now + tonumber(ARGV[5])), {}, {}
+local full = false  -- a job that has its turn has more pictures than there is room for
 
--- Pictures of the owner's next job, which is the worker's from now on; nil when there is none.
+local function room() return not full and #ids < most_jobs and size < most_pictures end
+
+-- Pictures of the owner's next job, which is the worker's from now on; nil when there is none. Where
+-- it does not fit, nobody is let past: it goes first when there is room.
 local function take(group, priority, owner, capped)
   local first = redis.call('ZPOPMIN', waiting_key(group, priority, owner))
   if #first == 0 then return nil end
   select_job(first[1])
-  popped[#popped + 1] = id
   local record, fields = redis.call('HGETALL', key), {}
   for n = 1, #record, 2 do fields[record[n]] = record[n + 1] end
+  local pictures = tonumber(fields.pictures or '1')
+  if size + pictures > most_pictures and (#ids > 0 or ARGV[4] == '0') then
+    redis.call('ZADD', waiting_key(group, priority, owner), first[2], id)
+    full = true
+    return 0
+  end
+  popped[#popped + 1] = id
   if fields.status ~= 'queued' then return 0 end
   ids[#ids + 1] = id
   local token = claim .. ':' .. #ids
@@ -50,7 +60,7 @@ local function take(group, priority, owner, capped)
   if capped then redis.call('SADD', p .. 'running:' .. owner, id) end
   record[#record + 1], record[#record + 2] = 'token', token
   records[#records + 1] = record
-  return tonumber(fields.pictures or '1')
+  return pictures
 end
 
 -- Puts an owner behind those that were charged no more.
@@ -69,14 +79,15 @@ local function round(turns, group, priority)
   end
   if #line == 0 then return false end
   local last
-  while #line > 0 and #ids < most_jobs and size < most_pictures do
+  while #line > 0 and room() do
     local entry = table.remove(line, 1)
-    last, moved[entry] = entry.charged, true
+    moved[entry] = true
     entry.cap = entry.cap or cap_of(entry.owner)
     -- At its cap it joins again when one of its jobs ends.
     local pictures = not reached(entry.cap, entry.owner)
       and take(group, priority, entry.owner, entry.cap)
     if pictures then
+      if not full then last = entry.charged end
       size, entry.charged = size + pictures, entry.charged + pictures
       insert(line, entry)
     else
@@ -93,15 +104,15 @@ local function round(turns, group, priority)
   end
   if #scores > 0 then redis.call('ZADD', turns, unpack(scores)) end
   if #gone > 0 then redis.call('ZREM', turns, unpack(gone)) end
-  redis.call('HSET', p .. 'charged', group .. ':' .. priority, last)
+  if last then redis.call('HSET', p .. 'charged', group .. ':' .. priority, last) end
   return true
 end
 
 for place = 1, #PRIORITIES do
-  local priority = PRIORITIES[ARGV[5] == '1' and #PRIORITIES + 1 - place or place]
+  local priority = PRIORITIES[ARGV[6] == '1' and #PRIORITIES + 1 - place or place]
   for _, group in ipairs(groups) do
     local turns, more = turns_key(group, priority), true
-    while more and #ids < most_jobs and size < most_pictures do
+    while more and room() do
       more = round(turns, group, priority)
     end
   end

@@ -31,7 +31,9 @@ def test_a_claim_takes_no_more_than_there_is_room_for(store: JobStore) -> None:
     for _ in range(5):
         queued(store, pictures=4)
     assert len(claimed(store, wanted=Wanted(jobs=2, pictures=100))) == 2
-    assert len(claimed(store, wanted=Wanted(jobs=10, pictures=5))) == 2  # the last goes beyond
+    assert len(claimed(store, wanted=Wanted(jobs=10, pictures=5))) == 1
+    assert claimed(store, wanted=Wanted(jobs=10, pictures=3, beyond=False)) == []
+    assert len(claimed(store, wanted=Wanted(jobs=10, pictures=3))) == 1
     assert len(claimed(store)) == 1
 
 
@@ -52,6 +54,21 @@ def test_turns_are_charged_in_pictures(store: JobStore) -> None:
     for c in found:
         pictures[c.job.owner] += c.job.pictures
     assert abs(pictures["small"] - pictures["large"]) <= 16
+
+
+def test_a_job_that_does_not_fit_is_not_passed_by_but_a_new_owner_has_its_turn(
+    store: JobStore,
+) -> None:
+    large = [queued(store, owner="large", pictures=16) for _ in range(3)]
+    assert len(claimed(store, wanted=Wanted(jobs=8, pictures=16))) == 1
+    little = Wanted(jobs=8, pictures=8, beyond=False)
+    assert claimed(store, wanted=little) == []
+    single = queued(store, owner="single")
+    assert ids(claimed(store, wanted=little)) == [single.id]
+    queued(store, owner="small")
+    found = claimed(store, wanted=Wanted(jobs=8, pictures=32))
+    assert {c.job.owner for c in found} == {"small", "large"}
+    assert claimed(store)[0].job.id == large[-1].id
 
 
 def test_an_owner_who_was_away_has_saved_up_no_turns(store: JobStore) -> None:
