@@ -91,7 +91,7 @@ class Created:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a worker has room for. ``beyond``: whether it takes a job that alone has more pictures."""
+    """What a worker has room for. ``beyond``: whether it takes one job that has more pictures."""
 
     jobs: int
     pictures: int

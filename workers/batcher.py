@@ -1,8 +1,8 @@
 """One thread that runs the networks, on as many pictures at once as are waiting.
 
 It takes one picture, drains those waiting for the same pipeline, and waits a moment for more only
-when other jobs are being prepared. A picture that makes a batch fail is found by bisection and fails alone; out of
-memory halves the batch.
+when other jobs are being prepared. A picture that makes a batch fail is found by bisection and
+fails alone; out of memory halves the batch.
 """
 
 from __future__ import annotations

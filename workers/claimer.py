@@ -53,7 +53,6 @@ class Claimer:
     _event: threading.Event = field(default_factory=threading.Event)
     _draining: bool = False
     _claims: int = 0
-    _left: bool = False  # whether jobs waited after the last claim
     _claim_id: str = ""
     _woken: float = float("-inf")
 
@@ -82,9 +81,8 @@ class Claimer:
         self._event.set()
 
     def room_made(self) -> None:
-        """There may be room: a reason to ask only when it is known that jobs wait."""
-        if self._left:
-            self._event.set()
+        """There may be room: whoever made a job meanwhile may have counted on this look."""
+        self._event.set()
 
     def room(self) -> Wanted | None:
         """What may be claimed; None when there is no room. So much is looked ahead as keeps the
@@ -116,7 +114,6 @@ class Claimer:
         """One claim, if there is room."""
         wanted = self.room()
         if wanted is None:
-            self._left = True  # as far as is known
             self.looked_at = time.monotonic()
             return
         self._claim_id = self._claim_id or secrets.token_hex(8)
@@ -124,7 +121,6 @@ class Claimer:
         self._claim_id = ""
         self._claims += 1
         self.looked_at = time.monotonic()
-        self._left = claim.left
         self._hand_out(claim.jobs)
         self._pass_on(claim)
         if claim.jobs and claim.left and self.room():

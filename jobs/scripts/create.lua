@@ -7,8 +7,10 @@ local function move(ARGV)
   local owner, active = ARGV[1], p .. 'active:' .. ARGV[1]
   if redis.call('EXISTS', key) == 1 then return '-1' end
   if ARGV[5] ~= '' and redis.call('EXISTS', p .. 'once:' .. ARGV[5]) == 1 then return '-1' end
-  local unfinished = redis.call('SCARD', active)
-  if ARGV[2] ~= '' and unfinished >= tonumber(ARGV[2]) then return 'full ' .. unfinished end
+  if ARGV[2] ~= '' then
+    local unfinished = redis.call('SCARD', active)
+    if unfinished >= tonumber(ARGV[2]) then return 'full ' .. unfinished end
+  end
   if ARGV[5] ~= '' then
     redis.call('SET', p .. 'once:' .. ARGV[5], id .. ' ' .. ARGV[6], 'PX', ARGV[7])
   end
@@ -26,10 +28,11 @@ local function move(ARGV)
   end
   local group, priority, _, deadline = placement()
   if created == 0 then line_before = anybody_waits({group}) end
+  if group ~= last_group then redis.call('SADD', p .. 'groups', group) end
+  last_group = group
   redis.call('ZADD', p .. 'jobs', at, id)
   redis.call('ZADD', p .. 'jobs:' .. owner, at, id)
   redis.call('SADD', active, id)
-  redis.call('SADD', p .. 'groups', group)
   join_line(at, group, priority, owner, deadline)
   record_event('status', 'queued')
   created = created + 1

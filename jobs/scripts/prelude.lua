@@ -4,6 +4,7 @@ local p = KEYS[1]
 local id, key  -- of the job that moves
 local published = {}
 local created, line_before  -- jobs that were made by this call, and whether others waited before
+local last_group  -- of those
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 
@@ -83,9 +84,11 @@ end
 local function holds(token) return get('token') == token end
 local function lease_dead() return tonumber(get('lease') or '0') < now end
 
--- The job's end; more fields of its record may be given.
-local function finish_job(status, ...)
-  local f = redis.call('HMGET', key, 'status', 'owner', 'token', 'erase', 'webhook')
+-- The job's end; more fields of its record may be given. `f`: what `ending_fields` found.
+local function ending_fields()
+  return redis.call('HMGET', key, 'status', 'owner', 'token', 'erase', 'webhook')
+end
+local function finish_job(status, f, ...)
   local owner, erase, webhook = f[2] or '', f[4], f[5]
   if f[1] == 'queued' then leave_line() end
   redis.call('HSET', key, 'status', status, 'finished_at', stamp(now), ...)
@@ -111,7 +114,10 @@ local function anybody_waits(groups)
 end
 
 -- How many wake-ups to send for so many jobs: no more than there are workers and not on their way.
+-- A worker looks by itself whenever some of its jobs are over: the only one there is, if it holds a
+-- batch of them, needs none.
 local function missing_wakeups(jobs)
   local workers = redis.call('ZCOUNT', p .. 'alive', stamp(now), '+inf')
+  if workers == 1 and redis.call('ZCARD', p .. 'leased') >= 8 then return 0 end
   return math.max(math.min(jobs, workers) - redis.call('LLEN', p .. 'celery:wakeups'), 0)
 end

@@ -1,4 +1,4 @@
-"""Whatever runs in the gateway's background ends with it, however a library takes a cancellation."""
+"""What runs in the gateway's background ends with it, however a library takes a cancellation."""
 
 from __future__ import annotations
 

@@ -271,6 +271,19 @@ def test_wake_ups_on_their_way_are_not_sent_again(
     assert store.claim("e", Wanted(jobs=10, pictures=10), 10).wakeups == 0  # nothing is left
 
 
+def test_the_only_worker_is_not_woken_while_it_holds_a_batch(store: JobStore) -> None:
+    """It looks by itself when the batch is over; another one would not."""
+    store.heartbeat("one", {}, 60)
+    store.create_all([NewJob(a_job()) for _ in range(7)])
+    assert len(claimed(store)) == 7
+    assert store.create_all([NewJob(a_job())]).wakeups == 1
+    assert len(claimed(store)) == 1
+    assert store.create_all([NewJob(a_job())]).wakeups == 0
+    assert len(claimed(store)) == 1
+    store.heartbeat("another", {}, 60)
+    assert store.create_all([NewJob(a_job())]).wakeups == 1
+
+
 def test_positions_count_turns_and_priorities(store: JobStore) -> None:
     mine = [queued(store, owner="me") for _ in range(3)]
     yours = [queued(store, owner="you") for _ in range(5)]

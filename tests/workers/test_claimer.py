@@ -180,7 +180,8 @@ def test_jobs_left_behind_wake_another_worker_now_and_then(
 ) -> None:
     woken: list[float] = []
     shop.claimer.wake = lambda: woken.append(time.monotonic())
-    shop.store.heartbeat("w", {}, 10)
+    for name in ("w", "another"):
+        shop.store.heartbeat(name, {}, 10)
     shop.pipeline.seconds = 0.02
     jobs = [shop.submit() for _ in range(60)]
     shop.claimer.start()
