@@ -4,11 +4,24 @@ of them is beside the limit of one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems import Problem
 
 _SMALL = 1024 * 1024  # bytes of one body that get through when large ones fill the memory
+_RELEASE = "mmml.release_body"  # in the scope
+
+
+def release_body(request: Request) -> None:
+    """Nothing of the request's body is needed any more: others may have its memory while this one
+    waits.
+    """
+    release: Callable[[], None] | None = request.scope.get(_RELEASE)
+    if release:
+        release()
 
 
 class BodyMemory:
@@ -39,7 +52,12 @@ class BodyMemory:
                 )
             return message
 
-        try:
-            await self._app(scope, counted, send)
-        finally:
+        def release() -> None:
+            nonlocal taken
             self._left += taken
+            taken = 0
+
+        try:
+            await self._app({**scope, _RELEASE: release}, counted, send)
+        finally:
+            release()

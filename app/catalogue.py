@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,37 +12,43 @@ from jobs.bundles import DEFAULTS, Catalogue
 from jobs.errors import BundlesError
 
 log = logging.getLogger(__name__)
-_LOOK_EVERY = 2.0  # seconds
+REFRESH_EVERY = 2.0  # seconds
 
 
 class LiveCatalogue:
-    """Reads the weights folder again when a ``bundle.json`` in it, or ``defaults.json``, has
-    changed.
+    """What is known of the weights folder; :meth:`refresh` reads it again when a ``bundle.json`` in
+    it, or ``defaults.json``, has changed.
     """
 
     def __init__(self, folder: Path, defaults: Mapping[str, str]) -> None:
         self._folder, self._defaults = folder, dict(defaults)
         self._lock = threading.Lock()
-        self._looked = time.monotonic()
         self._stamp = self._stamps()
-        self._current = Catalogue.open(folder, defaults)
+        self._current = self._read()
 
     def now(self) -> Catalogue:
-        """The current catalogue; a bundle that can't be read keeps the last good one in place."""
+        """The catalogue as last read."""
+        return self._current
+
+    def refresh(self) -> None:
+        """Blocking. A bundle that can't be read keeps the last good catalogue in place."""
         with self._lock:
-            if time.monotonic() - self._looked > _LOOK_EVERY:
-                self._looked = time.monotonic()
+            try:
                 stamp = self._stamps()
                 if stamp != self._stamp:
-                    self._reread(stamp)
-            return self._current
+                    self._current = self._read()
+                    self._stamp = stamp
+            except (BundlesError, OSError) as error:
+                log.error("%s", error)
 
-    def _reread(self, stamp: frozenset[tuple[str, int, int]]) -> None:
-        try:
-            self._current = Catalogue.open(self._folder, self._defaults)
-            self._stamp = stamp
-        except BundlesError as error:
-            log.error("%s", error)
+    def _read(self) -> Catalogue:
+        """With all words, so that no request has to wait for a file of them."""
+        catalogue = Catalogue.open(self._folder, self._defaults)
+        for bundle in catalogue.bundles.values():
+            for task in bundle.tasks.values():
+                with contextlib.suppress(OSError, ValueError, KeyError):  # told to who asks for it
+                    _ = task.vocabulary
+        return catalogue
 
     def _stamps(self) -> frozenset[tuple[str, int, int]]:
         found = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,29 +14,47 @@ import anyio
 from anyio import to_thread
 from fastapi import Depends, Request
 
-from app.catalogue import LiveCatalogue
+from app.background import end_tasks
+from app.catalogue import REFRESH_EVERY, LiveCatalogue
 from app.feeds import Feeds
 from app.gate import Gate
 from app.grouping import Grouped
-from app.intake import Intake
-from app.keys import MemoryKeyStore, RedisKeyStore
+from app.intake import JobEnqueuer
+from app.keys import RedisKeyStore
 from app.limits import Limits
-from app.queue import MemoryQueue, Queue, RedisQueue
-from app.sessions import MemorySessionStore, RedisSessionStore
+from app.sessions import RedisSessionStore
 from app.settings import GatewaySettings
 from app.slots import Slots
-from app.waiters import MemorySource, RedisSource, Waiters, Watch
+from app.waiters import RedisSource, Waiters, Watch
+from app.wakeups import CeleryWakeUps, WakeUps
 from jobs.blobs import BlobStore
 from jobs.errors import BlobError
 from jobs.images import ImageLimits
 from jobs.job import Job
-from jobs.memory_store import MemoryJobStore
+from jobs.load import Drain
 from jobs.redis_store import RedisJobStore, connect
 from jobs.store import JobStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_RATE_LASTS = 2.0  # seconds
 _STORE_TIMEOUT = 2.0  # seconds: a request that asks twice still answers within five
+
+
+@dataclass(frozen=True)
+class Waited:
+    """The job after a wait, and whether there was a place to wait in."""
+
+    job: Job | None
+    applied: bool
+
+
+@dataclass(frozen=True)
+class Place:
+    """About how many jobs start before one, and when it is likely to, in seconds since 1970."""
+
+    position: int
+    start: float | None
 
 
 @dataclass
@@ -43,7 +63,7 @@ class Services:
 
     settings: GatewaySettings
     store: JobStore
-    queue: Queue
+    wakeups: WakeUps
     blobs: BlobStore
     catalogue: LiveCatalogue
     waiters: Waiters
@@ -52,15 +72,17 @@ class Services:
     waits: Slots
     decoders: anyio.CapacityLimiter = field(init=False)
     feeds: Feeds = field(init=False)
-    intake: Intake = field(init=False)
+    enqueuer: JobEnqueuer = field(init=False)
     look: Grouped[str, Job | None] = field(init=False)  # at a record
-    place: Grouped[str, int | None] = field(init=False)  # how many jobs wait in front
+    place: Grouped[str, Place | None] = field(init=False)  # in the queue
+    _drain: Drain | None = None
+    _drained: float = 0.0
     _near: Grouped[str, bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         self.decoders = anyio.CapacityLimiter(self.settings.decoders)
         self.feeds = Feeds(self.store, self.waiters, self.settings.max_feeds)
-        self.intake = Intake(self.store, lambda: self.queue, lambda: self.settings)
+        self.enqueuer = JobEnqueuer(self.store, lambda: self.wakeups, lambda: self.settings)
         self.look = Grouped(self.store.get_all)
         self.place = Grouped(self._places)
         self._near = Grouped(self._blobs)
@@ -78,51 +100,55 @@ class Services:
         except BlobError as error:
             return error
 
-    def _places(self, job_ids: Sequence[str]) -> list[int | None]:
+    def _places(self, job_ids: Sequence[str]) -> list[Place | None]:
         found = self.store.positions(job_ids)
-        return [found[job_id] for job_id in job_ids]
+        return [self._place(found[job_id]) for job_id in job_ids]
+
+    def _place(self, position: int | None) -> Place | None:
+        """With an estimate of the time, from a rate that is a moment old."""
+        if position is None:
+            return None
+        if self._drain is None or time.monotonic() - self._drained > _RATE_LASTS:
+            self._drain, self._drained = self.store.drain(), time.monotonic()
+        rate, now = self._drain.rate, self._drain.now + time.monotonic() - self._drained
+        return Place(position, now + (position + 1) / rate if rate else None)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """What listens to the job store, for as long as the server runs."""
         await self.waiters.start()
         self.feeds.start()
+        refreshing = asyncio.create_task(self._refresh_catalogue())
         try:
             yield
         finally:
+            await end_tasks(refreshing)
             await self.feeds.stop()
             await self.waiters.stop()
 
+    async def _refresh_catalogue(self) -> None:
+        """Folders are read in a thread, never on the event loop that answers everybody."""
+        while True:
+            await asyncio.sleep(REFRESH_EVERY)
+            await off_loop(self.catalogue.refresh)
+
     @classmethod
-    def connect(cls, settings: GatewaySettings) -> Services:
+    def connect(
+        cls, settings: GatewaySettings, make_store: type[RedisJobStore] = RedisJobStore
+    ) -> Services:
         """Redis, Celery and the blob store that the settings name."""
-        client = connect(settings.redis_url, _STORE_TIMEOUT)
-        store = RedisJobStore(client, memory_limit=settings.redis_memory or None)
-        sessions = RedisSessionStore(client)
+        client, prefix = connect(settings.redis_url, _STORE_TIMEOUT), settings.redis_prefix
+        store = make_store(client, prefix, settings.redis_memory or None)
+        sessions = RedisSessionStore(client, prefix)
+        limits = Limits(client, prefix)
         return cls(
             settings=settings,
             store=store,
-            queue=RedisQueue(client),
+            wakeups=CeleryWakeUps(settings.redis_url, prefix),
             blobs=BlobStore.at(settings.storage_url),
             catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
             waiters=Waiters(RedisSource(settings.redis_url, store.changed)),
-            gate=Gate(RedisKeyStore(client), sessions, Limits.on_redis(client), settings),
-            streams=Slots(settings.max_streams),
-            waits=Slots(settings.max_waits),
-        )
-
-    @classmethod
-    def in_memory(cls, settings: GatewaySettings) -> Services:
-        """Everything in this process, for tests."""
-        store = MemoryJobStore()
-        return cls(
-            settings=settings,
-            store=store,
-            queue=MemoryQueue(),
-            blobs=BlobStore.at("memory://"),
-            catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
-            waiters=Waiters(MemorySource(store)),
-            gate=Gate(MemoryKeyStore(), MemorySessionStore(), Limits.in_memory(), settings),
+            gate=Gate(RedisKeyStore(client, prefix), sessions, limits, settings),
             streams=Slots(settings.max_streams),
             waits=Slots(settings.max_waits),
         )
@@ -133,12 +159,13 @@ class Services:
 
     async def wait(
         self, watch: Watch, seconds: float, who: str, known: Job | None = None
-    ) -> Job | None:
+    ) -> Waited:
         """The watched job once it is final, or as it is after ``seconds``; or as it is now, when
         ``who`` has enough requests waiting already. ``known``: as it was since it is watched.
         """
         with self.waits.take(who) as free:
-            return await watch.until_final(self.look, seconds if free else 0.0, known)
+            job = await watch.until_final(self.look, seconds if free else 0.0, known)
+        return Waited(job, applied=free)
 
 
 async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
+from app.background import end_tasks
 from app.problems import Problem
 from app.views import job_view
 from app.waiters import RECHECK, Waiters
@@ -136,10 +137,7 @@ class Feeds:
     async def stop(self) -> None:
         self._waiters.listeners.remove(self._changed)
         self._close()
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_tasks(self._task)
 
     def _close(self) -> None:
         """End all streams; their clients come back, to another server or the next one."""
@@ -186,7 +184,8 @@ class Feeds:
         while True:
             pause = _POSITIONS_EVERY if any(f.waiting for f in self._all()) else RECHECK
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
                 await asyncio.sleep(_GATHER)
             self._wake.clear()
             try:

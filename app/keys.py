@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import redis
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.errors import JobsError, StoreError
+from jobs.job import Priority
 from jobs.requests import TASKS
 
 READ, ADMIN = "read", "admin"
@@ -32,7 +32,8 @@ class KeyProblem(JobsError):
 
 class ApiKey(BaseModel):
     """One key's record. Jobs belong to ``owner``: the key's own id, or that of the key it took
-    over from. Limits that are None follow the service's settings.
+    over from. Limits that are None follow the service's settings; ``priority`` is the highest that
+    its jobs may have.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,6 +48,8 @@ class ApiKey(BaseModel):
     rate: str | None = None
     pictures_per_day: int | None = None
     max_active: int | None = None
+    max_running: int | None = None
+    priority: Priority = Priority.normal
 
 
 class KeyStore(Protocol):
@@ -113,33 +116,6 @@ def reaching() -> Iterator[None]:
         raise StoreError(f"the keys can't be reached: {error}") from error
 
 
-class MemoryKeyStore:
-    """In this process, for tests and tools."""
-
-    def __init__(self) -> None:
-        self._keys: dict[str, ApiKey] = {}
-        self._lock = threading.Lock()
-
-    def get(self, key_id: str) -> ApiKey | None:
-        return self._keys.get(key_id)
-
-    def add(self, key: ApiKey) -> bool:
-        with self._lock:
-            return self._keys.setdefault(key.id, key) is key
-
-    def replace(self, key: ApiKey) -> None:
-        self._keys[key.id] = key
-
-    def remove(self, key_id: str) -> None:
-        self._keys.pop(key_id, None)
-
-    def all(self) -> list[ApiKey]:
-        return _oldest_first(self._keys.values())
-
-    def any(self) -> bool:
-        return bool(self._keys)
-
-
 def _oldest_first(keys: Iterable[ApiKey]) -> list[ApiKey]:
     return sorted(keys, key=lambda key: key.created_at)
 
@@ -180,6 +156,8 @@ def record(
     rate: str | None = None,
     pictures_per_day: int | None = None,
     max_active: int | None = None,
+    max_running: int | None = None,
+    priority: Priority = Priority.normal,
 ) -> ApiKey:
     """What is stored of the key ``text``."""
     made = key_id(text)
@@ -193,6 +171,8 @@ def record(
         rate=rate,
         pictures_per_day=pictures_per_day,
         max_active=max_active,
+        max_running=max_running,
+        priority=priority,
     )
 
 

@@ -1,6 +1,6 @@
 """How much one caller may ask for: requests in a moving window, pictures in a day.
 
-Counted by the library ``limits``, on Redis or in this process. What is left is told in the headers
+Counted by the library ``limits``, on Redis. What is left is told in the headers
 ``RateLimit`` and ``RateLimit-Policy`` (draft-ietf-httpapi-ratelimit-headers-11).
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import redis
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, RedisStorage
+from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 
 from app.problems import Problem
@@ -53,28 +53,19 @@ class Standing:
 
 
 class Limits:
-    """Counts by policy and caller. Blocks; raises StoreError when Redis can't be reached."""
+    """Counts by policy and caller, for all gateways. Blocks; raises StoreError when Redis can't be
+    reached.
+    """
 
-    def __init__(self, storage: RedisStorage | MemoryStorage) -> None:
+    def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:
+        storage = RedisStorage(
+            "redis://",  # not used: the connections are the client's
+            connection_pool=client.connection_pool,
+            key_prefix=f"{prefix}limits",
+            wrap_exceptions=True,
+        )
         self._moving = MovingWindowRateLimiter(storage)
         self._fixed = FixedWindowRateLimiter(storage)
-
-    @classmethod
-    def on_redis(cls, client: redis.Redis, prefix: str = "mmml:") -> Limits:
-        """Shared by all gateways of that server."""
-        return cls(
-            RedisStorage(
-                "redis://",  # not used: the connections are the client's
-                connection_pool=client.connection_pool,
-                key_prefix=f"{prefix}limits",
-                wrap_exceptions=True,
-            )
-        )
-
-    @classmethod
-    def in_memory(cls) -> Limits:
-        """Of this process alone."""
-        return cls(MemoryStorage())
 
     def hit(self, policy: Policy, caller: str) -> Standing:
         """One more request, if the moving window has room for it."""

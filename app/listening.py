@@ -46,7 +46,7 @@ def check_access(settings: GatewaySettings, patience: float = _BROKER_WAIT) -> N
     client = connect(settings.redis_url)
     try:
         wait_for(settings.redis_url, patience)
-        prepare_keys(RedisKeyStore(client), settings)
+        prepare_keys(RedisKeyStore(client, settings.redis_prefix), settings)
     except (redis.RedisError, StoreError) as error:
         raise AccessError(
             f"The API keys can't be read, because Redis does not answer: {error}. Is it running, "

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 from app.gate import Caller
 from app.problems import Problem
@@ -40,14 +39,18 @@ def _check_share(store: JobStore, settings: GatewaySettings, caller: Caller) -> 
     if caller.key is None:
         return
     most = caller.key.max_active or settings.max_active
-    active = store.active(caller.owner)
-    if active < most:
-        return
+    count = store.active(caller.owner)
+    if count >= most:
+        raise too_many_unfinished(store, count, most)
+
+
+def too_many_unfinished(store: JobStore, count: int, most: int) -> Problem:
+    """429, until some of the ``count`` unfinished jobs of a key have ended. Blocks."""
     rate = store.drain().rate
-    seconds = _seconds((active - most + 1) / rate) if rate else _UNKNOWN
-    raise Problem(
+    seconds = _seconds((count - most + 1) / rate) if rate else _UNKNOWN
+    return Problem(
         429,
-        f"This key has {active} unfinished jobs, and {most} are allowed. Wait until one has ended.",
+        f"This key has {count} unfinished jobs, and {most} are allowed. Wait until one has ended.",
         headers={"Retry-After": str(seconds)},
     )
 
@@ -77,8 +80,8 @@ def _memory_full(load: Load) -> bool:
 
 def _no_memory(store: JobStore, settings: GatewaySettings) -> Problem:
     """Room is made when the oldest results' lifetime is over."""
-    oldest = store.drain().oldest_final
-    over = oldest + settings.result_ttl - time.time() if oldest is not None else _UNKNOWN
+    age = store.drain().oldest_age
+    over = settings.result_ttl - age if age is not None else _UNKNOWN
     seconds = _seconds(over)
     return Problem(
         503,

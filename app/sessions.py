@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import time
 from typing import Protocol, cast
 
 import redis
@@ -47,23 +46,6 @@ class RedisSessionStore:
     def remove(self, digest: str) -> None:
         with reaching():
             self._client.delete(self._prefix + digest)
-
-
-class MemorySessionStore:
-    """In this process, for tests and tools."""
-
-    def __init__(self) -> None:
-        self._sessions: dict[str, tuple[str, float]] = {}
-
-    def put(self, digest: str, key_id: str, lifetime: int) -> None:
-        self._sessions[digest] = (key_id, time.monotonic() + lifetime)
-
-    def get(self, digest: str) -> str | None:
-        key_id, until = self._sessions.get(digest, (None, 0.0))
-        return key_id if time.monotonic() < until else None
-
-    def remove(self, digest: str) -> None:
-        self._sessions.pop(digest, None)
 
 
 def start_session(sessions: SessionStore, key: ApiKey) -> str:

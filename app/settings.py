@@ -78,6 +78,7 @@ class GatewaySettings(WebhookSettings):
         24 * 3600.0, gt=0, description="how long an Idempotency-Key is remembered"
     )
     max_active: int = Field(500, ge=1, description="unfinished jobs that one key may have")
+    max_running: int = Field(0, ge=0, description="jobs of one key that run at a time; 0: any")
     max_streams: int = Field(64, ge=1, description="event streams that one caller may keep open")
     max_waits: int = Field(256, ge=1, description="requests of one caller that wait for a job")
     redis_memory: ByteSize = Field(

@@ -5,8 +5,8 @@ then send a hint.
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,7 +25,7 @@ from app.webhooks.addresses import UnsafeAddress
 from app.wording import warnings
 from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
-from jobs.errors import BlobMissing, StoreError
+from jobs.errors import BlobError, BlobMissing, StoreError
 from jobs.images import (
     PAINTED,
     TRANSPARENT,
@@ -36,10 +36,11 @@ from jobs.images import (
     decode_photo,
     encode,
 )
-from jobs.job import Job, Status, Webhook, new_id
+from jobs.job import Job, Priority, Status, Webhook, new_id
 from jobs.requests import CHOSEN_BY, MAX_SEED, TaskRequest, resolved
-from jobs.store import OnceKey
+from jobs.store import NewJob, OnceKey
 
+_NOT_KEPT = {"webhook", "priority"}  # in the request: the job has them itself
 _WEBHOOKS = "Give an https:// address of a host on the internet."
 
 
@@ -77,23 +78,47 @@ async def submit(
     if task.images or caller.key:  # before any effort is made, and anything is counted
         await off_loop(check_room, services.store, services.settings, caller)
     job_id = job_id or new_id()
-    inputs = await _stored(services, caller, task, job_id, pictures)
-    await _spend(services, caller, request.returned)
-    now = time.time()
+    uploads = await _normalized(services, caller, task, pictures)
     job = Job(
         id=job_id,
         task=task.task,
         owner=caller.owner,
-        created_at=now,
-        deadline=now + services.settings.job_deadline,
-        request=request.model_dump(mode="json", exclude={"webhook"}, exclude_none=True),
-        inputs=inputs,
+        priority=_priority(caller, request),
+        pictures=request.drawn,
+        request=request.model_dump(mode="json", exclude=_NOT_KEPT, exclude_none=True),
+        inputs={name: input_key(job_id, name) for name in uploads},
         warnings=tuple(told),
         webhook=webhook,
     )
-    if not await services.intake.take(job, once):
+    async with _stored(services, job, uploads):
+        await _spend(services, caller, request.returned)
+        created = await services.enqueuer.enqueue(_new_job(services, caller, job, once))
+    if created is None:
         return await off_loop(_overtaken, services, job, once)
-    return Accepted(job)
+    return Accepted(created)
+
+
+def _priority(caller: Caller, request: TaskRequest) -> Priority:
+    """The one asked for, if the caller's key may."""
+    wanted = Priority(request.priority)
+    if caller.key and wanted.exceeds(caller.key.priority):
+        raise Problem(
+            403,
+            f"This key's jobs may have priority {caller.key.priority} at most; ask for that, or "
+            "use a key made with: mmml keys create NAME --priority high",
+        )
+    return wanted
+
+
+def _new_job(services: Services, caller: Caller, job: Job, once: OnceKey | None) -> NewJob:
+    settings, key = services.settings, caller.key
+    return NewJob(
+        job,
+        once,
+        start_within=settings.job_deadline,
+        max_unfinished=(key.max_active or settings.max_active) if key else None,
+        max_running=(key.max_running or settings.max_running or None) if key else None,
+    )
 
 
 def _read(task: type[TaskRequest], fields: Mapping[str, Any], strict: bool) -> TaskRequest:
@@ -116,17 +141,39 @@ def _settled(request: TaskRequest, found: BundleTask) -> TaskRequest:
     return request
 
 
-async def _stored(
-    services: Services,
-    caller: Caller,
-    task: type[TaskRequest],
-    job_id: str,
-    pictures: Mapping[str, Picture],
-) -> dict[str, str]:
+async def _normalized(
+    services: Services, caller: Caller, task: type[TaskRequest], pictures: Mapping[str, Picture]
+) -> dict[str, bytes]:
+    """Every picture as a PNG. Few are decoded at a time: each may take much memory meanwhile."""
     if not task.images:
         return {}
-    store = partial(_store_pictures, services, caller, task, job_id, dict(pictures))
-    return await to_thread.run_sync(store, limiter=services.decoders)
+    normalize = partial(_normalize, services, caller, task, dict(pictures))
+    return await to_thread.run_sync(normalize, limiter=services.decoders)
+
+
+@asynccontextmanager
+async def _stored(
+    services: Services, job: Job, uploads: Mapping[str, bytes]
+) -> AsyncIterator[None]:
+    """Blobs first, the record, in the block, second: it can be claimed at once. What is refused
+    leaves no blob behind. After any other error it is not known whether there is a record, so the
+    blobs stay; those without a record are found as orphans later.
+    """
+    if not uploads:
+        yield
+        return
+    try:
+        await off_loop(_put, services, job, uploads)
+        yield
+    except (Problem, BlobError):
+        with suppress(BlobError):
+            await off_loop(services.blobs.delete_prefix, job_folder(job.id))
+        raise
+
+
+def _put(services: Services, job: Job, uploads: Mapping[str, bytes]) -> None:
+    for name, data in uploads.items():
+        services.blobs.put(job.inputs[name], data)
 
 
 async def _spend(services: Services, caller: Caller, count: int) -> None:
@@ -197,18 +244,13 @@ def _check_candidates(found: BundleTask, request: TaskRequest) -> None:
         )
 
 
-def _store_pictures(
-    services: Services,
-    caller: Caller,
-    task: type[TaskRequest],
-    job_id: str,
-    pictures: Mapping[str, Picture],
-) -> dict[str, str]:
-    """Normalise every picture and store it; returns their keys."""
+def _normalize(
+    services: Services, caller: Caller, task: type[TaskRequest], pictures: Mapping[str, Picture]
+) -> dict[str, bytes]:
     raw = {name: _bytes(services, caller, name, picture) for name, picture in pictures.items()}
     photo: Image.Image | None = None
     photo_data = b""
-    keys = {}
+    normalized = {}
     for spec in task.images:
         picture, data = pictures[spec.name], raw[spec.name]
         if spec.kind == "photo":
@@ -216,9 +258,8 @@ def _store_pictures(
             photo_data = data
         else:
             image = _mask(services, spec.name, picture, data, photo, photo_data)
-        keys[spec.name] = input_key(job_id, spec.name)
-        services.blobs.put(keys[spec.name], encode(image))
-    return keys
+        normalized[spec.name] = encode(image)
+    return normalized
 
 
 def _mask(

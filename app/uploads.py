@@ -103,7 +103,8 @@ def _kind(request: Request) -> str:
 async def read_json(request: Request) -> dict[str, Any]:
     """The body, a JSON object."""
     try:
-        raw = json.loads(await request.body())
+        # Not request.body(), which keeps a copy for as long as the request lasts.
+        raw = json.loads(b"".join([part async for part in request.stream()]))
     except (ValueError, RecursionError) as error:
         raise Problem(
             400, "The body is not valid JSON; let a JSON library write it, as UTF-8."

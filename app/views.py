@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from jobs.bundles import BundleInfo, Catalogue
-from jobs.job import Failure, Job, Status, Timings, WebhookState
+from jobs.job import Failure, Job, Priority, Status, Timings, WebhookState
 from jobs.requests import TASKS
 
 if TYPE_CHECKING:
@@ -57,7 +57,13 @@ class JobView(BaseModel):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    queue_position: int | None = Field(None, description="0 is next; absent once it runs")
+    priority: Priority = Priority.normal
+    queue_position: int | None = Field(
+        None, description="about how many jobs start before; 0 is next; absent once it runs"
+    )
+    estimated_start: datetime | None = Field(
+        None, description="at the rate of the last minute; absent when none is known"
+    )
     cancel_requested: bool = False
     progress: ProgressView
     input: dict[str, Any]
@@ -79,8 +85,10 @@ def explanation_url(job_id: str, index: int) -> str:
     return f"{image_url(job_id, index)}/explanation"
 
 
-def job_view(job: Job, position: int | None) -> JobView:
-    """The record without storage keys."""
+def job_view(job: Job, position: int | None, start: float | None = None) -> JobView:
+    """The record without storage keys. ``start``: when it is likely to start, in seconds since
+    1970.
+    """
     images = [
         ImageView(
             index=i.index,
@@ -104,7 +112,9 @@ def job_view(job: Job, position: int | None) -> JobView:
         created_at=_time(job.created_at),
         started_at=_time(job.started_at) if job.started_at else None,
         finished_at=_time(job.finished_at) if job.finished_at else None,
+        priority=job.priority,
         queue_position=position,
+        estimated_start=_time(start) if start else None,
         cancel_requested=job.cancel_requested,
         progress=_progress(job),
         input=job.request,
@@ -128,8 +138,8 @@ def _progress(job: Job) -> ProgressView:
 
 async def view_with_position(services: Services, job: Job) -> JobView:
     """The view of a job that waits says how many wait in front."""
-    position = await services.place(job.id) if job.status is Status.queued else None
-    return job_view(job, position)
+    place = await services.place(job.id) if job.status is Status.queued else None
+    return job_view(job, place.position, place.start) if place else job_view(job, None)
 
 
 def json_response(

@@ -12,8 +12,8 @@ from typing import Protocol
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from app.background import end_tasks
 from jobs.job import Job
-from jobs.memory_store import MemoryJobStore
 
 log = logging.getLogger(__name__)
 RECHECK = 15.0  # seconds after which records are read again even if nothing was heard
@@ -72,25 +72,6 @@ class RedisSource:
             tested = message is None
 
 
-class MemorySource:
-    """Listens to a store of this process, for tests and tools."""
-
-    def __init__(self, store: MemoryJobStore) -> None:
-        self._store = store
-
-    async def run(self, changed: Callable[[str], None]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def listener(job_id: str) -> None:
-            loop.call_soon_threadsafe(changed, job_id)
-
-        self._store.listeners.append(listener)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self._store.listeners.remove(listener)
-
-
 class Waiters:
     """Lets requests wait for a job's end. ``listeners`` are told the id of each job that changes;
     "" means that some may have been missed.
@@ -115,10 +96,7 @@ class Waiters:
     async def stop(self) -> None:
         """Wake everybody, so that no request outlives the server."""
         self.close()
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_tasks(self._task)
 
     def _changed(self, notice: str) -> None:
         """``notice`` is as in :mod:`jobs.events`; "" when some may have been missed."""

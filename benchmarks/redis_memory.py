@@ -12,7 +12,7 @@ from pathlib import Path
 from app.embedded import broker_command, wait_for_socket
 from jobs.job import ImageRecord, Job, Timings, new_id
 from jobs.redis_store import RedisJobStore, connect
-from jobs.store import Outcome
+from jobs.store import NewJob, Outcome, Wanted
 
 COUNT = 2000
 _TEXT = "this bird has a red crown, a yellow belly and blue wings with a grey bill"
@@ -50,11 +50,12 @@ def measure(store: RedisJobStore, pictures: int) -> dict[str, float]:
     start = store.load().used_bytes
     jobs = [_job(n) for n in range(COUNT)]
     for job in jobs:
-        store.create(job)
+        store.create(NewJob(job))
     queued = store.load().used_bytes
-    for job in jobs:
-        store.start(job.id, "0123456789abcdef", 15)
-        store.finish(job.id, "0123456789abcdef", _outcome(job.id, pictures))
+    held = [(c.job.id, c.token) for c in store.claim(new_id(), Wanted(COUNT, 10**6), 600).jobs]
+    store.begin_all(held)
+    for job_id, token in held:
+        store.finish_all([(job_id, token, _outcome(job_id, pictures))])
     finished = store.load().used_bytes
     weighed = RedisJobStore(store._client, store._prefix).load().bytes_per_job
     for job in jobs:

@@ -25,6 +25,7 @@ from jobs.errors import BlobError, BlobMissing
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", re.ASCII)
 _MAX_KEY = 512
+_JOBS = "jobs/"
 # A store that is away must not hold a request for long; whole photos must still get through.
 # Whether the connection is encrypted follows from the endpoint's own scheme.
 _CLIENT: Any = {"connect_timeout": "3s", "timeout": "30s", "allow_http": True}
@@ -48,12 +49,12 @@ def job_folder(job_id: str) -> str:
     """Where everything of a job lies, and nothing below it: on a local disk each folder costs more
     than writing a picture.
     """
-    return f"jobs/{job_id}/"
+    return f"{_JOBS}{job_id}/"
 
 
 def output_prefix(job_id: str, token: str) -> str:
     """How the keys of one run's pictures begin. The lease token keeps two runs of one job apart."""
-    return f"{job_folder(job_id)}{token}-"
+    return f"{job_folder(job_id)}{token.replace(':', '.')}-"
 
 
 def output_key(job_id: str, token: str, index: int, extension: str) -> str:
@@ -109,6 +110,12 @@ class BlobStore:
         if self._folder is not None:  # a sixth of what it takes by way of the library's threads
             return (self._folder / key).read_bytes()
         return bytes(obstore.get(self._store, key).bytes())
+
+    def job_ids(self) -> list[str]:
+        """The jobs of which anything is stored."""
+        with _faults("jobs could not be listed"):
+            found: Any = obstore.list_with_delimiter(self._store, prefix=_JOBS)
+            return [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
 
     def delete_prefix(self, prefix: str) -> None:
         """Erase everything whose key starts with ``prefix``: all of a folder, when it ends with a

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 JOB_SCHEMA = 1
+DEFAULT_GROUP = "default"  # of workers that serve every bundle
 ID_LENGTH = 32
 
 
@@ -27,6 +28,19 @@ class Status(StrEnum):
     def final(self) -> bool:
         """Nothing but expiry can follow."""
         return self not in (Status.queued, Status.running)
+
+
+class Priority(StrEnum):
+    """Which jobs go before others, those of higher priority first."""
+
+    low = "low"
+    normal = "normal"
+    high = "high"
+
+    def exceeds(self, other: Priority) -> bool:
+        """Whether this is the higher one."""
+        order = list(Priority)
+        return order.index(self) > order.index(other)
 
 
 class ErrorCode(StrEnum):
@@ -105,16 +119,21 @@ class Webhook(_Record):
 
 
 class Job(_Record):
-    """One request's record. Times are seconds since 1970; ``inputs`` maps picture names to blob
-    keys; ``done`` counts the pictures that the present run has stored.
+    """One request's record. Times are the store's, in seconds since 1970; ``inputs`` maps picture
+    names to blob keys; ``group`` is that of the workers that serve its bundle; ``pictures`` are
+    drawn for it, frames counted; ``done`` counts those that the present run has stored; ``faults``
+    counts runs that the storage kept from their end.
     """
 
     schema_version: int = JOB_SCHEMA
     id: str
     task: str
     owner: str = ""  # whose key it was submitted with; empty on a service without keys
+    group: str = DEFAULT_GROUP
+    priority: Priority = Priority.normal
+    pictures: int = 1
     status: Status = Status.queued
-    created_at: float
+    created_at: float = 0.0
     started_at: float | None = None
     finished_at: float | None = None
     deadline: float | None = None
@@ -126,6 +145,7 @@ class Job(_Record):
     timings: Timings = Timings()
     receipt: dict[str, Any] = Field(default_factory=dict)
     attempts: int = 0
+    faults: int = 0
     done: int = 0
     cancel_requested: bool = False
     webhook: Webhook | None = None

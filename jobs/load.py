@@ -14,13 +14,15 @@ _WINDOW = 60.0  # seconds over which finished jobs are counted
 
 @dataclass(frozen=True)
 class Load:
-    """Jobs that wait and jobs that are not final; memory in bytes, limit None when there is none.
+    """Jobs that wait, jobs that are not final, live workers; memory in bytes, limit None when there
+    is none.
 
     ``bytes_per_job`` is what one of the store's own finished jobs takes.
     """
 
     waiting: int
     unfinished: int
+    workers: int
     used_bytes: int
     limit_bytes: int | None
     bytes_per_job: int
@@ -28,12 +30,14 @@ class Load:
 
 @dataclass(frozen=True)
 class Drain:
-    """``rate``: jobs that end per second while others wait, None when none was seen to end;
-    ``oldest_final``: when the oldest finished job ended, in seconds since 1970.
+    """At ``now`` by the store's clock. ``rate``: jobs that end per second while others wait, None
+    when none was seen to end;
+    ``oldest_age``: for how many seconds the oldest finished job has been over.
     """
 
+    now: float
     rate: float | None
-    oldest_final: float | None
+    oldest_age: float | None
 
     @staticmethod
     def window(now: float, oldest_queued: float | None) -> float:
@@ -44,6 +48,6 @@ class Drain:
         return min(max(busy, 1.0), _WINDOW)
 
     @classmethod
-    def measured(cls, ended: int, window: float, oldest_final: float | None) -> Drain:
+    def measured(cls, now: float, ended: int, window: float, oldest_age: float | None) -> Drain:
         """From the number of jobs that ended within ``window`` seconds."""
-        return cls(ended / window if ended else None, oldest_final)
+        return cls(now, ended / window if ended else None, oldest_age)

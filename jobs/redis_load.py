@@ -10,21 +10,13 @@ from typing import Any
 import redis
 
 from jobs.load import BYTES_PER_JOB, Drain, Load
+from jobs.redis_scripts import Scripts
 
 _SAMPLE = 16  # finished jobs that are weighed
 _SAMPLE_EVERY = 30.0  # seconds
 # Bytes of one job's entries in the sorted sets, which belong to no key of its own:
 # benchmarks/redis_memory.py
 _INDEX_BYTES = 512
-_COUNTED = ("queued", "unfinished")
-
-# Counts and memory in one answer: a client would parse all that INFO says, for each submission.
-_LOAD = """
-local memory = redis.call('INFO', 'memory')
-local function bytes(name) return tonumber(string.match(memory, name .. ':(%d+)') or '0') end
-return {redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', KEYS[2]), bytes('used_memory'),
-  bytes('maxmemory')}
-"""
 
 
 class RedisGauge:
@@ -34,14 +26,15 @@ class RedisGauge:
         self._client, self._prefix, self._limit = client, prefix, memory_limit
         self._weighed_at = float("-inf")
         self._bytes_per_job = BYTES_PER_JOB
-        self._load = client.register_script(_LOAD)
+        self._scripts = Scripts(client, prefix)
 
     def load(self) -> Load:
         """Counts and memory as they are now; the weight of a job is at most half a minute old."""
-        waiting, unfinished, used, limit = self._load([f"{self._prefix}{n}" for n in _COUNTED])
+        waiting, unfinished, workers, used, limit = self._scripts.call("load")
         return Load(
             waiting=waiting,
             unfinished=unfinished,
+            workers=workers,
             used_bytes=used,
             limit_bytes=self._limit or limit or None,
             bytes_per_job=self._weight(),
@@ -58,7 +51,7 @@ class RedisGauge:
         now = seconds + micro / 1e6
         window = Drain.window(now, queued[0][1] if queued else None)
         ended = self._client.zcount(final, now - window, now)
-        return Drain.measured(ended, window, oldest[0][1] if oldest else None)
+        return Drain.measured(now, ended, window, now - oldest[0][1] if oldest else None)
 
     def _weight(self) -> int:
         """Bytes of the heaviest of the newest finished jobs."""

@@ -1,18 +1,35 @@
-"""Runs the moves of jobs on a Redis server: one, or many by one call."""
+"""Runs the Lua scripts of ``jobs/scripts`` on a Redis server: moves of jobs, one or many by one
+call, and what else has to be atomic.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Any
 
 import redis
 from redis.exceptions import NoScriptError
 
 from jobs.errors import StoreError
-from jobs.lua import SCRIPTS
 
-Call = tuple[str, Sequence[Any]]  # a job's id, and what the script is given beside it
+Call = tuple[str, Sequence[Any]]  # a job's id, and what its move is given beside it
+_SHARED = ("prelude", "each")
+
+
+def _read() -> dict[str, str]:
+    """The scripts as they are sent: one that defines a move is run for each of many jobs."""
+    folder = files("jobs") / "scripts"
+    texts = {p.name.removesuffix(".lua"): p.read_text("utf-8") for p in folder.iterdir()}
+    before, after = (texts.pop(name) for name in _SHARED)
+    return {
+        name: "\n".join([before, text, after] if "function move(" in text else [before, text])
+        for name, text in texts.items()
+    }
+
+
+SCRIPTS = _read()
 _SHA = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in SCRIPTS.items()}  # noqa: S324 (names scripts)
 
 
@@ -22,31 +39,31 @@ class Scripts:
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         self._client, self._prefix = client, prefix
 
-    def run(self, script: str, job_id: str, *args: Any) -> Any:
-        """The script's answer for one job; raises its error."""
-        (answer,) = self._sent(script, [(job_id, args)])
+    def call(self, script: str, *args: Any) -> Any:
+        """The answer of a script that is no move."""
+        try:
+            return self._client.evalsha(_SHA[script], 1, self._prefix, *args)
+        except NoScriptError:  # a server that has just started knows none
+            return self._client.eval(SCRIPTS[script], 1, self._prefix, *args)
+
+    def move(self, script: str, job_id: str, *args: Any) -> Any:
+        """The answer for one job; raises its error."""
+        answer = self._send(script, [(job_id, args)])[0]
         if isinstance(answer, redis.RedisError):
             raise answer
         return answer
 
-    def run_all(self, script: str, calls: Sequence[Call]) -> list[Any]:
-        """The answers in the calls' order; each call is a move of its own, and StoreError stands
-        in the place of one that the server refused.
+    def move_all(self, script: str, calls: Sequence[Call]) -> list[Any]:
+        """The answers in the calls' order, and what the script says beside them; each call is a
+        move of its own, and StoreError stands in the place of one that the server refused.
         """
-        return [_told(answer) for answer in self._sent(script, calls)] if calls else []
+        return [_checked(answer) for answer in self._send(script, calls)] if calls else []
 
-    def _sent(self, script: str, calls: Sequence[Call]) -> list[Any]:
-        ids = [job_id for job_id, _ in calls]
-        given = [self._prefix, *ids, *(x for _, args in calls for x in (len(args), *args))]
-        keys = len(ids) + 1
-        try:
-            answers: Any = self._client.evalsha(_SHA[script], keys, *given)
-        except NoScriptError:  # a server that has just started knows none
-            answers = self._client.eval(SCRIPTS[script], keys, *given)
-        return list(answers)
+    def _send(self, script: str, calls: Sequence[Call]) -> list[Any]:
+        return list(self.call(script, *(x for i, args in calls for x in (i, len(args), *args))))
 
 
-def _told(answer: Any) -> Any:
+def _checked(answer: Any) -> Any:
     if isinstance(answer, redis.RedisError):
         return StoreError(f"the job store refused: {answer}")
     return answer

@@ -12,28 +12,32 @@ import redis
 
 from jobs.errors import StoreError
 from jobs.events import JobEvent
-from jobs.job import ErrorCode, Failure, Job, Status, Timings, WebhookState
+from jobs.job import ErrorCode, Failure, Job, Priority, Status, WebhookState
 from jobs.load import Drain, Load
 from jobs.redis_load import RedisGauge
+from jobs.redis_records import creation, dump, ending, event, from_hash, pairs
 from jobs.redis_scripts import Scripts
 from jobs.store import (
     LISTING_EFFORT,
-    MESSAGE_PATIENCE,
     TOMBSTONE_SECONDS,
+    Begun,
+    Claim,
+    Claimed,
+    Created,
     Cursor,
-    OnceKey,
+    NewJob,
     Outcome,
     Remembered,
     Renewal,
+    TooManyUnfinished,
+    Wanted,
 )
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_JSON_FIELDS = ("request", "inputs", "images", "warnings", "error", "timings", "receipt")
-_FLOAT_FIELDS = ("created_at", "started_at", "finished_at", "deadline")
-_INT_FIELDS = ("schema_version", "attempts", "done")
 _CHUNK = 100  # records fetched at a time for a page
+_ADOPTED = 200  # jobs of one call: a few milliseconds of the server
 
 
 def _guarded(
@@ -64,19 +68,25 @@ class RedisJobStore:
         self._prefix = prefix
         self.changed = f"{prefix}changed"
         self._scripts = Scripts(client, prefix)
-        self._run = self._scripts.run
+        self._move = self._scripts.move
 
     def _key(self, name: str) -> str:
         return self._prefix + name
 
     @_guarded
-    def create(self, job: Job, once: OnceKey | None = None) -> bool:
-        return bool(self._run("create", job.id, *_creation(job, once)))
+    def create(self, new: NewJob) -> Job | None:
+        (answer,) = self.create_all([new]).jobs
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
 
     @_guarded
-    def create_all(self, jobs: Sequence[tuple[Job, OnceKey | None]]) -> list[bool | StoreError]:
-        calls = [(job.id, _creation(job, once)) for job, once in jobs]
-        return list(map(_yes, self._scripts.run_all("create", calls)))
+    def create_all(self, jobs: Sequence[NewJob]) -> Created:
+        if not jobs:
+            return Created([])
+        calls = [(new.job.id, creation(new)) for new in jobs]
+        *answers, wakeups = self._scripts.move_all("create", calls)
+        return Created([_created(*each) for each in zip(jobs, answers, strict=True)], wakeups)
 
     @_guarded
     def remembered(self, name: str) -> Remembered | None:
@@ -85,69 +95,88 @@ class RedisJobStore:
 
     @_guarded
     def get(self, job_id: str) -> Job | None:
-        return _from_hash(self._client.hgetall(self._key(f"job:{job_id}")))
+        return from_hash(self._client.hgetall(self._key(f"job:{job_id}")))
 
     @_guarded
     def get_all(self, job_ids: Sequence[str]) -> list[Job | None]:
         with self._client.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hgetall(self._key(f"job:{job_id}"))
-            return list(map(_from_hash, pipe.execute()))
+            return list(map(from_hash, pipe.execute()))
 
     @_guarded
-    def start(self, job_id: str, token: str, lease_ttl: float) -> Job | None:
-        flat = self._run("start", job_id, token, lease_ttl)
-        if not flat:
-            return None
-        return _from_hash(_pairs(flat))
+    def claim(self, claim_id: str, wanted: Wanted, lease_ttl: float) -> Claim:
+        room = wanted.jobs, wanted.pictures, int(wanted.beyond)
+        answer = self._scripts.call(
+            "claim", claim_id, *room, lease_ttl, int(wanted.lowest_first), *wanted.groups
+        )
+        records, left, wakeups, suspects = answer
+        return Claim([_claimed(record) for record in records], bool(left), wakeups, suspects)
 
     @_guarded
-    def start_fresh(
-        self, claims: Sequence[tuple[str, str]], lease_ttl: float
-    ) -> list[Job | StoreError | None]:
-        calls = [(job_id, (token, lease_ttl, 1)) for job_id, token in claims]
-        answers = self._scripts.run_all("start", calls)
-        return [a if isinstance(a, StoreError) else _from_hash(_pairs(a or ())) for a in answers]
+    def take_turn(self, worker: str, seconds: float) -> bool:
+        return bool(self._scripts.call("take_turn", worker, seconds))
 
     @_guarded
-    def renew(self, job_id: str, token: str, lease_ttl: float) -> Renewal:
-        answer: bytes = self._run("renew", job_id, token, lease_ttl)
-        return Renewal(answer.decode())
+    def claim_suspect(
+        self, claim_id: str, worker: str, lease_ttl: float, turn: float
+    ) -> Claimed | None:
+        record = self._scripts.call("claim_suspect", worker, claim_id, lease_ttl, turn)
+        return _claimed(record) if record else None
+
+    @_guarded
+    def give_turn(self, worker: str) -> None:
+        self._scripts.call("give_turn", worker)
+
+    @_guarded
+    def begin_all(self, held: Sequence[tuple[str, str]]) -> list[Begun | StoreError | None]:
+        answers = self._scripts.move_all("begin", [(job_id, (token,)) for job_id, token in held])
+        return [
+            a if isinstance(a, StoreError) else Begun(int(a[0]), float(a[1])) if a else None
+            for a in answers
+        ]
+
+    @_guarded
+    def renew_all(
+        self, held: Sequence[tuple[str, str]], lease_ttl: float
+    ) -> list[Renewal | StoreError]:
+        calls = [(job_id, (token, lease_ttl)) for job_id, token in held]
+        answers = self._scripts.move_all("renew", calls)
+        return [a if isinstance(a, StoreError) else Renewal(a.decode()) for a in answers]
 
     @_guarded
     def progress(self, job_id: str, token: str, done: int, total: int) -> bool:
-        return bool(self._run("progress", job_id, token, done, total))
-
-    @_guarded
-    def finish(self, job_id: str, token: str, outcome: Outcome) -> bool:
-        return bool(self._run("finish", job_id, token, *_ending(outcome)))
+        return bool(self._move("progress", job_id, token, done, total))
 
     @_guarded
     def finish_all(self, endings: Sequence[tuple[str, str, Outcome]]) -> list[bool | StoreError]:
-        calls = [(job_id, (token, *_ending(outcome))) for job_id, token, outcome in endings]
-        return list(map(_yes, self._scripts.run_all("finish", calls)))
+        calls = [(job_id, (token, *ending(outcome))) for job_id, token, outcome in endings]
+        return list(map(_yes, self._scripts.move_all("finish", calls)))
 
     @_guarded
-    def release(self, job_id: str, token: str) -> bool:
-        return bool(self._run("release", job_id, token))
+    def release_all(
+        self, held: Sequence[tuple[str, str]], delay: float = 0.0
+    ) -> list[bool | StoreError]:
+        calls = [(job_id, (token, delay)) for job_id, token in held]
+        return list(map(_yes, self._scripts.move_all("release", calls)))
 
     @_guarded
     def cancel(self, job_id: str, erase: bool = False) -> Status | None:
-        answer: bytes | None = self._run("cancel", job_id, int(erase))
+        answer: bytes | None = self._move("cancel", job_id, int(erase))
         return Status(answer.decode()) if answer else None
 
     @_guarded
     def cancel_done(self, job_id: str, token: str) -> bool:
-        return bool(self._run("finish", job_id, token, Status.canceled))
+        return bool(self._move("finish", job_id, token, Status.canceled))
 
     @_guarded
     def give_up(self, job_id: str, code: ErrorCode, detail: str) -> bool:
         error = Failure(code=code, detail=detail).model_dump(mode="json")
-        return bool(self._run("give_up", job_id, code, _dump(error)))
+        return bool(self._move("give_up", job_id, code, dump(error)))
 
     @_guarded
     def expire(self, job_id: str) -> bool:
-        return bool(self._run("expire", job_id, TOMBSTONE_SECONDS))
+        return bool(self._move("expire", job_id, TOMBSTONE_SECONDS))
 
     @_guarded
     def events(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
@@ -157,32 +186,27 @@ class RedisJobStore:
                 pipe.xrange(self._key(f"events:{job_id}"), f"({cursor}")
             answers = pipe.execute()
         pairs = zip(cursors, answers[::2], answers[1::2], strict=True)
-        return {i: [_event(*e) for e in found] if there else None for i, there, found in pairs}
+        return {i: [event(*e) for e in found] if there else None for i, there, found in pairs}
 
     @_guarded
     def webhooks_due(self, limit: int = 100) -> list[str]:
-        found = self._client.zrangebyscore(
-            self._key("webhooks"), "-inf", self._now(), start=0, num=limit
-        )
-        return [i.decode() for i in cast("list[bytes]", found)]
+        return self._due("webhooks", limit)
 
     @_guarded
     def postpone_webhooks(self, job_ids: Sequence[str], seconds: float) -> None:
         if job_ids:
-            due = dict.fromkeys(job_ids, self._now() + seconds)
-            # gt: one that was claimed meanwhile keeps its patience.
-            self._client.zadd(self._key("webhooks"), due, xx=True, gt=True)
+            self._scripts.call("postpone", "webhooks", seconds, *job_ids)
 
     @_guarded
-    def claim_webhook(self, job_id: str, patience: float) -> Job | None:
-        flat = self._run("claim_webhook", job_id, patience)
-        return _from_hash(_pairs(flat)) if flat else None
+    def claim_webhook(self, job_id: str, seconds: float) -> Job | None:
+        flat = self._move("claim_webhook", job_id, seconds)
+        return from_hash(pairs(flat)) if flat else None
 
     @_guarded
-    def settle_webhook(
+    def record_delivery(
         self, job_id: str, attempt: int, state: WebhookState, detail: str = "", delay: float = 0
     ) -> bool:
-        return bool(self._run("settle_webhook", job_id, attempt, state, detail, delay))
+        return bool(self._move("record_delivery", job_id, attempt, state, detail, delay))
 
     @_guarded
     def service_secret(self, name: str, proposal: str) -> str:
@@ -191,43 +215,51 @@ class RedisJobStore:
         return cast("bytes", self._client.get(key)).decode()
 
     @_guarded
-    def due(self, limit: int = 500) -> list[str]:
-        found = self._client.zrangebyscore(
-            self._key("unfinished"), "-inf", self._now(), start=0, num=limit
-        )
-        return [i.decode() for i in cast("list[bytes]", found)]
+    def dead_leases(self, limit: int = 500) -> list[str]:
+        return self._due("leased", limit)
 
     @_guarded
-    def note_message(self, job_id: str, patience: float = MESSAGE_PATIENCE) -> None:
-        self.note_messages([job_id], patience)
+    def requeue(self, job_id: str, max_claims: int) -> bool:
+        return bool(self._move("requeue", job_id, max_claims))
 
     @_guarded
-    def note_messages(self, job_ids: Sequence[str], patience: float) -> None:
-        if job_ids:
-            due = self._now() + patience
-            self._client.zadd(self._key("unfinished"), dict.fromkeys(job_ids, due), xx=True)
+    def past_deadline(self, limit: int = 500) -> list[str]:
+        return self._due("deadlines", limit)
 
     @_guarded
-    def final_before(self, timestamp: float, limit: int = 500) -> list[str]:
-        found = self._client.zrangebyscore(
-            self._key("final"), "-inf", timestamp, start=0, num=limit
-        )
-        return [i.decode() for i in cast("list[bytes]", found)]
+    def adopt_all(self) -> int:
+        count = 0
+        if self._client.exists(self._key("unfinished")):  # an earlier version's, with its messages
+            self._client.delete("mmml", self._key("newest"))
+        for name in ("unfinished", "queued", "leased"):
+            members = cast("list[bytes]", self._client.zrange(self._key(name), 0, -1))
+            for n in range(0, len(members), _ADOPTED):
+                calls = [(i.decode(), ()) for i in members[n : n + _ADOPTED]]
+                count += len(self._scripts.move_all("adopt", calls))
+        return count
 
     @_guarded
-    def position(self, job_id: str) -> int | None:
-        return cast("int | None", self._client.zrank(self._key("queued"), job_id))
+    def final_for(self, seconds: float, limit: int = 500) -> list[str]:
+        return self._due("final", limit, seconds)
+
+    @_guarded
+    def existing(self, job_ids: Sequence[str]) -> list[bool]:
+        with self._client.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.exists(self._key(f"job:{job_id}"))
+            return [bool(found) for found in pipe.execute()]
+
+    def _due(self, name: str, limit: int, seconds: float = 0.0) -> list[str]:
+        return [i.decode() for i in self._scripts.call("due", name, seconds, limit)]
 
     @_guarded
     def positions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
-        with self._client.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.zrank(self._key("queued"), job_id)
-            return dict(zip(job_ids, pipe.execute(), strict=True))
+        return dict(zip(job_ids, self._scripts.call("positions", *job_ids), strict=True))
 
     @_guarded
-    def newest_started(self) -> float:
-        return float(cast("bytes | None", self._client.get(self._key("newest"))) or 0)
+    def claimable(self, groups: Sequence[str]) -> bool:
+        lines = [f"turns:{group}:{priority}" for group in groups for priority in Priority]
+        return self._client.exists(*map(self._key, lines)) > 0
 
     @_guarded
     def depth(self) -> int:
@@ -283,7 +315,7 @@ class RedisJobStore:
                 for job_id in ids:
                     pipe.hgetall(self._key(f"job:{job_id}"))
                 records = pipe.execute()
-            yield scores, list(zip(ids, map(_from_hash, records), strict=True))
+            yield scores, list(zip(ids, map(from_hash, records), strict=True))
             if len(scores) < _CHUNK:
                 return
             last, score = next(reversed(scores.items()))
@@ -292,97 +324,44 @@ class RedisJobStore:
 
     @_guarded
     def heartbeat(self, worker: str, info: Mapping[str, Any], ttl: float) -> None:
-        record = {**info, "name": worker, "until": self._now() + ttl}
-        self._client.hset(self._key("workers"), worker, _dump(record))
+        self._scripts.call("heartbeat", worker, dump({**info, "name": worker}), ttl)
 
     @_guarded
     def farewell(self, worker: str) -> None:
+        self._client.zrem(self._key("alive"), worker)
         self._client.hdel(self._key("workers"), worker)
 
     @_guarded
     def workers(self) -> list[dict[str, Any]]:
-        now = self._now()
-        records = cast("list[bytes]", self._client.hvals(self._key("workers")))
-        return [w for w in map(json.loads, records) if w["until"] > now]
+        names = self._scripts.call("alive")
+        records = self._client.hmget(self._key("workers"), names) if names else []
+        return [json.loads(record) for record in cast("list[bytes | None]", records) if record]
 
     @_guarded
     def ping(self) -> None:
         self._client.ping()
 
-    def _now(self) -> float:
-        """The server's clock, which every lease is measured by."""
-        seconds, micro = self._client.time()
-        return seconds + micro / 1e6
 
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _to_hash(job: Job) -> dict[str, str]:
-    """Flat strings; what is empty is left out."""
-    raw = job.model_dump(mode="json")
-    fields = {k: _dump(raw[k]) for k in _JSON_FIELDS if getattr(job, k) not in _EMPTY}
-    fields |= {k: repr(raw[k]) for k in _FLOAT_FIELDS if raw[k] is not None}
-    fields |= {k: str(raw[k]) for k in _INT_FIELDS}
-    if job.webhook:
-        fields |= {"webhook": job.webhook.url, "webhook_state": job.webhook.state.value}
-    names = {"id": job.id, "task": job.task, "owner": job.owner}
-    return fields | names | {"status": job.status.value}
-
-
-_EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
-
-
-def _from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
-    if not fields:
+def _created(new: NewJob, answer: Any) -> Job | StoreError | None:
+    if isinstance(answer, StoreError):
+        return answer
+    text = answer.decode()
+    if text == "-1":
         return None
-    text = {k.decode(): v.decode() for k, v in fields.items()}
-    raw: dict[str, Any] = {"id": text["id"], "task": text["task"], "status": text["status"]}
-    raw |= {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
-    raw |= {k: float(text[k]) for k in _FLOAT_FIELDS if k in text}
-    raw |= {k: int(text[k]) for k in _INT_FIELDS if k in text}
-    raw["owner"] = text.get("owner", "")
-    raw["cancel_requested"] = text.get("cancel_requested") == "1"
-    raw.setdefault("request", {})
-    if "webhook" in text:
-        prefix = "webhook_"
-        rest = {k.removeprefix(prefix): v for k, v in text.items() if k.startswith(prefix)}
-        raw["webhook"] = {"url": text["webhook"], **rest}
-    return Job.model_validate(raw)
+    if text.startswith("full "):
+        return TooManyUnfinished(int(text.removeprefix("full ")))
+    at = float(text)
+    deadline = None if new.start_within is None else at + new.start_within
+    return new.job.model_copy(update={"created_at": at, "deadline": deadline})
 
 
-def _creation(job: Job, once: OnceKey | None) -> list[Any]:
-    """What the script that creates the job is told."""
-    memory = [once.name, once.fingerprint, max(int(once.ttl * 1000), 1)] if once else [""] * 3
-    flat = [x for pair in _to_hash(job).items() for x in pair]
-    return [job.created_at, MESSAGE_PATIENCE, *memory, *flat]
-
-
-def _ending(outcome: Outcome) -> list[Any]:
-    """What the script that ends the job is told beside the token."""
-    images = [image.model_dump(mode="json", exclude_defaults=True) for image in outcome.images]
-    timings = outcome.timings.model_dump_json(exclude_none=True)
-    fields = {"images": _dump(images), "timings": timings, "receipt": _dump(outcome.receipt)}
-    if outcome.warnings:
-        fields["warnings"] = _dump(list(outcome.warnings))
-    if outcome.error:
-        fields["error"] = outcome.error.model_dump_json()
-    status = Status.failed if outcome.error else Status.succeeded
-    return [status.value, *(x for pair in fields.items() for x in pair)]
+def _claimed(flat: Sequence[bytes]) -> Claimed:
+    fields = pairs(flat)
+    return Claimed(cast("Job", from_hash(fields)), fields[b"token"].decode())
 
 
 def _yes(answer: Any) -> bool | StoreError:
     return answer if isinstance(answer, StoreError) else bool(answer)
-
-
-def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _event(event_id: bytes, fields: Mapping[bytes, bytes]) -> JobEvent:
-    text = {k.decode(): v.decode() for k, v in fields.items()}
-    return JobEvent.model_validate({"id": event_id.decode(), **text})
 
 
 # One for each thread that may ask at the same time, and to spare: a pool that is empty refuses.

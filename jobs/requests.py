@@ -94,6 +94,10 @@ class TaskRequest(BaseModel):
     explain: Annotated[
         bool, Field(description="also tell where each word acted: images[].explanation")
     ] = False
+    priority: Annotated[
+        Literal["low", "normal", "high"],
+        Field(description="which waiting jobs go first; high needs a key that may"),
+    ] = "normal"
     webhook: Annotated[
         str | None,
         Field(max_length=MAX_URL, description="https address that is told of the job's end"),

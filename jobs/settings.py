@@ -26,6 +26,9 @@ class SharedSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MMML_", extra="ignore")
 
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="job store and broker")
+    redis_prefix: str = Field(
+        "mmml:", description="start of every key; {mmml}: keeps them together in a Redis Cluster"
+    )
     storage_url: str = Field(
         "memory://", description="blobs: file:///folder, s3://…, gs://…, az://…"
     )

@@ -1,8 +1,7 @@
 """The job store: every change of a job is one row of ARCHITECTURE.md's table, made by one
 compare-and-set.
 
-:class:`JobStore` is the contract; :class:`jobs.redis_store.RedisJobStore` keeps it in Redis,
-:class:`jobs.memory_store.MemoryJobStore` in this process, for tests and tools.
+:class:`JobStore` is the contract, :class:`jobs.redis_store.RedisJobStore` keeps it.
 """
 
 from __future__ import annotations
@@ -14,13 +13,21 @@ from typing import Any, Protocol
 
 from jobs.errors import StoreError
 from jobs.events import JobEvent
-from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status, Timings, WebhookState
+from jobs.job import (
+    DEFAULT_GROUP,
+    ErrorCode,
+    Failure,
+    ImageRecord,
+    Job,
+    Status,
+    Timings,
+    WebhookState,
+)
 from jobs.load import Drain, Load
 
 Cursor = tuple[float, str]  # creation time and id of the last job of a page
 LISTING_EFFORT = 1000  # records looked at for one page
 TOMBSTONE_SECONDS = 7 * 24 * 3600
-MESSAGE_PATIENCE = 10.0  # seconds before a job without a lease is looked at
 
 
 class Renewal(Enum):
@@ -50,6 +57,77 @@ class Remembered:
     fingerprint: str
 
 
+class TooManyUnfinished(StoreError):
+    """An owner has as many unfinished jobs as it may have."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"there are {count} unfinished jobs of this owner already")
+        self.count = count
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job to be created: the store sets its times. ``start_within``: seconds until it fails
+    unless a worker has taken it; ``max_unfinished`` and ``max_running``: of its owner, None for any
+    number.
+    """
+
+    job: Job
+    once: OnceKey | None = None
+    start_within: float | None = None
+    max_unfinished: int | None = None
+    max_running: int | None = None
+
+
+@dataclass(frozen=True)
+class Created:
+    """By job the record as stored, None for one that there is, or an error; and how many wake-ups
+    are missing.
+    """
+
+    jobs: Sequence[Job | StoreError | None]
+    wakeups: int = 0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a worker has room for. ``beyond``: whether it takes one job that has more pictures."""
+
+    jobs: int
+    pictures: int
+    groups: Sequence[str] = (DEFAULT_GROUP,)
+    lowest_first: bool = False
+    beyond: bool = True
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A job and the lease that its holder has."""
+
+    job: Job
+    token: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """``left``: whether more wait; ``wakeups``: to be sent because of them; ``suspects``: how many
+    jobs wait for a worker that runs them alone.
+    """
+
+    jobs: Sequence[Claimed] = ()
+    left: bool = False
+    wakeups: int = 0
+    suspects: int = 0
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An attempt: which one, and since when by the store's clock."""
+
+    attempts: int
+    started_at: float
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a worker found out about a job. ``error`` set means that it failed as a whole."""
@@ -64,13 +142,15 @@ class Outcome:
 class JobStore(Protocol):
     """All methods are synchronous and safe to call from several threads."""
 
-    def create(self, job: Job, once: OnceKey | None = None) -> bool:
-        """– → queued. False when the id exists, or when ``once`` has created a job before."""
+    def create(self, new: NewJob) -> Job | None:
+        """– → queued. The record as stored; None when the id exists, or when its idempotency key
+        has created a job before. Raises TooManyUnfinished.
+        """
         ...
 
-    def create_all(self, jobs: Sequence[tuple[Job, OnceKey | None]]) -> list[bool | StoreError]:
-        """:meth:`create` of several jobs in one round trip, each as good as alone; StoreError in
-        the place of one that was refused by a store that took others.
+    def create_all(self, jobs: Sequence[NewJob]) -> Created:
+        """:meth:`create` of several jobs in one round trip, each as good as alone; an error in the
+        place of one that was refused.
         """
         ...
 
@@ -86,38 +166,55 @@ class JobStore(Protocol):
         """:meth:`get` of several jobs in one round trip."""
         ...
 
-    def start(self, job_id: str, token: str, lease_ttl: float) -> Job | None:
-        """queued → running, or running with a dead lease → running; attempts + 1. None when
-        refused.
+    def claim(self, claim_id: str, wanted: Wanted, lease_ttl: float) -> Claim:
+        """Jobs that wait and were never begun, with leases whose tokens begin with ``claim_id``.
+        Asked again under the same id within a minute, it is the same answer.
         """
         ...
 
-    def start_fresh(
-        self, claims: Sequence[tuple[str, str]], lease_ttl: float
-    ) -> list[Job | StoreError | None]:
-        """:meth:`start` of several jobs by id and token in one round trip, but only of those that
-        nobody ever claimed before; None for the others.
+    def take_turn(self, worker: str, seconds: float) -> bool:
+        """Whether ``worker`` is the one that runs suspects, for ``seconds`` more: jobs that died
+        with a worker. False when there is none, too.
         """
         ...
 
-    def renew(self, job_id: str, token: str, lease_ttl: float) -> Renewal:
-        """Keep the lease."""
+    def claim_suspect(
+        self, claim_id: str, worker: str, lease_ttl: float, turn: float
+    ) -> Claimed | None:
+        """One suspect for the worker whose turn it is, which runs nothing beside it."""
+        ...
+
+    def give_turn(self, worker: str) -> None:
+        """Another worker may run suspects."""
+        ...
+
+    def begin_all(self, held: Sequence[tuple[str, str]]) -> list[Begun | StoreError | None]:
+        """Claimed → running, attempts + 1, of several jobs by id and token; None for those whose
+        lease is lost or that were canceled.
+        """
+        ...
+
+    def renew_all(
+        self, held: Sequence[tuple[str, str]], lease_ttl: float
+    ) -> list[Renewal | StoreError]:
+        """Keep the leases of several jobs by id and token."""
         ...
 
     def progress(self, job_id: str, token: str, done: int, total: int) -> bool:
         """Tell that ``done`` of ``total`` pictures are stored, by the holder of the lease token."""
         ...
 
-    def finish(self, job_id: str, token: str, outcome: Outcome) -> bool:
-        """running → succeeded or failed, by the holder of the lease token."""
-        ...
-
     def finish_all(self, endings: Sequence[tuple[str, str, Outcome]]) -> list[bool | StoreError]:
-        """:meth:`finish` of several jobs by id and token in one round trip."""
+        """running → succeeded or failed of several jobs, by the holders of the lease tokens."""
         ...
 
-    def release(self, job_id: str, token: str) -> bool:
-        """Give the lease up without an outcome, so that the job can be claimed again at once."""
+    def release_all(
+        self, held: Sequence[tuple[str, str]], delay: float = 0.0
+    ) -> list[bool | StoreError]:
+        """Give leases back without an outcome, as attempts that don't count: a job without another
+        one goes to the head of its owner's line, others are suspects. ``delay``: seconds for which
+        nobody is to have them, because of a fault of the storage.
+        """
         ...
 
     def cancel(self, job_id: str, erase: bool = False) -> Status | None:
@@ -156,13 +253,13 @@ class JobStore(Protocol):
         """Those that are due are due again in ``seconds``, without an attempt having been made."""
         ...
 
-    def claim_webhook(self, job_id: str, patience: float) -> Job | None:
-        """Begin a delivery: its attempts + 1. Nobody else gets it for ``patience`` seconds. None
+    def claim_webhook(self, job_id: str, seconds: float) -> Job | None:
+        """Begin a delivery: its attempts + 1. Nobody else gets it for ``seconds`` seconds. None
         when it is not due.
         """
         ...
 
-    def settle_webhook(
+    def record_delivery(
         self, job_id: str, attempt: int, state: WebhookState, detail: str = "", delay: float = 0
     ) -> bool:
         """The result of delivery ``attempt``; ``pending`` is due again in ``delay`` seconds. False
@@ -174,36 +271,44 @@ class JobStore(Protocol):
         """A secret that all processes share: the first value ever proposed for ``name``."""
         ...
 
-    def due(self, limit: int = 500) -> list[str]:
-        """Unfinished jobs with neither a live lease nor a recent message, oldest first."""
+    def dead_leases(self, limit: int = 500) -> list[str]:
+        """Jobs whose worker is silent for too long."""
         ...
 
-    def note_message(self, job_id: str, patience: float = MESSAGE_PATIENCE) -> None:
-        """A message was sent: look at the job again in ``patience`` seconds."""
+    def requeue(self, job_id: str, max_claims: int) -> bool:
+        """A job with a dead lease waits again, if it was not begun and not claimed ``max_claims``
+        times; else it is a suspect, or canceled when its client wants that.
+        """
         ...
 
-    def note_messages(self, job_ids: Sequence[str], patience: float) -> None:
-        """:meth:`note_message` of several jobs at once."""
+    def past_deadline(self, limit: int = 500) -> list[str]:
+        """Jobs that wait although their deadline is over."""
         ...
 
-    def final_before(self, timestamp: float, limit: int = 500) -> list[str]:
-        """Jobs whose lifetime is over: final since before ``timestamp``, or to be erased."""
+    def adopt_all(self) -> int:
+        """Put every unfinished job where its record says that it belongs, those of an earlier
+        version too. Returns how many were looked at.
+        """
         ...
 
-    def position(self, job_id: str) -> int | None:
-        """How many jobs wait in front; None when it does not wait."""
+    def final_for(self, seconds: float, limit: int = 500) -> list[str]:
+        """Jobs that have been final for so long, or are to be erased."""
+        ...
+
+    def existing(self, job_ids: Sequence[str]) -> list[bool]:
+        """Whether there is a record, be it a tombstone."""
         ...
 
     def positions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
-        """:meth:`position` of several jobs at once."""
-        ...
-
-    def newest_started(self) -> float:
-        """Creation time of the newest job that a worker has claimed."""
+        """An estimate of how many jobs start before each; None for one that does not wait."""
         ...
 
     def depth(self) -> int:
         """How many jobs wait."""
+        ...
+
+    def claimable(self, groups: Sequence[str]) -> bool:
+        """Whether a worker of these groups would get a job."""
         ...
 
     def active(self, owner: str) -> int:

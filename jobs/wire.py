@@ -1,66 +1,25 @@
-"""How processes reach each other: names on the wire, and Celery's settings as plain data."""
+"""How processes reach each other: names on the wire, and Celery's settings as plain data.
+
+Celery carries wake-ups only: a message says that jobs may wait, and a worker that hears it asks the
+job store for some. One that is lost costs a second, one too many costs a question.
+"""
 
 from __future__ import annotations
 
-import json
-from base64 import b64encode
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
 
-QUEUE = "mmml"
-TASK_NAME = "mmml.run"
-MESSAGE_SCHEMA = 2
-JOBS_HEADER = "jobs"  # of a message: for how many it is
+QUEUE = "wakeups"
+TASK_NAME = "mmml.work"
 
 
-def message(job_ids: Sequence[str]) -> dict[str, Any]:
-    """Keyword arguments of the Celery task: a hint that these jobs wait."""
-    return {"job_ids": list(job_ids), "schema": MESSAGE_SCHEMA}
+def wakeups_key(prefix: str) -> str:
+    """The Redis list in which Celery keeps the messages; the scripts look at its length."""
+    return f"{_celery_prefix(prefix)}{QUEUE}"
 
 
-def celery_message(job_ids: Sequence[str]) -> str:
-    """The hint as Celery's own publisher would write it to Redis (message protocol 2, in kombu's
-    envelope): a string for LPUSH. Celery takes about half a millisecond for it, and a round trip
-    each.
-    """
-    number = str(uuid4())
-    options = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    body = json.dumps([[], message(job_ids), options])
-    headers = {"id": number, "root_id": number, JOBS_HEADER: len(job_ids), **_HEADERS}
-    properties = {"correlation_id": number, "delivery_tag": number, **_PROPERTIES}
-    whole = {"body": b64encode(body.encode()).decode(), "headers": headers, **_ENCODING}
-    return json.dumps({**whole, "properties": properties})
-
-
-_ENCODING = {"content-encoding": "utf-8", "content-type": "application/json"}
-_HEADERS: dict[str, Any] = {
-    "lang": "py",
-    "task": TASK_NAME,
-    "shadow": None,
-    "eta": None,
-    "expires": None,
-    "group": None,
-    "group_index": None,
-    "retries": 0,
-    "timelimit": [None, None],
-    "parent_id": None,
-    "argsrepr": "",
-    "kwargsrepr": "",
-    "origin": "mmml",
-    "ignore_result": True,
-    "replaced_task_nesting": 0,
-    "stamped_headers": None,
-    "stamps": {},
-}
-_PROPERTIES = {
-    "reply_to": "",
-    "delivery_mode": 2,
-    "delivery_info": {"exchange": "", "routing_key": QUEUE},
-    "priority": 0,
-    "body_encoding": "base64",
-}
+def _celery_prefix(prefix: str) -> str:
+    return f"{prefix}celery:"
 
 
 def broker_url(redis_url: str) -> str:
@@ -72,20 +31,21 @@ def broker_url(redis_url: str) -> str:
     return f"redis+socket://{parts.path}?virtual_host={db}"
 
 
-def celery_config(redis_url: str) -> dict[str, Any]:
-    """Settings of the worker.
+def celery_config(redis_url: str, prefix: str, timeout: float = 30.0) -> dict[str, Any]:
+    """Settings of whoever sends or hears wake-ups. ``timeout``: seconds after which a silent broker
+    counts as away.
 
-    Late acknowledgement and one message per task thread. Which messages are not acknowledged yet is
-    known to the process alone, not written to Redis: that would take two transactions for each,
-    and what a dead worker had is sent again by the steward, from the jobs' records.
+    Late acknowledgement and one message at a time, so that a busy worker leaves them to the others.
+    What is taken and not acknowledged is not written to Redis: a wake-up is worth no transaction.
     """
     return {
         "broker_url": broker_url(redis_url),
         "broker_transport_options": {
             "ack_emulation": False,
+            "global_keyprefix": _celery_prefix(prefix),
             "health_check_interval": 10,
             "socket_keepalive": urlsplit(redis_url).scheme != "unix",
-            "socket_timeout": 30,
+            "socket_timeout": timeout,
             "socket_connect_timeout": 2,
         },
         "broker_connection_retry_on_startup": True,

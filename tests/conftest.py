@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import settings
 
 from app.embedded import broker_command, wait_for_socket
 from jobs.captions import END
-from jobs.memory_store import MemoryJobStore
 from jobs.redis_store import RedisJobStore, connect
 from jobs.store import JobStore
 
@@ -65,15 +65,23 @@ def valkey() -> Iterator[str]:
 _numbers = itertools.count()
 
 
-@pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> Iterator[JobStore]:
-    """Both job stores, which must behave alike."""
-    if request.param == "memory":
-        yield MemoryJobStore()
-        return
-    client = connect(request.getfixturevalue("valkey"))
-    yield RedisJobStore(client, prefix=f"t{next(_numbers)}-{os.getpid()}:")
+@pytest.fixture
+def prefix() -> str:
+    """Of the keys of one test alone."""
+    return f"t{next(_numbers)}-{os.getpid()}:"
+
+
+@pytest.fixture
+def redis_client(valkey: str) -> Iterator[redis.Redis]:
+    client = connect(valkey)
+    yield client
     client.close()
+
+
+@pytest.fixture
+def store(redis_client: redis.Redis, prefix: str) -> JobStore:
+    """An empty job store."""
+    return RedisJobStore(redis_client, prefix)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from PIL import Image
 from app.deps import Services
 from app.main import create_app
 from app.openapi import task_descriptions
-from app.queue import MemoryQueue
 from app.settings import GatewaySettings
 from jobs.images import decode_photo
 from jobs.requests import TASKS, register_task
@@ -26,12 +25,15 @@ from mmml.cli.tasks import task_command
 from mmml.tasks import read_tasks
 from models.registry import PIPELINES
 from tests.conftest import write_paper_bundle
+from tests.moves import claimed
+from tests.services import connected
 from tests.toy import Mirror
 from workers.batcher import Batcher
 from workers.lease import Leases
 from workers.pipelines import Pipelines
 from workers.preload import preload
 from workers.run import JobRunner
+from workers.slots import JobSlots
 
 
 @pytest.fixture
@@ -43,12 +45,12 @@ def fourth_task() -> Iterator[None]:
 
 
 @pytest.fixture
-def services(tmp_path: Path, fourth_task: None) -> Services:
+def services(tmp_path: Path, fourth_task: None, valkey: str) -> Services:
     write_paper_bundle(tmp_path / "toys", ("mirror",))
     raw = json.loads((tmp_path / "toys/bundle.json").read_text())
     raw["tasks"]["mirror"] |= {"network": {}, "text_encoder": {}, "files": {}}
     (tmp_path / "toys/bundle.json").write_text(json.dumps(raw))
-    return Services.in_memory(GatewaySettings(weights_dir=tmp_path))
+    return connected(GatewaySettings(weights_dir=tmp_path), valkey)
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def runner(services: Services) -> Iterator[JobRunner]:
     batcher, leases = Batcher(4, 0.0, lambda _: None), Leases(services.store, 15)
     batcher.start()
     preload(pipelines, services.settings.weights_dir, {})
-    yield JobRunner(services.store, services.blobs, pipelines, batcher, leases)
+    yield JobRunner(services.store, services.blobs, pipelines, batcher, leases, JobSlots(16))
     batcher.stop()
 
 
@@ -72,8 +74,8 @@ def test_from_request_to_picture(services: Services, runner: JobRunner) -> None:
             "/mirror", data={"text": "a bird"}, files={"image": buffer.getvalue()}
         )
         assert response.status_code == 202, response.text
-        assert isinstance(services.queue, MemoryQueue)
-        assert runner.run(services.queue.sent[0])
+        (held,) = claimed(services.store)
+        runner.run([(held.job, runner.leases.add(held.job.id, held.token))])
         picture = client.get(f"/jobs/{response.json()['id']}/images/0")
     mirrored = np.asarray(decode_photo(picture.content))
     assert np.array_equal(mirrored, photo[:, ::-1])

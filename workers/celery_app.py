@@ -1,58 +1,67 @@
-"""The Celery side of a worker: one task whose message is a job id, run in a pool of threads."""
+"""The Celery side of a worker: its life, and one task that hears wake-ups and does no work."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 from celery import Celery, signals
 from celery.exceptions import Reject
+from kombu.exceptions import OperationalError
 
-from jobs.errors import JobsError
 from jobs.wire import QUEUE, TASK_NAME, celery_config
-from workers import transport
-from workers.run import JobRunner
 
 log = logging.getLogger(__name__)
 # Two lines for each message; the jobs' records say more, and cost nothing.
 _CHATTY = ("celery.worker.strategy", "celery.app.trace")
 
 
-def build(redis_url: str, runner: JobRunner, received: Callable[[], None]) -> Celery:
-    """The app; ``received`` is called for every message."""
-    transport.use()
+def build(
+    redis_url: str,
+    prefix: str,
+    notify: Callable[[], None],
+    draining: Callable[[], bool],
+    remote_control: bool = False,
+) -> Celery:
+    """The app; ``notify`` is called for every wake-up. ``remote_control``: answer Celery's own
+    tools, such as ``celery inspect`` and Flower.
+    """
     app = Celery("mmml", set_as_current=False)
-    app.conf.update(celery_config(redis_url))
+    app.conf.update(celery_config(redis_url, prefix))
+    app.conf.worker_enable_remote_control = remote_control
+    app.conf.worker_send_task_events = remote_control
 
-    @app.task(name=TASK_NAME, ignore_result=True)  # type: ignore[untyped-decorator]
-    def run(
-        schema: int,  # noqa: ARG001 (later versions may need it)
-        job_ids: Sequence[str] = (),
-        job_id: str | None = None,  # in schema 1
-    ) -> None:
-        received()
-        wanted = [*job_ids, job_id] if job_id else list(job_ids)
-        try:
-            done = runner.run(*wanted)
-        except JobsError as error:
-            # The store or the storage is away: the steward sends the jobs again once they are back.
-            log.warning("jobs %s left to the steward: %s", ", ".join(wanted), error)
-            return
-        if not done and runner.draining:
+    @app.task(name=TASK_NAME, ignore_result=True, shared=False)  # type: ignore[untyped-decorator]
+    def work() -> None:
+        if draining():
             raise Reject("draining", requeue=True)  # another worker takes it at once
+        notify()
 
     return app
 
 
-def consume(
-    app: Celery, name: str, threads: int, on_ready: Callable[[], None], on_stop: Callable[[], None]
-) -> None:
-    """Consume until SIGTERM; returns once the running jobs have ended."""
+def wake(app: Celery) -> None:
+    """Send a wake-up; one that can't be sent is made up for within a second."""
+    try:
+        app.send_task(TASK_NAME, retry=False)
+    except (OperationalError, OSError) as error:
+        log.warning("no wake-up sent: %s", error)
 
-    def ready(**_: object) -> None:
+
+def consume(
+    app: Celery,
+    name: str,
+    on_ready: Callable[[], None],
+    on_stop: Callable[[], None],
+    events: bool = False,
+) -> None:
+    """Consume until SIGTERM. Wake-ups take no time, so no pool of threads is needed for them."""
+
+    def ready(**_: Any) -> None:
         on_ready()
 
-    def stopping(**_: object) -> None:
+    def stopping(**_: Any) -> None:
         on_stop()
 
     for chatty in _CHATTY:
@@ -62,13 +71,12 @@ def consume(
     app.worker_main(
         [
             "worker",
-            *("--pool", "threads"),
-            *("--concurrency", str(threads)),
+            *("--pool", "solo"),
             *("--queues", QUEUE),
             *("--hostname", f"{name}@mmml"),
             *("--loglevel", "INFO"),
             "--without-gossip",
             "--without-mingle",
-            "--without-heartbeat",
+            *([] if events else ["--without-heartbeat"]),
         ]
     )

@@ -24,11 +24,15 @@ def leave() -> None:
 
 @dataclass
 class Drain:
-    """Counts ``grace`` seconds from :meth:`begin`; what still runs then is handed back."""
+    """Counts ``grace`` seconds from :meth:`begin`; what still runs then is handed back.
+    ``stop_claiming`` waits for a claim that is under way, for so many seconds at most, and says
+    whether it has ended.
+    """
 
     store: JobStore
     leases: Leases
     grace: float
+    stop_claiming: Callable[[float], bool]
     leave: Callable[[], None] = leave
     _done: threading.Event = field(default_factory=threading.Event, repr=False)
 
@@ -42,22 +46,18 @@ class Drain:
         self._done.set()
 
     def hand_back(self) -> int:
-        """Release every job held here, without counting the attempt, so that the steward sends it
-        again at once. Returns how many.
-        """
-        self.leases.stop()  # a renewal after the release would take the job back
-        if not self.leases.all_claimed(_CLAIM_WAIT):  # a claim after the release would as well
-            log.warning("a claim is still under way; its lease will run out")
-        return sum(self._released(lease.job_id, lease.token) for lease in self.leases.held())
-
-    def _released(self, job_id: str, token: str) -> bool:
+        """Release every job held here, without counting the attempt. Returns how many."""
+        self.leases.stop()  # a renewal after the release would come too late for the next worker
+        held = [(lease.job_id, lease.token) for lease in self.leases.held()]
         try:
-            return self.store.release(job_id, token)
+            return sum(answer is True for answer in self.store.release_all(held))
         except JobsError as error:
-            log.warning("job %s not handed back, its lease will run out: %s", job_id, error)
-            return False
+            log.warning("%d jobs not handed back, their leases will run out: %s", len(held), error)
+            return 0
 
     def _wait(self) -> None:
+        if not self.stop_claiming(_CLAIM_WAIT):
+            log.warning("a claim is still under way; its leases will run out")
         if not self._done.wait(self.grace):
             log.warning("the grace time is over: %d jobs handed back", self.hand_back())
             self.leave()

@@ -63,8 +63,7 @@ class Pictures:
 
     def begin(self, pictures: list[list[Item]]) -> None:
         """Prepare them and put them in line; each is one item or the frames of an animation."""
-        with self.batcher.coming():
-            self._waiting = [[self._submitted(item) for item in frames] for frames in pictures]
+        self._waiting = [[self._submitted(item) for item in frames] for frames in pictures]
 
     def _submitted(self, item: Item) -> _Waiting:
         try:
@@ -72,7 +71,10 @@ class Pictures:
         except Exception as error:
             return item, None, error
         alone = self.job.attempts > 1
-        return item, prepared, self.batcher.submit(self.pipeline, prepared, alone, item.candidates)
+        future = self.batcher.submit(
+            self.pipeline, prepared, alone, item.candidates, self.job.owner
+        )
+        return item, prepared, future
 
     def ready(self) -> bool:
         """Whether the networks are done with all of them."""
@@ -174,13 +176,15 @@ class Pictures:
         return key
 
     def outcome(self, records: list[ImageRecord], started: float) -> Outcome:
-        """Of the whole job, whose run began at ``started`` (seconds since the epoch)."""
+        """Of the whole job, whose run began at ``started`` of the monotonic clock. How long it
+        waited before says the store, by whose clock it was created and begun.
+        """
         failed = [r for r in records if r.error]
-        done = time.time()
+        queued = (self.job.started_at or self.job.created_at) - self.job.created_at
         timings = Timings(
-            queued_ms=_ms(started - self.job.created_at),
+            queued_ms=_ms(queued),
             model_ms=_ms(sum(self._seconds.values())),
-            total_ms=_ms(done - self.job.created_at),
+            total_ms=_ms(queued + time.monotonic() - started),
         )
         receipt = {
             "bundle": self.pipeline.bundle.name,

@@ -7,7 +7,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,45 @@ from models.tuning import Memory, tuned
 from workers.loader import Key
 
 log = logging.getLogger(__name__)
+
+
+class PipelineCache:
+    """At most ``limit`` pipelines, made by ``load``. While one is loaded, those that are there are
+    handed out, and others can be loaded too.
+    """
+
+    def __init__(self, load: Callable[[Key], Pipeline[Any]], limit: int) -> None:
+        self._load, self._limit = load, limit
+        self._held: OrderedDict[Key, Pipeline[Any]] = OrderedDict()
+        self._lock = threading.Lock()  # never held while something is loaded
+        self._loading: defaultdict[Key, threading.Lock] = defaultdict(threading.Lock)
+
+    def get(self, key: Key) -> Pipeline[Any]:
+        """The pipeline; raises what ``load`` raises."""
+        found = self._find(key)
+        if found:
+            return found
+        with self._lock:
+            loading = self._loading[key]
+        with loading:  # two jobs must not load the same weights twice
+            return self._find(key) or self._add(key, self._load(key))
+
+    def keys(self) -> list[Key]:
+        with self._lock:
+            return list(self._held)
+
+    def _find(self, key: Key) -> Pipeline[Any] | None:
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+            return self._held.get(key)
+
+    def _add(self, key: Key, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+        with self._lock:
+            self._held[key] = pipeline
+            if len(self._held) > self._limit:
+                self._held.popitem(last=False)
+        return pipeline
 
 
 class Pipelines:
@@ -35,19 +75,11 @@ class Pipelines:
     ) -> None:
         self._memory = Memory(tunings)
         self._weights_dir, self._device, self._precision = weights_dir, device, precision
-        self._max_batch, self._limit = max_batch, limit
-        self._held: OrderedDict[Key, Pipeline[Any]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._max_batch = max_batch
+        self._cache = PipelineCache(self._load, limit)
 
     def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
-        with self._lock:  # held while loading: two jobs must not load the same weights twice
-            key = bundle, task, method
-            if key not in self._held:
-                self._held[key] = self._load(key)
-                if len(self._held) > self._limit:
-                    self._held.popitem(last=False)
-            self._held.move_to_end(key)
-            return self._held[key]
+        return self._cache.get((bundle, task, method))
 
     def _load(self, key: Key) -> Pipeline[Any]:
         started = time.perf_counter()
@@ -61,7 +93,7 @@ class Pipelines:
         return pipeline
 
     def loaded(self) -> list[Key]:
-        return list(self._held)
+        return self._cache.keys()
 
     def servable(self) -> list[str]:
         return list(PIPELINES)

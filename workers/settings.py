@@ -36,6 +36,7 @@ class WorkerSettings(SharedSettings):
     )
     threads: int = Field(0, ge=0, description="torch threads on the CPU; 0 means one per core")
     concurrency: int = Field(16, ge=1, description="jobs read, decoded and encoded at a time")
+    remote_control: bool = Field(False, description="answer celery inspect and Flower")
     max_batch: int = Field(
         8, ge=1, description="most pictures per forward pass; fewer where fewer are faster"
     )

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 EXIT_STUCK = 70
 HEARTBEAT_EVERY = 2.0
 HEARTBEAT_TTL = 15.0
-DEAF_AFTER = 45.0  # seconds that messages may lie untouched while this worker is idle
-JOB_FACTOR = 5  # a job may take this many times as long as one forward pass
+DEAF_AFTER = 45.0  # seconds that jobs may wait while this worker has room and claims none
+JOB_FACTOR = 5  # jobs may be held this many times as long as a forward pass may take, without news
 
 
 def end_process(reason: str) -> None:
@@ -36,8 +36,8 @@ def end_process(reason: str) -> None:
 
 @dataclass
 class Watchdog:
-    """One thread. ``waiting_messages`` counts what lies in the queue; ``describe`` is what the
-    heartbeat says.
+    """One thread. ``claimable`` asks whether jobs wait that this worker has room for,
+    ``looked_at`` when its claimer last got an answer; ``describe`` is what the heartbeat says.
     """
 
     store: JobStore
@@ -45,12 +45,11 @@ class Watchdog:
     leases: Leases
     name: str
     describe: Callable[[], dict[str, Any]]
-    waiting_messages: Callable[[], int]
+    claimable: Callable[[], bool]
+    looked_at: Callable[[], float]
     stuck_after: float
     end: Callable[[str], None] = end_process
     ready: bool = False
-    last_received: float = field(default_factory=time.monotonic)
-    _untouched_since: float | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -64,32 +63,17 @@ class Watchdog:
         except JobsError as error:
             log.warning("no farewell: %s", error)
 
-    def touch(self) -> None:
-        """A message arrived."""
-        self.last_received = time.monotonic()
-
     def check(self, now: float) -> None:
-        """End the process if the networks, a job or the consumer hang."""
+        """End the process if the networks, the jobs or the claimer hang."""
         busy = self.batcher.busy_since
         if busy is not None and now - busy > self.stuck_after:
             self.end(f"a forward pass takes longer than {self.stuck_after:.0f} s")
-        oldest = min((lease.since for lease in self.leases.held()), default=now)
-        if now - oldest > self.stuck_after * JOB_FACTOR:
-            self.end(f"a job takes longer than {self.stuck_after * JOB_FACTOR:.0f} s")
-        if self.ready:
-            self._check_hearing(now)
-
-    def _check_hearing(self, now: float) -> None:
-        """Messages lie in the queue, this worker is idle, and yet none arrives: its consumer is
-        dead.
-        """
-        idle = not self.leases.held() and now - self.last_received > DEAF_AFTER
-        if not idle or not self.waiting_messages():
-            self._untouched_since = None
-        elif self._untouched_since is None:
-            self._untouched_since = now
-        elif now - self._untouched_since > DEAF_AFTER:
-            self.end("messages wait but none arrives")
+        news = max(self.batcher.progress_at, self.leases.changed_at)
+        longest = self.stuck_after * JOB_FACTOR
+        if self.leases.held() and busy is None and now - news > longest:
+            self.end(f"jobs are held, and for {longest:.0f} s none has got on")
+        if self.ready and now - self.looked_at() > DEAF_AFTER and self.claimable():
+            self.end(f"jobs wait, there is room, and for {DEAF_AFTER:.0f} s none was claimed")
 
     def beat(self) -> None:
         """Tell the store that this worker is able to work."""

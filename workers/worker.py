@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +17,16 @@ from jobs.blobs import BlobStore
 from jobs.images import ImageLimits
 from jobs.redis_store import RedisJobStore, connect, wait_for
 from jobs.store import JobStore
-from jobs.wire import QUEUE
 from workers.batcher import Batcher
-from workers.celery_app import build, consume
+from workers.celery_app import build, consume, wake
+from workers.claimer import Claimer
 from workers.drain import Drain
 from workers.lease import Leases
 from workers.loader import Loader
 from workers.preload import preload
 from workers.run import JobRunner
 from workers.settings import WorkerSettings
+from workers.slots import JobSlots
 from workers.watchdog import Watchdog, end_process
 
 _BROKER_WAIT = 60.0  # seconds for which a broker that still starts is waited for
@@ -54,11 +56,11 @@ def _pipelines(settings: WorkerSettings, device: str) -> Loader:
 
 @dataclass(frozen=True)
 class Parts:
-    """Makers of what a worker is built on: the store from a Redis client, the blobs from their
-    address, the pipelines from settings and device.
+    """Makers of what a worker is built on: the store from a Redis client and its keys' prefix, the
+    blobs from their address, the pipelines from settings and device.
     """
 
-    store: Callable[[redis.Redis], JobStore] = RedisJobStore
+    store: Callable[[redis.Redis, str], JobStore] = RedisJobStore
     blobs: Callable[[str], BlobStore] = BlobStore.at
     pipelines: Callable[[WorkerSettings, str], Loader] = _pipelines
 
@@ -67,40 +69,75 @@ DEFAULT = Parts()
 
 
 class Worker:
-    """Everything is loaded and warm before the first message is taken. ``parts`` replace those
-    that the settings name.
+    """Everything is loaded and warm before the first job is claimed. ``parts`` replace those that
+    the settings name.
     """
 
     def __init__(self, settings: WorkerSettings, parts: Parts = DEFAULT) -> None:
         self.settings = settings
         self.device = device_of(settings.device)
         wait_for(settings.redis_url, _BROKER_WAIT)
-        client = connect(settings.redis_url)
-        store = parts.store(client)
+        self.store = parts.store(connect(settings.redis_url), settings.redis_prefix)
         self.pipelines = parts.pipelines(settings, self.device)
-        self.batcher = Batcher(settings.max_batch, settings.max_delay_ms / 1000, _on_fatal)
-        self.leases = Leases(store, settings.lease_ttl)
-        self.runner = JobRunner(
-            store=store,
-            blobs=parts.blobs(settings.storage_url),
-            pipelines=self.pipelines,
-            batcher=self.batcher,
-            leases=self.leases,
-            lease_ttl=settings.lease_ttl,
-            max_attempts=settings.max_attempts,
-            concurrency=settings.concurrency,
-            limits=ImageLimits(max_pixels=settings.max_pixels),
+        self.slots = JobSlots(settings.concurrency, self._room_made)
+        self.batcher = Batcher(
+            settings.max_batch, settings.max_delay_ms / 1000, _on_fatal, self._room_made
         )
-        self.drain = Drain(store, self.leases, settings.drain)
+        self.leases = Leases(self.store, settings.lease_ttl)
+        self.executor = ThreadPoolExecutor(settings.concurrency, "jobs")
+        self.claimer = self._claimer(parts)
+        self.drain = Drain(self.store, self.leases, settings.drain, self.claimer.stop)
         self.watchdog = Watchdog(
-            store=store,
+            store=self.store,
             batcher=self.batcher,
             leases=self.leases,
             name=settings.worker_name,
             describe=self.describe,
-            waiting_messages=lambda: client.llen(QUEUE),
+            claimable=self._claimable,
+            looked_at=lambda: self.claimer.looked_at,
             stuck_after=settings.stuck_after,
         )
+        self.celery = build(
+            settings.redis_url,
+            settings.redis_prefix,
+            self._notify,
+            lambda: self.claimer.draining,
+            settings.remote_control,
+        )
+
+    def _claimer(self, parts: Parts) -> Claimer:
+        settings = self.settings
+        runner = JobRunner(
+            store=self.store,
+            blobs=parts.blobs(settings.storage_url),
+            pipelines=self.pipelines,
+            batcher=self.batcher,
+            leases=self.leases,
+            slots=self.slots,
+            max_attempts=settings.max_attempts,
+            retry_after=settings.lease_ttl,
+            limits=ImageLimits(max_pixels=settings.max_pixels),
+        )
+        return Claimer(
+            store=self.store,
+            runner=runner,
+            batcher=self.batcher,
+            leases=self.leases,
+            slots=self.slots,
+            executor=self.executor,
+            name=settings.worker_name,
+            lease_ttl=settings.lease_ttl,
+            wake=lambda: wake(self.celery),
+        )
+
+    def _notify(self) -> None:
+        self.claimer.notify()
+
+    def _room_made(self) -> None:
+        self.claimer.room_made()
+
+    def _claimable(self) -> bool:
+        return self.claimer.room() is not None and self.store.claimable(self.claimer.groups)
 
     def describe(self) -> dict[str, Any]:
         """What the heartbeat tells of this worker."""
@@ -123,8 +160,11 @@ class Worker:
         self.batcher.start()
         self.leases.start()
         self.watchdog.start()
-        app = build(settings.redis_url, self.runner, self.watchdog.touch)
-        consume(app, settings.worker_name, settings.concurrency, self._ready, self._stopping)
+        consume(
+            self.celery, settings.worker_name, self._ready, self._stopping, settings.remote_control
+        )
+        self.claimer.stop(settings.drain)
+        self.executor.shutdown()  # jobs that are held go on until the drain ends the process
         self.drain.done()
         self.batcher.stop()
         self.leases.stop()
@@ -132,9 +172,10 @@ class Worker:
     def _ready(self) -> None:
         self.watchdog.ready = True
         self.watchdog.beat()
+        self.claimer.start()
+        self.claimer.notify()
 
     def _stopping(self) -> None:
-        self.runner.draining = True
         self.drain.begin()
         self.watchdog.stop()
 

@@ -28,6 +28,7 @@ from app.keys import (
     revoke,
 )
 from jobs.errors import StoreError
+from jobs.job import Priority
 
 
 class Answers(Protocol):
@@ -68,6 +69,14 @@ def _rate(_context: object, _parameter: object, value: str | None) -> str | None
 @click.option("--rate", callback=_rate, help="jobs it may submit, such as 60/minute")
 @click.option("--pictures-per-day", type=click.IntRange(1), help="pictures it may make")
 @click.option("--max-active", type=click.IntRange(1), help="unfinished jobs it may have")
+@click.option("--max-running", type=click.IntRange(1), help="jobs it may have running at a time")
+@click.option(
+    "--priority",
+    type=click.Choice(list(Priority)),
+    default=Priority.normal.value,
+    show_default=True,
+    help="the highest that its jobs may have",
+)
 @click.option("--take-over", metavar="KEY", help="see the jobs of this key, which is to be revoked")
 @click.pass_obj
 def create(
@@ -77,6 +86,8 @@ def create(
     rate: str | None,
     pictures_per_day: int | None,
     max_active: int | None,
+    max_running: int | None,
+    priority: str,
     take_over: str | None,
 ) -> None:
     """Make a key and print it, once: only a hash is kept.
@@ -93,6 +104,8 @@ def create(
             rate=rate,
             pictures_per_day=pictures_per_day,
             max_active=max_active,
+            max_running=max_running,
+            priority=Priority(priority),
         )
         store.add(made)
     command.run.print_result({**_public_record(made), "key": text}, [text])
@@ -156,6 +169,8 @@ def _line(key: ApiKey) -> str:
         f"rate={key.rate}" if key.rate else "",
         f"pictures-per-day={key.pictures_per_day}" if key.pictures_per_day else "",
         f"max-active={key.max_active}" if key.max_active else "",
+        f"max-running={key.max_running}" if key.max_running else "",
+        f"priority={key.priority}" if key.priority is not Priority.normal else "",
         f"owner={key.owner}" if key.owner != key.id else "",
     ]
     details = "  ".join(extra for extra in extras if extra)
@@ -167,13 +182,14 @@ def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
     """The keys of a running service, or of one that is started for a moment."""
     from app.embedded import EmbeddedError, broker_at, default_state_dir
     from jobs.redis_store import connect, wait_for
+    from jobs.settings import SharedSettings
 
     try:
         with broker_at((state_dir or default_state_dir()).absolute()) as url:
             wait_for(url, 10)
             client = connect(url)
             try:
-                yield RedisKeyStore(client)
+                yield RedisKeyStore(client, SharedSettings().redis_prefix)
             finally:
                 client.close()
     except (EmbeddedError, KeyProblem, StoreError, redis.RedisError) as error:

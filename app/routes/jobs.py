@@ -109,7 +109,7 @@ async def get(
     with services.waiters.watch(job_id) as watch:
         found = caller.seen(await services.look(job_id))
         if seconds and not known(found).status.final:
-            found = await services.wait(watch, seconds, caller.name, found)
+            found = (await services.wait(watch, seconds, caller.name, found)).job
     return await _response(request, services, known(found))
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from app.auth import caller
-from app.deps import Given, off_loop
+from app.deps import Given
 from app.problems import Problem
 from app.views import ModelsView, models_view
 
@@ -23,13 +23,13 @@ class VocabularyView(BaseModel):
 @router.get("", summary="List bundles")
 async def models(services: Given) -> ModelsView:
     """Bundles, their tasks, methods, native sizes and licences, and each task's default."""
-    return models_view(await off_loop(services.catalogue.now))
+    return models_view(services.catalogue.now())
 
 
 @router.get("/{bundle}/vocabulary", summary="List known words")
 async def vocabulary(bundle: str, services: Given) -> VocabularyView:
     """Every word that the bundle's text encoders know; all others are left out with a warning."""
-    catalogue = await off_loop(services.catalogue.now)
+    catalogue = services.catalogue.now()
     info = catalogue.bundles.get(bundle)
     if info is None:
         names = ", ".join(catalogue.bundles) or "none"

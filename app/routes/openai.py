@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.auth import Submitter, caller
+from app.body_memory import release_body
 from app.deps import Given, Services, off_loop
 from app.gate import Caller
 from app.openai.answers import image_events, images_response
@@ -87,10 +88,12 @@ async def _answer(
     asked: ImagesRequest,
     pictures: dict[str, Picture],
 ) -> Response:
+    kind = "image_edit" if pictures else "image_generation"
     accepted = await submitted(request, services, caller, asked, pictures)
+    pictures.clear()
+    release_body(request)
     headers = _headers(accepted)
     if asked.stream:
-        kind = "image_edit" if pictures else "image_generation"
         events = image_events(request, services, accepted, kind)
         headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(events, 200, headers, "text/event-stream")

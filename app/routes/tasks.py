@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.auth import Submitter
-from app.deps import Services, off_loop, services_of
+from app.body_memory import release_body
+from app.deps import Services, Waited, off_loop, services_of
 from app.gate import Caller
 from app.idempotency import HEADER, PATTERN, once_key
 from app.pictures import CONTENT, picture_response, unsuccessful
@@ -54,6 +55,8 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
                 strict=is_json(request),
                 job_id=job_id,
             )
+            pictures.clear()
+            release_body(request)
             return await _answer(request, services, caller, accepted, seconds, watch)
 
     made.add_api_route(
@@ -110,8 +113,10 @@ async def _answer(
     if accepted.replayed:
         headers["Idempotency-Replayed"] = "true"
     if seconds is not None:
-        job = await _waited(services, caller, accepted, seconds, watch) or job
-        headers["Preference-Applied"] = f"wait={seconds:g}"
+        waited = await _waited(services, caller, accepted, seconds, watch)
+        job = waited.job or job
+        if waited.applied:
+            headers["Preference-Applied"] = f"wait={seconds:g}"
         wanted = wanted_image(request)
         if wanted and job.status.final:
             return await _picture(services, job, wanted, headers)
@@ -123,7 +128,7 @@ async def _answer(
 
 async def _waited(
     services: Services, caller: Caller, accepted: Accepted, seconds: float, watch: Watch
-) -> Job | None:
+) -> Waited:
     if not accepted.replayed:
         return await services.wait(watch, seconds, caller.name, accepted.job)
     with services.waiters.watch(accepted.job.id) as earlier:

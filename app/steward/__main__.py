@@ -6,12 +6,13 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.queue import RedisQueue
 from app.settings import WebhookSettings
-from app.steward.recover import Recovery, RecoveryPolicy
-from app.steward.sweep import Sweeper
+from app.steward.recover import Reconciler
+from app.steward.sweep import OrphanSweeper, Sweeper
 from app.steward.webhooks import Courier
 from app.webhooks.messages import signing_secrets
 from app.webhooks.sending import Sender
@@ -29,27 +30,42 @@ EVERY = 2.0  # seconds
 class Steward:
     """Everything one round needs; :meth:`run` repeats rounds until ``stop`` is set."""
 
-    recovery: Recovery
+    reconciler: Reconciler
     sweeper: Sweeper
+    orphans: OrphanSweeper
+    _rebuilt: bool = False
 
     def round(self, now: float) -> None:
-        """A fault of one duty does not keep the other from being done; what was not done is found
-        again next time.
+        """A fault of one duty does not keep the others from being done; what was not done is found
+        again next time. ``now``: by a monotonic clock.
         """
-        try:
-            self.recovery.round(now)
-        except Exception as error:  # the broker restarts
-            log.warning("jobs not recovered: %s", error)
-        try:
-            self.sweeper.sweep(now)
-        except Exception as error:
-            log.warning("results not swept: %s", error)
+        for duty in (self._rebuild, self.reconciler.round):
+            with _tried("jobs not reconciled"):
+                duty()
+        for sweeper in (self.sweeper, self.orphans):
+            with _tried("results not swept"):
+                sweeper.sweep(now)
+
+    def _rebuild(self) -> int:
+        if self._rebuilt:
+            return 0
+        count = self.reconciler.rebuild()
+        self._rebuilt = True
+        return count
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             alive.touch()
-            self.round(time.time())
+            self.round(time.monotonic())
             stop.wait(EVERY)
+
+
+@contextmanager
+def _tried(failed: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the broker restarts
+        log.warning("%s: %s", failed, error)
 
 
 def courier(settings: WebhookSettings, store: JobStore) -> Courier:
@@ -68,11 +84,12 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = WebhookSettings()
     client = connect(settings.redis_url)
-    store = RedisJobStore(client)
-    queue = RedisQueue(client)
+    store = RedisJobStore(client, settings.redis_prefix)
+    blobs = BlobStore.at(settings.storage_url)
     steward = Steward(
-        Recovery(store, queue, RecoveryPolicy(max_attempts=settings.max_attempts)),
-        Sweeper(store, BlobStore.at(settings.storage_url), settings.result_ttl),
+        Reconciler(store, settings.max_attempts),
+        Sweeper(store, blobs, settings.result_ttl),
+        OrphanSweeper(store, blobs),
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,6 +5,7 @@ erased.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jobs.blobs import BlobStore, job_folder
@@ -28,10 +29,10 @@ class Sweeper:
 
     def sweep(self, now: float) -> int:
         """Expire the jobs that ended more than ``result_ttl`` seconds ago, and those their clients
-        want erased. Returns how many.
+        want erased. ``now``: by a monotonic clock. Returns how many.
         """
         self._later = {job: when for job, when in self._later.items() if when > now}
-        over = self.store.final_before(now - self.result_ttl, _PAGE + len(self._later))
+        over = self.store.final_for(self.result_ttl, _PAGE + len(self._later))
         expired = faults = 0
         for job_id in over:
             if job_id in self._later:
@@ -48,3 +49,37 @@ class Sweeper:
             else:
                 expired += self.store.expire(job_id)
         return expired
+
+
+@dataclass
+class OrphanSweeper:
+    """Erases what belongs to no job: uploads whose job was not recorded. A gateway writes them
+    first, so an orphan is what was found without a record twice, an hour apart by this process's
+    own monotonic clock.
+    """
+
+    store: JobStore
+    blobs: BlobStore
+    apart: float = 3600.0  # seconds
+    _suspected: frozenset[str] = frozenset()
+    _looked: float = float("-inf")
+
+    def sweep(self, now: float) -> int:
+        """Returns how many jobs' folders were erased."""
+        if now - self._looked < self.apart:
+            return 0
+        self._looked = now
+        without = frozenset(self._without_record())
+        orphans = without & self._suspected
+        self._suspected = without - orphans
+        for job_id in orphans:
+            log.info("uploads of job %s, which was never recorded, are erased", job_id)
+            self.blobs.delete_prefix(job_folder(job_id))
+        return len(orphans)
+
+    def _without_record(self) -> Iterator[str]:
+        folders = self.blobs.job_ids()
+        for n in range(0, len(folders), _PAGE):
+            page = folders[n : n + _PAGE]
+            there = self.store.existing(page)
+            yield from (job_id for job_id, known in zip(page, there, strict=True) if not known)

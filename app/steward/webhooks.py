@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from app.background import end_tasks
 from app.webhooks.messages import body, message_id
 from app.webhooks.sending import Answer, Sender
 from app.webhooks.signing import headers
@@ -94,9 +95,7 @@ class Courier:
         """Let deliveries come to their end; those that don't are made again by the next steward."""
         if self._under_way:
             _, late = await asyncio.wait(self._under_way, timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await end_tasks(*late)
 
     async def _deliver(self, job: Job) -> None:
         try:
@@ -117,15 +116,15 @@ class Courier:
         assert job.webhook is not None  # noqa: S101
         attempt = job.webhook.attempts
         if not answer.problem:
-            self.store.settle_webhook(job.id, attempt, WebhookState.delivered)
+            self.store.record_delivery(job.id, attempt, WebhookState.delivered)
         elif answer.hopeless or attempt > len(self.delays):
             log.info("webhook of job %s given up: %s", job.id, answer.problem)
-            self.store.settle_webhook(job.id, attempt, WebhookState.failed, answer.problem)
+            self.store.record_delivery(job.id, attempt, WebhookState.failed, answer.problem)
         else:
             pause = self.delays[attempt - 1] * self.chance.uniform(1, 1 + _JITTER)
             pause = max(pause, answer.pause)
             pending = WebhookState.pending
-            self.store.settle_webhook(job.id, attempt, pending, answer.problem, pause)
+            self.store.record_delivery(job.id, attempt, pending, answer.problem, pause)
 
 
 def _host(job: Job) -> str:

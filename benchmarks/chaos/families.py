@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.chaos import (
     broker,
+    crowds,
     fuzz,
     hostile,
     messages,
@@ -19,6 +20,7 @@ from benchmarks.chaos.faults import Family
 FAMILIES: tuple[Family[Any], ...] = (
     *worker_death.FAMILIES,
     messages.FAMILY,
+    crowds.FAMILY,
     broker.FAMILY,
     storage.FAMILY,
     restarts.FAMILY,

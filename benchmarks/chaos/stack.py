@@ -71,9 +71,10 @@ class Stack:
         wait_until(lambda: len(self.store.workers()) >= count, seconds, f"{count} workers")
         self.ready(seconds)
 
-    def add_gateway(self) -> Process:
+    def add_gateway(self, **settings: str) -> Process:
         port = free_port()
-        process = self._module("benchmarks.chaos.gateway", len(self.gateways), MMML_PORT=str(port))
+        given = {"MMML_PORT": str(port), **settings}
+        process = self._module("benchmarks.chaos.gateway", len(self.gateways), **given)
         self.gateways.append(process)
         self.urls.append(f"http://127.0.0.1:{port}")
         return process
@@ -83,8 +84,8 @@ class Stack:
         self.workers.append(process)
         return process
 
-    def add_steward(self) -> Process:
-        process = self._module("app.steward", len(self.stewards))
+    def add_steward(self, **settings: str) -> Process:
+        process = self._module("benchmarks.chaos.steward", len(self.stewards), **settings)
         self.stewards.append(process)
         return process
 

@@ -23,9 +23,9 @@ from app.embedded import broker_command, wait_for_socket
 from app.keys import RedisKeyStore, default_scopes, new_text, record
 from jobs.blobs import BlobStore
 from jobs.images import encode
-from jobs.job import ImageRecord
+from jobs.job import ImageRecord, new_id
 from jobs.redis_store import RedisJobStore, connect
-from jobs.store import Outcome
+from jobs.store import Outcome, Wanted
 from tests.conftest import write_paper_bundle
 from tests.picture_files import photo
 
@@ -70,12 +70,16 @@ class Target:
 
     def finish(self, job: str) -> None:
         """Do what a worker does."""
-        started = self.store.start(job, "t", 60)
-        assert started
+        found = self.store.claim(new_id(), Wanted(jobs=1000, pictures=1000), 60).jobs
+        (token,) = (c.token for c in found if c.job.id == job)
+        others = [(c.job.id, c.token) for c in found if c.job.id != job]
+        if others:
+            self.store.release_all(others)
+        self.store.begin_all([(job, token)])
         place = f"jobs/{job}/t-0.png"
         self.blobs.put(place, encode(photo()))
         image = ImageRecord(index=0, seed=0, width=40, height=30, sha256="0" * 64, blob=place)
-        assert self.store.finish(job, "t", Outcome([image]))
+        assert self.store.finish_all([(job, token, Outcome([image]))]) == [True]
 
     def alive(self) -> bool:
         return self.process.poll() is None

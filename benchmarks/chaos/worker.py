@@ -17,46 +17,45 @@ import torch
 from benchmarks.chaos.strikes import Strikes, kill_self
 from jobs.blobs import BlobStore
 from jobs.errors import StoreError
-from jobs.job import Job
 from jobs.redis_store import RedisJobStore
-from jobs.store import Outcome
+from jobs.store import Begun, Claim, Outcome, Wanted
 from models.pipeline import Item
 from workers.fake import FakeLoader, FakePipeline
 from workers.settings import WorkerSettings
 from workers.worker import Parts, Worker, limit_threads
 
 MEMORY = 4  # pictures whose text says "memory" that fit at a time
+LONG = 4.0  # seconds that "long" takes
 WAIT = 1.5  # seconds that "wait" takes
 SLOW = 0.25  # seconds that "slow" takes
 FOREVER = 3600.0
 
 
 class DyingStore(RedisJobStore):
-    """Its process dies after a claim, or when the job is finished and its message not yet
-    acknowledged.
+    """Its process dies after a claim, after a begin, or when the job is finished and nobody here
+    knows it yet; or the answer to a claim gets lost.
     """
 
-    def __init__(self, client: redis.Redis, strikes: Strikes) -> None:
-        super().__init__(client)
+    def __init__(self, client: redis.Redis, prefix: str, strikes: Strikes) -> None:
+        super().__init__(client, prefix)
         self._strikes = strikes
 
-    def start(self, job_id: str, token: str, lease_ttl: float) -> Job | None:
-        job = super().start(job_id, token, lease_ttl)
-        if job:
+    def claim(self, claim_id: str, wanted: Wanted, lease_ttl: float) -> Claim:
+        found = super().claim(claim_id, wanted, lease_ttl)
+        if found.jobs:
             self._strikes.kill_here("claim")
-        return job
+            if self._strikes.take("claim-answer"):
+                raise StoreError("the answer was cut")
+        return found
 
-    def start_fresh(
-        self, claims: Sequence[tuple[str, str]], lease_ttl: float
-    ) -> list[Job | StoreError | None]:
-        jobs = super().start_fresh(claims, lease_ttl)
-        if any(jobs):
-            self._strikes.kill_here("claim")
-        return jobs
+    def begin_all(self, held: Sequence[tuple[str, str]]) -> list[Begun | StoreError | None]:
+        begun = super().begin_all(held)
+        self._strikes.kill_here("begin")
+        return begun
 
     def finish_all(self, endings: Sequence[tuple[str, str, Outcome]]) -> list[bool | StoreError]:
         done = super().finish_all(endings)
-        self._strikes.kill_here("before-ack")
+        self._strikes.kill_here("after-finish")
         return done
 
 
@@ -82,6 +81,8 @@ class Misbehaviour:
     def __call__(self, batch: Sequence[Item]) -> None:
         words = {word for item in batch for word in item.text.split()}
         self._strikes.note("batches", len(batch))
+        if "single" in words:
+            self._strikes.note("single", len(self._strikes.notes("batches")))
         self._strikes.kill_here("in-model")
         if self._strikes.take("hang"):
             time.sleep(FOREVER)
@@ -90,7 +91,8 @@ class Misbehaviour:
             kill_self()
         if "memory" in words and len(batch) > MEMORY:
             raise torch.OutOfMemoryError(f"{len(batch)} pictures need more memory than there is")
-        time.sleep(WAIT if "wait" in words else SLOW if "slow" in words else 0)
+        times = {"long": LONG, "wait": WAIT, "slow": SLOW}
+        time.sleep(next((seconds for word, seconds in times.items() if word in words), 0.0))
 
 
 def parts(strikes: Strikes) -> Parts:

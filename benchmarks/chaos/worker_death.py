@@ -15,6 +15,7 @@ from benchmarks.chaos.stack import LEASE, Stack, running
 from jobs.job import ErrorCode, Status
 
 _JOBS = 12
+_SUSPECTS = 32
 _BACK = LEASE + 30.0  # seconds
 _STUCK = 6.0  # seconds that a forward pass may take on this stack
 _KILL_BAR = "0 lost, 0 duplicated results, done ≤ lease + 30 s"
@@ -35,9 +36,60 @@ def killed_at(point: str) -> Callable[[Stack], Finding]:
         wait_until(lambda: not stack.strikes.armed(point), 60, f"the death at {point}")
         struck = time.time()
         found = settled(stack, jobs, struck, _BACK + 15)
-        return found if stack.workers[0].starts > deaths else found.but("the worker did not die")
+        broken = [] if stack.workers[0].starts > deaths else ["the worker did not die"]
+        attempts = {job.attempts for job in map(stack.store.get, jobs) if job}
+        if point == "claim" and attempts != {1}:
+            broken.append(f"jobs that were never begun count {attempts} attempts")
+        return found.but(*broken)
 
     return trial
+
+
+def answer_cut(stack: Stack) -> Finding:
+    """The store gives the worker jobs, but the worker never hears of it."""
+    stack.ready()
+    stack.strikes.arm("claim-answer")
+    jobs = submit(stack, *["a bird"] * _JOBS)
+    found = settled(stack, jobs, time.time(), LEASE)
+    attempts = {job.attempts for job in map(stack.store.get, jobs) if job}
+    return found if attempts == {1} else found.but(f"{attempts} attempts were counted")
+
+
+def suspects_beside_others(stack: Stack) -> Finding:
+    """The worker dies over 32 jobs, which then run alone; fresh ones are done all the while."""
+    stack.ready()
+    suspects = submit(stack, *["a bird slow"] * _SUSPECTS)
+    wait_until(lambda: _running(stack, suspects), 30, "jobs running")
+    stack.workers[0].kill()
+    struck = time.time()
+    wait_until(lambda: _attempts(stack, suspects) >= 2, _BACK, "the first suspect's second run")
+    waits = []
+    for _ in range(5):
+        (fresh,) = submit(stack, "a bird")
+        began = time.monotonic()
+        ends_of(stack, [fresh], 30)
+        waits.append(time.monotonic() - began)
+        suspects.append(fresh)
+    found = settled(stack, suspects, struck, 2 * _BACK)
+    note = f"slowest fresh job {max(waits):.1f} s"
+    return found.but(*([note] if max(waits) > 5 else []), notes=[note])
+
+
+def draining_wakeup(stack: Stack) -> Finding:
+    """A worker that is asked to end takes a wake-up: another one does the jobs."""
+    stack.ready()
+    first, second = stack.workers[0], stack.add_worker()
+    try:
+        stack.all_ready()
+        long = submit(stack, *["a bird wait"] * 2)
+        wait_until(lambda: _running(stack, long), 30, "jobs running")
+        first.send(signal.SIGTERM)
+        jobs = submit(stack, *["a bird"] * _JOBS)
+        return settled(stack, long + jobs, time.time(), 15)
+    finally:
+        second.terminate(30)
+        stack.remove(second)
+        stack.ready()
 
 
 def crashing_input(stack: Stack) -> Finding:
@@ -98,6 +150,11 @@ def paused(stack: Stack) -> Finding:
     return found.but(*([f"{left} sets of pictures were left behind"] if left else []))
 
 
+def _attempts(stack: Stack, jobs: list[str]) -> int:
+    """The most of any job."""
+    return max(job.attempts for job in map(stack.store.get, jobs) if job)
+
+
 def _running(stack: Stack, jobs: list[str]) -> bool:
     found = [stack.store.get(job) for job in jobs]
     return any(job and job.status is Status.running for job in found)
@@ -111,7 +168,7 @@ def _killed(point: str) -> Family[Stack]:
 
 
 FAMILIES = (
-    *map(_killed, ("claim", "in-model", "before-store", "before-ack")),
+    *map(_killed, ("claim", "begin", "in-model", "before-store", "after-finish")),
     Family(
         "worker crashed or stuck",
         opened,
@@ -120,6 +177,21 @@ FAMILIES = (
                 "input that crashes the process, among 15 innocent jobs",
                 "the innocents succeed, the culprit fails after three lone attempts",
                 crashing_input,
+                runs=3,
+            ),
+            Fault("a claim's answer cut", "0 lost, one attempt", answer_cut, LEASE, runs=3),
+            Fault(
+                "32 suspects beside fresh jobs",
+                "all succeed, no fresh job waits for 5 s",
+                suspects_beside_others,
+                2 * _BACK,
+                runs=2,
+            ),
+            Fault(
+                "wake-up taken by a draining worker",
+                "0 lost, done by another",
+                draining_wakeup,
+                15,
                 runs=3,
             ),
             Fault(

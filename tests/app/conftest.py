@@ -1,4 +1,4 @@
-"""A gateway whose backends are in this process."""
+"""A gateway on a real job store."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from jobs.images import decode_photo, encode
 from jobs.job import ImageRecord, Timings
 from jobs.store import Outcome
 from tests.conftest import write_paper_bundle
+from tests.moves import begun
 
 
 @pytest.fixture
@@ -28,8 +29,13 @@ def fine(weights: Path) -> str:
 
 
 @pytest.fixture
-def services(weights: Path) -> Services:
-    return Services.in_memory(GatewaySettings(weights_dir=weights))
+def settings(weights: Path, valkey: str, prefix: str) -> GatewaySettings:
+    return GatewaySettings(weights_dir=weights, redis_url=valkey, redis_prefix=prefix)
+
+
+@pytest.fixture
+def services(settings: GatewaySettings) -> Services:
+    return Services.connect(settings)
 
 
 @pytest.fixture
@@ -56,8 +62,9 @@ def mask_png(width: int = 40, height: int = 30) -> bytes:
 
 def succeed(services: Services, job_id: str, pictures: int = 1) -> None:
     """Do what a worker does."""
-    started = services.store.start(job_id, "t", 10)
+    started = services.store.get(job_id)
     assert started
+    token = begun(services.store, job_id)
     images = []
     for n in range(pictures):
         data = encode(Image.new("RGB", (20, 20), (n, 100, 200)))
@@ -67,7 +74,7 @@ def succeed(services: Services, job_id: str, pictures: int = 1) -> None:
             ImageRecord(index=n, seed=n, width=20, height=20, sha256=f"{n:064d}", blob=key)
         )
     outcome = Outcome(images, Timings(model_ms=1.0), warnings=started.warnings)
-    assert services.store.finish(job_id, "t", outcome)
+    assert services.store.finish_all([(job_id, token, outcome)]) == [True]
 
 
 def stored_photo(services: Services, job_id: str, name: str = "image") -> Image.Image:

@@ -18,7 +18,10 @@ from app.gate import AccessError
 from app.keys import ADMIN, READ, default_scopes, new_text, record, revoke
 from app.main import create_app
 from app.settings import GatewaySettings
+from jobs.job import Priority
 from tests.app.conftest import mask_png, png, succeed
+from tests.moves import claimed
+from tests.services import connected
 
 PUBLIC = "https://pictures.example"
 
@@ -35,9 +38,9 @@ def bearer(key: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def keyed(weights: Path) -> Services:
+def keyed(weights: Path, valkey: str) -> Services:
     """A gateway that always asks for keys."""
-    return Services.in_memory(GatewaySettings(weights_dir=weights, require_keys=True))
+    return connected(GatewaySettings(weights_dir=weights, require_keys=True), valkey)
 
 
 @pytest.fixture
@@ -221,9 +224,9 @@ def test_too_many_jobs_are_429(http: TestClient, keyed: Services) -> None:
     assert broken.status_code == 429
 
 
-def test_reading_has_a_rate_of_its_own(weights: Path) -> None:
+def test_reading_has_a_rate_of_its_own(weights: Path, valkey: str) -> None:
     settings = GatewaySettings(weights_dir=weights, require_keys=True, rate_read="2/minute")
-    services = Services.in_memory(settings)
+    services = connected(settings, valkey)
     key = key_of(services, "eager")
     with TestClient(create_app(settings, services)) as http:
         answers = [http.get("/jobs", headers=bearer(key)) for _ in range(3)]
@@ -329,12 +332,14 @@ class Arriving:
         await self._app(scope, receive, send)
 
 
-def test_with_keys_any_host_name_will_do_unless_named(weights: Path, http: TestClient) -> None:
+def test_with_keys_any_host_name_will_do_unless_named(
+    weights: Path, http: TestClient, valkey: str
+) -> None:
     assert http.get("/healthz").status_code == 200
     settings = GatewaySettings(
         weights_dir=weights, require_keys=True, allowed_hosts=("pictures.example",)
     )
-    services = Services.in_memory(settings)
+    services = connected(settings, valkey)
     key_of(services, "k")
     with TestClient(create_app(settings, services), base_url=PUBLIC) as named:
         assert named.get("/healthz").status_code == 200
@@ -347,24 +352,24 @@ def test_workers_names_are_not_for_strangers(http: TestClient, keyed: Services) 
     assert response.json() == {"status": "ready", "workers": 1}
 
 
-def test_no_start_without_the_keys_that_are_required(weights: Path) -> None:
+def test_no_start_without_the_keys_that_are_required(weights: Path, valkey: str) -> None:
     settings = GatewaySettings(weights_dir=weights, require_keys=True)
     with (
         pytest.raises(AccessError, match="mmml keys create"),
-        TestClient(create_app(settings, Services.in_memory(settings))),
+        TestClient(create_app(settings, connected(settings, valkey))),
     ):
         pass
 
 
 def test_the_first_key_comes_from_a_file(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    valkey: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = new_text()
     (tmp_path / "key").write_text(f"{key}\n")
     monkeypatch.setenv("MMML_FIRST_KEY_FILE", str(tmp_path / "key"))
     settings = GatewaySettings(weights_dir=weights, require_keys=True)
     assert key not in repr(settings)
-    with TestClient(create_app(settings, Services.in_memory(settings))) as http:
+    with TestClient(create_app(settings, connected(settings, valkey))) as http:
         told = http.get("/session", headers=bearer(key)).json()
         assert told["name"] == "first"
         assert ADMIN in told["scopes"]
@@ -392,3 +397,23 @@ def test_event_streams_are_bounded_and_given_back(keyed: Services) -> None:
             assert "2 event streams" in problem(refused, 429)["detail"]
             assert http.get("/stream", headers=bearer(other)).status_code == 200
         assert http.get("/stream", headers=bearer(one)).status_code == 200
+
+
+def test_a_priority_above_the_keys_is_refused(http: TestClient, keyed: Services) -> None:
+    plain = key_of(keyed, "plain", set(default_scopes()))
+    urgent = key_of(keyed, "urgent", set(default_scopes()), priority=Priority.high)
+    wanted = {"json": {"text": "a bird", "priority": "high"}}
+    refused = http.post("/synthesize", headers=bearer(plain), **wanted)
+    assert refused.status_code == 403
+    assert "priority normal at most" in refused.json()["detail"]
+    taken = http.post("/synthesize", headers=bearer(urgent), **wanted)
+    assert (taken.status_code, taken.json()["priority"]) == (202, "high")
+    low = {"json": {"text": "a bird", "priority": "low"}}
+    assert http.post("/synthesize", headers=bearer(plain), **low).status_code == 202
+
+
+def test_a_keys_cap_is_the_stores_to_keep(http: TestClient, keyed: Services) -> None:
+    key = key_of(keyed, "capped", set(default_scopes()), max_running=2)
+    for _ in range(5):
+        assert http.post("/synthesize", json={"text": "a bird"}, headers=bearer(key)).is_success
+    assert len(claimed(keyed.store)) == 2

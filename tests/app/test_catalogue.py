@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
-import app.catalogue as room
 from app.catalogue import LiveCatalogue
+from jobs.bundles import Catalogue
 from jobs.errors import BundlesError
 from tests.conftest import write_paper_bundle
 
 
-class Impatient(LiveCatalogue):
-    """Looks at every call."""
-
-    def now(self) -> object:  # type: ignore[override]
-        self._looked = -room._LOOK_EVERY * 10
-        return super().now()
+def refreshed(live: LiveCatalogue) -> Catalogue:
+    live.refresh()
+    return live.now()
 
 
 def test_a_new_bundle_is_seen_and_a_broken_one_does_no_harm(weights: Path) -> None:
-    live = Impatient(weights, {})
-    assert list(live.now().bundles) == ["paper"]  # type: ignore[attr-defined]
+    live = LiveCatalogue(weights, {})
+    assert list(live.now().bundles) == ["paper"]
     write_paper_bundle(weights / "second", ("synthesize",))
-    assert list(live.now().bundles) == ["paper", "second"]  # type: ignore[attr-defined]
+    assert list(live.now().bundles) == ["paper"]  # asking reads no folder
+    assert list(refreshed(live).bundles) == ["paper", "second"]
     (weights / "second/bundle.json").write_text("{broken")
-    assert list(live.now().bundles) == ["paper", "second"]  # type: ignore[attr-defined]
+    assert list(refreshed(live).bundles) == ["paper", "second"]
+
+
+def test_a_running_gateway_sees_a_new_bundle(
+    client: TestClient, weights: Path, eventually: Callable[[Callable[[], bool], float], None]
+) -> None:
+    write_paper_bundle(weights / "second", ("synthesize",))
+    eventually(lambda: len(client.get("/models").json()["bundles"]) == 2, 10)
 
 
 def test_defaults_are_settings(weights: Path) -> None:
@@ -36,11 +43,11 @@ def test_defaults_are_settings(weights: Path) -> None:
 
 
 def test_the_folder_has_defaults_of_its_own(weights: Path) -> None:
-    live = Impatient(weights, {})
+    live = LiveCatalogue(weights, {})
     write_paper_bundle(weights / "other", ("synthesize",))
     (weights / "defaults.json").write_text('{"synthesize": "paper", "inpaint": "gone"}')
-    assert live.now().default("synthesize") == "paper"  # type: ignore[attr-defined]
-    assert live.now().default("inpaint") == "paper"  # type: ignore[attr-defined]
+    assert refreshed(live).default("synthesize") == "paper"
+    assert live.now().default("inpaint") == "paper"
     set_otherwise = LiveCatalogue(weights, {"synthesize": "other"})
     assert set_otherwise.now().default("synthesize") == "other"
 

@@ -14,12 +14,13 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from app.deps import Services
 from app.main import create_app
-from app.waiters import MemorySource, Waiters
+from app.settings import GatewaySettings
 from jobs.errors import StoreError
 from jobs.events import JobEvent
-from jobs.memory_store import MemoryJobStore
+from jobs.redis_store import RedisJobStore
 from tests.app.conftest import succeed
 from tests.app.test_jobs import submitted
+from tests.moves import begun
 
 
 def follow(client: TestClient, job: str, after: str | None = None) -> list[ServerSentEvent]:
@@ -35,7 +36,7 @@ def later(seconds: float, function: object, *args: object) -> None:
 
 def test_a_life_from_queue_to_pictures(client: TestClient, services: Services) -> None:
     first, job = submitted(client), submitted(client)
-    later(0.4, services.store.start, first, "t", 10)
+    later(0.4, begun, services.store, first)
     later(1.8, succeed, services, job)
     events = follow(client, job)
     told = [(e.event, json.loads(e.data)) for e in events]
@@ -60,11 +61,11 @@ def test_it_says_when_to_come_back(client: TestClient, services: Services) -> No
 
 def test_resumes_after_the_last_event_heard(client: TestClient, services: Services) -> None:
     job = submitted(client)
-    services.store.start(job, "t", 10)
-    services.store.progress(job, "t", 1, 4)
-    services.store.progress(job, "t", 2, 4)
+    token = begun(services.store, job)
+    services.store.progress(job, token, 1, 4)
+    services.store.progress(job, token, 2, 4)
     services.store.cancel(job)
-    services.store.cancel_done(job, "t")
+    services.store.cancel_done(job, token)
     events = follow(client, job)
     assert [e.event for e in events] == [
         "status",
@@ -120,7 +121,7 @@ def test_only_so_many_streams(one_stream: tuple[TestClient, Services]) -> None:
         assert follow(client, job)[-1].event == "final"
 
 
-class Faltering(MemoryJobStore):
+class Faltering(RedisJobStore):
     """Can't be reached the first time that events are asked for."""
 
     asked = 0
@@ -132,10 +133,10 @@ class Faltering(MemoryJobStore):
         return super().events(cursors)
 
 
-def test_a_stream_outlives_a_store_that_is_away(services: Services) -> None:
-    store = Faltering()
-    waiters = Waiters(MemorySource(store))
-    shaky = replace(services, store=store, waiters=waiters)
+def test_a_stream_outlives_a_store_that_is_away(settings: GatewaySettings) -> None:
+    shaky = Services.connect(settings, Faltering)
+    store = shaky.store
+    assert isinstance(store, Faltering)
     with TestClient(create_app(shaky.settings, shaky)) as client:
         job = submitted(client)
         later(0.3, succeed, shaky, job)

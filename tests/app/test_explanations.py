@@ -25,6 +25,8 @@ from jobs.requests import TASKS, TaskRequest, register_task
 from jobs.store import Outcome
 from tests.app.conftest import mask_png, png, succeed
 from tests.conftest import write_paper_bundle
+from tests.moves import begun, finish
+from tests.services import connected
 
 TOLD = ExplanationView(
     image=0,
@@ -35,11 +37,11 @@ TOLD = ExplanationView(
 
 
 @pytest.fixture
-def services(tmp_path: Path) -> Services:
+def services(tmp_path: Path, valkey: str) -> Services:
     write_paper_bundle(tmp_path / "paper", ("synthesize", "manipulate", "inpaint", "damsm"))
     write_paper_bundle(tmp_path / "alone", ("synthesize",))
     defaults = {f"default_{task}": "paper" for task in ("synthesize", "manipulate", "inpaint")}
-    return Services.in_memory(GatewaySettings(weights_dir=tmp_path, **defaults))
+    return connected(GatewaySettings(weights_dir=tmp_path, **defaults), valkey)
 
 
 def asked(client: TestClient, **fields: Any) -> Any:
@@ -48,12 +50,12 @@ def asked(client: TestClient, **fields: Any) -> Any:
 
 def explained(services: Services, job_id: str) -> str:
     """What a worker does; where the explanation lies."""
-    assert services.store.start(job_id, "t", 10)
-    picture, told = output_key(job_id, "t", 0, "png"), output_key(job_id, "t", 0, "json")
+    token = begun(services.store, job_id)
+    picture, told = output_key(job_id, token, 0, "png"), output_key(job_id, token, 0, "json")
     services.blobs.put(picture, png())
     services.blobs.put(told, TOLD.model_dump_json().encode())
     image = ImageRecord(index=0, seed=1, width=40, height=30, blob=picture, explanation=told)
-    assert services.store.finish(job_id, "t", Outcome([image]))
+    assert finish(services.store, job_id, token, Outcome([image]))
     return told
 
 
@@ -153,9 +155,9 @@ def plain_task() -> Iterator[None]:
     del TASKS["plain"]
 
 
-def test_tasks_that_explain_nothing(plain_task: None, tmp_path: Path) -> None:
+def test_tasks_that_explain_nothing(plain_task: None, tmp_path: Path, valkey: str) -> None:
     write_paper_bundle(tmp_path / "more", ("plain",))
-    services = Services.in_memory(GatewaySettings(weights_dir=tmp_path))
+    services = connected(GatewaySettings(weights_dir=tmp_path), valkey)
     with TestClient(create_app(services.settings, services)) as client:
         refused = client.post("/plain", json={"text": "a bird", "explain": True})
         assert refused.status_code == 422

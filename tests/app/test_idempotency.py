@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -13,14 +14,13 @@ from fastapi.testclient import TestClient
 
 from app.deps import Services
 from app.gate import Caller
-from app.queue import MemoryQueue
+from app.settings import GatewaySettings
 from app.submission import submit
 from app.uploads import Bytes
 from jobs.errors import BlobMissing
-from jobs.job import Job
-from jobs.memory_store import MemoryJobStore
+from jobs.redis_store import RedisJobStore
 from jobs.requests import TASKS
-from jobs.store import OnceKey
+from jobs.store import Created, NewJob, OnceKey
 from tests.app.conftest import mask_png, png, succeed
 
 BIRD = {"text": "a red bird"}
@@ -45,8 +45,6 @@ def test_the_same_request_gives_the_same_job(client: TestClient, services: Servi
     done = post(client, "one")
     assert (done.status_code, done.json()["status"]) == (200, "succeeded")
     assert count(client) == 1
-    assert isinstance(services.queue, MemoryQueue)
-    assert len(services.queue.sent) == 1
 
 
 def test_another_key_or_none_gives_another_job(client: TestClient) -> None:
@@ -116,23 +114,24 @@ def test_many_at_a_time_give_one_job(client: TestClient, services: Services) -> 
     assert count(client) == 1
 
 
-class Overtaking(MemoryJobStore):
+class Overtaking(RedisJobStore):
     """Meanwhile another gateway records the same request first."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.refused: list[str] = []
+    refused: list[str] = []  # noqa: RUF012
 
-    def create(self, job: Job, once: OnceKey | None = None) -> bool:
+    def create_all(self, jobs: Sequence[NewJob]) -> Created:
+        (new,) = jobs
         if not self.refused:
-            super().create(job.model_copy(update={"id": "0" * 32}), once)
-        self.refused.append(job.id)
-        return super().create(job, once)
+            first = new.job.model_copy(update={"id": "0" * 32})
+            super().create_all([replace(new, job=first)])
+        self.refused.append(new.job.id)
+        return super().create_all(jobs)
 
 
-def test_the_overtaken_request_leaves_nothing_behind(services: Services) -> None:
-    store = Overtaking()
-    late = replace(services, store=store)
+def test_the_overtaken_request_leaves_nothing_behind(settings: GatewaySettings) -> None:
+    services = late = Services.connect(settings, Overtaking)
+    store = late.store
+    assert isinstance(store, Overtaking)
     pictures = {"image": Bytes(png())}
     once = OnceKey("name", "print", 60)
     anybody = Caller(None, "127.0.0.1")
@@ -140,5 +139,4 @@ def test_the_overtaken_request_leaves_nothing_behind(services: Services) -> None
     assert (found.job.id, found.replayed) == ("0" * 32, True)
     with pytest.raises(BlobMissing):
         services.blobs.get(f"jobs/{store.refused[0]}/in-image.png")
-    assert isinstance(services.queue, MemoryQueue)
-    assert services.queue.sent == []
+    assert store.depth() == 1

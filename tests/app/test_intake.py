@@ -1,162 +1,117 @@
-"""Jobs that arrive together: recorded together, sent in messages that are fit for one batch."""
+"""Jobs that arrive together are recorded together, and wake no more workers than there are."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
-from app.intake import Intake
+import pytest
+
+from app.intake import JobEnqueuer
 from app.problems import Problem
-from app.queue import MemoryQueue, QueueError
 from app.settings import GatewaySettings
-from jobs.job import Job, new_id
-from jobs.memory_store import MemoryJobStore
-
-
-class Messages(MemoryQueue):
-    """Remembers what was sent together."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[tuple[str, ...]] = []
-
-    def publish(self, *job_ids: str) -> None:
-        super().publish(*job_ids)
-        self.messages.append(job_ids)
-
-
-def a_job(count: int = 1, bundle: str = "aviary", **values: Any) -> Job:
-    request = {"text": "a bird", "count": count, "bundle": bundle}
-    return Job(id=new_id(), task="synthesize", created_at=time.time(), request=request, **values)
+from jobs.job import Job
+from jobs.store import JobStore, NewJob, OnceKey
+from tests.moves import a_job
 
 
 class Desk:
-    """An intake over fakes."""
+    """An enqueuer whose wake-ups are counted. ``trips``: how many jobs each round trip made."""
 
-    def __init__(self, **settings: int) -> None:
-        self.store = MemoryJobStore()
-        self.queue: Messages = Messages()
+    def __init__(self, store: JobStore, **settings: int) -> None:
+        self.store, self.trips, self.woken = store, [], []  # type: ignore[var-annotated]
         given = GatewaySettings(**settings)  # type: ignore[arg-type]
-        self.intake = Intake(self.store, lambda: self.queue, lambda: given)
+        self.enqueuer = JobEnqueuer(store, lambda: self, lambda: given)
 
-    def take(self, *jobs: Job) -> list[bool | BaseException]:
-        async def run() -> list[bool | BaseException]:
-            taken = (self.intake.take(job, None) for job in jobs)
+    def send(self, count: int) -> None:
+        made = self.store.depth()
+        self.trips.append(made - sum(self.trips))
+        self.woken.append(count)
+
+    def take(self, *jobs: NewJob) -> list[Any]:
+        async def run() -> list[Any]:
+            taken = (self.enqueuer.enqueue(job) for job in jobs)
             return await asyncio.gather(*taken, return_exceptions=True)
 
         return asyncio.run(run())
 
-    def sizes(self) -> list[int]:
-        return [len(message) for message in self.queue.messages]
+    def take_apart(self, seconds: float) -> None:
+        """Two jobs, the second a while after the first."""
+
+        async def run() -> None:
+            first = asyncio.create_task(self.enqueuer.enqueue(new()))
+            await asyncio.sleep(seconds)
+            await asyncio.gather(first, self.enqueuer.enqueue(new()))
+
+        asyncio.run(run())
 
 
-def test_a_job_alone_is_recorded_and_sent() -> None:
-    desk, job = Desk(), a_job()
-    assert desk.take(job) == [True]
-    assert desk.store.get(job.id) == job
-    assert desk.queue.messages == [(job.id,)]
+def new(once: OnceKey | None = None, **values: Any) -> NewJob:
+    return NewJob(a_job(**values), once)
 
 
-def test_jobs_of_one_moment_share_messages() -> None:
-    desk = Desk()
-    jobs = [a_job() for _ in range(20)]
-    assert desk.take(*jobs) == [True] * 20
-    assert desk.sizes() == [8, 8, 4]
-    assert desk.queue.sent == [job.id for job in jobs]
+@pytest.fixture
+def desk(store: JobStore) -> Desk:
+    return Desk(store)
 
 
-def test_they_are_shared_out_among_the_workers() -> None:
-    desk = Desk()
-    for name in "abcd":
+def test_a_job_comes_back_as_recorded(desk: Desk) -> None:
+    offer = new()
+    (job,) = desk.take(offer)
+    assert isinstance(job, Job)
+    assert job == desk.store.get(offer.job.id)
+    assert job.created_at > 0
+
+
+def test_jobs_of_one_moment_share_a_round_trip(desk: Desk) -> None:
+    desk.take(*(new() for _ in range(20)))
+    assert desk.trips == [20]
+
+
+def test_workers_are_woken_as_far_as_there_are_any(desk: Desk) -> None:
+    for name in "ab":
         desk.store.heartbeat(name, {}, 60)
-    desk.take(*(a_job() for _ in range(8)))
-    assert desk.sizes() == [2, 2, 2, 2]
+    desk.take(*(new() for _ in range(8)))
+    desk.take(new())  # behind the others: somebody has been woken for them
+    assert desk.woken == [2, 0]
 
 
-def test_a_message_fits_into_half_of_the_smallest_worker() -> None:
-    desk = Desk()
-    for name, places in {"large": 16, "small": 6}.items():
-        desk.store.heartbeat(name, {"concurrency": places}, 60)
-    desk.take(*(a_job() for _ in range(12)))
-    assert desk.sizes() == [3, 3, 3, 3]
+def test_behind_others_a_job_waits_a_moment_for_company(desk: Desk) -> None:
+    desk.take(new())  # nobody takes it: from now on there is a line
+    desk.take(new())
+    desk.take_apart(0.001)
+    assert desk.trips == [1, 1, 2]
 
 
-def test_a_worker_of_one_place_gets_one_job_a_message() -> None:
-    desk = Desk()
-    desk.store.heartbeat("single", {"concurrency": 1}, 60)
-    desk.take(a_job(), a_job())
-    assert desk.sizes() == [1, 1]
+def test_the_longer_the_line_the_longer_it_waits(desk: Desk) -> None:
+    desk.take(*(new() for _ in range(32)))
+    desk.take(new())  # sees them
+    desk.take_apart(0.012)  # more than twice the least
+    assert desk.trips == [32, 1, 2]
 
 
-def test_behind_others_a_job_waits_a_moment_for_company() -> None:
-    desk = Desk()
-    desk.take(a_job())  # nobody takes it: from now on there is a line
-    desk.take(a_job())
-
-    async def run() -> None:
-        first = asyncio.create_task(desk.intake.take(a_job(), None))
-        await asyncio.sleep(0.001)
-        await asyncio.gather(first, desk.intake.take(a_job(), None))
-
-    asyncio.run(run())
-    assert desk.sizes() == [1, 1, 2]
-
-
-def test_the_longer_the_line_the_longer_it_waits() -> None:
-    desk = Desk()
-    desk.take(*(a_job() for _ in range(32)))
-    desk.take(a_job())  # sees them
-    sent = desk.sizes()
-
-    async def run() -> None:
-        first = asyncio.create_task(desk.intake.take(a_job(), None))
-        await asyncio.sleep(0.012)  # more than twice the least
-        await asyncio.gather(first, desk.intake.take(a_job(), None))
-
-    asyncio.run(run())
-    assert desk.sizes() == [*sent, 2]
-
-
-def test_only_what_one_batch_can_hold_goes_together() -> None:
-    desk = Desk()
-    photo = {"image": "jobs/x/in-image.png"}
-    jobs = [a_job(), a_job(inputs=photo), a_job(inputs=photo), a_job(count=4), a_job(count=4)]
-    desk.take(*jobs, a_job(), a_job(bundle="other"))
-    assert sorted(desk.sizes()) == [1, 1, 1, 1, 1, 2]
-
-
-def test_room_is_counted_for_each_of_them() -> None:
-    desk = Desk(max_queue=3)
-    answers = desk.take(*(a_job() for _ in range(5)))
-    assert answers[:3] == [True] * 3
+def test_room_is_counted_for_each_of_them(store: JobStore) -> None:
+    desk = Desk(store, max_queue=3)
+    answers = desk.take(*(new() for _ in range(5)))
+    assert all(isinstance(answer, Job) for answer in answers[:3])
     refused = [answer for answer in answers[3:] if isinstance(answer, Problem)]
     assert [problem.status for problem in refused] == [503, 503]
     assert desk.store.depth() == 3
 
 
-def test_a_job_that_exists_is_told_from_a_new_one() -> None:
-    desk, job = Desk(), a_job()
-    assert desk.take(job, job) == [True, False]
-    assert desk.queue.sent == [job.id]
+def test_a_job_that_exists_is_told_from_a_new_one(desk: Desk) -> None:
+    offer = new()
+    first, again = desk.take(offer, offer)
+    assert isinstance(first, Job)
+    assert again is None
 
 
-def test_an_accepted_job_needs_no_message() -> None:
-    desk, job = Desk(), a_job()
-    desk.queue.broken = True
-    assert desk.take(job) == [True]
-    assert desk.store.get(job.id) == job
-
-
-def test_a_broker_that_hangs_is_asked_once() -> None:
-    desk = Desk()
-    asked: list[tuple[str, ...]] = []
-
-    class Hanging(Messages):
-        def publish(self, *job_ids: str) -> None:
-            asked.append(job_ids)
-            raise QueueError("the broker did not take the message")
-
-    desk.queue = Hanging()
-    assert desk.take(*(a_job(count=2) for _ in range(5))) == [True] * 5
-    assert len(asked) == 1
+def test_an_owners_share_is_counted_where_jobs_are_made(desk: Desk) -> None:
+    """However many gateways ask at the same time."""
+    offers = [NewJob(a_job(owner="me"), max_unfinished=2) for _ in range(4)]
+    answers = desk.take(*offers)
+    assert [isinstance(answer, Job) for answer in answers] == [True, True, False, False]
+    refusal = answers[2]
+    assert isinstance(refusal, Problem)
+    assert refusal.status == 429
+    assert "2 unfinished jobs" in refusal.detail

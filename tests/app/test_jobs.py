@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime
 
 import pytest
 from fastapi.testclient import TestClient
@@ -14,6 +15,7 @@ from jobs.errors import BlobMissing
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status
 from jobs.store import Outcome
 from tests.app.conftest import png, succeed
+from tests.moves import begun, claimed, finished
 
 
 def submitted(client: TestClient) -> str:
@@ -96,9 +98,8 @@ def test_formats_are_negotiated(
 
 def test_a_failed_picture_says_why(client: TestClient, services: Services) -> None:
     job = submitted(client)
-    services.store.start(job, "t", 10)
     error = Failure(code=ErrorCode.model_error, detail="It broke.")
-    services.store.finish(job, "t", Outcome([ImageRecord(index=0, seed=1, error=error)]))
+    finished(services.store, job, Outcome([ImageRecord(index=0, seed=1, error=error)]))
     response = client.get(f"/jobs/{job}/images/0")
     assert response.status_code == 404
     assert "It broke." in response.json()["detail"]
@@ -112,7 +113,7 @@ def test_cancel(client: TestClient, services: Services) -> None:
     assert again.status_code == 409
     assert "been canceled" in again.json()["detail"]
     running = submitted(client)
-    services.store.start(running, "t", 10)
+    begun(services.store, running)
     assert client.post(f"/jobs/{running}/cancel").json()["cancel_requested"] is True
     assert client.post(f"/jobs/{'0' * 32}/cancel").status_code == 404
 
@@ -140,17 +141,17 @@ def test_delete_erases_inputs_and_outputs(client: TestClient, services: Services
 def test_delete_of_a_waiting_job(client: TestClient, services: Services) -> None:
     job = submitted(client)
     assert client.delete(f"/jobs/{job}").status_code == 204
-    assert services.store.start(job, "t", 10) is None
+    assert claimed(services.store) == []
     assert client.get(f"/jobs/{job}").status_code == 410
 
 
 def test_delete_of_a_running_job_stops_it_first(client: TestClient, services: Services) -> None:
     job = submitted(client)
-    services.store.start(job, "t", 10)
+    token = begun(services.store, job)
     assert client.delete(f"/jobs/{job}").status_code == 202
     assert client.get(f"/jobs/{job}").json()["cancel_requested"] is True
-    services.store.cancel_done(job, "t")
-    assert Sweeper(services.store, services.blobs, 3600).sweep(time.time()) == 1
+    services.store.cancel_done(job, token)
+    assert Sweeper(services.store, services.blobs, 3600).sweep(time.monotonic()) == 1
     assert client.get(f"/jobs/{job}").status_code == 410
 
 
@@ -221,3 +222,18 @@ def test_health(client: TestClient, services: Services) -> None:
     assert "No worker" in waiting.json()["detail"]
     services.store.heartbeat("w", {"device": "cpu"}, 10)
     assert client.get("/readyz").json()["workers"] == [{"name": "w", "device": "cpu"}]
+
+
+def test_a_waiting_job_says_when_it_is_likely_to_start(
+    client: TestClient, services: Services
+) -> None:
+    first, second, third = (submitted(client) for _ in range(3))
+    assert client.get(f"/jobs/{third}").json()["estimated_start"] is None
+    finished(services.store, first)
+    services._drain = None  # measured every two seconds
+    waiting = client.get(f"/jobs/{third}").json()
+    assert waiting["queue_position"] == 1
+    start = datetime.fromisoformat(waiting["estimated_start"])
+    assert start > datetime.fromisoformat(waiting["created_at"])
+    earlier = client.get(f"/jobs/{second}").json()["estimated_start"]
+    assert datetime.fromisoformat(earlier) < start

@@ -1,19 +1,17 @@
-"""Keys and sessions, in memory and on a real server alike."""
+"""Keys and sessions."""
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+import redis
 
 from app.keys import (
     ADMIN,
     KeyProblem,
     KeyStore,
-    MemoryKeyStore,
     RedisKeyStore,
     add_first,
     authenticate,
@@ -26,7 +24,6 @@ from app.keys import (
     revoke,
 )
 from app.sessions import (
-    MemorySessionStore,
     RedisSessionStore,
     SessionStore,
     end_session,
@@ -36,8 +33,6 @@ from app.sessions import (
 from jobs.errors import StoreError
 from jobs.redis_store import connect
 
-_numbers = itertools.count()
-
 
 @dataclass
 class Stores:
@@ -45,15 +40,9 @@ class Stores:
     sessions: SessionStore
 
 
-@pytest.fixture(params=["memory", "redis"])
-def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
-    if request.param == "memory":
-        yield Stores(MemoryKeyStore(), MemorySessionStore())
-        return
-    client = connect(request.getfixturevalue("valkey"))
-    prefix = f"k{next(_numbers)}-{os.getpid()}:"
-    yield Stores(RedisKeyStore(client, prefix), RedisSessionStore(client, prefix))
-    client.close()
+@pytest.fixture
+def stores(redis_client: redis.Redis, prefix: str) -> Stores:
+    return Stores(RedisKeyStore(redis_client, prefix), RedisSessionStore(redis_client, prefix))
 
 
 def added(store: KeyStore, name: str = "shop") -> str:

@@ -1,28 +1,20 @@
-"""Counting requests and pictures, in memory and on a real server alike."""
+"""Counting requests and pictures."""
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+import redis
 
 from app.limits import Limits, Policy, exceeded, headers
 from jobs.errors import StoreError
 from jobs.redis_store import connect
 
-_numbers = itertools.count()
 
-
-@pytest.fixture(params=["memory", "redis"])
-def limits(request: pytest.FixtureRequest) -> Iterator[Limits]:
-    if request.param == "memory":
-        yield Limits.in_memory()
-        return
-    client = connect(request.getfixturevalue("valkey"))
-    yield Limits.on_redis(client, f"l{next(_numbers)}-{os.getpid()}:")
-    client.close()
+@pytest.fixture
+def limits(redis_client: redis.Redis, prefix: str) -> Limits:
+    return Limits(redis_client, prefix)
 
 
 def test_a_window_has_room_for_its_amount(limits: Limits) -> None:
@@ -80,6 +72,6 @@ def test_words_that_are_no_rate() -> None:
 
 
 def test_an_absent_server_is_a_store_error() -> None:
-    limits = Limits.on_redis(connect("redis://127.0.0.1:1/0", 0.2))
+    limits = Limits(connect("redis://127.0.0.1:1/0", 0.2))
     with pytest.raises(StoreError):
         limits.hit(Policy.read("submit", "3/minute"), "me")

@@ -18,13 +18,14 @@ from jobs.job import Status
 from tests.app.conftest import stored_photo
 from tests.app.malformed import BOMBS, ODD_BUT_SOUND, UPLOADS, Upload
 from tests.conftest import write_paper_bundle
+from tests.services import connected
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
+def services(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Services:
     weights: Path = tmp_path_factory.mktemp("weights")
     write_paper_bundle(weights / "paper")
-    return Services.in_memory(GatewaySettings(weights_dir=weights))
+    return connected(GatewaySettings(weights_dir=weights), valkey)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.deps import Services
 from app.main import create_app
 from app.settings import GatewaySettings
 from jobs.captions import Vocabulary, tokenize
@@ -27,14 +26,15 @@ from jobs.errors import ImageProblem
 from jobs.images import alpha_mask, box_mask, check_mask, decode_mask, decode_photo
 from tests.conftest import WORDS, write_paper_bundle
 from tests.picture_files import animation, exif, mask, photo, png, saved
+from tests.services import connected
 
 
 @pytest.fixture(scope="module")
-def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def http(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[TestClient]:
     weights: Path = tmp_path_factory.mktemp("weights")
     write_paper_bundle(weights / "paper")
     settings = GatewaySettings(weights_dir=weights, max_queue=10**6, max_active=10**6)
-    app = create_app(settings, Services.in_memory(settings))
+    app = create_app(settings, connected(settings, valkey))
     with TestClient(app, raise_server_exceptions=False) as made:
         yield made
 

@@ -19,10 +19,11 @@ from app.keys import default_scopes, new_text, record
 from app.listening import server_limits
 from app.main import create_app
 from app.settings import GatewaySettings
-from jobs.job import Job, new_id
 from tests.app.conftest import succeed
 from tests.app.schema_cases import Cases, makes_jobs, worked
 from tests.conftest import write_paper_bundle
+from tests.moves import queued
+from tests.services import connected
 
 pytestmark = pytest.mark.slow
 CASES = 24
@@ -30,7 +31,7 @@ KEY = new_text()
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
+def services(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Services:
     weights: Path = tmp_path_factory.mktemp("weights")
     write_paper_bundle(weights / "paper")
     settings = GatewaySettings(
@@ -42,7 +43,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
         max_active=10**6,
         max_wait=0.01,
     )
-    made = Services.in_memory(settings)
+    made = connected(settings, valkey)
     made.gate.keys.add(record(KEY, "mine", default_scopes()))
     made.store.heartbeat("worker", {"device": "cpu"}, 3600)
     return made
@@ -66,14 +67,7 @@ def url(services: Services) -> Iterator[str]:
 
 def a_job(services: Services, finished: bool) -> str:
     owner = services.gate.keys.all()[0].owner
-    job = Job(
-        id=new_id(),
-        task="synthesize",
-        owner=owner,
-        created_at=time.time(),
-        request={"text": "a bird", "count": 1},
-    )
-    assert services.store.create(job)
+    job = queued(services.store, owner=owner, request={"text": "a bird", "count": 1})
     if finished:
         succeed(services, job.id)
     return job.id

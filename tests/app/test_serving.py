@@ -14,16 +14,17 @@ from app.keys import default_scopes, new_text, record
 from app.main import create_app
 from app.settings import GatewaySettings
 from tests.conftest import write_paper_bundle
+from tests.services import connected
 
 
-def services_of(weights: Path, *parts: str) -> Services:
+def services_of(weights: Path, valkey: str, *parts: str) -> Services:
     """With a bundle that serves four candidates, if it holds what chooses."""
     write_paper_bundle(weights / "served", ("synthesize", *parts))
     path = weights / "served/bundle.json"
     raw = json.loads(path.read_text())
     raw["tasks"]["synthesize"]["serving"] = {"noise_scale": 0.6, "candidates": 4}
     path.write_text(json.dumps(raw))
-    return Services.in_memory(GatewaySettings(weights_dir=weights))
+    return connected(GatewaySettings(weights_dir=weights), valkey)
 
 
 def options(answer: Any) -> tuple[Any, Any]:
@@ -33,8 +34,8 @@ def options(answer: Any) -> tuple[Any, Any]:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Services:
-    return services_of(tmp_path, "damsm")
+def served(tmp_path: Path, valkey: str) -> Services:
+    return services_of(tmp_path, valkey, "damsm")
 
 
 def test_the_bundle_decides_what_is_left_open(served: Services) -> None:
@@ -50,8 +51,8 @@ def test_the_bundle_decides_what_is_left_open(served: Services) -> None:
         assert generated.status_code == 400
 
 
-def test_nobody_chooses_without_encoders(tmp_path: Path) -> None:
-    blind = services_of(tmp_path)
+def test_nobody_chooses_without_encoders(tmp_path: Path, valkey: str) -> None:
+    blind = services_of(tmp_path, valkey)
     with TestClient(create_app(blind.settings, blind)) as client:
         assert options(client.post("/synthesize", data={"text": "a bird"})) == (0.6, 1)
         refused = client.post("/synthesize", data={"text": "a bird", "candidates": "2"})

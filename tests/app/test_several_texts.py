@@ -12,6 +12,7 @@ from app.keys import default_scopes, new_text, record
 from jobs.animation import encode_frames
 from jobs.job import ImageRecord
 from jobs.store import Outcome
+from tests.moves import begun, finish
 
 TEXTS = ["a red bird", "a blue bird"]
 
@@ -64,13 +65,13 @@ def test_animations_are_sent_as_they_are(client: TestClient, services: Services)
     data, (width, height) = encode_frames(
         [Image.new("RGB", (16, 16), c) for c in ("red", "blue")], "webp"
     )
-    assert services.store.start(job, "t", 10)
+    token = begun(services.store, job)
     key = f"jobs/{job}/out/t/0.webp"
     services.blobs.put(key, data)
     image = ImageRecord(
         index=0, seed=1, width=width, height=height, blob=key, format="webp", frames=2
     )
-    assert services.store.finish(job, "t", Outcome([image]))
+    assert finish(services.store, job, token, Outcome([image]))
     assert client.get(f"/jobs/{job}").json()["images"][0]["frames"] == 2
     for accept in ("image/png", "image/gif", "*/*"):
         response = client.get(f"/jobs/{job}/images/0", headers={"accept": accept})

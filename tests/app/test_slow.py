@@ -13,22 +13,22 @@ import httpx
 import pytest
 import uvicorn
 
-from app.deps import Services
 from app.listening import server_limits
 from app.main import create_app
 from app.settings import GatewaySettings
+from tests.services import connected
 
 PATIENCE = 0.5  # seconds that the server has
 Eventually = Callable[[Callable[[], bool], float], None]
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def port(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[int]:
     weights: Path = tmp_path_factory.mktemp("weights")
     settings = GatewaySettings(
         weights_dir=weights, header_timeout=PATIENCE, body_timeout=PATIENCE, body_rate=100_000
     )
-    app = create_app(settings, Services.in_memory(settings))
+    app = create_app(settings, connected(settings, valkey))
     config = uvicorn.Config(app, port=0, log_level="error", **server_limits(settings))
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

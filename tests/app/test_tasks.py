@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.deps import Services
-from app.queue import MemoryQueue
 from jobs.images import encode
 from jobs.job import Status
 from tests.app.conftest import mask_png, png, stored_photo, succeed
+from tests.moves import claimed
 
 
 def post(client: TestClient, **body: Any) -> Any:
@@ -52,8 +52,7 @@ def test_accepted_job_is_recorded_then_sent(client: TestClient, services: Servic
         "noise_scale": 1.0,
         "candidates": 1,
     }
-    assert isinstance(services.queue, MemoryQueue)
-    assert services.queue.sent == [job["id"]]
+    assert [held.job.id for held in claimed(services.store)] == [job["id"]]
 
 
 def test_a_seed_is_drawn_and_returned(client: TestClient) -> None:
@@ -62,13 +61,31 @@ def test_a_seed_is_drawn_and_returned(client: TestClient) -> None:
     assert all(0 <= s < 2**32 for s in seeds)
 
 
-def test_a_silent_broker_loses_nothing(client: TestClient, services: Services) -> None:
-    assert isinstance(services.queue, MemoryQueue)
-    services.queue.broken = True
-    job = post(client)
-    assert job.status_code == 202
-    services.store.note_message(job.json()["id"], -1)
-    assert services.store.due() == [job.json()["id"]]
+class Counted:
+    """Wake-ups that go nowhere."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+
+    def send(self, count: int) -> None:
+        self.sent.append(count)
+
+
+def test_a_worker_is_woken_for_a_job(client: TestClient, services: Services) -> None:
+    services.wakeups = counted = Counted()
+    services.store.heartbeat("w", {}, 60)
+    post(client)
+    post(client)  # behind the first, which has woken it
+    assert counted.sent == [1, 0]
+
+
+def test_a_priority_is_the_jobs_not_the_networks(client: TestClient, services: Services) -> None:
+    jobs = [post(client, priority=wanted).json() for wanted in ("low", "high", "normal")]
+    assert [job["priority"] for job in jobs] == ["low", "high", "normal"]
+    assert "priority" not in jobs[0]["input"]
+    order = [held.job.id for held in claimed(services.store)]
+    assert order == [jobs[1]["id"], jobs[2]["id"], jobs[0]["id"]]
+    assert "priority" in detail(post(client, priority="urgent"), 422)
 
 
 def test_forms_say_the_same_as_json(client: TestClient) -> None:

@@ -17,7 +17,7 @@ from mmml import AsyncClient, Client
 from tests.app import conftest as gateway
 from tests.app.conftest import succeed
 
-services, client = gateway.services, gateway.client
+settings, services, client = gateway.settings, gateway.services, gateway.client
 
 
 class Through(httpx.BaseTransport):

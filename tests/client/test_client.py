@@ -29,6 +29,7 @@ from mmml import (
 )
 from tests.app.conftest import mask_png, png, stored_photo, succeed
 from tests.client.conftest import Through
+from tests.moves import begun, finish, finished
 
 Work = Callable[..., None]
 
@@ -112,9 +113,8 @@ def test_jobs_that_fail(mmml: Client, services: Services) -> None:
         job.wait()
     assert caught.value.code == "canceled"
     job = mmml.synthesize("a bird")
-    services.store.start(job.id, "t", 10)
     broken = Failure(code=ErrorCode.model_error, detail="The model failed.")
-    services.store.finish(job.id, "t", Outcome(error=broken))
+    finished(services.store, job.id, Outcome(error=broken))
     with pytest.raises(JobFailed, match="The model failed") as caught:
         job.wait()
     assert (caught.value.code, job.status) == ("model_error", "failed")
@@ -198,10 +198,10 @@ def test_broken_streams_are_taken_up_where_they_were(
     transport = Breaking(client, 0)
     mmml = Client(transport=transport)
     job = mmml.synthesize("a bird")
-    services.store.start(job.id, "t", 10)
-    services.store.progress(job.id, "t", 1, 3)
-    services.store.progress(job.id, "t", 2, 3)
-    services.store.finish(job.id, "t", Outcome())
+    token = begun(services.store, job.id)
+    services.store.progress(job.id, token, 1, 3)
+    services.store.progress(job.id, token, 2, 3)
+    finish(services.store, job.id, token)
     events = list(job.events())
     assert [e.kind for e in events] == ["status", "status", "progress", "progress", "final"]
     assert transport.resumed_from == [None, events[1].id, events[3].id]

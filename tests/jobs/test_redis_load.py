@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +13,12 @@ from app.gate import Caller
 from app.pressure import check_room
 from app.problems import Problem
 from app.settings import GatewaySettings
-from jobs.job import ImageRecord, Job, Status, new_id
+from jobs.job import ImageRecord, Job, Status
 from jobs.redis_store import RedisJobStore, connect
-from jobs.store import Outcome
+from jobs.store import Outcome, Wanted
+from tests.moves import begun, finish, finished, queued
 
+ONE = Wanted(jobs=1, pictures=1)
 LIMIT = 8 * 2**20
 
 
@@ -39,9 +40,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisJobStore]:
 
 def submitted(store: RedisJobStore) -> Job:
     request = {"text": "a bird with a red crown and blue wings " * 20}
-    job = Job(id=new_id(), task="synthesize", created_at=time.time(), request=request)
-    assert store.create(job)
-    return job
+    return queued(store, request=request)
 
 
 def sixteen_pictures(job: Job) -> Outcome:
@@ -57,8 +56,7 @@ def sixteen_pictures(job: Job) -> Outcome:
 def done(store: RedisJobStore, count: int) -> None:
     for _ in range(count):
         job = submitted(store)
-        store.start(job.id, "t", 100)
-        assert store.finish(job.id, "t", sixteen_pictures(job))
+        finished(store, job.id, sixteen_pictures(job))
 
 
 def test_every_accepted_job_can_be_finished(small: RedisJobStore) -> None:
@@ -77,8 +75,8 @@ def test_every_accepted_job_can_be_finished(small: RedisJobStore) -> None:
     assert int(refusal.headers["Retry-After"]) >= 1
     assert len(accepted) > 100
     for job in accepted:
-        assert small.start(job.id, "t", 100)
-        assert small.finish(job.id, "t", sixteen_pictures(job))
+        token = begun(small, job.id, wanted=ONE)
+        assert finish(small, job.id, token, sixteen_pictures(job))
     assert {small.get(job.id).status for job in accepted} == {Status.succeeded}  # type: ignore[union-attr]
     load = small.load()
     assert LIMIT / 2 < load.used_bytes < LIMIT

@@ -26,6 +26,7 @@ def test_a_request_is_shown_as_it_was_given() -> None:
         **given,
         "format": "png",
         "explain": False,
+        "priority": "normal",
     }
     again = Synthesize.model_validate(request.model_dump(mode="json"))
     assert again == request

@@ -1,4 +1,4 @@
-"""The transition table of ARCHITECTURE.md, row by row, on both stores."""
+"""The transition table of ARCHITECTURE.md, row by row."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+import redis
 
 from jobs.events import CANCEL_REQUESTED, FIRST, KEPT_EVENTS
 from jobs.job import (
@@ -19,47 +20,43 @@ from jobs.job import (
     WebhookState,
     new_id,
 )
-from jobs.load import Drain
-from jobs.store import JobStore, OnceKey, Outcome, Remembered, Renewal
+from jobs.store import (
+    Begun,
+    JobStore,
+    NewJob,
+    OnceKey,
+    Outcome,
+    Remembered,
+    Renewal,
+    TooManyUnfinished,
+)
+from tests.moves import a_job, begun, claimed, claimed_one, died, finish, queued, release, renew
 
 SHORT = 0.05  # seconds of a lease that is left to die
 
 
-def a_job(**values: Any) -> Job:
-    made = {
-        "id": new_id(),
-        "task": "synthesize",
-        "created_at": time.time(),
-        "request": {"text": "a bird"},
-    }
-    return Job(**{**made, **values})
-
-
-def queued(store: JobStore, **values: Any) -> Job:
-    job = a_job(**values)
-    assert store.create(job)
-    return job
-
-
 def test_record_comes_back_as_created(store: JobStore) -> None:
-    job = queued(store, inputs={"image": "k"}, warnings=("careful",), deadline=12.5)
+    job = queued(store, inputs={"image": "k"}, warnings=("careful",), start_within=12.5)
     assert store.get(job.id) == job
+    assert job.created_at == pytest.approx(time.time(), abs=5)
     assert store.get("0" * 32) is None
 
 
 def test_an_id_is_used_once(store: JobStore) -> None:
     job = queued(store)
-    assert not store.create(job)
+    assert store.create(NewJob(job)) is None
 
 
 def test_claim_run_finish(store: JobStore) -> None:
     job = queued(store)
-    claimed = store.start(job.id, "token", 10)
-    assert claimed is not None
-    assert (claimed.status, claimed.attempts) == (Status.running, 1)
+    (held,) = claimed(store)
+    assert (held.job.status, held.job.attempts) == (Status.queued, 0)
+    (begin,) = store.begin_all([(job.id, held.token)])
+    assert isinstance(begin, Begun)
+    assert (begin.attempts, begin.started_at >= job.created_at) == (1, True)
     image = ImageRecord(index=0, seed=3, width=4, height=5, sha256="ab", blob="b")
     outcome = Outcome([image], Timings(model_ms=1.5), {"device": "cpu"}, ["a warning"])
-    assert store.finish(job.id, "token", outcome)
+    assert finish(store, job.id, held.token, outcome)
     done = store.get(job.id)
     assert done is not None
     assert done.status is Status.succeeded
@@ -72,9 +69,9 @@ def test_claim_run_finish(store: JobStore) -> None:
 
 def test_failure_carries_code_and_sentence(store: JobStore) -> None:
     job = queued(store)
-    store.start(job.id, "t", 10)
+    token = begun(store, job.id)
     error = Failure(code=ErrorCode.model_error, detail="It broke.")
-    assert store.finish(job.id, "t", Outcome(error=error))
+    assert finish(store, job.id, token, Outcome(error=error))
     done = store.get(job.id)
     assert done is not None
     assert (done.status, done.error) == (Status.failed, error)
@@ -82,47 +79,57 @@ def test_failure_carries_code_and_sentence(store: JobStore) -> None:
 
 def test_only_one_worker_holds_a_job(store: JobStore) -> None:
     job = queued(store)
-    assert store.start(job.id, "first", 10)
-    assert store.start(job.id, "second", 10) is None
-    assert not store.finish(job.id, "second", Outcome())
-    assert store.renew(job.id, "second", 10) is Renewal.lost
-    assert store.renew(job.id, "first", 10) is Renewal.held
+    token = begun(store, job.id)
+    assert claimed(store) == []
+    assert not finish(store, job.id, "second")
+    assert renew(store, job.id, "second") is Renewal.lost
+    assert renew(store, job.id, token) is Renewal.held
 
 
-def test_dead_lease_can_be_claimed_and_its_holder_is_shut_out(store: JobStore) -> None:
+def test_a_suspect_can_be_claimed_and_its_first_holder_is_shut_out(store: JobStore) -> None:
     job = queued(store)
-    store.start(job.id, "dead", SHORT)
+    dead = begun(store, job.id, SHORT)
     time.sleep(2 * SHORT)
-    again = store.start(job.id, "alive", 10)
+    assert store.dead_leases() == [job.id]
+    assert store.requeue(job.id, 20)
+    assert claimed(store) == []  # never beside others
+    assert store.take_turn("w", 10)
+    again = store.claim_suspect("c", "w", 10, 10)
     assert again is not None
-    assert again.attempts == 2
-    assert not store.finish(job.id, "dead", Outcome())
-    assert store.finish(job.id, "alive", Outcome())
+    (begin,) = store.begin_all([(job.id, again.token)])
+    assert isinstance(begin, Begun)
+    assert begin.attempts == 2
+    assert not finish(store, job.id, dead)
+    assert finish(store, job.id, again.token)
 
 
 def test_final_jobs_do_not_move(store: JobStore) -> None:
     job = queued(store)
-    store.start(job.id, "t", 10)
-    store.finish(job.id, "t", Outcome())
-    assert store.start(job.id, "u", 10) is None
-    assert not store.finish(job.id, "t", Outcome(error=Failure(code=ErrorCode.lost, detail="no")))
+    token = begun(store, job.id)
+    finish(store, job.id, token)
+    assert claimed(store) == []
+    assert store.begin_all([(job.id, token)]) == [None]
+    failed = Outcome(error=Failure(code=ErrorCode.lost, detail="no"))
+    assert not finish(store, job.id, token, failed)
     assert store.cancel(job.id) is Status.succeeded
     assert not store.give_up(job.id, ErrorCode.lost, "no")
+    assert not store.requeue(job.id, 20)
 
 
 def test_cancel_while_waiting_is_final(store: JobStore) -> None:
     job = queued(store)
     assert store.cancel(job.id) is Status.canceled
-    assert store.start(job.id, "t", 10) is None
+    assert claimed(store) == []
     assert store.depth() == 0
+    assert not store.claimable(["default"])
 
 
 def test_cancel_while_running_is_a_request(store: JobStore) -> None:
     job = queued(store)
-    store.start(job.id, "t", 10)
+    token = begun(store, job.id)
     assert store.cancel(job.id) is Status.running
-    assert store.renew(job.id, "t", 10) is Renewal.cancel
-    assert store.cancel_done(job.id, "t")
+    assert renew(store, job.id, token) is Renewal.cancel
+    assert store.cancel_done(job.id, token)
     done = store.get(job.id)
     assert done is not None
     assert done.status is Status.canceled
@@ -134,117 +141,89 @@ def test_cancel_of_an_unknown_job(store: JobStore) -> None:
 
 def test_give_up_needs_a_dead_lease(store: JobStore) -> None:
     job = queued(store)
-    store.start(job.id, "t", 10)
+    begun(store, job.id)
     assert not store.give_up(job.id, ErrorCode.lost, "gone")
     other = queued(store)
-    store.start(other.id, "t", SHORT)
+    begun(store, other.id, SHORT)
     time.sleep(2 * SHORT)
     assert store.give_up(other.id, ErrorCode.lost, "gone")
     done = store.get(other.id)
     assert done is not None
     assert done.error == Failure(code=ErrorCode.lost, detail="gone")
+    assert store.dead_leases() == []
 
 
 def test_give_up_as_expired_only_while_waiting(store: JobStore) -> None:
-    job = queued(store)
-    assert not store.give_up(job.id, ErrorCode.lost, "no")
-    assert store.give_up(job.id, ErrorCode.expired, "too late")
-
-
-def test_due_knows_jobs_nobody_works_on(store: JobStore) -> None:
-    job = queued(store)
-    assert store.due() == []  # its message may still be on the way
-    store.note_message(job.id, -1)
-    assert store.due() == [job.id]
-    store.start(job.id, "t", SHORT)
-    assert store.due() == []
+    late, held, patient = (queued(store, start_within=s) for s in (SHORT, SHORT, 60))
+    assert (late.deadline or 0) - late.created_at == pytest.approx(SHORT, abs=1e-4)
+    token = claimed_one(store, held.id)
     time.sleep(2 * SHORT)
-    assert store.due() == [job.id]
-    store.start(job.id, "u", 10)
-    store.finish(job.id, "u", Outcome())
-    assert store.due() == []
-
-
-def test_note_message_does_not_revive_a_final_job(store: JobStore) -> None:
-    job = queued(store)
-    store.cancel(job.id)
-    store.note_message(job.id, -1)
-    assert store.due() == []
-
-
-def test_release_gives_the_job_back_uncounted(store: JobStore) -> None:
-    job = queued(store)
-    store.start(job.id, "t", 10)
-    assert store.release(job.id, "t")
-    again = store.start(job.id, "u", 10)
-    assert again is not None
-    assert again.attempts == 1
-
-
-def test_a_run_that_ends_after_it_was_handed_back_counts(store: JobStore) -> None:
-    job = queued(store)
-    store.start(job.id, "t", 10)
-    assert store.release(job.id, "t")
-    assert store.finish(job.id, "t", Outcome())
-    ended = store.get(job.id)
-    assert ended is not None
-    assert (ended.status, ended.attempts) == (Status.succeeded, 1)
+    assert store.past_deadline() == [late.id]
+    assert not store.give_up(late.id, ErrorCode.lost, "no")
+    assert store.give_up(late.id, ErrorCode.expired, "too late")
+    for job in (held, patient):
+        assert not store.give_up(job.id, ErrorCode.expired, "no")
+    assert release(store, held.id, token)
+    assert store.past_deadline() == [held.id]
 
 
 def test_expiry_leaves_a_tombstone(store: JobStore) -> None:
     job = queued(store)
     assert not store.expire(job.id)
-    store.start(job.id, "t", 10)
+    token = begun(store, job.id)
     assert not store.expire(job.id)
-    store.finish(job.id, "t", Outcome())
-    assert store.final_before(time.time() - 60) == []
-    assert store.final_before(time.time() + 60) == [job.id]
+    finish(store, job.id, token)
+    assert store.final_for(60) == []
+    assert store.final_for(-60) == [job.id]
     assert store.expire(job.id)
     tomb = store.get(job.id)
     assert tomb is not None
     assert tomb.status is Status.expired
     assert tomb.request == {}
-    assert store.final_before(time.time() + 60) == []
+    assert store.final_for(-60) == []
     assert store.listing(None, 10, None) == ([], None)
+    assert store.existing([job.id, "0" * 32]) == [True, False]
 
 
 def test_erase_makes_a_job_due_for_expiry_at_once(store: JobStore) -> None:
     job = queued(store)
-    store.start(job.id, "t", 10)
+    token = begun(store, job.id)
     store.cancel(job.id, erase=True)
-    assert store.final_before(time.time() - 60) == []
-    store.cancel_done(job.id, "t")
-    assert store.final_before(time.time() - 60) == [job.id]
+    assert store.final_for(60) == []
+    store.cancel_done(job.id, token)
+    assert store.final_for(60) == [job.id]
 
 
 def test_positions_and_depth(store: JobStore) -> None:
-    first, second = queued(store, created_at=1.0), queued(store, created_at=2.0)
-    assert (store.position(first.id), store.position(second.id), store.depth()) == (0, 1, 2)
-    store.start(first.id, "t", 10)
-    assert (store.position(first.id), store.position(second.id), store.depth()) == (None, 0, 1)
-    assert store.newest_started() == pytest.approx(1.0)
+    first, second = queued(store), queued(store)
+    ids, unknown = [second.id, first.id], new_id()
+    assert store.positions([*ids, unknown]) == {first.id: 0, second.id: 1, unknown: None}
+    assert store.depth() == 2
+    begun(store, first.id)
+    assert (store.positions(ids), store.depth()) == ({first.id: None, second.id: 0}, 1)
 
 
 def test_listing_is_newest_first_in_pages(store: JobStore) -> None:
-    ids = [queued(store, created_at=float(k)).id for k in range(1, 6)]
+    ids = [queued(store).id for _ in range(5)]
     page, cursor = store.listing(None, 2, None)
     assert [j.id for j in page] == ids[:-3:-1]
     rest, _ = store.listing(None, 10, cursor)
     assert [j.id for j in rest] == ids[2::-1]
     store.cancel(ids[0])
     canceled, _ = store.listing(Status.canceled, 10, None)
-    assert [j.id for j in canceled] == ids[:1]
+    assert [j.id for j in canceled] == [ids[0]]
 
 
-def test_listing_keeps_jobs_of_the_same_moment_apart(store: JobStore) -> None:
-    ids = sorted(queued(store, created_at=5.0).id for _ in range(230))
-    seen, cursor = [], None
-    while True:
+def test_jobs_that_come_together_keep_their_order(store: JobStore) -> None:
+    jobs = [a_job() for _ in range(230)]
+    store.create_all([NewJob(job) for job in jobs])
+    seen: list[str] = []
+    cursor = None
+    while cursor or not seen:
         page, cursor = store.listing(None, 7, cursor)
         seen += [j.id for j in page]
-        if cursor is None:
-            break
-    assert seen == ids[::-1]
+    assert seen == [job.id for job in jobs][::-1]
+    assert [c.job.id for c in claimed(store)] == seen[::-1]
 
 
 def test_listing_fills_pages_of_one_status_and_task(store: JobStore) -> None:
@@ -268,11 +247,11 @@ def statuses(store: JobStore, job_id: str, after: str = FIRST) -> list[str]:
 
 def test_events_tell_a_life_in_order_and_resume(store: JobStore) -> None:
     job = queued(store)
-    store.start(job.id, "t", 10)
-    assert store.progress(job.id, "t", 1, 2)
+    token = begun(store, job.id)
+    assert store.progress(job.id, token, 1, 2)
     store.cancel(job.id)
     store.cancel(job.id)  # says it once
-    store.finish(job.id, "t", Outcome())
+    finish(store, job.id, token)
     events = store.events({job.id: FIRST})[job.id]
     assert events is not None
     told = ["queued", "running", "", CANCEL_REQUESTED, "succeeded"]
@@ -296,10 +275,10 @@ def test_events_of_several_jobs_at_once(store: JobStore) -> None:
 
 def test_only_the_newest_events_are_kept(store: JobStore) -> None:
     job = queued(store)
-    store.start(job.id, "t", 10)
+    token = begun(store, job.id)
     for n in range(100):
-        store.progress(job.id, "t", n, 100)
-    store.finish(job.id, "t", Outcome())
+        store.progress(job.id, token, n, 100)
+    finish(store, job.id, token)
     kept = statuses(store, job.id)
     assert len(kept) == KEPT_EVENTS
     assert kept[-1] == "succeeded"
@@ -307,53 +286,46 @@ def test_only_the_newest_events_are_kept(store: JobStore) -> None:
 
 def test_progress_is_the_holders_and_starts_anew(store: JobStore) -> None:
     job = queued(store)
-    store.start(job.id, "dead", SHORT)
-    assert store.progress(job.id, "dead", 3, 4)
+    token = begun(store, job.id)
+    assert store.progress(job.id, token, 3, 4)
     assert not store.progress(job.id, "other", 4, 4)
     found = store.get(job.id)
     assert found is not None
     assert found.done == 3
-    time.sleep(2 * SHORT)
-    again = store.start(job.id, "alive", 10)
+    release(store, job.id, token)
+    begun(store, job.id)
+    again = store.get(job.id)
     assert again is not None
     assert again.done == 0
 
 
-def test_positions_of_several_jobs(store: JobStore) -> None:
-    first, second = queued(store, created_at=1.0), queued(store, created_at=2.0)
-    unknown = new_id()
-    assert store.positions([second.id, first.id, unknown]) == {
-        first.id: 0,
-        second.id: 1,
-        unknown: None,
-    }
-
-
 def test_cancel_ends_a_job_whose_worker_is_dead(store: JobStore) -> None:
-    job = queued(store)
-    store.start(job.id, "t", SHORT)
-    assert store.cancel(job.id) is Status.running
+    held, suspect = queued(store), queued(store)
+    token = begun(store, held.id, SHORT)
+    assert store.cancel(held.id) is Status.running
     time.sleep(2 * SHORT)
-    assert store.cancel(job.id) is Status.canceled
-    assert not store.finish(job.id, "t", Outcome())
+    assert store.cancel(held.id) is Status.canceled
+    assert not finish(store, held.id, token)
+    died(store, suspect.id)
+    assert store.cancel(suspect.id) is Status.canceled
+    assert not store.take_turn("w", 10)
 
 
 def test_a_once_key_creates_one_job(store: JobStore) -> None:
     once = OnceKey("name", "print", 60)
-    first = a_job()
     assert store.remembered("name") is None
-    assert store.create(first, once)
+    first = queued(store, once)
     second = a_job()
-    assert not store.create(second, once)
+    assert store.create(NewJob(second, once)) is None
     assert store.get(second.id) is None
     assert store.remembered("name") == Remembered(first.id, "print")
 
 
 def test_a_once_key_is_forgotten(store: JobStore) -> None:
-    assert store.create(a_job(), OnceKey("short", "print", SHORT))
+    queued(store, OnceKey("short", "print", SHORT))
     time.sleep(2 * SHORT)
     assert store.remembered("short") is None
-    assert store.create(a_job(), OnceKey("short", "other", 60))
+    queued(store, OnceKey("short", "other", 60))
 
 
 HOOK = Webhook(url="https://example.com/hook")
@@ -361,8 +333,7 @@ HOOK = Webhook(url="https://example.com/hook")
 
 def ended(store: JobStore, **values: Any) -> Job:
     job = queued(store, webhook=HOOK, **values)
-    store.start(job.id, "t", 10)
-    store.finish(job.id, "t", Outcome())
+    finish(store, job.id, begun(store, job.id))
     return job
 
 
@@ -371,15 +342,14 @@ def test_a_webhook_is_due_when_its_job_ends(store: JobStore) -> None:
     assert store.get(job.id) == job
     assert store.webhooks_due() == []
     assert store.claim_webhook(job.id, 60) is None
-    store.start(job.id, "t", 10)
-    store.finish(job.id, "t", Outcome())
+    finish(store, job.id, begun(store, job.id))
     assert store.webhooks_due() == [job.id]
     claimed = store.claim_webhook(job.id, 60)
     assert claimed is not None
     assert claimed.webhook == Webhook(
         url=HOOK.url, state=WebhookState.pending, event="succeeded", attempts=1
     )
-    assert store.settle_webhook(job.id, 1, WebhookState.delivered)
+    assert store.record_delivery(job.id, 1, WebhookState.delivered)
     done = store.get(job.id)
     assert done is not None
     assert done.webhook is not None
@@ -396,8 +366,8 @@ def test_one_courier_at_a_time_and_none_for_ever(store: JobStore) -> None:
     assert again is not None
     assert again.webhook is not None
     assert again.webhook.attempts == 2
-    assert not store.settle_webhook(job.id, 1, WebhookState.delivered)  # it was only slow
-    assert store.settle_webhook(job.id, 2, WebhookState.pending, "answered 500", 60)
+    assert not store.record_delivery(job.id, 1, WebhookState.delivered)  # it was only slow
+    assert store.record_delivery(job.id, 2, WebhookState.pending, "answered 500", 60)
     assert store.webhooks_due() == []
     found = store.get(job.id)
     assert found is not None
@@ -408,23 +378,23 @@ def test_one_courier_at_a_time_and_none_for_ever(store: JobStore) -> None:
 def test_a_failed_delivery_is_due_again(store: JobStore) -> None:
     job = ended(store)
     store.claim_webhook(job.id, 60)
-    store.settle_webhook(job.id, 1, WebhookState.pending, "answered 500", SHORT)
+    store.record_delivery(job.id, 1, WebhookState.pending, "answered 500", SHORT)
     time.sleep(2 * SHORT)
     assert store.webhooks_due() == [job.id]
 
 
 def test_every_end_is_announced(store: JobStore) -> None:
-    canceled, late, lost = (queued(store, webhook=HOOK) for _ in range(3))
+    canceled, late, lost = (queued(store, webhook=HOOK, start_within=s) for s in (60, SHORT, 60))
     store.cancel(canceled.id)
-    store.give_up(late.id, ErrorCode.expired, "late")
-    store.start(lost.id, "t", SHORT)
+    begun(store, lost.id, SHORT)
     time.sleep(2 * SHORT)
-    store.give_up(lost.id, ErrorCode.lost, "lost")
+    assert store.give_up(late.id, ErrorCode.expired, "late")
+    assert store.give_up(lost.id, ErrorCode.lost, "lost")
     assert set(store.webhooks_due()) == {canceled.id, late.id, lost.id}
-    claimed = store.claim_webhook(canceled.id, 60)
-    assert claimed is not None
-    assert claimed.webhook is not None
-    assert claimed.webhook.event == "canceled"
+    told = store.claim_webhook(canceled.id, 60)
+    assert told is not None
+    assert told.webhook is not None
+    assert told.webhook.event == "canceled"
 
 
 def test_a_tombstone_remembers_only_an_undelivered_webhook(store: JobStore) -> None:
@@ -437,7 +407,7 @@ def test_a_tombstone_remembers_only_an_undelivered_webhook(store: JobStore) -> N
         "succeeded",
     )
     assert claimed.finished_at is not None
-    assert store.settle_webhook(job.id, 1, WebhookState.delivered)
+    assert store.record_delivery(job.id, 1, WebhookState.delivered)
     tomb = store.get(job.id)
     assert tomb is not None
     assert (tomb.webhook, tomb.finished_at) == (None, None)
@@ -461,13 +431,18 @@ def test_a_service_secret_is_made_once(store: JobStore) -> None:
     assert store.service_secret("other", "three") == "three"
 
 
-def test_workers_are_alive_until_silent_or_gone(store: JobStore) -> None:
+def test_workers_are_alive_until_silent_or_gone(
+    store: JobStore, redis_client: redis.Redis, prefix: str
+) -> None:
     store.heartbeat("w1", {"device": "cpu"}, 10)
     store.heartbeat("w2", {"device": "cpu"}, SHORT)
     assert {w["name"] for w in store.workers()} == {"w1", "w2"}
     time.sleep(2 * SHORT)
     assert [w["name"] for w in store.workers()] == ["w1"]
+    store.heartbeat("w3", {}, 10)
+    assert redis_client.hkeys(f"{prefix}workers") == [b"w1", b"w3"]  # a dead one leaves nothing
     store.farewell("w1")
+    store.farewell("w3")
     assert store.workers() == []
 
 
@@ -485,11 +460,24 @@ def test_an_owners_unfinished_jobs_are_counted(store: JobStore) -> None:
     first, second = queued(store, owner="me"), queued(store, owner="me")
     queued(store, owner="you")
     assert store.active("me") == 2
-    store.start(first.id, "t", 10)
+    token = begun(store, first.id)
     assert store.active("me") == 2
-    store.finish(first.id, "t", Outcome())
+    finish(store, first.id, token)
     store.cancel(second.id)
     assert (store.active("me"), store.active("you")) == (0, 1)
+
+
+def test_an_owner_has_no_more_unfinished_jobs_than_it_may(store: JobStore) -> None:
+    jobs = [NewJob(a_job(owner="me"), max_unfinished=2) for _ in range(3)]
+    answers = store.create_all(jobs).jobs
+    assert [isinstance(answer, Job) for answer in answers] == [True, True, False]
+    refusal = answers[2]
+    assert isinstance(refusal, TooManyUnfinished)
+    assert refusal.count == 2
+    with pytest.raises(TooManyUnfinished):
+        store.create(jobs[2])
+    store.cancel(jobs[0].job.id)
+    assert store.create(jobs[2])
 
 
 def test_a_tombstone_keeps_its_owner(store: JobStore) -> None:
@@ -503,22 +491,27 @@ def test_a_tombstone_keeps_its_owner(store: JobStore) -> None:
 
 
 def test_load_counts_and_weighs(store: JobStore) -> None:
-    job = queued(store)
+    job, suspect = queued(store), queued(store)
+    died(store, suspect.id)
+    begun(store, job.id)
     queued(store)
-    store.start(job.id, "t", 10)
     load = store.load()
-    assert (load.waiting, load.unfinished) == (1, 2)
+    assert (load.waiting, load.unfinished) == (1, 3)
     assert load.used_bytes > 0
     assert load.bytes_per_job > 500
 
 
 def test_drain_looks_back_only_as_long_as_jobs_have_waited(store: JobStore) -> None:
-    assert store.drain() == Drain(None, None)
+    nothing = store.drain()
+    assert (nothing.rate, nothing.oldest_age) == (None, None)
     for _ in range(4):
         store.cancel(queued(store).id)
     idle = store.drain()
     assert idle.rate == pytest.approx(4 / 60)
-    assert idle.oldest_final == pytest.approx(time.time(), abs=5)
-    queued(store, created_at=time.time() - 10)
+    assert idle.oldest_age == pytest.approx(0, abs=5)
+    queued(store)
+    time.sleep(1.5)
+    for _ in range(3):
+        store.cancel(queued(store).id)
     busy = store.drain()
-    assert busy.rate == pytest.approx(4 / 10, rel=0.2)
+    assert busy.rate == pytest.approx(3 / 1.5, rel=0.3)

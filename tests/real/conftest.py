@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from jobs.redis_store import connect
-from jobs.wire import QUEUE
+from jobs.wire import wakeups_key
 from tests.models.tiny import tiny_bundle
 
 
@@ -30,9 +30,16 @@ class Service:
         self.port = free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
 
-    def start(self, host: str = "127.0.0.1", folder: Path | None = None, **settings: str) -> None:
+    def start(
+        self,
+        host: str = "127.0.0.1",
+        fake: bool = False,
+        folder: Path | None = None,
+        **settings: str,
+    ) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
-        env |= {"MMML_WEIGHTS_DIR": str(self.weights), "MMML_LEASE_TTL": "3", **settings}
+        env |= {} if fake else {"MMML_WEIGHTS_DIR": str(self.weights)}
+        env |= {"MMML_LEASE_TTL": "3", **settings}
         command = [
             sys.executable,
             "-P",
@@ -45,6 +52,7 @@ class Service:
             str(self.port),
             "--state-dir",
             str(self.state_dir),
+            *(["--fake"] if fake else []),
         ]
         with (self.state_dir.parent / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
@@ -92,11 +100,11 @@ class Service:
     def kill(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
-    def lose_messages(self) -> int:
-        """Delete what lies in the queue; returns how many lists that were."""
+    def lose_wakeups(self) -> int:
+        """Delete those on their way; returns how many lists that were."""
         client = connect(f"unix://{self.state_dir}/valkey.sock?db=0")
         try:
-            return int(client.delete(QUEUE))
+            return int(client.delete(wakeups_key("mmml:")))
         finally:
             client.close()
 

@@ -88,12 +88,13 @@ def test_a_killed_worker_loses_nothing(service: Service) -> None:
     service.all_succeed(jobs, 60)
 
 
-def test_a_lost_message_is_replaced(service: Service) -> None:
+def test_a_lost_wake_up_costs_a_moment(service: Service) -> None:
     service.start()
     service.ready()
-    service.kill(service.pid_of("-m workers"))  # it takes seconds to come back
+    service.kill(service.pid_of("-m workers"))  # it takes seconds to come back, and then looks
     jobs = [service.submit() for _ in range(3)]
-    assert service.lose_messages() == 1
+    time.sleep(0.2)
+    service.lose_wakeups()  # unless the dead worker's connection has swallowed it
     service.all_succeed(jobs, 60)
 
 

@@ -152,10 +152,10 @@ def test_a_worker_finishes_or_hands_back(service: Service, drain: str) -> None:
     """Under load, with a lease far longer than the test may take, so waiting for it would fail;
     no attempt is counted, since nothing crashed.
     """
-    service.start(MMML_DRAIN=drain, MMML_LEASE_TTL="600", MMML_MAX_BATCH="1")
+    service.start(fake=True, MMML_DRAIN=drain, MMML_LEASE_TTL="600", MMML_MAX_BATCH="1")
     service.ready()
     worker = service.pid_of("-m workers")
-    jobs = [service.submit(count=16) for _ in range(24)]
+    jobs = [service.submit("a bird fail:slow=0.1", count=8) for _ in range(24)]
     service.wait_until(lambda: service.http.get("/jobs?status=running").json()["jobs"], 30)
     os.kill(worker, signal.SIGTERM)
     service.all_succeed(jobs, 120)

@@ -14,9 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobs.job import Job, new_id
 from jobs.redis_store import RedisJobStore, connect
-from jobs.store import Outcome
+from tests.moves import finished, queued
 from tests.real.conftest import free_port
 
 pytestmark = [
@@ -91,9 +90,7 @@ def store(redis_url: str) -> Iterator[RedisJobStore]:
 
 
 def create(store: RedisJobStore) -> str:
-    job = Job(id=new_id(), task="synthesize", created_at=time.time(), request={"text": "a bird"})
-    assert store.create(job)
-    return job.id
+    return queued(store).id
 
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -131,8 +128,7 @@ async def to_the_end(reader: asyncio.StreamReader) -> bool:
 
 
 def finish(store: RedisJobStore, job: str) -> None:
-    store.start(job, "t", 30)
-    store.finish(job, "t", Outcome())
+    finished(store, job)
 
 
 def test_a_thousand_streams(gateway: Gateway, store: RedisJobStore, redis_url: str) -> None:

@@ -20,17 +20,20 @@ from playwright.sync_api import (
 )
 
 from app.deps import Services
-from app.queue import MemoryQueue
 from app.server import gateway_server
 from app.settings import GatewaySettings
 from jobs.blobs import input_key
 from jobs.images import decode_photo
+from jobs.job import new_id
+from jobs.store import Wanted
 from tests.picture_files import photo, saved
+from tests.services import connected
 from tests.studio.chromium import PATIENCE, chromium
 from tests.studio.painter import PainterLoader
 from workers.batcher import Batcher
 from workers.lease import Leases
 from workers.run import JobRunner
+from workers.slots import JobSlots
 
 
 class Stand:
@@ -45,8 +48,9 @@ class Stand:
         self._batcher = Batcher(16, 0.0, lambda _: None)
         self._leases = Leases(services.store, 15)
         self.loader = PainterLoader()
+        self._slots = JobSlots(1)
         self._runner = JobRunner(
-            services.store, services.blobs, self.loader, self._batcher, self._leases
+            services.store, services.blobs, self.loader, self._batcher, self._leases, self._slots
         )
         self._server = gateway_server(services.settings, "127.0.0.1", self.port, 1, services)
         self._threads = [
@@ -75,12 +79,13 @@ class Stand:
         return self._server.started
 
     def _work(self) -> None:
-        queue = self.services.queue
-        assert isinstance(queue, MemoryQueue)
+        store, one = self.services.store, Wanted(jobs=1, pictures=1)
         while not self._stopping.is_set():
-            if queue.sent and self.working.wait(0.1):
-                self._runner.run(queue.sent.pop(0))
-            else:
+            found = store.claim(new_id(), one, 15).jobs if self.working.wait(0.1) else ()
+            for held in found:
+                self._slots.take(1, held.job.pictures)
+                self._runner.run([(held.job, self._leases.add(held.job.id, held.token))])
+            if not found:
                 time.sleep(0.02)
 
     def sent(self, job_id: str, field: str) -> Image.Image:
@@ -110,8 +115,8 @@ def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @pytest.fixture
-def stand(weights: Path) -> Iterator[Stand]:
-    with Stand(Services.in_memory(GatewaySettings(weights_dir=weights))) as made:
+def stand(weights: Path, valkey: str) -> Iterator[Stand]:
+    with Stand(connected(GatewaySettings(weights_dir=weights), valkey)) as made:
         yield made
 
 

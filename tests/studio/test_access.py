@@ -11,6 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from app.deps import Services
 from app.keys import default_scopes, new_text, record, revoke
 from app.settings import GatewaySettings
+from tests.services import connected
 from tests.studio.conftest import Stand, Watch
 from tests.studio.steps import choose, give_photo, make, paint, write
 
@@ -18,8 +19,8 @@ pytestmark = [pytest.mark.browser]
 
 
 @pytest.fixture
-def services(weights: Path) -> Services:
-    return Services.in_memory(GatewaySettings(weights_dir=weights, require_keys=True))
+def services(weights: Path, valkey: str) -> Services:
+    return connected(GatewaySettings(weights_dir=weights, require_keys=True), valkey)
 
 
 @pytest.fixture

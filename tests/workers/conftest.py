@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from jobs.blobs import BlobStore
-from jobs.job import Job, new_id
-from jobs.memory_store import MemoryJobStore
+from jobs.job import Job
+from jobs.store import JobStore
+from tests.moves import claimed, queued
 from workers.batcher import Batcher
+from workers.claimer import Claimer
 from workers.fake import FakeLoader, FakePipeline
 from workers.lease import Leases
 from workers.run import JobRunner
+from workers.slots import JobSlots
+
+LEASE = 0.3  # seconds
 
 
 @dataclass
 class Shop:
-    """Store, runner and pipeline of one worker."""
+    """Store, claimer, runner and pipeline of one worker. The claimer is started by who needs it."""
 
-    store: MemoryJobStore
+    store: JobStore
     runner: JobRunner
+    claimer: Claimer
     pipeline: FakePipeline
     fatal: list[BaseException]
 
+    @property
+    def leases(self) -> Leases:
+        return self.runner.leases
+
     def submit(self, text: str | list[Any] = "a bird", **request: Any) -> str:
         values = {"text": text, "seed": 5, "bundle": "fake", "method": "fake", **request}
-        job = Job(
-            id=new_id(),
-            task="synthesize",
-            created_at=time.time(),
+        owner, inputs = values.pop("owner", ""), values.pop("inputs", {})
+        return queued(
+            self.store,
+            task=values.pop("task", "synthesize"),
+            owner=owner,
+            inputs=inputs,
+            pictures=values.get("count", 1) * values.get("frames", 1),
             request=values,
             warnings=("first",),
-        )
-        self.store.create(job)
-        return job.id
+        ).id
+
+    def do(self, *job_ids: str) -> None:
+        """Claim what waits and run these, all in this thread."""
+        found = claimed(self.store, LEASE)
+        mine = [c for c in found if c.job.id in job_ids]
+        others = [(c.job.id, c.token) for c in found if c.job.id not in job_ids]
+        if others:
+            self.store.release_all(others)
+        self.runner.slots.take(len(mine))
+        self.runner.batcher.expect(sum(c.job.pictures for c in mine))
+        self.runner.run([(c.job, self.leases.add(c.job.id, c.token)) for c in mine])
 
     def job(self, job_id: str) -> Job:
         found = self.store.get(job_id)
@@ -46,16 +68,27 @@ class Shop:
 
 
 @pytest.fixture
-def shop() -> Iterator[Shop]:
-    store, pipeline = MemoryJobStore(), FakePipeline()
+def shop(store: JobStore) -> Iterator[Shop]:
+    pipeline = FakePipeline()
     fatal: list[BaseException] = []
-    batcher = Batcher(4, 0.05, fatal.append)
-    leases = Leases(store, 0.3)
+    slots = JobSlots(16, lambda: claimer.room_made())
+    batcher = Batcher(4, 0.05, fatal.append, lambda: claimer.room_made())
+    leases = Leases(store, LEASE)
     runner = JobRunner(
-        store, BlobStore.at("memory://"), FakeLoader(pipeline), batcher, leases, lease_ttl=0.3
+        store,
+        BlobStore.at("memory://"),
+        FakeLoader(pipeline),
+        batcher,
+        leases,
+        slots,
+        retry_after=0.1,
     )
+    executor = ThreadPoolExecutor(16)
+    claimer = Claimer(store, runner, batcher, leases, slots, executor, "w", LEASE)
     batcher.start()
     leases.start()
-    yield Shop(store, runner, pipeline, fatal)
+    yield Shop(store, runner, claimer, pipeline, fatal)
+    claimer.stop(10)
+    executor.shutdown()
     batcher.stop()
     leases.stop()

@@ -150,10 +150,29 @@ def test_pipelines_are_not_mixed(batcher: Batcher) -> None:
 
 def test_waits_for_pictures_that_are_coming(batcher: Batcher) -> None:
     pipeline = FakePipeline()
-    with batcher.coming():
-        futures = [batcher.submit(pipeline, i) for i in items("a", "b", "c")]
-        sizes = {f.result(5).batch_size for f in futures}
+    batcher.expect(3)
+    futures = [batcher.submit(pipeline, i) for i in items("a", "b", "c")]
+    sizes = {f.result(5).batch_size for f in futures}
     assert sizes == {3}
+
+
+def test_room_is_two_batches_and_a_little_of_it_is_none(batcher: Batcher) -> None:
+    pipeline = FakePipeline()
+    running, go = threading.Event(), threading.Event()
+    pipeline.on_forward = lambda _batch: (running.set(), go.wait(5))
+    assert batcher.room() == 16
+    batcher.expect(3)
+    assert batcher.room() == 13
+    batcher.arrived(3)
+    first = batcher.submit(pipeline, Item("a", 0))
+    assert running.wait(5)
+    others = [batcher.submit(pipeline, i) for i in items(*"bcdefgh")]
+    assert batcher.room() == 9
+    others += [batcher.submit(pipeline, i) for i in items("i", "j")]
+    assert batcher.room() == 0  # a whole batch is in line; the next to be taken makes room
+    go.set()
+    assert all(f.result(5) for f in (first, *others))
+    assert batcher.room() == 16
 
 
 class Miscounting(FakePipeline):

@@ -1,41 +1,23 @@
-"""What becomes of messages that a worker has taken from a real broker."""
+"""Wake-ups by Celery's own publisher and transport, on a real broker."""
 
 from __future__ import annotations
 
-import base64
-import json
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
 from kombu import Connection, Queue
 from kombu.transport.virtual import Channel, Message
 
-from app.embedded import broker_command, wait_for_socket
-from jobs.redis_store import connect
-from jobs.wire import QUEUE, celery_message
-from tests.workers.conftest import Shop
-from workers.celery_app import build
-
-DB = 4
+from app.wakeups import CeleryWakeUps
+from jobs.wire import QUEUE, TASK_NAME, wakeups_key
+from workers.celery_app import build, wake
 
 
 @pytest.fixture
-def client(valkey: str) -> Iterator[redis.Redis]:
-    made = connect(valkey.replace("db=0", f"db={DB}"))
-    made.flushdb()
-    yield made
-    made.flushdb()
-    made.close()
-
-
-@pytest.fixture
-def broker(valkey: str, shop: Shop) -> Iterator[Connection]:
+def broker(valkey: str, prefix: str) -> Iterator[Connection]:
     """Connected as a worker is."""
-    app = build(valkey.replace("db=0", f"db={DB}"), shop.runner, lambda: None)
+    app = build(valkey, prefix, lambda: None, lambda: False)
     with app.connection_for_read() as connection:
         yield connection
 
@@ -52,45 +34,37 @@ def taken(channel: Channel) -> Message:
     return message
 
 
-def ids_in(client: redis.Redis) -> list[list[str]]:
-    bodies = [json.loads(text)["body"] for text in client.lrange(QUEUE, 0, -1)]  # type: ignore[union-attr]
-    return [json.loads(base64.b64decode(body))[1]["job_ids"] for body in bodies]
-
-
-def test_what_was_taken_leaves_no_trace_in_redis(client: redis.Redis, broker: Connection) -> None:
-    client.lpush(QUEUE, celery_message(["a"]))
+def test_a_gateway_wakes_as_many_workers_as_it_says(
+    valkey: str, prefix: str, redis_client: redis.Redis, broker: Connection
+) -> None:
+    CeleryWakeUps(valkey, prefix).send(2)
+    assert redis_client.llen(wakeups_key(prefix)) == 2
     channel = opened(broker)
-    before = set(client.keys()) - {QUEUE.encode()}  # type: ignore[arg-type]
+    assert taken(channel).headers["task"] == TASK_NAME
+
+
+def test_a_broker_that_is_away_costs_a_wake_up_and_nothing_else(prefix: str) -> None:
+    CeleryWakeUps("redis://127.0.0.1:1/0", prefix).send(1)
+    wake(build("redis://127.0.0.1:1/0", prefix, lambda: None, lambda: False))
+
+
+def test_what_was_taken_leaves_no_trace_in_redis(
+    valkey: str, prefix: str, redis_client: redis.Redis, broker: Connection
+) -> None:
+    wake(build(valkey, prefix, lambda: None, lambda: False))
+    channel = opened(broker)
+    bindings = {name for name in redis_client.keys(f"{prefix}*") if b"_kombu" in name}
     message = taken(channel)
-    assert set(client.keys()) == before  # type: ignore[arg-type]
+    assert set(redis_client.keys(f"{prefix}*")) == bindings
     message.ack()
     channel.close()
-    assert set(client.keys()) == before  # type: ignore[arg-type]
+    assert set(redis_client.keys(f"{prefix}*")) == bindings
 
 
-def test_what_is_refused_goes_back_as_it_was(client: redis.Redis, broker: Connection) -> None:
-    client.lpush(QUEUE, celery_message(["a", "b"]))
-    channel = opened(broker)
-    taken(channel).reject(requeue=True)
-    assert ids_in(client) == [["a", "b"]]
-    again = taken(channel)
-    assert again.decode()[1]["job_ids"] == ["a", "b"]
-    again.ack()
-
-
-def test_what_is_held_when_the_worker_ends_goes_back(
-    client: redis.Redis, broker: Connection
+def test_a_busy_worker_leaves_wake_ups_to_the_others(
+    valkey: str, prefix: str, broker: Connection
 ) -> None:
-    client.lpush(QUEUE, celery_message(["a"]), celery_message(["b"]))
-    channel = opened(broker)
-    taken(channel).ack()
-    taken(channel)
-    channel.close()
-    assert ids_in(client) == [["b"]]
-
-
-def test_no_more_is_taken_than_may_be_held(client: redis.Redis, broker: Connection) -> None:
-    client.lpush(QUEUE, celery_message(["a"]), celery_message(["b"]))
+    CeleryWakeUps(valkey, prefix).send(2)
     channel = opened(broker)
     channel.basic_qos(0, 1, False)
     first = taken(channel)
@@ -99,20 +73,13 @@ def test_no_more_is_taken_than_may_be_held(client: redis.Redis, broker: Connecti
     assert channel.qos.can_consume()
 
 
-def test_a_broker_that_goes_away_leaves_nothing_behind(
-    shop: Shop, caplog: pytest.LogCaptureFixture
-) -> None:
-    with tempfile.TemporaryDirectory(prefix="mmml-") as folder:  # sockets have short paths
-        socket = Path(folder) / "v.sock"
-        process = subprocess.Popen(broker_command(Path(folder), socket), stdout=subprocess.DEVNULL)
-        try:
-            wait_for_socket(socket)
-            url = f"unix://{socket}?db=0"
-            connect(url).lpush(QUEUE, celery_message(["a"]))
-            broker = build(url, shop.runner, lambda: None).connection_for_read()
-            taken(opened(broker))
-        finally:
-            process.kill()
-            process.wait(10)
-        broker.collect()  # what a worker does when it loses the connection
-    assert not [r for r in caplog.records if r.levelname == "ERROR"]
+def test_a_wake_up_notifies_unless_the_worker_is_draining(valkey: str, prefix: str) -> None:
+    heard: list[str] = []
+    draining = False
+    app = build(valkey, prefix, lambda: heard.append("now"), lambda: draining)
+    app.tasks[TASK_NAME]()
+    assert heard == ["now"]
+    draining = True
+    with pytest.raises(Exception, match="draining"):
+        app.tasks[TASK_NAME]()
+    assert heard == ["now"]

@@ -22,6 +22,7 @@ from jobs.job import ErrorCode, Status
 from jobs.store import Renewal
 from models.explanation import ExplainedWord, Explanation
 from models.pipeline import Item, Looked
+from tests.moves import renew
 from tests.workers.conftest import Shop
 from workers.fake import FakeLoader, FakePipeline
 
@@ -30,7 +31,7 @@ Eventually = Callable[[Callable[[], bool], float], None]
 
 def test_a_job_succeeds_with_its_receipt(shop: Shop) -> None:
     job_id = shop.submit(count=3)
-    assert shop.runner.run(job_id)
+    shop.do(job_id)
     job = shop.job(job_id)
     assert job.status is Status.succeeded
     assert [i.seed for i in job.images] == [5, 6, 7]
@@ -48,7 +49,7 @@ def test_the_pipeline_is_asked_for_the_size_and_says_how_it_was_made(shop: Shop)
     assert isinstance(shop.runner.pipelines, FakeLoader)
     shop.runner.pipelines.pipeline = made
     job_id = shop.submit("a red bird", size=128)
-    shop.runner.run(job_id)
+    shop.do(job_id)
     job = shop.job(job_id)
     assert (job.images[0].width, job.images[0].height) == (128, 128)
     assert job.receipt["detail"] == {"sha256": "d" * 64}
@@ -68,7 +69,7 @@ class Sized(FakePipeline):
 def test_model_time_is_the_forward_pass_alone(shop: Shop) -> None:
     shop.pipeline.seconds = 0.1
     job_id = shop.submit(count=2)
-    shop.runner.run(job_id)
+    shop.do(job_id)
     timings = shop.job(job_id).timings
     assert timings.model_ms is not None
     assert timings.total_ms is not None
@@ -78,7 +79,7 @@ def test_model_time_is_the_forward_pass_alone(shop: Shop) -> None:
 
 def test_a_bad_input_fails_with_its_sentence(shop: Shop) -> None:
     job_id = shop.submit("refuse this")
-    shop.runner.run(job_id)
+    shop.do(job_id)
     job = shop.job(job_id)
     assert job.status is Status.failed
     assert job.error is not None
@@ -87,11 +88,11 @@ def test_a_bad_input_fails_with_its_sentence(shop: Shop) -> None:
 
 def test_a_crash_in_the_network_fails_that_job(shop: Shop) -> None:
     job_id = shop.submit("crash")
-    shop.runner.run(job_id)
+    shop.do(job_id)
     error = shop.job(job_id).error
     assert error is not None
     assert error.code is ErrorCode.model_error
-    assert shop.runner.run(other := shop.submit())
+    shop.do(other := shop.submit())
     assert shop.job(other).status is Status.succeeded
 
 
@@ -102,7 +103,7 @@ def test_one_failing_picture_is_reported_alone(shop: Shop) -> None:
 
     shop.pipeline.on_forward = fail_second
     job_id = shop.submit(count=3)
-    shop.runner.run(job_id)
+    shop.do(job_id)
     job = shop.job(job_id)
     assert job.status is Status.succeeded
     assert [bool(i.error) for i in job.images] == [False, True, False]
@@ -111,33 +112,16 @@ def test_one_failing_picture_is_reported_alone(shop: Shop) -> None:
 
 def test_an_unknown_bundle_fails_the_job(shop: Shop) -> None:
     job_id = shop.submit(bundle="missing")
-    shop.runner.run(job_id)
+    shop.do(job_id)
     error = shop.job(job_id).error
     assert error is not None
     assert error.code is ErrorCode.unknown_bundle
 
 
-def test_surplus_messages_are_harmless(shop: Shop) -> None:
-    job_id = shop.submit()
-    assert shop.runner.run(job_id)
-    assert not shop.runner.run(job_id)
-    assert not shop.runner.run("0" * 32)
-    canceled = shop.submit()
-    shop.store.cancel(canceled)
-    assert not shop.runner.run(canceled)
-
-
-def test_a_draining_worker_claims_nothing(shop: Shop) -> None:
-    shop.runner.draining = True
-    job_id = shop.submit()
-    assert not shop.runner.run(job_id)
-    assert shop.job(job_id).status is Status.queued
-
-
 def test_the_lease_outlives_slow_networks(shop: Shop) -> None:
     shop.pipeline.seconds = 1.0  # three times the lease
     job_id = shop.submit()
-    shop.runner.run(job_id)
+    shop.do(job_id)
     assert shop.job(job_id).status is Status.succeeded
     assert shop.job(job_id).attempts == 1
 
@@ -145,7 +129,7 @@ def test_the_lease_outlives_slow_networks(shop: Shop) -> None:
 def test_cancel_while_it_runs(shop: Shop, eventually: Eventually) -> None:
     shop.pipeline.seconds = 2.0
     job_id = shop.submit(count=8)
-    thread = threading.Thread(target=shop.runner.run, args=(job_id,))
+    thread = threading.Thread(target=shop.do, args=(job_id,))
     thread.start()
     eventually(lambda: shop.job(job_id).status is Status.running, 5)
     shop.store.cancel(job_id)
@@ -157,7 +141,7 @@ def test_cancel_while_it_runs(shop: Shop, eventually: Eventually) -> None:
 def test_progress_is_told_but_not_the_last_picture(shop: Shop) -> None:
     shop.pipeline.seconds = 0.15  # batches of four
     job_id = shop.submit(count=12)
-    shop.runner.run(job_id)
+    shop.do(job_id)
     events = shop.store.events({job_id: FIRST})[job_id]
     assert events is not None
     told = [(e.done, e.total) for e in events if not e.status]
@@ -174,7 +158,7 @@ def test_a_job_erased_under_the_worker_leaves_no_picture(
     shop.pipeline.on_forward = lambda _: gate.wait(10)
     shop.runner.leases.stop()
     job_id = shop.submit()
-    thread = threading.Thread(target=shop.runner.run, args=(job_id,))
+    thread = threading.Thread(target=shop.do, args=(job_id,))
     thread.start()
     eventually(lambda: shop.job(job_id).status is Status.running, 5)
     time.sleep(0.4)
@@ -195,39 +179,17 @@ def test_a_job_taken_over_by_another_worker_is_left_alone(
     shop.pipeline.seconds = 1.0
     shop.runner.leases.stop()
     job_id = shop.submit()
-    thread = threading.Thread(target=shop.runner.run, args=(job_id,))
+    thread = threading.Thread(target=shop.do, args=(job_id,))
     thread.start()
     eventually(lambda: shop.job(job_id).status is Status.running, 5)
     time.sleep(0.4)  # nobody renews: the lease dies
-    assert shop.store.start(job_id, "other", 10)
+    assert shop.store.requeue(job_id, 20)
+    assert shop.store.take_turn("other", 10)
+    other = shop.store.claim_suspect("c", "other", 10, 10)
+    assert other is not None
     thread.join(10)
     assert shop.job(job_id).status is Status.running
-    assert shop.store.renew(job_id, "other", 10) is Renewal.held
-
-
-def test_a_job_seen_with_a_dead_worker_runs_alone(shop: Shop) -> None:
-    suspect = shop.submit("suspect")
-    shop.store.start(suspect, "dead", 0.01)
-    time.sleep(0.05)
-    others = [shop.submit() for _ in range(6)]
-    seen: list[int] = []
-
-    def watch(batch: object) -> None:
-        if any(item.text == "suspect" for item in batch):  # type: ignore[attr-defined]
-            seen.append(len(shop.runner.leases.held()))
-
-    shop.pipeline.on_forward = watch
-    shop.pipeline.seconds = 0.02
-    threads = [
-        threading.Thread(target=shop.runner.run, args=(i,))
-        for i in [*others[:3], suspect, *others[3:]]
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert seen == [1]  # nobody else held a job meanwhile
-    assert all(shop.job(i).status is Status.succeeded for i in [suspect, *others])
+    assert renew(shop.store, job_id, other.token) is Renewal.held
 
 
 class BrokenBlobs:
@@ -249,11 +211,12 @@ class BrokenBlobs:
 def test_a_storage_fault_is_tried_again_before_the_job_fails(shop: Shop) -> None:
     shop.runner.blobs = BrokenBlobs()  # type: ignore[assignment]
     job_id = shop.submit()
-    for attempt in (1, 2):
-        shop.runner.run(job_id)
-        assert (shop.job(job_id).status, shop.job(job_id).attempts) == (Status.running, attempt)
-        time.sleep(0.35)
-    shop.runner.run(job_id)
+    for fault in (1, 2):
+        shop.do(job_id)
+        job = shop.job(job_id)
+        assert (job.status, job.attempts, job.faults) == (Status.queued, 0, fault)
+        time.sleep(0.15)
+    shop.do(job_id)
     error = shop.job(job_id).error
     assert error is not None
     assert error.code is ErrorCode.storage
@@ -263,7 +226,7 @@ def test_a_full_storage_fails_the_job_at_once_and_says_so(shop: Shop) -> None:
     full = BlobError("x: no space left on device", "The service's storage is full.", lasting=True)
     shop.runner.blobs = BrokenBlobs(full)  # type: ignore[assignment]
     job_id = shop.submit()
-    shop.runner.run(job_id)
+    shop.do(job_id)
     job = shop.job(job_id)
     assert (job.status, job.attempts) == (Status.failed, 1)
     assert job.error is not None
@@ -274,11 +237,8 @@ def test_a_full_storage_fails_the_job_at_once_and_says_so(shop: Shop) -> None:
 
 
 def test_a_lost_input_fails_at_once(shop: Shop) -> None:
-    job_id = shop.submit()
-    shop.store._entries[job_id].job = shop.job(job_id).model_copy(
-        update={"task": "manipulate", "inputs": {"image": "jobs/x/in-image.png"}}
-    )
-    shop.runner.run(job_id)
+    job_id = shop.submit(task="manipulate", inputs={"image": "jobs/x/in-image.png"})
+    shop.do(job_id)
     error = shop.job(job_id).error
     assert error is not None
     assert error.code is ErrorCode.storage
@@ -287,7 +247,7 @@ def test_a_lost_input_fails_at_once(shop: Shop) -> None:
 @pytest.mark.parametrize("kind", ["jpeg", "webp"])
 def test_other_formats(shop: Shop, kind: str) -> None:
     job_id = shop.submit(format=kind)
-    shop.runner.run(job_id)
+    shop.do(job_id)
     image = shop.job(job_id).images[0]
     assert image.format == kind
     assert image.blob.endswith("jpg" if kind == "jpeg" else "webp")
@@ -296,7 +256,7 @@ def test_other_formats(shop: Shop, kind: str) -> None:
 def test_frames_become_one_picture_of_one_seed(shop: Shop) -> None:
     texts = {"text": ["a bird", "a long bird"], "frames": 5}
     job_id = shop.submit(**texts, count=2, format="gif")
-    shop.runner.run(job_id)
+    shop.do(job_id)
     images = shop.job(job_id).images
     assert [(i.seed, i.frames, i.format, i.width) for i in images] == [
         (5, 5, "gif", 8),
@@ -310,7 +270,7 @@ def test_frames_become_one_picture_of_one_seed(shop: Shop) -> None:
 def test_a_strip_ends_with_the_captions_themselves(shop: Shop) -> None:
     def picture(**request: object) -> np.ndarray:
         job_id = shop.submit(**request)  # type: ignore[arg-type]
-        shop.runner.run(job_id)
+        shop.do(job_id)
         image = shop.job(job_id).images[0]
         assert image.frames == 1
         return np.asarray(Image.open(io.BytesIO(shop.runner.blobs.get(image.blob))))
@@ -324,7 +284,7 @@ def test_a_strip_ends_with_the_captions_themselves(shop: Shop) -> None:
 def test_a_frame_that_fails_fails_its_picture(shop: Shop) -> None:
     texts = {"text": ["a bird", "crash"], "frames": 3, "format": "webp"}
     job_id = shop.submit(**texts)  # type: ignore[arg-type]
-    shop.runner.run(job_id)
+    shop.do(job_id)
     job = shop.job(job_id)
     assert job.error is not None
     assert job.error.code is ErrorCode.model_error
@@ -333,7 +293,7 @@ def test_a_frame_that_fails_fails_its_picture(shop: Shop) -> None:
 def test_the_receipt_says_which_candidates_were_chosen(shop: Shop) -> None:
     seeds = [11, 12, 13]
     job_id = shop.submit("a bird", seed=11, count=3, candidates=8, noise_scale=0.5)
-    shop.runner.run(job_id)
+    shop.do(job_id)
     job = shop.job(job_id)
     brightest = [
         int(np.argmax(np.random.default_rng([seed, 6]).random((8, 3), np.float32).sum(1)))
@@ -348,7 +308,7 @@ def test_the_receipt_says_which_candidates_were_chosen(shop: Shop) -> None:
 
 def test_jobs_that_were_queued_without_serving_options_run(shop: Shop) -> None:
     job_id = shop.submit("a bird")
-    shop.runner.run(job_id)
+    shop.do(job_id)
     assert shop.job(job_id).status is Status.succeeded
     assert "candidates" not in shop.job(job_id).receipt
 
@@ -357,7 +317,7 @@ def test_explanations_lie_beside_their_pictures(shop: Shop) -> None:
     shop.pipeline = EXPLAINING
     shop.runner.pipelines = FakeLoader(EXPLAINING)
     job_id = shop.submit("a red bird", count=2, explain=True)
-    shop.runner.run(job_id)
+    shop.do(job_id)
     for image in shop.job(job_id).images:
         told = ExplanationView.model_validate_json(shop.runner.blobs.get(image.explanation))
         assert (told.image, told.method) == (image.index, "fake")
@@ -367,7 +327,7 @@ def test_explanations_lie_beside_their_pictures(shop: Shop) -> None:
             assert (plane.format, plane.mode) == ("PNG", "L")
             assert np.asarray(plane).tolist() == [[0, 128], [255, 64]]
     unasked = shop.submit("a red bird")
-    shop.runner.run(unasked)
+    shop.do(unasked)
     assert shop.job(unasked).images[0].explanation == ""
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
-from jobs.memory_store import MemoryJobStore
+from jobs.job import Status
+from jobs.store import JobStore
+from tests.workers.conftest import Shop
 from workers.batcher import Batcher
-from workers.lease import Lease, Leases
+from workers.lease import Leases
 from workers.watchdog import DEAF_AFTER, Watchdog
 
 
 class Scene:
     """A watchdog whose clock and process are the test's."""
 
-    def __init__(self) -> None:
-        self.store = MemoryJobStore()
+    def __init__(self, store: JobStore) -> None:
+        self.store = store
         self.batcher = Batcher(1, 0, lambda _: None)
         self.leases = Leases(self.store, 15)
-        self.messages = 0
+        self.claimable = False
+        self.looked_at = time.monotonic()
         self.ended: list[str] = []
         self.dog = Watchdog(
             store=self.store,
@@ -27,7 +31,8 @@ class Scene:
             leases=self.leases,
             name="w",
             describe=lambda: {"device": "cpu"},
-            waiting_messages=lambda: self.messages,
+            claimable=lambda: self.claimable,
+            looked_at=lambda: self.looked_at,
             stuck_after=10,
             end=self.ended.append,
             ready=True,
@@ -35,8 +40,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+def scene(store: JobStore) -> Scene:
+    return Scene(store)
 
 
 def test_a_healthy_worker_is_left_alone(scene: Scene) -> None:
@@ -51,28 +56,61 @@ def test_a_hanging_network_ends_the_process(scene: Scene) -> None:
     assert "forward pass" in scene.ended[0]
 
 
-def test_a_hanging_job_ends_the_process(scene: Scene) -> None:
-    scene.leases._held["t"] = Lease("j", "t", since=time.monotonic() - 51)
-    scene.dog.check(time.monotonic())
-    assert "a job takes" in scene.ended[0]
-
-
-def test_a_deaf_consumer_ends_the_process(scene: Scene) -> None:
+def test_jobs_that_do_not_get_on_end_the_process(scene: Scene) -> None:
+    scene.leases.add("j", "t")
     now = time.monotonic()
-    scene.messages = 3
-    scene.dog.last_received = now - DEAF_AFTER - 1
-    scene.dog.check(now)
+    scene.dog.check(now + 49)
     assert scene.ended == []
-    scene.dog.check(now + DEAF_AFTER + 1)
-    assert "none arrives" in scene.ended[0]
+    scene.dog.check(now + 51)
+    assert "none has got on" in scene.ended[0]
 
 
-def test_an_idle_worker_is_not_deaf(scene: Scene) -> None:
+def test_a_job_may_take_long_as_long_as_batches_end(scene: Scene) -> None:
+    scene.leases.add("j", "t")
     now = time.monotonic()
-    scene.dog.last_received = now - 10 * DEAF_AFTER
-    scene.dog.check(now)
-    scene.dog.check(now + 2 * DEAF_AFTER)
+    for seconds in range(0, 600, 5):
+        scene.batcher.progress_at = now + seconds
+        scene.dog.check(now + seconds + 5)
     assert scene.ended == []
+
+
+def test_a_deaf_claimer_ends_the_process(scene: Scene) -> None:
+    scene.claimable = True
+    scene.dog.check(scene.looked_at + DEAF_AFTER - 1)
+    assert scene.ended == []
+    scene.dog.check(scene.looked_at + DEAF_AFTER + 1)
+    assert "none was claimed" in scene.ended[0]
+
+
+def test_a_worker_without_room_or_work_is_not_deaf(scene: Scene) -> None:
+    scene.dog.check(scene.looked_at + 10 * DEAF_AFTER)
+    assert scene.ended == []
+
+
+def test_many_long_jobs_are_no_reason_to_end(shop: Shop) -> None:
+    """Four jobs of four pictures, one at a time: held for long, but something gets on."""
+    ended: list[str] = []
+    shop.runner.batcher._max_batch = 1
+    shop.pipeline.seconds = 0.1
+    dog = Watchdog(
+        store=shop.store,
+        batcher=shop.runner.batcher,
+        leases=shop.leases,
+        name="w",
+        describe=dict,
+        claimable=lambda: False,
+        looked_at=time.monotonic,
+        stuck_after=0.2,
+        end=ended.append,
+    )
+    jobs = [shop.submit(count=4) for _ in range(4)]
+    thread = threading.Thread(target=shop.do, args=jobs)
+    thread.start()
+    while thread.is_alive():
+        dog.check(time.monotonic())
+        time.sleep(0.01)
+    assert {shop.job(job).status for job in jobs} == {Status.succeeded}
+    assert ended == []
 
 
 def test_heartbeat_starts_when_ready_and_ends_with_a_farewell(scene: Scene) -> None:

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
 
-from app.deps import Services
 from app.keys import RedisKeyStore, authenticate, default_scopes, new_text, record
 from app.main import create_app
 from app.settings import GatewaySettings
@@ -16,6 +15,7 @@ from jobs.redis_store import connect
 from mmml import Client, MmmlError
 from mmml.cli import cli
 from tests.client.conftest import Through
+from tests.services import connected
 
 
 @pytest.fixture
@@ -96,8 +96,10 @@ def test_generated_keys_are_not_stored(broker: RedisKeyStore) -> None:
     assert broker.all() == []
 
 
-def test_the_client_sends_its_key(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    services = Services.in_memory(GatewaySettings(weights_dir=weights, require_keys=True))
+def test_the_client_sends_its_key(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, valkey: str
+) -> None:
+    services = connected(GatewaySettings(weights_dir=weights, require_keys=True), valkey)
     text = new_text()
     services.gate.keys.add(record(text, "k", default_scopes()))
     with TestClient(create_app(services.settings, services)) as http:

@@ -11,40 +11,40 @@ from openai import OpenAI
 from PIL import Image
 
 from app.deps import Services
-from app.queue import MemoryQueue, Queue
-from jobs.job import ErrorCode, Failure
+from jobs.job import ErrorCode, Failure, Job, Status
 from jobs.store import Outcome
 from tests.app.conftest import succeed
+from tests.moves import finished
 
 
-class Painter(MemoryQueue):
-    """Delivers a job by finishing it at once."""
+class Painter:
+    """Wakes nobody, but finishes what waits at once. ``sent``: the jobs that it saw."""
 
     def __init__(self, services: Services) -> None:
-        super().__init__()
         self._services = services
         self.failing = self.idle = False
+        self.sent: list[str] = []
 
-    def publish(self, *job_ids: str) -> None:
-        super().publish(*job_ids)
-        for job_id in job_ids:
-            self._paint(job_id)
+    def send(self, count: int) -> None:
+        store = self._services.store
+        waiting, _ = store.listing(Status.queued, 100, None)
+        for job in waiting:
+            if job.id not in self.sent:
+                self.sent.append(job.id)
+                self._paint(job)
 
-    def _paint(self, job_id: str) -> None:
-        job = self._services.store.get(job_id)
-        assert job
+    def _paint(self, job: Job) -> None:
         if self.failing:
-            self._services.store.start(job_id, "t", 10)
             failure = Failure(code=ErrorCode.out_of_memory, detail="It does not fit.")
-            self._services.store.finish(job_id, "t", Outcome(error=failure))
+            finished(self._services.store, job.id, Outcome(error=failure))
         elif not self.idle:
-            succeed(self._services, job_id, pictures=job.request["count"])
+            succeed(self._services, job.id, pictures=job.request["count"])
 
 
 @pytest.fixture
-def painter(services: Services) -> Queue:
-    services.queue = Painter(services)
-    return services.queue
+def painter(services: Services) -> Painter:
+    services.wakeups = made = Painter(services)
+    return made
 
 
 @pytest.fixture

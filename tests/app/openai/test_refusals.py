@@ -157,7 +157,7 @@ def test_a_caller_with_too_many_waiting_requests(openai: OpenAI, services: Servi
 @pytest.fixture
 def public(keyed: Services, http: TestClient) -> Any:
     """Makes clients with a key for a service that asks for one."""
-    keyed.queue = Painter(keyed)
+    keyed.wakeups = Painter(keyed)
     return lambda key: OpenAI(base_url=f"{PUBLIC}/v1", api_key=key, http_client=http, max_retries=0)
 
 

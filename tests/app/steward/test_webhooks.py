@@ -23,6 +23,7 @@ from jobs.job import ErrorCode, ImageRecord, Job, Status, Webhook, WebhookState
 from jobs.store import JobStore, Outcome
 from tests.app.steward.test_recover import queued
 from tests.app.webhooks.receiver import HERE, Receiver, answering
+from tests.moves import finished
 
 Eventually = Callable[[Callable[[], bool], float], None]
 SECRET = new_secret()
@@ -46,8 +47,7 @@ def deliver(made: Courier) -> int:
 
 def ended(store: JobStore, url: str, outcome: Outcome | None = None) -> Job:
     job = queued(store, webhook=Webhook(url=url))
-    store.start(job.id, "t", 10)
-    store.finish(job.id, "t", outcome or Outcome())
+    finished(store, job.id, outcome)
     return job
 
 
@@ -234,7 +234,7 @@ def test_as_the_steward_runs_it(store: JobStore, eventually: Eventually) -> None
 @pytest.mark.parametrize("status", [Status.failed, Status.canceled])
 def test_other_ends(store: JobStore, status: Status) -> None:
     with Receiver().running() as receiver:
-        job = queued(store, webhook=Webhook(url=receiver.url()))
+        job = queued(store, webhook=Webhook(url=receiver.url()), start_within=0.0)
         if status is Status.canceled:
             store.cancel(job.id)
         else:

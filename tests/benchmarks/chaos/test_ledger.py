@@ -9,25 +9,26 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 
 from benchmarks.chaos.ledger import doubled, ends_of, leftovers, settled, unknown
 from jobs.blobs import output_key
 from jobs.events import JobEvent
-from jobs.job import ErrorCode, Failure, ImageRecord, Job, new_id
-from jobs.memory_store import MemoryJobStore
-from jobs.store import Outcome
+from jobs.job import ErrorCode, Failure, ImageRecord
+from jobs.redis_store import RedisJobStore
+from jobs.store import JobStore, Outcome
+from tests.moves import finished as finished_job
+from tests.moves import queued as new_job
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Any:
+def stack(tmp_path: Path, store: JobStore) -> Any:
     """As much of a stack as the ledger looks at."""
-    return SimpleNamespace(store=MemoryJobStore(), blobs=tmp_path)
+    return SimpleNamespace(store=store, blobs=tmp_path)
 
 
 def queued(stack: Any) -> str:
-    job = Job(id=new_id(), task="synthesize", created_at=time.time(), request={"text": "a bird"})
-    stack.store.create(job)
-    return job.id
+    return new_job(stack.store).id
 
 
 def picture(stack: Any, job: str, run: str = "t") -> ImageRecord:
@@ -39,16 +40,14 @@ def picture(stack: Any, job: str, run: str = "t") -> ImageRecord:
 
 def finished(stack: Any, **outcome: Any) -> str:
     job = queued(stack)
-    stack.store.start(job, "t", 10)
-    stack.store.finish(job, "t", Outcome(**outcome))
+    finished_job(stack.store, job, Outcome(**outcome))
     return job
 
 
 def test_all_is_well(stack: Any) -> None:
     since = time.time()
     job = queued(stack)
-    stack.store.start(job, "t", 10)
-    stack.store.finish(job, "t", Outcome([picture(stack, job)]))
+    finished_job(stack.store, job, Outcome([picture(stack, job)]))
     found = settled(stack, [job], since, 1, created_since=since)
     assert (found.lost, found.duplicated, found.broken) == (0, 0, ())
     assert 0 <= found.seconds < 1
@@ -77,7 +76,7 @@ def test_a_picture_that_is_not_stored_is_missing(stack: Any) -> None:
     )
 
 
-class TwoEnds(MemoryJobStore):
+class TwoEnds(RedisJobStore):
     """A store in which every job ends twice."""
 
     def events(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
@@ -85,8 +84,8 @@ class TwoEnds(MemoryJobStore):
         return {job: list(ends) for job in cursors}
 
 
-def test_two_ends_are_duplicates(stack: Any) -> None:
-    stack.store = TwoEnds()
+def test_two_ends_are_duplicates(stack: Any, redis_client: redis.Redis, prefix: str) -> None:
+    stack.store = TwoEnds(redis_client, prefix)
     ends, _ = ends_of(stack, [finished(stack), finished(stack)], 0)
     assert doubled(stack, ends) == 2
 

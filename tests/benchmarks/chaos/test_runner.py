@@ -68,9 +68,9 @@ def test_a_service_that_does_not_start_is_told() -> None:
 
 def test_faults_are_chosen_by_parts_of_their_names() -> None:
     assert selected(FAMILIES, []) == list(FAMILIES)
-    chosen = selected(FAMILIES, ["before ack", "STORAGE"])
+    chosen = selected(FAMILIES, ["after finish", "STORAGE"])
     names = [fault.name for family in chosen for fault in family.faults]
-    assert names[0] == "kill -9 worker: before ack"
+    assert names[0] == "kill -9 worker: after finish"
     assert "disk full" in names
     assert len(names) == 4
     assert selected(FAMILIES, ["nothing of the kind"]) == []

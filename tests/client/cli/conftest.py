@@ -18,6 +18,7 @@ from mmml.cli import cli
 from mmml.cli.context import CliContext
 from tests.app.conftest import succeed
 from tests.client.conftest import Through
+from tests.moves import finished
 
 Command = Callable[..., Result]
 
@@ -62,5 +63,4 @@ def worker(services: Services) -> Iterator[None]:
 
 
 def _fail(services: Services, job_id: str, code: ErrorCode, detail: str) -> None:
-    services.store.start(job_id, "t", 10)
-    services.store.finish(job_id, "t", Outcome(error=Failure(code=code, detail=detail)))
+    finished(services.store, job_id, Outcome(error=Failure(code=code, detail=detail)))

@@ -1,0 +1,123 @@
+-- Shared by all scripts. KEYS[1] is the prefix of every key; ids of jobs travel in ARGV. Times are
+-- this server's, in seconds since 1970; what clients pass are durations.
+local p = KEYS[1]
+local id, key  -- of the job that moves
+local published = {}
+local created, line_before  -- jobs that were made by this call, and whether others waited before
+local last_group  -- of those
+local t = redis.call('TIME')
+local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
+
+local function stamp(x) return string.format('%.6f', x) end
+local function select_job(job_id)
+  id, key = job_id, p .. 'job:' .. job_id
+end
+local function get(name) return redis.call('HGET', key, name) end
+
+-- What happened, for those who follow the job.
+local function publish(notice) published[#published + 1] = notice end
+local function record_event(...)
+  redis.call('XADD', p .. 'events:' .. id, 'MAXLEN', 64, '*', ...)
+end
+local function announce(...)
+  record_event(...)
+  publish(id)
+end
+local function send_published()
+  if #published > 0 then redis.call('PUBLISH', p .. 'changed', table.concat(published, '\n')) end
+end
+
+-- Who waits. An owner's jobs wait in a set of their own, by the time of their creation. `turns` holds
+-- each owner with waiting jobs once, by the pictures that it was charged so far; whoever joins is
+-- charged what the others are, so that nobody saves up turns.
+local PRIORITIES = {'high', 'normal', 'low'}
+local function waiting_key(group, priority, owner)
+  return p .. 'waiting:' .. group .. ':' .. priority .. ':' .. owner
+end
+local function turns_key(group, priority) return p .. 'turns:' .. group .. ':' .. priority end
+local function placement()
+  local f = redis.call('HMGET', key, 'group', 'priority', 'owner', 'deadline')
+  return f[1] or 'default', f[2] or 'normal', f[3] or '', f[4]
+end
+-- How many jobs of the owner may run; false for any number. Only then they are counted.
+local function cap_of(owner)
+  return owner ~= '' and tonumber(redis.call('HGET', p .. 'max_running', owner) or nil) or false
+end
+local function reached(cap, owner)
+  return cap and redis.call('SCARD', p .. 'running:' .. owner) >= cap
+end
+local function join_turns(group, priority, owner)
+  if reached(cap_of(owner), owner) then return end
+  local charged = redis.call('HGET', p .. 'charged', group .. ':' .. priority) or '0'
+  redis.call('ZADD', turns_key(group, priority), 'NX', charged, owner)
+end
+local function join_line(score, group, priority, owner, deadline)
+  redis.call('ZADD', waiting_key(group, priority, owner), score, id)
+  redis.call('ZADD', p .. 'queued', score, id)
+  if deadline then redis.call('ZADD', p .. 'deadlines', deadline, id) end
+  join_turns(group, priority, owner)
+end
+local function leave_line()
+  local group, priority, owner = placement()
+  local line = waiting_key(group, priority, owner)
+  redis.call('ZREM', p .. 'queued', id)
+  redis.call('ZREM', p .. 'deadlines', id)
+  redis.call('ZREM', p .. 'delayed', id)
+  if redis.call('ZREM', line, id) == 1 and redis.call('EXISTS', line) == 0 then
+    redis.call('ZREM', turns_key(group, priority), owner)
+  end
+end
+
+-- Who holds what. A job with a lease is in `leased`; one that died with a worker in `suspects`.
+local function drop_lease(owner)
+  redis.call('HDEL', key, 'token', 'lease', 'begun')
+  redis.call('ZREM', p .. 'leased', id)
+  if not cap_of(owner) or redis.call('SREM', p .. 'running:' .. owner, id) == 0 then return end
+  for _, group in ipairs(redis.call('SMEMBERS', p .. 'groups')) do
+    for _, priority in ipairs(PRIORITIES) do
+      if redis.call('EXISTS', waiting_key(group, priority, owner)) == 1 then
+        join_turns(group, priority, owner)
+      end
+    end
+  end
+end
+local function holds(token) return get('token') == token end
+local function lease_dead() return tonumber(get('lease') or '0') < now end
+
+-- The job's end; more fields of its record may be given. `f`: what `ending_fields` found.
+local function ending_fields()
+  return redis.call('HMGET', key, 'status', 'owner', 'token', 'erase', 'webhook')
+end
+local function finish_job(status, f, ...)
+  local owner, erase, webhook = f[2] or '', f[4], f[5]
+  if f[1] == 'queued' then leave_line() end
+  redis.call('HSET', key, 'status', status, 'finished_at', stamp(now), ...)
+  drop_lease(owner)
+  if not f[3] then redis.call('ZREM', p .. 'suspects', id) end
+  redis.call('SREM', p .. 'active:' .. owner, id)
+  redis.call('ZADD', p .. 'final', (erase == '1') and '0' or stamp(now), id)
+  if erase ~= '1' and webhook then
+    redis.call('HSET', key, 'webhook_state', 'pending', 'webhook_event', status)
+    redis.call('ZADD', p .. 'webhooks', stamp(now), id)
+  end
+  record_event('status', status)
+  publish(id .. ' ' .. status)
+end
+
+local function anybody_waits(groups)
+  for _, group in ipairs(groups) do
+    for _, priority in ipairs(PRIORITIES) do
+      if redis.call('EXISTS', turns_key(group, priority)) == 1 then return true end
+    end
+  end
+  return false
+end
+
+-- How many wake-ups to send for so many jobs: no more than there are workers and not on their way.
+-- A worker looks by itself whenever some of its jobs are over: the only one there is, if it holds a
+-- batch of them, needs none.
+local function missing_wakeups(jobs)
+  local workers = redis.call('ZCOUNT', p .. 'alive', stamp(now), '+inf')
+  if workers == 1 and redis.call('ZCARD', p .. 'leased') >= 8 then return 0 end
+  return math.max(math.min(jobs, workers) - redis.call('LLEN', p .. 'celery:wakeups'), 0)
+end

@@ -1,0 +1,76 @@
+"""What workers do to jobs, for tests of what others do."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from jobs.job import Job, new_id
+from jobs.store import Claimed, JobStore, NewJob, OnceKey, Outcome, Renewal, Wanted
+
+ANY = Wanted(jobs=1000, pictures=10_000)
+
+
+def a_job(**values: Any) -> Job:
+    made = {"id": new_id(), "task": "synthesize", "request": {"text": "a bird"}}
+    return Job(**{**made, **values})
+
+
+def queued(store: JobStore, once: OnceKey | None = None, **values: Any) -> Job:
+    """A new job, as recorded."""
+    limits = {name: values.pop(name) for name in _LIMITS if name in values}
+    job = store.create(NewJob(a_job(**values), once, **limits))
+    assert job is not None
+    return job
+
+
+_LIMITS = ("start_within", "max_unfinished", "max_running")
+
+
+def claimed(store: JobStore, lease: float = 10, wanted: Wanted = ANY) -> list[Claimed]:
+    return list(store.claim(new_id(), wanted, lease).jobs)
+
+
+def claimed_one(store: JobStore, job_id: str, lease: float = 10, wanted: Wanted = ANY) -> str:
+    """The token of that very job; all others that wait are put back."""
+    found = claimed(store, lease, wanted)
+    others = [(c.job.id, c.token) for c in found if c.job.id != job_id]
+    if others:
+        store.release_all(others)
+    (token,) = (c.token for c in found if c.job.id == job_id)
+    return token
+
+
+def begun(store: JobStore, job_id: str, lease: float = 10, wanted: Wanted = ANY) -> str:
+    """The token of that job, which runs from now on."""
+    token = claimed_one(store, job_id, lease, wanted)
+    assert store.begin_all([(job_id, token)])[0] is not None
+    return token
+
+
+def finished(store: JobStore, job_id: str, outcome: Outcome | None = None) -> None:
+    token = begun(store, job_id)
+    assert store.finish_all([(job_id, token, outcome or Outcome())]) == [True]
+
+
+def died(store: JobStore, job_id: str, lease: float = 0.01) -> None:
+    """A worker began the job and was never heard of again."""
+    begun(store, job_id, lease)
+    time.sleep(3 * lease)
+    assert store.requeue(job_id, 20)
+
+
+def finish(store: JobStore, job_id: str, token: str, outcome: Outcome | None = None) -> bool:
+    (answer,) = store.finish_all([(job_id, token, outcome or Outcome())])
+    return answer is True
+
+
+def renew(store: JobStore, job_id: str, token: str, lease: float = 10) -> Renewal:
+    (answer,) = store.renew_all([(job_id, token)], lease)
+    assert isinstance(answer, Renewal)
+    return answer
+
+
+def release(store: JobStore, job_id: str, token: str, delay: float = 0.0) -> bool:
+    (answer,) = store.release_all([(job_id, token)], delay)
+    return answer is True

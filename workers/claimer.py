@@ -1,0 +1,180 @@
+"""Asks the job store for work, in one thread, and hands it to the threads that do it.
+
+It asks when a wake-up comes, when there is room again, and every second: a lost wake-up costs no
+more. Jobs that died with a worker are run one at a time and alone, so that no other pays for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass, field
+
+from jobs.errors import StoreError
+from jobs.job import DEFAULT_GROUP
+from jobs.store import Claim, Claimed, JobStore, Wanted
+from workers.batcher import Batcher
+from workers.lease import Leases
+from workers.run import Held, JobRunner
+from workers.slots import JobSlots
+
+log = logging.getLogger(__name__)
+LOOK_EVERY = 1.0  # seconds
+TURN = 30.0  # seconds for which the turn to run suspects is kept without a word
+_RENEW_TURN = 1.0
+_LONGEST_PAUSE = 2.0  # between two questions to a store that is away
+_TOGETHER = 8  # most jobs that share a thread
+_LOWEST_FIRST = 10  # every so many claims
+_WAKE_EVERY = 0.1  # seconds between two wake-ups that this process sends
+
+
+@dataclass
+class Claimer:
+    """``wake`` sends a wake-up to another worker; ``name`` is this worker's; ``looked_at``: when it
+    last knew what there was to do.
+    """
+
+    store: JobStore
+    runner: JobRunner
+    batcher: Batcher
+    leases: Leases
+    slots: JobSlots
+    executor: Executor
+    name: str
+    lease_ttl: float
+    groups: Sequence[str] = (DEFAULT_GROUP,)
+    wake: Callable[[], None] = lambda: None
+    looked_at: float = field(default_factory=time.monotonic)
+    _event: threading.Event = field(default_factory=threading.Event)
+    _draining: bool = False
+    _claims: int = 0
+    _claim_id: str = ""
+    _woken: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._loop, name="claimer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float) -> bool:
+        """Claim nothing more, and wait for a claim that is under way. False when it still is after
+        ``seconds``.
+        """
+        self._draining = True
+        self.notify()
+        if self._thread.ident is not None:  # else it was never started
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    def notify(self) -> None:
+        """There may be work."""
+        self._event.set()
+
+    def room_made(self) -> None:
+        """There may be room: whoever made a job meanwhile may have counted on this look."""
+        self._event.set()
+
+    def room(self) -> Wanted | None:
+        """What may be claimed; None when there is no room. So much is looked ahead as keeps the
+        networks busy: what is claimed too early keeps others idle.
+        """
+        free, ahead = self.slots.free, self.batcher.room()
+        if free <= 0 or ahead <= 0:
+            return None
+        lowest_first = self._claims % _LOWEST_FIRST == _LOWEST_FIRST - 1
+        return Wanted(free, ahead, self.groups, lowest_first, self.batcher.short())
+
+    def _loop(self) -> None:
+        pause = 0.1
+        while not self._draining:
+            self._event.wait(LOOK_EVERY)
+            self._event.clear()
+            try:
+                self._round()
+                pause = 0.1
+            except StoreError as error:
+                log.warning("no work claimed: %s", error)
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                self._event.set()  # the same question again: its answer may have got lost
+            except Exception:  # without this thread nothing moves
+                log.exception("no work claimed")
+
+    def _round(self) -> None:
+        """One claim, if there is room."""
+        wanted = self.room()
+        if wanted is None:
+            self.looked_at = time.monotonic()
+            return
+        self._claim_id = self._claim_id or secrets.token_hex(8)
+        claim = self.store.claim(self._claim_id, wanted, self.lease_ttl)
+        self._claim_id = ""
+        self._claims += 1
+        self.looked_at = time.monotonic()
+        self._hand_out(claim.jobs)
+        self._pass_on(claim)
+        if claim.jobs and claim.left and self.room():
+            self._event.set()
+        if claim.suspects and not self._draining:
+            self._run_suspect()
+
+    def _hand_out(self, jobs: Sequence[Claimed]) -> list[Future[None]]:
+        pictures = sum(claimed.job.pictures for claimed in jobs)
+        self.slots.take(len(jobs))
+        self.batcher.expect(pictures)
+        held = [(c.job, self.leases.add(c.job.id, c.token)) for c in jobs]
+        return [self.executor.submit(self.runner.run, group) for group in _grouped(held)]
+
+    def _pass_on(self, claim: Claim) -> None:
+        """Wake another worker where jobs are left, but not all the time: workers that have no room
+        could do nothing but hear it.
+        """
+        if claim.wakeups and time.monotonic() - self._woken > _WAKE_EVERY:
+            self._woken = time.monotonic()
+            self.wake()
+
+    def _run_suspect(self) -> None:
+        """One job that died with a worker, if it is this worker's turn, after all others have
+        ended here. A round for all follows.
+        """
+        if not self.store.take_turn(self.name, TURN):
+            return
+        try:
+            while not self.slots.wait_empty(_RENEW_TURN):
+                if self._draining or not self._keep_turn():
+                    return
+            claim_id = secrets.token_hex(8)
+            claimed = self.store.claim_suspect(claim_id, self.name, self.lease_ttl, TURN)
+            running = self._hand_out([claimed] if claimed else [])
+            while wait(running, _RENEW_TURN).not_done and not self._draining:
+                self._keep_turn()
+        finally:
+            self.store.give_turn(self.name)
+            self._event.set()  # a round for all
+
+    def _keep_turn(self) -> bool:
+        self.looked_at = time.monotonic()
+        return self.store.take_turn(self.name, TURN)
+
+
+def _grouped(held: Sequence[Held]) -> Iterator[list[Held]]:
+    """Which jobs share a thread: those of one picture without uploads, which take a moment to
+    prepare, by the pipeline that they ask for. Each of the others has one for itself.
+    """
+    alike: dict[object, list[Held]] = defaultdict(list)
+    for job, lease in held:
+        small = not job.inputs and job.pictures == 1
+        names = job.task, job.request.get("bundle"), job.request.get("method")
+        alike[names if small else job.id].append((job, lease))
+    for group in alike.values():
+        yield from (group[n : n + _TOGETHER] for n in range(0, len(group), _TOGETHER))
