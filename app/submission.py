@@ -26,17 +26,9 @@ from app.wording import warnings
 from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
 from jobs.errors import BlobMissing, StoreError
-from jobs.images import (
-    PAINTED,
-    TRANSPARENT,
-    alpha_mask,
-    box_mask,
-    check_mask,
-    decode_mask,
-    decode_photo,
-    encode,
-)
+from jobs.images import decode_photo, encode
 from jobs.job import Job, Status, Webhook, new_id
+from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
 from jobs.requests import CHOSEN_BY, MAX_SEED, TaskRequest, resolved
 from jobs.store import OnceKey
 
@@ -77,7 +69,7 @@ async def submit(
     if task.images or caller.key:  # before any effort is made, and anything is counted
         await off_loop(check_room, services.store, services.settings, caller)
     job_id = job_id or new_id()
-    inputs = await _stored(services, caller, task, job_id, pictures)
+    inputs, more = await _stored(services, caller, task, job_id, pictures)
     await _spend(services, caller, request.returned)
     now = time.time()
     job = Job(
@@ -88,7 +80,7 @@ async def submit(
         deadline=now + services.settings.job_deadline,
         request=request.model_dump(mode="json", exclude={"webhook"}, exclude_none=True),
         inputs=inputs,
-        warnings=tuple(told),
+        warnings=(*told, *more),
         webhook=webhook,
     )
     if not await services.intake.take(job, once):
@@ -122,9 +114,9 @@ async def _stored(
     task: type[TaskRequest],
     job_id: str,
     pictures: Mapping[str, Picture],
-) -> dict[str, str]:
+) -> tuple[dict[str, str], list[str]]:
     if not task.images:
-        return {}
+        return {}, []
     store = partial(_store_pictures, services, caller, task, job_id, dict(pictures))
     return await to_thread.run_sync(store, limiter=services.decoders)
 
@@ -203,22 +195,23 @@ def _store_pictures(
     task: type[TaskRequest],
     job_id: str,
     pictures: Mapping[str, Picture],
-) -> dict[str, str]:
-    """Normalise every picture and store it; returns their keys."""
+) -> tuple[dict[str, str], list[str]]:
+    """Normalise every picture and store it; returns their keys, and warnings."""
     raw = {name: _bytes(services, caller, name, picture) for name, picture in pictures.items()}
     photo: Image.Image | None = None
     photo_data = b""
-    keys = {}
+    keys, told = dict[str, str](), list[str]()
     for spec in task.images:
         picture, data = pictures[spec.name], raw[spec.name]
         if spec.kind == "photo":
             image = photo = decode_photo(data, spec.name, services.limits)
             photo_data = data
         else:
-            image = _mask(services, spec.name, picture, data, photo, photo_data)
+            mask = _mask(services, spec.name, picture, data, photo, photo_data)
+            image, told = mask.image, [*told, *mask.warnings]
         keys[spec.name] = input_key(job_id, spec.name)
         services.blobs.put(keys[spec.name], encode(image))
-    return keys
+    return keys, told
 
 
 def _mask(
@@ -228,7 +221,7 @@ def _mask(
     data: bytes,
     photo: Image.Image | None,
     photo_data: bytes,
-) -> Image.Image:
+) -> Mask:
     assert photo is not None  # noqa: S101 (a mask follows its photo in every task)
     if isinstance(picture, Alpha):
         mask = alpha_mask(photo_data, "the photo", services.limits)
@@ -237,8 +230,8 @@ def _mask(
     elif isinstance(picture, Box):
         mask = box_mask(picture.box, photo.size)
     else:
-        mask = decode_mask(data, name, services.limits)
-    check_mask(mask, photo, TRANSPARENT if isinstance(picture, Alpha | AlphaOf) else PAINTED)
+        mask = read_mask(data, name, services.limits)
+    check_mask(mask.image, photo, mask.marks)
     return mask
 
 
