@@ -21,6 +21,7 @@ from app.openai.errors import error_of, speaks_openai
 from jobs.errors import BlobError, ImageProblem, StoreError
 
 log = logging.getLogger(__name__)
+_MOST_ERRORS = 10  # told of one request
 MEDIA_TYPE = "application/problem+json"
 _SENTENCES = {
     404: "There is nothing at this address. GET /docs lists what there is.",
@@ -94,12 +95,11 @@ def _json(body: Mapping[str, Any]) -> bytes:
 def invalid(error: ValidationError | RequestValidationError, what: str = "The request") -> Problem:
     """422 from pydantic's findings, one sentence per field."""
     errors = []
-    for found in error.errors():
+    for found in error.errors()[:_MOST_ERRORS]:
         # What is in brackets names the branch of a union, not a field.
         names = [str(p) for p in found["loc"] if p not in ("query", "path", "header")]
-        place = [name for name in names if not name.startswith("(")]
-        message = _message(found)
-        errors.append({"field": ".".join(place) or "body", "detail": message})
+        place = ".".join(name for name in names if not name.startswith("("))
+        errors.append({"field": place[:100] or "body", "detail": _message(found)[:300]})
     return unusable(errors, what)
 
 

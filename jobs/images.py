@@ -145,7 +145,7 @@ def flatten(image: Image.Image, backdrop: str) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey is scaled; Pillow's own conversion would clip it, and lose what is transparent."""
+    """16-bit grey is scaled; Pillow would clip it, and forget what is transparent."""
     if not image.mode.startswith("I"):
         return image
     deep = image.convert("I")

@@ -121,14 +121,17 @@ def odd_exif() -> bytes:
 
 
 def multipart(
-    parts: Sequence[tuple[bytes, bytes]], boundary: bytes = b"b0undary", end: bytes = b"--\r\n"
+    parts: Sequence[tuple[bytes, bytes]],
+    boundary: bytes = b"b0undary",
+    end: bytes = b"--\r\n",
+    start: bytes = b"",
 ) -> bytes:
     """A form from (head lines, content) pairs, sound or not."""
     made = b"".join(
         b"--" + boundary + b"\r\n" + head + b"\r\n\r\n" + content + b"\r\n"
         for head, content in parts
     )
-    return made + b"--" + boundary + end
+    return start + made + b"--" + boundary + end
 
 
 def _icc(space: bytes, **tags: bytes) -> bytes:

@@ -37,7 +37,7 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         caller.require(task.task)
         services = services_of(request)
         seconds = wait_seconds(request, services.settings.max_wait)
-        fields, pictures = await read(request, task)
+        fields, pictures = await read(request, task, services.decoders)
         memory = services.settings.idempotency_ttl
         once = None
         if HEADER in request.headers:
