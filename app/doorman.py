@@ -32,6 +32,7 @@ class Doorman:
     def __init__(self, app: ASGIApp, gate: Gate, settings: GatewaySettings) -> None:
         self._app, self._gate, self._max_body = app, gate, settings.max_body
         self._hosts = frozenset(settings.allowed_hosts)
+        self._origins = frozenset(settings.cors_origins)
         # Whoever sets the names means them with keys, too.
         self._always_named = "allowed_hosts" in settings.model_fields_set
 
@@ -63,7 +64,7 @@ class Doorman:
             problem = self._strange_host(headers)
         else:
             problem = None
-        return problem or self._too_large(headers)
+        return problem or self._too_large(headers) or _encoded(headers)
 
     async def _open(self) -> bool:
         """Whether this machine alone may come in; also when that can't be found out just now."""
@@ -86,7 +87,11 @@ class Doorman:
         problem = self._strange_host(headers)
         origin = headers.get("origin")
         if problem is None and origin is not None and not self._known(origin):
-            problem = Problem(403, f"Web pages of {origin[:100]} may not use this service.")
+            problem = Problem(
+                403,
+                f"Web pages of {origin[:100]} may not use this service. List that origin in "
+                "MMML_CORS_ORIGINS if they shall.",
+            )
         return problem
 
     def _strange_host(self, headers: Headers) -> Problem | None:
@@ -108,9 +113,22 @@ class Doorman:
         return Problem(413, f"The request is larger than {megabytes} MB. Scale the pictures down.")
 
     def _known(self, address: str) -> bool:
-        if "*" in self._hosts:
+        if "*" in self._hosts or address in self._origins:
             return True
         return _host(address) in self._hosts
+
+
+def _encoded(headers: Headers) -> Problem | None:
+    """A compressed body could be of any size once it is unpacked."""
+    encodings = ", ".join(headers.getlist("content-encoding"))
+    if encodings.strip().lower() in ("", "identity"):
+        return None
+    return Problem(
+        415,
+        f"Content-Encoding {encodings[:100]} is not taken: send the body as it is. Pictures are "
+        "compressed already.",
+        headers={"Accept-Encoding": "identity"},
+    )
 
 
 @lru_cache(64)  # headers may be long

@@ -1,8 +1,9 @@
-"""Requests whose headers never come to an end, in time (slow loris) or in size: uvicorn's protocol
-with limits.
+"""uvicorn's protocol with limits, and with bodies for requests that offer an upgrade.
 
-uvicorn limits the silence after an answer, not the time that a request's headers take, and neither
-their size nor that of the trailers after a chunked body.
+uvicorn limits the silence after an answer, not the time that a request's headers take (slow loris),
+and neither their size nor that of the trailers after a chunked body. A request that offers to go on
+in another protocol, such as h2c, is an ordinary one for a server that stays with HTTP/1.1 (RFC
+9110, section 7.8); its parser would take the body for that protocol's first bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.problems import Problem
@@ -30,6 +32,7 @@ class TimedHttp(HttpToolsProtocol):
 
     header_timeout = 10.0  # seconds
     _timer: asyncio.TimerHandle | None = None
+    _head_again = False  # the parser reads a head once more, which the application has
     _idle_bytes = 0  # since the request last got on: all that may be is headers or trailers
 
     def connection_made(self, transport: Any) -> None:
@@ -41,11 +44,47 @@ class TimedHttp(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.response_complete:
             self._expect()
         self._idle_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._feed(data)
         if self._idle_bytes > MAX_HEADERS and not self.transport.is_closing():
             self._too_large()
 
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
+
+    def _stay(self, rest: bytes) -> None:
+        """Go on as if no upgrade had been offered, with what follows the headers."""
+        version = self.scope["http_version"].encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self._head_again = True
+        self._feed(b"\r\n".join([*lines, b"", b""]))
+        self._head_again = False
+        if rest and not self.transport.is_closing():
+            self._feed(rest)
+
+    def on_message_begin(self) -> None:
+        if not self._head_again:
+            super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self._head_again:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._head_again:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        if self._head_again:
+            return
         self._settle()
         self._idle_bytes = 0
         super().on_headers_complete()
@@ -56,7 +95,8 @@ class TimedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._idle_bytes = 0
-        super().on_message_complete()
+        if not self.parser.should_upgrade():  # its body is still to come
+            super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._settle()

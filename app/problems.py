@@ -180,6 +180,8 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         detail = _SENTENCES.get(error.status_code, str(error.detail))
         headers = dict(error.headers or {})
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"
         if error.status_code == 413:  # what is left of the body is not read
             headers["Connection"] = "close"
         return Problem(error.status_code, detail, headers=headers)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from limits import parse
 from pydantic import AfterValidator, ByteSize, Field, SecretStr, field_validator
@@ -20,6 +21,16 @@ def _rate(text: str) -> str:
     return text
 
 
+def _origin(text: str) -> str:
+    parts = urlsplit(text.rstrip("/").lower())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+        raise ValueError(
+            f"{text!r} is no origin; write scheme and host of a web page, https://app.example"
+        )
+    return parts.geturl()
+
+
+Origin = Annotated[str, AfterValidator(_origin)]  # such as https://app.example:8443
 Rate = Annotated[str, AfterValidator(_rate)]  # such as 600/minute
 
 
@@ -102,4 +113,9 @@ class GatewaySettings(WebhookSettings):
     allowed_hosts: tuple[str, ...] = Field(
         ("127.0.0.1", "localhost", "[::1]", "testserver"),
         description="host names under which the service answers; with API keys any, unless set",
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        (),
+        description="origins whose web pages may use the service from a browser, such as "
+        '["https://app.example"]',
     )

@@ -424,7 +424,7 @@ FIELDS = [
 
 BODIES = [
     _body("no body", 400, "The body is not valid JSON", b""),
-    _body("no body of no type", 415, "say so in Content-Type", b"", ""),
+    _body("no body of no type", 415, "Content-Type is missing", b"", ""),
     _body("json that is cut", 400, "let a JSON library write it", b'{"text": "a bird"'),
     _body("json with a remark", 400, "not valid JSON", b'{"text": "a bird" /* red */}'),
     _body("json that is a list", 422, "must be a JSON object such as", b"[]"),
@@ -435,7 +435,9 @@ BODIES = [
     _body("json of a megabyte", 413, "128 kB", _json({"text": "a" * 2**20})),
     _body("json of thirty thousand values", 400, "far more values", _json([1] * 30_000)),
     _body("json of a hundred fields", 422, "more than 32 fields", _json({str(k): 1 for k in range(100)})),
-    _body("json in gzip", 400, "not valid JSON", gzip.compress(_json({"text": TEXT})), **{"Content-Encoding": "gzip"}),
+    _body("json in gzip", 415, "Content-Encoding gzip is not taken", gzip.compress(_json({"text": TEXT})), **{"Content-Encoding": "gzip"}),
+    _body("json in two encodings", 415, "Content-Encoding gzip, br", b"x", **{"Content-Encoding": "gzip, br"}),
+    _body("json encoded as itself", 202, "", _json({"text": TEXT}), **{"Content-Encoding": "Identity"}),
     _body("json in latin-1", 400, "not valid JSON", '{"text": "a bïrd"}'.encode("latin-1")),
     _body("json in utf-16", 202, "", json.dumps({"text": TEXT}).encode("utf-16")),
     _body("json with a byte order mark", 202, "", b"\xef\xbb\xbf" + _json({"text": TEXT})),

@@ -80,7 +80,7 @@ def test_what_an_edit_refuses(client: TestClient) -> None:
         (post(input_fidelity="high"), [photo], "input_fidelity can't be chosen"),
         (post(), [photo, ("markup", png())], "markup is not offered here"),
         (post(), [photo, ("mask", ("m.png", b""))], "mask is an empty file"),
-        (post(), [photo, ("mask", ("", b""))], "mask is an empty file"),
+        (post(), [photo, ("mask", ("", b""))], "mask is not a file"),
         (post(mask=""), [photo], "mask is not a file"),
         (post(), [("image", ("a.png", b""))], "image is an empty file"),
         (post(), [("image[0]", png())], "send the photo as image or image[]"),
