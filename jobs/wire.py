@@ -6,8 +6,10 @@ import json
 from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
+
+from jobs.redis_address import as_celery
 
 QUEUE = "mmml"
 TASK_NAME = "mmml.run"
@@ -63,15 +65,6 @@ _PROPERTIES = {
 }
 
 
-def broker_url(redis_url: str) -> str:
-    """The same server in Celery's words: unix sockets are spelled differently there."""
-    parts = urlsplit(redis_url)
-    if parts.scheme != "unix":
-        return redis_url
-    db = parse_qs(parts.query).get("db", ["0"])[0]
-    return f"redis+socket://{parts.path}?virtual_host={db}"
-
-
 def celery_config(redis_url: str) -> dict[str, Any]:
     """Settings of the worker.
 
@@ -80,7 +73,7 @@ def celery_config(redis_url: str) -> dict[str, Any]:
     and what a dead worker had is sent again by the steward, from the jobs' records.
     """
     return {
-        "broker_url": broker_url(redis_url),
+        "broker_url": as_celery(redis_url),
         "broker_transport_options": {
             "ack_emulation": False,
             "health_check_interval": 10,

@@ -14,6 +14,7 @@ from app.embedded.environment import environment
 from app.embedded.fake import WORKER, faked
 from app.embedded.state import default_state_dir
 from app.settings import GatewaySettings
+from jobs.settings import read_settings
 
 GRACE_SECONDS = 5.0  # for running requests, and then for running jobs, once the service is to end
 
@@ -69,7 +70,7 @@ def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = Fals
     from app.server import gateway_server
 
     def settings() -> GatewaySettings:
-        return for_address(GatewaySettings(), host)
+        return for_address(read_settings(GatewaySettings), host)
 
     allow_connections()
     # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of
