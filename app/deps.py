@@ -20,6 +20,7 @@ from app.intake import Intake
 from app.keys import MemoryKeyStore, RedisKeyStore
 from app.limits import Limits
 from app.queue import MemoryQueue, Queue, RedisQueue
+from app.redis_warnings import redis_warnings
 from app.sessions import MemorySessionStore, RedisSessionStore
 from app.settings import GatewaySettings
 from app.slots import Slots
@@ -50,6 +51,7 @@ class Services:
     gate: Gate
     streams: Slots
     waits: Slots
+    redis_warnings: Callable[[], list[str]] = list  # see app.redis_warnings; blocks
     decoders: anyio.CapacityLimiter = field(init=False)
     feeds: Feeds = field(init=False)
     intake: Intake = field(init=False)
@@ -109,6 +111,7 @@ class Services:
             gate=Gate(RedisKeyStore(client), sessions, Limits.on_redis(client), settings),
             streams=Slots(settings.max_streams),
             waits=Slots(settings.max_waits),
+            redis_warnings=partial(redis_warnings, client, settings.redis_memory),
         )
 
     @classmethod

@@ -135,6 +135,12 @@ class Gate:
             return None
         return self._hit("read", self._settings.rate_read, caller)
 
+    def count_login(self, caller: Caller) -> None:
+        """The same for sessions. Raises Problem 429."""
+        standing = self._hit("login", self._settings.rate_login, caller)
+        if not standing.allowed:
+            raise exceeded(standing, f"This key may start {standing.policy.item} sessions.")
+
     def _hit(self, name: str, rate: str, caller: Caller) -> Standing:
         return self.limits.hit(Policy.read(name, rate), caller.name)
 

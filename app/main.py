@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -32,6 +33,7 @@ from app.settings import GatewaySettings
 from app.slow import SlowBody
 from jobs.version import VERSION
 
+log = logging.getLogger(__name__)
 _THREADS = 128  # calls to a store that hangs, before others have to wait behind them
 _TOLD_TO_PAGES = (
     *("Location", "Retry-After", "ETag", "Link", "X-Request-ID", "WWW-Authenticate"),
@@ -50,6 +52,8 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = _THREADS
         await off_loop(prepare_keys, given.gate.keys, settings)
+        for sentence in await off_loop(given.redis_warnings):
+            log.warning("%s", sentence)
         async with given.running():
             yield
 

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app.openai.errors import error_of, speaks_openai
+from app.openai.errors import error_of, misplaced, speaks_openai
 from jobs.errors import BlobError, ImageProblem, StoreError
 
 log = logging.getLogger(__name__)
@@ -153,7 +153,11 @@ def install(app: FastAPI) -> None:
     async def on_problem(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 204:
             return Response(status_code=204, headers=error.headers)  # nothing to tell is no problem
-        return as_problem(error).response(request.url.path)
+        path = request.url.path
+        problem = as_problem(error)
+        if problem.status == 404 and isinstance(error, HTTPException):
+            problem.detail = misplaced(path) or problem.detail
+        return problem.response(path)
 
     kinds: tuple[type[Exception], ...] = (
         Problem,

@@ -96,6 +96,7 @@ class GatewaySettings(WebhookSettings):
     )
     rate_submit: Rate = Field("600/minute", description="jobs that one key may submit")
     rate_read: Rate = Field("3000/minute", description="other requests that one key may send")
+    rate_login: Rate = Field("30/minute", description="browser sessions that one key may start")
     require_keys: bool = Field(False, description="never serve without API keys")
     first_key: SecretStr | None = Field(None, description="an API key to start with")
     header_timeout: float = Field(10.0, gt=0, description="for a request's headers to arrive")
@@ -118,4 +119,9 @@ class GatewaySettings(WebhookSettings):
         (),
         description="origins whose web pages may use the service from a browser, such as "
         '["https://app.example"]',
+    )
+    openai_models: dict[str, str] = Field(
+        {},
+        description="bundles for the model names that programs send under /v1, such as "
+        '{"gpt-image-1": "aviary"}; "" is the default bundle',
     )
