@@ -20,17 +20,20 @@ from app.problems import Problem
 MAX_HEADERS = 64 * 1024  # bytes of a request's line and headers, or of its trailers
 
 
-def limited(seconds: float) -> type[asyncio.Protocol]:
+def limited(header_timeout: float, write_timeout: float) -> type[asyncio.Protocol]:
     """The protocol class for ``uvicorn.Config(http=…)``."""
-    return type("LimitedHttp", (TimedHttp,), {"header_timeout": seconds})
+    limits = {"header_timeout": header_timeout, "write_timeout": write_timeout}
+    return type("LimitedHttp", (TimedHttp,), limits)
 
 
 class TimedHttp(HttpToolsProtocol):
     """Closes a connection whose next request has not shown all its headers in time, or whose
-    headers are too large.
+    headers are too large, or whose client reads nothing of its answer.
     """
 
     header_timeout = 10.0  # seconds
+    write_timeout = 30.0  # seconds
+    _write_timer: asyncio.TimerHandle | None = None
     _timer: asyncio.TimerHandle | None = None
     _head_again = False  # the parser reads a head once more, which the application has
     _idle_bytes = 0  # since the request last got on: all that may be is headers or trailers
@@ -98,8 +101,34 @@ class TimedHttp(HttpToolsProtocol):
         if not self.parser.should_upgrade():  # its body is still to come
             super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reader(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_watching()
+
+    def _watch_reader(self, unread: int) -> None:
+        self._stop_watching()
+        self._write_timer = self.loop.call_later(self.write_timeout, self._check_reader, unread)
+
+    def _stop_watching(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _check_reader(self, unread: int) -> None:
+        """Whether anything of ``unread`` bytes has been taken meanwhile."""
+        left = self.transport.get_write_buffer_size()
+        if left >= unread:
+            self.transport.abort()
+        else:
+            self._watch_reader(left)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._settle()
+        self._stop_watching()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (in uvicorn's words)

@@ -90,6 +90,12 @@ class GatewaySettings(WebhookSettings):
     )
     max_active: int = Field(500, ge=1, description="unfinished jobs that one key may have")
     max_streams: int = Field(64, ge=1, description="event streams that one caller may keep open")
+    max_downloads: int = Field(
+        32, ge=1, description="pictures that one caller, or a signed address, fetches at a time"
+    )
+    write_timeout: float = Field(
+        30.0, gt=0, description="for a client that reads nothing of its answer"
+    )
     max_waits: int = Field(256, ge=1, description="requests of one caller that wait for a job")
     redis_memory: ByteSize = Field(
         ByteSize(0), description="memory for job records; 0 is what the server says of itself"

@@ -7,7 +7,7 @@ import hashlib
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.auth import Reader
+from app.auth import Download, Reader
 from app.deps import Given, Services
 from app.gate import Caller
 from app.pictures import CONTENT, cache_headers, etag, picture_headers, picture_response, served
@@ -26,6 +26,7 @@ router = APIRouter(tags=["jobs"])
     summary="Get a picture",
     response_class=Response,
     responses={200: {"content": CONTENT}},
+    dependencies=[Download],
 )
 async def get(
     job_id: str, index: str, request: Request, services: Given, caller: Reader
@@ -39,7 +40,7 @@ async def get(
     if has_current(request, etag(record, extension)):
         headers = picture_headers(record, extension, services.settings.result_ttl)
         return Response(status_code=304, headers=headers)
-    return await picture_response(services, record, wanted)
+    return await picture_response(services, record, wanted, caller.name)
 
 
 @router.get(
