@@ -103,6 +103,9 @@ class GatewaySettings(WebhookSettings):
     rate_submit: Rate = Field("600/minute", description="jobs that one key may submit")
     rate_read: Rate = Field("3000/minute", description="other requests that one key may send")
     rate_login: Rate = Field("30/minute", description="browser sessions that one key may start")
+    rate_wrong_keys: Rate = Field(
+        "60/minute", description="unknown or revoked keys that one address may show"
+    )
     require_keys: bool = Field(False, description="never serve without API keys")
     first_key: SecretStr | None = Field(None, description="an API key to start with")
     header_timeout: float = Field(10.0, gt=0, description="for a request's headers to arrive")
