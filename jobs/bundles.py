@@ -85,10 +85,8 @@ class BundleTask:
     def vocabulary(self) -> Vocabulary:
         """Raises ValueError when it is not the one that ``bundle.json`` means."""
         name, digest = str(self.spec["vocabulary"]), self.spec.get("vocabulary_sha256")
-        if Path(name).name != name:
-            raise ValueError(
-                f"{name!r} is no file of bundle {self.bundle!r}; name one in its folder"
-            )
+        if Path(name).name != name or name == "..":
+            raise ValueError(f"{name!r} is no file in the folder of bundle {self.bundle!r}")
         data = (self.folder / name).read_bytes()
         if digest and hashlib.sha256(data).hexdigest() != digest:
             raise ValueError(
