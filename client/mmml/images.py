@@ -89,6 +89,8 @@ def _from_array(array: Any) -> Image.Image:
 
 def _read_stream(stream: BinaryIO) -> bytes:
     """All of an open file, wherever it was read or written last."""
+    if not hasattr(stream, "read"):
+        raise UnusablePicture(f"A {type(stream).__name__} is no image; give a file or an image.")
     if stream.seekable():
         stream.seek(0)
     data = stream.read()

@@ -147,6 +147,8 @@ def test_arrays_are_pictures() -> None:
     for wrong in (np.zeros((20, 30)), np.zeros((3, 20, 30), np.uint8), np.zeros(9, np.uint8)):
         with pytest.raises(UnusablePicture, match="is no image; use height × width"):
             encode_image(wrong)
+    with pytest.raises(UnusablePicture, match="NoneType is no image"):
+        encode_image(None)
     with pytest.raises(UnusablePicture, match="mode 'rb'"):
         encode_image(io.StringIO("a"))  # type: ignore[arg-type]
 
