@@ -10,7 +10,7 @@ WORKDIR /data
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=5 \
     CMD REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping | grep -q PONG
 # The password is on no command line; Redis itself gets the signals and writes its file to the end.
-CMD ["sh", "-c", "umask 077 && printf 'include /etc/mmml/redis.conf\\nrequirepass %s\\n' \"${REDIS_PASSWORD:?is not set}\" > /tmp/redis.conf && exec redis-server /tmp/redis.conf"]
+CMD ["sh", "-c", "umask 077 && printf 'include /etc/mmml/redis.conf\\nrequirepass %s\\nmaxmemory %s\\n' \"${REDIS_PASSWORD:?is not set}\" \"${REDIS_MEMORY:-512mb}\" > /tmp/redis.conf && exec redis-server /tmp/redis.conf"]
 
 FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/mmml/bin:$PATH \

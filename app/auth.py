@@ -7,7 +7,8 @@ before a byte of the body is read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
-from app.deps import Given, off_loop, services_of
+from app.deps import Given, Services, off_loop, services_of
 from app.gate import Caller, Gate
 from app.keys import READ
 from app.limits import Standing, exceeded
@@ -84,6 +85,29 @@ async def stream(found: Reader, services: Given) -> AsyncIterator[None]:
 
 
 Stream = Depends(stream)
+
+
+async def download(found: Reader, services: Given) -> AsyncIterator[None]:
+    """Counts a picture that is being sent to the caller."""
+    with take_download(services, found.name):
+        yield
+
+
+Download = Depends(download)
+
+
+@contextmanager
+def take_download(services: Services, who: str) -> Iterator[None]:
+    """One of the pictures that ``who`` fetches at a time. Raises Problem 429."""
+    with services.downloads.take(who) as free:
+        if not free:
+            raise Problem(
+                429,
+                f"{services.downloads.most} pictures are being fetched already, which is all one "
+                "caller may fetch at a time. Read them first.",
+                headers={"Retry-After": "2"},
+            )
+        yield
 
 
 Count = Callable[[Gate, Caller], Standing | None]

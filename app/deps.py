@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio import to_thread
@@ -22,6 +23,7 @@ from app.grouping import Grouped
 from app.intake import JobEnqueuer
 from app.keys import RedisKeyStore
 from app.limits import Limits
+from app.redis_warnings import redis_warnings
 from app.sessions import RedisSessionStore
 from app.settings import GatewaySettings
 from app.slots import Slots
@@ -38,6 +40,7 @@ from jobs.store import JobStore
 P = ParamSpec("P")
 T = TypeVar("T")
 _RATE_LASTS = 2.0  # seconds
+_READERS = 32  # threads that read blobs
 _STORE_TIMEOUT = 2.0  # seconds: a request that asks twice still answers within five
 
 
@@ -70,7 +73,11 @@ class Services:
     gate: Gate
     streams: Slots
     waits: Slots
+    redis_warnings: Callable[[], list[str]] = list  # see app.redis_warnings; blocks
     decoders: anyio.CapacityLimiter = field(init=False)
+    readers: anyio.CapacityLimiter = field(init=False)  # of blobs, so that nothing waits for them
+    downloads: Slots = field(init=False)
+    converting: WeakValueDictionary[str, anyio.Lock] = field(init=False)  # by caller
     feeds: Feeds = field(init=False)
     enqueuer: JobEnqueuer = field(init=False)
     look: Grouped[str, Job | None] = field(init=False)  # at a record
@@ -81,6 +88,9 @@ class Services:
 
     def __post_init__(self) -> None:
         self.decoders = anyio.CapacityLimiter(self.settings.decoders)
+        self.readers = anyio.CapacityLimiter(_READERS)
+        self.downloads = Slots(self.settings.max_downloads)
+        self.converting = WeakValueDictionary()
         self.feeds = Feeds(self.store, self.waiters, self.settings.max_feeds)
         self.enqueuer = JobEnqueuer(self.store, lambda: self.wakeups, lambda: self.settings)
         self.look = Grouped(self.store.get_all)
@@ -89,7 +99,18 @@ class Services:
 
     async def blob(self, key: str) -> bytes:
         """What is stored under that key. Raises BlobError, BlobMissing too."""
-        return await (self._near(key) if self.blobs.near else off_loop(self.blobs.get, key))
+        if self.blobs.near:
+            return await self._near(key)
+        return await to_thread.run_sync(self.blobs.get, key, limiter=self.readers)
+
+    async def open_blob(self, key: str) -> tuple[int, AsyncIterator[bytes]]:
+        """Its size, and its bytes in parts, of which one is held at a time. Raises BlobError."""
+        size, parts = await to_thread.run_sync(self.blobs.open, key, limiter=self.readers)
+        return size, self._parts(parts)
+
+    async def _parts(self, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+        while part := await to_thread.run_sync(next, parts, b"", limiter=self.readers):
+            yield part
 
     def _blobs(self, keys: Sequence[str]) -> list[bytes | Exception]:
         return [self._blob(key) for key in keys]
@@ -149,6 +170,7 @@ class Services:
             catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
             waiters=Waiters(RedisSource(settings.redis_url, store.changed)),
             gate=Gate(RedisKeyStore(client, prefix), sessions, limits, settings),
+            redis_warnings=partial(redis_warnings, client, settings.redis_memory),
             streams=Slots(settings.max_streams),
             waits=Slots(settings.max_waits),
         )

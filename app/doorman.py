@@ -32,6 +32,7 @@ class Doorman:
     def __init__(self, app: ASGIApp, gate: Gate, settings: GatewaySettings) -> None:
         self._app, self._gate, self._max_body = app, gate, settings.max_body
         self._hosts = frozenset(settings.allowed_hosts)
+        self._origins = frozenset(settings.cors_origins)
         # Whoever sets the names means them with keys, too.
         self._always_named = "allowed_hosts" in settings.model_fields_set
 
@@ -57,13 +58,16 @@ class Doorman:
 
     async def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
+        problem = _ambiguous_host(scope, headers)
+        if problem is not None:
+            return problem
         if await self._open():
             problem = self._strange(scope, headers)
         elif self._always_named:
             problem = self._strange_host(headers)
         else:
             problem = None
-        return problem or self._too_large(headers)
+        return problem or self._too_large(headers) or _encoded(headers)
 
     async def _open(self) -> bool:
         """Whether this machine alone may come in; also when that can't be found out just now."""
@@ -77,7 +81,10 @@ class Doorman:
 
     def _strange(self, scope: Scope, headers: Headers) -> Problem | None:
         # Behind a proxy on this machine the client is the one that the proxy names.
-        if not (_loopback(scope.get("server")) and _loopback(scope.get("client"))):
+        # A server's end may be a unix socket too, which has a path.
+        server = scope.get("server") or ("", None)
+        ours = str(server[0]).startswith("/") or _loopback(server)
+        if not (ours and _loopback(scope.get("client"))):
             return Problem(
                 403,
                 "This service has no API keys, so it answers on 127.0.0.1 only. Make a key with "
@@ -86,7 +93,11 @@ class Doorman:
         problem = self._strange_host(headers)
         origin = headers.get("origin")
         if problem is None and origin is not None and not self._known(origin):
-            problem = Problem(403, f"Web pages of {origin[:100]} may not use this service.")
+            problem = Problem(
+                403,
+                f"Web pages of {origin[:100]} may not use this service. List that origin in "
+                "MMML_CORS_ORIGINS if they shall.",
+            )
         return problem
 
     def _strange_host(self, headers: Headers) -> Problem | None:
@@ -108,9 +119,32 @@ class Doorman:
         return Problem(413, f"The request is larger than {megabytes} MB. Scale the pictures down.")
 
     def _known(self, address: str) -> bool:
-        if "*" in self._hosts:
+        if "*" in self._hosts or address in self._origins:
             return True
         return _host(address) in self._hosts
+
+
+def _ambiguous_host(scope: Scope, headers: Headers) -> Problem | None:
+    """A proxy and this service must not read different names (RFC 9112, section 3.2)."""
+    hosts = headers.getlist("host")
+    if len(hosts) == 1 and hosts[0].strip():
+        return None
+    if not hosts and scope["http_version"] == "1.0":
+        return None
+    return Problem(400, "A request names its host once, in one Host header that is not empty.")
+
+
+def _encoded(headers: Headers) -> Problem | None:
+    """A compressed body could be of any size once it is unpacked."""
+    encodings = ", ".join(headers.getlist("content-encoding"))
+    if encodings.strip().lower() in ("", "identity"):
+        return None
+    return Problem(
+        415,
+        f"Content-Encoding {encodings[:100]} is not taken: send the body as it is. Pictures are "
+        "compressed already.",
+        headers={"Accept-Encoding": "identity"},
+    )
 
 
 @lru_cache(64)  # headers may be long
@@ -124,8 +158,9 @@ def _host(address: str) -> str:
 
 
 def _loopback(end: Sequence[object] | None) -> bool:
-    """Whether one end of the connection is a loopback address or a unix socket; a name is neither
-    here nor there and passes.
+    """Whether one end of the connection is a loopback address, or has none. A proxy that does
+    not know its client may name it anything, such as "unknown"; only Starlette's test client passes
+    by its name.
     """
     return _is_loopback(str(end[0]) if end else "")
 
@@ -135,6 +170,6 @@ def _is_loopback(name: str) -> bool:
     try:
         address = ip_address(name)
     except ValueError:
-        return True
+        return name in ("", "testclient", "testserver")
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback

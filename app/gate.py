@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from app.keys import ADMIN, ApiKey, KeyStore, add_first, authenticate
+from app.keys import ADMIN, READ, ApiKey, KeyStore, add_first, authenticate
 from app.limits import Limits, Policy, Standing, exceeded
 from app.problems import Problem
 from app.sessions import SessionStore, key_of_session
@@ -52,8 +52,12 @@ class Caller:
         return None if self.may(ADMIN) else self.owner
 
     def may(self, scope: str) -> bool:
-        """An open service has nobody to administrate, so its callers are not administrators."""
-        return scope in self.key.scopes if self.key else scope != ADMIN
+        """An open service has nobody to administrate, so its callers are not administrators; who
+        administrates may look.
+        """
+        if self.key is None:
+            return scope != ADMIN
+        return scope in self.key.scopes or (scope == READ and ADMIN in self.key.scopes)
 
     def require(self, scope: str) -> None:
         """Raises Problem 403 when the key lacks ``scope``."""
@@ -120,8 +124,16 @@ class Gate:
         else:
             raise _unauthorized("This service needs an API key: send Authorization: Bearer KEY.")
         if key is None:
+            self._count_wrong(address)
             raise _unauthorized("This API key is not known, or has been revoked.")
         return Caller(key, address)
+
+    def _count_wrong(self, address: str) -> None:
+        """Raises Problem 429 for an address that has shown too many wrong keys."""
+        policy = Policy.read("wrong-keys", self._settings.rate_wrong_keys)
+        standing = self.limits.hit(policy, address)
+        if not standing.allowed:
+            raise exceeded(standing, "This address has shown too many keys that are not known.")
 
     def count_submission(self, caller: Caller) -> Standing | None:
         """One more job in the moving window; None on an open service."""
@@ -134,6 +146,12 @@ class Gate:
         if caller.key is None:
             return None
         return self._hit("read", self._settings.rate_read, caller)
+
+    def count_login(self, caller: Caller) -> None:
+        """The same for sessions. Raises Problem 429."""
+        standing = self._hit("login", self._settings.rate_login, caller)
+        if not standing.allowed:
+            raise exceeded(standing, f"This key may start {standing.policy.item} sessions.")
 
     def _hit(self, name: str, rate: str, caller: Caller) -> Standing:
         return self.limits.hit(Policy.read(name, rate), caller.name)

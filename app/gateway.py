@@ -10,6 +10,7 @@ from app.keys import KeyProblem
 from app.listening import allow_connections, check_access, for_address
 from app.server import gateway_server
 from app.settings import GatewaySettings
+from jobs.settings import read_settings
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
@@ -19,7 +20,7 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 def main() -> None:
     # uvicorn raises the signal again once it has shut down: an orderly end, not a death by signal.
     signal.signal(signal.SIGTERM, _end)
-    given = GatewaySettings()
+    given = read_settings(GatewaySettings)
     settings = for_address(given, given.host)
     allow_connections()
     try:

@@ -23,6 +23,7 @@ from jobs.requests import TASKS
 
 READ, ADMIN = "read", "admin"
 MIN_LENGTH = 32  # characters of a key that somebody else made
+MIN_DISTINCT = 10
 _NO_DIGEST = "0" * 64
 
 
@@ -217,6 +218,11 @@ def add_first(store: KeyStore, text: str) -> None:
         raise KeyProblem(
             f"MMML_FIRST_KEY has {len(text)} characters, and {MIN_LENGTH} are needed. "
             f"Make one with: mmml keys generate"
+        )
+    if len(set(text)) < MIN_DISTINCT or not text.isascii() or not text.isprintable() or " " in text:
+        raise KeyProblem(
+            f"MMML_FIRST_KEY could be guessed: it needs {MIN_DISTINCT} different characters, and "
+            "letters, digits and signs only. Make one with: mmml keys generate"
         )
     store.add(record(text, "first", default_scopes() | {ADMIN}))
 

@@ -69,7 +69,7 @@ def allow_connections() -> None:
 def server_limits(settings: GatewaySettings) -> dict[str, Any]:
     """Keyword arguments for ``uvicorn.Config`` that keep hostile clients bounded."""
     return {
-        "http": limited(settings.header_timeout),
+        "http": limited(settings.header_timeout, settings.write_timeout),
         "ws": "none",
         "server_header": False,
         "timeout_keep_alive": 5,

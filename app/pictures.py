@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
+from anyio import Lock, to_thread
 from PIL import Image
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from app.deps import Services, off_loop
+from app.deps import Services
 from app.problems import Problem
+from jobs.blobs import BlobStore
 from jobs.errors import BlobMissing
 from jobs.images import encode
 from jobs.job import ErrorCode, ImageRecord, Job
@@ -19,26 +22,47 @@ from jobs.job import ErrorCode, ImageRecord, Job
 CONTENT: dict[str, dict[str, Any]] = {
     f"image/{name}": {} for name in ("png", "jpeg", "webp", "gif")
 }
+_SMALL = 512 * 512  # pixels of a picture that is read as a whole
 _THEIR_FAULT = (ErrorCode.bad_input, ErrorCode.no_known_words, ErrorCode.unknown_bundle)
 
 
 async def picture_response(
-    services: Services, record: ImageRecord, wanted: str = "any"
+    services: Services, record: ImageRecord, wanted: str = "any", who: str = ""
 ) -> Response:
-    """The picture as stored, or re-encoded when another format is wanted; see :func:`served`."""
+    """The picture as stored, or re-encoded when another format is wanted; see :func:`served`. A
+    large one leaves storage as its reader takes it. ``who``: the caller, for a share of the places
+    in which pictures are converted.
+    """
+    extension = served(record, wanted)
+    headers = picture_headers(record, extension, services.settings.result_ttl)
+    media_type = f"image/{extension}"
     try:
-        data = await services.blob(record.blob)
+        if extension == record.format and record.width * record.height * record.frames <= _SMALL:
+            return Response(await services.blob(record.blob), 200, headers, media_type)
+        size, parts = await _opened(services, record, extension, who)
     except BlobMissing as error:
         raise Problem(410, "This picture has been erased.") from error
-    extension = served(record, wanted)
-    if extension != record.format:
-        data = await off_loop(_converted, data, extension)
-    return Response(
-        data,
-        200,
-        picture_headers(record, extension, services.settings.result_ttl),
-        f"image/{extension}",
-    )
+    headers["Content-Length"] = str(size)
+    return StreamingResponse(parts, 200, headers, media_type)
+
+
+async def _opened(
+    services: Services, record: ImageRecord, extension: str, who: str
+) -> tuple[int, AsyncIterator[bytes]]:
+    """The picture's bytes. A conversion is made once and kept beside the picture, by one of a
+    caller's requests at a time.
+    """
+    if extension == record.format:
+        return await services.open_blob(record.blob)
+    key = f"{record.blob}.{extension}"
+    turn = services.converting.setdefault(who, Lock())
+    async with turn:
+        try:
+            return await services.open_blob(key)
+        except BlobMissing:
+            convert = partial(_convert, services.blobs, record.blob, key, extension)
+            await to_thread.run_sync(convert, limiter=services.decoders)
+    return await services.open_blob(key)
 
 
 def served(record: ImageRecord, wanted: str) -> str:
@@ -81,6 +105,6 @@ def etag(record: ImageRecord, extension: str) -> str:
     return f'"{record.sha256}{suffix}"'
 
 
-def _converted(data: bytes, extension: str) -> bytes:
-    with Image.open(io.BytesIO(data)) as image:  # our own encoding, not an upload
-        return encode(image.convert("RGB"), extension)
+def _convert(blobs: BlobStore, source: str, target: str, extension: str) -> None:
+    with Image.open(io.BytesIO(blobs.get(source))) as image:  # our own encoding, not an upload
+        blobs.put(target, encode(image.convert("RGB"), extension))

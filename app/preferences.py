@@ -9,7 +9,23 @@ from starlette.requests import Request
 from app.problems import Problem
 from jobs.images import EXTENSION
 
-_PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d+(?:\.\d+)?)", re.IGNORECASE | re.ASCII)
+_PREFER_WAIT = re.compile(
+    r"(?:^|[,;\s])wait\s*=\s*(?P<quote>\"?)(\d+(?:\.\d+)?)(?P=quote)(?![^,;\s])",
+    re.IGNORECASE | re.ASCII,
+)
+_ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
+_SYNONYMS = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
+
+
+def header_list(request: Request, name: str) -> str:
+    """A header that is a list, which may come in several lines (RFC 9110, section 5.3)."""
+    return ", ".join(request.headers.getlist(name))
+
+
+def has_current(request: Request, tag: str) -> bool:
+    """Whether If-None-Match names the entity tag ``tag``, or any: the client has that already."""
+    given = header_list(request, "if-none-match")
+    return given.strip() == "*" or tag.removeprefix("W/") in _ENTITY_TAG.findall(given)
 
 
 def wait_seconds(request: Request, longest: float) -> float | None:
@@ -18,8 +34,8 @@ def wait_seconds(request: Request, longest: float) -> float | None:
     """
     given = request.query_params.get("wait")
     if given is None:
-        found = _PREFER_WAIT.search(request.headers.get("prefer", ""))
-        return min(float(found[1]), longest) if found else None
+        found = _PREFER_WAIT.search(header_list(request, "prefer"))
+        return min(float(found[2]), longest) if found else None
     try:
         seconds = float(given)
     except ValueError:
@@ -32,7 +48,7 @@ def wait_seconds(request: Request, longest: float) -> float | None:
 def accepted_types(request: Request) -> list[str]:
     """Media types of the Accept header, most wanted first; empty when the header is absent."""
     weighted = []
-    for place, part in enumerate(request.headers.get("accept", "").split(",")):
+    for place, part in enumerate(header_list(request, "accept").split(",")):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
         try:
@@ -40,7 +56,7 @@ def accepted_types(request: Request) -> list[str]:
         except ValueError:
             weight = 0.0
         if name and weight > 0:
-            weighted.append((-weight, place, name))
+            weighted.append((-weight, place, _SYNONYMS.get(name, name)))
     return [name for _, _, name in sorted(weighted)]
 
 

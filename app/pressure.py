@@ -35,6 +35,12 @@ def check_load(store: JobStore, settings: GatewaySettings, load: Load) -> None:
         raise _no_memory(store, settings)
 
 
+def check_memory(store: JobStore, settings: GatewaySettings) -> None:
+    """The same for what is no job. Blocks."""
+    if _memory_full(store.load()):
+        raise _no_memory(store, settings)
+
+
 def _check_share(store: JobStore, settings: GatewaySettings, caller: Caller) -> None:
     if caller.key is None:
         return

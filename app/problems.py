@@ -17,10 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app.openai.errors import error_of, speaks_openai
+from app.openai.errors import error_of, misplaced, speaks_openai
 from jobs.errors import BlobError, ImageProblem, StoreError
 
 log = logging.getLogger(__name__)
+_MOST_ERRORS = 10  # told of one request
 MEDIA_TYPE = "application/problem+json"
 _SENTENCES = {
     404: "There is nothing at this address. GET /docs lists what there is.",
@@ -94,12 +95,11 @@ def _json(body: Mapping[str, Any]) -> bytes:
 def invalid(error: ValidationError | RequestValidationError, what: str = "The request") -> Problem:
     """422 from pydantic's findings, one sentence per field."""
     errors = []
-    for found in error.errors():
+    for found in error.errors()[:_MOST_ERRORS]:
         # What is in brackets names the branch of a union, not a field.
         names = [str(p) for p in found["loc"] if p not in ("query", "path", "header")]
-        place = [name for name in names if not name.startswith("(")]
-        message = _message(found)
-        errors.append({"field": ".".join(place) or "body", "detail": message})
+        place = ".".join(name for name in names if not name.startswith("("))
+        errors.append({"field": place[:100] or "body", "detail": _message(found)[:300]})
     return unusable(errors, what)
 
 
@@ -153,7 +153,11 @@ def install(app: FastAPI) -> None:
     async def on_problem(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 204:
             return Response(status_code=204, headers=error.headers)  # nothing to tell is no problem
-        return as_problem(error).response(request.url.path)
+        path = request.url.path
+        problem = as_problem(error)
+        if problem.status == 404 and isinstance(error, HTTPException):
+            problem.detail = misplaced(path) or problem.detail
+        return problem.response(path)
 
     kinds: tuple[type[Exception], ...] = (
         Problem,
@@ -180,6 +184,8 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         detail = _SENTENCES.get(error.status_code, str(error.detail))
         headers = dict(error.headers or {})
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"
         if error.status_code == 413:  # what is left of the body is not read
             headers["Connection"] = "close"
         return Problem(error.status_code, detail, headers=headers)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import re
 import socket
 import time
 
@@ -20,6 +22,19 @@ from app.waiters import Waiters
 
 _FIRST_REQUEST = 1.0  # seconds for the request of a connection that was just made
 _LOOK_EVERY = 0.02
+_SIGNATURE = re.compile(r"((?:^|[?&])signature=[^&\s]{4})[^&\s]*")
+
+
+class WithoutSignatures(logging.Filter):
+    """Keeps out of the access log what lets its readers see pictures."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                _SIGNATURE.sub(r"\1…", part) if isinstance(part, str) else part
+                for part in record.args
+            )
+        return True
 
 
 class Server(uvicorn.Server):
@@ -74,4 +89,5 @@ def gateway_server(
         timeout_graceful_shutdown=round(grace),
         **server_limits(settings),
     )
+    logging.getLogger("uvicorn.access").addFilter(WithoutSignatures())
     return Server(config, app.state.services.waiters)

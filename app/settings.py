@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from limits import parse
 from pydantic import AfterValidator, ByteSize, Field, SecretStr, field_validator
@@ -20,6 +21,16 @@ def _rate(text: str) -> str:
     return text
 
 
+def _origin(text: str) -> str:
+    parts = urlsplit(text.rstrip("/").lower())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+        raise ValueError(
+            f"{text!r} is no origin; write scheme and host of a web page, https://app.example"
+        )
+    return parts.geturl()
+
+
+Origin = Annotated[str, AfterValidator(_origin)]  # such as https://app.example:8443
 Rate = Annotated[str, AfterValidator(_rate)]  # such as 600/minute
 
 
@@ -80,12 +91,22 @@ class GatewaySettings(WebhookSettings):
     max_active: int = Field(500, ge=1, description="unfinished jobs that one key may have")
     max_running: int = Field(0, ge=0, description="jobs of one key that run at a time; 0: any")
     max_streams: int = Field(64, ge=1, description="event streams that one caller may keep open")
+    max_downloads: int = Field(
+        32, ge=1, description="pictures that one caller, or a signed address, fetches at a time"
+    )
+    write_timeout: float = Field(
+        30.0, gt=0, description="for a client that reads nothing of its answer"
+    )
     max_waits: int = Field(256, ge=1, description="requests of one caller that wait for a job")
     redis_memory: ByteSize = Field(
         ByteSize(0), description="memory for job records; 0 is what the server says of itself"
     )
     rate_submit: Rate = Field("600/minute", description="jobs that one key may submit")
     rate_read: Rate = Field("3000/minute", description="other requests that one key may send")
+    rate_login: Rate = Field("30/minute", description="browser sessions that one key may start")
+    rate_wrong_keys: Rate = Field(
+        "60/minute", description="unknown or revoked keys that one address may show"
+    )
     require_keys: bool = Field(False, description="never serve without API keys")
     first_key: SecretStr | None = Field(None, description="an API key to start with")
     header_timeout: float = Field(10.0, gt=0, description="for a request's headers to arrive")
@@ -103,4 +124,14 @@ class GatewaySettings(WebhookSettings):
     allowed_hosts: tuple[str, ...] = Field(
         ("127.0.0.1", "localhost", "[::1]", "testserver"),
         description="host names under which the service answers; with API keys any, unless set",
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        (),
+        description="origins whose web pages may use the service from a browser, such as "
+        '["https://app.example"]',
+    )
+    openai_models: dict[str, str] = Field(
+        {},
+        description="bundles for the model names that programs send under /v1, such as "
+        '{"gpt-image-1": "aviary"}; "" is the default bundle',
     )

@@ -26,17 +26,9 @@ from app.wording import warnings
 from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
 from jobs.errors import BlobError, BlobMissing, StoreError
-from jobs.images import (
-    PAINTED,
-    TRANSPARENT,
-    alpha_mask,
-    box_mask,
-    check_mask,
-    decode_mask,
-    decode_photo,
-    encode,
-)
+from jobs.images import decode_photo, encode
 from jobs.job import Job, Priority, Status, Webhook, new_id
+from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
 from jobs.requests import CHOSEN_BY, MAX_SEED, TaskRequest, resolved
 from jobs.store import NewJob, OnceKey
 
@@ -78,7 +70,7 @@ async def submit(
     if task.images or caller.key:  # before any effort is made, and anything is counted
         await off_loop(check_room, services.store, services.settings, caller)
     job_id = job_id or new_id()
-    uploads = await _normalized(services, caller, task, pictures)
+    uploads, more = await _normalized(services, caller, task, pictures)
     job = Job(
         id=job_id,
         task=task.task,
@@ -87,7 +79,7 @@ async def submit(
         pictures=request.drawn,
         request=request.model_dump(mode="json", exclude=_NOT_KEPT, exclude_none=True),
         inputs={name: input_key(job_id, name) for name in uploads},
-        warnings=tuple(told),
+        warnings=(*told, *more),
         webhook=webhook,
     )
     async with _stored(services, job, uploads):
@@ -143,10 +135,12 @@ def _settled(request: TaskRequest, found: BundleTask) -> TaskRequest:
 
 async def _normalized(
     services: Services, caller: Caller, task: type[TaskRequest], pictures: Mapping[str, Picture]
-) -> dict[str, bytes]:
-    """Every picture as a PNG. Few are decoded at a time: each may take much memory meanwhile."""
+) -> tuple[dict[str, bytes], list[str]]:
+    """Every picture as a PNG, and warnings. Few are decoded at a time: each may take much memory
+    meanwhile.
+    """
     if not task.images:
-        return {}
+        return {}, []
     normalize = partial(_normalize, services, caller, task, dict(pictures))
     return await to_thread.run_sync(normalize, limiter=services.decoders)
 
@@ -246,20 +240,21 @@ def _check_candidates(found: BundleTask, request: TaskRequest) -> None:
 
 def _normalize(
     services: Services, caller: Caller, task: type[TaskRequest], pictures: Mapping[str, Picture]
-) -> dict[str, bytes]:
+) -> tuple[dict[str, bytes], list[str]]:
     raw = {name: _bytes(services, caller, name, picture) for name, picture in pictures.items()}
     photo: Image.Image | None = None
     photo_data = b""
-    normalized = {}
+    normalized, told = dict[str, bytes](), list[str]()
     for spec in task.images:
         picture, data = pictures[spec.name], raw[spec.name]
         if spec.kind == "photo":
             image = photo = decode_photo(data, spec.name, services.limits)
             photo_data = data
         else:
-            image = _mask(services, spec.name, picture, data, photo, photo_data)
+            mask = _mask(services, spec.name, picture, data, photo, photo_data)
+            image, told = mask.image, [*told, *mask.warnings]
         normalized[spec.name] = encode(image)
-    return normalized
+    return normalized, told
 
 
 def _mask(
@@ -269,7 +264,7 @@ def _mask(
     data: bytes,
     photo: Image.Image | None,
     photo_data: bytes,
-) -> Image.Image:
+) -> Mask:
     assert photo is not None  # noqa: S101 (a mask follows its photo in every task)
     if isinstance(picture, Alpha):
         mask = alpha_mask(photo_data, "the photo", services.limits)
@@ -278,8 +273,8 @@ def _mask(
     elif isinstance(picture, Box):
         mask = box_mask(picture.box, photo.size)
     else:
-        mask = decode_mask(data, name, services.limits)
-    check_mask(mask, photo, TRANSPARENT if isinstance(picture, Alpha | AlphaOf) else PAINTED)
+        mask = read_mask(data, name, services.limits)
+    check_mask(mask.image, photo, mask.marks)
     return mask
 
 

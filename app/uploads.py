@@ -4,28 +4,24 @@ jobs' images.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
+from app.data_urls import decode_text
+from app.forms import MAX_FIELDS, read_form
 from app.problems import Problem
 from jobs.requests import ImageField, TaskRequest
 
-_MAX_FIELDS = 32
-_MAX_FIELD = (
-    64 * 2**20
-)  # bytes: a form field may hold a data URL; the body limit bounds all of them together
+TEXT_BODY = 128 * 1024  # bytes of a body without pictures: eight texts, however they are escaped
+_MAX_FIELD = 64 * 2**20  # bytes of a form's field, which may hold a data URL
+_MAX_TOKENS = 20_000  # of JSON; a parser takes up to a hundred bytes of memory for each
 _IMAGE_PATH = re.compile(r"(?:https?://[^/]+)?/jobs/(\w{1,64})/images/(\d{1,4})", re.ASCII)
 _BOX = re.compile(r"\s*-?\d{1,9}\s*(?:,\s*-?\d{1,9}\s*){3}", re.ASCII)
-_DATA_URL = re.compile(r"^data:image/[\w.+-]+;base64,", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -73,38 +69,75 @@ _FORMS = {
 
 
 async def read(
-    request: Request, task: type[TaskRequest]
+    request: Request, task: type[TaskRequest], decoders: CapacityLimiter
 ) -> tuple[dict[str, Any], dict[str, Picture]]:
-    """(plain fields, pictures by field name) of a request for ``task``."""
+    """(plain fields, pictures by field name) of a request for ``task``. Large bodies are parsed in
+    a place of ``decoders``.
+    """
+    kind = media_type(request)
     if is_json(request):
-        raw = await read_json(request)
-    elif _kind(request) in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        raw = _as_json(task, await read_form(request, len(task.images), task.repeatable))
+        body = await read_body(request, None if task.images else TEXT_BODY)
+        raw: dict[str, Any] | None = None
+    elif kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        names = [spec.name for spec in task.images]
+        longest = _MAX_FIELD if names else TEXT_BODY
+        raw, body = await read_form(request, len(names), longest, task.repeatable, names), b""
+        if kind != "multipart/form-data":
+            _restore_plus(raw, names)
     else:
-        raise Problem(
-            415, "Send application/json or multipart/form-data, and say so in Content-Type."
-        )
-    pictures = {spec.name: _picture(spec, raw.pop(spec.name, None)) for spec in task.images}
-    return raw, pictures
+        raise wrong_type(kind, "application/json or multipart/form-data")
+
+    def made() -> tuple[dict[str, Any], dict[str, Picture]]:
+        fields = parse_json(body) if raw is None else _as_json(task, raw)
+        return fields, {s.name: _picture(s, fields.pop(s.name, None)) for s in task.images}
+
+    texts = [value for value in (raw or {}).values() if isinstance(value, str)]
+    if max([len(body), *map(len, texts)]) <= TEXT_BODY:
+        return made()
+    return await to_thread.run_sync(made, limiter=decoders)
 
 
 def is_json(request: Request) -> bool:
     """Whether the body is JSON, whose values have types; a form's values are all text."""
-    kind = _kind(request)
+    kind = media_type(request)
     return kind == "application/json" or (
         kind.startswith("application/") and kind.endswith("+json")
     )
 
 
-def _kind(request: Request) -> str:
+def media_type(request: Request) -> str:
+    """The Content-Type without its parameters."""
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
-async def read_json(request: Request) -> dict[str, Any]:
-    """The body, a JSON object."""
+def wrong_type(kind: str, right: str) -> Problem:
+    """415 that names the header."""
+    given = f"Content-Type {kind[:100]} is not taken here." if kind else "Content-Type is missing."
+    return Problem(415, f"{given} Send {right}, and say so in Content-Type.")
+
+
+async def read_body(request: Request, most: int | None) -> bytes:
+    """The body; Problem 413 when it has more than ``most`` bytes."""
+    parts, size = list[bytes](), 0
+    async for part in request.stream():
+        parts.append(part)
+        size += len(part)
+        if most is not None and size > most:
+            raise Problem(
+                413,
+                f"The body is larger than the {most // 1024} kB that a request without pictures "
+                "may have. Send less in it.",
+                headers={"Connection": "close"},
+            )
+    return b"".join(parts)
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """The body, a JSON object of few fields. Raises Problem, before it takes much memory."""
+    if sum(map(body.count, (b"{", b"[", b",", b":"))) > _MAX_TOKENS:
+        raise Problem(400, "The body holds far more values than any request has; send fewer.")
     try:
-        # Not request.body(), which keeps a copy for as long as the request lasts.
-        raw = json.loads(b"".join([part async for part in request.stream()]))
+        raw = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Problem(
             400, "The body is not valid JSON; let a JSON library write it, as UTF-8."
@@ -113,7 +146,17 @@ async def read_json(request: Request) -> dict[str, Any]:
         raise Problem(
             422, 'The body must be a JSON object such as {"text": "a bird with a red crown"}.'
         )
+    if len(raw) > MAX_FIELDS:
+        raise Problem(422, f"The body has more than {MAX_FIELDS} fields; GET /docs lists them.")
     return raw
+
+
+def _restore_plus(raw: dict[str, Any], pictures: list[str]) -> None:
+    """In base64 that was not percent-encoded, as curl's ``-d`` sends it, every plus is a space."""
+    for name in pictures:
+        value = raw.get(name)
+        if isinstance(value, str) and len(value) > 100:  # a box is shorter
+            raw[name] = value.replace(" ", "+")
 
 
 def _as_json(task: type[TaskRequest], fields: dict[str, Any]) -> dict[str, Any]:
@@ -123,46 +166,15 @@ def _as_json(task: type[TaskRequest], fields: dict[str, Any]) -> dict[str, Any]:
         raise Problem(422, str(error)) from error
 
 
-async def read_form(request: Request, files: int, repeatable: Sequence[str] = ()) -> dict[str, Any]:
-    """Text fields as strings, files as their bytes; empty fields count as absent. Those of
-    ``repeatable`` come in lists.
-    """
-    raw: dict[str, Any] = {}
-    try:
-        async with request.form(
-            max_files=max(files, 1), max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD
-        ) as form:
-            for name, value in form.multi_items():
-                content = await value.read() if isinstance(value, UploadFile) else value
-                if name in repeatable:
-                    raw[name] = [*raw.get(name, []), *([content] if content else [])]
-                elif name in raw:
-                    raise Problem(422, f"{name} is given twice; send it once.")
-                elif content:
-                    raw[name] = content
-    except HTTPException as error:
-        if error.status_code == 413:
-            raise
-        raise _unreadable(error.detail) from error
-    except ValueError as error:  # such as a charset that Python can't decode with
-        raise _unreadable("It does not hold what its Content-Type says.") from error
-    return raw
-
-
-def _unreadable(why: str) -> Problem:
-    return Problem(
-        400,
-        f"The form can't be read: {why} Let an HTTP library make the form and its Content-Type.",
-    )
-
-
 def _picture(spec: ImageField, value: Any) -> Picture:
     if value is None or (isinstance(value, str) and not value.strip()):
         raise Problem(422, f"{spec.name} is missing; send one: {spec.description}.")
     if isinstance(value, bytes):
+        if not value:
+            raise Problem(422, f"{spec.name} is an empty file; send one: {spec.description}.")
         return Bytes(value)
     if spec.kind == "mask" and isinstance(value, list) and _whole_numbers(value):
-        value = ",".join(map(str, value))
+        value = ",".join(str(int(number)) for number in value)
     if not isinstance(value, str):
         raise Problem(422, f"{spec.name} must be {_FORMS[spec.kind]}.")
     if spec.kind == "mask" and value.strip().lower() == "alpha":
@@ -188,11 +200,16 @@ def _from_text(spec: ImageField, value: str) -> Picture:
             "Download other pictures and send their bytes.",
         )
     try:
-        return Bytes(base64.b64decode(_DATA_URL.sub("", value, count=1), validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise Problem(422, f"{spec.name} can't be read; it must be {_FORMS[spec.kind]}.") from error
+        data = decode_text(value)
+    except ValueError as error:
+        raise Problem(
+            422, f"{spec.name} can't be read as base64; it must be {_FORMS[spec.kind]}."
+        ) from error
+    return _picture(spec, data)
 
 
 def _whole_numbers(values: list[Any]) -> bool:
     # True and false are ints, too.
-    return bool(values) and all(type(value) is int for value in values)
+    return bool(values) and all(
+        type(value) is int or (type(value) is float and value.is_integer()) for value in values
+    )

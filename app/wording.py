@@ -66,7 +66,7 @@ def _size(catalogue: Catalogue, bundle: str, task: str) -> int:
 
 def _known(task: BundleTask, words: Sequence[str]) -> list[str]:
     try:
-        return [word for word in words if word in task.vocabulary]
+        return [word for word in words if task.encode(word).ids]
     except (OSError, ValueError, KeyError) as error:  # no concern of who asked another bundle
         log.warning("the words of bundle %r can't be read: %r", task.bundle, error)
         return []

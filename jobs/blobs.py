@@ -7,13 +7,14 @@ from the machine's own identity there.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -26,6 +27,7 @@ from jobs.errors import BlobError, BlobMissing
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", re.ASCII)
 _MAX_KEY = 512
 _JOBS = "jobs/"
+_PART = 256 * 1024  # bytes of a large file that are held at a time
 # A store that is away must not hold a request for long; whole photos must still get through.
 # Whether the connection is encrypted follows from the endpoint's own scheme.
 _CLIENT: Any = {"connect_timeout": "3s", "timeout": "30s", "allow_http": True}
@@ -98,13 +100,17 @@ class BlobStore:
 
     def get(self, key: str) -> bytes:
         """The bytes; BlobMissing when there are none."""
-        with _faults(f"{key} could not be read"):
-            try:
-                return self._read(_checked(key))
-            except FileNotFoundError as error:
-                if is_missing_bucket(error):
-                    raise
-                raise BlobMissing(f"nothing is stored under {key}") from error
+        with _faults(f"{key} could not be read"), _missing(key):
+            return self._read(_checked(key))
+
+    def open(self, key: str) -> tuple[int, Iterator[bytes]]:
+        """The number of bytes, and the bytes in parts; BlobMissing when there are none."""
+        with _faults(f"{key} could not be read"), _missing(key):
+            if self._folder is not None:
+                file = (self._folder / _checked(key)).open("rb")
+                return os.fstat(file.fileno()).st_size, _parts(file)
+            found = obstore.get(self._store, _checked(key))
+            return found.meta["size"], _cut(found.stream(min_chunk_size=_PART))
 
     def _read(self, key: str) -> bytes:
         if self._folder is not None:  # a sixth of what it takes by way of the library's threads
@@ -154,6 +160,29 @@ def _remove_tree(folder: Path) -> None:
         # Never there, or erased by somebody else at the same time.
         if folder.exists():
             shutil.rmtree(folder)
+
+
+def _cut(chunks: Iterable[Any]) -> Iterator[bytes]:
+    for chunk in chunks:
+        view = memoryview(chunk)
+        for start in range(0, len(view), _PART):
+            yield bytes(view[start : start + _PART])
+
+
+def _parts(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while part := file.read(_PART):
+            yield part
+
+
+@contextmanager
+def _missing(key: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        if is_missing_bucket(error):
+            raise
+        raise BlobMissing(f"nothing is stored under {key}") from error
 
 
 @contextmanager

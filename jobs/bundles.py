@@ -84,7 +84,17 @@ class BundleTask:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        return Vocabulary.load(self.folder / self.spec["vocabulary"])
+        """Raises ValueError when it is not the one that ``bundle.json`` means."""
+        name, digest = str(self.spec["vocabulary"]), self.spec.get("vocabulary_sha256")
+        if Path(name).name != name or name == "..":
+            raise ValueError(f"{name!r} is no file in the folder of bundle {self.bundle!r}")
+        data = (self.folder / name).read_bytes()
+        if digest and hashlib.sha256(data).hexdigest() != digest:
+            raise ValueError(
+                f"{name} of bundle {self.bundle!r} is not the file that its bundle.json names; get "
+                "both again"
+            )
+        return Vocabulary(json.loads(data)["words"])
 
     @cached_property
     def serving(self) -> Mapping[str, Any]:

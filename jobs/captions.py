@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
@@ -17,6 +19,8 @@ END = "<end>"  # index 0: padding only, never a word of a caption
 
 _WORD = re.compile(r"\w+")
 _CHUNK = re.compile(r"\S+")
+_APOSTROPHES = "’‘ʼ＇"
+_PUNCTUATION = "–—…“”‘’«»"
 
 # The Penn Treebank's rules as NLTK's word_tokenize has them: what ends a word wherever it stands,
 # endings that are words of their own, and words that are two. app/studio/words.js has the same.
@@ -62,14 +66,35 @@ TOKENIZERS: dict[str, Callable[[str], Iterator[Span]]] = {"regexp": _regexp, "tr
 
 
 def spans(text: str, tokenizer: str = "regexp") -> list[Span]:
-    """Lower-case words of ``text`` and their places in it, in characters; characters outside ASCII
-    are dropped, and words left empty with them.
+    """Lower-case words of ``text`` and their places in it, in characters. Characters are read in
+    their compatible form (NFKC), so a ligature is its letters; invisible ones, such as soft
+    hyphens, are skipped; those outside ASCII are dropped, and words left empty with them.
     """
-    lowered = "".join(c.lower() for c in text)
-    # A few letters, such as İ, are longer in lower case.
-    origin = [k for k, c in enumerate(text) for _ in c.lower()]
+    read = [text.lower()] if text.isascii() else list(map(_plain, text))
+    lowered = "".join(read)
+    # Some characters, such as İ and ﬂ, become several.
+    origin = range(len(text)) if text.isascii() else [k for k, r in enumerate(read) for _ in r]
     found = ((_ascii(token), start, end) for token, start, end in TOKENIZERS[tokenizer](lowered))
     return [(word, origin[start], origin[end - 1] + 1) for word, start, end in found if word]
+
+
+@lru_cache(4096)
+def _plain(character: str) -> str:
+    """A character as it is read."""
+    if character.isascii():
+        return character.lower()
+    if character in _APOSTROPHES:
+        return "'"
+    compatible = unicodedata.normalize("NFKC", character).lower()
+    return "".join(c for c in compatible if not _is_invisible(c))
+
+
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) == "Cf"
+
+
+def _visible(text: str) -> str:
+    return "".join(c for c in text if not _is_invisible(c))
 
 
 def tokenize(text: str, tokenizer: str = "regexp") -> list[str]:
@@ -99,9 +124,8 @@ class Encoded:
     """A caption in a vocabulary's terms.
 
     ids: one index ≥ 1 per kept word; words: the kept words; unknown: the words left out because
-    the vocabulary lacks
-    them, each once; cut: how many known words were dropped from the end because the caption was
-    too long.
+    the vocabulary lacks them, each once, as they were written; cut: how many known words were
+    dropped from the end because the caption was too long.
     """
 
     ids: tuple[int, ...]
@@ -146,18 +170,24 @@ class Vocabulary:
             read.append(Word(word, start, end, index, column if column < max_words else None))
         # A word written only in other scripts leaves no ASCII token, yet its author expects to
         # hear of it.
-        seen = {word.word for word in read}
-        foreign = (Word(*span, 0, None) for span in _foreign_words(text) if span[0] not in seen)
+        foreign = [
+            Word(word, start, end, 0, None)
+            for word, start, end in _foreign_words(text)
+            if not any(start <= other.start < end for other in read)
+        ]
         return tuple(sorted([*read, *foreign], key=lambda word: word.start))
 
     def encode(self, text: str, *, tokenizer: str = "regexp", max_words: int = 18) -> Encoded:
         """Indices of the first ``max_words`` known words. Nothing is dropped at random."""
         read = self.read(text, tokenizer=tokenizer, max_words=max_words)
         kept = [word for word in read if word.column is not None]
-        unknown = dict.fromkeys(word.word for word in read if not word.known)
+        unknown: dict[str, str] = {}
+        for word in read:
+            if not word.known:
+                unknown.setdefault(word.word, _visible(text[word.start : word.end]))
         cut = sum(word.known for word in read) - len(kept)
         ids, words = (word.index for word in kept), (word.word for word in kept)
-        return Encoded(tuple(ids), tuple(words), tuple(unknown), cut)
+        return Encoded(tuple(ids), tuple(words), tuple(unknown.values()), cut)
 
 
 def _foreign_words(text: str) -> list[Span]:
@@ -169,4 +199,8 @@ def _foreign_words(text: str) -> list[Span]:
         for span in _found(_CHUNK, text)
         if not any(c.isascii() and c.isalnum() for c in span[0])
     )
-    return [s for s in chunks if any(not ch.isascii() and ch not in "–—…“”‘’«»" for ch in s[0])]
+    return [span for span in chunks if any(map(_is_foreign, span[0]))]
+
+
+def _is_foreign(character: str) -> bool:
+    return not (character.isascii() or character in _PUNCTUATION or _is_invisible(character))

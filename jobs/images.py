@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
 
 from jobs.errors import ImageProblem
 from jobs.image_files import check_parts, claims_to_be_a_picture
+from jobs.metadata import without_comments
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 EXTENSION = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif"}
-THRESHOLD = 128  # mask values from here up are the hole
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -47,86 +47,8 @@ def decode_photo(
 
     Raises ImageProblem (413 too large, 415 not PNG, JPEG or WebP, 422 broken or animated).
     """
-    with _opened(data, name, limits or ImageLimits()) as image:
-        return _flatten(_upright(image), "white")
-
-
-def decode_mask(data: bytes, name: str = "mask", limits: ImageLimits | None = None) -> Image.Image:
-    """A mask as an upload: mode L, 255 = hole, 0 = known; grey is split at 128, transparency
-    counts as known.
-    """
-    with _opened(data, name, limits or ImageLimits()) as image:
-        return _binary(_flatten(_upright(image), "black").convert("L"))
-
-
-def alpha_mask(
-    data: bytes,
-    name: str = "image",
-    limits: ImageLimits | None = None,
-    otherwise: str = "send a mask picture or a box",
-) -> Image.Image:
-    """The hole that a picture's transparency marks: 255 where alpha is below 128. ``otherwise``:
-    what its sender can do when it has none.
-    """
-    with _opened(data, name, limits or ImageLimits()) as image:
-        upright = _upright(image)
-        if not upright.has_transparency_data:
-            raise ImageProblem(
-                422,
-                f"{name} has no transparency, so it can't mark the hole; {otherwise}.",
-            )
-        return ImageOps.invert(_binary(upright.convert("RGBA").getchannel("A")))
-
-
-def box_mask(box: tuple[int, int, int, int], size: tuple[int, int]) -> Image.Image:
-    """A rectangular hole: x, y, width, height in pixels of the upright photo of ``size``."""
-    x, y, w, h = box
-    if w < 1 or h < 1 or x < 0 or y < 0 or x + w > size[0] or y + h > size[1]:
-        raise ImageProblem(
-            422,
-            f"the box {x},{y},{w},{h} does not lie inside the photo of {size[0]}×{size[1]} pixels; "
-            "give x,y,width,height within it.",
-        )
-    mask = Image.new("L", size, 0)
-    ImageDraw.Draw(mask).rectangle((x, y, x + w - 1, y + h - 1), fill=255)
-    return mask
-
-
-@dataclass(frozen=True)
-class Marks:
-    """How a mask's sender sees its two sides."""
-
-    hole: str
-    known: str
-
-
-PAINTED = Marks("white", "black")
-TRANSPARENT = Marks("transparent", "opaque")
-
-
-def check_mask(mask: Image.Image, photo: Image.Image, marks: Marks = PAINTED) -> None:
-    """A usable mask has the photo's size and both colours."""
-    if mask.size != photo.size:
-        raise ImageProblem(
-            422,
-            f"the mask is {mask.width}×{mask.height} pixels but the photo is "
-            f"{photo.width}×{photo.height} "
-            f"(after its EXIF rotation); send a mask of the photo's size, {marks.hole} where it is "
-            "to be filled.",
-        )
-    low, high = mask.getextrema()
-    if high == 0:
-        raise ImageProblem(
-            422,
-            f"the mask is all {marks.known}, so nothing is to be filled; make the hole "
-            f"{marks.hole}.",
-        )
-    if low == 255:
-        raise ImageProblem(
-            422,
-            f"the mask is all {marks.hole}, so nothing of the photo is known; make {marks.hole} "
-            "only what is to be filled.",
-        )
+    with opened(data, name, limits or ImageLimits()) as image:
+        return flatten(image, "white")
 
 
 def encode(image: Image.Image, extension: str = "png") -> bytes:
@@ -146,16 +68,17 @@ def encode(image: Image.Image, extension: str = "png") -> bytes:
 
 
 @contextmanager
-def _opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]:
-    """The decoded picture; everything Pillow can raise becomes an ImageProblem."""
+def opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]:
+    """The decoded picture, upright; everything Pillow can raise becomes an ImageProblem."""
     check_parts(data, name)
+    data = without_comments(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image, name, limits)
                 image.load()
-                yield image
+                yield _upright(image)
         except UnidentifiedImageError as error:
             if claims_to_be_a_picture(data):
                 raise _broken(name) from error
@@ -209,36 +132,65 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _flatten(image: Image.Image, backdrop: str) -> Image.Image:
-    """8-bit sRGB on an opaque backdrop."""
+def flatten(image: Image.Image, backdrop: str) -> Image.Image:
+    """8-bit sRGB on an opaque backdrop, whatever the file's mode and depth."""
     image = _eight_bits(image)
-    if image.has_transparency_data:
-        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
-        flat = Image.new("RGB", image.size, backdrop)
-        flat.paste(rgba, mask=rgba.getchannel("A"))
-        return flat
-    return _to_srgb(image)
+    if not image.has_transparency_data:
+        return _to_srgb(image, image.info.get("icc_profile"))
+    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+    flat = Image.new("RGB", image.size, backdrop)
+    colours = _to_srgb(rgba.convert("RGB"), image.info.get("icc_profile"))
+    flat.paste(colours, mask=rgba.getchannel("A"))
+    return flat
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey is scaled; Pillow's own conversion would clip it."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
-    return image
+    """16-bit grey is scaled; Pillow would clip it, and forget what is transparent."""
+    if not image.mode.startswith("I"):
+        return image
+    deep = image.convert("I")
+    grey = deep.point([round(value / 257) for value in range(65536)], "L")
+    clear = image.info.get("transparency")
+    if clear is None:
+        return grey
+    alpha = deep.point([0 if value == clear else 255 for value in range(65536)], "L")
+    merged = Image.merge("LA", (grey, alpha))
+    merged.info = {k: v for k, v in image.info.items() if k != "transparency"}
+    return merged
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if profile and image.mode in ("RGB", "L", "CMYK"):
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """The picture, which has no alpha, as mode RGB. An unreadable profile, and one of another kind
+    of colours, is ignored: the numbers are taken as sRGB, as browsers do.
+    """
+    if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
-            if converted is not None:
-                return converted
+            planes = _planes(image, source.profile.xcolor_space.strip())
+            if planes is not None:
+                converted = ImageCms.profileToProfile(planes, source, _SRGB, outputMode="RGB")
+                if converted is not None:
+                    return converted
         except (ImageCms.PyCMSError, *_BROKEN):
-            pass  # an unreadable profile: take the numbers as sRGB, as browsers do
+            pass
     return image.convert("RGB")
 
 
-def _binary(plane: Image.Image) -> Image.Image:
-    return plane.point([255 if value >= THRESHOLD else 0 for value in range(256)])
+def _planes(image: Image.Image, space: str) -> Image.Image | None:
+    """The picture in the mode that a profile of the colour space ``space`` is for."""
+    if space == "CMYK":
+        return image if image.mode == "CMYK" else None
+    if space == "RGB":
+        return image.convert("RGB") if image.mode in ("RGB", "P") else None
+    if space != "GRAY":
+        return None
+    if image.mode in ("L", "1"):
+        return image.convert("L")
+    return image.getchannel(0) if image.mode == "RGB" and _is_grey(image) else None
+
+
+def _is_grey(image: Image.Image) -> bool:
+    red, green, blue = image.split()
+    return not any(
+        ImageChops.difference(red, other).getbbox() is not None for other in (green, blue)
+    )

@@ -21,7 +21,7 @@ def _clean(text: str) -> str:
     if any(unicodedata.category(c) == "Cc" and c not in "\t\n\r" for c in text):
         raise ValueError("contains control characters; send plain text")
     text = " ".join(text.split())
-    if not text:
+    if not any(unicodedata.category(c) != "Cf" for c in text):
         raise ValueError("is empty; describe the picture in words")
     return text
 

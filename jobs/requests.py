@@ -33,6 +33,7 @@ from jobs.request_texts import (
 )
 
 MAX_URL = 2000
+MAX_NAME = 100  # characters
 MAX_SEED = 2**32 - 1
 MAX_NOISE_SCALE = 2
 MAX_DRAWN = 128  # pictures that the networks draw for one request
@@ -46,6 +47,16 @@ def _offered(size: int | None) -> int | None:
     if size is not None and size not in SIZES:
         raise ValueError("must be 64, 128 or 256")
     return size
+
+
+def _seed(seed: int | None) -> int | None:
+    if seed is not None and seed < 0:
+        raise ValueError("must be at least 0; leave it out to have one drawn")
+    return seed
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 _OneOfSizes = (
@@ -80,11 +91,21 @@ class TaskRequest(BaseModel):
 
     text: Caption
     seed: Annotated[
-        int | None, Field(ge=0, le=MAX_SEED, description="drawn and returned when absent")
+        int | None,
+        Field(
+            le=MAX_SEED,
+            description="drawn and returned when absent",
+            json_schema_extra={"minimum": 0},
+        ),
+        AfterValidator(_seed),
     ] = None
     count: Annotated[int, Field(ge=1, le=16, description="how many pictures")] = 1
-    bundle: Annotated[str | None, Field(description="name of the weights; see GET /models")] = None
-    method: Annotated[str | None, Field(description="algorithm; see GET /models")] = None
+    bundle: Annotated[
+        str | None, Field(max_length=MAX_NAME, description="name of the weights; see GET /models")
+    ] = None
+    method: Annotated[
+        str | None, Field(max_length=MAX_NAME, description="algorithm; see GET /models")
+    ] = None
     format: Annotated[ImageFormat, Field(description="png is lossless")] = "png"
     size: Annotated[
         int | None,
@@ -102,6 +123,14 @@ class TaskRequest(BaseModel):
         str | None,
         Field(max_length=MAX_URL, description="https address that is told of the job's end"),
     ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, given: Any) -> Any:
+        """null stands for an absent field; 7.0 is the whole number that JSON says it is."""
+        if not isinstance(given, Mapping):
+            return given
+        return {name: _whole(value) for name, value in given.items() if value is not None}
 
     @property
     def texts(self) -> tuple[str, ...]:

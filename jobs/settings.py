@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from jobs.redis_address import normalized
 from jobs.secret_files import SecretFiles
+
+S = TypeVar("S", bound="SharedSettings")
 
 
 def _weights() -> Path:
@@ -18,14 +22,19 @@ def _weights() -> Path:
     return here if here.is_dir() else Path(__file__).resolve().parent.parent / "weights"
 
 
+RedisAddress = Annotated[str, AfterValidator(normalized)]
+
+
 class SharedSettings(BaseSettings):
     """Read once per process and handed down. Times are in seconds. ``MMML_…_FILE`` names a file
     that holds the value.
     """
 
-    model_config = SettingsConfigDict(env_prefix="MMML_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="MMML_", extra="ignore", hide_input_in_errors=True)
 
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="job store and broker")
+    redis_url: Annotated[str, AfterValidator(normalized)] = Field(
+        "redis://127.0.0.1:6379/0", description="job store and broker"
+    )
     redis_prefix: str = Field(
         "mmml:", description="start of every key; {mmml}: keeps them together in a Redis Cluster"
     )
@@ -60,3 +69,15 @@ class SharedSettings(BaseSettings):
             k.removeprefix(prefix): v for k, v in self.model_dump().items() if k.startswith(prefix)
         }
         return {task: bundle for task, bundle in named.items() if bundle}
+
+
+def read_settings(kind: type[S]) -> S:
+    """Settings from the environment. Ends the process with a sentence when one can't be used."""
+    try:
+        return kind()
+    except ValidationError as error:
+        told = []
+        for found in error.errors(include_input=False, include_url=False):
+            name = f"MMML_{'_'.join(map(str, found['loc'][:1])).upper()}"
+            told.append(f"{name} can't be used: {found['msg'].removeprefix('Value error, ')}")
+        raise SystemExit("\n".join(f"mmml: {sentence}" for sentence in told)) from None

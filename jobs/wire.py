@@ -7,7 +7,9 @@ job store for some. One that is lost costs a second, one too many costs a questi
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
+
+from jobs.redis_address import as_celery
 
 QUEUE = "wakeups"
 TASK_NAME = "mmml.work"
@@ -22,15 +24,6 @@ def _celery_prefix(prefix: str) -> str:
     return f"{prefix}celery:"
 
 
-def broker_url(redis_url: str) -> str:
-    """The same server in Celery's words: unix sockets are spelled differently there."""
-    parts = urlsplit(redis_url)
-    if parts.scheme != "unix":
-        return redis_url
-    db = parse_qs(parts.query).get("db", ["0"])[0]
-    return f"redis+socket://{parts.path}?virtual_host={db}"
-
-
 def celery_config(redis_url: str, prefix: str, timeout: float = 30.0) -> dict[str, Any]:
     """Settings of whoever sends or hears wake-ups. ``timeout``: seconds after which a silent broker
     counts as away.
@@ -39,7 +32,7 @@ def celery_config(redis_url: str, prefix: str, timeout: float = 30.0) -> dict[st
     What is taken and not acknowledged is not written to Redis: a wake-up is worth no transaction.
     """
     return {
-        "broker_url": broker_url(redis_url),
+        "broker_url": as_celery(redis_url),
         "broker_transport_options": {
             "ack_emulation": False,
             "global_keyprefix": _celery_prefix(prefix),

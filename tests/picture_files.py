@@ -121,11 +121,52 @@ def odd_exif() -> bytes:
 
 
 def multipart(
-    parts: Sequence[tuple[bytes, bytes]], boundary: bytes = b"b0undary", end: bytes = b"--\r\n"
+    parts: Sequence[tuple[bytes, bytes]],
+    boundary: bytes = b"b0undary",
+    end: bytes = b"--\r\n",
+    start: bytes = b"",
 ) -> bytes:
     """A form from (head lines, content) pairs, sound or not."""
     made = b"".join(
         b"--" + boundary + b"\r\n" + head + b"\r\n\r\n" + content + b"\r\n"
         for head, content in parts
     )
-    return made + b"--" + boundary + end
+    return start + made + b"--" + boundary + end
+
+
+def _icc(space: bytes, **tags: bytes) -> bytes:
+    """A display profile by hand: header, table of tags, tags."""
+    table, body, start = b"", b"", 132 + 12 * len(tags)
+    for name, content in tags.items():
+        padded = content + bytes(-len(content) % 4)
+        table += name.encode() + struct.pack(">II", start + len(body), len(content))
+        body += padded
+    head = bytearray(128)
+    head[8:24] = b"\x02\x40\0\0mntr" + space + b"XYZ "
+    head[36:40], head[68:80] = b"acsp", _fixed(0.9642, 1, 0.8249)
+    whole = bytes(head) + struct.pack(">I", len(tags)) + table + body
+    return struct.pack(">I", len(whole)) + whole[4:]
+
+
+def _fixed(*values: float) -> bytes:
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+def _curve(gamma: float) -> bytes:
+    return b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256))
+
+
+_WHITE = b"XYZ " + bytes(4) + _fixed(0.9642, 1, 0.8249)
+_NAMES = {"desc": b"desc" + bytes(4) + struct.pack(">I", 2) + b"x\0" + bytes(78), "wtpt": _WHITE}
+
+
+def grey_profile(gamma: float) -> bytes:
+    return _icc(b"GRAY", **_NAMES, kTRC=_curve(gamma))
+
+
+def rgb_profile(*primaries: tuple[float, float, float], gamma: float = 1.8) -> bytes:
+    """``primaries``: XYZ of red, green and blue."""
+    places = {
+        f"{c}XYZ": b"XYZ " + bytes(4) + _fixed(*p) for c, p in zip("rgb", primaries, strict=True)
+    }
+    return _icc(b"RGB ", **_NAMES, **places, **{f"{c}TRC": _curve(gamma) for c in "rgb"})

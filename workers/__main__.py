@@ -9,11 +9,12 @@ from models.allocator import reexec_tuned
 
 def main() -> None:
     # After the re-exec: importing torch twice would double the start-up time.
+    from jobs.settings import read_settings
     from workers.settings import WorkerSettings
     from workers.worker import Worker, limit_threads
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    settings = WorkerSettings()
+    settings = read_settings(WorkerSettings)
     limit_threads(settings.threads)
     Worker(settings).run()
 

@@ -14,8 +14,9 @@ from PIL import Image
 
 from jobs.blobs import BlobStore, output_prefix
 from jobs.errors import BlobError, BlobMissing, JobsError, StoreError
-from jobs.images import ImageLimits, decode_mask, decode_photo
+from jobs.images import ImageLimits, decode_photo
 from jobs.job import ErrorCode, Failure, Job, image_seed
+from jobs.masks import decode_mask
 from jobs.requests import TASKS, TaskRequest
 from jobs.store import Begun, JobStore, Outcome
 from models.item import Item

@@ -14,7 +14,7 @@ from app.embedded.children import Child, Supervisor
 from app.embedded.errors import EmbeddedError
 from app.embedded.state import socket_path, state_lock
 from app.settings import GatewaySettings
-from jobs.settings import SharedSettings
+from jobs.settings import SharedSettings, read_settings
 
 BROKER_MEMORY = 512 * 2**20  # bytes: some 200,000 jobs
 
@@ -79,7 +79,7 @@ def _private_broker(state_dir: Path) -> Iterator[str]:
         logs.mkdir(parents=True, exist_ok=True)
         unix_socket = socket_path(state_dir)
         unix_socket.unlink(missing_ok=True)
-        memory = GatewaySettings().redis_memory or BROKER_MEMORY
+        memory = read_settings(GatewaySettings).redis_memory or BROKER_MEMORY
         command = broker_command(state_dir, unix_socket, memory)
         supervisor = Supervisor([Child("broker", command, logs / "valkey.log", (lock,))])
         try:
@@ -92,7 +92,7 @@ def _private_broker(state_dir: Path) -> Iterator[str]:
 
 def own_redis() -> str:
     """The Redis that the user runs, by the settings; empty when there is none."""
-    settings = SharedSettings()
+    settings = read_settings(SharedSettings)
     return settings.redis_url if "redis_url" in settings.model_fields_set else ""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from app.embedded.broker import own_redis
 from app.embedded.environment import environment
 from app.embedded.errors import EmbeddedError
+from app.embedded.state import make_private
 from jobs.captions import END
 from jobs.job import ErrorCode
 from jobs.requests import TASKS
@@ -57,6 +58,7 @@ def faked(state_dir: Path | None) -> Iterator[Path]:
         )
     with tempfile.TemporaryDirectory(prefix="mmml-fake-") as folder:
         state = state_dir or Path(folder)
+        make_private(state)
         write_bundle(state / "weights" / "fake")
         weights = os.environ.get("MMML_WEIGHTS_DIR") or str(state / "weights")
         blobs = (state / "blobs").absolute().as_uri()

@@ -12,8 +12,9 @@ from app.embedded.broker import own_broker
 from app.embedded.children import PYTHON, Child, Supervisor
 from app.embedded.environment import environment
 from app.embedded.fake import WORKER, faked
-from app.embedded.state import default_state_dir
+from app.embedded.state import default_state_dir, make_private
 from app.settings import GatewaySettings
+from jobs.settings import read_settings
 
 GRACE_SECONDS = 5.0  # for running requests, and then for running jobs, once the service is to end
 
@@ -69,12 +70,14 @@ def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = Fals
     from app.server import gateway_server
 
     def settings() -> GatewaySettings:
-        return for_address(GatewaySettings(), host)
+        return for_address(read_settings(GatewaySettings), host)
 
     allow_connections()
     # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of
     # the rest.
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    if not fake:
+        make_private(state_dir or default_state_dir())
     own = faked(state_dir) if fake else contextlib.nullcontext(state_dir or default_state_dir())
     with (
         contextlib.suppress(KeyboardInterrupt),

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -36,6 +37,24 @@ def socket_path(state_dir: Path) -> Path:
     if folder.stat().st_uid != os.getuid():
         raise EmbeddedError(f"{folder} belongs to somebody else. Use a shorter --state-dir.")
     return folder / "valkey.sock"
+
+
+def make_private(state_dir: Path) -> None:
+    """The folder for this user alone, and so every file that this process and its children make:
+    captions, pictures and the secrets that sign addresses lie there.
+    """
+    os.umask(0o077)
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not state_dir.stat().st_mode & 0o077:
+        return
+    try:
+        state_dir.chmod(0o700)
+    except OSError as error:
+        raise EmbeddedError(
+            f"Other users of this machine can read {state_dir}, which belongs to somebody else. "
+            "Choose another --state-dir."
+        ) from error
+    sys.stderr.write(f"mmml: other users of this machine could read {state_dir}; no longer.\n")
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 PREFIX = "/v1"
+_ROUTES = re.compile(r"(?P<route>/images/(generations|edits)|/models)/?$")
 PATIENCE = 60  # seconds: a client that tries again by itself would not wait any longer
 
 # Their users expect 400 where this service tells kinds of bad input apart.
@@ -49,6 +51,17 @@ RESPONSES: dict[int | str, dict[str, Any]] = {422: _ANY, "default": _ANY}
 def speaks_openai(path: str) -> bool:
     """Whether answers at this URL path have OpenAI's shape."""
     return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+def misplaced(path: str) -> str | None:
+    """What to do when ``path`` is a route of this API behind another beginning than ``/v1``."""
+    found = _ROUTES.search(path)
+    if found is None or (path.startswith(found["route"], len(PREFIX)) and speaks_openai(path)):
+        return None
+    return (
+        f"There is nothing at this address; the route is {PREFIX}{found['route']}. Give the client "
+        f"a base URL that ends with {PREFIX}, once."
+    )
 
 
 def error_of(

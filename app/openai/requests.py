@@ -23,7 +23,7 @@ _CHOICES = {
     "output_format": (("png", "jpeg", "webp"), "is none of png, jpeg, webp"),
     "background": (("auto", "opaque"), "is always opaque here; leave it out"),
     "moderation": (("auto", "low"), "is none of auto, low; leave it out, as nothing is moderated"),
-    "style": ((), "is not offered; say it in the prompt"),
+    "style": (("vivid", "natural"), "is none of vivid, natural; say it in the prompt"),
     "output_compression": ((), "can't be chosen: jpeg and webp have quality 95; leave it out"),
     "input_fidelity": ((), "can't be chosen: an edit keeps what it can; leave it out"),
 }
@@ -57,7 +57,7 @@ class ImagesRequest(BaseModel):
     safety_identifier: Annotated[str | None, Field(description="accepted, not kept")] = None
     seed: Annotated[int | None, Field(description="drawn and returned when absent")] = None
     method: Annotated[str | None, Field(description="algorithm; see GET /models")] = None
-    style: Annotated[str | None, Field(description="refused")] = None
+    style: Annotated[str | None, Field(description="accepted; there is one style")] = None
     output_compression: Annotated[int | None, Field(description="refused")] = None
     complexity: Annotated[Any, Field(description="refused")] = None
     frame_count: Annotated[Any, Field(description="refused")] = None

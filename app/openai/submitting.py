@@ -35,6 +35,7 @@ async def submitted(
     """The job: /inpaint for a photo and a mask, /manipulate for a photo, else /synthesize."""
     task = "inpaint" if "mask" in pictures else "manipulate" if pictures else "synthesize"
     caller.require(task)
+    asked = _with_own_model(asked, services.settings.openai_models)
     await off_loop(_check_model, services, task, asked)
     fields = asked.own_fields() | await _size(services, task, asked, pictures)
     memory = services.settings.idempotency_ttl
@@ -43,6 +44,12 @@ async def submitted(
         return await submit(services, caller, TASKS[task], fields, pictures, once)
     except Problem as problem:
         raise in_their_words(problem) from problem
+
+
+def _with_own_model(asked: ImagesRequest, names: Mapping[str, str]) -> ImagesRequest:
+    """With the bundle that stands for the model named."""
+    own = names.get(asked.model or "", asked.model)
+    return asked.model_copy(update={"model": own or None})
 
 
 def _check_model(services: Services, task: str, asked: ImagesRequest) -> None:

@@ -29,9 +29,9 @@ async def readyz(services: Given) -> dict[str, Any]:
             "No worker is ready yet. Jobs are accepted and wait for one.",
             headers={"Retry-After": "2"},
         )
-    if not await off_loop(services.gate.open):  # anybody may ask, names are not for anybody
-        return {"status": "ready", "workers": len(workers)}
-    return {
-        "status": "ready",
-        "workers": [{"name": w["name"], "device": w.get("device")} for w in workers],
-    }
+    ready: dict[str, Any] = {"status": "ready", "workers": len(workers)}
+    if await off_loop(services.gate.open):  # anybody may ask, names are not for anybody
+        ready["workers"] = [{"name": w["name"], "device": w.get("device")} for w in workers]
+    if warnings := await off_loop(services.redis_warnings):
+        ready["warnings"] = warnings
+    return ready

@@ -7,11 +7,11 @@ import hashlib
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.auth import Reader
+from app.auth import Download, Reader
 from app.deps import Given, Services
 from app.gate import Caller
 from app.pictures import CONTENT, cache_headers, etag, picture_headers, picture_response, served
-from app.preferences import accepted_types, wanted_image
+from app.preferences import accepted_types, has_current, wanted_image
 from app.problems import Problem
 from app.routes.jobs import known
 from jobs.errors import BlobMissing
@@ -26,6 +26,7 @@ router = APIRouter(tags=["jobs"])
     summary="Get a picture",
     response_class=Response,
     responses={200: {"content": CONTENT}},
+    dependencies=[Download],
 )
 async def get(
     job_id: str, index: str, request: Request, services: Given, caller: Reader
@@ -36,10 +37,10 @@ async def get(
     if wanted == record.format or _takes(request, record.format):
         wanted = "any"
     extension = served(record, wanted)
-    if etag(record, extension) in request.headers.get("if-none-match", ""):
+    if has_current(request, etag(record, extension)):
         headers = picture_headers(record, extension, services.settings.result_ttl)
         return Response(status_code=304, headers=headers)
-    return await picture_response(services, record, wanted)
+    return await picture_response(services, record, wanted, caller.name)
 
 
 @router.get(
@@ -62,7 +63,7 @@ async def explanation(
         raise Problem(410, "This explanation has been erased.") from error
     tag = f'"{hashlib.sha256(data).hexdigest()}"'
     headers = cache_headers(tag, services.settings.result_ttl)
-    if tag in request.headers.get("if-none-match", ""):
+    if has_current(request, tag):
         return Response(status_code=304, headers=headers)
     return Response(data, 200, headers, "application/json")
 

@@ -15,7 +15,7 @@ from app.auth import AnyCaller, Reader
 from app.deps import Given, Services, off_loop
 from app.gate import Caller
 from app.keys import ADMIN
-from app.preferences import wait_seconds
+from app.preferences import has_current, wait_seconds
 from app.problems import Problem
 from app.views import JobView, job_view, json_response, view_with_position
 from jobs.blobs import job_folder
@@ -120,7 +120,7 @@ async def _response(request: Request, services: Services, job: Job) -> Response:
     response.headers["Cache-Control"] = "no-cache"
     if not job.status.final:
         response.headers["Retry-After"] = "1"
-    if tag in request.headers.get("if-none-match", ""):
+    if has_current(request, tag):
         return Response(status_code=304, headers={"ETag": tag})
     return response
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from app.auth import Submitter, caller
+from app.auth import Submitter, caller, take_download
 from app.body_memory import release_body
 from app.deps import Given, Services, off_loop
 from app.gate import Caller
@@ -107,11 +107,17 @@ def _headers(accepted: Accepted) -> dict[str, str]:
     return headers | ({"Idempotency-Replayed": "true"} if accepted.replayed else {})
 
 
+async def _linked_download(job_id: str, index: int, services: Given) -> AsyncIterator[None]:
+    with take_download(services, f"link {job_id}/{index}"):
+        yield
+
+
 @router.get(
     "/images/{job_id}/{index}",
     summary="Get a picture by its signed address",
     response_class=Response,
     responses={200: {"content": CONTENT}},
+    dependencies=[Depends(_linked_download)],
 )
 async def linked_picture(
     job_id: str,

@@ -7,7 +7,10 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from app.auth import AnyCaller
-from app.deps import Given, off_loop
+from app.deps import Given, Services, off_loop
+from app.gate import Caller
+from app.keys import ApiKey
+from app.pressure import check_memory
 from app.sessions import COOKIE, LIFETIME, end_session, start_session
 
 router = APIRouter(prefix="/session", tags=["access"])
@@ -38,7 +41,7 @@ async def start(request: Request, services: Given, caller: AnyCaller) -> Respons
     """
     response = Response(status_code=204)
     if caller.key is not None:
-        value = await off_loop(start_session, services.gate.sessions, caller.key)
+        value = await off_loop(_start, services, caller, caller.key)
         response.set_cookie(
             COOKIE,
             value,
@@ -48,6 +51,12 @@ async def start(request: Request, services: Given, caller: AnyCaller) -> Respons
             secure=request.url.scheme == "https",
         )
     return response
+
+
+def _start(services: Services, caller: Caller, key: ApiKey) -> str:
+    services.gate.count_login(caller)
+    check_memory(services.store, services.settings)
+    return start_session(services.gate.sessions, key)
 
 
 @router.delete("", status_code=204, summary="End the session")

@@ -18,11 +18,11 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
-from app.preferences import accepted_types
+from app.preferences import accepted_types, has_current, header_list
 
 FOLDER = Path(__file__).parent.parent / "studio"
 _PAGE = "index.html"
-_HTML = "text/html"
+_HTML, _ANY = "text/html", "*/*"
 _TYPES = {
     ".css": "text/css",
     ".html": _HTML,
@@ -66,10 +66,10 @@ class File:
     def answer(self, request: Request, caching: str, vary: str = "Accept-Encoding") -> Response:
         """The file, or 304 for a client that has it."""
         headers = {"ETag": self.tag, "Cache-Control": caching, "Vary": vary, **_PROTECTION}
-        if self.tag in request.headers.get("if-none-match", ""):
+        if has_current(request, self.tag):
             return Response(status_code=304, headers=headers)
         content = self.content
-        if "gzip" in request.headers.get("accept-encoding", ""):
+        if "gzip" in header_list(request, "accept-encoding"):
             content = self.compressed
             headers["Content-Encoding"] = "gzip"
         return Response(content, 200, headers, self.media_type)
@@ -105,15 +105,15 @@ def router(folder: Path = FOLDER) -> APIRouter:
     version = version_of(files)
     page = _page(files.pop(_PAGE), f"/studio/{version}", files)
 
-    @made.api_route("/", methods=["GET", "HEAD"])
+    @made.get("/")
     async def studio(request: Request) -> Response:
-        """The page for browsers; programs are told that there is nothing here."""
-        wanted = [kind for kind in accepted_types(request) if kind in (_HTML, "application/json")]
-        if wanted[:1] != [_HTML]:
+        """The page; programs that prefer JSON are told that there is nothing here."""
+        wanted = [k for k in accepted_types(request) if k in (_HTML, _ANY, "application/json")]
+        if wanted[:1] == ["application/json"]:
             raise HTTPException(404)
         return page.answer(request, _ASK_FIRST, "Accept, Accept-Encoding")
 
-    @made.api_route("/studio/{asked}/{name}", methods=["GET", "HEAD"])
+    @made.get("/studio/{asked}/{name}")
     async def file(asked: str, name: str, request: Request) -> Response:
         """A file of the page. A page of another version gets today's, which it may not keep."""
         if name not in files:

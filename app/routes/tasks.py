@@ -5,14 +5,16 @@ request class.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.auth import Submitter
 from app.body_memory import release_body
-from app.deps import Services, Waited, off_loop, services_of
+from app.deps import Services, Waited, services_of
 from app.gate import Caller
 from app.idempotency import HEADER, PATTERN, once_key
 from app.pictures import CONTENT, picture_response, unsuccessful
@@ -38,11 +40,12 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         caller.require(task.task)
         services = services_of(request)
         seconds = wait_seconds(request, services.settings.max_wait)
-        fields, pictures = await read(request, task)
+        fields, pictures = await read(request, task, services.decoders)
         memory = services.settings.idempotency_ttl
         once = None
         if HEADER in request.headers:
-            once = await off_loop(once_key, request, fields, pictures, memory, caller.owner)
+            made = partial(once_key, request, fields, pictures, memory, caller.owner)
+            once = await to_thread.run_sync(made, limiter=services.decoders if pictures else None)
         job_id = new_id()
         with services.waiters.watch(job_id) as watch:
             accepted = await submit(
@@ -119,7 +122,7 @@ async def _answer(
             headers["Preference-Applied"] = f"wait={seconds:g}"
         wanted = wanted_image(request)
         if wanted and job.status.final:
-            return await _picture(services, job, wanted, headers)
+            return await _picture(services, caller, job, wanted, headers)
     if not job.status.final:
         headers["Retry-After"] = "1"
     view = await view_with_position(services, job)
@@ -135,12 +138,14 @@ async def _waited(
         return await services.wait(earlier, seconds, caller.name)
 
 
-async def _picture(services: Services, job: Job, wanted: str, headers: dict[str, str]) -> Response:
+async def _picture(
+    services: Services, caller: Caller, job: Job, wanted: str, headers: dict[str, str]
+) -> Response:
     """The first picture itself."""
     if job.status is not Status.succeeded:
         raise unsuccessful(job, headers)
     record = next(i for i in job.images if not i.error)
-    response = await picture_response(services, record, wanted)
+    response = await picture_response(services, record, wanted, caller.name)
     response.headers.update(headers)
     return response
 

@@ -19,6 +19,7 @@ from app.webhooks.sending import Sender
 from jobs import alive
 from jobs.blobs import BlobStore
 from jobs.redis_store import RedisJobStore, connect
+from jobs.settings import read_settings
 from jobs.store import JobStore
 
 log = logging.getLogger("steward")
@@ -82,7 +83,7 @@ def courier(settings: WebhookSettings, store: JobStore) -> Courier:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    settings = WebhookSettings()
+    settings = read_settings(WebhookSettings)
     client = connect(settings.redis_url)
     store = RedisJobStore(client, settings.redis_prefix)
     blobs = BlobStore.at(settings.storage_url)

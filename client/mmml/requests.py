@@ -10,6 +10,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 import httpx
 
+from mmml.errors import MmmlError
 from mmml.images import Mask, encode_image
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -126,5 +127,12 @@ def client_options(url: str, api_key: str | None) -> ClientOptions:
 
 
 def build_request(http: httpx.Client | httpx.AsyncClient, request: ApiRequest) -> httpx.Request:
-    """The request as ``http`` sends it."""
+    """The request as ``http`` sends it. Raises MmmlError when the service names an address of
+    another server, which must not be shown the API key.
+    """
+    if not request.path.startswith("/") or request.path.startswith("//"):
+        raise MmmlError(
+            f"The service names {request.path[:100]!r}, which is not one of its own addresses; is "
+            "the URL right?"
+        )
     return http.build_request(request.method, request.path, **request.options)

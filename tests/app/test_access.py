@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,18 @@ from starlette.responses import StreamingResponse
 from app.auth import Reader, Stream
 from app.deps import Services
 from app.gate import AccessError
-from app.keys import ADMIN, READ, default_scopes, new_text, record, revoke
+from app.keys import (
+    ADMIN,
+    READ,
+    KeyProblem,
+    add_first,
+    default_scopes,
+    new_text,
+    record,
+    revoke,
+)
 from app.main import create_app
+from app.server import WithoutSignatures
 from app.settings import GatewaySettings
 from jobs.job import Priority
 from tests.app.conftest import mask_png, png, succeed
@@ -315,7 +326,8 @@ def test_an_open_service_is_for_this_machine(services: Services) -> None:
                 told = problem(http.get("/healthz", headers={"host": "localhost"}), 403)
                 assert "mmml keys create" in told["detail"]
         for address in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "/run/mmml.sock"):
-            arriving.ends = {"server": address, "client": address}
+            client = "" if address.startswith("/") else address
+            arriving.ends = {"server": address, "client": client}
             assert http.get("/healthz", headers={"host": "localhost"}).status_code == 200
 
 
@@ -417,3 +429,55 @@ def test_a_keys_cap_is_the_stores_to_keep(http: TestClient, keyed: Services) -> 
     for _ in range(5):
         assert http.post("/synthesize", json={"text": "a bird"}, headers=bearer(key)).is_success
     assert len(claimed(keyed.store)) == 2
+
+
+def test_an_administrator_may_look(http: TestClient, keyed: Services, mine: str) -> None:
+    submit(http, mine)
+    boss = record(text := new_text(), "boss", {ADMIN})
+    keyed.gate.keys.add(boss)
+    assert len(http.get("/jobs", headers=bearer(text)).json()["jobs"]) == 1
+    problem(submit(http, text), 403)
+
+
+def test_wrong_keys_are_counted_by_address(http: TestClient, keyed: Services, mine: str) -> None:
+    keyed.settings.rate_wrong_keys = "3/minute"
+    answers = [http.get("/jobs", headers=bearer(new_text())) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+    assert answers[4].headers["retry-after"]
+    assert http.get("/jobs", headers=bearer(mine)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "weak", ["a" * 40, "abcd" * 10, "mmml_" + "0" * 40, "key with spaces in it " * 3]
+)
+def test_a_first_key_that_could_be_guessed_is_refused(keyed: Services, weak: str) -> None:
+    with pytest.raises(KeyProblem, match="could be guessed"):
+        add_first(keyed.gate.keys, weak)
+
+
+def test_the_access_log_holds_no_signature() -> None:
+    line = logging.makeLogRecord(
+        {
+            "args": (
+                "1.2.3.4:5",
+                "GET",
+                "/v1/images/a/0?expires=9&signature=deadbeef00&x=1",
+                "1.1",
+                200,
+            )
+        }
+    )
+    assert WithoutSignatures().filter(line)
+    assert "signature=dead…&x=1" in str(line.args)
+    assert "beef" not in str(line.args)
+
+
+@pytest.mark.parametrize(
+    "name", ["unknown", "localhost", "_hidden", "10.0.0.1, 127.0.0.1", "::ffff:9.9.9.9"]
+)
+def test_a_client_without_an_address_is_nobody_here(services: Services, name: str) -> None:
+    app = create_app(services.settings, services)
+    with TestClient(app, client=(name, 0)) as client:
+        problem(client.get("/jobs"), 403)
+    with TestClient(app, client=("::ffff:127.0.0.1", 0)) as client:
+        assert client.get("/jobs").status_code == 200

@@ -1,4 +1,5 @@
 import os
+import stat
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from app.embedded import (
     socket_path,
     state_lock,
 )
+from app.embedded.state import make_private
 
 
 def test_socket_lies_in_the_state_folder(tmp_path: Path) -> None:
@@ -52,3 +54,20 @@ def test_supervisor_restarts_a_dead_child(tmp_path: Path) -> None:
         time.sleep(0.05)
     supervisor.stop()
     assert len(marks.read_text()) >= 2
+
+
+def test_a_loose_state_folder_is_tightened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = os.umask(0o022)
+    try:
+        loose, new = tmp_path / "loose", tmp_path / "a/new"
+        loose.mkdir(mode=0o755)
+        for folder in (loose, new):
+            make_private(folder)
+            (folder / "made").touch()
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert stat.S_IMODE((folder / "made").stat().st_mode) == 0o600
+        assert capsys.readouterr().err.count("no longer") == 1
+    finally:
+        os.umask(before)

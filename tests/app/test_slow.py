@@ -109,11 +109,11 @@ def test_a_body_that_trickles(line: socket.socket) -> None:
 
 
 def test_a_body_that_is_slow_but_steady_is_taken(line: socket.socket) -> None:
-    data = b'{"text": "a bird"}' + b" " * 300_000
+    data = b'{"text": "a bird"}' + b" " * 110_000
     line.sendall(head("POST", "/synthesize", len(data)))
     started = time.monotonic()
-    for k in range(0, len(data), 30_000):
-        line.sendall(data[k : k + 30_000])
+    for k in range(0, len(data), 11_000):
+        line.sendall(data[k : k + 11_000])
         time.sleep(0.1)
     assert time.monotonic() - started > PATIENCE
     assert b"503" in line.recv(4096)  # read to its end: there are no weights
@@ -162,3 +162,25 @@ def test_what_is_no_http_is_a_problem(line: socket.socket, said: bytes) -> None:
     assert told.startswith("HTTP/1.1 400")
     assert "Send it with an HTTP library." in told
     assert "application/problem+json" in told
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        ["Host: 127.0.0.1", "Host: 127.0.0.1"],
+        ["Host: 127.0.0.1", "host: evil.example"],
+        ["Host:"],
+        ["Host:  "],
+        [],
+    ],
+)
+def test_a_request_names_one_host(line: socket.socket, hosts: list[str]) -> None:
+    line.sendall("\r\n".join(["GET /healthz HTTP/1.1", *hosts, "", ""]).encode())
+    told = answer(line)
+    assert told.startswith("HTTP/1.1 400")
+    assert "one Host header" in told
+
+
+def test_old_clients_name_none(line: socket.socket) -> None:
+    line.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert "one Host header" not in answer(line)

@@ -30,8 +30,17 @@ def test_a_browser_gets_the_page(client: TestClient) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.parametrize("accept", ["*/*", "", "text/*, */*;q=0.1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_whoever_takes_anything_gets_the_page(client: TestClient, method: str, accept: str) -> None:
+    response = client.request(method, "/", headers={"Accept": accept})
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
+    assert bool(response.content) == (method == "GET")
+
+
 @pytest.mark.parametrize(
-    "accept", ["application/json", "application/json, text/html;q=0.5", "*/*", ""]
+    "accept", ["application/json", "application/json, text/html;q=0.5", "application/json, */*"]
 )
 def test_a_program_is_told_that_there_is_nothing(client: TestClient, accept: str) -> None:
     response = client.get("/", headers={"Accept": accept})

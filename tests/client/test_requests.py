@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps
 
+from jobs.images import decode_photo
 from mmml import Client, MmmlError, UnusablePicture
 from mmml.images import encode_image
 from tests.app.conftest import png
+from tests.picture_files import exif, grey_profile, rgb_profile, saved
 
 JOB = {
     "id": "1" * 32,
@@ -70,6 +73,95 @@ def test_images_of_every_mode_are_sent_as_png(mode: str) -> None:
     assert isinstance(sent, bytes)
     with Image.open(io.BytesIO(sent)) as picture:
         assert (picture.format, picture.size) == ("PNG", (3, 2))
+
+
+def sent_as(image: Any) -> np.ndarray:
+    """What the service makes of it."""
+    sent = encode_image(image)
+    assert isinstance(sent, bytes)
+    return np.asarray(decode_photo(sent), np.int16)
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+STEPS = Image.fromarray(np.arange(20 * 30 * 3).reshape(20, 30, 3).astype(np.uint8))
+PROFILE = rgb_profile((0.61, 0.31, 0.02), (0.2, 0.63, 0.07), (0.15, 0.06, 0.74))
+DEEP = Image.fromarray((np.arange(600).reshape(20, 30) * 100).astype(np.uint16))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        saved(STEPS, "JPEG", exif=exif(6)),
+        saved(STEPS, "WEBP", lossless=True, exif=exif(3)),
+        saved(STEPS, icc_profile=PROFILE, exif=exif(8)),
+        saved(STEPS.convert("RGBA"), icc_profile=PROFILE),
+        saved(STEPS.convert("L"), icc_profile=grey_profile(1.0)),
+        saved(STEPS.quantize(8), icc_profile=PROFILE, transparency=1),
+        saved(STEPS.convert("CMYK"), "JPEG", exif=exif(5)),
+        saved(STEPS.convert("CMYK"), "JPEG", icc_profile=PROFILE),
+        saved(DEEP),
+        saved(DEEP, transparency=500),
+        saved(STEPS.convert("LA")),
+    ],
+)
+def test_a_file_and_its_pil_image_are_the_same_picture(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(data)
+    file = io.BytesIO(data)
+    file.read()
+    for image in (data, bytearray(data), tmp_path / "a", str(tmp_path / "a"), file):
+        assert encode_image(image) == data
+    with (tmp_path / "a").open("rb") as handle:
+        assert encode_image(handle) == data
+    assert np.array_equal(sent_as(opened(data)), sent_as(data))
+    turned = ImageOps.exif_transpose(opened(data))  # turning it oneself turns it once
+    assert np.array_equal(sent_as(turned), sent_as(data))
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa", "F", "I", "I;16", "YCbCr", "HSV", "LAB", "RGBX"])
+def test_modes_that_no_file_has(mode: str) -> None:
+    grey = Image.linear_gradient("L").resize((32, 32))
+    source = grey.convert(
+        {"La": "LA", "RGBa": "RGBA", "F": "L", "I": "L", "I;16": "L"}.get(mode, "RGB")
+    )
+    made = (
+        ImageCms.profileToProfile(
+            source, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        )
+        if mode == "LAB"
+        else source.convert(mode)
+    )
+    assert made
+    if mode != "I;16":  # which is of 16 bits, whatever it was made of
+        assert np.abs(sent_as(made)[..., 0] - np.asarray(grey, np.int16)).max() <= 4
+
+
+def test_arrays_are_pictures() -> None:
+    assert np.array_equal(sent_as(np.asarray(STEPS)), np.asarray(STEPS))
+    assert np.array_equal(sent_as(np.asarray(DEEP)), sent_as(saved(DEEP)))
+    hole = np.zeros((20, 30), bool)
+    hole[5:9, 5:9] = True
+    assert np.array_equal(sent_as(hole)[..., 0] == 255, hole)
+    for wrong in (np.zeros((20, 30)), np.zeros((3, 20, 30), np.uint8), np.zeros(9, np.uint8)):
+        with pytest.raises(UnusablePicture, match="is no image; use height × width"):
+            encode_image(wrong)
+    with pytest.raises(UnusablePicture, match="NoneType is no image"):
+        encode_image(None)
+    with pytest.raises(UnusablePicture, match="mode 'rb'"):
+        encode_image(io.StringIO("a"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://elsewhere.example/0.png", "//elsewhere.example/0", "0.png"]
+)
+def test_the_key_stays_with_the_service(url: str) -> None:
+    recorder = Recorder(synthesize={**JOB, "images": [{"index": 0, "url": url}]})
+    job = Client(transport=httpx.MockTransport(recorder), api_key="mmml_x").synthesize("a bird")
+    recorder.answers[job.id] = job.record
+    with pytest.raises(MmmlError, match="not one of its own addresses"):
+        job.wait()
 
 
 def test_texts_that_stand_for_pictures() -> None:

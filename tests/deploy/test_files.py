@@ -36,6 +36,8 @@ def test_every_process_is_confined(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["restart"] == "unless-stopped"
     assert service["init"] is True
+    assert service["pids_limit"] <= 1024
+    assert service["mem_limit"]
     assert "cap_add" not in service
     assert "privileged" not in service
 
@@ -144,3 +146,9 @@ def test_the_build_stays_with_the_classic_builder() -> None:
     assert "--mount" not in DOCKERFILE
     assert "<<" not in DOCKERFILE
     assert "# syntax" not in DOCKERFILE
+
+
+def test_redis_has_a_limit_below_that_of_its_container() -> None:
+    assert "maxmemory %s" in stage("redis")
+    assert SERVICES["redis"]["environment"]["REDIS_MEMORY"] == "${REDIS_MEMORY:-512mb}"
+    assert SERVICES["redis"]["mem_limit"] == "${REDIS_MEM_LIMIT:-1280m}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -53,3 +54,26 @@ def test_nobody_chooses_without_encoders(tmp_path: Path) -> None:
 def test_impossible_options_are_told_at_once(tmp_path: Path, serving: dict[str, Any]) -> None:
     with pytest.raises(BundlesError, match="can't be read"):
         synthesis(tmp_path / "bad", "damsm", **serving)
+
+
+@pytest.mark.parametrize("name", ["../other/vocabulary.json", "/etc/passwd", "a/b.json", ".."])
+def test_a_vocabulary_lies_in_its_bundle(tmp_path: Path, name: str) -> None:
+    write_paper_bundle(tmp_path / "paper", ("synthesize",))
+    spec = {"vocabulary": name, "max_words": 9}
+    task = BundleTask("synthesize", "paper", tmp_path / "paper", spec)
+    with pytest.raises(ValueError, match="is no file in the folder of bundle 'paper'"):
+        task.encode("a bird")
+
+
+def test_a_vocabulary_is_the_one_that_was_meant(tmp_path: Path) -> None:
+    write_paper_bundle(tmp_path / "paper", ("synthesize",))
+    data = (tmp_path / "paper/vocabulary.json").read_bytes()
+    right = hashlib.sha256(data).hexdigest()
+    for digest, known in ((right, True), ("0" * 64, False)):
+        spec = {"vocabulary": "vocabulary.json", "vocabulary_sha256": digest, "max_words": 9}
+        task = BundleTask("synthesize", "paper", tmp_path / "paper", spec)
+        if known:
+            assert task.encode("a bird").ids
+        else:
+            with pytest.raises(ValueError, match="get both again"):
+                task.encode("a bird")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,9 +115,43 @@ def test_treebank_words_know_their_places() -> None:
 
 @given(st.text(max_size=80), st.sampled_from(["regexp", "treebank"]))
 def test_every_place_holds_its_word(text: str, tokenizer: str) -> None:
-    end = 0
+    before = 0
     for word, start, stop in spans(text, tokenizer):
-        assert end <= start < stop <= len(text)
-        lowered = "".join(c.lower() for c in text[start:stop])
-        assert word in lowered.encode("ascii", "ignore").decode()
-        end = start + 1
+        assert before <= start < stop <= len(text)
+        read = unicodedata.normalize("NFKC", text[start:stop]).lower()
+        for apostrophe in "\u2019\u2018\u02bc":
+            read = read.replace(apostrophe, "'")
+        assert word in read.encode("ascii", "ignore").decode()
+        before = start
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("a \ufb02u\ufb00y bird", "a fluffy bird"),
+        ("the yel\u00adlow bel\u200bly", "the yellow belly"),
+        ("\ufeffa red\u2060dish crown\u200e", "a reddish crown"),
+        ("\uff41 \uff52\uff45\uff44 \uff42\uff49\uff52\uff44", "a red bird"),
+        ("a \U0001d41bird", "a bird"),
+        ("wings\u00a0and\u3000beak", "wings and beak"),
+        ("bird\u2019s, bird\u02bcs", "bird's, bird's"),
+        ("\u2460 bird \u2122", "1 bird tm"),
+    ],
+)
+@pytest.mark.parametrize("tokenizer", ["regexp", "treebank"])
+def test_characters_are_read_as_what_they_stand_for(
+    written: str, plain: str, tokenizer: str
+) -> None:
+    assert tokenize(written, tokenizer) == tokenize(plain, tokenizer)
+
+
+def test_unknown_words_are_told_as_they_were_written() -> None:
+    encoded = VOCABULARY.encode("a Zorgly caf\u00e9 of wid\u00adgets, \uff30\uff33, zorgly, \u00ad")
+    assert encoded.unknown == ("Zorgly", "caf\u00e9", "of", "widgets", "\uff30\uff33")
+    assert encoded.words == ("a",)
+
+
+def test_a_word_in_wide_letters_is_no_foreign_word() -> None:
+    encoded = VOCABULARY.encode("\uff42\uff49\uff52\uff44")
+    assert encoded.words == ("bird",)
+    assert encoded.unknown == ()

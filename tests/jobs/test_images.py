@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from jobs.errors import ImageProblem
-from jobs.images import (
-    ImageLimits,
-    alpha_mask,
-    box_mask,
-    check_mask,
-    decode_mask,
-    decode_photo,
-    encode,
-)
+from jobs.images import ImageLimits, decode_photo, encode
+from tests.picture_files import grey_profile, header, png, rgb_profile, saved
 from tests.picture_files import photo as a_photo
-from tests.picture_files import saved
 
 
 def test_png_comes_back_exactly() -> None:
@@ -137,49 +130,6 @@ def test_limits_are_settings() -> None:
         decode_photo(saved(a_photo()), limits=ImageLimits(max_pixels=100))
 
 
-def test_mask_is_split_at_half() -> None:
-    grey = Image.fromarray(np.array([[0, 127, 128, 255]] * 16, np.uint8).repeat(5, 1))
-    assert sorted(set(np.asarray(decode_mask(saved(grey)))[0])) == [0, 255]
-    assert list(np.asarray(decode_mask(saved(grey)))[0][::5]) == [0, 0, 255, 255]
-
-
-def test_photo_transparency_as_mask() -> None:
-    image = Image.new("RGBA", (20, 20), (9, 9, 9, 255))
-    image.paste((0, 0, 0, 0), (5, 5, 10, 10))
-    mask = np.asarray(alpha_mask(saved(image)))
-    assert mask[6, 6] == 255
-    assert mask[0, 0] == 0
-    assert mask.mean() / 255 == pytest.approx(25 / 400)
-
-
-def test_opaque_photo_has_no_alpha_mask() -> None:
-    with pytest.raises(ImageProblem, match="no transparency"):
-        alpha_mask(saved(a_photo()))
-
-
-def test_box_mask_lies_inside() -> None:
-    mask = np.asarray(box_mask((2, 3, 4, 5), (20, 20)))
-    assert mask.sum() // 255 == 20
-    assert mask[3, 2] == mask[7, 5] == 255
-    for box in ((18, 0, 5, 5), (-1, 0, 5, 5), (0, 0, 0, 5)):
-        with pytest.raises(ImageProblem, match="inside the photo"):
-            box_mask(box, (20, 20))
-
-
-@pytest.mark.parametrize(
-    ("mask", "words"),
-    [
-        (Image.new("L", (10, 30), 255), "send a mask of the photo's size"),
-        (Image.new("L", (40, 30), 0), "all black"),
-        (Image.new("L", (40, 30), 255), "all white"),
-    ],
-)
-def test_unusable_masks(mask: Image.Image, words: str) -> None:
-    with pytest.raises(ImageProblem, match=words) as caught:
-        check_mask(mask, a_photo())
-    assert caught.value.status == 422
-
-
 def test_encode_writes_no_metadata() -> None:
     photo = a_photo()
     photo.info["comment"] = "secret"
@@ -187,3 +137,102 @@ def test_encode_writes_no_metadata() -> None:
         data = encode(photo, kind)
         assert b"secret" not in data
         assert decode_photo(data).size == photo.size
+
+
+TEAL = (20, 160, 150)
+WIDE = rgb_profile((0.61, 0.31, 0.02), (0.2, 0.63, 0.07), (0.15, 0.06, 0.74))
+
+
+def as_srgb(colour: tuple[int, ...], mode: str, profile: bytes) -> tuple[int, ...]:
+    """One colour by LittleCMS itself."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    pixel = Image.new(mode, (1, 1), colour if len(colour) > 1 else colour[0])
+    made = ImageCms.profileToProfile(
+        pixel, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    assert made
+    return made.getpixel((0, 0))  # type: ignore[return-value]
+
+
+def teal(mode: str) -> Image.Image:
+    image = Image.new("RGB", (32, 32), TEAL)
+    return image.quantize(2) if mode == "P" else image.convert(mode)
+
+
+def middle(data: bytes) -> np.ndarray:
+    made = decode_photo(data)
+    return np.asarray(made, np.int16)[made.height // 2, made.width // 2]
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        ("RGB", "PNG"),
+        ("RGBA", "PNG"),
+        ("P", "PNG"),
+        ("RGB", "JPEG"),
+        ("RGB", "WEBP"),
+        ("RGBA", "WEBP"),
+    ],
+)
+def test_profiles_count_in_every_mode(mode: str, kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {"quality": 98} if kind == "JPEG" else {}
+    data = saved(teal(mode), kind, icc_profile=WIDE, **options)
+    expected = as_srgb(TEAL, "RGB", WIDE)
+    assert max(abs(np.array(expected) - TEAL)) > 8
+    assert max(abs(middle(data) - expected)) <= 3
+
+
+def test_a_transparent_entry_of_a_palette_with_a_profile_is_white() -> None:
+    image = Image.new("P", (32, 32), 0)
+    image.putpalette([*TEAL, 9, 9, 9])
+    image.paste(1, (0, 0, 10, 10))
+    made = decode_photo(saved(image, icc_profile=WIDE, transparency=1))
+    assert made.getpixel((5, 5)) == (255, 255, 255)
+    assert made.getpixel((20, 20)) == as_srgb(TEAL, "RGB", WIDE)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_grey_profiles_count_with_and_without_alpha(mode: str) -> None:
+    profile = grey_profile(1.0)
+    data = saved(Image.new("L", (32, 32), 60).convert(mode), icc_profile=profile)
+    assert tuple(middle(data)) == as_srgb((60,), "L", profile)
+    assert middle(data)[0] > 100
+
+
+def test_grey_of_sixteen_bits_with_alpha_has_its_profile() -> None:
+    samples = zlib.compress((b"\0" + b"\x3c\x3c\xff\xff" * 40) * 30)
+    profile = grey_profile(1.0)
+    packed = chunk(b"iCCP", b"x\0\0" + zlib.compress(profile))
+    data = png(packed, head=header(40, 30, 16, 4), pixels=chunk(b"IDAT", samples))
+    assert tuple(middle(data)) == as_srgb((60,), "L", profile)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_a_profile_of_other_colours_is_ignored(mode: str) -> None:
+    data = saved(teal(mode), icc_profile=grey_profile(1.0))
+    assert tuple(middle(data)) == TEAL
+
+
+def two_halves(depth: int, colour: int, left: bytes, right: bytes, clear: bytes) -> bytes:
+    """A PNG of 32×16 pixels: rows of ``left`` and then ``right``, one sample of it transparent."""
+    raw = zlib.compress((b"\0" + left + right) * 16)
+    return png(
+        chunk(b"tRNS", clear), head=header(32, 16, depth, colour), pixels=chunk(b"IDAT", raw)
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "right"),
+    [
+        (two_halves(16, 0, b"\x30\x01" * 16, b"\x30\x02" * 16, b"\x30\x01"), 48),
+        (two_halves(16, 2, b"\x30\x00" * 48, b"\x90\x00" * 48, b"\x30\x00" * 3), 144),
+        (two_halves(4, 0, b"\x55" * 8, b"\xaa" * 8, b"\x00\x05"), 170),
+        (two_halves(2, 0, b"\x55" * 4, b"\xaa" * 4, b"\x00\x01"), 170),
+    ],
+    ids=["grey16", "rgb16", "grey4", "grey2"],
+)
+def test_one_transparent_colour_of_any_depth(data: bytes, right: int) -> None:
+    made = decode_photo(data)
+    assert made.getpixel((8, 8)) == (255, 255, 255)
+    assert made.getpixel((24, 8)) == (right,) * 3

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from mmml import Client
+from mmml.cli.printable import printable
 
 _AS_JSON = "mmml.as_json"
 
@@ -30,11 +31,11 @@ class CliContext:
             click.echo(json.dumps(record, ensure_ascii=False, default=str))
             return
         for line in lines:
-            click.echo(line)
+            click.echo(printable(line))
 
     def warn(self, sentence: str) -> None:
         """Beside the answer, on stderr."""
-        click.echo(f"warning: {sentence}", err=True)
+        click.echo(printable(f"warning: {sentence}"), err=True)
 
 
 def _set_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -9,6 +9,7 @@ from typing import IO, Any
 import click
 
 from mmml import JobFailed, MmmlError, Refused, StillRunning, Unreachable
+from mmml.cli.printable import printable
 
 
 class ExitStatus(IntEnum):
@@ -53,7 +54,7 @@ class CommandError(click.ClickException):
         self.cause = cause
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"error: {self.message}", file, err=file is None)
+        click.echo(printable(f"error: {self.message}"), file, err=file is None)
 
 
 class JsonCommandError(click.ClickException):

@@ -37,7 +37,7 @@ def error(response: Any, status: int) -> dict[str, Any]:
         ("size", "1024x1024", "send auto or 64x64"),
         ("seed", -1, "0"),
         ("quality", "best", "there is one quality only"),
-        ("style", "vivid", "say it in the prompt"),
+        ("style", "baroque", "say it in the prompt"),
         ("background", "transparent", "always opaque"),
         ("output_format", "gif", "png, jpeg, webp"),
         ("output_compression", 50, "quality 95"),
@@ -57,6 +57,34 @@ def test_a_field_is_refused_by_its_name(
     assert found["type"] == "invalid_request_error"
     assert field in found["message"]
     assert told in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/images/generations", "/v1/images/generations"),
+        ("/images/edits/", "/v1/images/edits"),
+        ("/v1/v1/images/generations", "/v1/images/generations"),
+        ("/api/v1/images/edits", "/v1/images/edits"),
+        ("/openai/models", "/v1/models"),
+    ],
+)
+def test_routes_at_other_addresses_are_told(client: TestClient, path: str, route: str) -> None:
+    answer = client.post(path, json={})
+    assert answer.status_code == 404
+    assert f"the route is {route}." in answer.text
+    assert "the route is" not in client.get("/v1/images/variations").text
+
+
+def test_models_of_other_names_are_mapped(services: Services, openai: OpenAI) -> None:
+    services.settings.openai_models.update({"gpt-image-1": "paper", "dall-e-3": ""})
+    for model in ("gpt-image-1", "dall-e-3"):
+        made: Any = openai.images.generate(
+            prompt="a bird", model=model, style="vivid", quality="hd", n=1, background="auto"
+        )
+        assert made.data
+    with pytest.raises(sdk.NotFoundError, match="paper"):
+        openai.images.generate(prompt="a bird", model="dall-e-2")
 
 
 def test_nulls_are_as_good_as_absent(openai: OpenAI) -> None:
@@ -79,6 +107,11 @@ def test_what_an_edit_refuses(client: TestClient) -> None:
         (post(size="64x64"), [photo], "send auto or 40x30"),
         (post(input_fidelity="high"), [photo], "input_fidelity can't be chosen"),
         (post(), [photo, ("markup", png())], "markup is not offered here"),
+        (post(), [photo, ("mask", ("m.png", b""))], "mask is an empty file"),
+        (post(), [photo, ("mask", ("", b""))], "mask is not a file"),
+        (post(mask=""), [photo], "mask is not a file"),
+        (post(), [("image", ("a.png", b""))], "image is an empty file"),
+        (post(), [("image[0]", png())], "send the photo as image or image[]"),
         (post(), [photo, ("mask", mask_png())], "save it with the hole erased to alpha 0"),
         (post(), [photo, ("mask", hole_png(50, 50))], "send a mask of the photo's size"),
         (post(), [photo, ("mask", hole_png(alpha=255))], "make the hole transparent"),

@@ -1,0 +1,28 @@
+"""What of a Redis server's own settings endangers jobs: told at start and by ``/readyz``."""
+
+from __future__ import annotations
+
+import redis
+
+
+def redis_warnings(client: redis.Redis, memory_limit: int) -> list[str]:
+    """Sentences for whoever runs the service; none where the server does not tell. ``memory_limit``
+    in bytes: of the settings, 0 when there is none. Blocks.
+    """
+    try:
+        memory = client.info("memory")
+    except redis.RedisError:
+        return []
+    told = []
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        told.append(
+            f"Redis has maxmemory-policy {policy}: jobs vanish when its memory is full. Set it to "
+            "noeviction."
+        )
+    if not memory_limit and not memory.get("maxmemory"):
+        told.append(
+            "Redis has no maxmemory, so nothing is refused before its machine's memory is full. "
+            "Set maxmemory there, or MMML_REDIS_MEMORY here."
+        )
+    return told

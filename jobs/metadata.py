@@ -1,0 +1,127 @@
+"""Pictures' files without what doesn't concern their pixels.
+
+Pillow refuses a picture whose comments are large, damaged or have a wrong checksum. As libpng and
+browsers do, these are left out; the parts that hold the pixels are left to the decoder.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from PIL import PngImagePlugin
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_PROFILE = 4 * 2**20  # bytes of a colour profile or EXIF data, unpacked
+PngImagePlugin.MAX_TEXT_CHUNK = MAX_PROFILE
+
+_JPEG = b"\xff\xd8"
+_SEGMENTS = frozenset({*range(0xC0, 0xFF)} - {*range(0xD0, 0xDB)}) | {0xDB}
+# What is kept of a JPEG's application segments and comments: beginnings, and the fewest bytes.
+_APPLICATION: dict[int, tuple[tuple[bytes, int], ...]] = {
+    **dict.fromkeys((*range(224, 240), 254), ()),
+    0xE0: ((b"JFIF\0", 14),),
+    0xE1: ((b"Exif\0\0", 14), (b"http://ns.adobe.com/xap/1.0/\0", 30)),
+    0xE2: ((b"ICC_PROFILE\0", 14),),
+    0xEE: ((b"Adobe", 12),),
+}
+
+_RAW_EXIF = b"Raw profile type exif\0"  # as ImageMagick stores it
+_XMP = b"XML:com.adobe.xmp\0\0"  # not compressed
+_ANIMATION = {b"acTL": 8, b"fcTL": 26, b"fdAT": 4}  # and the fewest bytes of each
+_GREY, _RGB = 0, 2
+Chunk = tuple[bytes, memoryview, bytes]  # kind, content, checksum
+
+
+def without_comments(data: bytes) -> bytes:
+    """The PNG or JPEG file with its pixels, transparency, colour profile, orientation and animation
+    alone. Other files, and what follows a cut, come back as they are.
+    """
+    if data.startswith(SIGNATURE):
+        return _png(data)
+    return _jpeg(data) if data.startswith(_JPEG) else data
+
+
+def _png(data: bytes) -> bytes:
+    header = data[16:29] if data[12:16] == b"IHDR" else bytes(13)
+    kept: list[bytes | memoryview] = [SIGNATURE]
+    place = len(SIGNATURE)
+    for kind, content, checksum in _chunks(data):
+        place += 12 + len(content)
+        critical = kind[:1].isupper() or not kind.isalpha()  # or no chunk at all
+        sound = critical or checksum == zlib.crc32(content, zlib.crc32(kind)).to_bytes(4, "big")
+        if kind == b"tRNS" and sound:
+            kept += _transparency(content.tobytes(), header)
+        elif sound and (critical or _concerns_pixels(kind, content)):
+            kept += [len(content).to_bytes(4, "big"), kind, content, checksum]
+    return b"".join([*kept, memoryview(data)[place:]])
+
+
+def _jpeg(data: bytes) -> bytes:
+    """Looks at what stands before the first scan."""
+    kept, place = [_JPEG], len(_JPEG)
+    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] in _SEGMENTS:
+        kind, end = data[place + 1], place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        if end > len(data):
+            break
+        content = data[place + 4 : end]
+        if kind not in _APPLICATION or any(
+            content.startswith(start) and len(content) >= least
+            for start, least in _APPLICATION[kind]
+        ):
+            kept.append(data[place:end])
+        place = end
+    return b"".join([*kept, data[place:]])
+
+
+def _chunks(data: bytes) -> Iterator[Chunk]:
+    place, view = len(SIGNATURE), memoryview(data)
+    while place + 12 <= len(data):
+        end = place + 8 + int.from_bytes(data[place : place + 4], "big")
+        if end + 4 > len(data):
+            return
+        yield data[place + 4 : place + 8], view[place + 8 : end], data[end : end + 4]
+        place = end + 4
+
+
+def _concerns_pixels(kind: bytes, content: memoryview) -> bool:
+    """Whether an ancillary chunk says how the pixels are meant, in a way that can be read."""
+    if kind in _ANIMATION:
+        return len(content) >= _ANIMATION[kind]
+    if kind in (b"eXIf", b"tEXt", b"iTXt"):
+        start = {b"eXIf": b"", b"tEXt": _RAW_EXIF, b"iTXt": _XMP}[kind]
+        return len(content) <= MAX_PROFILE and content[: len(start)] == start
+    if kind == b"iCCP" or (kind == b"zTXt" and content[: len(_RAW_EXIF)] == _RAW_EXIF):
+        return _unpacks(content.tobytes())
+    return False
+
+
+def _unpacks(content: bytes) -> bool:
+    """Whether what follows the chunk's name is deflated and of a sensible size."""
+    _, _, packed = content.partition(b"\0")
+    unpacker = zlib.decompressobj()
+    try:
+        unpacker.decompress(packed[1:], MAX_PROFILE)
+    except zlib.error:
+        return False
+    return packed[:1] == b"\0" and unpacker.eof
+
+
+def _transparency(content: bytes, header: bytes) -> list[bytes]:
+    """The tRNS chunk in the values that Pillow compares with: it brings samples of 2 and 4 bits of
+    grey, and of 16 bits of colour, to 8 bits, but not the transparent value. None if it is too
+    short.
+    """
+    depth, colour = header[8], header[9]
+    if colour in (_GREY, _RGB):
+        size = 2 if colour == _GREY else 6
+        samples = [int.from_bytes(content[k : k + 2], "big") for k in range(0, size, 2)]
+        if len(content) < size:
+            return []
+        if depth in (2, 4):
+            samples = [s * 255 // (2**depth - 1) for s in samples]
+        elif depth == 16 and colour == _RGB:
+            samples = [s >> 8 for s in samples]
+        content = b"".join((s & 0xFFFF).to_bytes(2, "big") for s in samples)
+    checksum = zlib.crc32(b"tRNS" + content).to_bytes(4, "big")
+    return [len(content).to_bytes(4, "big"), b"tRNS", content, checksum]
