@@ -59,7 +59,7 @@ def test_a_page_can_read_why_it_was_refused(weights: Path, valkey: str) -> None:
 @pytest.mark.parametrize(
     "origin", ["https://gallery.example", "http://gallery.example:8443", "null"]
 )
-def test_others_stay_outside(weights: Path, origin: str) -> None:
+def test_others_stay_outside(weights: Path, valkey: str, origin: str) -> None:
     with gateway(weights, valkey, cors_origins=[PAGE]) as client:
         assert client.options("/jobs", headers={"Origin": origin, **ASKING}).status_code == 400
         answer = client.get("/jobs", headers={"Origin": origin})

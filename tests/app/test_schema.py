@@ -39,6 +39,7 @@ def services(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Services:
         require_keys=True,
         rate_submit="1000000/second",
         rate_read="1000000/second",
+        rate_wrong_keys="1000000/second",
         rate_login="1000000/second",
         max_queue=10**6,
         max_active=10**6,
