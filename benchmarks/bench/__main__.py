@@ -26,8 +26,8 @@ from benchmarks.bench.scaling import bundles, workers
 from benchmarks.bench.sizes import sizes
 from benchmarks.bench.tables import Results
 from benchmarks.bench.windows import windows
-from benchmarks.chaos.processes import ROOT, at_end, end_all
 from benchmarks.peers.pipelines import SUBJECTS
+from tests.chaos.processes import ROOT, at_end, end_all
 
 Part = Callable[[Path, int], dict[str, Any]]
 _QUICK = ("sleep10", "hard", "demo")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench.contest import Say
-from benchmarks.chaos.stack import write_bundle
 from benchmarks.load import Report, loaded
 from benchmarks.peers.pipelines import SUBJECTS
 from benchmarks.service.stack import running
+from tests.chaos.stack import write_bundle
 
 WORKERS = (1, 4)
 BUNDLES = (1, 4, 16)

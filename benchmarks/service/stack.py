@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from app.embedded import broker_command, wait_for_socket
-from benchmarks.chaos.processes import NeverTrue, Process, at_end, free_port, wait_until
-from benchmarks.chaos.stack import answers
 from benchmarks.peers.pipelines import Subject, write_weights
 from benchmarks.service.costs import cpu_seconds
 from jobs.redis_store import RedisJobStore, connect
+from tests.chaos.processes import NeverTrue, Process, at_end, free_port, wait_until
+from tests.chaos.stack import answers
 
 _MEMORY = 2 * 2**30  # bytes of the broker, so that it never refuses what is measured
 _START, _END = 300.0, 5.0  # seconds to become ready, and to end

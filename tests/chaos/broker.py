@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from benchmarks.chaos.clients import Clients
-from benchmarks.chaos.faults import Family, Fault, Finding
-from benchmarks.chaos.ledger import ends_of, leftovers, settled
-from benchmarks.chaos.processes import wait_until
-from benchmarks.chaos.stack import LEASE, Stack, running
+from tests.chaos.clients import Clients
+from tests.chaos.faults import Family, Fault, Finding
+from tests.chaos.ledger import ends_of, leftovers, settled
+from tests.chaos.processes import wait_until
+from tests.chaos.stack import LEASE, Stack, running
 
 _BEFORE = 2.0  # seconds of undisturbed requests
 _AFTER = 4.0

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 
-from benchmarks.chaos.processes import free_port
+from tests.chaos.processes import free_port
 
 
 class _Line:

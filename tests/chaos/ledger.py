@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 
-from benchmarks.chaos.faults import Finding
-from benchmarks.chaos.stack import Stack
 from jobs.errors import StoreError
 from jobs.events import FIRST
 from jobs.job import Job, Status
+from tests.chaos.faults import Finding
+from tests.chaos.stack import Stack
 
 _CHUNK = 200
 Ends = dict[str, Job]

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from benchmarks.chaos.faults import Family, Fault, Finding
-from benchmarks.chaos.ledger import ends_of, leftovers, settled, submit
-from benchmarks.chaos.processes import wait_until
-from benchmarks.chaos.stack import LEASE, Stack, running
 from jobs.job import ErrorCode, Status
+from tests.chaos.faults import Family, Fault, Finding
+from tests.chaos.ledger import ends_of, leftovers, settled, submit
+from tests.chaos.processes import wait_until
+from tests.chaos.stack import LEASE, Stack, running
 
 _JOBS = 12
 _BACK = LEASE + 30.0  # seconds

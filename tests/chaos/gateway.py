@@ -1,4 +1,4 @@
-"""``python -m benchmarks.chaos.gateway FOLDER``: the gateway, which dies between a job's record and
+"""``python -m tests.chaos.gateway FOLDER``: the gateway, which dies between a job's record and
 its message when FOLDER says so.
 """
 
@@ -14,7 +14,7 @@ from app.deps import Services
 from app.queue import Queue
 from app.server import gateway_server
 from app.settings import GatewaySettings
-from benchmarks.chaos.strikes import Strikes
+from tests.chaos.strikes import Strikes
 
 
 class DyingQueue:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.chaos.faults import Family, Fault, Finding
-from benchmarks.chaos.ledger import settled
-from benchmarks.chaos.stack import Stack, running
+from tests.chaos.faults import Family, Fault, Finding
+from tests.chaos.ledger import settled
+from tests.chaos.stack import Stack, running
 
 _CLIENTS = 32
 _FULL = (10_000, 600.0)  # jobs, seconds

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.chaos.faults import Fault, Finding, Tally
-from benchmarks.chaos.table import Table, row, verdict
+from tests.chaos.faults import Fault, Finding, Tally
+from tests.chaos.table import Table, row, verdict
 
 KEYS = ["runs", "lost", "duplicated", "seconds_max", "bar", "ok"]
 

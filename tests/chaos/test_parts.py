@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos.ledger import Answer
-from benchmarks.chaos.processes import Keeper, NeverTrue, Process, free_port, wait_until
-from benchmarks.chaos.proxy import Proxy
-from benchmarks.chaos.steady_load import growth, percentile
-from benchmarks.chaos.strikes import Strikes
+from tests.chaos.ledger import Answer
+from tests.chaos.processes import Keeper, NeverTrue, Process, free_port, wait_until
+from tests.chaos.proxy import Proxy
+from tests.chaos.steady_load import growth, percentile
+from tests.chaos.strikes import Strikes
 
 
 def test_one_process_suffers(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_one_process_suffers(tmp_path: Path) -> None:
 
 
 def test_a_strike_is_kill_9(tmp_path: Path) -> None:
-    code = "import sys, pathlib; from benchmarks.chaos.strikes import Strikes; "
+    code = "import sys, pathlib; from tests.chaos.strikes import Strikes; "
     code += "Strikes(pathlib.Path(sys.argv[1])).kill_here('claim'); print('alive')"
     command = [sys.executable, "-c", code, str(tmp_path)]
     assert subprocess.run(command, capture_output=True, check=True).stdout == b"alive\n"

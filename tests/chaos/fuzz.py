@@ -1,7 +1,7 @@
 """Input that nobody foresaw: schemathesis with all of its checks on every operation, malformed
 uploads, and properties of captions, masks, forms and files.
 
-``python -m benchmarks.chaos.fuzz [CASES]`` runs this alone.
+``python -m tests.chaos.fuzz [CASES]`` runs this alone.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from benchmarks.chaos import target
-from benchmarks.chaos.faults import Family, Fault, Finding
-from benchmarks.chaos.target import Target
 from tests.app.malformed import UPLOADS
 from tests.app.schema_cases import Cases, Tally, makes_jobs, worked
+from tests.chaos import target
+from tests.chaos.faults import Family, Fault, Finding
+from tests.chaos.target import Target
 
 _CASES = 2000  # per operation
 _QUICK = 60

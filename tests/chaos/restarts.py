@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from benchmarks.chaos.clients import Clients
-from benchmarks.chaos.faults import Family, Fault, Finding
-from benchmarks.chaos.ledger import settled
-from benchmarks.chaos.processes import Process, wait_until
-from benchmarks.chaos.stack import LEASE, Stack, running
+from tests.chaos.clients import Clients
+from tests.chaos.faults import Family, Fault, Finding
+from tests.chaos.ledger import settled
+from tests.chaos.processes import Process, wait_until
+from tests.chaos.stack import LEASE, Stack, running
 
 _ENDS_WITHIN = 40.0  # seconds after SIGTERM
 _BACK = LEASE + 30.0

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.chaos.batches import FAULTS as BATCHES
-from benchmarks.chaos.faults import Family, Fault, Finding
-from benchmarks.chaos.ledger import post, settled, submit
-from benchmarks.chaos.processes import wait_until
-from benchmarks.chaos.stack import LEASE, Stack, running
 from jobs.redis_store import connect
 from jobs.store import MESSAGE_PATIENCE
 from jobs.wire import QUEUE
+from tests.chaos.batches import FAULTS as BATCHES
+from tests.chaos.faults import Family, Fault, Finding
+from tests.chaos.ledger import post, settled, submit
+from tests.chaos.processes import wait_until
+from tests.chaos.stack import LEASE, Stack, running
 
 _JOBS = 16
 _BACK = MESSAGE_PATIENCE + LEASE + 30.0  # seconds

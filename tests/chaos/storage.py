@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
-from benchmarks.chaos.faults import Family, Fault, Finding
-from benchmarks.chaos.ledger import post, settled, submit
-from benchmarks.chaos.processes import at_end, wait_until
-from benchmarks.chaos.stack import LEASE, Stack, running
 from jobs.job import ErrorCode, Job
+from tests.chaos.faults import Family, Fault, Finding
+from tests.chaos.ledger import post, settled, submit
+from tests.chaos.processes import at_end, wait_until
+from tests.chaos.stack import LEASE, Stack, running
 
 _BAR = "clear failure of that job, service stays up"
 _BACK = LEASE + 30.0  # seconds

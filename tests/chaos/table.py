@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos.faults import Tally
+from tests.chaos.faults import Tally
 
 Row = dict[str, Any]
 

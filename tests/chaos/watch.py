@@ -8,8 +8,8 @@ from collections import Counter
 
 import httpx
 
-from benchmarks.chaos.faults import Finding
-from benchmarks.chaos.target import Target
+from tests.chaos.faults import Finding
+from tests.chaos.target import Target
 
 MB = 2**20
 _OTHERS = 5.0  # seconds in which everybody else is answered meanwhile

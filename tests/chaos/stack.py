@@ -13,12 +13,12 @@ from pathlib import Path
 import httpx
 
 from app.embedded import broker_command
-from benchmarks.chaos.processes import Keeper, Process, at_end, free_port, wait_until
-from benchmarks.chaos.proxy import Proxy
-from benchmarks.chaos.strikes import Strikes
 from jobs.captions import END
 from jobs.redis_store import RedisJobStore, connect, wait_for
 from jobs.requests import TASKS
+from tests.chaos.processes import Keeper, Process, at_end, free_port, wait_until
+from tests.chaos.proxy import Proxy
+from tests.chaos.strikes import Strikes
 
 LEASE = 5.0  # seconds
 _WORDS = (END, "a", "bird", "wait", "slow", "crash", "die", "memory")
@@ -73,13 +73,13 @@ class Stack:
 
     def add_gateway(self) -> Process:
         port = free_port()
-        process = self._module("benchmarks.chaos.gateway", len(self.gateways), MMML_PORT=str(port))
+        process = self._module("tests.chaos.gateway", len(self.gateways), MMML_PORT=str(port))
         self.gateways.append(process)
         self.urls.append(f"http://127.0.0.1:{port}")
         return process
 
     def add_worker(self) -> Process:
-        process = self._module("benchmarks.chaos.worker", len(self.workers))
+        process = self._module("tests.chaos.worker", len(self.workers))
         self.workers.append(process)
         return process
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.chaos [--quick] [--list] [WORD …]``: inflict the faults whose names
+"""``python -m tests.chaos [--quick] [--list] [WORD …]``: inflict the faults whose names
 contain one of the words, or all, and write the table.
 """
 
@@ -11,15 +11,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.chaos.families import FAMILIES
-from benchmarks.chaos.faults import Tally
-from benchmarks.chaos.processes import ROOT, end_all
-from benchmarks.chaos.runner import run_all, selected
-from benchmarks.chaos.table import Table, verdict
+from tests.chaos.families import FAMILIES
+from tests.chaos.faults import Tally
+from tests.chaos.processes import ROOT, end_all
+from tests.chaos.runner import run_all, selected
+from tests.chaos.table import Table, verdict
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("words", nargs="*", help="parts of faults' or families' names")
     parser.add_argument("--quick", action="store_true", help="fewer trials, shorter load")
     parser.add_argument("--list", action="store_true", help="name the faults and do nothing")

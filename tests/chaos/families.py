@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.chaos import (
+from tests.chaos import (
     broker,
     fuzz,
     hostile,
@@ -14,7 +14,7 @@ from benchmarks.chaos import (
     storage,
     worker_death,
 )
-from benchmarks.chaos.faults import Family
+from tests.chaos.faults import Family
 
 FAMILIES: tuple[Family[Any], ...] = (
     *worker_death.FAMILIES,

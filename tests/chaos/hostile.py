@@ -1,7 +1,7 @@
 """A hostile client, with a key of its own: what it may take is bounded, what is not its own stays
 hidden, and others are served meanwhile.
 
-``python -m benchmarks.chaos.hostile [NAME]`` runs this alone.
+``python -m tests.chaos.hostile [NAME]`` runs this alone.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import httpx
 
 from app.keys import default_scopes, new_text, record
 from app.listening import allow_connections
-from benchmarks.chaos import target
-from benchmarks.chaos.faults import Family, Fault, Finding
-from benchmarks.chaos.lines import dripped, head, heard, line, poured
-from benchmarks.chaos.target import Target
-from benchmarks.chaos.watch import MB, Watch, leaks
 from tests.app.malformed import BOMBS, SIZES
 from tests.app.webhooks.test_addresses import HOSTILE
+from tests.chaos import target
+from tests.chaos.faults import Family, Fault, Finding
+from tests.chaos.lines import dripped, head, heard, line, poured
+from tests.chaos.target import Target
+from tests.chaos.watch import MB, Watch, leaks
 from tests.picture_files import chunk, header, png, rows
 
 _PATIENCE = 3.0  # seconds that the gateway has with slow clients here
@@ -362,7 +362,7 @@ def webhooks(target: Target) -> Finding:
 
 
 @contextmanager
-def opened(_folder: Path, quick: bool) -> Iterator[Target]:  # noqa: ARG001
+def opened(_folder: Path, quick: bool) -> Iterator[Target]:
     allow_connections()
     with target.opened(_SETTINGS) as made:
         yield made

@@ -11,7 +11,7 @@ from types import TracebackType
 
 import httpx
 
-from benchmarks.chaos.ledger import Answer, post
+from tests.chaos.ledger import Answer, post
 
 _PATIENCE = 60.0  # seconds that a client goes on after the end, until its last request is accepted
 _REPEAT = 0.4  # seconds before a refused request is sent again

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos.faults import Family, Fault, Finding, Tally
-from benchmarks.chaos.processes import at_end
-from benchmarks.chaos.stack import Stack
+from tests.chaos.faults import Family, Fault, Finding, Tally
+from tests.chaos.processes import at_end
+from tests.chaos.stack import Stack
 
 
 def selected(families: Sequence[Family[Any]], words: Sequence[str]) -> list[Family[Any]]:

@@ -17,7 +17,7 @@ pytestmark = [
 
 
 def test_a_fault_and_its_row(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.chaos", "--quick", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.chaos", "--quick", "--results", str(tmp_path)]
     done = subprocess.run(
         [*command, "before store"], capture_output=True, text=True, check=False, timeout=240
     )

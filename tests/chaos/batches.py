@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.chaos.faults import Fault, Finding
-from benchmarks.chaos.ledger import settled, submit
-from benchmarks.chaos.processes import wait_until
-from benchmarks.chaos.stack import Stack
 from jobs.job import ErrorCode
+from tests.chaos.faults import Fault, Finding
+from tests.chaos.ledger import settled, submit
+from tests.chaos.processes import wait_until
+from tests.chaos.stack import Stack
 
 _SOON = 30.0  # seconds
 _TOGETHER = 8

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.chaos.worker FOLDER``: the worker, around a pipeline without networks,
+"""``python -m tests.chaos.worker FOLDER``: the worker, around a pipeline without networks,
 with the weak points that the files in FOLDER name.
 """
 
@@ -14,13 +14,13 @@ from pathlib import Path
 import redis
 import torch
 
-from benchmarks.chaos.strikes import Strikes, kill_self
 from jobs.blobs import BlobStore
 from jobs.errors import StoreError
 from jobs.job import Job
 from jobs.redis_store import RedisJobStore
 from jobs.store import Outcome
 from models.pipeline import Item
+from tests.chaos.strikes import Strikes, kill_self
 from workers.fake import FakeLoader, FakePipeline
 from workers.settings import WorkerSettings
 from workers.worker import Parts, Worker, limit_threads

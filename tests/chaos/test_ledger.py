@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.chaos.ledger import doubled, ends_of, leftovers, settled, unknown
 from jobs.blobs import output_key
 from jobs.events import JobEvent
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, new_id
 from jobs.memory_store import MemoryJobStore
 from jobs.store import Outcome
+from tests.chaos.ledger import doubled, ends_of, leftovers, settled, unknown
 
 
 @pytest.fixture
