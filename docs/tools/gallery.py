@@ -2,7 +2,7 @@
 held-out split as they come, and the worst of them as failures; of the drawn birds also where words
 act, and a morph.
 
-Usage: ``make gallery`` or ``python -m benchmarks.gallery [--bundles weights/aviary …]``.
+Usage: ``make gallery`` or ``python -m docs.tools.gallery [--bundles weights/aviary …]``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 import models
-from benchmarks.gallery_explained import explained, save_morph
-from benchmarks.gallery_photos import CAPTIONS, columns
+from docs.tools.gallery_explained import explained, save_morph
+from docs.tools.gallery_photos import CAPTIONS, columns
 from models.errors import ModelsError
 from models.evaluation.attributes import load_reader
 from models.evaluation.aviary import HeldOutAviary

@@ -22,7 +22,7 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "docs/examples/photo.jpg"
 BIRD = "a small bird with a red crown and yellow wings"
 
