@@ -1,4 +1,4 @@
-"""More workers, more bundles."""
+"""More workers, more jobs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench.contest import Say
-from benchmarks.load import Report, loaded
+from benchmarks.load import loaded
 from benchmarks.peers.pipelines import SUBJECTS
 from benchmarks.service.stack import running
-from tests.chaos.stack import write_bundle
 
 WORKERS = (1, 4)
-BUNDLES = (1, 4, 16)
 _CLIENTS = 32  # for each worker
 
 
@@ -38,21 +36,3 @@ def workers(folder: Path, rounds: int, seconds: float, say: Say) -> dict[str, An
     rates = {str(count): statistics.median(rows) for count, rows in found.items()}
     pairs = zip(found[WORKERS[0]], found[WORKERS[-1]], strict=True)
     return {"rates": rates, "speedup": statistics.median(b / a for a, b in pairs)}
-
-
-def bundles(folder: Path, rounds: int, seconds: float, say: Say) -> dict[str, Any]:
-    """Jobs per second of the hard case when they are spread over several bundles, whose pictures
-    never share a batch.
-    """
-    found: dict[int, list[Report]] = {count: [] for count in BUNDLES}
-    with running(folder / "bundles", SUBJECTS["hard"]) as service:
-        for number in range(max(BUNDLES)):
-            write_bundle(service.folder / "weights" / f"null{number}")
-        for _ in range(rounds):
-            for count, reports in found.items():
-                reports.append(
-                    loaded(service.url, "wait", clients=_CLIENTS, seconds=seconds, bundles=count)
-                )
-                say(f"bundles: {count} give {reports[-1].rate:.0f}/s {reports[-1].reason}")
-    rates = {str(n): statistics.median(r.rate for r in rows) for n, rows in found.items()}
-    return {"rates": rates}
