@@ -90,7 +90,7 @@ def _objective(options: dict[str, Any], data: Random, text: TextEncoder) -> Obje
     if isinstance(chosen, RenderingOptions):
         return RenderingObjective(chosen, data.size, text, data.latent)
     chosen = replace(chosen, alone=0)  # steps in which all networks learn
-    return SynthesisObjective(chosen, data.size, text, attributes=data.attributes)
+    return SynthesisObjective(chosen, data.size, text)
 
 
 def main(rounds: int) -> None:

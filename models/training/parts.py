@@ -147,7 +147,7 @@ def _synthesis(
     if isinstance(chosen, RenderingOptions):
         return RenderingObjective(chosen, data.size, pair.text, data.latent)
     image = pair.image if chosen.damsm else None
-    return SynthesisObjective(chosen, data.size, pair.text, image, data.attributes)
+    return SynthesisObjective(chosen, data.size, pair.text, image)
 
 
 def _manipulation(
