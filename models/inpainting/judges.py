@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from models.errors import ModelsError
 from models.inpainting.network import CriticConfig, InpaintCritic
 from models.inpainting.options import InpaintingOptions
-from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
-from models.training.augment import CHANGES, augmented
+from models.synthesis.projected import ProjectedDiscriminator, projected
+from models.training.augment import augmented, parse_changes
 from models.training.hinge import judging_loss
 from models.training.noise import Noise
 
@@ -24,10 +24,12 @@ class FillJudge(nn.Module):
     def __init__(self, options: InpaintingOptions, sentence: int) -> None:
         super().__init__()
         self.options = options
-        self.changes = tuple(name for name in options.augment.split(",") if name)
-        if unknown := [name for name in self.changes if name not in CHANGES]:
-            raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
-        self.network = _network(options, sentence)
+        self.changes = parse_changes(options.augment)
+        self.network: InpaintCritic | ProjectedDiscriminator = (
+            InpaintCritic(CriticConfig((32, 64, 128), 2))
+            if options.discriminator == "own"
+            else projected(options, sentence)
+        )
 
     @property
     def listens(self) -> bool:
@@ -74,11 +76,3 @@ def judge_of(options: InpaintingOptions, sentence: int) -> FillJudge | None:
     if options.discriminator not in _KINDS:
         raise ModelsError(f"discriminator is {', '.join(_KINDS)}, not {options.discriminator!r}.")
     return None if options.discriminator == "none" else FillJudge(options, sentence)
-
-
-def _network(options: InpaintingOptions, sentence: int) -> InpaintCritic | ProjectedDiscriminator:
-    if options.discriminator == "own":
-        return InpaintCritic(CriticConfig((32, 64, 128), 2))
-    return ProjectedDiscriminator(
-        ProjectedConfig(look=options.look, width=options.ndf, sentence=sentence)
-    )

@@ -13,6 +13,7 @@ encoder's noise (:mod:`models.synthesis.auxiliary`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,13 +32,13 @@ from models.synthesis.network import (
     Generator,
     GeneratorConfig,
 )
-from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator, trunk_taps
-from models.training.augment import CHANGES, augmented
+from models.synthesis.projected import ProjectedDiscriminator, projected
+from models.training.augment import augmented, parse_changes
 from models.training.batch import Batch
 from models.training.distributed import gathered
 from models.training.hinge import fooling_loss, judging_loss
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Objective, Phase, Values, adam, in_rows
 
 _DRAWING = ("generator", "encoder")  # what the generator's turn trains
 _REACH = 2.0  # tanh(2) = 0.964: colours of the data lie within
@@ -47,9 +48,9 @@ _REACH = 2.0  # tanh(2) = 0.964: colours of the data lie within
 class SynthesisOptions:
     """discriminator: projected or own; ngf, ndf: widths; widths: channels from 4×4 up in units of
     ngf, empty for a table by size; zero_start: every block of the generator begins as its shortcut;
-    look, taps, text: see :class:`ProjectedConfig`; mismatched: share of wrong captions among the
-    fakes; augment: DiffAugment's changes, comma separated; interpolate: mix the sentences of a
-    picture;
+    look, taps, text: see :class:`models.synthesis.projected.ProjectedConfig`; mismatched: share of
+    wrong captions among the fakes; augment: DiffAugment's changes, comma separated; interpolate:
+    mix the sentences of a picture;
     fresh_noise: new noise for the generator's turn; damsm: weight of finding the caption again
     through the frozen encoders, every damsm_every steps; reach: weight of keeping the last layer
     within what tanh can bring back: a discriminator that wins early drives whole pictures to one
@@ -103,10 +104,42 @@ class Seen:
     noise: Noise
 
 
-class SynthesisObjective(Objective):
-    """See :class:`models.training.objective.Objective`."""
+class GeneratorObjective(Objective):
+    """What every way of training the generator shares. See
+    :class:`models.training.objective.Objective`.
+    """
 
     averaged = ("generator",)
+    generator: Generator
+    text: TextEncoder
+
+    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
+        self._drawn(averaged, batch, noise, self.autocast())
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+        """Rows of eight: real pictures above what the generator makes of their captions."""
+        return in_rows(batch.images, self._drawn(averaged, batch, noise, nullcontext()))
+
+    def _drawn(
+        self,
+        averaged: Mapping[str, nn.Module],
+        batch: Batch,
+        noise: Noise,
+        precision: AbstractContextManager[Any],
+    ) -> Tensor:
+        _, sentence = self.text(batch.ids, batch.lengths)
+        with precision:
+            z = noise.normal("z", self.generator.config.z)
+            return torch.as_tensor(averaged["generator"](z, sentence))
+
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+        return asdict(self.generator.config), {"generator": averaged["generator"]}
+
+
+class SynthesisObjective(GeneratorObjective):
+    """See :class:`models.training.objective.Objective`."""
 
     def __init__(
         self,
@@ -120,8 +153,9 @@ class SynthesisObjective(Objective):
         self.frozen = {"text_encoder": text}
         if options.damsm and image is not None:
             self.frozen["image_encoder"] = image
-        self.changes = tuple(name for name in options.augment.split(",") if name)
-        _check(options, self.changes)
+        self.changes = parse_changes(options.augment)
+        if options.alone and not options.rebuild:
+            raise ModelsError("alone counts steps of rebuilding; it needs rebuild > 0.")
         widths, sentence = block_widths(size, options.widths), text.config.features
         self.z = latent_width(options.latent) if options.latent else options.z
         self.generator = Generator(
@@ -247,23 +281,6 @@ class SynthesisObjective(Objective):
             loss = judging_loss(self.judge, (real, told), (fake, told), seen.wrong, share)
         return loss, {"d": loss}
 
-    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
-        _, sentence = self.text(batch.ids, batch.lengths)
-        with self.autocast():
-            averaged["generator"](noise.normal("z", self.z), sentence)
-
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
-        """Rows of eight: real pictures above what the generator makes of their captions."""
-        _, sentence = self.text(batch.ids, batch.lengths)
-        made = averaged["generator"](noise.normal("z", self.z), sentence)
-        rows = [x for pair in zip(batch.images.split(8), made.split(8), strict=True) for x in pair]
-        return torch.cat(rows)
-
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.generator.config), {"generator": averaged["generator"]}
-
 
 def start_as_shortcuts(generator: Generator) -> None:
     """Let every block begin as its shortcut (Goyal et al. 2017)."""
@@ -272,27 +289,11 @@ def start_as_shortcuts(generator: Generator) -> None:
             nn.init.zeros_(module.weight)
 
 
-def _check(options: SynthesisOptions, changes: tuple[str, ...]) -> None:
-    unknown = [name for name in changes if name not in CHANGES]
-    if unknown:
-        raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
-    if options.alone and not options.rebuild:
-        raise ModelsError("alone counts steps of rebuilding; it needs rebuild > 0.")
-
-
 def _judge(
     options: SynthesisOptions, widths: tuple[int, ...], sentence: int
 ) -> ProjectedDiscriminator | Discriminator:
     if options.discriminator == "projected":
-        return ProjectedDiscriminator(
-            ProjectedConfig(
-                look=options.look,
-                taps=trunk_taps(options.taps),
-                width=options.ndf,
-                text=options.text,
-                sentence=sentence,
-            )
-        )
+        return projected(options, sentence)
     if options.discriminator == "own":
         return Discriminator(
             DiscriminatorConfig(options.ndf, widths[::-1], sentence, options.attention)
