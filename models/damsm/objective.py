@@ -28,8 +28,9 @@ class DamsmOptions:
     in one word only, are negatives as well; word_block: the word loss, whose cost grows with the
     square of the batch, is taken within blocks of so many pairs, 0 for the whole batch; attributes:
     weight of reading a data set's known attributes off sentences and pictures by one linear layer;
-    mix_words: share of captions whose word vectors are mixed, position by position and at up to a half, with those of
-    another caption of the same picture (wordMixup, Guo et al. 2019); needs loop.captions.
+    mix_words: share of captions whose word vectors are mixed, position by position and at up to a
+    half, with those of another caption of the same picture (wordMixup, Guo et al. 2019); needs
+    loop.captions.
     """
 
     rate: float = 2e-3

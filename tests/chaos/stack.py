@@ -103,7 +103,7 @@ class Stack:
 
     def _module(self, module: str, number: int, **settings: str) -> Process:
         name = f"{module.rpartition('.')[2]}-{number}"
-        words = [str(self.strikes.folder)] if module.startswith("benchmarks") else []
+        words = [str(self.strikes.folder)] if module.startswith("tests.") else []
         command = [sys.executable, "-W", "ignore", "-m", module, *words]
         return self.keeper.add(self._process(name, command, settings))
 
