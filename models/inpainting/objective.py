@@ -32,8 +32,8 @@ from models.damsm.matching import Caption, encoded, matching_losses
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
 from models.inpainting.judges import judge_of
-from models.inpainting.likeness import label_loss, pixel_weights, pyramid_l1, seeking_loss
-from models.inpainting.losses import Paths, kl_losses, nats
+from models.inpainting.likeness import label_loss, pixel_weights, seeking_loss
+from models.inpainting.losses import Paths, kl_losses, nats, pyramid_l1
 from models.inpainting.network import InpaintEncoder, InpaintGenerator, compose
 from models.inpainting.options import InpaintingOptions, small_config
 from models.inpainting.paths import PathsObjective
