@@ -1,7 +1,5 @@
 """Input that nobody foresaw: schemathesis with all of its checks on every operation, malformed
 uploads, and properties of captions, masks, forms and files.
-
-``python -m tests.chaos.fuzz [CASES]`` runs this alone.
 """
 
 from __future__ import annotations
@@ -145,19 +143,3 @@ FAMILY = Family(
         Fault("hypothesis on masks, captions, forms, files", "every property holds", properties),
     ],
 )
-
-
-def main(count: str = str(_CASES), only: str = "") -> None:
-    """Print what was found; exits 1 when something does not hold."""
-    with opened(Path(), quick=False) as made:
-        made.count = int(count)
-        findings = {f.name: f.trial(made) for f in FAMILY.faults if only in f.name}
-    for name, finding in findings.items():
-        _say(f"{name}: {'; '.join(finding.notes)}")
-        for sentence in finding.broken:
-            _say(f"  BROKEN: {sentence}")
-    sys.exit(any(f.broken for f in findings.values()))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

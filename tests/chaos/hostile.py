@@ -1,7 +1,5 @@
 """A hostile client, with a key of its own: what it may take is bounded, what is not its own stays
 hidden, and others are served meanwhile.
-
-``python -m tests.chaos.hostile [NAME]`` runs this alone.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ import gzip
 import itertools
 import json
 import re
-import sys
 import threading
 import time
 from collections import Counter
@@ -384,23 +381,3 @@ FAMILY = Family(
     ],
     alone=True,  # seconds and megabytes are measured
 )
-
-
-def main(only: str = "") -> None:
-    """Print what was found; exits 1 when something does not hold."""
-    bad = False
-    with opened(Path(), quick=False) as made:
-        for fault in FAMILY.faults:
-            if only not in fault.name:
-                continue
-            finding = fault.trial(made)
-            bad = bad or bool(finding.broken)
-            sys.stdout.write(f"{fault.name}: {'; '.join(finding.notes)}\n")
-            for sentence in finding.broken:
-                sys.stdout.write(f"  BROKEN: {sentence}\n")
-            sys.stdout.flush()
-    sys.exit(bad)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -96,10 +96,14 @@ class Process:
         assert self.popen
         return self.popen.pid
 
+    @property
+    def alive(self) -> bool:
+        return self.popen is not None and self.popen.poll() is None
+
     def send(self, number: signal.Signals) -> None:
         with self._lock, contextlib.suppress(ProcessLookupError):
-            if self.popen and self.popen.poll() is None:
-                os.kill(self.popen.pid, number)
+            if self.alive:
+                os.kill(self.pid, number)
 
     def send_all(self, number: signal.Signals) -> None:
         """To it and, when grouped, to what it started."""

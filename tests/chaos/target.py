@@ -4,18 +4,13 @@ that mean it harm.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 import httpx
 
@@ -26,6 +21,8 @@ from jobs.images import encode
 from jobs.job import ImageRecord
 from jobs.redis_store import RedisJobStore, connect
 from jobs.store import Outcome
+from tests.chaos.processes import Process, at_end, free_port, wait_until
+from tests.chaos.stack import answers
 from tests.conftest import write_paper_bundle
 from tests.picture_files import photo
 
@@ -40,7 +37,7 @@ class Target:
 
     count = 1
 
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(self, folder: Path, process: Process, port: int) -> None:
         self.folder, self.process, self.port = folder, process, port
         self.url = f"http://127.0.0.1:{port}"
         client = connect(f"unix://{folder}/v.sock?db=0")
@@ -78,7 +75,7 @@ class Target:
         assert self.store.finish(job, "t", Outcome([image]))
 
     def alive(self) -> bool:
-        return self.process.poll() is None
+        return self.process.alive
 
     def memory(self) -> int:
         """Resident bytes."""
@@ -111,35 +108,28 @@ def opened(settings: dict[str, str] | None = None) -> Iterator[Target]:
     with tempfile.TemporaryDirectory(prefix="mmml-") as name:  # short: sockets have short paths
         folder = Path(name)
         write_paper_bundle(folder / "weights" / "paper")
-        with (folder / "gateway.log").open("wb") as log, _broker(folder):
-            port = _free_port()
-            process = _gateway(folder, port, settings or {}, log)
-            try:
-                _until_it_answers(process, port, folder)
-                target = Target(folder, process, port)
+        broker = _process(folder, "broker", broker_command(folder, folder / "v.sock", _MEMORY))
+        port = free_port()
+        gateway = _process(folder, "gateway", [sys.executable, "-m", "app.gateway"])
+        gateway.env = {**gateway.env, **_settings(folder, port, settings or {})}
+        with at_end(broker.down):
+            broker.start()
+            wait_for_socket(folder / "v.sock")
+            with at_end(gateway.down):
+                gateway.start()
+                wait_until(partial(_answers, gateway, port), _START, f"{gateway.log} answering")
+                target = Target(folder, gateway, port)
                 yield target
                 target.http.close()
-            finally:
-                process.terminate()
-                process.wait(60)
+                gateway.terminate(60)
 
 
-@contextmanager
-def _broker(folder: Path) -> Iterator[None]:
-    command = broker_command(folder, folder / "v.sock", _MEMORY)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=_end_with_us)
-    try:
-        wait_for_socket(folder / "v.sock")
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _gateway(
-    folder: Path, port: int, settings: dict[str, str], log: IO[bytes]
-) -> subprocess.Popen[bytes]:
+def _process(folder: Path, name: str, command: Sequence[str]) -> Process:
     env = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
+    return Process(name, command, env, folder / f"{name}.log")
+
+
+def _settings(folder: Path, port: int, more: dict[str, str]) -> dict[str, str]:
     given = {
         "REDIS_URL": f"unix://{folder}/v.sock?db=0",
         "STORAGE_URL": f"file://{folder}/blobs",
@@ -147,33 +137,13 @@ def _gateway(
         "PORT": str(port),
         "REQUIRE_KEYS": "true",
         "FIRST_KEY": new_text(),
-        **settings,
+        **more,
     }
-    env |= {f"MMML_{name}": value for name, value in given.items()}
-    command = [sys.executable, "-m", "app.gateway"]
-    return subprocess.Popen(command, env=env, stdout=log, stderr=log, preexec_fn=_end_with_us)
+    return {f"MMML_{name}": value for name, value in given.items()}
 
 
-def _end_with_us() -> None:
-    """Have Linux kill this child when the suite is gone, however it ended."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
-def _until_it_answers(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-    deadline = time.monotonic() + _START
-    while True:
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/healthz")
-        except httpx.TransportError as error:
-            if process.poll() is not None or time.monotonic() > deadline:
-                log = (folder / "gateway.log").read_text(errors="replace")
-                raise RuntimeError(f"the gateway did not start:\n{log}") from error
-            time.sleep(0.1)
-        else:
-            return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _answers(gateway: Process, port: int) -> bool:
+    """Raises RuntimeError when it has ended."""
+    if not gateway.alive:
+        raise RuntimeError(f"the gateway did not start:\n{gateway.log.read_text(errors='replace')}")
+    return answers(f"http://127.0.0.1:{port}/healthz")
