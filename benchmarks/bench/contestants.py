@@ -21,8 +21,7 @@ from PIL import Image
 from benchmarks.load import Report, loaded
 from benchmarks.load.exchanges import fields
 from benchmarks.peers.pipelines import Subject, write_weights
-from benchmarks.service.costs import cpu_seconds
-from benchmarks.service.stack import Service, running
+from benchmarks.service.stack import Service, cpu_seconds, running
 from jobs.redis_store import RedisJobStore, connect
 from tests.chaos.processes import Process, at_end, free_port, wait_until
 
