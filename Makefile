@@ -38,10 +38,10 @@ check: setup
 
 # What must hold when parts of the service die, hang or fill up; up to an hour, or up to eight minutes.
 chaos: setup
-	$(BIN)/python -m benchmarks.chaos
+	$(BIN)/python -m tests.chaos
 
 chaos-quick: setup
-	$(BIN)/python -m benchmarks.chaos --quick
+	$(BIN)/python -m tests.chaos --quick
 
 # How fast the service is, beside what else would serve the same pipelines; a quarter of an hour on an
 # idle machine, or three minutes. PARTS="hard latency" measures those again and keeps the others.
@@ -103,7 +103,7 @@ train-queue: setup
 
 # The pictures of README and docs, from the shipped weights.
 gallery: setup
-	$(BIN)/python -m benchmarks.gallery
+	$(BIN)/python -m docs.tools.gallery
 
 # What clients are made from: docs/openapi.json, for other languages, and the tasks that the mmml command knows.
 openapi: setup
@@ -115,7 +115,7 @@ notebooks: setup
 
 # Screenshots of the studio, from the shipped weights; needs Chromium (apt-get install chromium).
 studio-pictures: setup
-	$(BIN)/python -m benchmarks.studio_pictures
+	$(BIN)/python -m docs.tools.studio_pictures
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info client/build client/*.egg-info

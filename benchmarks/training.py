@@ -6,6 +6,7 @@ Usage: ``python -m benchmarks.training [ROUNDS]``.
 
 from __future__ import annotations
 
+import statistics
 import sys
 import tempfile
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.turns import answer, compare
+from benchmarks.turns import Child, answer
 from jobs.captions import END, Vocabulary
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.synthesis.objective import SynthesisObjective
@@ -90,15 +91,20 @@ def _objective(options: dict[str, Any], data: Random, text: TextEncoder) -> Obje
     if isinstance(chosen, RenderingOptions):
         return RenderingObjective(chosen, data.size, text, data.latent)
     chosen = replace(chosen, alone=0)  # steps in which all networks learn
-    return SynthesisObjective(chosen, data.size, text, attributes=data.attributes)
+    return SynthesisObjective(chosen, data.size, text)
 
 
 def main(rounds: int) -> None:
     """Print one line per preset: medians in milliseconds for one step, and their ratio."""
     for preset in ("aviary", "cub"):
-        plain, tuned = (
-            x / STEPS for x in compare("benchmarks.training", preset, rounds, "plain", "tuned")
-        )
+        ways = {
+            kind: Child("benchmarks.training", preset, kind, tuned=kind == "tuned")
+            for kind in ("plain", "tuned")
+        }
+        times = [[way.time() / STEPS for way in ways.values()] for _ in range(rounds)]
+        for way in ways.values():
+            way.end()
+        plain, tuned = (statistics.median(row) for row in zip(*times, strict=True))
         sys.stdout.write(
             f"{preset} synthesis: plain {plain:.0f} ms a step, as preset {tuned:.0f} ms, "
             f"{plain / tuned:.2f} times faster\n"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -50,20 +49,6 @@ class Child:
     def _answer(self) -> str:
         assert self._process.stdout is not None  # noqa: S101
         return self._process.stdout.readline()
-
-
-def compare(module: str, name: str, rounds: int, slow: str, fast: str) -> tuple[float, float]:
-    """Median milliseconds of one turn of ``slow`` and of ``fast``. Only ``fast`` gets the tuned
-    allocator.
-    """
-    children = {kind: Child(module, name, kind, tuned=kind == fast) for kind in (slow, fast)}
-    times = {kind: [] for kind in children}  # type: dict[str, list[float]]
-    for _ in range(rounds):
-        for kind, child in children.items():
-            times[kind].append(child.time())
-    for child in children.values():
-        child.end()
-    return statistics.median(times[slow]), statistics.median(times[fast])
 
 
 def answer(

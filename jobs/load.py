@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Bytes that one finished job of one picture takes in a server with its own defaults, indices and
-# events included, until real ones can be measured: benchmarks/redis_memory.py
+# events included, until real ones can be measured: docs/log.md
 BYTES_PER_JOB = 6656
 _WINDOW = 60.0  # seconds over which finished jobs are counted
 

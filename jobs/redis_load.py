@@ -15,7 +15,7 @@ from jobs.redis_scripts import Scripts
 _SAMPLE = 16  # finished jobs that are weighed
 _SAMPLE_EVERY = 30.0  # seconds
 # Bytes of one job's entries in the sorted sets, which belong to no key of its own:
-# benchmarks/redis_memory.py
+# docs/log.md
 _INDEX_BYTES = 512
 
 

@@ -18,7 +18,6 @@ COMMANDS = {
     "sheet": ("sheet", "draw the first pictures that a bundle makes"),
     "collect": ("collect", "put the parts of several runs into one bundle"),
     "evaluate": ("evaluate", "measure a bundle on held-out data and write a report"),
-    "compare": ("compare", "two evaluations beside each other"),
     "enlarge": ("enlarge", "measure a bundle's detail stage beside others"),
     "judge": ("judge", "train the networks that judge the others"),
     "subject": ("subject", "teach a bundle to choose pictures that show its subject"),

@@ -51,7 +51,7 @@ def broker_command(state_dir: Path, unix_socket: Path, memory: int = BROKER_MEMO
         *("--maxmemory", str(memory)),
         *("--maxmemory-policy", "noeviction"),
         # Events and records of jobs are small, but left to itself the server sets 4 kB aside for
-        # each stream. A job takes a third of the memory: benchmarks/redis_memory.py
+        # each stream. A job takes a third of the memory: docs/log.md
         *("--stream-node-max-bytes", "256"),
         *("--hash-max-listpack-value", "1024"),
         *("--loglevel", "warning"),

@@ -22,12 +22,10 @@ from benchmarks.bench.contestants import NAMES
 from benchmarks.bench.guard import Baseline, best, guarded, regressions
 from benchmarks.bench.latency import latency
 from benchmarks.bench.machine import machine
-from benchmarks.bench.scaling import bundles, workers
-from benchmarks.bench.sizes import sizes
 from benchmarks.bench.tables import Results
-from benchmarks.bench.windows import windows
-from benchmarks.chaos.processes import ROOT, at_end, end_all
+from benchmarks.bench.workers import workers
 from benchmarks.peers.pipelines import SUBJECTS
+from tests.chaos.processes import ROOT, at_end, end_all
 
 Part = Callable[[Path, int], dict[str, Any]]
 _QUICK = ("sleep10", "hard", "demo")
@@ -52,9 +50,6 @@ PARTS: dict[str, Part] = {
     "net256": partial(_subject, "net256"),
     "latency": lambda folder, rounds: latency(folder, rounds, say),
     "workers": lambda folder, rounds: workers(folder, rounds, 4, say),
-    "bundles": lambda folder, rounds: bundles(folder, rounds, 3, say),
-    "sizes": lambda folder, rounds: sizes(folder, rounds, say),
-    "windows": lambda folder, rounds: windows(folder, rounds, 2, say),
 }
 
 

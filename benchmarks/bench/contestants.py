@@ -18,13 +18,12 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from benchmarks.chaos.processes import Process, at_end, free_port, wait_until
 from benchmarks.load import Report, loaded
 from benchmarks.load.exchanges import fields
 from benchmarks.peers.pipelines import Subject, write_weights
-from benchmarks.service.costs import cpu_seconds
-from benchmarks.service.stack import Service, running
+from benchmarks.service.stack import Service, cpu_seconds, running
 from jobs.redis_store import RedisJobStore, connect
+from tests.chaos.processes import Process, at_end, free_port, wait_until
 
 _START = 300.0  # seconds, for a program that loads torch on a busy machine
 _DRAIN = 300.0  # seconds

@@ -115,28 +115,7 @@ def _rates(part: Row) -> list[str]:
     return _table(["number", "jobs/s"], [[k, _number(v)] for k, v in part["rates"].items()])
 
 
-def _sizes(part: Row) -> list[str]:
-    photos = [[f"{k} × {k} px", _number(v), ""] for k, v in part["inpaint"].items()]
-    counts = [[f"{k} pictures", _number(v), _number(v / int(k))] for k, v in part["count"].items()]
-    return _table(["job", "ms", "ms a picture"], [*photos, *counts])
-
-
-def _windows(part: Row) -> list[str]:
-    cells = [
-        [name, f"{window} ms", _number(found["rate"]), _number(found["p95"])]
-        for name in ("hard", "demo")
-        for window, found in part[name].items()
-    ]
-    return _table(["pipeline", "LitServe waits", "jobs/s", "p95 ms"], cells)
-
-
-_PAGES = {
-    "latency": _latency,
-    "workers": _rates,
-    "bundles": _rates,
-    "sizes": _sizes,
-    "windows": _windows,
-}
+_PAGES = {"latency": _latency, "workers": _rates}
 
 
 def _table(head: Sequence[str], cells: Iterable[Sequence[str]]) -> list[str]:

@@ -2,7 +2,6 @@
 answer before they ask again) and open loop (arrivals that don't care how the server does).
 """
 
-from benchmarks.load.report import Report
-from benchmarks.load.run import loaded
+from benchmarks.load.report import Report, loaded
 
 __all__ = ["Report", "loaded"]

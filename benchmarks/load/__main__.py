@@ -25,7 +25,6 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="time that is measured")
     parser.add_argument("--warm", type=float, default=1.0, help="time before it")
     parser.add_argument("--first", type=int, default=0, help="seed of the first job")
-    parser.add_argument("--bundles", type=int, default=0, help="spread over null0, null1, …")
     return parser.parse_args(words)
 
 
@@ -34,7 +33,7 @@ def main(words: Sequence[str]) -> int:
     exchange, server = EXCHANGES[given.exchange], Server(given.url)
 
     def job(number: int) -> Awaitable[bytes]:
-        return exchange(server, fields(number, given.bundles))
+        return exchange(server, fields(number))
 
     gc.freeze()
     if given.offered:

@@ -14,10 +14,9 @@ _PNG = b"\x89PNG"
 Fields = Mapping[str, Any]
 
 
-def fields(seed: int, bundles: int = 0) -> Fields:
-    """What is asked for: one picture; spread over ``bundles`` bundles, if any."""
-    named = {"bundle": f"null{seed % bundles}"} if bundles else {}
-    return {"text": TEXT, "seed": seed, **named}
+def fields(seed: int) -> Fields:
+    """What is asked for: one picture."""
+    return {"text": TEXT, "seed": seed}
 
 
 class Refused(Exception):

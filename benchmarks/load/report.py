@@ -1,8 +1,11 @@
-"""What a run of load found."""
+"""What a run of load found, and the generator as a child process."""
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,3 +45,25 @@ def percentile(ascending: Sequence[float], share: float) -> float:
     if not ascending:
         return math.inf
     return ascending[max(math.ceil(share * len(ascending)) - 1, 0)]
+
+
+def loaded(
+    url: str,
+    exchange: str,
+    *,
+    seconds: float,
+    warm: float = 1.0,
+    clients: int = 0,
+    offered: float = 0.0,
+    first: int = 0,
+) -> Report:
+    """Load from another process: ``clients`` in a closed loop, or ``offered`` jobs per second in
+    an open one. Raises RuntimeError when the generator fails.
+    """
+    command = [sys.executable, "-m", "benchmarks.load", url, exchange]
+    command += ["--seconds", str(seconds), "--warm", str(warm), "--first", str(first)]
+    command += ["--offered", str(offered)] if offered else ["--clients", str(clients)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the load generator failed: {done.stderr[-1000:]}")
+    return Report(**json.loads(done.stdout))

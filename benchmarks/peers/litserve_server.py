@@ -1,10 +1,9 @@
 """LitServe with batching on: one API server, one worker. A batch waits up to 5 ms for company,
-about as long as the service lets it wait; :mod:`benchmarks.bench.windows` tries others.
+about as long as the service lets it wait; other windows gain nothing (docs/log.md).
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import litserve
@@ -12,9 +11,9 @@ from fastapi import Response
 from torch import set_num_threads
 
 from benchmarks.peers.picture import item, png
-from benchmarks.peers.start import LITSERVE_WINDOW, Given, given
+from benchmarks.peers.start import Given, given
 
-BATCH_TIMEOUT = float(os.environ.get(LITSERVE_WINDOW, "5")) / 1000  # seconds
+BATCH_TIMEOUT = 0.005  # seconds
 
 
 class Pictures(litserve.LitAPI):  # type: ignore[misc]

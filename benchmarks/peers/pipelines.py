@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from benchmarks.chaos.stack import write_bundle
 from models.bundle import MANIFEST, save_task
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.stage import PART as DETAIL
@@ -20,6 +19,7 @@ from models.pipeline import Item, Pipeline
 from models.registry import load
 from models.synthesis.network import Generator, GeneratorConfig
 from models.tuning import Memory, tuned
+from tests.chaos.stack import write_bundle
 from workers.fake import FakePipeline
 from workers.settings import WorkerSettings
 

@@ -12,9 +12,6 @@ from benchmarks.peers.pipelines import SUBJECTS, Subject
 from models.allocator import reexec_tuned
 from models.pipeline import Pipeline
 
-# Names another window than LitServe's 5 ms.
-LITSERVE_WINDOW = "LITSERVE_WINDOW_MS"
-
 
 @dataclass(frozen=True)
 class Given:

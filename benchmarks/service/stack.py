@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from app.embedded import broker_command, wait_for_socket
-from benchmarks.chaos.processes import NeverTrue, Process, at_end, free_port, wait_until
-from benchmarks.chaos.stack import answers
 from benchmarks.peers.pipelines import Subject, write_weights
-from benchmarks.service.costs import cpu_seconds
 from jobs.redis_store import RedisJobStore, connect
+from tests.chaos.processes import NeverTrue, Process, at_end, free_port, wait_until
+from tests.chaos.stack import answers
 
+_TICK = os.sysconf("SC_CLK_TCK")
 _MEMORY = 2 * 2**30  # bytes of the broker, so that it never refuses what is measured
 _START, _END = 300.0, 5.0  # seconds to become ready, and to end
 _CONCURRENCY = 16  # what a worker has by default; two batches where these are more
@@ -104,3 +104,16 @@ def running(folder: Path, subject: Subject, workers: int = 1, **settings: str) -
     with at_end(service.end):
         service.start()
         yield service
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time, user and kernel, of a process and everything that it started; 0 for one that
+    is gone.
+    """
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        started = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0.0
+    own = (int(after_name[11]) + int(after_name[12])) / _TICK
+    return own + sum(cpu_seconds(int(child)) for child in started)

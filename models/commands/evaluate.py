@@ -51,7 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from models.evaluation.report_markdown import table
+    from models.evaluation.report import table
     from models.evaluation.run import FINAL, Options, evaluate
     from models.pipeline import best_device
 
@@ -78,4 +78,4 @@ def run(arguments: argparse.Namespace) -> None:
     )
     for report in evaluate(arguments.bundle, arguments.data, arguments.out, options):
         sys.stdout.write(f"{report.task}, split {split}:\n{table(report)}\n\n")
-    sys.stderr.write(f"wrote {arguments.out / 'report.html'}\n")
+    sys.stderr.write(f"wrote {arguments.out / 'report.md'}\n")

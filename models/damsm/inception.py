@@ -4,10 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import inception as parts
+
+from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
+from models.pipeline import config_from
 
 _INPUT = 299
 
@@ -68,3 +75,24 @@ class VggDetail(nn.Module):
         """images [B,3,H,W] in [-1,1], without ImageNet normalisation → [B,128,H/2,W/2]."""
         found: Tensor = self.features(images)
         return found
+
+
+ImageEncoder = CompactImageEncoder | InceptionImageEncoder
+
+
+def image_encoder_of(raw: Mapping[str, Any] | None, where: str) -> ImageEncoder:
+    """The image encoder, of either kind, that ``bundle.json`` describes, with fresh weights."""
+    options = dict(raw or {})
+    if options.pop("kind", "compact") == "compact":
+        return CompactImageEncoder(config_from(CompactEncoderConfig, options, where))
+    return InceptionImageEncoder(**options)
+
+
+def described(image: nn.Module | None) -> dict[str, Any] | None:
+    """What :func:`image_encoder_of` reads; None for none."""
+    if image is None:
+        return None
+    if isinstance(image, CompactImageEncoder):
+        return asdict(image.config)
+    assert isinstance(image, InceptionImageEncoder)  # noqa: S101 (there are two kinds)
+    return {"kind": "inception", "features": image.emb_features.out_channels}

@@ -24,13 +24,13 @@ from models.training.objective import Objective, Phase, Values, adam
 
 @dataclass(frozen=True)
 class DamsmOptions:
-    """Learning rate and sizes; rnn: lstm or gru; word_weight and sentence_weight scale the two
-    pairs of losses; hard: the batch's wrong captions, which may differ in one word only, are
-    negatives as well; word_block: the word loss, whose cost grows with the square of the batch, is
-    taken within blocks of so many pairs, 0 for the whole batch; attributes: weight of reading a
-    data set's known attributes off sentences and pictures by one linear layer; mix_words: share of
-    captions whose word vectors are mixed, position by position and at up to a half, with those of
-    another caption of the same picture (wordMixup, Guo et al. 2019); needs loop.captions.
+    """Learning rate and sizes; rnn: lstm or gru; hard: the batch's wrong captions, which may differ
+    in one word only, are negatives as well; word_block: the word loss, whose cost grows with the
+    square of the batch, is taken within blocks of so many pairs, 0 for the whole batch; attributes:
+    weight of reading a data set's known attributes off sentences and pictures by one linear layer;
+    mix_words: share of captions whose word vectors are mixed, position by position and at up to a
+    half, with those of another caption of the same picture (wordMixup, Guo et al. 2019); needs
+    loop.captions.
     """
 
     rate: float = 2e-3
@@ -41,8 +41,6 @@ class DamsmOptions:
     dropout: float = 0.2
     rnn: str = "lstm"
     clip: float = 0.25
-    word_weight: float = 1.0
-    sentence_weight: float = 1.0
     hard: bool = False
     word_block: int = 0
     attributes: float = 0.0
@@ -144,8 +142,7 @@ class DamsmObjective(EncodersObjective):
         own = len(seen.images)
         sentence_loss, top1 = self._sentence_loss(code.float(), sentence, own, seen.class_ids)
         words_loss = self._words_loss(regions, words[:own], seen.lengths, seen.class_ids)
-        loss = self.options.word_weight * words_loss
-        loss = loss + self.options.sentence_weight * sentence_loss
+        loss = words_loss + sentence_loss
         values = {"words": words_loss, "sentence": sentence_loss, "top1": top1}
         if self.options.attributes and seen.named is not None and seen.wrong_named is not None:
             told = [seen.named, seen.wrong_named] if self.options.hard else [seen.named]

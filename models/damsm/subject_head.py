@@ -46,20 +46,7 @@ class SubjectHead(nn.Module):
 def pooled(taps: Mapping[int, Tensor]) -> Tensor:
     """Mean, maximum and standard deviation of every channel of the taps: float32 [B,F]."""
     planes = [taps[t].float().flatten(2) for t in sorted(taps)]
-    found = [f(x) for x in planes for f in (_mean, _maximum, _deviation)]
-    return torch.cat(found, 1)
-
-
-def _mean(x: Tensor) -> Tensor:
-    return x.mean(2)
-
-
-def _maximum(x: Tensor) -> Tensor:
-    return x.amax(2)
-
-
-def _deviation(x: Tensor) -> Tensor:
-    return x.std(2)
+    return torch.cat([f for x in planes for f in (x.mean(2), x.amax(2), x.std(2))], 1)
 
 
 def classes_of(domain: str) -> tuple[int, ...]:

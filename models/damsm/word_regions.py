@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,16 +14,13 @@ from torch.nn import functional
 
 from jobs.captions import Blend, Vocabulary, Word
 from models.bundle import load_strict
-from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
-from models.damsm.inception import InceptionImageEncoder
+from models.damsm.image_encoder import CompactImageEncoder
+from models.damsm.inception import image_encoder_of
 from models.damsm.losses import GAMMA1
 from models.damsm.subject_head import ROLE as HEAD
 from models.damsm.subject_head import SubjectHead
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.pipeline import Pipeline, config_from
-
-if TYPE_CHECKING:
-    from models.bundle import TaskSpec
 
 PART = "damsm"  # of a bundle: the encoders that were trained together
 
@@ -69,7 +66,7 @@ class WordRegions:
             return None
         spec, where = bundle.task(PART), f"bundle {bundle.name!r}, {PART}"
         text = TextEncoder(config_from(TextEncoderConfig, spec.text_encoder, where))
-        image = _image_encoder(spec, where)
+        image = image_encoder_of(spec.image_encoder, where)
         for role, module in (("text_encoder", text), ("image_encoder", image)):
             load_strict(module, bundle.state(PART, role), f"{where}: {role}")
             pipeline.placed(module)
@@ -134,11 +131,3 @@ def _subject_head(pipeline: Pipeline[object], image: nn.Module) -> SubjectHead |
     head = SubjectHead.on(image.trunk, image.config.taps)
     load_strict(head, bundle.state(PART, HEAD), f"bundle {bundle.name!r}, {PART}: {HEAD}")
     return head.to(pipeline.device).requires_grad_(False)
-
-
-def _image_encoder(spec: TaskSpec, where: str) -> nn.Module:
-    """Of either kind."""
-    raw = dict(spec.image_encoder or {})
-    if raw.pop("kind", "compact") == "compact":
-        return CompactImageEncoder(config_from(CompactEncoderConfig, raw, where))
-    return InceptionImageEncoder(**raw)

@@ -12,7 +12,7 @@ Sample *i* of split *s* is always the same bird.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -323,17 +323,3 @@ def _labels(sample: Bird, full: int) -> NDArray[np.uint8]:
     for label, points in _shapes(sample):
         draw.polygon(_place(points, sample, full), fill=label)
     return np.asarray(canvas)
-
-
-def smallest_part(sample: Bird, size: int = 64) -> float:
-    """Share of the picture that the least visible part covers."""
-    return float(layers(sample, size).masks.mean(axis=(1, 2)).min())
-
-
-def contact_sheet(samples: Sequence[Bird], size: int, columns: int) -> Image.Image:
-    """A grid of renders."""
-    rows = -(-len(samples) // columns)
-    sheet = Image.new("RGB", (columns * size, rows * size), "white")
-    for k, sample in enumerate(samples):
-        sheet.paste(render(sample, size), (k % columns * size, k // columns * size))
-    return sheet

@@ -6,30 +6,21 @@ imports this module, and :class:`Reader` runs without gradients.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.bundle import load_strict
 from models.data.aviary import COLOUR_NAMES, PARTS, Bird
-from models.errors import ModelsError
-from models.evaluation.judge_files import add_entry, checked, entry, places
+from models.evaluation.judge_files import load_network, places
 from models.evaluation.pictures import resized
 
 SIDE = 64  # pixels at which the reader looks
-COMMAND = "python -m models judge attributes --out weights/judges"
-
-
-class NoReader(ModelsError):
-    """The weights of the attribute reader are missing; the text names the command to make them."""
 
 
 def conv(a: int, b: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -106,30 +97,13 @@ class Reader:
         return torch.cat(found) if found else torch.zeros(0, len(PARTS), dtype=torch.int64)
 
 
-def load_reader(folder: Path | None = None) -> Reader:
-    """The reader in ``folder``, else the shipped one, else that in the user's cache folder.
-
-    Raises NoReader when there is none, JudgeError when its file is damaged.
+def load_reader(folders: Sequence[Path] | None = None) -> Reader:
+    """The first reader of these folders, of those where judges lie when None; errors as
+    :func:`models.evaluation.judge_files.load_network`.
     """
-    return find_reader(places(folder))
-
-
-def find_reader(folders: Sequence[Path]) -> Reader:
-    """The first reader of these folders; errors as :func:`load_reader`."""
-    for place in folders:
-        found = entry(place, "attributes", "aviary")
-        if found is None:
-            continue
-        network = AttributeNet()
-        state = safetensors.torch.load(checked(place, found))
-        load_strict(network, {k: _float(v) for k, v in state.items()}, "the attribute reader")
-        network.eval().requires_grad_(False)
-        return Reader(network, str(found["sha256"]), float(found["accuracy"]))
-    raise NoReader(f"There is no attribute reader; make one by `{COMMAND}`.")
-
-
-def _float(value: Tensor) -> Tensor:
-    return value.float() if value.is_floating_point() else value
+    network = AttributeNet()
+    found = load_network(places(None) if folders is None else folders, "attributes", network)
+    return Reader(network, str(found["sha256"]), float(found["accuracy"]))
 
 
 def colour_indices(birds: Sequence[Bird]) -> NDArray[np.int64]:
@@ -140,15 +114,3 @@ def colour_indices(birds: Sequence[Bird]) -> NDArray[np.int64]:
 def named_parts(parts: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
     """bool [N,6]: which of PARTS each caption names."""
     return np.array([[p in names for p in PARTS] for names in parts], bool)
-
-
-def save_reader(folder: Path, network: AttributeNet, facts: dict[str, object]) -> Path:
-    """Write the weights (float16 matrices) and their line in ``judges.json``; the file's path."""
-    state = {k: v.half() if v.ndim > 1 else v for k, v in network.state_dict().items()}
-    data = safetensors.torch.save({k: v.contiguous() for k, v in state.items()})
-    return add_entry(folder, "attributes", "aviary", "attributes", data, facts)
-
-
-def describe(facts: dict[str, object]) -> str:
-    """The facts as indented JSON, for a terminal."""
-    return json.dumps(facts, indent=2, default=str)

@@ -21,8 +21,10 @@ from models.data.aviary import bird, render
 from models.data.opening import open_pictures
 from models.data.pictures import WholePhotos
 from models.detail.network import enlarged
+from models.evaluation.metrics import edges, psnr
 from models.evaluation.pictures import as_tensor
 from models.precision import PRECISIONS, lower
+from models.training.run import grid
 
 Enlarging = Callable[[Tensor], Tensor]  # [B,3,S,S] to [B,3,4S,4S], both in [-1,1]
 
@@ -91,14 +93,14 @@ def measured(ways: Mapping[str, Enlarging], real: Tensor, scale: int) -> dict[st
 
 
 def _quality(way: Enlarging, small: Tensor, real: Tensor, trunk: EfficientNetLite2) -> Quality:
-    rows = []
-    for one, wanted in zip(small.split(1), real.split(1), strict=True):
-        made = way(one).float().clamp(-1, 1)
-        error = ((made - wanted) / 2).square().mean().clamp_min(1e-10)
-        psnr = -10 * float(error.log10())
-        rows.append((psnr, _distance(trunk, made, wanted), _edges(made) / _edges(wanted)))
-    psnr, features, edges = (float(x) for x in np.mean(rows, axis=0))
-    return Quality(psnr, features, edges, _milliseconds(way, small[:1]))
+    made = torch.cat([way(one).float().clamp(-1, 1) for one in small.split(1)])
+    pairs = list(zip(made.split(1), real.split(1), strict=True))
+    features = float(np.mean([_distance(trunk, a, b) for a, b in pairs]))
+    a, b = (made + 1) / 2, (real + 1) / 2
+    sharper = edges(a)["sharpness"] / edges(b)["sharpness"]
+    return Quality(
+        float(psnr(a, b).mean()), features, float(sharper.mean()), _milliseconds(way, small[:1])
+    )
 
 
 def _distance(trunk: EfficientNetLite2, a: Tensor, b: Tensor) -> float:
@@ -114,12 +116,6 @@ def _distance(trunk: EfficientNetLite2, a: Tensor, b: Tensor) -> float:
         for tap in _TAPS
     ]
     return float(torch.stack(gaps).mean())
-
-
-def _edges(pictures: Tensor) -> float:
-    """Root mean square of the difference of neighbouring pixels, which sharp edges make large."""
-    down, across = pictures.diff(dim=2).square().mean(), pictures.diff(dim=3).square().mean()
-    return float((down + across).sqrt())
 
 
 def _milliseconds(way: Enlarging, small: Tensor) -> float:
@@ -150,6 +146,4 @@ def rows_of_pictures(
     with torch.inference_mode():
         small = made_small(chosen, scale)
         rows = [torch.cat([way(one).float() for one in small.split(1)]) for way in ways]
-    lines = [torch.cat(list(row.clamp(-1, 1)), 2) for row in (*rows, chosen)]
-    pixels = ((torch.cat(lines, 1) + 1) * 127.5).round().to(torch.uint8)
-    return Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    return grid(torch.cat([*rows, chosen]), len(chosen))

@@ -68,27 +68,6 @@ def bootstrap(scores: Scores, seed: int = 0) -> Estimate:
     return Estimate(scores.mean, low, high, n, "bootstrap over samples")
 
 
-def paired_difference(a: Scores, b: Scores, seed: int = 0) -> Estimate:
-    """Mean of ``a`` minus mean of ``b`` over the same samples, resampled together."""
-    rng = np.random.default_rng(seed)
-    n = len(a.values)
-    drawn = rng.integers(0, n, (RESAMPLES, n))
-    differences = _means(a, drawn) - _means(b, drawn)
-    low, high = np.nanpercentile(differences, (2.5, 97.5))
-    return Estimate(a.mean - b.mean, float(low), float(high), n, "paired bootstrap")
-
-
-def independent_difference(a: Estimate, b: Estimate) -> Estimate:
-    """``a`` − ``b`` of numbers from different samples; half-widths add in quadrature."""
-    n, value = min(a.n, b.n), a.value - b.value
-    ends = (a.low, a.high, b.low, b.high)
-    if any(e is None for e in ends):
-        return Estimate(value, None, None, n, "none")
-    first, second = (((e.high or 0.0) - (e.low or 0.0)) / 2 for e in (a, b))
-    half = float(np.hypot(first, second))
-    return Estimate(value, value - half, value + half, n, "independent")
-
-
 def jackknife(n: int, statistic: Callable[[NDArray[np.int64]], float], value: float) -> Estimate:
     """A statistic of a whole set: leave out each tenth once (Shao and Wu 1989, delete-d).
 
@@ -114,12 +93,6 @@ def ratio_of_means(a: Floats, b: Floats) -> Estimate:
     if len(a) != len(b):
         return jackknife(len(a), lambda k: float(a[k].mean()) / real, float(a.mean()) / real)
     return jackknife(len(a), lambda k: float(a[k].mean() / b[k].mean()), float(a.mean()) / real)
-
-
-def _means(scores: Scores, drawn: NDArray[np.int64]) -> Floats:
-    weights = scores.weights[drawn]
-    with np.errstate(invalid="ignore"):
-        return (scores.values[drawn] * weights).sum(1) / weights.sum(1)
 
 
 def _percentiles(sums: Floats, weights: Floats, rng: np.random.Generator) -> tuple[float, float]:

@@ -11,26 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.bundle import load_strict
 from models.data.aviary import LABELS
-from models.errors import ModelsError
 from models.evaluation.anatomy import Anatomy, Labels
 from models.evaluation.attributes import conv
-from models.evaluation.judge_files import add_entry, checked, entry, places
+from models.evaluation.judge_files import load_network, places
 from models.evaluation.pictures import mapped, resized
 
 SIDE = 64  # pixels at which the judge looks; a render reduced to it equals one drawn at it
-COMMAND = "python -m models judge form --out weights/judges"
-
-
-class NoFormJudge(ModelsError):
-    """The weights of the form judge are missing; the text names the command to make them."""
 
 
 class PartNet(nn.Module):
@@ -88,35 +80,11 @@ class FormJudge:
         return np.asarray(mapped(pictures, self.read).numpy(), np.uint8)
 
 
-def load_form_judge(folder: Path | None = None) -> FormJudge:
-    """The form judge in ``folder``, else the shipped one, else that in the user's cache folder.
-
-    Raises NoFormJudge when there is none, JudgeError when its file is damaged.
+def load_form_judge(folders: Sequence[Path] | None = None) -> FormJudge:
+    """The first form judge of these folders, of those where judges lie when None; errors as
+    :func:`models.evaluation.judge_files.load_network`.
     """
-    return find_form_judge(places(folder))
-
-
-def find_form_judge(folders: Sequence[Path]) -> FormJudge:
-    """The first form judge of these folders; errors as :func:`load_form_judge`."""
-    for place in folders:
-        found = entry(place, "form", "aviary")
-        if found is None:
-            continue
-        state = safetensors.torch.load(checked(place, found))
-        network = PartNet()
-        floats = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-        load_strict(network, floats, "the form judge")
-        network.eval().requires_grad_(False)
-        anatomy = Anatomy.of_facts(found["anatomy"])
-        return FormJudge(network, anatomy, str(found["sha256"]), float(found["accuracy"]))
-    raise NoFormJudge(f"There is no form judge; make one by `{COMMAND}`.")
-
-
-def save_form_judge(folder: Path, network: PartNet, facts: dict[str, object]) -> Path:
-    """Write the weights (float16 matrices) and their line in ``judges.json``; the file's path.
-
-    facts: with the ``anatomy`` that :meth:`Anatomy.facts` gives, and the ``accuracy``.
-    """
-    state = {k: v.half() if v.ndim > 1 else v for k, v in network.state_dict().items()}
-    data = safetensors.torch.save({k: v.contiguous() for k, v in state.items()})
-    return add_entry(folder, "form", "aviary", "form", data, facts)
+    network = PartNet()
+    found = load_network(places(None) if folders is None else folders, "form", network)
+    anatomy = Anatomy.of_facts(found["anatomy"])
+    return FormJudge(network, anatomy, str(found["sha256"]), float(found["accuracy"]))

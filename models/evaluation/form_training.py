@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +13,9 @@ from torch.nn import functional
 from models.data.aviary import bird, label_map, render
 from models.data.aviary_set import Aviary
 from models.evaluation.anatomy import Anatomy, Labels
-from models.evaluation.attributes_training import disturbed, schedule
 from models.evaluation.collages import Drawing, broken
 from models.evaluation.form import SIDE, FormJudge, PartNet
+from models.evaluation.judge_loop import Length, disturbed, fit
 from models.evaluation.pictures import as_tensor
 
 SPLIT = "judge"
@@ -47,29 +45,16 @@ def train_form_judge(options: FormOptions, steps: int = 0, begin: PartNet | None
     network = begin.requires_grad_(True).train() if begin else PartNet()
     network = network.to(memory_format=torch.channels_last)
     rng = np.random.default_rng(options.seed)
+    length = Length(options.minutes, steps)
     optimiser = torch.optim.AdamW(network.parameters(), options.rate, weight_decay=1e-3)
-    started, step, share = time.monotonic(), 0, 0.0
-    while share < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = options.rate * schedule(share)
-        loss = _step(network, optimiser, *_batch(data, labels, rng, options))
-        step += 1
-        share = step / steps if steps else (time.monotonic() - started) / (options.minutes * 60)
-        if step % 100 == 0:
-            sys.stderr.write(f"step {step} loss {loss:.3f}\n")
+    fit(optimiser, lambda: _loss(network, *_batch(data, labels, rng, options)), length)
     return network.eval()
 
 
-def _step(
-    network: PartNet, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor
-) -> float:
+def _loss(network: PartNet, images: Tensor, labels: Tensor) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16):
         logits = network(images.contiguous(memory_format=torch.channels_last))
-    loss = functional.cross_entropy(logits.float(), labels, torch.tensor(_WEIGHTS))
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
-    return float(loss.detach())
+    return functional.cross_entropy(logits.float(), labels, torch.tensor(_WEIGHTS))
 
 
 def _batch(

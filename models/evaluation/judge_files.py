@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
+from torch import Tensor, nn
+
+from models.bundle import load_strict
 from models.data.aviary_set import cache_folder
 from models.errors import ModelsError
 
@@ -20,6 +24,10 @@ MANIFEST = "judges.json"
 
 class JudgeError(ModelsError):
     """A judging network's file is missing, damaged or of another kind; the text says which."""
+
+
+class NoJudge(ModelsError):
+    """A judging network was never made; the text names the command to make it."""
 
 
 def manifest(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
@@ -77,3 +85,36 @@ def add_entry(
     if old and old["file"] != path.name:
         (folder / Path(old["file"]).name).unlink(missing_ok=True)
     return path
+
+
+def load_network(folders: Sequence[Path], kind: str, network: nn.Module) -> dict[str, Any]:
+    """Fill a judge of Aviary from the first of the folders that has one, and give its entry.
+
+    Raises NoJudge when there is none, JudgeError when its file is damaged.
+    """
+    for place in folders:
+        found = entry(place, kind, "aviary")
+        if found is not None:
+            state = safetensors.torch.load(checked(place, found))
+            load_strict(network, as_floats(state), f"the judge of {kind}")
+            network.eval().requires_grad_(False)
+            return found
+    raise NoJudge(
+        f"There is no judge of {kind}; make one by "
+        f"`python -m models judge {kind} --out weights/judges`."
+    )
+
+
+def as_floats(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same with all floats float32."""
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def save_network(
+    folder: Path, kind: str, state: Mapping[str, Tensor], facts: Mapping[str, object], name: str
+) -> Path:
+    """Write weights (matrices as float16) of the judge for the data set ``name``, and their entry;
+    the file's path.
+    """
+    small = {k: (v.half() if v.ndim > 1 else v).contiguous() for k, v in state.items()}
+    return add_entry(folder, kind, name, kind, safetensors.torch.save(small), facts)

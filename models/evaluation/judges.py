@@ -21,16 +21,11 @@ from models.bundle import load_strict
 from models.damsm.efficientnet import EfficientNetLite2, load_imagenet
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.errors import ModelsError
-from models.evaluation.judge_files import checked, entry, places
+from models.evaluation.judge_files import NoJudge, as_floats, checked, entry, places
 from models.pipeline import config_from
 
 TAPS = (3, 6, 14)  # Lite2's blocks at a quarter, an eighth and a sixteenth of the input
 _TRUNK = "image.trunk."
-
-
-class NoEncoders(ModelsError):
-    """There are no judging encoders for a data set; the text names the command to make them."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +85,14 @@ def own_weights(text: TextEncoder, image: CompactImageEncoder) -> dict[str, Tens
 
 def load_encoders(data: str, folder: Path | None = None) -> JudgeEncoders:
     """The encoders for the data set named ``data`` in ``folder``, else in weights/judges, else in
-    the user's cache folder. Raises NoEncoders when there are none.
+    the user's cache folder. Raises NoJudge when there are none.
     """
     for place in places(folder):
         found = entry(place, "encoders", data)
         if found is not None:
             return _loaded(safetensors.torch.load(checked(place, found)), found)
     where = "aviary" if data == "aviary" else "DIR"
-    raise NoEncoders(
+    raise NoJudge(
         f"There are no judging encoders for {data!r}; make them by `python -m models judge "
         f"encoders --data {where} --minutes 10 --out weights/judges`."
     )
@@ -106,7 +101,7 @@ def load_encoders(data: str, folder: Path | None = None) -> JudgeEncoders:
 def _loaded(state: Mapping[str, Tensor], found: Mapping[str, Any]) -> JudgeEncoders:
     text, image = build(found["text"], found["image"])
     trunk = {f"{_TRUNK}{k}": v for k, v in image.trunk.state_dict().items()}
-    whole = {**{k: v.float() if v.is_floating_point() else v for k, v in state.items()}, **trunk}
+    whole = {**as_floats(state), **trunk}
     for prefix, module in (("text.", text), ("image.", image)):
         own = {k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)}
         load_strict(module, own, f"the judging encoders ({prefix[:-1]})")

@@ -1,17 +1,14 @@
-"""Training of the judging encoders: a short loop of its own, apart from ``models.training``."""
+"""Training of the judging encoders."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.damsm.image_encoder import CompactImageEncoder
 from models.damsm.losses import damsm_losses
@@ -20,7 +17,8 @@ from models.data.aviary_set import Aviary
 from models.evaluation.aviary import HeldOutAviary
 from models.evaluation.cases import HeldOut
 from models.evaluation.estimates import bootstrap
-from models.evaluation.judge_files import add_entry
+from models.evaluation.judge_files import save_network
+from models.evaluation.judge_loop import Length, fit
 from models.evaluation.judges import JudgeEncoders, build, configs, own_weights
 from models.evaluation.panel import Panel
 from models.training.batch import Batch, TrainingData
@@ -58,7 +56,6 @@ def train_encoders(where: str, options: EncoderOptions, out: Path) -> Path:
         text.eval(), image.eval(), data.vocabulary, data.tokenizer, data.max_words, {}
     )
     precision = _held_out(judge, held_out, data.size, options)
-    state = {k: v.half() if v.ndim > 1 else v for k, v in own_weights(text, image).items()}
     limit = f"--steps {options.steps}" if options.steps else f"--minutes {options.minutes:g}"
     shown = "aviary" if where == "aviary" else "DIR"
     facts: dict[str, object] = {
@@ -74,7 +71,7 @@ def train_encoders(where: str, options: EncoderOptions, out: Path) -> Path:
         "image": image_config,
         "words": list(data.vocabulary.words),
     }
-    return add_entry(out, "encoders", data.name, "encoders", safetensors.torch.save(state), facts)
+    return save_network(out, "encoders", own_weights(text, image), facts, data.name)
 
 
 def _input_size(size: int) -> int:
@@ -96,23 +93,20 @@ def _open(where: str, options: EncoderOptions) -> tuple[TrainingData, HeldOut]:
 def _train(
     text: TextEncoder, image: CompactImageEncoder, data: TrainingData, options: EncoderOptions
 ) -> int:
-    """Adam on both encoders' own weights, learning rate on a cosine; the number of steps."""
+    """Adam on both encoders' own weights; the number of steps."""
     trained = [p for m in (text, image) for p in m.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, options.rate, betas=(0.5, 0.999))
     rng = np.random.default_rng(options.seed)
-    started, step, share = time.monotonic(), 0, 0.0
     text.train()
     image.train()
-    while share < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = options.rate * (0.02 + 0.98 * (0.5 + 0.5 * float(np.cos(np.pi * share))))
-        loss = _step(text, image, _batch(data, rng, options.batch), optimiser, options.clip)
-        step += 1
-        used = (time.monotonic() - started) / (options.minutes * 60)
-        share = step / options.steps if options.steps else used
-        if step % 50 == 0:
-            sys.stderr.write(f"step {step} loss {loss:.3f}\n")
-    return step
+    length, words = Length(options.minutes, options.steps), list(text.parameters())
+    return fit(
+        optimiser,
+        lambda: _loss(text, image, _batch(data, rng, options.batch)),
+        length,
+        words,
+        options.clip,
+    )
 
 
 def _batch(data: TrainingData, rng: np.random.Generator, count: int) -> Batch:
@@ -121,25 +115,14 @@ def _batch(data: TrainingData, rng: np.random.Generator, count: int) -> Batch:
     return data.batch("damsm", indices, sources)
 
 
-def _step(
-    text: TextEncoder,
-    image: CompactImageEncoder,
-    batch: Batch,
-    optimiser: torch.optim.Optimizer,
-    clip: float,
-) -> float:
+def _loss(text: TextEncoder, image: CompactImageEncoder, batch: Batch) -> Tensor:
     words, sentence = text(batch.ids, batch.lengths)
     pictures = _disturbed(batch.images).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         regions, code = image(pictures)
     photo, caption = (regions, code.float()), (words, sentence, batch.lengths)
     by_words, by_sentence = damsm_losses(photo, caption, batch.class_ids)
-    loss = by_words + by_sentence
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(text.parameters(), clip)
-    optimiser.step()
-    return float(loss.detach())
+    return by_words + by_sentence
 
 
 def _disturbed(images: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ SSIM along columns only, the best candidate of several).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -198,8 +198,3 @@ def caption_pools(texts: Sequence[str], size: int, seed: int) -> NDArray[np.int6
         rows.append([k, *order[: size - 1]])
     shortest = min(map(len, rows), default=0)
     return np.array([row[:shortest] for row in rows], np.int64).reshape(len(rows), -1)
-
-
-def merged(parts: Mapping[str, Mapping[str, Floats]]) -> dict[str, Floats]:
-    """``{"center": {"l1": …}}`` → ``{"l1_center": …}``."""
-    return {f"{m}_{kind}": v for kind, ms in parts.items() for m, v in ms.items()}

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.errors import ModelsError
 from models.evaluation.anatomy import form, label_agreement
-from models.evaluation.attributes import NoReader, Reader, load_reader
+from models.evaluation.attributes import Reader, load_reader
 from models.evaluation.cases import Bools, Case, HeldOut
 from models.evaluation.estimates import Floats, Scores
 from models.evaluation.features import FeatureNetwork, Lite2Features
-from models.evaluation.form import SIDE, FormJudge, NoFormJudge, load_form_judge
+from models.evaluation.form import SIDE, FormJudge, load_form_judge
 from models.evaluation.inception import load_inception
-from models.evaluation.judges import JudgeEncoders, NoEncoders, load_encoders
+from models.evaluation.judge_files import NoJudge, places
+from models.evaluation.judges import JudgeEncoders, load_encoders
 from models.evaluation.metrics import attribute_scores, caption_pools, r_precision
 from models.evaluation.pictures import mapped
 from models.evaluation.subject import SubjectClassifier, subject_classifier
@@ -147,11 +147,9 @@ def convene(
     notes: list[str] = []
     reader, shape = None, None
     if data.name == "aviary":
-        reader = _or_note(lambda: load_reader(judges), NoReader, "attribute_accuracy", notes)
-        shape = _or_note(lambda: load_form_judge(judges), NoFormJudge, "one_bird", notes)
-    encoders = _or_note(
-        lambda: load_encoders(data.name, judges), NoEncoders, "sim, mp and r_precision", notes
-    )
+        reader = _or_note(lambda: load_reader(places(judges)), "attribute_accuracy", notes)
+        shape = _or_note(lambda: load_form_judge(places(judges)), "one_bird", notes)
+    encoders = _or_note(lambda: load_encoders(data.name, judges), "sim, mp and r_precision", notes)
     network: FeatureNetwork | None = None
     if features:
         network = load_inception(inception) if inception else Lite2Features()
@@ -159,11 +157,9 @@ def convene(
     return Panel(reader, encoders, network, shape, subject, tuple(notes))
 
 
-def _or_note(
-    load: Callable[[], T], missing: type[ModelsError], metrics: str, notes: list[str]
-) -> T | None:
+def _or_note(load: Callable[[], T], metrics: str, notes: list[str]) -> T | None:
     try:
         return load()
-    except missing as error:
+    except NoJudge as error:
         notes.append(f"Left out: {metrics}. {error}")
         return None

@@ -1,16 +1,15 @@
-"""Writes ``--out DIR``: ``report.json``, ``details.json``, ``samples.json``, ``report.md``,
-``report.html`` and the grids' pictures under ``images/TASK/METHOD/``.
+"""Writes ``--out DIR``: ``report.json``, ``details.json``, ``report.md`` and the pictures that it
+shows, under ``images/TASK/METHOD/``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.evaluation.report_html import page
-from models.evaluation.report_markdown import markdown
+from models.evaluation.estimates import Estimate
 from models.evaluation.results import TaskReport
 
 SHOWN = 12  # samples in a grid
@@ -22,14 +21,9 @@ def write(
     """Write all files."""
     out.mkdir(parents=True, exist_ok=True)
     _json(out / "report.json", {r.task: r.numbers() for r in reports})
-    _json(
-        out / "details.json",
-        {"facts": dict(facts), "tasks": {r.task: r.details() for r in reports}},
-    )
-    samples = json.dumps({r.task: r.samples() for r in reports}, allow_nan=False)
-    (out / "samples.json").write_text(samples + "\n", encoding="utf-8")
+    tasks = {r.task: r.details() for r in reports}
+    _json(out / "details.json", {"facts": dict(facts), "tasks": tasks})
     (out / "report.md").write_text(markdown(reports, facts), encoding="utf-8")
-    (out / "report.html").write_text(page(reports, facts, SHOWN), encoding="utf-8")
     for report in reports:
         _save_pictures(out / "images" / report.task, report, everything)
 
@@ -44,3 +38,67 @@ def _save_pictures(folder: Path, report: TaskReport, everything: bool) -> None:
         (folder / method).mkdir(parents=True, exist_ok=True)
         for k, picture in enumerate(pictures[:count]):
             picture.save(folder / method / f"{k:05d}.png")
+
+
+def markdown(reports: Sequence[TaskReport], facts: Mapping[str, Any]) -> str:
+    """The whole report."""
+    parts = [f"# Evaluation of {facts['bundle']} on {facts['data']} ({facts['split']})", ""]
+    parts += [*(f"- {line}" for line in _facts(facts)), ""]
+    for report in reports:
+        parts += [f"## {report.task}", "", f"{len(report.cases)} samples.", ""]
+        parts += [table(report), "", *(f"- {note}" for note in report.notes), ""]
+        parts += ["The first samples, not chosen:", "", *_grid(report), ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _facts(facts: Mapping[str, Any]) -> list[str]:
+    final = "Final numbers: nothing is chosen by them." if facts["final"] else "Not final."
+    lines = [
+        f"bundle sha256 `{facts['bundle_sha256'][:12]}`, data `{facts['data_fingerprint']}`, "
+        f"{facts['samples']} samples asked for, seed {facts['seed']}",
+        f"Split {facts['split']}. {final} Intervals are 95 %. Rates are fractions. †: better than "
+        "real pictures by this metric, so no headline. (small): of fewer than 2,048 pictures.",
+    ]
+    for name, told in facts["judges"].items():
+        lines.append(f"{name}: " + ", ".join(f"{k} `{v}`" for k, v in told.items()))
+    return [*lines, *facts["notes"]]
+
+
+def table(report: TaskReport) -> str:
+    """Every metric of every row with sample counts and intervals, as Markdown."""
+    rows = {m: row.estimates for m, row in report.rows.items() if row.estimates}
+    lines = [_line("metric", "n", *rows), "|---" * (2 + len(rows)) + "|"]
+    for metric in dict.fromkeys(name for found in rows.values() for name in found):
+        found = {m: estimates.get(metric) for m, estimates in rows.items()}
+        n = next((e.n for e in found.values() if e), 0)
+        cells = [_shown(e, report.beats_real(m, metric)) for m, e in found.items()]
+        lines.append(_line(metric, str(n), *cells))
+    return "\n".join(lines)
+
+
+def _shown(estimate: Estimate | None, beats_real: bool) -> str:
+    """A number with its marks and its interval."""
+    if estimate is None:
+        return "–"
+    marks = ("†" if beats_real else "") + (" (small)" if estimate.small else "")
+    value = _rounded(estimate.value) + marks
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} [{_rounded(estimate.low)}, {_rounded(estimate.high)}]"
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def _grid(report: TaskReport) -> Iterator[str]:
+    """Captions beside the pictures of every method."""
+    yield _line("caption", *report.pictures)
+    yield "|---" * (1 + len(report.pictures)) + "|"
+    for k, case in enumerate(report.cases[:SHOWN]):
+        places = (f"![](images/{report.task}/{method}/{k:05d}.png)" for method in report.pictures)
+        yield _line(case.caption.replace("|", " "), *places)
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"

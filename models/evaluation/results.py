@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,16 +17,15 @@ _LESS = ("kid_", "fid_", "two_heads", "l1", "diff", "kept_diff", "target_l1")
 
 @dataclass
 class Row:
-    """One method's numbers. scores: per sample, for pairing; estimates: with intervals."""
+    """One method's numbers, with their intervals."""
 
     estimates: dict[str, Estimate] = field(default_factory=dict)
-    scores: dict[str, Scores] = field(default_factory=dict)
 
     def add_scores(self, metric: str, scores: Scores) -> None:
         """A mean over samples; left out when no sample counts or a value is not finite."""
         estimate = bootstrap(scores)
         if estimate.n and estimate.finite:
-            self.estimates[metric], self.scores[metric] = estimate, scores
+            self.estimates[metric] = estimate
 
     def add_subjects(self, masses: dict[str, Floats], real: dict[str, Floats]) -> None:
         """Each mass of ImageNet classes, and its ratio (``bird_ratio``) to that of real photos."""
@@ -93,26 +91,3 @@ class TaskReport:
             for m, row in self.rows.items()
             if row.estimates
         }
-
-    def samples(self) -> dict[str, Any]:
-        """Captions, seeds and per-sample values, by which two evaluations are paired."""
-        return {
-            "captions": [c.caption for c in self.cases],
-            "seeds": [c.seed for c in self.cases],
-            "values": {
-                m: {k: [_plain(v) for v in s.values] for k, s in row.scores.items()}
-                for m, row in self.rows.items()
-            },
-            "weights": {  # where they are not all 1
-                m: {
-                    k: [float(w) for w in s.weights]
-                    for k, s in row.scores.items()
-                    if (s.weights != 1).any()
-                }
-                for m, row in self.rows.items()
-            },
-        }
-
-
-def _plain(value: float) -> float | None:
-    return round(float(value), 6) if math.isfinite(value) else None

@@ -8,43 +8,42 @@ from torch import Tensor, nn
 from models.errors import ModelsError
 from models.inpainting.network import CriticConfig, InpaintCritic
 from models.inpainting.options import InpaintingOptions
-from models.inpainting.patches import PatchDiscriminator
-from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator
-from models.training.augment import CHANGES, augmented
+from models.synthesis.projected import ProjectedDiscriminator, projected
+from models.training.augment import augmented, parse_changes
 from models.training.hinge import judging_loss
 from models.training.noise import Noise
 
-_KINDS = ("own", "patch", "projected", "none")
+_KINDS = ("own", "projected", "none")
 
 
 class FillJudge(nn.Module):
-    """One of the discriminators, and what it asks of a fill and of itself. Those that look at
-    sentences learn by hinge losses and from wrong captions, the network's own by least squares.
+    """One of the discriminators, and what it asks of a fill and of itself. That which looks at
+    sentences learns by hinge losses and from wrong captions, the network's own by least squares.
     """
 
     def __init__(self, options: InpaintingOptions, sentence: int) -> None:
         super().__init__()
         self.options = options
-        self.changes = tuple(name for name in options.augment.split(",") if name)
-        if unknown := [name for name in self.changes if name not in CHANGES]:
-            raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
-        self.network = _network(options, sentence)
+        self.changes = parse_changes(options.augment)
+        self.network: InpaintCritic | ProjectedDiscriminator = (
+            InpaintCritic(CriticConfig((32, 64, 128), 2))
+            if options.discriminator == "own"
+            else projected(options, sentence)
+        )
 
     @property
     def listens(self) -> bool:
         """Whether it looks at sentences."""
         return not isinstance(self.network, InpaintCritic)
 
-    def fooled(
-        self, made: Tensor, mask: Tensor, sentence: Tensor, weight: Tensor, noise: Noise
-    ) -> Tensor:
-        """The generator's loss of composed pictures [B,3,S,S], of which each weighs [B]; mask
-        [B,1,S,S]; sentence [B,D].
+    def fooled(self, made: Tensor, sentence: Tensor, weight: Tensor, noise: Noise) -> Tensor:
+        """The generator's loss of composed pictures [B,3,S,S], of which each weighs [B]; sentence
+        [B,D].
         """
         if isinstance(self.network, InpaintCritic):
             short = (self.network(made) - 1).square().flatten(1)
         else:
-            found = self.network.features(self._shown(made, mask, noise, "g"))
+            found = self.network.features(self._shown(made, noise, "g"))
             short = -self.network.logits(found, sentence)
         return (short.float().mean(1) * weight).mean()
 
@@ -52,7 +51,6 @@ class FillJudge(nn.Module):
         self,
         real: Tensor,
         made: Tensor,
-        mask: Tensor,
         sentences: tuple[Tensor, Tensor],
         noise: Noise,
     ) -> Tensor:
@@ -62,15 +60,13 @@ class FillJudge(nn.Module):
             return 0.5 * ((good - 1).square().mean() + bad.square().mean())
         told, wrong = sentences
         pairs = [
-            (self._shown(images, mask, noise, tag), told)
+            (self._shown(images, noise, tag), told)
             for images, tag in ((real, "real"), (made, "fake"))
         ]
         share = self.options.mismatched if self.options.text else 0.0
         return judging_loss(self.network, pairs[0], pairs[1], wrong, share)
 
-    def _shown(self, images: Tensor, mask: Tensor, noise: Noise, tag: str) -> Tensor:
-        if isinstance(self.network, PatchDiscriminator):
-            images = torch.cat([images, mask], 1)
+    def _shown(self, images: Tensor, noise: Noise, tag: str) -> Tensor:
         shown = augmented(images, noise, tag, self.changes)
         return shown.contiguous(memory_format=torch.channels_last)
 
@@ -80,15 +76,3 @@ def judge_of(options: InpaintingOptions, sentence: int) -> FillJudge | None:
     if options.discriminator not in _KINDS:
         raise ModelsError(f"discriminator is {', '.join(_KINDS)}, not {options.discriminator!r}.")
     return None if options.discriminator == "none" else FillJudge(options, sentence)
-
-
-def _network(
-    options: InpaintingOptions, sentence: int
-) -> InpaintCritic | PatchDiscriminator | ProjectedDiscriminator:
-    if options.discriminator == "own":
-        return InpaintCritic(CriticConfig((32, 64, 128), 2))
-    if options.discriminator == "patch":
-        return PatchDiscriminator(options.ndf, sentence)
-    return ProjectedDiscriminator(
-        ProjectedConfig(look=options.look, width=options.ndf, sentence=sentence)
-    )

@@ -1,8 +1,6 @@
-"""How like the truth a fill is: pixels at every scale, and what each of them shows."""
+"""How like the truth a fill is: what its pixels weigh, and what each of them shows."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from torch import Tensor
 from torch.nn import functional
@@ -21,19 +19,6 @@ def pixel_weights(mask: Tensor, hole: float, labels: Tensor | None, small: float
         weight = weight * (1 + small * small_things(labels))
     weight = 1 + hole * weight
     return weight / weight.mean((1, 2, 3), keepdim=True)
-
-
-def pyramid_l1(pictures: Sequence[Tensor], images: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean absolute difference of pictures [B,3,s,s] from small to large to the resized
-    images [B,3,S,S], summed over scales.
-    """
-    total = images.new_zeros(())
-    for picture in pictures:
-        size = (picture.shape[-2], picture.shape[-1])
-        target = functional.interpolate(images, size, mode="bilinear", align_corners=True)
-        share = functional.adaptive_avg_pool2d(weight, size)
-        total = total + (share * (picture - target).abs()).mean()
-    return total
 
 
 def label_loss(logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ whole picture, and the discriminators see the reconstruction alone as fake.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -103,13 +104,17 @@ def nats(paths: Paths) -> Tensor:
     return _kl(*paths.posterior, *paths.prior) * mu[0].numel()
 
 
-def pyramid_l1(pictures: list[Tensor], images: Tensor) -> Tensor:
-    """Mean absolute difference to the resized picture, summed over scales."""
+def pyramid_l1(pictures: Sequence[Tensor], images: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean absolute difference of pictures [B,3,s,s] from small to large to the resized images
+    [B,3,S,S], summed over scales; weight [B,1,S,S] of each pixel.
+    """
     total = images.new_zeros(())
     for picture in pictures:
         size = (picture.shape[-2], picture.shape[-1])
         target = functional.interpolate(images, size, mode="bilinear", align_corners=True)
-        total = total + functional.l1_loss(picture, target)
+        gap = (picture - target).abs()
+        share = 1.0 if weight is None else functional.adaptive_avg_pool2d(weight, size)
+        total = total + (share * gap).mean()
     return total
 
 

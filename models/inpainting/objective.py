@@ -7,15 +7,15 @@ and prior, least squares GAN on the composed picture of the generation path.
 
 The paper's generation path draws its latent and is compared with the truth all the same, so that
 the best it can do is to ignore what it drew: fills of one hole then are alike (measured in
-docs/training-choices.md). With ``latent = "conditional"`` posterior and prior are those of a
+docs/log.md). With ``latent = "conditional"`` posterior and prior are those of a
 conditional VAE (Sohn et al. 2015), what a picture tells of its hole has a price in nats, and the
 generation path is compared where it takes the prior's mean alone; the ``free`` share that is drawn
 has to please the other losses.
 
 By options: edges, and what each pixel shows, where the data knows it (a head on the generator's
-last features, trained beside); mode seeking (Mao et al. 2019); a discriminator of patches, or one
-on frozen ImageNet features, that looks at the sentence too, with hinge losses and wrong captions as
-a second kind of fake; the DAMSM losses of the composed picture; the attributes that the caption
+last features, trained beside); mode seeking (Mao et al. 2019); a discriminator on
+frozen ImageNet features, that looks at the sentence too, with hinge losses and wrong captions as a
+second kind of fake; the DAMSM losses of the composed picture; the attributes that the caption
 names, as a classifier reads them that learns beside from the real pictures (see
 :mod:`models.synthesis.auxiliary`); no text at all, for comparison. For the published training see
 :mod:`models.inpainting.official`.
@@ -32,8 +32,8 @@ from models.damsm.matching import Caption, encoded, matching_losses
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
 from models.inpainting.judges import judge_of
-from models.inpainting.likeness import label_loss, pixel_weights, pyramid_l1, seeking_loss
-from models.inpainting.losses import Paths, kl_losses, nats
+from models.inpainting.likeness import label_loss, pixel_weights, seeking_loss
+from models.inpainting.losses import Paths, kl_losses, nats, pyramid_l1
 from models.inpainting.network import InpaintEncoder, InpaintGenerator, compose
 from models.inpainting.options import InpaintingOptions, small_config
 from models.inpainting.paths import PathsObjective
@@ -141,7 +141,7 @@ class InpaintingObjective(PathsObjective):
         sentences = told, told if seen.wrong is None else self._told(seen.wrong)
         made = seen.composed.detach()
         with self.autocast():
-            loss = self.judge.judged(seen.images, made, seen.mask, sentences, seen.noise)
+            loss = self.judge.judged(seen.images, made, sentences, seen.noise)
         return loss, {"d": loss}
 
     def _told(self, sentence: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ class InpaintingObjective(PathsObjective):
         settled = seen.compared.flatten()
         weight = 1 + (self.options.settled - 1) * settled
         with self.autocast():
-            return self.judge.fooled(seen.composed, seen.mask, told, weight, seen.noise)
+            return self.judge.fooled(seen.composed, told, weight, seen.noise)
 
     def _likeness(self, seen: Seen) -> Values:
         """What compares either path with the truth."""

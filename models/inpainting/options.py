@@ -21,9 +21,8 @@ class InpaintingOptions:
     truth in the hole; seeking: weight of mode seeking for these; settled: how much of the
     discriminator's loss the others bear.
 
-    discriminator: own, patch, projected or none; the middle two have ndf and mismatched (share of
-    wrong captions among the fakes), projected also look and both augment (DiffAugment's changes,
-    comma separated).
+    discriminator: own, projected or none; projected has ndf, mismatched (share of wrong captions
+    among the fakes), look and augment (DiffAugment's changes, comma separated).
     """
 
     width: int = 24

@@ -15,7 +15,7 @@ from models.inpainting.losses import Paths, two_paths
 from models.inpainting.network import InpaintEncoder, InpaintGenerator, compose
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Objective
+from models.training.objective import Objective, in_rows
 
 
 class PathsObjective(Objective):
@@ -71,8 +71,7 @@ class PathsObjective(Objective):
         own = self._fill(batch, batch.ids, batch.lengths, averaged)
         other = self._fill(batch, batch.ids.roll(1, 0), batch.lengths.roll(1), averaged)
         holed = batch.images * batch.hole
-        columns = [x.split(8) for x in (batch.images, holed, own, other)]
-        return torch.cat([x for row in zip(*columns, strict=True) for x in row])
+        return in_rows(batch.images, holed, own, other)
 
     def _fill(
         self, batch: Batch, ids: Tensor, lengths: Tensor, averaged: Mapping[str, nn.Module]

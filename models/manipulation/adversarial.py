@@ -43,7 +43,7 @@ from models.manipulation.network import (
 from models.manipulation.sight import Sight
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Objective, Phase, Values, adam, in_rows
 
 _SMALLEST = 64  # side from which a discriminator can look
 _BETAS = (0.5, 0.999)
@@ -219,9 +219,7 @@ class AdversarialObjective(Objective):
 
     def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
         """Rows of eight: the photo, and what the networks make of it by a caption not its own."""
-        made = self._edit(averaged, batch, noise)
-        columns = batch.images.split(8), made.split(8)
-        return torch.cat([x for row in zip(*columns, strict=True) for x in row])
+        return in_rows(batch.images, self._edit(averaged, batch, noise))
 
     def _edit(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> Tensor:
         """Pictures [B,3,S,S] by the last network there is, from the wrong captions."""

@@ -2,11 +2,8 @@
 in the code).
 
 Probabilities come from the discriminators, hence cross entropy on probabilities. Two departures
-from the paper are the
-published training's own: the L1 regulariser stands in the correction loss alone, and the
-word-level term of the
-discriminator loss depends on no trained weight (:func:`word_level_term`): it only shifts the
-logged value.
+from the paper: as in the published training the L1 regulariser stands in the correction loss alone;
+the word-level term of the discriminator loss, which depends on no trained weight, is left out.
 """
 
 from __future__ import annotations
@@ -20,7 +17,6 @@ from torch.nn import functional
 from models.manipulation.discriminators import ManiganDiscriminator
 
 LAMBDA_MATCH = 5.0  # weight of the DAMSM losses, birds and COCO
-_GAMMA1, _GAMMA2 = 4.0, 5.0
 
 
 def discriminator_loss(
@@ -72,24 +68,6 @@ def perceptual_loss(detail: nn.Module, fakes: Sequence[Tensor], reals: Sequence[
 def kl_loss(mu: Tensor, logvar: Tensor) -> Tensor:
     """KL of the conditioning [B,condition] from N(0,1), mean over all elements."""
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).float().mean()
-
-
-def word_level_term(regions: Tensor, words: Tensor, lengths: Tensor, matches: bool) -> Tensor:
-    """The word-level part of the published discriminator loss, mean over the batch; kept for
-    comparing logs.
-
-    regions [B,D,h,w] of the real pictures at the discriminator's resolution; words [B,D,T];
-    ``matches``: these are
-    their own captions.
-    """
-    scores: list[Tensor] = []
-    for region, word, length in zip(regions.flatten(2), words, lengths.tolist(), strict=True):
-        e = word[:, :length]
-        over_words = (region.T @ e).softmax(1)
-        over_regions = (_GAMMA1 * over_words).softmax(0)
-        relevance = functional.cosine_similarity(e, region @ over_regions, dim=0)
-        scores.append((_GAMMA2 * relevance).logsumexp(0).sigmoid())
-    return _bce(torch.stack(scores), int(matches))
 
 
 def _bce(probabilities: Tensor, label: int) -> Tensor:

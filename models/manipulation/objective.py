@@ -24,7 +24,7 @@ from models.manipulation.network import MainOutput, ManiganConfig, networks
 from models.training.batch import Batch
 from models.training.drawings import edge_loss, small_things
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Objective, Phase, Values, adam, in_rows
 
 _CHANGED = 0.06  # difference in [-1,1] from which a pixel counts as edited
 
@@ -62,20 +62,14 @@ class ManipulationObjective(Objective):
         super().__init__()
         self.options, self.text, self.image = options, text, image
         self.frozen = {"text_encoder": text, "image_encoder": image}
+        names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination", "modules")
         regions, detail = image.photo_channels
         self.config = ManiganConfig(
-            ngf=options.ngf,
+            **{name: getattr(options, name) for name in names},
             base=size // 4,
-            blocks=options.blocks,
-            z=options.z,
-            condition=options.condition,
             text=text.config.features,
             regions=regions,
             detail=detail,
-            combine=options.combine,
-            norm=options.norm,
-            combination=options.combination,
-            modules=options.modules,
         )
         self.averaged = self.config.roles
         self.modules = networks(self.config)
@@ -140,8 +134,7 @@ class ManipulationObjective(Objective):
         """Rows of eight: the photo, the edit's target, what the networks make of it."""
         assert batch.source is not None  # noqa: S101
         final = self._edit(averaged, batch, *self._draws(noise))[0]
-        columns = [x.split(8) for x in (batch.source, batch.images, final)]
-        return torch.cat([x for row in zip(*columns, strict=True) for x in row])
+        return in_rows(batch.source, batch.images, final)
 
     def export(
         self, averaged: Mapping[str, nn.Module]

@@ -7,9 +7,8 @@ from typing import Protocol, cast
 from torch import Tensor, nn
 
 from models.bundle import Bundle, load_strict
-from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder, PhotoFeatures
-from models.damsm.inception import InceptionImageEncoder, VggDetail
-from models.pipeline import config_from
+from models.damsm.image_encoder import PhotoFeatures
+from models.damsm.inception import InceptionImageEncoder, VggDetail, image_encoder_of
 
 
 class PhotoEncoder(Protocol):
@@ -34,13 +33,11 @@ class InceptionPhotoEncoder(nn.Module):
 
 def photo_encoder(bundle: Bundle, task: str, where: str) -> nn.Module:
     """A PhotoEncoder as the task's ``image_encoder`` describes it, weights loaded."""
-    raw = dict(bundle.task(task).image_encoder or {})
-    if raw.pop("kind", "compact") == "compact":
-        compact = CompactImageEncoder(config_from(CompactEncoderConfig, raw, where))
-        load_strict(compact, bundle.state(task, "image_encoder"), f"{where}: image encoder")
-        return compact
-    image, detail = InceptionImageEncoder(**raw), VggDetail()
+    image = image_encoder_of(bundle.task(task).image_encoder, where)
     load_strict(image, bundle.state(task, "image_encoder"), f"{where}: image encoder")
+    if not isinstance(image, InceptionImageEncoder):
+        return image
+    detail = VggDetail()
     load_strict(detail, bundle.state(task, "detail"), f"{where}: detail encoder")
     return InceptionPhotoEncoder(image, detail)
 

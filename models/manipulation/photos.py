@@ -27,18 +27,17 @@ from torch.nn import functional
 from models.damsm.image_encoder import PhotoFeatures
 from models.damsm.matching import Caption, encoded, matching_losses
 from models.damsm.text_encoder import TextEncoder
-from models.errors import ModelsError
 from models.manipulation.adversarial import manigan_config
 from models.manipulation.losses import kl_loss
 from models.manipulation.network import DetailCorrection, MainModule
 from models.manipulation.saliency import unlike_corners
 from models.manipulation.sight import Sight
-from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator, trunk_taps
-from models.training.augment import CHANGES, augmented
+from models.synthesis.projected import projected
+from models.training.augment import augmented, parse_changes
 from models.training.batch import Batch
 from models.training.hinge import fooling_loss, judging_loss
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Objective, Phase, Values, adam, in_rows
 
 _COARSE = 4  # pixels whose brightness an edit keeps together
 _AROUND = 5  # side, in these, of what brightness is taken against
@@ -117,20 +116,10 @@ class PhotoObjective(Objective):
     def __init__(self, options: PhotoOptions, size: int, text: TextEncoder, sight: Sight) -> None:
         super().__init__()
         self.options, self.text, self.sight = options, text, sight
-        self.changes = tuple(name for name in options.augment.split(",") if name)
-        if unknown := [name for name in self.changes if name not in CHANGES]:
-            raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
+        self.changes = parse_changes(options.augment)
         self.frozen = {"text_encoder": text, "image_encoder": sight.image, **sight.shipped}
         self.config = manigan_config(options, size, text, sight)
-        self.judge = ProjectedDiscriminator(
-            ProjectedConfig(
-                options.look,
-                trunk_taps(options.taps),
-                width=options.ndf,
-                text=options.text,
-                sentence=text.config.features,
-            )
-        )
+        self.judge = projected(options, text.config.features)
         main, dcm = MainModule(self.config), DetailCorrection(self.config)
         self.modules = {"main": main, "dcm": dcm, "judge": self.judge}
         betas = (0.0, options.beta2)
@@ -245,8 +234,7 @@ class PhotoObjective(Objective):
         photo = self.sight.photo(self.laid(batch.images))
         other = encoded(self.text, batch.wrong_ids, batch.wrong_lengths)
         made = [self._edit(averaged, photo, c, noise)[0] for c in (self._own(batch), other)]
-        columns = [x.split(8) for x in (batch.images, *made)]
-        return torch.cat([x for row in zip(*columns, strict=True) for x in row])
+        return in_rows(batch.images, *made)
 
     def export(
         self, averaged: Mapping[str, nn.Module]

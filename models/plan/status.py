@@ -12,6 +12,7 @@ from typing import Any
 
 from models.plan.plan import Plan, Stage
 from models.plan.progress import Progress
+from models.training.curves import lines_of
 
 _METRICS = 4  # shown of a stage
 
@@ -102,15 +103,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _hours(stats: Path) -> float:
-    """Hours of training that a run's statistics report; a torn last line is passed over."""
-    if not stats.exists():
-        return 0.0
-    for text in reversed(stats.read_text(encoding="utf-8", errors="replace").splitlines()):
-        try:
-            return float(json.loads(text)["seconds"]) / 3600
-        except (ValueError, KeyError, TypeError):
-            continue
-    return 0.0
+    """Hours of training that a run's statistics report."""
+    seconds = [line["seconds"] for line in lines_of(stats) if "seconds" in line]
+    return seconds[-1] / 3600 if seconds else 0.0
 
 
 def metrics_of(report: Path, bundle: Path) -> dict[str, float]:

@@ -6,13 +6,14 @@ picture's captions stands for the sentence, with weights softmax(u), u ~ U(0,10)
 moving average decays block by block at different rates through a slip; here it decays at one.
 
 For small budgets: a discriminator on frozen ImageNet features, captions that do not fit as a second
-kind of fake (Reed et al. 2016), DiffAugment for small data sets, and for the network's own
-discriminator lazy R1 (Mescheder et al. 2018) or MA-GP (DF-GAN, Tao et al. 2022).
+kind of fake (Reed et al. 2016), DiffAugment for small data sets, real pictures drawn again from an
+encoder's noise (:mod:`models.synthesis.auxiliary`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,14 +24,7 @@ from torch.nn import functional
 from models.damsm.losses import matching_loss, sentence_scores
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
-from models.synthesis.auxiliary import (
-    NoiseEncoder,
-    classifier_of,
-    divergence,
-    learning_loss,
-    rebuilding_loss,
-    showing_loss,
-)
+from models.synthesis.auxiliary import NoiseEncoder, divergence, rebuilding_loss
 from models.synthesis.latent import width as latent_width
 from models.synthesis.network import (
     Discriminator,
@@ -38,13 +32,13 @@ from models.synthesis.network import (
     Generator,
     GeneratorConfig,
 )
-from models.synthesis.projected import ProjectedConfig, ProjectedDiscriminator, trunk_taps
-from models.training.augment import CHANGES, augmented
+from models.synthesis.projected import ProjectedDiscriminator, projected
+from models.training.augment import augmented, parse_changes
 from models.training.batch import Batch
 from models.training.distributed import gathered
 from models.training.hinge import fooling_loss, judging_loss
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Objective, Phase, Values, adam, in_rows
 
 _DRAWING = ("generator", "encoder")  # what the generator's turn trains
 _REACH = 2.0  # tanh(2) = 0.964: colours of the data lie within
@@ -54,21 +48,17 @@ _REACH = 2.0  # tanh(2) = 0.964: colours of the data lie within
 class SynthesisOptions:
     """discriminator: projected or own; ngf, ndf: widths; widths: channels from 4×4 up in units of
     ngf, empty for a table by size; zero_start: every block of the generator begins as its shortcut;
-    look, taps, text: see :class:`ProjectedConfig`; mismatched: share of wrong captions among the
-    fakes; penalty: none, r1 or magp (own discriminator only), with its weight, every penalty_every
-    steps; augment: DiffAugment's changes, comma separated; interpolate: mix the sentences of a
-    picture;
+    look, taps, text: see :class:`models.synthesis.projected.ProjectedConfig`; mismatched: share of
+    wrong captions among the fakes; augment: DiffAugment's changes, comma separated; interpolate:
+    mix the sentences of a picture;
     fresh_noise: new noise for the generator's turn; damsm: weight of finding the caption again
     through the frozen encoders, every damsm_every steps; reach: weight of keeping the last layer
     within what tanh can bring back: a discriminator that wins early drives whole pictures to one
     saturated colour, from which no gradient returns.
 
-    attributes: weight of showing the attributes that the caption names, as a classifier reads them
-    that learns from the real pictures beside (at rate_classifier); rebuild: weight of drawing real
-    pictures again from the noise that an encoder finds behind them, divergence: the price of a nat
-    of that noise; alone: steps in which the generator does nothing else, before the discriminator
-    comes in; rebuild_until: step at which the weight of drawing again has fallen to zero, along a
-    line, 0 to keep it. See :mod:`models.synthesis.auxiliary`.
+    rebuild: weight of drawing real pictures again from the noise that an encoder finds behind them,
+    divergence: the price of a nat of that noise; alone: steps in which the generator does nothing
+    else, before the discriminator comes in. See :mod:`models.synthesis.auxiliary`.
 
     latent: shapes of the noise instead of z normals (:mod:`models.synthesis.latent`).
     """
@@ -89,29 +79,22 @@ class SynthesisOptions:
     beta1: float = 0.0
     beta2: float = 0.99
     mismatched: float = 0.5
-    penalty: str = "none"
-    penalty_weight: float = 1.0
-    penalty_every: int = 16
     augment: str = ""
     interpolate: bool = False
     fresh_noise: bool = False
     damsm: float = 0.0
     reach: float = 0.0
     damsm_every: int = 2
-    attributes: float = 0.0
-    rate_classifier: float = 2e-3
     rebuild: float = 0.0
     divergence: float = 5e-4
     alone: int = 0
-    rebuild_until: int = 0
     latent: str = ""
 
 
 @dataclass(frozen=True)
 class Seen:
     """Real pictures and sentences, wrong sentences, generated pictures before tanh with their
-    graph (none while the generator only rebuilds); attributes that the pictures show and that the
-    captions name, where the data knows them.
+    graph (none while the generator only rebuilds).
     """
 
     images: Tensor
@@ -119,14 +102,44 @@ class Seen:
     wrong: Tensor
     raw: Tensor | None
     noise: Noise
-    shown: Tensor | None
-    named: Tensor | None
 
 
-class SynthesisObjective(Objective):
-    """See :class:`models.training.objective.Objective`."""
+class GeneratorObjective(Objective):
+    """What every way of training the generator shares. See
+    :class:`models.training.objective.Objective`.
+    """
 
     averaged = ("generator",)
+    generator: Generator
+    text: TextEncoder
+
+    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
+        self._drawn(averaged, batch, noise, self.autocast())
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+        """Rows of eight: real pictures above what the generator makes of their captions."""
+        return in_rows(batch.images, self._drawn(averaged, batch, noise, nullcontext()))
+
+    def _drawn(
+        self,
+        averaged: Mapping[str, nn.Module],
+        batch: Batch,
+        noise: Noise,
+        precision: AbstractContextManager[Any],
+    ) -> Tensor:
+        _, sentence = self.text(batch.ids, batch.lengths)
+        with precision:
+            z = noise.normal("z", self.generator.config.z)
+            return torch.as_tensor(averaged["generator"](z, sentence))
+
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+        return asdict(self.generator.config), {"generator": averaged["generator"]}
+
+
+class SynthesisObjective(GeneratorObjective):
+    """See :class:`models.training.objective.Objective`."""
 
     def __init__(
         self,
@@ -134,15 +147,15 @@ class SynthesisObjective(Objective):
         size: int,
         text: TextEncoder,
         image: nn.Module | None = None,
-        attributes: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__()
         self.options, self.text = options, text
         self.frozen = {"text_encoder": text}
         if options.damsm and image is not None:
             self.frozen["image_encoder"] = image
-        self.changes = tuple(name for name in options.augment.split(",") if name)
-        _check(options, self.changes)
+        self.changes = parse_changes(options.augment)
+        if options.alone and not options.rebuild:
+            raise ModelsError("alone counts steps of rebuilding; it needs rebuild > 0.")
         widths, sentence = block_widths(size, options.widths), text.config.features
         self.z = latent_width(options.latent) if options.latent else options.z
         self.generator = Generator(
@@ -163,13 +176,10 @@ class SynthesisObjective(Objective):
         if options.rebuild:
             self.encoder = NoiseEncoder(size, self.z, sentence)
             self.modules["encoder"] = self.encoder
-        if options.attributes:
-            self.classifier = classifier_of(size, attributes)
-            self.modules["classifier"] = self.classifier
         self.phases = self._phases()
 
     def _phases(self) -> dict[str, Phase]:
-        """The classifier's turn where there is one, the discriminator's, the generator's."""
+        """The discriminator's turn, then the generator's."""
         o = self.options
         betas, drawing = (o.beta1, o.beta2), [n for n in _DRAWING if n in self.modules]
         optimisers = {
@@ -177,16 +187,10 @@ class SynthesisObjective(Objective):
             "generator": adam([self.modules[name] for name in drawing], o.rate_g, betas),
         }
         trains = {"discriminator": ("discriminator",), "generator": tuple(drawing)}
-        phases = {name: Phase(optimiser, trains[name]) for name, optimiser in optimisers.items()}
-        if "classifier" not in self.modules:
-            return phases
-        learning = adam([self.classifier], o.rate_classifier, (0.9, 0.999))
-        return {"classifier": Phase(learning, ("classifier",)), **phases}
+        return {name: Phase(optimiser, trains[name]) for name, optimiser in optimisers.items()}
 
     def turns(self, step: int) -> tuple[str, ...]:
-        if step >= self.options.alone:
-            return tuple(self.phases)
-        return tuple(name for name in self.phases if name != "discriminator")
+        return tuple(self.phases) if step >= self.options.alone else ("generator",)
 
     def look(self, batch: Batch, noise: Noise, step: int) -> Seen:
         with torch.no_grad():
@@ -198,7 +202,7 @@ class SynthesisObjective(Objective):
             # With fresh noise the generator's turn makes pictures of its own.
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.options.fresh_noise):
                 raw = self._made(sentence, noise, "z")
-        return Seen(images, sentence, wrong, raw, noise, batch.shown, batch.named)
+        return Seen(images, sentence, wrong, raw, noise)
 
     def _sentence(self, batch: Batch, noise: Noise) -> Tensor:
         """The caption's sentence, or a convex mix over all captions of the picture."""
@@ -217,17 +221,14 @@ class SynthesisObjective(Objective):
         return made
 
     def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:
-        if phase == "classifier":
-            return self._classifier_loss(seen)
         if phase == "discriminator":
-            return self._discriminator_loss(seen, step)
+            return self._discriminator_loss(seen)
         return self._generator_loss(seen, step)
 
     def _generator_loss(self, seen: Seen, step: int) -> tuple[Tensor, Values]:
         o, values = self.options, {}
         raw = seen.raw
-        rebuild = self._rebuild_weight(step)
-        if rebuild:
+        if o.rebuild:
             again, values["nats"] = self._again(seen)
             values["rebuilt"] = rebuilding_loss(torch.tanh(again), seen.images)
             raw = again if step < o.alone else raw
@@ -241,21 +242,9 @@ class SynthesisObjective(Objective):
             values["beyond"] = functional.relu(raw.abs() - _REACH).square().mean()
         if "image_encoder" in self.frozen and (step + 1) % o.damsm_every == 0:  # logged steps too
             values["damsm"] = self._matching(fake, seen)
-        named: Values = {}
-        if o.attributes:
-            values["reading"], named["named"] = self._reading(fake, seen)
-        return self._weighted(values, rebuild), values | named
-
-    def _rebuild_weight(self, step: int) -> float:
-        o = self.options
-        return o.rebuild * (max(0.0, 1 - step / o.rebuild_until) if o.rebuild_until else 1.0)
-
-    def _weighted(self, values: Values, rebuild: float) -> Tensor:
-        """The sum of the generator's losses."""
-        o = self.options
-        weights = {"g": 1.0, "beyond": o.reach, "damsm": o.damsm, "reading": o.attributes}
-        weights |= {"rebuilt": rebuild, "nats": rebuild * o.divergence}
-        return torch.stack([weights[name] * value for name, value in values.items()]).sum()
+        weights = {"g": 1.0, "beyond": o.reach, "damsm": o.damsm}
+        weights |= {"rebuilt": o.rebuild, "nats": o.rebuild * o.divergence}
+        return torch.stack([weights[k] * value for k, value in values.items()]).sum(), values
 
     def _fooling(self, fake: Tensor, seen: Seen) -> Tensor:
         with self.autocast():
@@ -272,18 +261,6 @@ class SynthesisObjective(Objective):
             raw: Tensor = self.generator.raw(z, seen.sentence)
         return raw, divergence(mean, spread)
 
-    def _reading(self, fake: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
-        """The classifier's loss on what the captions name, and the share that it reads so."""
-        assert seen.named is not None  # noqa: S101 (checked with the options)
-        with self.autocast():
-            return showing_loss(self.classifier, fake, seen.named)
-
-    def _classifier_loss(self, seen: Seen) -> tuple[Tensor, Values]:
-        assert seen.shown is not None  # noqa: S101 (checked with the options)
-        with self.autocast():
-            loss, right = learning_loss(self.classifier, seen.images, seen.shown)
-        return loss, {"shown": right}
-
     def _matching(self, fake: Tensor, seen: Seen) -> Tensor:
         """DAMSM's sentence loss (AttnGAN equation 12), the wrong captions being negatives too."""
         with self.autocast():
@@ -295,52 +272,14 @@ class SynthesisObjective(Objective):
     def _augmented(self, images: Tensor, noise: Noise, tag: str) -> Tensor:
         return augmented(images, noise, tag, self.changes)
 
-    def _discriminator_loss(self, seen: Seen, step: int) -> tuple[Tensor, Values]:
+    def _discriminator_loss(self, seen: Seen) -> tuple[Tensor, Values]:
         assert seen.raw is not None  # noqa: S101 (no turn while the generator only rebuilds)
         real = self.laid(self._augmented(seen.images, seen.noise, "real"))
         fake = self.laid(self._augmented(torch.tanh(seen.raw.detach()), seen.noise, "fake"))
         told, share = seen.sentence, self.options.mismatched
         with self.autocast():
             loss = judging_loss(self.judge, (real, told), (fake, told), seen.wrong, share)
-        values = {"d": loss}
-        if self.options.penalty != "none" and step % self.options.penalty_every == 0:
-            loss = loss + self._penalty(seen)
-        return loss, values
-
-    def _penalty(self, seen: Seen) -> Tensor:
-        """Of real matching pairs, in float32: R1 on half of this process's share, or MA-GP with
-        exponent six on all of it.
-        """
-        o = self.options
-        count = len(seen.images) // 2 if o.penalty == "r1" else len(seen.images)
-        images = seen.images[:count].detach().requires_grad_(True)
-        sentence = seen.sentence[:count].detach().requires_grad_(True)
-        logits = self.judge.logits(self.judge.features(images), sentence)
-        if o.penalty == "r1":
-            (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-            size = gradient.square().sum((1, 2, 3)) / 2
-        else:
-            by = torch.autograd.grad(logits.sum(), (images, sentence), create_graph=True)
-            flat = torch.cat([g.flatten(1) for g in by], 1)
-            size = 2 * (flat.square().sum(1) + 1e-12).pow(3)
-        return o.penalty_weight * o.penalty_every * size.mean()
-
-    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
-        _, sentence = self.text(batch.ids, batch.lengths)
-        with self.autocast():
-            averaged["generator"](noise.normal("z", self.z), sentence)
-
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
-        """Rows of eight: real pictures above what the generator makes of their captions."""
-        _, sentence = self.text(batch.ids, batch.lengths)
-        made = averaged["generator"](noise.normal("z", self.z), sentence)
-        rows = [x for pair in zip(batch.images.split(8), made.split(8), strict=True) for x in pair]
-        return torch.cat(rows)
-
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.generator.config), {"generator": averaged["generator"]}
+        return loss, {"d": loss}
 
 
 def start_as_shortcuts(generator: Generator) -> None:
@@ -350,33 +289,11 @@ def start_as_shortcuts(generator: Generator) -> None:
             nn.init.zeros_(module.weight)
 
 
-def _check(options: SynthesisOptions, changes: tuple[str, ...]) -> None:
-    unknown = [name for name in changes if name not in CHANGES]
-    if unknown:
-        raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
-    if options.penalty not in ("none", "r1", "magp"):
-        raise ModelsError(f"penalty is none, r1 or magp, not {options.penalty!r}.")
-    if options.alone and not options.rebuild:
-        raise ModelsError("alone counts steps of rebuilding; it needs rebuild > 0.")
-    if options.rebuild_until and options.rebuild_until <= options.alone:
-        raise ModelsError("rebuild_until must lie behind the steps of alone.")
-    if options.penalty != "none" and options.discriminator == "projected":
-        raise ModelsError("A gradient penalty needs discriminator = 'own'.")
-
-
 def _judge(
     options: SynthesisOptions, widths: tuple[int, ...], sentence: int
 ) -> ProjectedDiscriminator | Discriminator:
     if options.discriminator == "projected":
-        return ProjectedDiscriminator(
-            ProjectedConfig(
-                look=options.look,
-                taps=trunk_taps(options.taps),
-                width=options.ndf,
-                text=options.text,
-                sentence=sentence,
-            )
-        )
+        return projected(options, sentence)
     if options.discriminator == "own":
         return Discriminator(
             DiscriminatorConfig(options.ndf, widths[::-1], sentence, options.attention)

@@ -8,7 +8,8 @@ projected sentence added, so that a caption is checked where its words belong.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -114,6 +115,14 @@ class ProjectedDiscriminator(nn.Module):
             for head, found in zip(self.heads, features, strict=True)
         ]
         return torch.cat(maps, 1)
+
+
+def projected(options: Any, sentence: int) -> ProjectedDiscriminator:
+    """As a training's options say: look, ndf and, where it has them, taps and text."""
+    config = ProjectedConfig(look=options.look, width=options.ndf, sentence=sentence)
+    if hasattr(options, "taps"):
+        config = replace(config, taps=trunk_taps(options.taps), text=options.text)
+    return ProjectedDiscriminator(config)
 
 
 def trunk_taps(given: str) -> tuple[int, ...]:

@@ -8,9 +8,7 @@ serving the code is noise of the same shapes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +18,10 @@ from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
 from models.synthesis.latent import width
 from models.synthesis.network import Generator, GeneratorConfig
-from models.synthesis.objective import block_widths, start_as_shortcuts
+from models.synthesis.objective import GeneratorObjective, block_widths, start_as_shortcuts
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Phase, Values, adam
 
 _REACH = 2.5  # tanh(2.5) = 0.987: colours of the data lie within
 _REACH_WEIGHT = 0.05
@@ -63,10 +61,8 @@ class Drawing:
     label_logits: Tensor
 
 
-class RenderingObjective(Objective):
+class RenderingObjective(GeneratorObjective):
     """See :class:`models.training.objective.Objective`."""
-
-    averaged = ("generator",)
 
     def __init__(
         self, options: RenderingOptions, size: int, text: TextEncoder, latent: str
@@ -129,20 +125,3 @@ class RenderingObjective(Objective):
         o = self.options
         small = torch.isin(labels, self._small.to(labels.device))
         return (1 + o.foreground * (labels > 0) + o.small * small).float()[:, None]
-
-    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
-        _, sentence = self.text(batch.ids, batch.lengths)
-        with self.autocast():
-            averaged["generator"](noise.normal("z", self.generator.config.z), sentence)
-
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
-        """Rows of eight: drawings above what the generator makes of their captions and noise."""
-        _, sentence = self.text(batch.ids, batch.lengths)
-        made = averaged["generator"](noise.normal("z", self.generator.config.z), sentence)
-        rows = [x for pair in zip(batch.images.split(8), made.split(8), strict=True) for x in pair]
-        return torch.cat(rows)
-
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.generator.config), {"generator": averaged["generator"]}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.errors import ModelsError
 from models.training.noise import Noise
 
 
@@ -57,3 +58,11 @@ def augmented(images: Tensor, noise: Noise, tag: str, names: Sequence[str]) -> T
     for name in names:
         images = CHANGES[name](images, noise, tag)
     return images
+
+
+def parse_changes(given: str) -> tuple[str, ...]:
+    """Names of changes from the comma separated form that options have. Raises ModelsError."""
+    names = tuple(name for name in given.split(",") if name)
+    if unknown := [name for name in names if name not in CHANGES]:
+        raise ModelsError(f"augment knows {', '.join(CHANGES)}, not {', '.join(unknown)}.")
+    return names

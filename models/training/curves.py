@@ -91,7 +91,9 @@ class Curves:
 
 
 def lines_of(stats: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a ``stats.jsonl``: one that a kill tore is passed over."""
+    """The whole lines of a ``stats.jsonl``, if there is one; what a kill tore is passed over."""
+    if not stats.exists():
+        return
     for text in stats.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)

@@ -99,3 +99,9 @@ def match_memory_format(optimiser: torch.optim.Optimizer) -> None:
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == weight.shape:
                 state[name] = torch.empty_like(weight).copy_(value)
+
+
+def in_rows(*columns: Tensor) -> Tensor:
+    """Pictures [N,3,H,W] of each column, eight of the first above eight of the next, and so on."""
+    rows = zip(*(column.split(8) for column in columns), strict=True)
+    return torch.cat([part for row in rows for part in row])

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from jobs.captions import Vocabulary
 from models.bundle import Bundle, load_strict, save_task
-from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
-from models.damsm.inception import InceptionImageEncoder, VggDetail
+from models.damsm.image_encoder import CompactImageEncoder
+from models.damsm.inception import ImageEncoder, VggDetail, described, image_encoder_of
 from models.damsm.objective import DamsmObjective, DamsmOptions
 from models.damsm.official import OfficialDamsmObjective, OfficialDamsmOptions, load_detail
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
@@ -51,7 +51,6 @@ OPTIONS: dict[str, dict[str, type[Any]]] = {
     "inpainting": {"small": InpaintingOptions, "official": OfficialInpaintingOptions},
     "detail": {"compact": DetailOptions},
 }
-ImageEncoder = CompactImageEncoder | InceptionImageEncoder
 
 
 def checked(part: str, options: Mapping[str, Any]) -> Any:
@@ -95,7 +94,7 @@ class Encoders:
         load_strict(self.text, bundle.state(task, "text_encoder"), "text encoder")
         self.paired: ImageEncoder | None = None
         if task in pairs:
-            self.paired = _image_encoder(spec.image_encoder or {}, str(folder))
+            self.paired = image_encoder_of(spec.image_encoder, str(folder))
             load_strict(self.paired, bundle.state(task, "image_encoder"), "image encoder")
         self.detail: VggDetail | None = None
         holder = next((t for t, s in bundle.tasks.items() if "detail" in s.files), None)
@@ -114,24 +113,6 @@ class Encoders:
         return self.paired
 
 
-def _image_encoder(spec: Mapping[str, Any], where: str) -> ImageEncoder:
-    """Of either kind, as :func:`_described` writes it."""
-    raw = dict(spec)
-    if raw.pop("kind", "compact") == "compact":
-        return CompactImageEncoder(config_from(CompactEncoderConfig, raw, where))
-    return InceptionImageEncoder(**raw)
-
-
-def _described(image: nn.Module | None) -> dict[str, Any] | None:
-    """An image encoder's part of ``bundle.json``."""
-    if image is None:
-        return None
-    if isinstance(image, CompactImageEncoder):
-        return asdict(image.config)
-    assert isinstance(image, InceptionImageEncoder)  # noqa: S101 (there are two kinds)
-    return {"kind": "inception", "features": image.emb_features.out_channels}
-
-
 def _damsm(options: Mapping[str, Any], data: TrainingData, _: Encoders | None) -> Objective:
     chosen = checked("damsm", options)
     if isinstance(chosen, OfficialDamsmOptions):
@@ -147,7 +128,7 @@ def _synthesis(
     if isinstance(chosen, RenderingOptions):
         return RenderingObjective(chosen, data.size, pair.text, data.latent)
     image = pair.image if chosen.damsm else None
-    return SynthesisObjective(chosen, data.size, pair.text, image, data.attributes)
+    return SynthesisObjective(chosen, data.size, pair.text, image)
 
 
 def _manipulation(
@@ -284,7 +265,7 @@ def save(
         "licence": data.licence,
         "network": {} if part == "damsm" else network,
         "text_encoder": asdict(text.config) if text else {},
-        "image_encoder": _described(roles.get("image_encoder")),
+        "image_encoder": described(roles.get("image_encoder")),
         "classical": list(CLASSICAL) if part == "inpainting" else [],
     }
     spec |= {"stage": stage} if stage else {}

@@ -168,15 +168,11 @@ class Run:
 
 def grid(pictures: Tensor, columns: int) -> Image.Image:
     """Pictures [N,3,H,W] in [-1,1] side by side."""
-    pixels = ((pictures.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
-    tiles = pixels.permute(0, 2, 3, 1).numpy()
-    n, h, w, _ = tiles.shape
-    rows = -(-n // columns)
-    sheet = np.full((rows * h, columns * w, 3), 255, np.uint8)
-    for k, tile in enumerate(tiles):
-        y, x = k // columns * h, k % columns * w
-        sheet[y : y + h, x : x + w] = tile
-    return Image.fromarray(sheet)
+    from torchvision.utils import make_grid
+
+    shown = (pictures.detach().float().cpu().clamp(-1, 1) + 1) * 127.5
+    sheet = make_grid(shown, columns, padding=0, pad_value=255)
+    return Image.fromarray(sheet.round().byte().permute(1, 2, 0).numpy())
 
 
 def finite(state: Any) -> bool:

@@ -1,7 +1,7 @@
 """Uploads as nobody should send them, and what each is answered: the status, and words that say
 what to do. Those with status 202 look wrong and are sound, or can be put right without asking.
 
-The gateway's own tests use the list, and so does ``benchmarks/chaos/fuzz.py``, against a real one.
+The gateway's own tests use the list, and so does ``tests/chaos/fuzz.py``, against a real one.
 """
 
 # ruff: noqa: E501 (one line for each case)

@@ -17,7 +17,14 @@ from models.evaluation.attributes_training import (
     held_out_accuracy,
     train_reader,
 )
-from models.evaluation.judge_files import JUDGES, MANIFEST, JudgeError
+from models.evaluation.judge_files import (
+    JUDGES,
+    MANIFEST,
+    JudgeError,
+    NoJudge,
+    places,
+    save_network,
+)
 from models.evaluation.pictures import stack
 
 
@@ -56,12 +63,12 @@ def test_reader_is_small_and_has_its_own_seed() -> None:
 
 
 def test_missing_reader_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(attributes.NoReader, match="judge attributes"):
-        attributes.find_reader([tmp_path])
+    with pytest.raises(NoJudge, match="judge attributes"):
+        attributes.load_reader([tmp_path])
 
 
 def test_shipped_reader_stands_in_where_a_folder_has_none(tmp_path: Path) -> None:
-    assert attributes.load_reader(tmp_path).sha256 == attributes.load_reader().sha256
+    assert attributes.load_reader(places(tmp_path)).sha256 == attributes.load_reader().sha256
 
 
 def test_damaged_reader_is_refused(tmp_path: Path) -> None:
@@ -70,13 +77,15 @@ def test_damaged_reader_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / MANIFEST).exists()
     next(tmp_path.glob("aviary-attributes-*")).write_bytes(b"")
     with pytest.raises(JudgeError, match="sha256"):
-        attributes.load_reader(tmp_path)
+        attributes.load_reader([tmp_path])
 
 
 def test_training_and_saving_make_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     network = train_reader(ReaderOptions(batch=4, count=8), steps=2)
-    path = attributes.save_reader(tmp_path / "made", network, {"accuracy": 0.5})
-    found = attributes.load_reader(tmp_path / "made")
+    path = save_network(
+        tmp_path / "made", "attributes", network.state_dict(), {"accuracy": 0.5}, "aviary"
+    )
+    found = attributes.load_reader([tmp_path / "made"])
     assert found.accuracy == 0.5
     assert found.sha256[:8] in path.name

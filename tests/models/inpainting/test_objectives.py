@@ -23,7 +23,6 @@ from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_st
 
 OFFICIAL: dict[str, Any] = {"objective": "official", "width": 4, "refine": 1}
 SMALL: dict[str, Any] = {"width": 4, "z": 4, "refine": 1}
-PATCH = {"discriminator": "patch", "ndf": 4, "augment": "cutout"}
 PROJECTED = {"discriminator": "projected", "ndf": 8, "look": 32, "augment": "translation"}
 
 
@@ -50,13 +49,12 @@ def test_published_phases(tmp_path: Path) -> None:
         {"text": False},
         PROJECTED,
         {**PROJECTED, "text": False, "damsm": 0.1},
-        PATCH,
         {"discriminator": "none", "edges": 1.0},
         {"latent": "conditional"},
         {"latent": "conditional", "free": 0.5, "seeking": 0.1, "settled": 0.1},
     ],
     ids=[
-        *("plain", "damsm", "no-text", "projected", "projected-no-text", "patch", "unjudged"),
+        *("plain", "damsm", "no-text", "projected", "projected-no-text", "unjudged"),
         *("conditional", "free"),
     ],
 )
@@ -187,7 +185,7 @@ def _by_hand(
 def test_wrong_options_are_sentences() -> None:
     with pytest.raises(ModelsError, match="no small configuration for 48"):
         built(SMALL, 48)
-    with pytest.raises(ModelsError, match="own, patch, projected, none"):
+    with pytest.raises(ModelsError, match="own, projected, none"):
         built({**SMALL, "discriminator": "wgan"}, 32)
     with pytest.raises(ModelsError, match="augment knows"):
         built({**SMALL, **PROJECTED, "augment": "blur"}, 32)

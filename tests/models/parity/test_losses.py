@@ -100,7 +100,7 @@ def test_manigan() -> None:
         }
         for k, (judge, seen, made) in enumerate(zip(judges, reals, out.pictures, strict=True)):
             terms = [
-                manipulation.word_level_term(image(seen)[0], words, given["lengths"], matches)
+                word_level_term(image(seen)[0], words, given["lengths"], matches)
                 for matches in (True, False)
             ]
             loss = manipulation.discriminator_loss(judge, seen, made, sentence)
@@ -108,6 +108,26 @@ def test_manigan() -> None:
             found[f"errD{k}"] = loss + (terms[0] + terms[1]) / 2
         found["word_level_real"] = terms[0]
     compare(found, MANIGAN)
+
+
+def word_level_term(regions: Tensor, words: Tensor, lengths: Tensor, matches: bool) -> Tensor:
+    """The word-level part of the published discriminator loss, mean over the batch, which the
+    product leaves out: no trained weight changes it.
+
+    regions [B,D,h,w] of the real pictures at the discriminator's resolution; words [B,D,T];
+    ``matches``: these are
+    their own captions.
+    """
+    scores: list[Tensor] = []
+    for region, word, length in zip(regions.flatten(2), words, lengths.tolist(), strict=True):
+        e = word[:, :length]
+        over_words = (region.T @ e).softmax(1)
+        over_regions = (4 * over_words).softmax(0)
+        relevance = functional.cosine_similarity(e, region @ over_regions, dim=0)
+        scores.append((5 * relevance).logsumexp(0).sigmoid())
+    return functional.binary_cross_entropy(
+        torch.stack(scores), torch.full((len(scores),), float(matches))
+    )
 
 
 def test_tdanet_step() -> None:

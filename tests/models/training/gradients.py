@@ -41,7 +41,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     # batch norms blow the seventh digit up; so they start as usual here.
     "synthesis-own": (
         "synthesis",
-        {**SMALL_SYNTHESIS, "discriminator": "own", "attributes": 1.0, "rebuild": 1.0},
+        {**SMALL_SYNTHESIS, "discriminator": "own", "rebuild": 1.0},
     ),
     "synthesis-projected": ("synthesis", SMALL_SYNTHESIS),
     "manipulation": ("manipulation", {"ngf": 4, "combine": 4}),

@@ -85,11 +85,9 @@ def test_a_task_that_the_bundle_lacks_is_refused(tmp_path: Path) -> None:
     [
         ({"widths": "4,4,2"}, "3 widths make pictures of 16 pixels, not 32; set widths to 4 "),
         ({"alone": 5}, "needs rebuild"),
-        ({"attributes": 1.0}, "knows no attributes"),
         ({"augment": "blur"}, "augment knows"),
         ({"discriminator": "projected", "taps": "2,16"}, "taps are numbers from 0 to 15"),
         ({"discriminator": "projected", "taps": ""}, "taps are numbers"),
-        ({"penalty": "r2"}, "penalty is none, r1 or magp"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options: dict[str, Any], sentence: str) -> None:

@@ -1,1 +1,0 @@
-"""What the service itself costs, around a model that only sleeps."""
