@@ -58,7 +58,8 @@ class SynthesisOptions:
 
     rebuild: weight of drawing real pictures again from the noise that an encoder finds behind them,
     divergence: the price of a nat of that noise; alone: steps in which the generator does nothing
-    else, before the discriminator comes in. See :mod:`models.synthesis.auxiliary`.
+    else, before the discriminator comes in; rebuild_until: step at which the weight of drawing again
+    has fallen to zero, along a line, 0 to keep it. See :mod:`models.synthesis.auxiliary`.
 
     latent: shapes of the noise instead of z normals (:mod:`models.synthesis.latent`).
     """
@@ -88,6 +89,7 @@ class SynthesisOptions:
     rebuild: float = 0.0
     divergence: float = 5e-4
     alone: int = 0
+    rebuild_until: int = 0
     latent: str = ""
 
 
@@ -156,6 +158,9 @@ class SynthesisObjective(GeneratorObjective):
         self.changes = parse_changes(options.augment)
         if options.alone and not options.rebuild:
             raise ModelsError("alone counts steps of rebuilding; it needs rebuild > 0.")
+
+    if options.rebuild_until and options.rebuild_until <= options.alone:
+        raise ModelsError("rebuild_until must lie behind the steps of alone.")
         widths, sentence = block_widths(size, options.widths), text.config.features
         self.z = latent_width(options.latent) if options.latent else options.z
         self.generator = Generator(
@@ -228,7 +233,8 @@ class SynthesisObjective(GeneratorObjective):
     def _generator_loss(self, seen: Seen, step: int) -> tuple[Tensor, Values]:
         o, values = self.options, {}
         raw = seen.raw
-        if o.rebuild:
+        rebuild = self._rebuild_weight(step)
+        if rebuild:
             again, values["nats"] = self._again(seen)
             values["rebuilt"] = rebuilding_loss(torch.tanh(again), seen.images)
             raw = again if step < o.alone else raw
@@ -243,8 +249,12 @@ class SynthesisObjective(GeneratorObjective):
         if "image_encoder" in self.frozen and (step + 1) % o.damsm_every == 0:  # logged steps too
             values["damsm"] = self._matching(fake, seen)
         weights = {"g": 1.0, "beyond": o.reach, "damsm": o.damsm}
-        weights |= {"rebuilt": o.rebuild, "nats": o.rebuild * o.divergence}
+        weights |= {"rebuilt": rebuild, "nats": rebuild * o.divergence}
         return torch.stack([weights[k] * value for k, value in values.items()]).sum(), values
+
+    def _rebuild_weight(self, step: int) -> float:
+        o = self.options
+        return o.rebuild * (max(0.0, 1 - step / o.rebuild_until) if o.rebuild_until else 1.0)
 
     def _fooling(self, fake: Tensor, seen: Seen) -> Tensor:
         with self.autocast():

@@ -53,6 +53,15 @@ def test_blocks_may_start_as_their_shortcuts() -> None:
     assert all(m.weight.any() for n, m in built().generator.named_modules() if n.endswith("conv4"))
 
 
+def test_drawing_again_fades_out() -> None:
+    objective = built(rebuild=3.0, alone=1, rebuild_until=4)
+    loss, values = losses(objective, 2)
+    expected = values["g"] + 1.5 * (values["rebuilt"] + 5e-4 * values["nats"])
+    torch.testing.assert_close(loss, expected)
+    _, values = losses(objective, 4)
+    assert set(values) == {"g"}
+
+
 def test_an_encoder_learns_through_signs() -> None:
     objective = built(rebuild=3.0, alone=2, latent="s3,n2")
     assert objective.generator.config.z == 5
