@@ -158,9 +158,8 @@ class SynthesisObjective(GeneratorObjective):
         self.changes = parse_changes(options.augment)
         if options.alone and not options.rebuild:
             raise ModelsError("alone counts steps of rebuilding; it needs rebuild > 0.")
-
-    if options.rebuild_until and options.rebuild_until <= options.alone:
-        raise ModelsError("rebuild_until must lie behind the steps of alone.")
+        if options.rebuild_until and options.rebuild_until <= options.alone:
+            raise ModelsError("rebuild_until must lie behind the steps of alone.")
         widths, sentence = block_widths(size, options.widths), text.config.features
         self.z = latent_width(options.latent) if options.latent else options.z
         self.generator = Generator(
