@@ -58,8 +58,8 @@ class SynthesisOptions:
 
     rebuild: weight of drawing real pictures again from the noise that an encoder finds behind them,
     divergence: the price of a nat of that noise; alone: steps in which the generator does nothing
-    else, before the discriminator comes in; rebuild_until: step at which the weight of drawing again
-    has fallen to zero, along a line, 0 to keep it. See :mod:`models.synthesis.auxiliary`.
+    else, before the discriminator comes in; rebuild_until: step at which the weight of drawing
+    again has fallen to zero, along a line, 0 to keep it. See :mod:`models.synthesis.auxiliary`.
 
     latent: shapes of the noise instead of z normals (:mod:`models.synthesis.latent`).
     """
