@@ -50,9 +50,9 @@ def read_masks(path: Path) -> Mapping[str, Mask]:
 
 def plane_of(record: Record) -> Mask | None:
     """bool [SIDE,SIDE] of the square that `central_square` cuts; None when unknown."""
-    if record.object_mask is None:
+    mask = record.object_mask() if record.object_mask else None
+    if mask is None:
         return None
-    mask = record.object_mask()
     height, width = mask.shape
     square = central_square(record, (width, height))
     plane = Image.fromarray(mask.astype(np.uint8) * 255)
