@@ -6,11 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from models.commands.arguments import new_folder
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", type=Path, help="folder that evaluate wrote")
     parser.add_argument("b", type=Path, help="another one")
-    parser.add_argument("--out", type=Path, help="folder for compare.html and compare.json")
+    parser.add_argument("--out", type=new_folder, help="folder for compare.html and compare.json")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -8,10 +8,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from models.commands.arguments import new_file
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="run folders in their order")
-    parser.add_argument("--out", type=Path, required=True, help="a .webp or .png file")
+    parser.add_argument("--out", type=new_file, required=True, help="a .webp or .png file")
     parser.add_argument("--title", default="", help="the bundle, as weights/aviary")
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.commands.arguments import new_folder, whole
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -23,12 +25,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     check.add_argument("data", metavar="DIR", help="a data set's folder, or aviary")
     check.add_argument("--bundle", type=Path, help="count the words that this bundle lacks")
     check.add_argument("--split-file", type=Path, help="classes or photos held out for testing")
-    check.add_argument("--out", type=Path, help=f"folder for {SHEET}")
+    check.add_argument("--out", type=new_folder, help=f"folder for {SHEET}")
     check.set_defaults(act=_check)
     prepare = actions.add_parser("prepare", help="write the split and the vocabulary")
     prepare.add_argument("data", metavar="DIR", help="a data set's folder")
-    prepare.add_argument("--out", type=Path, required=True, help="a folder outside the data set")
-    prepare.add_argument("--least", type=int, default=2, help="least frequency of a known word")
+    prepare.add_argument(
+        "--out", type=new_folder, required=True, help="a folder outside the data set"
+    )
+    prepare.add_argument(
+        "--least", type=whole(1), default=2, help="least frequency of a known word"
+    )
     prepare.add_argument("--split-file", type=Path, help="classes or photos held out for testing")
     prepare.add_argument("--masks", action="store_true", help="also write object_masks.npz")
     prepare.set_defaults(act=_prepare)

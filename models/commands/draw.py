@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from models.commands.arguments import new_file, whole
 from models.data.aviary import PARTS
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test")
-    parser.add_argument("--index", type=int, default=0)
-    parser.add_argument("--size", type=int, default=512, help="side in pixels")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--mask", type=Path, help="also write a mask around --part")
+    parser.add_argument("--index", type=whole(0), default=0)
+    parser.add_argument("--size", type=whole(1), default=512, help="side in pixels")
+    parser.add_argument("--out", type=new_file, required=True)
+    parser.add_argument("--mask", type=new_file, help="also write a mask around --part")
     parser.add_argument("--part", default="crown", choices=PARTS)
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from models.commands.arguments import device, new_file
 from models.errors import ModelsError
 
 
@@ -13,8 +14,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("task")
     parser.add_argument("inputs", type=Path, help=".npz file")
-    parser.add_argument("outputs", type=Path, help=".npz file to write")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto")
+    parser.add_argument("outputs", type=new_file, help=".npz file to write")
+    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+
+from models.commands.arguments import new_folder, number, whole
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True)
     reader = kinds.add_parser("attributes", help="the reader of part colours on Aviary")
-    reader.add_argument("--minutes", type=float, default=8.0)
-    reader.add_argument("--steps", type=int, default=0, help="instead of minutes")
-    reader.add_argument("--geometries", type=int, default=3000, help="birds drawn for training")
-    reader.add_argument("--count", type=int, default=1000, help="held-out renders to read")
-    reader.add_argument("--out", type=Path, required=True, help="folder, such as weights/judges")
+    reader.add_argument("--minutes", type=number(above=0), default=8.0)
+    reader.add_argument("--steps", type=whole(0), default=0, help="instead of minutes")
+    reader.add_argument(
+        "--geometries", type=whole(1), default=3000, help="birds drawn for training"
+    )
+    reader.add_argument("--count", type=whole(1), default=1000, help="held-out renders to read")
+    reader.add_argument(
+        "--out", type=new_folder, required=True, help="folder, such as weights/judges"
+    )
     form = kinds.add_parser("form", help="the segmenter behind one_bird and two_heads on Aviary")
-    form.add_argument("--minutes", type=float, default=8.0)
-    form.add_argument("--steps", type=int, default=0, help="instead of minutes")
+    form.add_argument("--minutes", type=number(above=0), default=8.0)
+    form.add_argument("--steps", type=whole(0), default=0, help="instead of minutes")
     form.add_argument("--resume", action="store_true", help="go on from the judge in --out")
-    form.add_argument("--geometries", type=int, default=3000, help="birds drawn for training")
-    form.add_argument("--count", type=int, default=1000, help="held-out renders to label")
-    form.add_argument("--out", type=Path, required=True, help="folder, such as weights/judges")
+    form.add_argument("--geometries", type=whole(1), default=3000, help="birds drawn for training")
+    form.add_argument("--count", type=whole(1), default=1000, help="held-out renders to label")
+    form.add_argument(
+        "--out", type=new_folder, required=True, help="folder, such as weights/judges"
+    )
     encoders = kinds.add_parser("encoders", help="text and image encoders behind sim, R-precision")
     encoders.add_argument("--data", default="aviary", help="aviary, or a data folder")
-    encoders.add_argument("--minutes", type=float, default=10.0)
-    encoders.add_argument("--steps", type=int, default=0, help="instead of minutes")
-    encoders.add_argument("--size", type=int, default=0, help="side of the pictures in pixels")
-    encoders.add_argument("--out", type=Path, required=True, help="folder, such as weights/judges")
+    encoders.add_argument("--minutes", type=number(above=0), default=10.0)
+    encoders.add_argument("--steps", type=whole(0), default=0, help="instead of minutes")
+    encoders.add_argument("--size", type=whole(0), default=0, help="side of the pictures in pixels")
+    encoders.add_argument(
+        "--out", type=new_folder, required=True, help="folder, such as weights/judges"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

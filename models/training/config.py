@@ -176,7 +176,12 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
             raise ConfigError(f"{where}.{key} must be {type(default).__name__}, got {value!r}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{where}.{key} must be a finite number, got {value}.")
-    return cls(**values)
+    made = cls(**values)
+    for key, field in known.items():
+        value, counts = getattr(made, key), type(field.default) is int and field.default > 0
+        if isinstance(value, int | float) and value < counts * (where != "loop"):
+            raise ConfigError(f"{where}.{key} must be {int(counts)} or more, not {value}.")
+    return made
 
 
 def override(values: dict[str, Any], assignments: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ rounding (and to the masks of dropout).
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -20,6 +21,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from models.errors import ModelsError
+from models.failures import of_os
 from models.training.batch import Batch, TrainingData
 from models.training.batch_statistics import recalibrate, tracking_norms
 from models.training.config import LoopOptions
@@ -87,7 +89,13 @@ class Loop:
         if self.fabric.is_global_zero:
             self.run.continue_logs(self.step)
         with self._interruption:
-            self._steps()
+            try:
+                self._steps()
+            except OSError as error:  # of statistics and previews: a full disk, a lost mount
+                self._snapshot()
+                raise TrainingError(
+                    f"{of_os(error)} Steps up to {self.step} are in the snapshot."
+                ) from error
             self._snapshot()
         if self._interruption.requested:
             raise Interrupted(
@@ -219,9 +227,11 @@ class Loop:
             return
         numbers = "  ".join(f"{k} {v:.3f}" for k, v in values.items())
         left = self._left(rate)
-        sys.stderr.write(
-            f"{self.part} step {self.step}  {rate:.0f} images/s  {left:.1f} min left  {numbers}\n"
-        )
+        with contextlib.suppress(OSError):  # whoever reads along may go; the run goes on
+            sys.stderr.write(
+                f"{self.part} step {self.step}  {rate:.0f} images/s  {left:.1f} min left  "
+                f"{numbers}\n"
+            )
 
     def _left(self, rate: float) -> float:
         """Minutes until the first limit."""

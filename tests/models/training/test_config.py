@@ -18,7 +18,7 @@ from models.training.config import (
     preset_names,
     with_limits,
 )
-from models.training.parts import known_options
+from models.training.parts import checked, known_options
 
 
 def test_changed_names_are_dotted() -> None:
@@ -93,6 +93,22 @@ def test_options_of_the_loop_that_mean_nothing_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         build(LoopOptions, values, "loop")
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("damsm", {"rate": -1.0}),
+        ("synthesis", {"rate_d": -2e-4}),
+        ("synthesis", {"ngf": 0}),
+        ("inpainting", {"width": -8}),
+        ("detail", {"blur": -0.5}),
+    ],
+)
+def test_options_of_a_part_that_mean_nothing_are_refused(part: str, values: dict[str, Any]) -> None:
+    (name,) = values
+    with pytest.raises(ConfigError, match=rf"{part}\.{name} must be [01] or more"):
+        checked(part, values)
 
 
 def test_every_preset_says_what_it_is() -> None:
