@@ -32,7 +32,7 @@ def is_safetensors(path: Path) -> bool:
     return len(head) > 9 and head[6:8] == b"\0\0" and head[8:9] == b"{"
 
 
-def what_it_is(path: Path) -> str:
+def what_it_is(path: Path, wanted: str = ".pth") -> str:
     """The end of a sentence that begins with the file's name; empty when nothing tells."""
     if path.is_dir():
         return "is a folder; give the file in it"
@@ -47,7 +47,8 @@ def what_it_is(path: Path) -> str:
             return told
     if head.startswith(b"PK") and (told := _zipped(path)):
         return told
-    return "is a safetensors file; this needs a .pth file" if is_safetensors(path) else ""
+    other = is_safetensors(path) and wanted == ".pth"
+    return "is a safetensors file; this needs a .pth file" if other else ""
 
 
 def _zipped(path: Path) -> str:

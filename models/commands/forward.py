@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from models.commands.arguments import device, new_file
 from models.errors import ModelsError
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         with np.load(arguments.inputs) as stored:
             inputs = dict(stored)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise ModelsError(f"{arguments.inputs} can't be read as an .npz file: {error}") from error
     device = best_device(arguments.device)
     outputs: dict[str, Any] = forward(arguments.bundle, arguments.task, inputs, device)

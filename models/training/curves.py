@@ -117,7 +117,11 @@ def _read(stats: Path) -> tuple[dict[str, list[tuple[int, float]]], int]:
 
 def _options(run: Path) -> dict[str, Any]:
     path = run / "options.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or a damaged one, which resuming tells of
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _name(run: Path) -> str:

@@ -269,6 +269,18 @@ class Loop:
         state = self.run.load_snapshot()
         if state is None:
             return
+        try:
+            self._take(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise TrainingError(
+                f"{self.run.folder / 'snapshot.pt'} does not fit this training ({reason}): it is "
+                "of another version, or damaged. Delete it to train from the start."
+            ) from error
+        if self.fabric.is_global_zero:
+            sys.stderr.write(f"resumed at step {self.step}\n")
+
+    def _take(self, state: Mapping[str, Any]) -> None:
         self.step, self.seconds = state["step"], state["seconds"]
         for name, module in self.objective.modules.items():
             module.load_state_dict(state["modules"][name])
@@ -277,8 +289,6 @@ class Loop:
         for name, phase in self.objective.phases.items():
             phase.optimiser.load_state_dict(state["optimisers"][name])
             match_memory_format(phase.optimiser)
-        if self.fabric.is_global_zero:
-            sys.stderr.write(f"resumed at step {self.step}\n")
 
 
 def _slices(options: LoopOptions, fabric: Fabric) -> int:

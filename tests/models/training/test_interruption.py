@@ -102,6 +102,16 @@ def test_damaged_snapshots_are_named(tmp_path: Path, kept: float) -> None:
         run(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change", [{"modules": {}}, {"step": None, "optimisers": 5}, {"averages": []}]
+)
+def test_snapshots_of_another_version_are_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    run(tmp_path)
+    torch.save({**(Run(tmp_path).load_snapshot() or {}), **change}, tmp_path / "snapshot.pt")
+    with pytest.raises(TrainingError, match="does not fit this training"):
+        run(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", '{"loop": {', "[1]", "null"])
 def test_damaged_options_are_named(tmp_path: Path, text: str) -> None:
     run(tmp_path)
