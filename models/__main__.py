@@ -8,6 +8,7 @@ import sys
 
 from models.allocator import reexec_tuned
 from models.failures import as_sentences
+from models.utf8 import reexec_in_utf8
 
 # command -> (its module in models.commands, what it does)
 COMMANDS = {
@@ -44,8 +45,9 @@ def command_line() -> argparse.ArgumentParser:
 
 def main() -> None:
     with as_sentences(next(iter(sys.argv[1:]), "")):
-        arguments = command_line().parse_args()
+        reexec_in_utf8("models")
         reexec_tuned("models")
+        arguments = command_line().parse_args()
         arguments.run(arguments)
 
 

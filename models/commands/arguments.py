@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 Wrong = argparse.ArgumentTypeError
+_PICTURES = (".png", ".webp", ".jpg", ".jpeg")
 _DEVICE = re.compile(r"(cpu|auto|mps|cuda)(?::(\d+))?")
 
 
@@ -48,6 +49,7 @@ def number(above: float = -math.inf, least: float = -math.inf) -> Callable[[str]
 
 def new_folder(text: str) -> Path:
     """A folder to write into; it need not exist yet."""
+    _check_name(text)
     _check_place(Path(text))
     return Path(text)
 
@@ -57,8 +59,23 @@ def new_file(text: str) -> Path:
     path = Path(text)
     if path.is_dir():
         raise Wrong(f"{path} is a folder; give the name of a file")
+    _check_name(text)
     _check_place(path.parent)
     return path
+
+
+def new_picture(text: str) -> Path:
+    """A picture to write."""
+    path = new_file(text)
+    if path.suffix not in _PICTURES:
+        raise Wrong(f"the name ends in one of {', '.join(_PICTURES)}, unlike {path.name!r}")
+    return path
+
+
+def _check_name(text: str) -> None:
+    """Bundles and reports hold the names of their folders."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise Wrong(f"{text} is no name in UTF-8; choose another")
 
 
 def _check_place(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from models.commands.arguments import new_file, whole
+from models.commands.arguments import new_picture, whole
 from models.data.aviary import PARTS
 
 
@@ -13,8 +13,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--index", type=whole(0), default=0)
     parser.add_argument("--size", type=whole(1), default=512, help="side in pixels")
-    parser.add_argument("--out", type=new_file, required=True)
-    parser.add_argument("--mask", type=new_file, help="also write a mask around --part")
+    parser.add_argument("--out", type=new_picture, required=True)
+    parser.add_argument("--mask", type=new_picture, help="also write a mask around --part")
     parser.add_argument("--part", default="crown", choices=PARTS)
 
 
@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     sample = bird(arguments.split, arguments.index)
     source = generator(arguments.split, arguments.index)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     render(sample, arguments.size).save(arguments.out)
     if arguments.mask:
         plane = layers(sample, arguments.size).masks[PARTS.index(arguments.part)]

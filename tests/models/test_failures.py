@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from models.errors import ModelsError
 from models.failures import as_sentences, sentence
 from models.training.interruption import Interrupted
+from tests.models.data import made_sets
 
 ENVIRONMENT = {
     k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHONUTF8"))
@@ -96,13 +98,27 @@ def models(
     )
 
 
-@pytest.mark.parametrize("words", [("draw", "--out", os.devnull), ("data", "check", "aviary")])
-def test_a_reader_that_went_away_is_no_error(words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("words", [("draw",), ("data", "check", "aviary")])
+def test_a_reader_that_went_away_is_no_error(tmp_path: Path, words: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = models(*words, stdout=writer)
+    done = models(*words, "--out", str(tmp_path / "bird.png"), stdout=writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_locale_without_letters_changes_no_name(tmp_path: Path) -> None:
+    data, out = tmp_path / "donn\u00e9es", tmp_path / "pr\u00eat"
+    for k in range(4):
+        made_sets.photo(data / f"\u00f6{k}.png", seed=k)
+        made_sets.text(data / f"\u00f6{k}.txt", "a na\u00efve bird", "a r\u00e9d bird")
+    words = ("data", "prepare", str(data), "--out", str(out))
+    done = models(*words, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"wrote " in done.stdout
+    assert rb"donn\xe9es: " in done.stdout
+    kept = json.loads((out / "prepared.json").read_text(encoding="utf-8"))
+    assert set(kept["split"]["train"]) < {f"\u00f6{k}.png" for k in range(4)}
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
