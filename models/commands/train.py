@@ -130,7 +130,7 @@ def _train(
     data = _data(arguments, setup.loop, encoders)
     try:
         objective = PARTS[part](setup.options, data, encoders)
-    except (ValueError, KeyError, RuntimeError, ZeroDivisionError) as error:
+    except (ValueError, KeyError, ZeroDivisionError) as error:
         raise ConfigError(f"The options of {part} make no network: {error}.") from error
     state = TrainingState({})
     if setup.init:

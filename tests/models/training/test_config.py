@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from models.errors import ModelsError
+from models.manipulation.network import ManiganConfig
 from models.training.config import (
     ConfigError,
     LoopOptions,
@@ -109,6 +111,13 @@ def test_options_of_a_part_that_mean_nothing_are_refused(part: str, values: dict
     (name,) = values
     with pytest.raises(ConfigError, match=rf"{part}\.{name} must be [01] or more"):
         checked(part, values)
+
+
+@pytest.mark.parametrize("choice", [{"norm": "batch"}, {"combination": "add"}, {"modules": "all"}])
+def test_words_that_choose_nothing_are_refused(choice: dict[str, Any]) -> None:
+    ((name, value),) = choice.items()
+    with pytest.raises(ModelsError, match=rf"ManiGAN's {name} is .*, not '{value}'"):
+        ManiganConfig(**choice)
 
 
 def test_every_preset_says_what_it_is() -> None:
