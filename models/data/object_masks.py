@@ -42,7 +42,7 @@ def read_masks(path: Path) -> Mapping[str, Mask]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             keys, planes = stored["keys"], stored["planes"]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f"{path} holds no object masks; prepare the data anew.") from error
     bits = np.unpackbits(planes, axis=1).astype(bool).reshape(-1, SIDE, SIDE)
     return dict(zip(map(str, keys), bits, strict=True))

@@ -48,7 +48,7 @@ def read(folder: Path) -> Evaluation:
         details = json.loads((folder / "details.json").read_text(encoding="utf-8"))
         samples = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
         return Evaluation(folder, details["facts"], details["tasks"], samples)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CompareError(
             f"{folder} holds no evaluation ({error}); make one by "
             f"`python -m models evaluate BUNDLE --data aviary --out {folder}`."
