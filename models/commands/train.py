@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.commands.arguments import device, new_folder
+from models.commands.arguments import device, new_folder, number, whole
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -55,8 +55,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="run or bundle to start from: its weights, discriminators, sizes and encoders",
     )
-    parser.add_argument("--minutes", type=float, help="stop after so many minutes of training")
-    parser.add_argument("--steps", type=int, help="stop after so many steps")
+    parser.add_argument(
+        "--minutes", type=number(above=0), help="stop after so many minutes of training"
+    )
+    parser.add_argument("--steps", type=whole(1), help="stop after so many steps")
     parser.add_argument("--config", type=Path, help="TOML file laid over the preset")
     parser.add_argument(
         "--set",

@@ -203,12 +203,7 @@ def as_json(options: Any) -> dict[str, Any]:
 
 
 def with_limits(options: LoopOptions, minutes: float | None, steps: int | None) -> LoopOptions:
-    """The same options with limits from the command line. Raises ConfigError for a limit that means
-    nothing, and for none at all.
-    """
-    for name, value in (("--minutes", minutes), ("--steps", steps)):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"{name} must be a number above 0, not {value}.")
+    """The same options with limits from the command line. Raises ConfigError for none at all."""
     if minutes is not None:
         options = replace(options, minutes=minutes, steps=steps or 0)
     elif steps is not None:

@@ -61,14 +61,6 @@ def test_what_nothing_reads_is_refused(tmp_path: Path, text: str, sentence: str)
         merge_file({"loop": {}, "options": {}}, path, "damsm", known_options)
 
 
-@pytest.mark.parametrize(
-    ("minutes", "steps"), [(math.nan, None), (math.inf, None), (-1.0, None), (None, -5), (None, 0)]
-)
-def test_limits_that_mean_nothing_are_refused(minutes: float | None, steps: int | None) -> None:
-    with pytest.raises(ConfigError, match="must be a number above 0"):
-        with_limits(LoopOptions(), minutes, steps)
-
-
 def test_a_training_has_an_end() -> None:
     with pytest.raises(ConfigError, match="Say when training ends"):
         with_limits(LoopOptions(), None, None)
