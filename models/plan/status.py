@@ -103,7 +103,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _hours(stats: Path) -> float:
     """Hours of training that a run's statistics report; a torn last line is passed over."""
-    if not stats.exists():
+    if not stats.is_file():
         return 0.0
     for text in reversed(stats.read_text(encoding="utf-8", errors="replace").splitlines()):
         try:

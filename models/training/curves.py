@@ -104,7 +104,7 @@ def lines_of(stats: Path) -> Iterator[dict[str, Any]]:
 
 def _read(stats: Path) -> tuple[dict[str, list[tuple[int, float]]], int]:
     """(step, value) of every value, and the last step; a later line for a step counts."""
-    if not stats.exists():
+    if not stats.is_file():
         raise ModelsError(f"{stats.parent} has no {stats.name}: it is no run, or logged nothing.")
     found: dict[str, dict[int, float]] = {}
     last = 0

@@ -129,7 +129,7 @@ class Run:
         """
         self._logged = step
         path = self.folder / "stats.jsonl"
-        if path.exists():
+        if path.is_file():  # a device can be read for ever
             kept = [json.dumps(line) for line in lines_of(path) if line["step"] <= step]
             part = path.with_suffix(".part")
             part.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
@@ -150,7 +150,7 @@ class Run:
 
     def draw_curves(self) -> None:
         """``losses.png``: every logged value over the steps."""
-        if (self.folder / "stats.jsonl").exists():
+        if (self.folder / "stats.jsonl").is_file():
             draw(Curves.of([self.folder]), self.folder / "losses.png")
 
     def save_snapshot(self, state: dict[str, Any]) -> None:

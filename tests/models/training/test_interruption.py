@@ -87,6 +87,14 @@ def test_a_full_disk_is_said_and_the_steps_are_kept(tmp_path: Path, name: str) -
     assert (Run(tmp_path).load_snapshot() or {})["step"] == 3
 
 
+def test_a_full_disk_at_the_start_is_said(tmp_path: Path) -> None:
+    run(tmp_path, replace(OPTIONS, steps=2))
+    full_disk(tmp_path / "stats.jsonl")
+    with pytest.raises(TrainingError, match=r"no space left .* Steps up to 3 are in the snapshot"):
+        run(tmp_path)
+    assert (Run(tmp_path).load_snapshot() or {})["step"] == 3
+
+
 def full_disk(path: Path) -> None:
     path.unlink(missing_ok=True)
     path.symlink_to("/dev/full")
