@@ -85,6 +85,8 @@ def test_places_to_write_to(tmp_path: Path) -> None:
         "curves run --out /dev/null",
         "sheet B --out FILE/sheet.png",
         "data prepare D --out FILE",
+        "recalibrate B --data D --out FILE",
+        "recalibrate B --data D --out new --batch 0",
         "data prepare D --out new --least 0",
         "forward B synthesize in.npz FILE/out.npz",
     ],
