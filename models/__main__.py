@@ -7,9 +7,9 @@ import importlib
 import sys
 
 from models.allocator import reexec_tuned
-from models.errors import ModelsError
+from models.failures import as_sentences
+from models.utf8 import reexec_in_utf8
 
-_INTERRUPTED = 130  # as shells report Ctrl-C
 # command -> (its module in models.commands, what it does)
 COMMANDS = {
     "train": ("train", "train one part and write RUN/bundle"),
@@ -43,19 +43,11 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    arguments = command_line().parse_args()
-    reexec_tuned("models")
-    try:
+    with as_sentences(next(iter(sys.argv[1:]), "")):
+        reexec_in_utf8("models")
+        reexec_tuned("models")
+        arguments = command_line().parse_args()
         arguments.run(arguments)
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped at once.\n")
-        raise SystemExit(_INTERRUPTED) from None
-    except ModelsError as error:
-        status = getattr(error, "status", None)  # stopped on purpose, which is no error
-        if status is not None:
-            sys.stderr.write(f"{error}\n")
-            raise SystemExit(status) from error
-        raise SystemExit(f"error: {error}") from error
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from models.errors import BundleError, UnknownBundle
+from models.files import what_it_is
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -154,6 +155,8 @@ class Bundle:
         except OSError as error:
             raise BundleError(f"Bundle {self.name!r}: cannot read {name}: {error}.") from error
         if sha256 is not None and _sha256(data) != sha256:
+            if told := what_it_is(self.folder / name, wanted=".safetensors"):
+                raise BundleError(f"Bundle {self.name!r}: {name} {told}.")
             raise BundleError(
                 f"Bundle {self.name!r}: {name} has sha256 {_sha256(data)[:12]}…, "
                 f"but {MANIFEST} says {sha256[:12]}…; the file is damaged or of another version."

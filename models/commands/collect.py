@@ -6,9 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from models.commands.arguments import new_folder
+
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", type=Path, help="folder to write, such as weights/mine")
+    parser.add_argument("bundle", type=new_folder, help="folder to write, such as weights/mine")
     parser.add_argument("runs", type=Path, nargs="+", help="bundles that training runs left")
     parser.add_argument(
         "--half", action="store_true", help="round to float16, which halves the files"

@@ -8,10 +8,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from models.commands.arguments import new_picture
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="run folders in their order")
-    parser.add_argument("--out", type=Path, required=True, help="a .webp or .png file")
+    parser.add_argument("--out", type=new_picture, required=True, help="a .webp or .png file")
     parser.add_argument("--title", default="", help="the bundle, as weights/aviary")
 
 
@@ -19,8 +21,6 @@ def run(arguments: argparse.Namespace) -> None:
     from models.errors import ModelsError
     from models.training.curves import Curves, draw
 
-    if arguments.out.suffix not in (".webp", ".png"):
-        raise ModelsError(f"--out ends in .webp or .png, unlike {arguments.out.name!r}.")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     curves = Curves.of(arguments.runs, arguments.title)
     if not curves.values:

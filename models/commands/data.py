@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from models.commands.arguments import new_folder, whole
+
 _BIRDS = 32  # whose captions are looked at
 
 
@@ -22,8 +24,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     check.set_defaults(act=_check)
     prepare = actions.add_parser("prepare", help="write the split and the vocabulary")
     prepare.add_argument("data", metavar="DIR", help="a data set's folder")
-    prepare.add_argument("--out", type=Path, required=True, help="a folder outside the data set")
-    prepare.add_argument("--least", type=int, default=2, help="least frequency of a known word")
+    prepare.add_argument(
+        "--out", type=new_folder, required=True, help="a folder outside the data set"
+    )
+    prepare.add_argument(
+        "--least", type=whole(1), default=2, help="least frequency of a known word"
+    )
     prepare.add_argument("--split-file", type=Path, help="classes or photos held out for testing")
     prepare.add_argument("--masks", action="store_true", help="also write object_masks.npz")
     prepare.set_defaults(act=_prepare)

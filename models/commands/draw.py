@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from models.commands.arguments import new_picture, whole
 from models.data.aviary import PARTS
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test")
-    parser.add_argument("--index", type=int, default=0)
-    parser.add_argument("--size", type=int, default=512, help="side in pixels")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--mask", type=Path, help="also write a mask around --part")
+    parser.add_argument("--index", type=whole(0), default=0)
+    parser.add_argument("--size", type=whole(1), default=512, help="side in pixels")
+    parser.add_argument("--out", type=new_picture, required=True)
+    parser.add_argument("--mask", type=new_picture, help="also write a mask around --part")
     parser.add_argument("--part", default="crown", choices=PARTS)
 
 
@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     sample = bird(arguments.split, arguments.index)
     source = generator(arguments.split, arguments.index)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     render(sample, arguments.size).save(arguments.out)
     if arguments.mask:
         plane = layers(sample, arguments.size).masks[PARTS.index(arguments.part)]

@@ -8,14 +8,20 @@ import argparse
 import sys
 from pathlib import Path
 
+from models.commands.arguments import new_picture, whole
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="a bundle that holds a detail stage")
     parser.add_argument("--data", default="aviary", help="a data set's folder, or aviary")
-    parser.add_argument("--count", type=int, default=64, help="pictures of the validation split")
+    parser.add_argument(
+        "--count", type=whole(1), default=64, help="pictures of the validation split"
+    )
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--sheet", type=Path, help="picture to write: a row for each, real last")
+    parser.add_argument("--threads", type=whole(1), default=1)
+    parser.add_argument(
+        "--sheet", type=new_picture, help="picture to write: a row for each, real last"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

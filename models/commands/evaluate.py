@@ -8,28 +8,32 @@ import argparse
 import sys
 from pathlib import Path
 
+from models.commands.arguments import device, new_folder, number, whole
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="folder, such as weights/aviary")
     parser.add_argument("--data", default="aviary", help="aviary, or a data folder")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    parser.add_argument("--out", type=new_folder, required=True, help="folder for the report")
     parser.add_argument(
         "--tasks", nargs="+", default=[], help="synthesize manipulate inpaint (default: all)"
     )
-    parser.add_argument("--samples", type=int, default=1000, help="per task and kind of mask")
+    parser.add_argument("--samples", type=whole(2), default=1000, help="per task and kind of mask")
     parser.add_argument(
         "--split", choices=("validation", "test"), help="default: validation; see --final"
     )
     parser.add_argument(
         "--final", action="store_true", help="the split test, when nothing is chosen any more"
     )
-    parser.add_argument("--size", type=int, default=0, help="pixels (default: the network's own)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=16, help="pictures per forward")
     parser.add_argument(
-        "--noise-scale", type=float, help="of synthesis (default: as the bundle serves)"
+        "--size", type=whole(0), default=0, help="pixels (default: the network's own)"
     )
-    parser.add_argument("--candidates", type=int, help="the same")
+    parser.add_argument("--seed", type=whole(0), default=0)
+    parser.add_argument("--batch", type=whole(1), default=16, help="pictures per forward")
+    parser.add_argument(
+        "--noise-scale", type=number(least=0), help="of synthesis (default: as the bundle serves)"
+    )
+    parser.add_argument("--candidates", type=whole(1), help="the same")
     parser.add_argument(
         "--fidelity",
         choices=("network", "photo"),
@@ -47,7 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="that sees birds and flowers: lite2 reports, lite0 is for choosing",
     )
     parser.add_argument("--save-images", action="store_true", help="every picture, not only grids")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto")
+    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
 
 
 def run(arguments: argparse.Namespace) -> None:

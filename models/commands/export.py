@@ -6,11 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from models.commands.arguments import new_folder
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--layout", required=True, choices=("manigan", "tdanet", "efficient-t2i"))
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--out", type=new_folder, required=True, help="folder to write")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from models.commands.arguments import new_folder
+
 # method -> the published files that it takes
 FILES = {
     "manigan": ("main", "dcm", "text-encoder", "image-encoder", "vgg", "captions"),
@@ -22,7 +24,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         one = methods.add_parser(method)
         for role in roles:
             one.add_argument(f"--{role}", type=Path, required=role not in _OPTIONAL)
-        one.add_argument("--out", type=Path, required=True, help="bundle folder: weights/NAME")
+        one.add_argument(
+            "--out", type=new_folder, required=True, help="bundle folder: weights/NAME"
+        )
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from models.commands.arguments import new_folder, number, whole
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True)
@@ -15,15 +17,21 @@ def add(parser: argparse.ArgumentParser) -> None:
     form = kinds.add_parser("form", help="the segmenter behind one_bird and two_heads on Aviary")
     encoders = kinds.add_parser("encoders", help="text and image encoders behind sim, R-precision")
     for kind, minutes in ((reader, 8.0), (form, 8.0), (encoders, 10.0)):
-        kind.add_argument("--minutes", type=float, default=minutes)
-        kind.add_argument("--steps", type=int, default=0, help="instead of minutes")
-        kind.add_argument("--out", type=Path, required=True, help="folder, such as weights/judges")
+        kind.add_argument("--minutes", type=number(above=0), default=minutes)
+        kind.add_argument("--steps", type=whole(0), default=0, help="instead of minutes")
+        kind.add_argument(
+            "--out", type=new_folder, required=True, help="folder, such as weights/judges"
+        )
     for kind in (reader, form):
-        kind.add_argument("--geometries", type=int, default=3000, help="birds drawn for training")
-        kind.add_argument("--count", type=int, default=1000, help="held-out renders to look at")
+        kind.add_argument(
+            "--geometries", type=whole(1), default=3000, help="birds drawn for training"
+        )
+        kind.add_argument(
+            "--count", type=whole(1), default=1000, help="held-out renders to look at"
+        )
     form.add_argument("--resume", action="store_true", help="go on from the judge in --out")
     encoders.add_argument("--data", default="aviary", help="aviary, or a data folder")
-    encoders.add_argument("--size", type=int, default=0, help="side of the pictures in pixels")
+    encoders.add_argument("--size", type=whole(0), default=0, help="side of the pictures in pixels")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -8,14 +8,18 @@ import argparse
 import sys
 from pathlib import Path
 
+from models.commands.arguments import new_folder, whole
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="folder, such as weights/bird")
     parser.add_argument("--data", required=True, help="a data folder, for its training captions")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write: weights/NAME")
-    parser.add_argument("--passes", type=int, default=100, help="batches (default: 100)")
-    parser.add_argument("--batch", type=int, default=8, help="captions of each (default: 8)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--out", type=new_folder, required=True, help="folder to write: weights/NAME"
+    )
+    parser.add_argument("--passes", type=whole(1), default=100, help="batches (default: 100)")
+    parser.add_argument("--batch", type=whole(1), default=8, help="captions of each (default: 8)")
+    parser.add_argument("--seed", type=whole(0), default=0)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -8,16 +8,21 @@ import argparse
 import sys
 from pathlib import Path
 
+from models.commands.arguments import device, number, whole
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="folder, such as weights/cub; it is changed")
     parser.add_argument("--data", required=True, help="a data folder, for its training captions")
-    parser.add_argument("--pictures", type=int, default=2000, help="made to learn from")
+    parser.add_argument("--pictures", type=whole(2), default=2000, help="made to learn from")
     parser.add_argument(
-        "--weight", type=float, default=0.05, help="of the log-odds beside the caption's cosine"
+        "--weight",
+        type=number(least=0),
+        default=0.05,
+        help="of the log-odds beside the caption's cosine",
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto")
+    parser.add_argument("--seed", type=whole(0), default=0)
+    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.commands.arguments import device, new_folder, number, whole
+
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
@@ -40,7 +42,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="aviary", help="sizes, rates and limits; see below")
     parser.add_argument("--data", default="aviary", help="a data set's folder, or aviary")
     parser.add_argument("--prepared", type=Path, help="folder written by: data prepare")
-    parser.add_argument("--out", type=Path, required=True, help="run folder; resumes what is there")
+    parser.add_argument(
+        "--out", type=new_folder, required=True, help="run folder; resumes what is there"
+    )
     parser.add_argument(
         "--encoders",
         type=Path,
@@ -51,8 +55,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="run or bundle to start from: its weights, discriminators, sizes and encoders",
     )
-    parser.add_argument("--minutes", type=float, help="stop after so many minutes of training")
-    parser.add_argument("--steps", type=int, help="stop after so many steps")
+    parser.add_argument(
+        "--minutes", type=number(above=0), help="stop after so many minutes of training"
+    )
+    parser.add_argument("--steps", type=whole(1), help="stop after so many steps")
     parser.add_argument("--config", type=Path, help="TOML file laid over the preset")
     parser.add_argument(
         "--set",
@@ -63,7 +69,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="change one option of the preset; see below",
     )
     parser.add_argument("--stage", default="", help="name in a training plan, for the bundle")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto")
+    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
 
 
 def _epilog() -> str:
@@ -116,6 +122,7 @@ def _train(
     arguments: argparse.Namespace, setup: _Setup, run: Run, fabric: Fabric, record: dict[str, Any]
 ) -> None:
     """Open data and networks, train, and write the bundle."""
+    from models.training.config import ConfigError
     from models.training.loop import Loop
     from models.training.parts import PARTS, TASK_OF, Encoders, initialise, save
     from models.training.training_state import TrainingState, save_training_state
@@ -123,7 +130,10 @@ def _train(
     part, task = arguments.part, TASK_OF[arguments.part][0]
     encoders = Encoders(setup.source) if setup.source and part not in _ALONE else None
     data = _data(arguments, setup.loop, encoders)
-    objective = PARTS[part](setup.options, data, encoders)
+    try:
+        objective = PARTS[part](setup.options, data, encoders)
+    except (ValueError, KeyError, ZeroDivisionError) as error:
+        raise ConfigError(f"The options of {part} make no network: {error}.") from error
     state = TrainingState({})
     if setup.init:
         initialise(objective, part, setup.init, data.vocabulary)

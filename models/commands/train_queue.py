@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from models.commands.arguments import whole
+
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,7 +32,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         default=_ROOT / "weights",
         help="committed bundles, after whose stages a new machine goes on",
     )
-    parser.add_argument("--most", type=int, default=0, help="end after so many stages, 0 for all")
+    parser.add_argument(
+        "--most", type=whole(0), default=0, help="end after so many stages, 0 for all"
+    )
     parser.add_argument("--list", action="store_true", help="print how far each stage is, and end")
 
 

@@ -79,7 +79,9 @@ class Aviary:
         """Base uint8 [N,S,S,3], weights uint8 [N,6,S,S] and labels uint8 [N,S,S], drawn once."""
         stem = f"aviary-v{VERSION}-{self.split}-{self.size}-{self._count}"
         paths = [cache / f"{stem}-{name}.npy" for name in ("base", "weights", "labels")]
-        if not all(p.exists() for p in paths):
+        try:
+            return [np.load(path, mmap_mode="r") for path in paths]
+        except (OSError, ValueError, EOFError):  # none yet, or damaged ones
             cache.mkdir(parents=True, exist_ok=True)
             self._draw(paths)
         return [np.load(path, mmap_mode="r") for path in paths]

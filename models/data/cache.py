@@ -137,9 +137,9 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 def square_mask(record: Record, side: int, layout: str) -> Bytes:
     """uint8 [side,side]: 255 on the object, cut as ``square_photo`` cuts the photo."""
-    if record.object_mask is None:
+    plane = record.object_mask() if record.object_mask else None
+    if plane is None:
         return np.zeros((side, side), np.uint8)
-    plane = record.object_mask()
     height, width = plane.shape
     return _mask(plane, side, _region(record, (width, height), layout))
 
@@ -184,20 +184,33 @@ def _open_or_build(
     paint: Painter,
     threads: int = 8,
 ) -> Squares:
-    if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Processes that start at once wait for the first instead of doing its work again.
-            with _locked(path.with_suffix(".lock")):
-                if not path.exists():
-                    _build(path, records, shape, paint, threads)
-        except OSError as error:
-            raise DataError(
-                f"Cannot write {path.parent}: {error.strerror}; make room there, or set "
-                "XDG_CACHE_HOME to a folder that can be written."
-            ) from error
-    broken = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["broken"]
-    return Squares(np.load(path, mmap_mode="r"), tuple(broken))
+    whole = len(records), *shape
+    if found := _opened(path, whole):
+        return found
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Processes that start at once wait for the first instead of doing its work again.
+        with _locked(path.with_suffix(".lock")):
+            if not _opened(path, whole):
+                _build(path, records, shape, paint, threads)
+    except OSError as error:
+        raise DataError(
+            f"Cannot write {path.parent}: {error.strerror}; make room there, or set "
+            "XDG_CACHE_HOME to a folder that can be written."
+        ) from error
+    if made := _opened(path, whole):
+        return made
+    raise DataError(f"{path} can't be read back; set XDG_CACHE_HOME to a folder on another disk.")
+
+
+def _opened(path: Path, shape: tuple[int, ...]) -> Squares | None:
+    """None where there are no squares yet, or damaged ones."""
+    try:
+        broken = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["broken"]
+        pixels = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+    return Squares(pixels, tuple(broken)) if pixels.shape == shape else None
 
 
 @contextmanager

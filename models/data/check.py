@@ -31,7 +31,7 @@ class Lengths:
 class Check:
     """What was found. usable: records that decode and have captions; faults: key -> why a photo
     does not decode; uncaptioned: keys; split: keys of each split, empty when there is none to make;
-    lengths: None without captions.
+    lengths: None without captions; masked: how many photos an object's outline is known of.
     """
 
     listing: Listing
@@ -40,6 +40,7 @@ class Check:
     uncaptioned: tuple[str, ...]
     split: dict[str, tuple[str, ...]]
     lengths: Lengths | None
+    masked: int
 
     def require_usable(self) -> None:
         """Raise DataError, which says why, unless training can use the set."""
@@ -53,7 +54,7 @@ class Check:
 
 
 def check(listing: Listing) -> Check:
-    """Decode every photo in full and count."""
+    """Decode every photo in full, draw every mask, and count."""
     broken = faults(listing.records)
     usable = tuple(r for r in listing.records if r.captions and r.key not in broken)
     return Check(
@@ -63,7 +64,14 @@ def check(listing: Listing) -> Check:
         uncaptioned=tuple(r.key for r in listing.records if not r.captions),
         split=_split(usable, listing.held_out),
         lengths=lengths(text for record in usable for text in record.captions),
+        masked=sum(map(_has_mask, usable)),
     )
+
+
+def _has_mask(record: Record) -> bool:
+    """Whether its object's outline can be drawn, as inpainting will."""
+    plane = record.object_mask() if record.object_mask else None
+    return plane is not None and bool(plane.any())
 
 
 def lengths(captions: Iterable[str]) -> Lengths | None:
@@ -111,8 +119,8 @@ def lines(found: Check) -> list[str]:
         *_some("photos have no caption", found.uncaptioned),
     ]
     boxed = sum(record.box is not None for record in listing.records)
-    masked = sum(record.object_mask is not None for record in listing.records)
-    return [*rows, f"boxes: {boxed} photos; object masks: {masked} photos"]
+    skipped = _some("rows are skipped", listing.skipped) if listing.skipped else []
+    return [*rows, *skipped, f"boxes: {boxed} photos; object masks: {found.masked} photos"]
 
 
 def unknown_lines(tasks: str, counts: Counter[str]) -> list[str]:

@@ -9,9 +9,11 @@ from pathlib import Path
 from models.data.layout import (
     DataError,
     held_out,
+    in_any_case,
     photo_size,
+    printable,
     read_captions,
-    read_lines,
+    read_names,
     read_split,
 )
 from models.data.records import Box, Listing, Record
@@ -23,18 +25,36 @@ LICENCE = "CUB-200-2011: non-commercial research and education; photo rights sta
 
 
 def recognise(folder: Path) -> bool:
+    return _root(folder) is not None
+
+
+def _root(folder: Path) -> Path | None:
+    """Where the tables lie: in ``folder``, or in the official folder below it, as in AttnGAN's
+    birds/.
+    """
     files = ("images.txt", "image_class_labels.txt", "classes.txt")
-    return (folder / "images").is_dir() and all((folder / name).is_file() for name in files)
+    for root in (folder, folder / "CUB_200_2011"):
+        if (root / "images").is_dir() and all((root / name).is_file() for name in files):
+            return root
+    return None
 
 
-def read(folder: Path, split_file: Path | None = None) -> Listing:
+def _texts(root: Path, class_name: str) -> Path:
+    """The captions' folder, in the data set or, as AttnGAN has it, beside it; its authors call it
+    text_c10.
+    """
+    places = [place / name for place in (root, root.parent) for name in ("text", "text_c10")]
+    return next((place for place in places if (place / class_name).is_dir()), root)
+
+
+def read(given: Path, split_file: Path | None = None) -> Listing:
     """All photos in the order of images.txt; a key is the photo's name there."""
+    folder = _root(given) or given
     names = _table(folder / "images.txt")
     labels = _table(folder / "image_class_labels.txt")
     classes = _table(folder / "classes.txt")
     boxes = _boxes(folder)
-    # AttnGAN calls the captions' folder text, their authors text_c10.
-    texts = next((folder / t for t in ("text", "text_c10") if (folder / t).is_dir()), folder)
+    texts = _texts(folder, next(iter(names.values()), "").split("/")[0])
     try:
         records = tuple(
             _record(folder, texts, name, classes[labels[number]], boxes.get(number))
@@ -46,7 +66,7 @@ def read(folder: Path, split_file: Path | None = None) -> Listing:
             "of images.txt; take all three from the same copy of the data set."
         ) from error
     out = _held_out(folder, split_file, records, names)
-    return Listing(NAME, "CUB-200-2011", "birds", LICENCE, folder, records, out)
+    return Listing(NAME, "CUB-200-2011", "birds", LICENCE, given, records, out)
 
 
 def square_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> Box:
@@ -68,7 +88,7 @@ def _record(
     class_name: str,
     box: tuple[float, float, float, float] | None,
 ) -> Record:
-    path = folder / "images" / name
+    path = in_any_case(folder / "images" / name)
     size = photo_size(path) if box else None
     square = square_box(box, size) if box and size else None
     if square and min(square[2:]) < 1:  # a box beside the photo shows nothing
@@ -76,7 +96,7 @@ def _record(
     captions = read_captions(texts / Path(name).with_suffix(".txt"))
     # Without boxes the photos are taken for squares that were cut around the birds already.
     tight = square is None or box is None or _is_tight(box, square)
-    return Record(name, path, captions, class_name, square, tight=tight)
+    return Record(printable(name), path, captions, printable(class_name), square, tight=tight)
 
 
 def _is_tight(box: tuple[float, float, float, float], square: Box) -> bool:
@@ -87,7 +107,7 @@ def _is_tight(box: tuple[float, float, float, float], square: Box) -> bool:
 
 def _table(path: Path) -> dict[str, str]:
     """Lines "number value" as number -> value."""
-    rows = [line.split(maxsplit=1) for line in read_lines(path)]
+    rows = [line.split(maxsplit=1) for line in read_names(path)]
     if any(len(row) < 2 for row in rows):
         raise DataError(f"{path} has a line that is not a number and a value.")
     return {row[0]: row[1] for row in rows}
@@ -118,4 +138,5 @@ def _held_out(
     path = folder / "train_test_split.txt"
     if not path.is_file():
         return frozenset()
-    return frozenset(names[n] for n, flag in _table(path).items() if flag == "0" and n in names)
+    flags = _table(path)
+    return frozenset(printable(name) for n, name in names.items() if flags.get(n) == "0")

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from models.data.layout import DataError, held_out, read_captions, read_split
+from models.data.layout import (
+    PHOTO_SUFFIXES,
+    DataError,
+    held_out,
+    printable,
+    read_captions,
+    read_split,
+)
 from models.data.records import Listing, Record
 
 NAME = "flowers"
@@ -16,12 +24,21 @@ def recognise(folder: Path) -> bool:
     return (folder / "jpg").is_dir() and (folder / "text_c10").is_dir()
 
 
+def _named(paths: Iterable[Path], suffixes: Collection[str]) -> dict[str, Path]:
+    """Files of these kinds by their names in lower case; what macOS and others hide is left out."""
+    return {
+        path.stem.lower(): path
+        for path in sorted(paths)
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    }
+
+
 def read(folder: Path, split_file: Path | None = None) -> Listing:
     """Photos by name; a photo's class is the folder of its captions. Photos without captions have
     no class either and are listed too, so that a check can name them.
     """
-    texts = {path.stem: path for path in (folder / "text_c10").glob("class_*/image_*.txt")}
-    photos = {path.stem: path for path in (folder / "jpg").glob("*.jpg")}
+    texts = _named((folder / "text_c10").glob("class_*/*"), {".txt"})
+    photos = _named((folder / "jpg").iterdir(), PHOTO_SUFFIXES)
     if not texts:
         raise DataError(f"{folder / 'text_c10'} holds no class_000NN/image_XXXXX.txt.")
     records = tuple(
@@ -36,7 +53,7 @@ def read(folder: Path, split_file: Path | None = None) -> Listing:
 
 def _record(photo: Path, text: Path | None) -> Record:
     captions = read_captions(text) if text else ()
-    return Record(photo.name, photo, captions, text.parent.name if text else "")
+    return Record(printable(photo.name), photo, captions, text.parent.name if text else "")
 
 
 def _class_name(name: str) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from models.data.layout import PHOTO_SUFFIXES, held_out, read_captions, read_split
+from models.data.layout import PHOTO_SUFFIXES, held_out, printable, read_captions, read_split
 from models.data.records import Listing, Record
 
 NAME = "folder"
@@ -16,14 +16,17 @@ _SPLITS = {"train", "val", "validation", "test"}
 
 
 def recognise(folder: Path) -> bool:
-    return any(path.with_suffix(".txt").is_file() for path in _photos(folder))
+    return any(text for _, text in _photos(folder))
 
 
 def read(folder: Path, split_file: Path | None = None) -> Listing:
     """Photos at any depth by path. A class is the subfolder. Subfolders called train, val and
     test, and nothing beside them, are the split instead: test (or val) is held out.
     """
-    keys = [PurePosixPath(path.relative_to(folder).as_posix()) for path in _photos(folder)]
+    keys = {
+        PurePosixPath(printable(photo.relative_to(folder).as_posix())): (photo, text)
+        for photo, text in _photos(folder)
+    }
     tops = {key.parts[0] if len(key.parts) > 1 else "" for key in keys}
     divided = tops <= _SPLITS and len(tops) > 1
     classes = {key: "/".join(key.parts[1 if divided else 0 : -1]) for key in keys}
@@ -31,27 +34,34 @@ def read(folder: Path, split_file: Path | None = None) -> Listing:
     records = tuple(
         Record(
             key=str(key),
-            path=folder / key,
-            captions=read_captions((folder / key).with_suffix(".txt")),
+            path=photo,
+            captions=read_captions(text) if text else (),
             class_name=classes[key] if told_apart else "",
         )
-        for key in sorted(keys)
+        for key, (photo, text) in sorted(keys.items())
     )
     if split_file:
         out = held_out(split_file, read_split(split_file), records)
     else:
         out = _held_out(records, tops) if divided else frozenset()
-    return Listing(NAME, folder.resolve().name, "photos", LICENCE, folder, records, out)
+    return Listing(NAME, printable(folder.resolve().name), "photos", LICENCE, folder, records, out)
 
 
-def _photos(folder: Path) -> Iterator[Path]:
-    """Photos below ``folder``, hidden folders and files left aside."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(parent, name)
-            if path.suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
-                yield path
+def _photos(folder: Path) -> Iterator[tuple[Path, Path | None]]:
+    """Photos below ``folder`` with their texts, hidden folders and files left aside; links are
+    followed, each folder is entered once.
+    """
+    entered = set[str]()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        place = os.path.realpath(parent)
+        known, shown = place in entered, [] if place in entered else sorted(files)
+        folders[:] = [] if known else sorted(name for name in folders if not name.startswith("."))
+        entered.add(place)
+        texts = {Path(name).stem: name for name in shown if name.lower().endswith(".txt")}
+        for path in (Path(parent, name) for name in shown if not name.startswith(".")):
+            if path.suffix.lower() in PHOTO_SUFFIXES:
+                text = texts.get(path.stem)
+                yield path, path.with_name(text) if text else None
 
 
 def _held_out(records: tuple[Record, ...], tops: set[str]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,19 +22,42 @@ class DataError(ModelsError):
     """A data folder, or a file beside it, cannot be used; the text says what to change."""
 
 
-def read_lines(path: Path) -> list[str]:
-    """Non-empty lines without surrounding spaces; bytes that are no UTF-8 become U+FFFD, because
-    the published caption files hold some.
+def read_lines(path: Path, errors: str = "replace") -> list[str]:
+    """Non-empty lines without surrounding spaces, of UTF-8, UTF-16 or UTF-32; bytes that are none
+    of these become U+FFFD, because the published caption files hold some.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from error
+    text = data.decode(json.detect_encoding(data), errors)
+    if "\0" in text:
+        raise DataError(f"{path} is no text that can be read; save it as UTF-8.")
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def read_names(path: Path) -> list[str]:
+    """The lines of a list of files, with slashes: lists made on Windows hold backslashes."""
+    lines = read_lines(path, "surrogateescape")
+    return [os.fsdecode(x.encode("utf-8", "surrogateescape")).replace("\\", "/") for x in lines]
+
+
+def printable(name: str) -> str:
+    """A file's name as text that can be written anywhere: bytes that are no UTF-8 as \\xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def in_any_case(path: Path) -> Path:
+    """``path``, or the file beside it whose name differs in upper and lower case alone."""
+    if path.exists() or not path.parent.is_dir():
+        return path
+    found = (p for p in sorted(path.parent.iterdir()) if p.name.lower() == path.name.lower())
+    return next(found, path)
 
 
 def read_captions(path: Path) -> tuple[str, ...]:
     """One caption a line; none where the file is missing, which `data check` reports."""
+    path = in_any_case(path)
     return tuple(filter(has_words, read_lines(path))) if path.is_file() else ()
 
 
@@ -44,7 +68,7 @@ def has_words(caption: str) -> bool:
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())  # of any of the encodings above
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not readable as JSON: {error}") from error
 
@@ -85,7 +109,8 @@ def read_split(path: Path) -> list[str]:
 def held_out(path: Path, names: Iterable[str], records: Sequence[Record]) -> frozenset[str]:
     """``names`` from ``path``, once each is known to be a class or a key of ``records``."""
     known = {record.class_name for record in records} | {record.key for record in records}
-    chosen = frozenset(names)
+    slashed = {name: name.replace("\\", "/") for name in names}
+    chosen = frozenset(name if name in known else slashed[name] for name in slashed)
     unknown = sorted(chosen - known)
     if unknown:
         shown = ", ".join(repr(name) for name in unknown[:5])

@@ -42,7 +42,7 @@ def read_masks(path: Path) -> Mapping[str, Mask]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             keys, planes = stored["keys"], stored["planes"]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f"{path} holds no object masks; prepare the data anew.") from error
     bits = np.unpackbits(planes, axis=1).astype(bool).reshape(-1, SIDE, SIDE)
     return dict(zip(map(str, keys), bits, strict=True))
@@ -50,9 +50,9 @@ def read_masks(path: Path) -> Mapping[str, Mask]:
 
 def plane_of(record: Record) -> Mask | None:
     """bool [SIDE,SIDE] of the square that `central_square` cuts; None when unknown."""
-    if record.object_mask is None:
+    mask = record.object_mask() if record.object_mask else None
+    if mask is None:
         return None
-    mask = record.object_mask()
     height, width = mask.shape
     square = central_square(record, (width, height))
     plane = Image.fromarray(mask.astype(np.uint8) * 255)

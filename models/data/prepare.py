@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -54,14 +55,17 @@ class Prepared:
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise DataError(f"{folder / MANIFEST} has another format; prepare the data anew.")
         masks = folder / MASKS
-        return cls(
-            folder=folder,
-            content=raw["content"],
-            split={name: tuple(keys) for name, keys in raw["split"].items()},
-            words=tuple(read_json(folder / VOCABULARY)["words"]),
-            masks=masks if masks.is_file() else None,
-            left_out=tuple(raw["left_out"]),
-        )
+        try:
+            return cls(
+                folder=folder,
+                content=raw["content"],
+                split={name: tuple(keys) for name, keys in raw["split"].items()},
+                words=tuple(read_json(folder / VOCABULARY)["words"]),
+                masks=masks if masks.is_file() else None,
+                left_out=tuple(raw["left_out"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{folder} is damaged ({error!r}); prepare the data anew.") from error
 
 
 def prepare(
@@ -111,7 +115,10 @@ def prepared_for(listing: Listing, cache: Path, *, masks: bool = False) -> Prepa
     """
     folder = cache / f"prepared-{_fingerprint(listing, masks)}"
     if (folder / MANIFEST).is_file():
-        return Prepared.open(folder)
+        try:
+            return Prepared.open(folder)
+        except DataError:  # a full disk or a lost file; all of it can be made again
+            shutil.rmtree(folder, ignore_errors=True)
     refuse_inside(listing, cache)
     make_folder(cache)
     with tempfile.TemporaryDirectory(prefix=".preparing-", dir=cache) as part:
@@ -142,7 +149,9 @@ def vocabulary(records: Iterable[Record], least: int) -> tuple[str, ...]:
     )
     if not words:
         raise DataError(
-            f"No word occurs {least} times in the training captions; add captions or lower --least."
+            f"No word occurs {least} times in the training captions. Add captions, or prepare with "
+            "a lower --least (python -m models data prepare DIR --least 1 --out FOLDER) and train "
+            "with --prepared FOLDER."
         )
     return (END, *words)
 

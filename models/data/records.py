@@ -17,7 +17,8 @@ class Record:
     """One photo. key: its name within the data set, stable across machines; class_name: empty where
     the set has no classes; box: the square crop that shows the object, None for the whole photo;
     tight: that crop ends where the object does, so that a random crop would cut it;
-    object_mask: draws bool [height,width] of the photo, True on the object, None when unknown.
+    object_mask: draws bool [height,width] of the photo, True on the object; it, or what it draws,
+    is None when unknown.
     """
 
     key: str
@@ -25,7 +26,7 @@ class Record:
     captions: tuple[str, ...]
     class_name: str = ""
     box: Box | None = None
-    object_mask: Callable[[], NDArray[np.bool_]] | None = field(
+    object_mask: Callable[[], NDArray[np.bool_] | None] | None = field(
         default=None, repr=False, compare=False
     )
     tight: bool = False
@@ -34,7 +35,8 @@ class Record:
 @dataclass(frozen=True)
 class Listing:
     """All photos of a folder in a fixed order. held_out: classes, or keys where there are none,
-    that the set itself keeps for testing; empty when it says nothing.
+    that the set itself keeps for testing; empty when it says nothing; skipped: rows of its files
+    that nothing can be made of, each with the reason.
     """
 
     layout: str
@@ -44,3 +46,4 @@ class Listing:
     folder: Path
     records: tuple[Record, ...]
     held_out: frozenset[str] = frozenset()
+    skipped: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ class Layout(Protocol):
     def read(self, folder: Path, split_file: Path | None = None) -> Listing: ...
 
 
+_SHOWN = 3  # skipped rows; data check shows more
 # The plain folder comes last: other layouts hold photos and texts as well.
 LAYOUTS: tuple[Layout, ...] = (cub, flowers, coco, folder)
 
@@ -35,6 +37,14 @@ def open_listing(folder: Path, split_file: Path | None = None) -> Listing:
         raise DataError(f"The split file {split_file} does not exist.")
     for layout in LAYOUTS:
         if layout.recognise(folder):
-            return layout.read(folder, split_file)
+            return _announced(layout.read(folder, split_file))
     needs = "; ".join(f"{layout.NAME} needs {layout.NEEDS}" for layout in LAYOUTS)
     raise DataError(f"{folder} has none of the known layouts: {needs}.")
+
+
+def _announced(listing: Listing) -> Listing:
+    """Says what was skipped, whoever opened the data set."""
+    if listing.skipped:
+        first = "; ".join(listing.skipped[:_SHOWN])
+        sys.stderr.write(f"{listing.name}: {len(listing.skipped)} rows are skipped ({first})\n")
+    return listing

@@ -10,9 +10,10 @@ import numpy as np
 from models.data.layout import DataError
 from models.data.records import Record
 
-VERSION = 2  # of the rule: a new number makes caches divide anew
+VERSION = 3  # of the rule: a new number makes caches divide anew
 SPLITS = ("train", "validation", "test")
 _TEST = 0.1  # share of classes or photos that test where the data set says nothing
+_SMALL = 8  # fewer photos than these part with one at most
 _FEWEST_CLASSES = 3  # with fewer, putting a whole one aside costs too much of the data
 
 
@@ -61,13 +62,16 @@ def _draw_classes(records: Sequence[Record], share: float, rng: np.random.Genera
 
 
 def _draw_photos(records: Sequence[Record], share: float, salt: str) -> list[str]:
-    """Keys of about ``share`` of the photos: at least one, never all, none when ``share`` is 0."""
+    """Keys of about ``share`` of the photos: never all, none when ``share`` is 0; at least two,
+    without which nothing can be measured, or one where there are few.
+    """
     places = {record.key: _place(f"{salt}/{record.key}") for record in records}
     if share <= 0 or len(places) < 2:
         return []
     ranked = sorted(places, key=lambda key: places[key])
     count = sum(place < share for place in places.values())
-    return ranked[: min(max(1, count), len(ranked) - 1)]
+    least = 2 if len(ranked) >= _SMALL else 1
+    return ranked[: min(max(least, count), len(ranked) - 1)]
 
 
 def _place(text: str) -> float:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from models.damsm.efficientnet import EfficientNetLiteClassifier, imagenet_path
@@ -56,14 +58,15 @@ def kept_features(network: FeatureNetwork, pictures: AnyPictures, what: str) -> 
         f"{what} {network.name} {network.sha256} {network.side}".encode()
     ).hexdigest()
     path = cache_folder() / "features" / f"{name[:32]}.safetensors"
-    if path.exists():
+    with suppress(OSError, SafetensorError, KeyError):  # none yet, or a damaged one
         stored = safetensors.torch.load_file(path)
         return Features(stored["pooled"], stored["logits"])
     found = features_of(network, pictures)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
-    safetensors.torch.save_file({"pooled": found.pooled, "logits": found.logits}, part)
-    part.replace(path)
+    with suppress(OSError, SafetensorError):  # a full disk costs the next time, not this one
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file({"pooled": found.pooled, "logits": found.logits}, part)
+        part.replace(path)
     return found
 
 

@@ -16,9 +16,10 @@ from torch.nn import functional
 from torchvision.models import Inception3
 from torchvision.models import inception as parts
 
-from models.errors import ModelsError
+from models.errors import BundleError, ModelsError
 from models.evaluation.features import Features
 from models.evaluation.pictures import resized
+from models.imports.checkpoint import need, read
 
 _SIDE = 299
 
@@ -105,10 +106,10 @@ def load_inception(path: Path) -> InceptionFeatures:
     torchvision's (named apart). Raises InceptionFileError when the file is something else.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        outputs = len(state["fc.weight"])
-    except Exception as error:
-        raise InceptionFileError(f"{path} holds no Inception-v3 weights: {error}") from error
+        state = read(path)
+        outputs = len(need(state, "fc.weight", str(path)))
+    except BundleError as error:
+        raise InceptionFileError(f"These are no Inception-v3 weights: {error}") from error
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     if outputs == 1008:
         network, name = fid_network(), "inception-v3-fid"

@@ -39,9 +39,11 @@ def manifest(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise JudgeError(f"{path} is not JSON: {error}.") from error
-    if not isinstance(raw, dict):
-        raise JudgeError(f"{path} must hold a JSON object.")
-    return raw
+    kinds = raw.values() if isinstance(raw, dict) else [None]
+    judges = [j for kind in kinds for j in (kind.values() if isinstance(kind, dict) else [None])]
+    if not all(isinstance(j, dict) and {"file", "sha256"} <= j.keys() for j in judges):
+        raise JudgeError(f"{path} must hold objects by kind and name, each with file and sha256.")
+    return dict(raw)
 
 
 def entry(folder: Path, kind: str, name: str) -> dict[str, Any] | None:

@@ -20,7 +20,9 @@ from models.evaluation.estimates import bootstrap
 from models.evaluation.judge_files import save_network
 from models.evaluation.judge_loop import Length, fit
 from models.evaluation.judges import JudgeEncoders, build, configs, own_weights
-from models.evaluation.panel import Panel
+from models.evaluation.metrics import caption_pools
+from models.evaluation.panel import POOL, Panel
+from models.evaluation.runner import EvaluationError
 from models.training.batch import Batch, TrainingData
 
 _AVIARY_SIZE, _PHOTO_SIZE = 64, 128
@@ -49,6 +51,12 @@ def train_encoders(where: str, options: EncoderOptions, out: Path) -> Path:
     """Train a pair for "aviary" or the data folder ``where``; the file written in ``out``."""
     torch.manual_seed(options.seed)
     data, held_out = _open(where, options)
+    known = [case.caption for case in held_out.synthesis(POOL, data.size)]
+    if len(known) < 2 or caption_pools(known, POOL, options.seed).shape[1] < 2:
+        raise EvaluationError(
+            f"{held_out.name} has {len(known)} pictures in its split test; at least 2 with "
+            "different captions are needed to tell how good the judge is. Hold out more photos."
+        )
     text_config, image_config = configs(len(data.vocabulary.words), _input_size(data.size))
     text, image = build(text_config, image_config)
     steps = _train(text, image, data, options)

@@ -109,8 +109,9 @@ def grey(picture: Tensor) -> Grey:
 
 def upstream_metrics(made: Grey, truth: Grey) -> dict[str, float]:
     """TDANet's ``evaluation.py`` on one pair of grey pictures (fractions, not per cent)."""
+    total = float((truth + made).sum())  # 0 where both are black, and so alike
     return {
-        "l1": float(np.abs(truth - made).sum() / (truth + made).sum()),
+        "l1": float(np.abs(truth - made).sum()) / total if total else 0.0,
         "psnr": float(10 * np.log10(1 / max(float(((truth - made) ** 2).mean()), 1e-10))),
         "tv": float(np.sqrt(_step(made, 1) ** 2 + _step(made, 0) ** 2).mean()),
         "ssim": vertical_ssim(truth, made),

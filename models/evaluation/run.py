@@ -19,6 +19,7 @@ from models.evaluation.results import TaskReport
 from models.evaluation.runner import EvaluationError, Runner
 from models.registry import load
 
+_GLANCE = 64  # pixels of pictures that are only counted
 FINAL = "test"  # the split that is looked at once, when everything is chosen
 SPLITS = ("validation", FINAL)
 # task -> this package's module whose ``evaluate(runner, data, panel, count, seed)`` does it
@@ -66,7 +67,13 @@ def evaluate(folder: Path, where: str, out: Path, options: Options) -> list[Task
     where: "aviary" or a data folder. Raises EvaluationError when there is nothing to evaluate.
     """
     bundle = Bundle.open(folder)
+    tasks = chosen(bundle, options.tasks)
     data = open_held_out(where, bundle, options)
+    if len(data.synthesis(2, _GLANCE)) < 2:  # before the work
+        raise EvaluationError(
+            f"{data.name} has fewer than 2 pictures in its split {data.split}; add photos, or hold "
+            "out more of them (python -m models data check shows the splits)."
+        )
     panel = convene(
         data,
         options.judges,
@@ -74,7 +81,7 @@ def evaluate(folder: Path, where: str, out: Path, options: Options) -> list[Task
         features=options.features,
         classifier=options.classifier,
     )
-    reports = [_task(folder, t, data, panel, options) for t in chosen(bundle, options.tasks)]
+    reports = [_task(folder, t, data, panel, options) for t in tasks]
     write(out, reports, facts(bundle, data, panel, options), everything=options.save_images)
     return reports
 

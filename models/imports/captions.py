@@ -10,6 +10,7 @@ from typing import Any
 
 from jobs.captions import END
 from models.errors import BundleError
+from models.files import what_it_is
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -32,12 +33,24 @@ def read_words(path: Path) -> list[str]:
     except FileNotFoundError as error:
         raise BundleError(f"There is no file {path}.") from error
     except Exception as error:  # a broken pickle can raise anything
+        told = what_it_is(path)
+        if told:
+            raise BundleError(f"{path} {told}: it should be the captions file.") from error
         raise BundleError(f"{path} is refused: {error}.") from error
     if not isinstance(loaded, list | tuple) or len(loaded) < 4 or not isinstance(loaded[2], dict):
         raise BundleError(f"{path} is no captions file: it must hold captions and two word lists.")
     index = loaded[2]
     if set(index) != set(range(len(index))):
         raise BundleError(f"{path}: its words are not numbered from 0 without gaps.")
-    words = [str(index[k]) for k in range(len(index))]
+    words = [_text(path, index[k]) for k in range(len(index))]
     words[0] = END
     return words
+
+
+def _text(path: Path, word: object) -> str:
+    """A word; one saved again from Python 2 is bytes."""
+    if isinstance(word, bytes):
+        return word.decode("utf-8", "replace")
+    if not isinstance(word, str):
+        raise BundleError(f"{path}: its list of words holds {word!r}, which is no text.")
+    return word

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from models.bundle import load_strict
 from models.errors import BundleError
+from models.files import is_safetensors, what_it_is
 
+_BESIDE = ("numpy", "argparse", "pathlib", "datetime")  # modules of what is left beside weights
 _COUNTER = "num_batches_tracked"
+
+
+class _Left:
+    """Stands for an object that nobody looks at; nothing of the real one is made or called."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> _Left:  # noqa: ARG004
+        return super().__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        pass
 
 
 def read(path: Path, inside: str | None = None) -> dict[str, Tensor]:
     """The tensors of a state dict, without the leading ``module.`` that DataParallel adds to every
-    key. ``inside``: where a training state holds the state dict, if the file is one.
+    key (and torch.compile's ``_orig_mod.``). ``inside``: where a training state holds the state
+    dict, if the file is one; without it, the only state dict that there is.
 
     Raises BundleError when the file is missing, cut off, holds anything but tensors, or would run
     code.
@@ -26,25 +41,61 @@ def read(path: Path, inside: str | None = None) -> dict[str, Tensor]:
     loaded = _loaded(path)
     if inside and isinstance(loaded, Mapping) and isinstance(loaded.get(inside), Mapping):
         loaded = loaded[inside]
-    if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
-        raise BundleError(
-            f"{path} holds no state dict (names and tensors); give the file that upstream "
-            f"published."
-        )
-    state = {str(k): v for k, v in loaded.items()}
-    if state and all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
+    state = {str(key): value for key, value in _state_dict(path, loaded).items()}
+    for prefix in ("module.", "_orig_mod."):
+        if state and all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
 
 
 def _loaded(path: Path) -> Any:
+    if not path.exists():
+        raise BundleError(f"There is no file {path}.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise BundleError(f"There is no file {path}.") from error
+        if is_safetensors(path):
+            return safetensors.torch.load_file(path)
+        with torch.serialization.safe_globals(_stand_ins(path)):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-        raise BundleError(f"{path} is not a readable checkpoint of tensors: {reason}") from error
+        told = what_it_is(path) or f"is not a readable checkpoint of tensors: {_reason(error)}"
+        raise BundleError(f"{path} {told}.") from error
+
+
+def _stand_ins(path: Path) -> list[Any]:
+    """For what training programs leave beside weights: counters of numpy, options, paths, dates."""
+    try:
+        asked = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
+        return []  # no file of torch's, or one from before 1.6
+    return [(_Left, name) for name in asked if name.split(".")[0] in _BESIDE]
+
+
+def _reason(error: Exception) -> str:
+    """Torch's in one sentence: its own advice, to trust the file, is none that we give."""
+    if asked := re.search(r"GLOBAL (\S+)", str(error)):
+        return (
+            f"it holds Python objects ({asked[1]}), which could run code. Where it was made, save "
+            "the state dict alone: torch.save(network.state_dict(), FILE)"
+        )
+    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+
+
+def _state_dict(path: Path, loaded: Any) -> Mapping[str, Tensor]:
+    if _is_state(loaded):
+        return dict(loaded)
+    held = dict(loaded) if isinstance(loaded, Mapping) else {}
+    states = {str(key): value for key, value in held.items() if value and _is_state(value)}
+    if len(states) == 1:
+        return dict(*states.values())
+    found = ", ".join(map(str, list(held)[:8])) or type(loaded).__name__
+    raise BundleError(
+        f"{path} holds no state dict (names and tensors) but {found}; give the file that upstream "
+        "published."
+    )
+
+
+def _is_state(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(v, Tensor) for v in value.values())
 
 
 def read_beside(path: Path, inside: str) -> dict[str, Any]:

@@ -59,7 +59,11 @@ class ManiganConfig:
     modules: str = "both"
 
     def __post_init__(self) -> None:
-        choices = {"combination": ("affine", "concat", "none"), "modules": ("both", "main", "dcm")}
+        choices: dict[str, tuple[str, ...]] = {
+            "norm": ("instance", "layer"),
+            "combination": ("affine", "concat", "none"),
+            "modules": ("both", "main", "dcm"),
+        }
         for name, known in choices.items():
             if (value := getattr(self, name)) not in known:
                 raise ModelsError(f"ManiGAN's {name} is {', '.join(known)}, not {value!r}.")

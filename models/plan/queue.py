@@ -159,7 +159,8 @@ class Queue:
             self.progress.add(stage.name, "interrupted", trained=trained)
             raise Stopped(f"Stopped in {stage.name}; the same command goes on.", 128 + self._signal)
         if status:
-            reason = f"signal {-status}" if status < 0 else _last_line(log)
+            killed = f"killed by signal {-status}, as for lack of memory"
+            reason = killed if status < 0 else _last_line(log)
             self.progress.add(stage.name, "failed", reason=reason, trained=trained)
             self._failed.add(stage.name)
             _say(f"{stage.name}: {words[0]} failed: {reason}")
@@ -220,7 +221,9 @@ def _recorded_init(run: Path) -> str:
     path = run / "options.json"
     if not (path.exists() and (run / "snapshot.pt").exists()):
         return ""
-    return str(json.loads(path.read_text(encoding="utf-8")).get("init", ""))
+    with suppress(ValueError, AttributeError):  # the training itself says that it is damaged
+        return str(json.loads(path.read_text(encoding="utf-8")).get("init", ""))
+    return ""
 
 
 def _last_line(log: Path) -> str:

@@ -176,7 +176,12 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
             raise ConfigError(f"{where}.{key} must be {type(default).__name__}, got {value!r}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{where}.{key} must be a finite number, got {value}.")
-    return cls(**values)
+    made = cls(**values)
+    for key, field in known.items():
+        value, counts = getattr(made, key), type(field.default) is int and field.default > 0
+        if isinstance(value, int | float) and value < counts * (where != "loop"):
+            raise ConfigError(f"{where}.{key} must be {int(counts)} or more, not {value}.")
+    return made
 
 
 def override(values: dict[str, Any], assignments: Sequence[str]) -> None:
@@ -198,12 +203,7 @@ def as_json(options: Any) -> dict[str, Any]:
 
 
 def with_limits(options: LoopOptions, minutes: float | None, steps: int | None) -> LoopOptions:
-    """The same options with limits from the command line. Raises ConfigError for a limit that means
-    nothing, and for none at all.
-    """
-    for name, value in (("--minutes", minutes), ("--steps", steps)):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"{name} must be a number above 0, not {value}.")
+    """The same options with limits from the command line. Raises ConfigError for none at all."""
     if minutes is not None:
         options = replace(options, minutes=minutes, steps=steps or 0)
     elif steps is not None:

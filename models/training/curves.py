@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from models.data.layout import printable
 from models.errors import ModelsError
 
 _COLUMNS = 3
@@ -92,7 +93,7 @@ class Curves:
 
 def lines_of(stats: Path) -> Iterator[dict[str, Any]]:
     """The whole lines of a ``stats.jsonl``, if there is one; what a kill tore is passed over."""
-    if not stats.exists():
+    if not stats.is_file():
         return
     for text in stats.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
@@ -105,7 +106,7 @@ def lines_of(stats: Path) -> Iterator[dict[str, Any]]:
 
 def _read(stats: Path) -> tuple[dict[str, list[tuple[int, float]]], int]:
     """(step, value) of every value, and the last step; a later line for a step counts."""
-    if not stats.exists():
+    if not stats.is_file():
         raise ModelsError(f"{stats.parent} has no {stats.name}: it is no run, or logged nothing.")
     found: dict[str, dict[int, float]] = {}
     last = 0
@@ -119,12 +120,16 @@ def _read(stats: Path) -> tuple[dict[str, list[tuple[int, float]]], int]:
 
 def _options(run: Path) -> dict[str, Any]:
     path = run / "options.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or a damaged one, which resuming tells of
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _name(run: Path) -> str:
     """The stage that a run is, else its folder's name."""
-    return str(_options(run).get("stage") or run.resolve().name)
+    return str(_options(run).get("stage") or printable(run.resolve().name))
 
 
 def _title(title: str, runs: Sequence[Path], options: dict[str, Any], steps: int) -> str:

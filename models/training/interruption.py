@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM: a training ends its step and writes a snapshot before it goes."""
+"""Ctrl-C, SIGTERM and a closed terminal: a training ends its step and writes a snapshot before it
+goes.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 
 from models.errors import ModelsError
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(ModelsError):
@@ -31,7 +33,10 @@ class Interruption:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
-        self._previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        for number in _SIGNALS:
+            # nohup has it ignored, and so it stays.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(

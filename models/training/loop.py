@@ -8,6 +8,7 @@ rounding (and to the masks of dropout).
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -20,6 +21,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from models.errors import ModelsError
+from models.failures import of_os
 from models.training.batch import Batch, TrainingData
 from models.training.batch_statistics import recalibrate, tracking_norms
 from models.training.config import LoopOptions
@@ -87,7 +89,13 @@ class Loop:
         if self.fabric.is_global_zero:
             self.run.continue_logs(self.step)
         with self._interruption:
-            self._steps()
+            try:
+                self._steps()
+            except OSError as error:  # of statistics and previews: a full disk, a lost mount
+                self._snapshot()
+                raise TrainingError(
+                    f"{of_os(error)} Steps up to {self.step} are in the snapshot."
+                ) from error
             self._snapshot()
         if self._interruption.requested:
             raise Interrupted(
@@ -219,9 +227,11 @@ class Loop:
             return
         numbers = "  ".join(f"{k} {v:.3f}" for k, v in values.items())
         left = self._left(rate)
-        sys.stderr.write(
-            f"{self.part} step {self.step}  {rate:.0f} images/s  {left:.1f} min left  {numbers}\n"
-        )
+        with contextlib.suppress(OSError):  # whoever reads along may go; the run goes on
+            sys.stderr.write(
+                f"{self.part} step {self.step}  {rate:.0f} images/s  {left:.1f} min left  "
+                f"{numbers}\n"
+            )
 
     def _left(self, rate: float) -> float:
         """Minutes until the first limit."""
@@ -259,6 +269,18 @@ class Loop:
         state = self.run.load_snapshot()
         if state is None:
             return
+        try:
+            self._take(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise TrainingError(
+                f"{self.run.folder / 'snapshot.pt'} does not fit this training ({reason}): it is "
+                "of another version, or damaged. Delete it to train from the start."
+            ) from error
+        if self.fabric.is_global_zero:
+            sys.stderr.write(f"resumed at step {self.step}\n")
+
+    def _take(self, state: Mapping[str, Any]) -> None:
         self.step, self.seconds = state["step"], state["seconds"]
         for name, module in self.objective.modules.items():
             module.load_state_dict(state["modules"][name])
@@ -267,8 +289,6 @@ class Loop:
         for name, phase in self.objective.phases.items():
             phase.optimiser.load_state_dict(state["optimisers"][name])
             match_memory_format(phase.optimiser)
-        if self.fabric.is_global_zero:
-            sys.stderr.write(f"resumed at step {self.step}\n")
 
 
 def _slices(options: LoopOptions, fabric: Fabric) -> int:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from models.files import what_it_is
 from models.training.config import ConfigError, changed
 from models.training.curves import Curves, draw, lines_of
 
@@ -106,7 +108,13 @@ class Run:
         path = self.folder / "options.json"
         if not path.exists():
             return {}
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            found: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"{path} is damaged ({error}). Delete it to resume this run without comparing its "
+                "options, or choose another --out."
+            ) from error
         return found
 
     @cached_property
@@ -121,7 +129,7 @@ class Run:
         """
         self._logged = step
         path = self.folder / "stats.jsonl"
-        if path.exists():
+        if path.is_file():  # a device can be read for ever
             kept = [json.dumps(line) for line in lines_of(path) if line["step"] <= step]
             part = path.with_suffix(".part")
             part.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
@@ -142,23 +150,33 @@ class Run:
 
     def draw_curves(self) -> None:
         """``losses.png``: every logged value over the steps."""
-        if (self.folder / "stats.jsonl").exists():
+        if (self.folder / "stats.jsonl").is_file():
             draw(Curves.of([self.folder]), self.folder / "losses.png")
 
     def save_snapshot(self, state: dict[str, Any]) -> None:
         """Replace the snapshot; a crash in between leaves the old one."""
         part = self.folder / f"snapshot.{os.getpid()}.part"
         try:
-            torch.save(state, part)
+            with part.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut leaves a snapshot of zeros
             part.replace(self.folder / "snapshot.pt")
         finally:
             part.unlink(missing_ok=True)
 
     def load_snapshot(self) -> dict[str, Any] | None:
+        """Raises ConfigError when it is damaged."""
         path = self.folder / "snapshot.pt"
         if not path.exists():
             return None
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, OSError, ValueError, KeyError, UnpicklingError) as error:
+            told = what_it_is(path) or f"can't be read ({' '.join(str(error).split())[:160]})"
+            raise ConfigError(
+                f"{path} {told}. Restore it from a copy, or delete it to train from the start."
+            ) from error
         return state
 
     def clear_bundle(self) -> None:

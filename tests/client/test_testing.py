@@ -126,7 +126,7 @@ def _seconds_of_children() -> float:
 
 def test_a_service_that_does_not_start_says_why() -> None:
     with (
-        pytest.raises(NotStarted, match="max_queue"),
+        pytest.raises(NotStarted, match="MMML_MAX_QUEUE"),
         fake_service(MMML_MAX_QUEUE="none"),
     ):
         pass

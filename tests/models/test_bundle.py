@@ -106,6 +106,9 @@ def test_damaged_and_missing_files_are_named(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(BundleError, match="damaged"):
         bundle.state("synthesize", "g")
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+    with pytest.raises(BundleError, match="git lfs pull"):
+        bundle.state("synthesize", "g")
     path.unlink()
     with pytest.raises(BundleError, match="cannot read"):
         bundle.state("synthesize", "g")

@@ -87,7 +87,7 @@ def test_prepare_writes_what_open_reads(tmp_path: Path) -> None:
 
 def test_vocabulary_holds_frequent_words_of_training_captions(tmp_path: Path) -> None:
     made_sets.plain(tmp_path / "set", 10)
-    made_sets.text(tmp_path / "set" / "photo3.txt", "a rare bird", "a bird")
+    made_sets.text(tmp_path / "set" / "photo5.txt", "a rare bird", "a bird")
     made_sets.text(tmp_path / "set" / "photo4.txt", *["held back"] * 9)
     made_sets.text(tmp_path / "split.txt", "photo4.png")
     listing = open_listing(tmp_path / "set", tmp_path / "split.txt")
@@ -181,3 +181,9 @@ def test_a_folder_without_manifest_says_how_to_write_one(tmp_path: Path) -> None
     made_sets.text(tmp_path / "prepared.json", '{"format": 0}')
     with pytest.raises(DataError, match="prepare the data anew"):
         Prepared.open(tmp_path)
+
+
+@pytest.mark.parametrize(("photos", "least"), [(2, 1), (8, 2), (12, 2), (20, 2)])
+def test_what_is_held_out_can_be_measured(tmp_path: Path, photos: int, least: int) -> None:
+    listing = open_listing(made_sets.plain(tmp_path / "set", photos))
+    assert len(prepare(listing, tmp_path / "out").split["test"]) >= least

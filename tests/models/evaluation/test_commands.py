@@ -10,6 +10,9 @@ from types import ModuleType
 import pytest
 
 from models.commands import evaluate, judge
+from models.errors import UnknownBundle
+from models.evaluation.runner import EvaluationError
+from tests.models.data import made_sets
 
 
 def invoke(command: ModuleType, *words: str | Path) -> None:
@@ -73,3 +76,21 @@ def test_judge_makes_a_reader(
     invoke(judge, *words, "--out", tmp_path / "judges")
     assert '"accuracy"' in capsys.readouterr().out
     assert json.loads((tmp_path / "judges" / "judges.json").read_text())["attributes"]["aviary"]
+
+
+@pytest.mark.parametrize("command", [evaluate, judge])
+def test_too_few_held_out_pictures_are_noticed_before_the_work(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: ModuleType
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data, out = made_sets.plain(tmp_path / "set", 8), tmp_path / "out"
+    words = {evaluate: (tiny, "--no-features"), judge: ("encoders", "--steps", "1")}[command]
+    with pytest.raises(EvaluationError, match=r"pictures in its split (test|validation)"):
+        invoke(command, *words, "--data", data, "--out", out)
+    assert not out.exists()
+
+
+def test_tasks_that_are_not_there_are_noticed_before_the_work(tiny: Path, tmp_path: Path) -> None:
+    words = ("--data", tmp_path / "none", "--out", tmp_path / "out", "--tasks", "enlarge")
+    with pytest.raises(UnknownBundle, match="does not offer 'enlarge'"):
+        invoke(evaluate, tiny, *words)

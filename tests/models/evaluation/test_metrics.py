@@ -82,6 +82,14 @@ def test_upstream_l1_is_relative_and_tv_wraps() -> None:
     assert found["psnr"] == pytest.approx(10 * np.log10(1 / 0.0625))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("made", "truth"), [(0.0, 0.0), (1.0, 1.0), (0.5, 0.0), (0.0, 1.0)])
+def test_plain_pictures_have_finite_numbers(made: float, truth: float) -> None:
+    found = metrics.upstream_metrics(np.full((16, 16), made), np.full((16, 16), truth))
+    assert np.isfinite(list(found.values())).all()
+    assert (found["l1"] == 0) == (made == truth)
+
+
 def test_upstream_ssim_is_one_dimensional_along_columns() -> None:
     rng = np.random.default_rng(0)
     truth, made = rng.random((12, 5)), rng.random((12, 5))

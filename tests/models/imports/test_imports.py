@@ -155,7 +155,7 @@ def test_truncated_and_foreign_files_are_refused(tmp_path: Path, published: Publ
     (tmp_path / "text.pth").write_text("hello")
     torch.save([1, 2], tmp_path / "list.pth")
     for name, words in (
-        ("cut", "not a readable"),
+        ("cut", "is cut off"),
         ("text", "not a readable"),
         ("list", "no state dict"),
     ):

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from models.errors import ModelsError
+from models.manipulation.network import ManiganConfig
 from models.training.config import (
     ConfigError,
     LoopOptions,
@@ -18,7 +20,7 @@ from models.training.config import (
     preset_names,
     with_limits,
 )
-from models.training.parts import known_options
+from models.training.parts import checked, known_options
 
 
 def test_changed_names_are_dotted() -> None:
@@ -59,14 +61,6 @@ def test_what_nothing_reads_is_refused(tmp_path: Path, text: str, sentence: str)
         merge_file({"loop": {}, "options": {}}, path, "damsm", known_options)
 
 
-@pytest.mark.parametrize(
-    ("minutes", "steps"), [(math.nan, None), (math.inf, None), (-1.0, None), (None, -5), (None, 0)]
-)
-def test_limits_that_mean_nothing_are_refused(minutes: float | None, steps: int | None) -> None:
-    with pytest.raises(ConfigError, match="must be a number above 0"):
-        with_limits(LoopOptions(), minutes, steps)
-
-
 def test_a_training_has_an_end() -> None:
     with pytest.raises(ConfigError, match="Say when training ends"):
         with_limits(LoopOptions(), None, None)
@@ -93,6 +87,29 @@ def test_options_of_the_loop_that_mean_nothing_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         build(LoopOptions, values, "loop")
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("damsm", {"rate": -1.0}),
+        ("synthesis", {"rate_d": -2e-4}),
+        ("synthesis", {"ngf": 0}),
+        ("inpainting", {"width": -8}),
+        ("detail", {"blur": -0.5}),
+    ],
+)
+def test_options_of_a_part_that_mean_nothing_are_refused(part: str, values: dict[str, Any]) -> None:
+    (name,) = values
+    with pytest.raises(ConfigError, match=rf"{part}\.{name} must be [01] or more"):
+        checked(part, values)
+
+
+@pytest.mark.parametrize("choice", [{"norm": "batch"}, {"combination": "add"}, {"modules": "all"}])
+def test_words_that_choose_nothing_are_refused(choice: dict[str, Any]) -> None:
+    ((name, value),) = choice.items()
+    with pytest.raises(ModelsError, match=rf"ManiGAN's {name} is .*, not '{value}'"):
+        ManiganConfig(**choice)
 
 
 def test_every_preset_says_what_it_is() -> None:

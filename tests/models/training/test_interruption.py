@@ -51,7 +51,9 @@ class Poisoned(Brightness):
         return loss, values
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_the_step_and_leaves_a_snapshot(
     tmp_path: Path, number: int, status: int
 ) -> None:
@@ -64,6 +66,66 @@ def test_a_signal_ends_the_step_and_leaves_a_snapshot(
     assert (Run(tmp_path / "cut").load_snapshot() or {})["step"] == 4
     cut, whole = run(tmp_path / "cut"), run(tmp_path / "whole")
     assert torch.equal(weights(cut), weights(whole))
+
+
+def test_nohup_stays_without_hangups(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run(tmp_path, objective=Disturbed(3, lambda _: signal.raise_signal(signal.SIGHUP)))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (Run(tmp_path).load_snapshot() or {})["step"] == 6
+
+
+@pytest.mark.parametrize("name", ["stats.jsonl", "losses.png"])
+def test_a_full_disk_is_said_and_the_steps_are_kept(tmp_path: Path, name: str) -> None:
+    Run(tmp_path)
+    options = replace(OPTIONS, snapshot_every=100, preview_every=3)
+    full = Disturbed(2, lambda _: full_disk(tmp_path / name))
+    with pytest.raises(TrainingError, match=r"no space left .* in the snapshot"):
+        run(tmp_path, options, full)
+    assert (Run(tmp_path).load_snapshot() or {})["step"] == 3
+
+
+def test_a_full_disk_at_the_start_is_said(tmp_path: Path) -> None:
+    run(tmp_path, replace(OPTIONS, steps=2))
+    full_disk(tmp_path / "stats.jsonl")
+    with pytest.raises(TrainingError, match=r"no space left .* Steps up to 3 are in the snapshot"):
+        run(tmp_path)
+    assert (Run(tmp_path).load_snapshot() or {})["step"] == 3
+
+
+def full_disk(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/full")
+
+
+@pytest.mark.parametrize("kept", [0, 100, 0.5])
+def test_damaged_snapshots_are_named(tmp_path: Path, kept: float) -> None:
+    run(tmp_path)
+    path = tmp_path / "snapshot.pt"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept if kept > 1 else kept * len(data))])
+    with pytest.raises(ConfigError, match=r"snapshot\.pt .*delete it to train from the start"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"modules": {}}, {"step": None, "optimisers": 5}, {"averages": []}]
+)
+def test_snapshots_of_another_version_are_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    run(tmp_path)
+    torch.save({**(Run(tmp_path).load_snapshot() or {}), **change}, tmp_path / "snapshot.pt")
+    with pytest.raises(TrainingError, match="does not fit this training"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", '{"loop": {', "[1]", "null"])
+def test_damaged_options_are_named(tmp_path: Path, text: str) -> None:
+    run(tmp_path)
+    (tmp_path / "options.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"options\.json is damaged"):
+        Run(tmp_path).check_options({"part": "damsm"})
 
 
 @pytest.fixture

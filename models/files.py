@@ -1,0 +1,61 @@
+"""What a file is that can't be used, from how it begins."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+_HEAD = 512
+_KINDS = {
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself; run git lfs pull",
+    b"\x1f\x8b": "is a gzip archive; unpack it and give the file inside",
+    b"7z\xbc\xaf": "is a 7z archive; unpack it and give the file inside",
+    b"Rar!": "is a RAR archive; unpack it and give the file inside",
+    b"\x89HDF": "is an HDF5 file, as Keras writes; this needs PyTorch's",
+    b"{": "is a text (JSON), often an error that came instead of a download; look into it",
+}
+_PAGE = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<script")
+
+
+def head_of(path: Path) -> bytes:
+    """The first bytes; none where they can't be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError:
+        return b""
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether it begins with the length of a JSON header and the header."""
+    head = head_of(path)
+    return len(head) > 9 and head[6:8] == b"\0\0" and head[8:9] == b"{"
+
+
+def what_it_is(path: Path, wanted: str = ".pth") -> str:
+    """The end of a sentence that begins with the file's name; empty when nothing tells."""
+    if path.is_dir():
+        return "is a folder; give the file in it"
+    head = head_of(path)
+    if not head:
+        return "is empty: its download or its copy stopped; fetch it again"
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start[:16].lower().startswith(_PAGE):
+        return "is a web page (HTML), not the file: the download was refused; fetch it by a browser"
+    for mark, told in _KINDS.items():
+        if start.startswith(mark):
+            return told
+    if head.startswith(b"PK") and (told := _zipped(path)):
+        return told
+    other = is_safetensors(path) and wanted == ".pth"
+    return "is a safetensors file; this needs a .pth file" if other else ""
+
+
+def _zipped(path: Path) -> str:
+    """Torch's own files are archives with a data.pkl."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            own = any(name.endswith("data.pkl") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return "is cut off: its download or its copy stopped; fetch it again"
+    return "" if own else "is a zip archive; unpack it and give the file inside"
