@@ -41,7 +41,8 @@ Text = str | Sequence[str | WeightedText]
 class Options(TypedDict, total=False):
     """Options of all tasks; GET /models lists bundles and methods. ``size``: 64, 128 or 256 pixels
     of the longer side, as a photo is or as looks best when absent; ``explain``: how each word
-    affected the image, see ``Job.explanation``; ``webhook``: an address that is called when the job
+    affected the image, see ``Job.explanation``; ``priority``: which of the jobs that wait start
+    first; ``webhook``: an address that is called when the job
     ends; ``idempotency_key``: the same key makes no second job, even from another process.
     """
 
@@ -52,6 +53,7 @@ class Options(TypedDict, total=False):
     format: Literal["png", "jpeg", "webp", "gif"]
     size: Literal[64, 128, 256]
     explain: bool
+    priority: Literal["low", "normal", "high"]
     webhook: str
     idempotency_key: str
 

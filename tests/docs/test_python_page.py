@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import mmml
-from mmml.requests import Options, SynthesisOptions
+from mmml.requests import Options, PhotoOptions, SynthesisOptions
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 
@@ -47,7 +47,8 @@ def _is_error(kind: object) -> bool:
 
 def test_every_option_is_there() -> None:
     options = PAGE.split("\n- **Options**")[1].split("\n- ")[0]
-    shared, more = options.split("Those of `synthesize`")
-    assert set(re.findall(r"`(\w+)`", shared)) == Options.__annotations__.keys()
-    own = SynthesisOptions.__annotations__.keys() - Options.__annotations__.keys()
-    assert set(re.findall(r"`(\w+)`", more)) == own
+    shared, more = options.split("Those of `synthesize` also: ")
+    drawn, photo = more.split("; those of `manipulate` and `inpaint`: ")
+    for text, kind in ((shared, Options), (drawn, SynthesisOptions), (photo, PhotoOptions)):
+        own = kind.__annotations__.keys() - (set() if kind is Options else Options.__annotations__)
+        assert set(re.findall(r"`(\w+)`", text)) == own

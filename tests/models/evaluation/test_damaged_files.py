@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from models.evaluation.compare import CompareError, read
 from PIL import Image
 from torch import Tensor
 
@@ -75,14 +74,6 @@ def test_lists_of_judges(tmp_path: Path, content: str) -> None:
     (tmp_path / "judges.json").write_text(content)
     with pytest.raises(JudgeError, match=r"judges\.json"):
         manifest(tmp_path)
-
-
-@pytest.mark.parametrize("content", ["", "[]", '{"facts": {}}'])
-def test_evaluations(tmp_path: Path, content: str) -> None:
-    for name in ("details.json", "samples.json"):
-        (tmp_path / name).write_text(content)
-    with pytest.raises(CompareError, match="holds no evaluation"):
-        read(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"", b"version https://git-lfs.github.com/spec/v1"])
