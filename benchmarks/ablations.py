@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.allocator import tuned_environment
+from models.runtime.cpu.allocator import tuned_environment
 
 Table = dict[str, dict[str, dict[str, float]]]  # part -> row -> metric -> value
 RESULTS = Path(__file__).parent / "results"

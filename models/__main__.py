@@ -6,8 +6,8 @@ import argparse
 import importlib
 import sys
 
-from models.allocator import reexec_tuned
 from models.errors import ModelsError
+from models.runtime.cpu.allocator import reexec_tuned
 
 _INTERRUPTED = 130  # as shells report Ctrl-C
 # command -> (its module in models.commands, what it does)

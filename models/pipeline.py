@@ -26,9 +26,10 @@ from jobs.captions import Encoded, Vocabulary, Word
 from models.bundle import Bundle, TaskSpec
 from models.errors import BundleError, InputProblem, ModelsError
 from models.explanation import Explanation
-from models.graphs import Replayed, cuda_graph, leave_default_stream, to_device, to_host, widened
 from models.item import Item as Item
-from models.precision import PRECISIONS, lower
+from models.runtime.cuda_graphs import CudaGraphRunner, cuda_graph, pad_tokens
+from models.runtime.device import leave_default_stream, to_device, to_host
+from models.runtime.precision import PRECISIONS, cast_weights
 
 if TYPE_CHECKING:
     from models.detail.stage import DetailStage
@@ -83,7 +84,7 @@ class Pipeline(ABC, Generic[P]):
         self.device, self.precision = torch.device(device), precision
         self.spec: TaskSpec = bundle.task(task)
         self.vocabulary = Vocabulary.load(bundle.vocabulary_path(task))
-        self._replayed: dict[Callable[..., Tensor], Replayed] = {}
+        self._replayed: dict[Callable[..., Tensor], CudaGraphRunner] = {}
 
     @abstractmethod
     def prepare(self, item: Item) -> P:
@@ -220,7 +221,7 @@ class Pipeline(ABC, Generic[P]):
                 return network(*inputs)
         leave_default_stream(self.device)
         if network not in self._replayed:
-            self._replayed[network] = Replayed(network, self._captured)
+            self._replayed[network] = CudaGraphRunner(network, self._captured)
         return self._replayed[network](*inputs)
 
     def _captured(
@@ -232,7 +233,7 @@ class Pipeline(ABC, Generic[P]):
     def columns(self, words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
         """words [B,C,L] and pad [B,L] as :meth:`compute` wants them."""
         pad = self.moved(pad)
-        return (words, pad) if self.device.type != "cuda" else widened(words, pad)
+        return (words, pad) if self.device.type != "cuda" else pad_tokens(words, pad)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The pipeline's precision; nothing to do for float32."""
@@ -245,7 +246,7 @@ class Pipeline(ABC, Generic[P]):
         """The module on the device, frozen, channels last, in the pipeline's precision."""
         module.eval().requires_grad_(False)
         if self.precision != "float32":
-            lower(module, PRECISIONS[self.precision])
+            cast_weights(module, PRECISIONS[self.precision])
         return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -295,8 +296,3 @@ def pattern(side: int) -> Image.Image:
     """A picture of soft coloured spots, always the same: an example photo."""
     spots = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
     return Image.fromarray(spots).resize((side, side), Image.Resampling.BICUBIC)
-
-
-def best_device(name: str) -> str:
-    """``auto`` is the first GPU where there is one, else the CPU; other names as they are."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

@@ -20,8 +20,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from models.errors import ModelsError
-    from models.pipeline import best_device
     from models.plan.sheet import draw_sheet
+    from models.runtime.device import best_device
 
     if arguments.out.suffix not in (".webp", ".png"):
         raise ModelsError(f"--out ends in .webp or .png, unlike {arguments.out.name!r}.")

@@ -9,8 +9,8 @@ from torch.nn import functional
 from models.inpainting.convolutions import SpectralConv, conv, conv3, up_conv
 from models.inpainting.padding import reflected
 from models.layers import to_features
-from models.norms import InstanceNorm
-from models.precision import logits
+from models.runtime.norms import InstanceNorm
+from models.runtime.precision import logits
 
 SLOPE = 0.1
 

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.text_encoder import word_mask
-from models.layers import Chained, doubling, to_features
-from models.norms import InstanceNorm
-from models.precision import logits
+from models.layers import to_features
+from models.runtime.cpu.folding import Chained, doubling
+from models.runtime.norms import InstanceNorm
+from models.runtime.precision import logits
 
 
 def conv3(a: int, b: int) -> nn.Conv2d:

@@ -244,7 +244,7 @@ class DetailCorrection(nn.Module):
     """
 
     # Norms take the mean off the photo's features and leave what rounding did to them.
-    sensitive = ("upsample",)
+    keep_in_fp32 = ("upsample",)
 
     def __init__(self, config: ManiganConfig) -> None:
         super().__init__()

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers import SelfAttention, conv, doubling, fold_spectral_norm, linear
+from models.layers import SelfAttention, conv, fold_spectral_norm, linear
+from models.runtime.cpu.folding import doubling
 from models.synthesis.latent import shape_noise
 
 _SLOPE = 0.01
@@ -160,7 +161,7 @@ class Generator(nn.Module):
     """Noise and a sentence to a picture. Blocks are named ``block1`` … ``blockN`` as published."""
 
     # Both are products of rows, which a CPU sums in another order for one row than for many.
-    sensitive = ("block1", "joined")
+    keep_in_fp32 = ("block1", "joined")
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()

@@ -32,9 +32,9 @@ from models.pipeline import (
     to_image,
     to_pixels,
 )
+from models.runtime.cpu.traces import Traced
 from models.synthesis.latent import scale_noise, shape_noise
 from models.synthesis.network import Generator, GeneratorConfig, fold
-from models.traces import Traced
 
 BEST_SIZE = 256  # pixels, where the networks reach it
 
@@ -218,7 +218,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     def _read_apart(self, captions: Sequence[tuple[int, ...]]) -> Tensor:
         """Their sentence features. Before half precision on a CPU one caption after the other, for
-        the reason that :func:`models.precision.in_fours` has.
+        the reason that :func:`models.runtime.precision.batch_invariant_linear` has.
         """
         alike = self.precision == "float32" or self.device.type != "cpu"
         groups = [captions] if alike else [[caption] for caption in captions]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 SIZES = (1, 2, 4, 8, 16, 32, 64)
-_COLUMNS = 8  # captions are widened to a multiple of this
+_COLUMNS = 8  # captions are pad_tokens to a multiple of this
 _WARM = 3  # passes before the capture, in which libraries choose their kernels
 
 Network = Callable[..., Tensor]
@@ -24,7 +24,7 @@ def rounded_up(rows: int) -> int:
     return next((size for size in SIZES if size >= rows), rows)
 
 
-def filled_up(inputs: Sequence[Tensor], size: int) -> list[Tensor]:
+def pad_batch(inputs: Sequence[Tensor], size: int) -> list[Tensor]:
     """Inputs [B,…] of ``size`` rows, the last one repeated."""
     missing = size - len(inputs[0])
     if not missing:
@@ -32,7 +32,7 @@ def filled_up(inputs: Sequence[Tensor], size: int) -> list[Tensor]:
     return [torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]) for x in inputs]
 
 
-def widened(words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
+def pad_tokens(words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
     """words [B,C,L] and pad [B,L] (True = no word) with L a multiple of 8, so that captions of
     different lengths share a graph.
     """
@@ -40,7 +40,7 @@ def widened(words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
     return functional.pad(words, (0, missing)), functional.pad(pad, (0, missing), value=True)
 
 
-class Replayed:
+class CudaGraphRunner:
     """A network that is captured once per shape of its inputs; capture turns network and inputs
     into a callable for inputs of the same shapes. Rows must not depend on each other.
     """
@@ -51,7 +51,7 @@ class Replayed:
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         rows = len(inputs[0])
-        full = filled_up(inputs, rounded_up(rows))
+        full = pad_batch(inputs, rounded_up(rows))
         shapes = tuple((tuple(x.shape), x.dtype) for x in full)
         if shapes not in self._captured:
             self._captured[shapes] = self._capture(self._network, full)
@@ -78,30 +78,3 @@ def cuda_graph(network: Network, inputs: Sequence[Tensor]) -> Network:
         return out.clone()  # the next replay writes into the same memory
 
     return replay
-
-
-def leave_default_stream(device: torch.device) -> None:
-    """Give this thread a stream of its own, once: the default one can't be captured and waits for
-    all others.
-    """
-    if torch.cuda.current_stream(device) == torch.cuda.default_stream(device):
-        stream = torch.cuda.Stream(device)
-        stream.wait_stream(torch.cuda.default_stream(device))
-        torch.cuda.set_stream(stream)
-
-
-def to_device(x: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on the device; to CUDA from pinned memory, without waiting for it."""
-    if device.type != "cuda":
-        return x.to(device)
-    return x.pin_memory().to(device, non_blocking=True)
-
-
-def to_host(x: Tensor) -> Tensor:
-    """A tensor of any device on the CPU, through pinned memory; waits for this stream alone."""
-    if x.device.type != "cuda":
-        return x.cpu()
-    host = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
-    host.copy_(x, non_blocking=True)
-    torch.cuda.current_stream(x.device).synchronize()
-    return host

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from models.pipeline import Item, Pipeline, Pixels
-from models.tuning import Memory, measured, psnr, tuned
+from models.runtime.autotune import Memory, measured, psnr, tuned
 from workers.fake import FakePipeline
 
 Cost = Callable[[int], float]  # seconds of a forward pass of so many pictures

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.norms import InstanceNorm
+from models.runtime.norms import InstanceNorm
 
 
 def _gradients(module: nn.Module, x: Tensor, pull: Tensor) -> tuple[Tensor, ...]:

@@ -14,13 +14,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from models.pipeline import Looked, Pipeline, Pixels
-from models.precision import candidates
+from models.runtime.precision import candidates
+
+if TYPE_CHECKING:
+    from models.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +37,9 @@ _VERSION = 6  # of what is measured: another number forgets what is remembered
 _EXAMPLES = 3
 _PROBES = 16  # pictures that are made alone and in batches: it may be one of them that changes
 
-AnyPipeline = Pipeline[Any]
-Loading = Callable[[str], AnyPipeline]
+Pixels = NDArray[np.float32]
+AnyPipeline: TypeAlias = "Pipeline[Any]"
+Loading: TypeAlias = "Callable[[str], AnyPipeline]"
 Clock = Callable[[], float]  # seconds
 
 
@@ -184,7 +188,7 @@ def _in_batches(
 
 
 def _pixels(pipeline: AnyPipeline, batch: Sequence[Any]) -> list[Pixels]:
-    return [x.pixels if isinstance(x, Looked) else x for x in pipeline.forward(batch)]
+    return list(pipeline.forward(batch))  # examples are not explained: pixels alone
 
 
 def _agree(alone: Sequence[Pixels], together: Sequence[Pixels]) -> bool:
