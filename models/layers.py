@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import fuse_conv_bn_eval
 
-from models.runtime.precision import logits
+from models.runtime.attention import attend
+from models.runtime.precision import autocast_disabled
 
 
 class _Spectral(nn.Module):
@@ -154,6 +155,16 @@ def linear(a: int, b: int, spectral: bool, bias: bool = True) -> nn.Module:
     return plain
 
 
+def nearest(x: Tensor, side: int | None = None) -> Tensor:
+    """x [B,C,H,W] at another side, or twice as large, in its own dtype: autocast on CUDA would make
+    float32 of it. Given a side, source rows are floor(row · H / side), as published weights expect.
+    """
+    with autocast_disabled(x):
+        if side is None:
+            return functional.interpolate(x, scale_factor=2, mode="nearest")
+        return functional.interpolate(x, (side, side), mode="nearest")
+
+
 def to_features(rows: Tensor, height: int, width: int) -> Tensor:
     """[B,H·W,C] as features [B,C,H,W], which so are channels last in memory, as convolutions like.
 
@@ -183,11 +194,5 @@ class SelfAttention(nn.Module):
         # would be more than glibc keeps for a thread, and so be mapped anew each time.
         most = 1 if x.device.type == "cpu" else len(x)
         parts = zip(queries.split(most), keys.split(most), values.split(most), strict=True)
-        context = torch.cat([_context(*part) for part in parts])
+        context = torch.cat([attend(*part) for part in parts])
         return x + self.gamma * self.o(to_features(context, h, w))
-
-
-def _context(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """[B,N,C], [B,C,M] and [B,D,M] → [B,N,D]."""
-    attention = torch.softmax(logits(queries, keys), 2).to(values.dtype)
-    return attention @ values.transpose(1, 2)

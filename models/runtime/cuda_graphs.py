@@ -5,7 +5,9 @@ Batches are rounded up to a few sizes. Each is captured when it first comes, and
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,6 +42,11 @@ def pad_tokens(words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
     return functional.pad(words, (0, missing)), functional.pad(pad, (0, missing), value=True)
 
 
+# All that hold graphs; they share memory, so they are forgotten together.
+_RUNNERS: weakref.WeakSet[CudaGraphRunner] = weakref.WeakSet()
+_pool: Any = None
+
+
 class CudaGraphRunner:
     """A network that is captured once per shape of its inputs; capture turns network and inputs
     into a callable for inputs of the same shapes. Rows must not depend on each other.
@@ -48,6 +55,7 @@ class CudaGraphRunner:
     def __init__(self, network: Network, capture: Capture) -> None:
         self._network, self._capture = network, capture
         self._captured: dict[tuple[object, ...], Network] = {}
+        _RUNNERS.add(self)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         rows = len(inputs[0])
@@ -62,13 +70,33 @@ class CudaGraphRunner:
         self._captured.clear()
 
 
+def forget_all() -> None:
+    """Give the memory of every graph back, before a smaller batch is tried."""
+    global _pool
+    for runner in _RUNNERS:
+        runner.forget()
+    _pool = None
+
+
+def token_widths(most: int) -> list[int]:
+    """The widths that captions of up to ``most`` words are padded to."""
+    return list(range(_COLUMNS, most + _COLUMNS, _COLUMNS))
+
+
 def cuda_graph(network: Network, inputs: Sequence[Tensor]) -> Network:
-    """A CUDA graph of one pass, on the current stream, which must not be the default one."""
+    """A CUDA graph of one pass, on the current stream, which must not be the default one.
+
+    All graphs share one pool: one thread replays them, and what a replay made is copied before the
+    next one writes over it. What other threads do with CUDA meanwhile does not disturb a capture.
+    """
+    global _pool
+    _pool = _pool or torch.cuda.graph_pool_handle()
     fixed = [x.clone() for x in inputs]
     for _ in range(_WARM):
         network(*fixed)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=torch.cuda.current_stream(fixed[0].device)):
+    stream = torch.cuda.current_stream(fixed[0].device)
+    with torch.cuda.graph(graph, _pool, stream, capture_error_mode="thread_local"):
         out = network(*fixed)
 
     def replay(*fresh: Tensor) -> Tensor:

@@ -18,6 +18,12 @@ def autocast_disabled(like: Tensor) -> AbstractContextManager[None]:
     return torch.autocast(like.device.type, enabled=False)
 
 
+def in_autocast(x: Tensor) -> Tensor:
+    """x in the precision that convolutions compute in here: one cast for all that read it."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
 def logits(queries: Tensor, keys: Tensor) -> Tensor:
     """queries [B,N,C] @ keys [B,C,M] in float32, whatever the precision around it."""
     with autocast_disabled(queries):
@@ -72,7 +78,8 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> nn.Module:
 def candidates(device: torch.device) -> tuple[str, ...]:
     """Precisions worth a measurement on this device; float32 is what they are measured against."""
     if device.type == "cuda":
-        half = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        half = "bfloat16" if native else "float16"
         return "float32", half
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return "float32", "bfloat16"

@@ -12,9 +12,11 @@ from models.runtime.cuda_graphs import (
     SIZES,
     CudaGraphRunner,
     Network,
+    forget_all,
     pad_batch,
     pad_tokens,
     rounded_up,
+    token_widths,
 )
 from models.runtime.device import to_host
 
@@ -70,3 +72,19 @@ def test_forgotten_graphs_are_captured_again() -> None:
 def test_the_cpu_needs_no_copy() -> None:
     x = torch.ones(2)
     assert to_host(x).data_ptr() == x.data_ptr()
+
+
+def test_all_graphs_are_forgotten_together() -> None:
+    captures = Captures()
+    runners = [CudaGraphRunner(lambda x: x, captures) for _ in range(2)]
+    for runner in runners:
+        runner(torch.ones(2))
+    forget_all()
+    for runner in runners:
+        runner(torch.ones(2))
+    assert len(captures.shapes) == 4
+
+
+def test_widths_cover_the_longest_caption() -> None:
+    assert token_widths(18) == [8, 16, 24]
+    assert token_widths(8) == [8]
