@@ -72,8 +72,8 @@ class Worker:
     """
 
     def __init__(self, settings: WorkerSettings, parts: Parts = DEFAULT) -> None:
-        self.settings = settings
         self.device = device_of(settings.device)
+        self.settings = settings = settings.sized_for(self.device)
         wait_for(settings.redis_url, _BROKER_WAIT)
         client = connect(settings.redis_url)
         store = parts.store(client)

@@ -5,8 +5,10 @@ Batches are rounded up to a few sizes. Each is captured when it first comes, and
 
 from __future__ import annotations
 
+import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -42,9 +44,39 @@ def pad_tokens(words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
     return functional.pad(words, (0, missing)), functional.pad(pad, (0, missing), value=True)
 
 
-# All that hold graphs; they share memory, so they are forgotten together.
-_RUNNERS: weakref.WeakSet[CudaGraphRunner] = weakref.WeakSet()
-_pool: Any = None
+class _SharedPool:
+    """The memory of all graphs of the process. They write over each other's results, so one at a
+    time is captured or replayed, whichever thread does it, and what it made is copied in its turn.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._runners: weakref.WeakSet[CudaGraphRunner] = weakref.WeakSet()
+        self._last: torch.cuda.Event | None = None
+        self._handle: Any = None
+
+    def add(self, runner: CudaGraphRunner) -> None:
+        with self._lock:
+            self._runners.add(runner)
+
+    @contextmanager
+    def turn(self, stream: torch.cuda.Stream) -> Iterator[Any]:
+        """The pool's handle, while no other thread uses its graphs and what they did is done."""
+        with self._lock:
+            if self._last is not None:
+                stream.wait_event(self._last)
+            self._handle = self._handle or torch.cuda.graph_pool_handle()
+            yield self._handle
+            self._last = stream.record_event()
+
+    def forget(self) -> None:
+        with self._lock:
+            for runner in self._runners:
+                runner.forget()
+            self._handle = None
+
+
+_POOL = _SharedPool()
 
 
 class CudaGraphRunner:
@@ -55,7 +87,7 @@ class CudaGraphRunner:
     def __init__(self, network: Network, capture: Capture) -> None:
         self._network, self._capture = network, capture
         self._captured: dict[tuple[object, ...], Network] = {}
-        _RUNNERS.add(self)
+        _POOL.add(self)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         rows = len(inputs[0])
@@ -72,10 +104,7 @@ class CudaGraphRunner:
 
 def forget_all() -> None:
     """Give the memory of every graph back, before a smaller batch is tried."""
-    global _pool
-    for runner in _RUNNERS:
-        runner.forget()
-    _pool = None
+    _POOL.forget()
 
 
 def token_widths(most: int) -> list[int]:
@@ -84,25 +113,24 @@ def token_widths(most: int) -> list[int]:
 
 
 def cuda_graph(network: Network, inputs: Sequence[Tensor]) -> Network:
-    """A CUDA graph of one pass, on the current stream, which must not be the default one.
-
-    All graphs share one pool: one thread replays them, and what a replay made is copied before the
-    next one writes over it. What other threads do with CUDA meanwhile does not disturb a capture.
+    """A CUDA graph of one pass, on the current stream, which must not be the default one. What
+    other threads do with CUDA meanwhile does not disturb the capture.
     """
-    global _pool
-    _pool = _pool or torch.cuda.graph_pool_handle()
     fixed = [x.clone() for x in inputs]
-    for _ in range(_WARM):
-        network(*fixed)
+    device = fixed[0].device
     graph = torch.cuda.CUDAGraph()
-    stream = torch.cuda.current_stream(fixed[0].device)
-    with torch.cuda.graph(graph, _pool, stream, capture_error_mode="thread_local"):
-        out = network(*fixed)
+    stream = torch.cuda.current_stream(device)
+    with _POOL.turn(stream) as pool:
+        for _ in range(_WARM):
+            network(*fixed)
+        with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
+            out = network(*fixed)
 
     def replay(*fresh: Tensor) -> Tensor:
-        for place, x in zip(fixed, fresh, strict=True):
-            place.copy_(x)
-        graph.replay()
-        return out.clone()  # the next replay writes into the same memory
+        with _POOL.turn(torch.cuda.current_stream(device)):
+            for place, x in zip(fixed, fresh, strict=True):
+                place.copy_(x)
+            graph.replay()
+            return out.clone()
 
     return replay
