@@ -22,7 +22,7 @@ ENV PATH=/opt/mmml/bin:$PATH \
     MMML_ALIVE_FILE=/tmp/alive
 RUN groupadd --gid 10001 mmml \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin mmml \
- && install -d -o mmml -g mmml -m 700 /var/lib/mmml/blobs \
+ && install -d -o mmml -g mmml -m 700 /var/lib/mmml/blobs /var/cache/mmml \
  && install -d /weights
 WORKDIR /weights
 

@@ -29,7 +29,7 @@ from benchmarks.naive import Naive
 from benchmarks.turns import Child, Turn, answer
 from models.pipeline import Pipeline, Pixels, to_pixels
 from models.registry import load
-from models.tuning import LEAST_PSNR, Memory, psnr, tuned
+from models.runtime.autotune import LEAST_PSNR, Memory, psnr, tuned
 
 SIZES = (1, 2, 4, 8, 16)
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}

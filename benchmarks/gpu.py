@@ -20,11 +20,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import official
-from models.graphs import SIZES
 from models.pipeline import Pipeline
-from models.precision import PRECISIONS
 from models.registry import load
-from models.tuning import Memory, tuned
+from models.runtime.autotune import Memory, tuned
+from models.runtime.cuda_graphs import SIZES
+from models.runtime.precision import PRECISIONS
 
 TASKS = ("synthesize", "manipulate", "inpaint")
 _SIDE = 8192  # of the matrices whose product is the peak

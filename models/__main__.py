@@ -6,8 +6,8 @@ import argparse
 import importlib
 import sys
 
-from models.allocator import reexec_tuned
 from models.failures import as_sentences
+from models.runtime.cpu.allocator import reexec_tuned
 from models.utf8 import reexec_in_utf8
 
 # command -> (its module in models.commands, what it does)

@@ -21,14 +21,26 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from jobs.captions import Encoded, Vocabulary, Word
 from models.bundle import Bundle, TaskSpec
+from models.damsm.text_encoder import TextEncoder, padding
 from models.errors import BundleError, InputProblem, ModelsError
 from models.explanation import Explanation
-from models.graphs import Replayed, cuda_graph, leave_default_stream, to_device, to_host, widened
 from models.item import Item as Item
-from models.precision import PRECISIONS, lower
+from models.runtime.cuda_graphs import (
+    SIZES,
+    CudaGraphRunner,
+    cuda_graph,
+    forget_all,
+    pad_tokens,
+    rounded_up,
+    token_widths,
+)
+from models.runtime.device import leave_default_stream, to_device, to_host
+from models.runtime.device import prepare as prepare_device
+from models.runtime.precision import PRECISIONS, cast_weights
 
 if TYPE_CHECKING:
     from models.detail.stage import DetailStage
@@ -81,9 +93,10 @@ class Pipeline(ABC, Generic[P]):
             )
         self.bundle, self.task, self.method = bundle, task, method
         self.device, self.precision = torch.device(device), precision
+        prepare_device(self.device)
         self.spec: TaskSpec = bundle.task(task)
         self.vocabulary = Vocabulary.load(bundle.vocabulary_path(task))
-        self._replayed: dict[Callable[..., Tensor], Replayed] = {}
+        self._replayed: dict[Callable[..., Tensor], CudaGraphRunner] = {}
 
     @abstractmethod
     def prepare(self, item: Item) -> P:
@@ -165,16 +178,24 @@ class Pipeline(ABC, Generic[P]):
         return RunResult(pictures, seconds, explanations)
 
     def warm_up(self, batch: int = 1) -> None:
-        """Run the networks once per size, so that the first client does not wait for it."""
-        prepared = self.prepare(self.example())
-        for count in dict.fromkeys((1, batch)):
-            self.forward([prepared] * count)
+        """Run the networks once per size, so that the first client does not wait for it; on CUDA
+        every size and width of captions is captured.
+        """
+        if self.device.type != "cuda":
+            prepared = self.prepare(self.example())
+            for count in dict.fromkeys((1, batch)):
+                self.forward([prepared] * count)
+            return
+        for width in token_widths(self.spec.max_words):
+            words = self.vocabulary.words[1:] * width
+            prepared = self.prepare(replace(self.example(), text=" ".join(words[:width])))
+            for count in (size for size in SIZES if size <= rounded_up(batch)):
+                self.forward([prepared] * count)
 
     def free_memory(self) -> None:
         """Give cached memory back to the device, before a smaller batch is tried."""
         if self.device.type == "cuda":
-            for replayed in self._replayed.values():
-                replayed.forget()
+            forget_all()
             torch.cuda.empty_cache()
 
     def encode(self, text: str) -> Encoded:
@@ -207,6 +228,23 @@ class Pipeline(ABC, Generic[P]):
             ids[k, : len(row)] = torch.tensor(row)
         return self.moved(ids), torch.tensor([len(row) for row in rows])
 
+    def read_captions(
+        self, text: TextEncoder, rows: Sequence[Sequence[int]], apart: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Word features [B,D,L], sentence features [B,D] and padding bool [B,L] (on the CPU).
+
+        apart: before half precision on a CPU one caption after the other, for the reason that
+        :func:`models.runtime.precision.batch_invariant_linear` has.
+        """
+        if not apart or self.precision == "float32" or self.device.type != "cpu":
+            ids, lengths = self.captions(rows)
+            words, sentence = text(ids, lengths)
+            return words, sentence, padding(lengths, words.shape[2])
+        read = [text(*self.captions([row])) for row in rows]
+        lengths = torch.tensor([len(row) for row in rows])
+        words = pad_sequence([w[0].T for w, _ in read], batch_first=True).transpose(1, 2)
+        return words, torch.cat([s for _, s in read]), padding(lengths, words.shape[2])
+
     def moved(self, x: Tensor) -> Tensor:
         """A tensor of the CPU on the pipeline's device."""
         return to_device(x, self.device)
@@ -220,7 +258,7 @@ class Pipeline(ABC, Generic[P]):
                 return network(*inputs)
         leave_default_stream(self.device)
         if network not in self._replayed:
-            self._replayed[network] = Replayed(network, self._captured)
+            self._replayed[network] = CudaGraphRunner(network, self._captured)
         return self._replayed[network](*inputs)
 
     def _captured(
@@ -232,7 +270,7 @@ class Pipeline(ABC, Generic[P]):
     def columns(self, words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
         """words [B,C,L] and pad [B,L] as :meth:`compute` wants them."""
         pad = self.moved(pad)
-        return (words, pad) if self.device.type != "cuda" else widened(words, pad)
+        return (words, pad) if self.device.type != "cuda" else pad_tokens(words, pad)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The pipeline's precision; nothing to do for float32."""
@@ -245,7 +283,7 @@ class Pipeline(ABC, Generic[P]):
         """The module on the device, frozen, channels last, in the pipeline's precision."""
         module.eval().requires_grad_(False)
         if self.precision != "float32":
-            lower(module, PRECISIONS[self.precision])
+            cast_weights(module, PRECISIONS[self.precision])
         return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -282,11 +320,17 @@ def to_tensor(pixels: Pixels, device: torch.device) -> Tensor:
 
 
 def to_pixels(pictures: Tensor) -> Pixels:
-    """[B,3,H,W] in [-1,1] → [B,H,W,3] in [0,1] on the CPU. Raises ModelsError if a value is not
-    finite.
+    """[B,3,H,W] in [-1,1] → [B,H,W,3] in [0,1] on the CPU, from CUDA in steps of 1/255, a quarter
+    of the bytes. Raises ModelsError if a value is not finite.
     """
-    pixels = to_host(((pictures.float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1)).numpy()
-    if not np.isfinite(pixels).all():
+    levels = ((pictures.float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1)
+    if pictures.device.type == "cuda":
+        finite = levels.isfinite().all()
+        pixels = to_host((levels * 255).round().to(torch.uint8)).numpy() / np.float32(255)
+    else:
+        pixels = levels.numpy()
+        finite = torch.tensor(np.isfinite(pixels).all())
+    if not finite:
         raise ModelsError("The network returned values that are not finite.")
     return np.ascontiguousarray(pixels, np.float32)
 
@@ -300,8 +344,3 @@ def pattern(side: int) -> Image.Image:
     """A picture of soft coloured spots, always the same: an example photo."""
     spots = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
     return Image.fromarray(spots).resize((side, side), Image.Resampling.BICUBIC)
-
-
-def best_device(name: str) -> str:
-    """``auto`` is the first GPU where there is one, else the CPU; other names as they are."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

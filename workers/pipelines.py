@@ -14,7 +14,7 @@ from typing import Any
 
 from models.pipeline import Pipeline
 from models.registry import PIPELINES, load
-from models.tuning import Memory, tuned
+from models.runtime.autotune import Memory, tuned
 from workers.loader import Key
 
 log = logging.getLogger(__name__)

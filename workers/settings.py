@@ -35,10 +35,15 @@ class WorkerSettings(SharedSettings):
         default_factory=_cache, description="where measured speeds are remembered"
     )
     threads: int = Field(0, ge=0, description="torch threads on the CPU; 0 means one per core")
-    concurrency: int = Field(16, ge=1, description="jobs read, decoded and encoded at a time")
+    concurrency: int = Field(
+        0, ge=0, description="jobs held at a time; 0 means 16, and twice MMML_MAX_BATCH on CUDA"
+    )
     remote_control: bool = Field(False, description="answer celery inspect and Flower")
     max_batch: int = Field(
-        8, ge=1, description="most pictures per forward pass; fewer where fewer are faster"
+        0,
+        ge=0,
+        description="most pictures per forward pass, fewer where fewer are faster; 0 means 8, and "
+        "64 on CUDA",
     )
     max_delay_ms: float = Field(4.0, ge=0, description="longest wait for more pictures")
     max_loaded: int = Field(12, ge=1, description="pipelines kept in memory")
@@ -49,3 +54,12 @@ class WorkerSettings(SharedSettings):
         30.0, ge=0, description="seconds for running jobs after SIGTERM; then they are handed back"
     )
     max_pixels: int = Field(50_000_000, description="largest photo")
+
+    def sized_for(self, device: str) -> WorkerSettings:
+        """With numbers in the place of zeros: a GPU is fast in batches, and needs as many jobs held
+        as two of them have.
+        """
+        on_cuda = device.startswith("cuda")
+        batch = self.max_batch or (64 if on_cuda else 8)
+        jobs = self.concurrency or (2 * batch if on_cuda else 16)
+        return self.model_copy(update={"max_batch": batch, "concurrency": jobs})

@@ -74,8 +74,8 @@ class Worker:
     """
 
     def __init__(self, settings: WorkerSettings, parts: Parts = DEFAULT) -> None:
-        self.settings = settings
         self.device = device_of(settings.device)
+        self.settings = settings = settings.sized_for(self.device)
         wait_for(settings.redis_url, _BROKER_WAIT)
         self.store = parts.store(connect(settings.redis_url), settings.redis_prefix)
         self.pipelines = parts.pipelines(settings, self.device)

@@ -17,8 +17,8 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.stage import PART as DETAIL
 from models.pipeline import Item, Pipeline
 from models.registry import load
+from models.runtime.autotune import Memory, tuned
 from models.synthesis.network import Generator, GeneratorConfig
-from models.tuning import Memory, tuned
 from tests.chaos.stack import write_bundle
 from workers.fake import FakePipeline
 from workers.settings import WorkerSettings

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.pipelines import SUBJECTS, Subject
-from models.allocator import reexec_tuned
 from models.pipeline import Pipeline
+from models.runtime.cpu.allocator import reexec_tuned
 
 
 @dataclass(frozen=True)

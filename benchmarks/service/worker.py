@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.peers.pipelines import SUBJECTS, Subject
 from jobs.requests import TASKS
-from models.allocator import reexec_tuned
 from models.pipeline import Pipeline
+from models.runtime.cpu.allocator import reexec_tuned
 from workers.loader import Key
 from workers.settings import WorkerSettings
 from workers.worker import Parts, Worker, limit_threads

@@ -57,7 +57,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from models.evaluation.report import table
     from models.evaluation.run import FINAL, Options, evaluate
-    from models.pipeline import best_device
+    from models.runtime.device import best_device
 
     split = arguments.split or (FINAL if arguments.final else "validation")
     if split == FINAL and not arguments.final:

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from models.forward import run as forward
-    from models.pipeline import best_device
+    from models.runtime.device import best_device
 
     try:
         with np.load(arguments.inputs) as stored:

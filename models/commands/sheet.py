@@ -21,8 +21,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from models.pipeline import best_device
     from models.plan.sheet import draw_sheet
+    from models.runtime.device import best_device
 
     a = arguments
     draw_sheet(a.source, a.data, a.out, a.count, a.split, best_device(a.device))

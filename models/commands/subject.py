@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from models.pipeline import best_device
+    from models.runtime.device import best_device
     from models.training.subject import Options, teach_subject
 
     options = Options(

@@ -23,7 +23,7 @@ from models.data.pictures import WholePhotos
 from models.detail.network import enlarged
 from models.evaluation.metrics import edges, psnr
 from models.evaluation.pictures import as_tensor
-from models.precision import PRECISIONS, lower
+from models.runtime.precision import PRECISIONS, cast_weights
 from models.training.run import grid
 
 Enlarging = Callable[[Tensor], Tensor]  # [B,3,S,S] to [B,3,4S,4S], both in [-1,1]
@@ -71,7 +71,7 @@ def by_network(network: nn.Module, precision: str) -> Enlarging:
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     dtype = PRECISIONS[precision]
     if precision != "float32":
-        lower(network, dtype)
+        cast_weights(network, dtype)
 
     def way(small: Tensor) -> Tensor:
         given = small.contiguous(memory_format=torch.channels_last)

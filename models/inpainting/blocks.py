@@ -9,8 +9,8 @@ from torch.nn import functional
 from models.inpainting.convolutions import SpectralConv, conv, conv3, up_conv
 from models.inpainting.padding import reflected
 from models.layers import to_features
-from models.norms import InstanceNorm
-from models.precision import logits
+from models.runtime.attention import attend
+from models.runtime.norms import InstanceNorm
 
 SLOPE = 0.1
 
@@ -204,13 +204,12 @@ class ContextAttention(nn.Module):
         """x [B,C,H,W]; known: encoder features of the same shape; mask [B,1,H,W], 1 = known."""
         c, h, w = x.shape[1:]
         query = self.query_conv(x).flatten(2)
-        attention = torch.softmax(logits(query.transpose(1, 2), query), 2).to(x.dtype)
-
-        looked = x if known is None else torch.cat([x, known], 1)
-        spread = to_features(attention @ looked.flatten(2).transpose(1, 2), h, w)
-        own = self.gamma * spread[:, :c] + x
+        looked = x if known is None else torch.cat([x, known.to(x.dtype)], 1)
+        spread = to_features(attend(query.transpose(1, 2), query, looked.flatten(2)), h, w)
+        # Parameters of one number are float32, and so would be all that follows.
+        own = (self.gamma * spread[:, :c] + x).to(x.dtype)
         if known is None or mask is None:
             return own
-        carried = self.alpha * (1 - mask) * spread[:, c:] + mask * known
+        carried = (self.alpha * (1 - mask) * spread[:, c:] + mask * known).to(x.dtype)
         out: Tensor = self.model(torch.cat([own, carried], 1))
         return out

@@ -97,7 +97,7 @@ def _halving(config: InpaintConfig, level: int) -> nn.Module:
 class InpaintEncoder(nn.Module):
     """A masked picture and its caption to a latent distribution and a summary (``net_E``)."""
 
-    sensitive = ("prior",)  # few cells, of which everything is made
+    keep_in_fp32 = ("prior",)  # few cells, of which everything is made
 
     def __init__(self, config: InpaintConfig) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ class InpaintEncoder(nn.Module):
 class InpaintGenerator(nn.Module):
     """Latent, summary and known features to pictures from coarse to fine (``net_G``)."""
 
-    sensitive = ("generator", "f_transformer")  # few cells, of which everything is made
+    keep_in_fp32 = ("generator", "f_transformer")  # few cells, of which everything is made
 
     def __init__(self, config: InpaintConfig) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from jobs.captions import Word
 from models.bundle import Bundle, load_strict
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.stage import DetailStage
 from models.explanation import Area, Explanation, explained_words, over_picture
 from models.images import Hole, Plane, Square, cut, paste, shrink, shrink_hole, squares
@@ -78,8 +78,9 @@ class InpaintingPipeline(Pipeline[Prepared]):
         load_strict(network, bundle.state(task, "generator"), f"{where}: generator")
         fold(encoder.eval())
         fold(network.eval())
-        for block in (encoder.prior, network.f_transformer):  # both take the encoder's summary
-            fold_flat(block, self.config.encoder[-1])
+        if self.device.type == "cpu":
+            for block in (encoder.prior, network.f_transformer):  # both take the encoder's summary
+                fold_flat(block, self.config.encoder[-1])
         self.text = cast("TextEncoder", self.placed(text))
         self.encoder = cast("InpaintEncoder", self.placed(encoder))
         self.generator = cast("InpaintGenerator", self.placed(network))
@@ -108,9 +109,9 @@ class InpaintingPipeline(Pipeline[Prepared]):
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
-        ids, lengths = self.captions([p.ids for p in batch for _ in p.squares])
-        words, sentence = self.text(ids, lengths)
-        words, pad = self.columns(words, padding(lengths, words.shape[2]))
+        captions = [p.ids for p in batch for _ in p.squares]
+        words, sentence, pad = self.read_captions(self.text, captions, apart=False)
+        words, pad = self.columns(words, pad)
         images = to_tensor(np.stack([x for p in batch for x in p.pixels]), self.device)
         mask = self.moved(torch.from_numpy(np.stack([x for p in batch for x in p.known]))[:, None])
         mean = torch.zeros(self._latent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from models.damsm.text_encoder import word_mask
-from models.precision import exact, logits
+from models.runtime.precision import autocast_disabled, logits
 
 
 class WordAttention(nn.Module):
@@ -34,7 +34,7 @@ class WordAttention(nn.Module):
         mask = word_mask(pad, query.shape[1], self.published_masks)
         attention = scores.masked_fill(mask, float("-inf")).softmax(2)
         attention = attention * keep[:, :, None]
-        with exact(attention):
+        with autocast_disabled(attention):
             context = attention @ words.float().transpose(1, 2)
         return context.amax(1), attention
 

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.text_encoder import word_mask
-from models.layers import Chained, doubling, to_features
-from models.norms import InstanceNorm
-from models.precision import logits
+from models.layers import nearest, to_features
+from models.runtime.cpu.folding import Chained, doubling
+from models.runtime.norms import GroupNorm, InstanceNorm
+from models.runtime.precision import logits
 
 
 def conv3(a: int, b: int) -> nn.Conv2d:
@@ -45,9 +46,7 @@ class Nearest(nn.Module):
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.size is None:
-            return functional.interpolate(x, scale_factor=2, mode="nearest")
-        return functional.interpolate(x, (self.size, self.size), mode="nearest")
+        return nearest(x, self.size)
 
 
 def norm(kind: str, channels: int) -> nn.Module:
@@ -58,7 +57,7 @@ def norm(kind: str, channels: int) -> nn.Module:
     little training
     the layer norm keeps them.
     """
-    return nn.GroupNorm(1, channels, affine=False) if kind == "layer" else InstanceNorm(channels)
+    return GroupNorm(1, channels, affine=False) if kind == "layer" else InstanceNorm(channels)
 
 
 def up_block(a: int, b: int, size: int | None = None, kind: str = "instance") -> nn.Sequential:
@@ -66,10 +65,11 @@ def up_block(a: int, b: int, size: int | None = None, kind: str = "instance") ->
     return nn.Sequential(Nearest(size), conv3(a, 2 * b), norm(kind, 2 * b), Glu())
 
 
-def fold(module: nn.Module) -> nn.Module:
+def fold(module: nn.Module, device: str = "cpu") -> nn.Module:
     """Merge every upsampling by two inside ``module`` with the convolution after it, and the
     convolutions of affine combinations where that is less work, in place. For serving: the same
-    function up to rounding, in less time.
+    function up to rounding, in less time. The latter is for CPUs: strips along the border are
+    launches that cost a GPU more than products do.
     """
     for child in module.modules():
         if isinstance(child, nn.Sequential) and len(child) > 1:
@@ -77,7 +77,7 @@ def fold(module: nn.Module) -> nn.Module:
             doubles = isinstance(first, Nearest) and first.size is None
             if doubles and isinstance(second, nn.Conv2d):
                 child[0], child[1] = nn.Identity(), doubling(second)
-        elif isinstance(child, AffineCombination):
+        elif isinstance(child, AffineCombination) and device == "cpu":
             child.fold()
     return module
 

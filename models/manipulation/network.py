@@ -28,6 +28,7 @@ from models.manipulation.blocks import (
     norm,
     up_block,
 )
+from models.runtime.precision import in_autocast
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ class MainModule(nn.Module):
         code [B,text] and regions [B,regions,r,r] of the photo. Pictures are in [-1,1]."""
         condition, mu, logvar = self.ca_net(sentence, noise)
         h1 = self.h_net1(condition, z, code)
-        photo1 = self.imgUpSample(regions)
+        photo1 = self.imgUpSample(in_autocast(regions))
         h2, maps2 = self.h_net2(h1, words, pad, photo1)
         photo2 = self.imgUpSample2(photo1)
         h3, maps3 = self.h_net3(h2, words, pad, photo2)
@@ -248,7 +249,7 @@ class DetailCorrection(nn.Module):
     """
 
     # Norms take the mean off the photo's features and leave what rounding did to them.
-    sensitive = ("upsample",)
+    keep_in_fp32 = ("upsample",)
 
     def __init__(self, config: ManiganConfig) -> None:
         super().__init__()
@@ -266,7 +267,7 @@ class DetailCorrection(nn.Module):
         """hidden [B,ngf,S,S], or without a main module regions [B,regions,r,r]; detail
         [B,detail,S/2,S/2] → (picture [B,3,S,S] in [-1,1], attention [B,L,S,S]).
         """
-        photo = self.upsample(detail)
+        photo = in_autocast(self.upsample(detail))
         h, maps = self.h_net(self.entry(hidden), photo, words, pad)
         picture: Tensor = self.img_net(self.SAIN(h, photo))
         return picture.float(), maps

@@ -20,7 +20,7 @@ class PhotoEncoder(Protocol):
 class InceptionPhotoEncoder(nn.Module):
     """As published: regions and code by Inception-v3, detail by VGG-16."""
 
-    sensitive = ("detail",)
+    keep_in_fp32 = ("detail",)
 
     def __init__(self, image: InceptionImageEncoder, detail: VggDetail) -> None:
         super().__init__()

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers import SelfAttention, conv, doubling, fold_spectral_norm, linear
+from models.layers import SelfAttention, conv, fold_spectral_norm, linear, nearest
+from models.runtime.cpu.folding import doubling
+from models.runtime.precision import in_autocast
 from models.synthesis.latent import shape_noise
 
 _SLOPE = 0.01
@@ -59,12 +61,6 @@ class DiscriminatorConfig:
 
 def _phi(x: Tensor) -> Tensor:
     return functional.leaky_relu(x, _SLOPE)
-
-
-def _in_autocast(x: Tensor) -> Tensor:
-    """In the precision that convolutions compute in here."""
-    kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 def _activate(fresh: Tensor) -> Tensor:
@@ -148,8 +144,8 @@ class GeneratorBlock(nn.Module):
         shortcut = x[:, : self.out]
         if self.up:
             if not self.doubles:
-                h = functional.interpolate(h, scale_factor=2, mode="nearest")
-            shortcut = functional.interpolate(shortcut, scale_factor=2, mode="nearest")
+                h = nearest(h)
+            shortcut = nearest(shortcut)
         h = self.conv2(h)
         h = self.conv3(_activate(self.bn3(h, condition)))
         h = self.conv4(_activate(self.bn4(h, condition)))
@@ -160,7 +156,7 @@ class Generator(nn.Module):
     """Noise and a sentence to a picture. Blocks are named ``block1`` … ``blockN`` as published."""
 
     # Both are products of rows, which a CPU sums in another order for one row than for many.
-    sensitive = ("block1", "joined")
+    keep_in_fp32 = ("block1", "joined")
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -203,7 +199,7 @@ class Generator(nn.Module):
 
     def features_from_code(self, z: Tensor, sentence: Tensor) -> Tensor:
         """The last features [B,C,size,size], which :meth:`to_raw` makes pictures of."""
-        h = _in_autocast(self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM))
+        h = in_autocast(self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM))
         joined: Tensor = self.joined(torch.cat([sentence, z], 1))
         condition: Condition = joined
         if self.widths:
@@ -225,7 +221,7 @@ class Generator(nn.Module):
         return _scaled(self.bn, h, self.bn.weight[None], self.bn.bias[None])
 
 
-def fold(generator: Generator) -> Generator:
+def fold(generator: Generator, device: str = "cpu") -> Generator:
     """The same function up to rounding, in less time, in place: spectral norms become plain
     weights, upsampling a part of the convolution that follows it, and what the norms make of the
     condition one product. For serving.
@@ -237,7 +233,8 @@ def fold(generator: Generator) -> Generator:
     for block in generator.modules():
         if isinstance(block, GeneratorBlock) and block.up:
             if isinstance(block.conv2, nn.Conv2d):
-                block.conv2, block.doubles = doubling(block.conv2, side), True
+                side_known = side if device == "cpu" else None
+                block.conv2, block.doubles = doubling(block.conv2, side_known), True
             side *= 2
     return generator
 

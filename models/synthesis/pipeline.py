@@ -32,9 +32,9 @@ from models.pipeline import (
     to_image,
     to_pixels,
 )
+from models.runtime.cpu.traces import Traced
 from models.synthesis.latent import scale_noise, shape_noise
 from models.synthesis.network import Generator, GeneratorConfig, fold
-from models.traces import Traced
 
 BEST_SIZE = 256  # pixels, where the networks reach it
 
@@ -76,7 +76,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         load_strict(network, bundle.state(task, "generator"), f"{where}: generator")
         self.text = cast("TextEncoder", self.placed(text))
         self._loading = threading.Lock()
-        self.generator = cast("Generator", self.placed(fold(network.eval())))
+        self.generator = cast("Generator", self.placed(fold(network.eval(), self.device.type)))
         self._traced = Traced(self.generator, self.autocast)
         self.detail = DetailStage.beside(self)
 
@@ -210,19 +210,11 @@ class SynthesisPipeline(Pipeline[Prepared]):
         """
         captions = list(dict.fromkeys(ids for p in batch for ids in p.captions))
         row = {ids: k for k, ids in enumerate(captions)}
-        sentences = self._read_apart(captions)
+        _, sentences, _ = self.read_captions(self.text, captions, apart=True)
         rows = [torch.tensor([row[ids] for ids in p.captions]) for p in batch]
         places = pad_sequence(rows, batch_first=True).to(self.device)
         shares = pad_sequence([torch.tensor(p.shares) for p in batch], batch_first=True)
         return (sentences[places] * shares.to(sentences)[..., None]).sum(1)
-
-    def _read_apart(self, captions: Sequence[tuple[int, ...]]) -> Tensor:
-        """Their sentence features. Before half precision on a CPU one caption after the other, for
-        the reason that :func:`models.precision.in_fours` has.
-        """
-        alike = self.precision == "float32" or self.device.type != "cpu"
-        groups = [captions] if alike else [[caption] for caption in captions]
-        return torch.cat([self.text(*self.captions(group))[1] for group in groups])
 
     def explain(self, prepared: Prepared, maps: Sequence[Regions]) -> Explanation:
         assert self.encoders is not None  # noqa: S101 (it made the maps)

@@ -13,8 +13,8 @@ import torch
 
 from models.errors import InputProblem
 from models.pipeline import Item, Looked, Pipeline, Pixels
-from models.precision import candidates
 from models.registry import load
+from models.runtime.precision import candidates
 from models.synthesis.pipeline import SynthesisPipeline
 from tests.models.tiny import tiny_bundle
 

@@ -22,7 +22,7 @@ Network = Callable[..., Tensor]
 Shapes = tuple[tuple[object, ...], ...]
 
 
-class Allowance:
+class TraceBudget:
     """How many traces may be made. Torch keeps each to the end of the process: not its weights, but
     5 to 10 MB of what it wrote down.
     """
@@ -38,7 +38,7 @@ class Allowance:
 
 # Batches of up to eight: twelve traces for a pipeline that is measured first, eight for one whose
 # tuning is remembered.
-_PROCESS = Allowance(48)
+_PROCESS = TraceBudget(48)
 
 
 class Traced:
@@ -52,7 +52,7 @@ class Traced:
         self,
         network: nn.Module,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        allowance: Allowance = _PROCESS,
+        allowance: TraceBudget = _PROCESS,
     ) -> None:
         self._network, self._autocast, self._allowance = network, autocast, allowance
         self._seen: set[Shapes] = set()

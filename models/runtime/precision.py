@@ -13,18 +13,24 @@ _WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 _ROWS = 4
 
 
-def exact(like: Tensor) -> AbstractContextManager[None]:
+def autocast_disabled(like: Tensor) -> AbstractContextManager[None]:
     """Float32 stays float32 inside: for attention logits, where rounding picks another word."""
     return torch.autocast(like.device.type, enabled=False)
 
 
+def in_autocast(x: Tensor) -> Tensor:
+    """x in the precision that convolutions compute in here: one cast for all that read it."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
 def logits(queries: Tensor, keys: Tensor) -> Tensor:
     """queries [B,N,C] @ keys [B,C,M] in float32, whatever the precision around it."""
-    with exact(queries):
+    with autocast_disabled(queries):
         return queries.float() @ keys.float()
 
 
-def in_fours(layer: nn.Linear, x: Tensor) -> Tensor:
+def batch_invariant_linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """``layer`` of the rows of x [B,C], each the same to the last bit whatever is beside it.
 
     On CPUs a product of one row and one of many add up in different orders. Where half precision
@@ -35,7 +41,7 @@ def in_fours(layer: nn.Linear, x: Tensor) -> Tensor:
     return torch.cat([layer(four) for four in fours])[: len(x)]
 
 
-class InFloat32(nn.Module):
+class KeepInFp32(nn.Module):
     """A part that computes in float32, whatever the precision around it; a linear one on a CPU
     also in the same way for any batch.
     """
@@ -45,34 +51,35 @@ class InFloat32(nn.Module):
         self.part = part
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        with exact(inputs[0]):
+        with autocast_disabled(inputs[0]):
             given = [x.float() for x in inputs]
             if isinstance(self.part, nn.Linear) and given[0].device.type == "cpu":
-                return in_fours(self.part, *given)
+                return batch_invariant_linear(self.part, *given)
             out: Tensor = self.part(*given)
         return out
 
 
-def lower(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+def cast_weights(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Give convolutions and linear layers inside ``module`` weights of ``dtype``, in place, so that
     autocast need not cast them in every forward pass.
 
-    Children that a network lists in ``sensitive`` keep float32, inside and out.
+    Children that a network lists in ``keep_in_fp32`` keep float32, inside and out.
     """
-    for name in getattr(module, "sensitive", ()):
-        setattr(module, name, InFloat32(module.get_submodule(name)))
+    for name in getattr(module, "keep_in_fp32", ()):
+        setattr(module, name, KeepInFp32(module.get_submodule(name)))
     for child in module.children():
         if isinstance(child, _WEIGHTED):
             child.to(dtype)
-        elif not isinstance(child, InFloat32):
-            lower(child, dtype)
+        elif not isinstance(child, KeepInFp32):
+            cast_weights(child, dtype)
     return module
 
 
 def candidates(device: torch.device) -> tuple[str, ...]:
     """Precisions worth a measurement on this device; float32 is what they are measured against."""
     if device.type == "cuda":
-        half = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        half = "bfloat16" if native else "float16"
         return "float32", half
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return "float32", "bfloat16"

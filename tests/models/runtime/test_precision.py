@@ -13,15 +13,21 @@ from torch import Tensor, nn
 from models.inpainting.pipeline import InpaintingPipeline
 from models.manipulation.pipeline import ManipulationPipeline
 from models.pipeline import Pipeline
-from models.precision import InFloat32, candidates, in_fours, logits, lower
 from models.registry import load
-from models.tuning import psnr
+from models.runtime.autotune import psnr
+from models.runtime.precision import (
+    KeepInFp32,
+    batch_invariant_linear,
+    candidates,
+    cast_weights,
+    logits,
+)
 
-AVIARY = Path(__file__).parents[2] / "weights/aviary"
+AVIARY = Path(__file__).parents[3] / "weights/aviary"
 
 
 class Network(nn.Module):
-    sensitive = ("first",)
+    keep_in_fp32 = ("first",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +46,7 @@ def autocast() -> Iterator[None]:
 
 
 def test_only_kernels_are_lowered_and_only_where_it_does_not_show() -> None:
-    network = lower(Network(), torch.bfloat16)
+    network = cast_weights(Network(), torch.bfloat16)
     kinds = {name: value.dtype for name, value in network.named_parameters()}
     assert {name for name, dtype in kinds.items() if dtype == torch.bfloat16} == {
         "last.0.weight",
@@ -53,16 +59,16 @@ def test_a_sensitive_part_computes_in_float32(autocast: None) -> None:
     x = torch.randn(1, 3, 4, 4)
     with torch.autocast("cpu", enabled=False):
         wanted = part(x)
-    assert torch.equal(InFloat32(part)(x), wanted)
+    assert torch.equal(KeepInFp32(part)(x), wanted)
 
 
 def test_a_linear_part_gives_a_row_the_same_bits_in_any_batch() -> None:
     layer = nn.Linear(320, 700)
     x = torch.randn(11, 320)
-    whole = in_fours(layer, x)
+    whole = batch_invariant_linear(layer, x)
     assert torch.allclose(whole, layer(x), atol=1e-5)
     for count in (1, 2, 3, 5, 8):
-        assert torch.equal(InFloat32(layer)(x[:count]), whole[:count])
+        assert torch.equal(KeepInFp32(layer)(x[:count]), whole[:count])
 
 
 def test_logits_are_not_rounded(autocast: None) -> None:
@@ -117,7 +123,7 @@ def test_sensitive_parts_of_the_pipelines_keep_float32(tiny: Path) -> None:
     assert isinstance(fill, InpaintingPipeline)
     assert edit.dcm is not None
     for part in (edit.dcm.upsample, fill.encoder.prior, fill.generator.f_transformer):
-        assert isinstance(part, InFloat32)
+        assert isinstance(part, KeepInFp32)
         assert {p.dtype for p in part.parameters()} <= {torch.float32}
 
 

@@ -1,7 +1,8 @@
-"""Instance norm without running statistics, fast in training on a CPU too."""
+"""Norms of one picture's features, in the activations' dtype and memory format on every device."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -61,7 +62,39 @@ def _small_map_norm(
     return torch.addcmul(shift, exact, scale).to(x.dtype), mean, inverse
 
 
-class InstanceNorm(nn.GroupNorm):
+class GroupNorm(nn.GroupNorm):
+    """torch's group norm of features [B,C,H,W], of all channels together or of each by itself.
+
+    torch's CUDA kernel returns rows of channels, in float32 under autocast, which the convolution
+    after it converts back; this one keeps dtype and memory format. Statistics are float32 anywhere.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.device.type != "cuda":
+            return super().forward(input)
+        dims = (1, 2, 3) if self.num_groups == 1 else (2, 3)
+        with torch.autocast("cuda", enabled=False):
+            mean, inverse = _statistics(input, dims, self.eps)
+            scale = inverse if self.weight is None else inverse * self.weight[:, None, None]
+            shift = -mean * scale if self.bias is None else self.bias[:, None, None] - mean * scale
+            if torch.is_grad_enabled():
+                return torch.addcmul(shift, input, scale).to(input.dtype)
+            return torch.addcmul(shift, input, scale, out=torch.empty_like(input))
+
+
+def _statistics(x: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor]:
+    """Mean and inverse deviation, float32; of half precision without a copy in float32."""
+    if x.dtype == torch.float32:
+        variance, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
+    else:
+        cells = math.prod(x.shape[d] for d in dims)
+        mean = x.sum(dims, keepdim=True, dtype=torch.float32) / cells
+        norm = torch.linalg.vector_norm(x, 2, dims, keepdim=True, dtype=torch.float32)
+        variance = (norm.square() / cells - mean.square()).clamp_min(0)
+    return mean, torch.rsqrt(variance + eps)
+
+
+class InstanceNorm(GroupNorm):
     """Of each channel of a picture [B,C,H,W], in kernels that keep channels last in memory.
 
     Training uses group norm with one channel a group. Its kernel takes the variance as a difference
@@ -73,15 +106,26 @@ class InstanceNorm(nn.GroupNorm):
         super().__init__(channels, channels, affine=affine)
 
     def forward(self, input: Tensor) -> Tensor:
-        on_cpu = input.device.type == "cpu"
-        if self.training and on_cpu and input.dtype == torch.bfloat16:
-            normed: Tensor = _InstanceNorm.apply(input, self.weight, self.bias, self.eps)
-            return normed
-        exact = not self.training and input.dtype == torch.float32 and on_cpu
-        if not exact:
+        if input.device.type != "cpu":
             return super().forward(input)
-        rows = [
-            functional.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
-            for x in input.split(1)
-        ]
+        half, small = input.dtype == torch.bfloat16, input.shape[2:].numel() <= _SMALL_MAP
+        if self.training:
+            return self._trained(input) if half else super().forward(input)
+        if half and small:
+            return _small_map_norm(input, self.weight, self.bias, self.eps)[0]
+        rows = [self._served(x) for x in input.split(1)]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+    def _trained(self, input: Tensor) -> Tensor:
+        normed: Tensor = _InstanceNorm.apply(input, self.weight, self.bias, self.eps)
+        return normed
+
+    def _served(self, picture: Tensor) -> Tensor:
+        """One by one: with several threads torch's kernel adds up by batch size, and rounding in
+        half precision makes steps that show of a difference in the last bit.
+        """
+        if picture.dtype != torch.float32:
+            return super().forward(picture)
+        return functional.batch_norm(
+            picture, None, None, self.weight, self.bias, True, 0.0, self.eps
+        )

@@ -10,9 +10,10 @@ from torch.nn import functional
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.inception import InceptionImageEncoder
 from models.inpainting.blocks import PartlyFlat
-from models.layers import Chained, SubpixelDoubling, doubling, fold_batch_norm, to_features
+from models.layers import fold_batch_norm, to_features
 from models.manipulation.blocks import AffineCombination, up_block
 from models.manipulation.blocks import fold as fold_upsampling
+from models.runtime.cpu.folding import Chained, SubpixelDoubling, doubling
 from models.synthesis.network import Generator, GeneratorConfig, fold
 
 

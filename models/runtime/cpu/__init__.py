@@ -1,0 +1,1 @@
+"""What networks are turned into for CPUs, and how their processes are started."""
