@@ -55,9 +55,10 @@ bench-quick: setup peers
 peers: setup
 	$(PIP) install -q -c constraints.txt -r benchmarks/peers/requirements.txt
 
-# Images per second on a CUDA device, by batch size, and the share of its peak.
+# A quarter of an hour on one GPU: tests, images per second, service, training. OUT=FOLDER gets the report.
+OUT ?= gpu-report
 bench-gpu: setup
-	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m benchmarks.gpu_report --out $(OUT)
 
 audit: setup
 	$(BIN)/python .ci/audit.py

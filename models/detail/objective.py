@@ -155,12 +155,13 @@ def _patches(pictures: Tensor, side: int, scale: int, noise: Noise) -> Tensor:
     size = pictures.shape[-1]
     if size < side:
         raise ConfigError(f"detail.patch is {side}, larger than the pictures, {size}.")
-    drawn = noise.uniform("patches", 4).tolist()
-    cut = []
-    for picture, (down, across, mirrored, turned) in zip(pictures, drawn, strict=True):
-        places = (size - side) // scale + 1
-        y, x = int(down * places) * scale, int(across * places) * scale
-        patch = picture[:, y : y + side, x : x + side]
-        flips = [axis for axis, chance in ((2, mirrored), (1, turned)) if chance < 0.5]
-        cut.append(patch.flip(flips))
-    return torch.stack(cut)
+    down, across, mirrored, turned = noise.uniform("patches", 4).double().T[..., None]
+    places = (size - side) // scale + 1
+    along = torch.arange(side, device=pictures.device)
+    rows, columns = (
+        (drawn * places).long() * scale + torch.where(flip < 0.5, side - 1 - along, along)
+        for drawn, flip in ((down, turned), (across, mirrored))
+    )
+    each = torch.arange(len(pictures), device=pictures.device)[:, None, None]
+    cut = pictures.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None]]
+    return cut.permute(0, 3, 1, 2)

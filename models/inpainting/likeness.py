@@ -30,13 +30,17 @@ def label_loss(logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
 
 
 def seeking_loss(
-    pictures: tuple[Tensor, Tensor], latents: tuple[Tensor, Tensor], hole: Tensor
+    pictures: tuple[Tensor, Tensor],
+    latents: tuple[Tensor, Tensor],
+    hole: Tensor,
+    counted: Tensor,
 ) -> Tensor:
     """How far apart two latents [B,z,h,w] are for each unit that their pictures [B,3,S,S] differ in
     the hole [B,1,S,S] (mode seeking, Mao et al. 2019, equation 3): fills that ignore their latent
-    make it large.
+    make it large. The mean over the pictures counted [B] (1 or 0), 0 where none is.
     """
     one, two = pictures
     apart = ((one - two).abs() * hole).sum((1, 2, 3)) / (hole.sum((1, 2, 3)) * 3).clamp(min=1)
     drawn = (latents[0] - latents[1]).abs().mean((1, 2, 3)).detach()
-    return (drawn / (apart + _CLOSEST)).clamp(max=1e3).mean()
+    each = (drawn / (apart + _CLOSEST)).clamp(max=1e3)
+    return (each * counted).sum() / counted.sum().clamp(min=1)

@@ -202,11 +202,7 @@ class InpaintingObjective(PathsObjective):
         paths, free = seen.paths, 1 - seen.compared
         latents = paths.latents[0].detach(), paths.latents[1]
         pictures = paths.rec[-1].detach(), paths.gen[-1]
-        rows = free.flatten().bool()
-        if not rows.any():
-            return free.sum()
-        first, second = ((a[rows], b[rows]) for a, b in (pictures, latents))
-        return seeking_loss(first, second, 1 - seen.mask[rows])
+        return seeking_loss(pictures, latents, 1 - seen.mask, free.flatten())
 
     def _matching(self, seen: Seen) -> Tensor:
         """Word and sentence loss of the composed picture."""

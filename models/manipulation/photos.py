@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -261,8 +261,8 @@ def _l1(pictures: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 def _brightness(pictures: Tensor) -> Tensor:
     """Luma [B,1,S/4,S/4] of pictures [B,3,S,S]."""
-    luma = pictures.new_tensor(_LUMA)[None, :, None, None]
-    return functional.avg_pool2d((pictures * luma).sum(1, keepdim=True), _COARSE)
+    luma = sum(w * plane for w, plane in zip(_LUMA, pictures.split(1, 1), strict=True))
+    return functional.avg_pool2d(cast("Tensor", luma), _COARSE)
 
 
 def _shading(brightness: Tensor, thing: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from models.synthesis.latent import width
 from models.synthesis.network import Generator, GeneratorConfig
 from models.synthesis.objective import GeneratorObjective, block_widths, start_as_shortcuts
 from models.training.batch import Batch
+from models.training.drawings import among
 from models.training.noise import Noise
 from models.training.objective import Phase, Values, adam
 
@@ -94,7 +95,7 @@ class RenderingObjective(GeneratorObjective):
         trained = [self.generator, self.labeller]
         optimiser = adam(trained, options.rate, (options.beta1, options.beta2))
         self.phases = {"generator": Phase(optimiser, tuple(self.modules))}
-        self._small = torch.tensor([int(text) for text in options.small_labels.split(",")])
+        self._small = [int(text) for text in options.small_labels.split(",")]
 
     def look(self, batch: Batch, noise: Noise, step: int) -> Drawing:  # noqa: ARG002
         assert batch.code is not None  # noqa: S101 (its data set has a latent)
@@ -123,5 +124,5 @@ class RenderingObjective(GeneratorObjective):
     def _weights(self, labels: Tensor) -> Tensor:
         """float32 [B,1,S,S]: what each pixel weighs."""
         o = self.options
-        small = torch.isin(labels, self._small.to(labels.device))
+        small = among(labels, self._small)
         return (1 + o.foreground * (labels > 0) + o.small * small).float()[:, None]

@@ -29,9 +29,8 @@ def translation(images: Tensor, noise: Noise, tag: str) -> Tensor:
     b, _, h, w = images.shape
     shift = (noise.uniform(f"{tag}/translation", 2) * 2 - 1) / 4  # grid coordinates span 2
     matrix = torch.eye(2, 3, device=images.device).repeat(b, 1, 1)
-    # Whole pixels, so that nothing gets blurred.
-    matrix[:, :, 2] = (shift * torch.tensor([w, h], device=images.device) / 2).round() * 2
-    matrix[:, :, 2] /= torch.tensor([w, h], device=images.device)
+    for axis, side in enumerate((w, h)):  # whole pixels, so that nothing gets blurred
+        matrix[:, axis, 2] = (shift[:, axis] * side / 2).round() * 2 / side
     grid = functional.affine_grid(matrix, [b, 1, h, w], align_corners=False)
     moved = functional.grid_sample(images.float(), grid, "nearest", align_corners=False)
     return moved.to(images.dtype)

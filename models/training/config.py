@@ -25,8 +25,8 @@ class ConfigError(ModelsError):
 _COUNTS = ("batch", "accumulate", "size", "threads", "nodes")
 _EVERY = ("log_every", "preview_every", "snapshot_every")
 _LIMITS = ("minutes", "steps", "samples", "captions", "settle_batches", "devices", "warmup", "seed")
-_LEAST = dict.fromkeys((*_COUNTS, *_EVERY), 1) | dict.fromkeys(_LIMITS, 0)
-_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true")
+_LEAST = dict.fromkeys((*_COUNTS, *_EVERY), 1) | dict.fromkeys(_LIMITS, 0) | {"workers": -1}
+_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "64-true")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class LoopOptions:
     batch: samples of one step, over all processes; accumulate: slices that each process takes its
     share in; samples: geometries or photos used of the data set, 0 for all; size: side of the
     pictures in pixels; captions: further captions of each picture, for mixing sentences; devices:
-    processes on this machine, 0 for what the device offers; nodes: machines; precision: bf16-mixed
+    processes on this machine, 0 for one; workers: processes that make batches, -1 for as many as
+    pay (:mod:`models.training.loader`); nodes: machines; precision: bf16-mixed
     or 32-true; settle_batches: batches that re-estimate the averages' batch statistics; warmup:
     steps over which the learning rate rises to its own; schedule: constant, or cosine, which brings
     it to zero at ``steps``.
@@ -52,6 +53,7 @@ class LoopOptions:
     captions: int = 0
     ema: float = 0.999
     threads: int = 2
+    workers: int = -1
     log_every: int = 20
     preview_every: int = 500
     snapshot_every: int = 500
@@ -75,7 +77,8 @@ class LoopOptions:
             raise ConfigError(f"loop.schedule is constant or cosine, not {self.schedule!r}.")
         if self.precision not in _PRECISIONS:
             raise ConfigError(
-                f"loop.precision is one of {', '.join(_PRECISIONS)}, not {self.precision!r}."
+                f"loop.precision is one of {', '.join(_PRECISIONS)}, not {self.precision!r}; "
+                "float16 would need scaled gradients, which these trainings do not have."
             )
 
 

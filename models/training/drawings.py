@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,8 +14,12 @@ def small_things(labels: Tensor) -> Tensor:
     """float32 [B,1,S,S] of labels int64 [B,S,S]: 1 where a thing of a few pixels is, whose loss the
     rest would drown.
     """
-    small = torch.tensor(_SMALL, device=labels.device)
-    return torch.isin(labels, small).float()[:, None]
+    return among(labels, _SMALL).float()[:, None]
+
+
+def among(labels: Tensor, wanted: Sequence[int]) -> Tensor:
+    """bool like ``labels``: which are wanted. No tensor of these has to reach a device."""
+    return torch.stack([labels == label for label in wanted]).any(0)
 
 
 def edge_loss(made: Tensor, images: Tensor, counted: Tensor) -> Tensor:

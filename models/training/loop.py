@@ -2,8 +2,8 @@
 
 Everything random in step *t* follows from (seed, t) and the sample's place in the batch. So a run
 that was killed anywhere resumes from its snapshot to the very numbers of an uninterrupted one, bit
-for bit on the same number of processes and slices; on another number, device or split up to
-rounding (and to the masks of dropout).
+for bit on the same number of processes and slices; on another number or split up to rounding
+(and to the masks of dropout). A GPU draws its noise itself: other noise than a CPU's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from models.training.config import LoopOptions
 from models.training.distributed import average_gradients, gather_statistics
 from models.training.ema import Average
 from models.training.interruption import Interrupted, Interruption
+from models.training.loader import Slices, slices_from
 from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, match_memory_format
 from models.training.run import Run, finite
@@ -79,6 +80,7 @@ class Loop:
         self.step = 0
         self.seconds = 0.0
         self._interruption = Interruption()
+        self._batches: Iterator[Slices] | None = None
 
     def train(self) -> Mapping[str, nn.Module]:
         """Train to the limit; returns the averaged modules, their batch statistics re-estimated.
@@ -136,7 +138,14 @@ class Loop:
     def advance(self) -> Values:
         """One step; returns what it logged."""
         values: Values = {}
-        slices = [self._slice(self.step, k) for k in range(self.slices)]
+        if self._batches is None:
+            self._batches = slices_from(
+                self.step, self._made_slices, self.fabric.device, self.options.workers
+            )
+        slices = [
+            (batch.to(self.fabric.device), self._noise(self.step, self.options.batch, *place))
+            for batch, place in zip(next(self._batches), self._places(), strict=True)
+        ]
         _seed_dropout(self.options.seed, self.step, self.fabric.global_rank)
         seen = [self.objective.look(*slices[0], self.step)] if self.slices == 1 else []
         for name in self.objective.turns(self.step):
@@ -172,21 +181,29 @@ class Loop:
             for weight in weights:
                 weight.requires_grad_(phase is None or name in phase.trains)
 
-    def _slice(self, stream: int, k: int) -> tuple[Batch, Noise]:
-        """Slice ``k`` of this process's share of the batch of step ``stream``."""
+    def _places(self) -> list[tuple[int, int]]:
+        """Start and count of each slice of this process's share of a batch."""
         count = self.options.batch // (self.fabric.world_size * self.slices)
-        start = (self.fabric.global_rank * self.slices + k) * count
-        return self.samples(stream, self.options.batch, start, count)
+        first = self.fabric.global_rank * self.slices
+        return [((first + k) * count, count) for k in range(self.slices)]
+
+    def _made_slices(self, step: int) -> Slices:
+        return [self._batch(step, self.options.batch, *place) for place in self._places()]
 
     def samples(self, stream: int, total: int, start: int, count: int) -> tuple[Batch, Noise]:
         """Samples ``start`` … ``start + count`` of the batch of ``total`` at step ``stream``."""
+        batch = self._batch(stream, total, start, count)
+        return batch.to(self.fabric.device), self._noise(stream, total, start, count)
+
+    def _noise(self, stream: int, total: int, start: int, count: int) -> Noise:
+        return Noise(self.options.seed, stream, total, start, count).to(self.fabric.device)
+
+    def _batch(self, stream: int, total: int, start: int, count: int) -> Batch:
         seed = self.options.seed
         places = np.random.default_rng([seed, stream]).integers(0, len(self.data), total)
         own = range(start, start + count)
         sources = [np.random.default_rng([seed, stream, k]) for k in own]
-        batch = self.data.batch(self.part, [int(places[k]) for k in own], sources)
-        noise = Noise(seed, stream, total, start, count).to(self.fabric.device)
-        return batch.to(self.fabric.device), noise
+        return self.data.batch(self.part, [int(places[k]) for k in own], sources)
 
     def _averaged(self) -> dict[str, nn.Module]:
         """The averages, with batch statistics re-estimated for the averaged weights."""
@@ -310,7 +327,7 @@ def _seed_dropout(seed: int, step: int, rank: int) -> None:
 def build_fabric(options: LoopOptions, device: str) -> Fabric:
     """One process or many by the same options; ``device`` is cpu, cuda, cuda:1 or auto."""
     kind, _, number = device.partition(":")
-    devices: Any = [int(number)] if number else options.devices or ("auto" if kind != "cpu" else 1)
+    devices: Any = [int(number)] if number else options.devices or 1
     return Fabric(
         accelerator=kind,
         devices=devices,

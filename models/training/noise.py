@@ -7,6 +7,7 @@ of the draws.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -23,21 +24,26 @@ class Noise:
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device) -> Noise:
-        """Draw on the CPU as before, and hand the numbers to ``device``."""
+        """Draw on ``device``, by its own counters: nothing is copied, and a CPU's numbers are
+        others than a GPU's.
+        """
         self.device = device
         return self
 
     def normal(self, name: str, *shape: int) -> Tensor:
         """N(0,1), float32 [count,*shape]."""
-        drawn = torch.randn(self._total, *shape, generator=self.generator(name))
-        return drawn[self._slice].to(self.device)
+        return self._drawn(torch.randn, name, shape)
 
     def uniform(self, name: str, *shape: int) -> Tensor:
         """U(0,1), float32 [count,*shape]."""
-        drawn = torch.rand(self._total, *shape, generator=self.generator(name))
-        return drawn[self._slice].to(self.device)
+        return self._drawn(torch.rand, name, shape)
+
+    def _drawn(self, draw: Callable[..., Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
+        source = self.generator(name)
+        drawn = draw(self._total, *shape, generator=source, device=self.device)
+        return drawn[self._slice]
 
     def generator(self, name: str) -> torch.Generator:
         """The source behind the draws called ``name``."""
         digest = hashlib.blake2b(f"{self._key}/{name}".encode(), digest_size=7).digest()
-        return torch.Generator().manual_seed(int.from_bytes(digest))
+        return torch.Generator(self.device).manual_seed(int.from_bytes(digest))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _FREE = {
     f"loop.{name}"
     for name in (
-        *("minutes", "steps", "threads", "log_every", "preview_every", "snapshot_every"),
+        *("minutes", "steps", "threads", "workers", "log_every", "preview_every", "snapshot_every"),
         *("accumulate", "devices", "nodes", "precision", "channels_last"),
     )
 } | {"stage", *(f"options.{name}" for name in ("rate", "rate_g", "rate_d", "rate_classifier"))}

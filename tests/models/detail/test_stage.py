@@ -99,7 +99,7 @@ def test_a_photo_of_the_networks_size_does_without(
     if task == "manipulate":
         item = replace(item, images={"image": item.images["image"]})
     detailed, plain = (load(folder, task, None, "cpu") for folder in (tiny_detailed, tiny))
-    assert detailed.provenance(detailed.prepare(item)) == {}
+    assert "detail" not in detailed.provenance(detailed.prepare(item))
     (a,), (b,) = made(detailed, item), made(plain, item)
     assert (pixels(a) == pixels(b)).all()
 
@@ -134,7 +134,7 @@ def test_receipts_name_the_stage_that_was_used(tiny_detailed: Path) -> None:
         pipeline = load(tiny_detailed, task, None, "cpu")
         told = pipeline.provenance(pipeline.prepare(item))
         assert pipeline.detail is not None
-        assert told == {"detail": {"sha256": pipeline.detail.sha256, "scale": 4}}
+        assert told["detail"] == {"sha256": pipeline.detail.sha256, "scale": 4}
 
 
 @pytest.mark.parametrize("task", ["inpaint", "manipulate"])

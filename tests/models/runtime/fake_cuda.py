@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 DEVICE = torch.device("cuda", 0)
+_MOVED: dict[int, tuple[Tensor, Tensor]] = {}  # weights by their id, and their fakes
 _KERNELS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
@@ -28,12 +29,17 @@ def fake_cuda() -> Iterator[FakeTensorMode]:
         mode = FakeTensorMode(allow_non_fake_inputs=True)
         with mode:
             pass
+        stack.callback(_MOVED.clear)
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(torch.cuda, "is_available", lambda: True)
         patch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
         patch.setattr(torch.cuda, "current_device", lambda: 0)
         patch.setattr(torch.backends.cudnn, "is_acceptable", lambda _tensor: False)
         patch.setattr(nn.Module, "_apply", _moving(mode))
+        generator = torch.Generator
+        patch.setattr(torch, "Generator", lambda *_: generator())  # CUDA's needs a driver
+        patch.setattr(torch.cuda, "manual_seed_all", lambda _seed: None)
+        patch.setattr(torch.cuda, "_is_in_bad_fork", lambda: False)
         yield mode
 
 
@@ -46,13 +52,26 @@ def _moving(mode: FakeTensorMode) -> Any:
         with mode:
             for name, weight in module._parameters.items():
                 if weight is not None:
-                    made = function(weight.detach())
-                    module._parameters[name] = nn.Parameter(made, weight.requires_grad)
+                    made = nn.Parameter(function(weight.detach()), weight.requires_grad)
+                    module._parameters[name] = made
+                    _MOVED[id(weight)] = weight, made
             for name, buffer in module._buffers.items():
                 module._buffers[name] = None if buffer is None else function(buffer.detach())
         return module
 
     return moved
+
+
+def follow(optimiser: torch.optim.Optimizer) -> None:
+    """Let an optimiser train the fakes of the weights that it was made for."""
+    for group in optimiser.param_groups:
+        group["params"] = [_latest(weight) for weight in group["params"]]
+
+
+def _latest(weight: Tensor) -> Tensor:
+    while id(weight) in _MOVED:
+        weight = _MOVED[id(weight)][1]
+    return weight
 
 
 def fake(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:

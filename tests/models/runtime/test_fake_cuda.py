@@ -4,6 +4,8 @@ devices as on a GPU, without one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.damsm.text_encoder import TextEncoder
 from models.registry import load
-from tests.models.runtime.fake_cuda import DEVICE, Seen, fake, fake_cuda
+from models.training.batch import Batch
+from models.training.config import LoopOptions, read_preset
+from models.training.loop import Loop
+from models.training.objective import Objective
+from models.training.parts import PARTS
+from models.training.run import Run
+from tests.models.runtime.fake_cuda import DEVICE, Seen, fake, fake_cuda, follow
+from tests.models.training.photos import BATCH, NoisePhotos, TinyEncoders
 
 WEIGHTS = Path(__file__).parents[3] / "weights"
 ROWS, WORDS = 3, 8
@@ -70,5 +80,79 @@ def test_serving_stays_in_half_precision_and_channels_last(
     assert seen.convolutions
     unexpected = [n for n in seen.float32_inputs if not n.startswith(EXCEPTIONS)]
     assert not unexpected, " ".join(unexpected)
+    assert seen.norms_in_float32 == []
+    assert seen.norms_in_rows == []
+
+
+class Drawings(NoisePhotos):
+    """With what they were drawn from."""
+
+    latent = "n94"
+
+    def batch(self, part: str, indices: Sequence[int], sources: Sequence[Any]) -> Batch:
+        return replace(super().batch(part, indices, sources), code=torch.zeros(len(indices), 94))
+
+
+class FakeFabric:
+    """What the loop asks of Lightning Fabric, which wants a real card."""
+
+    device, world_size, global_rank, is_global_zero = DEVICE, 1, 0, True
+
+    def __init__(self, dtype: torch.dtype, objective: Objective) -> None:
+        self.dtype, self.objective, self.backwards = dtype, objective, 0
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast("cuda", self.dtype)
+
+    def backward(self, loss: Tensor) -> None:
+        """Zeros for gradients: torch's engine asks the driver for a context before it does more."""
+        assert (loss.device, loss.dtype, loss.shape) == (DEVICE, torch.float32, ())
+        assert loss.requires_grad
+        for module in self.objective.modules.values():
+            for weight in module.parameters():
+                weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
+        self.backwards += 1
+
+
+def _encoded(encoder: Any, vectors: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """In the place of packed captions, whose lengths fakes don't know."""
+    features = encoder.config.features
+    words = vectors.mean(2, keepdim=True).expand(-1, -1, features).transpose(1, 2)
+    return words.contiguous(), words.mean(2)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    ("preset", "part"),
+    [
+        *(("cub", part) for part in ("damsm", "synthesis", "manipulation", "inpainting", "detail")),
+        ("aviary", "synthesis"),
+    ],
+)
+def test_a_training_step_stays_on_the_device(
+    preset: str, part: str, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TextEncoder, "encoded", _encoded)
+    data: Any = Drawings(64, labels=9)
+    encoders: Any = None if part in ("damsm", "detail") else TinyEncoders()
+    options = dict(read_preset(preset, part)["options"])
+    options |= {name: 0 for name in ("alone", "adversarial_start") if name in options}
+    if part == "detail":
+        options |= {"patch": 32, "adversarial_start": 0}
+    objective = PARTS[part](options, data, encoders)
+    objective.averaged = ()
+    fabric: Any = FakeFabric(dtype, objective)
+    loop_options = LoopOptions(batch=BATCH, size=64, steps=1, workers=0)
+    seen = Seen()
+    with fake_cuda() as mode:
+        loop = Loop(objective, data, part, loop_options, Run(tmp_path), fabric)
+        for phase in objective.phases.values():
+            follow(phase.optimiser)
+        for name, network in {**objective.modules, **objective.frozen}.items():
+            seen.watch(network, name)
+        with mode:
+            values = loop.advance()
+    assert fabric.backwards == len(objective.phases)
+    assert {value.device for value in values.values()} == {DEVICE}
     assert seen.norms_in_float32 == []
     assert seen.norms_in_rows == []

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from jobs.captions import END, Vocabulary
 from models.training.batch import Batch
 from models.training.config import ConfigError, LoopOptions
+from models.training.loader import processes_for
 from models.training.loop import Loop, TrainingError, build_fabric
 from models.training.noise import Noise
 from models.training.objective import Objective, Phase, Values, adam
@@ -186,3 +187,30 @@ def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
     )  # how, not what
     with pytest.raises(ConfigError, match=r"\(options\.words\)"):
         found.write_options({**options, "options": {"rate": 0.1, "words": 3}})
+
+
+def test_batches_made_by_other_processes_are_the_same(tmp_path: Path) -> None:
+    alone = run(tmp_path / "alone")
+    helped = run(tmp_path / "helped", replace(OPTIONS, workers=1))
+    assert torch.equal(weights(alone), weights(helped))
+    cut = run(tmp_path / "cut", replace(OPTIONS, workers=1, steps=3))
+    assert cut.step == 3
+    assert torch.equal(weights(run(tmp_path / "cut")), weights(alone))
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "processes"),
+    [("cpu", -1, 0), ("cpu", 3, 3), ("cuda", 3, 3), ("cuda", 0, 0)],
+)
+def test_who_makes_batches(device: str, workers: int, processes: int) -> None:
+    assert processes_for(torch.device(device), workers) == processes
+
+
+def test_a_gpu_does_not_wait_for_its_own_process() -> None:
+    assert 1 <= processes_for(torch.device("cuda"), -1) <= 8
+
+
+@pytest.mark.parametrize("precision", ["16-mixed", "16-true"])
+def test_float16_is_refused_with_its_reason(precision: str) -> None:
+    with pytest.raises(ConfigError, match="scaled gradients"):
+        LoopOptions(precision=precision)

@@ -1,0 +1,69 @@
+"""Batches made ahead of time, beside a GPU in processes of their own. What a batch holds follows
+from its step alone, so it is the same wherever it is made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from models.training.batch import Batch
+
+Slices = list[Batch]  # of one process's share of a step
+_MOST = 8  # processes, unless told otherwise
+
+
+class _Steps(Dataset[Slices]):
+    def __init__(self, make: Callable[[int], Slices]) -> None:
+        self._make = make
+
+    def __getitem__(self, step: int) -> Slices:
+        return self._make(step)
+
+
+def processes_for(device: torch.device, workers: int) -> int:
+    """How many processes make batches; -1 means as many as pay: none on a CPU, whose cores the
+    networks use, and on CUDA one per core but one, eight at most.
+    """
+    if workers >= 0:
+        return workers
+    if device.type != "cuda":
+        return 0
+    return max(1, min(_MOST, len(os.sched_getaffinity(0)) - 1))
+
+
+def slices_from(
+    first: int, make: Callable[[int], Slices], device: torch.device, workers: int
+) -> Iterator[Slices]:
+    """``make(step)`` for each step from ``first`` on; for CUDA in pinned memory."""
+    processes = processes_for(device, workers)
+    if not processes:
+        return map(make, count(first))
+    return iter(
+        DataLoader(
+            _Steps(make),
+            batch_size=None,
+            sampler=_Count(first),
+            num_workers=processes,
+            collate_fn=_as_it_is,
+            pin_memory=device.type == "cuda",
+        )
+    )
+
+
+class _Count:
+    """The numbers from ``first`` on, as a sampler."""
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+
+    def __iter__(self) -> Iterator[int]:
+        return count(self._first)
+
+
+def _as_it_is(slices: Sequence[Batch]) -> Sequence[Batch]:
+    return slices
