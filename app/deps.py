@@ -27,12 +27,13 @@ from app.redis_warnings import redis_warnings
 from app.sessions import RedisSessionStore
 from app.settings import GatewaySettings
 from app.slots import Slots
+from app.views import JobView, job_view
 from app.waiters import RedisSource, Waiters, Watch
 from app.wakeups import CeleryWakeUps, WakeUps
 from jobs.blobs import BlobStore
 from jobs.errors import BlobError
 from jobs.images import ImageLimits
-from jobs.job import Job
+from jobs.job import Job, Status
 from jobs.load import Drain
 from jobs.redis_store import RedisJobStore, connect
 from jobs.store import JobStore
@@ -111,6 +112,11 @@ class Services:
     async def _parts(self, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
         while part := await to_thread.run_sync(next, parts, b"", limiter=self.readers):
             yield part
+
+    async def job_view(self, job: Job) -> JobView:
+        """The view of a job; of one that waits with its position."""
+        place = await self.place(job.id) if job.status is Status.queued else None
+        return job_view(job, place.position, place.start) if place else job_view(job, None)
 
     def _blobs(self, keys: Sequence[str]) -> list[bytes | Exception]:
         return [self._blob(key) for key in keys]

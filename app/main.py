@@ -17,18 +17,10 @@ from app.deps import Services, off_loop
 from app.doorman import Doorman
 from app.gate import prepare_keys
 from app.head_requests import HeadAsGet
-from app.routes import (
-    events,
-    health,
-    images,
-    jobs,
-    models,
-    openai,
-    session,
-    studio,
-    tasks,
-    webhooks,
-)
+from app.routes import events, images, jobs, openai, session, studio, tasks
+from app.routes.health import health_router
+from app.routes.models import models_router
+from app.routes.webhooks import webhooks_router
 from app.settings import GatewaySettings
 from app.slow import SlowBody
 from jobs.version import VERSION
@@ -66,8 +58,18 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     )
     app.state.services = given
     problems.install(app)
-    routers = (jobs, events, images, models, webhooks, openai, session, health)
-    for router in (tasks.router(), studio.router(), *(module.router for module in routers)):
+    for router in (
+        tasks.router(),
+        studio.router(),
+        jobs.router,
+        events.router,
+        images.router,
+        models_router,
+        webhooks_router,
+        openai.router,
+        session.router,
+        health_router,
+    ):
         app.include_router(router)
     # The last one added sees a request first.
     app.add_middleware(HeadAsGet)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, Field
 from starlette.responses import Response
@@ -12,9 +12,6 @@ from starlette.responses import Response
 from jobs.bundles import BundleInfo, Catalogue
 from jobs.job import Failure, Job, Priority, Status, Timings, WebhookState
 from jobs.requests import TASKS
-
-if TYPE_CHECKING:
-    from app.deps import Services
 
 
 class ImageView(BaseModel):
@@ -134,12 +131,6 @@ def _progress(job: Job) -> ProgressView:
     return ProgressView(
         done=made if job.status.final else job.done, total=job.request.get("count", 1)
     )
-
-
-async def view_with_position(services: Services, job: Job) -> JobView:
-    """The view of a job that waits says how many wait in front."""
-    place = await services.place(job.id) if job.status is Status.queued else None
-    return job_view(job, place.position, place.start) if place else job_view(job, None)
 
 
 def json_response(

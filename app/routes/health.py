@@ -1,4 +1,4 @@
-"""``/healthz`` and ``/readyz``: alive, and able to serve."""
+"""About the service itself: health, bundles, and the secret that verifies webhooks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from app.deps import Given, off_loop
 from app.problems import Problem
 from jobs.version import VERSION
 
-router = APIRouter(tags=["health"])
+health_router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", summary="Alive?")
+@health_router.get("/healthz", summary="Alive?")
 async def healthz() -> dict[str, str]:
     """This process answers."""
     return {"status": "ok", "version": VERSION}
 
 
-@router.get("/readyz", summary="Able to serve?")
+@health_router.get("/readyz", summary="Able to serve?")
 async def readyz(services: Given) -> dict[str, Any]:
     """The job store answers and at least one worker takes jobs."""
     workers = await off_loop(services.store.workers)

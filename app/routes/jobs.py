@@ -17,7 +17,7 @@ from app.gate import Caller
 from app.keys import ADMIN
 from app.preferences import has_current, wait_seconds
 from app.problems import Problem
-from app.views import JobView, job_view, json_response, view_with_position
+from app.views import JobView, job_view, json_response
 from jobs.blobs import job_folder
 from jobs.job import Job, Status
 from jobs.requests import TASKS
@@ -114,7 +114,7 @@ async def get(
 
 
 async def _response(request: Request, services: Services, job: Job) -> Response:
-    response = json_response(await view_with_position(services, job))
+    response = json_response(await services.job_view(job))
     tag = f'W/"{hashlib.sha256(bytes(response.body)).hexdigest()[:32]}"'
     response.headers["ETag"] = tag
     response.headers["Cache-Control"] = "no-cache"

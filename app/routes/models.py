@@ -10,7 +10,7 @@ from app.deps import Given
 from app.problems import Problem
 from app.views import ModelsView, models_view
 
-router = APIRouter(prefix="/models", tags=["models"], dependencies=[Depends(caller)])
+models_router = APIRouter(prefix="/models", tags=["models"], dependencies=[Depends(caller)])
 
 
 class VocabularyView(BaseModel):
@@ -20,13 +20,13 @@ class VocabularyView(BaseModel):
     tasks: dict[str, list[str]]
 
 
-@router.get("", summary="List bundles")
+@models_router.get("", summary="List bundles")
 async def models(services: Given) -> ModelsView:
     """Bundles, their tasks, methods, native sizes and licences, and each task's default."""
     return models_view(services.catalogue.now())
 
 
-@router.get("/{bundle}/vocabulary", summary="List known words")
+@models_router.get("/{bundle}/vocabulary", summary="List known words")
 async def vocabulary(bundle: str, services: Given) -> VocabularyView:
     """Every word that the bundle's text encoders know; all others are left out with a warning."""
     catalogue = services.catalogue.now()

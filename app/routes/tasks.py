@@ -21,7 +21,7 @@ from app.pictures import CONTENT, picture_response, unsuccessful
 from app.preferences import wait_seconds, wanted_image
 from app.submission import Accepted, submit
 from app.uploads import is_json, read
-from app.views import JobView, json_response, view_with_position
+from app.views import JobView, json_response
 from app.waiters import Watch
 from jobs.job import Job, Status, new_id
 from jobs.requests import TASKS, TaskRequest
@@ -125,7 +125,7 @@ async def _answer(
             return await _picture(services, caller, job, wanted, headers)
     if not job.status.final:
         headers["Retry-After"] = "1"
-    view = await view_with_position(services, job)
+    view = await services.job_view(job)
     return json_response(view, 200 if job.status.final else 202, headers)
 
 

@@ -9,7 +9,7 @@ from app.auth import Reader
 from app.deps import Given, off_loop
 from app.webhooks.messages import signing_secrets
 
-router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+webhooks_router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
 
 class SecretView(BaseModel):
@@ -18,7 +18,7 @@ class SecretView(BaseModel):
     secret: str = Field(description="whsec_ and base64, as the Standard Webhooks libraries take it")
 
 
-@router.get("/secret", summary="Get the signing secret")
+@webhooks_router.get("/secret", summary="Get the signing secret")
 async def secret(services: Given, caller: Reader, response: Response) -> SecretView:
     """The secret that verifies the `webhook-signature` of messages to your jobs' webhooks."""
     configured = services.settings.webhook_secret.get_secret_value()
