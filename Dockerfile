@@ -79,5 +79,5 @@ ENV MALLOC_TRIM_THRESHOLD_=1000000000 \
     MALLOC_MMAP_THRESHOLD_=1000000000 \
     MALLOC_TOP_PAD_=134217728 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
-HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 CMD ["python", "-m", "jobs.alive"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 CMD ["python", "-m", "jobs.liveness"]
 CMD ["python", "-m", "workers"]

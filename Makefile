@@ -108,7 +108,7 @@ gallery: setup
 
 # What clients are made from: docs/openapi.json, for other languages, and the tasks that the mmml command knows.
 openapi: setup
-	$(BIN)/python -m app.openapi docs/openapi.json client/mmml/tasks.json
+	$(BIN)/python -m app.gateway.openapi docs/openapi.json client/mmml/tasks.json
 
 # The pictures in docs/notebooks again, from a running service (make serve).
 notebooks: setup

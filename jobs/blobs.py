@@ -21,7 +21,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
-from jobs.blob_faults import fault, is_missing_bucket
+from jobs.blob_errors import fault, is_missing_bucket
 from jobs.errors import BlobError, BlobMissing
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", re.ASCII)

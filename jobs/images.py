@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
 
 from jobs.errors import ImageProblem
-from jobs.image_files import check_parts, claims_to_be_a_picture
+from jobs.image_file_checks import check_parts, claims_to_be_a_picture
 from jobs.metadata import without_comments
 
 FORMATS = ("PNG", "JPEG", "WEBP")

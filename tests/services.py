@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.deps import Services
+from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.job import new_id
 

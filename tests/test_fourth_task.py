@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.deps import Services
-from app.main import create_app
-from app.openapi import task_descriptions
+from app.gateway.application import create_app
+from app.gateway.openapi import task_descriptions
+from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.images import decode_photo
 from jobs.requests import TASKS, register_task
@@ -29,11 +29,11 @@ from tests.moves import claimed
 from tests.services import connected
 from tests.toy import Mirror
 from workers.batcher import Batcher
-from workers.lease import Leases
-from workers.pipelines import Pipelines
+from workers.job_runner import JobRunner
+from workers.job_slots import JobSlots
+from workers.leases import Leases
+from workers.pipeline_cache import Pipelines
 from workers.preload import preload
-from workers.run import JobRunner
-from workers.slots import JobSlots
 
 
 @pytest.fixture

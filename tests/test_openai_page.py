@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.openai.requests import EditRequest
+from app.gateway.openai.requests import EditRequest
 from app.settings import GatewaySettings
 from jobs.request_texts import MAX_TEXT
 

@@ -19,9 +19,9 @@ from jobs.errors import StoreError
 from jobs.job import DEFAULT_GROUP
 from jobs.store import Claim, Claimed, JobStore, Wanted
 from workers.batcher import Batcher
-from workers.lease import Leases
-from workers.run import Held, JobRunner
-from workers.slots import JobSlots
+from workers.job_runner import Held, JobRunner
+from workers.job_slots import JobSlots
+from workers.leases import Leases
 
 log = logging.getLogger(__name__)
 LOOK_EVERY = 1.0  # seconds

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from jobs.errors import JobsError
 from jobs.store import JobStore
-from workers.lease import Leases
+from workers.leases import Leases
 
 log = logging.getLogger(__name__)
 _CLAIM_WAIT = 6.0  # seconds: longer than the store's own timeout

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs import alive
+from jobs import liveness
 from jobs.errors import JobsError
 from jobs.store import JobStore
 from workers.batcher import Batcher
-from workers.lease import Leases
+from workers.leases import Leases
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Watchdog:
         while not self._stop.is_set():
             try:
                 self.check(time.monotonic())
-                alive.touch()
+                liveness.touch()
                 self.beat()
             except Exception as error:  # this thread must outlive every fault of the broker
                 log.warning("no heartbeat: %s", error)

@@ -21,12 +21,12 @@ from workers.batcher import Batcher
 from workers.celery_app import build, consume, wake
 from workers.claimer import Claimer
 from workers.drain import Drain
-from workers.lease import Leases
+from workers.job_runner import JobRunner
+from workers.job_slots import JobSlots
+from workers.leases import Leases
 from workers.loader import Loader
 from workers.preload import preload
-from workers.run import JobRunner
 from workers.settings import WorkerSettings
-from workers.slots import JobSlots
 from workers.watchdog import Watchdog, end_process
 
 _BROKER_WAIT = 60.0  # seconds for which a broker that still starts is waited for
@@ -42,7 +42,7 @@ def device_of(name: str) -> str:
 
 
 def _pipelines(settings: WorkerSettings, device: str) -> Loader:
-    from workers.pipelines import Pipelines
+    from workers.pipeline_cache import Pipelines
 
     return Pipelines(
         settings.weights_dir,

@@ -15,7 +15,7 @@ import click
 import redis
 from limits import parse
 
-from app.keys import (
+from app.gateway.api_keys import (
     ApiKey,
     KeyProblem,
     KeyStore,
@@ -180,7 +180,7 @@ def _line(key: ApiKey) -> str:
 @contextlib.contextmanager
 def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
     """The keys of a running service, or of one that is started for a moment."""
-    from app.embedded import EmbeddedError, broker_at, default_state_dir
+    from app.local import EmbeddedError, broker_at, default_state_dir
     from jobs.redis_store import connect, wait_for
     from jobs.settings import SharedSettings
 

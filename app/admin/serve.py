@@ -21,11 +21,11 @@ def serve(
     host: str, port: int, state_dir: Path | None, fake: bool, until_stdin_closes: bool
 ) -> None:
     """Run the whole service on this machine until Ctrl-C."""
-    from app.embedded import EmbeddedError
-    from app.embedded import serve as run
-    from app.gate import AccessError
-    from app.guard import end_with_stdin
-    from app.keys import KeyProblem
+    from app.gateway.api_keys import KeyProblem
+    from app.gateway.auth import AccessError
+    from app.local import EmbeddedError
+    from app.local import serve as run
+    from app.local.parent_watcher import end_with_stdin
 
     _require_free(host, port)
     if until_stdin_closes:

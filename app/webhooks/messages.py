@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from app.views import job_view
+from app.gateway.views import job_view
 from app.webhooks.signing import derived, new_secret
 from jobs.job import Job, Status
 from jobs.store import JobStore

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from app.embedded import broker_command, wait_for_socket
+from app.local import broker_command, wait_for_socket
 from benchmarks.peers.pipelines import Subject, write_weights
 from jobs.redis_store import RedisJobStore, connect
 from tests.chaos.processes import NeverTrue, Process, at_end, free_port, wait_until
@@ -39,7 +39,7 @@ class Service:
     def start(self) -> None:
         self._start("broker", broker_command(self.folder, self._socket, _MEMORY))
         wait_for_socket(self._socket)
-        self._module("steward", "app.steward")
+        self._module("steward", "app.reconciler")
         self._module("gateway", "app.gateway")
         self.scale(self.count)
 

@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.deps import Services
-from app.main import create_app
+from app.gateway.application import create_app
+from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.images import decode_photo, encode
 from jobs.job import ImageRecord, Timings

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from tests.app.malformed import UPLOADS
-from tests.app.schema_cases import Cases, Tally, makes_jobs, worked
+from tests.app.gateway.malformed import UPLOADS
+from tests.app.gateway.schema_cases import Cases, Tally, makes_jobs, worked
 from tests.chaos import target
 from tests.chaos.faults import Family, Fault, Finding
 from tests.chaos.target import Target
 
 _CASES = 2000  # per operation
 _QUICK = 60
-_PROPERTIES = ["tests/app/test_properties.py", "tests/jobs/test_captions.py"]
+_PROPERTIES = ["tests/app/gateway/test_properties.py", "tests/jobs/test_captions.py"]
 # No limit but those on single requests, and no waiting for jobs that nobody works on.
 _SETTINGS = {
     "RATE_SUBMIT": "100000/second",

@@ -9,10 +9,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from app.deps import Services
-from app.server import gateway_server
+from app.gateway.server import gateway_server
+from app.gateway.services import Services
+from app.gateway.wakeups import WakeUps
 from app.settings import GatewaySettings
-from app.wakeups import WakeUps
 from tests.chaos.clocks import set_wrong
 from tests.chaos.strikes import Strikes
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import httpx
 
-from app.keys import default_scopes, new_text, record
-from app.listening import allow_connections
-from tests.app.malformed import BOMBS, SIZES
+from app.gateway.api_keys import default_scopes, new_text, record
+from app.gateway.startup import allow_connections
+from tests.app.gateway.malformed import BOMBS, SIZES
 from tests.app.webhooks.test_addresses import HOSTILE
 from tests.chaos import target
 from tests.chaos.faults import Family, Fault, Finding

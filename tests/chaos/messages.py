@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 
-from app.keys import RedisKeyStore, default_scopes, new_text, record
+from app.gateway.api_keys import RedisKeyStore, default_scopes, new_text, record
+from jobs.celery_config import wakeups_key
 from jobs.job import Status
 from jobs.redis_store import connect
-from jobs.wire import wakeups_key
 from tests.chaos.batches import FAULTS as BATCHES
 from tests.chaos.clocks import VARIABLE as CLOCK
 from tests.chaos.faults import Family, Fault, Finding

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from app.embedded import broker_command
+from app.local import broker_command
 from jobs.captions import END
 from jobs.redis_store import RedisJobStore, connect, wait_for
 from jobs.requests import TASKS
@@ -85,7 +85,7 @@ class Stack:
         return process
 
     def add_steward(self, **settings: str) -> Process:
-        process = self._module("tests.chaos.steward", len(self.stewards), **settings)
+        process = self._module("tests.chaos.reconciler", len(self.stewards), **settings)
         self.stewards.append(process)
         return process
 

@@ -20,7 +20,7 @@ from jobs.redis_store import RedisJobStore
 from jobs.store import Begun, Claim, Outcome, Wanted
 from models.pipeline import Item
 from tests.chaos.strikes import Strikes, kill_self
-from workers.fake import FakeLoader, FakePipeline
+from workers.fake.squares import FakeLoader, FakePipeline
 from workers.settings import WorkerSettings
 from workers.worker import Parts, Worker, limit_threads
 

@@ -11,7 +11,7 @@ import pytest
 from anyio import to_thread
 from fastapi.testclient import TestClient
 
-from app.deps import Services
+from app.gateway.services import Services
 from jobs.job import Status
 from mmml import AsyncClient, Client
 from tests.app import conftest as gateway

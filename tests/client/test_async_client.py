@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from app.deps import Services
+from app.gateway.services import Services
 from mmml import AsyncClient, AsyncJob, Client, Job, JobFailed, Refused
 from tests.app.conftest import png, succeed
 

@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.deps import Services
+from app.gateway.services import Services
 from app.webhooks.signing import headers
 from jobs.job import ErrorCode, Failure
 from jobs.store import Outcome

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from PIL import ImageChops
 
-from app.embedded.errors import EmbeddedError
-from app.embedded.fake import faked
-from app.keys import new_text
+from app.gateway.api_keys import new_text
+from app.local.errors import EmbeddedError
+from app.local.fake_bundle import faked
 from jobs.job import ErrorCode
 from mmml import Busy, Client, JobFailed, Refused
 from mmml.testing import NotStarted, fake_service

@@ -15,7 +15,7 @@ from typing import Any
 import click
 import pytest
 
-from app.limits import _EXCEEDED
+from app.gateway.rate_limits import _EXCEEDED
 from jobs.job import ErrorCode
 from mmml.cli import cli
 from mmml.cli.exit_status import MEANINGS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
-from jobs.blob_faults import FULL, NO_STORE, READ_ONLY, REFUSED, fault
+from jobs.blob_errors import FULL, NO_STORE, READ_ONLY, REFUSED, fault
 from jobs.blobs import BlobStore, input_key, output_key, output_prefix
 from jobs.errors import BlobError, BlobMissing
 

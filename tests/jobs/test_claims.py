@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import pytest
 import redis
 
+from jobs.celery_config import wakeups_key
 from jobs.job import Job, Priority, Status
 from jobs.store import Begun, Claimed, JobStore, NewJob, Wanted
-from jobs.wire import wakeups_key
 from tests.moves import a_job, begun, claimed, claimed_one, died, finish, queued, release
 
 ONE = Wanted(jobs=1, pictures=100)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded import BROKER_MEMORY, broker_command, wait_for_socket
-from app.gate import Caller
-from app.pressure import check_room
-from app.problems import Problem
+from app.gateway.admission import check_room
+from app.gateway.auth import Caller
+from app.gateway.problems import Problem
+from app.local import BROKER_MEMORY, broker_command, wait_for_socket
 from app.settings import GatewaySettings
 from jobs.job import ImageRecord, Job, Status
 from jobs.redis_store import RedisJobStore, connect

@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from jobs.celery_config import wakeups_key
 from jobs.redis_store import connect
-from jobs.wire import wakeups_key
 from tests.models.tiny import tiny_bundle
 
 
@@ -94,7 +94,9 @@ class Service:
     def pid_of(self, part: str) -> int:
         """The process itself, not its guard."""
         return next(
-            p for p, text in self.pids().items() if part in text and "app.guard" not in text
+            p
+            for p, text in self.pids().items()
+            if part in text and "app.local.parent_watcher" not in text
         )
 
     def kill(self, pid: int) -> None:

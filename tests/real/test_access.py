@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.keys import new_text
+from app.gateway.api_keys import new_text
 from tests.real.conftest import Service
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

@@ -15,8 +15,8 @@ import pytest
 from openai import AsyncOpenAI, AuthenticationError
 from PIL import Image
 
-from app.keys import new_text
-from tests.app.openai.conftest import hole_png
+from app.gateway.api_keys import new_text
+from tests.app.gateway.openai.conftest import hole_png
 from tests.real.conftest import Service
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

@@ -98,7 +98,7 @@ def test_a_steward_killed_over_a_delivery_delivers_again(service: Service) -> No
     with receiver.running():
         job = service.submit(webhook=receiver.url())
         service.wait_until(lambda: receiver.got, 30)
-        service.kill(service.pid_of("app.steward"))
+        service.kill(service.pid_of("app.reconciler"))
         service.wait_until(lambda: len(receiver.got) > 1, 60)
     ids = {m.headers["webhook-id"] for m in receiver.got}
     assert ids == {f"msg_{job}"}

@@ -15,10 +15,10 @@ import httpx
 import pytest
 import redis
 
-from app.embedded.broker import broker_binary
-from app.embedded.fake import write_bundle
+from app.local.broker import broker_binary
+from app.local.fake_bundle import write_bundle
+from jobs.celery_config import celery_config
 from jobs.redis_store import wait_for
-from jobs.wire import celery_config
 from tests.real.conftest import free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -70,7 +70,7 @@ def service(folder: Path, url: str, **more: str) -> Iterator[httpx.Client]:
         **more,
     }
     with ExitStack() as stack:
-        for module in ("app.gateway", "app.steward", "workers.standin"):
+        for module in ("app.gateway", "app.reconciler", "workers.fake"):
             stack.enter_context(process(folder, sys.executable, "-m", module, **settings))
         base = f"http://127.0.0.1:{port}"
         http = stack.enter_context(httpx.Client(base_url=base, timeout=60))

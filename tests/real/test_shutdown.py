@@ -135,14 +135,14 @@ def test_a_request_that_is_on_its_way_is_answered(gateway: tuple[Process, httpx.
 def test_a_steward_ends_between_two_rounds(
     valkey: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    process = Process("app.steward", tmp_path, MMML_REDIS_URL=valkey)
+    process = Process("app.reconciler", tmp_path, MMML_REDIS_URL=valkey)
     eventually(process.alive.exists, 60)
     assert process.terminate() < 10
 
 
 def test_a_steward_ends_without_its_broker(tmp_path: Path, eventually: Eventually) -> None:
     away = f"redis://127.0.0.1:{free_port()}/0"
-    process = Process("app.steward", tmp_path, MMML_REDIS_URL=away)
+    process = Process("app.reconciler", tmp_path, MMML_REDIS_URL=away)
     eventually(process.alive.exists, 60)
     assert process.terminate() < 10
 

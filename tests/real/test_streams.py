@@ -26,7 +26,7 @@ pytestmark = [
 STREAMS = 1000
 SERVE = """
 import sys, uvicorn
-from app.main import create_app
+from app.gateway.application import create_app
 from app.settings import GatewaySettings
 uvicorn.run(create_app(GatewaySettings()), port=int(sys.argv[1]), log_level="warning")
 """

@@ -19,8 +19,8 @@ from playwright.sync_api import (
     Request,
 )
 
-from app.deps import Services
-from app.server import gateway_server
+from app.gateway.server import gateway_server
+from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.blobs import input_key
 from jobs.images import decode_photo
@@ -31,9 +31,9 @@ from tests.services import connected
 from tests.studio.chromium import PATIENCE, chromium
 from tests.studio.painter import PainterLoader
 from workers.batcher import Batcher
-from workers.lease import Leases
-from workers.run import JobRunner
-from workers.slots import JobSlots
+from workers.job_runner import JobRunner
+from workers.job_slots import JobSlots
+from workers.leases import Leases
 
 
 class Stand:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from app.deps import Services
-from app.keys import default_scopes, new_text, record, revoke
+from app.gateway.api_keys import default_scopes, new_text, record, revoke
+from app.gateway.services import Services
 from app.settings import GatewaySettings
 from tests.services import connected
 from tests.studio.conftest import Stand, Watch

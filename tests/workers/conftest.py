@@ -15,10 +15,10 @@ from jobs.store import JobStore
 from tests.moves import claimed, queued
 from workers.batcher import Batcher
 from workers.claimer import Claimer
-from workers.fake import FakeLoader, FakePipeline
-from workers.lease import Leases
-from workers.run import JobRunner
-from workers.slots import JobSlots
+from workers.fake.squares import FakeLoader, FakePipeline
+from workers.job_runner import JobRunner
+from workers.job_slots import JobSlots
+from workers.leases import Leases
 
 LEASE = 0.3  # seconds
 

@@ -10,7 +10,7 @@ import torch
 
 from models.pipeline import Item, Pixels
 from workers.batcher import Batcher
-from workers.fake import FakePipeline
+from workers.fake.squares import FakePipeline
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import redis
 from kombu import Connection, Queue
 from kombu.transport.virtual import Channel, Message
 
-from app.wakeups import CeleryWakeUps
-from jobs.wire import QUEUE, TASK_NAME, wakeups_key
+from app.gateway.wakeups import CeleryWakeUps
+from jobs.celery_config import QUEUE, TASK_NAME, wakeups_key
 from workers.celery_app import build, wake
 
 

@@ -11,7 +11,7 @@ from jobs.job import Status
 from jobs.store import JobStore
 from tests.workers.conftest import Shop
 from workers.batcher import Batcher
-from workers.lease import Leases
+from workers.leases import Leases
 from workers.watchdog import DEAF_AFTER, Watchdog
 
 

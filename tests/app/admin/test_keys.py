@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
 
-from app.keys import RedisKeyStore, authenticate, default_scopes, new_text, record
-from app.main import create_app
+from app.gateway.api_keys import RedisKeyStore, authenticate, default_scopes, new_text, record
+from app.gateway.application import create_app
 from app.settings import GatewaySettings
 from jobs.redis_store import connect
 from mmml import Client, MmmlError

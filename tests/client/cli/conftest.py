@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
 
-from app.deps import Services
+from app.gateway.services import Services
 from jobs.job import ErrorCode, Failure, Status
 from jobs.store import Outcome
 from mmml import Client

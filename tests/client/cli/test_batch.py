@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.deps import Services
+from app.gateway.services import Services
 from jobs.images import decode_photo
 from mmml import Busy, Client, Job, MmmlError, Refused
 from mmml.cli.batch.journal import Journal, open_journal

@@ -12,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from app.deps import Services
+from app.gateway.services import Services
 from jobs.images import decode_photo
 from mmml import Refused
 from mmml.cli import cli

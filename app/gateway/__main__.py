@@ -1,0 +1,34 @@
+"""``python -m app.gateway``: the gateway alone, beside workers and a steward that run elsewhere."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+from app.gateway.api_keys import KeyProblem
+from app.gateway.auth import AccessError
+from app.gateway.server import gateway_server
+from app.gateway.startup import allow_connections, check_access, for_address
+from app.settings import GatewaySettings
+from jobs.settings import read_settings
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def main() -> None:
+    # uvicorn raises the signal again once it has shut down: an orderly end, not a death by signal.
+    signal.signal(signal.SIGTERM, _end)
+    given = read_settings(GatewaySettings)
+    settings = for_address(given, given.host)
+    allow_connections()
+    try:
+        check_access(settings)
+    except (AccessError, KeyProblem) as error:
+        raise SystemExit(f"mmml: {error}") from error
+    gateway_server(settings, settings.host, settings.port, settings.grace).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Who is calling, and what they may do.
+
+A service without any key is *open*: whoever reaches it may use it, and
+:mod:`app.gateway.middleware` sees to it that only this machine does. From the first key on, every
+caller shows one.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from app.gateway.api_keys import ADMIN, READ, ApiKey, KeyStore, add_first, authenticate
+from app.gateway.problems import Problem
+from app.gateway.rate_limits import Limits, Policy, Standing, exceeded
+from app.gateway.sessions import SessionStore, key_of_session
+from app.settings import GatewaySettings
+from jobs.errors import JobsError, StoreError
+from jobs.job import Job
+
+_MODE_AGE = 2.0  # seconds after which it is looked up again whether there are keys
+
+
+class AccessError(JobsError):
+    """The service may not start like this; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever sent a request. ``key`` is None on an open service; ``address`` is an IP address."""
+
+    key: ApiKey | None
+    address: str
+
+    @property
+    def key_id(self) -> str:
+        """Empty on an open service."""
+        return self.key.id if self.key else ""
+
+    @property
+    def owner(self) -> str:
+        """To whom this caller's jobs belong; empty on an open service."""
+        return self.key.owner if self.key else ""
+
+    @property
+    def name(self) -> str:
+        """What limits are counted by."""
+        return self.key_id or self.address
+
+    @property
+    def listed(self) -> str | None:
+        """Whose jobs a listing shows: those of this owner, or everybody's (None)."""
+        return None if self.may(ADMIN) else self.owner
+
+    def may(self, scope: str) -> bool:
+        """An open service has nobody to administrate, so its callers are not administrators; who
+        administrates may look.
+        """
+        if self.key is None:
+            return scope != ADMIN
+        return scope in self.key.scopes or (scope == READ and ADMIN in self.key.scopes)
+
+    def require(self, scope: str) -> None:
+        """Raises Problem 403 when the key lacks ``scope``."""
+        if not self.may(scope):
+            have = ", ".join(sorted(self.key.scopes)) if self.key else "tasks, read"
+            raise Problem(
+                403,
+                f"This needs a key with the scope {scope!r}; this one has: {have}.",
+                scope=scope,
+            )
+
+    def sees(self, job: Job) -> bool:
+        """Whether the job may be known to exist."""
+        return job.owner == self.owner or self.may(ADMIN)
+
+    def seen(self, job: Job | None) -> Job | None:
+        """The job, if the caller may know of it: another owner's is as good as none."""
+        return job if job and self.sees(job) else None
+
+
+class Gate:
+    """Keys, sessions and rates of one gateway. All methods block."""
+
+    def __init__(
+        self, keys: KeyStore, sessions: SessionStore, limits: Limits, settings: GatewaySettings
+    ) -> None:
+        self.keys, self.sessions, self.limits = keys, sessions, limits
+        self._settings = settings
+        self._open: bool | None = None
+        self._looked = float("-inf")
+
+    def open(self) -> bool:
+        """Whether no key is needed. Asked again every two seconds; while the store can't be reached
+        nothing changes, and StoreError is raised only when it was never known.
+        """
+        known = self.known_open
+        if known is not None:
+            return known
+        try:
+            self._open = not self.keys.any()
+        except StoreError:
+            if self._open is None:
+                raise
+        self._looked = time.monotonic()
+        return self._open
+
+    @property
+    def known_open(self) -> bool | None:
+        """The same without asking anybody; None when it has to be looked up again."""
+        if self._settings.require_keys:
+            return False
+        return self._open if time.monotonic() - self._looked < _MODE_AGE else None
+
+    def admit(self, text: str | None, session: str | None, address: str) -> Caller:
+        """The caller with that key or session cookie; Problem 401 when it is neither. An open
+        service looks at neither.
+        """
+        if self.open():
+            return Caller(None, address)
+        if text is not None:
+            key = authenticate(self.keys, text)
+        elif session is not None:
+            key = key_of_session(self.sessions, self.keys, session)
+        else:
+            raise _unauthorized("This service needs an API key: send Authorization: Bearer KEY.")
+        if key is None:
+            self._count_wrong(address)
+            raise _unauthorized("This API key is not known, or has been revoked.")
+        return Caller(key, address)
+
+    def _count_wrong(self, address: str) -> None:
+        """Raises Problem 429 for an address that has shown too many wrong keys."""
+        policy = Policy.read("wrong-keys", self._settings.rate_wrong_keys)
+        standing = self.limits.hit(policy, address)
+        if not standing.allowed:
+            raise exceeded(standing, "This address has shown too many keys that are not known.")
+
+    def count_submission(self, caller: Caller) -> Standing | None:
+        """One more job in the moving window; None on an open service."""
+        if caller.key is None:
+            return None
+        return self._hit("submit", caller.key.rate or self._settings.rate_submit, caller)
+
+    def count_request(self, caller: Caller) -> Standing | None:
+        """The same for requests that submit nothing."""
+        if caller.key is None:
+            return None
+        return self._hit("read", self._settings.rate_read, caller)
+
+    def count_login(self, caller: Caller) -> None:
+        """The same for sessions. Raises Problem 429."""
+        standing = self._hit("login", self._settings.rate_login, caller)
+        if not standing.allowed:
+            raise exceeded(standing, f"This key may start {standing.policy.item} sessions.")
+
+    def _hit(self, name: str, rate: str, caller: Caller) -> Standing:
+        return self.limits.hit(Policy.read(name, rate), caller.name)
+
+    def spend_pictures(self, caller: Caller, count: int) -> Standing | None:
+        """Take ``count`` from the day's pictures; None when they are not limited."""
+        daily = caller.key.pictures_per_day if caller.key else None
+        if daily is None:
+            return None
+        standing = self.limits.spend(Policy.read("pictures", f"{daily}/day"), caller.name, count)
+        if not standing.allowed:
+            raise exceeded(
+                standing,
+                f"This key may make {daily} pictures a day; {standing.remaining} are left, and "
+                f"this request is for {count}.",
+            )
+        return standing
+
+
+def prepare_keys(keys: KeyStore, settings: GatewaySettings) -> None:
+    """Let the settings' first key in. AccessError when keys are required and there is none that
+    works. Blocks.
+    """
+    if settings.first_key:
+        add_first(keys, settings.first_key.get_secret_value())
+    if settings.require_keys and all(key.revoked_at is not None for key in keys.all()):
+        raise AccessError(
+            "Refusing to serve on a public address without API keys. Make one with 'mmml keys "
+            "create NAME', or put one into MMML_FIRST_KEY or the file that MMML_FIRST_KEY_FILE "
+            "names ('mmml keys generate' prints one); or listen on 127.0.0.1 only."
+        )
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="mmml"'})

@@ -1,0 +1,83 @@
+"""Where accepted jobs are recorded and workers woken; jobs that arrive at the same time share the
+round trip.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from app.gateway.admission import check_load, too_many_unfinished
+from app.gateway.coalescer import Grouped
+from app.gateway.problems import Problem
+from app.gateway.wakeups import WakeUps
+from app.settings import GatewaySettings
+from jobs.job import Job
+from jobs.store import JobStore, NewJob, TooManyUnfinished
+
+log = logging.getLogger(__name__)
+_GATHER = 0.005  # seconds, for each batch's worth of jobs that wait
+_BATCH = 8
+_LONGEST = 3.0  # times that
+_LINE_LASTS = 0.1  # seconds for which jobs that were seen waiting are believed to
+
+
+class JobEnqueuer:
+    """One per gateway. ``wakeups`` and ``settings`` are asked for at each use."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        wakeups: Callable[[], WakeUps],
+        settings: Callable[[], GatewaySettings],
+    ) -> None:
+        self._store, self._wakeups, self._settings = store, wakeups, settings
+        self._grouped = Grouped(self._create, gather=_GATHER, patience=self._gather)
+        self._line_until, self._waiting = float("-inf"), 0.0
+
+    async def enqueue(self, new: NewJob) -> Job | None:
+        """Record the job and wake a worker. None when its idempotency key has created a job before.
+        Raises Problem when there is no room for it.
+        """
+        return await self._grouped(new)
+
+    def _gather(self) -> float:
+        """How long to gather, by how many wait already, in the store or claimed by a worker: behind
+        them nobody is done later for having come with more.
+        """
+        if time.monotonic() >= self._line_until:
+            return 0.0
+        return min(max(self._waiting / _BATCH, 1.0), _LONGEST)
+
+    def _create(self, offers: Sequence[NewJob]) -> list[Job | Exception | None]:
+        answers: list[Job | Exception | None] = list(self._refusals(len(offers)))
+        free = [n for n, refusal in enumerate(answers) if refusal is None]
+        if free:
+            created = self._store.create_all([offers[n] for n in free])
+            for n, answer in zip(free, created.jobs, strict=True):
+                answers[n] = self._told(offers[n], answer)
+            self._wakeups().send(created.wakeups)
+        return answers
+
+    def _told(self, new: NewJob, answer: Job | Exception | None) -> Job | Exception | None:
+        if isinstance(answer, TooManyUnfinished) and new.max_unfinished is not None:
+            return too_many_unfinished(self._store, answer.count, new.max_unfinished)
+        return answer
+
+    def _refusals(self, count: int) -> Iterator[Problem | None]:
+        """For each of ``count`` more jobs why there is no room for it, None when there is."""
+        load = self._store.load()
+        held = (load.unfinished - load.waiting) / max(load.workers, 1)
+        if load.waiting or held >= _BATCH:
+            self._line_until = time.monotonic() + _LINE_LASTS
+            self._waiting = load.waiting or held
+        for n in range(count):
+            now = replace(load, waiting=load.waiting + n, unfinished=load.unfinished + n)
+            try:
+                check_load(self._store, self._settings(), now)
+            except Problem as problem:
+                yield problem
+            else:
+                yield None

@@ -1,0 +1,110 @@
+"""Stored pictures as HTTP answers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import Any
+
+from anyio import Lock, to_thread
+from PIL import Image
+from starlette.responses import Response, StreamingResponse
+
+from app.gateway.problems import Problem
+from app.gateway.services import Services
+from jobs.blobs import BlobStore
+from jobs.errors import BlobMissing
+from jobs.images import encode
+from jobs.job import ErrorCode, ImageRecord, Job
+
+# What a picture may come as, for the OpenAPI document.
+CONTENT: dict[str, dict[str, Any]] = {
+    f"image/{name}": {} for name in ("png", "jpeg", "webp", "gif")
+}
+_SMALL = 512 * 512  # pixels of a picture that is read as a whole
+_THEIR_FAULT = (ErrorCode.bad_input, ErrorCode.no_known_words, ErrorCode.unknown_bundle)
+
+
+async def picture_response(
+    services: Services, record: ImageRecord, wanted: str = "any", who: str = ""
+) -> Response:
+    """The picture as stored, or re-encoded when another format is wanted; see :func:`served`. A
+    large one leaves storage as its reader takes it. ``who``: the caller, for a share of the places
+    in which pictures are converted.
+    """
+    extension = served(record, wanted)
+    headers = picture_headers(record, extension, services.settings.result_ttl)
+    media_type = f"image/{extension}"
+    try:
+        if extension == record.format and record.width * record.height * record.frames <= _SMALL:
+            return Response(await services.blob(record.blob), 200, headers, media_type)
+        size, parts = await _opened(services, record, extension, who)
+    except BlobMissing as error:
+        raise Problem(410, "This picture has been erased.") from error
+    headers["Content-Length"] = str(size)
+    return StreamingResponse(parts, 200, headers, media_type)
+
+
+async def _opened(
+    services: Services, record: ImageRecord, extension: str, who: str
+) -> tuple[int, AsyncIterator[bytes]]:
+    """The picture's bytes. A conversion is made once and kept beside the picture, by one of a
+    caller's requests at a time.
+    """
+    if extension == record.format:
+        return await services.open_blob(record.blob)
+    key = f"{record.blob}.{extension}"
+    turn = services.converting.setdefault(who, Lock())
+    async with turn:
+        try:
+            return await services.open_blob(key)
+        except BlobMissing:
+            convert = partial(_convert, services.blobs, record.blob, key, extension)
+            await to_thread.run_sync(convert, limiter=services.decoders)
+    return await services.open_blob(key)
+
+
+def served(record: ImageRecord, wanted: str) -> str:
+    """The format in which a picture is sent. An animation is sent as it is, and no still picture is
+    made a GIF, which would take its colours.
+    """
+    as_it_is = wanted in ("any", "gif") or record.frames > 1
+    return record.format if as_it_is else wanted
+
+
+def unsuccessful(job: Job, headers: Mapping[str, str] | None = None) -> Problem:
+    """Why a job that is over has no pictures."""
+    error = job.error
+    status = 422 if error and error.code in _THEIR_FAULT else 500
+    detail = error.detail if error else f"The job was {job.status}."
+    return Problem(status, detail, headers=headers, job=job.id)
+
+
+def picture_headers(record: ImageRecord, extension: str, lifetime: float) -> dict[str, str]:
+    """Caching by content; nothing in a picture may be run by a browser."""
+    return {
+        **cache_headers(etag(record, extension), lifetime),
+        "Vary": "Accept",
+        "Content-Disposition": f'inline; filename="image-{record.index}.{extension}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+
+
+def cache_headers(tag: str, lifetime: float) -> dict[str, str]:
+    """What never changes may be kept by the client, and is nothing but what it says it is."""
+    return {
+        "ETag": tag,
+        "Cache-Control": f"private, max-age={int(lifetime)}, immutable",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def etag(record: ImageRecord, extension: str) -> str:
+    suffix = "" if extension == record.format else f"-{extension}"
+    return f'"{record.sha256}{suffix}"'
+
+
+def _convert(blobs: BlobStore, source: str, target: str, extension: str) -> None:
+    with Image.open(io.BytesIO(blobs.get(source))) as image:  # our own encoding, not an upload
+        blobs.put(target, encode(image.convert("RGB"), extension))

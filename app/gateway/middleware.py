@@ -1,0 +1,175 @@
+"""Who may come in: checks that need no body, before anything else sees the request.
+
+Without keys the service is open to this machine only. A web page elsewhere could still make a
+browser send requests here, so the Host and Origin headers must name this service (DNS rebinding,
+cross-site requests), and the connection must have come in on a loopback address, whatever the
+server was told to listen on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.gateway import rate_limits
+from app.gateway.auth import Gate
+from app.gateway.problems import Problem
+from app.gateway.services import off_loop
+from app.settings import GatewaySettings
+from jobs.errors import StoreError
+
+
+class Doorman:
+    """ASGI middleware: 400 for a strange host, 403 for a strange origin or address, 413 for a body
+    declared too large. Answers leave with the headers that say what is left of the caller's limits.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate, settings: GatewaySettings) -> None:
+        self._app, self._gate, self._max_body = app, gate, settings.max_body
+        self._hosts = frozenset(settings.allowed_hosts)
+        self._origins = frozenset(settings.cors_origins)
+        # Whoever sets the names means them with keys, too.
+        self._always_named = "allowed_hosts" in settings.model_fields_set
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        standings: list[rate_limits.Standing] = []
+        scope["mmml.standings"] = standings
+
+        async def telling(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *rate_limits.headers(standings)]
+            await send(message)
+
+        problem = await self._refusal(scope)
+        if problem is None:
+            await self._app(scope, receive, telling)
+        else:
+            # What is left of the body is not waited for.
+            problem.headers["Connection"] = "close"
+            await problem.response(scope["path"])(scope, receive, telling)
+
+    async def _refusal(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        problem = _ambiguous_host(scope, headers)
+        if problem is not None:
+            return problem
+        if await self._open():
+            problem = self._strange(scope, headers)
+        elif self._always_named:
+            problem = self._strange_host(headers)
+        else:
+            problem = None
+        return problem or self._too_large(headers) or _encoded(headers)
+
+    async def _open(self) -> bool:
+        """Whether this machine alone may come in; also when that can't be found out just now."""
+        known = self._gate.known_open
+        if known is not None:
+            return known
+        try:
+            return await off_loop(self._gate.open)
+        except StoreError:
+            return True
+
+    def _strange(self, scope: Scope, headers: Headers) -> Problem | None:
+        # Behind a proxy on this machine the client is the one that the proxy names.
+        # A server's end may be a unix socket too, which has a path.
+        server = scope.get("server") or ("", None)
+        ours = str(server[0]).startswith("/") or _loopback(server)
+        if not (ours and _loopback(scope.get("client"))):
+            return Problem(
+                403,
+                "This service has no API keys, so it answers on 127.0.0.1 only. Make a key with "
+                "'mmml keys create NAME' on its machine.",
+            )
+        problem = self._strange_host(headers)
+        origin = headers.get("origin")
+        if problem is None and origin is not None and not self._known(origin):
+            problem = Problem(
+                403,
+                f"Web pages of {origin[:100]} may not use this service. List that origin in "
+                "MMML_CORS_ORIGINS if they shall.",
+            )
+        return problem
+
+    def _strange_host(self, headers: Headers) -> Problem | None:
+        if self._known(f"//{headers.get('host', '')}"):
+            return None
+        return Problem(
+            400,
+            "This service does not answer under that host name. Use 127.0.0.1 or localhost, or "
+            "list the name in MMML_ALLOWED_HOSTS.",
+        )
+
+    def _too_large(self, headers: Headers) -> Problem | None:
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()):
+            return None
+        if len(length) < 16 and int(length) <= self._max_body:
+            return None
+        megabytes = self._max_body // 2**20
+        return Problem(413, f"The request is larger than {megabytes} MB. Scale the pictures down.")
+
+    def _known(self, address: str) -> bool:
+        if "*" in self._hosts or address in self._origins:
+            return True
+        return _host(address) in self._hosts
+
+
+def _ambiguous_host(scope: Scope, headers: Headers) -> Problem | None:
+    """A proxy and this service must not read different names (RFC 9112, section 3.2)."""
+    hosts = headers.getlist("host")
+    if len(hosts) == 1 and hosts[0].strip():
+        return None
+    if not hosts and scope["http_version"] == "1.0":
+        return None
+    return Problem(400, "A request names its host once, in one Host header that is not empty.")
+
+
+def _encoded(headers: Headers) -> Problem | None:
+    """A compressed body could be of any size once it is unpacked."""
+    encodings = ", ".join(headers.getlist("content-encoding"))
+    if encodings.strip().lower() in ("", "identity"):
+        return None
+    return Problem(
+        415,
+        f"Content-Encoding {encodings[:100]} is not taken: send the body as it is. Pictures are "
+        "compressed already.",
+        headers={"Accept-Encoding": "identity"},
+    )
+
+
+@lru_cache(64)  # headers may be long
+def _host(address: str) -> str:
+    """The host of an address, in brackets when it is of IPv6; empty when there is none."""
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+    return f"[{host}]" if ":" in host else host
+
+
+def _loopback(end: Sequence[object] | None) -> bool:
+    """Whether one end of the connection is a loopback address, or has none. A proxy that does
+    not know its client may name it anything, such as "unknown"; only Starlette's test client passes
+    by its name.
+    """
+    return _is_loopback(str(end[0]) if end else "")
+
+
+@lru_cache(1024)  # the same few addresses ask all the time
+def _is_loopback(name: str) -> bool:
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return name in ("", "testclient", "testserver")
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

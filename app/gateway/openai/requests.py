@@ -1,0 +1,111 @@
+"""What may be asked for under ``/v1/images``, and why the rest may not."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from app.gateway.problems import Problem, unusable
+
+Fields = dict[str, Any]
+
+# In this service's own words. What they may hold is checked where those are read, not here.
+_OWN = {"prompt": "text", "n": "count", "model": "bundle", "output_format": "format"}
+_EXTENSIONS = ("seed", "method")
+
+# What an option may be, and what to do instead.
+_CHOICES = {
+    "quality": (
+        ("auto", "standard", "hd", "low", "medium", "high", "xhigh", "max"),
+        "is none of auto, low, medium, high; leave it out, as there is one quality only",
+    ),
+    "output_format": (("png", "jpeg", "webp"), "is none of png, jpeg, webp"),
+    "background": (("auto", "opaque"), "is always opaque here; leave it out"),
+    "moderation": (("auto", "low"), "is none of auto, low; leave it out, as nothing is moderated"),
+    "style": (("vivid", "natural"), "is none of vivid, natural; say it in the prompt"),
+    "output_compression": ((), "can't be chosen: jpeg and webp have quality 95; leave it out"),
+    "input_fidelity": ((), "can't be chosen: an edit keeps what it can; leave it out"),
+}
+_NOT_OFFERED = ("complexity", "frame_count", "frame_duration_ms", "svg", "markup")
+
+
+class ImagesRequest(BaseModel):
+    """What generations and edits share. ``seed`` and ``method`` are this service's own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: Annotated[str, Field(description="the caption")]
+    model: Annotated[str | None, Field(description="a bundle; the default one when absent")] = None
+    n: Annotated[int | None, Field(description="how many pictures, 1 to 16")] = None
+    size: Annotated[
+        str | None,
+        Field(description="auto, or 64x64, 128x128, 256x256; of an edit the photo's own"),
+    ] = None
+    response_format: Annotated[
+        Literal["b64_json", "url"] | None, Field(description="b64_json when absent")
+    ] = None
+    output_format: Annotated[str | None, Field(description="png, jpeg or webp")] = None
+    stream: Annotated[bool | None, Field(description="as server-sent events")] = None
+    partial_images: Annotated[
+        int | None, Field(ge=0, le=3, description="accepted; only final pictures are sent")
+    ] = None
+    quality: Annotated[str | None, Field(description="accepted; there is one quality")] = None
+    background: Annotated[str | None, Field(description="auto or opaque")] = None
+    moderation: Annotated[str | None, Field(description="accepted; nothing is moderated")] = None
+    user: Annotated[str | None, Field(description="accepted, not kept")] = None
+    safety_identifier: Annotated[str | None, Field(description="accepted, not kept")] = None
+    seed: Annotated[int | None, Field(description="drawn and returned when absent")] = None
+    method: Annotated[str | None, Field(description="algorithm; see GET /models")] = None
+    style: Annotated[str | None, Field(description="accepted; there is one style")] = None
+    output_compression: Annotated[int | None, Field(description="refused")] = None
+    complexity: Annotated[Any, Field(description="refused")] = None
+    frame_count: Annotated[Any, Field(description="refused")] = None
+    frame_duration_ms: Annotated[Any, Field(description="refused")] = None
+    svg: Annotated[Any, Field(description="refused")] = None
+
+    @field_validator(*_CHOICES, mode="before", check_fields=False)
+    @classmethod
+    def _chosen(cls, value: object, info: ValidationInfo) -> object:
+        allowed, otherwise = _CHOICES[str(info.field_name)]
+        if value is not None and value not in allowed:
+            raise ValueError(otherwise)
+        return value
+
+    @field_validator(*_NOT_OFFERED, mode="before", check_fields=False)
+    @classmethod
+    def _absent(cls, value: object) -> None:
+        if value is not None:
+            raise ValueError("is not offered here; leave it out")
+
+    @field_validator("stream")
+    @classmethod
+    def _without_addresses(cls, stream: bool | None, info: ValidationInfo) -> bool | None:
+        if stream and info.data.get("response_format") == "url":
+            raise ValueError("sends the pictures themselves; leave response_format out")
+        return stream
+
+    def own_fields(self) -> Fields:
+        """The same in the words of this service's tasks."""
+        names = {**_OWN, **{name: name for name in _EXTENSIONS}}
+        given = {own: getattr(self, name) for name, own in names.items()}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class GenerationRequest(ImagesRequest):
+    """``POST /v1/images/generations``."""
+
+
+class EditRequest(ImagesRequest):
+    """``POST /v1/images/edits``, beside its pictures."""
+
+    input_fidelity: Annotated[str | None, Field(description="refused")] = None
+    markup: Annotated[Any, Field(description="refused")] = None
+
+
+def in_their_words(problem: Problem) -> Problem:
+    """A problem with single fields, under the names that the client knows them by."""
+    if not problem.errors:
+        return problem
+    theirs = {own: name for name, own in _OWN.items()}
+    return unusable([{**e, "field": theirs.get(e["field"], e["field"])} for e in problem.errors])

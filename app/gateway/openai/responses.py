@@ -1,0 +1,106 @@
+"""Finished jobs as an ``ImagesResponse``, or as the events of a stream."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import Request
+from fastapi.sse import format_sse_event
+
+from app.gateway.openai.errors import error_of
+from app.gateway.openai.signed_urls import Links
+from app.gateway.openai.submission import abandon, waiting
+from app.gateway.problems import as_problem
+from app.gateway.services import Services, off_loop
+from app.gateway.submission import Accepted
+from jobs.job import ImageRecord, Job
+
+Answer = dict[str, Any]
+
+
+async def images_response(request: Request, services: Services, job: Job, as_url: bool) -> Answer:
+    """Pictures that failed are told in ``warnings``; ``job``, ``warnings`` and ``seed`` are this
+    service's own.
+    """
+    made = [image for image in job.images if not image.error]
+    tell = _address if as_url else _content
+    first = made[0]
+    return {
+        "created": int(job.finished_at or job.created_at),
+        "data": [{**await tell(request, services, job, i), "seed": i.seed} for i in made],
+        "background": "opaque",
+        "output_format": first.format,
+        "size": _size(first),
+        "job": job.id,
+        "warnings": [*job.warnings, *_failures(job)],
+    }
+
+
+def _failures(job: Job) -> list[str]:
+    return [f"Picture {i.index} was not made: {i.error.detail}" for i in job.images if i.error]
+
+
+async def _content(_request: Request, services: Services, _job: Job, image: ImageRecord) -> Answer:
+    data = await services.blob(image.blob)
+    return {"b64_json": base64.b64encode(data).decode()}
+
+
+async def _address(request: Request, services: Services, job: Job, image: ImageRecord) -> Answer:
+    links = Links(services.store, services.settings.link_ttl)
+    query = await off_loop(links.sign, job.id, image.index)
+    path = request.url_for("linked_picture", job_id=job.id, index=str(image.index))
+    return {"url": str(path.include_query_params(**query))}
+
+
+async def image_events(
+    request: Request, services: Services, accepted: Accepted, kind: str
+) -> AsyncIterator[bytes]:
+    """``image_generation.completed`` or ``image_edit.completed``, once for each picture."""
+    job = accepted.job
+    try:
+        async for job in waiting(request, services, accepted.job):
+            if not job.status.final:
+                yield format_sse_event(comment="waiting")
+        for image in job.images:
+            if not image.error:
+                yield _event(await _completed(request, services, job, image, kind))
+    except Exception as error:  # the answer has begun, so it can only be told within it
+        _, _, told = error_of(as_problem(error).body(request.url.path), {})
+        yield _event({"type": "error", **told})
+    finally:
+        await abandon(request, services, job)
+
+
+async def _completed(
+    request: Request, services: Services, job: Job, image: ImageRecord, kind: str
+) -> Answer:
+    none = {"image_tokens": 0, "text_tokens": 0}
+    return {
+        "type": f"{kind}.completed",
+        **await _content(request, services, job, image),
+        "created_at": int(job.finished_at or job.created_at),
+        "background": "opaque",
+        "output_format": image.format,
+        "quality": "auto",
+        "size": _size(image),
+        "usage": {
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "total_tokens": 0,
+            "input_tokens_details": none,
+        },
+        "seed": image.seed,
+        "job": job.id,
+        "warnings": list(job.warnings),
+    }
+
+
+def _size(image: ImageRecord) -> str:
+    return f"{image.width}x{image.height}"
+
+
+def _event(data: Answer) -> bytes:
+    return format_sse_event(data_str=json.dumps(data), event=data["type"])

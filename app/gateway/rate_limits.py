@@ -1,0 +1,121 @@
+"""How much one caller may ask for: requests in a moving window, pictures in a day.
+
+Counted by the library ``limits``, on Redis. What is left is told in the headers
+``RateLimit`` and ``RateLimit-Policy`` (draft-ietf-httpapi-ratelimit-headers-11).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from limits import RateLimitItem, parse
+from limits.errors import StorageError
+from limits.storage import RedisStorage
+from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
+
+from app.gateway.problems import Problem
+from jobs.errors import StoreError
+
+_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A named limit, such as ``submit``, 600/minute."""
+
+    name: str
+    item: RateLimitItem
+
+    @classmethod
+    def read(cls, name: str, text: str) -> Policy:
+        """From words such as ``600/minute`` or ``5 per 2 hours``; ValueError otherwise."""
+        return cls(name, parse(text))
+
+    @property
+    def window(self) -> int:
+        """Seconds."""
+        return int(self.item.get_expiry())
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a caller stands. ``reset``: seconds until something is given back."""
+
+    policy: Policy
+    allowed: bool
+    remaining: int
+    reset: int
+
+
+class Limits:
+    """Counts by policy and caller, for all gateways. Blocks; raises StoreError when Redis can't be
+    reached.
+    """
+
+    def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:
+        storage = RedisStorage(
+            "redis://",  # not used: the connections are the client's
+            connection_pool=client.connection_pool,
+            key_prefix=f"{prefix}limits",
+            wrap_exceptions=True,
+        )
+        self._moving = MovingWindowRateLimiter(storage)
+        self._fixed = FixedWindowRateLimiter(storage)
+
+    def hit(self, policy: Policy, caller: str) -> Standing:
+        """One more request, if the moving window has room for it."""
+        return self._count(self._moving, policy, caller, 1)
+
+    def spend(self, policy: Policy, caller: str, cost: int) -> Standing:
+        """``cost`` from a budget that is filled up when its window ends: a long window need not
+        remember each moment.
+        """
+        return self._count(self._fixed, policy, caller, cost)
+
+    def _count(
+        self,
+        limiter: MovingWindowRateLimiter | FixedWindowRateLimiter,
+        policy: Policy,
+        caller: str,
+        cost: int,
+    ) -> Standing:
+        try:
+            # A refused fixed window would count the refused cost too, so it is asked first.
+            allowed = (
+                limiter is self._moving or limiter.test(policy.item, policy.name, caller, cost=cost)
+            ) and limiter.hit(policy.item, policy.name, caller, cost=cost)
+            stats = limiter.get_window_stats(policy.item, policy.name, caller)
+        except StorageError as error:
+            raise StoreError(f"the limits can't be counted: {error}") from error
+        reset = min(max(math.ceil(stats.reset_time - time.time()), 1), policy.window)
+        return Standing(policy, allowed, max(stats.remaining, 0), reset)
+
+
+def headers(standings: Sequence[Standing]) -> list[tuple[bytes, bytes]]:
+    """The two headers, one member for each policy."""
+    if not standings:
+        return []
+    policies = [
+        f'"{s.policy.name}";q={s.policy.item.amount};w={s.policy.window}' for s in standings
+    ]
+    left = [f'"{s.policy.name}";r={s.remaining};t={s.reset}' for s in standings]
+    return [
+        (b"ratelimit-policy", ", ".join(policies).encode()),
+        (b"ratelimit", ", ".join(left).encode()),
+    ]
+
+
+def exceeded(standing: Standing, detail: str) -> Problem:
+    """429, with the moment from which it is worth trying again."""
+    members: dict[str, Any] = {"type": _EXCEEDED, "violated-policies": [standing.policy.name]}
+    return Problem(
+        429,
+        f"{detail} Try again in {standing.reset} s.",
+        headers={"Retry-After": str(standing.reset)},
+        **members,
+    )

@@ -1,0 +1,57 @@
+"""``GET /jobs/{id}/events``: a job's life as server-sent events, resumed by ``Last-Event-ID``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, HTTPException
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app.gateway.dependencies import Reader, Stream
+from app.gateway.event_streams import Feed
+from app.gateway.routes.jobs import known
+from app.gateway.services import Given, off_loop
+from jobs.events import FIRST, event_order
+
+router = APIRouter(tags=["jobs"])
+_RETRY = 2000  # milliseconds after which a client comes back
+
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "`status`, `position`, `progress`, and `final` with the whole job, after "
+        "which the stream ends; a comment every 15 seconds keeps the connection open"
+    },
+    204: {"description": "the client has heard it all"},
+}
+
+
+async def opened(
+    job_id: str,
+    services: Given,
+    caller: Reader,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> AsyncIterator[Feed]:
+    """What the client has not heard yet. 204, which ends its attempts, when that is nothing."""
+    cursor = last_event_id if last_event_id and event_order(last_event_id) else FIRST
+    job = known(caller.seen(await services.look(job_id)))
+    if job.status.final and cursor != FIRST:
+        news = await off_loop(services.store.events, {job_id: cursor})
+        if not news[job_id]:
+            raise HTTPException(204)
+    with services.feeds.open(job_id, cursor) as feed:
+        yield feed
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    summary="Follow a job",
+    response_class=EventSourceResponse,
+    responses=_RESPONSES,
+    dependencies=[Stream],
+)
+async def events(feed: Annotated[Feed, Depends(opened)]) -> AsyncIterator[ServerSentEvent]:
+    """Everything that happened to the job so far, then what happens, until it is over."""
+    yield ServerSentEvent(comment="follow", retry=_RETRY)
+    async for update in feed:
+        yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)

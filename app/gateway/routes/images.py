@@ -1,0 +1,98 @@
+"""``GET /jobs/{id}/images/{n}``: the pictures themselves, and what explains them."""
+
+from __future__ import annotations
+
+import hashlib
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.gateway.auth import Caller
+from app.gateway.dependencies import Download, Reader
+from app.gateway.image_responses import (
+    CONTENT,
+    cache_headers,
+    etag,
+    picture_headers,
+    picture_response,
+    served,
+)
+from app.gateway.preferences import accepted_types, has_current, wanted_image
+from app.gateway.problems import Problem
+from app.gateway.routes.jobs import known
+from app.gateway.services import Given, Services
+from jobs.errors import BlobMissing
+from jobs.explanation import ExplanationView
+from jobs.job import ImageRecord
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.get(
+    "/jobs/{job_id}/images/{index}",
+    summary="Get a picture",
+    response_class=Response,
+    responses={200: {"content": CONTENT}},
+    dependencies=[Download],
+)
+async def get(
+    job_id: str, index: str, request: Request, services: Given, caller: Reader
+) -> Response:
+    """The picture's bytes, in its own format or in the one that Accept prefers."""
+    record = await _record(services, caller, job_id, index)
+    wanted = wanted_image(request) or "any"
+    if wanted == record.format or _takes(request, record.format):
+        wanted = "any"
+    extension = served(record, wanted)
+    if has_current(request, etag(record, extension)):
+        headers = picture_headers(record, extension, services.settings.result_ttl)
+        return Response(status_code=304, headers=headers)
+    return await picture_response(services, record, wanted, caller.name)
+
+
+@router.get(
+    "/jobs/{job_id}/images/{index}/explanation",
+    summary="Get where the words acted on a picture",
+    response_model=ExplanationView,
+)
+async def explanation(
+    job_id: str, index: str, request: Request, services: Given, caller: Reader
+) -> Response:
+    """Heat maps of a picture whose request had ``explain``."""
+    record = await _record(services, caller, job_id, index)
+    if not record.explanation:
+        raise Problem(
+            404, f"Picture {index} was not explained; send the request again with explain true."
+        )
+    try:
+        data = await services.blob(record.explanation)
+    except BlobMissing as error:
+        raise Problem(410, "This explanation has been erased.") from error
+    tag = f'"{hashlib.sha256(data).hexdigest()}"'
+    headers = cache_headers(tag, services.settings.result_ttl)
+    if has_current(request, tag):
+        return Response(status_code=304, headers=headers)
+    return Response(data, 200, headers, "application/json")
+
+
+async def _record(services: Services, caller: Caller, job_id: str, index: str) -> ImageRecord:
+    """The picture, if it was made and the caller may see it."""
+    job = known(caller.seen(await services.look(job_id)))
+    if not job.status.final:
+        raise Problem(
+            409, "The job is not finished yet; wait for it first.", headers={"Retry-After": "1"}
+        )
+    record = next((i for i in job.images if str(i.index) == index), None)
+    if record is None:
+        raise Problem(
+            404, f"This job has {len(job.images)} pictures, and none numbered {index[:20]}."
+        )
+    if record.error:
+        raise Problem(404, f"Picture {index} was not made: {record.error.detail}")
+    return record
+
+
+def _takes(request: Request, extension: str) -> bool:
+    """Whether the client names the stored format, or leaves the choice open (as browsers do)."""
+    types = accepted_types(request)
+    return f"image/{extension}" in types[:1] or "*/*" in types or "image/*" in types[:1]

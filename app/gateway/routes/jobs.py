@@ -1,0 +1,173 @@
+"""``/jobs``: look at jobs, wait for them, cancel and erase them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, WithJsonSchema
+from starlette.responses import Response
+
+from app.gateway.api_keys import ADMIN
+from app.gateway.auth import Caller
+from app.gateway.dependencies import AnyCaller, Reader
+from app.gateway.preferences import has_current, wait_seconds
+from app.gateway.problems import Problem
+from app.gateway.services import Given, Services, off_loop
+from app.gateway.views import JobView, job_view, json_response
+from jobs.blobs import job_folder
+from jobs.job import Job, Status
+from jobs.requests import TASKS
+from jobs.store import Cursor
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+
+_CURSOR = re.compile(r"^(\d{1,12}\.\d{1,17})-([0-9a-f]{32})$", re.ASCII)
+
+
+class _TaskName:
+    """One of the tasks that are registered when the document is made."""
+
+    def __get_pydantic_json_schema__(self, *_: object) -> dict[str, object]:
+        return {"type": "string", "enum": list(TASKS)}
+
+
+# For the OpenAPI document; the route checks them itself, in its own words.
+_one_of_the_tasks = _TaskName()
+_a_cursor = WithJsonSchema(
+    {"type": "string", "pattern": _CURSOR.pattern, "description": "from the address of a next page"}
+)
+_seconds = WithJsonSchema({"type": "number", "minimum": 0, "description": "longest wait"})
+
+
+class JobsView(BaseModel):
+    """Newest first. next: the path of the following page, absent on the last; a page may hold
+    fewer jobs than ``limit``, or none, and yet have a next one.
+    """
+
+    jobs: list[JobView]
+    next: str | None = None
+
+
+def known(job: Job | None) -> Job:
+    """404 when there never was such a job, 410 when its lifetime is over."""
+    if job is None:
+        raise Problem(404, "There is no such job.")
+    if job.status is Status.expired:
+        raise Problem(410, "This job has expired or was deleted; its inputs and pictures are gone.")
+    return job
+
+
+@router.get("", summary="List jobs", response_model=JobsView)
+async def listing(
+    services: Given,
+    caller: Reader,
+    status: Status | None = None,
+    task: Annotated[str | None, _one_of_the_tasks] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, _a_cursor] = None,
+) -> Response:
+    """Your jobs, newest first, in pages; an administrator's key lists everybody's."""
+    if task is not None and task not in TASKS:
+        raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
+    before = _cursor(cursor) if cursor is not None else None
+    jobs, following = await off_loop(
+        services.store.listing, status, limit, before, caller.listed, task
+    )
+    page = _next_page(following, limit, status=status, task=task) if following else None
+    view = JobsView(jobs=[job_view(job, None) for job in jobs], next=page)
+    headers = {"Link": f'<{page}>; rel="next"'} if page else None
+    return json_response(view, headers=headers)
+
+
+def _cursor(text: str) -> Cursor:
+    found = _CURSOR.match(text)
+    if not found:
+        raise Problem(422, "cursor can't be used: take it from the next of the page before.")
+    return float(found[1]), found[2]
+
+
+def _next_page(cursor: Cursor, limit: int, **only: str | None) -> str:
+    wanted = {key: value for key, value in only.items() if value}
+    return f"/jobs?{urlencode({'limit': limit, **wanted, 'cursor': f'{cursor[0]!r}-{cursor[1]}'})}"
+
+
+@router.get("/{job_id}", summary="Look at a job", response_model=JobView)
+async def get(
+    job_id: str,
+    request: Request,
+    services: Given,
+    caller: Reader,
+    wait: Annotated[str | None, _seconds] = None,  # noqa: ARG001 (read with Prefer)
+) -> Response:
+    """The job; with ``?wait=N`` once it is final, or as it is after N seconds."""
+    seconds = wait_seconds(request, services.settings.max_wait)
+    with services.waiters.watch(job_id) as watch:
+        found = caller.seen(await services.look(job_id))
+        if seconds and not known(found).status.final:
+            found = (await services.wait(watch, seconds, caller.name, found)).job
+    return await _response(request, services, known(found))
+
+
+async def _response(request: Request, services: Services, job: Job) -> Response:
+    response = json_response(await services.job_view(job))
+    tag = f'W/"{hashlib.sha256(bytes(response.body)).hexdigest()[:32]}"'
+    response.headers["ETag"] = tag
+    response.headers["Cache-Control"] = "no-cache"
+    if not job.status.final:
+        response.headers["Retry-After"] = "1"
+    if has_current(request, tag):
+        return Response(status_code=304, headers={"ETag": tag})
+    return response
+
+
+@router.post("/{job_id}/cancel", summary="Cancel a job", response_model=JobView)
+async def cancel(job_id: str, request: Request, services: Given, caller: AnyCaller) -> Response:
+    """A waiting job ends at once; a running one at its next step. 409 when it is over already."""
+    before = await _changeable(services, caller, job_id)
+    if before.status.final:
+        raise Problem(409, f"This job is over: it has {_SAID[before.status]}.")
+    await off_loop(services.store.cancel, job_id)
+    return await _response(request, services, known(await services.look(job_id)))
+
+
+_SAID = {Status.succeeded: "succeeded", Status.failed: "failed", Status.canceled: "been canceled"}
+
+
+@router.delete(
+    "/{job_id}",
+    status_code=204,
+    summary="Cancel a job and erase its pictures",
+    responses={202: {"description": "it still runs; erased within seconds, once it has stopped"}},
+)
+async def erase(job_id: str, services: Given, caller: AnyCaller) -> Response:
+    """Cancels the job if it is not over. Inputs, outputs and the record are erased; what remains
+    for a week is that there was such a job. A webhook that has not been told is not told any more.
+    """
+    await _changeable(services, caller, job_id)
+    erased = await off_loop(_erase, services, job_id)
+    return Response(status_code=204 if erased else 202)
+
+
+async def _changeable(services: Services, caller: Caller, job_id: str) -> Job:
+    """The job, if the caller may cancel and erase it: it is theirs and their key may submit such
+    jobs.
+    """
+    job = known(caller.seen(await services.look(job_id)))
+    if not caller.may(ADMIN):
+        caller.require(job.task)
+    return job
+
+
+def _erase(services: Services, job_id: str) -> bool:
+    """False while a worker holds the job: it stops, and the steward erases what is left."""
+    status = services.store.cancel(job_id, erase=True)
+    if status is None or not status.final:
+        return status is None
+    services.blobs.delete_prefix(job_folder(job_id))
+    services.store.expire(job_id)
+    return True

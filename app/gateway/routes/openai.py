@@ -1,0 +1,169 @@
+"""``/v1``: the tasks in the shape of the OpenAI Images API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from app.gateway.auth import Caller
+from app.gateway.body_memory import release_body
+from app.gateway.dependencies import Submitter, caller, take_download
+from app.gateway.image_responses import CONTENT, picture_response
+from app.gateway.openai.bodies import read_edit, read_generation
+from app.gateway.openai.errors import PREFIX, RESPONSES
+from app.gateway.openai.requests import EditRequest, GenerationRequest, ImagesRequest
+from app.gateway.openai.responses import image_events, images_response
+from app.gateway.openai.signed_urls import Links
+from app.gateway.openai.submission import finished, submitted
+from app.gateway.problems import Problem
+from app.gateway.routes.jobs import known
+from app.gateway.services import Given, Services, off_loop
+from app.gateway.submission import Accepted
+from app.gateway.uploads import Picture
+from jobs.bundles import BundleInfo
+
+router = APIRouter(prefix=PREFIX, tags=["openai"], responses=RESPONSES)
+
+_PICTURES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "an ImagesResponse, or its events with `stream`",
+        "content": {"application/json": {}, "text/event-stream": {}},
+    }
+}
+
+
+async def _place(services: Given, found: Submitter) -> AsyncIterator[None]:
+    """One of the caller's requests that may wait, for as long as the answer takes."""
+    with services.waits.take(found.name) as free:
+        if not free:
+            most = services.waits.most
+            detail = f"{most} of your requests are waiting already; let one end first."
+            raise Problem(429, detail, headers={"Retry-After": "2"})
+        yield
+
+
+def _body(kind: type[ImagesRequest], media_type: str, *files: str) -> dict[str, Any]:
+    schema = kind.model_json_schema()
+    for name in files:
+        schema["properties"][name] = {"type": "string", "format": "binary"}
+    schema["required"] = [*schema["required"], *files[:1]]
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
+
+
+@router.post(
+    "/images/generations",
+    summary="Make pictures from a prompt",
+    response_model=None,
+    responses=_PICTURES,
+    dependencies=[Depends(_place)],
+    openapi_extra=_body(GenerationRequest, "application/json"),
+)
+async def generations(request: Request, services: Given, caller: Submitter) -> Response:
+    """`/synthesize`, waited for."""
+    asked = await read_generation(request)
+    return await _answer(request, services, caller, asked, {})
+
+
+@router.post(
+    "/images/edits",
+    summary="Edit a photo as a prompt says",
+    response_model=None,
+    responses=_PICTURES,
+    dependencies=[Depends(_place)],
+    openapi_extra=_body(EditRequest, "multipart/form-data", "image", "mask"),
+)
+async def edits(request: Request, services: Given, caller: Submitter) -> Response:
+    """`/inpaint` where the mask is transparent; without a mask `/manipulate`. Waited for."""
+    asked, pictures = await read_edit(request)
+    return await _answer(request, services, caller, asked, pictures)
+
+
+async def _answer(
+    request: Request,
+    services: Services,
+    caller: Caller,
+    asked: ImagesRequest,
+    pictures: dict[str, Picture],
+) -> Response:
+    kind = "image_edit" if pictures else "image_generation"
+    accepted = await submitted(request, services, caller, asked, pictures)
+    pictures.clear()
+    release_body(request)
+    headers = _headers(accepted)
+    if asked.stream:
+        events = image_events(request, services, accepted, kind)
+        headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingResponse(events, 200, headers, "text/event-stream")
+    job = await finished(request, services, accepted)
+    told = await images_response(request, services, job, asked.response_format == "url")
+    return JSONResponse(told, 200, headers)
+
+
+def _headers(accepted: Accepted) -> dict[str, str]:
+    headers = {"X-Request-ID": accepted.job.id}
+    return headers | ({"Idempotency-Replayed": "true"} if accepted.replayed else {})
+
+
+async def _linked_download(job_id: str, index: int, services: Given) -> AsyncIterator[None]:
+    with take_download(services, f"link {job_id}/{index}"):
+        yield
+
+
+@router.get(
+    "/images/{job_id}/{index}",
+    summary="Get a picture by its signed address",
+    response_class=Response,
+    responses={200: {"content": CONTENT}},
+    dependencies=[Depends(_linked_download)],
+)
+async def linked_picture(
+    job_id: str,
+    index: int,
+    services: Given,
+    expires: Annotated[int, Query(ge=0, le=2**40)],
+    signature: str,
+) -> Response:
+    """The picture of a `url`: whoever has that address sees it, until it expires."""
+    links = Links(services.store, services.settings.link_ttl)
+    await off_loop(links.check, job_id, index, expires, signature)
+    job = known(await off_loop(services.store.get, job_id))
+    record = next((i for i in job.images if i.index == index and not i.error), None)
+    if record is None:
+        raise Problem(404, f"This job has no picture {index}.")
+    return await picture_response(services, record)
+
+
+@router.get("/models", summary="List models", dependencies=[Depends(caller)])
+async def models(services: Given) -> dict[str, Any]:
+    """The bundles."""
+    return {"object": "list", "data": await off_loop(_models, services)}
+
+
+@router.get("/models/{model}", summary="Look at a model", dependencies=[Depends(caller)])
+async def model(model: str, services: Given) -> dict[str, Any]:
+    """One bundle."""
+    found = await off_loop(_models, services)
+    for one in found:
+        if one["id"] == model:
+            return one
+    names = ", ".join(one["id"] for one in found) or "none"
+    raise Problem(404, f"There is no such model; there are: {names}.", code="model_not_found")
+
+
+def _models(services: Services) -> list[dict[str, Any]]:
+    return [_model(info) for info in services.catalogue.now().bundles.values() if info.tasks]
+
+
+def _model(info: BundleInfo) -> dict[str, Any]:
+    """``tasks`` is this service's own."""
+    folder = next(iter(info.tasks.values())).folder
+    return {
+        "id": info.name,
+        "object": "model",
+        "created": int((folder / "bundle.json").stat().st_mtime),
+        "owned_by": "mmml",
+        "tasks": list(info.tasks),
+    }

@@ -1,0 +1,123 @@
+"""``/``: the studio, a web page for people. Plain files of this package, nothing is built and
+nothing is fetched from elsewhere.
+
+The page names its files by a digest of all of them, so they may be cached for good, and a new
+version is seen at once. It holds no secret and is open to everybody: what it asks the service for
+is checked like any other request.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import Response
+
+from app.gateway.preferences import accepted_types, has_current, header_list
+
+FOLDER = Path(__file__).parent.parent / "studio"
+_PAGE = "index.html"
+_HTML, _ANY = "text/html", "*/*"
+_TYPES = {
+    ".css": "text/css",
+    ".html": _HTML,
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+_FOR_GOOD = "public, max-age=31536000, immutable"
+_ASK_FIRST = "no-cache"
+_CONTENT_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+_PROTECTION = {
+    "Content-Security-Policy": _CONTENT_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of the page, as it is and compressed."""
+
+    media_type: str
+    content: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> File:
+        return cls(_TYPES[path.suffix], path.read_bytes())
+
+    @cached_property
+    def tag(self) -> str:
+        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+
+    @cached_property
+    def compressed(self) -> bytes:
+        return gzip.compress(self.content, mtime=0)
+
+    def answer(self, request: Request, caching: str, vary: str = "Accept-Encoding") -> Response:
+        """The file, or 304 for a client that has it."""
+        headers = {"ETag": self.tag, "Cache-Control": caching, "Vary": vary, **_PROTECTION}
+        if has_current(request, self.tag):
+            return Response(status_code=304, headers=headers)
+        content = self.content
+        if "gzip" in header_list(request, "accept-encoding"):
+            content = self.compressed
+            headers["Content-Encoding"] = "gzip"
+        return Response(content, 200, headers, self.media_type)
+
+
+def read_files(folder: Path = FOLDER) -> dict[str, File]:
+    """The page's files by name."""
+    paths = sorted(p for p in folder.iterdir() if p.suffix in _TYPES)
+    return {path.name: File.read(path) for path in paths}
+
+
+def version_of(files: Mapping[str, File]) -> str:
+    """A digest of all files together."""
+    digest = hashlib.sha256()
+    for name, file in files.items():
+        digest.update(f"{name} {len(file.content)}\n".encode() + file.content)
+    return digest.hexdigest()[:12]
+
+
+def _page(raw: File, base: str, files: Mapping[str, File]) -> File:
+    """The page with the addresses of its files; the browser is told of all modules at once, instead
+    of finding each in the one before.
+    """
+    links = (f'<link rel="modulepreload" href="{base}/{n}">' for n in files if n.endswith(".js"))
+    text = raw.content.decode().replace("{modules}", "\n  ".join(links)).replace("{base}", base)
+    return File(raw.media_type, text.encode())
+
+
+def router(folder: Path = FOLDER) -> APIRouter:
+    """The page and its files, read once."""
+    made = APIRouter(include_in_schema=False)
+    files = read_files(folder)
+    version = version_of(files)
+    page = _page(files.pop(_PAGE), f"/studio/{version}", files)
+
+    @made.get("/")
+    async def studio(request: Request) -> Response:
+        """The page; programs that prefer JSON are told that there is nothing here."""
+        wanted = [k for k in accepted_types(request) if k in (_HTML, _ANY, "application/json")]
+        if wanted[:1] == ["application/json"]:
+            raise HTTPException(404)
+        return page.answer(request, _ASK_FIRST, "Accept, Accept-Encoding")
+
+    @made.get("/studio/{asked}/{name}")
+    async def file(asked: str, name: str, request: Request) -> Response:
+        """A file of the page. A page of another version gets today's, which it may not keep."""
+        if name not in files:
+            raise HTTPException(404)
+        return files[name].answer(request, _FOR_GOOD if asked == version else _ASK_FIRST)
+
+    return made

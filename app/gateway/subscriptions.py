@@ -1,0 +1,158 @@
+"""Clients that wait for a job: one subscription per gateway process, fanned out in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Protocol
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from app.background_tasks import end_tasks
+from jobs.job import Job
+
+log = logging.getLogger(__name__)
+RECHECK = 15.0  # seconds after which records are read again even if nothing was heard
+
+
+Read = Callable[[str], Awaitable[Job | None]]  # the record with that id
+
+
+class Source(Protocol):
+    """Tells ``changed`` of every job that changes, in the words of :mod:`jobs.events`; "" means
+    that some may have been missed.
+    """
+
+    async def run(self, changed: Callable[[str], None]) -> None: ...
+
+
+class RedisSource:
+    """The job store's publications, with reconnection."""
+
+    def __init__(self, url: str, channel: str, silence: float = 5.0) -> None:
+        """``silence``: seconds after which a quiet subscription is tested."""
+        self._url, self._channel, self._silence = url, channel, silence
+
+    async def run(self, changed: Callable[[str], None]) -> None:
+        pause = 0.1
+        while True:
+            client = redis.asyncio.Redis.from_url(self._url, socket_connect_timeout=2)
+            try:
+                async with client.pubsub() as subscription:
+                    await subscription.subscribe(self._channel)
+                    changed("")
+                    pause = 0.1
+                    await self._listen(subscription, changed)
+            except Exception as error:  # waiting clients depend on this loop
+                log.warning("subscription lost, trying again: %s", error)
+            finally:
+                with contextlib.suppress(RedisError, OSError):
+                    await client.aclose()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 2.0)
+
+    async def _listen(
+        self, subscription: redis.asyncio.client.PubSub, changed: Callable[[str], None]
+    ) -> None:
+        """Until the connection breaks, or a test of it stays unanswered."""
+        tested = False
+        while True:
+            message = await subscription.get_message(timeout=self._silence)
+            if message is None:
+                if tested:
+                    raise RedisError("the server is silent")
+                await subscription.ping()
+            elif message["type"] == "message":
+                for notice in message["data"].decode().split("\n"):
+                    changed(notice)
+            tested = message is None
+
+
+class Waiters:
+    """Lets requests wait for a job's end. ``listeners`` are told the id of each job that changes;
+    "" means that some may have been missed.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._watches: dict[str, set[Watch]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+        self.closing = False
+        self.listeners: list[Callable[[str], None]] = []
+
+    async def start(self) -> None:
+        self.closing = False
+        self._task = asyncio.create_task(self._source.run(self._changed))
+
+    def close(self) -> None:
+        """Let nobody wait any longer: the server is about to end."""
+        self.closing = True
+        self._changed("")
+
+    async def stop(self) -> None:
+        """Wake everybody, so that no request outlives the server."""
+        self.close()
+        await end_tasks(self._task)
+
+    def _changed(self, notice: str) -> None:
+        """``notice`` is as in :mod:`jobs.events`; "" when some may have been missed."""
+        job_id, _, over = notice.partition(" ")
+        if not job_id:
+            for watches in self._watches.values():
+                _wake(watches)
+        elif over:
+            _wake(self._watches.get(job_id, ()))
+        for listener in self.listeners:
+            listener(job_id)
+
+    @contextlib.contextmanager
+    def watch(self, job_id: str) -> Iterator[Watch]:
+        """From here on the end of the job is not missed."""
+        watch = Watch(self, job_id)
+        self._watches[job_id].add(watch)
+        try:
+            yield watch
+        finally:
+            self._watches[job_id].discard(watch)
+            if not self._watches[job_id]:
+                del self._watches[job_id]
+
+    async def until_final(self, job_id: str, read: Read, seconds: float) -> Job | None:
+        """:meth:`Watch.until_final` of a job that is watched from now on."""
+        with self.watch(job_id) as watch:
+            return await watch.until_final(read, seconds)
+
+
+class Watch:
+    """One request that waits for the end of a job."""
+
+    def __init__(self, waiters: Waiters, job_id: str) -> None:
+        self._waiters, self.job_id = waiters, job_id
+        self.event = asyncio.Event()
+
+    async def until_final(self, read: Read, seconds: float, known: Job | None = None) -> Job | None:
+        """The job once it is final, or as it is after ``seconds`` or when the server is about to
+        end. ``known`` spares the first reading: the job as it was at some time since it is watched.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
+        job = known or await read(self.job_id)
+        while job is not None and not job.status.final and not self._waiters.closing:
+            left = deadline - clock()
+            if left <= 0:
+                return job
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, RECHECK)):
+                    await self.event.wait()
+            self.event.clear()
+            job = await read(self.job_id)
+        return job
+
+
+def _wake(watches: Iterable[Watch]) -> None:
+    for watch in watches:
+        watch.event.set()

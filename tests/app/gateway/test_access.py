@@ -1,0 +1,483 @@
+"""Who gets in, and what they see there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from starlette.responses import StreamingResponse
+
+from app.gateway.api_keys import (
+    ADMIN,
+    READ,
+    KeyProblem,
+    add_first,
+    default_scopes,
+    new_text,
+    record,
+    revoke,
+)
+from app.gateway.application import create_app
+from app.gateway.auth import AccessError
+from app.gateway.dependencies import Reader, Stream
+from app.gateway.server import WithoutSignatures
+from app.gateway.services import Services
+from app.settings import GatewaySettings
+from jobs.job import Priority
+from tests.app.conftest import mask_png, png, succeed
+from tests.moves import claimed
+from tests.services import connected
+
+PUBLIC = "https://pictures.example"
+
+
+def key_of(services: Services, name: str, scopes: set[str] | None = None, **limits: Any) -> str:
+    text = new_text()
+    given = frozenset(scopes) if scopes else default_scopes()
+    services.gate.keys.add(record(text, name, given, **limits))
+    return text
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def keyed(weights: Path, valkey: str) -> Services:
+    """A gateway that always asks for keys."""
+    return connected(GatewaySettings(weights_dir=weights, require_keys=True), valkey)
+
+
+@pytest.fixture
+def mine(keyed: Services) -> str:
+    return key_of(keyed, "mine")
+
+
+@pytest.fixture
+def http(keyed: Services, mine: str) -> Iterator[TestClient]:
+    app = create_app(keyed.settings, keyed)
+    with TestClient(app, base_url=PUBLIC, raise_server_exceptions=False) as made:
+        yield made
+
+
+def submit(http: TestClient, key: str, **fields: Any) -> httpx.Response:
+    return http.post("/synthesize", json={"text": "a bird", **fields}, headers=bearer(key))
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body["detail"].endswith((".", "!"))
+    return body
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/synthesize"),
+        ("POST", "/manipulate"),
+        ("POST", "/inpaint"),
+        ("GET", "/jobs"),
+        ("GET", "/jobs/x"),
+        ("DELETE", "/jobs/x"),
+        ("POST", "/jobs/x/cancel"),
+        ("GET", "/jobs/x/images/0"),
+        ("GET", "/jobs/x/events"),
+        ("GET", "/webhooks/secret"),
+        ("GET", "/models"),
+        ("GET", "/models/paper/vocabulary"),
+        ("GET", "/session"),
+        ("POST", "/session"),
+    ],
+)
+def test_nothing_without_a_key(http: TestClient, mine: str, method: str, path: str) -> None:
+    strangers: list[dict[Any, Any]] = [
+        {},
+        {b"authorization": b"Bearer \xff\xfe"},
+        {"Authorization": "Bearer"},
+        {"Authorization": f"Bearer {'x' * 5000}"},
+        bearer("mmml_wrong"),
+        bearer(mine[:-1]),
+        {"Authorization": f"Basic {mine}"},
+        {"X-API-Key": mine},
+        {"Cookie": f"mmml_session={mine}"},
+    ]
+    for headers in strangers:
+        response = http.request(method, path, headers=headers)
+        problem(response, 401)
+        assert response.headers["www-authenticate"].startswith("Bearer")
+    assert problem(http.request(method, f"{path}?api_key={mine}&key={mine}"), 401)
+
+
+def test_the_schema_knows_every_route_that_is_not_closed(http: TestClient) -> None:
+    """A new route must decide for itself whether it is open."""
+    schema = http.get("/openapi.json").json()
+    open_routes = {
+        f"{method} {path}"
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+        if not operation.get("security")
+    }
+    signed = "get /v1/images/{job_id}/{index}"  # whose address is its own permission
+    assert open_routes == {"get /healthz", "get /readyz", signed}
+
+
+def test_the_schema_names_keys_sessions_and_problems(http: TestClient) -> None:
+    schema = http.get("/openapi.json").json()
+    schemes = schema["components"]["securitySchemes"]
+    assert schemes["API key"]["scheme"] == "bearer"
+    assert schemes["Session"]["in"] == "cookie"
+    look = schema["paths"]["/jobs/{job_id}"]["get"]
+    assert {name for one in look["security"] for name in one} == {"API key", "Session"}
+    for code in ("422", "default"):
+        assert "application/problem+json" in look["responses"][code]["content"]
+
+
+def test_a_key_does_what_it_is_for(http: TestClient, keyed: Services, mine: str) -> None:
+    job = submit(http, mine).json()
+    assert keyed.store.get(job["id"]).owner  # type: ignore[union-attr]
+    succeed(keyed, job["id"])
+    assert http.get(f"/jobs/{job['id']}", headers=bearer(mine)).json()["status"] == "succeeded"
+    picture = http.get(f"/jobs/{job['id']}/images/0", headers=bearer(mine))
+    assert picture.content.startswith(b"\x89PNG")
+    assert "private" in picture.headers["cache-control"]
+    assert http.delete(f"/jobs/{job['id']}", headers=bearer(mine)).status_code == 204
+    assert http.get(f"/jobs/{job['id']}", headers=bearer(mine)).status_code == 410
+
+
+def test_another_keys_job_is_as_good_as_none(http: TestClient, keyed: Services, mine: str) -> None:
+    theirs = key_of(keyed, "theirs")
+    job = submit(http, theirs).json()["id"]
+    succeed(keyed, job)
+    unknown = "0" * 32
+    for method, path in [
+        ("GET", "/jobs/{}"),
+        ("GET", "/jobs/{}?wait=5"),
+        ("GET", "/jobs/{}/images/0"),
+        ("GET", "/jobs/{}/images/99"),
+        ("POST", "/jobs/{}/cancel"),
+        ("DELETE", "/jobs/{}"),
+    ]:
+        answers = [
+            http.request(method, path.format(name), headers=bearer(mine)) for name in (job, unknown)
+        ]
+        assert [a.status_code for a in answers] == [404, 404], path
+        assert answers[0].json()["detail"] == answers[1].json()["detail"]
+    photo = {"text": "a bird", "image": f"/jobs/{job}/images/0"}
+    there = http.post("/manipulate", json=photo, headers=bearer(mine))
+    none = http.post(
+        "/manipulate",
+        json={**photo, "image": f"/jobs/{unknown}/images/0"},
+        headers=bearer(mine),
+    )
+    assert problem(there, 422)["detail"].replace(job, unknown) == problem(none, 422)["detail"]
+    assert http.get("/jobs", headers=bearer(mine)).json()["jobs"] == []
+    assert [j["id"] for j in http.get("/jobs", headers=bearer(theirs)).json()["jobs"]] == [job]
+    keyed.store.expire(job)
+    assert http.get(f"/jobs/{job}", headers=bearer(mine)).status_code == 404
+    assert http.get(f"/jobs/{job}", headers=bearer(theirs)).status_code == 410
+
+
+def test_an_administrator_sees_every_job(http: TestClient, keyed: Services, mine: str) -> None:
+    boss = key_of(keyed, "boss", {ADMIN, READ})
+    job = submit(http, mine).json()["id"]
+    assert [j["id"] for j in http.get("/jobs", headers=bearer(boss)).json()["jobs"]] == [job]
+    assert http.post(f"/jobs/{job}/cancel", headers=bearer(boss)).json()["status"] == "canceled"
+
+
+def test_a_key_takes_over_anothers_jobs(http: TestClient, keyed: Services, mine: str) -> None:
+    job = submit(http, mine).json()["id"]
+    old = keyed.gate.keys.all()[0]
+    new = key_of(keyed, "new", owner=old.owner)
+    revoke(keyed.gate.keys, old.id)
+    assert http.get(f"/jobs/{job}", headers=bearer(new)).status_code == 200
+    problem(http.get(f"/jobs/{job}", headers=bearer(mine)), 401)
+
+
+def test_scopes_are_kept(http: TestClient, keyed: Services) -> None:
+    painter = key_of(keyed, "painter", {"inpaint"})
+    refused = problem(submit(http, painter), 403)
+    assert refused["scope"] == "synthesize"
+    assert "inpaint" in refused["detail"]
+    problem(http.get("/jobs", headers=bearer(painter)), 403)
+    files = {"image": png(), "mask": mask_png()}
+    made = http.post("/inpaint", data={"text": "a bird"}, files=files, headers=bearer(painter))
+    assert made.status_code == 202
+    watcher = key_of(keyed, "watcher", {READ}, owner=keyed.gate.keys.all()[1].owner)
+    job = made.json()["id"]
+    assert http.get(f"/jobs/{job}", headers=bearer(watcher)).status_code == 200
+    problem(http.delete(f"/jobs/{job}", headers=bearer(watcher)), 403)
+    assert http.delete(f"/jobs/{job}", headers=bearer(painter)).status_code == 204
+
+
+def test_too_many_jobs_are_429(http: TestClient, keyed: Services) -> None:
+    slow = key_of(keyed, "slow", rate="2/minute")
+    first = submit(http, slow)
+    assert first.headers["ratelimit-policy"] == '"submit";q=2;w=60'
+    assert first.headers["ratelimit"].startswith('"submit";r=1;t=')
+    submit(http, slow)
+    response = submit(http, slow)
+    told = problem(response, 429)
+    assert told["violated-policies"] == ["submit"]
+    assert "2 per 1 minute" in told["detail"]
+    assert 1 <= int(response.headers["retry-after"]) <= 60
+    assert response.headers["ratelimit"].startswith('"submit";r=0;t=')
+    assert http.get("/jobs", headers=bearer(slow)).status_code == 200
+    # It is refused before its body is looked at.
+    broken = http.post("/synthesize", content=b"{", headers=bearer(slow))
+    assert broken.status_code == 429
+
+
+def test_reading_has_a_rate_of_its_own(weights: Path, valkey: str) -> None:
+    settings = GatewaySettings(weights_dir=weights, require_keys=True, rate_read="2/minute")
+    services = connected(settings, valkey)
+    key = key_of(services, "eager")
+    with TestClient(create_app(settings, services)) as http:
+        answers = [http.get("/jobs", headers=bearer(key)) for _ in range(3)]
+        assert [a.status_code for a in answers] == [200, 200, 429]
+        assert answers[0].headers["ratelimit-policy"] == '"read";q=2;w=60'
+        assert http.get("/healthz").status_code == 200
+
+
+def test_pictures_of_a_day(http: TestClient, keyed: Services) -> None:
+    daily = key_of(keyed, "daily", pictures_per_day=5)
+    assert submit(http, daily, count=3).status_code == 202
+    told = problem(submit(http, daily, count=3), 429)
+    assert "2 are left" in told["detail"]
+    assert told["violated-policies"] == ["pictures"]
+    problem(submit(http, daily, count=99), 422)  # costs nothing
+    assert submit(http, daily, count=2).status_code == 202
+
+
+def test_unfinished_jobs_of_a_key(http: TestClient, keyed: Services, mine: str) -> None:
+    few = key_of(keyed, "few", max_active=1)
+    job = submit(http, few).json()["id"]
+    response = submit(http, few)
+    problem(response, 429)
+    assert response.headers["retry-after"]
+    assert submit(http, mine).status_code == 202
+    http.post(f"/jobs/{job}/cancel", headers=bearer(few))
+    assert submit(http, few).status_code == 202
+
+
+def test_who_am_i(http: TestClient, client: TestClient, mine: str) -> None:
+    told = http.get("/session", headers=bearer(mine)).json()
+    assert (told["open"], told["name"]) == (False, "mine")
+    assert told["scopes"] == sorted(default_scopes())
+    assert mine not in str(told)
+    assert client.get("/session").json()["open"] is True
+
+
+def test_a_page_trades_its_key_for_a_cookie(http: TestClient, keyed: Services, mine: str) -> None:
+    started = http.post("/session", headers=bearer(mine))
+    cookie = started.headers["set-cookie"]
+    assert started.status_code == 204
+    for part in ("HttpOnly", "SameSite=strict", "Secure", "Path=/"):
+        assert part in cookie
+    assert mine not in cookie
+    job = submit(http, mine).json()["id"]
+    succeed(keyed, job)
+    assert http.get(f"/jobs/{job}/images/0").status_code == 200  # as <img src> does
+    problem(http.post("/synthesize", json={"text": "a bird"}), 403)
+    for origin in ("https://evil.example", "null", "https://pictures.example:444", "http://[::1"):
+        strange = http.post("/synthesize", json={"text": "a bird"}, headers={"origin": origin})
+        problem(strange, 403)
+    own = http.post("/synthesize", json={"text": "a bird"}, headers={"origin": PUBLIC})
+    assert own.status_code == 202
+    assert http.delete("/session", headers={"origin": PUBLIC}).status_code == 204
+    problem(http.get("/jobs"), 401)
+
+
+def test_an_ended_session_can_not_be_used_again(http: TestClient, mine: str) -> None:
+    http.post("/session", headers=bearer(mine))
+    value = http.cookies["mmml_session"]
+    http.delete("/session", headers={"origin": PUBLIC})
+    problem(http.get("/jobs", headers={"cookie": f"mmml_session={value}"}), 401)
+
+
+def test_an_open_service_ignores_keys_and_sets_no_cookie(client: TestClient) -> None:
+    assert client.get("/jobs", headers=bearer("anything")).status_code == 200
+    assert "set-cookie" not in client.post("/session").headers
+    job = client.post("/synthesize", json={"text": "a bird"})
+    assert "ratelimit" not in job.headers
+
+
+def test_the_first_key_closes_an_open_service(services: Services, weights: Path) -> None:
+    key = key_of(services, "first")
+    with TestClient(create_app(services.settings, services)) as http:
+        problem(http.get("/jobs"), 401)
+        revoke(services.gate.keys, "first")
+        problem(http.get("/jobs", headers=bearer(key)), 401)  # and never opens it again
+
+
+def test_an_open_service_is_for_this_machine(services: Services) -> None:
+    arriving = Arriving(create_app(services.settings, services))
+    with TestClient(arriving) as http:
+        for address in ("192.0.2.7", "0.0.0.0", "2001:db8::1", "::ffff:192.0.2.7"):  # noqa: S104
+            for ends in ({"server": address}, {"client": address}):
+                arriving.ends = ends
+                told = problem(http.get("/healthz", headers={"host": "localhost"}), 403)
+                assert "mmml keys create" in told["detail"]
+        for address in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "/run/mmml.sock"):
+            client = "" if address.startswith("/") else address
+            arriving.ends = {"server": address, "client": client}
+            assert http.get("/healthz", headers={"host": "localhost"}).status_code == 200
+
+
+class Arriving:
+    """The app, as if connections had certain ends."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self.ends: dict[str, str] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, **{end: (address, 8000) for end, address in self.ends.items()}}
+        await self._app(scope, receive, send)
+
+
+def test_with_keys_any_host_name_will_do_unless_named(
+    weights: Path, http: TestClient, valkey: str
+) -> None:
+    assert http.get("/healthz").status_code == 200
+    settings = GatewaySettings(
+        weights_dir=weights, require_keys=True, allowed_hosts=("pictures.example",)
+    )
+    services = connected(settings, valkey)
+    key_of(services, "k")
+    with TestClient(create_app(settings, services), base_url=PUBLIC) as named:
+        assert named.get("/healthz").status_code == 200
+        problem(named.get("/healthz", headers={"host": "evil.example"}), 400)
+
+
+def test_workers_names_are_not_for_strangers(http: TestClient, keyed: Services) -> None:
+    keyed.store.heartbeat("host-17", {"device": "cpu"}, 10)
+    response = http.get("/readyz")
+    assert response.json() == {"status": "ready", "workers": 1}
+
+
+def test_no_start_without_the_keys_that_are_required(weights: Path, valkey: str) -> None:
+    settings = GatewaySettings(weights_dir=weights, require_keys=True)
+    with (
+        pytest.raises(AccessError, match="mmml keys create"),
+        TestClient(create_app(settings, connected(settings, valkey))),
+    ):
+        pass
+
+
+def test_the_first_key_comes_from_a_file(
+    valkey: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = new_text()
+    (tmp_path / "key").write_text(f"{key}\n")
+    monkeypatch.setenv("MMML_FIRST_KEY_FILE", str(tmp_path / "key"))
+    settings = GatewaySettings(weights_dir=weights, require_keys=True)
+    assert key not in repr(settings)
+    with TestClient(create_app(settings, connected(settings, valkey))) as http:
+        told = http.get("/session", headers=bearer(key)).json()
+        assert told["name"] == "first"
+        assert ADMIN in told["scopes"]
+
+
+def test_event_streams_are_bounded_and_given_back(keyed: Services) -> None:
+    keyed.streams.most = 2
+    one, other = key_of(keyed, "one"), key_of(keyed, "other")
+    app = create_app(keyed.settings, keyed)
+
+    @app.get("/stream", dependencies=[Stream])
+    async def stream(_caller: Reader) -> StreamingResponse:
+        async def words() -> Any:
+            yield str(keyed.streams.taken)  # while the answer is being sent
+
+        return StreamingResponse(words())
+
+    with TestClient(app) as http:
+        for _ in range(5):
+            assert http.get("/stream", headers=bearer(one)).text == "1"
+        assert keyed.streams.taken == 0
+        name = keyed.gate.keys.all()[0].id
+        with keyed.streams.take(name), keyed.streams.take(name):
+            refused = http.get("/stream", headers=bearer(one))
+            assert "2 event streams" in problem(refused, 429)["detail"]
+            assert http.get("/stream", headers=bearer(other)).status_code == 200
+        assert http.get("/stream", headers=bearer(one)).status_code == 200
+
+
+def test_a_priority_above_the_keys_is_refused(http: TestClient, keyed: Services) -> None:
+    plain = key_of(keyed, "plain", set(default_scopes()))
+    urgent = key_of(keyed, "urgent", set(default_scopes()), priority=Priority.high)
+    wanted = {"json": {"text": "a bird", "priority": "high"}}
+    refused = http.post("/synthesize", headers=bearer(plain), **wanted)
+    assert refused.status_code == 403
+    assert "priority normal at most" in refused.json()["detail"]
+    taken = http.post("/synthesize", headers=bearer(urgent), **wanted)
+    assert (taken.status_code, taken.json()["priority"]) == (202, "high")
+    low = {"json": {"text": "a bird", "priority": "low"}}
+    assert http.post("/synthesize", headers=bearer(plain), **low).status_code == 202
+
+
+def test_a_keys_cap_is_the_stores_to_keep(http: TestClient, keyed: Services) -> None:
+    key = key_of(keyed, "capped", set(default_scopes()), max_running=2)
+    for _ in range(5):
+        assert http.post("/synthesize", json={"text": "a bird"}, headers=bearer(key)).is_success
+    assert len(claimed(keyed.store)) == 2
+
+
+def test_an_administrator_may_look(http: TestClient, keyed: Services, mine: str) -> None:
+    submit(http, mine)
+    boss = record(text := new_text(), "boss", {ADMIN})
+    keyed.gate.keys.add(boss)
+    assert len(http.get("/jobs", headers=bearer(text)).json()["jobs"]) == 1
+    problem(submit(http, text), 403)
+
+
+def test_wrong_keys_are_counted_by_address(http: TestClient, keyed: Services, mine: str) -> None:
+    keyed.settings.rate_wrong_keys = "3/minute"
+    answers = [http.get("/jobs", headers=bearer(new_text())) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+    assert answers[4].headers["retry-after"]
+    assert http.get("/jobs", headers=bearer(mine)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "weak", ["a" * 40, "abcd" * 10, "mmml_" + "0" * 40, "key with spaces in it " * 3]
+)
+def test_a_first_key_that_could_be_guessed_is_refused(keyed: Services, weak: str) -> None:
+    with pytest.raises(KeyProblem, match="could be guessed"):
+        add_first(keyed.gate.keys, weak)
+
+
+def test_the_access_log_holds_no_signature() -> None:
+    line = logging.makeLogRecord(
+        {
+            "args": (
+                "1.2.3.4:5",
+                "GET",
+                "/v1/images/a/0?expires=9&signature=deadbeef00&x=1",
+                "1.1",
+                200,
+            )
+        }
+    )
+    assert WithoutSignatures().filter(line)
+    assert "signature=dead…&x=1" in str(line.args)
+    assert "beef" not in str(line.args)
+
+
+@pytest.mark.parametrize(
+    "name", ["unknown", "localhost", "_hidden", "10.0.0.1, 127.0.0.1", "::ffff:9.9.9.9"]
+)
+def test_a_client_without_an_address_is_nobody_here(services: Services, name: str) -> None:
+    app = create_app(services.settings, services)
+    with TestClient(app, client=(name, 0)) as client:
+        problem(client.get("/jobs"), 403)
+    with TestClient(app, client=("::ffff:127.0.0.1", 0)) as client:
+        assert client.get("/jobs").status_code == 200

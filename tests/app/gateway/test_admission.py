@@ -1,0 +1,87 @@
+"""Refusing work, with a Retry-After that was measured."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import redis
+
+from app.gateway.admission import check_room
+from app.gateway.api_keys import default_scopes, new_text, record
+from app.gateway.auth import Caller
+from app.gateway.problems import Problem
+from app.settings import GatewaySettings
+from jobs.load import BYTES_PER_JOB
+from jobs.redis_store import RedisJobStore
+from jobs.store import JobStore
+from tests.moves import finished, queued
+
+OPEN = Caller(None, "127.0.0.1")
+
+
+def refused(store: JobStore, caller: Caller = OPEN, **settings: int) -> Problem:
+    with pytest.raises(Problem) as caught:
+        check_room(store, GatewaySettings(**settings), caller)  # type: ignore[arg-type]
+    return caught.value
+
+
+def test_room_for_one_more(store: JobStore) -> None:
+    check_room(store, GatewaySettings(), OPEN)
+
+
+def test_a_full_queue_tells_the_time_it_takes_to_drain(store: JobStore) -> None:
+    jobs = [queued(store).id for _ in range(30)]
+    started = time.monotonic()
+    for job in jobs[:10]:  # ten jobs in two seconds
+        time.sleep(0.18)
+        finished(store, job)
+    rate = 10 / (time.monotonic() - started)
+    problem = refused(store, max_queue=20)
+    assert problem.status == 503
+    assert "20 jobs are waiting" in problem.detail
+    assert "of them end per second" in problem.detail
+    assert problem.headers["Retry-After"] == "1"  # a tenth of the queue: two jobs
+    problem = refused(store, max_queue=10)
+    assert int(problem.headers["Retry-After"]) == pytest.approx(11 / rate, abs=1.5)
+
+
+def test_without_anything_measured_nothing_is_made_up(store: JobStore) -> None:
+    queued(store)
+    problem = refused(store, max_queue=1)
+    assert "none of them has ended lately" in problem.detail
+    assert problem.headers["Retry-After"] == "30"
+
+
+def test_memory_is_refused_before_it_is_full(redis_client: redis.Redis, prefix: str) -> None:
+    used = RedisJobStore(redis_client, prefix).load().used_bytes
+    limit = round((used + 40 * BYTES_PER_JOB) / 0.9)
+    store = RedisJobStore(redis_client, prefix, limit)
+    finished(store, queued(store).id)
+    taken = 0
+    while taken < 300:
+        try:
+            check_room(store, GatewaySettings(), OPEN)
+        except Problem:
+            break
+        queued(store)
+        taken += 1
+    assert 10 < taken < 200  # each counts with what it will weigh when it is done
+    problem = refused(store)
+    assert problem.status == 503
+    assert "memory" in problem.detail
+    # Room is made when the oldest results expire.
+    problem = refused(store, result_ttl=100)
+    assert 90 <= int(problem.headers["Retry-After"]) <= 100
+
+
+def test_one_key_has_its_share_of_the_queue(store: JobStore) -> None:
+    key = record(new_text(), "shop", default_scopes(), max_active=2)
+    caller = Caller(key, "192.0.2.1")
+    ids = [queued(store, owner=key.owner).id for _ in range(2)]
+    problem = refused(store, caller)
+    assert problem.status == 429
+    assert "2 unfinished jobs" in problem.detail
+    check_room(store, GatewaySettings(), OPEN)
+    finished(store, ids[0])
+    check_room(store, GatewaySettings(), caller)

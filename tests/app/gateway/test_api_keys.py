@@ -1,0 +1,151 @@
+"""Keys and sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import redis
+
+from app.gateway.api_keys import (
+    ADMIN,
+    KeyProblem,
+    KeyStore,
+    RedisKeyStore,
+    add_first,
+    authenticate,
+    check_scopes,
+    default_scopes,
+    key_id,
+    named,
+    new_text,
+    record,
+    revoke,
+)
+from app.gateway.sessions import (
+    RedisSessionStore,
+    SessionStore,
+    end_session,
+    key_of_session,
+    start_session,
+)
+from jobs.errors import StoreError
+from jobs.redis_store import connect
+
+
+@dataclass
+class Stores:
+    keys: KeyStore
+    sessions: SessionStore
+
+
+@pytest.fixture
+def stores(redis_client: redis.Redis, prefix: str) -> Stores:
+    return Stores(RedisKeyStore(redis_client, prefix), RedisSessionStore(redis_client, prefix))
+
+
+def added(store: KeyStore, name: str = "shop") -> str:
+    text = new_text()
+    assert store.add(record(text, name, default_scopes()))
+    return text
+
+
+def test_a_key_is_found_by_its_text_only(stores: Stores) -> None:
+    assert not stores.keys.any()
+    text = added(stores.keys)
+    found = authenticate(stores.keys, text)
+    assert found is not None
+    assert (found.name, found.owner) == ("shop", found.id)
+    assert stores.keys.any()
+    for wrong in (text[:-1], text + "x", found.id, found.digest, "", "é"):
+        assert authenticate(stores.keys, wrong) is None
+
+
+def test_only_hashes_are_kept(stores: Stores) -> None:
+    text = added(stores.keys)
+    kept = stores.keys.all()[0].model_dump_json()
+    assert text not in kept
+    assert text.removeprefix("mmml_") not in kept
+    assert len(text) >= 40
+    assert new_text() != text
+
+
+def test_a_record_under_the_right_id_needs_the_right_digest(stores: Stores) -> None:
+    text = new_text()
+    forged = record(new_text(), "x", default_scopes()).model_copy(update={"id": key_id(text)})
+    stores.keys.add(forged)
+    assert authenticate(stores.keys, text) is None
+
+
+def test_revoked_is_for_ever(stores: Stores) -> None:
+    text = added(stores.keys)
+    ended = revoke(stores.keys, "shop")
+    assert ended.revoked_at is not None
+    assert authenticate(stores.keys, text) is None
+    assert revoke(stores.keys, ended.id) == ended
+    assert not stores.keys.add(record(text, "again", default_scopes()))
+    assert stores.keys.any()  # its record keeps the service from turning open
+    stores.keys.remove(ended.id)
+    assert not stores.keys.any()
+
+
+def test_names_that_are_not_enough(stores: Stores) -> None:
+    added(stores.keys)
+    added(stores.keys)
+    with pytest.raises(KeyProblem, match="2 keys are named"):
+        named(stores.keys, "shop")
+    with pytest.raises(KeyProblem, match="mmml keys list"):
+        named(stores.keys, "nobody")
+    first, second = stores.keys.all()
+    revoke(stores.keys, first.id)
+    assert named(stores.keys, "shop") == second
+
+
+def test_scopes() -> None:
+    assert check_scopes(["tasks"]) == {"synthesize", "manipulate", "inpaint"}
+    assert check_scopes(["read", "inpaint"]) == {"read", "inpaint"}
+    assert ADMIN not in default_scopes()
+    with pytest.raises(KeyProblem, match="no scope 'paint'"):
+        check_scopes(["paint"])
+
+
+def test_the_first_key_comes_once(stores: Stores) -> None:
+    text = "0123456789" * 4
+    add_first(stores.keys, text)
+    first = authenticate(stores.keys, text)
+    assert first is not None
+    assert ADMIN in first.scopes
+    revoke(stores.keys, first.id)
+    add_first(stores.keys, text)  # the next start
+    assert authenticate(stores.keys, text) is None
+    with pytest.raises(KeyProblem, match="has 5 characters"):
+        add_first(stores.keys, "short")
+
+
+def test_a_session_ends_with_its_key(stores: Stores) -> None:
+    text = added(stores.keys)
+    key = authenticate(stores.keys, text)
+    assert key is not None
+    first, second = start_session(stores.sessions, key), start_session(stores.sessions, key)
+    assert key_of_session(stores.sessions, stores.keys, first) == key
+    end_session(stores.sessions, first)
+    assert key_of_session(stores.sessions, stores.keys, first) is None
+    revoke(stores.keys, key.id)
+    assert key_of_session(stores.sessions, stores.keys, second) is None
+    assert key_of_session(stores.sessions, stores.keys, text) is None
+
+
+def test_a_session_ends_with_its_lifetime(
+    stores: Stores, eventually: Callable[[Callable[[], bool], float], None]
+) -> None:
+    stores.sessions.put("long", "key", 100)
+    stores.sessions.put("short", "key", 1)
+    eventually(lambda: stores.sessions.get("short") is None, 10)
+    assert stores.sessions.get("long") == "key"
+
+
+def test_an_absent_server_is_a_store_error() -> None:
+    keys = RedisKeyStore(connect("redis://127.0.0.1:1/0", 0.2))
+    with pytest.raises(StoreError):
+        keys.any()

@@ -1,0 +1,239 @@
+"""Looking at jobs and their pictures."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import datetime
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.gateway.services import Services
+from app.reconciler.expire import Sweeper
+from jobs.errors import BlobMissing
+from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status
+from jobs.store import Outcome
+from tests.app.conftest import png, succeed
+from tests.moves import begun, claimed, finished
+
+
+def submitted(client: TestClient) -> str:
+    return str(client.post("/synthesize", json={"text": "a bird"}).json()["id"])
+
+
+@pytest.mark.parametrize("job_id", ["0" * 32, "nonsense", "%2e%2e", "%00", "é"])
+def test_unknown_jobs_are_404(client: TestClient, job_id: str) -> None:
+    for address in (f"/jobs/{job_id}", f"/jobs/{job_id}/images/0"):
+        response = client.get(address)
+        assert response.status_code == 404
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_polling(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    first = client.get(f"/jobs/{job}")
+    assert first.headers["retry-after"] == "1"
+    same = client.get(f"/jobs/{job}", headers={"if-none-match": first.headers["etag"]})
+    assert same.status_code == 304
+    succeed(services, job)
+    done = client.get(f"/jobs/{job}", headers={"if-none-match": first.headers["etag"]})
+    assert done.status_code == 200
+    assert "retry-after" not in done.headers
+    view = done.json()
+    assert view["images"][0]["url"] == f"/jobs/{job}/images/0"
+    assert view["timings"]["model_ms"] == 1.0
+    assert "blob" not in view["images"][0]
+
+
+def test_long_poll_wakes_up(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    threading.Timer(0.2, succeed, (services, job)).start()
+    started = time.monotonic()
+    response = client.get(f"/jobs/{job}", params={"wait": 20})
+    assert response.json()["status"] == "succeeded"
+    assert time.monotonic() - started < 3
+
+
+def test_expired_jobs_are_410(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    succeed(services, job)
+    services.store.expire(job)
+    assert client.get(f"/jobs/{job}").status_code == 410
+    assert client.get(f"/jobs/{job}/images/0").status_code == 410
+
+
+def test_pictures_are_served_for_caching(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    assert client.get(f"/jobs/{job}/images/0").status_code == 409
+    succeed(services, job, 2)
+    response = client.get(f"/jobs/{job}/images/1")
+    assert response.headers["content-type"] == "image/png"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "immutable" in response.headers["cache-control"]
+    tag = response.headers["etag"]
+    assert client.get(f"/jobs/{job}/images/1", headers={"if-none-match": tag}).status_code == 304
+    assert client.get(f"/jobs/{job}/images/2").status_code == 404
+    assert client.get(f"/jobs/{job}/images/x").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("image/jpeg", "image/jpeg"),
+        ("image/webp", "image/webp"),
+        ("image/*", "image/png"),
+        ("*/*", "image/png"),
+        ("text/html,image/avif,image/webp,*/*;q=0.8", "image/png"),
+    ],
+)
+def test_formats_are_negotiated(
+    client: TestClient, services: Services, accept: str, kind: str
+) -> None:
+    job = submitted(client)
+    succeed(services, job)
+    response = client.get(f"/jobs/{job}/images/0", headers={"accept": accept})
+    assert response.headers["content-type"] == kind
+
+
+def test_a_failed_picture_says_why(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    error = Failure(code=ErrorCode.model_error, detail="It broke.")
+    finished(services.store, job, Outcome([ImageRecord(index=0, seed=1, error=error)]))
+    response = client.get(f"/jobs/{job}/images/0")
+    assert response.status_code == 404
+    assert "It broke." in response.json()["detail"]
+    assert client.get(f"/jobs/{job}").json()["images"][0]["url"] is None
+
+
+def test_cancel(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    assert client.post(f"/jobs/{job}/cancel").json()["status"] == "canceled"
+    again = client.post(f"/jobs/{job}/cancel")
+    assert again.status_code == 409
+    assert "been canceled" in again.json()["detail"]
+    running = submitted(client)
+    begun(services.store, running)
+    assert client.post(f"/jobs/{running}/cancel").json()["cancel_requested"] is True
+    assert client.post(f"/jobs/{'0' * 32}/cancel").status_code == 404
+
+
+def test_delete_erases_inputs_and_outputs(client: TestClient, services: Services) -> None:
+    response = client.post("/manipulate", data={"text": "a bird"}, files={"image": png()})
+    job = response.json()["id"]
+    succeed(services, job)
+    assert client.get(f"/jobs/{job}/images/0").status_code == 200
+    assert client.delete(f"/jobs/{job}").status_code == 204
+    for address in (f"/jobs/{job}", f"/jobs/{job}/images/0"):
+        assert client.get(address).status_code == 410
+    assert client.delete(f"/jobs/{job}").status_code == 410
+    assert client.post(f"/jobs/{job}/cancel").status_code == 410
+    for key in (f"jobs/{job}/in-image.png", f"jobs/{job}/out/t-0.png"):
+        with pytest.raises(BlobMissing):
+            services.blobs.get(key)
+    tomb = services.store.get(job)
+    assert tomb is not None
+    assert tomb == Job(
+        id=job, task="manipulate", created_at=tomb.created_at, status=Status.expired, request={}
+    )
+
+
+def test_delete_of_a_waiting_job(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    assert client.delete(f"/jobs/{job}").status_code == 204
+    assert claimed(services.store) == []
+    assert client.get(f"/jobs/{job}").status_code == 410
+
+
+def test_delete_of_a_running_job_stops_it_first(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    token = begun(services.store, job)
+    assert client.delete(f"/jobs/{job}").status_code == 202
+    assert client.get(f"/jobs/{job}").json()["cancel_requested"] is True
+    services.store.cancel_done(job, token)
+    assert Sweeper(services.store, services.blobs, 3600).sweep(time.monotonic()) == 1
+    assert client.get(f"/jobs/{job}").status_code == 410
+
+
+def test_an_erased_photo_is_no_input(client: TestClient, services: Services) -> None:
+    job = submitted(client)
+    succeed(services, job)
+    client.delete(f"/jobs/{job}")
+    response = client.post("/manipulate", json={"text": "a bird", "image": f"/jobs/{job}/images/0"})
+    assert response.status_code == 422
+
+
+def test_listing_in_pages(client: TestClient) -> None:
+    ids = [submitted(client) for _ in range(5)]
+    page = client.get("/jobs", params={"limit": 3})
+    assert [j["id"] for j in page.json()["jobs"]] == ids[:1:-1]
+    following = page.json()["next"]
+    assert page.headers["link"] == f'<{following}>; rel="next"'
+    submitted(client)  # a newer job does not shift the pages
+    rest = client.get(following).json()
+    assert [j["id"] for j in rest["jobs"]] == ids[1::-1]
+    assert rest["next"] is None
+
+
+def test_listing_of_one_status_and_task(client: TestClient) -> None:
+    ids = [submitted(client) for _ in range(4)]
+    photo = client.post("/manipulate", data={"text": "a bird"}, files={"image": png()}).json()["id"]
+    for job in (ids[0], ids[2], photo):
+        client.post(f"/jobs/{job}/cancel")
+    only = {"status": "canceled", "task": "synthesize", "limit": 1}
+    page = client.get("/jobs", params=only).json()
+    assert [j["id"] for j in page["jobs"]] == [ids[2]]
+    assert [j["id"] for j in client.get(page["next"]).json()["jobs"]] == [ids[0]]
+    assert [j["id"] for j in client.get("/jobs?task=manipulate").json()["jobs"]] == [photo]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cursor=",
+        "cursor=x",
+        "cursor=1.5-zz",
+        "cursor=inf-" + "0" * 32,
+        "task=paint",
+        "status=odd",
+        "limit=0",
+    ],
+)
+def test_odd_listings_are_refused(client: TestClient, query: str) -> None:
+    response = client.get(f"/jobs?{query}")
+    assert response.status_code == 422
+    assert response.json()["detail"].endswith(".")
+
+
+def test_models(client: TestClient) -> None:
+    view = client.get("/models").json()
+    assert view["defaults"] == {"synthesize": "paper", "manipulate": "paper", "inpaint": "paper"}
+    assert view["bundles"][0]["tasks"]["inpaint"]["methods"] == ["fake", "telea"]
+    words = client.get("/models/paper/vocabulary").json()["tasks"]["synthesize"]
+    assert "crown" in words
+    assert "<end>" not in words
+    assert client.get("/models/none/vocabulary").status_code == 404
+
+
+def test_health(client: TestClient, services: Services) -> None:
+    assert client.get("/healthz").json()["status"] == "ok"
+    waiting = client.get("/readyz")
+    assert waiting.status_code == 503
+    assert "No worker" in waiting.json()["detail"]
+    services.store.heartbeat("w", {"device": "cpu"}, 10)
+    assert client.get("/readyz").json()["workers"] == [{"name": "w", "device": "cpu"}]
+
+
+def test_a_waiting_job_says_when_it_is_likely_to_start(
+    client: TestClient, services: Services
+) -> None:
+    first, second, third = (submitted(client) for _ in range(3))
+    assert client.get(f"/jobs/{third}").json()["estimated_start"] is None
+    finished(services.store, first)
+    services._drain = None  # measured every two seconds
+    waiting = client.get(f"/jobs/{third}").json()
+    assert waiting["queue_position"] == 1
+    start = datetime.fromisoformat(waiting["estimated_start"])
+    assert start > datetime.fromisoformat(waiting["created_at"])
+    earlier = client.get(f"/jobs/{second}").json()["estimated_start"]
+    assert datetime.fromisoformat(earlier) < start

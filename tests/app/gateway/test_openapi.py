@@ -1,0 +1,17 @@
+"""docs/openapi.json is what the service says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from app.gateway.openapi import document
+
+FILE = Path(__file__).parents[2] / "docs" / "openapi.json"
+
+
+def test_the_file_is_not_stale() -> None:
+    now = document()
+    # As data first, for an error that names what differs.
+    assert json.loads(FILE.read_text()) == json.loads(now), "make openapi writes it again"
+    assert FILE.read_text() == now

@@ -1,0 +1,82 @@
+"""What programs of different keys see of each other: nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import standardwebhooks
+from fastapi.testclient import TestClient
+
+from app.gateway.services import Services
+from app.reconciler.__main__ import courier
+from tests.app.conftest import succeed
+from tests.app.gateway.test_access import bearer, http, key_of, keyed, mine, problem, submit
+from tests.app.webhooks.receiver import HERE, Receiver
+
+__all__ = ["http", "keyed", "mine"]  # fixtures
+
+
+def test_events_are_the_owners(http: TestClient, keyed: Services, mine: str) -> None:
+    other = key_of(keyed, "other")
+    job = submit(http, mine).json()["id"]
+    succeed(keyed, job)
+    assert "event: final" in http.get(f"/jobs/{job}/events", headers=bearer(mine)).text
+    problem(http.get(f"/jobs/{job}/events", headers=bearer(other)), 404)
+
+
+def test_an_erased_job_is_gone_for_its_owner_only(
+    http: TestClient, keyed: Services, mine: str
+) -> None:
+    other = key_of(keyed, "other")
+    job = submit(http, mine).json()["id"]
+    assert http.delete(f"/jobs/{job}", headers=bearer(mine)).status_code == 204
+    for path in (f"/jobs/{job}", f"/jobs/{job}/events"):
+        problem(http.get(path, headers=bearer(mine)), 410)
+        problem(http.get(path, headers=bearer(other)), 404)
+
+
+def test_idempotency_keys_are_the_owners(http: TestClient, keyed: Services, mine: str) -> None:
+    keys = mine, key_of(keyed, "other")
+    answers = [
+        http.post(
+            "/synthesize", json={"text": "a bird"}, headers=bearer(key) | {"Idempotency-Key": "one"}
+        )
+        for key in (*keys, *keys)
+    ]
+    ids = [answer.json()["id"] for answer in answers]
+    assert ids[0] != ids[1]
+    assert ids[:2] == ids[2:]
+
+
+def test_pages_are_the_owners(http: TestClient, keyed: Services, mine: str) -> None:
+    other = key_of(keyed, "other")
+    ids = [submit(http, key).json()["id"] for key in (mine, other, mine, other, mine)]
+    page = http.get("/jobs?limit=2&task=synthesize", headers=bearer(mine)).json()
+    rest = http.get(page["next"], headers=bearer(mine)).json()
+    assert [j["id"] for j in page["jobs"] + rest["jobs"]] == ids[::-2]
+
+
+def test_messages_are_signed_for_their_owner(http: TestClient, keyed: Services, mine: str) -> None:
+    """Nobody who knows the secret of one key can sign messages to another."""
+    own = {
+        "webhook_allow_http": True,
+        "webhook_ports": (),
+        "webhook_networks": HERE.networks,
+    }
+    keyed.settings = keyed.settings.model_copy(update=own)
+    keys = mine, key_of(keyed, "other")
+    secrets = [http.get("/webhooks/secret", headers=bearer(key)).json()["secret"] for key in keys]
+    assert secrets[0] != secrets[1]
+    with Receiver().running() as receiver:
+        for key in keys:
+            job = submit(http, key, webhook=receiver.url()).json()["id"]
+            succeed(keyed, job)
+            asyncio.run(_deliver(keyed))
+    for secret, message in zip(secrets, receiver.got, strict=True):
+        standardwebhooks.Webhook(secret).verify(message.body, message.headers)
+
+
+async def _deliver(services: Services) -> None:
+    made = courier(services.settings, services.store)
+    await made.round()
+    await made.drain(20)

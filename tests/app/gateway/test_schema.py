@@ -1,0 +1,97 @@
+"""The OpenAPI document is the truth: two dozen requests to each operation, of which half break its
+rules. ``make chaos`` sends thousands.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from app.gateway.api_keys import default_scopes, new_text, record
+from app.gateway.application import create_app
+from app.gateway.services import Services
+from app.gateway.startup import server_limits
+from app.settings import GatewaySettings
+from tests.app.conftest import succeed
+from tests.app.gateway.schema_cases import Cases, makes_jobs, worked
+from tests.conftest import write_paper_bundle
+from tests.moves import queued
+from tests.services import connected
+
+pytestmark = pytest.mark.slow
+CASES = 24
+KEY = new_text()
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Services:
+    weights: Path = tmp_path_factory.mktemp("weights")
+    write_paper_bundle(weights / "paper")
+    settings = GatewaySettings(
+        weights_dir=weights,
+        require_keys=True,
+        rate_submit="1000000/second",
+        rate_read="1000000/second",
+        rate_wrong_keys="1000000/second",
+        rate_login="1000000/second",
+        max_queue=10**6,
+        max_active=10**6,
+        max_wait=0.01,
+    )
+    made = connected(settings, valkey)
+    made.gate.keys.add(record(KEY, "mine", default_scopes()))
+    made.store.heartbeat("worker", {"device": "cpu"}, 3600)
+    return made
+
+
+@pytest.fixture(scope="module")
+def url(services: Services) -> Iterator[str]:
+    app = create_app(services.settings, services)
+    limits = server_limits(services.settings)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **limits))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(20)
+
+
+def a_job(services: Services, finished: bool) -> str:
+    owner = services.gate.keys.all()[0].owner
+    job = queued(services.store, owner=owner, request={"text": "a bird", "count": 1})
+    if finished:
+        succeed(services, job.id)
+    return job.id
+
+
+def test_answers_follow_the_document(services: Services, url: str) -> None:
+    waiting, done = a_job(services, finished=False), a_job(services, finished=True)
+    jobs = {
+        "GET /jobs/{job_id}": [waiting, done],
+        "GET /jobs/{job_id}/events": [done],
+        "GET /jobs/{job_id}/images/{index}": [waiting, done],
+        "GET /jobs/{job_id}/images/{index}/explanation": [waiting, done],
+        "POST /jobs/{job_id}/cancel": [a_job(services, finished=False), done],
+    }
+    real = {label: [{"job_id": job} for job in ids] for label, ids in jobs.items()}
+    real["GET /models/{bundle}/vocabulary"] = [{"bundle": "paper"}]
+    cases = Cases(url, KEY, real)
+    findings: dict[str, str] = {}
+    for operation in cases.operations():
+        work = worked(url, KEY, partial(succeed, services))
+        with work if makes_jobs(operation) else nullcontext():
+            tally = cases.run(operation, CASES)
+        assert tally.cases >= CASES, operation.label
+        findings |= tally.findings
+    assert not findings, "\n".join(f"{what}\n  {how}" for what, how in findings.items())

@@ -1,0 +1,66 @@
+import os
+import stat
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from app.local import Child, EmbeddedError, Supervisor, broker_command, socket_path, state_lock
+from app.local.state import make_private
+
+
+def test_socket_lies_in_the_state_folder(tmp_path: Path) -> None:
+    assert socket_path(Path("/tmp/s")) == Path("/tmp/s/valkey.sock")
+
+
+def test_long_state_path_falls_back_to_a_short_socket(tmp_path: Path) -> None:
+    path = socket_path(tmp_path / ("x" * 120))
+    assert len(os.fsencode(path)) < 104
+    assert path != socket_path(tmp_path / ("y" * 120))
+
+
+def test_broker_keeps_what_it_accepted(tmp_path: Path) -> None:
+    command = broker_command(tmp_path, tmp_path / "valkey.sock")
+    text = " ".join(command)
+    assert "--appendonly yes" in text
+    assert "--maxmemory-policy noeviction" in text
+    assert "--port 0" in text
+
+
+def test_state_folder_has_one_owner(tmp_path: Path) -> None:
+    with (
+        state_lock(tmp_path),
+        pytest.raises(EmbeddedError, match="Another mmml serve"),
+        state_lock(tmp_path, wait=0.2),
+    ):
+        pass
+
+
+def test_supervisor_restarts_a_dead_child(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    code = f"import time; open({str(marks)!r}, 'a').write('x'); time.sleep(0.2)"
+    supervisor = Supervisor([Child("worker", [sys.executable, "-c", code], tmp_path / "log")])
+    supervisor.start()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and (not marks.exists() or len(marks.read_text()) < 2):
+        time.sleep(0.05)
+    supervisor.stop()
+    assert len(marks.read_text()) >= 2
+
+
+def test_a_loose_state_folder_is_tightened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = os.umask(0o022)
+    try:
+        loose, new = tmp_path / "loose", tmp_path / "a/new"
+        loose.mkdir(mode=0o755)
+        for folder in (loose, new):
+            make_private(folder)
+            (folder / "made").touch()
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert stat.S_IMODE((folder / "made").stat().st_mode) == 0o600
+        assert capsys.readouterr().err.count("no longer") == 1
+    finally:
+        os.umask(before)

@@ -1,0 +1,348 @@
+"""A job from claim to outcome."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jobs.blobs import job_folder, output_key
+from jobs.captions import Word
+from jobs.errors import BlobError, BlobMissing
+from jobs.events import FIRST
+from jobs.explanation import ExplanationView
+from jobs.job import ErrorCode, Status
+from jobs.store import Renewal
+from models.explanation import ExplainedWord, Explanation
+from models.pipeline import Item, Looked
+from tests.moves import renew
+from tests.workers.conftest import Shop
+from workers.fake.squares import FakeLoader, FakePipeline
+
+Eventually = Callable[[Callable[[], bool], float], None]
+
+
+def test_a_job_succeeds_with_its_receipt(shop: Shop) -> None:
+    job_id = shop.submit(count=3)
+    shop.do(job_id)
+    job = shop.job(job_id)
+    assert job.status is Status.succeeded
+    assert [i.seed for i in job.images] == [5, 6, 7]
+    assert job.receipt["seeds"] == [5, 6, 7]
+    assert job.receipt["bundle"] == "fake"
+    assert job.receipt["precision"] == "float32"
+    assert job.warnings == ("first",)
+    assert job.timings.model_ms is not None
+    pictures = {shop.runner.blobs.get(i.blob) for i in job.images}
+    assert len(pictures) == 3
+
+
+def test_the_pipeline_is_asked_for_the_size_and_says_how_it_was_made(shop: Shop) -> None:
+    made = Sized()
+    assert isinstance(shop.runner.pipelines, FakeLoader)
+    shop.runner.pipelines.pipeline = made
+    job_id = shop.submit("a red bird", size=128)
+    shop.do(job_id)
+    job = shop.job(job_id)
+    assert (job.images[0].width, job.images[0].height) == (128, 128)
+    assert job.receipt["detail"] == {"sha256": "d" * 64}
+
+
+class Sized(FakePipeline):
+    """Enlarges what it paints to the size that an item asks for."""
+
+    def finish(self, prepared: Item, pixels: Any) -> Image.Image:
+        side = prepared.size or 8
+        return super().finish(prepared, pixels).resize((side, side))
+
+    def provenance(self, prepared: Item) -> dict[str, Any]:
+        return {"detail": {"sha256": "d" * 64}} if prepared.size else {}
+
+
+def test_model_time_is_the_forward_pass_alone(shop: Shop) -> None:
+    shop.pipeline.seconds = 0.1
+    job_id = shop.submit(count=2)
+    shop.do(job_id)
+    timings = shop.job(job_id).timings
+    assert timings.model_ms is not None
+    assert timings.total_ms is not None
+    assert 100 <= timings.model_ms < 100 + 50 + 100  # one batch of two, or two of one
+    assert timings.total_ms >= timings.model_ms
+
+
+def test_a_bad_input_fails_with_its_sentence(shop: Shop) -> None:
+    job_id = shop.submit("refuse this")
+    shop.do(job_id)
+    job = shop.job(job_id)
+    assert job.status is Status.failed
+    assert job.error is not None
+    assert (job.error.code, job.error.detail) == (ErrorCode.bad_input, "This text is refused.")
+
+
+def test_a_crash_in_the_network_fails_that_job(shop: Shop) -> None:
+    job_id = shop.submit("crash")
+    shop.do(job_id)
+    error = shop.job(job_id).error
+    assert error is not None
+    assert error.code is ErrorCode.model_error
+    shop.do(other := shop.submit())
+    assert shop.job(other).status is Status.succeeded
+
+
+def test_one_failing_picture_is_reported_alone(shop: Shop) -> None:
+    def fail_second(batch: object) -> None:
+        if any(item.index == 1 for item in batch):  # type: ignore[attr-defined]
+            raise ValueError("no")
+
+    shop.pipeline.on_forward = fail_second
+    job_id = shop.submit(count=3)
+    shop.do(job_id)
+    job = shop.job(job_id)
+    assert job.status is Status.succeeded
+    assert [bool(i.error) for i in job.images] == [False, True, False]
+    assert "Picture 1 failed" in job.warnings[1]
+
+
+def test_an_unknown_bundle_fails_the_job(shop: Shop) -> None:
+    job_id = shop.submit(bundle="missing")
+    shop.do(job_id)
+    error = shop.job(job_id).error
+    assert error is not None
+    assert error.code is ErrorCode.unknown_bundle
+
+
+def test_the_lease_outlives_slow_networks(shop: Shop) -> None:
+    shop.pipeline.seconds = 1.0  # three times the lease
+    job_id = shop.submit()
+    shop.do(job_id)
+    assert shop.job(job_id).status is Status.succeeded
+    assert shop.job(job_id).attempts == 1
+
+
+def test_cancel_while_it_runs(shop: Shop, eventually: Eventually) -> None:
+    shop.pipeline.seconds = 2.0
+    job_id = shop.submit(count=8)
+    thread = threading.Thread(target=shop.do, args=(job_id,))
+    thread.start()
+    eventually(lambda: shop.job(job_id).status is Status.running, 5)
+    shop.store.cancel(job_id)
+    thread.join(10)
+    assert shop.job(job_id).status is Status.canceled
+    assert shop.job(job_id).images == ()
+
+
+def test_progress_is_told_but_not_the_last_picture(shop: Shop) -> None:
+    shop.pipeline.seconds = 0.15  # batches of four
+    job_id = shop.submit(count=12)
+    shop.do(job_id)
+    events = shop.store.events({job_id: FIRST})[job_id]
+    assert events is not None
+    told = [(e.done, e.total) for e in events if not e.status]
+    assert 2 <= len(told) <= 11
+    assert told == sorted(told)
+    assert all(0 < (done or 0) < 12 and total == 12 for done, total in told)
+
+
+def test_a_job_erased_under_the_worker_leaves_no_picture(
+    shop: Shop, eventually: Eventually
+) -> None:
+    """Its lease dies, its client erases it, and then the paused worker goes on."""
+    gate = threading.Event()
+    shop.pipeline.on_forward = lambda _: gate.wait(10)
+    shop.runner.leases.stop()
+    job_id = shop.submit()
+    thread = threading.Thread(target=shop.do, args=(job_id,))
+    thread.start()
+    eventually(lambda: shop.job(job_id).status is Status.running, 5)
+    time.sleep(0.4)
+    assert shop.store.cancel(job_id, erase=True) is Status.canceled
+    shop.runner.blobs.delete_prefix(job_folder(job_id))
+    shop.store.expire(job_id)
+    tokens = [lease.token for lease in shop.runner.leases.held()]
+    gate.set()
+    thread.join(10)
+    assert len(tokens) == 1
+    with pytest.raises(BlobMissing):
+        shop.runner.blobs.get(output_key(job_id, tokens[0], 0, "png"))
+
+
+def test_a_job_taken_over_by_another_worker_is_left_alone(
+    shop: Shop, eventually: Eventually
+) -> None:
+    shop.pipeline.seconds = 1.0
+    shop.runner.leases.stop()
+    job_id = shop.submit()
+    thread = threading.Thread(target=shop.do, args=(job_id,))
+    thread.start()
+    eventually(lambda: shop.job(job_id).status is Status.running, 5)
+    time.sleep(0.4)  # nobody renews: the lease dies
+    assert shop.store.requeue(job_id, 20)
+    assert shop.store.take_turn("other", 10)
+    other = shop.store.claim_suspect("c", "other", 10, 10)
+    assert other is not None
+    thread.join(10)
+    assert shop.job(job_id).status is Status.running
+    assert renew(shop.store, job_id, other.token) is Renewal.held
+
+
+class BrokenBlobs:
+    """A storage on strike."""
+
+    def __init__(self, error: BlobError | None = None) -> None:
+        self.error = error or BlobError("on strike")
+
+    def get(self, key: str) -> bytes:
+        raise self.error
+
+    def put(self, key: str, data: bytes) -> None:
+        raise self.error
+
+    def delete_prefix(self, prefix: str) -> None:
+        raise self.error
+
+
+def test_a_storage_fault_is_tried_again_before_the_job_fails(shop: Shop) -> None:
+    shop.runner.blobs = BrokenBlobs()  # type: ignore[assignment]
+    job_id = shop.submit()
+    for fault in (1, 2):
+        shop.do(job_id)
+        job = shop.job(job_id)
+        assert (job.status, job.attempts, job.faults) == (Status.queued, 0, fault)
+        time.sleep(0.15)
+    shop.do(job_id)
+    error = shop.job(job_id).error
+    assert error is not None
+    assert error.code is ErrorCode.storage
+
+
+def test_a_full_storage_fails_the_job_at_once_and_says_so(shop: Shop) -> None:
+    full = BlobError("x: no space left on device", "The service's storage is full.", lasting=True)
+    shop.runner.blobs = BrokenBlobs(full)  # type: ignore[assignment]
+    job_id = shop.submit()
+    shop.do(job_id)
+    job = shop.job(job_id)
+    assert (job.status, job.attempts) == (Status.failed, 1)
+    assert job.error is not None
+    assert (job.error.code, job.error.detail) == (
+        ErrorCode.storage,
+        "The service's storage is full. Try again later.",
+    )
+
+
+def test_a_lost_input_fails_at_once(shop: Shop) -> None:
+    job_id = shop.submit(task="manipulate", inputs={"image": "jobs/x/in-image.png"})
+    shop.do(job_id)
+    error = shop.job(job_id).error
+    assert error is not None
+    assert error.code is ErrorCode.storage
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_other_formats(shop: Shop, kind: str) -> None:
+    job_id = shop.submit(format=kind)
+    shop.do(job_id)
+    image = shop.job(job_id).images[0]
+    assert image.format == kind
+    assert image.blob.endswith("jpg" if kind == "jpeg" else "webp")
+
+
+def test_frames_become_one_picture_of_one_seed(shop: Shop) -> None:
+    texts = {"text": ["a bird", "a long bird"], "frames": 5}
+    job_id = shop.submit(**texts, count=2, format="gif")
+    shop.do(job_id)
+    images = shop.job(job_id).images
+    assert [(i.seed, i.frames, i.format, i.width) for i in images] == [
+        (5, 5, "gif", 8),
+        (6, 5, "gif", 8),
+    ]
+    assert sum(shop.pipeline.batches) == 10  # the batcher counts frames
+    with Image.open(io.BytesIO(shop.runner.blobs.get(images[0].blob))) as moving:
+        assert moving.n_frames == 5
+
+
+def test_a_strip_ends_with_the_captions_themselves(shop: Shop) -> None:
+    def picture(**request: object) -> np.ndarray:
+        job_id = shop.submit(**request)  # type: ignore[arg-type]
+        shop.do(job_id)
+        image = shop.job(job_id).images[0]
+        assert image.frames == 1
+        return np.asarray(Image.open(io.BytesIO(shop.runner.blobs.get(image.blob))))
+
+    strip = picture(text=["a bird", "a long bird"], frames=3, format="png")
+    assert strip.shape == (8, 24, 3)
+    assert np.array_equal(strip[:, :8], picture(text="a bird"))
+    assert np.array_equal(strip[:, 16:], picture(text="a long bird"))
+
+
+def test_a_frame_that_fails_fails_its_picture(shop: Shop) -> None:
+    texts = {"text": ["a bird", "crash"], "frames": 3, "format": "webp"}
+    job_id = shop.submit(**texts)  # type: ignore[arg-type]
+    shop.do(job_id)
+    job = shop.job(job_id)
+    assert job.error is not None
+    assert job.error.code is ErrorCode.model_error
+
+
+def test_the_receipt_says_which_candidates_were_chosen(shop: Shop) -> None:
+    seeds = [11, 12, 13]
+    job_id = shop.submit("a bird", seed=11, count=3, candidates=8, noise_scale=0.5)
+    shop.do(job_id)
+    job = shop.job(job_id)
+    brightest = [
+        int(np.argmax(np.random.default_rng([seed, 6]).random((8, 3), np.float32).sum(1)))
+        for seed in seeds
+    ]
+    assert job.receipt["seeds"] == seeds
+    assert (job.receipt["candidates"], job.receipt["noise_scale"]) == (8, 0.5)
+    assert job.receipt["chosen"] == brightest == [i.candidate for i in job.images]
+    assert any(brightest)
+    assert job.receipt["batch_sizes"] == [8]
+
+
+def test_jobs_that_were_queued_without_serving_options_run(shop: Shop) -> None:
+    job_id = shop.submit("a bird")
+    shop.do(job_id)
+    assert shop.job(job_id).status is Status.succeeded
+    assert "candidates" not in shop.job(job_id).receipt
+
+
+def test_explanations_lie_beside_their_pictures(shop: Shop) -> None:
+    shop.pipeline = EXPLAINING
+    shop.runner.pipelines = FakeLoader(EXPLAINING)
+    job_id = shop.submit("a red bird", count=2, explain=True)
+    shop.do(job_id)
+    for image in shop.job(job_id).images:
+        told = ExplanationView.model_validate_json(shop.runner.blobs.get(image.explanation))
+        assert (told.image, told.method) == (image.index, "fake")
+        assert [(w.word, w.start, w.end, w.peak) for w in told.words] == [("red", 2, 5, 0.5)]
+        data = base64.b64decode(told.words[0].maps["attention"].partition("base64,")[2])
+        with Image.open(io.BytesIO(data)) as plane:
+            assert (plane.format, plane.mode) == ("PNG", "L")
+            assert np.asarray(plane).tolist() == [[0, 128], [255, 64]]
+    unasked = shop.submit("a red bird")
+    shop.do(unasked)
+    assert shop.job(unasked).images[0].explanation == ""
+
+
+class ExplainingPipeline(FakePipeline):
+    """Explains what it paints, when it is asked to."""
+
+    def _paint(self, item: Item) -> Any:
+        pixels = super()._paint(item)
+        return Looked(pixels, item.text) if item.explain else pixels
+
+    def explain(self, prepared: Item, maps: Any) -> Explanation:
+        plane = np.array([[0, 0.25], [0.5, 0.125]], np.float32)
+        start = maps.index("red")
+        word = Word("red", start, start + 3, 1, 0)
+        return Explanation(self.method, (ExplainedWord(0, word, 0.5, {"attention": plane}),))
+
+
+EXPLAINING = ExplainingPipeline()

@@ -1,0 +1,19 @@
+"""``python -m workers.fake``: the worker of ``mmml serve --fake``."""
+
+from __future__ import annotations
+
+import logging
+
+from workers.fake.pipeline import StandInLoader
+from workers.settings import WorkerSettings
+from workers.worker import Parts, Worker
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = WorkerSettings(device="cpu", precision="float32")
+    Worker(settings, Parts(pipelines=lambda given, _device: StandInLoader(given.weights_dir))).run()
+
+
+if __name__ == "__main__":
+    main()

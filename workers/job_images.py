@@ -1,0 +1,231 @@
+"""The pictures of one job: prepared, handed to the networks, finished, stored."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from jobs.animation import MOVING, encode_frames
+from jobs.blobs import BlobStore, output_key
+from jobs.errors import BlobError, StoreError
+from jobs.explanation import ExplanationView
+from jobs.images import EXTENSION, encode
+from jobs.job import ImageRecord, Job, Timings
+from jobs.requests import TASKS
+from jobs.store import JobStore, Outcome
+from jobs.version import VERSION
+from models.item import Item
+from workers.batcher import Batcher, Forwarded
+from workers.failures import failure_of
+from workers.leases import Lease
+
+if TYPE_CHECKING:  # which asks for torch; a worker of fakes has none
+    from models.explanation import Explanation
+    from models.pipeline import Pipeline
+
+    _Explained = Explanation | ExplanationView | None
+
+log = logging.getLogger(__name__)
+_TELL_EVERY = 0.1  # seconds between two reports of a job's progress
+
+_Waiting = tuple[Item, Any, Future[Forwarded] | Exception]  # an item, prepared, and its output
+
+
+class Stopped(Exception):
+    """The client canceled the job, or another worker has it."""
+
+
+@dataclass
+class Pictures:
+    """Collects how long the networks took, and in what company."""
+
+    job: Job
+    lease: Lease
+    pipeline: Pipeline[Any]
+    batcher: Batcher
+    blobs: BlobStore
+    store: JobStore
+    format: str
+    _seconds: dict[int, float] = field(default_factory=dict)
+    _batch_sizes: list[int] = field(default_factory=list)
+    _waiting: list[list[_Waiting]] = field(default_factory=list)
+    _told: float = 0.0
+
+    def begin(self, pictures: list[list[Item]]) -> None:
+        """Prepare them and put them in line; each is one item or the frames of an animation."""
+        self._waiting = [[self._submitted(item) for item in frames] for frames in pictures]
+
+    def _submitted(self, item: Item) -> _Waiting:
+        try:
+            prepared = self.pipeline.prepare(item)
+        except Exception as error:
+            return item, None, error
+        alone = self.job.attempts > 1
+        future = self.batcher.submit(
+            self.pipeline, prepared, alone, item.candidates, self.job.owner
+        )
+        return item, prepared, future
+
+    def ready(self) -> bool:
+        """Whether the networks are done with all of them."""
+        made = (result for _, _, result in chain.from_iterable(self._waiting))
+        return all(not isinstance(result, Future) or result.done() for result in made)
+
+    def end(self) -> list[ImageRecord]:
+        """Store each picture as it comes. Raises BlobError, and Stopped."""
+        records: list[ImageRecord] = []
+        with self._unless_stopped():
+            for frames in self._waiting:
+                records.append(self._record(frames))
+                self._tell(len(records), len(self._waiting))
+        return records
+
+    def _tell(self, done: int, total: int) -> None:
+        """The client is told of progress, but not of the last picture: the end follows at once."""
+        now = time.monotonic()
+        if done < total and now - self._told >= _TELL_EVERY:
+            self._told = now
+            with suppress(StoreError):  # only news; the lease tells whether the store is there
+                self.store.progress(self.job.id, self.lease.token, done, total)
+
+    @contextmanager
+    def _unless_stopped(self) -> Iterator[None]:
+        try:
+            yield
+        except Stopped:
+            for _, _, future in chain.from_iterable(self._waiting):
+                if isinstance(future, Future):
+                    future.cancel()
+            raise
+
+    def _record(self, frames: list[_Waiting]) -> ImageRecord:
+        item = frames[0][0]
+        try:
+            made = [self._finished(*frame) for frame in frames]
+            record = self._stored(item, [image for image, _, _ in made], made[0][1])
+            return record.model_copy(update={"candidate": made[0][2]})
+        except (Stopped, BlobError):
+            raise
+        except Exception as error:
+            log.warning("job %s, picture %d: %s", self.job.id, item.index, error)
+            return ImageRecord(
+                index=item.index, seed=item.seed, format=self.format, error=failure_of(error)
+            )
+
+    def _finished(
+        self, _item: Item, prepared: Any, result: Future[Forwarded] | Exception
+    ) -> tuple[Image.Image, _Explained, int]:
+        """The picture, its explanation, and which of its candidates it is."""
+        if isinstance(result, Exception):
+            raise result
+        forwarded = self._wait(result)
+        image, explanation = self.pipeline.finished(prepared, forwarded.pixels)
+        self._seconds[forwarded.batch] = forwarded.seconds
+        self._batch_sizes.append(forwarded.batch_size)
+        return image, explanation, self.pipeline.candidate(prepared, forwarded.pixels)
+
+    def _wait(self, future: Future[Forwarded]) -> Forwarded:
+        """Wait for the networks, looking up now and then whether the job is still wanted."""
+        while True:
+            if self.lease.canceled or self.lease.lost:
+                raise Stopped
+            try:
+                return future.result(timeout=1.0)
+            except CancelledError as error:
+                raise Stopped from error
+            except FutureTimeout:
+                if future.done():  # the model itself raised a timeout
+                    raise
+
+    def _stored(
+        self, item: Item, frames: list[Image.Image], explanation: _Explained
+    ) -> ImageRecord:
+        data, size = self._encoded(frames)
+        blob = self._put(item, EXTENSION[self.format], data)
+        told = self._put(item, "json", _json(item.index, explanation)) if explanation else ""
+        return ImageRecord(
+            index=item.index,
+            seed=item.seed,
+            width=size[0],
+            height=size[1],
+            sha256=sha256(data).hexdigest(),
+            blob=blob,
+            format=self.format,
+            frames=len(frames) if self.format in MOVING else 1,
+            explanation=told,
+        )
+
+    def _encoded(self, frames: list[Image.Image]) -> tuple[bytes, tuple[int, int]]:
+        if len(frames) > 1:
+            return encode_frames(frames, self.format)
+        return encode(frames[0], self.format), frames[0].size
+
+    def _put(self, item: Item, extension: str, data: bytes) -> str:
+        key = output_key(self.job.id, self.lease.token, item.index, extension)
+        self.blobs.put(key, data)
+        return key
+
+    def outcome(self, records: list[ImageRecord], started: float) -> Outcome:
+        """Of the whole job, whose run began at ``started`` of the monotonic clock. How long it
+        waited before says the store, by whose clock it was created and begun.
+        """
+        failed = [r for r in records if r.error]
+        queued = (self.job.started_at or self.job.created_at) - self.job.created_at
+        timings = Timings(
+            queued_ms=_ms(queued),
+            model_ms=_ms(sum(self._seconds.values())),
+            total_ms=_ms(queued + time.monotonic() - started),
+        )
+        receipt = {
+            "bundle": self.pipeline.bundle.name,
+            "bundle_sha256": self.pipeline.bundle.sha256,
+            "version": VERSION,
+            "method": self.pipeline.method,
+            "precision": self.pipeline.precision,
+            "device": str(self.pipeline.device),
+            "seeds": [r.seed for r in records],
+            "batch_sizes": sorted(set(self._batch_sizes)),
+            **self._served(records),
+            **self._provenance(),
+        }
+        error = failed[0].error if len(failed) == len(records) else None
+        notes = [
+            f"Picture {r.index} failed: {r.error.detail}" for r in failed if r.error and not error
+        ]
+        return Outcome(records, timings, receipt, [*self.job.warnings, *notes], error)
+
+    def _served(self, records: list[ImageRecord]) -> dict[str, Any]:
+        """The serving options, and which of its candidates each picture is, if it had several."""
+        names = TASKS[self.job.task].serving
+        found = {name: self.job.request[name] for name in names if name in self.job.request}
+        if "candidates" in found:
+            found["chosen"] = [record.candidate for record in records]
+        return found
+
+    def _provenance(self) -> dict[str, Any]:
+        """What the pipeline has to say of how the first picture was made, whose like are all."""
+        frames = chain.from_iterable(self._waiting)
+        prepared = next((p for _, p, _ in frames if p is not None), None)
+        return {} if prepared is None else self.pipeline.provenance(prepared)
+
+
+def _json(index: int, explanation: Explanation | ExplanationView) -> bytes:
+    if isinstance(explanation, ExplanationView):  # of a stand-in
+        return explanation.model_dump_json().encode()
+    from workers.explanation_json import explanation_json  # takes NumPy: not for every worker
+
+    return explanation_json(index, explanation)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

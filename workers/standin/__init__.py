@@ -1,4 +1,0 @@
-"""A worker without networks: the real one, around pipelines that draw what they are asked for.
-
-``python -m workers.standin`` is what ``mmml serve --fake`` runs. It needs neither torch nor numpy.
-"""
