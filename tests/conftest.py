@@ -16,7 +16,7 @@ import pytest
 import redis
 from hypothesis import settings
 
-from app.local import broker_command, wait_for_socket
+from app.local.broker import broker_command, wait_for_socket
 from jobs.captions import END
 from jobs.redis_store import RedisJobStore, connect
 from jobs.store import JobStore

@@ -32,8 +32,8 @@ from workers.batcher import Batcher
 from workers.job_runner import JobRunner
 from workers.job_slots import JobSlots
 from workers.leases import Leases
+from workers.loader import preload
 from workers.pipeline_cache import Pipelines
-from workers.preload import preload
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from jobs.explanation import ExplanationView
 from jobs.images import EXTENSION, encode
 from jobs.job import ImageRecord, Job, Timings
 from jobs.requests import TASKS
+from jobs.settings import VERSION
 from jobs.store import JobStore, Outcome
-from jobs.version import VERSION
 from models.item import Item
 from workers.batcher import Batcher, Forwarded
 from workers.failures import failure_of

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from jobs.bundles import Catalogue
+from jobs.errors import BundlesError
+from jobs.requests import TASKS
+from models.errors import ModelsError
 
 if TYPE_CHECKING:
     from models.pipeline import Pipeline
@@ -22,3 +30,26 @@ class Loader(Protocol):
     def servable(self) -> list[str]:
         """Tasks that there are pipelines for."""
         ...
+
+
+log = logging.getLogger(__name__)
+
+
+def preload(pipelines: Loader, weights_dir: Path, defaults: Mapping[str, str]) -> None:
+    """Load each task's default. A bundle that can't be loaded fails the jobs that ask for it, not
+    the worker.
+    """
+    try:
+        catalogue = Catalogue.open(weights_dir, defaults)
+    except BundlesError as error:
+        log.error("%s", error)
+        return
+    for task in TASKS:
+        found = catalogue.find(task, None)
+        if found is None:
+            log.warning("no bundle under %s offers %s", weights_dir, task)
+            continue
+        try:
+            pipelines.get(found.bundle, task, found.method)
+        except ModelsError as error:
+            log.error("%s of bundle %s is not served: %s", task, found.bundle, error)

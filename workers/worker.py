@@ -24,8 +24,7 @@ from workers.drain import Drain
 from workers.job_runner import JobRunner
 from workers.job_slots import JobSlots
 from workers.leases import Leases
-from workers.loader import Loader
-from workers.preload import preload
+from workers.loader import Loader, preload
 from workers.settings import WorkerSettings
 from workers.watchdog import Watchdog, end_process
 

@@ -180,7 +180,8 @@ def _line(key: ApiKey) -> str:
 @contextlib.contextmanager
 def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
     """The keys of a running service, or of one that is started for a moment."""
-    from app.local import EmbeddedError, broker_at, default_state_dir
+    from app.local.broker import broker_at
+    from app.local.state import EmbeddedError, default_state_dir
     from jobs.redis_store import connect, wait_for
     from jobs.settings import SharedSettings
 

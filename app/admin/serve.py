@@ -23,9 +23,9 @@ def serve(
     """Run the whole service on this machine until Ctrl-C."""
     from app.gateway.api_keys import KeyProblem
     from app.gateway.auth import AccessError
-    from app.local import EmbeddedError
-    from app.local import serve as run
     from app.local.parent_watcher import end_with_stdin
+    from app.local.serve import serve as run
+    from app.local.state import EmbeddedError
 
     _require_free(host, port)
     if until_stdin_closes:

@@ -8,22 +8,19 @@ from contextlib import asynccontextmanager
 
 from anyio import to_thread
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 
 from app.gateway import problems
 from app.gateway.auth import prepare_keys
-from app.gateway.body_memory import BodyMemory
 from app.gateway.head_requests import HeadAsGet
-from app.gateway.middleware import Doorman
+from app.gateway.middleware import BodyMemory, Doorman, SlowBody
 from app.gateway.routes import events, images, jobs, openai, session, studio, tasks
-from app.gateway.routes.models import models_router
-from app.gateway.routes.service import health_router
-from app.gateway.routes.webhooks import webhooks_router
-from app.gateway.services import Services, off_loop
-from app.gateway.slow import SlowBody
+from app.gateway.routes.service import health_router, models_router, webhooks_router
+from app.gateway.services import Services
 from app.settings import GatewaySettings
-from jobs.version import VERSION
+from jobs.settings import VERSION
 
 log = logging.getLogger(__name__)
 _THREADS = 128  # calls to a store that hangs, before others have to wait behind them
@@ -43,8 +40,8 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = _THREADS
-        await off_loop(prepare_keys, given.gate.keys, settings)
-        for sentence in await off_loop(given.redis_warnings):
+        await run_in_threadpool(prepare_keys, given.gate.keys, settings)
+        for sentence in await run_in_threadpool(given.redis_warnings):
             log.warning("%s", sentence)
         async with given.running():
             yield

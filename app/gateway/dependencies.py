@@ -15,13 +15,29 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
 from app.gateway.api_keys import READ
 from app.gateway.auth import Caller, Gate
 from app.gateway.problems import Problem
 from app.gateway.rate_limits import Standing, exceeded
-from app.gateway.services import Given, Services, off_loop, services_of
+from app.gateway.services import Services
 from app.gateway.sessions import COOKIE
+
+
+def services_of(request: Request) -> Services:
+    """The app's services."""
+    found: Services = request.app.state.services
+    return found
+
+
+async def services(request: Request) -> Services:  # async: no thread is needed for it
+    """:func:`services_of`, as a dependency."""
+    return services_of(request)
+
+
+Given = Annotated[Services, Depends(services)]
+
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _bearer = HTTPBearer(
@@ -118,7 +134,7 @@ async def _admitted(request: Request, given: Shown, count: Count) -> Caller:
     address = request.client.host if request.client else ""
     if services.gate.known_open:  # nobody has to be asked
         return Caller(None, address)
-    found, standing = await off_loop(_admit, services.gate, given, address, count)
+    found, standing = await run_in_threadpool(_admit, services.gate, given, address, count)
     if found.key and given.session:
         _same_origin(request)
     if standing:

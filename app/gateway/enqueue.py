@@ -8,12 +8,16 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
+
+from celery import Celery, uuid
+from kombu.exceptions import OperationalError
 
 from app.gateway.admission import check_load, too_many_unfinished
 from app.gateway.coalescer import Grouped
 from app.gateway.problems import Problem
-from app.gateway.wakeups import WakeUps
 from app.settings import GatewaySettings
+from jobs.celery_config import QUEUE, TASK_NAME, celery_config
 from jobs.job import Job
 from jobs.store import JobStore, NewJob, TooManyUnfinished
 
@@ -22,6 +26,34 @@ _GATHER = 0.005  # seconds, for each batch's worth of jobs that wait
 _BATCH = 8
 _LONGEST = 3.0  # times that
 _LINE_LASTS = 0.1  # seconds for which jobs that were seen waiting are believed to
+
+
+_TIMEOUT = 2.0  # seconds that a silent broker may hold up whoever submits jobs
+
+
+class WakeUps(Protocol):
+    """Wakes as many workers as it is told to."""
+
+    def send(self, count: int) -> None: ...
+
+
+class CeleryWakeUps:
+    """Blocking. Use from one thread."""
+
+    def __init__(self, redis_url: str, prefix: str) -> None:
+        self._app = Celery("mmml", set_as_current=False)
+        self._app.conf.update(celery_config(redis_url, prefix, _TIMEOUT))
+        self._message = self._app.amqp.create_task_message(uuid(), TASK_NAME)
+
+    def send(self, count: int) -> None:
+        try:
+            for _ in range(count):  # one message for all: to make it takes longer than to send it
+                with self._app.producer_or_acquire() as producer:
+                    self._app.amqp.send_task_message(
+                        producer, TASK_NAME, self._message, queue=QUEUE, retry=False
+                    )
+        except (OperationalError, OSError) as error:
+            log.warning("no worker woken: %s", error)
 
 
 class JobEnqueuer:

@@ -8,18 +8,21 @@ server was told to listen on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.gateway import rate_limits
 from app.gateway.auth import Gate
 from app.gateway.problems import Problem
-from app.gateway.services import off_loop
 from app.settings import GatewaySettings
 from jobs.errors import StoreError
 
@@ -75,7 +78,7 @@ class Doorman:
         if known is not None:
             return known
         try:
-            return await off_loop(self._gate.open)
+            return await run_in_threadpool(self._gate.open)
         except StoreError:
             return True
 
@@ -173,3 +176,99 @@ def _is_loopback(name: str) -> bool:
         return name in ("", "testclient", "testserver")
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
+
+
+class SlowBody:
+    """ASGI middleware: 408 when the body pauses for ``pause`` seconds, or when it has fallen behind
+    ``rate`` bytes per second by as much.
+    """
+
+    def __init__(self, app: ASGIApp, pause: float, rate: float) -> None:
+        self._app, self._pause, self._rate = app, pause, rate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            receive = _Patience(receive, self._pause, self._rate)
+        await self._app(scope, receive, send)
+
+
+class _Patience:
+    """A ``receive`` with a deadline that every byte postpones. Time that the service itself takes
+    between two calls is not counted.
+    """
+
+    def __init__(self, receive: Receive, pause: float, rate: float) -> None:
+        self._receive, self._pause, self._rate = receive, pause, rate
+        self._left = pause
+        self._complete = False
+
+    async def __call__(self) -> Message:
+        if self._complete:  # from here on only the client's going away is waited for
+            return await self._receive()
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self._left):
+                message = await self._receive()
+        except TimeoutError:
+            raise Problem(
+                408,
+                "The request's body took too long to arrive. Send it again, on a faster "
+                "connection or with smaller pictures.",
+                headers={"Connection": "close"},
+            ) from None
+        earned = len(message.get("body", b"")) / self._rate
+        self._left = min(self._left - (time.monotonic() - started) + earned, self._pause)
+        self._complete = not message.get("more_body", False)
+        return message
+
+
+_SMALL = 1024 * 1024  # bytes of one body that get through when large ones fill the memory
+_RELEASE = "mmml.release_body"  # in the scope
+
+
+def release_body(request: Request) -> None:
+    """Nothing of the request's body is needed any more: others may have its memory while this one
+    waits.
+    """
+    release: Callable[[], None] | None = request.scope.get(_RELEASE)
+    if release:
+        release()
+
+
+class BodyMemory:
+    """ASGI middleware: 503 for a large body that arrives while those of the requests in this
+    process hold ``most`` bytes already, and for any body while they hold twice as much.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app, self._most, self._left = app, most, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            size = len(message.get("body", b""))
+            taken += size
+            self._left -= size
+            if size and self._left < 0 and (taken > _SMALL or self._left < -self._most):
+                raise Problem(
+                    503,
+                    "Too many uploads arrive at the same time. Try again in a few seconds.",
+                    headers={"Retry-After": "5", "Connection": "close"},
+                )
+            return message
+
+        def release() -> None:
+            nonlocal taken
+            self._left += taken
+            taken = 0
+
+        try:
+            await self._app({**scope, _RELEASE: release}, counted, send)
+        finally:
+            release()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,3 +121,30 @@ def exceeded(standing: Standing, detail: str) -> Problem:
         headers={"Retry-After": str(standing.reset)},
         **members,
     )
+
+
+class Slots:
+    """Counts in this process. Use from the event loop only."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._taken: Counter[str] = Counter()
+
+    @property
+    def taken(self) -> int:
+        """Of all callers together."""
+        return self._taken.total()
+
+    @contextmanager
+    def take(self, who: str) -> Iterator[bool]:
+        """Yields whether ``who`` had a free slot; it is given back at the end."""
+        free = self._taken[who] < self.most
+        if free:
+            self._taken[who] += 1
+        try:
+            yield free
+        finally:
+            if free:
+                self._taken[who] -= 1
+                if not self._taken[who]:
+                    del self._taken[who]

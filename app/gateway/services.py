@@ -8,27 +8,25 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
 from anyio import to_thread
-from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from app.background_tasks import end_tasks
 from app.gateway.api_keys import RedisKeyStore
 from app.gateway.auth import Gate
 from app.gateway.catalogue import REFRESH_EVERY, LiveCatalogue
 from app.gateway.coalescer import Grouped
-from app.gateway.enqueue import JobEnqueuer
+from app.gateway.enqueue import CeleryWakeUps, JobEnqueuer, WakeUps
 from app.gateway.event_streams import Feeds
-from app.gateway.rate_limits import Limits
+from app.gateway.rate_limits import Limits, Slots
 from app.gateway.redis_warnings import redis_warnings
 from app.gateway.sessions import RedisSessionStore
-from app.gateway.slots import Slots
 from app.gateway.subscriptions import RedisSource, Waiters, Watch
 from app.gateway.views import JobView, job_view
-from app.gateway.wakeups import CeleryWakeUps, WakeUps
 from app.settings import GatewaySettings
 from jobs.blobs import BlobStore
 from jobs.errors import BlobError
@@ -157,7 +155,7 @@ class Services:
         """Folders are read in a thread, never on the event loop that answers everybody."""
         while True:
             await asyncio.sleep(REFRESH_EVERY)
-            await off_loop(self.catalogue.refresh)
+            await run_in_threadpool(self.catalogue.refresh)
 
     @classmethod
     def connect(
@@ -194,22 +192,3 @@ class Services:
         with self.waits.take(who) as free:
             job = await watch.until_final(self.look, seconds if free else 0.0, known)
         return Waited(job, applied=free)
-
-
-async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a blocking function in a thread."""
-    return await to_thread.run_sync(partial(function, *args, **kwargs))
-
-
-def services_of(request: Request) -> Services:
-    """The app's services."""
-    found: Services = request.app.state.services
-    return found
-
-
-async def services(request: Request) -> Services:  # async: no thread is needed for it
-    """:func:`services_of`, as a dependency."""
-    return services_of(request)
-
-
-Given = Annotated[Services, Depends(services)]

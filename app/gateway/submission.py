@@ -14,13 +14,14 @@ from typing import Any
 from anyio import to_thread
 from PIL import Image
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from app.gateway.admission import check_room
 from app.gateway.auth import Caller
 from app.gateway.caption_warnings import warnings
 from app.gateway.idempotency import replayed
 from app.gateway.problems import Problem, invalid
-from app.gateway.services import Services, off_loop
+from app.gateway.services import Services
 from app.gateway.uploads import Alpha, AlphaOf, Box, Bytes, Earlier, Picture
 from app.webhooks.addresses import UnsafeAddress
 from jobs.blobs import input_key, job_folder
@@ -60,7 +61,7 @@ async def submit(
     gateways it arrives. ``strict``: numbers are numbers, not the text of numbers. ``job_id``: of
     the new job.
     """
-    earlier = await off_loop(replayed, services, once) if once else None
+    earlier = await run_in_threadpool(replayed, services, once) if once else None
     if earlier:
         return Accepted(earlier, replayed=True)
     request = _read(task, fields, strict)
@@ -68,7 +69,7 @@ async def submit(
     request = _settled(request, found)
     told = warnings(found, request.texts, services.catalogue.now())
     if task.images or caller.key:  # before any effort is made, and anything is counted
-        await off_loop(check_room, services.store, services.settings, caller)
+        await run_in_threadpool(check_room, services.store, services.settings, caller)
     job_id = job_id or new_id()
     uploads, more = await _normalized(services, caller, task, pictures)
     job = Job(
@@ -86,7 +87,7 @@ async def submit(
         await _spend(services, caller, request.returned)
         created = await services.enqueuer.enqueue(_new_job(services, caller, job, once))
     if created is None:
-        return await off_loop(_overtaken, services, job, once)
+        return await run_in_threadpool(_overtaken, services, job, once)
     return Accepted(created)
 
 
@@ -157,11 +158,11 @@ async def _stored(
         yield
         return
     try:
-        await off_loop(_put, services, job, uploads)
+        await run_in_threadpool(_put, services, job, uploads)
         yield
     except (Problem, BlobError):
         with suppress(BlobError):
-            await off_loop(services.blobs.delete_prefix, job_folder(job.id))
+            await run_in_threadpool(services.blobs.delete_prefix, job_folder(job.id))
         raise
 
 
@@ -172,7 +173,7 @@ def _put(services: Services, job: Job, uploads: Mapping[str, bytes]) -> None:
 
 async def _spend(services: Services, caller: Caller, count: int) -> None:
     if caller.key and caller.key.pictures_per_day:
-        await off_loop(services.gate.spend_pictures, caller, count)
+        await run_in_threadpool(services.gate.spend_pictures, caller, count)
 
 
 def _overtaken(services: Services, job: Job, once: OnceKey | None) -> Accepted:

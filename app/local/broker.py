@@ -10,8 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.local.errors import EmbeddedError
-from app.local.state import socket_path, state_lock
+from app.local.state import EmbeddedError, socket_path, state_lock
 from app.local.supervisor import Child, Supervisor
 from app.settings import GatewaySettings
 from jobs.settings import SharedSettings, read_settings

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.local.broker import own_redis
-from app.local.environment import environment
-from app.local.errors import EmbeddedError
-from app.local.state import make_private
+from app.local.state import EmbeddedError, make_private
+from app.local.supervisor import environment
 from jobs.captions import END
 from jobs.job import ErrorCode
 from jobs.requests import TASKS

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from app.local.broker import own_broker
-from app.local.environment import environment
 from app.local.fake_bundle import WORKER, faked
 from app.local.state import default_state_dir, make_private
-from app.local.supervisor import PYTHON, Child, Supervisor
+from app.local.supervisor import PYTHON, Child, Supervisor, environment
 from app.settings import GatewaySettings
 from jobs.settings import read_settings
 

@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.local.errors import EmbeddedError
-
 MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107 on Linux and 103 on macOS
 LOCK_WAIT_SECONDS = 10.0
+
+
+class EmbeddedError(RuntimeError):
+    """The private service can't start; the message says what to do."""
 
 
 def default_state_dir() -> Path:

@@ -14,8 +14,8 @@ from app.reconciler.expire import OrphanSweeper, Sweeper
 from app.reconciler.reconcile import Reconciler
 from app.reconciler.webhooks import Courier
 from app.settings import WebhookSettings
-from app.webhooks.messages import signing_secrets
 from app.webhooks.sender import Sender
+from app.webhooks.signing import signing_secrets
 from jobs import liveness
 from jobs.blobs import BlobStore
 from jobs.redis_store import RedisJobStore, connect

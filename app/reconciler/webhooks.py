@@ -8,6 +8,7 @@ twice by its ``webhook-id``.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 import threading
@@ -15,13 +16,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from app.background_tasks import end_tasks
-from app.webhooks.messages import body, message_id
+from app.gateway.views import job_view
 from app.webhooks.sender import Answer, Sender
 from app.webhooks.signing import headers
-from jobs.job import Job, WebhookState
+from jobs.job import Job, Status, WebhookState
 from jobs.store import JobStore
 
 log = logging.getLogger(__name__)
@@ -130,3 +133,24 @@ class Courier:
 def _host(job: Job) -> str:
     """With its port: two services of one machine are two hosts here."""
     return urlsplit(job.webhook.url).netloc.lower() if job.webhook else ""
+
+
+def message_id(job: Job) -> str:
+    """The same for every attempt, so that a receiver can tell a message it has from a new one."""
+    return f"msg_{job.id}"
+
+
+def body(job: Job) -> bytes:
+    """``{"type": "job.succeeded", "timestamp": …, "data": …}``; data is the job as ``GET`` shows
+    it, or little more than its id when it has expired meanwhile.
+    """
+    assert job.webhook is not None  # noqa: S101 (only such jobs are announced)
+    ended = datetime.fromtimestamp(job.finished_at or job.created_at, UTC)
+    told = {"type": f"job.{job.webhook.event}", "timestamp": ended.isoformat(), "data": _data(job)}
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _data(job: Job) -> dict[str, Any]:
+    if job.status is Status.expired:
+        return {"id": job.id, "task": job.task, "status": job.status}
+    return job_view(job, None).model_dump(mode="json", exclude={"webhook"})

@@ -10,6 +10,8 @@ import hmac
 import secrets
 from collections.abc import Sequence
 
+from jobs.store import JobStore
+
 PREFIX = "whsec_"
 
 
@@ -60,3 +62,11 @@ def _key(secret: str) -> bytes:
     if not secret.startswith(PREFIX) or not 24 <= len(key) <= 64:
         raise BadSecret("a webhook secret is whsec_ and base64 of 24 to 64 bytes")
     return key
+
+
+def signing_secrets(configured: str, store: JobStore, owner: str = "") -> Sequence[str]:
+    """The secrets of ``owner``, the present one first: those of the settings, else one that is
+    drawn once and kept in the job store.
+    """
+    secrets = configured.split() or [store.service_secret("webhooks", new_secret())]
+    return [derived(secret, owner) for secret in secrets]

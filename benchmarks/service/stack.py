@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from app.local import broker_command, wait_for_socket
+from app.local.broker import broker_command, wait_for_socket
 from benchmarks.peers.pipelines import Subject, write_weights
 from jobs.redis_store import RedisJobStore, connect
 from tests.chaos.processes import NeverTrue, Process, at_end, free_port, wait_until

@@ -9,9 +9,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from app.gateway.enqueue import WakeUps
 from app.gateway.server import gateway_server
 from app.gateway.services import Services
-from app.gateway.wakeups import WakeUps
 from app.settings import GatewaySettings
 from tests.chaos.clocks import set_wrong
 from tests.chaos.strikes import Strikes

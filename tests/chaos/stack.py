@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from app.local import broker_command
+from app.local.broker import broker_command
 from jobs.captions import END
 from jobs.redis_store import RedisJobStore, connect, wait_for
 from jobs.requests import TASKS

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from app.gateway.api_keys import RedisKeyStore, default_scopes, new_text, record
-from app.local import broker_command, wait_for_socket
+from app.local.broker import broker_command, wait_for_socket
 from jobs.blobs import BlobStore
 from jobs.images import encode
 from jobs.job import ImageRecord, new_id

@@ -12,8 +12,8 @@ import pytest
 from PIL import ImageChops
 
 from app.gateway.api_keys import new_text
-from app.local.errors import EmbeddedError
 from app.local.fake_bundle import faked
+from app.local.state import EmbeddedError
 from jobs.job import ErrorCode
 from mmml import Busy, Client, JobFailed, Refused
 from mmml.testing import NotStarted, fake_service

@@ -11,7 +11,7 @@ import pytest
 from app.gateway.admission import check_room
 from app.gateway.auth import Caller
 from app.gateway.problems import Problem
-from app.local import BROKER_MEMORY, broker_command, wait_for_socket
+from app.local.broker import BROKER_MEMORY, broker_command, wait_for_socket
 from app.settings import GatewaySettings
 from jobs.job import ImageRecord, Job, Status
 from jobs.redis_store import RedisJobStore, connect

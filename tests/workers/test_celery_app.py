@@ -9,7 +9,7 @@ import redis
 from kombu import Connection, Queue
 from kombu.transport.virtual import Channel, Message
 
-from app.gateway.wakeups import CeleryWakeUps
+from app.gateway.enqueue import CeleryWakeUps
 from jobs.celery_config import QUEUE, TASK_NAME, wakeups_key
 from workers.celery_app import build, wake
 

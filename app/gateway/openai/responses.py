@@ -9,12 +9,13 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.sse import format_sse_event
+from starlette.concurrency import run_in_threadpool
 
 from app.gateway.openai.errors import error_of
 from app.gateway.openai.signed_urls import Links
 from app.gateway.openai.submission import abandon, waiting
 from app.gateway.problems import as_problem
-from app.gateway.services import Services, off_loop
+from app.gateway.services import Services
 from app.gateway.submission import Accepted
 from jobs.job import ImageRecord, Job
 
@@ -50,7 +51,7 @@ async def _content(_request: Request, services: Services, _job: Job, image: Imag
 
 async def _address(request: Request, services: Services, job: Job, image: ImageRecord) -> Answer:
     links = Links(services.store, services.settings.link_ttl)
-    query = await off_loop(links.sign, job.id, image.index)
+    query = await run_in_threadpool(links.sign, job.id, image.index)
     path = request.url_for("linked_picture", job_id=job.id, index=str(image.index))
     return {"url": str(path.include_query_params(**query))}
 

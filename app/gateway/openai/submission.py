@@ -9,13 +9,14 @@ from functools import partial
 import anyio
 from anyio import to_thread
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
 
 from app.gateway.auth import Caller
 from app.gateway.idempotency import HEADER, once_key
 from app.gateway.image_responses import unsuccessful
 from app.gateway.openai.requests import ImagesRequest, in_their_words
 from app.gateway.problems import Problem, unusable
-from app.gateway.services import Services, off_loop
+from app.gateway.services import Services
 from app.gateway.submission import Accepted, submit
 from app.gateway.uploads import Bytes, Picture
 from jobs.images import decode_photo
@@ -36,10 +37,10 @@ async def submitted(
     task = "inpaint" if "mask" in pictures else "manipulate" if pictures else "synthesize"
     caller.require(task)
     asked = _with_own_model(asked, services.settings.openai_models)
-    await off_loop(_check_model, services, task, asked)
+    await run_in_threadpool(_check_model, services, task, asked)
     fields = asked.own_fields() | await _size(services, task, asked, pictures)
     memory = services.settings.idempotency_ttl
-    once = await off_loop(once_key, request, fields, pictures, memory, caller.owner)
+    once = await run_in_threadpool(once_key, request, fields, pictures, memory, caller.owner)
     try:
         return await submit(services, caller, TASKS[task], fields, pictures, once)
     except Problem as problem:
@@ -141,7 +142,7 @@ async def abandon(request: Request, services: Services, job: Job) -> None:
     """Spare the work that nobody will see."""
     if not job.status.final and not _can_come_back(request):
         with anyio.CancelScope(shield=True):
-            await off_loop(services.store.cancel, job.id)
+            await run_in_threadpool(services.store.cancel, job.id)
 
 
 def _can_come_back(request: Request) -> bool:

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
 
-from app.gateway.dependencies import Reader, Stream
+from app.gateway.dependencies import Given, Reader, Stream
 from app.gateway.event_streams import Feed
 from app.gateway.routes.jobs import known
-from app.gateway.services import Given, off_loop
 from jobs.events import FIRST, event_order
 
 router = APIRouter(tags=["jobs"])
@@ -36,7 +36,7 @@ async def opened(
     cursor = last_event_id if last_event_id and event_order(last_event_id) else FIRST
     job = known(caller.seen(await services.look(job_id)))
     if job.status.final and cursor != FIRST:
-        news = await off_loop(services.store.events, {job_id: cursor})
+        news = await run_in_threadpool(services.store.events, {job_id: cursor})
         if not news[job_id]:
             raise HTTPException(204)
     with services.feeds.open(job_id, cursor) as feed:

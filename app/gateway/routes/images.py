@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.gateway.auth import Caller
-from app.gateway.dependencies import Download, Reader
+from app.gateway.dependencies import Download, Given, Reader
 from app.gateway.image_responses import (
     CONTENT,
     cache_headers,
@@ -20,7 +20,7 @@ from app.gateway.image_responses import (
 from app.gateway.preferences import accepted_types, has_current, wanted_image
 from app.gateway.problems import Problem
 from app.gateway.routes.jobs import known
-from app.gateway.services import Given, Services
+from app.gateway.services import Services
 from jobs.errors import BlobMissing
 from jobs.explanation import ExplanationView
 from jobs.job import ImageRecord

@@ -9,14 +9,15 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, WithJsonSchema
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
-from app.gateway.dependencies import AnyCaller, Reader
+from app.gateway.dependencies import AnyCaller, Given, Reader
 from app.gateway.preferences import has_current, wait_seconds
 from app.gateway.problems import Problem
-from app.gateway.services import Given, Services, off_loop
+from app.gateway.services import Services
 from app.gateway.views import JobView, job_view, json_response
 from jobs.blobs import job_folder
 from jobs.job import Job, Status
@@ -75,7 +76,7 @@ async def listing(
     if task is not None and task not in TASKS:
         raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
     before = _cursor(cursor) if cursor is not None else None
-    jobs, following = await off_loop(
+    jobs, following = await run_in_threadpool(
         services.store.listing, status, limit, before, caller.listed, task
     )
     page = _next_page(following, limit, status=status, task=task) if following else None
@@ -131,7 +132,7 @@ async def cancel(job_id: str, request: Request, services: Given, caller: AnyCall
     before = await _changeable(services, caller, job_id)
     if before.status.final:
         raise Problem(409, f"This job is over: it has {_SAID[before.status]}.")
-    await off_loop(services.store.cancel, job_id)
+    await run_in_threadpool(services.store.cancel, job_id)
     return await _response(request, services, known(await services.look(job_id)))
 
 
@@ -149,7 +150,7 @@ async def erase(job_id: str, services: Given, caller: AnyCaller) -> Response:
     for a week is that there was such a job. A webhook that has not been told is not told any more.
     """
     await _changeable(services, caller, job_id)
-    erased = await off_loop(_erase, services, job_id)
+    erased = await run_in_threadpool(_erase, services, job_id)
     return Response(status_code=204 if erased else 202)
 
 

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.gateway.auth import Caller
-from app.gateway.body_memory import release_body
-from app.gateway.dependencies import Submitter, caller, take_download
+from app.gateway.dependencies import Given, Submitter, caller, take_download
 from app.gateway.image_responses import CONTENT, picture_response
+from app.gateway.middleware import release_body
 from app.gateway.openai.bodies import read_edit, read_generation
 from app.gateway.openai.errors import PREFIX, RESPONSES
 from app.gateway.openai.requests import EditRequest, GenerationRequest, ImagesRequest
@@ -20,7 +21,7 @@ from app.gateway.openai.signed_urls import Links
 from app.gateway.openai.submission import finished, submitted
 from app.gateway.problems import Problem
 from app.gateway.routes.jobs import known
-from app.gateway.services import Given, Services, off_loop
+from app.gateway.services import Services
 from app.gateway.submission import Accepted
 from app.gateway.uploads import Picture
 from jobs.bundles import BundleInfo
@@ -128,8 +129,8 @@ async def linked_picture(
 ) -> Response:
     """The picture of a `url`: whoever has that address sees it, until it expires."""
     links = Links(services.store, services.settings.link_ttl)
-    await off_loop(links.check, job_id, index, expires, signature)
-    job = known(await off_loop(services.store.get, job_id))
+    await run_in_threadpool(links.check, job_id, index, expires, signature)
+    job = known(await run_in_threadpool(services.store.get, job_id))
     record = next((i for i in job.images if i.index == index and not i.error), None)
     if record is None:
         raise Problem(404, f"This job has no picture {index}.")
@@ -139,13 +140,13 @@ async def linked_picture(
 @router.get("/models", summary="List models", dependencies=[Depends(caller)])
 async def models(services: Given) -> dict[str, Any]:
     """The bundles."""
-    return {"object": "list", "data": await off_loop(_models, services)}
+    return {"object": "list", "data": await run_in_threadpool(_models, services)}
 
 
 @router.get("/models/{model}", summary="Look at a model", dependencies=[Depends(caller)])
 async def model(model: str, services: Given) -> dict[str, Any]:
     """One bundle."""
-    found = await off_loop(_models, services)
+    found = await run_in_threadpool(_models, services)
     for one in found:
         if one["id"] == model:
             return one

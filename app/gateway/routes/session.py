@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.gateway.admission import check_memory
 from app.gateway.api_keys import ApiKey
 from app.gateway.auth import Caller
-from app.gateway.dependencies import AnyCaller
-from app.gateway.services import Given, Services, off_loop
+from app.gateway.dependencies import AnyCaller, Given
+from app.gateway.services import Services
 from app.gateway.sessions import COOKIE, LIFETIME, end_session, start_session
 
 router = APIRouter(prefix="/session", tags=["access"])
@@ -41,7 +42,7 @@ async def start(request: Request, services: Given, caller: AnyCaller) -> Respons
     """
     response = Response(status_code=204)
     if caller.key is not None:
-        value = await off_loop(_start, services, caller, caller.key)
+        value = await run_in_threadpool(_start, services, caller, caller.key)
         response.set_cookie(
             COOKIE,
             value,
@@ -64,7 +65,7 @@ async def end(request: Request, services: Given, _caller: AnyCaller) -> Response
     """The cookie is worth nothing from now on."""
     value = request.cookies.get(COOKIE)
     if value:
-        await off_loop(end_session, services.gate.sessions, value)
+        await run_in_threadpool(end_session, services.gate.sessions, value)
     response = Response(status_code=204)
     response.delete_cookie(COOKIE)
     return response

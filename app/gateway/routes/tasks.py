@@ -13,12 +13,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.gateway.auth import Caller
-from app.gateway.body_memory import release_body
-from app.gateway.dependencies import Submitter
+from app.gateway.dependencies import Submitter, services_of
 from app.gateway.idempotency import HEADER, PATTERN, once_key
 from app.gateway.image_responses import CONTENT, picture_response, unsuccessful
+from app.gateway.middleware import release_body
 from app.gateway.preferences import wait_seconds, wanted_image
-from app.gateway.services import Services, Waited, services_of
+from app.gateway.services import Services, Waited
 from app.gateway.submission import Accepted, submit
 from app.gateway.subscriptions import Watch
 from app.gateway.uploads import is_json, read

@@ -60,6 +60,6 @@ def test_defaults_that_say_nothing_are_refused(weights: Path, text: str) -> None
 
 
 def test_what_ships_serves_drawings_by_drawings_and_photos_by_photos() -> None:
-    shipped = LiveCatalogue(Path(__file__).parents[2] / "weights", {}).now()
+    shipped = LiveCatalogue(Path(__file__).parents[3] / "weights", {}).now()
     chosen = {task: shipped.default(task) for task in ("synthesize", "manipulate", "inpaint")}
     assert chosen == {"synthesize": "aviary", "manipulate": "cub", "inpaint": "cub"}

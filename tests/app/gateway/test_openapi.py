@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.gateway.openapi import document
 
-FILE = Path(__file__).parents[2] / "docs" / "openapi.json"
+FILE = Path(__file__).parents[3] / "docs" / "openapi.json"
 
 
 def test_the_file_is_not_stale() -> None:

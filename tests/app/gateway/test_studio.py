@@ -97,7 +97,7 @@ def test_the_version_follows_from_the_files(tmp_path: Path) -> None:
 
 
 def test_the_page_is_installed_with_the_package() -> None:
-    project = tomllib.loads((FOLDER.parent.parent / "pyproject.toml").read_text())
+    project = tomllib.loads((FOLDER.parents[2] / "pyproject.toml").read_text())
     assert "gateway/studio/*" in project["tool"]["setuptools"]["package-data"]["app"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.gateway.body_memory import BodyMemory
+from app.gateway.middleware import BodyMemory
 from app.gateway.problems import Problem
 
 MB = 2**20

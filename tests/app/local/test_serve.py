@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.local import Child, EmbeddedError, Supervisor, broker_command, socket_path, state_lock
-from app.local.state import make_private
+from app.local.broker import broker_command
+from app.local.state import EmbeddedError, make_private, socket_path, state_lock
+from app.local.supervisor import Child, Supervisor
 
 
 def test_socket_lies_in_the_state_folder(tmp_path: Path) -> None:
