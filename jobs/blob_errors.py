@@ -25,9 +25,9 @@ _BY_ERRNO = {
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how obstore's local store ends its messages
 
 
-def fault(what: str, error: Exception) -> BlobError:
-    """``what`` could not be done, because of ``error``."""
-    message = f"{what}: {_first_line(error)}"
+def blob_error(action: str, error: Exception) -> BlobError:
+    """``action`` could not be done, because of ``error``."""
+    message = f"{action}: {_first_line(error)}"
     reason = _lasting_reason(error)
     return BlobError(message, reason, lasting=True) if reason else BlobError(message)
 

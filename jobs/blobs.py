@@ -21,7 +21,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
-from jobs.blob_errors import fault, is_missing_bucket
+from jobs.blob_errors import blob_error, is_missing_bucket
 from jobs.errors import BlobError, BlobMissing
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", re.ASCII)
@@ -74,7 +74,7 @@ class BlobStore:
         self._store, self._folder = store, folder
 
     @classmethod
-    def at(cls, url: str) -> BlobStore:
+    def from_url(cls, url: str) -> BlobStore:
         """``memory://``, ``file:///folder`` (made if absent), or any URL that obstore knows."""
         parts = urlsplit(url)
         try:
@@ -90,26 +90,26 @@ class BlobStore:
 
     def put(self, key: str, data: bytes) -> None:
         """Store ``data``; a reader sees the old or the new bytes, never a part."""
-        with _faults(f"{key} could not be stored"):
-            obstore.put(self._store, _checked(key), data)
+        with _translate_errors(f"{key} could not be stored"):
+            obstore.put(self._store, _check_key(key), data)
 
     @property
-    def near(self) -> bool:
+    def is_local(self) -> bool:
         """Whether reading takes no network."""
         return self._folder is not None or isinstance(self._store, MemoryStore)
 
     def get(self, key: str) -> bytes:
         """The bytes; BlobMissing when there are none."""
-        with _faults(f"{key} could not be read"), _missing(key):
-            return self._read(_checked(key))
+        with _translate_errors(f"{key} could not be read"), _missing(key):
+            return self._read(_check_key(key))
 
     def open(self, key: str) -> tuple[int, Iterator[bytes]]:
         """The number of bytes, and the bytes in parts; BlobMissing when there are none."""
-        with _faults(f"{key} could not be read"), _missing(key):
+        with _translate_errors(f"{key} could not be read"), _missing(key):
             if self._folder is not None:
-                file = (self._folder / _checked(key)).open("rb")
+                file = (self._folder / _check_key(key)).open("rb")
                 return os.fstat(file.fileno()).st_size, _parts(file)
-            found = obstore.get(self._store, _checked(key))
+            found = obstore.get(self._store, _check_key(key))
             return found.meta["size"], _cut(found.stream(min_chunk_size=_PART))
 
     def _read(self, key: str) -> bytes:
@@ -117,9 +117,9 @@ class BlobStore:
             return (self._folder / key).read_bytes()
         return bytes(obstore.get(self._store, key).bytes())
 
-    def job_ids(self) -> list[str]:
+    def list_job_ids(self) -> list[str]:
         """The jobs of which anything is stored."""
-        with _faults("jobs could not be listed"):
+        with _translate_errors("jobs could not be listed"):
             found: Any = obstore.list_with_delimiter(self._store, prefix=_JOBS)
             return [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
 
@@ -127,21 +127,21 @@ class BlobStore:
         """Erase everything whose key starts with ``prefix``: all of a folder, when it ends with a
         slash, or what lies in a folder under such names.
         """
-        with _faults(f"{prefix} could not be erased"):
-            _checked(prefix.rstrip("/"))
+        with _translate_errors(f"{prefix} could not be erased"):
+            _check_key(prefix.rstrip("/"))
             folder, _, name = prefix.rpartition("/")
             if self._folder is not None:
                 # Folders and half-written files, which a store does not list, go too.
-                inside = self._folder / _checked(folder)
+                inside = self._folder / _check_key(folder)
                 _remove_files(inside, name) if name else _remove_tree(inside)
                 return
-            for chunk in obstore.list(self._store, prefix=f"{_checked(folder)}/"):
+            for chunk in obstore.list(self._store, prefix=f"{_check_key(folder)}/"):
                 paths = [meta["path"] for meta in chunk if meta["path"].startswith(prefix)]
                 if paths:
                     obstore.delete(self._store, paths)
 
 
-def _checked(key: str) -> str:
+def _check_key(key: str) -> str:
     """The key, if it can't lead out of the store."""
     if len(key) > _MAX_KEY or not _KEY.fullmatch(key):
         raise BlobError(f"{key[:80]!r} is not a key of this store", lasting=True)
@@ -186,9 +186,9 @@ def _missing(key: str) -> Iterator[None]:
 
 
 @contextmanager
-def _faults(what: str) -> Iterator[None]:
+def _translate_errors(action: str) -> Iterator[None]:
     """Turn the storage's errors into BlobError."""
     try:
         yield
     except (BaseError, OSError, ValueError) as error:
-        raise fault(what, error) from error
+        raise blob_error(action, error) from error

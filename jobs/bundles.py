@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.captions import Encoded, Vocabulary, Word
+from jobs.captions import EncodedCaption, Vocabulary, Word
 from jobs.errors import BundlesError
-from jobs.requests import CHOSEN_BY, MAX_NOISE_SCALE, TASKS, Fidelity
+from jobs.requests import CANDIDATE_RANKER, MAX_NOISE_SCALE, TASKS, Fidelity
 
 DEFAULTS = "defaults.json"  # beside the bundles: a bundle's name for each task
 
@@ -42,7 +42,7 @@ class BundleTask:
     folder: Path
     spec: Mapping[str, Any] = field(repr=False)
     parts: frozenset[str] = frozenset()
-    enlarges: int = 1
+    upscale: int = 1
 
     @property
     def method(self) -> str:
@@ -59,18 +59,18 @@ class BundleTask:
         return int(self.spec["size"])
 
     @property
-    def largest(self) -> int:
+    def max_size(self) -> int:
         """The largest side that pictures of text alone can have, in pixels."""
-        return self.size * self.enlarges
+        return self.size * self.upscale
 
-    def why_not(self, size: int | None) -> str | None:
+    def size_problem(self, size: int | None) -> str | None:
         """Why no picture of ``size`` can be made, in a sentence; None when it can. An edit has any
         size, as a photo has.
         """
-        if size is None or size <= self.largest or TASKS[self.task].images:
+        if size is None or size <= self.max_size or TASKS[self.task].images:
             return None
         return (
-            f"Bundle {self.bundle!r} makes pictures of up to {self.largest} pixels, not {size}; "
+            f"Bundle {self.bundle!r} makes pictures of up to {self.max_size} pixels, not {size}; "
             "ask for a smaller size, or leave it out."
         )
 
@@ -100,16 +100,16 @@ class BundleTask:
     def serving(self) -> Mapping[str, Any]:
         """Values for the fields of requests that leave them to the bundle. Raises ValueError."""
         found = Serving.model_validate(self.spec.get("serving", {})).model_dump()
-        if not self.can_choose:
+        if not self.ranks_candidates:
             found["candidates"] = 1
         return {name: found[name] for name in TASKS[self.task].serving}
 
     @property
-    def can_choose(self) -> bool:
+    def ranks_candidates(self) -> bool:
         """Whether the bundle holds what chooses among candidates."""
-        return CHOSEN_BY in self.parts
+        return CANDIDATE_RANKER in self.parts
 
-    def why_unexplained(self, method: str) -> str | None:
+    def explanation_problem(self, method: str) -> str | None:
         """Why pictures of ``method`` can't be explained, in a sentence; None when they can."""
         needed = TASKS[self.task].explained_by
         if needed is None:
@@ -126,7 +126,7 @@ class BundleTask:
             )
         return None
 
-    def encode(self, text: str) -> Encoded:
+    def encode(self, text: str) -> EncodedCaption:
         """The caption in this task's words."""
         return self.vocabulary.encode(text, tokenizer=self.tokenizer, max_words=self.max_words)
 
@@ -209,7 +209,7 @@ class Catalogue:
         info = self.bundles.get(bundle or self.default(task) or "")
         return info.tasks.get(task) if info else None
 
-    def offering(self, task: str) -> list[str]:
+    def bundles_offering(self, task: str) -> list[str]:
         """Names of the bundles that offer ``task``."""
         return [b.name for b in self.bundles.values() if task in b.tasks]
 

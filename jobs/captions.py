@@ -46,26 +46,26 @@ def _ascii(token: str) -> str:
     return token.encode("ascii", "ignore").decode()
 
 
-def _found(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
+def _match_spans(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
     return ((match[0], *match.span()) for match in pattern.finditer(text))
 
 
 def _regexp(lowered: str) -> Iterator[Span]:
     r"""Every match of ``\w+``, as the DAMSM encoders were trained with (AttnGAN's tokenizer)."""
-    return _found(_WORD, lowered)
+    return _match_spans(_WORD, lowered)
 
 
 def _treebank(lowered: str) -> Iterator[Span]:
     """Penn Treebank words, as TDANet reads captions: "black-and-white" stays one word, "bird's" and
     "cannot" are two. Punctuation, which no vocabulary holds, is left out.
     """
-    return (span for span in _found(_TREEBANK, lowered) if _WORD.search(span[0]))
+    return (span for span in _match_spans(_TREEBANK, lowered) if _WORD.search(span[0]))
 
 
 TOKENIZERS: dict[str, Callable[[str], Iterator[Span]]] = {"regexp": _regexp, "treebank": _treebank}
 
 
-def spans(text: str, tokenizer: str = "regexp") -> list[Span]:
+def word_spans(text: str, tokenizer: str = "regexp") -> list[Span]:
     """Lower-case words of ``text`` and their places in it, in characters. Characters are read in
     their compatible form (NFKC), so a ligature is its letters; invisible ones, such as soft
     hyphens, are skipped; those outside ASCII are dropped, and words left empty with them.
@@ -98,8 +98,8 @@ def _visible(text: str) -> str:
 
 
 def tokenize(text: str, tokenizer: str = "regexp") -> list[str]:
-    """The words of :func:`spans` alone."""
-    return [word for word, _, _ in spans(text, tokenizer)]
+    """The words of :func:`word_spans` alone."""
+    return [word for word, _, _ in word_spans(text, tokenizer)]
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedCaption:
     """A caption in a vocabulary's terms.
 
     ids: one index ≥ 1 per kept word; words: the kept words; unknown: the words left out because
@@ -131,7 +131,7 @@ class Encoded:
     ids: tuple[int, ...]
     words: tuple[str, ...]
     unknown: tuple[str, ...]
-    cut: int
+    truncated: int
 
 
 class Vocabulary:
@@ -164,7 +164,7 @@ class Vocabulary:
         vocabulary lacks, and known ones after the first ``max_words``.
         """
         read, columns = [], count()
-        for word, start, end in spans(text, tokenizer):
+        for word, start, end in word_spans(text, tokenizer):
             index = self._index.get(word, 0)
             column = next(columns) if index else max_words
             read.append(Word(word, start, end, index, column if column < max_words else None))
@@ -177,7 +177,9 @@ class Vocabulary:
         ]
         return tuple(sorted([*read, *foreign], key=lambda word: word.start))
 
-    def encode(self, text: str, *, tokenizer: str = "regexp", max_words: int = 18) -> Encoded:
+    def encode(
+        self, text: str, *, tokenizer: str = "regexp", max_words: int = 18
+    ) -> EncodedCaption:
         """Indices of the first ``max_words`` known words. Nothing is dropped at random."""
         read = self.read(text, tokenizer=tokenizer, max_words=max_words)
         kept = [word for word in read if word.column is not None]
@@ -187,7 +189,7 @@ class Vocabulary:
                 unknown.setdefault(word.word, _visible(text[word.start : word.end]))
         cut = sum(word.known for word in read) - len(kept)
         ids, words = (word.index for word in kept), (word.word for word in kept)
-        return Encoded(tuple(ids), tuple(words), tuple(unknown.values()), cut)
+        return EncodedCaption(tuple(ids), tuple(words), tuple(unknown.values()), cut)
 
 
 def _foreign_words(text: str) -> list[Span]:
@@ -196,7 +198,7 @@ def _foreign_words(text: str) -> list[Span]:
     """
     chunks = (
         span
-        for span in _found(_CHUNK, text)
+        for span in _match_spans(_CHUNK, text)
         if not any(c.isascii() and c.isalnum() for c in span[0])
     )
     return [span for span in chunks if any(map(_is_foreign, span[0]))]

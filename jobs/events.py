@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from jobs.job import Status
 
 CANCEL_REQUESTED = "cancel_requested"
-KEPT_EVENTS = 64  # of each job; the newest, so the last one is always among them
-FIRST = "0-0"  # before every event
+MAX_EVENTS = 64  # of each job; the newest, so the last one is always among them
+STREAM_START = "0-0"  # before every event
 
 _ID = re.compile(r"^(\d{1,15})-(\d{1,15})$", re.ASCII)
 

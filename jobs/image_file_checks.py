@@ -21,12 +21,12 @@ _END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
 _WITHOUT_LENGTH = (0x01, 0xD8)
 
 
-def claims_to_be_a_picture(data: bytes) -> bool:
+def has_image_signature(data: bytes) -> bool:
     """Whether the file begins as PNG, JPEG or WebP files do, however it goes on."""
     return data.startswith(_BEGINNINGS) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
-def check_parts(data: bytes, name: str) -> None:
+def check_part_count(data: bytes, name: str) -> None:
     """Raises ImageProblem 422 for a file that is cut into too many pieces. Files that are neither
     PNG nor JPEG, or broken, pass: their decoder judges them.
     """

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
 
 from jobs.errors import ImageProblem
-from jobs.image_file_checks import check_parts, claims_to_be_a_picture
+from jobs.image_file_checks import check_part_count, has_image_signature
 from jobs.metadata import without_comments
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 EXTENSION = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif"}
 
-_TURNS = {
+_EXIF_TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -28,7 +28,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SRGB = ImageCms.createProfile("sRGB")
-_BROKEN = (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError)
+_DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def encode(image: Image.Image, extension: str = "png") -> bytes:
 @contextmanager
 def opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]:
     """The decoded picture, upright; everything Pillow can raise becomes an ImageProblem."""
-    check_parts(data, name)
+    check_part_count(data, name)
     data = without_comments(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -78,10 +78,10 @@ def opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image, name, limits)
                 image.load()
-                yield _upright(image)
+                yield _apply_exif_rotation(image)
         except UnidentifiedImageError as error:
-            if claims_to_be_a_picture(data):
-                raise _broken(name) from error
+            if has_image_signature(data):
+                raise _broken_image(name) from error
             raise ImageProblem(
                 415, f"{name} is not a PNG, JPEG or WebP picture; convert it to one of these."
             ) from error
@@ -89,8 +89,8 @@ def opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]
             raise _too_large(name, limits) from error
         except MemoryError as error:
             raise _too_large(name, limits) from error
-        except _BROKEN as error:
-            raise _broken(name) from error
+        except _DECODE_ERRORS as error:
+            raise _broken_image(name) from error
 
 
 def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
@@ -109,7 +109,7 @@ def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
         raise ImageProblem(422, f"{name} is animated; send a single picture.")
 
 
-def _broken(name: str) -> ImageProblem:
+def _broken_image(name: str) -> ImageProblem:
     return ImageProblem(
         422, f"{name} is broken or cut off and can't be decoded; export it again and resend."
     )
@@ -123,10 +123,10 @@ def _too_large(name: str, limits: ImageLimits) -> ImageProblem:
     )
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _apply_exif_rotation(image: Image.Image) -> Image.Image:
     """As its EXIF says, which is read only: many a camera writes what can't be written again."""
     try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        turn = _EXIF_TRANSPOSES.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged EXIF fails in any way, and says nothing about the pixels
         return image
     return image if turn is None else image.transpose(turn)
@@ -171,7 +171,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
                 converted = ImageCms.profileToProfile(planes, source, _SRGB, outputMode="RGB")
                 if converted is not None:
                     return converted
-        except (ImageCms.PyCMSError, *_BROKEN):
+        except (ImageCms.PyCMSError, *_DECODE_ERRORS):
             pass
     return image.convert("RGB")
 

@@ -16,7 +16,7 @@ VARIABLE = "MMML_ALIVE_FILE"
 MAX_AGE = 60.0  # seconds
 
 
-def touch() -> None:
+def touch_file() -> None:
     """Show that this process still works; does nothing where no file is named."""
     name = os.environ.get(VARIABLE)
     if name:
@@ -37,8 +37,8 @@ def main() -> int:
     seconds = age()
     if seconds is not None and seconds < MAX_AGE:
         return 0
-    told = "no sign of life yet" if seconds is None else f"last sign of life {seconds:.0f} s ago"
-    sys.stderr.write(f"{told}\n")
+    message = "no sign of life yet" if seconds is None else f"last sign of life {seconds:.0f} s ago"
+    sys.stderr.write(f"{message}\n")
     return 1
 
 

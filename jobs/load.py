@@ -29,7 +29,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Drain:
+class Throughput:
     """At ``now`` by the store's clock. ``rate``: jobs that end per second while others wait, None
     when none was seen to end;
     ``oldest_age``: for how many seconds the oldest finished job has been over.
@@ -48,6 +48,8 @@ class Drain:
         return min(max(busy, 1.0), _WINDOW)
 
     @classmethod
-    def measured(cls, now: float, ended: int, window: float, oldest_age: float | None) -> Drain:
+    def from_count(
+        cls, now: float, ended: int, window: float, oldest_age: float | None
+    ) -> Throughput:
         """From the number of jobs that ended within ``window`` seconds."""
         return cls(now, ended / window if ended else None, oldest_age)

@@ -24,15 +24,15 @@ _GREY = 0.5  # share of greys above which a picture is no mask
 
 
 @dataclass(frozen=True)
-class Marks:
+class MaskAppearance:
     """How a mask's sender sees its two sides."""
 
     hole: str
     known: str
 
 
-PAINTED = Marks("white", "black")
-TRANSPARENT = Marks("transparent", "opaque")
+PAINTED = MaskAppearance("white", "black")
+TRANSPARENT = MaskAppearance("transparent", "opaque")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Mask:
     """``image``: mode L, 255 = hole, 0 = known. ``warnings``: sentences for its sender."""
 
     image: Image.Image
-    marks: Marks = PAINTED
+    marks: MaskAppearance = PAINTED
     warnings: list[str] = field(default_factory=list)
 
 
@@ -99,27 +99,27 @@ def box_mask(box: tuple[int, int, int, int], size: tuple[int, int]) -> Mask:
     return Mask(mask)
 
 
-def check_mask(mask: Image.Image, photo: Image.Image, marks: Marks = PAINTED) -> None:
+def check_mask(mask: Image.Image, photo: Image.Image, appearance: MaskAppearance = PAINTED) -> None:
     """A usable mask has the photo's size and both colours."""
     if mask.size != photo.size:
         raise ImageProblem(
             422,
             f"the mask is {mask.width}×{mask.height} pixels but the photo is "
             f"{photo.width}×{photo.height} "
-            f"(after its EXIF rotation); send a mask of the photo's size, {marks.hole} where it is "
+            f"(after its EXIF rotation); send a mask of the photo's size, {appearance.hole} where it is "
             "to be filled.",
         )
     low, high = mask.getextrema()
     if high == 0:
         raise ImageProblem(
             422,
-            f"the mask is all {marks.known}, so nothing is to be filled; make the hole "
-            f"{marks.hole}.",
+            f"the mask is all {appearance.known}, so nothing is to be filled; make the hole "
+            f"{appearance.hole}.",
         )
     if low == 255:
         raise ImageProblem(
             422,
-            f"the mask is all {marks.hole}, so nothing of the photo is known; make {marks.hole} "
+            f"the mask is all {appearance.hole}, so nothing of the photo is known; make {appearance.hole} "
             "only what is to be filled.",
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from jobs.load import BYTES_PER_JOB, Drain, Load
+from jobs.load import BYTES_PER_JOB, Load, Throughput
 from jobs.redis_scripts import Scripts
 
 _SAMPLE = 16  # finished jobs that are weighed
@@ -24,7 +24,7 @@ class RedisGauge:
 
     def __init__(self, client: redis.Redis, prefix: str, memory_limit: int | None) -> None:
         self._client, self._prefix, self._limit = client, prefix, memory_limit
-        self._weighed_at = float("-inf")
+        self._measured_at = float("-inf")
         self._bytes_per_job = BYTES_PER_JOB
         self._scripts = Scripts(client, prefix)
 
@@ -37,10 +37,10 @@ class RedisGauge:
             workers=workers,
             used_bytes=used,
             limit_bytes=self._limit or limit or None,
-            bytes_per_job=self._weight(),
+            bytes_per_job=self._measured_bytes(),
         )
 
-    def drain(self) -> Drain:
+    def throughput(self) -> Throughput:
         """See :class:`jobs.load.Drain`; all times are the server's."""
         final = self._prefix + "final"
         with self._client.pipeline(transaction=False) as pipe:
@@ -49,21 +49,21 @@ class RedisGauge:
             pipe.zrangebyscore(final, "(0", "+inf", start=0, num=1, withscores=True)
             (seconds, micro), queued, oldest = pipe.execute()
         now = seconds + micro / 1e6
-        window = Drain.window(now, queued[0][1] if queued else None)
+        window = Throughput.window(now, queued[0][1] if queued else None)
         ended = self._client.zcount(final, now - window, now)
-        return Drain.measured(now, ended, window, now - oldest[0][1] if oldest else None)
+        return Throughput.from_count(now, ended, window, now - oldest[0][1] if oldest else None)
 
-    def _weight(self) -> int:
+    def _measured_bytes(self) -> int:
         """Bytes of the heaviest of the newest finished jobs."""
-        if time.monotonic() - self._weighed_at > _SAMPLE_EVERY:
-            self._weighed_at = time.monotonic()
+        if time.monotonic() - self._measured_at > _SAMPLE_EVERY:
+            self._measured_at = time.monotonic()
             try:
-                self._bytes_per_job = self._weigh()
+                self._bytes_per_job = self._measure()
             except redis.ResponseError:  # a managed server may not offer MEMORY
                 self._bytes_per_job = BYTES_PER_JOB
         return self._bytes_per_job
 
-    def _weigh(self) -> int:
+    def _measure(self) -> int:
         newest: Any = self._client.zrevrange(self._prefix + "final", 0, _SAMPLE - 1)
         with self._client.pipeline(transaction=False) as pipe:
             for job_id in newest:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.events import JobEvent
 from jobs.job import Job, Priority, Status, Timings
-from jobs.store import NewJob, Outcome
+from jobs.store import JobOutcome, NewJob
 
 _JSON_FIELDS = ("request", "inputs", "images", "warnings", "error", "timings", "receipt")
 _FLOAT_FIELDS = ("created_at", "started_at", "finished_at", "deadline")
@@ -17,14 +17,14 @@ _DEFAULTS = {"group": Job.model_fields["group"].default, "priority": Priority.no
 _EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
 
 
-def dump(value: Any) -> str:
+def to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def to_hash(job: Job) -> dict[str, str]:
     """Flat strings; what is empty or left to the store is left out."""
     raw = job.model_dump(mode="json")
-    fields = {k: dump(raw[k]) for k in _JSON_FIELDS if getattr(job, k) not in _EMPTY}
+    fields = {k: to_json(raw[k]) for k in _JSON_FIELDS if getattr(job, k) not in _EMPTY}
     fields |= {k: str(raw[k]) for k in _INT_FIELDS}
     fields |= {k: raw[k] for k, default in _DEFAULTS.items() if raw[k] != default}
     if job.webhook:
@@ -52,33 +52,37 @@ def from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
     return Job.model_validate(raw)
 
 
-def creation(new: NewJob) -> list[Any]:
+def creation_arguments(new: NewJob) -> list[Any]:
     """What the script that creates the job is told."""
-    once = new.once
-    memory = [once.name, once.fingerprint, max(int(once.ttl * 1000), 1)] if once else [""] * 3
+    idempotency = new.idempotency_key
+    record = (
+        [idempotency.name, idempotency.fingerprint, max(int(idempotency.ttl * 1000), 1)]
+        if idempotency
+        else [""] * 3
+    )
     limits = [new.max_unfinished, new.max_running, new.start_within]
-    told = ["" if limit is None else limit for limit in limits]
+    limit_arguments = ["" if limit is None else limit for limit in limits]
     flat = [x for pair in to_hash(new.job).items() for x in pair]
-    return [new.job.owner, *told, *memory, *flat]
+    return [new.job.owner, *limit_arguments, *record, *flat]
 
 
-def ending(outcome: Outcome) -> list[Any]:
+def outcome_arguments(outcome: JobOutcome) -> list[Any]:
     """What the script that ends the job is told beside the token."""
     images = [image.model_dump(mode="json", exclude_defaults=True) for image in outcome.images]
     timings = outcome.timings.model_dump_json(exclude_none=True)
-    fields = {"images": dump(images), "timings": timings, "receipt": dump(outcome.receipt)}
+    fields = {"images": to_json(images), "timings": timings, "receipt": to_json(outcome.receipt)}
     if outcome.warnings:
-        fields["warnings"] = dump(list(outcome.warnings))
+        fields["warnings"] = to_json(list(outcome.warnings))
     if outcome.error:
         fields["error"] = outcome.error.model_dump_json()
     status = Status.failed if outcome.error else Status.succeeded
     return [status.value, *(x for pair in fields.items() for x in pair)]
 
 
-def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+def to_mapping(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def event(event_id: bytes, fields: Mapping[bytes, bytes]) -> JobEvent:
+def parse_event(event_id: bytes, fields: Mapping[bytes, bytes]) -> JobEvent:
     text = {k.decode(): v.decode() for k, v in fields.items()}
     return JobEvent.model_validate({"id": event_id.decode(), **text})

@@ -14,11 +14,11 @@ from redis.exceptions import NoScriptError
 
 from jobs.errors import StoreError
 
-Call = tuple[str, Sequence[Any]]  # a job's id, and what its move is given beside it
+MoveCall = tuple[str, Sequence[Any]]  # a job's id, and what its move is given beside it
 _SHARED = ("prelude", "each")
 
 
-def _read() -> dict[str, str]:
+def _load_scripts() -> dict[str, str]:
     """The scripts as they are sent: one that defines a move is run for each of many jobs."""
     folder = files("jobs") / "scripts"
     texts = {p.name.removesuffix(".lua"): p.read_text("utf-8") for p in folder.iterdir()}
@@ -29,7 +29,7 @@ def _read() -> dict[str, str]:
     }
 
 
-SCRIPTS = _read()
+SCRIPTS = _load_scripts()
 _SHA = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in SCRIPTS.items()}  # noqa: S324 (names scripts)
 
 
@@ -53,17 +53,17 @@ class Scripts:
             raise answer
         return answer
 
-    def move_all(self, script: str, calls: Sequence[Call]) -> list[Any]:
+    def move_all(self, script: str, calls: Sequence[MoveCall]) -> list[Any]:
         """The answers in the calls' order, and what the script says beside them; each call is a
         move of its own, and StoreError stands in the place of one that the server refused.
         """
-        return [_checked(answer) for answer in self._send(script, calls)] if calls else []
+        return [_to_store_error(answer) for answer in self._send(script, calls)] if calls else []
 
-    def _send(self, script: str, calls: Sequence[Call]) -> list[Any]:
+    def _send(self, script: str, calls: Sequence[MoveCall]) -> list[Any]:
         return list(self.call(script, *(x for i, args in calls for x in (i, len(args), *args))))
 
 
-def _checked(answer: Any) -> Any:
+def _to_store_error(answer: Any) -> Any:
     if isinstance(answer, redis.RedisError):
         return StoreError(f"the job store refused: {answer}")
     return answer

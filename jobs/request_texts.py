@@ -42,7 +42,7 @@ class WeightedText(BaseModel):
     weight: Annotated[float, Field(gt=0, le=MAX_WEIGHT, allow_inf_nan=False)] = 1.0
 
 
-Given = str | list[str | WeightedText]
+TextInput = str | list[str | WeightedText]
 
 
 # Branches of a union are told apart by the kind of value, so that an error speaks of the branch
@@ -77,7 +77,7 @@ Texts = Annotated[
 ]
 
 
-def blended(text: Given) -> Blend:
+def to_blend(text: TextInput) -> Blend:
     """The captions with their shares."""
     if isinstance(text, str):
         return ((text, 1.0),)
@@ -86,23 +86,23 @@ def blended(text: Given) -> Blend:
     return tuple((part.text, part.weight / total) for part in parts)
 
 
-def weighted(text: Given) -> bool:
+def has_weights(text: TextInput) -> bool:
     """Whether a weight was given."""
     parts = [] if isinstance(text, str) else text
     return any(isinstance(p, WeightedText) and "weight" in p.model_fields_set for p in parts)
 
 
-def morphed(text: Given, frames: int) -> tuple[Blend, ...]:
+def morph_blends(text: TextInput, frames: int) -> tuple[Blend, ...]:
     """A blend per frame, on the straight line from the first of two captions to the second; the
     first and the last are these captions alone.
     """
-    (first, _), (second, _) = blended(text)
+    (first, _), (second, _) = to_blend(text)
     steps = [step / (frames - 1) for step in range(frames)]
     ways = [((first, 1 - step), (second, step)) for step in steps]
     return tuple(tuple(part for part in way if part[1] > 0) for way in ways)
 
 
-def from_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+def form_to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
     """A form's fields as JSON has them: ``text`` and ``weight`` hold lists of strings; one text is
     a string, several are a list, with their weights. Raises ValueError when the numbers differ.
     """
@@ -118,7 +118,7 @@ def from_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 _CAPTION = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
 _SEVERAL = {"type": "array", "minItems": 2, "maxItems": MAX_TEXTS}
-# The fields that from_fields() reads, for the OpenAPI document.
+# The fields that form_to_json() reads, for the OpenAPI document.
 FORM_PROPERTIES: Mapping[str, Any] = {
     "text": {
         "oneOf": [_CAPTION, {**_SEVERAL, "items": _CAPTION}],

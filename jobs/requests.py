@@ -26,10 +26,10 @@ from jobs.request_texts import (
     MAX_FRAMES,
     Caption,
     Texts,
-    blended,
-    from_fields,
-    morphed,
-    weighted,
+    form_to_json,
+    has_weights,
+    morph_blends,
+    to_blend,
 )
 
 MAX_URL = 2000
@@ -39,11 +39,11 @@ MAX_NOISE_SCALE = 2
 MAX_DRAWN = 128  # pictures that the networks draw for one request
 ImageFormat = Literal["png", "jpeg", "webp"]
 Fidelity = Literal["network", "photo"]
-CHOSEN_BY = "damsm"  # the part of a bundle that chooses among candidates
+CANDIDATE_RANKER = "damsm"  # the part of a bundle that chooses among candidates
 SIZES = (64, 128, 256)  # sides in pixels that can be asked for
 
 
-def _offered(size: int | None) -> int | None:
+def _check_size(size: int | None) -> int | None:
     if size is not None and size not in SIZES:
         raise ValueError("must be 64, 128 or 256")
     return size
@@ -60,7 +60,7 @@ def _whole(value: object) -> object:
 
 
 _OneOfSizes = (
-    AfterValidator(_offered),
+    AfterValidator(_check_size),
     WithJsonSchema({"anyOf": [{"type": "integer", "enum": list(SIZES)}, {"type": "null"}]}),
 )
 
@@ -138,21 +138,21 @@ class TaskRequest(BaseModel):
         return (self.text,)
 
     @property
-    def shown(self) -> tuple[Blend, ...]:
+    def frame_blends(self) -> tuple[Blend, ...]:
         """What each picture shows: a blend of captions, or one for each frame if it moves."""
         return (((self.text, 1.0),),)
 
     @property
-    def returned(self) -> int:
+    def returned_count(self) -> int:
         """How many pictures the client gets, each frame of an animation counted."""
-        return self.count * len(self.shown)
+        return self.count * len(self.frame_blends)
 
     @property
-    def drawn(self) -> int:
+    def drawn_count(self) -> int:
         """How many pictures the networks draw for it."""
-        return self.returned
+        return self.returned_count
 
-    def with_serving(self, values: Mapping[str, Any]) -> Self:
+    def with_bundle_defaults(self, values: Mapping[str, Any]) -> Self:
         """With the bundle's values for those of ``serving`` that were left open."""
         left_open = [name for name in self.serving if getattr(self, name) is None]
         return self.model_copy(update={name: values[name] for name in left_open})
@@ -223,26 +223,28 @@ class Synthesize(TaskRequest):
 
     @model_validator(mode="before")
     @classmethod
-    def _moving(cls, given: Any) -> Any:
+    def _default_animation_format(cls, given: Any) -> Any:
         if isinstance(given, Mapping) and given.get("frames") is not None:
             return {"format": "webp", **given}
         return given
 
     @model_validator(mode="after")
-    def _fitting(self) -> Self:
+    def _check_combination(self) -> Self:
         if self.frames is None and self.format == "gif":
             raise ValueError("format gif is for morphs; add frames, or ask for png, jpeg or webp")
         if self.frames is not None:
             self._check_morph()
-        if self.drawn > MAX_DRAWN:
+        if self.drawn_count > MAX_DRAWN:
             factor = "frames" if self.frames else "candidates"
-            raise ValueError(f"count × {factor} is {self.drawn}, and may be at most {MAX_DRAWN}")
+            raise ValueError(
+                f"count × {factor} is {self.drawn_count}, and may be at most {MAX_DRAWN}"
+            )
         return self
 
     def _check_morph(self) -> None:
         if len(self.texts) != 2:
             raise ValueError("frames needs a text that is a list of two captions, from and to")
-        if weighted(self.text):
+        if has_weights(self.text):
             raise ValueError("frames goes from the first text to the second; leave the weights out")
         if self.explain:
             raise ValueError("explain can't be combined with frames; explain the single captions")
@@ -251,22 +253,22 @@ class Synthesize(TaskRequest):
 
     @property
     def texts(self) -> tuple[str, ...]:
-        return tuple(text for text, _ in blended(self.text))
+        return tuple(text for text, _ in to_blend(self.text))
 
     @property
-    def shown(self) -> tuple[Blend, ...]:
-        return morphed(self.text, self.frames) if self.frames else (blended(self.text),)
+    def frame_blends(self) -> tuple[Blend, ...]:
+        return morph_blends(self.text, self.frames) if self.frames else (to_blend(self.text),)
 
     @property
-    def drawn(self) -> int:
-        return self.returned * (self.candidates or 1)
+    def drawn_count(self) -> int:
+        return self.returned_count * (self.candidates or 1)
 
-    def with_serving(self, values: Mapping[str, Any]) -> Self:
-        return super().with_serving({**values, "candidates": 1} if self.frames else values)
+    def with_bundle_defaults(self, values: Mapping[str, Any]) -> Self:
+        return super().with_bundle_defaults({**values, "candidates": 1} if self.frames else values)
 
     @classmethod
     def from_form(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        return from_fields(fields)
+        return form_to_json(fields)
 
     @classmethod
     def form_properties(cls, properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -324,6 +326,6 @@ for _request in (Synthesize, Manipulate, Inpaint):
     register_task(_request)
 
 
-def resolved(request: TaskRequest, **values: Any) -> TaskRequest:
+def with_values(request: TaskRequest, **values: Any) -> TaskRequest:
     """The same request with absent values filled in."""
     return request.model_copy(update=values)

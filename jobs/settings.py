@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -22,6 +24,9 @@ try:
     VERSION = version("mmml-service")
 except PackageNotFoundError:  # a source tree on the path, not installed
     VERSION = "0+unknown"
+
+
+log = logging.getLogger(__name__)
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -58,10 +63,32 @@ def _weights() -> Path:
 RedisAddress = Annotated[str, AfterValidator(normalized)]
 
 
+class EarlierNames(PydanticBaseSettingsSource):
+    """Settings that the environment has under the name that they had before."""
+
+    def __init__(self, settings: type[BaseSettings]) -> None:
+        super().__init__(settings)
+        self._renamed: Mapping[str, str] = getattr(settings, "renamed", {})
+
+    def get_field_value(self, _field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        earlier, now = (f"MMML_{n}".upper() for n in (self._renamed[field_name], field_name))
+        value = os.environ.get(earlier)
+        if value is not None:
+            log.warning("%s is called %s now; the earlier name still works", earlier, now)
+        return value, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        fields = self.settings_cls.model_fields
+        found = {name: self.get_field_value(fields[name], name)[0] for name in self._renamed}
+        return {name: value for name, value in found.items() if value is not None}
+
+
 class SharedSettings(BaseSettings):
     """Read once per process and handed down. Times are in seconds. ``MMML_…_FILE`` names a file
-    that holds the value.
+    that holds the value. ``renamed``: by setting the name that it had before.
     """
+
+    renamed: ClassVar[Mapping[str, str]] = {}
 
     model_config = SettingsConfigDict(env_prefix="MMML_", extra="ignore", hide_input_in_errors=True)
 
@@ -93,7 +120,13 @@ class SharedSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (a folder; not used)
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment first, then the files that it names."""
-        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls)
+        return (
+            init_settings,
+            env_settings,
+            dotenv_settings,
+            EarlierNames(settings_cls),
+            SecretFiles(settings_cls),
+        )
 
     def defaults(self) -> dict[str, str]:
         """Default bundle by task, where one is set."""

@@ -23,10 +23,10 @@ from jobs.job import (
     Timings,
     WebhookState,
 )
-from jobs.load import Drain, Load
+from jobs.load import Load, Throughput
 
 Cursor = tuple[float, str]  # creation time and id of the last job of a page
-LISTING_EFFORT = 1000  # records looked at for one page
+MAX_LISTING_SCAN = 1000  # records looked at for one page
 TOMBSTONE_SECONDS = 7 * 24 * 3600
 
 
@@ -39,7 +39,7 @@ class Renewal(Enum):
 
 
 @dataclass(frozen=True)
-class OnceKey:
+class IdempotencyKey:
     """Makes a request happen once: the job that ``name`` created is remembered for ``ttl`` seconds,
     together with the ``fingerprint`` of what was asked for.
     """
@@ -50,8 +50,8 @@ class OnceKey:
 
 
 @dataclass(frozen=True)
-class Remembered:
-    """The job that a :class:`OnceKey` created."""
+class IdempotencyRecord:
+    """The job that a :class:`IdempotencyKey` created."""
 
     job_id: str
     fingerprint: str
@@ -73,14 +73,14 @@ class NewJob:
     """
 
     job: Job
-    once: OnceKey | None = None
+    idempotency_key: IdempotencyKey | None = None
     start_within: float | None = None
     max_unfinished: int | None = None
     max_running: int | None = None
 
 
 @dataclass(frozen=True)
-class Created:
+class CreateResult:
     """By job the record as stored, None for one that there is, or an error; and how many wake-ups
     are missing.
     """
@@ -90,7 +90,7 @@ class Created:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ClaimRequest:
     """What a worker has room for. ``beyond``: whether it takes one job that has more pictures."""
 
     jobs: int
@@ -101,7 +101,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Claimed:
+class ClaimedJob:
     """A job and the lease that its holder has."""
 
     job: Job
@@ -109,27 +109,27 @@ class Claimed:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """``left``: whether more wait; ``wakeups``: to be sent because of them; ``suspects``: how many
-    jobs wait for a worker that runs them alone.
+class ClaimResult:
+    """``more_waiting``: whether more wait; ``wakeups``: to be sent because of them; ``suspects``:
+    how many jobs wait for a worker that runs them alone.
     """
 
-    jobs: Sequence[Claimed] = ()
-    left: bool = False
+    jobs: Sequence[ClaimedJob] = ()
+    more_waiting: bool = False
     wakeups: int = 0
     suspects: int = 0
 
 
 @dataclass(frozen=True)
-class Begun:
+class Attempt:
     """An attempt: which one, and since when by the store's clock."""
 
-    attempts: int
+    number: int
     started_at: float
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """What a worker found out about a job. ``error`` set means that it failed as a whole."""
 
     images: Sequence[ImageRecord] = ()
@@ -148,14 +148,14 @@ class JobStore(Protocol):
         """
         ...
 
-    def create_all(self, jobs: Sequence[NewJob]) -> Created:
+    def create_all(self, jobs: Sequence[NewJob]) -> CreateResult:
         """:meth:`create` of several jobs in one round trip, each as good as alone; an error in the
         place of one that was refused.
         """
         ...
 
-    def remembered(self, name: str) -> Remembered | None:
-        """The job that the :class:`OnceKey` of that name created."""
+    def get_idempotency_record(self, name: str) -> IdempotencyRecord | None:
+        """The job that the :class:`IdempotencyKey` of that name created."""
         ...
 
     def get(self, job_id: str) -> Job | None:
@@ -166,29 +166,29 @@ class JobStore(Protocol):
         """:meth:`get` of several jobs in one round trip."""
         ...
 
-    def claim(self, claim_id: str, wanted: Wanted, lease_ttl: float) -> Claim:
+    def claim(self, claim_id: str, request: ClaimRequest, lease_ttl: float) -> ClaimResult:
         """Jobs that wait and were never begun, with leases whose tokens begin with ``claim_id``.
         Asked again under the same id within a minute, it is the same answer.
         """
         ...
 
-    def take_turn(self, worker: str, seconds: float) -> bool:
+    def acquire_suspect_lock(self, worker: str, seconds: float) -> bool:
         """Whether ``worker`` is the one that runs suspects, for ``seconds`` more: jobs that died
         with a worker. False when there is none, too.
         """
         ...
 
     def claim_suspect(
-        self, claim_id: str, worker: str, lease_ttl: float, turn: float
-    ) -> Claimed | None:
+        self, claim_id: str, worker: str, lease_ttl: float, lock_seconds: float
+    ) -> ClaimedJob | None:
         """One suspect for the worker whose turn it is, which runs nothing beside it."""
         ...
 
-    def give_turn(self, worker: str) -> None:
+    def release_suspect_lock(self, worker: str) -> None:
         """Another worker may run suspects."""
         ...
 
-    def begin_all(self, held: Sequence[tuple[str, str]]) -> list[Begun | StoreError | None]:
+    def begin_all(self, held: Sequence[tuple[str, str]]) -> list[Attempt | StoreError | None]:
         """Claimed → running, attempts + 1, of several jobs by id and token; None for those whose
         lease is lost or that were canceled.
         """
@@ -200,11 +200,11 @@ class JobStore(Protocol):
         """Keep the leases of several jobs by id and token."""
         ...
 
-    def progress(self, job_id: str, token: str, done: int, total: int) -> bool:
+    def record_progress(self, job_id: str, token: str, done: int, total: int) -> bool:
         """Tell that ``done`` of ``total`` pictures are stored, by the holder of the lease token."""
         ...
 
-    def finish_all(self, endings: Sequence[tuple[str, str, Outcome]]) -> list[bool | StoreError]:
+    def finish_all(self, endings: Sequence[tuple[str, str, JobOutcome]]) -> list[bool | StoreError]:
         """running → succeeded or failed of several jobs, by the holders of the lease tokens."""
         ...
 
@@ -223,7 +223,7 @@ class JobStore(Protocol):
         """
         ...
 
-    def cancel_done(self, job_id: str, token: str) -> bool:
+    def finish_canceled(self, job_id: str, token: str) -> bool:
         """running → canceled, by the holder of the lease token."""
         ...
 
@@ -239,7 +239,7 @@ class JobStore(Protocol):
         """
         ...
 
-    def events(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
+    def events_after(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
         """By job id, what happened after the event whose id is given; None: the job is erased or
         unknown.
         """
@@ -285,33 +285,33 @@ class JobStore(Protocol):
         """Jobs that wait although their deadline is over."""
         ...
 
-    def adopt_all(self) -> int:
+    def rebuild_sets(self) -> int:
         """Put every unfinished job where its record says that it belongs, those of an earlier
         version too. Returns how many were looked at.
         """
         ...
 
-    def final_for(self, seconds: float, limit: int = 500) -> list[str]:
+    def results_due(self, seconds: float, limit: int = 500) -> list[str]:
         """Jobs that have been final for so long, or are to be erased."""
         ...
 
-    def existing(self, job_ids: Sequence[str]) -> list[bool]:
+    def exist_all(self, job_ids: Sequence[str]) -> list[bool]:
         """Whether there is a record, be it a tombstone."""
         ...
 
-    def positions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
+    def queue_positions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
         """An estimate of how many jobs start before each; None for one that does not wait."""
         ...
 
-    def depth(self) -> int:
+    def queue_length(self) -> int:
         """How many jobs wait."""
         ...
 
-    def claimable(self, groups: Sequence[str]) -> bool:
+    def has_claimable(self, groups: Sequence[str]) -> bool:
         """Whether a worker of these groups would get a job."""
         ...
 
-    def active(self, owner: str) -> int:
+    def count_unfinished(self, owner: str) -> int:
         """How many unfinished jobs ``owner`` has."""
         ...
 
@@ -319,11 +319,11 @@ class JobStore(Protocol):
         """How full the store is."""
         ...
 
-    def drain(self) -> Drain:
+    def throughput(self) -> Throughput:
         """How fast room is made."""
         ...
 
-    def listing(
+    def list_jobs(
         self,
         status: Status | None,
         limit: int,
@@ -341,11 +341,11 @@ class JobStore(Protocol):
         """A worker is alive for ``ttl`` more seconds."""
         ...
 
-    def farewell(self, worker: str) -> None:
+    def remove_worker(self, worker: str) -> None:
         """A worker is gone."""
         ...
 
-    def workers(self) -> list[dict[str, Any]]:
+    def live_workers(self) -> list[dict[str, Any]]:
         """What the live workers said of themselves."""
         ...
 

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from jobs.captions import Encoded, Vocabulary, Word
+from jobs.captions import EncodedCaption, Vocabulary, Word
 from models.bundle import Bundle, TaskSpec
 from models.damsm.text_encoder import TextEncoder, padding
 from models.errors import BundleError, InputProblem, ModelsError
@@ -198,7 +198,7 @@ class Pipeline(ABC, Generic[P]):
             forget_all()
             torch.cuda.empty_cache()
 
-    def encode(self, text: str) -> Encoded:
+    def encode(self, text: str) -> EncodedCaption:
         """The caption in the vocabulary's terms. Raises InputProblem when it knows no word of
         it.
         """

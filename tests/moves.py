@@ -6,9 +6,17 @@ import time
 from typing import Any
 
 from jobs.job import Job, new_id
-from jobs.store import Claimed, JobStore, NewJob, OnceKey, Outcome, Renewal, Wanted
+from jobs.store import (
+    ClaimedJob,
+    ClaimRequest,
+    IdempotencyKey,
+    JobOutcome,
+    JobStore,
+    NewJob,
+    Renewal,
+)
 
-ANY = Wanted(jobs=1000, pictures=10_000)
+ANY = ClaimRequest(jobs=1000, pictures=10_000)
 
 
 def a_job(**values: Any) -> Job:
@@ -16,7 +24,7 @@ def a_job(**values: Any) -> Job:
     return Job(**{**made, **values})
 
 
-def queued(store: JobStore, once: OnceKey | None = None, **values: Any) -> Job:
+def queued(store: JobStore, once: IdempotencyKey | None = None, **values: Any) -> Job:
     """A new job, as recorded."""
     limits = {name: values.pop(name) for name in _LIMITS if name in values}
     job = store.create(NewJob(a_job(**values), once, **limits))
@@ -27,11 +35,11 @@ def queued(store: JobStore, once: OnceKey | None = None, **values: Any) -> Job:
 _LIMITS = ("start_within", "max_unfinished", "max_running")
 
 
-def claimed(store: JobStore, lease: float = 10, wanted: Wanted = ANY) -> list[Claimed]:
+def claimed(store: JobStore, lease: float = 10, wanted: ClaimRequest = ANY) -> list[ClaimedJob]:
     return list(store.claim(new_id(), wanted, lease).jobs)
 
 
-def claimed_one(store: JobStore, job_id: str, lease: float = 10, wanted: Wanted = ANY) -> str:
+def claimed_one(store: JobStore, job_id: str, lease: float = 10, wanted: ClaimRequest = ANY) -> str:
     """The token of that very job; all others that wait are put back."""
     found = claimed(store, lease, wanted)
     others = [(c.job.id, c.token) for c in found if c.job.id != job_id]
@@ -41,16 +49,16 @@ def claimed_one(store: JobStore, job_id: str, lease: float = 10, wanted: Wanted 
     return token
 
 
-def begun(store: JobStore, job_id: str, lease: float = 10, wanted: Wanted = ANY) -> str:
+def begun(store: JobStore, job_id: str, lease: float = 10, wanted: ClaimRequest = ANY) -> str:
     """The token of that job, which runs from now on."""
     token = claimed_one(store, job_id, lease, wanted)
     assert store.begin_all([(job_id, token)])[0] is not None
     return token
 
 
-def finished(store: JobStore, job_id: str, outcome: Outcome | None = None) -> None:
+def finished(store: JobStore, job_id: str, outcome: JobOutcome | None = None) -> None:
     token = begun(store, job_id)
-    assert store.finish_all([(job_id, token, outcome or Outcome())]) == [True]
+    assert store.finish_all([(job_id, token, outcome or JobOutcome())]) == [True]
 
 
 def died(store: JobStore, job_id: str, lease: float = 0.01) -> None:
@@ -60,8 +68,8 @@ def died(store: JobStore, job_id: str, lease: float = 0.01) -> None:
     assert store.requeue(job_id, 20)
 
 
-def finish(store: JobStore, job_id: str, token: str, outcome: Outcome | None = None) -> bool:
-    (answer,) = store.finish_all([(job_id, token, outcome or Outcome())])
+def finish(store: JobStore, job_id: str, token: str, outcome: JobOutcome | None = None) -> bool:
+    (answer,) = store.finish_all([(job_id, token, outcome or JobOutcome())])
     return answer is True
 
 

@@ -33,7 +33,7 @@ from workers.job_runner import JobRunner
 from workers.job_slots import JobSlots
 from workers.leases import Leases
 from workers.loader import preload
-from workers.pipeline_cache import Pipelines
+from workers.pipeline_cache import CachedPipelineLoader
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def services(tmp_path: Path, fourth_task: None, valkey: str) -> Services:
 
 @pytest.fixture
 def runner(services: Services) -> Iterator[JobRunner]:
-    pipelines = Pipelines(services.settings.weights_dir, "cpu", "float32", 4)
+    pipelines = CachedPipelineLoader(services.settings.weights_dir, "cpu", "float32", 4)
     batcher, leases = Batcher(4, 0.0, lambda _: None), Leases(services.store, 15)
     batcher.start()
     preload(pipelines, services.settings.weights_dir, {})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import WebhookSettings
-from app.webhooks.signing import headers, new_secret
+from app.webhooks.signing import new_secret, signature_headers
 from jobs.settings import SharedSettings
 
 PAGE = (Path(__file__).parent.parent / "docs" / "programs.md").read_text()
@@ -33,7 +33,7 @@ def test_the_shell_lines_compute_the_signature() -> None:
     lines = re.search(r"^key=.*\n.*$", PAGE, re.MULTILINE)
     assert lines
     secret, body = new_secret(), '{"type": "job.succeeded", "text": "Vögelchen"}'
-    signed = headers([secret], "msg_1", 1000.0, body.encode())
+    signed = signature_headers([secret], "msg_1", 1000.0, body.encode())
     given = {
         "secret": secret,
         "webhook_id": signed["webhook-id"],

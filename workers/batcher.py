@@ -27,7 +27,7 @@ _WORTH_A_TRIP = 8  # pictures
 
 
 @dataclass(frozen=True)
-class Forwarded:
+class ForwardResult:
     """One picture's raw output; seconds that its batch took; batch: a number that pictures of one
     batch share; batch_size: how many were drawn in it.
     """
@@ -39,70 +39,70 @@ class Forwarded:
 
 
 @dataclass(frozen=True)
-class _Unit:
+class _QueuedItem:
     pipeline: Pipeline[Any]
     prepared: Any
-    alone: bool
+    run_alone: bool
     owner: str
-    drawn: int = 1  # pictures that the networks draw for it
-    future: Future[Forwarded] = field(default_factory=Future)
+    pictures: int = 1  # pictures that the networks draw for it
+    future: Future[ForwardResult] = field(default_factory=Future)
 
 
-class _Line:
+class _FairQueue:
     """Pictures that wait. Owners take turns, each with its own pictures in their order."""
 
     def __init__(self) -> None:
-        self._by_owner: OrderedDict[str, deque[_Unit]] = OrderedDict()
+        self._by_owner: OrderedDict[str, deque[_QueuedItem]] = OrderedDict()
         self._count = 0
-        self.drawn = 0  # pictures that the networks will draw for all of them
+        self.pictures = 0  # pictures that the networks will draw for all of them
 
     def __len__(self) -> int:
         return self._count
 
-    def append(self, unit: _Unit) -> None:
+    def append(self, unit: _QueuedItem) -> None:
         self._by_owner.setdefault(unit.owner, deque()).append(unit)
         self._count += 1
-        self.drawn += unit.drawn
+        self.pictures += unit.pictures
 
-    def next(self) -> _Unit:
+    def pop_next(self) -> _QueuedItem:
         """The first picture of the owner whose turn it is."""
         return self._pop(next(iter(self._by_owner)))
 
-    def take(self, pipeline: Pipeline[Any], room: int) -> list[_Unit]:
+    def pop_matching(self, pipeline: Pipeline[Any], room: int) -> list[_QueuedItem]:
         """More for the same batch, that draws no more than ``room`` pictures for them: of each
         owner in turn those that come next for that pipeline; the others keep their place.
         """
-        taken: list[_Unit] = []
+        matching: list[_QueuedItem] = []
         owners = deque(self._by_owner)
         while owners and room > 0:
             owner = owners.popleft()
-            unit = self._fitting(owner, pipeline, room)
+            unit = self._pop_fitting(owner, pipeline, room)
             if unit:
-                taken.append(unit)
-                room -= unit.drawn
+                matching.append(unit)
+                room -= unit.pictures
                 owners.append(owner)
-        return taken
+        return matching
 
-    def _fitting(self, owner: str, pipeline: Pipeline[Any], room: int) -> _Unit | None:
+    def _pop_fitting(self, owner: str, pipeline: Pipeline[Any], room: int) -> _QueuedItem | None:
         for place, unit in enumerate(self._by_owner.get(owner, ())):
-            if unit.pipeline is pipeline and not unit.alone and unit.drawn <= room:
+            if unit.pipeline is pipeline and not unit.run_alone and unit.pictures <= room:
                 return self._pop(owner, place)
         return None
 
-    def _pop(self, owner: str, place: int = 0) -> _Unit:
+    def _pop(self, owner: str, index: int = 0) -> _QueuedItem:
         line = self._by_owner.pop(owner)
-        unit = line[place]
-        del line[place]
+        unit = line[index]
+        del line[index]
         if line:
             self._by_owner[owner] = line  # behind the others
         self._count -= 1
-        self.drawn -= unit.drawn
+        self.pictures -= unit.pictures
         return unit
 
 
 class Batcher:
     """Start with :meth:`start`; ``on_fatal`` is called when the device is beyond repair,
-    ``on_taken`` when pictures have left the line.
+    ``on_dequeued`` when pictures have left the line.
     """
 
     def __init__(
@@ -110,14 +110,14 @@ class Batcher:
         max_batch: int,
         max_delay: float,
         on_fatal: Callable[[BaseException], None],
-        on_taken: Callable[[], None] = lambda: None,
+        on_dequeued: Callable[[], None] = lambda: None,
     ) -> None:
         self._max_batch, self._max_delay, self._on_fatal = max_batch, max_delay, on_fatal
-        self._on_taken = on_taken
-        self._line = _Line()
-        self._best = max_batch
+        self._on_dequeued = on_dequeued
+        self._queue = _FairQueue()
+        self._best_batch = max_batch
         self._ready = threading.Condition()
-        self._coming = 0
+        self._preparing = 0
         self._stopped = False
         self._numbers = count(1)
         self._thread = threading.Thread(target=self._loop, name="networks", daemon=True)
@@ -138,63 +138,63 @@ class Batcher:
     def expect(self, pictures: int) -> None:
         """So many are about to be prepared: a batch may wait for them."""
         with self._ready:
-            self._coming += pictures
+            self._preparing += pictures
 
     def arrived(self, pictures: int) -> None:
         """So many of those expected are in line, or will not come."""
         with self._ready:
-            self._coming -= pictures
-            if not self._coming:  # only then is there nothing more to wait for
+            self._preparing -= pictures
+            if not self._preparing:  # only then is there nothing more to wait for
                 self._ready.notify_all()
 
     def submit(
         self,
         pipeline: Pipeline[Any],
         prepared: Any,
-        alone: bool = False,
-        drawn: int = 1,
+        run_alone: bool = False,
+        pictures: int = 1,
         owner: str = "",
-    ) -> Future[Forwarded]:
-        """Queue one picture, of which ``drawn`` candidates are drawn; the future holds its output
-        or the exception that it caused by itself. Owners take turns.
+    ) -> Future[ForwardResult]:
+        """Queue one picture, of which ``pictures`` candidates are drawn; the future holds its
+        output or the exception that it caused by itself. Owners take turns.
         """
-        unit = _Unit(pipeline, prepared, alone, owner, drawn)
+        unit = _QueuedItem(pipeline, prepared, run_alone, owner, pictures)
         with self._ready:
-            self._line.append(unit)
+            self._queue.append(unit)
             # Of several in a row the thread need see only the first, to start its clock: whoever
             # prepares more wakes it when done.
-            count = len(self._line)
-            if count == 1 or count >= self._max_batch or not self._coming:
+            count = len(self._queue)
+            if count == 1 or count >= self._max_batch or not self._preparing:
                 self._ready.notify_all()
         return unit.future
 
-    def depth(self) -> int:
+    def queued_pictures(self) -> int:
         """Pictures to be drawn for those in line."""
-        return self._line.drawn
+        return self._queue.pictures
 
     def room(self) -> int:
         """How many more pictures are worth having, so that the networks never wait: with those in
         line and expected two of the batches that pay. While one of these is in line, so few more
         are not worth a trip that the next batch to be taken makes room for many: then 0.
         """
-        room = 2 * self._best - self._line.drawn - self._coming
-        few = room < min(_WORTH_A_TRIP, self._best)
-        return 0 if few and self._line.drawn >= self._best else max(room, 0)
+        room = 2 * self._best_batch - self._queue.pictures - self._preparing
+        few = room < min(_WORTH_A_TRIP, self._best_batch)
+        return 0 if few and self._queue.pictures >= self._best_batch else max(room, 0)
 
     def short(self) -> bool:
         """Whether those in line and expected are less than a batch."""
-        return self._line.drawn + self._coming < self._best
+        return self._queue.pictures + self._preparing < self._best_batch
 
     def _loop(self) -> None:
         try:
-            while units := self._take():
-                self._batch([u for u in units if u.future.set_running_or_notify_cancel()])
+            while units := self._next_batch():
+                self._run_batch([u for u in units if u.future.set_running_or_notify_cancel()])
         except BaseException as error:  # a fault of ours: without this thread nothing moves
             log.critical("the thread of the networks has ended", exc_info=error)
             self._on_fatal(error)
 
-    def _batch(self, units: Sequence[_Unit]) -> None:
-        self._on_taken()
+    def _run_batch(self, units: Sequence[_QueuedItem]) -> None:
+        self._on_dequeued()
         self.busy_since = time.monotonic()
         try:
             if units:
@@ -203,43 +203,45 @@ class Batcher:
             self.busy_since, self.last_batch_at = None, time.time()
             self.progress_at = time.monotonic()
 
-    def _take(self) -> list[_Unit]:
+    def _next_batch(self) -> list[_QueuedItem]:
         """The next batch; empty when stopped and nothing waits."""
         with self._ready:
-            while not self._line:
+            while not self._queue:
                 if self._stopped:
                     return []
                 self._ready.wait()
-            first = self._line.next()
+            first = self._queue.pop_next()
             units = [first]
-            if first.alone:
+            if first.run_alone:
                 return units
-            self._best = self._most(first)
+            self._best_batch = self._max_pictures(first)
             deadline = time.monotonic() + self._max_delay
             while True:
-                units += self._line.take(first.pipeline, self._best - _drawn(units))
+                units += self._queue.pop_matching(
+                    first.pipeline, self._best_batch - _count_pictures(units)
+                )
                 left = deadline - time.monotonic()
-                if _drawn(units) >= self._best or not self._coming or left <= 0:
+                if _count_pictures(units) >= self._best_batch or not self._preparing or left <= 0:
                     return units
                 self._ready.wait(left)
 
-    def _most(self, unit: _Unit) -> int:
+    def _max_pictures(self, unit: _QueuedItem) -> int:
         """How many pictures may share this one's forward pass: no more than pay."""
         return min(self._max_batch, unit.pipeline.best_batch or self._max_batch)
 
-    def _run(self, units: Sequence[_Unit]) -> None:
+    def _run(self, units: Sequence[_QueuedItem]) -> None:
         self.busy_since = time.monotonic()  # each part of a batch that is halved is progress
         started = time.perf_counter()
         try:
             outputs = units[0].pipeline.forward([u.prepared for u in units])
         except Exception as error:
-            self._fail(units, error)
+            self._bisect(units, error)
             return
         seconds, number = time.perf_counter() - started, next(self._numbers)
         for unit, pixels in zip(units, outputs, strict=True):
-            unit.future.set_result(Forwarded(pixels, seconds, number, _drawn(units)))
+            unit.future.set_result(ForwardResult(pixels, seconds, number, _count_pictures(units)))
 
-    def _fail(self, units: Sequence[_Unit], error: Exception) -> None:
+    def _bisect(self, units: Sequence[_QueuedItem], error: Exception) -> None:
         """Narrow a failure down to the pictures that cause it."""
         if is_fatal(error):
             self._on_fatal(error)
@@ -255,5 +257,5 @@ class Batcher:
         self._run(units[middle:])
 
 
-def _drawn(units: Sequence[_Unit]) -> int:
-    return sum(unit.drawn for unit in units)
+def _count_pictures(units: Sequence[_QueuedItem]) -> int:
+    return sum(unit.pictures for unit in units)

@@ -14,10 +14,10 @@ from jobs.celery_config import QUEUE, TASK_NAME, celery_config
 
 log = logging.getLogger(__name__)
 # Two lines for each message; the jobs' records say more, and cost nothing.
-_CHATTY = ("celery.worker.strategy", "celery.app.trace")
+_VERBOSE_LOGGERS = ("celery.worker.strategy", "celery.app.trace")
 
 
-def build(
+def build_app(
     redis_url: str,
     prefix: str,
     notify: Callable[[], None],
@@ -41,7 +41,7 @@ def build(
     return app
 
 
-def wake(app: Celery) -> None:
+def send_wakeup(app: Celery) -> None:
     """Send a wake-up; one that can't be sent is made up for within a second."""
     try:
         app.send_task(TASK_NAME, retry=False)
@@ -49,7 +49,7 @@ def wake(app: Celery) -> None:
         log.warning("no wake-up sent: %s", error)
 
 
-def consume(
+def run_worker(
     app: Celery,
     name: str,
     on_ready: Callable[[], None],
@@ -64,7 +64,7 @@ def consume(
     def stopping(**_: Any) -> None:
         on_stop()
 
-    for chatty in _CHATTY:
+    for chatty in _VERBOSE_LOGGERS:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(stopping, weak=False)

@@ -17,44 +17,44 @@ from dataclasses import dataclass, field
 
 from jobs.errors import StoreError
 from jobs.job import DEFAULT_GROUP
-from jobs.store import Claim, Claimed, JobStore, Wanted
+from jobs.store import ClaimedJob, ClaimRequest, ClaimResult, JobStore
 from workers.batcher import Batcher
-from workers.job_runner import Held, JobRunner
+from workers.job_runner import HeldJob, JobRunner
 from workers.job_slots import JobSlots
 from workers.leases import Leases
 
 log = logging.getLogger(__name__)
-LOOK_EVERY = 1.0  # seconds
-TURN = 30.0  # seconds for which the turn to run suspects is kept without a word
-_RENEW_TURN = 1.0
-_LONGEST_PAUSE = 2.0  # between two questions to a store that is away
-_TOGETHER = 8  # most jobs that share a thread
-_LOWEST_FIRST = 10  # every so many claims
-_WAKE_EVERY = 0.1  # seconds between two wake-ups that this process sends
+POLL_INTERVAL = 1.0  # seconds
+SUSPECT_LOCK_SECONDS = 30.0  # seconds for which the turn to run suspects is kept without a word
+_RENEW_SUSPECT_LOCK = 1.0
+_MAX_BACKOFF = 2.0  # between two questions to a store that is away
+_MAX_GROUP = 8  # most jobs that share a thread
+_LOWEST_FIRST_EVERY = 10  # every so many claims
+_WAKEUP_INTERVAL = 0.1  # seconds between two wake-ups that this process sends
 
 
 @dataclass
 class Claimer:
-    """``wake`` sends a wake-up to another worker; ``name`` is this worker's; ``looked_at``: when it
-    last knew what there was to do.
+    """``wake`` sends a wake-up to another worker; ``name`` is this worker's; ``last_answer_at``:
+    when it last knew what there was to do.
     """
 
     store: JobStore
     runner: JobRunner
     batcher: Batcher
     leases: Leases
-    slots: JobSlots
+    job_slots: JobSlots
     executor: Executor
     name: str
     lease_ttl: float
     groups: Sequence[str] = (DEFAULT_GROUP,)
     wake: Callable[[], None] = lambda: None
-    looked_at: float = field(default_factory=time.monotonic)
+    last_answer_at: float = field(default_factory=time.monotonic)
     _event: threading.Event = field(default_factory=threading.Event)
     _draining: bool = False
     _claims: int = 0
     _claim_id: str = ""
-    _woken: float = float("-inf")
+    _last_wakeup_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         self._thread = threading.Thread(target=self._loop, name="claimer", daemon=True)
@@ -80,101 +80,103 @@ class Claimer:
         """There may be work."""
         self._event.set()
 
-    def room_made(self) -> None:
+    def on_capacity_freed(self) -> None:
         """There may be room: whoever made a job meanwhile may have counted on this look."""
         self._event.set()
 
-    def room(self) -> Wanted | None:
+    def capacity(self) -> ClaimRequest | None:
         """What may be claimed; None when there is no room. So much is looked ahead as keeps the
         networks busy: what is claimed too early keeps others idle.
         """
-        free, ahead = self.slots.free, self.batcher.room()
+        free, ahead = self.job_slots.free, self.batcher.room()
         if free <= 0 or ahead <= 0:
             return None
-        lowest_first = self._claims % _LOWEST_FIRST == _LOWEST_FIRST - 1
-        return Wanted(free, ahead, self.groups, lowest_first, self.batcher.short())
+        lowest_first = self._claims % _LOWEST_FIRST_EVERY == _LOWEST_FIRST_EVERY - 1
+        return ClaimRequest(free, ahead, self.groups, lowest_first, self.batcher.short())
 
     def _loop(self) -> None:
         pause = 0.1
         while not self._draining:
-            self._event.wait(LOOK_EVERY)
+            self._event.wait(POLL_INTERVAL)
             self._event.clear()
             try:
-                self._round()
+                self._claim_once()
                 pause = 0.1
             except StoreError as error:
                 log.warning("no work claimed: %s", error)
                 time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                pause = min(2 * pause, _MAX_BACKOFF)
                 self._event.set()  # the same question again: its answer may have got lost
             except Exception:  # without this thread nothing moves
                 log.exception("no work claimed")
 
-    def _round(self) -> None:
+    def _claim_once(self) -> None:
         """One claim, if there is room."""
-        wanted = self.room()
-        if wanted is None:
-            self.looked_at = time.monotonic()
+        request = self.capacity()
+        if request is None:
+            self.last_answer_at = time.monotonic()
             return
         self._claim_id = self._claim_id or secrets.token_hex(8)
-        claim = self.store.claim(self._claim_id, wanted, self.lease_ttl)
+        claim = self.store.claim(self._claim_id, request, self.lease_ttl)
         self._claim_id = ""
         self._claims += 1
-        self.looked_at = time.monotonic()
-        self._hand_out(claim.jobs)
-        self._pass_on(claim)
-        if claim.jobs and claim.left and self.room():
+        self.last_answer_at = time.monotonic()
+        self._dispatch(claim.jobs)
+        self._wake_other_worker(claim)
+        if claim.jobs and claim.more_waiting and self.capacity():
             self._event.set()
         if claim.suspects and not self._draining:
             self._run_suspect()
 
-    def _hand_out(self, jobs: Sequence[Claimed]) -> list[Future[None]]:
+    def _dispatch(self, jobs: Sequence[ClaimedJob]) -> list[Future[None]]:
         pictures = sum(claimed.job.pictures for claimed in jobs)
-        self.slots.take(len(jobs))
+        self.job_slots.acquire(len(jobs))
         self.batcher.expect(pictures)
         held = [(c.job, self.leases.add(c.job.id, c.token)) for c in jobs]
-        return [self.executor.submit(self.runner.run, group) for group in _grouped(held)]
+        return [self.executor.submit(self.runner.run, group) for group in _group_jobs(held)]
 
-    def _pass_on(self, claim: Claim) -> None:
+    def _wake_other_worker(self, claim: ClaimResult) -> None:
         """Wake another worker where jobs are left, but not all the time: workers that have no room
         could do nothing but hear it.
         """
-        if claim.wakeups and time.monotonic() - self._woken > _WAKE_EVERY:
-            self._woken = time.monotonic()
+        if claim.wakeups and time.monotonic() - self._last_wakeup_at > _WAKEUP_INTERVAL:
+            self._last_wakeup_at = time.monotonic()
             self.wake()
 
     def _run_suspect(self) -> None:
         """One job that died with a worker, if it is this worker's turn, after all others have
         ended here. A round for all follows.
         """
-        if not self.store.take_turn(self.name, TURN):
+        if not self.store.acquire_suspect_lock(self.name, SUSPECT_LOCK_SECONDS):
             return
         try:
-            while not self.slots.wait_empty(_RENEW_TURN):
-                if self._draining or not self._keep_turn():
+            while not self.job_slots.wait_empty(_RENEW_SUSPECT_LOCK):
+                if self._draining or not self._renew_suspect_lock():
                     return
             claim_id = secrets.token_hex(8)
-            claimed = self.store.claim_suspect(claim_id, self.name, self.lease_ttl, TURN)
-            running = self._hand_out([claimed] if claimed else [])
-            while wait(running, _RENEW_TURN).not_done and not self._draining:
-                self._keep_turn()
+            claimed = self.store.claim_suspect(
+                claim_id, self.name, self.lease_ttl, SUSPECT_LOCK_SECONDS
+            )
+            running = self._dispatch([claimed] if claimed else [])
+            while wait(running, _RENEW_SUSPECT_LOCK).not_done and not self._draining:
+                self._renew_suspect_lock()
         finally:
-            self.store.give_turn(self.name)
+            self.store.release_suspect_lock(self.name)
             self._event.set()  # a round for all
 
-    def _keep_turn(self) -> bool:
-        self.looked_at = time.monotonic()
-        return self.store.take_turn(self.name, TURN)
+    def _renew_suspect_lock(self) -> bool:
+        self.last_answer_at = time.monotonic()
+        return self.store.acquire_suspect_lock(self.name, SUSPECT_LOCK_SECONDS)
 
 
-def _grouped(held: Sequence[Held]) -> Iterator[list[Held]]:
+def _group_jobs(held: Sequence[HeldJob]) -> Iterator[list[HeldJob]]:
     """Which jobs share a thread: those of one picture without uploads, which take a moment to
     prepare, by the pipeline that they ask for. Each of the others has one for itself.
     """
-    alike: dict[object, list[Held]] = defaultdict(list)
+    alike: dict[object, list[HeldJob]] = defaultdict(list)
     for job, lease in held:
         small = not job.inputs and job.pictures == 1
         names = job.task, job.request.get("bundle"), job.request.get("method")
         alike[names if small else job.id].append((job, lease))
     for group in alike.values():
-        yield from (group[n : n + _TOGETHER] for n in range(0, len(group), _TOGETHER))
+        yield from (group[n : n + _MAX_GROUP] for n in range(0, len(group), _MAX_GROUP))

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 _CLAIM_WAIT = 6.0  # seconds: longer than the store's own timeout
 
 
-def leave() -> None:
+def exit_process() -> None:
     """End the process at once: a thread inside a forward pass can't be interrupted."""
     logging.shutdown()
     os._exit(0)
@@ -33,7 +33,7 @@ class Drain:
     leases: Leases
     grace: float
     stop_claiming: Callable[[float], bool]
-    leave: Callable[[], None] = leave
+    exit: Callable[[], None] = exit_process
     _done: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def begin(self) -> None:
@@ -41,11 +41,11 @@ class Drain:
         log.info("draining: %d jobs have %.0f s to end", len(self.leases.held()), self.grace)
         threading.Thread(target=self._wait, name="drain", daemon=True).start()
 
-    def done(self) -> None:
+    def mark_done(self) -> None:
         """Everything ended in time."""
         self._done.set()
 
-    def hand_back(self) -> int:
+    def release_jobs(self) -> int:
         """Release every job held here, without counting the attempt. Returns how many."""
         self.leases.stop()  # a renewal after the release would come too late for the next worker
         held = [(lease.job_id, lease.token) for lease in self.leases.held()]
@@ -59,5 +59,5 @@ class Drain:
         if not self.stop_claiming(_CLAIM_WAIT):
             log.warning("a claim is still under way; its leases will run out")
         if not self._done.wait(self.grace):
-            log.warning("the grace time is over: %d jobs handed back", self.hand_back())
-            self.leave()
+            log.warning("the grace time is over: %d jobs handed back", self.release_jobs())
+            self.exit()

@@ -35,7 +35,7 @@ def is_fatal(error: BaseException) -> bool:
     return any(mark in text for mark in _FATAL)
 
 
-def failure_of(error: BaseException) -> Failure:
+def to_failure(error: BaseException) -> Failure:
     """Code and sentence for the job's record."""
     if isinstance(error, InputProblem):
         known = error.code in ErrorCode.__members__

@@ -23,30 +23,32 @@ from jobs.images import EXTENSION, encode
 from jobs.job import ImageRecord, Job, Timings
 from jobs.requests import TASKS
 from jobs.settings import VERSION
-from jobs.store import JobStore, Outcome
+from jobs.store import JobOutcome, JobStore
 from models.item import Item
-from workers.batcher import Batcher, Forwarded
-from workers.failures import failure_of
+from workers.batcher import Batcher, ForwardResult
+from workers.failures import to_failure
 from workers.leases import Lease
 
 if TYPE_CHECKING:  # which asks for torch; a worker of fakes has none
     from models.explanation import Explanation
     from models.pipeline import Pipeline
 
-    _Explained = Explanation | ExplanationView | None
+    _AnyExplanation = Explanation | ExplanationView | None
 
 log = logging.getLogger(__name__)
-_TELL_EVERY = 0.1  # seconds between two reports of a job's progress
+_REPORT_INTERVAL = 0.1  # seconds between two reports of a job's progress
 
-_Waiting = tuple[Item, Any, Future[Forwarded] | Exception]  # an item, prepared, and its output
+_PendingFrame = tuple[
+    Item, Any, Future[ForwardResult] | Exception
+]  # an item, prepared, and its output
 
 
-class Stopped(Exception):
+class JobStopped(Exception):
     """The client canceled the job, or another worker has it."""
 
 
 @dataclass
-class Pictures:
+class JobImages:
     """Collects how long the networks took, and in what company."""
 
     job: Job
@@ -58,14 +60,14 @@ class Pictures:
     format: str
     _seconds: dict[int, float] = field(default_factory=dict)
     _batch_sizes: list[int] = field(default_factory=list)
-    _waiting: list[list[_Waiting]] = field(default_factory=list)
-    _told: float = 0.0
+    _pending: list[list[_PendingFrame]] = field(default_factory=list)
+    _reported_at: float = 0.0
 
-    def begin(self, pictures: list[list[Item]]) -> None:
+    def prepare(self, pictures: list[list[Item]]) -> None:
         """Prepare them and put them in line; each is one item or the frames of an animation."""
-        self._waiting = [[self._submitted(item) for item in frames] for frames in pictures]
+        self._pending = [[self._submit(item) for item in frames] for frames in pictures]
 
-    def _submitted(self, item: Item) -> _Waiting:
+    def _submit(self, item: Item) -> _PendingFrame:
         try:
             prepared = self.pipeline.prepare(item)
         except Exception as error:
@@ -76,55 +78,55 @@ class Pictures:
         )
         return item, prepared, future
 
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether the networks are done with all of them."""
-        made = (result for _, _, result in chain.from_iterable(self._waiting))
+        made = (result for _, _, result in chain.from_iterable(self._pending))
         return all(not isinstance(result, Future) or result.done() for result in made)
 
-    def end(self) -> list[ImageRecord]:
+    def collect(self) -> list[ImageRecord]:
         """Store each picture as it comes. Raises BlobError, and Stopped."""
         records: list[ImageRecord] = []
-        with self._unless_stopped():
-            for frames in self._waiting:
+        with self._cancel_on_stop():
+            for frames in self._pending:
                 records.append(self._record(frames))
-                self._tell(len(records), len(self._waiting))
+                self._report_progress(len(records), len(self._pending))
         return records
 
-    def _tell(self, done: int, total: int) -> None:
+    def _report_progress(self, done: int, total: int) -> None:
         """The client is told of progress, but not of the last picture: the end follows at once."""
         now = time.monotonic()
-        if done < total and now - self._told >= _TELL_EVERY:
-            self._told = now
+        if done < total and now - self._reported_at >= _REPORT_INTERVAL:
+            self._reported_at = now
             with suppress(StoreError):  # only news; the lease tells whether the store is there
-                self.store.progress(self.job.id, self.lease.token, done, total)
+                self.store.record_progress(self.job.id, self.lease.token, done, total)
 
     @contextmanager
-    def _unless_stopped(self) -> Iterator[None]:
+    def _cancel_on_stop(self) -> Iterator[None]:
         try:
             yield
-        except Stopped:
-            for _, _, future in chain.from_iterable(self._waiting):
+        except JobStopped:
+            for _, _, future in chain.from_iterable(self._pending):
                 if isinstance(future, Future):
                     future.cancel()
             raise
 
-    def _record(self, frames: list[_Waiting]) -> ImageRecord:
+    def _record(self, frames: list[_PendingFrame]) -> ImageRecord:
         item = frames[0][0]
         try:
-            made = [self._finished(*frame) for frame in frames]
-            record = self._stored(item, [image for image, _, _ in made], made[0][1])
+            made = [self._finish_frame(*frame) for frame in frames]
+            record = self._store(item, [image for image, _, _ in made], made[0][1])
             return record.model_copy(update={"candidate": made[0][2]})
-        except (Stopped, BlobError):
+        except (JobStopped, BlobError):
             raise
         except Exception as error:
             log.warning("job %s, picture %d: %s", self.job.id, item.index, error)
             return ImageRecord(
-                index=item.index, seed=item.seed, format=self.format, error=failure_of(error)
+                index=item.index, seed=item.seed, format=self.format, error=to_failure(error)
             )
 
-    def _finished(
-        self, _item: Item, prepared: Any, result: Future[Forwarded] | Exception
-    ) -> tuple[Image.Image, _Explained, int]:
+    def _finish_frame(
+        self, _item: Item, prepared: Any, result: Future[ForwardResult] | Exception
+    ) -> tuple[Image.Image, _AnyExplanation, int]:
         """The picture, its explanation, and which of its candidates it is."""
         if isinstance(result, Exception):
             raise result
@@ -134,25 +136,29 @@ class Pictures:
         self._batch_sizes.append(forwarded.batch_size)
         return image, explanation, self.pipeline.candidate(prepared, forwarded.pixels)
 
-    def _wait(self, future: Future[Forwarded]) -> Forwarded:
+    def _wait(self, future: Future[ForwardResult]) -> ForwardResult:
         """Wait for the networks, looking up now and then whether the job is still wanted."""
         while True:
             if self.lease.canceled or self.lease.lost:
-                raise Stopped
+                raise JobStopped
             try:
                 return future.result(timeout=1.0)
             except CancelledError as error:
-                raise Stopped from error
+                raise JobStopped from error
             except FutureTimeout:
                 if future.done():  # the model itself raised a timeout
                     raise
 
-    def _stored(
-        self, item: Item, frames: list[Image.Image], explanation: _Explained
+    def _store(
+        self, item: Item, frames: list[Image.Image], explanation: _AnyExplanation
     ) -> ImageRecord:
-        data, size = self._encoded(frames)
+        data, size = self._encode(frames)
         blob = self._put(item, EXTENSION[self.format], data)
-        told = self._put(item, "json", _json(item.index, explanation)) if explanation else ""
+        explanation_key = (
+            self._put(item, "json", _explanation_bytes(item.index, explanation))
+            if explanation
+            else ""
+        )
         return ImageRecord(
             index=item.index,
             seed=item.seed,
@@ -162,10 +168,10 @@ class Pictures:
             blob=blob,
             format=self.format,
             frames=len(frames) if self.format in MOVING else 1,
-            explanation=told,
+            explanation=explanation_key,
         )
 
-    def _encoded(self, frames: list[Image.Image]) -> tuple[bytes, tuple[int, int]]:
+    def _encode(self, frames: list[Image.Image]) -> tuple[bytes, tuple[int, int]]:
         if len(frames) > 1:
             return encode_frames(frames, self.format)
         return encode(frames[0], self.format), frames[0].size
@@ -175,7 +181,7 @@ class Pictures:
         self.blobs.put(key, data)
         return key
 
-    def outcome(self, records: list[ImageRecord], started: float) -> Outcome:
+    def outcome(self, records: list[ImageRecord], started: float) -> JobOutcome:
         """Of the whole job, whose run began at ``started`` of the monotonic clock. How long it
         waited before says the store, by whose clock it was created and begun.
         """
@@ -195,16 +201,16 @@ class Pictures:
             "device": str(self.pipeline.device),
             "seeds": [r.seed for r in records],
             "batch_sizes": sorted(set(self._batch_sizes)),
-            **self._served(records),
+            **self._serving_options(records),
             **self._provenance(),
         }
         error = failed[0].error if len(failed) == len(records) else None
         notes = [
             f"Picture {r.index} failed: {r.error.detail}" for r in failed if r.error and not error
         ]
-        return Outcome(records, timings, receipt, [*self.job.warnings, *notes], error)
+        return JobOutcome(records, timings, receipt, [*self.job.warnings, *notes], error)
 
-    def _served(self, records: list[ImageRecord]) -> dict[str, Any]:
+    def _serving_options(self, records: list[ImageRecord]) -> dict[str, Any]:
         """The serving options, and which of its candidates each picture is, if it had several."""
         names = TASKS[self.job.task].serving
         found = {name: self.job.request[name] for name in names if name in self.job.request}
@@ -214,12 +220,12 @@ class Pictures:
 
     def _provenance(self) -> dict[str, Any]:
         """What the pipeline has to say of how the first picture was made, whose like are all."""
-        frames = chain.from_iterable(self._waiting)
+        frames = chain.from_iterable(self._pending)
         prepared = next((p for _, p, _ in frames if p is not None), None)
         return {} if prepared is None else self.pipeline.provenance(prepared)
 
 
-def _json(index: int, explanation: Explanation | ExplanationView) -> bytes:
+def _explanation_bytes(index: int, explanation: Explanation | ExplanationView) -> bytes:
     if isinstance(explanation, ExplanationView):  # of a stand-in
         return explanation.model_dump_json().encode()
     from workers.explanation_json import explanation_json  # takes NumPy: not for every worker

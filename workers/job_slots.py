@@ -7,29 +7,29 @@ from collections.abc import Callable
 
 
 class JobSlots:
-    """``most`` jobs may be held; ``on_free`` is called when one has ended."""
+    """``limit`` jobs may be held; ``on_release`` is called when one has ended."""
 
-    def __init__(self, most: int, on_free: Callable[[], None] = lambda: None) -> None:
-        self.most, self._on_free = most, on_free
+    def __init__(self, limit: int, on_release: Callable[[], None] = lambda: None) -> None:
+        self.limit, self._on_release = limit, on_release
         self._held = 0
         self._changed = threading.Condition()
 
     @property
     def free(self) -> int:
-        return self.most - self._held
+        return self.limit - self._held
 
-    def take(self, jobs: int) -> None:
+    def acquire(self, jobs: int) -> None:
         """Jobs were claimed."""
         with self._changed:
             self._held += jobs
 
-    def give_back(self, jobs: int) -> None:
+    def release(self, jobs: int) -> None:
         """Jobs have ended."""
         if jobs:
             with self._changed:
                 self._held -= jobs
                 self._changed.notify_all()
-            self._on_free()
+            self._on_release()
 
     def wait_empty(self, seconds: float) -> bool:
         """Wait until no job is held. False when one still is after ``seconds``."""

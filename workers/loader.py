@@ -15,17 +15,17 @@ from models.errors import ModelsError
 if TYPE_CHECKING:
     from models.pipeline import Pipeline
 
-Key = tuple[str, str, str]  # bundle, task, method
+PipelineKey = tuple[str, str, str]  # bundle, task, method
 
 
-class Loader(Protocol):
+class PipelineLoader(Protocol):
     """Hands out pipelines."""
 
     def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
         """The pipeline. Raises ModelsError when there is none."""
         ...
 
-    def loaded(self) -> list[Key]: ...
+    def loaded(self) -> list[PipelineKey]: ...
 
     def servable(self) -> list[str]:
         """Tasks that there are pipelines for."""
@@ -35,7 +35,7 @@ class Loader(Protocol):
 log = logging.getLogger(__name__)
 
 
-def preload(pipelines: Loader, weights_dir: Path, defaults: Mapping[str, str]) -> None:
+def preload(pipelines: PipelineLoader, weights_dir: Path, defaults: Mapping[str, str]) -> None:
     """Load each task's default. A bundle that can't be loaded fails the jobs that ask for it, not
     the worker.
     """

@@ -15,7 +15,7 @@ from typing import Any
 from models.pipeline import Pipeline
 from models.registry import PIPELINES, load
 from models.runtime.autotune import Memory, tuned
-from workers.loader import Key
+from workers.loader import PipelineKey
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +25,13 @@ class PipelineCache:
     handed out, and others can be loaded too.
     """
 
-    def __init__(self, load: Callable[[Key], Pipeline[Any]], limit: int) -> None:
+    def __init__(self, load: Callable[[PipelineKey], Pipeline[Any]], limit: int) -> None:
         self._load, self._limit = load, limit
-        self._held: OrderedDict[Key, Pipeline[Any]] = OrderedDict()
+        self._held: OrderedDict[PipelineKey, Pipeline[Any]] = OrderedDict()
         self._lock = threading.Lock()  # never held while something is loaded
-        self._loading: defaultdict[Key, threading.Lock] = defaultdict(threading.Lock)
+        self._loading: defaultdict[PipelineKey, threading.Lock] = defaultdict(threading.Lock)
 
-    def get(self, key: Key) -> Pipeline[Any]:
+    def get(self, key: PipelineKey) -> Pipeline[Any]:
         """The pipeline; raises what ``load`` raises."""
         found = self._find(key)
         if found:
@@ -41,17 +41,17 @@ class PipelineCache:
         with loading:  # two jobs must not load the same weights twice
             return self._find(key) or self._add(key, self._load(key))
 
-    def keys(self) -> list[Key]:
+    def keys(self) -> list[PipelineKey]:
         with self._lock:
             return list(self._held)
 
-    def _find(self, key: Key) -> Pipeline[Any] | None:
+    def _find(self, key: PipelineKey) -> Pipeline[Any] | None:
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)
             return self._held.get(key)
 
-    def _add(self, key: Key, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+    def _add(self, key: PipelineKey, pipeline: Pipeline[Any]) -> Pipeline[Any]:
         with self._lock:
             self._held[key] = pipeline
             if len(self._held) > self._limit:
@@ -59,7 +59,7 @@ class PipelineCache:
         return pipeline
 
 
-class Pipelines:
+class CachedPipelineLoader:
     """Loads from the weights folder. precision may be "auto"; what was measured of a pipeline is
     remembered in the file ``tunings``.
     """
@@ -81,7 +81,7 @@ class Pipelines:
     def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
         return self._cache.get((bundle, task, method))
 
-    def _load(self, key: Key) -> Pipeline[Any]:
+    def _load(self, key: PipelineKey) -> Pipeline[Any]:
         started = time.perf_counter()
         bundle, task, method = key
 
@@ -92,7 +92,7 @@ class Pipelines:
         log.info("loaded %s for %s by %s in %.1f s", *key, time.perf_counter() - started)
         return pipeline
 
-    def loaded(self) -> list[Key]:
+    def loaded(self) -> list[PipelineKey]:
         return self._cache.keys()
 
     def servable(self) -> list[str]:

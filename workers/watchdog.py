@@ -21,7 +21,7 @@ from workers.leases import Leases
 log = logging.getLogger(__name__)
 
 EXIT_STUCK = 70
-HEARTBEAT_EVERY = 2.0
+HEARTBEAT_INTERVAL = 2.0
 HEARTBEAT_TTL = 15.0
 DEAF_AFTER = 45.0  # seconds that jobs may wait while this worker has room and claims none
 JOB_FACTOR = 5  # jobs may be held this many times as long as a forward pass may take, without news
@@ -37,7 +37,7 @@ def end_process(reason: str) -> None:
 @dataclass
 class Watchdog:
     """One thread. ``claimable`` asks whether jobs wait that this worker has room for,
-    ``looked_at`` when its claimer last got an answer; ``describe`` is what the heartbeat says.
+    ``last_answer_at`` when its claimer last got an answer; ``describe`` is what the heartbeat says.
     """
 
     store: JobStore
@@ -46,9 +46,9 @@ class Watchdog:
     name: str
     describe: Callable[[], dict[str, Any]]
     claimable: Callable[[], bool]
-    looked_at: Callable[[], float]
+    last_answer_at: Callable[[], float]
     stuck_after: float
-    end: Callable[[str], None] = end_process
+    end_process: Callable[[str], None] = end_process
     ready: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -59,7 +59,7 @@ class Watchdog:
         """Say farewell, so that readiness follows at once."""
         self._stop.set()
         try:
-            self.store.farewell(self.name)
+            self.store.remove_worker(self.name)
         except JobsError as error:
             log.warning("no farewell: %s", error)
 
@@ -67,15 +67,17 @@ class Watchdog:
         """End the process if the networks, the jobs or the claimer hang."""
         busy = self.batcher.busy_since
         if busy is not None and now - busy > self.stuck_after:
-            self.end(f"a forward pass takes longer than {self.stuck_after:.0f} s")
+            self.end_process(f"a forward pass takes longer than {self.stuck_after:.0f} s")
         news = max(self.batcher.progress_at, self.leases.changed_at)
         longest = self.stuck_after * JOB_FACTOR
         if self.leases.held() and busy is None and now - news > longest:
-            self.end(f"jobs are held, and for {longest:.0f} s none has got on")
-        if self.ready and now - self.looked_at() > DEAF_AFTER and self.claimable():
-            self.end(f"jobs wait, there is room, and for {DEAF_AFTER:.0f} s none was claimed")
+            self.end_process(f"jobs are held, and for {longest:.0f} s none has got on")
+        if self.ready and now - self.last_answer_at() > DEAF_AFTER and self.claimable():
+            self.end_process(
+                f"jobs wait, there is room, and for {DEAF_AFTER:.0f} s none was claimed"
+            )
 
-    def beat(self) -> None:
+    def send_heartbeat(self) -> None:
         """Tell the store that this worker is able to work."""
         if self.ready:
             self.store.heartbeat(self.name, self.describe(), HEARTBEAT_TTL)
@@ -84,8 +86,8 @@ class Watchdog:
         while not self._stop.is_set():
             try:
                 self.check(time.monotonic())
-                liveness.touch()
-                self.beat()
+                liveness.touch_file()
+                self.send_heartbeat()
             except Exception as error:  # this thread must outlive every fault of the broker
                 log.warning("no heartbeat: %s", error)
-            self._stop.wait(HEARTBEAT_EVERY)
+            self._stop.wait(HEARTBEAT_INTERVAL)

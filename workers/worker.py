@@ -15,23 +15,23 @@ import redis
 
 from jobs.blobs import BlobStore
 from jobs.images import ImageLimits
-from jobs.redis_store import RedisJobStore, connect, wait_for
+from jobs.redis_store import RedisJobStore, connect, wait_until_ready
 from jobs.store import JobStore
 from workers.batcher import Batcher
-from workers.celery_app import build, consume, wake
+from workers.celery_app import build_app, run_worker, send_wakeup
 from workers.claimer import Claimer
 from workers.drain import Drain
 from workers.job_runner import JobRunner
 from workers.job_slots import JobSlots
 from workers.leases import Leases
-from workers.loader import Loader, preload
+from workers.loader import PipelineLoader, preload
 from workers.settings import WorkerSettings
 from workers.watchdog import Watchdog, end_process
 
-_BROKER_WAIT = 60.0  # seconds for which a broker that still starts is waited for
+_BROKER_TIMEOUT = 60.0  # seconds for which a broker that still starts is waited for
 
 
-def device_of(name: str) -> str:
+def resolve_device(name: str) -> str:
     """``auto`` is CUDA when there is one."""
     if name == "auto":
         import torch
@@ -40,10 +40,10 @@ def device_of(name: str) -> str:
     return name
 
 
-def _pipelines(settings: WorkerSettings, device: str) -> Loader:
-    from workers.pipeline_cache import Pipelines
+def _pipelines(settings: WorkerSettings, device: str) -> PipelineLoader:
+    from workers.pipeline_cache import CachedPipelineLoader
 
-    return Pipelines(
+    return CachedPipelineLoader(
         settings.weights_dir,
         device,
         settings.precision,
@@ -54,17 +54,17 @@ def _pipelines(settings: WorkerSettings, device: str) -> Loader:
 
 
 @dataclass(frozen=True)
-class Parts:
+class WorkerParts:
     """Makers of what a worker is built on: the store from a Redis client and its keys' prefix, the
     blobs from their address, the pipelines from settings and device.
     """
 
     store: Callable[[redis.Redis, str], JobStore] = RedisJobStore
-    blobs: Callable[[str], BlobStore] = BlobStore.at
-    pipelines: Callable[[WorkerSettings, str], Loader] = _pipelines
+    blobs: Callable[[str], BlobStore] = BlobStore.from_url
+    pipelines: Callable[[WorkerSettings, str], PipelineLoader] = _pipelines
 
 
-DEFAULT = Parts()
+DEFAULT_PARTS = WorkerParts()
 
 
 class Worker:
@@ -72,19 +72,19 @@ class Worker:
     the settings name.
     """
 
-    def __init__(self, settings: WorkerSettings, parts: Parts = DEFAULT) -> None:
-        self.device = device_of(settings.device)
+    def __init__(self, settings: WorkerSettings, parts: WorkerParts = DEFAULT_PARTS) -> None:
+        self.device = resolve_device(settings.device)
         self.settings = settings = settings.sized_for(self.device)
-        wait_for(settings.redis_url, _BROKER_WAIT)
+        wait_until_ready(settings.redis_url, _BROKER_TIMEOUT)
         self.store = parts.store(connect(settings.redis_url), settings.redis_prefix)
         self.pipelines = parts.pipelines(settings, self.device)
-        self.slots = JobSlots(settings.concurrency, self._room_made)
+        self.job_slots = JobSlots(settings.concurrency, self._on_capacity_freed)
         self.batcher = Batcher(
-            settings.max_batch, settings.max_delay_ms / 1000, _on_fatal, self._room_made
+            settings.max_batch, settings.max_delay_ms / 1000, _on_fatal, self._on_capacity_freed
         )
         self.leases = Leases(self.store, settings.lease_ttl)
         self.executor = ThreadPoolExecutor(settings.concurrency, "jobs")
-        self.claimer = self._claimer(parts)
+        self.claimer = self._build_claimer(parts)
         self.drain = Drain(self.store, self.leases, settings.drain, self.claimer.stop)
         self.watchdog = Watchdog(
             store=self.store,
@@ -93,10 +93,10 @@ class Worker:
             name=settings.worker_name,
             describe=self.describe,
             claimable=self._claimable,
-            looked_at=lambda: self.claimer.looked_at,
+            last_answer_at=lambda: self.claimer.last_answer_at,
             stuck_after=settings.stuck_after,
         )
-        self.celery = build(
+        self.celery = build_app(
             settings.redis_url,
             settings.redis_prefix,
             self._notify,
@@ -104,7 +104,7 @@ class Worker:
             settings.remote_control,
         )
 
-    def _claimer(self, parts: Parts) -> Claimer:
+    def _build_claimer(self, parts: WorkerParts) -> Claimer:
         settings = self.settings
         runner = JobRunner(
             store=self.store,
@@ -112,7 +112,7 @@ class Worker:
             pipelines=self.pipelines,
             batcher=self.batcher,
             leases=self.leases,
-            slots=self.slots,
+            job_slots=self.job_slots,
             max_attempts=settings.max_attempts,
             retry_after=settings.lease_ttl,
             limits=ImageLimits(max_pixels=settings.max_pixels),
@@ -122,21 +122,21 @@ class Worker:
             runner=runner,
             batcher=self.batcher,
             leases=self.leases,
-            slots=self.slots,
+            job_slots=self.job_slots,
             executor=self.executor,
             name=settings.worker_name,
             lease_ttl=settings.lease_ttl,
-            wake=lambda: wake(self.celery),
+            wake=lambda: send_wakeup(self.celery),
         )
 
     def _notify(self) -> None:
         self.claimer.notify()
 
-    def _room_made(self) -> None:
-        self.claimer.room_made()
+    def _on_capacity_freed(self) -> None:
+        self.claimer.on_capacity_freed()
 
     def _claimable(self) -> bool:
-        return self.claimer.room() is not None and self.store.claimable(self.claimer.groups)
+        return self.claimer.capacity() is not None and self.store.has_claimable(self.claimer.groups)
 
     def describe(self) -> dict[str, Any]:
         """What the heartbeat tells of this worker."""
@@ -146,7 +146,7 @@ class Worker:
             "loaded": [list(key) for key in self.pipelines.loaded()],
             "tasks": self.pipelines.servable(),
             "concurrency": self.settings.concurrency,
-            "waiting": self.batcher.depth(),
+            "waiting": self.batcher.queued_pictures(),
             "running": len(self.leases.held()),
             "last_batch_at": self.batcher.last_batch_at,
         }
@@ -159,18 +159,18 @@ class Worker:
         self.batcher.start()
         self.leases.start()
         self.watchdog.start()
-        consume(
+        run_worker(
             self.celery, settings.worker_name, self._ready, self._stopping, settings.remote_control
         )
         self.claimer.stop(settings.drain)
         self.executor.shutdown()  # jobs that are held go on until the drain ends the process
-        self.drain.done()
+        self.drain.mark_done()
         self.batcher.stop()
         self.leases.stop()
 
     def _ready(self) -> None:
         self.watchdog.ready = True
-        self.watchdog.beat()
+        self.watchdog.send_heartbeat()
         self.claimer.start()
         self.claimer.notify()
 

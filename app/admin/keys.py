@@ -17,21 +17,21 @@ from limits import parse
 
 from app.gateway.api_keys import (
     ApiKey,
-    KeyProblem,
+    ApiKeyError,
     KeyStore,
     RedisKeyStore,
-    check_scopes,
     default_scopes,
-    named,
-    new_text,
-    record,
+    find_key,
+    generate_key,
+    new_api_key,
+    parse_scopes,
     revoke,
 )
 from jobs.errors import StoreError
 from jobs.job import Priority
 
 
-class Answers(Protocol):
+class CommandOutput(Protocol):
     """What the ``mmml`` command passes to its commands."""
 
     def print_result(self, record: Any, lines: Iterable[str]) -> None:
@@ -39,10 +39,10 @@ class Answers(Protocol):
 
 
 @dataclass(frozen=True)
-class Keys:
+class KeysContext:
     """What the commands of this group have at hand."""
 
-    run: Answers
+    output: CommandOutput
     state_dir: Path | None
 
 
@@ -51,7 +51,7 @@ class Keys:
 @click.pass_context
 def keys(context: click.Context, state_dir: Path | None) -> None:
     """Make, list and revoke API keys."""
-    context.obj = Keys(context.find_root().obj, state_dir)
+    context.obj = KeysContext(context.find_root().obj, state_dir)
 
 
 def _rate(_context: object, _parameter: object, value: str | None) -> str | None:
@@ -80,7 +80,7 @@ def _rate(_context: object, _parameter: object, value: str | None) -> str | None
 @click.option("--take-over", metavar="KEY", help="see the jobs of this key, which is to be revoked")
 @click.pass_obj
 def create(
-    command: Keys,
+    command: KeysContext,
     name: str,
     scopes: tuple[str, ...],
     rate: str | None,
@@ -95,30 +95,30 @@ def create(
     Without --scope it may use every task and look at its own jobs.
     """
     with _key_store(command.state_dir) as store:
-        text = new_text()
-        made = record(
+        text = generate_key()
+        key = new_api_key(
             text,
             name,
-            check_scopes(scopes) if scopes else default_scopes(),
-            owner=named(store, take_over).owner if take_over else None,
+            parse_scopes(scopes) if scopes else default_scopes(),
+            owner=find_key(store, take_over).owner if take_over else None,
             rate=rate,
             pictures_per_day=pictures_per_day,
             max_active=max_active,
             max_running=max_running,
             priority=Priority(priority),
         )
-        store.add(made)
-    command.run.print_result({**_public_record(made), "key": text}, [text])
-    click.echo(f"Key {made.id} ({name}). Keep it: it is not shown again.", err=True)
+        store.add(key)
+    command.output.print_result({**_public_record(key), "key": text}, [text])
+    click.echo(f"Key {key.id} ({name}). Keep it: it is not shown again.", err=True)
 
 
 @keys.command(name="list")
 @click.pass_obj
-def list_keys(command: Keys) -> None:
+def list_keys(command: KeysContext) -> None:
     """List the keys, never their text."""
     with _key_store(command.state_dir) as store:
         found = store.all()
-    command.run.print_result([_public_record(key) for key in found], map(_line, found))
+    command.output.print_result([_public_record(key) for key in found], map(_line, found))
     if not found:
         click.echo("There are no keys: the service is open, to this machine only.", err=True)
 
@@ -126,34 +126,36 @@ def list_keys(command: Keys) -> None:
 @keys.command(name="revoke")
 @click.argument("key")
 @click.pass_obj
-def revoke_key(command: Keys, key: str) -> None:
+def revoke_key(command: KeysContext, key: str) -> None:
     """End a key by its id or name. Its jobs stay."""
     with _key_store(command.state_dir) as store:
         ended = revoke(store, key)
-    command.run.print_result(_public_record(ended), [f"Key {ended.id} ({ended.name}) is revoked."])
+    command.output.print_result(
+        _public_record(ended), [f"Key {ended.id} ({ended.name}) is revoked."]
+    )
 
 
 @keys.command()
 @click.argument("key")
 @click.pass_obj
-def forget(command: Keys, key: str) -> None:
+def forget(command: KeysContext, key: str) -> None:
     """Remove a revoked key from the list. Without any key left, a local service is open again."""
     with _key_store(command.state_dir) as store:
-        found = named(store, key)
+        found = find_key(store, key)
         if found.revoked_at is None:
             raise click.ClickException(f"Key {found.id} is in use; revoke it first.")
         store.remove(found.id)
-    command.run.print_result(
+    command.output.print_result(
         _public_record(found), [f"Key {found.id} ({found.name}) is forgotten."]
     )
 
 
 @keys.command()
 @click.pass_obj
-def generate(command: Keys) -> None:
+def generate(command: KeysContext) -> None:
     """Print a fresh key without storing it, for MMML_FIRST_KEY or a secret file."""
-    text = new_text()
-    command.run.print_result({"key": text}, [text])
+    text = generate_key()
+    command.output.print_result({"key": text}, [text])
 
 
 def _public_record(key: ApiKey) -> dict[str, Any]:
@@ -181,17 +183,17 @@ def _line(key: ApiKey) -> str:
 def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
     """The keys of a running service, or of one that is started for a moment."""
     from app.local.broker import broker_at
-    from app.local.state import EmbeddedError, default_state_dir
-    from jobs.redis_store import connect, wait_for
+    from app.local.state import LocalServiceError, default_state_dir
+    from jobs.redis_store import connect, wait_until_ready
     from jobs.settings import SharedSettings
 
     try:
         with broker_at((state_dir or default_state_dir()).absolute()) as url:
-            wait_for(url, 10)
+            wait_until_ready(url, 10)
             client = connect(url)
             try:
                 yield RedisKeyStore(client, SharedSettings().redis_prefix)
             finally:
                 client.close()
-    except (EmbeddedError, KeyProblem, StoreError, redis.RedisError) as error:
+    except (LocalServiceError, ApiKeyError, StoreError, redis.RedisError) as error:
         raise click.ClickException(str(error)) from error

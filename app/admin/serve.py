@@ -21,18 +21,18 @@ def serve(
     host: str, port: int, state_dir: Path | None, fake: bool, until_stdin_closes: bool
 ) -> None:
     """Run the whole service on this machine until Ctrl-C."""
-    from app.gateway.api_keys import KeyProblem
+    from app.gateway.api_keys import ApiKeyError
     from app.gateway.auth import AccessError
-    from app.local.parent_watcher import end_with_stdin
+    from app.local.parent_watcher import exit_when_stdin_closes
     from app.local.serve import serve as run
-    from app.local.state import EmbeddedError
+    from app.local.state import LocalServiceError
 
     _require_free(host, port)
     if until_stdin_closes:
-        end_with_stdin()
+        exit_when_stdin_closes()
     try:
         run(host, port, state_dir, fake)
-    except (EmbeddedError, AccessError, KeyProblem) as error:
+    except (LocalServiceError, AccessError, ApiKeyError) as error:
         raise click.ClickException(str(error)) from error
 
 

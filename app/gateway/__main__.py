@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-from app.gateway.api_keys import KeyProblem
+from app.gateway.api_keys import ApiKeyError
 from app.gateway.auth import AccessError
 from app.gateway.server import gateway_server
-from app.gateway.startup import allow_connections, check_access, for_address
+from app.gateway.startup import check_access, raise_open_file_limit, require_keys_unless_loopback
 from app.settings import GatewaySettings
 from jobs.settings import read_settings
 
@@ -21,11 +21,11 @@ def main() -> None:
     # uvicorn raises the signal again once it has shut down: an orderly end, not a death by signal.
     signal.signal(signal.SIGTERM, _end)
     given = read_settings(GatewaySettings)
-    settings = for_address(given, given.host)
-    allow_connections()
+    settings = require_keys_unless_loopback(given, given.host)
+    raise_open_file_limit()
     try:
         check_access(settings)
-    except (AccessError, KeyProblem) as error:
+    except (AccessError, ApiKeyError) as error:
         raise SystemExit(f"mmml: {error}") from error
     gateway_server(settings, settings.host, settings.port, settings.grace).run()
 

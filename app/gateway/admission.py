@@ -19,11 +19,11 @@ _UNKNOWN = 30  # seconds, when nothing was seen to end
 _LONGEST = 3600  # seconds
 
 
-def check_room(store: JobStore, settings: GatewaySettings, caller: Caller) -> None:
+def check_admission(store: JobStore, settings: GatewaySettings, caller: Caller) -> None:
     """Raises Problem: 429 for a caller with too many unfinished jobs, 503 for a service without
     room. Blocks.
     """
-    _check_share(store, settings, caller)
+    _check_unfinished_jobs(store, settings, caller)
     check_load(store, settings, store.load())
 
 
@@ -41,18 +41,18 @@ def check_memory(store: JobStore, settings: GatewaySettings) -> None:
         raise _no_memory(store, settings)
 
 
-def _check_share(store: JobStore, settings: GatewaySettings, caller: Caller) -> None:
+def _check_unfinished_jobs(store: JobStore, settings: GatewaySettings, caller: Caller) -> None:
     if caller.key is None:
         return
     most = caller.key.max_active or settings.max_active
-    count = store.active(caller.owner)
+    count = store.count_unfinished(caller.owner)
     if count >= most:
         raise too_many_unfinished(store, count, most)
 
 
 def too_many_unfinished(store: JobStore, count: int, most: int) -> Problem:
     """429, until some of the ``count`` unfinished jobs of a key have ended. Blocks."""
-    rate = store.drain().rate
+    rate = store.throughput().rate
     seconds = _seconds((count - most + 1) / rate) if rate else _UNKNOWN
     return Problem(
         429,
@@ -62,7 +62,7 @@ def too_many_unfinished(store: JobStore, count: int, most: int) -> Problem:
 
 
 def _queue_full(store: JobStore, settings: GatewaySettings, load: Load) -> Problem:
-    rate = store.drain().rate
+    rate = store.throughput().rate
     excess = load.waiting - (1 - _ROOM) * settings.max_queue
     seconds = _seconds(excess / rate) if rate else _UNKNOWN
     speed = f"{rate:.3g} of them end per second" if rate else "none of them has ended lately"
@@ -86,7 +86,7 @@ def _memory_full(load: Load) -> bool:
 
 def _no_memory(store: JobStore, settings: GatewaySettings) -> Problem:
     """Room is made when the oldest results' lifetime is over."""
-    age = store.drain().oldest_age
+    age = store.throughput().oldest_age
     over = settings.result_ttl - age if age is not None else _UNKNOWN
     seconds = _seconds(over)
     return Problem(

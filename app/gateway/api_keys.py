@@ -27,7 +27,7 @@ MIN_DISTINCT = 10
 _NO_DIGEST = "0" * 64
 
 
-class KeyProblem(JobsError):
+class ApiKeyError(JobsError):
     """A key can't be made or used as asked; the message says what to do."""
 
 
@@ -82,34 +82,34 @@ class RedisKeyStore:
         self._client, self._key = client, prefix + "keys"
 
     def get(self, key_id: str) -> ApiKey | None:
-        with reaching():
+        with translate_redis_errors():
             found = cast("bytes | None", self._client.hget(self._key, key_id))
         return ApiKey.model_validate_json(found) if found else None
 
     def add(self, key: ApiKey) -> bool:
-        with reaching():
+        with translate_redis_errors():
             return bool(self._client.hsetnx(self._key, key.id, key.model_dump_json()))
 
     def replace(self, key: ApiKey) -> None:
-        with reaching():
+        with translate_redis_errors():
             self._client.hset(self._key, key.id, key.model_dump_json())
 
     def remove(self, key_id: str) -> None:
-        with reaching():
+        with translate_redis_errors():
             self._client.hdel(self._key, key_id)
 
     def all(self) -> list[ApiKey]:
-        with reaching():
+        with translate_redis_errors():
             records = cast("list[bytes]", self._client.hvals(self._key))
         return _oldest_first(map(ApiKey.model_validate_json, records))
 
     def any(self) -> bool:
-        with reaching():
+        with translate_redis_errors():
             return self._client.hlen(self._key) > 0
 
 
 @contextmanager
-def reaching() -> Iterator[None]:
+def translate_redis_errors() -> Iterator[None]:
     """Turns the client's errors into StoreError."""
     try:
         yield
@@ -121,7 +121,7 @@ def _oldest_first(keys: Iterable[ApiKey]) -> list[ApiKey]:
     return sorted(keys, key=lambda key: key.created_at)
 
 
-def new_text() -> str:
+def generate_key() -> str:
     """A fresh key."""
     return f"mmml_{secrets.token_urlsafe(32)}"
 
@@ -136,19 +136,19 @@ def default_scopes() -> frozenset[str]:
     return frozenset({*TASKS, READ})
 
 
-def check_scopes(scopes: Iterable[str]) -> frozenset[str]:
-    """The scopes, if all of them exist; KeyProblem otherwise. ``tasks`` stands for every task."""
+def parse_scopes(scopes: Iterable[str]) -> frozenset[str]:
+    """The scopes, if all of them exist; ApiKeyError otherwise. ``tasks`` stands for every task."""
     given = frozenset(scopes)
     known = {*TASKS, READ, ADMIN}
     wanted = (given - {"tasks"}) | (frozenset(TASKS) if "tasks" in given else frozenset())
     if unknown := sorted(wanted - known):
-        raise KeyProblem(
+        raise ApiKeyError(
             f"There is no scope {unknown[0]!r}; there are: tasks, {', '.join(sorted(known))}."
         )
     return wanted
 
 
-def record(
+def new_api_key(
     text: str,
     name: str,
     scopes: frozenset[str],
@@ -177,7 +177,7 @@ def record(
     )
 
 
-def authenticate(store: KeyStore, text: str) -> ApiKey | None:
+def verify_key(store: KeyStore, text: str) -> ApiKey | None:
     """The record of a key that may be used. Digests are compared in constant time, and an unknown
     key costs the same work as a known one.
     """
@@ -188,7 +188,7 @@ def authenticate(store: KeyStore, text: str) -> ApiKey | None:
 
 def revoke(store: KeyStore, wanted: str) -> ApiKey:
     """End a key, for ever; its record stays, so that a service does not turn open."""
-    found = named(store, wanted)
+    found = find_key(store, wanted)
     if found.revoked_at is not None:
         return found
     ended = found.model_copy(update={"revoked_at": time.time()})
@@ -196,8 +196,8 @@ def revoke(store: KeyStore, wanted: str) -> ApiKey:
     return ended
 
 
-def named(store: KeyStore, wanted: str) -> ApiKey:
-    """The key with that id, or the only one with that name, those in use first; KeyProblem
+def find_key(store: KeyStore, wanted: str) -> ApiKey:
+    """The key with that id, or the only one with that name, those in use first; ApiKeyError
     otherwise.
     """
     found = store.get(wanted)
@@ -208,23 +208,23 @@ def named(store: KeyStore, wanted: str) -> ApiKey:
     if len(same) == 1:
         return same[0]
     if same:
-        raise KeyProblem(f"{len(same)} keys are named {wanted!r}; give the id of one.")
-    raise KeyProblem(f"There is no key {wanted!r}. List them with: mmml keys list")
+        raise ApiKeyError(f"{len(same)} keys are named {wanted!r}; give the id of one.")
+    raise ApiKeyError(f"There is no key {wanted!r}. List them with: mmml keys list")
 
 
-def add_first(store: KeyStore, text: str) -> None:
+def add_first_key(store: KeyStore, text: str) -> None:
     """Let the key of the settings in, with every scope. A key revoked since stays revoked."""
     if len(text) < MIN_LENGTH:
-        raise KeyProblem(
+        raise ApiKeyError(
             f"MMML_FIRST_KEY has {len(text)} characters, and {MIN_LENGTH} are needed. "
             f"Make one with: mmml keys generate"
         )
     if len(set(text)) < MIN_DISTINCT or not text.isascii() or not text.isprintable() or " " in text:
-        raise KeyProblem(
+        raise ApiKeyError(
             f"MMML_FIRST_KEY could be guessed: it needs {MIN_DISTINCT} different characters, and "
             "letters, digits and signs only. Make one with: mmml keys generate"
         )
-    store.add(record(text, "first", default_scopes() | {ADMIN}))
+    store.add(new_api_key(text, "first", default_scopes() | {ADMIN}))
 
 
 def _digest(text: str) -> str:

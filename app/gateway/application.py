@@ -13,9 +13,9 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 
 from app.gateway import problems
-from app.gateway.auth import prepare_keys
+from app.gateway.auth import ensure_keys
 from app.gateway.head_requests import HeadAsGet
-from app.gateway.middleware import BodyMemory, Doorman, SlowBody
+from app.gateway.middleware import BodyTimeout, HostGuard, UploadMemoryBudget
 from app.gateway.routes import events, images, jobs, openai, session, studio, tasks
 from app.gateway.routes.service import health_router, models_router, webhooks_router
 from app.gateway.services import Services
@@ -40,10 +40,10 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = _THREADS
-        await run_in_threadpool(prepare_keys, given.gate.keys, settings)
+        await run_in_threadpool(ensure_keys, given.authenticator.keys, settings)
         for sentence in await run_in_threadpool(given.redis_warnings):
             log.warning("%s", sentence)
-        async with given.running():
+        async with given.lifespan():
             yield
 
     app = FastAPI(
@@ -54,7 +54,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         responses=problems.RESPONSES,
     )
     app.state.services = given
-    problems.install(app)
+    problems.install_problem_handlers(app)
     for router in (
         tasks.router(),
         studio.router(),
@@ -70,10 +70,10 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         app.include_router(router)
     # The last one added sees a request first.
     app.add_middleware(HeadAsGet)
-    app.add_middleware(BodyMemory, most=settings.body_memory)
-    app.add_middleware(SlowBody, pause=settings.body_timeout, rate=settings.body_rate)
+    app.add_middleware(UploadMemoryBudget, limit=settings.body_memory)
+    app.add_middleware(BodyTimeout, pause=settings.body_timeout, rate=settings.body_rate)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body)
-    app.add_middleware(Doorman, gate=given.gate, settings=settings)
+    app.add_middleware(HostGuard, authenticator=given.authenticator, settings=settings)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -10,15 +10,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from app.gateway.api_keys import ADMIN, READ, ApiKey, KeyStore, add_first, authenticate
+from app.gateway.api_keys import ADMIN, READ, ApiKey, KeyStore, add_first_key, verify_key
 from app.gateway.problems import Problem
-from app.gateway.rate_limits import Limits, Policy, Standing, exceeded
-from app.gateway.sessions import SessionStore, key_of_session
+from app.gateway.rate_limits import LimitStatus, Policy, RateLimiter, limit_exceeded
+from app.gateway.sessions import SessionStore, get_session_key
 from app.settings import GatewaySettings
 from jobs.errors import JobsError, StoreError
 from jobs.job import Job
 
-_MODE_AGE = 2.0  # seconds after which it is looked up again whether there are keys
+_MODE_CACHE_SECONDS = 2.0  # seconds after which it is looked up again whether there are keys
 
 
 class AccessError(JobsError):
@@ -43,16 +43,16 @@ class Caller:
         return self.key.owner if self.key else ""
 
     @property
-    def name(self) -> str:
+    def rate_limit_key(self) -> str:
         """What limits are counted by."""
         return self.key_id or self.address
 
     @property
-    def listed(self) -> str | None:
+    def list_scope(self) -> str | None:
         """Whose jobs a listing shows: those of this owner, or everybody's (None)."""
-        return None if self.may(ADMIN) else self.owner
+        return None if self.has_scope(ADMIN) else self.owner
 
-    def may(self, scope: str) -> bool:
+    def has_scope(self, scope: str) -> bool:
         """An open service has nobody to administrate, so its callers are not administrators; who
         administrates may look.
         """
@@ -60,9 +60,9 @@ class Caller:
             return scope != ADMIN
         return scope in self.key.scopes or (scope == READ and ADMIN in self.key.scopes)
 
-    def require(self, scope: str) -> None:
+    def require_scope(self, scope: str) -> None:
         """Raises Problem 403 when the key lacks ``scope``."""
-        if not self.may(scope):
+        if not self.has_scope(scope):
             have = ", ".join(sorted(self.key.scopes)) if self.key else "tasks, read"
             raise Problem(
                 403,
@@ -70,58 +70,62 @@ class Caller:
                 scope=scope,
             )
 
-    def sees(self, job: Job) -> bool:
+    def can_see(self, job: Job) -> bool:
         """Whether the job may be known to exist."""
-        return job.owner == self.owner or self.may(ADMIN)
+        return job.owner == self.owner or self.has_scope(ADMIN)
 
-    def seen(self, job: Job | None) -> Job | None:
+    def get_visible(self, job: Job | None) -> Job | None:
         """The job, if the caller may know of it: another owner's is as good as none."""
-        return job if job and self.sees(job) else None
+        return job if job and self.can_see(job) else None
 
 
-class Gate:
+class Authenticator:
     """Keys, sessions and rates of one gateway. All methods block."""
 
     def __init__(
-        self, keys: KeyStore, sessions: SessionStore, limits: Limits, settings: GatewaySettings
+        self,
+        keys: KeyStore,
+        sessions: SessionStore,
+        rate_limiter: RateLimiter,
+        settings: GatewaySettings,
     ) -> None:
-        self.keys, self.sessions, self.limits = keys, sessions, limits
+        self.keys, self.sessions, self.rate_limiter = keys, sessions, rate_limiter
         self._settings = settings
-        self._open: bool | None = None
-        self._looked = float("-inf")
+        self._is_open: bool | None = None
+        self._checked_at = float("-inf")
 
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether no key is needed. Asked again every two seconds; while the store can't be reached
         nothing changes, and StoreError is raised only when it was never known.
         """
-        known = self.known_open
+        known = self.cached_is_open
         if known is not None:
             return known
         try:
-            self._open = not self.keys.any()
+            self._is_open = not self.keys.any()
         except StoreError:
-            if self._open is None:
+            if self._is_open is None:
                 raise
-        self._looked = time.monotonic()
-        return self._open
+        self._checked_at = time.monotonic()
+        return self._is_open
 
     @property
-    def known_open(self) -> bool | None:
+    def cached_is_open(self) -> bool | None:
         """The same without asking anybody; None when it has to be looked up again."""
         if self._settings.require_keys:
             return False
-        return self._open if time.monotonic() - self._looked < _MODE_AGE else None
+        return self._is_open if time.monotonic() - self._checked_at < _MODE_CACHE_SECONDS else None
 
-    def admit(self, text: str | None, session: str | None, address: str) -> Caller:
+    def authenticate(self, key_text: str | None, session: str | None, address: str) -> Caller:
         """The caller with that key or session cookie; Problem 401 when it is neither. An open
         service looks at neither.
         """
-        if self.open():
+        if self.is_open():
             return Caller(None, address)
-        if text is not None:
-            key = authenticate(self.keys, text)
+        if key_text is not None:
+            key = verify_key(self.keys, key_text)
         elif session is not None:
-            key = key_of_session(self.sessions, self.keys, session)
+            key = get_session_key(self.sessions, self.keys, session)
         else:
             raise _unauthorized("This service needs an API key: send Authorization: Bearer KEY.")
         if key is None:
@@ -131,40 +135,44 @@ class Gate:
 
     def _count_wrong(self, address: str) -> None:
         """Raises Problem 429 for an address that has shown too many wrong keys."""
-        policy = Policy.read("wrong-keys", self._settings.rate_wrong_keys)
-        standing = self.limits.hit(policy, address)
+        policy = Policy.parse("wrong-keys", self._settings.rate_wrong_keys)
+        standing = self.rate_limiter.hit(policy, address)
         if not standing.allowed:
-            raise exceeded(standing, "This address has shown too many keys that are not known.")
+            raise limit_exceeded(
+                standing, "This address has shown too many keys that are not known."
+            )
 
-    def count_submission(self, caller: Caller) -> Standing | None:
+    def count_submission(self, caller: Caller) -> LimitStatus | None:
         """One more job in the moving window; None on an open service."""
         if caller.key is None:
             return None
-        return self._hit("submit", caller.key.rate or self._settings.rate_submit, caller)
+        return self._count("submit", caller.key.rate or self._settings.rate_submit, caller)
 
-    def count_request(self, caller: Caller) -> Standing | None:
+    def count_request(self, caller: Caller) -> LimitStatus | None:
         """The same for requests that submit nothing."""
         if caller.key is None:
             return None
-        return self._hit("read", self._settings.rate_read, caller)
+        return self._count("read", self._settings.rate_read, caller)
 
     def count_login(self, caller: Caller) -> None:
         """The same for sessions. Raises Problem 429."""
-        standing = self._hit("login", self._settings.rate_login, caller)
+        standing = self._count("login", self._settings.rate_login, caller)
         if not standing.allowed:
-            raise exceeded(standing, f"This key may start {standing.policy.item} sessions.")
+            raise limit_exceeded(standing, f"This key may start {standing.policy.item} sessions.")
 
-    def _hit(self, name: str, rate: str, caller: Caller) -> Standing:
-        return self.limits.hit(Policy.read(name, rate), caller.name)
+    def _count(self, name: str, rate: str, caller: Caller) -> LimitStatus:
+        return self.rate_limiter.hit(Policy.parse(name, rate), caller.rate_limit_key)
 
-    def spend_pictures(self, caller: Caller, count: int) -> Standing | None:
+    def charge_pictures(self, caller: Caller, count: int) -> LimitStatus | None:
         """Take ``count`` from the day's pictures; None when they are not limited."""
         daily = caller.key.pictures_per_day if caller.key else None
         if daily is None:
             return None
-        standing = self.limits.spend(Policy.read("pictures", f"{daily}/day"), caller.name, count)
+        standing = self.rate_limiter.charge(
+            Policy.parse("pictures", f"{daily}/day"), caller.rate_limit_key, count
+        )
         if not standing.allowed:
-            raise exceeded(
+            raise limit_exceeded(
                 standing,
                 f"This key may make {daily} pictures a day; {standing.remaining} are left, and "
                 f"this request is for {count}.",
@@ -172,12 +180,12 @@ class Gate:
         return standing
 
 
-def prepare_keys(keys: KeyStore, settings: GatewaySettings) -> None:
+def ensure_keys(keys: KeyStore, settings: GatewaySettings) -> None:
     """Let the settings' first key in. AccessError when keys are required and there is none that
     works. Blocks.
     """
     if settings.first_key:
-        add_first(keys, settings.first_key.get_secret_value())
+        add_first_key(keys, settings.first_key.get_secret_value())
     if settings.require_keys and all(key.revoked_at is not None for key in keys.all()):
         raise AccessError(
             "Refusing to serve on a public address without API keys. Make one with 'mmml keys "

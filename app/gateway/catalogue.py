@@ -23,10 +23,10 @@ class LiveCatalogue:
     def __init__(self, folder: Path, defaults: Mapping[str, str]) -> None:
         self._folder, self._defaults = folder, dict(defaults)
         self._lock = threading.Lock()
-        self._stamp = self._stamps()
+        self._last_fingerprint = self._fingerprint()
         self._current = self._read()
 
-    def now(self) -> Catalogue:
+    def current(self) -> Catalogue:
         """The catalogue as last read."""
         return self._current
 
@@ -34,10 +34,10 @@ class LiveCatalogue:
         """Blocking. A bundle that can't be read keeps the last good catalogue in place."""
         with self._lock:
             try:
-                stamp = self._stamps()
-                if stamp != self._stamp:
+                stamp = self._fingerprint()
+                if stamp != self._last_fingerprint:
                     self._current = self._read()
-                    self._stamp = stamp
+                    self._last_fingerprint = stamp
             except (BundlesError, OSError) as error:
                 log.error("%s", error)
 
@@ -50,7 +50,7 @@ class LiveCatalogue:
                     _ = task.vocabulary
         return catalogue
 
-    def _stamps(self) -> frozenset[tuple[str, int, int]]:
+    def _fingerprint(self) -> frozenset[tuple[str, int, int]]:
         found = []
         for path in (*self._folder.glob("*/bundle.json"), *self._folder.glob(DEFAULTS)):
             status = path.stat()

@@ -11,32 +11,37 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-class Grouped(Generic[Item, Answer]):
-    """``work`` is called in a thread with all that waits, ``most`` at a time. It answers in the
-    same order; an exception in an answer's place is raised for that one, one that it raises for
-    all of them. ``gather``: seconds for more to come before a trip, when some have come during
-    another already, or as often as ``patience`` says that it changes nothing: then there is much
-    to do, and fewer trips are worth more. Use from the event loop only.
+class Coalescer(Generic[Item, Result]):
+    """``function`` is called in a thread with all that waits, ``max_batch`` at a time. It answers
+    in the same order; an exception in an answer's place is raised for that one, one that it raises
+    for all of them. ``gather_window``: seconds for more to come before a trip, when some have come
+    during another already, or as often as ``windows`` says that it changes nothing: then there is
+    much to do, and fewer trips are worth more. Use from the event loop only.
     """
 
     def __init__(
         self,
-        work: Callable[[Sequence[Item]], Sequence[Answer | Exception]],
-        most: int = 64,
-        gather: float = 0.0,
-        patience: Callable[[], float] = lambda: 0.0,
+        function: Callable[[Sequence[Item]], Sequence[Result | Exception]],
+        max_batch: int = 64,
+        gather_window: float = 0.0,
+        windows: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._work, self._most, self._gather, self._patience = work, most, gather, patience
-        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._function, self._max_batch, self._gather_window, self._windows = (
+            function,
+            max_batch,
+            gather_window,
+            windows,
+        )
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, getattr(work, "__name__", "grouped"))
+        self._thread = ThreadPoolExecutor(1, getattr(function, "__name__", "grouped"))
 
-    async def __call__(self, item: Item) -> Answer:
+    async def __call__(self, item: Item) -> Result:
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
+        answer: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, answer))
         if self._task is None:  # begins once all who are about to call have called
             self._task = loop.create_task(self._run(loop))
@@ -46,26 +51,26 @@ class Grouped(Generic[Item, Answer]):
         try:
             some_came = False
             while self._waiting:
-                if moments := self._gather and max(float(some_came), self._patience()):
-                    await asyncio.sleep(moments * self._gather)
-                count = min(len(self._waiting), self._most)
+                if moments := self._gather_window and max(float(some_came), self._windows()):
+                    await asyncio.sleep(moments * self._gather_window)
+                count = min(len(self._waiting), self._max_batch)
                 group = [self._waiting.popleft() for _ in range(count)]
-                _hand_out(group, await self._answers(loop, [item for item, _ in group]))
+                _set_results(group, await self._call(loop, [item for item, _ in group]))
                 some_came = True
         finally:
             self._task = None
 
-    async def _answers(
+    async def _call(
         self, loop: asyncio.AbstractEventLoop, items: Sequence[Item]
-    ) -> Sequence[Answer | Exception]:
+    ) -> Sequence[Result | Exception]:
         try:
-            return await loop.run_in_executor(self._thread, self._work, items)
+            return await loop.run_in_executor(self._thread, self._function, items)
         except Exception as error:
             return [error] * len(items)
 
 
-def _hand_out(
-    group: Sequence[tuple[Item, asyncio.Future[Answer]]], answers: Sequence[Answer | Exception]
+def _set_results(
+    group: Sequence[tuple[Item, asyncio.Future[Result]]], answers: Sequence[Result | Exception]
 ) -> None:
     for (_, future), answer in zip(group, answers, strict=True):
         if future.done():  # whoever asked has gone

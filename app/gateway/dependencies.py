@@ -18,28 +18,28 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from starlette.concurrency import run_in_threadpool
 
 from app.gateway.api_keys import READ
-from app.gateway.auth import Caller, Gate
+from app.gateway.auth import Authenticator, Caller
 from app.gateway.problems import Problem
-from app.gateway.rate_limits import Standing, exceeded
+from app.gateway.rate_limits import LimitStatus, limit_exceeded
 from app.gateway.services import Services
 from app.gateway.sessions import COOKIE
 
 
-def services_of(request: Request) -> Services:
+def get_services(request: Request) -> Services:
     """The app's services."""
     found: Services = request.app.state.services
     return found
 
 
-async def services(request: Request) -> Services:  # async: no thread is needed for it
-    """:func:`services_of`, as a dependency."""
-    return services_of(request)
+async def services_dependency(request: Request) -> Services:  # async: no thread is needed for it
+    """:func:`get_services`, as a dependency."""
+    return get_services(request)
 
 
-Given = Annotated[Services, Depends(services)]
+ServicesDependency = Annotated[Services, Depends(services_dependency)]
 
 
-_SAFE = ("GET", "HEAD", "OPTIONS")
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _bearer = HTTPBearer(
     scheme_name="API key", description="Not needed on an open service.", auto_error=False
 )
@@ -49,7 +49,7 @@ _cookie = APIKeyCookie(
 
 
 @dataclass(frozen=True)
-class Shown:
+class Credentials:
     """What a request shows of itself: a key or, only without one, a session's cookie."""
 
     key: str | None
@@ -62,24 +62,26 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 Cookie = Annotated[str | None, Depends(_cookie)]
 
 
-def _shown(bearer: HTTPAuthorizationCredentials | None, cookie: str | None) -> Shown:
-    return Shown(bearer.credentials, None) if bearer else Shown(None, cookie)
+def _credentials(bearer: HTTPAuthorizationCredentials | None, cookie: str | None) -> Credentials:
+    return Credentials(bearer.credentials, None) if bearer else Credentials(None, cookie)
 
 
 async def caller(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
     """Anybody with a key, looking at something; 401 and 429 otherwise."""
-    return await _admitted(request, _shown(bearer, cookie), Gate.count_request)
+    return await _authenticate(request, _credentials(bearer, cookie), Authenticator.count_request)
 
 
-async def reader(found: Annotated[Caller, Depends(caller)]) -> Caller:
+async def reader(caller: Annotated[Caller, Depends(caller)]) -> Caller:
     """A caller who may look at jobs."""
-    found.require(READ)
-    return found
+    caller.require_scope(READ)
+    return caller
 
 
 async def submitter(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
     """A caller who sends work; the route checks the task's scope."""
-    return await _admitted(request, _shown(bearer, cookie), Gate.count_submission)
+    return await _authenticate(
+        request, _credentials(bearer, cookie), Authenticator.count_submission
+    )
 
 
 AnyCaller = Annotated[Caller, Depends(caller)]
@@ -87,25 +89,25 @@ Reader = Annotated[Caller, Depends(reader)]
 Submitter = Annotated[Caller, Depends(submitter)]
 
 
-async def stream(found: Reader, services: Given) -> AsyncIterator[None]:
+async def hold_stream_slot(caller: Reader, services: ServicesDependency) -> AsyncIterator[None]:
     """Holds one of the caller's streams for as long as the answer is being sent."""
-    with services.streams.take(found.name) as free:
+    with services.stream_slots.acquire(caller.rate_limit_key) as free:
         if not free:
             raise Problem(
                 429,
-                f"{services.streams.most} event streams are open already, which is all one caller "
-                f"may have. Close one, or poll instead.",
+                f"{services.stream_slots.limit} event streams are open already, which is all one "
+                "caller may have. Close one, or poll instead.",
                 headers={"Retry-After": "5"},
             )
         yield
 
 
-Stream = Depends(stream)
+StreamSlot = Depends(hold_stream_slot)
 
 
-async def download(found: Reader, services: Given) -> AsyncIterator[None]:
+async def download(found: Reader, services: ServicesDependency) -> AsyncIterator[None]:
     """Counts a picture that is being sent to the caller."""
-    with take_download(services, found.name):
+    with take_download(services, found.rate_limit_key):
         yield
 
 
@@ -115,52 +117,56 @@ Download = Depends(download)
 @contextmanager
 def take_download(services: Services, who: str) -> Iterator[None]:
     """One of the pictures that ``who`` fetches at a time. Raises Problem 429."""
-    with services.downloads.take(who) as free:
+    with services.downloads.acquire(who) as free:
         if not free:
             raise Problem(
                 429,
-                f"{services.downloads.most} pictures are being fetched already, which is all one "
+                f"{services.downloads.limit} pictures are being fetched already, which is all one "
                 "caller may fetch at a time. Read them first.",
                 headers={"Retry-After": "2"},
             )
         yield
 
 
-Count = Callable[[Gate, Caller], Standing | None]
+RateCounter = Callable[[Authenticator, Caller], LimitStatus | None]
 
 
-async def _admitted(request: Request, given: Shown, count: Count) -> Caller:
-    services = services_of(request)
+async def _authenticate(request: Request, credentials: Credentials, count: RateCounter) -> Caller:
+    services = get_services(request)
     address = request.client.host if request.client else ""
-    if services.gate.known_open:  # nobody has to be asked
+    if services.authenticator.cached_is_open:  # nobody has to be asked
         return Caller(None, address)
-    found, standing = await run_in_threadpool(_admit, services.gate, given, address, count)
-    if found.key and given.session:
-        _same_origin(request)
+    found, standing = await run_in_threadpool(
+        _authenticate_and_count, services.authenticator, credentials, address, count
+    )
+    if found.key and credentials.session:
+        _require_same_origin(request)
     if standing:
-        tell(request, standing)
+        report_limit(request, standing)
     if standing and not standing.allowed:
         item = standing.policy.item
-        raise exceeded(standing, f"This key may send {item} ({standing.policy.name}).")
+        raise limit_exceeded(standing, f"This key may send {item} ({standing.policy.name}).")
     return found
 
 
-def _admit(gate: Gate, given: Shown, address: str, count: Count) -> tuple[Caller, Standing | None]:
+def _authenticate_and_count(
+    authenticator: Authenticator, credentials: Credentials, address: str, count: RateCounter
+) -> tuple[Caller, LimitStatus | None]:
     """Both in one trip to a thread."""
-    found = gate.admit(given.key, given.session, address)
-    return found, count(gate, found)
+    found = authenticator.authenticate(credentials.key, credentials.session, address)
+    return found, count(authenticator, found)
 
 
-def tell(request: Request, standing: Standing) -> None:
+def report_limit(request: Request, standing: LimitStatus) -> None:
     """Have the answer's headers say what is left."""
     request.scope.setdefault("mmml.standings", []).append(standing)
 
 
-def _same_origin(request: Request) -> None:
+def _require_same_origin(request: Request) -> None:
     """A browser sends its cookie along with other pages' requests too, so a change must come from a
     page of this very service.
     """
-    if request.method in _SAFE:
+    if request.method in _SAFE_METHODS:
         return
     try:
         origin = urlsplit(request.headers.get("origin", "")).netloc

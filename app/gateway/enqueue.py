@@ -14,7 +14,7 @@ from celery import Celery, uuid
 from kombu.exceptions import OperationalError
 
 from app.gateway.admission import check_load, too_many_unfinished
-from app.gateway.coalescer import Grouped
+from app.gateway.coalescer import Coalescer
 from app.gateway.problems import Problem
 from app.settings import GatewaySettings
 from jobs.celery_config import QUEUE, TASK_NAME, celery_config
@@ -22,22 +22,22 @@ from jobs.job import Job
 from jobs.store import JobStore, NewJob, TooManyUnfinished
 
 log = logging.getLogger(__name__)
-_GATHER = 0.005  # seconds, for each batch's worth of jobs that wait
+_GATHER_WINDOW = 0.005  # seconds, for each batch's worth of jobs that wait
 _BATCH = 8
-_LONGEST = 3.0  # times that
-_LINE_LASTS = 0.1  # seconds for which jobs that were seen waiting are believed to
+_MAX_WINDOWS = 3.0  # times that
+_BUSY_SECONDS = 0.1  # seconds for which jobs that were seen waiting are believed to
 
 
 _TIMEOUT = 2.0  # seconds that a silent broker may hold up whoever submits jobs
 
 
-class WakeUps(Protocol):
+class WakeUpSender(Protocol):
     """Wakes as many workers as it is told to."""
 
     def send(self, count: int) -> None: ...
 
 
-class CeleryWakeUps:
+class CeleryWakeUpSender:
     """Blocking. Use from one thread."""
 
     def __init__(self, redis_url: str, prefix: str) -> None:
@@ -62,48 +62,50 @@ class JobEnqueuer:
     def __init__(
         self,
         store: JobStore,
-        wakeups: Callable[[], WakeUps],
+        wakeups: Callable[[], WakeUpSender],
         settings: Callable[[], GatewaySettings],
     ) -> None:
         self._store, self._wakeups, self._settings = store, wakeups, settings
-        self._grouped = Grouped(self._create, gather=_GATHER, patience=self._gather)
-        self._line_until, self._waiting = float("-inf"), 0.0
+        self._coalescer = Coalescer(
+            self._create, gather_window=_GATHER_WINDOW, windows=self._gather_windows
+        )
+        self._busy_until, self._waiting = float("-inf"), 0.0
 
     async def enqueue(self, new: NewJob) -> Job | None:
         """Record the job and wake a worker. None when its idempotency key has created a job before.
         Raises Problem when there is no room for it.
         """
-        return await self._grouped(new)
+        return await self._coalescer(new)
 
-    def _gather(self) -> float:
+    def _gather_windows(self) -> float:
         """How long to gather, by how many wait already, in the store or claimed by a worker: behind
         them nobody is done later for having come with more.
         """
-        if time.monotonic() >= self._line_until:
+        if time.monotonic() >= self._busy_until:
             return 0.0
-        return min(max(self._waiting / _BATCH, 1.0), _LONGEST)
+        return min(max(self._waiting / _BATCH, 1.0), _MAX_WINDOWS)
 
-    def _create(self, offers: Sequence[NewJob]) -> list[Job | Exception | None]:
-        answers: list[Job | Exception | None] = list(self._refusals(len(offers)))
+    def _create(self, new_jobs: Sequence[NewJob]) -> list[Job | Exception | None]:
+        answers: list[Job | Exception | None] = list(self._admission_problems(len(new_jobs)))
         free = [n for n, refusal in enumerate(answers) if refusal is None]
         if free:
-            created = self._store.create_all([offers[n] for n in free])
+            created = self._store.create_all([new_jobs[n] for n in free])
             for n, answer in zip(free, created.jobs, strict=True):
-                answers[n] = self._told(offers[n], answer)
+                answers[n] = self._to_problem(new_jobs[n], answer)
             self._wakeups().send(created.wakeups)
         return answers
 
-    def _told(self, new: NewJob, answer: Job | Exception | None) -> Job | Exception | None:
+    def _to_problem(self, new: NewJob, answer: Job | Exception | None) -> Job | Exception | None:
         if isinstance(answer, TooManyUnfinished) and new.max_unfinished is not None:
             return too_many_unfinished(self._store, answer.count, new.max_unfinished)
         return answer
 
-    def _refusals(self, count: int) -> Iterator[Problem | None]:
+    def _admission_problems(self, count: int) -> Iterator[Problem | None]:
         """For each of ``count`` more jobs why there is no room for it, None when there is."""
         load = self._store.load()
         held = (load.unfinished - load.waiting) / max(load.workers, 1)
         if load.waiting or held >= _BATCH:
-            self._line_until = time.monotonic() + _LINE_LASTS
+            self._busy_until = time.monotonic() + _BUSY_SECONDS
             self._waiting = load.waiting or held
         for n in range(count):
             now = replace(load, waiting=load.waiting + n, unfinished=load.unfinished + n)

@@ -17,22 +17,22 @@ from starlette.requests import Request
 
 from app.gateway.problems import Problem
 from app.gateway.services import Services
-from app.gateway.uploads import AlphaOf, Bytes, Picture
+from app.gateway.uploads import AlphaMask, ImageInput, UploadedFile
 from jobs.job import Job, Status
-from jobs.store import OnceKey
+from jobs.store import IdempotencyKey
 
 HEADER = "Idempotency-Key"
 PATTERN = r'^"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?$'
 _KEY = re.compile(PATTERN, re.ASCII)
 
 
-def once_key(
+def read_idempotency_key(
     request: Request,
     fields: Mapping[str, Any],
-    pictures: Mapping[str, Picture],
+    pictures: Mapping[str, ImageInput],
     ttl: float,
     owner: str = "",
-) -> OnceKey | None:
+) -> IdempotencyKey | None:
     """The key that the request carries. ``owner`` keeps the keys of different callers apart.
     Blocking: hashes the pictures.
     """
@@ -46,13 +46,15 @@ def once_key(
         )
         raise Problem(400, detail)
     name = hashlib.sha256(f"{owner}\0{found[1]}".encode()).hexdigest()
-    return OnceKey(name, _fingerprint(request.url.path, fields, pictures), ttl)
+    return IdempotencyKey(name, _fingerprint(request.url.path, fields, pictures), ttl)
 
 
-def _fingerprint(path: str, fields: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str:
+def _fingerprint(path: str, fields: Mapping[str, Any], pictures: Mapping[str, ImageInput]) -> str:
     """What was asked for, whatever the order of the fields and the form's boundary."""
     contents = {
-        name: hashlib.sha256(p.data).hexdigest() if isinstance(p, Bytes | AlphaOf) else repr(p)
+        name: hashlib.sha256(p.data).hexdigest()
+        if isinstance(p, UploadedFile | AlphaMask)
+        else repr(p)
         for name, p in pictures.items()
     }
     try:
@@ -62,22 +64,22 @@ def _fingerprint(path: str, fields: Mapping[str, Any], pictures: Mapping[str, Pi
     return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def replayed(services: Services, once: OnceKey) -> Job | None:
+def find_earlier_job(services: Services, key: IdempotencyKey) -> Job | None:
     """Blocking: the job that this very request created before. 422 when the key was used for
     another request, 410 when the job is gone.
     """
-    memory = services.store.remembered(once.name)
-    if memory is None:
+    record = services.store.get_idempotency_record(key.name)
+    if record is None:
         return None
-    if memory.fingerprint != once.fingerprint:
+    if record.fingerprint != key.fingerprint:
         raise Problem(
             422, f"This {HEADER} was used for another request. Use a new key for a new request."
         )
-    job = services.store.get(memory.job_id)
+    job = services.store.get(record.job_id)
     if job is None or job.status is Status.expired:
         raise Problem(
             410,
             f"The job that this {HEADER} created has expired or was deleted. Use a new key.",
-            job=memory.job_id,
+            job=record.job_id,
         )
     return job

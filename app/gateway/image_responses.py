@@ -19,26 +19,26 @@ from jobs.images import encode
 from jobs.job import ErrorCode, ImageRecord, Job
 
 # What a picture may come as, for the OpenAPI document.
-CONTENT: dict[str, dict[str, Any]] = {
+IMAGE_CONTENT: dict[str, dict[str, Any]] = {
     f"image/{name}": {} for name in ("png", "jpeg", "webp", "gif")
 }
 _SMALL = 512 * 512  # pixels of a picture that is read as a whole
-_THEIR_FAULT = (ErrorCode.bad_input, ErrorCode.no_known_words, ErrorCode.unknown_bundle)
+_CLIENT_ERRORS = (ErrorCode.bad_input, ErrorCode.no_known_words, ErrorCode.unknown_bundle)
 
 
-async def picture_response(
+async def image_response(
     services: Services, record: ImageRecord, wanted: str = "any", who: str = ""
 ) -> Response:
-    """The picture as stored, or re-encoded when another format is wanted; see :func:`served`. A
-    large one leaves storage as its reader takes it. ``who``: the caller, for a share of the places
-    in which pictures are converted.
+    """The picture as stored, or re-encoded when another format is wanted; see
+    :func:`served_format`. A large one leaves storage as its reader takes it. ``who``: the caller,
+    for a share of the places in which pictures are converted.
     """
-    extension = served(record, wanted)
-    headers = picture_headers(record, extension, services.settings.result_ttl)
+    extension = served_format(record, wanted)
+    headers = image_headers(record, extension, services.settings.result_ttl)
     media_type = f"image/{extension}"
     try:
         if extension == record.format and record.width * record.height * record.frames <= _SMALL:
-            return Response(await services.blob(record.blob), 200, headers, media_type)
+            return Response(await services.get_blob(record.blob), 200, headers, media_type)
         size, parts = await _opened(services, record, extension, who)
     except BlobMissing as error:
         raise Problem(410, "This picture has been erased.") from error
@@ -61,11 +61,11 @@ async def _opened(
             return await services.open_blob(key)
         except BlobMissing:
             convert = partial(_convert, services.blobs, record.blob, key, extension)
-            await to_thread.run_sync(convert, limiter=services.decoders)
+            await to_thread.run_sync(convert, limiter=services.decoder_limiter)
     return await services.open_blob(key)
 
 
-def served(record: ImageRecord, wanted: str) -> str:
+def served_format(record: ImageRecord, wanted: str) -> str:
     """The format in which a picture is sent. An animation is sent as it is, and no still picture is
     made a GIF, which would take its colours.
     """
@@ -73,15 +73,15 @@ def served(record: ImageRecord, wanted: str) -> str:
     return record.format if as_it_is else wanted
 
 
-def unsuccessful(job: Job, headers: Mapping[str, str] | None = None) -> Problem:
+def job_failure_problem(job: Job, headers: Mapping[str, str] | None = None) -> Problem:
     """Why a job that is over has no pictures."""
     error = job.error
-    status = 422 if error and error.code in _THEIR_FAULT else 500
+    status = 422 if error and error.code in _CLIENT_ERRORS else 500
     detail = error.detail if error else f"The job was {job.status}."
     return Problem(status, detail, headers=headers, job=job.id)
 
 
-def picture_headers(record: ImageRecord, extension: str, lifetime: float) -> dict[str, str]:
+def image_headers(record: ImageRecord, extension: str, lifetime: float) -> dict[str, str]:
     """Caching by content; nothing in a picture may be run by a browser."""
     return {
         **cache_headers(etag(record, extension), lifetime),

@@ -21,81 +21,86 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.gateway import rate_limits
-from app.gateway.auth import Gate
+from app.gateway.auth import Authenticator
 from app.gateway.problems import Problem
 from app.settings import GatewaySettings
 from jobs.errors import StoreError
 
 
-class Doorman:
+class HostGuard:
     """ASGI middleware: 400 for a strange host, 403 for a strange origin or address, 413 for a body
     declared too large. Answers leave with the headers that say what is left of the caller's limits.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate, settings: GatewaySettings) -> None:
-        self._app, self._gate, self._max_body = app, gate, settings.max_body
+    def __init__(
+        self, app: ASGIApp, authenticator: Authenticator, settings: GatewaySettings
+    ) -> None:
+        self._app, self._authenticator, self._max_body = app, authenticator, settings.max_body
         self._hosts = frozenset(settings.allowed_hosts)
         self._origins = frozenset(settings.cors_origins)
         # Whoever sets the names means them with keys, too.
-        self._always_named = "allowed_hosts" in settings.model_fields_set
+        self._always_check_host = "allowed_hosts" in settings.model_fields_set
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        standings: list[rate_limits.Standing] = []
+        standings: list[rate_limits.LimitStatus] = []
         scope["mmml.standings"] = standings
 
-        async def telling(message: Message) -> None:
+        async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *rate_limits.headers(standings)]
+                message["headers"] = [
+                    *message.get("headers", []),
+                    *rate_limits.rate_limit_headers(standings),
+                ]
             await send(message)
 
-        problem = await self._refusal(scope)
+        problem = await self._find_problem(scope)
         if problem is None:
-            await self._app(scope, receive, telling)
+            await self._app(scope, receive, send_with_limits)
         else:
             # What is left of the body is not waited for.
             problem.headers["Connection"] = "close"
-            await problem.response(scope["path"])(scope, receive, telling)
+            await problem.response(scope["path"])(scope, receive, send_with_limits)
 
-    async def _refusal(self, scope: Scope) -> Problem | None:
+    async def _find_problem(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
         problem = _ambiguous_host(scope, headers)
         if problem is not None:
             return problem
-        if await self._open():
-            problem = self._strange(scope, headers)
-        elif self._always_named:
-            problem = self._strange_host(headers)
+        if await self._is_open():
+            problem = self._check_origin(scope, headers)
+        elif self._always_check_host:
+            problem = self._check_host(headers)
         else:
             problem = None
-        return problem or self._too_large(headers) or _encoded(headers)
+        return problem or self._check_content_length(headers) or _encoded(headers)
 
-    async def _open(self) -> bool:
+    async def _is_open(self) -> bool:
         """Whether this machine alone may come in; also when that can't be found out just now."""
-        known = self._gate.known_open
+        known = self._authenticator.cached_is_open
         if known is not None:
             return known
         try:
-            return await run_in_threadpool(self._gate.open)
+            return await run_in_threadpool(self._authenticator.is_open)
         except StoreError:
             return True
 
-    def _strange(self, scope: Scope, headers: Headers) -> Problem | None:
+    def _check_origin(self, scope: Scope, headers: Headers) -> Problem | None:
         # Behind a proxy on this machine the client is the one that the proxy names.
         # A server's end may be a unix socket too, which has a path.
         server = scope.get("server") or ("", None)
-        ours = str(server[0]).startswith("/") or _loopback(server)
-        if not (ours and _loopback(scope.get("client"))):
+        ours = str(server[0]).startswith("/") or _is_loopback_endpoint(server)
+        if not (ours and _is_loopback_endpoint(scope.get("client"))):
             return Problem(
                 403,
                 "This service has no API keys, so it answers on 127.0.0.1 only. Make a key with "
                 "'mmml keys create NAME' on its machine.",
             )
-        problem = self._strange_host(headers)
+        problem = self._check_host(headers)
         origin = headers.get("origin")
-        if problem is None and origin is not None and not self._known(origin):
+        if problem is None and origin is not None and not self._is_allowed_host(origin):
             problem = Problem(
                 403,
                 f"Web pages of {origin[:100]} may not use this service. List that origin in "
@@ -103,8 +108,8 @@ class Doorman:
             )
         return problem
 
-    def _strange_host(self, headers: Headers) -> Problem | None:
-        if self._known(f"//{headers.get('host', '')}"):
+    def _check_host(self, headers: Headers) -> Problem | None:
+        if self._is_allowed_host(f"//{headers.get('host', '')}"):
             return None
         return Problem(
             400,
@@ -112,7 +117,7 @@ class Doorman:
             "list the name in MMML_ALLOWED_HOSTS.",
         )
 
-    def _too_large(self, headers: Headers) -> Problem | None:
+    def _check_content_length(self, headers: Headers) -> Problem | None:
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):
             return None
@@ -121,10 +126,10 @@ class Doorman:
         megabytes = self._max_body // 2**20
         return Problem(413, f"The request is larger than {megabytes} MB. Scale the pictures down.")
 
-    def _known(self, address: str) -> bool:
+    def _is_allowed_host(self, address: str) -> bool:
         if "*" in self._hosts or address in self._origins:
             return True
-        return _host(address) in self._hosts
+        return _hostname(address) in self._hosts
 
 
 def _ambiguous_host(scope: Scope, headers: Headers) -> Problem | None:
@@ -151,7 +156,7 @@ def _encoded(headers: Headers) -> Problem | None:
 
 
 @lru_cache(64)  # headers may be long
-def _host(address: str) -> str:
+def _hostname(address: str) -> str:
     """The host of an address, in brackets when it is of IPv6; empty when there is none."""
     try:
         host = urlsplit(address).hostname or ""
@@ -160,16 +165,16 @@ def _host(address: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _loopback(end: Sequence[object] | None) -> bool:
+def _is_loopback_endpoint(end: Sequence[object] | None) -> bool:
     """Whether one end of the connection is a loopback address, or has none. A proxy that does
     not know its client may name it anything, such as "unknown"; only Starlette's test client passes
     by its name.
     """
-    return _is_loopback(str(end[0]) if end else "")
+    return _is_loopback_address(str(end[0]) if end else "")
 
 
 @lru_cache(1024)  # the same few addresses ask all the time
-def _is_loopback(name: str) -> bool:
+def _is_loopback_address(name: str) -> bool:
     try:
         address = ip_address(name)
     except ValueError:
@@ -178,7 +183,7 @@ def _is_loopback(name: str) -> bool:
     return (mapped or address).is_loopback
 
 
-class SlowBody:
+class BodyTimeout:
     """ASGI middleware: 408 when the body pauses for ``pause`` seconds, or when it has fallen behind
     ``rate`` bytes per second by as much.
     """
@@ -188,11 +193,11 @@ class SlowBody:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            receive = _Patience(receive, self._pause, self._rate)
+            receive = _TimedReceive(receive, self._pause, self._rate)
         await self._app(scope, receive, send)
 
 
-class _Patience:
+class _TimedReceive:
     """A ``receive`` with a deadline that every byte postpones. Time that the service itself takes
     between two calls is not counted.
     """
@@ -222,11 +227,11 @@ class _Patience:
         return message
 
 
-_SMALL = 1024 * 1024  # bytes of one body that get through when large ones fill the memory
+_SMALL_BODY = 1024 * 1024  # bytes of one body that get through when large ones fill the memory
 _RELEASE = "mmml.release_body"  # in the scope
 
 
-def release_body(request: Request) -> None:
+def release_upload_memory(request: Request) -> None:
     """Nothing of the request's body is needed any more: others may have its memory while this one
     waits.
     """
@@ -235,13 +240,13 @@ def release_body(request: Request) -> None:
         release()
 
 
-class BodyMemory:
+class UploadMemoryBudget:
     """ASGI middleware: 503 for a large body that arrives while those of the requests in this
-    process hold ``most`` bytes already, and for any body while they hold twice as much.
+    process hold ``limit`` bytes already, and for any body while they hold twice as much.
     """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app, self._most, self._left = app, most, most
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app, self._limit, self._left = app, limit, limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -249,13 +254,13 @@ class BodyMemory:
             return
         taken = 0
 
-        async def counted() -> Message:
+        async def receive_counted() -> Message:
             nonlocal taken
             message = await receive()
             size = len(message.get("body", b""))
             taken += size
             self._left -= size
-            if size and self._left < 0 and (taken > _SMALL or self._left < -self._most):
+            if size and self._left < 0 and (taken > _SMALL_BODY or self._left < -self._limit):
                 raise Problem(
                     503,
                     "Too many uploads arrive at the same time. Try again in a few seconds.",
@@ -269,6 +274,6 @@ class BodyMemory:
             taken = 0
 
         try:
-            await self._app({**scope, _RELEASE: release}, counted, send)
+            await self._app({**scope, _RELEASE: release}, receive_counted, send)
         finally:
             release()

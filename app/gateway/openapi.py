@@ -15,10 +15,10 @@ from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.requests import TASKS, TaskRequest
 
-_KEPT = ("type", "description", "enum", "minimum", "maximum", "minLength", "maxLength")
+_SCHEMA_KEYS = ("type", "description", "enum", "minimum", "maximum", "minLength", "maxLength")
 
 
-def document() -> str:
+def openapi_document() -> str:
     """What ``GET /openapi.json`` answers; needs neither broker nor weights."""
     settings = GatewaySettings(allowed_hosts=())
     schema = create_app(settings, Services.connect(settings)).openapi()
@@ -47,11 +47,13 @@ def _task(request: type[TaskRequest]) -> dict[str, Any]:
 def _field(schema: Mapping[str, Any]) -> dict[str, Any]:
     branch = (schema.get("anyOf") or schema.get("oneOf") or [{}])[0]
     flat = {**branch, **schema}
-    kept = {name: flat[name] for name in _KEPT if name in flat}
+    kept = {name: flat[name] for name in _SCHEMA_KEYS if name in flat}
     default = schema.get("default")
     return kept if default is None else {**kept, "default": default}
 
 
 if __name__ == "__main__":
-    for file, text in zip(sys.argv[1:], (document(), task_descriptions(TASKS)), strict=True):
+    for file, text in zip(
+        sys.argv[1:], (openapi_document(), task_descriptions(TASKS)), strict=True
+    ):
         Path(file).write_text(text, encoding="utf-8")

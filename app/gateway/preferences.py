@@ -60,7 +60,7 @@ def accepted_types(request: Request) -> list[str]:
     return [name for _, _, name in sorted(weighted)]
 
 
-def wanted_image(request: Request) -> str | None:
+def preferred_image_format(request: Request) -> str | None:
     """The picture format that the client prefers to JSON: png, jpeg, webp, "any", or None."""
     for name in accepted_types(request):
         if name == "image/*":

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app.gateway.openai.errors import error_of, misplaced, speaks_openai
+from app.gateway.openai.errors import is_openai_path, misplaced, openai_error
 from jobs.errors import BlobError, ImageProblem, StoreError
 
 log = logging.getLogger(__name__)
@@ -68,9 +68,9 @@ class Problem(Exception):
     def response(self, instance: str) -> Response:
         """The answer to the request for ``instance``, a URL path; under /v1 in OpenAI's shape."""
         body = self.body(instance)
-        if speaks_openai(instance):
-            status, headers, told = error_of(body, self.headers)
-            return Response(_json(told), status, headers, "application/json")
+        if is_openai_path(instance):
+            status, headers, openai_body = openai_error(body, self.headers)
+            return Response(_json(openai_body), status, headers, "application/json")
         return Response(_json(body), self.status, self.headers, MEDIA_TYPE)
 
     def body(self, instance: str) -> dict[str, Any]:
@@ -92,7 +92,9 @@ def _json(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def invalid(error: ValidationError | RequestValidationError, what: str = "The request") -> Problem:
+def validation_problem(
+    error: ValidationError | RequestValidationError, what: str = "The request"
+) -> Problem:
     """422 from pydantic's findings, one sentence per field."""
     errors = []
     for found in error.errors()[:_MOST_ERRORS]:
@@ -100,13 +102,13 @@ def invalid(error: ValidationError | RequestValidationError, what: str = "The re
         names = [str(p) for p in found["loc"] if p not in ("query", "path", "header")]
         place = ".".join(name for name in names if not name.startswith("("))
         errors.append({"field": place[:100] or "body", "detail": _message(found)[:300]})
-    return unusable(errors, what)
+    return field_problem(errors, what)
 
 
-def unusable(errors: Sequence[Mapping[str, str]], what: str = "The request") -> Problem:
+def field_problem(errors: Sequence[Mapping[str, str]], what: str = "The request") -> Problem:
     """422 from what is wrong with single fields."""
-    told = "; ".join(_sentence(e["field"], e["detail"]) for e in errors)
-    return Problem(422, f"{what} can't be used: {told}.", errors=errors)
+    sentences = "; ".join(_sentence(e["field"], e["detail"]) for e in errors)
+    return Problem(422, f"{what} can't be used: {sentences}.", errors=errors)
 
 
 def _message(found: Mapping[str, Any]) -> str:
@@ -147,7 +149,7 @@ def _sentence(field: str, message: str) -> str:
     return f"{field}{'' if starts_a_clause else ':'} {message[:1].lower()}{message[1:]}"
 
 
-def install(app: FastAPI) -> None:
+def install_problem_handlers(app: FastAPI) -> None:
     """Make every error of the app a problem."""
 
     async def on_problem(request: Request, error: Exception) -> Response:
@@ -178,9 +180,9 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, ImageProblem):
-        return Problem(error.status, _capital(error.detail))
+        return Problem(error.status, _capitalize(error.detail))
     if isinstance(error, RequestValidationError):
-        return invalid(error)
+        return validation_problem(error)
     if isinstance(error, HTTPException):
         detail = _SENTENCES.get(error.status_code, str(error.detail))
         headers = dict(error.headers or {})
@@ -203,5 +205,5 @@ def as_problem(error: Exception) -> Problem:
     return Problem(500, "Something went wrong inside the service; its log says what. Try again.")
 
 
-def _capital(text: str) -> str:
+def _capitalize(text: str) -> str:
     return text[:1].upper() + text[1:]

@@ -20,13 +20,13 @@ from app.gateway.problems import Problem
 MAX_HEADERS = 64 * 1024  # bytes of a request's line and headers, or of its trailers
 
 
-def limited(header_timeout: float, write_timeout: float) -> type[asyncio.Protocol]:
+def timed_protocol(header_timeout: float, write_timeout: float) -> type[asyncio.Protocol]:
     """The protocol class for ``uvicorn.Config(http=…)``."""
     limits = {"header_timeout": header_timeout, "write_timeout": write_timeout}
-    return type("LimitedHttp", (TimedHttp,), limits)
+    return type("LimitedHttp", (TimedHttpProtocol,), limits)
 
 
-class TimedHttp(HttpToolsProtocol):
+class TimedHttpProtocol(HttpToolsProtocol):
     """Closes a connection whose next request has not shown all its headers in time, or whose
     headers are too large, or whose client reads nothing of its answer.
     """
@@ -34,18 +34,18 @@ class TimedHttp(HttpToolsProtocol):
     header_timeout = 10.0  # seconds
     write_timeout = 30.0  # seconds
     _write_timer: asyncio.TimerHandle | None = None
-    _timer: asyncio.TimerHandle | None = None
+    _header_timer: asyncio.TimerHandle | None = None
     _head_again = False  # the parser reads a head once more, which the application has
     _idle_bytes = 0  # since the request last got on: all that may be is headers or trailers
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._expect()
+        self._start_header_timer()
 
     def data_received(self, data: bytes) -> None:
         # Between two requests: even bytes that begin none (empty lines) start the clock.
         if self.cycle is not None and self.cycle.response_complete:
-            self._expect()
+            self._start_header_timer()
         self._idle_bytes += len(data)
         self._unset_keepalive_if_required()
         self._feed(data)
@@ -88,7 +88,7 @@ class TimedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._head_again:
             return
-        self._settle()
+        self._cancel_header_timer()
         self._idle_bytes = 0
         super().on_headers_complete()
 
@@ -127,12 +127,14 @@ class TimedHttp(HttpToolsProtocol):
             self._watch_reader(left)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._settle()
+        self._cancel_header_timer()
         self._stop_watching()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (in uvicorn's words)
-        self._hang_up(Problem(400, "This is no valid HTTP request. Send it with an HTTP library."))
+        self._respond_and_close(
+            Problem(400, "This is no valid HTTP request. Send it with an HTTP library.")
+        )
 
     def _too_large(self) -> None:
         answering = self.cycle is not None and not self.cycle.response_complete
@@ -141,9 +143,9 @@ class TimedHttp(HttpToolsProtocol):
         else:
             kilobytes = MAX_HEADERS // 1024
             detail = f"The request's headers are larger than {kilobytes} kB. Send less in them."
-            self._hang_up(Problem(431, detail))
+            self._respond_and_close(Problem(431, detail))
 
-    def _hang_up(self, problem: Problem) -> None:
+    def _respond_and_close(self, problem: Problem) -> None:
         """Answer without any request to answer to, and close the connection."""
         problem.headers["Connection"] = "close"
         response = problem.response("")
@@ -153,16 +155,16 @@ class TimedHttp(HttpToolsProtocol):
         self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
         self.transport.close()
 
-    def _expect(self) -> None:
-        if self._timer is None:
-            self._timer = self.loop.call_later(self.header_timeout, self._give_up)
+    def _start_header_timer(self) -> None:
+        if self._header_timer is None:
+            self._header_timer = self.loop.call_later(self.header_timeout, self._on_header_timeout)
 
-    def _settle(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _cancel_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
 
-    def _give_up(self) -> None:
-        self._timer = None
+    def _on_header_timeout(self) -> None:
+        self._header_timer = None
         if not self.transport.is_closing():
             self.transport.close()

@@ -34,7 +34,7 @@ class Policy:
     item: RateLimitItem
 
     @classmethod
-    def read(cls, name: str, text: str) -> Policy:
+    def parse(cls, name: str, text: str) -> Policy:
         """From words such as ``600/minute`` or ``5 per 2 hours``; ValueError otherwise."""
         return cls(name, parse(text))
 
@@ -45,7 +45,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LimitStatus:
     """Where a caller stands. ``reset``: seconds until something is given back."""
 
     policy: Policy
@@ -54,7 +54,7 @@ class Standing:
     reset: int
 
 
-class Limits:
+class RateLimiter:
     """Counts by policy and caller, for all gateways. Blocks; raises StoreError when Redis can't be
     reached.
     """
@@ -69,11 +69,11 @@ class Limits:
         self._moving = MovingWindowRateLimiter(storage)
         self._fixed = FixedWindowRateLimiter(storage)
 
-    def hit(self, policy: Policy, caller: str) -> Standing:
+    def hit(self, policy: Policy, caller: str) -> LimitStatus:
         """One more request, if the moving window has room for it."""
         return self._count(self._moving, policy, caller, 1)
 
-    def spend(self, policy: Policy, caller: str, cost: int) -> Standing:
+    def charge(self, policy: Policy, caller: str, cost: int) -> LimitStatus:
         """``cost`` from a budget that is filled up when its window ends: a long window need not
         remember each moment.
         """
@@ -85,7 +85,7 @@ class Limits:
         policy: Policy,
         caller: str,
         cost: int,
-    ) -> Standing:
+    ) -> LimitStatus:
         try:
             # A refused fixed window would count the refused cost too, so it is asked first.
             allowed = (
@@ -95,56 +95,54 @@ class Limits:
         except StorageError as error:
             raise StoreError(f"the limits can't be counted: {error}") from error
         reset = min(max(math.ceil(stats.reset_time - time.time()), 1), policy.window)
-        return Standing(policy, allowed, max(stats.remaining, 0), reset)
+        return LimitStatus(policy, allowed, max(stats.remaining, 0), reset)
 
 
-def headers(standings: Sequence[Standing]) -> list[tuple[bytes, bytes]]:
+def rate_limit_headers(statuses: Sequence[LimitStatus]) -> list[tuple[bytes, bytes]]:
     """The two headers, one member for each policy."""
-    if not standings:
+    if not statuses:
         return []
-    policies = [
-        f'"{s.policy.name}";q={s.policy.item.amount};w={s.policy.window}' for s in standings
-    ]
-    left = [f'"{s.policy.name}";r={s.remaining};t={s.reset}' for s in standings]
+    policies = [f'"{s.policy.name}";q={s.policy.item.amount};w={s.policy.window}' for s in statuses]
+    left = [f'"{s.policy.name}";r={s.remaining};t={s.reset}' for s in statuses]
     return [
         (b"ratelimit-policy", ", ".join(policies).encode()),
         (b"ratelimit", ", ".join(left).encode()),
     ]
 
 
-def exceeded(standing: Standing, detail: str) -> Problem:
+def limit_exceeded(status: LimitStatus, detail: str) -> Problem:
     """429, with the moment from which it is worth trying again."""
-    members: dict[str, Any] = {"type": _EXCEEDED, "violated-policies": [standing.policy.name]}
+    members: dict[str, Any] = {"type": _EXCEEDED, "violated-policies": [status.policy.name]}
     return Problem(
         429,
-        f"{detail} Try again in {standing.reset} s.",
-        headers={"Retry-After": str(standing.reset)},
+        f"{detail} Try again in {status.reset} s.",
+        headers={"Retry-After": str(status.reset)},
         **members,
     )
 
 
-class Slots:
+class PerCallerSemaphore:
     """Counts in this process. Use from the event loop only."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._taken: Counter[str] = Counter()
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._counts: Counter[str] = Counter()
 
     @property
-    def taken(self) -> int:
+    def in_use(self) -> int:
         """Of all callers together."""
-        return self._taken.total()
+        return self._counts.total()
 
     @contextmanager
-    def take(self, who: str) -> Iterator[bool]:
-        """Yields whether ``who`` had a free slot; it is given back at the end."""
-        free = self._taken[who] < self.most
+    def acquire(self, caller: str) -> Iterator[bool]:
+        """Yields whether ``caller`` had a free slot; it is given back at the end."""
+        free = self._counts[caller] < self.limit
         if free:
-            self._taken[who] += 1
+            self._counts[caller] += 1
         try:
             yield free
         finally:
             if free:
-                self._taken[who] -= 1
-                if not self._taken[who]:
-                    del self._taken[who]
+                self._counts[caller] -= 1
+                if not self._counts[caller]:
+                    del self._counts[caller]

@@ -14,14 +14,14 @@ import time
 import uvicorn
 
 from app.gateway.application import create_app
-from app.gateway.protocol import TimedHttp
+from app.gateway.protocol import TimedHttpProtocol
 from app.gateway.services import Services
-from app.gateway.startup import server_limits
-from app.gateway.subscriptions import Waiters
+from app.gateway.startup import uvicorn_limits
+from app.gateway.subscriptions import JobSubscriptions
 from app.settings import GatewaySettings
 
-_FIRST_REQUEST = 1.0  # seconds for the request of a connection that was just made
-_LOOK_EVERY = 0.02
+_FIRST_REQUEST_TIMEOUT = 1.0  # seconds for the request of a connection that was just made
+_POLL_INTERVAL = 0.02
 _SIGNATURE = re.compile(r"((?:^|[?&])signature=[^&\s]{4})[^&\s]*")
 
 
@@ -37,26 +37,26 @@ class WithoutSignatures(logging.Filter):
         return True
 
 
-class Server(uvicorn.Server):
+class GatewayServer(uvicorn.Server):
     """Wakes clients that wait for a job as soon as a shutdown begins: each gets the job as it is
     now, instead of a broken connection at the end of the grace time.
     """
 
-    def __init__(self, config: uvicorn.Config, waiters: Waiters) -> None:
+    def __init__(self, config: uvicorn.Config, subscriptions: JobSubscriptions) -> None:
         super().__init__(config)
-        self._waiters = waiters
+        self._subscriptions = subscriptions
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         gc.freeze()  # what is there by now stays; to look at it again and again takes long
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._hear_out()
+        await self._accept_pending_requests()
         # Runs once every open connection is marked to close after its answer.
-        asyncio.get_running_loop().call_soon(self._waiters.close)
+        asyncio.get_running_loop().call_soon(self._subscriptions.close)
         await super().shutdown(sockets)
 
-    async def _hear_out(self) -> None:
+    async def _accept_pending_requests(self) -> None:
         """Take no new connection, but hear those that were made already: their first request is on
         its way, and to close them now would break it.
         """
@@ -64,19 +64,19 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()
-        await asyncio.sleep(_LOOK_EVERY)
-        deadline = time.monotonic() + _FIRST_REQUEST
-        while self._unheard() and time.monotonic() < deadline:
-            await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.sleep(_POLL_INTERVAL)
+        deadline = time.monotonic() + _FIRST_REQUEST_TIMEOUT
+        while self._has_pending_connections() and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_INTERVAL)
 
-    def _unheard(self) -> bool:
+    def _has_pending_connections(self) -> bool:
         lines = self.server_state.connections
-        return any(isinstance(line, TimedHttp) and line.cycle is None for line in lines)
+        return any(isinstance(line, TimedHttpProtocol) and line.cycle is None for line in lines)
 
 
 def gateway_server(
     settings: GatewaySettings, host: str, port: int, grace: float, services: Services | None = None
-) -> Server:
+) -> GatewayServer:
     """The gateway at an address. ``grace``: seconds that running requests have on SIGTERM;
     ``services`` replaces the backends that the settings name.
     """
@@ -87,7 +87,7 @@ def gateway_server(
         port=port,
         log_level="info",
         timeout_graceful_shutdown=round(grace),
-        **server_limits(settings),
+        **uvicorn_limits(settings),
     )
     logging.getLogger("uvicorn.access").addFilter(WithoutSignatures())
-    return Server(config, app.state.services.waiters)
+    return GatewayServer(config, app.state.services.subscriptions)

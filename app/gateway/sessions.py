@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 import redis
 
-from app.gateway.api_keys import ApiKey, KeyStore, reaching
+from app.gateway.api_keys import ApiKey, KeyStore, translate_redis_errors
 
 COOKIE = "mmml_session"
 LIFETIME = 12 * 3600  # seconds
@@ -58,17 +58,17 @@ class RedisSessionStore:
         self._start = client.register_script(_START)
 
     def put(self, digest: str, key_id: str, lifetime: int) -> None:
-        with reaching():
+        with translate_redis_errors():
             self._start([self._prefix], [digest, key_id, lifetime, MOST_SESSIONS])
 
     def get(self, digest: str) -> str | None:
-        with reaching():
+        with translate_redis_errors():
             found = cast("bytes | None", self._client.get(self._prefix + digest))
         return found.decode() if found else None
 
     def remove(self, digest: str) -> None:
         key_id = self.get(digest)
-        with reaching(), self._client.pipeline() as pipe:
+        with translate_redis_errors(), self._client.pipeline() as pipe:
             pipe.delete(self._prefix + digest)
             pipe.zrem(f"{self._prefix}of:{key_id}", digest)
             pipe.execute()
@@ -81,7 +81,7 @@ def start_session(sessions: SessionStore, key: ApiKey) -> str:
     return value
 
 
-def key_of_session(sessions: SessionStore, keys: KeyStore, value: str) -> ApiKey | None:
+def get_session_key(sessions: SessionStore, keys: KeyStore, value: str) -> ApiKey | None:
     """The session's key, unless it has been revoked."""
     key_id = sessions.get(_digest(value))
     key = keys.get(key_id) if key_id else None

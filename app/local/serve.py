@@ -8,27 +8,29 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from app.local.broker import own_broker
-from app.local.fake_bundle import WORKER, faked
+from app.local.broker import service_broker
+from app.local.fake_bundle import FAKE_WORKER_MODULE, fake_environment
 from app.local.state import default_state_dir, make_private
-from app.local.supervisor import PYTHON, Child, Supervisor, environment
+from app.local.supervisor import PYTHON_COMMAND, ChildProcess, Supervisor, temporary_environment
 from app.settings import GatewaySettings
 from jobs.settings import read_settings
 
 GRACE_SECONDS = 5.0  # for running requests, and then for running jobs, once the service is to end
 
 
-def _children(state_dir: Path, worker: str) -> list[Child]:
+def _child_processes(state_dir: Path, worker: str) -> list[ChildProcess]:
     logs = state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     return [
-        Child("steward", [*PYTHON, "-m", "app.reconciler"], logs / "steward.log"),
-        Child("worker", [*PYTHON, "-m", worker], logs / "worker.log"),
+        ChildProcess(
+            "reconciler", [*PYTHON_COMMAND, "-m", "app.reconciler"], logs / "reconciler.log"
+        ),
+        ChildProcess("worker", [*PYTHON_COMMAND, "-m", worker], logs / "worker.log"),
     ]
 
 
 @contextlib.contextmanager
-def running(
+def run_processes(
     state_dir: Path, check: Callable[[], None] = lambda: None, worker: str = "workers"
 ) -> Iterator[None]:
     """Everything but the gateway, running; addresses are in the environment for this process and
@@ -38,8 +40,8 @@ def running(
     blobs = os.environ.get("MMML_STORAGE_URL") or (state_dir / "blobs").absolute().as_uri()
     drain = os.environ.get("MMML_DRAIN") or str(GRACE_SECONDS)
     with (
-        own_broker(state_dir) as url,
-        environment(
+        service_broker(state_dir) as url,
+        temporary_environment(
             MMML_STATE_DIR=str(state_dir),
             MMML_STORAGE_URL=blobs,
             MMML_REDIS_URL=url,
@@ -47,7 +49,7 @@ def running(
         ),
     ):
         check()
-        supervisor = Supervisor(_children(state_dir, worker))
+        supervisor = Supervisor(_child_processes(state_dir, worker))
         try:
             supervisor.start()
             yield
@@ -66,25 +68,33 @@ def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = Fals
     otherwise).
     """
     from app.gateway.server import gateway_server
-    from app.gateway.startup import allow_connections, check_access, for_address
+    from app.gateway.startup import (
+        check_access,
+        raise_open_file_limit,
+        require_keys_unless_loopback,
+    )
 
     def settings() -> GatewaySettings:
-        return for_address(read_settings(GatewaySettings), host)
+        return require_keys_unless_loopback(read_settings(GatewaySettings), host)
 
-    allow_connections()
+    raise_open_file_limit()
     # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of
     # the rest.
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
     if not fake:
         make_private(state_dir or default_state_dir())
-    own = faked(state_dir) if fake else contextlib.nullcontext(state_dir or default_state_dir())
+    own = (
+        fake_environment(state_dir)
+        if fake
+        else contextlib.nullcontext(state_dir or default_state_dir())
+    )
     with (
         contextlib.suppress(KeyboardInterrupt),
         own as folder,
-        running(
+        run_processes(
             folder.absolute(),
             lambda: check_access(settings()),
-            WORKER if fake else "workers",
+            FAKE_WORKER_MODULE if fake else "workers",
         ),
     ):
         gateway_server(settings(), host, port, grace=GRACE_SECONDS).run()

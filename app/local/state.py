@@ -16,7 +16,7 @@ MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107 on Linux and 103 on ma
 LOCK_WAIT_SECONDS = 10.0
 
 
-class EmbeddedError(RuntimeError):
+class LocalServiceError(RuntimeError):
     """The private service can't start; the message says what to do."""
 
 
@@ -37,7 +37,7 @@ def socket_path(state_dir: Path) -> Path:
     folder = Path(tempfile.gettempdir()) / f"mmml-{os.getuid()}-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise EmbeddedError(f"{folder} belongs to somebody else. Use a shorter --state-dir.")
+        raise LocalServiceError(f"{folder} belongs to somebody else. Use a shorter --state-dir.")
     return folder / "valkey.sock"
 
 
@@ -52,7 +52,7 @@ def make_private(state_dir: Path) -> None:
     try:
         state_dir.chmod(0o700)
     except OSError as error:
-        raise EmbeddedError(
+        raise LocalServiceError(
             f"Other users of this machine can read {state_dir}, which belongs to somebody else. "
             "Choose another --state-dir."
         ) from error
@@ -73,7 +73,7 @@ def state_lock(state_dir: Path, wait: float = LOCK_WAIT_SECONDS) -> Iterator[int
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise EmbeddedError(
+                    raise LocalServiceError(
                         f"Another mmml serve uses {state_dir}. Stop it, or choose another "
                         f"--state-dir."
                     ) from None

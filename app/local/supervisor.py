@@ -18,11 +18,11 @@ from pathlib import Path
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS = 30.0
 # Whatever lies in the current folder must not be imported instead of the service's own packages.
-PYTHON = (sys.executable, "-P")
+PYTHON_COMMAND = (sys.executable, "-P")
 
 
 @dataclass
-class Child:
+class ChildProcess:
     """One supervised process: restarted with a growing pause for as long as the service runs."""
 
     name: str
@@ -39,7 +39,7 @@ class Child:
         output = self.log.open("ab") if self.log else None
         # The command is built by this program, never by a client.
         self.process = subprocess.Popen(  # noqa: S603
-            [*PYTHON, "-m", "app.local.parent_watcher", "--", *self.command],
+            [*PYTHON_COMMAND, "-m", "app.local.parent_watcher", "--", *self.command],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
@@ -50,7 +50,7 @@ class Child:
             output.close()
         self.started = time.monotonic()
 
-    def check(self) -> str | None:
+    def restart_if_ended(self) -> str | None:
         """Restart the process if it has ended. Returns a sentence when it had."""
         if self.process is None or self.process.poll() is None:
             return None
@@ -89,13 +89,13 @@ class Child:
 class Supervisor:
     """Keeps children alive, in the order given, and stops them in the reverse order."""
 
-    def __init__(self, children: Sequence[Child]) -> None:
-        self._children = list(children)
+    def __init__(self, processes: Sequence[ChildProcess]) -> None:
+        self._processes = list(processes)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
     def start(self) -> None:
-        for child in self._children:
+        for child in self._processes:
             child.start()
         self._thread.start()
 
@@ -103,19 +103,19 @@ class Supervisor:
         """Stop the last child first: the worker drains while the broker still answers."""
         self._stopping.set()
         self._thread.join(2)
-        for child in reversed(self._children):
+        for child in reversed(self._processes):
             child.stop(timeout)
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.2):
-            for child in self._children:
-                sentence = child.check()
+            for child in self._processes:
+                sentence = child.restart_if_ended()
                 if sentence:
                     sys.stderr.write(f"mmml: {sentence}\n")
 
 
 @contextlib.contextmanager
-def environment(**values: str) -> Iterator[None]:
+def temporary_environment(**values: str) -> Iterator[None]:
     """Variables for this process and its children, until the end of the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

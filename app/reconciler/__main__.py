@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.reconciler.expire import OrphanSweeper, Sweeper
+from app.reconciler.expire import OrphanCollector, ResultExpirer
 from app.reconciler.reconcile import Reconciler
-from app.reconciler.webhooks import Courier
+from app.reconciler.webhooks import WebhookDispatcher
 from app.settings import WebhookSettings
-from app.webhooks.sender import Sender
+from app.webhooks.sender import WebhookSender
 from app.webhooks.signing import signing_secrets
 from jobs import liveness
 from jobs.blobs import BlobStore
@@ -22,30 +22,30 @@ from jobs.redis_store import RedisJobStore, connect
 from jobs.settings import read_settings
 from jobs.store import JobStore
 
-log = logging.getLogger("steward")
+log = logging.getLogger("reconciler")
 
-EVERY = 2.0  # seconds
+INTERVAL = 2.0  # seconds
 
 
 @dataclass
-class Steward:
+class ReconcilerLoop:
     """Everything one round needs; :meth:`run` repeats rounds until ``stop`` is set."""
 
     reconciler: Reconciler
-    sweeper: Sweeper
-    orphans: OrphanSweeper
+    expirer: ResultExpirer
+    orphan_collector: OrphanCollector
     _rebuilt: bool = False
 
-    def round(self, now: float) -> None:
+    def run_once(self, now: float) -> None:
         """A fault of one duty does not keep the others from being done; what was not done is found
         again next time. ``now``: by a monotonic clock.
         """
-        for duty in (self._rebuild, self.reconciler.round):
-            with _tried("jobs not reconciled"):
+        for duty in (self._rebuild, self.reconciler.run_once):
+            with _log_errors("jobs not reconciled"):
                 duty()
-        for sweeper in (self.sweeper, self.orphans):
-            with _tried("results not swept"):
-                sweeper.sweep(now)
+        for sweeper in (self.expirer, self.orphan_collector):
+            with _log_errors("results not swept"):
+                sweeper.run_once(now)
 
     def _rebuild(self) -> int:
         if self._rebuilt:
@@ -56,28 +56,28 @@ class Steward:
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
-            liveness.touch()
-            self.round(time.monotonic())
-            stop.wait(EVERY)
+            liveness.touch_file()
+            self.run_once(time.monotonic())
+            stop.wait(INTERVAL)
 
 
 @contextmanager
-def _tried(failed: str) -> Iterator[None]:
+def _log_errors(description: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the broker restarts
-        log.warning("%s: %s", failed, error)
+        log.warning("%s: %s", description, error)
 
 
-def courier(settings: WebhookSettings, store: JobStore) -> Courier:
+def webhook_dispatcher(settings: WebhookSettings, store: JobStore) -> WebhookDispatcher:
     """Delivers webhooks as the settings say."""
     configured = settings.webhook_secret.get_secret_value()
-    return Courier(
+    return WebhookDispatcher(
         store=store,
-        sender=Sender(settings.webhook_policy(), settings.webhook_timeout),
+        sender=WebhookSender(settings.webhook_policy(), settings.webhook_timeout),
         secrets=lambda job: signing_secrets(configured, store, job.owner),
         delays=settings.webhook_delays,
-        patience=settings.webhook_timeout + 30,
+        lease_seconds=settings.webhook_timeout + 30,
     )
 
 
@@ -86,18 +86,18 @@ def main() -> None:
     settings = read_settings(WebhookSettings)
     client = connect(settings.redis_url)
     store = RedisJobStore(client, settings.redis_prefix)
-    blobs = BlobStore.at(settings.storage_url)
-    steward = Steward(
+    blobs = BlobStore.from_url(settings.storage_url)
+    loop = ReconcilerLoop(
         Reconciler(store, settings.max_attempts),
-        Sweeper(store, blobs, settings.result_ttl),
-        OrphanSweeper(store, blobs),
+        ResultExpirer(store, blobs, settings.result_ttl),
+        OrphanCollector(store, blobs),
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    deliveries = threading.Thread(target=courier(settings, store).run, args=(stop,))
+    deliveries = threading.Thread(target=webhook_dispatcher(settings, store).run, args=(stop,))
     deliveries.start()
-    steward.run(stop)
+    loop.run(stop)
     deliveries.join()
 
 

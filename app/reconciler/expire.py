@@ -13,38 +13,38 @@ from jobs.errors import BlobError
 from jobs.store import JobStore
 
 log = logging.getLogger(__name__)
-_PAGE = 500  # jobs looked at per round
-_MOST_FAULTS = 10  # of single jobs, before the storage as a whole is left alone until next time
-_AGAIN = 60.0  # seconds until a job that could not be erased is tried again
+_BATCH_SIZE = 500  # jobs looked at per round
+_MAX_FAULTS = 10  # of single jobs, before the storage as a whole is left alone until next time
+_RETRY_SECONDS = 60.0  # seconds until a job that could not be erased is tried again
 
 
 @dataclass
-class Sweeper:
+class ResultExpirer:
     """Jobs that can't be erased just now are remembered, so that they never stand before others."""
 
     store: JobStore
     blobs: BlobStore
     result_ttl: float
-    _later: dict[str, float] = field(default_factory=dict)
+    _retry_at: dict[str, float] = field(default_factory=dict)
 
-    def sweep(self, now: float) -> int:
+    def run_once(self, now: float) -> int:
         """Expire the jobs that ended more than ``result_ttl`` seconds ago, and those their clients
         want erased. ``now``: by a monotonic clock. Returns how many.
         """
-        self._later = {job: when for job, when in self._later.items() if when > now}
-        over = self.store.final_for(self.result_ttl, _PAGE + len(self._later))
+        self._retry_at = {job: when for job, when in self._retry_at.items() if when > now}
+        over = self.store.results_due(self.result_ttl, _BATCH_SIZE + len(self._retry_at))
         expired = faults = 0
         for job_id in over:
-            if job_id in self._later:
+            if job_id in self._retry_at:
                 continue
             try:
                 # Blobs first: if this process dies in between, the next sweep finds the job again.
                 self.blobs.delete_prefix(job_folder(job_id))
             except BlobError as error:
                 log.warning("job %s can't be erased yet: %s", job_id, error)
-                self._later[job_id] = now + _AGAIN
+                self._retry_at[job_id] = now + _RETRY_SECONDS
                 faults += 1
-                if faults == _MOST_FAULTS or not error.lasting:  # an outage must not hold recovery
+                if faults == _MAX_FAULTS or not error.lasting:  # an outage must not hold recovery
                     break
             else:
                 expired += self.store.expire(job_id)
@@ -52,7 +52,7 @@ class Sweeper:
 
 
 @dataclass
-class OrphanSweeper:
+class OrphanCollector:
     """Erases what belongs to no job: uploads whose job was not recorded. A gateway writes them
     first, so an orphan is what was found without a record twice, an hour apart by this process's
     own monotonic clock.
@@ -60,26 +60,26 @@ class OrphanSweeper:
 
     store: JobStore
     blobs: BlobStore
-    apart: float = 3600.0  # seconds
-    _suspected: frozenset[str] = frozenset()
-    _looked: float = float("-inf")
+    interval: float = 3600.0  # seconds
+    _candidates: frozenset[str] = frozenset()
+    _last_run: float = float("-inf")
 
-    def sweep(self, now: float) -> int:
+    def run_once(self, now: float) -> int:
         """Returns how many jobs' folders were erased."""
-        if now - self._looked < self.apart:
+        if now - self._last_run < self.interval:
             return 0
-        self._looked = now
-        without = frozenset(self._without_record())
-        orphans = without & self._suspected
-        self._suspected = without - orphans
+        self._last_run = now
+        without = frozenset(self._ids_without_record())
+        orphans = without & self._candidates
+        self._candidates = without - orphans
         for job_id in orphans:
             log.info("uploads of job %s, which was never recorded, are erased", job_id)
             self.blobs.delete_prefix(job_folder(job_id))
         return len(orphans)
 
-    def _without_record(self) -> Iterator[str]:
-        folders = self.blobs.job_ids()
-        for n in range(0, len(folders), _PAGE):
-            page = folders[n : n + _PAGE]
-            there = self.store.existing(page)
+    def _ids_without_record(self) -> Iterator[str]:
+        folders = self.blobs.list_job_ids()
+        for n in range(0, len(folders), _BATCH_SIZE):
+            page = folders[n : n + _BATCH_SIZE]
+            there = self.store.exist_all(page)
             yield from (job_id for job_id, known in zip(page, there, strict=True) if not known)

@@ -9,7 +9,7 @@ from jobs.job import ErrorCode, Job, Status
 from jobs.store import JobStore
 
 log = logging.getLogger(__name__)
-_PAGE = 2000  # jobs of one round
+_BATCH_SIZE = 2000  # jobs of one round
 _MAX_CLAIMS = 20  # of a job that is never begun, before it runs alone
 
 
@@ -24,17 +24,17 @@ class Reconciler:
         """Once at the start: the records are the truth, the sets that are made of them follow. So
         jobs of an earlier version find their places. Returns how many were looked at.
         """
-        return self.store.adopt_all()
+        return self.store.rebuild_sets()
 
-    def round(self) -> int:
+    def run_once(self) -> int:
         """Handle the jobs that nobody works on. Returns how many were put back in line."""
-        for job_id in self.store.past_deadline(_PAGE):
+        for job_id in self.store.past_deadline(_BATCH_SIZE):
             detail = "No worker took this job before its deadline. Submit it again later."
             self.store.give_up(job_id, ErrorCode.expired, detail)
-        dead = self.store.get_all(self.store.dead_leases(_PAGE))
-        return sum(self._handle_dead(job) for job in dead if job)
+        dead = self.store.get_all(self.store.dead_leases(_BATCH_SIZE))
+        return sum(self._handle_dead_lease(job) for job in dead if job)
 
-    def _handle_dead(self, job: Job) -> bool:
+    def _handle_dead_lease(self, job: Job) -> bool:
         alone = job.attempts - 1  # the first run shared its worker: another job may have ended it
         lost = job.status is Status.running and alone >= self.max_attempts
         if lost and not job.cancel_requested:

@@ -22,35 +22,35 @@ from urllib.parse import urlsplit
 
 from app.background_tasks import end_tasks
 from app.gateway.views import job_view
-from app.webhooks.sender import Answer, Sender
-from app.webhooks.signing import headers
+from app.webhooks.sender import DeliveryResult, WebhookSender
+from app.webhooks.signing import signature_headers
 from jobs.job import Job, Status, WebhookState
 from jobs.store import JobStore
 
 log = logging.getLogger(__name__)
-_LOOK_EVERY = 0.5  # seconds
-_AT_ONCE = 100  # deliveries
-_LOOKED_AT = 500  # of those due
-_STAND_BACK = 2.0  # seconds for those whose host has enough deliveries under way
+_POLL_INTERVAL = 0.5  # seconds
+_MAX_CONCURRENT = 100  # deliveries
+_MAX_EXAMINED = 500  # of those due
+_POSTPONE_SECONDS = 2.0  # seconds for those whose host has enough deliveries under way
 _JITTER = 0.25  # of a pause, at most; added, so that receivers are not called by all at once
-_FAREWELL = 4.0  # seconds that deliveries may take when the steward is to end
+_SHUTDOWN_TIMEOUT = 4.0  # seconds that deliveries may take when the steward is to end
 
 
 @dataclass
-class Courier:
+class WebhookDispatcher:
     """``secrets`` gives those of a job's owner; ``delays`` are the pauses in seconds after each
-    attempt but the last; ``patience``: seconds after which an unreported attempt is made again;
-    ``per_host``: deliveries to one host at a time.
+    attempt but the last; ``lease_seconds``: seconds after which an unreported attempt is made
+    again; ``max_per_host``: deliveries to one host at a time.
     """
 
     store: JobStore
-    sender: Sender
+    sender: WebhookSender
     secrets: Callable[[Job], Sequence[str]]
     delays: Sequence[float]
-    patience: float
-    chance: random.Random = field(default_factory=random.SystemRandom)
-    per_host: int = 10
-    _under_way: dict[asyncio.Task[None], str] = field(default_factory=dict)  # and their hosts
+    lease_seconds: float
+    rng: random.Random = field(default_factory=random.SystemRandom)
+    max_per_host: int = 10
+    _tasks: dict[asyncio.Task[None], str] = field(default_factory=dict)  # and their hosts
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until ``stop`` is set."""
@@ -59,73 +59,73 @@ class Courier:
     async def _run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
-                await self.round()
+                await self.run_once()
             except Exception as error:  # what is due stays due
                 log.warning("webhooks not looked at: %s", error)
-            await asyncio.sleep(_LOOK_EVERY)
-        await self.drain(_FAREWELL)
+            await asyncio.sleep(_POLL_INTERVAL)
+        await self.drain(_SHUTDOWN_TIMEOUT)
 
-    async def round(self) -> int:
+    async def run_once(self) -> int:
         """Take up what is due, as far as there is room. Returns how many."""
-        room = _AT_ONCE - len(self._under_way)
-        jobs = await asyncio.to_thread(self._claimed, room) if room else []
+        room = _MAX_CONCURRENT - len(self._tasks)
+        jobs = await asyncio.to_thread(self._claim_due, room) if room else []
         for job in jobs:
             task = asyncio.create_task(self._deliver(job))
-            self._under_way[task] = _host(job)
-            task.add_done_callback(self._under_way.pop)
+            self._tasks[task] = _host(job)
+            task.add_done_callback(self._tasks.pop)
         return len(jobs)
 
-    def _claimed(self, room: int) -> list[Job]:
+    def _claim_due(self, room: int) -> list[Job]:
         """At most ``room`` deliveries, and of each host no more than its share: one that is slow
         or silent must not hold up the others. What it can't get now stands back for a moment.
         """
-        due = self.store.webhooks_due(_LOOKED_AT)
-        taken = Counter(self._under_way.values())
+        due = self.store.webhooks_due(_MAX_EXAMINED)
+        per_host = Counter(self._tasks.values())
         chosen: list[str] = []
         crowded: list[str] = []
         for job_id, job in zip(due, self.store.get_all(due), strict=True):
             host = _host(job) if job else ""
-            if taken[host] >= self.per_host:
+            if per_host[host] >= self.max_per_host:
                 crowded.append(job_id)
             elif len(chosen) < room:
                 chosen.append(job_id)
-                taken[host] += 1
-        self.store.postpone_webhooks(crowded, _STAND_BACK)
-        claimed = [self.store.claim_webhook(job_id, self.patience) for job_id in chosen]
+                per_host[host] += 1
+        self.store.postpone_webhooks(crowded, _POSTPONE_SECONDS)
+        claimed = [self.store.claim_webhook(job_id, self.lease_seconds) for job_id in chosen]
         return [job for job in claimed if job]
 
     async def drain(self, seconds: float) -> None:
         """Let deliveries come to their end; those that don't are made again by the next steward."""
-        if self._under_way:
-            _, late = await asyncio.wait(self._under_way, timeout=seconds)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
             await end_tasks(*late)
 
     async def _deliver(self, job: Job) -> None:
         try:
             answer = await self._send(job)
-            await asyncio.to_thread(self._settle, job, answer)
+            await asyncio.to_thread(self._record_delivery, job, answer)
         except Exception as error:  # not settled: it is due again when the patience is over
             log.warning("webhook of job %s: %s", job.id, error, exc_info=error)
 
-    async def _send(self, job: Job) -> Answer:
+    async def _send(self, job: Job) -> DeliveryResult:
         assert job.webhook is not None  # noqa: S101 (claimed as one that has a webhook)
-        content = body(job)
+        content = webhook_body(job)
         secrets = await asyncio.to_thread(self.secrets, job)
-        signed = headers(secrets, message_id(job), time.time(), content)
+        signed = signature_headers(secrets, message_id(job), time.time(), content)
         kind = {"content-type": "application/json", "user-agent": "mmml-webhooks"}
         return await self.sender.post(job.webhook.url, kind | signed, content)
 
-    def _settle(self, job: Job, answer: Answer) -> None:
+    def _record_delivery(self, job: Job, answer: DeliveryResult) -> None:
         assert job.webhook is not None  # noqa: S101
         attempt = job.webhook.attempts
         if not answer.problem:
             self.store.record_delivery(job.id, attempt, WebhookState.delivered)
-        elif answer.hopeless or attempt > len(self.delays):
+        elif answer.permanent or attempt > len(self.delays):
             log.info("webhook of job %s given up: %s", job.id, answer.problem)
             self.store.record_delivery(job.id, attempt, WebhookState.failed, answer.problem)
         else:
-            pause = self.delays[attempt - 1] * self.chance.uniform(1, 1 + _JITTER)
-            pause = max(pause, answer.pause)
+            pause = self.delays[attempt - 1] * self.rng.uniform(1, 1 + _JITTER)
+            pause = max(pause, answer.retry_after)
             pending = WebhookState.pending
             self.store.record_delivery(job.id, attempt, pending, answer.problem, pause)
 
@@ -140,14 +140,18 @@ def message_id(job: Job) -> str:
     return f"msg_{job.id}"
 
 
-def body(job: Job) -> bytes:
+def webhook_body(job: Job) -> bytes:
     """``{"type": "job.succeeded", "timestamp": …, "data": …}``; data is the job as ``GET`` shows
     it, or little more than its id when it has expired meanwhile.
     """
     assert job.webhook is not None  # noqa: S101 (only such jobs are announced)
     ended = datetime.fromtimestamp(job.finished_at or job.created_at, UTC)
-    told = {"type": f"job.{job.webhook.event}", "timestamp": ended.isoformat(), "data": _data(job)}
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    message = {
+        "type": f"job.{job.webhook.event}",
+        "timestamp": ended.isoformat(),
+        "data": _data(job),
+    }
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _data(job: Job) -> dict[str, Any]:

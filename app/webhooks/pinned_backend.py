@@ -15,7 +15,7 @@ import httpcore
 from app.webhooks.addresses import Address, AddressPolicy
 
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
-_TRIED = 3  # addresses of one name
+_MAX_ADDRESSES = 3  # addresses of one name
 
 
 async def resolve(host: str, port: int) -> list[Address]:
@@ -65,7 +65,7 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(f"{host} has no address") from error
         for address in addresses:
             self._policy.check_address(address)
-        return addresses[:_TRIED]
+        return addresses[:_MAX_ADDRESSES]
 
     async def connect_unix_socket(
         self,

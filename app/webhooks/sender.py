@@ -12,21 +12,21 @@ import httpcore
 from app.webhooks.addresses import AddressPolicy, UnsafeAddress
 from app.webhooks.pinned_backend import PinnedBackend
 
-_LONGEST_PAUSE = 24 * 3600.0  # seconds that a receiver may ask for
+_MAX_RETRY_AFTER = 24 * 3600.0  # seconds that a receiver may ask for
 
 
 @dataclass(frozen=True)
-class Answer:
-    """How a delivery went. ``problem`` is empty when the receiver has it; ``hopeless``: trying
-    again is no use; ``pause``: seconds that the receiver asks for.
+class DeliveryResult:
+    """How a delivery went. ``problem`` is empty when the receiver has it; ``permanent``: trying
+    again is no use; ``retry_after``: seconds that the receiver asks for.
     """
 
     problem: str = ""
-    hopeless: bool = False
-    pause: float = 0.0
+    permanent: bool = False
+    retry_after: float = 0.0
 
 
-class Sender:
+class WebhookSender:
     """Sends messages to addresses that ``policy`` allows. ``timeout``: seconds for everything from
     the look-up of the name to the status line.
     """
@@ -42,19 +42,19 @@ class Sender:
         self._backend = backend or PinnedBackend(policy)
         self._tls = tls or httpcore.default_ssl_context()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
         """Never raises for what the network or the receiver does."""
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._post(url, headers, body)
         except UnsafeAddress as error:
-            return Answer(f"The address is refused: {error}", hopeless=True)
+            return DeliveryResult(f"The address is refused: {error}", permanent=True)
         except (TimeoutError, httpcore.TimeoutException):
-            return Answer(f"The receiver did not answer within {self._timeout:g} s.")
+            return DeliveryResult(f"The receiver did not answer within {self._timeout:g} s.")
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError):
-            return Answer("The receiver can't be reached, or speaks no HTTP.")
+            return DeliveryResult("The receiver can't be reached, or speaks no HTTP.")
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
         """The body of the answer is never read: its status says all."""
         target = self._policy.check(url)
         address = httpcore.URL(
@@ -66,19 +66,23 @@ class Sender:
             ) as pool,
             pool.stream("POST", address, headers=list(headers.items()), content=body) as response,
         ):
-            return _judged(response)
+            return _delivery_result(response)
 
 
-def _judged(response: httpcore.Response) -> Answer:
+def _delivery_result(response: httpcore.Response) -> DeliveryResult:
     status = response.status
     if 200 <= status < 300:
-        return Answer()
+        return DeliveryResult()
     if status == 410:
-        return Answer("The receiver answered 410: it wants no more messages.", hopeless=True)
+        return DeliveryResult(
+            "The receiver answered 410: it wants no more messages.", permanent=True
+        )
     hint = "; redirects are not followed" if 300 <= status < 400 else ""
-    return Answer(f"The receiver answered {status}{hint}.", pause=_pause(response))
+    return DeliveryResult(
+        f"The receiver answered {status}{hint}.", retry_after=_retry_after(response)
+    )
 
 
-def _pause(response: httpcore.Response) -> float:
+def _retry_after(response: httpcore.Response) -> float:
     given = next((v for name, v in response.headers if name.lower() == b"retry-after"), b"")
-    return min(float(given), _LONGEST_PAUSE) if given.isdigit() and len(given) < 10 else 0.0
+    return min(float(given), _MAX_RETRY_AFTER) if given.isdigit() and len(given) < 10 else 0.0

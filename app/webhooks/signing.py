@@ -24,7 +24,7 @@ def new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def derived(secret: str, owner: str) -> str:
+def derive_secret(secret: str, owner: str) -> str:
     """The secret of one ``owner``, from which nobody learns another's; the service's own for ""."""
     if not owner:
         return secret
@@ -32,7 +32,9 @@ def derived(secret: str, owner: str) -> str:
     return PREFIX + base64.b64encode(digest).decode()
 
 
-def headers(secret_list: Sequence[str], message_id: str, now: float, body: bytes) -> dict[str, str]:
+def signature_headers(
+    secret_list: Sequence[str], message_id: str, now: float, body: bytes
+) -> dict[str, str]:
     """What goes with ``body``; one signature per secret, so that secrets can be rotated."""
     stamp = str(int(now))
     signatures = [_signature(secret, message_id, stamp, body) for secret in secret_list]
@@ -69,4 +71,4 @@ def signing_secrets(configured: str, store: JobStore, owner: str = "") -> Sequen
     drawn once and kept in the job store.
     """
     secrets = configured.split() or [store.service_secret("webhooks", new_secret())]
-    return [derived(secret, owner) for secret in secrets]
+    return [derive_secret(secret, owner) for secret in secrets]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from benchmarks.load.exchanges import Refused
 from benchmarks.load.report import Report, report
 
-_PATIENCE = 10.0  # seconds for the last answers
+_TIMEOUT = 10.0  # seconds for the last answers
 Job = Callable[[int], Awaitable[object]]
 
 
@@ -92,7 +92,7 @@ async def _ended(tasks: list[asyncio.Task[None]]) -> int:
     """Give running jobs time to end; returns how many did not."""
     if not tasks:
         return 0
-    done, late = await asyncio.wait(tasks, timeout=_PATIENCE)
+    done, late = await asyncio.wait(tasks, timeout=_TIMEOUT)
     for task in late:
         task.cancel()
     for task in done:

@@ -52,7 +52,9 @@ class Service:
                 self._module(f"worker-{number}", *words)
         client = connect(self.redis_url)
         store = RedisJobStore(client)
-        wait_until(lambda: len(store.workers()) >= count, _START, f"{count} workers being ready")
+        wait_until(
+            lambda: len(store.live_workers()) >= count, _START, f"{count} workers being ready"
+        )
         wait_until(partial(answers, f"{self.url}/readyz"), _START, "the gateway being ready")
         client.close()
 

@@ -11,9 +11,9 @@ from benchmarks.peers.pipelines import SUBJECTS, Subject
 from jobs.requests import TASKS
 from models.pipeline import Pipeline
 from models.runtime.cpu.allocator import reexec_tuned
-from workers.loader import Key
+from workers.loader import PipelineKey
 from workers.settings import WorkerSettings
-from workers.worker import Parts, Worker, limit_threads
+from workers.worker import Worker, WorkerParts, limit_threads
 
 
 class SleepingLoader:
@@ -21,7 +21,7 @@ class SleepingLoader:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._held: dict[Key, Pipeline[Any]] = {}
+        self._held: dict[PipelineKey, Pipeline[Any]] = {}
 
     def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
         key = bundle, task, method
@@ -29,7 +29,7 @@ class SleepingLoader:
             self._held[key] = self._subject.pipeline(Path())
         return self._held[key]
 
-    def loaded(self) -> list[Key]:
+    def loaded(self) -> list[PipelineKey]:
         return list(self._held)
 
     def servable(self) -> list[str]:
@@ -41,7 +41,7 @@ def main(name: str) -> None:
     settings = WorkerSettings()
     limit_threads(settings.threads)
     loader = SleepingLoader(SUBJECTS[name])
-    Worker(settings, Parts(pipelines=lambda _settings, _device: loader)).run()
+    Worker(settings, WorkerParts(pipelines=lambda _settings, _device: loader)).run()
 
 
 if __name__ == "__main__":

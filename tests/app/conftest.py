@@ -16,7 +16,7 @@ from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.images import decode_photo, encode
 from jobs.job import ImageRecord, Timings
-from jobs.store import Outcome
+from jobs.store import JobOutcome
 from tests.conftest import write_paper_bundle
 from tests.moves import begun
 
@@ -73,7 +73,7 @@ def succeed(services: Services, job_id: str, pictures: int = 1) -> None:
         images.append(
             ImageRecord(index=n, seed=n, width=20, height=20, sha256=f"{n:064d}", blob=key)
         )
-    outcome = Outcome(images, Timings(model_ms=1.0), warnings=started.warnings)
+    outcome = JobOutcome(images, Timings(model_ms=1.0), warnings=started.warnings)
     assert services.store.finish_all([(job_id, token, outcome)]) == [True]
 
 

@@ -56,10 +56,10 @@ def test_a_task_that_never_ends_is_left_in_time(caplog: pytest.LogCaptureFixture
 
 async def seconds_to_end(services: Services, before: float, steps: int) -> float:
     """Of a gateway that ran for ``before`` seconds, then had news, and ``steps`` of its loop."""
-    async with services.running():
+    async with services.lifespan():
         await asyncio.sleep(before)
         if before:
-            services.waiters.close()  # as the server does; whoever follows jobs is woken
+            services.subscriptions.close()  # as the server does; whoever follows jobs is woken
         for _ in range(steps):
             await asyncio.sleep(0)
         started = time.monotonic()

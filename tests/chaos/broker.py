@@ -89,7 +89,7 @@ def deaf(stack: Stack) -> None:
     assert stack.proxy
     assert stack.proxy.deafen()
     time.sleep(5)
-    wait_until(lambda: stack.store.workers(), _DEAF, "a worker")
+    wait_until(lambda: stack.store.live_workers(), _DEAF, "a worker")
 
 
 FAMILY = Family(

@@ -13,7 +13,7 @@ import httpx
 
 from tests.chaos.ledger import Answer, post
 
-_PATIENCE = 60.0  # seconds that a client goes on after the end, until its last request is accepted
+_TIMEOUT = 60.0  # seconds that a client goes on after the end, until its last request is accepted
 _REPEAT = 0.4  # seconds before a refused request is sent again
 _FINAL = ("succeeded", "failed", "canceled", "expired")
 
@@ -54,12 +54,12 @@ class Clients:
     ) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(_PATIENCE + 40)
+            thread.join(_TIMEOUT + 40)
 
     def impolite(self) -> list[str]:
         """Answers that a client can't make sense of, or waits too long for."""
         bad = [a for a in self.answers if not a.polite]
-        return list(dict.fromkeys(_told(a) for a in bad))
+        return list(dict.fromkeys(_describe(a) for a in bad))
 
     @property
     def slowest(self) -> float:
@@ -87,7 +87,7 @@ class Clients:
                 self.jobs.append(answer.job)
                 return answer.job
             if self._stop.is_set():
-                over = over or time.monotonic() + _PATIENCE
+                over = over or time.monotonic() + _TIMEOUT
                 if time.monotonic() > over:
                     self.unheard += 1
                     return ""
@@ -107,7 +107,7 @@ class Clients:
         return self._urls[first:] + self._urls[:first]
 
     def _until_final(self, http: httpx.Client, job: str) -> None:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while time.monotonic() < deadline:
             try:
                 answer = http.get(f"{self._in_turn()[0]}/jobs/{job}", params={"wait": 20})
@@ -124,6 +124,6 @@ class Clients:
         self.broken.append("a client did not see the end of its job")
 
 
-def _told(answer: Answer) -> str:
+def _describe(answer: Answer) -> str:
     what = f"answered {answer.status}" if answer.status else f"not answered ({answer.problem})"
     return f"a request was {what} after {round(answer.seconds)} s"

@@ -49,7 +49,7 @@ def schema(target: Target) -> Finding:
         work = worked(target.url, target.mine, target.finish)
         with work if makes_jobs(operation) else nullcontext():
             tally = tallies[operation.label] = cases.run(operation, target.count)
-        _say(f"{operation.label}: {_told(tally)}, {time.monotonic() - started:.0f} s")
+        _say(f"{operation.label}: {_describe(tally)}, {time.monotonic() - started:.0f} s")
     findings = {k: v for tally in tallies.values() for k, v in tally.findings.items()}
     for what, how in findings.items():
         _say(f"  {what}\n    {how}")
@@ -77,7 +77,7 @@ def _real(target: Target) -> dict[str, list[dict[str, str]]]:
     return real | {"GET /models/{bundle}/vocabulary": [{"bundle": "paper"}]}
 
 
-def _told(tally: Tally) -> str:
+def _describe(tally: Tally) -> str:
     statuses = ", ".join(f"{n}× {status}" for status, n in sorted(tally.statuses.items()))
     return f"{tally.cases} cases ({statuses})"
 

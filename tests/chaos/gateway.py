@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from app.gateway.enqueue import WakeUps
+from app.gateway.enqueue import WakeUpSender
 from app.gateway.server import gateway_server
 from app.gateway.services import Services
 from app.settings import GatewaySettings
@@ -20,7 +20,7 @@ from tests.chaos.strikes import Strikes
 class DyingWakeUps:
     """Its process dies instead of waking a worker."""
 
-    def __init__(self, wakeups: WakeUps, strikes: Strikes) -> None:
+    def __init__(self, wakeups: WakeUpSender, strikes: Strikes) -> None:
         self._wakeups, self._strikes = wakeups, strikes
 
     def send(self, count: int) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 
 import httpx
 
-from app.gateway.api_keys import default_scopes, new_text, record
-from app.gateway.startup import allow_connections
+from app.gateway.api_keys import default_scopes, generate_key, new_api_key
+from app.gateway.startup import raise_open_file_limit
 from tests.app.gateway.malformed import BOMBS, SIZES
 from tests.app.webhooks.test_addresses import HOSTILE
 from tests.chaos import target
@@ -107,9 +107,9 @@ def endless_headers(target: Target) -> Finding:
 
 def streams(target: Target) -> Finding:
     """A thousand event streams of one caller, then a thousand of many."""
-    keys = [new_text() for _ in range(20)]
+    keys = [generate_key() for _ in range(20)]
     for number, key in enumerate(keys):
-        target.keys.add(record(key, f"many-{number}", default_scopes()))
+        target.keys.add(new_api_key(key, f"many-{number}", default_scopes()))
     jobs = {key: target.a_job(key) for key in [target.mine, target.theirs, *keys]}
 
     async def opened(key: str) -> tuple[int, Any]:
@@ -360,7 +360,7 @@ def webhooks(target: Target) -> Finding:
 
 @contextmanager
 def opened(_folder: Path, quick: bool) -> Iterator[Target]:
-    allow_connections()
+    raise_open_file_limit()
     with target.opened(_SETTINGS) as made:
         yield made
 

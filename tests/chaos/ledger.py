@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from jobs.errors import StoreError
-from jobs.events import FIRST
+from jobs.events import STREAM_START
 from jobs.job import Job, Status
 from tests.chaos.faults import Finding
 from tests.chaos.stack import Stack
@@ -118,7 +118,7 @@ def doubled(stack: Stack, ends: Ends) -> int:
     count = 0
     ids = list(ends)
     for start in range(0, len(ids), _CHUNK):
-        told = stack.store.events(dict.fromkeys(ids[start : start + _CHUNK], FIRST))
+        told = stack.store.events_after(dict.fromkeys(ids[start : start + _CHUNK], STREAM_START))
         for job_id, events in told.items():
             finals = sum(event.final for event in events or ())
             wanted = int(ends[job_id].request.get("count", 1))
@@ -131,7 +131,7 @@ def unknown(stack: Stack, jobs: Sequence[str], since: float) -> int:
     known, cursor, count = set(jobs), None, 0
     oldest = f"{int(since * 1000):012x}"
     while True:
-        page, cursor = stack.store.listing(None, 100, cursor)
+        page, cursor = stack.store.list_jobs(None, 100, cursor)
         new = [job.id for job in page if job.id >= oldest]
         count += sum(job_id not in known for job_id in new)
         if cursor is None or len(new) < len(page):

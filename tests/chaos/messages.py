@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from app.gateway.api_keys import RedisKeyStore, default_scopes, new_text, record
+from app.gateway.api_keys import RedisKeyStore, default_scopes, generate_key, new_api_key
 from jobs.celery_config import wakeups_key
 from jobs.job import Status
 from jobs.redis_store import connect
@@ -164,8 +164,8 @@ def owner_at_its_cap(stack: Stack) -> Finding:
     more than two under way.
     """
     stack.ready()
-    keys, text = RedisKeyStore(stack.client), new_text()
-    keys.add(record(text, "capped", default_scopes(), max_running=2))
+    keys, text = RedisKeyStore(stack.client), generate_key()
+    keys.add(new_api_key(text, "capped", default_scopes(), max_running=2))
     most = 0
     try:
         time.sleep(3)  # until the gateway has seen that it needs keys now
@@ -173,7 +173,7 @@ def owner_at_its_cap(stack: Stack) -> Finding:
             jobs = [post(http, stack.urls[0], text="a bird slow").job for _ in range(_JOBS)]
         stack.workers[0].kill()
         struck = time.time()
-        while stack.store.depth() and time.time() < struck + _BACK:
+        while stack.store.queue_length() and time.time() < struck + _BACK:
             held = sum(bool(j and j.status is Status.running) for j in map(stack.store.get, jobs))
             most = max(most, held)
             time.sleep(0.1)

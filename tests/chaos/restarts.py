@@ -52,7 +52,7 @@ def _replace(stack: Stack, process: Process, broken: list[str]) -> float:
     process.start()
     time.sleep(0.5)
     stack.all_ready()
-    wait_until(lambda: len(stack.store.workers()) >= len(stack.workers), 60, "every worker")
+    wait_until(lambda: len(stack.store.live_workers()) >= len(stack.workers), 60, "every worker")
     return seconds
 
 

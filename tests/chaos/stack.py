@@ -14,7 +14,7 @@ import httpx
 
 from app.local.broker import broker_command
 from jobs.captions import END
-from jobs.redis_store import RedisJobStore, connect, wait_for
+from jobs.redis_store import RedisJobStore, connect, wait_until_ready
 from jobs.requests import TASKS
 from tests.chaos.processes import Keeper, Process, at_end, free_port, wait_until
 from tests.chaos.proxy import Proxy
@@ -49,7 +49,7 @@ class Stack:
         self.logs.mkdir(parents=True, exist_ok=True)
         write_bundle(self.folder / "weights" / "null")
         self.broker = self.keeper.add(self._process("broker", self._broker_command()))
-        wait_for(self.redis_url, 30)
+        wait_until_ready(self.redis_url, 30)
         if self.proxy:
             self.proxy.start()
         self.keeper.start()
@@ -68,7 +68,7 @@ class Stack:
     def all_ready(self, seconds: float = 90) -> None:
         """Wait until every worker takes jobs."""
         count = len(self.workers)
-        wait_until(lambda: len(self.store.workers()) >= count, seconds, f"{count} workers")
+        wait_until(lambda: len(self.store.live_workers()) >= count, seconds, f"{count} workers")
         self.ready(seconds)
 
     def add_gateway(self, **settings: str) -> Process:

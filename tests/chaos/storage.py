@@ -88,7 +88,7 @@ def opened(folder: Path, quick: bool) -> Iterator[Shop]:
         yield Shop(stack, state, pictures)
 
 
-def _told(job: Job | None, reason: str) -> list[str]:
+def _check_reason(job: Job | None, reason: str) -> list[str]:
     """What is wrong with a job that should have failed for that reason."""
     error = job.error if job else None
     right = error and error.code is ErrorCode.storage and error.detail.startswith(reason)
@@ -124,7 +124,7 @@ def pictures_fault(
         try:
             [job] = submit(stack, "a bird")
             found = settled(stack, [job], struck, _BACK, failing=[job])
-            broken = _told(stack.store.get(job), reason) + _up(stack)
+            broken = _check_reason(stack.store.get(job), reason) + _up(stack)
             upload = _upload(stack.urls[0])
         finally:
             end(shop.pictures)

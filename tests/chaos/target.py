@@ -14,13 +14,13 @@ from pathlib import Path
 
 import httpx
 
-from app.gateway.api_keys import RedisKeyStore, default_scopes, new_text, record
+from app.gateway.api_keys import RedisKeyStore, default_scopes, generate_key, new_api_key
 from app.local.broker import broker_command, wait_for_socket
 from jobs.blobs import BlobStore
 from jobs.images import encode
 from jobs.job import ImageRecord, new_id
 from jobs.redis_store import RedisJobStore, connect
-from jobs.store import Outcome, Wanted
+from jobs.store import ClaimRequest, JobOutcome
 from tests.chaos.processes import Process, at_end, free_port, wait_until
 from tests.chaos.stack import answers
 from tests.conftest import write_paper_bundle
@@ -42,14 +42,14 @@ class Target:
         self.url = f"http://127.0.0.1:{port}"
         client = connect(f"unix://{folder}/v.sock?db=0")
         self.store = RedisJobStore(client)
-        self.blobs = BlobStore.at(f"file://{folder}/blobs")
+        self.blobs = BlobStore.from_url(f"file://{folder}/blobs")
         self.keys = RedisKeyStore(client)
         self.mine, self.theirs = self._key("mine"), self._key("theirs")
         self.http = self.client(self.mine)
 
     def _key(self, name: str) -> str:
-        text = new_text()
-        self.keys.add(record(text, name, default_scopes()))
+        text = generate_key()
+        self.keys.add(new_api_key(text, name, default_scopes()))
         return text
 
     def client(self, key: str, timeout: float = 60.0) -> httpx.Client:
@@ -67,7 +67,7 @@ class Target:
 
     def finish(self, job: str) -> None:
         """Do what a worker does."""
-        found = self.store.claim(new_id(), Wanted(jobs=1000, pictures=1000), 60).jobs
+        found = self.store.claim(new_id(), ClaimRequest(jobs=1000, pictures=1000), 60).jobs
         (token,) = (c.token for c in found if c.job.id == job)
         others = [(c.job.id, c.token) for c in found if c.job.id != job]
         if others:
@@ -76,7 +76,7 @@ class Target:
         place = f"jobs/{job}/t-0.png"
         self.blobs.put(place, encode(photo()))
         image = ImageRecord(index=0, seed=0, width=40, height=30, sha256="0" * 64, blob=place)
-        assert self.store.finish_all([(job, token, Outcome([image]))]) == [True]
+        assert self.store.finish_all([(job, token, JobOutcome([image]))]) == [True]
 
     def alive(self) -> bool:
         return self.process.alive
@@ -140,7 +140,7 @@ def _settings(folder: Path, port: int, more: dict[str, str]) -> dict[str, str]:
         "WEIGHTS_DIR": str(folder / "weights"),
         "PORT": str(port),
         "REQUIRE_KEYS": "true",
-        "FIRST_KEY": new_text(),
+        "FIRST_KEY": generate_key(),
         **more,
     }
     return {f"MMML_{name}": value for name, value in given.items()}

@@ -15,7 +15,7 @@ from jobs.blobs import output_key
 from jobs.events import JobEvent
 from jobs.job import ErrorCode, Failure, ImageRecord
 from jobs.redis_store import RedisJobStore
-from jobs.store import JobStore, Outcome
+from jobs.store import JobOutcome, JobStore
 from tests.chaos.ledger import doubled, ends_of, leftovers, settled, unknown
 from tests.moves import finished as finished_job
 from tests.moves import queued as new_job
@@ -40,14 +40,14 @@ def picture(stack: Any, job: str, run: str = "t") -> ImageRecord:
 
 def finished(stack: Any, **outcome: Any) -> str:
     job = queued(stack)
-    finished_job(stack.store, job, Outcome(**outcome))
+    finished_job(stack.store, job, JobOutcome(**outcome))
     return job
 
 
 def test_all_is_well(stack: Any) -> None:
     since = time.time()
     job = queued(stack)
-    finished_job(stack.store, job, Outcome([picture(stack, job)]))
+    finished_job(stack.store, job, JobOutcome([picture(stack, job)]))
     found = settled(stack, [job], since, 1, created_since=since)
     assert (found.lost, found.duplicated, found.broken) == (0, 0, ())
     assert 0 <= found.seconds < 1
@@ -79,7 +79,7 @@ def test_a_picture_that_is_not_stored_is_missing(stack: Any) -> None:
 class TwoEnds(RedisJobStore):
     """A store in which every job ends twice."""
 
-    def events(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
+    def events_after(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
         ends = [JobEvent(id="1-0", status="succeeded"), JobEvent(id="2-0", status="failed")]
         return {job: list(ends) for job in cursors}
 

@@ -17,12 +17,12 @@ import torch
 from jobs.blobs import BlobStore
 from jobs.errors import StoreError
 from jobs.redis_store import RedisJobStore
-from jobs.store import Begun, Claim, Outcome, Wanted
+from jobs.store import Attempt, ClaimRequest, ClaimResult, JobOutcome
 from models.pipeline import Item
 from tests.chaos.strikes import Strikes, kill_self
 from workers.fake.squares import FakeLoader, FakePipeline
 from workers.settings import WorkerSettings
-from workers.worker import Parts, Worker, limit_threads
+from workers.worker import Worker, WorkerParts, limit_threads
 
 MEMORY = 4  # pictures whose text says "memory" that fit at a time
 LONG = 4.0  # seconds that "long" takes
@@ -40,20 +40,20 @@ class DyingStore(RedisJobStore):
         super().__init__(client, prefix)
         self._strikes = strikes
 
-    def claim(self, claim_id: str, wanted: Wanted, lease_ttl: float) -> Claim:
-        found = super().claim(claim_id, wanted, lease_ttl)
+    def claim(self, claim_id: str, request: ClaimRequest, lease_ttl: float) -> ClaimResult:
+        found = super().claim(claim_id, request, lease_ttl)
         if found.jobs:
             self._strikes.kill_here("claim")
             if self._strikes.take("claim-answer"):
                 raise StoreError("the answer was cut")
         return found
 
-    def begin_all(self, held: Sequence[tuple[str, str]]) -> list[Begun | StoreError | None]:
+    def begin_all(self, held: Sequence[tuple[str, str]]) -> list[Attempt | StoreError | None]:
         begun = super().begin_all(held)
         self._strikes.kill_here("begin")
         return begun
 
-    def finish_all(self, endings: Sequence[tuple[str, str, Outcome]]) -> list[bool | StoreError]:
+    def finish_all(self, endings: Sequence[tuple[str, str, JobOutcome]]) -> list[bool | StoreError]:
         done = super().finish_all(endings)
         self._strikes.kill_here("after-finish")
         return done
@@ -63,7 +63,7 @@ class DyingBlobs(BlobStore):
     """Its process dies before a picture is stored."""
 
     def __init__(self, url: str, strikes: Strikes) -> None:
-        made = BlobStore.at(url)
+        made = BlobStore.from_url(url)
         super().__init__(made._store, made._folder)
         self._strikes = strikes
 
@@ -95,10 +95,10 @@ class Misbehaviour:
         time.sleep(next((seconds for word, seconds in times.items() if word in words), 0.0))
 
 
-def parts(strikes: Strikes) -> Parts:
+def parts(strikes: Strikes) -> WorkerParts:
     """A worker's parts, each with its weak point."""
     pipeline = FakePipeline(on_forward=Misbehaviour(strikes))
-    return Parts(
+    return WorkerParts(
         store=partial(DyingStore, strikes=strikes),
         blobs=partial(DyingBlobs, strikes=strikes),
         pipelines=lambda _settings, _device: FakeLoader(pipeline),

@@ -71,7 +71,7 @@ def work(services: Services) -> Callable[..., None]:
 
     def loop(pictures: int) -> None:
         for _ in range(1000):
-            jobs, _ = services.store.listing(Status.queued, 1, None)
+            jobs, _ = services.store.list_jobs(Status.queued, 1, None)
             if jobs:
                 succeed(services, jobs[0].id, pictures)
                 return

@@ -14,9 +14,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.gateway.services import Services
-from app.webhooks.signing import headers
+from app.webhooks.signing import signature_headers
 from jobs.job import ErrorCode, Failure
-from jobs.store import Outcome
+from jobs.store import JobOutcome
 from mmml import (
     BadSignature,
     Client,
@@ -114,7 +114,7 @@ def test_jobs_that_fail(mmml: Client, services: Services) -> None:
     assert caught.value.code == "canceled"
     job = mmml.synthesize("a bird")
     broken = Failure(code=ErrorCode.model_error, detail="The model failed.")
-    finished(services.store, job.id, Outcome(error=broken))
+    finished(services.store, job.id, JobOutcome(error=broken))
     with pytest.raises(JobFailed, match="The model failed") as caught:
         job.wait()
     assert (caught.value.code, job.status) == ("model_error", "failed")
@@ -199,8 +199,8 @@ def test_broken_streams_are_taken_up_where_they_were(
     mmml = Client(transport=transport)
     job = mmml.synthesize("a bird")
     token = begun(services.store, job.id)
-    services.store.progress(job.id, token, 1, 3)
-    services.store.progress(job.id, token, 2, 3)
+    services.store.record_progress(job.id, token, 1, 3)
+    services.store.record_progress(job.id, token, 2, 3)
     finish(services.store, job.id, token)
     events = list(job.events())
     assert [e.kind for e in events] == ["status", "status", "progress", "progress", "final"]
@@ -217,9 +217,9 @@ def test_a_lost_answer_makes_no_second_job(client: TestClient) -> None:
 
 def test_the_secret_verifies_messages(mmml: Client) -> None:
     secret = mmml.webhook_secret()
-    verify_webhook(secret, headers([secret], "msg_1", time.time(), b"{}"), b"{}")
+    verify_webhook(secret, signature_headers([secret], "msg_1", time.time(), b"{}"), b"{}")
     with pytest.raises(BadSignature):
-        verify_webhook(secret, headers([secret], "msg_1", time.time(), b"{}"), b"{ }")
+        verify_webhook(secret, signature_headers([secret], "msg_1", time.time(), b"{}"), b"{ }")
 
 
 def test_no_service_is_a_sentence() -> None:

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from PIL import ImageChops
 
-from app.gateway.api_keys import new_text
-from app.local.fake_bundle import faked
-from app.local.state import EmbeddedError
+from app.gateway.api_keys import generate_key
+from app.local.fake_bundle import fake_environment
+from app.local.state import LocalServiceError
 from jobs.job import ErrorCode
 from mmml import Busy, Client, JobFailed, Refused
 from mmml.testing import NotStarted, fake_service
@@ -101,7 +101,7 @@ def test_refusals_are_the_usual_ones(mmml: Client) -> None:
 
 def test_a_service_of_ones_own_settings() -> None:
     """And of a start that is cheap: all processes together, from start to end."""
-    before, key = _seconds_of_children(), new_text()
+    before, key = _seconds_of_children(), generate_key()
     with (
         fake_service(MMML_FIRST_KEY=key, MMML_RATE_SUBMIT="2/hour") as url,
         Client(url, api_key=key) as client,
@@ -134,5 +134,8 @@ def test_a_service_that_does_not_start_says_why() -> None:
 
 def test_fakes_take_no_real_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MMML_REDIS_URL", "redis://127.0.0.1:1/0")
-    with pytest.raises(EmbeddedError, match="must not take real jobs"), faked(tmp_path):
+    with (
+        pytest.raises(LocalServiceError, match="must not take real jobs"),
+        fake_environment(tmp_path),
+    ):
         pass

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from app.webhooks.signing import headers, new_secret
+from app.webhooks.signing import new_secret, signature_headers
 from mmml import BadSignature, verify_webhook
 
 BODY = json.dumps({"type": "job.succeeded", "text": "ein Vögelchen"}).encode()
@@ -14,7 +14,7 @@ BODY = json.dumps({"type": "job.succeeded", "text": "ein Vögelchen"}).encode()
 
 def test_what_verification_refuses() -> None:
     secret = new_secret()
-    signed = headers([secret], "msg_1", 1000.0, BODY)
+    signed = signature_headers([secret], "msg_1", 1000.0, BODY)
     verify_webhook(secret, signed, BODY, now=1200.0)
     wrong: list[tuple[str, dict[str, str], bytes, float]] = [
         (new_secret(), signed, BODY, 1000.0),
@@ -33,7 +33,7 @@ def test_what_verification_refuses() -> None:
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!!!", "c2VjcmV0"])
 def test_what_is_no_secret_is_no_bad_signature(secret: str) -> None:
-    signed = headers([new_secret()], "msg_1", 1000.0, BODY)
+    signed = signature_headers([new_secret()], "msg_1", 1000.0, BODY)
     with pytest.raises(ValueError, match="whsec_") as caught:
         verify_webhook(secret, signed, BODY, now=1000.0)
     assert not isinstance(caught.value, BadSignature)

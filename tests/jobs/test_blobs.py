@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
-from jobs.blob_errors import FULL, NO_STORE, READ_ONLY, REFUSED, fault
+from jobs.blob_errors import FULL, NO_STORE, READ_ONLY, REFUSED, blob_error
 from jobs.blobs import BlobStore, input_key, output_key, output_prefix
 from jobs.errors import BlobError, BlobMissing
 
@@ -18,8 +18,8 @@ from jobs.errors import BlobError, BlobMissing
 @pytest.fixture(params=["memory", "file"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     if request.param == "memory":
-        return BlobStore.at("memory://")
-    return BlobStore.at((tmp_path / "blobs with space").as_uri())
+        return BlobStore.from_url("memory://")
+    return BlobStore.from_url((tmp_path / "blobs with space").as_uri())
 
 
 def test_bytes_come_back(blobs: BlobStore) -> None:
@@ -46,7 +46,7 @@ def test_a_job_is_erased_whole_and_alone(blobs: BlobStore) -> None:
 
 def test_bad_addresses_are_refused() -> None:
     with pytest.raises(BlobError, match="can't be opened"):
-        BlobStore.at("nonsense://x")
+        BlobStore.from_url("nonsense://x")
 
 
 _BAD_KEYS = ["", "..", "../x", "a/../../x", "a/./b", "/etc/passwd", "a//b", "a/", "a\\b", "a\0b"]
@@ -65,7 +65,7 @@ def test_a_key_can_not_lead_out_of_the_store(blobs: BlobStore, tmp_path: Path, k
 
 
 def test_erasing_leaves_no_folder_and_no_half_written_file(tmp_path: Path) -> None:
-    blobs = BlobStore.at(tmp_path.as_uri())
+    blobs = BlobStore.from_url(tmp_path.as_uri())
     blobs.put(output_key("a", "t", 0, "png"), b"1")
     (tmp_path / "jobs/a/t-1.png#1").write_bytes(b"a worker was killed while it wrote this")
     blobs.delete_prefix("jobs/a/")
@@ -88,7 +88,7 @@ def test_one_run_is_erased_beside_another(blobs: BlobStore) -> None:
 
 
 def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
-    blobs, stop = BlobStore.at(tmp_path.as_uri()), threading.Event()
+    blobs, stop = BlobStore.from_url(tmp_path.as_uri()), threading.Event()
     contents = {bytes([n]) * 2_000_000 for n in (1, 2)}
     blobs.put("a/b", next(iter(contents)))
 
@@ -107,7 +107,7 @@ def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
 
 
 def test_a_new_folder_is_its_owners_alone(tmp_path: Path) -> None:
-    BlobStore.at((tmp_path / "new").as_uri())
+    BlobStore.from_url((tmp_path / "new").as_uri())
     assert (tmp_path / "new").stat().st_mode & 0o077 == 0
 
 
@@ -123,19 +123,19 @@ def test_a_new_folder_is_its_owners_alone(tmp_path: Path) -> None:
     ],
 )
 def test_a_lasting_fault_has_its_reason(error: Exception, reason: str) -> None:
-    made = fault("jobs/a/in-image.png could not be stored", error)
+    made = blob_error("jobs/a/in-image.png could not be stored", error)
     assert (made.reason, made.lasting) == (reason, True)
     assert "\n" not in str(made)
 
 
 def test_an_outage_may_pass() -> None:
-    made = fault("x could not be read", GenericError("connection refused"))
+    made = blob_error("x could not be read", GenericError("connection refused"))
     assert not made.lasting
     assert "can't be reached" in made.reason
 
 
 def test_a_folder_that_vanished_is_made_again(tmp_path: Path) -> None:
-    blobs = BlobStore.at((tmp_path / "b").as_uri())
+    blobs = BlobStore.from_url((tmp_path / "b").as_uri())
     (tmp_path / "b").rmdir()
     blobs.put("a/b", b"x")
     assert blobs.get("a/b") == b"x"
@@ -144,4 +144,4 @@ def test_a_folder_that_vanished_is_made_again(tmp_path: Path) -> None:
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(BlobError, match="can't be opened"):
-        BlobStore.at((tmp_path / "file").as_uri())
+        BlobStore.from_url((tmp_path / "file").as_uri())

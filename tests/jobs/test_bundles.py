@@ -37,7 +37,7 @@ def test_options_are_read(tmp_path: Path) -> None:
 
 def test_nobody_chooses_without_encoders(tmp_path: Path) -> None:
     task = synthesis(tmp_path / "blind", noise_scale=0.7, candidates=4)
-    assert not task.can_choose
+    assert not task.ranks_candidates
     assert task.serving == {"noise_scale": 0.7, "candidates": 1}
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.captions import END, Vocabulary, spans, tokenize
+from jobs.captions import END, Vocabulary, tokenize, word_spans
 
 VOCABULARY = Vocabulary([END, "a", "bird", "red", "crown", "with"])
 
@@ -31,7 +31,7 @@ def test_unknown_words_are_named_once() -> None:
 def test_long_captions_lose_their_end() -> None:
     encoded = VOCABULARY.encode("red " * 30, max_words=18)
     assert len(encoded.ids) == 18
-    assert encoded.cut == 12
+    assert encoded.truncated == 12
     assert VOCABULARY.encode("red " * 30, max_words=18) == encoded
 
 
@@ -104,19 +104,19 @@ def test_words_after_the_longest_caption_have_no_column() -> None:
 
 def test_places_count_the_letters_of_the_text_itself() -> None:
     text = "İİ red"  # both are two letters in lower case
-    assert [text[start:end] for _, start, end in spans(text)] == ["İ", "İ", "red"]
+    assert [text[start:end] for _, start, end in word_spans(text)] == ["İ", "İ", "red"]
 
 
 def test_treebank_words_know_their_places() -> None:
     text = "The bird's red. A black-and-white crown!"
-    found = [text[start:end] for _, start, end in spans(text, "treebank")]
+    found = [text[start:end] for _, start, end in word_spans(text, "treebank")]
     assert found == ["The", "bird", "'s", "red", "A", "black-and-white", "crown"]
 
 
 @given(st.text(max_size=80), st.sampled_from(["regexp", "treebank"]))
 def test_every_place_holds_its_word(text: str, tokenizer: str) -> None:
     before = 0
-    for word, start, stop in spans(text, tokenizer):
+    for word, start, stop in word_spans(text, tokenizer):
         assert before <= start < stop <= len(text)
         read = unicodedata.normalize("NFKC", text[start:stop]).lower()
         for apostrophe in "\u2019\u2018\u02bc":

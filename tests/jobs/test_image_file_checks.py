@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from jobs.errors import ImageProblem
-from jobs.image_file_checks import MAX_PARTS, MAX_SCANS, check_parts
+from jobs.image_file_checks import MAX_PARTS, MAX_SCANS, check_part_count
 from tests.picture_files import chunk, jpeg, photo, png, saved, scan_bomb, segment
 
 
 def refused(data: bytes) -> bool:
     try:
-        check_parts(data, "image")
+        check_part_count(data, "image")
     except ImageProblem as problem:
         return problem.status == 422 and "save it again" in problem.detail
     return False
@@ -61,7 +61,7 @@ def test_others_are_left_to_their_decoder(data: bytes) -> None:
 def test_sixty_megabytes_are_looked_through_in_no_time(filling: bytes) -> None:
     data = b"\xff\xd8" + filling * (60 * 2**20 // len(filling))
     started = time.monotonic()
-    check_parts(data, "image")
+    check_part_count(data, "image")
     assert time.monotonic() - started < 20
 
 

@@ -21,7 +21,7 @@ def check(path: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_fresh_sign_is_health(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(liveness.VARIABLE, str(tmp_path / "alive"))
-    liveness.touch()
+    liveness.touch_file()
     assert check(tmp_path / "alive").returncode == 0
 
 
@@ -38,7 +38,7 @@ def test_an_old_or_missing_sign_is_not(tmp_path: Path) -> None:
 
 def test_a_place_that_takes_no_file_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(liveness.VARIABLE, "/nonexistent/alive")
-    liveness.touch()
+    liveness.touch_file()
     monkeypatch.delenv(liveness.VARIABLE)
-    liveness.touch()
+    liveness.touch_file()
     assert liveness.age() is None

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from app.gateway.admission import check_room
+from app.gateway.admission import check_admission
 from app.gateway.auth import Caller
 from app.gateway.problems import Problem
 from app.local.broker import BROKER_MEMORY, broker_command, wait_for_socket
 from app.settings import GatewaySettings
 from jobs.job import ImageRecord, Job, Status
 from jobs.redis_store import RedisJobStore, connect
-from jobs.store import Outcome, Wanted
+from jobs.store import ClaimRequest, JobOutcome
 from tests.moves import begun, finish, finished, queued
 
-ONE = Wanted(jobs=1, pictures=1)
+ONE = ClaimRequest(jobs=1, pictures=1)
 LIMIT = 8 * 2**20
 
 
@@ -43,8 +43,8 @@ def submitted(store: RedisJobStore) -> Job:
     return queued(store, request=request)
 
 
-def sixteen_pictures(job: Job) -> Outcome:
-    return Outcome(
+def sixteen_pictures(job: Job) -> JobOutcome:
+    return JobOutcome(
         [
             ImageRecord(index=n, seed=n, sha256="a" * 64, blob=f"jobs/{job.id}/out/token-{n}.png")
             for n in range(16)
@@ -65,7 +65,7 @@ def test_every_accepted_job_can_be_finished(small: RedisJobStore) -> None:
     while refusal is None:
         assert len(accepted) < 5000
         try:
-            check_room(small, GatewaySettings(max_queue=10_000), caller)
+            check_admission(small, GatewaySettings(max_queue=10_000), caller)
         except Problem as problem:
             refusal = problem
         else:
@@ -82,7 +82,7 @@ def test_every_accepted_job_can_be_finished(small: RedisJobStore) -> None:
     assert LIMIT / 2 < load.used_bytes < LIMIT
     for job in accepted:
         small.expire(job.id)
-    check_room(small, GatewaySettings(), caller)
+    check_admission(small, GatewaySettings(), caller)
 
 
 def test_the_weight_of_a_job_is_what_it_takes(small: RedisJobStore) -> None:

@@ -60,16 +60,16 @@ def test_three_tasks() -> None:
 
 def test_candidates_are_drawn_and_not_returned() -> None:
     request = Synthesize(text="a bird", count=16, candidates=8)
-    assert (request.drawn, request.returned) == (MAX_DRAWN, 16)
-    assert Synthesize(text="a bird", count=3).drawn == 3
+    assert (request.drawn_count, request.returned_count) == (MAX_DRAWN, 16)
+    assert Synthesize(text="a bird", count=3).drawn_count == 3
 
 
 def test_fidelity_is_of_tasks_on_photos() -> None:
     for task in (Manipulate, Inpaint):
         assert task(text="a bird").fidelity is None
-        assert task(text="a bird").with_serving({"fidelity": "photo"}).fidelity == "photo"
+        assert task(text="a bird").with_bundle_defaults({"fidelity": "photo"}).fidelity == "photo"
         given = task(text="a bird", fidelity="network")
-        assert given.with_serving({"fidelity": "photo"}).fidelity == "network"
+        assert given.with_bundle_defaults({"fidelity": "photo"}).fidelity == "network"
         with pytest.raises(ValidationError, match="fidelity"):
             task(text="a bird", fidelity="high")  # type: ignore[arg-type]
     with pytest.raises(ValidationError, match="fidelity"):
@@ -78,11 +78,11 @@ def test_fidelity_is_of_tasks_on_photos() -> None:
 
 def test_a_bundle_decides_what_is_left_open() -> None:
     bundle = {"noise_scale": 0.5, "candidates": 4}
-    left = Synthesize(text="a bird").with_serving(bundle)
+    left = Synthesize(text="a bird").with_bundle_defaults(bundle)
     assert (left.noise_scale, left.candidates) == (0.5, 4)
-    given = Synthesize(text="a bird", noise_scale=0, candidates=1).with_serving(bundle)
+    given = Synthesize(text="a bird", noise_scale=0, candidates=1).with_bundle_defaults(bundle)
     assert (given.noise_scale, given.candidates) == (0, 1)
-    morph = Synthesize(text=["a bird", "a crown"], frames=8).with_serving(bundle)
+    morph = Synthesize(text=["a bird", "a crown"], frames=8).with_bundle_defaults(bundle)
     assert (morph.noise_scale, morph.candidates) == (0.5, 1)
 
 
@@ -90,7 +90,7 @@ def test_tasks_on_photos_have_no_candidates() -> None:
     for task in (Manipulate, Inpaint):
         with pytest.raises(ValidationError):
             task.model_validate({"text": "a bird", "candidates": 2})
-        left = task(text="a bird").with_serving({"candidates": 4, "fidelity": None})
+        left = task(text="a bird").with_bundle_defaults({"candidates": 4, "fidelity": None})
         assert left == task(text="a bird")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from jobs.events import CANCEL_REQUESTED, FIRST, KEPT_EVENTS
+from jobs.events import CANCEL_REQUESTED, MAX_EVENTS, STREAM_START
 from jobs.job import (
     ErrorCode,
     Failure,
@@ -21,12 +21,12 @@ from jobs.job import (
     new_id,
 )
 from jobs.store import (
-    Begun,
+    Attempt,
+    IdempotencyKey,
+    IdempotencyRecord,
+    JobOutcome,
     JobStore,
     NewJob,
-    OnceKey,
-    Outcome,
-    Remembered,
     Renewal,
     TooManyUnfinished,
 )
@@ -52,10 +52,10 @@ def test_claim_run_finish(store: JobStore) -> None:
     (held,) = claimed(store)
     assert (held.job.status, held.job.attempts) == (Status.queued, 0)
     (begin,) = store.begin_all([(job.id, held.token)])
-    assert isinstance(begin, Begun)
-    assert (begin.attempts, begin.started_at >= job.created_at) == (1, True)
+    assert isinstance(begin, Attempt)
+    assert (begin.number, begin.started_at >= job.created_at) == (1, True)
     image = ImageRecord(index=0, seed=3, width=4, height=5, sha256="ab", blob="b")
-    outcome = Outcome([image], Timings(model_ms=1.5), {"device": "cpu"}, ["a warning"])
+    outcome = JobOutcome([image], Timings(model_ms=1.5), {"device": "cpu"}, ["a warning"])
     assert finish(store, job.id, held.token, outcome)
     done = store.get(job.id)
     assert done is not None
@@ -71,7 +71,7 @@ def test_failure_carries_code_and_sentence(store: JobStore) -> None:
     job = queued(store)
     token = begun(store, job.id)
     error = Failure(code=ErrorCode.model_error, detail="It broke.")
-    assert finish(store, job.id, token, Outcome(error=error))
+    assert finish(store, job.id, token, JobOutcome(error=error))
     done = store.get(job.id)
     assert done is not None
     assert (done.status, done.error) == (Status.failed, error)
@@ -93,12 +93,12 @@ def test_a_suspect_can_be_claimed_and_its_first_holder_is_shut_out(store: JobSto
     assert store.dead_leases() == [job.id]
     assert store.requeue(job.id, 20)
     assert claimed(store) == []  # never beside others
-    assert store.take_turn("w", 10)
+    assert store.acquire_suspect_lock("w", 10)
     again = store.claim_suspect("c", "w", 10, 10)
     assert again is not None
     (begin,) = store.begin_all([(job.id, again.token)])
-    assert isinstance(begin, Begun)
-    assert begin.attempts == 2
+    assert isinstance(begin, Attempt)
+    assert begin.number == 2
     assert not finish(store, job.id, dead)
     assert finish(store, job.id, again.token)
 
@@ -109,7 +109,7 @@ def test_final_jobs_do_not_move(store: JobStore) -> None:
     finish(store, job.id, token)
     assert claimed(store) == []
     assert store.begin_all([(job.id, token)]) == [None]
-    failed = Outcome(error=Failure(code=ErrorCode.lost, detail="no"))
+    failed = JobOutcome(error=Failure(code=ErrorCode.lost, detail="no"))
     assert not finish(store, job.id, token, failed)
     assert store.cancel(job.id) is Status.succeeded
     assert not store.give_up(job.id, ErrorCode.lost, "no")
@@ -120,8 +120,8 @@ def test_cancel_while_waiting_is_final(store: JobStore) -> None:
     job = queued(store)
     assert store.cancel(job.id) is Status.canceled
     assert claimed(store) == []
-    assert store.depth() == 0
-    assert not store.claimable(["default"])
+    assert store.queue_length() == 0
+    assert not store.has_claimable(["default"])
 
 
 def test_cancel_while_running_is_a_request(store: JobStore) -> None:
@@ -129,7 +129,7 @@ def test_cancel_while_running_is_a_request(store: JobStore) -> None:
     token = begun(store, job.id)
     assert store.cancel(job.id) is Status.running
     assert renew(store, job.id, token) is Renewal.cancel
-    assert store.cancel_done(job.id, token)
+    assert store.finish_canceled(job.id, token)
     done = store.get(job.id)
     assert done is not None
     assert done.status is Status.canceled
@@ -173,44 +173,44 @@ def test_expiry_leaves_a_tombstone(store: JobStore) -> None:
     token = begun(store, job.id)
     assert not store.expire(job.id)
     finish(store, job.id, token)
-    assert store.final_for(60) == []
-    assert store.final_for(-60) == [job.id]
+    assert store.results_due(60) == []
+    assert store.results_due(-60) == [job.id]
     assert store.expire(job.id)
     tomb = store.get(job.id)
     assert tomb is not None
     assert tomb.status is Status.expired
     assert tomb.request == {}
-    assert store.final_for(-60) == []
-    assert store.listing(None, 10, None) == ([], None)
-    assert store.existing([job.id, "0" * 32]) == [True, False]
+    assert store.results_due(-60) == []
+    assert store.list_jobs(None, 10, None) == ([], None)
+    assert store.exist_all([job.id, "0" * 32]) == [True, False]
 
 
 def test_erase_makes_a_job_due_for_expiry_at_once(store: JobStore) -> None:
     job = queued(store)
     token = begun(store, job.id)
     store.cancel(job.id, erase=True)
-    assert store.final_for(60) == []
-    store.cancel_done(job.id, token)
-    assert store.final_for(60) == [job.id]
+    assert store.results_due(60) == []
+    store.finish_canceled(job.id, token)
+    assert store.results_due(60) == [job.id]
 
 
 def test_positions_and_depth(store: JobStore) -> None:
     first, second = queued(store), queued(store)
     ids, unknown = [second.id, first.id], new_id()
-    assert store.positions([*ids, unknown]) == {first.id: 0, second.id: 1, unknown: None}
-    assert store.depth() == 2
+    assert store.queue_positions([*ids, unknown]) == {first.id: 0, second.id: 1, unknown: None}
+    assert store.queue_length() == 2
     begun(store, first.id)
-    assert (store.positions(ids), store.depth()) == ({first.id: None, second.id: 0}, 1)
+    assert (store.queue_positions(ids), store.queue_length()) == ({first.id: None, second.id: 0}, 1)
 
 
 def test_listing_is_newest_first_in_pages(store: JobStore) -> None:
     ids = [queued(store).id for _ in range(5)]
-    page, cursor = store.listing(None, 2, None)
+    page, cursor = store.list_jobs(None, 2, None)
     assert [j.id for j in page] == ids[:-3:-1]
-    rest, _ = store.listing(None, 10, cursor)
+    rest, _ = store.list_jobs(None, 10, cursor)
     assert [j.id for j in rest] == ids[2::-1]
     store.cancel(ids[0])
-    canceled, _ = store.listing(Status.canceled, 10, None)
+    canceled, _ = store.list_jobs(Status.canceled, 10, None)
     assert [j.id for j in canceled] == [ids[0]]
 
 
@@ -220,7 +220,7 @@ def test_jobs_that_come_together_keep_their_order(store: JobStore) -> None:
     seen: list[str] = []
     cursor = None
     while cursor or not seen:
-        page, cursor = store.listing(None, 7, cursor)
+        page, cursor = store.list_jobs(None, 7, cursor)
         seen += [j.id for j in page]
     assert seen == [job.id for job in jobs][::-1]
     assert [c.job.id for c in claimed(store)] == seen[::-1]
@@ -230,17 +230,17 @@ def test_listing_fills_pages_of_one_status_and_task(store: JobStore) -> None:
     ids = [queued(store, task=("synthesize", "inpaint")[k % 2]).id for k in range(240)]
     for job_id in ids[:10]:
         store.cancel(job_id)
-    page, _ = store.listing(Status.canceled, 3, None, task="inpaint")
+    page, _ = store.list_jobs(Status.canceled, 3, None, task="inpaint")
     assert [j.id for j in page] == [ids[9], ids[7], ids[5]]
-    rest, cursor = store.listing(
+    rest, cursor = store.list_jobs(
         Status.canceled, 3, (page[-1].created_at, page[-1].id), task="inpaint"
     )
     assert [j.id for j in rest] == [ids[3], ids[1]]
     assert cursor is None
 
 
-def statuses(store: JobStore, job_id: str, after: str = FIRST) -> list[str]:
-    found = store.events({job_id: after})[job_id]
+def statuses(store: JobStore, job_id: str, after: str = STREAM_START) -> list[str]:
+    found = store.events_after({job_id: after})[job_id]
     assert found is not None
     return [e.status for e in found]
 
@@ -248,11 +248,11 @@ def statuses(store: JobStore, job_id: str, after: str = FIRST) -> list[str]:
 def test_events_tell_a_life_in_order_and_resume(store: JobStore) -> None:
     job = queued(store)
     token = begun(store, job.id)
-    assert store.progress(job.id, token, 1, 2)
+    assert store.record_progress(job.id, token, 1, 2)
     store.cancel(job.id)
     store.cancel(job.id)  # says it once
     finish(store, job.id, token)
-    events = store.events({job.id: FIRST})[job.id]
+    events = store.events_after({job.id: STREAM_START})[job.id]
     assert events is not None
     told = ["queued", "running", "", CANCEL_REQUESTED, "succeeded"]
     assert [e.status for e in events] == told
@@ -265,30 +265,32 @@ def test_events_tell_a_life_in_order_and_resume(store: JobStore) -> None:
 def test_events_of_several_jobs_at_once(store: JobStore) -> None:
     one, other, unknown = queued(store), queued(store), new_id()
     store.cancel(other.id)
-    found = store.events({one.id: FIRST, other.id: FIRST, unknown: FIRST})
+    found = store.events_after(
+        {one.id: STREAM_START, other.id: STREAM_START, unknown: STREAM_START}
+    )
     assert [e.status for e in found[one.id] or []] == ["queued"]
     assert [e.status for e in found[other.id] or []] == ["queued", "canceled"]
     assert found[unknown] is None
     store.expire(other.id)
-    assert store.events({other.id: FIRST})[other.id] is None
+    assert store.events_after({other.id: STREAM_START})[other.id] is None
 
 
 def test_only_the_newest_events_are_kept(store: JobStore) -> None:
     job = queued(store)
     token = begun(store, job.id)
     for n in range(100):
-        store.progress(job.id, token, n, 100)
+        store.record_progress(job.id, token, n, 100)
     finish(store, job.id, token)
     kept = statuses(store, job.id)
-    assert len(kept) == KEPT_EVENTS
+    assert len(kept) == MAX_EVENTS
     assert kept[-1] == "succeeded"
 
 
 def test_progress_is_the_holders_and_starts_anew(store: JobStore) -> None:
     job = queued(store)
     token = begun(store, job.id)
-    assert store.progress(job.id, token, 3, 4)
-    assert not store.progress(job.id, "other", 4, 4)
+    assert store.record_progress(job.id, token, 3, 4)
+    assert not store.record_progress(job.id, "other", 4, 4)
     found = store.get(job.id)
     assert found is not None
     assert found.done == 3
@@ -308,24 +310,24 @@ def test_cancel_ends_a_job_whose_worker_is_dead(store: JobStore) -> None:
     assert not finish(store, held.id, token)
     died(store, suspect.id)
     assert store.cancel(suspect.id) is Status.canceled
-    assert not store.take_turn("w", 10)
+    assert not store.acquire_suspect_lock("w", 10)
 
 
 def test_a_once_key_creates_one_job(store: JobStore) -> None:
-    once = OnceKey("name", "print", 60)
-    assert store.remembered("name") is None
+    once = IdempotencyKey("name", "print", 60)
+    assert store.get_idempotency_record("name") is None
     first = queued(store, once)
     second = a_job()
     assert store.create(NewJob(second, once)) is None
     assert store.get(second.id) is None
-    assert store.remembered("name") == Remembered(first.id, "print")
+    assert store.get_idempotency_record("name") == IdempotencyRecord(first.id, "print")
 
 
 def test_a_once_key_is_forgotten(store: JobStore) -> None:
-    queued(store, OnceKey("short", "print", SHORT))
+    queued(store, IdempotencyKey("short", "print", SHORT))
     time.sleep(2 * SHORT)
-    assert store.remembered("short") is None
-    queued(store, OnceKey("short", "other", 60))
+    assert store.get_idempotency_record("short") is None
+    queued(store, IdempotencyKey("short", "other", 60))
 
 
 HOOK = Webhook(url="https://example.com/hook")
@@ -436,14 +438,14 @@ def test_workers_are_alive_until_silent_or_gone(
 ) -> None:
     store.heartbeat("w1", {"device": "cpu"}, 10)
     store.heartbeat("w2", {"device": "cpu"}, SHORT)
-    assert {w["name"] for w in store.workers()} == {"w1", "w2"}
+    assert {w["name"] for w in store.live_workers()} == {"w1", "w2"}
     time.sleep(2 * SHORT)
-    assert [w["name"] for w in store.workers()] == ["w1"]
+    assert [w["name"] for w in store.live_workers()] == ["w1"]
     store.heartbeat("w3", {}, 10)
     assert redis_client.hkeys(f"{prefix}workers") == [b"w1", b"w3"]  # a dead one leaves nothing
-    store.farewell("w1")
-    store.farewell("w3")
-    assert store.workers() == []
+    store.remove_worker("w1")
+    store.remove_worker("w3")
+    assert store.live_workers() == []
 
 
 def test_owners_are_kept_apart(store: JobStore) -> None:
@@ -451,20 +453,20 @@ def test_owners_are_kept_apart(store: JobStore) -> None:
     found = store.get(mine.id)
     assert found is not None
     assert found.owner == "me"
-    assert [j.id for j in store.listing(None, 10, None, owner="me")[0]] == [mine.id]
-    assert [j.id for j in store.listing(None, 10, None, owner="nobody")[0]] == []
-    assert {j.id for j in store.listing(None, 10, None)[0]} == {mine.id, theirs.id}
+    assert [j.id for j in store.list_jobs(None, 10, None, owner="me")[0]] == [mine.id]
+    assert [j.id for j in store.list_jobs(None, 10, None, owner="nobody")[0]] == []
+    assert {j.id for j in store.list_jobs(None, 10, None)[0]} == {mine.id, theirs.id}
 
 
 def test_an_owners_unfinished_jobs_are_counted(store: JobStore) -> None:
     first, second = queued(store, owner="me"), queued(store, owner="me")
     queued(store, owner="you")
-    assert store.active("me") == 2
+    assert store.count_unfinished("me") == 2
     token = begun(store, first.id)
-    assert store.active("me") == 2
+    assert store.count_unfinished("me") == 2
     finish(store, first.id, token)
     store.cancel(second.id)
-    assert (store.active("me"), store.active("you")) == (0, 1)
+    assert (store.count_unfinished("me"), store.count_unfinished("you")) == (0, 1)
 
 
 def test_an_owner_has_no_more_unfinished_jobs_than_it_may(store: JobStore) -> None:
@@ -487,7 +489,7 @@ def test_a_tombstone_keeps_its_owner(store: JobStore) -> None:
     tomb = store.get(job.id)
     assert tomb is not None
     assert tomb.owner == "me"
-    assert store.listing(None, 10, None, owner="me") == ([], None)
+    assert store.list_jobs(None, 10, None, owner="me") == ([], None)
 
 
 def test_load_counts_and_weighs(store: JobStore) -> None:
@@ -502,16 +504,16 @@ def test_load_counts_and_weighs(store: JobStore) -> None:
 
 
 def test_drain_looks_back_only_as_long_as_jobs_have_waited(store: JobStore) -> None:
-    nothing = store.drain()
+    nothing = store.throughput()
     assert (nothing.rate, nothing.oldest_age) == (None, None)
     for _ in range(4):
         store.cancel(queued(store).id)
-    idle = store.drain()
+    idle = store.throughput()
     assert idle.rate == pytest.approx(4 / 60)
     assert idle.oldest_age == pytest.approx(0, abs=5)
     queued(store)
     time.sleep(1.5)
     for _ in range(3):
         store.cancel(queued(store).id)
-    busy = store.drain()
+    busy = store.throughput()
     assert busy.rate == pytest.approx(3 / 1.5, rel=0.3)

@@ -7,7 +7,7 @@ import redis
 from jobs.errors import StoreError
 from jobs.job import Failure, Job, Status, new_id
 from jobs.redis_store import RedisJobStore, connect
-from jobs.store import JobStore, NewJob, OnceKey, Outcome
+from jobs.store import IdempotencyKey, JobOutcome, JobStore, NewJob
 from tests.moves import a_job, claimed, queued
 
 
@@ -17,7 +17,7 @@ def statuses(store: JobStore, jobs: list[Job]) -> list[Status | None]:
 
 def test_each_is_created_or_refused_by_itself(store: JobStore) -> None:
     first, second, third = a_job(), a_job(), a_job()
-    once = OnceKey("name", "what", 60)
+    once = IdempotencyKey("name", "what", 60)
     offers = [NewJob(first), NewJob(second, once), NewJob(first), NewJob(third, once)]
     answers = store.create_all(offers).jobs
     assert [job.id if isinstance(job, Job) else job for job in answers] == [
@@ -27,7 +27,7 @@ def test_each_is_created_or_refused_by_itself(store: JobStore) -> None:
         None,
     ]
     assert statuses(store, [first, second, third]) == [Status.queued, Status.queued, None]
-    assert store.depth() == 2
+    assert store.queue_length() == 2
 
 
 def test_records_come_in_the_order_asked_for(store: JobStore) -> None:
@@ -41,11 +41,11 @@ def test_each_ends_as_its_own_outcome_says(store: JobStore) -> None:
     good, bad, lost = (queued(store) for _ in range(3))
     tokens = {held.job.id: held.token for held in claimed(store)}
     store.begin_all([*tokens.items()])
-    failure = Outcome(error=Failure(code="model_error", detail="It broke."))
+    failure = JobOutcome(error=Failure(code="model_error", detail="It broke."))
     endings = [
-        (good.id, tokens[good.id], Outcome()),
+        (good.id, tokens[good.id], JobOutcome()),
         (bad.id, tokens[bad.id], failure),
-        (lost.id, "wrong", Outcome()),
+        (lost.id, "wrong", JobOutcome()),
     ]
     assert store.finish_all(endings) == [True, True, False]
     assert statuses(store, [good, bad, lost]) == [Status.succeeded, Status.failed, Status.running]
@@ -57,11 +57,11 @@ def test_what_changed_together_is_published_together(valkey: str) -> None:
     jobs = [a_job(), a_job()]
     store.create_all([NewJob(job) for job in jobs])
     with client.pubsub(ignore_subscribe_messages=True) as heard:
-        heard.subscribe(store.changed)
+        heard.subscribe(store.change_channel)
         heard.get_message(timeout=5)
         held = [(c.job.id, c.token) for c in claimed(store)]
         store.begin_all(held)
-        store.finish_all([(*each, Outcome()) for each in held])
+        store.finish_all([(*each, JobOutcome()) for each in held])
         told = [heard.get_message(timeout=5) for _ in range(2)]
     first, second = (jobs[0].id, jobs[1].id)
     lines = [message["data"].decode() for message in told if message]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import models
-from jobs.request_texts import morphed
+from jobs.request_texts import morph_blends
 from models.data.aviary import PARTS, bird, layers, render
 from models.pipeline import Item
 
@@ -62,7 +62,7 @@ def test_words_of_a_filling_look_at_what_is_known() -> None:
 def test_a_morph_begins_and_ends_with_its_captions(seed: int) -> None:
     texts = ("a red bird with a yellow crown", "a blue bird with black wings")
     pipeline = models.load(AVIARY, "synthesize")
-    frames = [Item(texts[0], seed, mixed=blend) for blend in morphed(list(texts), 5)]
+    frames = [Item(texts[0], seed, mixed=blend) for blend in morph_blends(list(texts), 5)]
     alone = [Item(text, seed) for text in texts]
     pictures = [np.asarray(picture, int) for picture in pipeline.run([*frames, *alone]).pictures]
     morph, ends = pictures[:5], pictures[5:]

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.gateway.api_keys import new_text
+from app.gateway.api_keys import generate_key
 from tests.real.conftest import Service
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -42,7 +42,7 @@ def test_a_public_service_lets_keys_in_and_nobody_else(service: Service, tmp_pat
     assert "mmml keys create" in refused.stderr
     assert "Traceback" not in refused.stderr
 
-    first = new_text()
+    first = generate_key()
     (tmp_path / "first").write_text(first)
     service.start(EVERYWHERE, MMML_FIRST_KEY_FILE=str(tmp_path / "first"))
     service.ready()

@@ -15,7 +15,7 @@ import pytest
 from openai import AsyncOpenAI, AuthenticationError
 from PIL import Image
 
-from app.gateway.api_keys import new_text
+from app.gateway.api_keys import generate_key
 from tests.app.gateway.openai.conftest import hole_png
 from tests.real.conftest import Service
 
@@ -82,7 +82,7 @@ async def with_keys(base_url: str, key: str, photo: bytes) -> None:
 
 
 def test_the_asynchronous_client_with_keys(service: Service) -> None:
-    key = new_text()
+    key = generate_key()
     service.start(MMML_REQUIRE_KEYS="true", MMML_FIRST_KEY=key)
     service.ready()
     buffer = io.BytesIO()

@@ -16,9 +16,9 @@ import pytest
 import redis
 
 from app.local.broker import broker_binary
-from app.local.fake_bundle import write_bundle
+from app.local.fake_bundle import write_fake_bundle
 from jobs.celery_config import celery_config
-from jobs.redis_store import wait_for
+from jobs.redis_store import wait_until_ready
 from tests.real.conftest import free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -52,14 +52,14 @@ def broker(folder: Path, *options: str) -> Iterator[str]:
     command = [broker_binary(), "--port", port, "--bind", "127.0.0.1", "--save", "", *options]
     with process(folder, *command, "--dir", str(folder)):
         url = f"redis://127.0.0.1:{port}/0"
-        wait_for(url, 20)
+        wait_until_ready(url, 20)
         yield url
 
 
 @contextmanager
 def service(folder: Path, url: str, **more: str) -> Iterator[httpx.Client]:
     """Gateway, steward and a worker of fakes, apart."""
-    write_bundle(folder / "weights" / "fake")
+    write_fake_bundle(folder / "weights" / "fake")
     port = str(free_port())
     settings = {
         "MMML_REDIS_URL": url,

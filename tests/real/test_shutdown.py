@@ -78,14 +78,14 @@ def test_a_waiting_client_gets_its_job_when_the_gateway_ends(
 ) -> None:
     process, http = gateway
     store = RedisJobStore(client := connect(valkey))
-    before = store.depth()
+    before = store.queue_length()
     with ThreadPoolExecutor(4) as pool:
         waiting: list[Future[httpx.Response]] = [
             pool.submit(http.post, "/synthesize?wait=60", json={"text": "a red bird"})
             for _ in range(4)
         ]
         deadline = time.monotonic() + 30
-        while store.depth() < before + 4:
+        while store.queue_length() < before + 4:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert process.terminate() < 15  # neither the 60 s asked for nor the grace time

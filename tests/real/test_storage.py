@@ -46,7 +46,7 @@ def keys(url: str) -> list[str]:
 
 
 def test_bytes_in_s3(s3: S3Server) -> None:
-    blobs = BlobStore.at("s3://photos/service")
+    blobs = BlobStore.from_url("s3://photos/service")
     large = os.urandom(24 * 2**20)  # sent in parts
     blobs.put(input_key("a", "image"), large)
     blobs.put(output_key("a", "t", 0, "png"), b"2")
@@ -60,7 +60,7 @@ def test_bytes_in_s3(s3: S3Server) -> None:
 
 
 def test_a_missing_bucket_is_told_from_a_missing_object(s3: S3Server) -> None:
-    blobs = BlobStore.at("s3://nobody-made-this")
+    blobs = BlobStore.from_url("s3://nobody-made-this")
     uses = (lambda: blobs.put("a", b""), lambda: blobs.get("a"), lambda: blobs.delete_prefix("a/"))
     for use in uses:
         with pytest.raises(BlobError, match="could not be") as caught:
@@ -73,7 +73,7 @@ def test_a_missing_bucket_is_told_from_a_missing_object(s3: S3Server) -> None:
 
 
 def test_a_server_that_is_away_is_given_up_soon(s3: S3Server) -> None:
-    blobs = BlobStore.at("s3://photos")
+    blobs = BlobStore.from_url("s3://photos")
     s3.stop()
     started = time.monotonic()
     with pytest.raises(BlobError) as caught:

@@ -25,7 +25,7 @@ from app.settings import GatewaySettings
 from jobs.blobs import input_key
 from jobs.images import decode_photo
 from jobs.job import new_id
-from jobs.store import Wanted
+from jobs.store import ClaimRequest
 from tests.picture_files import photo, saved
 from tests.services import connected
 from tests.studio.chromium import PATIENCE, chromium
@@ -79,11 +79,11 @@ class Stand:
         return self._server.started
 
     def _work(self) -> None:
-        store, one = self.services.store, Wanted(jobs=1, pictures=1)
+        store, one = self.services.store, ClaimRequest(jobs=1, pictures=1)
         while not self._stopping.is_set():
             found = store.claim(new_id(), one, 15).jobs if self.working.wait(0.1) else ()
             for held in found:
-                self._slots.take(1, held.job.pictures)
+                self._slots.acquire(1, held.job.pictures)
                 self._runner.run([(held.job, self._leases.add(held.job.id, held.token))])
             if not found:
                 time.sleep(0.02)

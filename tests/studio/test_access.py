@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from app.gateway.api_keys import default_scopes, new_text, record, revoke
+from app.gateway.api_keys import default_scopes, generate_key, new_api_key, revoke
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from tests.services import connected
@@ -25,8 +25,8 @@ def services(weights: Path, valkey: str) -> Services:
 
 @pytest.fixture
 def key(services: Services) -> str:
-    text = new_text()
-    services.gate.keys.add(record(text, "kiosk", default_scopes()))
+    text = generate_key()
+    services.authenticator.keys.add(new_api_key(text, "kiosk", default_scopes()))
     return text
 
 
@@ -97,10 +97,10 @@ def test_events_come_with_the_cookie(page: Page, watch: Watch, stand: Stand) -> 
 
 def test_a_session_that_ends_meanwhile(page: Page, services: Services, key: str) -> None:
     write(page, "a red bird")
-    found = services.gate.keys.all()[0]
-    fresh = new_text()
-    services.gate.keys.add(record(fresh, "next", default_scopes()))
-    revoke(services.gate.keys, found.id)
+    found = services.authenticator.keys.all()[0]
+    fresh = generate_key()
+    services.authenticator.keys.add(new_api_key(fresh, "next", default_scopes()))
+    revoke(services.authenticator.keys, found.id)
     page.get_by_role("button", name="Make").click()
     expect(page.locator("#sign-in")).to_be_visible()
     sign_in(page, fresh)

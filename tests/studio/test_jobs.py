@@ -295,4 +295,4 @@ def test_words_are_cut_as_the_service_cuts_them(page: Page, stand: Stand) -> Non
             unknown = {word for word, state in looked if state == "unknown"}
             assert unknown == set(encoded.unknown), (tokenizer, text)
             assert [w for w, state in looked if state == "known"] == list(encoded.words)
-            assert sum(state == "cut" for _, state in looked) == encoded.cut
+            assert sum(state == "cut" for _, state in looked) == encoded.truncated

@@ -57,7 +57,7 @@ class Shop:
         others = [(c.job.id, c.token) for c in found if c.job.id not in job_ids]
         if others:
             self.store.release_all(others)
-        self.runner.slots.take(len(mine))
+        self.runner.job_slots.acquire(len(mine))
         self.runner.batcher.expect(sum(c.job.pictures for c in mine))
         self.runner.run([(c.job, self.leases.add(c.job.id, c.token)) for c in mine])
 
@@ -71,12 +71,12 @@ class Shop:
 def shop(store: JobStore) -> Iterator[Shop]:
     pipeline = FakePipeline()
     fatal: list[BaseException] = []
-    slots = JobSlots(16, lambda: claimer.room_made())
-    batcher = Batcher(4, 0.05, fatal.append, lambda: claimer.room_made())
+    slots = JobSlots(16, lambda: claimer.on_capacity_freed())
+    batcher = Batcher(4, 0.05, fatal.append, lambda: claimer.on_capacity_freed())
     leases = Leases(store, LEASE)
     runner = JobRunner(
         store,
-        BlobStore.at("memory://"),
+        BlobStore.from_url("memory://"),
         FakeLoader(pipeline),
         batcher,
         leases,

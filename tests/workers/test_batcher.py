@@ -67,8 +67,8 @@ def test_no_batch_is_larger_than_what_pays(batcher: Batcher) -> None:
 def test_candidates_count_as_pictures(batcher: Batcher) -> None:
     pipeline = FakePipeline()
     go = held(pipeline)
-    futures = [batcher.submit(pipeline, i, drawn=3) for i in items(*"abcdefg")]
-    large = batcher.submit(pipeline, Item("h", 8), drawn=16)
+    futures = [batcher.submit(pipeline, i, pictures=3) for i in items(*"abcdefg")]
+    large = batcher.submit(pipeline, Item("h", 8), pictures=16)
     go.set()
     assert {f.result(5).batch_size for f in futures} <= {3, 6}
     assert large.result(5).batch_size == 16
@@ -131,7 +131,9 @@ def test_a_broken_device_ends_the_process(batcher: Batcher, fatal: list[BaseExce
 def test_alone_means_alone(batcher: Batcher) -> None:
     pipeline = FakePipeline()
     go = held(pipeline)
-    futures = [batcher.submit(pipeline, i, alone=i.text == "b") for i in items("a", "b", "c", "d")]
+    futures = [
+        batcher.submit(pipeline, i, run_alone=i.text == "b") for i in items("a", "b", "c", "d")
+    ]
     go.set()
     assert futures[1].result(5).batch_size == 1
     assert all(f.result(5) for f in futures)

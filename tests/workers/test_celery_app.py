@@ -9,15 +9,15 @@ import redis
 from kombu import Connection, Queue
 from kombu.transport.virtual import Channel, Message
 
-from app.gateway.enqueue import CeleryWakeUps
+from app.gateway.enqueue import CeleryWakeUpSender
 from jobs.celery_config import QUEUE, TASK_NAME, wakeups_key
-from workers.celery_app import build, wake
+from workers.celery_app import build_app, send_wakeup
 
 
 @pytest.fixture
 def broker(valkey: str, prefix: str) -> Iterator[Connection]:
     """Connected as a worker is."""
-    app = build(valkey, prefix, lambda: None, lambda: False)
+    app = build_app(valkey, prefix, lambda: None, lambda: False)
     with app.connection_for_read() as connection:
         yield connection
 
@@ -37,21 +37,21 @@ def taken(channel: Channel) -> Message:
 def test_a_gateway_wakes_as_many_workers_as_it_says(
     valkey: str, prefix: str, redis_client: redis.Redis, broker: Connection
 ) -> None:
-    CeleryWakeUps(valkey, prefix).send(2)
+    CeleryWakeUpSender(valkey, prefix).send(2)
     assert redis_client.llen(wakeups_key(prefix)) == 2
     channel = opened(broker)
     assert taken(channel).headers["task"] == TASK_NAME
 
 
 def test_a_broker_that_is_away_costs_a_wake_up_and_nothing_else(prefix: str) -> None:
-    CeleryWakeUps("redis://127.0.0.1:1/0", prefix).send(1)
-    wake(build("redis://127.0.0.1:1/0", prefix, lambda: None, lambda: False))
+    CeleryWakeUpSender("redis://127.0.0.1:1/0", prefix).send(1)
+    send_wakeup(build_app("redis://127.0.0.1:1/0", prefix, lambda: None, lambda: False))
 
 
 def test_what_was_taken_leaves_no_trace_in_redis(
     valkey: str, prefix: str, redis_client: redis.Redis, broker: Connection
 ) -> None:
-    wake(build(valkey, prefix, lambda: None, lambda: False))
+    send_wakeup(build_app(valkey, prefix, lambda: None, lambda: False))
     channel = opened(broker)
     bindings = {name for name in redis_client.keys(f"{prefix}*") if b"_kombu" in name}
     message = taken(channel)
@@ -64,7 +64,7 @@ def test_what_was_taken_leaves_no_trace_in_redis(
 def test_a_busy_worker_leaves_wake_ups_to_the_others(
     valkey: str, prefix: str, broker: Connection
 ) -> None:
-    CeleryWakeUps(valkey, prefix).send(2)
+    CeleryWakeUpSender(valkey, prefix).send(2)
     channel = opened(broker)
     channel.basic_qos(0, 1, False)
     first = taken(channel)
@@ -76,7 +76,7 @@ def test_a_busy_worker_leaves_wake_ups_to_the_others(
 def test_a_wake_up_notifies_unless_the_worker_is_draining(valkey: str, prefix: str) -> None:
     heard: list[str] = []
     draining = False
-    app = build(valkey, prefix, lambda: heard.append("now"), lambda: draining)
+    app = build_app(valkey, prefix, lambda: heard.append("now"), lambda: draining)
     app.tasks[TASK_NAME]()
     assert heard == ["now"]
     draining = True

@@ -12,7 +12,7 @@ import redis
 from jobs.errors import StoreError
 from jobs.job import Status
 from jobs.redis_store import RedisJobStore
-from jobs.store import Claim, Wanted
+from jobs.store import ClaimRequest, ClaimResult
 from models.pipeline import Item
 from tests.moves import died
 from tests.workers.conftest import Shop
@@ -43,14 +43,14 @@ def test_a_wake_up_is_heard_at_once(shop: Shop, eventually: Eventually) -> None:
 
 
 def test_no_more_is_claimed_than_there_are_slots(shop: Shop, eventually: Eventually) -> None:
-    shop.runner.slots.most = 2
+    shop.runner.job_slots.limit = 2
     held: list[int] = []
     shop.pipeline.on_forward = lambda _batch: held.append(len(shop.leases.held()))
     jobs = [shop.submit() for _ in range(7)]
     shop.claimer.start()
     eventually(all_are(shop, Status.succeeded, jobs), 10)
     assert max(held) == 2
-    eventually(lambda: shop.runner.slots.free == 2, 2)
+    eventually(lambda: shop.runner.job_slots.free == 2, 2)
     assert shop.runner.batcher.room() == 8  # nothing is expected any more
 
 
@@ -96,7 +96,7 @@ def test_a_suspect_runs_alone_and_its_neighbours_wait(shop: Shop, eventually: Ev
     eventually(all_are(shop, Status.succeeded, [*suspects, *others]), 10)
     assert [held for text, held in seen if text == "suspect"] == [1, 1]
     assert shop.job(suspects[0]).attempts == 2
-    assert shop.store.take_turn("another", 10) is False  # none is left
+    assert shop.store.acquire_suspect_lock("another", 10) is False  # none is left
 
 
 def test_many_suspects_do_not_stop_fresh_jobs(shop: Shop, eventually: Eventually) -> None:
@@ -116,10 +116,10 @@ def test_many_suspects_do_not_stop_fresh_jobs(shop: Shop, eventually: Eventually
 class Forgetful(RedisJobStore):
     """The answer of the first claim gets lost."""
 
-    lost: Claim | None = None
+    lost: ClaimResult | None = None
 
-    def claim(self, claim_id: str, wanted: Wanted, lease_ttl: float) -> Claim:
-        found = super().claim(claim_id, wanted, lease_ttl)
+    def claim(self, claim_id: str, request: ClaimRequest, lease_ttl: float) -> ClaimResult:
+        found = super().claim(claim_id, request, lease_ttl)
         if self.lost is None:
             self.lost = found
             raise StoreError("timed out")
@@ -152,10 +152,10 @@ class Slow(RedisJobStore):
 
     asked, go = threading.Event(), threading.Event()
 
-    def claim(self, claim_id: str, wanted: Wanted, lease_ttl: float) -> Claim:
+    def claim(self, claim_id: str, request: ClaimRequest, lease_ttl: float) -> ClaimResult:
         self.asked.set()
         assert self.go.wait(10)
-        return super().claim(claim_id, wanted, lease_ttl)
+        return super().claim(claim_id, request, lease_ttl)
 
 
 def test_a_claim_under_way_is_handed_back_too(

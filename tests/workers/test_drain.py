@@ -31,7 +31,7 @@ def test_a_job_that_ends_in_time_is_not_disturbed(shop: Shop, eventually: Eventu
     job_id, thread = running(shop, eventually, 0.3)
     drain.begin()
     thread.join(10)
-    drain.done()
+    drain.mark_done()
     assert shop.job(job_id).status is Status.succeeded
     assert left == []
 

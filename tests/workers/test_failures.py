@@ -8,7 +8,7 @@ import torch
 from jobs.errors import BlobMissing, ImageProblem
 from jobs.job import ErrorCode
 from models.errors import BundleError, InputProblem, UnknownBundle
-from workers.failures import failure_of, is_fatal, is_out_of_memory
+from workers.failures import is_fatal, is_out_of_memory, to_failure
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from workers.failures import failure_of, is_fatal, is_out_of_memory
     ],
 )
 def test_codes(error: Exception, code: ErrorCode) -> None:
-    failure = failure_of(error)
+    failure = to_failure(error)
     assert failure.code is code
     assert failure.detail
 

@@ -11,7 +11,7 @@ from jobs.blobs import BlobStore
 from jobs.errors import BlobError, StoreError
 from jobs.job import Status
 from jobs.redis_store import RedisJobStore
-from jobs.store import Outcome
+from jobs.store import JobOutcome
 from models.pipeline import Item
 from tests.moves import claimed, release
 from tests.workers.conftest import Shop
@@ -43,12 +43,12 @@ def test_what_is_lost_before_it_begins_is_left_out(shop: Shop) -> None:
     found = {c.job.id: c for c in claimed(shop.store)}
     shop.store.cancel(canceled)
     release(shop.store, lost, found[lost].token)
-    shop.runner.slots.take(3)
+    shop.runner.job_slots.acquire(3)
     shop.runner.batcher.expect(3)
     shop.runner.run([(c.job, shop.leases.add(c.job.id, c.token)) for c in found.values()])
     wanted = [Status.canceled, Status.queued, Status.succeeded]
     assert statuses(shop, [canceled, lost, good]) == wanted
-    assert (shop.leases.held(), shop.runner.slots.free) == ([], 16)
+    assert (shop.leases.held(), shop.runner.job_slots.free) == ([], 16)
 
 
 def test_one_is_canceled_and_the_others_go_on(shop: Shop, eventually: Eventually) -> None:
@@ -75,11 +75,11 @@ def test_one_that_has_ended_leaves_its_slot_to_the_next(shop: Shop, eventually: 
     thread = threading.Thread(target=shop.do, args=group)
     thread.start()
     assert reached.wait(10)
-    eventually(lambda: shop.runner.slots.free == 15, 10)
+    eventually(lambda: shop.runner.job_slots.free == 15, 10)
     assert shop.job(group[4]).status is Status.running
     goes_on.set()
     thread.join(10)
-    assert shop.runner.slots.free == 16
+    assert shop.runner.job_slots.free == 16
 
 
 class PickyBlobs(BlobStore):
@@ -107,7 +107,7 @@ class ForgetfulStore(RedisJobStore):
 
     away = True
 
-    def finish_all(self, endings: Sequence[tuple[str, str, Outcome]]) -> list[bool | StoreError]:
+    def finish_all(self, endings: Sequence[tuple[str, str, JobOutcome]]) -> list[bool | StoreError]:
         if self.away:
             self.away = False
             raise StoreError("away")

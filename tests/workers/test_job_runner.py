@@ -16,7 +16,7 @@ from PIL import Image
 from jobs.blobs import job_folder, output_key
 from jobs.captions import Word
 from jobs.errors import BlobError, BlobMissing
-from jobs.events import FIRST
+from jobs.events import STREAM_START
 from jobs.explanation import ExplanationView
 from jobs.job import ErrorCode, Status
 from jobs.store import Renewal
@@ -142,7 +142,7 @@ def test_progress_is_told_but_not_the_last_picture(shop: Shop) -> None:
     shop.pipeline.seconds = 0.15  # batches of four
     job_id = shop.submit(count=12)
     shop.do(job_id)
-    events = shop.store.events({job_id: FIRST})[job_id]
+    events = shop.store.events_after({job_id: STREAM_START})[job_id]
     assert events is not None
     told = [(e.done, e.total) for e in events if not e.status]
     assert 2 <= len(told) <= 11
@@ -184,7 +184,7 @@ def test_a_job_taken_over_by_another_worker_is_left_alone(
     eventually(lambda: shop.job(job_id).status is Status.running, 5)
     time.sleep(0.4)  # nobody renews: the lease dies
     assert shop.store.requeue(job_id, 20)
-    assert shop.store.take_turn("other", 10)
+    assert shop.store.acquire_suspect_lock("other", 10)
     other = shop.store.claim_suspect("c", "other", 10, 10)
     assert other is not None
     thread.join(10)

@@ -10,7 +10,7 @@ import pytest
 
 from models.errors import ModelsError
 from workers.fake.squares import FakePipeline
-from workers.loader import Key
+from workers.loader import PipelineKey
 from workers.pipeline_cache import PipelineCache
 
 WARM, COLD, BROKEN = ("warm", "t", "m"), ("cold", "t", "m"), ("broken", "t", "m")
@@ -21,9 +21,9 @@ class Loading:
 
     def __init__(self) -> None:
         self.begun, self.may_end = threading.Event(), threading.Event()
-        self.loaded: list[Key] = []
+        self.loaded: list[PipelineKey] = []
 
-    def __call__(self, key: Key) -> Any:
+    def __call__(self, key: PipelineKey) -> Any:
         self.loaded.append(key)
         if key == COLD:
             self.begun.set()

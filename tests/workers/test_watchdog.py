@@ -32,9 +32,9 @@ class Scene:
             name="w",
             describe=lambda: {"device": "cpu"},
             claimable=lambda: self.claimable,
-            looked_at=lambda: self.looked_at,
+            last_answer_at=lambda: self.looked_at,
             stuck_after=10,
-            end=self.ended.append,
+            end_process=self.ended.append,
             ready=True,
         )
 
@@ -99,9 +99,9 @@ def test_many_long_jobs_are_no_reason_to_end(shop: Shop) -> None:
         name="w",
         describe=dict,
         claimable=lambda: False,
-        looked_at=time.monotonic,
+        last_answer_at=time.monotonic,
         stuck_after=0.2,
-        end=ended.append,
+        end_process=ended.append,
     )
     jobs = [shop.submit(count=4) for _ in range(4)]
     thread = threading.Thread(target=shop.do, args=jobs)
@@ -115,10 +115,10 @@ def test_many_long_jobs_are_no_reason_to_end(shop: Shop) -> None:
 
 def test_heartbeat_starts_when_ready_and_ends_with_a_farewell(scene: Scene) -> None:
     scene.dog.ready = False
-    scene.dog.beat()
-    assert scene.store.workers() == []
+    scene.dog.send_heartbeat()
+    assert scene.store.live_workers() == []
     scene.dog.ready = True
-    scene.dog.beat()
-    assert scene.store.workers()[0]["device"] == "cpu"
+    scene.dog.send_heartbeat()
+    assert scene.store.live_workers()[0]["device"] == "cpu"
     scene.dog.stop()
-    assert scene.store.workers() == []
+    assert scene.store.live_workers() == []

@@ -14,31 +14,31 @@ from jobs.job import ErrorCode
 from models.errors import InputProblem
 from models.item import Item
 
-LONGEST = 60.0  # seconds; a worker that hangs for longer is ended
-_WISH = re.compile(r"\bfail:(\w+)(?:=(\d+(?:\.\d+)?))?")
+MAX_SECONDS = 60.0  # seconds; a worker that hangs for longer is ended
+_DIRECTIVE = re.compile(r"\bfail:(\w+)(?:=(\d+(?:\.\d+)?))?")
 
 
 @dataclass(frozen=True)
-class Wishes:
+class FakeDirectives:
     """``seconds``: to be taken; ``code``: of the failure wanted, if any."""
 
     seconds: float = 0.0
     code: ErrorCode | None = None
 
     @classmethod
-    def of(cls, item: Item) -> Wishes:
+    def parse(cls, item: Item) -> FakeDirectives:
         """Those of the item's texts. Raises InputProblem for one that there is not."""
         seconds, code = 0.0, None
-        for name, number in _WISH.findall(" ".join(text for text, _ in item.blend)):
+        for name, number in _DIRECTIVE.findall(" ".join(text for text, _ in item.blend)):
             if name == "slow":
-                seconds = min(float(number or 1), LONGEST)
+                seconds = min(float(number or 1), MAX_SECONDS)
             elif name == "partial":
                 code = ErrorCode.model_error if item.index % 2 else code
             else:
                 code = _code(name)
         return cls(seconds, code)
 
-    def fail(self) -> None:
+    def raise_failure(self) -> None:
         """Raise InputProblem if failure is wanted."""
         if self.code:
             raise InputProblem(self.code.value, f"The text asks for this failure: {self.code}.")

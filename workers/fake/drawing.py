@@ -15,25 +15,25 @@ _SHAPES = 6
 _BAND = (32, 32, 32)
 
 
-def drawn(
+def draw(
     text: str, seed: int, candidate: int = 0, noise_scale: float = 1.0, side: int = SIDE
 ) -> Image.Image:
     """A picture of side × side: shapes in the colours that the text names, nearer to the middle
     with less noise, and the text.
     """
     name = f"{seed}:{text}" + (f":{candidate}" if candidate else "")
-    return _written(_shapes(text, name, (side, side), noise_scale), text)
+    return _write_text(_shapes(text, name, (side, side), noise_scale), text)
 
 
-def edited(photo: Image.Image, text: str, seed: int) -> Image.Image:
+def edit(photo: Image.Image, text: str, seed: int) -> Image.Image:
     """The photo with shapes shining through it, and the text."""
-    return _written(Image.blend(photo, _shapes(text, f"{seed}:{text}", photo.size), 0.35), text)
+    return _write_text(Image.blend(photo, _shapes(text, f"{seed}:{text}", photo.size), 0.35), text)
 
 
-def filled(photo: Image.Image, mask: Image.Image, text: str, seed: int) -> Image.Image:
+def fill(photo: Image.Image, mask: Image.Image, text: str, seed: int) -> Image.Image:
     """The photo, drawn over where the mask is white; the rest of it is not touched."""
     left, top, right, bottom = mask.getbbox() or (0, 0, *photo.size)
-    patch = _written(_shapes(text, f"{seed}:{text}", (right - left, bottom - top)), text)
+    patch = _write_text(_shapes(text, f"{seed}:{text}", (right - left, bottom - top)), text)
     whole = photo.copy()
     whole.paste(patch, (left, top))
     return Image.composite(whole, photo, mask.point(lambda value: 255 if value > 127 else 0))
@@ -61,7 +61,7 @@ def _any_colour(source: random.Random) -> Colour:
     return source.randrange(256), source.randrange(256), source.randrange(256)
 
 
-def _written(image: Image.Image, text: str) -> Image.Image:
+def _write_text(image: Image.Image, text: str) -> Image.Image:
     """The text on a dark band below, in letters that fit."""
     size = max(8, min(image.size) // 16)
     font = ImageFont.load_default(size)

@@ -14,7 +14,7 @@ from models.item import Item
 _LONGER_SIDE = 128  # pixels, as of all heat maps
 
 
-def explained(
+def explain(
     item: Item, picture: Image.Image, method: str, read: Callable[[str], Sequence[Word]]
 ) -> ExplanationView:
     """Has the members that the task's explanations have. read: a text's words, as the bundle knows
@@ -23,7 +23,7 @@ def explained(
     name = "attention" if item.images else "region"
     size = _frame(picture)
     words = [
-        _told(number, word, {name: _spot(word.word, size)})
+        _word_view(number, word, {name: _spot(word.word, size)})
         for number, (text, _) in enumerate(item.blend)
         for word in read(text)
     ]
@@ -36,20 +36,20 @@ def explained(
     )
 
 
-def _told(text: int, word: Word, maps: dict[str, str]) -> WordView:
-    seen = word.column is not None
+def _word_view(text: int, word: Word, maps: dict[str, str]) -> WordView:
+    has_maps = word.column is not None
     return WordView(
         text=text,
         word=word.word,
         start=word.start,
         end=word.end,
         known=word.known,
-        peak=_chance(word.word).random() if seen else None,
-        maps=maps if seen else {},
+        peak=_random_for(word.word).random() if has_maps else None,
+        maps=maps if has_maps else {},
     )
 
 
-def _chance(word: str) -> random.Random:
+def _random_for(word: str) -> random.Random:
     return random.Random(word)  # noqa: S311 (a drawing, not a secret)
 
 
@@ -61,10 +61,10 @@ def _frame(picture: Image.Image) -> tuple[int, int]:
 
 def _spot(word: str, size: tuple[int, int]) -> str:
     """Brightest in the middle of a round spot."""
-    chance = _chance(word)
+    source = _random_for(word)
     side = max(2, min(size) // 2)
     fade = Image.radial_gradient("L").point(lambda value: 255 - value)
     plane = Image.new("L", size)
-    place = [round(chance.random() * max(0, length - side)) for length in size]
+    place = [round(source.random() * max(0, length - side)) for length in size]
     plane.paste(fade.resize((side, side)), (place[0], place[1]))
     return map_url(plane)

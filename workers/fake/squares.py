@@ -15,7 +15,7 @@ from PIL import Image
 from jobs.requests import TASKS
 from models.errors import InputProblem, UnknownBundle
 from models.pipeline import Item, Looked, Output, Pipeline, Pixels, to_image
-from workers.loader import Key
+from workers.loader import PipelineKey
 
 
 class FakePipeline(Pipeline[Item]):
@@ -79,7 +79,7 @@ class FakeLoader:
             raise UnknownBundle("There is no bundle 'missing'.")
         return self.pipeline
 
-    def loaded(self) -> list[Key]:
+    def loaded(self) -> list[PipelineKey]:
         return []
 
     def servable(self) -> list[str]:

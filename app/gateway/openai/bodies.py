@@ -11,12 +11,12 @@ from starlette.requests import Request
 
 from app.gateway.forms import read_form
 from app.gateway.openai.requests import EditRequest, GenerationRequest, ImagesRequest
-from app.gateway.problems import Problem, invalid, unusable
+from app.gateway.problems import Problem, field_problem, validation_problem
 from app.gateway.uploads import (
     TEXT_BODY,
-    AlphaOf,
-    Bytes,
-    Picture,
+    AlphaMask,
+    ImageInput,
+    UploadedFile,
     is_json,
     media_type,
     parse_json,
@@ -24,7 +24,7 @@ from app.gateway.uploads import (
     wrong_type,
 )
 
-_MOST_FILES = (
+_MAX_FILES = (
     17  # sixteen photos and a mask, as their client may send; refused by name, not by number
 )
 _PHOTO_NAMES = ("image", "image[]")
@@ -37,21 +37,21 @@ async def read_generation(request: Request) -> GenerationRequest:
     """From JSON."""
     if not is_json(request):
         raise wrong_type(media_type(request), "application/json")
-    return _validated(GenerationRequest, parse_json(await read_body(request, TEXT_BODY)))
+    return _validate(GenerationRequest, parse_json(await read_body(request, TEXT_BODY)))
 
 
-async def read_edit(request: Request) -> tuple[EditRequest, dict[str, Picture]]:
+async def read_edit(request: Request) -> tuple[EditRequest, dict[str, ImageInput]]:
     """From a form with files; the mask's hole is where it is transparent."""
     if media_type(request) != "multipart/form-data":
         raise wrong_type(
             media_type(request), "multipart/form-data with the photo as the file image"
         )
-    raw = await read_form(request, _MOST_FILES, TEXT_BODY, pictures=_PICTURES)
-    pictures: dict[str, Picture] = {"image": Bytes(_photo(raw))}
+    raw = await read_form(request, _MAX_FILES, TEXT_BODY, pictures=_PICTURES)
+    pictures: dict[str, ImageInput] = {"image": UploadedFile(_photo(raw))}
     mask = raw.pop("mask", None)
     if mask is not None:
-        pictures["mask"] = AlphaOf(_file("mask", mask))
-    return _validated(EditRequest, raw), pictures
+        pictures["mask"] = AlphaMask(_file("mask", mask))
+    return _validate(EditRequest, raw), pictures
 
 
 def _photo(raw: dict[str, Any]) -> bytes:
@@ -76,11 +76,11 @@ def _file(name: str, value: object) -> bytes:
 
 
 def _unusable(field: str, detail: str) -> Problem:
-    return unusable([{"field": field, "detail": detail}])
+    return field_problem([{"field": field, "detail": detail}])
 
 
-def _validated(kind: type[_R], raw: Mapping[str, Any]) -> _R:
+def _validate(kind: type[_R], raw: Mapping[str, Any]) -> _R:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise invalid(error) from error
+        raise validation_problem(error) from error

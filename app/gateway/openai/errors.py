@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 PREFIX = "/v1"
 _ROUTES = re.compile(r"(?P<route>/images/(generations|edits)|/models)/?$")
-PATIENCE = 60  # seconds: a client that tries again by itself would not wait any longer
+MAX_RETRY_AFTER = 60  # seconds: a client that tries again by itself would not wait any longer
 
 # Their users expect 400 where this service tells kinds of bad input apart.
 _STATUS = {415: 400, 422: 400}
@@ -48,7 +48,7 @@ _ANY = {
 RESPONSES: dict[int | str, dict[str, Any]] = {422: _ANY, "default": _ANY}
 
 
-def speaks_openai(path: str) -> bool:
+def is_openai_path(path: str) -> bool:
     """Whether answers at this URL path have OpenAI's shape."""
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
@@ -56,7 +56,7 @@ def speaks_openai(path: str) -> bool:
 def misplaced(path: str) -> str | None:
     """What to do when ``path`` is a route of this API behind another beginning than ``/v1``."""
     found = _ROUTES.search(path)
-    if found is None or (path.startswith(found["route"], len(PREFIX)) and speaks_openai(path)):
+    if found is None or (path.startswith(found["route"], len(PREFIX)) and is_openai_path(path)):
         return None
     return (
         f"There is nothing at this address; the route is {PREFIX}{found['route']}. Give the client "
@@ -64,7 +64,7 @@ def misplaced(path: str) -> str | None:
     )
 
 
-def error_of(
+def openai_error(
     problem: Mapping[str, Any], headers: Mapping[str, str]
 ) -> tuple[int, dict[str, str], dict[str, Any]]:
     """(status, headers, body) for a problem as RFC 9457 has it."""
@@ -75,7 +75,7 @@ def error_of(
         param=next((e["field"] for e in problem.get("errors", ())), None),
         code=_code(status, problem),
     )
-    return _STATUS.get(status, status), _advised(headers), {"error": error.model_dump()}
+    return _STATUS.get(status, status), _with_retry_advice(headers), {"error": error.model_dump()}
 
 
 def _type(status: int) -> str:
@@ -90,8 +90,8 @@ def _code(status: int, problem: Mapping[str, Any]) -> str | None:
     return problem.get("code") or _CODES.get(status)
 
 
-def _advised(headers: Mapping[str, str]) -> dict[str, str]:
+def _with_retry_advice(headers: Mapping[str, str]) -> dict[str, str]:
     """The client tries again by itself, but only soon: no use when it has to wait for long."""
-    if int(headers.get("Retry-After", "0")) > PATIENCE:
+    if int(headers.get("Retry-After", "0")) > MAX_RETRY_AFTER:
         return {**headers, "x-should-retry": "false"}
     return dict(headers)

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from app.gateway.problems import Problem, unusable
+from app.gateway.problems import Problem, field_problem
 
 Fields = dict[str, Any]
 
 # In this service's own words. What they may hold is checked where those are read, not here.
-_OWN = {"prompt": "text", "n": "count", "model": "bundle", "output_format": "format"}
+_TASK_FIELDS = {"prompt": "text", "n": "count", "model": "bundle", "output_format": "format"}
 _EXTENSIONS = ("seed", "method")
 
 # What an option may be, and what to do instead.
@@ -66,7 +66,7 @@ class ImagesRequest(BaseModel):
 
     @field_validator(*_CHOICES, mode="before", check_fields=False)
     @classmethod
-    def _chosen(cls, value: object, info: ValidationInfo) -> object:
+    def _check_choice(cls, value: object, info: ValidationInfo) -> object:
         allowed, otherwise = _CHOICES[str(info.field_name)]
         if value is not None and value not in allowed:
             raise ValueError(otherwise)
@@ -74,20 +74,20 @@ class ImagesRequest(BaseModel):
 
     @field_validator(*_NOT_OFFERED, mode="before", check_fields=False)
     @classmethod
-    def _absent(cls, value: object) -> None:
+    def _refuse(cls, value: object) -> None:
         if value is not None:
             raise ValueError("is not offered here; leave it out")
 
     @field_validator("stream")
     @classmethod
-    def _without_addresses(cls, stream: bool | None, info: ValidationInfo) -> bool | None:
+    def _refuse_stream_of_urls(cls, stream: bool | None, info: ValidationInfo) -> bool | None:
         if stream and info.data.get("response_format") == "url":
             raise ValueError("sends the pictures themselves; leave response_format out")
         return stream
 
-    def own_fields(self) -> Fields:
+    def task_fields(self) -> Fields:
         """The same in the words of this service's tasks."""
-        names = {**_OWN, **{name: name for name in _EXTENSIONS}}
+        names = {**_TASK_FIELDS, **{name: name for name in _EXTENSIONS}}
         given = {own: getattr(self, name) for name, own in names.items()}
         return {name: value for name, value in given.items() if value is not None}
 
@@ -103,9 +103,11 @@ class EditRequest(ImagesRequest):
     markup: Annotated[Any, Field(description="refused")] = None
 
 
-def in_their_words(problem: Problem) -> Problem:
+def rename_fields_for_client(problem: Problem) -> Problem:
     """A problem with single fields, under the names that the client knows them by."""
     if not problem.errors:
         return problem
-    theirs = {own: name for name, own in _OWN.items()}
-    return unusable([{**e, "field": theirs.get(e["field"], e["field"])} for e in problem.errors])
+    theirs = {own: name for name, own in _TASK_FIELDS.items()}
+    return field_problem(
+        [{**e, "field": theirs.get(e["field"], e["field"])} for e in problem.errors]
+    )

@@ -11,27 +11,31 @@ from fastapi import Request
 from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.openai.errors import error_of
-from app.gateway.openai.signed_urls import Links
-from app.gateway.openai.submission import abandon, waiting
+from app.gateway.openai.errors import openai_error
+from app.gateway.openai.signed_urls import UrlSigner
+from app.gateway.openai.submission import cancel_unless_resumable, poll_job
 from app.gateway.problems import as_problem
 from app.gateway.services import Services
-from app.gateway.submission import Accepted
+from app.gateway.submission import Submission
 from jobs.job import ImageRecord, Job
 
-Answer = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
-async def images_response(request: Request, services: Services, job: Job, as_url: bool) -> Answer:
+async def images_response(
+    request: Request, services: Services, job: Job, as_url: bool
+) -> JsonObject:
     """Pictures that failed are told in ``warnings``; ``job``, ``warnings`` and ``seed`` are this
     service's own.
     """
     made = [image for image in job.images if not image.error]
-    tell = _address if as_url else _content
+    link_or_content = _url_of if as_url else _content_of
     first = made[0]
     return {
         "created": int(job.finished_at or job.created_at),
-        "data": [{**await tell(request, services, job, i), "seed": i.seed} for i in made],
+        "data": [
+            {**await link_or_content(request, services, job, i), "seed": i.seed} for i in made
+        ],
         "background": "opaque",
         "output_format": first.format,
         "size": _size(first),
@@ -44,44 +48,46 @@ def _failures(job: Job) -> list[str]:
     return [f"Picture {i.index} was not made: {i.error.detail}" for i in job.images if i.error]
 
 
-async def _content(_request: Request, services: Services, _job: Job, image: ImageRecord) -> Answer:
-    data = await services.blob(image.blob)
+async def _content_of(
+    _request: Request, services: Services, _job: Job, image: ImageRecord
+) -> JsonObject:
+    data = await services.get_blob(image.blob)
     return {"b64_json": base64.b64encode(data).decode()}
 
 
-async def _address(request: Request, services: Services, job: Job, image: ImageRecord) -> Answer:
-    links = Links(services.store, services.settings.link_ttl)
+async def _url_of(request: Request, services: Services, job: Job, image: ImageRecord) -> JsonObject:
+    links = UrlSigner(services.store, services.settings.link_ttl)
     query = await run_in_threadpool(links.sign, job.id, image.index)
     path = request.url_for("linked_picture", job_id=job.id, index=str(image.index))
     return {"url": str(path.include_query_params(**query))}
 
 
 async def image_events(
-    request: Request, services: Services, accepted: Accepted, kind: str
+    request: Request, services: Services, accepted: Submission, kind: str
 ) -> AsyncIterator[bytes]:
     """``image_generation.completed`` or ``image_edit.completed``, once for each picture."""
     job = accepted.job
     try:
-        async for job in waiting(request, services, accepted.job):
+        async for job in poll_job(request, services, accepted.job):
             if not job.status.final:
                 yield format_sse_event(comment="waiting")
         for image in job.images:
             if not image.error:
                 yield _event(await _completed(request, services, job, image, kind))
     except Exception as error:  # the answer has begun, so it can only be told within it
-        _, _, told = error_of(as_problem(error).body(request.url.path), {})
-        yield _event({"type": "error", **told})
+        _, _, openai_body = openai_error(as_problem(error).body(request.url.path), {})
+        yield _event({"type": "error", **openai_body})
     finally:
-        await abandon(request, services, job)
+        await cancel_unless_resumable(request, services, job)
 
 
 async def _completed(
     request: Request, services: Services, job: Job, image: ImageRecord, kind: str
-) -> Answer:
+) -> JsonObject:
     none = {"image_tokens": 0, "text_tokens": 0}
     return {
         "type": f"{kind}.completed",
-        **await _content(request, services, job, image),
+        **await _content_of(request, services, job, image),
         "created_at": int(job.finished_at or job.created_at),
         "background": "opaque",
         "output_format": image.format,
@@ -103,5 +109,5 @@ def _size(image: ImageRecord) -> str:
     return f"{image.width}x{image.height}"
 
 
-def _event(data: Answer) -> bytes:
+def _event(data: JsonObject) -> bytes:
     return format_sse_event(data_str=json.dumps(data), event=data["type"])

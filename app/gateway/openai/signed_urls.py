@@ -16,7 +16,7 @@ from app.gateway.problems import Problem
 from jobs.store import JobStore
 
 
-class Links:
+class UrlSigner:
     """Signs and checks addresses. Methods block."""
 
     def __init__(

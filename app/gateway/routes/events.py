@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Header, HTTPException
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.dependencies import Given, Reader, Stream
-from app.gateway.event_streams import Feed
-from app.gateway.routes.jobs import known
-from jobs.events import FIRST, event_order
+from app.gateway.dependencies import Reader, ServicesDependency, StreamSlot
+from app.gateway.event_streams import EventStream
+from app.gateway.routes.jobs import require_job
+from jobs.events import STREAM_START, event_order
 
 router = APIRouter(tags=["jobs"])
 _RETRY = 2000  # milliseconds after which a client comes back
@@ -26,21 +26,21 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def opened(
+async def open_stream(
     job_id: str,
-    services: Given,
+    services: ServicesDependency,
     caller: Reader,
     last_event_id: Annotated[str | None, Header()] = None,
-) -> AsyncIterator[Feed]:
+) -> AsyncIterator[EventStream]:
     """What the client has not heard yet. 204, which ends its attempts, when that is nothing."""
-    cursor = last_event_id if last_event_id and event_order(last_event_id) else FIRST
-    job = known(caller.seen(await services.look(job_id)))
-    if job.status.final and cursor != FIRST:
-        news = await run_in_threadpool(services.store.events, {job_id: cursor})
+    cursor = last_event_id if last_event_id and event_order(last_event_id) else STREAM_START
+    job = require_job(caller.get_visible(await services.get_job(job_id)))
+    if job.status.final and cursor != STREAM_START:
+        news = await run_in_threadpool(services.store.events_after, {job_id: cursor})
         if not news[job_id]:
             raise HTTPException(204)
-    with services.feeds.open(job_id, cursor) as feed:
-        yield feed
+    with services.event_streams.open(job_id, cursor) as stream:
+        yield stream
 
 
 @router.get(
@@ -48,10 +48,12 @@ async def opened(
     summary="Follow a job",
     response_class=EventSourceResponse,
     responses=_RESPONSES,
-    dependencies=[Stream],
+    dependencies=[StreamSlot],
 )
-async def events(feed: Annotated[Feed, Depends(opened)]) -> AsyncIterator[ServerSentEvent]:
+async def events(
+    stream: Annotated[EventStream, Depends(open_stream)],
+) -> AsyncIterator[ServerSentEvent]:
     """Everything that happened to the job so far, then what happens, until it is over."""
     yield ServerSentEvent(comment="follow", retry=_RETRY)
-    async for update in feed:
+    async for update in stream:
         yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)

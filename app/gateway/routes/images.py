@@ -8,18 +8,18 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.gateway.auth import Caller
-from app.gateway.dependencies import Download, Given, Reader
+from app.gateway.dependencies import Download, Reader, ServicesDependency
 from app.gateway.image_responses import (
-    CONTENT,
+    IMAGE_CONTENT,
     cache_headers,
     etag,
-    picture_headers,
-    picture_response,
-    served,
+    image_headers,
+    image_response,
+    served_format,
 )
-from app.gateway.preferences import accepted_types, has_current, wanted_image
+from app.gateway.preferences import accepted_types, has_current, preferred_image_format
 from app.gateway.problems import Problem
-from app.gateway.routes.jobs import known
+from app.gateway.routes.jobs import require_job
 from app.gateway.services import Services
 from jobs.errors import BlobMissing
 from jobs.explanation import ExplanationView
@@ -32,22 +32,22 @@ router = APIRouter(tags=["jobs"])
     "/jobs/{job_id}/images/{index}",
     summary="Get a picture",
     response_class=Response,
-    responses={200: {"content": CONTENT}},
+    responses={200: {"content": IMAGE_CONTENT}},
     dependencies=[Download],
 )
 async def get(
-    job_id: str, index: str, request: Request, services: Given, caller: Reader
+    job_id: str, index: str, request: Request, services: ServicesDependency, caller: Reader
 ) -> Response:
     """The picture's bytes, in its own format or in the one that Accept prefers."""
     record = await _record(services, caller, job_id, index)
-    wanted = wanted_image(request) or "any"
-    if wanted == record.format or _takes(request, record.format):
+    wanted = preferred_image_format(request) or "any"
+    if wanted == record.format or _accepts_stored_format(request, record.format):
         wanted = "any"
-    extension = served(record, wanted)
+    extension = served_format(record, wanted)
     if has_current(request, etag(record, extension)):
-        headers = picture_headers(record, extension, services.settings.result_ttl)
+        headers = image_headers(record, extension, services.settings.result_ttl)
         return Response(status_code=304, headers=headers)
-    return await picture_response(services, record, wanted, caller.name)
+    return await image_response(services, record, wanted, caller.rate_limit_key)
 
 
 @router.get(
@@ -56,7 +56,7 @@ async def get(
     response_model=ExplanationView,
 )
 async def explanation(
-    job_id: str, index: str, request: Request, services: Given, caller: Reader
+    job_id: str, index: str, request: Request, services: ServicesDependency, caller: Reader
 ) -> Response:
     """Heat maps of a picture whose request had ``explain``."""
     record = await _record(services, caller, job_id, index)
@@ -65,7 +65,7 @@ async def explanation(
             404, f"Picture {index} was not explained; send the request again with explain true."
         )
     try:
-        data = await services.blob(record.explanation)
+        data = await services.get_blob(record.explanation)
     except BlobMissing as error:
         raise Problem(410, "This explanation has been erased.") from error
     tag = f'"{hashlib.sha256(data).hexdigest()}"'
@@ -77,7 +77,7 @@ async def explanation(
 
 async def _record(services: Services, caller: Caller, job_id: str, index: str) -> ImageRecord:
     """The picture, if it was made and the caller may see it."""
-    job = known(caller.seen(await services.look(job_id)))
+    job = require_job(caller.get_visible(await services.get_job(job_id)))
     if not job.status.final:
         raise Problem(
             409, "The job is not finished yet; wait for it first.", headers={"Retry-After": "1"}
@@ -92,7 +92,7 @@ async def _record(services: Services, caller: Caller, job_id: str, index: str) -
     return record
 
 
-def _takes(request: Request, extension: str) -> bool:
+def _accepts_stored_format(request: Request, extension: str) -> bool:
     """Whether the client names the stored format, or leaves the choice open (as browsers do)."""
     types = accepted_types(request)
     return f"image/{extension}" in types[:1] or "*/*" in types or "image/*" in types[:1]

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
-from app.gateway.dependencies import AnyCaller, Given, Reader
+from app.gateway.dependencies import AnyCaller, Reader, ServicesDependency
 from app.gateway.preferences import has_current, wait_seconds
 from app.gateway.problems import Problem
 from app.gateway.services import Services
@@ -54,7 +54,7 @@ class JobsView(BaseModel):
     next: str | None = None
 
 
-def known(job: Job | None) -> Job:
+def require_job(job: Job | None) -> Job:
     """404 when there never was such a job, 410 when its lifetime is over."""
     if job is None:
         raise Problem(404, "There is no such job.")
@@ -65,7 +65,7 @@ def known(job: Job | None) -> Job:
 
 @router.get("", summary="List jobs", response_model=JobsView)
 async def listing(
-    services: Given,
+    services: ServicesDependency,
     caller: Reader,
     status: Status | None = None,
     task: Annotated[str | None, _one_of_the_tasks] = None,
@@ -77,7 +77,7 @@ async def listing(
         raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
     before = _cursor(cursor) if cursor is not None else None
     jobs, following = await run_in_threadpool(
-        services.store.listing, status, limit, before, caller.listed, task
+        services.store.list_jobs, status, limit, before, caller.list_scope, task
     )
     page = _next_page(following, limit, status=status, task=task) if following else None
     view = JobsView(jobs=[job_view(job, None) for job in jobs], next=page)
@@ -101,17 +101,19 @@ def _next_page(cursor: Cursor, limit: int, **only: str | None) -> str:
 async def get(
     job_id: str,
     request: Request,
-    services: Given,
+    services: ServicesDependency,
     caller: Reader,
     wait: Annotated[str | None, _seconds] = None,  # noqa: ARG001 (read with Prefer)
 ) -> Response:
     """The job; with ``?wait=N`` once it is final, or as it is after N seconds."""
     seconds = wait_seconds(request, services.settings.max_wait)
-    with services.waiters.watch(job_id) as watch:
-        found = caller.seen(await services.look(job_id))
-        if seconds and not known(found).status.final:
-            found = (await services.wait(watch, seconds, caller.name, found)).job
-    return await _response(request, services, known(found))
+    with services.subscriptions.subscribe(job_id) as watch:
+        found = caller.get_visible(await services.get_job(job_id))
+        if seconds and not require_job(found).status.final:
+            found = (
+                await services.wait_until_final(watch, seconds, caller.rate_limit_key, found)
+            ).job
+    return await _response(request, services, require_job(found))
 
 
 async def _response(request: Request, services: Services, job: Job) -> Response:
@@ -127,16 +129,22 @@ async def _response(request: Request, services: Services, job: Job) -> Response:
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job", response_model=JobView)
-async def cancel(job_id: str, request: Request, services: Given, caller: AnyCaller) -> Response:
+async def cancel(
+    job_id: str, request: Request, services: ServicesDependency, caller: AnyCaller
+) -> Response:
     """A waiting job ends at once; a running one at its next step. 409 when it is over already."""
-    before = await _changeable(services, caller, job_id)
+    before = await _get_changeable(services, caller, job_id)
     if before.status.final:
-        raise Problem(409, f"This job is over: it has {_SAID[before.status]}.")
+        raise Problem(409, f"This job is over: it has {_STATUS_PHRASES[before.status]}.")
     await run_in_threadpool(services.store.cancel, job_id)
-    return await _response(request, services, known(await services.look(job_id)))
+    return await _response(request, services, require_job(await services.get_job(job_id)))
 
 
-_SAID = {Status.succeeded: "succeeded", Status.failed: "failed", Status.canceled: "been canceled"}
+_STATUS_PHRASES = {
+    Status.succeeded: "succeeded",
+    Status.failed: "failed",
+    Status.canceled: "been canceled",
+}
 
 
 @router.delete(
@@ -145,22 +153,22 @@ _SAID = {Status.succeeded: "succeeded", Status.failed: "failed", Status.canceled
     summary="Cancel a job and erase its pictures",
     responses={202: {"description": "it still runs; erased within seconds, once it has stopped"}},
 )
-async def erase(job_id: str, services: Given, caller: AnyCaller) -> Response:
+async def erase(job_id: str, services: ServicesDependency, caller: AnyCaller) -> Response:
     """Cancels the job if it is not over. Inputs, outputs and the record are erased; what remains
     for a week is that there was such a job. A webhook that has not been told is not told any more.
     """
-    await _changeable(services, caller, job_id)
+    await _get_changeable(services, caller, job_id)
     erased = await run_in_threadpool(_erase, services, job_id)
     return Response(status_code=204 if erased else 202)
 
 
-async def _changeable(services: Services, caller: Caller, job_id: str) -> Job:
+async def _get_changeable(services: Services, caller: Caller, job_id: str) -> Job:
     """The job, if the caller may cancel and erase it: it is theirs and their key may submit such
     jobs.
     """
-    job = known(caller.seen(await services.look(job_id)))
-    if not caller.may(ADMIN):
-        caller.require(job.task)
+    job = require_job(caller.get_visible(await services.get_job(job_id)))
+    if not caller.has_scope(ADMIN):
+        caller.require_scope(job.task)
     return job
 
 

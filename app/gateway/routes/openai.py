@@ -10,20 +10,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.gateway.auth import Caller
-from app.gateway.dependencies import Given, Submitter, caller, take_download
-from app.gateway.image_responses import CONTENT, picture_response
-from app.gateway.middleware import release_body
+from app.gateway.dependencies import ServicesDependency, Submitter, caller, take_download
+from app.gateway.image_responses import IMAGE_CONTENT, image_response
+from app.gateway.middleware import release_upload_memory
 from app.gateway.openai.bodies import read_edit, read_generation
 from app.gateway.openai.errors import PREFIX, RESPONSES
 from app.gateway.openai.requests import EditRequest, GenerationRequest, ImagesRequest
 from app.gateway.openai.responses import image_events, images_response
-from app.gateway.openai.signed_urls import Links
-from app.gateway.openai.submission import finished, submitted
+from app.gateway.openai.signed_urls import UrlSigner
+from app.gateway.openai.submission import submit_images_request, wait_for_success
 from app.gateway.problems import Problem
-from app.gateway.routes.jobs import known
+from app.gateway.routes.jobs import require_job
 from app.gateway.services import Services
-from app.gateway.submission import Accepted
-from app.gateway.uploads import Picture
+from app.gateway.submission import Submission
+from app.gateway.uploads import ImageInput
 from jobs.bundles import BundleInfo
 
 router = APIRouter(prefix=PREFIX, tags=["openai"], responses=RESPONSES)
@@ -36,11 +36,11 @@ _PICTURES: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def _place(services: Given, found: Submitter) -> AsyncIterator[None]:
+async def _hold_wait_slot(services: ServicesDependency, caller: Submitter) -> AsyncIterator[None]:
     """One of the caller's requests that may wait, for as long as the answer takes."""
-    with services.waits.take(found.name) as free:
+    with services.wait_slots.acquire(caller.rate_limit_key) as free:
         if not free:
-            most = services.waits.most
+            most = services.wait_slots.limit
             detail = f"{most} of your requests are waiting already; let one end first."
             raise Problem(429, detail, headers={"Retry-After": "2"})
         yield
@@ -59,13 +59,15 @@ def _body(kind: type[ImagesRequest], media_type: str, *files: str) -> dict[str, 
     summary="Make pictures from a prompt",
     response_model=None,
     responses=_PICTURES,
-    dependencies=[Depends(_place)],
+    dependencies=[Depends(_hold_wait_slot)],
     openapi_extra=_body(GenerationRequest, "application/json"),
 )
-async def generations(request: Request, services: Given, caller: Submitter) -> Response:
+async def generations(
+    request: Request, services: ServicesDependency, caller: Submitter
+) -> Response:
     """`/synthesize`, waited for."""
-    asked = await read_generation(request)
-    return await _answer(request, services, caller, asked, {})
+    body = await read_generation(request)
+    return await _respond(request, services, caller, body, {})
 
 
 @router.post(
@@ -73,42 +75,44 @@ async def generations(request: Request, services: Given, caller: Submitter) -> R
     summary="Edit a photo as a prompt says",
     response_model=None,
     responses=_PICTURES,
-    dependencies=[Depends(_place)],
+    dependencies=[Depends(_hold_wait_slot)],
     openapi_extra=_body(EditRequest, "multipart/form-data", "image", "mask"),
 )
-async def edits(request: Request, services: Given, caller: Submitter) -> Response:
+async def edits(request: Request, services: ServicesDependency, caller: Submitter) -> Response:
     """`/inpaint` where the mask is transparent; without a mask `/manipulate`. Waited for."""
-    asked, pictures = await read_edit(request)
-    return await _answer(request, services, caller, asked, pictures)
+    body, pictures = await read_edit(request)
+    return await _respond(request, services, caller, body, pictures)
 
 
-async def _answer(
+async def _respond(
     request: Request,
     services: Services,
     caller: Caller,
-    asked: ImagesRequest,
-    pictures: dict[str, Picture],
+    body: ImagesRequest,
+    pictures: dict[str, ImageInput],
 ) -> Response:
     kind = "image_edit" if pictures else "image_generation"
-    accepted = await submitted(request, services, caller, asked, pictures)
+    accepted = await submit_images_request(request, services, caller, body, pictures)
     pictures.clear()
-    release_body(request)
+    release_upload_memory(request)
     headers = _headers(accepted)
-    if asked.stream:
+    if body.stream:
         events = image_events(request, services, accepted, kind)
         headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(events, 200, headers, "text/event-stream")
-    job = await finished(request, services, accepted)
-    told = await images_response(request, services, job, asked.response_format == "url")
-    return JSONResponse(told, 200, headers)
+    job = await wait_for_success(request, services, accepted)
+    content = await images_response(request, services, job, body.response_format == "url")
+    return JSONResponse(content, 200, headers)
 
 
-def _headers(accepted: Accepted) -> dict[str, str]:
+def _headers(accepted: Submission) -> dict[str, str]:
     headers = {"X-Request-ID": accepted.job.id}
     return headers | ({"Idempotency-Replayed": "true"} if accepted.replayed else {})
 
 
-async def _linked_download(job_id: str, index: int, services: Given) -> AsyncIterator[None]:
+async def _linked_download(
+    job_id: str, index: int, services: ServicesDependency
+) -> AsyncIterator[None]:
     with take_download(services, f"link {job_id}/{index}"):
         yield
 
@@ -117,34 +121,34 @@ async def _linked_download(job_id: str, index: int, services: Given) -> AsyncIte
     "/images/{job_id}/{index}",
     summary="Get a picture by its signed address",
     response_class=Response,
-    responses={200: {"content": CONTENT}},
+    responses={200: {"content": IMAGE_CONTENT}},
     dependencies=[Depends(_linked_download)],
 )
 async def linked_picture(
     job_id: str,
     index: int,
-    services: Given,
+    services: ServicesDependency,
     expires: Annotated[int, Query(ge=0, le=2**40)],
     signature: str,
 ) -> Response:
     """The picture of a `url`: whoever has that address sees it, until it expires."""
-    links = Links(services.store, services.settings.link_ttl)
+    links = UrlSigner(services.store, services.settings.link_ttl)
     await run_in_threadpool(links.check, job_id, index, expires, signature)
-    job = known(await run_in_threadpool(services.store.get, job_id))
+    job = require_job(await run_in_threadpool(services.store.get, job_id))
     record = next((i for i in job.images if i.index == index and not i.error), None)
     if record is None:
         raise Problem(404, f"This job has no picture {index}.")
-    return await picture_response(services, record)
+    return await image_response(services, record)
 
 
 @router.get("/models", summary="List models", dependencies=[Depends(caller)])
-async def models(services: Given) -> dict[str, Any]:
+async def models(services: ServicesDependency) -> dict[str, Any]:
     """The bundles."""
     return {"object": "list", "data": await run_in_threadpool(_models, services)}
 
 
 @router.get("/models/{model}", summary="Look at a model", dependencies=[Depends(caller)])
-async def model(model: str, services: Given) -> dict[str, Any]:
+async def model(model: str, services: ServicesDependency) -> dict[str, Any]:
     """One bundle."""
     found = await run_in_threadpool(_models, services)
     for one in found:
@@ -155,7 +159,7 @@ async def model(model: str, services: Given) -> dict[str, Any]:
 
 
 def _models(services: Services) -> list[dict[str, Any]]:
-    return [_model(info) for info in services.catalogue.now().bundles.values() if info.tasks]
+    return [_model(info) for info in services.catalogue.current().bundles.values() if info.tasks]
 
 
 def _model(info: BundleInfo) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.dependencies import Given, Reader, caller
+from app.gateway.dependencies import Reader, ServicesDependency, caller
 from app.gateway.problems import Problem
 from app.gateway.views import ModelsView, models_view
 from app.webhooks.signing import signing_secrets
@@ -24,9 +24,9 @@ async def healthz() -> dict[str, str]:
 
 
 @health_router.get("/readyz", summary="Able to serve?")
-async def readyz(services: Given) -> dict[str, Any]:
+async def readyz(services: ServicesDependency) -> dict[str, Any]:
     """The job store answers and at least one worker takes jobs."""
-    workers = await run_in_threadpool(services.store.workers)
+    workers = await run_in_threadpool(services.store.live_workers)
     if not workers:
         raise Problem(
             503,
@@ -34,7 +34,9 @@ async def readyz(services: Given) -> dict[str, Any]:
             headers={"Retry-After": "2"},
         )
     ready: dict[str, Any] = {"status": "ready", "workers": len(workers)}
-    if await run_in_threadpool(services.gate.open):  # anybody may ask, names are not for anybody
+    if await run_in_threadpool(
+        services.authenticator.is_open
+    ):  # anybody may ask, names are not for anybody
         ready["workers"] = [{"name": w["name"], "device": w.get("device")} for w in workers]
     if warnings := await run_in_threadpool(services.redis_warnings):
         ready["warnings"] = warnings
@@ -52,15 +54,15 @@ class VocabularyView(BaseModel):
 
 
 @models_router.get("", summary="List bundles")
-async def models(services: Given) -> ModelsView:
+async def models(services: ServicesDependency) -> ModelsView:
     """Bundles, their tasks, methods, native sizes and licences, and each task's default."""
-    return models_view(services.catalogue.now())
+    return models_view(services.catalogue.current())
 
 
 @models_router.get("/{bundle}/vocabulary", summary="List known words")
-async def vocabulary(bundle: str, services: Given) -> VocabularyView:
+async def vocabulary(bundle: str, services: ServicesDependency) -> VocabularyView:
     """Every word that the bundle's text encoders know; all others are left out with a warning."""
-    catalogue = services.catalogue.now()
+    catalogue = services.catalogue.current()
     info = catalogue.bundles.get(bundle)
     if info is None:
         names = ", ".join(catalogue.bundles) or "none"
@@ -79,7 +81,7 @@ class SecretView(BaseModel):
 
 
 @webhooks_router.get("/secret", summary="Get the signing secret")
-async def secret(services: Given, caller: Reader, response: Response) -> SecretView:
+async def secret(services: ServicesDependency, caller: Reader, response: Response) -> SecretView:
     """The secret that verifies the `webhook-signature` of messages to your jobs' webhooks."""
     configured = services.settings.webhook_secret.get_secret_value()
     found = await run_in_threadpool(signing_secrets, configured, services.store, caller.owner)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.gateway.admission import check_memory
 from app.gateway.api_keys import ApiKey
 from app.gateway.auth import Caller
-from app.gateway.dependencies import AnyCaller, Given
+from app.gateway.dependencies import AnyCaller, ServicesDependency
 from app.gateway.services import Services
 from app.gateway.sessions import COOKIE, LIFETIME, end_session, start_session
 
@@ -27,7 +27,7 @@ class SessionView(BaseModel):
 
 
 @router.get("", summary="Who am I?")
-async def look(caller: AnyCaller) -> SessionView:
+async def get_session(caller: AnyCaller) -> SessionView:
     """The key that came with this request."""
     if caller.key is None:
         return SessionView(open=True, key=None, name=None, scopes=[])
@@ -36,7 +36,7 @@ async def look(caller: AnyCaller) -> SessionView:
 
 
 @router.post("", status_code=204, summary="Trade a key for a cookie")
-async def start(request: Request, services: Given, caller: AnyCaller) -> Response:
+async def start(request: Request, services: ServicesDependency, caller: AnyCaller) -> Response:
     """For web pages: pictures and event streams are then fetched without a key in their address.
     An open service needs no cookie and sets none.
     """
@@ -55,17 +55,17 @@ async def start(request: Request, services: Given, caller: AnyCaller) -> Respons
 
 
 def _start(services: Services, caller: Caller, key: ApiKey) -> str:
-    services.gate.count_login(caller)
+    services.authenticator.count_login(caller)
     check_memory(services.store, services.settings)
-    return start_session(services.gate.sessions, key)
+    return start_session(services.authenticator.sessions, key)
 
 
 @router.delete("", status_code=204, summary="End the session")
-async def end(request: Request, services: Given, _caller: AnyCaller) -> Response:
+async def end(request: Request, services: ServicesDependency, _caller: AnyCaller) -> Response:
     """The cookie is worth nothing from now on."""
     value = request.cookies.get(COOKIE)
     if value:
-        await run_in_threadpool(end_session, services.gate.sessions, value)
+        await run_in_threadpool(end_session, services.authenticator.sessions, value)
     response = Response(status_code=204)
     response.delete_cookie(COOKIE)
     return response

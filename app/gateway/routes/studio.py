@@ -45,14 +45,14 @@ _PROTECTION = {
 
 
 @dataclass(frozen=True)
-class File:
+class StaticFile:
     """One file of the page, as it is and compressed."""
 
     media_type: str
     content: bytes = field(repr=False)
 
     @classmethod
-    def read(cls, path: Path) -> File:
+    def read(cls, path: Path) -> StaticFile:
         return cls(_TYPES[path.suffix], path.read_bytes())
 
     @cached_property
@@ -63,7 +63,7 @@ class File:
     def compressed(self) -> bytes:
         return gzip.compress(self.content, mtime=0)
 
-    def answer(self, request: Request, caching: str, vary: str = "Accept-Encoding") -> Response:
+    def respond(self, request: Request, caching: str, vary: str = "Accept-Encoding") -> Response:
         """The file, or 304 for a client that has it."""
         headers = {"ETag": self.tag, "Cache-Control": caching, "Vary": vary, **_PROTECTION}
         if has_current(request, self.tag):
@@ -75,13 +75,13 @@ class File:
         return Response(content, 200, headers, self.media_type)
 
 
-def read_files(folder: Path = FOLDER) -> dict[str, File]:
+def read_files(folder: Path = FOLDER) -> dict[str, StaticFile]:
     """The page's files by name."""
     paths = sorted(p for p in folder.iterdir() if p.suffix in _TYPES)
-    return {path.name: File.read(path) for path in paths}
+    return {path.name: StaticFile.read(path) for path in paths}
 
 
-def version_of(files: Mapping[str, File]) -> str:
+def content_digest(files: Mapping[str, StaticFile]) -> str:
     """A digest of all files together."""
     digest = hashlib.sha256()
     for name, file in files.items():
@@ -89,20 +89,20 @@ def version_of(files: Mapping[str, File]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _page(raw: File, base: str, files: Mapping[str, File]) -> File:
+def _page(raw: StaticFile, base: str, files: Mapping[str, StaticFile]) -> StaticFile:
     """The page with the addresses of its files; the browser is told of all modules at once, instead
     of finding each in the one before.
     """
     links = (f'<link rel="modulepreload" href="{base}/{n}">' for n in files if n.endswith(".js"))
     text = raw.content.decode().replace("{modules}", "\n  ".join(links)).replace("{base}", base)
-    return File(raw.media_type, text.encode())
+    return StaticFile(raw.media_type, text.encode())
 
 
 def router(folder: Path = FOLDER) -> APIRouter:
     """The page and its files, read once."""
     made = APIRouter(include_in_schema=False)
     files = read_files(folder)
-    version = version_of(files)
+    version = content_digest(files)
     page = _page(files.pop(_PAGE), f"/studio/{version}", files)
 
     @made.get("/")
@@ -111,13 +111,13 @@ def router(folder: Path = FOLDER) -> APIRouter:
         wanted = [k for k in accepted_types(request) if k in (_HTML, _ANY, "application/json")]
         if wanted[:1] == ["application/json"]:
             raise HTTPException(404)
-        return page.answer(request, _ASK_FIRST, "Accept, Accept-Encoding")
+        return page.respond(request, _ASK_FIRST, "Accept, Accept-Encoding")
 
     @made.get("/studio/{asked}/{name}")
     async def file(asked: str, name: str, request: Request) -> Response:
         """A file of the page. A page of another version gets today's, which it may not keep."""
         if name not in files:
             raise HTTPException(404)
-        return files[name].answer(request, _FOR_GOOD if asked == version else _ASK_FIRST)
+        return files[name].respond(request, _FOR_GOOD if asked == version else _ASK_FIRST)
 
     return made

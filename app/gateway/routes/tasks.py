@@ -13,15 +13,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.gateway.auth import Caller
-from app.gateway.dependencies import Submitter, services_of
-from app.gateway.idempotency import HEADER, PATTERN, once_key
-from app.gateway.image_responses import CONTENT, picture_response, unsuccessful
-from app.gateway.middleware import release_body
-from app.gateway.preferences import wait_seconds, wanted_image
-from app.gateway.services import Services, Waited
-from app.gateway.submission import Accepted, submit
-from app.gateway.subscriptions import Watch
-from app.gateway.uploads import is_json, read
+from app.gateway.dependencies import Submitter, get_services
+from app.gateway.idempotency import HEADER, PATTERN, read_idempotency_key
+from app.gateway.image_responses import IMAGE_CONTENT, image_response, job_failure_problem
+from app.gateway.middleware import release_upload_memory
+from app.gateway.preferences import preferred_image_format, wait_seconds
+from app.gateway.services import Services, WaitResult
+from app.gateway.submission import Submission, submit
+from app.gateway.subscriptions import JobSubscription
+from app.gateway.uploads import is_json, read_request
 from app.gateway.views import JobView, json_response
 from jobs.job import Job, Status, new_id
 from jobs.requests import TASKS, TaskRequest
@@ -37,30 +37,32 @@ def router() -> APIRouter:
 
 def _add(made: APIRouter, task: type[TaskRequest]) -> None:
     async def post(request: Request, caller: Submitter) -> Response:
-        caller.require(task.task)
-        services = services_of(request)
+        caller.require_scope(task.task)
+        services = get_services(request)
         seconds = wait_seconds(request, services.settings.max_wait)
-        fields, pictures = await read(request, task, services.decoders)
-        memory = services.settings.idempotency_ttl
-        once = None
+        fields, pictures = await read_request(request, task, services.decoder_limiter)
+        ttl = services.settings.idempotency_ttl
+        idempotency_key = None
         if HEADER in request.headers:
-            made = partial(once_key, request, fields, pictures, memory, caller.owner)
-            once = await to_thread.run_sync(made, limiter=services.decoders if pictures else None)
+            made = partial(read_idempotency_key, request, fields, pictures, ttl, caller.owner)
+            idempotency_key = await to_thread.run_sync(
+                made, limiter=services.decoder_limiter if pictures else None
+            )
         job_id = new_id()
-        with services.waiters.watch(job_id) as watch:
+        with services.subscriptions.subscribe(job_id) as subscription:
             accepted = await submit(
                 services,
                 caller,
                 task,
                 fields,
                 pictures,
-                once,
+                idempotency_key,
                 strict=is_json(request),
                 job_id=job_id,
             )
             pictures.clear()
-            release_body(request)
-            return await _answer(request, services, caller, accepted, seconds, watch)
+            release_upload_memory(request)
+            return await _respond(request, services, caller, accepted, seconds, subscription)
 
     made.add_api_route(
         f"/{task.task}",
@@ -74,7 +76,7 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
             202: {"model": JobView, "description": "accepted; poll Location"},
             200: {
                 "model": JobView,
-                "content": CONTENT,
+                "content": IMAGE_CONTENT,
                 "description": "finished, when asked to wait; or the first picture itself",
             },
         },
@@ -103,49 +105,55 @@ _KEY_PARAMETER = {
 }
 
 
-async def _answer(
+async def _respond(
     request: Request,
     services: Services,
     caller: Caller,
-    accepted: Accepted,
+    accepted: Submission,
     seconds: float | None,
-    watch: Watch,
+    subscription: JobSubscription,
 ) -> Response:
     job = accepted.job
     headers = {"Location": f"/jobs/{job.id}"}
     if accepted.replayed:
         headers["Idempotency-Replayed"] = "true"
     if seconds is not None:
-        waited = await _waited(services, caller, accepted, seconds, watch)
+        waited = await _wait(services, caller, accepted, seconds, subscription)
         job = waited.job or job
-        if waited.applied:
+        if waited.waited:
             headers["Preference-Applied"] = f"wait={seconds:g}"
-        wanted = wanted_image(request)
+        wanted = preferred_image_format(request)
         if wanted and job.status.final:
-            return await _picture(services, caller, job, wanted, headers)
+            return await _first_image(services, caller, job, wanted, headers)
     if not job.status.final:
         headers["Retry-After"] = "1"
     view = await services.job_view(job)
     return json_response(view, 200 if job.status.final else 202, headers)
 
 
-async def _waited(
-    services: Services, caller: Caller, accepted: Accepted, seconds: float, watch: Watch
-) -> Waited:
+async def _wait(
+    services: Services,
+    caller: Caller,
+    accepted: Submission,
+    seconds: float,
+    subscription: JobSubscription,
+) -> WaitResult:
     if not accepted.replayed:
-        return await services.wait(watch, seconds, caller.name, accepted.job)
-    with services.waiters.watch(accepted.job.id) as earlier:
-        return await services.wait(earlier, seconds, caller.name)
+        return await services.wait_until_final(
+            subscription, seconds, caller.rate_limit_key, accepted.job
+        )
+    with services.subscriptions.subscribe(accepted.job.id) as earlier:
+        return await services.wait_until_final(earlier, seconds, caller.rate_limit_key)
 
 
-async def _picture(
+async def _first_image(
     services: Services, caller: Caller, job: Job, wanted: str, headers: dict[str, str]
 ) -> Response:
     """The first picture itself."""
     if job.status is not Status.succeeded:
-        raise unsuccessful(job, headers)
+        raise job_failure_problem(job, headers)
     record = next(i for i in job.images if not i.error)
-    response = await picture_response(services, record, wanted, caller.name)
+    response = await image_response(services, record, wanted, caller.rate_limit_key)
     response.headers.update(headers)
     return response
 
@@ -159,20 +167,20 @@ def _mask_schemas(text: str) -> list[dict[str, Any]]:
     ]
 
 
-def _without_references(schema: Any, named: Mapping[str, Any]) -> Any:
+def _inline_references(schema: Any, definitions: Mapping[str, Any]) -> Any:
     """The schema with what it refers to written out, so that it stands on its own."""
     if isinstance(schema, list):
-        return [_without_references(part, named) for part in schema]
+        return [_inline_references(part, definitions) for part in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        return _without_references(named[schema["$ref"].rpartition("/")[2]], named)
-    return {key: _without_references(part, named) for key, part in schema.items()}
+        return _inline_references(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {key: _inline_references(part, definitions) for key, part in schema.items()}
 
 
 def _body_schema(task: type[TaskRequest]) -> dict[str, Any]:
     schema = task.model_json_schema()
-    schema = _without_references(schema, schema.pop("$defs", {}))
+    schema = _inline_references(schema, schema.pop("$defs", {}))
     schema.pop("title", None)
     properties = schema["properties"]
     as_json = {**schema, "properties": dict(properties)}

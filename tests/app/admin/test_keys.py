@@ -8,7 +8,13 @@ import pytest
 from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
 
-from app.gateway.api_keys import RedisKeyStore, authenticate, default_scopes, new_text, record
+from app.gateway.api_keys import (
+    RedisKeyStore,
+    default_scopes,
+    generate_key,
+    new_api_key,
+    verify_key,
+)
 from app.gateway.application import create_app
 from app.settings import GatewaySettings
 from jobs.redis_store import connect
@@ -35,7 +41,7 @@ def test_the_life_of_a_key(broker: RedisKeyStore) -> None:
     made = mmml("create", "shop", "--scope", "synthesize", "--scope", "read", "--rate", "5/minute")
     assert made.exit_code == 0, made.output
     text = made.stdout.strip()
-    key = authenticate(broker, text)
+    key = verify_key(broker, text)
     assert key is not None
     assert (key.name, key.scopes, key.rate) == ("shop", {"synthesize", "read"}, "5/minute")
     listing = mmml("list").output
@@ -45,7 +51,7 @@ def test_the_life_of_a_key(broker: RedisKeyStore) -> None:
     assert text not in listing
     assert mmml("forget", "shop").exit_code == 1
     assert "revoked" in mmml("revoke", "shop").output
-    assert authenticate(broker, text) is None
+    assert verify_key(broker, text) is None
     assert "revoked" in mmml("list").output
     assert mmml("forget", key.id).exit_code == 0
     nothing = mmml("list")
@@ -100,8 +106,8 @@ def test_the_client_sends_its_key(
     weights: Path, monkeypatch: pytest.MonkeyPatch, valkey: str
 ) -> None:
     services = connected(GatewaySettings(weights_dir=weights, require_keys=True), valkey)
-    text = new_text()
-    services.gate.keys.add(record(text, "k", default_scopes()))
+    text = generate_key()
+    services.authenticator.keys.add(new_api_key(text, "k", default_scopes()))
     with TestClient(create_app(services.settings, services)) as http:
         transport = Through(http)
         with pytest.raises(MmmlError, match="needs an API key"):

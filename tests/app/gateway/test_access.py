@@ -16,16 +16,16 @@ from starlette.responses import StreamingResponse
 from app.gateway.api_keys import (
     ADMIN,
     READ,
-    KeyProblem,
-    add_first,
+    ApiKeyError,
+    add_first_key,
     default_scopes,
-    new_text,
-    record,
+    generate_key,
+    new_api_key,
     revoke,
 )
 from app.gateway.application import create_app
 from app.gateway.auth import AccessError
-from app.gateway.dependencies import Reader, Stream
+from app.gateway.dependencies import Reader, StreamSlot
 from app.gateway.server import WithoutSignatures
 from app.gateway.services import Services
 from app.settings import GatewaySettings
@@ -38,9 +38,9 @@ PUBLIC = "https://pictures.example"
 
 
 def key_of(services: Services, name: str, scopes: set[str] | None = None, **limits: Any) -> str:
-    text = new_text()
+    text = generate_key()
     given = frozenset(scopes) if scopes else default_scopes()
-    services.gate.keys.add(record(text, name, given, **limits))
+    services.authenticator.keys.add(new_api_key(text, name, given, **limits))
     return text
 
 
@@ -194,9 +194,9 @@ def test_an_administrator_sees_every_job(http: TestClient, keyed: Services, mine
 
 def test_a_key_takes_over_anothers_jobs(http: TestClient, keyed: Services, mine: str) -> None:
     job = submit(http, mine).json()["id"]
-    old = keyed.gate.keys.all()[0]
+    old = keyed.authenticator.keys.all()[0]
     new = key_of(keyed, "new", owner=old.owner)
-    revoke(keyed.gate.keys, old.id)
+    revoke(keyed.authenticator.keys, old.id)
     assert http.get(f"/jobs/{job}", headers=bearer(new)).status_code == 200
     problem(http.get(f"/jobs/{job}", headers=bearer(mine)), 401)
 
@@ -210,7 +210,7 @@ def test_scopes_are_kept(http: TestClient, keyed: Services) -> None:
     files = {"image": png(), "mask": mask_png()}
     made = http.post("/inpaint", data={"text": "a bird"}, files=files, headers=bearer(painter))
     assert made.status_code == 202
-    watcher = key_of(keyed, "watcher", {READ}, owner=keyed.gate.keys.all()[1].owner)
+    watcher = key_of(keyed, "watcher", {READ}, owner=keyed.authenticator.keys.all()[1].owner)
     job = made.json()["id"]
     assert http.get(f"/jobs/{job}", headers=bearer(watcher)).status_code == 200
     problem(http.delete(f"/jobs/{job}", headers=bearer(watcher)), 403)
@@ -313,7 +313,7 @@ def test_the_first_key_closes_an_open_service(services: Services, weights: Path)
     key = key_of(services, "first")
     with TestClient(create_app(services.settings, services)) as http:
         problem(http.get("/jobs"), 401)
-        revoke(services.gate.keys, "first")
+        revoke(services.authenticator.keys, "first")
         problem(http.get("/jobs", headers=bearer(key)), 401)  # and never opens it again
 
 
@@ -376,7 +376,7 @@ def test_no_start_without_the_keys_that_are_required(weights: Path, valkey: str)
 def test_the_first_key_comes_from_a_file(
     valkey: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = new_text()
+    key = generate_key()
     (tmp_path / "key").write_text(f"{key}\n")
     monkeypatch.setenv("MMML_FIRST_KEY_FILE", str(tmp_path / "key"))
     settings = GatewaySettings(weights_dir=weights, require_keys=True)
@@ -388,23 +388,23 @@ def test_the_first_key_comes_from_a_file(
 
 
 def test_event_streams_are_bounded_and_given_back(keyed: Services) -> None:
-    keyed.streams.most = 2
+    keyed.stream_slots.limit = 2
     one, other = key_of(keyed, "one"), key_of(keyed, "other")
     app = create_app(keyed.settings, keyed)
 
-    @app.get("/stream", dependencies=[Stream])
+    @app.get("/stream", dependencies=[StreamSlot])
     async def stream(_caller: Reader) -> StreamingResponse:
         async def words() -> Any:
-            yield str(keyed.streams.taken)  # while the answer is being sent
+            yield str(keyed.stream_slots.in_use)  # while the answer is being sent
 
         return StreamingResponse(words())
 
     with TestClient(app) as http:
         for _ in range(5):
             assert http.get("/stream", headers=bearer(one)).text == "1"
-        assert keyed.streams.taken == 0
-        name = keyed.gate.keys.all()[0].id
-        with keyed.streams.take(name), keyed.streams.take(name):
+        assert keyed.stream_slots.in_use == 0
+        name = keyed.authenticator.keys.all()[0].id
+        with keyed.stream_slots.acquire(name), keyed.stream_slots.acquire(name):
             refused = http.get("/stream", headers=bearer(one))
             assert "2 event streams" in problem(refused, 429)["detail"]
             assert http.get("/stream", headers=bearer(other)).status_code == 200
@@ -433,15 +433,15 @@ def test_a_keys_cap_is_the_stores_to_keep(http: TestClient, keyed: Services) -> 
 
 def test_an_administrator_may_look(http: TestClient, keyed: Services, mine: str) -> None:
     submit(http, mine)
-    boss = record(text := new_text(), "boss", {ADMIN})
-    keyed.gate.keys.add(boss)
+    boss = new_api_key(text := generate_key(), "boss", {ADMIN})
+    keyed.authenticator.keys.add(boss)
     assert len(http.get("/jobs", headers=bearer(text)).json()["jobs"]) == 1
     problem(submit(http, text), 403)
 
 
 def test_wrong_keys_are_counted_by_address(http: TestClient, keyed: Services, mine: str) -> None:
     keyed.settings.rate_wrong_keys = "3/minute"
-    answers = [http.get("/jobs", headers=bearer(new_text())) for _ in range(5)]
+    answers = [http.get("/jobs", headers=bearer(generate_key())) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
     assert answers[4].headers["retry-after"]
     assert http.get("/jobs", headers=bearer(mine)).status_code == 200
@@ -451,8 +451,8 @@ def test_wrong_keys_are_counted_by_address(http: TestClient, keyed: Services, mi
     "weak", ["a" * 40, "abcd" * 10, "mmml_" + "0" * 40, "key with spaces in it " * 3]
 )
 def test_a_first_key_that_could_be_guessed_is_refused(keyed: Services, weak: str) -> None:
-    with pytest.raises(KeyProblem, match="could be guessed"):
-        add_first(keyed.gate.keys, weak)
+    with pytest.raises(ApiKeyError, match="could be guessed"):
+        add_first_key(keyed.authenticator.keys, weak)
 
 
 def test_the_access_log_holds_no_signature() -> None:

@@ -7,8 +7,8 @@ import time
 import pytest
 import redis
 
-from app.gateway.admission import check_room
-from app.gateway.api_keys import default_scopes, new_text, record
+from app.gateway.admission import check_admission
+from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.auth import Caller
 from app.gateway.problems import Problem
 from app.settings import GatewaySettings
@@ -22,12 +22,12 @@ OPEN = Caller(None, "127.0.0.1")
 
 def refused(store: JobStore, caller: Caller = OPEN, **settings: int) -> Problem:
     with pytest.raises(Problem) as caught:
-        check_room(store, GatewaySettings(**settings), caller)  # type: ignore[arg-type]
+        check_admission(store, GatewaySettings(**settings), caller)  # type: ignore[arg-type]
     return caught.value
 
 
 def test_room_for_one_more(store: JobStore) -> None:
-    check_room(store, GatewaySettings(), OPEN)
+    check_admission(store, GatewaySettings(), OPEN)
 
 
 def test_a_full_queue_tells_the_time_it_takes_to_drain(store: JobStore) -> None:
@@ -61,7 +61,7 @@ def test_memory_is_refused_before_it_is_full(redis_client: redis.Redis, prefix: 
     taken = 0
     while taken < 300:
         try:
-            check_room(store, GatewaySettings(), OPEN)
+            check_admission(store, GatewaySettings(), OPEN)
         except Problem:
             break
         queued(store)
@@ -76,12 +76,12 @@ def test_memory_is_refused_before_it_is_full(redis_client: redis.Redis, prefix: 
 
 
 def test_one_key_has_its_share_of_the_queue(store: JobStore) -> None:
-    key = record(new_text(), "shop", default_scopes(), max_active=2)
+    key = new_api_key(generate_key(), "shop", default_scopes(), max_active=2)
     caller = Caller(key, "192.0.2.1")
     ids = [queued(store, owner=key.owner).id for _ in range(2)]
     problem = refused(store, caller)
     assert problem.status == 429
     assert "2 unfinished jobs" in problem.detail
-    check_room(store, GatewaySettings(), OPEN)
+    check_admission(store, GatewaySettings(), OPEN)
     finished(store, ids[0])
-    check_room(store, GatewaySettings(), caller)
+    check_admission(store, GatewaySettings(), caller)

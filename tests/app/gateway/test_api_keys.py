@@ -10,24 +10,24 @@ import redis
 
 from app.gateway.api_keys import (
     ADMIN,
-    KeyProblem,
+    ApiKeyError,
     KeyStore,
     RedisKeyStore,
-    add_first,
-    authenticate,
-    check_scopes,
+    add_first_key,
     default_scopes,
+    find_key,
+    generate_key,
     key_id,
-    named,
-    new_text,
-    record,
+    new_api_key,
+    parse_scopes,
     revoke,
+    verify_key,
 )
 from app.gateway.sessions import (
     RedisSessionStore,
     SessionStore,
     end_session,
-    key_of_session,
+    get_session_key,
     start_session,
 )
 from jobs.errors import StoreError
@@ -46,20 +46,20 @@ def stores(redis_client: redis.Redis, prefix: str) -> Stores:
 
 
 def added(store: KeyStore, name: str = "shop") -> str:
-    text = new_text()
-    assert store.add(record(text, name, default_scopes()))
+    text = generate_key()
+    assert store.add(new_api_key(text, name, default_scopes()))
     return text
 
 
 def test_a_key_is_found_by_its_text_only(stores: Stores) -> None:
     assert not stores.keys.any()
     text = added(stores.keys)
-    found = authenticate(stores.keys, text)
+    found = verify_key(stores.keys, text)
     assert found is not None
     assert (found.name, found.owner) == ("shop", found.id)
     assert stores.keys.any()
     for wrong in (text[:-1], text + "x", found.id, found.digest, "", "é"):
-        assert authenticate(stores.keys, wrong) is None
+        assert verify_key(stores.keys, wrong) is None
 
 
 def test_only_hashes_are_kept(stores: Stores) -> None:
@@ -68,23 +68,25 @@ def test_only_hashes_are_kept(stores: Stores) -> None:
     assert text not in kept
     assert text.removeprefix("mmml_") not in kept
     assert len(text) >= 40
-    assert new_text() != text
+    assert generate_key() != text
 
 
 def test_a_record_under_the_right_id_needs_the_right_digest(stores: Stores) -> None:
-    text = new_text()
-    forged = record(new_text(), "x", default_scopes()).model_copy(update={"id": key_id(text)})
+    text = generate_key()
+    forged = new_api_key(generate_key(), "x", default_scopes()).model_copy(
+        update={"id": key_id(text)}
+    )
     stores.keys.add(forged)
-    assert authenticate(stores.keys, text) is None
+    assert verify_key(stores.keys, text) is None
 
 
 def test_revoked_is_for_ever(stores: Stores) -> None:
     text = added(stores.keys)
     ended = revoke(stores.keys, "shop")
     assert ended.revoked_at is not None
-    assert authenticate(stores.keys, text) is None
+    assert verify_key(stores.keys, text) is None
     assert revoke(stores.keys, ended.id) == ended
-    assert not stores.keys.add(record(text, "again", default_scopes()))
+    assert not stores.keys.add(new_api_key(text, "again", default_scopes()))
     assert stores.keys.any()  # its record keeps the service from turning open
     stores.keys.remove(ended.id)
     assert not stores.keys.any()
@@ -93,47 +95,47 @@ def test_revoked_is_for_ever(stores: Stores) -> None:
 def test_names_that_are_not_enough(stores: Stores) -> None:
     added(stores.keys)
     added(stores.keys)
-    with pytest.raises(KeyProblem, match="2 keys are named"):
-        named(stores.keys, "shop")
-    with pytest.raises(KeyProblem, match="mmml keys list"):
-        named(stores.keys, "nobody")
+    with pytest.raises(ApiKeyError, match="2 keys are named"):
+        find_key(stores.keys, "shop")
+    with pytest.raises(ApiKeyError, match="mmml keys list"):
+        find_key(stores.keys, "nobody")
     first, second = stores.keys.all()
     revoke(stores.keys, first.id)
-    assert named(stores.keys, "shop") == second
+    assert find_key(stores.keys, "shop") == second
 
 
 def test_scopes() -> None:
-    assert check_scopes(["tasks"]) == {"synthesize", "manipulate", "inpaint"}
-    assert check_scopes(["read", "inpaint"]) == {"read", "inpaint"}
+    assert parse_scopes(["tasks"]) == {"synthesize", "manipulate", "inpaint"}
+    assert parse_scopes(["read", "inpaint"]) == {"read", "inpaint"}
     assert ADMIN not in default_scopes()
-    with pytest.raises(KeyProblem, match="no scope 'paint'"):
-        check_scopes(["paint"])
+    with pytest.raises(ApiKeyError, match="no scope 'paint'"):
+        parse_scopes(["paint"])
 
 
 def test_the_first_key_comes_once(stores: Stores) -> None:
     text = "0123456789" * 4
-    add_first(stores.keys, text)
-    first = authenticate(stores.keys, text)
+    add_first_key(stores.keys, text)
+    first = verify_key(stores.keys, text)
     assert first is not None
     assert ADMIN in first.scopes
     revoke(stores.keys, first.id)
-    add_first(stores.keys, text)  # the next start
-    assert authenticate(stores.keys, text) is None
-    with pytest.raises(KeyProblem, match="has 5 characters"):
-        add_first(stores.keys, "short")
+    add_first_key(stores.keys, text)  # the next start
+    assert verify_key(stores.keys, text) is None
+    with pytest.raises(ApiKeyError, match="has 5 characters"):
+        add_first_key(stores.keys, "short")
 
 
 def test_a_session_ends_with_its_key(stores: Stores) -> None:
     text = added(stores.keys)
-    key = authenticate(stores.keys, text)
+    key = verify_key(stores.keys, text)
     assert key is not None
     first, second = start_session(stores.sessions, key), start_session(stores.sessions, key)
-    assert key_of_session(stores.sessions, stores.keys, first) == key
+    assert get_session_key(stores.sessions, stores.keys, first) == key
     end_session(stores.sessions, first)
-    assert key_of_session(stores.sessions, stores.keys, first) is None
+    assert get_session_key(stores.sessions, stores.keys, first) is None
     revoke(stores.keys, key.id)
-    assert key_of_session(stores.sessions, stores.keys, second) is None
-    assert key_of_session(stores.sessions, stores.keys, text) is None
+    assert get_session_key(stores.sessions, stores.keys, second) is None
+    assert get_session_key(stores.sessions, stores.keys, text) is None
 
 
 def test_a_session_ends_with_its_lifetime(

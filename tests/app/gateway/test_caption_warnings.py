@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.gateway.caption_warnings import warnings
+from app.gateway.caption_warnings import caption_warnings
 from app.gateway.problems import Problem
 from jobs.bundles import Catalogue
 from tests.conftest import write_paper_bundle
@@ -31,7 +31,7 @@ def told(folder: Path, *texts: str) -> list[str]:
     catalogue = Catalogue.open(folder)
     found = catalogue.find("synthesize", "birds")
     assert found is not None
-    return warnings(found, texts, catalogue)
+    return caption_warnings(found, texts, catalogue)
 
 
 def test_the_bundle_that_knows_most_of_what_is_left_out_is_named(garden: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.gateway.coalescer import Grouped
+from app.gateway.coalescer import Coalescer
 
 
 class Work:
@@ -29,7 +29,7 @@ class Work:
 
 def test_a_call_alone_waits_for_nobody() -> None:
     work = Work()
-    assert asyncio.run(Grouped(work)(4)) == 8
+    assert asyncio.run(Coalescer(work)(4)) == 8
     assert work.groups == [[4]]
 
 
@@ -37,7 +37,7 @@ def test_calls_of_one_moment_share_a_trip() -> None:
     work = Work()
 
     async def run() -> list[int]:
-        double = Grouped(work)
+        double = Coalescer(work)
         return await asyncio.gather(*(double(n) for n in (2, 4, 6)))
 
     assert asyncio.run(run()) == [4, 8, 12]
@@ -49,7 +49,7 @@ def test_those_who_come_meanwhile_share_the_next_ones() -> None:
     work.go.clear()
 
     async def run() -> list[int]:
-        double = Grouped(work, most=2)
+        double = Coalescer(work, max_batch=2)
         first = asyncio.create_task(double(2))
         while not work.groups:
             await asyncio.sleep(0.01)
@@ -64,7 +64,7 @@ def test_those_who_come_meanwhile_share_the_next_ones() -> None:
 
 def test_each_gets_its_own_refusal() -> None:
     async def run() -> list[int | BaseException]:
-        double = Grouped(Work())
+        double = Coalescer(Work())
         return await asyncio.gather(*(double(n) for n in (2, 3, 4)), return_exceptions=True)
 
     good, bad, also_good = asyncio.run(run())
@@ -74,7 +74,7 @@ def test_each_gets_its_own_refusal() -> None:
 
 def test_what_fails_as_a_whole_fails_for_all_and_not_for_the_next() -> None:
     async def run() -> int:
-        double = Grouped(Work())
+        double = Coalescer(Work())
         for failed in await asyncio.gather(double(0), double(2), return_exceptions=True):
             assert isinstance(failed, ZeroDivisionError)
         return await double(2)
@@ -87,7 +87,7 @@ def test_one_who_leaves_takes_nobody_along() -> None:
     work.go.clear()
 
     async def run() -> int:
-        double = Grouped(work)
+        double = Coalescer(work)
         leaving, staying = asyncio.create_task(double(2)), asyncio.create_task(double(4))
         await asyncio.sleep(0.05)
         leaving.cancel()
@@ -103,7 +103,7 @@ def test_where_nobody_minds_a_moment_is_waited_for_company() -> None:
     work = Work()
 
     async def run() -> list[int]:
-        double = Grouped(work, gather=0.2, patience=lambda: 1.0)
+        double = Coalescer(work, gather_window=0.2, windows=lambda: 1.0)
         first = asyncio.create_task(double(2))
         await asyncio.sleep(0.05)
         assert work.groups == []

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
-from app.gateway.api_keys import new_text
+from app.gateway.api_keys import generate_key
 from app.gateway.application import create_app
 from app.settings import GatewaySettings
 from tests.services import connected
@@ -50,7 +50,7 @@ def test_a_named_origin_is_let_in(weights: Path, valkey: str) -> None:
 
 
 def test_a_page_can_read_why_it_was_refused(weights: Path, valkey: str) -> None:
-    with gateway(weights, valkey, cors_origins=[PAGE], first_key=new_text()) as client:
+    with gateway(weights, valkey, cors_origins=[PAGE], first_key=generate_key()) as client:
         answer = client.get("/jobs", headers={"Origin": PAGE})
         assert answer.status_code == 401
         assert answer.headers["access-control-allow-origin"] == PAGE

@@ -18,11 +18,11 @@ from PIL import Image
 
 from app.gateway.application import create_app
 from app.gateway.services import Services
-from app.gateway.startup import server_limits
+from app.gateway.startup import uvicorn_limits
 from jobs.blobs import BlobStore
 from jobs.images import encode
 from jobs.job import ImageRecord, Timings
-from jobs.store import Outcome
+from jobs.store import JobOutcome
 from tests import moves
 
 SIZE = (1400, 1200)
@@ -35,14 +35,14 @@ def finished(services: Services, client: TestClient | httpx.Client) -> str:
     key = f"jobs/{job}/t-0.png"
     services.blobs.put(key, encode(noise))
     record = ImageRecord(index=0, seed=1, width=SIZE[0], height=SIZE[1], sha256="1" * 64, blob=key)
-    moves.finished(services.store, job, Outcome([record], Timings(), warnings=()))
+    moves.finished(services.store, job, JobOutcome([record], Timings(), warnings=()))
     return f"/jobs/{job}/images/0"
 
 
 @pytest.fixture(params=["memory", "file"])
 def storage(request: pytest.FixtureRequest, services: Services, tmp_path: Path) -> Services:
     if request.param == "file":
-        services.blobs = BlobStore.at(f"file://{tmp_path}/blobs")
+        services.blobs = BlobStore.from_url(f"file://{tmp_path}/blobs")
     return services
 
 
@@ -79,7 +79,7 @@ def test_conversions_wait_for_a_decoders_place(services: Services, client: TestC
     path = finished(services, client)
     assert client.portal
     for other in ("one", "two"):
-        client.portal.call(services.decoders.acquire_on_behalf_of_nowait, other)
+        client.portal.call(services.decoder_limiter.acquire_on_behalf_of_nowait, other)
     answers = []
     thread = threading.Thread(
         target=lambda: answers.append(client.get(path, headers={"Accept": "image/jpeg"}))
@@ -88,21 +88,21 @@ def test_conversions_wait_for_a_decoders_place(services: Services, client: TestC
     time.sleep(0.2)
     assert not answers
     assert client.get(path).status_code == 200  # as stored, it needs no place
-    client.portal.call(services.decoders.release_on_behalf_of, "two")
+    client.portal.call(services.decoder_limiter.release_on_behalf_of, "two")
     thread.join(20)
     assert answers[0].headers["content-type"] == "image/jpeg"
 
 
 def test_open_downloads_are_counted(services: Services, client: TestClient) -> None:
-    services.downloads.most = 1
+    services.downloads.limit = 1
     path = finished(services, client)
-    with services.downloads.take("127.0.0.1"), services.downloads.take("testclient"):
+    with services.downloads.acquire("127.0.0.1"), services.downloads.acquire("testclient"):
         refused = client.get(path)
     assert refused.status_code == 429
     assert refused.headers["retry-after"]
     for _ in range(3):  # each gives its place back
         assert client.get(path).status_code == 200
-    assert services.downloads.taken == 0
+    assert services.downloads.in_use == 0
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def served(services: Services) -> Iterator[int]:
         create_app(services.settings, services),
         port=0,
         log_level="error",
-        **server_limits(services.settings),
+        **uvicorn_limits(services.settings),
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -139,10 +139,10 @@ def test_a_client_that_does_not_read_is_left(services: Services, served: int) ->
         path = finished(services, http)
     lines = [asked(served, path) for _ in range(4)]
     deadline = time.monotonic() + 10
-    while services.downloads.taken < 4:
+    while services.downloads.in_use < 4:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    while services.downloads.taken:
+    while services.downloads.in_use:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     for line in lines:

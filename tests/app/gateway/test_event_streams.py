@@ -62,10 +62,10 @@ def test_it_says_when_to_come_back(client: TestClient, services: Services) -> No
 def test_resumes_after_the_last_event_heard(client: TestClient, services: Services) -> None:
     job = submitted(client)
     token = begun(services.store, job)
-    services.store.progress(job, token, 1, 4)
-    services.store.progress(job, token, 2, 4)
+    services.store.record_progress(job, token, 1, 4)
+    services.store.record_progress(job, token, 2, 4)
     services.store.cancel(job)
-    services.store.cancel_done(job, token)
+    services.store.finish_canceled(job, token)
     events = follow(client, job)
     assert [e.event for e in events] == [
         "status",
@@ -103,7 +103,7 @@ def test_a_job_erased_while_followed_ends_the_stream(
 
 @pytest.fixture
 def one_stream(services: Services) -> Iterator[tuple[TestClient, Services]]:
-    settings = services.settings.model_copy(update={"max_feeds": 1})
+    settings = services.settings.model_copy(update={"max_event_streams": 1})
     limited = replace(services, settings=settings)
     with TestClient(create_app(settings, limited)) as made:
         yield made, limited
@@ -113,7 +113,7 @@ def test_only_so_many_streams(one_stream: tuple[TestClient, Services]) -> None:
     client, services = one_stream
     job = submitted(client)
     succeed(services, job)
-    with services.feeds.open(job):
+    with services.event_streams.open(job):
         response = client.get(f"/jobs/{job}/events")
         assert response.status_code == 503
         assert response.headers["retry-after"] == "5"
@@ -126,11 +126,11 @@ class Faltering(RedisJobStore):
 
     asked = 0
 
-    def events(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
+    def events_after(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
         self.asked += 1
         if self.asked == 1:
             raise StoreError("away")
-        return super().events(cursors)
+        return super().events_after(cursors)
 
 
 def test_a_stream_outlives_a_store_that_is_away(settings: GatewaySettings) -> None:
@@ -150,7 +150,7 @@ def test_the_end_of_the_server_ends_streams_and_waits(
     job = submitted(client)
     portal = client.portal
     assert portal is not None
-    later(0.5, portal.call, services.waiters.close)
+    later(0.5, portal.call, services.subscriptions.close)
     started = time.monotonic()
     events = follow(client, job)
     assert [e.event for e in events] == ["status", "position"]

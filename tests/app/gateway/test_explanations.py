@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.gateway.api_keys import default_scopes, new_text, record
+from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.application import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
@@ -22,7 +22,7 @@ from jobs.errors import BlobMissing
 from jobs.explanation import ExplanationView, WordView
 from jobs.job import ImageRecord
 from jobs.requests import TASKS, TaskRequest, register_task
-from jobs.store import Outcome
+from jobs.store import JobOutcome
 from tests.app.conftest import mask_png, png, succeed
 from tests.conftest import write_paper_bundle
 from tests.moves import begun, finish
@@ -55,7 +55,7 @@ def explained(services: Services, job_id: str) -> str:
     services.blobs.put(picture, png())
     services.blobs.put(told, TOLD.model_dump_json().encode())
     image = ImageRecord(index=0, seed=1, width=40, height=30, blob=picture, explanation=told)
-    assert finish(services.store, job_id, token, Outcome([image]))
+    assert finish(services.store, job_id, token, JobOutcome([image]))
     return told
 
 
@@ -101,9 +101,9 @@ def test_an_explanation_that_is_lost(client: TestClient, services: Services) -> 
 
 
 def test_another_owner_sees_nothing(services: Services) -> None:
-    keys = {name: new_text() for name in ("mine", "theirs")}
+    keys = {name: generate_key() for name in ("mine", "theirs")}
     for name, key in keys.items():
-        services.gate.keys.add(record(key, name, default_scopes()))
+        services.authenticator.keys.add(new_api_key(key, name, default_scopes()))
     with TestClient(create_app(services.settings, services)) as client:
         mine, theirs = ({"authorization": f"Bearer {keys[n]}"} for n in ("mine", "theirs"))
         body = {"text": "a red bird", "explain": True}

@@ -15,12 +15,12 @@ from fastapi.testclient import TestClient
 from app.gateway.auth import Caller
 from app.gateway.services import Services
 from app.gateway.submission import submit
-from app.gateway.uploads import Bytes
+from app.gateway.uploads import UploadedFile
 from app.settings import GatewaySettings
 from jobs.errors import BlobMissing
 from jobs.redis_store import RedisJobStore
 from jobs.requests import TASKS
-from jobs.store import Created, NewJob, OnceKey
+from jobs.store import CreateResult, IdempotencyKey, NewJob
 from tests.app.conftest import mask_png, png, succeed
 
 BIRD = {"text": "a red bird"}
@@ -119,7 +119,7 @@ class Overtaking(RedisJobStore):
 
     refused: list[str] = []  # noqa: RUF012
 
-    def create_all(self, jobs: Sequence[NewJob]) -> Created:
+    def create_all(self, jobs: Sequence[NewJob]) -> CreateResult:
         (new,) = jobs
         if not self.refused:
             first = new.job.model_copy(update={"id": "0" * 32})
@@ -132,11 +132,11 @@ def test_the_overtaken_request_leaves_nothing_behind(settings: GatewaySettings) 
     services = late = Services.connect(settings, Overtaking)
     store = late.store
     assert isinstance(store, Overtaking)
-    pictures = {"image": Bytes(png())}
-    once = OnceKey("name", "print", 60)
+    pictures = {"image": UploadedFile(png())}
+    once = IdempotencyKey("name", "print", 60)
     anybody = Caller(None, "127.0.0.1")
     found = anyio.run(submit, late, anybody, TASKS["manipulate"], BIRD, pictures, once)
     assert (found.job.id, found.replayed) == ("0" * 32, True)
     with pytest.raises(BlobMissing):
         services.blobs.get(f"jobs/{store.refused[0]}/in-image.png")
-    assert store.depth() == 1
+    assert store.queue_length() == 1

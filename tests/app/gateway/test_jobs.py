@@ -10,10 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.gateway.services import Services
-from app.reconciler.expire import Sweeper
+from app.reconciler.expire import ResultExpirer
 from jobs.errors import BlobMissing
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status
-from jobs.store import Outcome
+from jobs.store import JobOutcome
 from tests.app.conftest import png, succeed
 from tests.moves import begun, claimed, finished
 
@@ -99,7 +99,7 @@ def test_formats_are_negotiated(
 def test_a_failed_picture_says_why(client: TestClient, services: Services) -> None:
     job = submitted(client)
     error = Failure(code=ErrorCode.model_error, detail="It broke.")
-    finished(services.store, job, Outcome([ImageRecord(index=0, seed=1, error=error)]))
+    finished(services.store, job, JobOutcome([ImageRecord(index=0, seed=1, error=error)]))
     response = client.get(f"/jobs/{job}/images/0")
     assert response.status_code == 404
     assert "It broke." in response.json()["detail"]
@@ -150,8 +150,8 @@ def test_delete_of_a_running_job_stops_it_first(client: TestClient, services: Se
     token = begun(services.store, job)
     assert client.delete(f"/jobs/{job}").status_code == 202
     assert client.get(f"/jobs/{job}").json()["cancel_requested"] is True
-    services.store.cancel_done(job, token)
-    assert Sweeper(services.store, services.blobs, 3600).sweep(time.monotonic()) == 1
+    services.store.finish_canceled(job, token)
+    assert ResultExpirer(services.store, services.blobs, 3600).run_once(time.monotonic()) == 1
     assert client.get(f"/jobs/{job}").status_code == 410
 
 
@@ -230,7 +230,7 @@ def test_a_waiting_job_says_when_it_is_likely_to_start(
     first, second, third = (submitted(client) for _ in range(3))
     assert client.get(f"/jobs/{third}").json()["estimated_start"] is None
     finished(services.store, first)
-    services._drain = None  # measured every two seconds
+    services._throughput = None  # measured every two seconds
     waiting = client.get(f"/jobs/{third}").json()
     assert waiting["queue_position"] == 1
     start = datetime.fromisoformat(waiting["estimated_start"])

@@ -90,5 +90,5 @@ def test_nothing_waits_behind_a_bomb(http: TestClient, services: Services) -> No
     for upload in BOMBS:
         http.post(upload.path, **upload.request)
     assert http.post("/synthesize", json={"text": "a bird"}).status_code == 202
-    jobs, _ = services.store.listing(Status.queued, 1, None)
+    jobs, _ = services.store.list_jobs(Status.queued, 1, None)
     assert jobs

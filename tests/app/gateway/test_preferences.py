@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from app.gateway.preferences import accepted_types, has_current, wait_seconds, wanted_image
+from app.gateway.preferences import (
+    accepted_types,
+    has_current,
+    preferred_image_format,
+    wait_seconds,
+)
 
 
 def request(*headers: tuple[str, str]) -> Request:
@@ -57,4 +62,4 @@ def test_accept_in_several_lines() -> None:
 
 @pytest.mark.parametrize("name", ["image/jpg", "IMAGE/JPG; q=0.9", "image/pjpeg", "image/jpeg"])
 def test_jpeg_under_its_other_names(name: str) -> None:
-    assert wanted_image(request(("accept", name))) == "jpeg"
+    assert preferred_image_format(request(("accept", name))) == "jpeg"

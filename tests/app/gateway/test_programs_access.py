@@ -8,7 +8,7 @@ import standardwebhooks
 from fastapi.testclient import TestClient
 
 from app.gateway.services import Services
-from app.reconciler.__main__ import courier
+from app.reconciler.__main__ import webhook_dispatcher
 from tests.app.conftest import succeed
 from tests.app.gateway.test_access import bearer, http, key_of, keyed, mine, problem, submit
 from tests.app.webhooks.receiver import HERE, Receiver
@@ -77,6 +77,6 @@ def test_messages_are_signed_for_their_owner(http: TestClient, keyed: Services, 
 
 
 async def _deliver(services: Services) -> None:
-    made = courier(services.settings, services.store)
-    await made.round()
+    made = webhook_dispatcher(services.settings, services.store)
+    await made.run_once()
     await made.drain(20)

@@ -87,7 +87,7 @@ def test_words_are_ascii_and_counted(text: str, tokenizer: str) -> None:
     assert len(encoded.ids) == len(encoded.words) <= 5
     assert all(1 <= index < len(WORDS) for index in encoded.ids)
     assert not set(encoded.unknown) & set(encoded.words)
-    assert encoded.cut >= 0
+    assert encoded.truncated >= 0
 
 
 SIDES = st.integers(16, 40)

@@ -7,60 +7,60 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from app.gateway.rate_limits import Limits, Policy, exceeded, headers
+from app.gateway.rate_limits import Policy, RateLimiter, limit_exceeded, rate_limit_headers
 from jobs.errors import StoreError
 from jobs.redis_store import connect
 
 
 @pytest.fixture
-def limits(redis_client: redis.Redis, prefix: str) -> Limits:
-    return Limits(redis_client, prefix)
+def limits(redis_client: redis.Redis, prefix: str) -> RateLimiter:
+    return RateLimiter(redis_client, prefix)
 
 
-def test_a_window_has_room_for_its_amount(limits: Limits) -> None:
-    policy = Policy.read("submit", "3/minute")
+def test_a_window_has_room_for_its_amount(limits: RateLimiter) -> None:
+    policy = Policy.parse("submit", "3/minute")
     standings = [limits.hit(policy, "me") for _ in range(4)]
     assert [s.allowed for s in standings] == [True, True, True, False]
     assert [s.remaining for s in standings] == [2, 1, 0, 0]
     assert all(1 <= s.reset <= 60 for s in standings)
     assert limits.hit(policy, "you").allowed
-    assert limits.hit(Policy.read("read", "3/minute"), "me").allowed
+    assert limits.hit(Policy.parse("read", "3/minute"), "me").allowed
 
 
 def test_the_window_moves(
-    limits: Limits, eventually: Callable[[Callable[[], bool], float], None]
+    limits: RateLimiter, eventually: Callable[[Callable[[], bool], float], None]
 ) -> None:
-    policy = Policy.read("submit", "2/second")
+    policy = Policy.parse("submit", "2/second")
     assert limits.hit(policy, "me").allowed
     assert limits.hit(policy, "me").allowed
     eventually(lambda: limits.hit(policy, "me").allowed, 10)
 
 
-def test_a_refused_purchase_costs_nothing(limits: Limits) -> None:
-    policy = Policy.read("pictures", "10/day")
-    assert limits.spend(policy, "me", 8).remaining == 2
-    refused = limits.spend(policy, "me", 4)
+def test_a_refused_purchase_costs_nothing(limits: RateLimiter) -> None:
+    policy = Policy.parse("pictures", "10/day")
+    assert limits.charge(policy, "me", 8).remaining == 2
+    refused = limits.charge(policy, "me", 4)
     assert (refused.allowed, refused.remaining) == (False, 2)
-    assert limits.spend(policy, "me", 2).allowed
-    assert not limits.spend(policy, "me", 1).allowed
+    assert limits.charge(policy, "me", 2).allowed
+    assert not limits.charge(policy, "me", 1).allowed
 
 
-def test_headers_name_policies_and_what_is_left(limits: Limits) -> None:
-    first = limits.hit(Policy.read("submit", "3/minute"), "me")
-    second = limits.spend(Policy.read("pictures", "10/day"), "me", 4)
-    found = dict(headers([first, second]))
+def test_headers_name_policies_and_what_is_left(limits: RateLimiter) -> None:
+    first = limits.hit(Policy.parse("submit", "3/minute"), "me")
+    second = limits.charge(Policy.parse("pictures", "10/day"), "me", 4)
+    found = dict(rate_limit_headers([first, second]))
     assert found[b"ratelimit-policy"] == b'"submit";q=3;w=60, "pictures";q=10;w=86400'
     left = found[b"ratelimit"].decode()
     assert left.startswith('"submit";r=2;t=')
     assert '"pictures";r=6;t=' in left
-    assert headers([]) == []
+    assert rate_limit_headers([]) == []
 
 
-def test_a_refusal_says_when_to_come_back(limits: Limits) -> None:
-    policy = Policy.read("submit", "1/minute")
+def test_a_refusal_says_when_to_come_back(limits: RateLimiter) -> None:
+    policy = Policy.parse("submit", "1/minute")
     limits.hit(policy, "me")
     standing = limits.hit(policy, "me")
-    problem = exceeded(standing, "Too many.")
+    problem = limit_exceeded(standing, "Too many.")
     assert problem.status == 429
     assert problem.headers["Retry-After"] == str(standing.reset)
     assert problem.extra["violated-policies"] == ["submit"]
@@ -68,10 +68,10 @@ def test_a_refusal_says_when_to_come_back(limits: Limits) -> None:
 
 def test_words_that_are_no_rate() -> None:
     with pytest.raises(ValueError, match="rate limit"):
-        Policy.read("submit", "often")
+        Policy.parse("submit", "often")
 
 
 def test_an_absent_server_is_a_store_error() -> None:
-    limits = Limits(connect("redis://127.0.0.1:1/0", 0.2))
+    limits = RateLimiter(connect("redis://127.0.0.1:1/0", 0.2))
     with pytest.raises(StoreError):
-        limits.hit(Policy.read("submit", "3/minute"), "me")
+        limits.hit(Policy.parse("submit", "3/minute"), "me")

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from app.gateway.api_keys import default_scopes, new_text, record
+from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.application import create_app
 from app.gateway.services import Services
-from app.gateway.startup import server_limits
+from app.gateway.startup import uvicorn_limits
 from app.settings import GatewaySettings
 from tests.app.conftest import succeed
 from tests.app.gateway.schema_cases import Cases, makes_jobs, worked
@@ -27,7 +27,7 @@ from tests.services import connected
 
 pytestmark = pytest.mark.slow
 CASES = 24
-KEY = new_text()
+KEY = generate_key()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def services(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Services:
         max_wait=0.01,
     )
     made = connected(settings, valkey)
-    made.gate.keys.add(record(KEY, "mine", default_scopes()))
+    made.authenticator.keys.add(new_api_key(KEY, "mine", default_scopes()))
     made.store.heartbeat("worker", {"device": "cpu"}, 3600)
     return made
 
@@ -54,7 +54,7 @@ def services(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Services:
 @pytest.fixture(scope="module")
 def url(services: Services) -> Iterator[str]:
     app = create_app(services.settings, services)
-    limits = server_limits(services.settings)
+    limits = uvicorn_limits(services.settings)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **limits))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -68,7 +68,7 @@ def url(services: Services) -> Iterator[str]:
 
 
 def a_job(services: Services, finished: bool) -> str:
-    owner = services.gate.keys.all()[0].owner
+    owner = services.authenticator.keys.all()[0].owner
     job = queued(services.store, owner=owner, request={"text": "a bird", "count": 1})
     if finished:
         succeed(services, job.id)

@@ -7,11 +7,11 @@ import io
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.gateway.api_keys import default_scopes, new_text, record
+from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.services import Services
 from jobs.animation import encode_frames
 from jobs.job import ImageRecord
-from jobs.store import Outcome
+from jobs.store import JobOutcome
 from tests.moves import begun, finish
 
 TEXTS = ["a red bird", "a blue bird"]
@@ -71,7 +71,7 @@ def test_animations_are_sent_as_they_are(client: TestClient, services: Services)
     image = ImageRecord(
         index=0, seed=1, width=width, height=height, blob=key, format="webp", frames=2
     )
-    assert finish(services.store, job, token, Outcome([image]))
+    assert finish(services.store, job, token, JobOutcome([image]))
     assert client.get(f"/jobs/{job}").json()["images"][0]["frames"] == 2
     for accept in ("image/png", "image/gif", "*/*"):
         response = client.get(f"/jobs/{job}/images/0", headers={"accept": accept})
@@ -83,8 +83,10 @@ def test_animations_are_sent_as_they_are(client: TestClient, services: Services)
 
 
 def test_every_frame_counts_as_a_picture(client: TestClient, services: Services) -> None:
-    key = new_text()
-    services.gate.keys.add(record(key, "daily", default_scopes(), pictures_per_day=10))
+    key = generate_key()
+    services.authenticator.keys.add(
+        new_api_key(key, "daily", default_scopes(), pictures_per_day=10)
+    )
     headers = {"authorization": f"Bearer {key}"}
     body = {"text": TEXTS, "frames": 4}
     first = client.post("/synthesize", json={**body, "count": 2}, headers=headers)

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from app.gateway.application import create_app
-from app.gateway.startup import server_limits
+from app.gateway.startup import uvicorn_limits
 from app.settings import GatewaySettings
 from tests.services import connected
 
@@ -29,7 +29,7 @@ def port(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[int]
         weights_dir=weights, header_timeout=PATIENCE, body_timeout=PATIENCE, body_rate=100_000
     )
     app = create_app(settings, connected(settings, valkey))
-    config = uvicorn.Config(app, port=0, log_level="error", **server_limits(settings))
+    config = uvicorn.Config(app, port=0, log_level="error", **uvicorn_limits(settings))
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

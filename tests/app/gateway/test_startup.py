@@ -7,9 +7,9 @@ import resource
 import pytest
 from pydantic import SecretStr
 
-from app.gateway.api_keys import RedisKeyStore, authenticate, new_text
+from app.gateway.api_keys import RedisKeyStore, generate_key, verify_key
 from app.gateway.auth import AccessError
-from app.gateway.startup import allow_connections, check_access, for_address
+from app.gateway.startup import check_access, raise_open_file_limit, require_keys_unless_loopback
 from app.settings import GatewaySettings
 from jobs.redis_store import connect
 
@@ -30,18 +30,18 @@ from jobs.redis_store import connect
     ],
 )
 def test_only_loopback_may_do_without_keys(host: str, public: bool) -> None:
-    assert for_address(GatewaySettings(), host).require_keys is public
-    assert for_address(GatewaySettings(require_keys=True), host).require_keys
+    assert require_keys_unless_loopback(GatewaySettings(), host).require_keys is public
+    assert require_keys_unless_loopback(GatewaySettings(require_keys=True), host).require_keys
 
 
 def test_the_first_key_is_let_in_before_the_start(valkey: str) -> None:
-    url, text = valkey.replace("db=0", "db=5"), new_text()
+    url, text = valkey.replace("db=0", "db=5"), generate_key()
     client = connect(url)
     settings = GatewaySettings(redis_url=url, require_keys=True)
     with pytest.raises(AccessError, match="without API keys"):
         check_access(settings)
     check_access(GatewaySettings(redis_url=url, require_keys=True, first_key=SecretStr(text)))
-    assert authenticate(RedisKeyStore(client), text)
+    assert verify_key(RedisKeyStore(client), text)
     check_access(settings)
     client.close()
 
@@ -60,7 +60,7 @@ def test_an_open_service_asks_nobody() -> None:
 def test_as_many_connections_as_the_system_allows() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        allow_connections()
+        raise_open_file_limit()
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         assert hard == before[1]
         assert soft == min(hard if hard > 0 else 65_536, 65_536)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.gateway.routes.studio import FOLDER, read_files, version_of
+from app.gateway.routes.studio import FOLDER, content_digest, read_files
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
@@ -75,7 +75,7 @@ def test_a_file_of_another_version_is_not_kept(client: TestClient) -> None:
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2Fmain.py", "index.html"])
 def test_other_files_are_not_given(client: TestClient, name: str) -> None:
-    assert client.get(f"/studio/{version_of(read_files())}/{name}").status_code == 404
+    assert client.get(f"/studio/{content_digest(read_files())}/{name}").status_code == 404
 
 
 def test_nothing_may_come_from_elsewhere(client: TestClient) -> None:
@@ -91,9 +91,9 @@ def test_nothing_may_come_from_elsewhere(client: TestClient) -> None:
 
 def test_the_version_follows_from_the_files(tmp_path: Path) -> None:
     (tmp_path / "a.js").write_text("1")
-    first = version_of(read_files(tmp_path))
+    first = content_digest(read_files(tmp_path))
     (tmp_path / "a.js").write_text("2")
-    assert version_of(read_files(tmp_path)) != first
+    assert content_digest(read_files(tmp_path)) != first
 
 
 def test_the_page_is_installed_with_the_package() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.gateway.api_keys import default_scopes, new_text, record
+from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.application import create_app
 from app.gateway.services import Services
 from jobs.blobs import BlobStore
@@ -32,7 +32,7 @@ def photo(side: int = 300) -> bytes:
 @pytest.fixture
 def on_disk(services: Services, tmp_path: Path) -> Path:
     """Where the service's uploads lie."""
-    services.blobs = BlobStore.at((tmp_path / "blobs").as_uri())
+    services.blobs = BlobStore.from_url((tmp_path / "blobs").as_uri())
     return tmp_path / "blobs"
 
 
@@ -55,8 +55,8 @@ def test_a_wrong_mask_leaves_no_photo_behind(client: TestClient, on_disk: Path) 
 def test_a_key_over_its_pictures_leaves_no_upload_behind(
     services: Services, client: TestClient, on_disk: Path
 ) -> None:
-    text = new_text()
-    services.gate.keys.add(record(text, "one", default_scopes(), pictures_per_day=1))
+    text = generate_key()
+    services.authenticator.keys.add(new_api_key(text, "one", default_scopes(), pictures_per_day=1))
     client.headers["Authorization"] = f"Bearer {text}"
     assert inpaint(client, mask_png(), count="2").status_code == 429
     assert files_under(on_disk) == []
@@ -98,7 +98,7 @@ def test_a_slow_storage_does_not_hold_up_the_decoding_of_others(services: Servic
 @pytest.fixture
 def small(services: Services) -> Iterator[TestClient]:
     """A service with memory for one large upload at a time."""
-    settings = services.settings.model_copy(update={"body_memory": 2_200_000})
+    settings = services.settings.model_copy(update={"upload_memory": 2_200_000})
     with TestClient(create_app(settings, services)) as made:
         yield made
 
@@ -127,5 +127,5 @@ def test_a_wait_is_confirmed_only_when_it_took_place(
 ) -> None:
     request = {"json": {"text": "a bird"}, "headers": {"Prefer": "wait=0.1"}}
     assert client.post("/synthesize", **request).headers["preference-applied"] == "wait=0.1"  # type: ignore[arg-type]
-    services.waits.most = 0
+    services.wait_slots.limit = 0
     assert "preference-applied" not in client.post("/synthesize", **request).headers  # type: ignore[arg-type]

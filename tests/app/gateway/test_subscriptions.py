@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
-from app.gateway.subscriptions import RedisSource, Waiters
+from app.gateway.subscriptions import JobSubscriptions, RedisJobChanges
 from jobs.job import Job, Status
 from jobs.redis_store import connect
 
@@ -22,7 +22,7 @@ def listening(url: str, story: Callable[[str, list[str]], Awaitable[None]]) -> l
     channel, notes = f"changed-{os.getpid()}-{id(story)}", []
 
     async def run() -> None:
-        task = asyncio.create_task(RedisSource(url, channel, 0.1).run(notes.append))
+        task = asyncio.create_task(RedisJobChanges(url, channel, 0.1).run(notes.append))
         await heard(notes, 1)
         await story(channel, notes)
         task.cancel()
@@ -78,7 +78,7 @@ def test_a_silent_server_is_left_and_found_again(valkey: str) -> None:
     async def run() -> None:
         server = await asyncio.start_server(silent, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        source = RedisSource(f"redis://127.0.0.1:{port}/0", "quiet", 0.1)
+        source = RedisJobChanges(f"redis://127.0.0.1:{port}/0", "quiet", 0.1)
         task = asyncio.create_task(source.run(notes.append))
         await heard(notes, 3)
         task.cancel()
@@ -95,8 +95,8 @@ def test_a_silent_server_is_left_and_found_again(valkey: str) -> None:
 class Announcer:
     """A source that says what it is told to."""
 
-    async def run(self, changed: Callable[[str], None]) -> None:
-        self.say = changed
+    async def run(self, on_change: Callable[[str], None]) -> None:
+        self.say = on_change
         await asyncio.Event().wait()
 
 
@@ -113,13 +113,13 @@ def waited(story: Callable[[Announcer], Awaitable[None]], seconds: float) -> tup
 
     async def run() -> Status:
         announcer = Announcer()
-        waiters = Waiters(announcer)
+        waiters = JobSubscriptions(announcer)
         await waiters.start()
         await asyncio.sleep(0)
         known = Job(id="a", task="t", created_at=0, request={})
-        with waiters.watch("a") as watch:
+        with waiters.subscribe("a") as watch:
             await story(announcer)
-            job = await watch.until_final(read, seconds, known)
+            job = await watch.wait_until_final(read, seconds, known)
         await waiters.stop()
         assert job is not None
         return job.status

@@ -321,7 +321,7 @@ def finish_soon(services: Services, pictures: int = 1) -> None:
 
     def work() -> None:
         while True:
-            jobs, _ = services.store.listing(Status.queued, 1, None)
+            jobs, _ = services.store.list_jobs(Status.queued, 1, None)
             if jobs:
                 time.sleep(0.1)
                 succeed(services, jobs[0].id, pictures)

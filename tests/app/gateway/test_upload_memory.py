@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.gateway.middleware import BodyMemory
+from app.gateway.middleware import UploadMemoryBudget
 from app.gateway.problems import Problem
 
 MB = 2**20
@@ -40,7 +40,7 @@ def test_bodies_are_counted_together() -> None:
     async def run() -> None:
         requests = [Request(3 * MB, 2 * MB) for _ in range(3)]
         current = iter(requests)
-        limit = BodyMemory(lambda *call: next(current).app(*call), most=11 * MB)
+        limit = UploadMemoryBudget(lambda *call: next(current).app(*call), limit=11 * MB)
         first, second, third = (
             asyncio.create_task(limit({"type": "http"}, each.receive, send)) for each in requests
         )
@@ -67,7 +67,7 @@ def test_many_small_bodies_have_an_end_too() -> None:
     async def run() -> list[object]:
         requests = [Request(MB // 2) for _ in range(30)]
         current = iter(requests)
-        limit = BodyMemory(lambda *call: next(current).app(*call), most=5 * MB)
+        limit = UploadMemoryBudget(lambda *call: next(current).app(*call), limit=5 * MB)
         calls = [
             asyncio.create_task(limit({"type": "http"}, each.receive, send)) for each in requests
         ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.gateway.api_keys import default_scopes, new_text, record
+from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.application import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
@@ -61,8 +61,8 @@ def test_nobody_chooses_without_encoders(tmp_path: Path, valkey: str) -> None:
 
 
 def test_a_day_of_pictures_counts_those_that_come_back(served: Services) -> None:
-    key = new_text()
-    served.gate.keys.add(record(key, "daily", default_scopes(), pictures_per_day=3))
+    key = generate_key()
+    served.authenticator.keys.add(new_api_key(key, "daily", default_scopes(), pictures_per_day=3))
     with TestClient(create_app(served.settings, served)) as client:
         headers = {"authorization": f"Bearer {key}"}
         form = {"text": "a bird", "count": "3", "candidates": "8"}

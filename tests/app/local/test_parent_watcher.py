@@ -57,7 +57,8 @@ def test_command_ends_with_the_pipe() -> None:
 def test_command_ends_when_the_guards_parent_is_killed() -> None:
     parent = (
         "import subprocess, sys, time;"
-        "subprocess.Popen([sys.executable, '-m', 'app.local.parent_watcher', '--', sys.executable, '-c', "
+        "subprocess.Popen([sys.executable, '-m', 'app.local.parent_watcher', '--', "
+        "sys.executable, '-c', "
         f"{SLEEPER!r}], stdin=subprocess.PIPE); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as top:

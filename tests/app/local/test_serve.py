@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.local.broker import broker_command
-from app.local.state import EmbeddedError, make_private, socket_path, state_lock
-from app.local.supervisor import Child, Supervisor
+from app.local.state import LocalServiceError, make_private, socket_path, state_lock
+from app.local.supervisor import ChildProcess, Supervisor
 
 
 def test_socket_lies_in_the_state_folder(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_broker_keeps_what_it_accepted(tmp_path: Path) -> None:
 def test_state_folder_has_one_owner(tmp_path: Path) -> None:
     with (
         state_lock(tmp_path),
-        pytest.raises(EmbeddedError, match="Another mmml serve"),
+        pytest.raises(LocalServiceError, match="Another mmml serve"),
         state_lock(tmp_path, wait=0.2),
     ):
         pass
@@ -41,7 +41,9 @@ def test_state_folder_has_one_owner(tmp_path: Path) -> None:
 def test_supervisor_restarts_a_dead_child(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     code = f"import time; open({str(marks)!r}, 'a').write('x'); time.sleep(0.2)"
-    supervisor = Supervisor([Child("worker", [sys.executable, "-c", code], tmp_path / "log")])
+    supervisor = Supervisor(
+        [ChildProcess("worker", [sys.executable, "-c", code], tmp_path / "log")]
+    )
     supervisor.start()
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and (not marks.exists() or len(marks.read_text()) < 2):

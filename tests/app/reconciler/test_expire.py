@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.reconciler.expire import OrphanSweeper, Sweeper
+from app.reconciler.expire import OrphanCollector, ResultExpirer
 from jobs.blobs import BlobStore, input_key
 from jobs.errors import BlobError, BlobMissing
 from jobs.job import Status, new_id
@@ -16,23 +16,23 @@ from tests.moves import begun, finished, queued
 
 
 def test_sweep_erases_at_once_what_its_client_erased(store: JobStore) -> None:
-    blobs, job = BlobStore.at("memory://"), queued(store)
+    blobs, job = BlobStore.from_url("memory://"), queued(store)
     blobs.put(input_key(job.id, "image"), b"x")
     token = begun(store, job.id)
     store.cancel(job.id, erase=True)
-    assert Sweeper(store, blobs, 3600).sweep(time.monotonic()) == 0
-    store.cancel_done(job.id, token)
-    assert Sweeper(store, blobs, 3600).sweep(time.monotonic()) == 1
+    assert ResultExpirer(store, blobs, 3600).run_once(time.monotonic()) == 0
+    store.finish_canceled(job.id, token)
+    assert ResultExpirer(store, blobs, 3600).run_once(time.monotonic()) == 1
     with pytest.raises(BlobMissing):
         blobs.get(input_key(job.id, "image"))
 
 
 def test_sweep_erases_what_is_over(store: JobStore) -> None:
-    blobs, job = BlobStore.at("memory://"), queued(store)
+    blobs, job = BlobStore.from_url("memory://"), queued(store)
     blobs.put(input_key(job.id, "image"), b"x")
     finished(store, job.id)
-    assert Sweeper(store, blobs, 3600).sweep(time.monotonic()) == 0
-    assert Sweeper(store, blobs, -1).sweep(time.monotonic()) == 1
+    assert ResultExpirer(store, blobs, 3600).run_once(time.monotonic()) == 0
+    assert ResultExpirer(store, blobs, -1).run_once(time.monotonic()) == 1
     with pytest.raises(BlobMissing):
         blobs.get(input_key(job.id, "image"))
     tomb = store.get(job.id)
@@ -44,16 +44,16 @@ def test_sweep_erases_what_is_over(store: JobStore) -> None:
 def test_uploads_without_a_job_are_erased_when_they_were_seen_twice(
     store: JobStore, url: str, tmp_path: Path
 ) -> None:
-    blobs = BlobStore.at((tmp_path / "blobs").as_uri() if url == "file" else url)
+    blobs = BlobStore.from_url((tmp_path / "blobs").as_uri() if url == "file" else url)
     job, orphan = queued(store).id, new_id()
     for each in (job, orphan):
         blobs.put(input_key(each, "image"), b"x")
-    sweeper = OrphanSweeper(store, blobs)
-    assert sweeper.sweep(0.0) == 0
-    assert sweeper.sweep(1800.0) == 0
+    sweeper = OrphanCollector(store, blobs)
+    assert sweeper.run_once(0.0) == 0
+    assert sweeper.run_once(1800.0) == 0
     late = new_id()
     blobs.put(input_key(late, "image"), b"x")  # its job is about to be recorded
-    assert sweeper.sweep(3700.0) == 1
+    assert sweeper.run_once(3700.0) == 1
     assert blobs.get(input_key(job, "image")) == blobs.get(input_key(late, "image")) == b"x"
     with pytest.raises(BlobMissing):
         blobs.get(input_key(orphan, "image"))
@@ -85,13 +85,13 @@ def statuses(store: JobStore, jobs: list[str]) -> list[Status]:
 def test_a_job_that_cannot_be_erased_does_not_keep_the_others(store: JobStore) -> None:
     jobs = ended(store, 3)
     blobs = StubbornBlobs({jobs[0]}, lasting=True)
-    sweeper = Sweeper(store, blobs, -1)  # type: ignore[arg-type]
+    sweeper = ResultExpirer(store, blobs, -1)  # type: ignore[arg-type]
     later = time.monotonic()
-    assert sweeper.sweep(later) == 2
-    assert sweeper.sweep(later + 2) == 0
+    assert sweeper.run_once(later) == 2
+    assert sweeper.run_once(later + 2) == 0
     assert blobs.asked == 3  # it is left alone for a while,
     blobs.stubborn.clear()
-    assert sweeper.sweep(later + 120) == 1  # and then tried again
+    assert sweeper.run_once(later + 120) == 1  # and then tried again
     assert statuses(store, jobs) == [Status.expired] * 3
 
 
@@ -99,8 +99,8 @@ def test_an_outage_ends_the_sweep_but_nobody_is_starved(store: JobStore) -> None
     """Each try of a storage that is away takes seconds, in which no job is recovered."""
     jobs = ended(store, 3)
     blobs = StubbornBlobs({jobs[0]}, lasting=False)
-    sweeper = Sweeper(store, blobs, -1)  # type: ignore[arg-type]
+    sweeper = ResultExpirer(store, blobs, -1)  # type: ignore[arg-type]
     later = time.monotonic()
-    assert sweeper.sweep(later) == 0
+    assert sweeper.run_once(later) == 0
     assert blobs.asked == 1
-    assert sweeper.sweep(later + 2) == 2
+    assert sweeper.run_once(later + 2) == 2

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from app.reconciler.__main__ import courier
-from app.reconciler.webhooks import Courier
+from app.reconciler.__main__ import webhook_dispatcher
+from app.reconciler.webhooks import WebhookDispatcher
 from app.settings import WebhookSettings
 from app.webhooks.addresses import AddressPolicy
-from app.webhooks.sender import Sender
+from app.webhooks.sender import WebhookSender
 from app.webhooks.signing import new_secret
 from jobs.job import ErrorCode, ImageRecord, Job, Status, Webhook, WebhookState
-from jobs.store import JobStore, Outcome
+from jobs.store import JobOutcome, JobStore
 from tests.app.reconciler.test_reconcile import queued
 from tests.app.webhooks.receiver import HERE, Receiver, answering
 from tests.moves import finished
@@ -29,23 +29,25 @@ Eventually = Callable[[Callable[[], bool], float], None]
 SECRET = new_secret()
 
 
-def a_courier(store: JobStore, **values: Any) -> Courier:
-    made = Courier(store, Sender(HERE, 10), lambda _: [SECRET], [0.05, 0.05], patience=60)
+def a_courier(store: JobStore, **values: Any) -> WebhookDispatcher:
+    made = WebhookDispatcher(
+        store, WebhookSender(HERE, 10), lambda _: [SECRET], [0.05, 0.05], lease_seconds=60
+    )
     return replace(made, **values)
 
 
-def deliver(made: Courier) -> int:
+def deliver(made: WebhookDispatcher) -> int:
     """One round, to its end."""
 
     async def once() -> int:
-        found = await made.round()
+        found = await made.run_once()
         await made.drain(20)
         return found
 
     return asyncio.run(once())
 
 
-def ended(store: JobStore, url: str, outcome: Outcome | None = None) -> Job:
+def ended(store: JobStore, url: str, outcome: JobOutcome | None = None) -> Job:
     job = queued(store, webhook=Webhook(url=url))
     finished(store, job.id, outcome)
     return job
@@ -61,7 +63,7 @@ def webhook_of(store: JobStore, job: Job) -> Webhook:
 def test_a_signed_message_says_what_became_of_the_job(store: JobStore) -> None:
     image = ImageRecord(index=0, seed=3, width=4, height=5, sha256="ab", blob="secret-key")
     with Receiver().running() as receiver:
-        job = ended(store, receiver.url(), Outcome([image]))
+        job = ended(store, receiver.url(), JobOutcome([image]))
         assert deliver(a_courier(store)) == 1
         assert deliver(a_courier(store)) == 0
     (message,) = receiver.got
@@ -121,7 +123,7 @@ def test_pauses_are_spread_and_a_receivers_wish_is_heard(store: JobStore) -> Non
     with receiver.running():
         slow, spread = ended(store, receiver.url()), ended(store, receiver.url())
         started = time.monotonic()
-        deliver(a_courier(store, delays=[0.4], chance=Far()))
+        deliver(a_courier(store, delays=[0.4], rng=Far()))
         assert webhook_of(store, slow).attempts == 1
         while not store.webhooks_due():
             assert time.monotonic() - started < 10
@@ -147,14 +149,14 @@ def test_a_courier_told_to_end_leaves_the_rest_to_the_next(store: JobStore) -> N
     async def hang(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(30)
 
-    async def hasty(made: Courier) -> None:
-        await made.round()
+    async def hasty(made: WebhookDispatcher) -> None:
+        await made.run_once()
         await made.drain(0.2)
 
     receiver = Receiver([hang, answering(200)])
     with receiver.running():
         job = ended(store, receiver.url())
-        asyncio.run(hasty(a_courier(store, patience=0.5)))
+        asyncio.run(hasty(a_courier(store, lease_seconds=0.5)))
         assert webhook_of(store, job).state is WebhookState.pending
         time.sleep(0.5)
         assert deliver(a_courier(store)) == 1
@@ -165,7 +167,7 @@ def test_two_couriers_at_once_deliver_each_once(store: JobStore) -> None:
     with Receiver().running() as receiver:
         jobs = [ended(store, receiver.url()) for _ in range(20)]
         both = [
-            threading.Thread(target=deliver, args=(a_courier(store, per_host=20),))
+            threading.Thread(target=deliver, args=(a_courier(store, max_per_host=20),))
             for _ in range(2)
         ]
         for thread in both:
@@ -180,7 +182,7 @@ def test_two_couriers_at_once_deliver_each_once(store: JobStore) -> None:
 def test_inner_addresses_are_never_called(store: JobStore) -> None:
     with Receiver().running() as receiver:
         job = ended(store, receiver.url())
-        strict = Sender(AddressPolicy(allow_http=True, ports=()), 10)
+        strict = WebhookSender(AddressPolicy(allow_http=True, ports=()), 10)
         deliver(a_courier(store, sender=strict))
         assert receiver.got == []
     found = webhook_of(store, job)
@@ -216,7 +218,7 @@ def test_as_the_steward_runs_it(store: JobStore, eventually: Eventually) -> None
         webhook_allow_http=True, webhook_ports=(), webhook_networks=HERE.networks
     )
     stop = threading.Event()
-    thread = threading.Thread(target=courier(settings, store).run, args=(stop,))
+    thread = threading.Thread(target=webhook_dispatcher(settings, store).run, args=(stop,))
     thread.start()
     try:
         with Receiver().running() as receiver:
@@ -255,13 +257,13 @@ def test_a_slow_host_does_not_hold_up_the_others(store: JobStore) -> None:
     with slow.running(), quick.running():
         many = [ended(store, slow.url()) for _ in range(6)]
         other = ended(store, quick.url())
-        made = a_courier(store, per_host=2)
+        made = a_courier(store, max_per_host=2)
 
         async def run() -> int:
-            taken = await made.round()
+            taken = await made.run_once()
             while webhook_of(store, other).state is not WebhookState.delivered:
                 await asyncio.sleep(0.02)
-            taken += await made.round()
+            taken += await made.run_once()
             await made.drain(0)
             return taken
 

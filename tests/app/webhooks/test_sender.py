@@ -13,18 +13,18 @@ import pytest
 
 from app.webhooks.addresses import Address, AddressPolicy
 from app.webhooks.pinned_backend import PinnedBackend
-from app.webhooks.sender import Answer, Sender
+from app.webhooks.sender import DeliveryResult, WebhookSender
 from tests.app.webhooks.receiver import HERE, Receiver, Respond, answering
 
 
-def post(receiver: Receiver, timeout: float = 10.0, policy: AddressPolicy = HERE) -> Answer:
-    sender = Sender(policy, timeout)
+def post(receiver: Receiver, timeout: float = 10.0, policy: AddressPolicy = HERE) -> DeliveryResult:
+    sender = WebhookSender(policy, timeout)
     return asyncio.run(sender.post(receiver.url(), {"webhook-id": "msg_1"}, b'{"a": 1}'))
 
 
 def test_a_plain_delivery() -> None:
     with Receiver().running() as receiver:
-        assert post(receiver) == Answer()
+        assert post(receiver) == DeliveryResult()
     (message,) = receiver.got
     assert message.line == "POST /hook?x=1 HTTP/1.1"
     assert message.headers["host"] == f"127.0.0.1:{receiver.port}"
@@ -46,21 +46,30 @@ def test_redirects_are_not_followed(status: int) -> None:
             answer = post(outer)
     assert str(status) in answer.problem
     assert "redirects are not followed" in answer.problem
-    assert not answer.hopeless
+    assert not answer.permanent
     assert inner.got == []
 
 
 @pytest.mark.parametrize(
     ("respond", "expected"),
     [
-        (answering(500), Answer("The receiver answered 500.")),
-        (answering(410), Answer("The receiver answered 410: it wants no more messages.", True)),
-        (answering(429, "retry-after: 90"), Answer("The receiver answered 429.", pause=90.0)),
-        (answering(503, "Retry-After: 999999"), Answer("The receiver answered 503.", pause=86400)),
-        (answering(503, "retry-after: soon"), Answer("The receiver answered 503.")),
+        (answering(500), DeliveryResult("The receiver answered 500.")),
+        (
+            answering(410),
+            DeliveryResult("The receiver answered 410: it wants no more messages.", True),
+        ),
+        (
+            answering(429, "retry-after: 90"),
+            DeliveryResult("The receiver answered 429.", retry_after=90.0),
+        ),
+        (
+            answering(503, "Retry-After: 999999"),
+            DeliveryResult("The receiver answered 503.", retry_after=86400),
+        ),
+        (answering(503, "retry-after: soon"), DeliveryResult("The receiver answered 503.")),
     ],
 )
-def test_refusals(respond: Respond, expected: Answer) -> None:
+def test_refusals(respond: Respond, expected: DeliveryResult) -> None:
     with Receiver([respond]).running() as receiver:
         assert post(receiver) == expected
 
@@ -116,7 +125,7 @@ def test_what_speaks_no_http(respond: Respond) -> None:
 def test_an_endless_body_is_not_read() -> None:
     with Receiver([_body_without_end]).running() as receiver:
         started = time.monotonic()
-        assert post(receiver) == Answer()
+        assert post(receiver) == DeliveryResult()
         assert time.monotonic() - started < 5
 
 
@@ -128,7 +137,7 @@ def test_nobody_listens() -> None:
 def test_inner_addresses_are_refused_for_good() -> None:
     with Receiver().running() as receiver:
         answer = post(receiver, policy=AddressPolicy(allow_http=True, ports=()))
-        assert answer.hopeless
+        assert answer.permanent
         assert "127.0.0.1 is not a public address" in answer.problem
         assert receiver.got == []
 
@@ -177,12 +186,12 @@ def test_tls_verifies_the_name_though_the_address_is_pinned(
 ) -> None:
     server, client = tls
     with Receiver(tls=server).running() as receiver:
-        sender = Sender(HERE, 10, PinnedBackend(HERE, _here), client)
+        sender = WebhookSender(HERE, 10, PinnedBackend(HERE, _here), client)
         right = f"https://hook.example.com:{receiver.port}/"
-        assert asyncio.run(sender.post(right, {}, b"{}")) == Answer()
+        assert asyncio.run(sender.post(right, {}, b"{}")) == DeliveryResult()
         assert receiver.got[0].headers["host"] == f"hook.example.com:{receiver.port}"
         wrong = f"https://other.example.com:{receiver.port}/"
         assert asyncio.run(sender.post(wrong, {}, b"{}")).problem
         assert len(receiver.got) == 1
-        distrusting = Sender(HERE, 10, PinnedBackend(HERE, _here))
+        distrusting = WebhookSender(HERE, 10, PinnedBackend(HERE, _here))
         assert asyncio.run(distrusting.post(right, {}, b"{}")).problem

@@ -12,9 +12,9 @@ import standardwebhooks
 from app.webhooks.signing import (
     BadSecret,
     check_secret,
-    derived,
-    headers,
+    derive_secret,
     new_secret,
+    signature_headers,
 )
 from mmml import verify_webhook
 
@@ -23,7 +23,7 @@ BODY = json.dumps({"type": "job.succeeded", "text": "ein Vögelchen"}).encode()
 
 def test_the_specifications_library_accepts_it() -> None:
     secret = new_secret()
-    signed = headers([secret], "msg_1", time.time(), BODY)
+    signed = signature_headers([secret], "msg_1", time.time(), BODY)
     assert standardwebhooks.Webhook(secret).verify(BODY, signed) == json.loads(BODY)
     verify_webhook(secret, signed, BODY)
 
@@ -32,13 +32,13 @@ def test_the_specifications_example() -> None:
     """From its page: https://www.standardwebhooks.com"""
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 (published)
     body = b'{"test": 2432232314}'
-    signed = headers([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    signed = signature_headers([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
     assert signed["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_either_secret_fits_while_they_are_rotated() -> None:
     new, old = new_secret(), new_secret()
-    signed = headers([new, old], "msg_1", time.time(), BODY)
+    signed = signature_headers([new, old], "msg_1", time.time(), BODY)
     for secret in (new, old):
         standardwebhooks.Webhook(secret).verify(BODY, signed)
         verify_webhook(secret, {k.title(): v for k, v in signed.items()}, BODY)
@@ -46,10 +46,10 @@ def test_either_secret_fits_while_they_are_rotated() -> None:
 
 def test_owners_have_secrets_of_their_own() -> None:
     master = new_secret()
-    assert derived(master, "") == master
-    one, other = derived(master, "one"), derived(master, "other")
+    assert derive_secret(master, "") == master
+    one, other = derive_secret(master, "one"), derive_secret(master, "other")
     assert len({master, one, other}) == 3
-    assert derived(master, "one") == check_secret(one)
+    assert derive_secret(master, "one") == check_secret(one)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from app.gateway.services import Services
 from jobs.job import ErrorCode, Failure, Status
-from jobs.store import Outcome
+from jobs.store import JobOutcome
 from mmml import Client
 from mmml.cli import cli
 from mmml.cli.context import CliContext
@@ -52,7 +52,7 @@ def worker(services: Services) -> Iterator[None]:
 
     def loop() -> None:
         while not over.wait(0.01):
-            for job in services.store.listing(Status.queued, 10, None)[0]:
+            for job in services.store.list_jobs(Status.queued, 10, None)[0]:
                 one(job.id, job.request["text"], job.request["count"])
 
     thread = threading.Thread(target=loop, daemon=True)
@@ -63,4 +63,4 @@ def worker(services: Services) -> Iterator[None]:
 
 
 def _fail(services: Services, job_id: str, code: ErrorCode, detail: str) -> None:
-    finished(services.store, job_id, Outcome(error=Failure(code=code, detail=detail)))
+    finished(services.store, job_id, JobOutcome(error=Failure(code=code, detail=detail)))

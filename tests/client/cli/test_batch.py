@@ -40,7 +40,7 @@ def results(folder: Path) -> list[dict[str, str]]:
 
 
 def jobs(services: Services) -> int:
-    return len(services.store.listing(None, 100, None)[0])
+    return len(services.store.list_jobs(None, 100, None)[0])
 
 
 @pytest.mark.usefixtures("worker")

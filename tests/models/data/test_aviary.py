@@ -129,7 +129,7 @@ def test_vocabulary_knows_every_caption() -> None:
     for k in range(100):
         encoded = words.encode(caption(bird("train", k), rng).text, max_words=40)
         assert not encoded.unknown
-        assert not encoded.cut
+        assert not encoded.truncated
 
 
 def test_palette_is_ten_colours() -> None:

@@ -214,8 +214,8 @@ def test_captions_are_not_cut(published: Published, tmp_path: Path) -> None:
     for task, words in (("synthesize", 500), ("inpaint", 128)):
         pipeline = load(out, task, None, "cpu")
         read = pipeline.encode("red " * words)
-        assert (len(read.ids), read.cut) == (words, 0)
-    assert pipeline.encode("red " * 130).cut == 2
+        assert (len(read.ids), read.truncated) == (words, 0)
+    assert pipeline.encode("red " * 130).truncated == 2
 
 
 def same(first: Path, second: Path) -> None:

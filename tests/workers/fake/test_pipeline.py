@@ -13,7 +13,7 @@ from PIL import Image
 from jobs.explanation import ExplanationView
 from models.item import Item
 from tests.conftest import write_paper_bundle
-from workers.fake.pipeline import StandIn
+from workers.fake.pipeline import DrawingPipeline
 
 PHOTO, MASK = Image.new("RGB", (90, 60), "white"), Image.new("L", (90, 60), 255)
 
@@ -25,7 +25,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def finished(weights: Path, task: str, item: Item) -> tuple[Image.Image, ExplanationView | None]:
-    stand_in = StandIn("paper", task, "fake", weights)
+    stand_in = DrawingPipeline("paper", task, "fake", weights)
     prepared = stand_in.prepare(item)
     (picture,) = stand_in.forward([prepared])
     return stand_in.finished(prepared, picture)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.gateway.services import Services
 from jobs.job import ErrorCode, Failure, Job, Status
-from jobs.store import Outcome
+from jobs.store import JobOutcome
 from tests.app.conftest import succeed
 from tests.moves import finished
 
@@ -27,7 +27,7 @@ class Painter:
 
     def send(self, count: int) -> None:
         store = self._services.store
-        waiting, _ = store.listing(Status.queued, 100, None)
+        waiting, _ = store.list_jobs(Status.queued, 100, None)
         for job in waiting:
             if job.id not in self.sent:
                 self.sent.append(job.id)
@@ -36,7 +36,7 @@ class Painter:
     def _paint(self, job: Job) -> None:
         if self.failing:
             failure = Failure(code=ErrorCode.out_of_memory, detail="It does not fit.")
-            finished(self._services.store, job.id, Outcome(error=failure))
+            finished(self._services.store, job.id, JobOutcome(error=failure))
         elif not self.idle:
             succeed(self._services, job.id, pictures=job.request["count"])
 

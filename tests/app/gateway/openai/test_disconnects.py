@@ -46,15 +46,15 @@ async def leave(services: Services, *headers: tuple[bytes, bytes]) -> Status:
     async def receive() -> dict[str, Any]:
         if message := next(sent, None):
             return message
-        while not services.store.depth():
+        while not services.store.queue_length():
             await asyncio.sleep(0.01)
         return {"type": "http.disconnect"}
 
     app = create_app(services.settings, services)
-    async with services.running():
+    async with services.lifespan():
         await app(scope("/v1/images/generations", *headers), receive, nobody)
         await asyncio.sleep(0.3)  # for what the service does once it is gone
-        jobs, _ = services.store.listing(None, 2, None)
+        jobs, _ = services.store.list_jobs(None, 2, None)
     return jobs[0].status
 
 
@@ -84,4 +84,4 @@ def test_half_a_request_is_no_fault_of_the_service(
     with caplog.at_level(logging.ERROR):
         asyncio.run(create_app(idle.settings, idle)(scope(path), receive, nobody))
     assert not caplog.records
-    assert not idle.store.depth()
+    assert not idle.store.queue_length()

@@ -20,7 +20,7 @@ from tests.app.gateway.openai.conftest import Painter, hole_png
 
 
 def only_job(services: Services) -> Job:
-    jobs, _ = services.store.listing(None, 10, None)
+    jobs, _ = services.store.list_jobs(None, 10, None)
     assert len(jobs) == 1
     return jobs[0]
 

@@ -182,7 +182,7 @@ def test_a_full_service(openai: OpenAI, services: Services, painter: Painter) ->
 
 
 def test_a_caller_with_too_many_waiting_requests(openai: OpenAI, services: Services) -> None:
-    services.waits.most = 0
+    services.wait_slots.limit = 0
     with pytest.raises(sdk.RateLimitError, match="waiting already"):
         openai.images.generate(prompt="a bird")
 
@@ -196,8 +196,8 @@ def public(keyed: Services, http: TestClient) -> Any:
 
 def test_keys_are_the_services_own(public: Any, mine: str, keyed: Services) -> None:
     made = public(mine).images.generate(prompt="a bird", response_format="url")
-    (job,), _ = keyed.store.listing(None, 10, None)
-    assert job.owner == keyed.gate.admit(mine, None, "").owner
+    (job,), _ = keyed.store.list_jobs(None, 10, None)
+    assert job.owner == keyed.authenticator.authenticate(mine, None, "").owner
     assert mine not in made.data[0].url
     with pytest.raises(sdk.AuthenticationError) as caught:
         public("sk-unknown").images.generate(prompt="a bird")
