@@ -1,4 +1,4 @@
-# Targets: gateway (also the steward's image; no torch), worker, redis. For the classic builder and for BuildKit alike;
+# Targets: gateway (also the reconciler's image; no torch), worker, redis. For the classic builder and for BuildKit alike;
 # the classic one builds every stage above its target, so torch comes last.
 # Wheels in a folder wheels/ are used before any index (see docs/deploying.md).
 

@@ -52,8 +52,8 @@ def verdict(packages: Sequence[dict[str, Any]]) -> tuple[int, str]:
         for weakness in package["vulns"]:
             fixes = ", ".join(weakness["fix_versions"])
             status = 1 if fixes else status
-            told = f"fixed in {fixes}" if fixes else "no fix yet"
-            lines.append(f"{package['name']} {package['version']}: {weakness['id']}, {told}")
+            result = f"fixed in {fixes}" if fixes else "no fix yet"
+            lines.append(f"{package['name']} {package['version']}: {weakness['id']}, {result}")
     missing = sorted(p["name"] for p in packages if "vulns" not in p)
     if missing:
         lines.append(f"not looked up: {', '.join(missing)}")
@@ -66,8 +66,8 @@ def main() -> int:
         sys.stdout.write(f"{SKIPPED}\n")
         return 0
     packages = looked_up(["--skip-editable"])
-    status, told = verdict(packages) if packages else (0, SKIPPED)
-    sys.stdout.write(f"{told}\n")
+    status, result = verdict(packages) if packages else (0, SKIPPED)
+    sys.stdout.write(f"{result}\n")
     return status
 
 

@@ -23,7 +23,7 @@ MIB = 2**20
 # heading, what stands below it, the class, and the one whose settings stand elsewhere
 SECTIONS: tuple[tuple[str, str, type[BaseSettings], type[BaseSettings] | None], ...] = (
     ("Every process", "", SharedSettings, None),
-    ("Gateway and steward", "", GatewaySettings, WebhookSettings),
+    ("Gateway and reconciler", "", GatewaySettings, WebhookSettings),
     ("Webhooks", "See [programs.md](programs.md).", WebhookSettings, SharedSettings),
     ("Worker", "", WorkerSettings, SharedSettings),
 )
@@ -36,7 +36,7 @@ names it.
 **Secrets in files:** `NAME_FILE` names a file that holds the value of any `NAME` below
 (`MMML_REDIS_URL_FILE=/run/secrets/redis_url`).
 
-`mmml serve` hands its environment to all its processes, and sets `MMML_REDIS_URL`,
+`mmml serve` passes its environment to all its processes, and sets `MMML_REDIS_URL`,
 `MMML_STORAGE_URL` and `MMML_DRAIN` for them unless you have.
 """
 TAIL = """
@@ -52,15 +52,15 @@ TAIL = """
 
 def page() -> str:
     """The whole page."""
-    told = [HEAD]
+    result = [HEAD]
     for heading, text, settings, elsewhere in SECTIONS:
         without = elsewhere.model_fields.keys() if elsewhere else ()
         fields = {n: f for n, f in settings.model_fields.items() if n not in without}
-        told.append(
+        result.append(
             f"\n## {heading}\n{text + chr(10) * 2 if text else ''}| variable | default | |\n"
         )
-        told.append("|---|---|---|\n" + "".join(_rows(fields)))
-    return "".join([*told, TAIL])
+        result.append("|---|---|---|\n" + "".join(_rows(fields)))
+    return "".join([*result, TAIL])
 
 
 def _rows(fields: dict[str, FieldInfo]) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""The torch-free side: gateway, steward, and the ``mmml`` command."""
+"""The torch-free side: gateway, reconciler, and the ``mmml`` command."""

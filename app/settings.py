@@ -1,4 +1,4 @@
-"""Settings of the gateway and the steward, beside those all processes share; environment names
+"""Settings of the gateway and the reconciler, beside those all processes share; environment names
 start with ``MMML_``.
 """
 
@@ -76,7 +76,7 @@ class GatewaySettings(WebhookSettings):
     port: int = Field(8000, ge=1, le=65535, description="its port")
     grace: float = Field(25.0, ge=0, description="seconds for running requests after SIGTERM")
     max_body: int = Field(64 * 1024 * 1024, description="largest request body")
-    body_memory: int = Field(
+    upload_memory: int = Field(
         512 * 1024 * 1024, ge=0, description="request bodies of all callers together"
     )
     max_pixels: int = Field(50_000_000, description="largest photo")
@@ -86,7 +86,7 @@ class GatewaySettings(WebhookSettings):
         description="uploads decoded at a time; one of 50 megapixels takes 0.6 GB meanwhile",
     )
     max_queue: int = Field(1000, ge=1, description="jobs that may wait")
-    max_feeds: int = Field(2000, ge=1, description="event streams of all callers together")
+    max_event_streams: int = Field(2000, ge=1, description="event streams of all callers together")
     idempotency_ttl: float = Field(
         24 * 3600.0, gt=0, description="how long an Idempotency-Key is remembered"
     )

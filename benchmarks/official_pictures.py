@@ -105,7 +105,7 @@ def serving(folder: Path, **settings: str) -> Iterator[httpx.Client]:
     port = free_port()
     command = [sys.executable, "-P", "-m", "mmml", "serve", "--port", str(port)]
     plain = {k: v for k, v in os.environ.items() if not k.startswith("MMML_")}
-    told = {
+    result = {
         "MMML_WEIGHTS_DIR": str(folder / "weights"),
         "MMML_CACHE_DIR": str(folder / "cache"),
         "MMML_MAX_BATCH": "1",  # one picture at a time is asked for
@@ -115,7 +115,7 @@ def serving(folder: Path, **settings: str) -> Iterator[httpx.Client]:
         (folder / "serve.log").open("ab") as log,
         subprocess.Popen(  # noqa: S603 (the command is built here)
             [*command, "--state-dir", state, "--until-stdin-closes"],
-            env=plain | told | settings,
+            env=plain | result | settings,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

@@ -51,10 +51,10 @@ class Random:
         ids = torch.randint(1, 1000, (count, WORDS))
         images = torch.rand(count, 3, self.size, self.size) * 2 - 1
         shown = torch.randint(0, self.attributes[1], (count, self.attributes[0]))
-        told = {"shown": shown, "named": shown, "wrong_named": shown.roll(1, 0)}
-        told["code"] = torch.randn(count, 94)
-        told["labels"] = torch.randint(0, 10, (count, self.size, self.size))
-        batch = Batch(images, ids, lengths, torch.arange(count), ids.roll(1, 0), lengths, **told)
+        result = {"shown": shown, "named": shown, "wrong_named": shown.roll(1, 0)}
+        result["code"] = torch.randn(count, 94)
+        result["labels"] = torch.randint(0, 10, (count, self.size, self.size))
+        batch = Batch(images, ids, lengths, torch.arange(count), ids.roll(1, 0), lengths, **result)
         if not captions:
             return batch
         more = ids[:, None].repeat(1, captions, 1)

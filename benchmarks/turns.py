@@ -21,8 +21,8 @@ Turn = Callable[[], object]
 
 
 class Child:
-    """``python -m module arguments…``, ready for its turns. ``report`` is what it told of itself;
-    ``tuned``: with the allocator as workers have it.
+    """``python -m module arguments…``, ready for its turns. ``report`` is what it reported of
+    itself; ``tuned``: with the allocator as workers have it.
     """
 
     def __init__(self, module: str, *arguments: str, tuned: bool) -> None:

@@ -1,1 +1,1 @@
-"""What gateway, steward and workers must agree about a job. Imports no other room."""
+"""What gateway, reconciler and workers must agree about a job. Imports no other room."""

@@ -1,4 +1,4 @@
-"""What happens to a job, in order: the events that its followers are told.
+"""What happens to a job, in order: the events that its followers receive.
 
 Every change is published at once, as the id of the job; followed by its status, after a space, when
 the job is over. Jobs that change together are lines of one publication.

@@ -19,7 +19,7 @@ _DARK, _LIGHT = 32, 224  # greys from the first to below the second are neither 
 _SPREAD = 48  # between the channels of a pixel that has a colour
 _SAME = 16  # between the pixels of one colour, per channel
 _COLOURED = 0.01  # share of coloured pixels above which a picture is in colours
-_SOFT = 0.02  # share of greys above which the threshold is told
+_SOFT = 0.02  # share of greys above which the threshold is reported
 _GREY = 0.5  # share of greys above which a picture is no mask
 
 
@@ -59,8 +59,8 @@ def read_mask(data: bytes, name: str = "mask", limits: ImageLimits | None = None
         if image.has_transparency_data:
             rgba = image.convert("RGBA")
             if rgba.getchannel("A").getextrema() != (255, 255) and not _is_painted(rgba, name):
-                told = f"The {name} is a picture in colours: its transparent part is filled."
-                return _by_alpha(rgba, [told])
+                result = f"The {name} is a picture in colours: its transparent part is filled."
+                return _by_alpha(rgba, [result])
         flat = flatten(image, "black")
         _check_black_and_white(flat, name)
         grey = flat.convert("L")
@@ -160,7 +160,7 @@ def _check_black_and_white(flat: Image.Image, name: str) -> None:
         return
     raise ImageProblem(
         422,
-        f"{name} {what}, as if it were a photo, so it can't be told what is to be filled; send a "
+        f"{name} {what}, as if it were a photo, so it can't be reported what is to be filled; send a "
         "black picture of the photo's size, white where it is to be filled.",
     )
 

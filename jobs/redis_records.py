@@ -53,7 +53,7 @@ def from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
 
 
 def creation_arguments(new: NewJob) -> list[Any]:
-    """What the script that creates the job is told."""
+    """The arguments of the script that creates the job."""
     idempotency = new.idempotency_key
     record = (
         [idempotency.name, idempotency.fingerprint, max(int(idempotency.ttl * 1000), 1)]
@@ -67,7 +67,7 @@ def creation_arguments(new: NewJob) -> list[Any]:
 
 
 def outcome_arguments(outcome: JobOutcome) -> list[Any]:
-    """What the script that ends the job is told beside the token."""
+    """The arguments of the script that ends the job beside the token."""
     images = [image.model_dump(mode="json", exclude_defaults=True) for image in outcome.images]
     timings = outcome.timings.model_dump_json(exclude_none=True)
     fields = {"images": to_json(images), "timings": timings, "receipt": to_json(outcome.receipt)}

@@ -45,7 +45,7 @@ class WeightedText(BaseModel):
 TextInput = str | list[str | WeightedText]
 
 
-# Branches of a union are told apart by the kind of value, so that an error speaks of the branch
+# Branches of a union are distinguished by the kind of value, so that an error speaks of the branch
 # that was meant. Their names, which pydantic puts into the error's place, are in brackets.
 def _branch(value: object) -> str | None:
     if isinstance(value, str):

@@ -121,7 +121,7 @@ class TaskRequest(BaseModel):
     ] = "normal"
     webhook: Annotated[
         str | None,
-        Field(max_length=MAX_URL, description="https address that is told of the job's end"),
+        Field(max_length=MAX_URL, description="https address that is notified of the job's end"),
     ] = None
 
     @model_validator(mode="before")

@@ -142,8 +142,8 @@ def read_settings(kind: type[S]) -> S:
     try:
         return kind()
     except ValidationError as error:
-        told = []
+        result = []
         for found in error.errors(include_input=False, include_url=False):
             name = f"MMML_{'_'.join(map(str, found['loc'][:1])).upper()}"
-            told.append(f"{name} can't be used: {found['msg'].removeprefix('Value error, ')}")
-        raise SystemExit("\n".join(f"mmml: {sentence}" for sentence in told)) from None
+            result.append(f"{name} can't be used: {found['msg'].removeprefix('Value error, ')}")
+        raise SystemExit("\n".join(f"mmml: {sentence}" for sentence in result)) from None

@@ -246,7 +246,7 @@ class JobStore(Protocol):
         ...
 
     def webhooks_due(self, limit: int = 100) -> list[str]:
-        """Final jobs whose client is to be told now, longest due first."""
+        """Final jobs whose client is to be notified now, longest due first."""
         ...
 
     def postpone_webhooks(self, job_ids: Sequence[str], seconds: float) -> None:

@@ -27,20 +27,20 @@ def package(name: str, *weaknesses: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_weakness_with_a_fix_fails(audit: ModuleType) -> None:
     found = [package("good"), package("bad", {"id": "CVE-1", "fix_versions": ["1.1", "2.0"]})]
-    status, told = audit.verdict(found)
+    status, result = audit.verdict(found)
     assert status == 1
-    assert "bad 1.0: CVE-1, fixed in 1.1, 2.0" in told
-    assert told.endswith("audit: 2 packages looked up, FAILED")
+    assert "bad 1.0: CVE-1, fixed in 1.1, 2.0" in result
+    assert result.endswith("audit: 2 packages looked up, FAILED")
 
 
 def test_a_weakness_without_one_is_named(audit: ModuleType) -> None:
-    status, told = audit.verdict([package("sad", {"id": "CVE-2", "fix_versions": []})])
+    status, result = audit.verdict([package("sad", {"id": "CVE-2", "fix_versions": []})])
     assert status == 0
-    assert "sad 1.0: CVE-2, no fix yet" in told
+    assert "sad 1.0: CVE-2, no fix yet" in result
 
 
 def test_what_was_not_looked_up_is_not_called_safe(audit: ModuleType) -> None:
     found = [package("good"), {"name": "mmml", "skip_reason": "distribution marked as editable"}]
-    status, told = audit.verdict(found)
+    status, result = audit.verdict(found)
     assert status == 0
-    assert told == "not looked up: mmml\naudit: 1 packages looked up, passed"
+    assert result == "not looked up: mmml\naudit: 1 packages looked up, passed"

@@ -1,4 +1,4 @@
-"""Asks the job store for work, in one thread, and hands it to the threads that do it.
+"""Asks the job store for work, in one thread, and passes it to the threads that do it.
 
 It asks when a wake-up comes, when there is room again, and every second: a lost wake-up costs no
 more. Jobs that died with a worker are run one at a time and alone, so that no other pays for them.

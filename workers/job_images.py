@@ -93,7 +93,9 @@ class JobImages:
         return records
 
     def _report_progress(self, done: int, total: int) -> None:
-        """The client is told of progress, but not of the last picture: the end follows at once."""
+        """The client is notified of progress, but not of the last picture: the end follows at
+        once.
+        """
         now = time.monotonic()
         if done < total and now - self._reported_at >= _REPORT_INTERVAL:
             self._reported_at = now
@@ -226,7 +228,7 @@ class JobImages:
 
 
 def _explanation_bytes(index: int, explanation: Explanation | ExplanationView) -> bytes:
-    if isinstance(explanation, ExplanationView):  # of a stand-in
+    if isinstance(explanation, ExplanationView):  # of a fake pipeline
         return explanation.model_dump_json().encode()
     from workers.explanation_json import explanation_json  # takes NumPy: not for every worker
 

@@ -87,8 +87,8 @@ class _JobGroup:
         self._held_slots = len(held)
 
     def run(self) -> None:
-        """Begin all of them, then end each as it comes; ends that come together are told together,
-        and leave their slots to the next.
+        """Begin all of them, then end each as it comes; ends that come together are stored
+        together, and leave their slots to the next.
         """
         runs = list(self._begin())
         self._free_slots(len(self._held) - len(runs))
@@ -165,7 +165,7 @@ class _JobGroup:
 
     @contextmanager
     def _log_store_errors(self, *job_ids: str) -> Iterator[None]:
-        """What can't be told to the store is left to the reconciler: the leases run out."""
+        """What the store can't be asked is left to the reconciler: the leases run out."""
         try:
             yield
         except StoreError as error:
@@ -202,7 +202,7 @@ class _JobRun:
     _error: Exception | None = None
 
     def prepare(self) -> None:
-        """Read and prepare the job's pictures and put them in line; what fails is told in
+        """Read and prepare the job's pictures and put them in line; what fails is reported in
         :meth:`collect`.
         """
         try:

@@ -19,7 +19,7 @@ PipelineKey = tuple[str, str, str]  # bundle, task, method
 
 
 class PipelineLoader(Protocol):
-    """Hands out pipelines."""
+    """Returns pipelines."""
 
     def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
         """The pipeline. Raises ModelsError when there is none."""

@@ -1,4 +1,6 @@
-"""``python -m app.gateway``: the gateway alone, beside workers and a steward that run elsewhere."""
+"""``python -m app.gateway``: the gateway alone, beside workers and a reconciler that run
+elsewhere.
+"""
 
 from __future__ import annotations
 

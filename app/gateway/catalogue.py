@@ -46,7 +46,9 @@ class LiveCatalogue:
         catalogue = Catalogue.open(self._folder, self._defaults)
         for bundle in catalogue.bundles.values():
             for task in bundle.tasks.values():
-                with contextlib.suppress(OSError, ValueError, KeyError):  # told to who asks for it
+                with contextlib.suppress(
+                    OSError, ValueError, KeyError
+                ):  # reported to whoever asks for it
                     _ = task.vocabulary
         return catalogue
 

@@ -32,7 +32,7 @@ _TIMEOUT = 2.0  # seconds that a silent broker may hold up whoever submits jobs
 
 
 class WakeUpSender(Protocol):
-    """Wakes as many workers as it is told to."""
+    """Wakes as many workers as it is asked to."""
 
     def send(self, count: int) -> None: ...
 

@@ -3,7 +3,7 @@
 Without keys the service is open to this machine only. A web page elsewhere could still make a
 browser send requests here, so the Host and Origin headers must name this service (DNS rebinding,
 cross-site requests), and the connection must have come in on a loopback address, whatever the
-server was told to listen on.
+server listens on.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from app.gateway.openai.errors import is_openai_path, misplaced, openai_error
 from jobs.errors import BlobError, ImageProblem, StoreError
 
 log = logging.getLogger(__name__)
-_MOST_ERRORS = 10  # told of one request
+_MOST_ERRORS = 10  # reported of one request
 MEDIA_TYPE = "application/problem+json"
 _SENTENCES = {
     404: "There is nothing at this address. GET /docs lists what there is.",
@@ -176,7 +176,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 def as_problem(error: Exception) -> Problem:
-    """What a client is told of any error."""
+    """The problem that a client gets for any error."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, ImageProblem):

@@ -1,6 +1,6 @@
 """How much one caller may ask for: requests in a moving window, pictures in a day.
 
-Counted by the library ``limits``, on Redis. What is left is told in the headers
+Counted by the library ``limits``, on Redis. What is left is reported in the headers
 ``RateLimit`` and ``RateLimit-Policy`` (draft-ietf-httpapi-ratelimit-headers-11).
 """
 

@@ -1,4 +1,4 @@
-"""What of a Redis server's own settings endangers jobs: told at start and by ``/readyz``."""
+"""What of a Redis server's own settings endangers jobs: reported at start and by ``/readyz``."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ def redis_warnings(client: redis.Redis, memory_limit: int) -> list[str]:
         memory = client.info("memory")
     except redis.RedisError:
         return []
-    told = []
+    result = []
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        told.append(
+        result.append(
             f"Redis has maxmemory-policy {policy}: jobs vanish when its memory is full. Set it to "
             "noeviction."
         )
     if not memory_limit and not memory.get("maxmemory"):
-        told.append(
+        result.append(
             "Redis has no maxmemory, so nothing is refused before its machine's memory is full. "
             "Set maxmemory there, or MMML_REDIS_MEMORY here."
         )
-    return told
+    return result

@@ -90,7 +90,9 @@ class Services:
         self.readers = anyio.CapacityLimiter(_READERS)
         self.downloads = PerCallerSemaphore(self.settings.max_downloads)
         self.converting = WeakValueDictionary()
-        self.event_streams = EventStreams(self.store, self.subscriptions, self.settings.max_feeds)
+        self.event_streams = EventStreams(
+            self.store, self.subscriptions, self.settings.max_event_streams
+        )
         self.enqueuer = JobEnqueuer(self.store, lambda: self.wakeups, lambda: self.settings)
         self.get_job = Coalescer(self.store.get_all)
         self.queue_position = Coalescer(self._queue_positions)

@@ -260,7 +260,7 @@ def _decode_and_encode(
     raw = {name: _read_input(services, caller, name, picture) for name, picture in pictures.items()}
     photo: Image.Image | None = None
     photo_data = b""
-    normalized, told = dict[str, bytes](), list[str]()
+    normalized, result = dict[str, bytes](), list[str]()
     for spec in task.images:
         picture, data = pictures[spec.name], raw[spec.name]
         if spec.kind == "photo":
@@ -268,9 +268,9 @@ def _decode_and_encode(
             photo_data = data
         else:
             mask = _make_mask(services, spec.name, picture, data, photo, photo_data)
-            image, told = mask.image, [*told, *mask.warnings]
+            image, result = mask.image, [*result, *mask.warnings]
         normalized[spec.name] = encode(image)
-    return normalized, told
+    return normalized, result
 
 
 def _make_mask(

@@ -73,8 +73,8 @@ class RedisJobChanges:
 
 
 class JobSubscriptions:
-    """Lets requests wait for a job's end. ``listeners`` are told the id of each job that changes;
-    "" means that some may have been missed.
+    """Lets requests wait for a job's end. ``listeners`` are called with the id of each job that
+    changes; "" means that some may have been missed.
     """
 
     def __init__(self, source: JobChanges) -> None:

@@ -1,4 +1,4 @@
-"""The whole service by one command: broker, worker, steward and gateway, supervised."""
+"""The whole service by one command: broker, worker, reconciler and gateway, supervised."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Tells clients' servers that their jobs are over: at least once, also when a steward dies over it.
+"""Tells clients' servers that their jobs are over: at least once, also when a reconciler dies over
+it.
 
 A delivery is due from the very move that ends the job. Taking one up postpones it, so that another
-steward takes it only when this one has not reported in time; receivers know a message that comes
+reconciler takes it only when this one has not reported in time; receivers know a message that comes
 twice by its ``webhook-id``.
 """
 
@@ -33,7 +34,7 @@ _MAX_CONCURRENT = 100  # deliveries
 _MAX_EXAMINED = 500  # of those due
 _POSTPONE_SECONDS = 2.0  # seconds for those whose host has enough deliveries under way
 _JITTER = 0.25  # of a pause, at most; added, so that receivers are not called by all at once
-_SHUTDOWN_TIMEOUT = 4.0  # seconds that deliveries may take when the steward is to end
+_SHUTDOWN_TIMEOUT = 4.0  # seconds that deliveries may take when the reconciler is to end
 
 
 @dataclass
@@ -95,7 +96,9 @@ class WebhookDispatcher:
         return [job for job in claimed if job]
 
     async def drain(self, seconds: float) -> None:
-        """Let deliveries come to their end; those that don't are made again by the next steward."""
+        """Let deliveries come to their end; those that don't are made again by the next
+        reconciler.
+        """
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             await end_tasks(*late)
@@ -104,7 +107,7 @@ class WebhookDispatcher:
         try:
             answer = await self._send(job)
             await asyncio.to_thread(self._record_delivery, job, answer)
-        except Exception as error:  # not settled: it is due again when the patience is over
+        except Exception as error:  # not settled: it is due again when its lease ends
             log.warning("webhook of job %s: %s", job.id, error, exc_info=error)
 
     async def _send(self, job: Job) -> DeliveryResult:

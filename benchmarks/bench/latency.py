@@ -45,8 +45,8 @@ def latency(folder: Path, rounds: int, say: Say) -> dict[str, Any]:
         "submit_failures": sum(r.failures for r in (*offered, *most)),
         "reason": next((r.reason for r in (*offered, *most) if r.reason), ""),
     }
-    told = f"{found['submit_rate']:.0f}/s, p99 {found['submit_p99']:.1f} ms {found['reason']}"
-    say(f"latency: submit {told}")
+    result = f"{found['submit_rate']:.0f}/s, p99 {found['submit_p99']:.1f} ms {found['reason']}"
+    say(f"latency: submit {result}")
     return found
 
 

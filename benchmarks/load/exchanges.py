@@ -50,10 +50,10 @@ async def wait(server: Server, asked: Fields) -> bytes:
 async def poll(server: Server, asked: Fields) -> bytes:
     """The service, in three requests: submit, wait for the job, fetch its picture."""
     job = await _submitted(server, asked)
-    told = json.loads(checked(await server.get(f"/jobs/{job}?wait={_WAIT}"), 200).body)
-    if told["status"] != "succeeded":
-        raise Refused(f"the job is {told['status']}")
-    return picture(await server.get(told["images"][0]["url"], "image/png"))
+    result = json.loads(checked(await server.get(f"/jobs/{job}?wait={_WAIT}"), 200).body)
+    if result["status"] != "succeeded":
+        raise Refused(f"the job is {result['status']}")
+    return picture(await server.get(result["images"][0]["url"], "image/png"))
 
 
 async def submit(server: Server, asked: Fields) -> bytes:

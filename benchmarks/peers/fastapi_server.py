@@ -39,5 +39,5 @@ def build(given: Given) -> FastAPI:
 
 
 if __name__ == "__main__":
-    told = given("benchmarks.peers.fastapi_server")
-    uvicorn.run(build(told), host="127.0.0.1", port=told.port, log_level="warning")
+    result = given("benchmarks.peers.fastapi_server")
+    uvicorn.run(build(result), host="127.0.0.1", port=result.port, log_level="warning")

@@ -22,5 +22,5 @@ def build(given: Given) -> Flask:
 
 
 if __name__ == "__main__":
-    told = given("benchmarks.peers.flask_server")
-    build(told).run(host="127.0.0.1", port=told.port, threaded=False)
+    result = given("benchmarks.peers.flask_server")
+    build(result).run(host="127.0.0.1", port=result.port, threaded=False)

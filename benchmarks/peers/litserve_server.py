@@ -45,6 +45,6 @@ class Pictures(litserve.LitAPI):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    told = given("benchmarks.peers.litserve_server")
-    server = litserve.LitServer(Pictures(told), accelerator="cpu", timeout=120)
-    server.run(host="127.0.0.1", port=told.port, log_level="warning", generate_client_file=False)
+    result = given("benchmarks.peers.litserve_server")
+    server = litserve.LitServer(Pictures(result), accelerator="cpu", timeout=120)
+    server.run(host="127.0.0.1", port=result.port, log_level="warning", generate_client_file=False)

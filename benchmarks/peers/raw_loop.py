@@ -29,9 +29,9 @@ def rate(pipeline: Pipeline[Any], seconds: float, batch: int) -> float:
 
 
 def main() -> None:
-    told = given("benchmarks.peers.raw_loop")
+    result = given("benchmarks.peers.raw_loop")
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    pipeline = told.pipeline()
+    pipeline = result.pipeline()
     for line in sys.stdin:
         seconds, batch = line.split()
         sys.stdout.write(f"{rate(pipeline, float(seconds), int(batch))}\n")

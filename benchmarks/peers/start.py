@@ -1,4 +1,4 @@
-"""What a peer's program is told: subject, weights folder, port."""
+"""The arguments of a peer's program: subject, weights folder, port."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""The service as it is installed, around a pipeline that is measured: broker, steward, gateway and
-workers, each a process of its own.
+"""The service as it is installed, around a pipeline that is measured: broker, reconciler, gateway
+and workers, each a process of its own.
 """

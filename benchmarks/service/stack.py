@@ -39,7 +39,7 @@ class Service:
     def start(self) -> None:
         self._start("broker", broker_command(self.folder, self._socket, _MEMORY))
         wait_for_socket(self._socket)
-        self._module("steward", "app.reconciler")
+        self._module("reconciler", "app.reconciler")
         self._module("gateway", "app.gateway")
         self.scale(self.count)
 

@@ -1,4 +1,4 @@
-"""Be told of a job's end instead of waiting for it; every message is verified.
+"""Be notified of a job's end instead of waiting for it; every message is verified.
 
 The service calls public https addresses only. Here it calls this program on this machine, which an
 operator allows by these settings of the service:
@@ -21,8 +21,8 @@ class Receiver(BaseHTTPRequestHandler):
             return
         self.send_response(204)
         self.end_headers()
-        told = json.loads(body)
-        print(told["type"], told["data"]["input"]["text"])
+        result = json.loads(body)
+        print(result["type"], result["data"]["input"]["text"])
 
     def log_message(self, *_: object) -> None:
         pass

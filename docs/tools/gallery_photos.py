@@ -78,18 +78,18 @@ def _first_and_worst(
 
 
 def _changed(
-    task: str, pipeline: Pipeline[Any], birds: Sequence[Image.Image], told: Sequence[str]
+    task: str, pipeline: Pipeline[Any], birds: Sequence[Image.Image], result: Sequence[str]
 ) -> list[Column]:
-    """Given above made; to manipulation another caption is told."""
-    given: list[dict[str, Image.Image]] = [{"image": bird} for bird in birds[: len(told)]]
+    """Given above made; manipulation gets another caption."""
+    given: list[dict[str, Image.Image]] = [{"image": bird} for bird in birds[: len(result)]]
     if task == "inpaint":
         given = [{**images, "mask": _centre(images["image"].size)} for images in given]
     items = [
         Item(text, 0, images=images, fidelity="photo")
-        for text, images in zip(told, given, strict=True)
+        for text, images in zip(result, given, strict=True)
     ]
     seen = [_holed(images) for images in given]
-    rows = zip(seen, _made(pipeline, items), told, strict=True)
+    rows = zip(seen, _made(pipeline, items), result, strict=True)
     return [([before, after], text) for before, after, text in rows]
 
 

@@ -31,6 +31,6 @@ def test_a_step_that_fails_is_told_and_ends_nothing(tmp_path: Path) -> None:
     report = Report(tmp_path, 0.0)
     report.run("first", broken)
     report.run("second", lambda: [{"rate": 3}])
-    told = (tmp_path / "report.md").read_text()
-    assert "no such kernel" in told
-    assert "| 3 |" in told
+    result = (tmp_path / "report.md").read_text()
+    assert "no such kernel" in result
+    assert "| 3 |" in result

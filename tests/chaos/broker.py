@@ -83,7 +83,7 @@ def cut(stack: Stack) -> None:
 
 
 def deaf(stack: Stack) -> None:
-    """Every connection is dead, and nobody is told; new ones work. Over when a worker takes jobs
+    """Every connection is dead, and nobody notices; new ones work. Over when a worker takes jobs
     again.
     """
     assert stack.proxy
@@ -106,7 +106,7 @@ FAMILY = Family(
         Fault("Redis paused 20 s", _BAR, under_load(paused, True), _BACK, runs=3),
         Fault("connection cut", _BAR, under_load(cut, True), _BACK, runs=3),
         Fault(
-            "connection dead, and nobody is told", _BAR, under_load(deaf, False), _BACK + 15, runs=2
+            "connection dead, and nobody notices", _BAR, under_load(deaf, False), _BACK + 15, runs=2
         ),
     ],
 )

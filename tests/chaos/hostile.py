@@ -64,8 +64,8 @@ def slow_loris(target: Target) -> Finding:
         ends = asyncio.run(attack())
         slowest = max(seconds for seconds, _ in ends)
         watch.expect(slowest < _PATIENCE + 10, f"a connection was kept for {slowest:.0f} s")
-        told = [answer for _, answer in ends[300:400]]
-        refused = sum(answer.startswith(b"HTTP/1.1 408") for answer in told)
+        result = [answer for _, answer in ends[300:400]]
+        refused = sum(answer.startswith(b"HTTP/1.1 408") for answer in result)
         watch.expect(refused == 100, f"{100 - refused} slow bodies were not answered 408")
         watch.notes.append(f"500 slow connections, all closed within {slowest:.1f} s")
     return watch.finding()
@@ -93,9 +93,9 @@ def endless_headers(target: Target) -> Finding:
     async def attack(start: bytes, more: bytes) -> tuple[int, bytes]:
         async with line(target.port) as (reader, writer):
             writer.write(start)
-            told = asyncio.create_task(heard(reader))
+            result = asyncio.create_task(heard(reader))
             sent = await poured(writer, itertools.repeat(more, 200 * MB // len(more)))
-            return sent, await told
+            return sent, await result
 
     with Watch(target, 100 * MB) as watch:
         for name, (begin, more) in floods.items():
@@ -151,22 +151,24 @@ def large_bodies(target: Target) -> Finding:
     async def attack(start: bytes, pieces: Iterator[bytes]) -> tuple[int, bytes]:
         async with line(target.port) as (reader, writer):
             writer.write(start)
-            told = asyncio.create_task(heard(reader))
+            result = asyncio.create_task(heard(reader))
             sent = await poured(writer, pieces)
-            return sent, await told
+            return sent, await result
 
     async def at_once() -> list[tuple[int, bytes]]:
         one = b" " * MB
         return await asyncio.gather(*(attack(sixty, itertools.repeat(one, 59)) for _ in range(30)))
 
     with Watch(target, _BODIES + 200 * MB) as watch:
-        sent, told = asyncio.run(attack(declared, itertools.repeat(b" " * MB, 1024)))
+        sent, result = asyncio.run(attack(declared, itertools.repeat(b" " * MB, 1024)))
         watch.expect(sent < 30 * MB, f"{sent / MB:.0f} MB of a declared GB were taken")
-        watch.notes.append(f"of 1 GB declared {sent / MB:.0f} MB were taken: {told[9:12].decode()}")
-        sent, told = asyncio.run(attack(chunked, itertools.repeat(piece, 1024)))
+        watch.notes.append(
+            f"of 1 GB declared {sent / MB:.0f} MB were taken: {result[9:12].decode()}"
+        )
+        sent, result = asyncio.run(attack(chunked, itertools.repeat(piece, 1024)))
         watch.expect(sent < 100 * MB, f"{sent / MB:.0f} MB of a GB in chunks were taken")
-        watch.notes.append(f"in chunks {sent / MB:.0f} MB: {told[9:12].decode()}")
-        ends = Counter(told[9:12].decode() for _, told in asyncio.run(at_once()))
+        watch.notes.append(f"in chunks {sent / MB:.0f} MB: {result[9:12].decode()}")
+        ends = Counter(result[9:12].decode() for _, result in asyncio.run(at_once()))
         watch.expect(ends["503"] > 0, f"thirty bodies of 60 MB at once: {dict(ends)}")
         watch.notes.append(f"thirty of 60 MB at once, left unfinished: {dict(ends)}")
     return watch.finding()
@@ -198,8 +200,8 @@ def bombs(target: Target) -> Finding:
             seconds = time.monotonic() - started
             slowest = max(slowest, seconds)
             watch.expect(seconds < 20, f"{name} took {seconds:.0f} s")
-            told = f"{answer.status_code} {answer.text[:100]}"
-            watch.expect(answer.status_code in wanted, f"{name} was answered {told}")
+            result = f"{answer.status_code} {answer.text[:100]}"
+            watch.expect(answer.status_code in wanted, f"{name} was answered {result}")
             watch.broken += leaks(target, f"the answer to {name}", answer.text)
         _all_at_once(target, watch, whole)
     watch.notes.append(f"{len(requests)} bombs, slowest answer {slowest:.1f} s")
@@ -351,9 +353,9 @@ def webhooks(target: Target) -> Finding:
     with Watch(target, 50 * MB) as watch:
         for address in HOSTILE:
             answer = target.http.post("/synthesize", json={"text": "a bird", "webhook": address})
-            told = answer.text[:150]
-            watch.expect(answer.status_code == 422, f"{address!r} was answered {told}")
-            watch.expect("webhook can't be used" in told, f"{address!r} was answered {told}")
+            result = answer.text[:150]
+            watch.expect(answer.status_code == 422, f"{address!r} was answered {result}")
+            watch.expect("webhook can't be used" in result, f"{address!r} was answered {result}")
     watch.notes.append(f"{len(HOSTILE)} addresses refused")
     return watch.finding()
 

@@ -38,8 +38,8 @@ class Answer:
     @property
     def polite(self) -> bool:
         """Accepted, or refused with the time to come back, and either within five seconds."""
-        told = self.accepted or (self.status == 503 and self.retry_after is not None)
-        return told and self.seconds <= 5.0
+        result = self.accepted or (self.status == 503 and self.retry_after is not None)
+        return result and self.seconds <= 5.0
 
 
 def post(http: httpx.Client, url: str, key: str | None = None, **request: Any) -> Answer:
@@ -109,8 +109,8 @@ def settled(
         if job.status is not (Status.failed if job.id in failing else Status.succeeded)
     ]
     broken += [f"{n} pictures are missing" for n in [missing(stack, ends)] if n]
-    told = [f"a lost job was {status}" for status in {_status(stack, job) for job in lost}]
-    return Finding(len(lost), twice, max(seconds, 0.0), tuple(broken + told))
+    result = [f"a lost job was {status}" for status in {_status(stack, job) for job in lost}]
+    return Finding(len(lost), twice, max(seconds, 0.0), tuple(broken + result))
 
 
 def doubled(stack: Stack, ends: Ends) -> int:
@@ -118,8 +118,8 @@ def doubled(stack: Stack, ends: Ends) -> int:
     count = 0
     ids = list(ends)
     for start in range(0, len(ids), _CHUNK):
-        told = stack.store.events_after(dict.fromkeys(ids[start : start + _CHUNK], STREAM_START))
-        for job_id, events in told.items():
+        result = stack.store.events_after(dict.fromkeys(ids[start : start + _CHUNK], STREAM_START))
+        for job_id, events in result.items():
             finals = sum(event.final for event in events or ())
             wanted = int(ends[job_id].request.get("count", 1))
             count += finals > 1 or len(ends[job_id].images) > wanted

@@ -58,9 +58,9 @@ async def dripped(port: int, start: bytes, drop: bytes, seconds: float) -> tuple
     started = time.monotonic()
     async with line(port) as (reader, writer):
         writer.write(start)
-        told = asyncio.create_task(heard(reader, seconds))
-        while not told.done():
+        reported = asyncio.create_task(heard(reader, seconds))
+        while not reported.done():
             with contextlib.suppress(ConnectionError):
                 writer.write(drop)
-            await asyncio.wait([told], timeout=0.5)
-        return time.monotonic() - started, told.result()
+            await asyncio.wait([reported], timeout=0.5)
+        return time.monotonic() - started, reported.result()

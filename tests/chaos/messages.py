@@ -1,4 +1,4 @@
-"""Wake-ups that get lost, clocks that are wrong, and stewards that die."""
+"""Wake-ups that get lost, clocks that are wrong, and reconcilers that die."""
 
 from __future__ import annotations
 
@@ -91,23 +91,23 @@ def all_wakeups_lost(stack: Stack) -> Finding:
     return found if deleted else found.but("there was no wake-up to delete")
 
 
-def steward_killed(stack: Stack) -> Finding:
-    """The steward dies again and again, in the seconds in which it is needed."""
+def reconciler_killed(stack: Stack) -> Finding:
+    """The reconciler dies again and again, in the seconds in which it is needed."""
     stack.ready()
     struck = time.time()
     jobs = submit(stack, *["a bird slow"] * _JOBS)
     stack.workers[0].kill()
-    steward = stack.stewards[0]
+    reconciler = stack.reconcilers[0]
     for pause in (0.0, LEASE - 1, 2.0):
         time.sleep(pause)
-        steward.kill()
+        reconciler.kill()
     return settled(stack, jobs, struck, _BACK + 15)
 
 
-def two_stewards(stack: Stack) -> Finding:
+def two_reconcilers(stack: Stack) -> Finding:
     """Both find what lost its worker."""
     stack.ready()
-    second = stack.add_steward()
+    second = stack.add_reconciler()
     try:
         struck = time.time()
         jobs = submit(stack, *["a bird slow"] * _JOBS)
@@ -138,7 +138,7 @@ def wrong_clocks(stack: Stack) -> Finding:
     """Every time in a record is the store's, so nothing is late, and no result is too old."""
     stack.ready()
     gateway = stack.add_gateway(**{CLOCK: str(2 * 3600)})
-    steward = stack.add_steward(**{CLOCK: str(25 * 3600)})
+    reconciler = stack.add_reconciler(**{CLOCK: str(25 * 3600)})
     try:
         stack.ready()
         jobs = submit(stack, *["a bird"] * _JOBS)
@@ -146,13 +146,13 @@ def wrong_clocks(stack: Stack) -> Finding:
             answers = [post(http, stack.urls[-1], text="a bird") for _ in range(_JOBS)]
         jobs += [answer.job for answer in answers if answer.accepted]
         found = settled(stack, jobs, time.time(), _SOON)
-        time.sleep(5)  # two rounds of the steward
+        time.sleep(5)  # two rounds of the reconciler
         records = [stack.store.get(job) for job in jobs]
         erased = sum(record is None or record.status is Status.expired for record in records)
     finally:
         stack.urls.pop()
         stack.remove(gateway)
-        stack.remove(steward)
+        stack.remove(reconciler)
     broken = [f"{erased} results were erased"] if erased else []
     if len(jobs) < 2 * _JOBS:
         broken.append("the gateway with the wrong clock refused jobs")
@@ -192,8 +192,8 @@ FAMILY = Family(
     [
         Fault("wake-up lost between broker and worker", _BAR, wakeup_lost, _SOON, runs=10),
         Fault("all wake-ups lost", _BAR, all_wakeups_lost, _SOON, runs=5),
-        Fault("steward killed", _BAR, steward_killed, _BACK + 15, runs=5),
-        Fault("two stewards at once", _BAR, two_stewards, _BACK + 15, runs=5),
+        Fault("reconciler killed", _BAR, reconciler_killed, _BACK + 15, runs=5),
+        Fault("two reconcilers at once", _BAR, two_reconcilers, _BACK + 15, runs=5),
         Fault(
             "gateway killed between job record and wake-up",
             "done on recovery or reported failed; never queued for ever",
@@ -202,7 +202,7 @@ FAMILY = Family(
             runs=10,
         ),
         Fault(
-            "clocks off: a gateway by 2 h, a steward by 25 h",
+            "clocks off: a gateway by 2 h, a reconciler by 25 h",
             "0 lost, 0 erased",
             wrong_clocks,
             _SOON,

@@ -52,7 +52,7 @@ class Proxy:
         self._refusing = False
 
     def deafen(self) -> int:
-        """Nothing passes through the present connections any more, and nobody is told; new ones
+        """Nothing passes through the present connections any more, and nobody notices; new ones
         work: what a router does that forgets its table. Returns how many.
         """
         lines = list(self._lines)

@@ -1,4 +1,4 @@
-"""``python -m tests.chaos.reconciler FOLDER``: the steward, by whatever clock it is given."""
+"""``python -m tests.chaos.reconciler FOLDER``: the reconciler, by whatever clock it is given."""
 
 from __future__ import annotations
 

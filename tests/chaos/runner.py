@@ -96,7 +96,7 @@ def _opened(
     folder.mkdir(parents=True)
     try:
         return opened.enter_context(family.opened(folder, quick))
-    except Exception as error:  # told as a fault that does not hold
+    except Exception as error:  # reported as a fault that does not hold
         finding = Finding(broken=(f"it could not be tried: {error}",))
         tally.findings.append(finding)
         _tell(tally, 0, finding)

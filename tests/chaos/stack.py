@@ -1,4 +1,6 @@
-"""The whole service, as separate processes on one machine: broker, gateways, steward, workers."""
+"""The whole service, as separate processes on one machine: broker, gateways, reconciler,
+workers.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ class Stack:
         self.keeper = Keeper()
         self.gateways: list[Process] = []
         self.workers: list[Process] = []
-        self.stewards: list[Process] = []
+        self.reconcilers: list[Process] = []
         self.urls: list[str] = []
         self._settings = dict(settings)
         self.client = connect(self.redis_url)
@@ -55,7 +57,7 @@ class Stack:
         self.keeper.start()
         for _ in range(gateways):
             self.add_gateway()
-        self.add_steward()
+        self.add_reconciler()
         for _ in range(workers):
             self.add_worker()
         self.ready()
@@ -84,16 +86,16 @@ class Stack:
         self.workers.append(process)
         return process
 
-    def add_steward(self, **settings: str) -> Process:
-        process = self._module("tests.chaos.reconciler", len(self.stewards), **settings)
-        self.stewards.append(process)
+    def add_reconciler(self, **settings: str) -> Process:
+        process = self._module("tests.chaos.reconciler", len(self.reconcilers), **settings)
+        self.reconcilers.append(process)
         return process
 
     def remove(self, process: Process) -> None:
         """Take an added process away."""
         process.down()
         self.keeper.processes.remove(process)
-        for row in (self.gateways, self.workers, self.stewards):
+        for row in (self.gateways, self.workers, self.reconcilers):
             if process in row:
                 row.remove(process)
 

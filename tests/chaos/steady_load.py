@@ -79,7 +79,7 @@ class Run:
     async def _sample(self) -> None:
         stack = self.stack
         while True:
-            for process in (*stack.gateways, *stack.workers, *stack.stewards):
+            for process in (*stack.gateways, *stack.workers, *stack.reconcilers):
                 self.memory.setdefault(process.name, []).append(process.resident())
             await asyncio.sleep(_SAMPLE)
 

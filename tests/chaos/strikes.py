@@ -47,7 +47,7 @@ class Strikes:
             file.write(f"{number}\n")
 
     def notes(self, name: str) -> list[int]:
-        """What was told since :meth:`forget`."""
+        """What was reported since :meth:`forget`."""
         path = self.folder / f"{name}.notes"
         return [int(line) for line in path.read_text().split()] if path.exists() else []
 

@@ -86,10 +86,10 @@ def markdown(rows: Mapping[str, Row], abouts: Mapping[str, Row]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, found in rows.items():
-        told = abouts.get(name, {})
-        said = "; ".join([*told.get("broken", ()), *told.get("notes", ())])
-        where = f"{told.get('commit', '?')}, {told.get('date', '?')}"
-        where += ", quick" if told.get("quick") else ""
+        result = abouts.get(name, {})
+        said = "; ".join([*result.get("broken", ()), *result.get("notes", ())])
+        where = f"{result.get('commit', '?')}, {result.get('date', '?')}"
+        where += ", quick" if result.get("quick") else ""
         cells = [
             name,
             *(str(found[k]) for k in ("runs", "lost", "duplicated", "seconds_max", "bar")),

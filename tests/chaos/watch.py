@@ -47,8 +47,8 @@ class Bystander:
 
     def complaints(self) -> list[str]:
         slow = self.slowest > _OTHERS
-        told = [f"somebody else was answered after {self.slowest:.1f} s"] if slow else []
-        return told + [f"somebody else was answered {what}" for what in self.failures]
+        result = [f"somebody else was answered after {self.slowest:.1f} s"] if slow else []
+        return result + [f"somebody else was answered {what}" for what in self.failures]
 
 
 class Watch:
@@ -102,7 +102,7 @@ class Watch:
 
 
 def leaks(target: Target, where: str, text: str) -> list[str]:
-    """What must never be told to anybody."""
+    """What must never be disclosed to anybody."""
     secrets = {
         "a key": target.theirs,
         "the attacker's key": target.mine,

@@ -26,7 +26,7 @@ def opened(folder: Path, quick: bool) -> AbstractContextManager[Stack]:
 
 
 def killed_at(point: str) -> Callable[[Stack], Finding]:
-    """The worker dies at that point of the first job that comes there, with others in its hands."""
+    """The worker dies at that point of the first job that comes there, while it holds others."""
 
     def trial(stack: Stack) -> Finding:
         stack.ready()

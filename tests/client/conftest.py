@@ -21,7 +21,7 @@ settings, services, client = gateway.settings, gateway.services, gateway.client
 
 
 class Through(httpx.BaseTransport):
-    """Hands requests to a test client."""
+    """Passes requests to a test client."""
 
     def __init__(self, client: TestClient) -> None:
         self._client = client

@@ -29,7 +29,7 @@ def config(files: tuple[str, ...], **variables: str) -> dict[str, Any]:
 
 def test_compose_accepts_the_gpu_file() -> None:
     services = config(GPU)["services"]
-    assert set(services) == {"redis", "gateway", "steward", "worker"}
+    assert set(services) == {"redis", "gateway", "reconciler", "worker"}
     (device,) = services["worker"]["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"capabilities": ["gpu"], "driver": "nvidia", "device_ids": ["0"]}
 
@@ -97,7 +97,7 @@ def stack() -> Iterator[Stack]:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)  # the first build installs torch
 def test_the_stack_serves_and_survives_its_worker(stack: Stack) -> None:
-    healthy = dict.fromkeys(("redis", "gateway", "steward", "worker"), "healthy")
+    healthy = dict.fromkeys(("redis", "gateway", "reconciler", "worker"), "healthy")
     stack.wait_until(lambda: stack.states() == healthy, 240)
     http, photo = stack.http, {"image": png(90, 50)}
     made = [
@@ -121,7 +121,7 @@ def test_the_stack_serves_and_survives_its_worker(stack: Stack) -> None:
 def test_the_gateways_container_holds_neither_torch_nor_rights(stack: Stack) -> None:
     code = "from importlib.util import find_spec as f; print(*map(f, ('torch', 'numpy', 'models')))"
     assert stack.run("exec", "-T", "gateway", "python", "-c", code).strip() == "None None None"
-    for service in ("gateway", "steward", "worker"):
+    for service in ("gateway", "reconciler", "worker"):
         assert stack.run("exec", "-T", service, "id", "-u").strip() == "10001"
     assert stack.run("exec", "-T", "redis", "id", "-un").strip() == "redis"
     write = "touch /probe 2>/dev/null || echo refused"

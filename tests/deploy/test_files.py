@@ -120,7 +120,7 @@ def test_every_setting_exists() -> None:
         assert used <= known
 
 
-@pytest.mark.parametrize("name", ["gateway", "steward", *WORKERS])
+@pytest.mark.parametrize("name", ["gateway", "reconciler", *WORKERS])
 def test_engines_wait_longer_than_the_processes_drain(name: str) -> None:
     service = SERVICES[name]
     grace = float(

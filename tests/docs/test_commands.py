@@ -111,8 +111,8 @@ def run(command: list[str], folder: Path, url: str) -> Outcome:
 
 def script(page: Path, url: str) -> str:
     """The page's blocks as one shell script, which stops at the first that fails."""
-    told = [_shell(block) for block in blocks(page) if not block.reason]
-    text = "set -e -o pipefail\n" + "".join(told)
+    reported = [_shell(block) for block in blocks(page) if not block.reason]
+    text = "set -e -o pipefail\n" + "".join(reported)
     return text.replace(DEFAULT_URL, url).replace("Client()", f'Client("{url}")')
 
 

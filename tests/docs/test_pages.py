@@ -158,12 +158,12 @@ def test_every_status_is_explained() -> None:
 
 def test_every_type_code_and_member_is_explained() -> None:
     assert f"`{_EXCEEDED}`" in FAQ
-    told = {"headers", "errors"}
+    result = {"headers", "errors"}
     for call in problems():
         for keyword in call.keywords:
             if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
                 assert f"`{keyword.value.value}`" in FAQ
-            assert keyword.arg is None or keyword.arg in told or f"| `{keyword.arg}` |" in FAQ, (
+            assert keyword.arg is None or keyword.arg in result or f"| `{keyword.arg}` |" in FAQ, (
                 ast.unparse(call)
             )
 

@@ -1,4 +1,4 @@
-"""Files that would keep a decoder busy are told from those that merely have many parts."""
+"""Files that would keep a decoder busy are distinguished from those that merely have many parts."""
 
 from __future__ import annotations
 

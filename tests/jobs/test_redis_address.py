@@ -77,7 +77,7 @@ def test_both_libraries_read_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "result"),
     [
         ("sentinel://h:26379/0", "sentinel:// is not served"),
         ("redis+cluster://h:7000", r"redis\+cluster:// is not served"),
@@ -96,10 +96,10 @@ def test_both_libraries_read_the_same() -> None:
         ("rediss://h/0?ssl_check_hostname=1", "must be true or false"),
     ],
 )
-def test_what_would_be_ignored_in_silence_is_refused(url: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_what_would_be_ignored_in_silence_is_refused(url: str, result: str) -> None:
+    with pytest.raises(ValueError, match=result):
         normalized(url)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=result):
         SharedSettings(redis_url=url)
 
 
@@ -110,7 +110,7 @@ def test_a_process_ends_with_a_sentence_that_holds_no_secret(
     monkeypatch.setenv("MMML_LEASE_TTL", "0")
     with pytest.raises(SystemExit) as caught:
         read_settings(SharedSettings)
-    told = str(caught.value).splitlines()
-    assert told[0].startswith("mmml: MMML_REDIS_URL can't be used: sentinel:// is not served")
-    assert told[1].startswith("mmml: MMML_LEASE_TTL can't be used:")
+    result = str(caught.value).splitlines()
+    assert result[0].startswith("mmml: MMML_REDIS_URL can't be used: sentinel:// is not served")
+    assert result[1].startswith("mmml: MMML_LEASE_TTL can't be used:")
     assert "hunter2" not in str(caught.value)

@@ -50,8 +50,8 @@ def test_sizes_are_numbers_or_of_a_form_their_text(task: type[TaskRequest]) -> N
     assert task.model_validate({"text": "a bird", "size": "128"}).size == 128
     assert task.model_validate({"text": "a bird", "size": 64}, strict=True).size == 64
     assert task.model_validate({"text": "a bird"}).size is None
-    told = task.model_json_schema()["properties"]["size"]["anyOf"]
-    assert told == [{"type": "integer", "enum": [64, 128, 256]}, {"type": "null"}]
+    result = task.model_json_schema()["properties"]["size"]["anyOf"]
+    assert result == [{"type": "integer", "enum": [64, 128, 256]}, {"type": "null"}]
 
 
 def test_three_tasks() -> None:

@@ -254,11 +254,11 @@ def test_events_tell_a_life_in_order_and_resume(store: JobStore) -> None:
     finish(store, job.id, token)
     events = store.events_after({job.id: STREAM_START})[job.id]
     assert events is not None
-    told = ["queued", "running", "", CANCEL_REQUESTED, "succeeded"]
-    assert [e.status for e in events] == told
+    result = ["queued", "running", "", CANCEL_REQUESTED, "succeeded"]
+    assert [e.status for e in events] == result
     assert (events[2].done, events[2].total) == (1, 2)
     assert [e.final for e in events] == [False] * 4 + [True]
-    assert statuses(store, job.id, events[1].id) == told[2:]
+    assert statuses(store, job.id, events[1].id) == result[2:]
     assert statuses(store, job.id, events[-1].id) == []
 
 
@@ -359,11 +359,11 @@ def test_a_webhook_is_due_when_its_job_ends(store: JobStore) -> None:
     assert store.webhooks_due() == []
 
 
-def test_one_courier_at_a_time_and_none_for_ever(store: JobStore) -> None:
+def test_one_dispatcher_at_a_time_and_none_for_ever(store: JobStore) -> None:
     job = ended(store)
     assert store.claim_webhook(job.id, SHORT)
     assert store.claim_webhook(job.id, SHORT) is None
-    time.sleep(2 * SHORT)  # the courier died
+    time.sleep(2 * SHORT)  # the dispatcher died
     again = store.claim_webhook(job.id, 60)
     assert again is not None
     assert again.webhook is not None
@@ -393,10 +393,10 @@ def test_every_end_is_announced(store: JobStore) -> None:
     assert store.give_up(late.id, ErrorCode.expired, "late")
     assert store.give_up(lost.id, ErrorCode.lost, "lost")
     assert set(store.webhooks_due()) == {canceled.id, late.id, lost.id}
-    told = store.claim_webhook(canceled.id, 60)
-    assert told is not None
-    assert told.webhook is not None
-    assert told.webhook.event == "canceled"
+    result = store.claim_webhook(canceled.id, 60)
+    assert result is not None
+    assert result.webhook is not None
+    assert result.webhook.event == "canceled"
 
 
 def test_a_tombstone_remembers_only_an_undelivered_webhook(store: JobStore) -> None:

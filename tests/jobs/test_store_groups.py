@@ -62,9 +62,9 @@ def test_what_changed_together_is_published_together(valkey: str) -> None:
         held = [(c.job.id, c.token) for c in claimed(store)]
         store.begin_all(held)
         store.finish_all([(*each, JobOutcome()) for each in held])
-        told = [heard.get_message(timeout=5) for _ in range(2)]
+        result = [heard.get_message(timeout=5) for _ in range(2)]
     first, second = (jobs[0].id, jobs[1].id)
-    lines = [message["data"].decode() for message in told if message]
+    lines = [message["data"].decode() for message in result if message]
     assert lines == [f"{first}\n{second}", f"{first} succeeded\n{second} succeeded"]
     client.close()
 

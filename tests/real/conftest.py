@@ -1,4 +1,4 @@
-"""The whole service as a user runs it: real broker, worker, steward and server."""
+"""The whole service as a user runs it: real broker, worker, reconciler and server."""
 
 from __future__ import annotations
 

@@ -64,15 +64,15 @@ def an_edit_is_explained_and_erased(service: Service) -> None:
     job = http.post("/manipulate?wait=60", data=form, files={"image": photo}, timeout=90).json()
     assert job["status"] == "succeeded", job
     address = job["images"][0]["explanation"]
-    told = http.get(address).json()
-    words = {w["word"]: w for w in told["words"]}
+    result = http.get(address).json()
+    words = {w["word"]: w for w in result["words"]}
     assert form["text"][words["red"]["start"] : words["red"]["end"]] == "red"
     assert (words["zorgly"]["known"], words["zorgly"]["maps"]) == (False, {})
     red, bird_map = (plane(words[w]["maps"]["attention"]) for w in ("red", "bird"))
     assert red.shape == (128, 128)
     assert red.max() == bird_map.max() == 255
     assert np.abs(red - bird_map).mean() > 20
-    assert {name: plane(url).max() for name, url in told["features"].items()} == {
+    assert {name: plane(url).max() for name, url in result["features"].items()} == {
         "W": 255,
         "b": 255,
     }
@@ -82,9 +82,9 @@ def an_edit_is_explained_and_erased(service: Service) -> None:
 
 def a_synthesis_is_explained(service: Service) -> None:
     job, _ = made(service, text=ENDS[0], explain=True, count=3)
-    told = [service.http.get(image["explanation"]).json() for image in job["images"]]
-    assert [t["image"] for t in told] == [0, 1, 2]
-    maps = [plane(w["maps"]["region"]) for t in told for w in t["words"] if w["word"] == "red"]
+    result = [service.http.get(image["explanation"]).json() for image in job["images"]]
+    assert [t["image"] for t in result] == [0, 1, 2]
+    maps = [plane(w["maps"]["region"]) for t in result for w in t["words"] if w["word"] == "red"]
     assert (maps[0] != maps[1]).any()  # other pictures have their red elsewhere
 
 

@@ -55,11 +55,11 @@ def test_streams_resume_over_a_restart(service: Service) -> None:
     service.ready()
     service.kill(service.pid_of("-m workers"))
     job = service.submit()
-    told: list[str] = []
+    result: list[str] = []
     with Client(str(service.http.base_url)) as client:
 
         def follow() -> None:
-            told.extend(f"{e.kind} {e.data.get('status', '')}" for e in client.events(job))
+            result.extend(f"{e.kind} {e.data.get('status', '')}" for e in client.events(job))
 
         thread = threading.Thread(target=follow)
         thread.start()
@@ -68,7 +68,7 @@ def test_streams_resume_over_a_restart(service: Service) -> None:
         service.start()
         thread.join(90)
     assert not thread.is_alive(), service.logs()
-    kinds = [line for line in told if not line.startswith("position")]
+    kinds = [line for line in result if not line.startswith("position")]
     assert kinds == ["status queued", "status running", "final succeeded"]
 
 
@@ -80,15 +80,15 @@ def test_a_webhook_arrives_signed(service: Service, receiver: Receiver) -> None:
     service.wait_until(lambda: receiver.got, 30)
     secret = service.http.get("/webhooks/secret").json()["secret"]
     message = receiver.got[0]
-    told = standardwebhooks.Webhook(secret).verify(message.body, message.headers)
-    assert told["type"] == "job.succeeded"
-    assert told["data"]["id"] == job
+    result = standardwebhooks.Webhook(secret).verify(message.body, message.headers)
+    assert result["type"] == "job.succeeded"
+    assert result["data"]["id"] == job
     service.wait_until(
         lambda: service.http.get(f"/jobs/{job}").json()["webhook"]["state"] == "delivered", 10
     )
 
 
-def test_a_steward_killed_over_a_delivery_delivers_again(service: Service) -> None:
+def test_a_reconciler_killed_over_a_delivery_delivers_again(service: Service) -> None:
     async def hang(_: asyncio.StreamWriter) -> None:
         await asyncio.sleep(60)
 

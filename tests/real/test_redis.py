@@ -58,7 +58,7 @@ def broker(folder: Path, *options: str) -> Iterator[str]:
 
 @contextmanager
 def service(folder: Path, url: str, **more: str) -> Iterator[httpx.Client]:
-    """Gateway, steward and a worker of fakes, apart."""
+    """Gateway, reconciler and a worker of fakes, apart."""
     write_fake_bundle(folder / "weights" / "fake")
     port = str(free_port())
     settings = {

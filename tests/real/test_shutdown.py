@@ -132,7 +132,7 @@ def test_a_request_that_is_on_its_way_is_answered(gateway: tuple[Process, httpx.
     assert process.popen.wait(30) == 0
 
 
-def test_a_steward_ends_between_two_rounds(
+def test_a_reconciler_ends_between_two_rounds(
     valkey: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     process = Process("app.reconciler", tmp_path, MMML_REDIS_URL=valkey)
@@ -140,7 +140,7 @@ def test_a_steward_ends_between_two_rounds(
     assert process.terminate() < 10
 
 
-def test_a_steward_ends_without_its_broker(tmp_path: Path, eventually: Eventually) -> None:
+def test_a_reconciler_ends_without_its_broker(tmp_path: Path, eventually: Eventually) -> None:
     away = f"redis://127.0.0.1:{free_port()}/0"
     process = Process("app.reconciler", tmp_path, MMML_REDIS_URL=away)
     eventually(process.alive.exists, 60)

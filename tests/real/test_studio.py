@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.picture_files import photo, saved
 from tests.real.conftest import Service
-from tests.studio.chromium import PATIENCE, chromium
+from tests.studio.chromium import TIMEOUT, chromium
 from tests.studio.steps import choose, done, give_photo, make, paint, write
 
 pytestmark = [
@@ -34,7 +34,7 @@ def test_three_tasks_in_a_browser(browser: Browser, service: Service, tmp_path: 
     path = tmp_path / "photo.png"
     path.write_bytes(saved(photo(90, 60)))
     context = browser.new_context(base_url=f"http://127.0.0.1:{service.port}")
-    context.set_default_timeout(2 * PATIENCE)
+    context.set_default_timeout(2 * TIMEOUT)
     page = context.new_page()
     page.goto("/")
     write(page, "a red bird")

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE = 30_000  # milliseconds; a busy machine is slow
+TIMEOUT = 30_000  # milliseconds; a busy machine is slow
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def chromium() -> Iterator[Browser]:
         path = _path(playwright)
         if path is None:
             pytest.skip("there is no Chromium here: apt-get install chromium")
-        expect.set_options(timeout=PATIENCE)
+        expect.set_options(timeout=TIMEOUT)
         made = playwright.chromium.launch(executable_path=path, args=_FLAGS)
         yield made
         made.close()

@@ -28,7 +28,7 @@ from jobs.job import new_id
 from jobs.store import ClaimRequest
 from tests.picture_files import photo, saved
 from tests.services import connected
-from tests.studio.chromium import PATIENCE, chromium
+from tests.studio.chromium import TIMEOUT, chromium
 from tests.studio.painter import PainterLoader
 from workers.batcher import Batcher
 from workers.job_runner import JobRunner
@@ -37,7 +37,7 @@ from workers.leases import Leases
 
 
 class Stand:
-    """A gateway on a port of its own, and a worker that can be told to pause."""
+    """A gateway on a port of its own, and a worker that can be paused."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -157,7 +157,7 @@ def context(browser: Browser, watch: Watch, stand: Stand) -> Iterator[BrowserCon
     made = browser.new_context(
         base_url=stand.url, viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
     )
-    made.set_default_timeout(PATIENCE)
+    made.set_default_timeout(TIMEOUT)
     watch.follow(made)
     yield made
     made.close()

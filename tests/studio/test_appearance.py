@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.studio.chromium import PATIENCE
+from tests.studio.chromium import TIMEOUT
 from tests.studio.conftest import Stand
 from tests.studio.steps import choose, give_photo, make, paint, write
 
@@ -77,7 +77,7 @@ def test_a_phone(context: BrowserContext, stand: Stand, picture: Path) -> None:
     made = context.browser.new_context(  # type: ignore[union-attr]
         base_url=stand.url, viewport={"width": 400, "height": 800}, has_touch=True, is_mobile=True
     )
-    made.set_default_timeout(PATIENCE)
+    made.set_default_timeout(TIMEOUT)
     page = made.new_page()
     page.goto("/")
     choose(page, "inpaint")

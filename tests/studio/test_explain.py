@@ -23,10 +23,10 @@ def grey(value: int) -> str:
 
 
 def explained(route: Route) -> None:
-    told = route.fetch().json()
-    for image in told["images"]:
-        image["explanation"] = f"/jobs/{told['id']}/images/{image['index']}/explanation"
-    route.fulfill(json=told)
+    result = route.fetch().json()
+    for image in result["images"]:
+        image["explanation"] = f"/jobs/{result['id']}/images/{image['index']}/explanation"
+    route.fulfill(json=result)
 
 
 def explanation(route: Route) -> None:

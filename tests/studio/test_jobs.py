@@ -141,12 +141,12 @@ def test_errors_in_the_services_words(page: Page, stand: Stand) -> None:
 
 def test_a_job_that_fails(page: Page, stand: Stand) -> None:
     ask(page, "a bird crash")
-    told = page.locator("#stage .problem")
-    expect(told).to_be_visible()
+    result = page.locator("#stage .problem")
+    expect(result).to_be_visible()
     found = stand.services.store.get(job_id(page))
     assert found
     assert found.error
-    expect(told).to_have_text(found.error.detail)
+    expect(result).to_have_text(found.error.detail)
     expect(page.locator("#gallery-jobs .state")).to_have_text("failed")
 
 

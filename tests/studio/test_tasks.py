@@ -76,7 +76,7 @@ def test_manipulate_by_mouse(page: Page, stand: Stand, picture: Path) -> None:
 
 
 def test_manipulate_by_keyboard(page: Page, stand: Stand, picture: Path) -> None:
-    # Listened for from the start: what is told to the browser just before the key comes too late.
+    # Listened for from the start: what is sent to the browser just before the key comes too late.
     page.on("filechooser", lambda chooser: chooser.set_files(picture))
     tab_to(page, "#tasks input")
     press(page, "ArrowRight")
@@ -127,13 +127,13 @@ def test_a_task_that_the_page_never_heard_of(page: Page, stand: Stand) -> None:
     """A fourth task is described by /openapi.json and /models alone."""
 
     def openapi(route) -> None:  # type: ignore[no-untyped-def]
-        told = route.fetch().json()
-        task = told["paths"]["/manipulate"]["post"]
+        result = route.fetch().json()
+        task = result["paths"]["/manipulate"]["post"]
         fields = task["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
         fields["strength"] = {"type": "number", "minimum": 0, "maximum": 1, "default": 0.5}
         fields["mirrored"] = {"type": "boolean", "default": False}
-        told["paths"]["/mirror"] = {"post": {**task, "summary": "Mirror a photo"}}
-        route.fulfill(json=told)
+        result["paths"]["/mirror"] = {"post": {**task, "summary": "Mirror a photo"}}
+        route.fulfill(json=result)
 
     page.route("**/openapi.json", openapi)
     page.reload()

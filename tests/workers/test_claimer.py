@@ -148,7 +148,7 @@ def test_a_draining_worker_claims_nothing(shop: Shop) -> None:
 
 
 class Slow(RedisJobStore):
-    """Answers claims only when it is told to."""
+    """Answers claims only when it is asked to."""
 
     asked, go = threading.Event(), threading.Event()
 

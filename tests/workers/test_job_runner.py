@@ -144,10 +144,10 @@ def test_progress_is_told_but_not_the_last_picture(shop: Shop) -> None:
     shop.do(job_id)
     events = shop.store.events_after({job_id: STREAM_START})[job_id]
     assert events is not None
-    told = [(e.done, e.total) for e in events if not e.status]
-    assert 2 <= len(told) <= 11
-    assert told == sorted(told)
-    assert all(0 < (done or 0) < 12 and total == 12 for done, total in told)
+    result = [(e.done, e.total) for e in events if not e.status]
+    assert 2 <= len(result) <= 11
+    assert result == sorted(result)
+    assert all(0 < (done or 0) < 12 and total == 12 for done, total in result)
 
 
 def test_a_job_erased_under_the_worker_leaves_no_picture(
@@ -319,10 +319,10 @@ def test_explanations_lie_beside_their_pictures(shop: Shop) -> None:
     job_id = shop.submit("a red bird", count=2, explain=True)
     shop.do(job_id)
     for image in shop.job(job_id).images:
-        told = ExplanationView.model_validate_json(shop.runner.blobs.get(image.explanation))
-        assert (told.image, told.method) == (image.index, "fake")
-        assert [(w.word, w.start, w.end, w.peak) for w in told.words] == [("red", 2, 5, 0.5)]
-        data = base64.b64decode(told.words[0].maps["attention"].partition("base64,")[2])
+        result = ExplanationView.model_validate_json(shop.runner.blobs.get(image.explanation))
+        assert (result.image, result.method) == (image.index, "fake")
+        assert [(w.word, w.start, w.end, w.peak) for w in result.words] == [("red", 2, 5, 0.5)]
+        data = base64.b64decode(result.words[0].maps["attention"].partition("base64,")[2])
         with Image.open(io.BytesIO(data)) as plane:
             assert (plane.format, plane.mode) == ("PNG", "L")
             assert np.asarray(plane).tolist() == [[0, 128], [255, 64]]

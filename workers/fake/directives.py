@@ -1,4 +1,4 @@
-"""What a text may ask of a stand-in beside a picture: to fail, and to take its time.
+"""What a text may ask of a fake pipeline beside a picture: to fail, and to take its time.
 
 * ``fail:CODE`` fails the job, with any code of :class:`jobs.job.ErrorCode`
 * ``fail:partial`` fails every other picture of the job, the second first

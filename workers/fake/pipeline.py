@@ -96,8 +96,8 @@ def _draw_caption(item: Item, text: str) -> Image.Image:
 
 
 class DrawingLoader:
-    """One stand-in for every task of every bundle that is asked for. weights: where the bundles'
-    words are found, for explanations.
+    """One fake pipeline for every task of every bundle that is asked for. weights: where the
+    bundles' words are found, for explanations.
     """
 
     def __init__(self, weights: Path = Path("weights")) -> None:

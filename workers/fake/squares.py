@@ -70,7 +70,7 @@ class FakePipeline(Pipeline[Item]):
 
 @dataclass
 class FakeLoader:
-    """Hands out one pipeline for every bundle but "missing"."""
+    """Returns one pipeline for every bundle but "missing"."""
 
     pipeline: FakePipeline = field(default_factory=FakePipeline)
 

@@ -25,8 +25,8 @@ JsonObject = dict[str, Any]
 async def images_response(
     request: Request, services: Services, job: Job, as_url: bool
 ) -> JsonObject:
-    """Pictures that failed are told in ``warnings``; ``job``, ``warnings`` and ``seed`` are this
-    service's own.
+    """Pictures that failed are reported in ``warnings``; ``job``, ``warnings`` and ``seed`` are
+    this service's own.
     """
     made = [image for image in job.images if not image.error]
     link_or_content = _url_of if as_url else _content_of
@@ -74,7 +74,7 @@ async def image_events(
         for image in job.images:
             if not image.error:
                 yield _event(await _completed(request, services, job, image, kind))
-    except Exception as error:  # the answer has begun, so it can only be told within it
+    except Exception as error:  # the answer has begun, so it can only be reported within it
         _, _, openai_body = openai_error(as_problem(error).body(request.url.path), {})
         yield _event({"type": "error", **openai_body})
     finally:

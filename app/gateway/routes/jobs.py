@@ -155,7 +155,7 @@ _STATUS_PHRASES = {
 )
 async def erase(job_id: str, services: ServicesDependency, caller: AnyCaller) -> Response:
     """Cancels the job if it is not over. Inputs, outputs and the record are erased; what remains
-    for a week is that there was such a job. A webhook that has not been told is not told any more.
+    for a week is that there was such a job. A webhook that has not been sent is not sent any more.
     """
     await _get_changeable(services, caller, job_id)
     erased = await run_in_threadpool(_erase, services, job_id)
@@ -173,7 +173,7 @@ async def _get_changeable(services: Services, caller: Caller, job_id: str) -> Jo
 
 
 def _erase(services: Services, job_id: str) -> bool:
-    """False while a worker holds the job: it stops, and the steward erases what is left."""
+    """False while a worker holds the job: it stops, and the reconciler erases what is left."""
     status = services.store.cancel(job_id, erase=True)
     if status is None or not status.final:
         return status is None

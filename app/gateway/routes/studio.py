@@ -90,7 +90,7 @@ def content_digest(files: Mapping[str, StaticFile]) -> str:
 
 
 def _page(raw: StaticFile, base: str, files: Mapping[str, StaticFile]) -> StaticFile:
-    """The page with the addresses of its files; the browser is told of all modules at once, instead
+    """The page with the addresses of its files; the browser learns of all modules at once, instead
     of finding each in the one before.
     """
     links = (f'<link rel="modulepreload" href="{base}/{n}">' for n in files if n.endswith(".js"))
@@ -107,7 +107,7 @@ def router(folder: Path = FOLDER) -> APIRouter:
 
     @made.get("/")
     async def studio(request: Request) -> Response:
-        """The page; programs that prefer JSON are told that there is nothing here."""
+        """The page; programs that prefer JSON are reported that there is nothing here."""
         wanted = [k for k in accepted_types(request) if k in (_HTML, _ANY, "application/json")]
         if wanted[:1] == ["application/json"]:
             raise HTTPException(404)

@@ -224,9 +224,9 @@ def test_too_many_jobs_are_429(http: TestClient, keyed: Services) -> None:
     assert first.headers["ratelimit"].startswith('"submit";r=1;t=')
     submit(http, slow)
     response = submit(http, slow)
-    told = problem(response, 429)
-    assert told["violated-policies"] == ["submit"]
-    assert "2 per 1 minute" in told["detail"]
+    result = problem(response, 429)
+    assert result["violated-policies"] == ["submit"]
+    assert "2 per 1 minute" in result["detail"]
     assert 1 <= int(response.headers["retry-after"]) <= 60
     assert response.headers["ratelimit"].startswith('"submit";r=0;t=')
     assert http.get("/jobs", headers=bearer(slow)).status_code == 200
@@ -249,9 +249,9 @@ def test_reading_has_a_rate_of_its_own(weights: Path, valkey: str) -> None:
 def test_pictures_of_a_day(http: TestClient, keyed: Services) -> None:
     daily = key_of(keyed, "daily", pictures_per_day=5)
     assert submit(http, daily, count=3).status_code == 202
-    told = problem(submit(http, daily, count=3), 429)
-    assert "2 are left" in told["detail"]
-    assert told["violated-policies"] == ["pictures"]
+    result = problem(submit(http, daily, count=3), 429)
+    assert "2 are left" in result["detail"]
+    assert result["violated-policies"] == ["pictures"]
     problem(submit(http, daily, count=99), 422)  # costs nothing
     assert submit(http, daily, count=2).status_code == 202
 
@@ -268,10 +268,10 @@ def test_unfinished_jobs_of_a_key(http: TestClient, keyed: Services, mine: str) 
 
 
 def test_who_am_i(http: TestClient, client: TestClient, mine: str) -> None:
-    told = http.get("/session", headers=bearer(mine)).json()
-    assert (told["open"], told["name"]) == (False, "mine")
-    assert told["scopes"] == sorted(default_scopes())
-    assert mine not in str(told)
+    result = http.get("/session", headers=bearer(mine)).json()
+    assert (result["open"], result["name"]) == (False, "mine")
+    assert result["scopes"] == sorted(default_scopes())
+    assert mine not in str(result)
     assert client.get("/session").json()["open"] is True
 
 
@@ -323,8 +323,8 @@ def test_an_open_service_is_for_this_machine(services: Services) -> None:
         for address in ("192.0.2.7", "0.0.0.0", "2001:db8::1", "::ffff:192.0.2.7"):  # noqa: S104
             for ends in ({"server": address}, {"client": address}):
                 arriving.ends = ends
-                told = problem(http.get("/healthz", headers={"host": "localhost"}), 403)
-                assert "mmml keys create" in told["detail"]
+                result = problem(http.get("/healthz", headers={"host": "localhost"}), 403)
+                assert "mmml keys create" in result["detail"]
         for address in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "/run/mmml.sock"):
             client = "" if address.startswith("/") else address
             arriving.ends = {"server": address, "client": client}
@@ -382,9 +382,9 @@ def test_the_first_key_comes_from_a_file(
     settings = GatewaySettings(weights_dir=weights, require_keys=True)
     assert key not in repr(settings)
     with TestClient(create_app(settings, connected(settings, valkey))) as http:
-        told = http.get("/session", headers=bearer(key)).json()
-        assert told["name"] == "first"
-        assert ADMIN in told["scopes"]
+        result = http.get("/session", headers=bearer(key)).json()
+        assert result["name"] == "first"
+        assert ADMIN in result["scopes"]
 
 
 def test_event_streams_are_bounded_and_given_back(keyed: Services) -> None:

@@ -27,7 +27,7 @@ def garden(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def told(folder: Path, *texts: str) -> list[str]:
+def result(folder: Path, *texts: str) -> list[str]:
     catalogue = Catalogue.open(folder)
     found = catalogue.find("synthesize", "birds")
     assert found is not None
@@ -35,27 +35,27 @@ def told(folder: Path, *texts: str) -> list[str]:
 
 
 def test_the_bundle_that_knows_most_of_what_is_left_out_is_named(garden: Path) -> None:
-    assert told(garden, "a red bird with zorgly petals", "a stamen") == [
+    assert result(garden, "a red bird with zorgly petals", "a stamen") == [
         "Unknown words were left out: with, zorgly, petals, stamen.",
         "Bundle 'flowers' knows petals, stamen.",
     ]
 
 
 def test_of_two_the_one_with_fewer_words_is_named(garden: Path) -> None:
-    assert told(garden, "a bird of petals")[1] == "Bundle 'meadow' knows petals."
+    assert result(garden, "a bird of petals")[1] == "Bundle 'meadow' knows petals."
 
 
 def test_grammar_is_no_reason_for_another_bundle(garden: Path) -> None:
-    assert told(garden, "the red bird") == ["Unknown words were left out: the."]
+    assert result(garden, "the red bird") == ["Unknown words were left out: the."]
 
 
 def test_known_words_are_no_news(garden: Path) -> None:
-    assert told(garden, "a red bird") == []
+    assert result(garden, "a red bird") == []
 
 
 def test_a_refusal_says_who_would_read_the_text(garden: Path) -> None:
     with pytest.raises(Problem) as refused:
-        told(garden, "petals")
+        result(garden, "petals")
     assert refused.value.detail == (
         "Bundle 'birds' knows no word of this text. Bundle 'meadow' knows petals. "
         "GET /models/birds/vocabulary lists the words it knows."
@@ -65,4 +65,4 @@ def test_a_refusal_says_who_would_read_the_text(garden: Path) -> None:
 @pytest.mark.parametrize("text", ["{broken", "{}"])
 def test_another_bundle_that_is_broken_does_no_harm(garden: Path, text: str) -> None:
     (garden / "flowers/vocabulary.json").write_text(text)
-    assert told(garden, "a bird, petals and stamen")[1] == "Bundle 'meadow' knows petals."
+    assert result(garden, "a bird, petals and stamen")[1] == "Bundle 'meadow' knows petals."

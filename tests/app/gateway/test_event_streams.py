@@ -39,12 +39,12 @@ def test_a_life_from_queue_to_pictures(client: TestClient, services: Services) -
     later(0.4, begun, services.store, first)
     later(1.8, succeed, services, job)
     events = follow(client, job)
-    told = [(e.event, json.loads(e.data)) for e in events]
-    assert told[0] == ("status", {"status": "queued"})
-    places = [data["queue_position"] for kind, data in told if kind == "position"]
+    result = [(e.event, json.loads(e.data)) for e in events]
+    assert result[0] == ("status", {"status": "queued"})
+    places = [data["queue_position"] for kind, data in result if kind == "position"]
     assert places == [1, 0]
-    assert told[-2] == ("status", {"status": "running"})
-    kind, view = told[-1]
+    assert result[-2] == ("status", {"status": "running"})
+    kind, view = result[-1]
     assert kind == "final"
     assert view == client.get(f"/jobs/{job}").json()
     assert view["images"][0]["url"] == f"/jobs/{job}/images/0"

@@ -28,7 +28,7 @@ from tests.conftest import write_paper_bundle
 from tests.moves import begun, finish
 from tests.services import connected
 
-TOLD = ExplanationView(
+EXPLANATION = ExplanationView(
     image=0,
     method="fake",
     words=[WordView(text=0, word="red", start=2, end=5, known=True, peak=0.5, maps={})],
@@ -51,12 +51,12 @@ def asked(client: TestClient, **fields: Any) -> Any:
 def explained(services: Services, job_id: str) -> str:
     """What a worker does; where the explanation lies."""
     token = begun(services.store, job_id)
-    picture, told = output_key(job_id, token, 0, "png"), output_key(job_id, token, 0, "json")
+    picture, result = output_key(job_id, token, 0, "png"), output_key(job_id, token, 0, "json")
     services.blobs.put(picture, png())
-    services.blobs.put(told, TOLD.model_dump_json().encode())
-    image = ImageRecord(index=0, seed=1, width=40, height=30, blob=picture, explanation=told)
+    services.blobs.put(result, EXPLANATION.model_dump_json().encode())
+    image = ImageRecord(index=0, seed=1, width=40, height=30, blob=picture, explanation=result)
     assert finish(services.store, job_id, token, JobOutcome([image]))
-    return told
+    return result
 
 
 def test_an_explanation_has_its_own_address(client: TestClient, services: Services) -> None:
@@ -68,7 +68,7 @@ def test_an_explanation_has_its_own_address(client: TestClient, services: Servic
     assert client.get(f"/jobs/{job['id']}").json()["images"][0]["explanation"] == address
     response = client.get(address)
     assert response.headers["content-type"] == "application/json"
-    assert ExplanationView.model_validate_json(response.content) == TOLD
+    assert ExplanationView.model_validate_json(response.content) == EXPLANATION
     assert "immutable" in response.headers["cache-control"]
     tag = {"if-none-match": response.headers["etag"]}
     assert client.get(address, headers=tag).status_code == 304
@@ -87,11 +87,11 @@ def test_pictures_that_were_not_to_be_explained(client: TestClient, services: Se
 
 def test_it_is_erased_with_its_picture(client: TestClient, services: Services) -> None:
     job = asked(client).json()["id"]
-    told = explained(services, job)
+    result = explained(services, job)
     assert client.delete(f"/jobs/{job}").status_code == 204
     assert client.get(f"/jobs/{job}/images/0/explanation").status_code == 410
     with pytest.raises(BlobMissing):
-        services.blobs.get(told)
+        services.blobs.get(result)
 
 
 def test_an_explanation_that_is_lost(client: TestClient, services: Services) -> None:

@@ -51,9 +51,9 @@ def test_upload(http: TestClient, services: Services, upload: Upload) -> None:
         return
     assert accepted == 0
     assert response.headers["content-type"] == "application/problem+json"
-    told = response.json()
-    assert upload.words in told["detail"], told["detail"]
-    assert_readable(told["detail"])
+    result = response.json()
+    assert upload.words in result["detail"], result["detail"]
+    assert_readable(result["detail"])
 
 
 def assert_readable(sentence: str) -> None:

@@ -52,9 +52,9 @@ def accepted_or_told(response: Any) -> dict[str, Any] | None:
         return dict(response.json())
     assert 400 <= response.status_code < 500, response.text
     assert response.headers["content-type"] == "application/problem+json"
-    told = response.json()
-    assert told["status"] == response.status_code
-    assert told["detail"].endswith(".")
+    result = response.json()
+    assert result["status"] == response.status_code
+    assert result["detail"].endswith(".")
     return None
 
 

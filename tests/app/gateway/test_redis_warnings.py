@@ -1,4 +1,4 @@
-"""A Redis server that could lose jobs is told of."""
+"""A Redis server that could lose jobs is reported of."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def server(valkey: str) -> Iterator[redis.Redis]:
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])
 def test_a_server_that_evicts(server: redis.Redis, policy: str) -> None:
     server.config_set("maxmemory-policy", policy)
-    (told,) = redis_warnings(server, 0)
-    assert policy in told
-    assert "noeviction" in told
+    (result,) = redis_warnings(server, 0)
+    assert policy in result
+    assert "noeviction" in result
 
 
 def test_a_server_without_a_limit(server: redis.Redis) -> None:
     server.config_set("maxmemory", 0)
-    (told,) = redis_warnings(server, 0)
-    assert "MMML_REDIS_MEMORY" in told
+    (result,) = redis_warnings(server, 0)
+    assert "MMML_REDIS_MEMORY" in result
     assert redis_warnings(server, 2**29) == []
 
 

@@ -18,7 +18,7 @@ from app.gateway.startup import uvicorn_limits
 from app.settings import GatewaySettings
 from tests.services import connected
 
-PATIENCE = 0.5  # seconds that the server has
+TIMEOUT = 0.5  # seconds that the server has
 Eventually = Callable[[Callable[[], bool], float], None]
 
 
@@ -26,7 +26,7 @@ Eventually = Callable[[Callable[[], bool], float], None]
 def port(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[int]:
     weights: Path = tmp_path_factory.mktemp("weights")
     settings = GatewaySettings(
-        weights_dir=weights, header_timeout=PATIENCE, body_timeout=PATIENCE, body_rate=100_000
+        weights_dir=weights, header_timeout=TIMEOUT, body_timeout=TIMEOUT, body_rate=100_000
     )
     app = create_app(settings, connected(settings, valkey))
     config = uvicorn.Config(app, port=0, log_level="error", **uvicorn_limits(settings))
@@ -81,7 +81,7 @@ def drip(line: socket.socket, data: bytes) -> float:
 def test_a_connection_that_says_nothing_is_closed(line: socket.socket) -> None:
     started = time.monotonic()
     assert answer(line) == ""
-    assert time.monotonic() - started >= PATIENCE * 0.9
+    assert time.monotonic() - started >= TIMEOUT * 0.9
 
 
 def test_headers_that_never_end(line: socket.socket) -> None:
@@ -97,10 +97,10 @@ def test_empty_lines_between_requests(line: socket.socket) -> None:
 
 def test_a_body_that_never_comes(line: socket.socket) -> None:
     line.sendall(head("POST", "/synthesize", 100))
-    told = answer(line)
-    assert told.startswith("HTTP/1.1 408")
-    assert "application/problem+json" in told
-    assert "connection: close" in told.lower()
+    result = answer(line)
+    assert result.startswith("HTTP/1.1 408")
+    assert "application/problem+json" in result
+    assert "connection: close" in result.lower()
 
 
 def test_a_body_that_trickles(line: socket.socket) -> None:
@@ -115,7 +115,7 @@ def test_a_body_that_is_slow_but_steady_is_taken(line: socket.socket) -> None:
     for k in range(0, len(data), 11_000):
         line.sendall(data[k : k + 11_000])
         time.sleep(0.1)
-    assert time.monotonic() - started > PATIENCE
+    assert time.monotonic() - started > TIMEOUT
     assert b"503" in line.recv(4096)  # read to its end: there are no weights
 
 
@@ -126,17 +126,17 @@ def test_what_follows_a_refused_body_is_not_read_for_ever(line: socket.socket) -
 
 def test_ordinary_clients_notice_nothing(port: int) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
-        for pause in (0, 0.1, 2 * PATIENCE):
+        for pause in (0, 0.1, 2 * TIMEOUT):
             time.sleep(pause)
             assert http.get("/healthz").status_code == 200
 
 
 def test_headers_that_are_too_large(line: socket.socket) -> None:
     line.sendall(head("GET", "/healthz")[:-2])
-    told = flood(line, b"X-Bird: " + b"x" * 1000 + b"\r\n")
-    assert told.startswith("HTTP/1.1 431")
-    assert "Send less in them." in told
-    assert "application/problem+json" in told
+    result = flood(line, b"X-Bird: " + b"x" * 1000 + b"\r\n")
+    assert result.startswith("HTTP/1.1 431")
+    assert "Send less in them." in result
+    assert "application/problem+json" in result
 
 
 @pytest.mark.parametrize("start", [b"X: ", b""])
@@ -158,10 +158,10 @@ def flood(line: socket.socket, piece: bytes) -> str:
 @pytest.mark.parametrize("said", [b"bird\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02"])
 def test_what_is_no_http_is_a_problem(line: socket.socket, said: bytes) -> None:
     line.sendall(said)
-    told = answer(line)
-    assert told.startswith("HTTP/1.1 400")
-    assert "Send it with an HTTP library." in told
-    assert "application/problem+json" in told
+    result = answer(line)
+    assert result.startswith("HTTP/1.1 400")
+    assert "Send it with an HTTP library." in result
+    assert "application/problem+json" in result
 
 
 @pytest.mark.parametrize(
@@ -176,9 +176,9 @@ def test_what_is_no_http_is_a_problem(line: socket.socket, said: bytes) -> None:
 )
 def test_a_request_names_one_host(line: socket.socket, hosts: list[str]) -> None:
     line.sendall("\r\n".join(["GET /healthz HTTP/1.1", *hosts, "", ""]).encode())
-    told = answer(line)
-    assert told.startswith("HTTP/1.1 400")
-    assert "one Host header" in told
+    result = answer(line)
+    assert result.startswith("HTTP/1.1 400")
+    assert "one Host header" in result
 
 
 def test_old_clients_name_none(line: socket.socket) -> None:

@@ -63,8 +63,8 @@ def test_the_pages_files_are_kept_for_good(client: TestClient) -> None:
 
 
 def test_every_module_is_announced(client: TestClient) -> None:
-    told = {Path(path).name for path in addresses(client)}
-    assert told >= {path.name for path in FOLDER.glob("*.js")}
+    result = {Path(path).name for path in addresses(client)}
+    assert result >= {path.name for path in FOLDER.glob("*.js")}
 
 
 def test_a_file_of_another_version_is_not_kept(client: TestClient) -> None:

@@ -93,7 +93,7 @@ def test_a_silent_server_is_left_and_found_again(valkey: str) -> None:
 
 
 class Announcer:
-    """A source that says what it is told to."""
+    """A source that says what it is asked to."""
 
     async def run(self, on_change: Callable[[str], None]) -> None:
         self.say = on_change

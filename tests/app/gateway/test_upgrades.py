@@ -26,7 +26,7 @@ def head(line: str, *headers: str) -> bytes:
     return "\r\n".join([f"{line} HTTP/1.1", "Host: 127.0.0.1", *headers, "", ""]).encode()
 
 
-def told(port: int, *parts: bytes, pause: float = 0.1) -> list[bytes]:
+def result(port: int, *parts: bytes, pause: float = 0.1) -> list[bytes]:
     """The answers to what is sent in parts."""
     heard = b""
     with socket.create_connection(("127.0.0.1", port), timeout=2) as line:
@@ -50,7 +50,7 @@ def post(offer: str, length: int) -> bytes:
 def test_the_body_arrives(port: int, offer: str) -> None:
     whole = post(offer, len(BODY)) + BODY
     for parts in ([whole], [whole[: -len(BODY)], BODY], [whole[:40], whole[40:-9], whole[-9:]]):
-        (answer,) = told(port, *parts)
+        (answer,) = result(port, *parts)
         # Nothing is known here: that the text was read is what matters.
         assert b"No bundle offers synthesize" in answer, answer
 
@@ -58,7 +58,7 @@ def test_the_body_arrives(port: int, offer: str) -> None:
 @pytest.mark.parametrize("offer", OFFERS)
 def test_a_body_is_never_the_next_request(port: int, offer: str) -> None:
     inner = head("GET /healthz")
-    answers = told(port, post(offer, len(inner)), inner)
+    answers = result(port, post(offer, len(inner)), inner)
     assert len(answers) == 1
     assert answers[0].startswith(b"400")
 
@@ -71,13 +71,13 @@ def test_a_chunked_body_arrives(port: int) -> None:
         "Transfer-Encoding: chunked",
     )
     chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
-    (answer,) = told(port, start + chunks[:9], chunks[9:])
+    (answer,) = result(port, start + chunks[:9], chunks[9:])
     assert b"No bundle offers synthesize" in answer
 
 
 def test_the_connection_goes_on(port: int) -> None:
     first = head("GET /healthz", OFFERS[1])
-    answers = told(port, first + post(OFFERS[0], len(BODY)) + BODY + first)
+    answers = result(port, first + post(OFFERS[0], len(BODY)) + BODY + first)
     assert [answer[:3] for answer in answers] == [b"200", b"503", b"200"]
     assert json.loads(answers[2].split(b"\r\n\r\n")[1])["status"] == "ok"
 
@@ -90,6 +90,6 @@ def test_the_connection_goes_on(port: int) -> None:
     ],
 )
 def test_tunnels_and_http_2_are_refused(port: int, line: bytes) -> None:
-    answers = told(port, line + head("GET /healthz"))
+    answers = result(port, line + head("GET /healthz"))
     assert len(answers) == 1
     assert answers[0].startswith(b"400")

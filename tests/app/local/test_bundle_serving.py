@@ -29,8 +29,8 @@ def services_of(weights: Path, valkey: str, *parts: str) -> Services:
 
 def options(answer: Any) -> tuple[Any, Any]:
     assert answer.status_code == 202, answer.text
-    told = answer.json()["input"]
-    return told["noise_scale"], told["candidates"]
+    result = answer.json()["input"]
+    return result["noise_scale"], result["candidates"]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Clients' servers are told at least once, whatever happens meanwhile."""
+"""Clients' servers are notified at least once, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Eventually = Callable[[Callable[[], bool], float], None]
 SECRET = new_secret()
 
 
-def a_courier(store: JobStore, **values: Any) -> WebhookDispatcher:
+def a_dispatcher(store: JobStore, **values: Any) -> WebhookDispatcher:
     made = WebhookDispatcher(
         store, WebhookSender(HERE, 10), lambda _: [SECRET], [0.05, 0.05], lease_seconds=60
     )
@@ -64,8 +64,8 @@ def test_a_signed_message_says_what_became_of_the_job(store: JobStore) -> None:
     image = ImageRecord(index=0, seed=3, width=4, height=5, sha256="ab", blob="secret-key")
     with Receiver().running() as receiver:
         job = ended(store, receiver.url(), JobOutcome([image]))
-        assert deliver(a_courier(store)) == 1
-        assert deliver(a_courier(store)) == 0
+        assert deliver(a_dispatcher(store)) == 1
+        assert deliver(a_dispatcher(store)) == 0
     (message,) = receiver.got
     assert standardwebhooks.Webhook(SECRET).verify(message.body, message.headers) == message.json
     assert message.headers["webhook-id"] == f"msg_{job.id}"
@@ -81,12 +81,12 @@ def test_a_failed_delivery_is_made_again_under_the_same_id(store: JobStore) -> N
     receiver = Receiver([answering(500), answering(200)])
     with receiver.running():
         job = ended(store, receiver.url())
-        deliver(a_courier(store))
+        deliver(a_dispatcher(store))
         waiting = webhook_of(store, job)
         assert waiting.state is WebhookState.pending
         assert waiting.detail == "The receiver answered 500."
         time.sleep(0.1)
-        deliver(a_courier(store))
+        deliver(a_dispatcher(store))
     first, second = receiver.got
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
@@ -99,7 +99,7 @@ def test_there_is_a_last_attempt(store: JobStore) -> None:
     with receiver.running():
         job = ended(store, receiver.url())
         for _ in range(5):
-            deliver(a_courier(store))
+            deliver(a_dispatcher(store))
             time.sleep(0.1)
     assert len(receiver.got) == 3  # two pauses, three attempts
     assert webhook_of(store, job).state is WebhookState.failed
@@ -109,7 +109,7 @@ def test_a_receiver_that_wants_no_more_is_left_alone(store: JobStore) -> None:
     receiver = Receiver([answering(410)])
     with receiver.running():
         job = ended(store, receiver.url())
-        deliver(a_courier(store))
+        deliver(a_dispatcher(store))
     assert webhook_of(store, job).state is WebhookState.failed
 
 
@@ -123,7 +123,7 @@ def test_pauses_are_spread_and_a_receivers_wish_is_heard(store: JobStore) -> Non
     with receiver.running():
         slow, spread = ended(store, receiver.url()), ended(store, receiver.url())
         started = time.monotonic()
-        deliver(a_courier(store, delays=[0.4], rng=Far()))
+        deliver(a_dispatcher(store, delays=[0.4], rng=Far()))
         assert webhook_of(store, slow).attempts == 1
         while not store.webhooks_due():
             assert time.monotonic() - started < 10
@@ -133,19 +133,19 @@ def test_pauses_are_spread_and_a_receivers_wish_is_heard(store: JobStore) -> Non
     assert {webhook_of(store, j).state for j in (slow, spread)} == {WebhookState.pending}
 
 
-def test_a_courier_that_dies_over_it_is_replaced(store: JobStore) -> None:
+def test_a_dispatcher_that_dies_over_it_is_replaced(store: JobStore) -> None:
     """Taken up, perhaps even delivered, but never reported."""
     with Receiver().running() as receiver:
         job = ended(store, receiver.url())
         assert store.claim_webhook(job.id, 1.5)
-        assert deliver(a_courier(store)) == 0
+        assert deliver(a_dispatcher(store)) == 0
         time.sleep(1.6)
-        assert deliver(a_courier(store)) == 1
+        assert deliver(a_dispatcher(store)) == 1
     assert [m.headers["webhook-id"] for m in receiver.got] == [f"msg_{job.id}"]
     assert webhook_of(store, job).attempts == 2
 
 
-def test_a_courier_told_to_end_leaves_the_rest_to_the_next(store: JobStore) -> None:
+def test_a_dispatcher_asked_to_end_leaves_the_rest_to_the_next(store: JobStore) -> None:
     async def hang(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(30)
 
@@ -156,18 +156,18 @@ def test_a_courier_told_to_end_leaves_the_rest_to_the_next(store: JobStore) -> N
     receiver = Receiver([hang, answering(200)])
     with receiver.running():
         job = ended(store, receiver.url())
-        asyncio.run(hasty(a_courier(store, lease_seconds=0.5)))
+        asyncio.run(hasty(a_dispatcher(store, lease_seconds=0.5)))
         assert webhook_of(store, job).state is WebhookState.pending
         time.sleep(0.5)
-        assert deliver(a_courier(store)) == 1
+        assert deliver(a_dispatcher(store)) == 1
     assert webhook_of(store, job).state is WebhookState.delivered
 
 
-def test_two_couriers_at_once_deliver_each_once(store: JobStore) -> None:
+def test_two_dispatchers_at_once_deliver_each_once(store: JobStore) -> None:
     with Receiver().running() as receiver:
         jobs = [ended(store, receiver.url()) for _ in range(20)]
         both = [
-            threading.Thread(target=deliver, args=(a_courier(store, max_per_host=20),))
+            threading.Thread(target=deliver, args=(a_dispatcher(store, max_per_host=20),))
             for _ in range(2)
         ]
         for thread in both:
@@ -183,7 +183,7 @@ def test_inner_addresses_are_never_called(store: JobStore) -> None:
     with Receiver().running() as receiver:
         job = ended(store, receiver.url())
         strict = WebhookSender(AddressPolicy(allow_http=True, ports=()), 10)
-        deliver(a_courier(store, sender=strict))
+        deliver(a_dispatcher(store, sender=strict))
         assert receiver.got == []
     found = webhook_of(store, job)
     assert found.state is WebhookState.failed
@@ -194,7 +194,7 @@ def test_an_expired_job_is_still_announced(store: JobStore) -> None:
     with Receiver().running() as receiver:
         job = ended(store, receiver.url())
         store.expire(job.id)
-        deliver(a_courier(store))
+        deliver(a_dispatcher(store))
     (message,) = receiver.got
     assert message.json["type"] == "job.succeeded"
     assert message.json["data"] == {"id": job.id, "task": "synthesize", "status": "expired"}
@@ -208,12 +208,12 @@ def test_one_bad_message_holds_up_no_other(store: JobStore) -> None:
 
     with Receiver().running() as receiver:
         bad, good = ended(store, receiver.url()), ended(store, receiver.url())
-        deliver(a_courier(store, secrets=secrets))
+        deliver(a_dispatcher(store, secrets=secrets))
     assert webhook_of(store, bad).state is WebhookState.pending
     assert webhook_of(store, good).state is WebhookState.delivered
 
 
-def test_as_the_steward_runs_it(store: JobStore, eventually: Eventually) -> None:
+def test_as_the_reconciler_runs_it(store: JobStore, eventually: Eventually) -> None:
     settings = WebhookSettings(
         webhook_allow_http=True, webhook_ports=(), webhook_networks=HERE.networks
     )
@@ -241,7 +241,7 @@ def test_other_ends(store: JobStore, status: Status) -> None:
             store.cancel(job.id)
         else:
             store.give_up(job.id, ErrorCode.expired, "Too late.")
-        deliver(a_courier(store))
+        deliver(a_dispatcher(store))
     assert receiver.got[0].json["type"] == f"job.{status}"
     assert receiver.got[0].json["data"]["status"] == status
 
@@ -257,7 +257,7 @@ def test_a_slow_host_does_not_hold_up_the_others(store: JobStore) -> None:
     with slow.running(), quick.running():
         many = [ended(store, slow.url()) for _ in range(6)]
         other = ended(store, quick.url())
-        made = a_courier(store, max_per_host=2)
+        made = a_dispatcher(store, max_per_host=2)
 
         async def run() -> int:
             taken = await made.run_once()

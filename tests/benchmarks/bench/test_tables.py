@@ -23,12 +23,12 @@ MACHINE = {
 
 
 def contest(rate: float) -> dict[str, Any]:
-    told = {"rate": rate, "p50": 1.0, "p95": 2.0, "p99": math.inf, "failures": 0}
+    result = {"rate": rate, "p50": 1.0, "p95": 2.0, "p99": math.inf, "failures": 0}
     return {
-        "closed": {"raw": told, "service": told, "litserve": told},
+        "closed": {"raw": result, "service": result, "litserve": result},
         "ratios": {"rate/raw": 1.0, "rate/litserve": 1.0, "p95/litserve": 1.0},
         "costs": {"raw": {}, "service": {"gateway": 900.0}, "litserve": {"litserve": 500.0}},
-        "open": [{"load": 0.5, "offered": 50.0, "service": told, "litserve": told}],
+        "open": [{"load": 0.5, "offered": 50.0, "service": result, "litserve": result}],
     }
 
 

@@ -10,13 +10,13 @@ from mmml.cli.printable import printable
 
 
 @pytest.mark.parametrize(
-    "told", ["\x1b]0;title\x07", "a\x1b[2Jb", "a\rb", "a\x9bb", "a\u202eb", "a\x7f\x00"]
+    "result", ["\x1b]0;title\x07", "a\x1b[2Jb", "a\rb", "a\x9bb", "a\u202eb", "a\x7f\x00"]
 )
-def test_control_characters_are_marked(told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_are_marked(result: str, capsys: pytest.CaptureFixture[str]) -> None:
     context = CliContext(connect=lambda: None)  # type: ignore[arg-type, return-value]
-    context.print_result({}, [told])
-    context.warn(told)
-    CommandError(ExitStatus.refused, told).show()
+    context.print_result({}, [result])
+    context.warn(result)
+    CommandError(ExitStatus.refused, result).show()
     out, err = capsys.readouterr()
     for shown in (out, *err.splitlines()):
         assert "\ufffd" in shown

@@ -1,4 +1,4 @@
-"""What texts may ask of a stand-in."""
+"""What texts may ask of a fake pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-ins' pictures: the same for the same text and seed, and true to the masks."""
+"""The fake pipelines' pictures: the same for the same text and seed, and true to the masks."""
 
 from __future__ import annotations
 

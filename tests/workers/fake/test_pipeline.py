@@ -1,4 +1,4 @@
-"""Stand-ins keep the contract that the worker has with pipelines."""
+"""Fake pipelines keep the contract that the worker has with pipelines."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ def test_explanations_have_the_members_of_real_ones(
     weights: Path, task: str, images: dict[str, Image.Image], name: str, features: set[str]
 ) -> None:
     item = Item("a zorgly red bird", 1, 2, images, explain=True)
-    _, told = finished(weights, task, item)
-    assert told is not None
-    assert (told.image, told.method, set(told.features)) == (2, "fake", features)
-    words = [(w.word, w.start, w.end, w.known, list(w.maps)) for w in told.words]
+    _, result = finished(weights, task, item)
+    assert result is not None
+    assert (result.image, result.method, set(result.features)) == (2, "fake", features)
+    words = [(w.word, w.start, w.end, w.known, list(w.maps)) for w in result.words]
     assert words == [
         ("a", 0, 1, True, [name]),
         ("zorgly", 2, 8, False, []),
         ("red", 9, 12, True, [name]),
         ("bird", 13, 17, True, [name]),
     ]
-    data = base64.b64decode(told.words[2].maps[name].partition("base64,")[2])
+    data = base64.b64decode(result.words[2].maps[name].partition("base64,")[2])
     plane = Image.open(io.BytesIO(data))
     assert plane.size == ((128, 85) if images else (128, 128))
     assert np.asarray(plane).max() >= 250

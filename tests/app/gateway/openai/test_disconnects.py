@@ -16,7 +16,7 @@ from tests.app.gateway.openai.conftest import Painter
 
 
 def scope(path: str, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
-    """A POST of JSON, as a server hands it to the application."""
+    """A POST of JSON, as a server passes it to the application."""
     return {
         "type": "http",
         "asgi": {"version": "3.0"},

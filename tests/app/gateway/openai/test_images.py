@@ -180,8 +180,8 @@ def test_a_job_that_fails_in_a_stream_is_told_in_it(
     painter.failing = True
     with pytest.raises(APIError, match="does not fit"):
         list(openai.images.generate(prompt="a bird", stream=True))
-    told = client.post("/v1/images/generations", json={"prompt": "a bird", "stream": True}).text
-    data = json.loads(told.split("data: ")[1])
+    result = client.post("/v1/images/generations", json={"prompt": "a bird", "stream": True}).text
+    data = json.loads(result.split("data: ")[1])
     assert data["error"]["type"] == "server_error"
 
 

@@ -28,7 +28,7 @@ def error(response: Any, status: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "result"),
     [
         ("prompt", "", "describe the picture in words"),
         ("prompt", "a\x00b", "control characters"),
@@ -49,14 +49,14 @@ def error(response: Any, status: int) -> dict[str, Any]:
     ],
 )
 def test_a_field_is_refused_by_its_name(
-    client: TestClient, field: str, value: object, told: str
+    client: TestClient, field: str, value: object, result: str
 ) -> None:
     body = {"prompt": "a bird", field: value}
     found = error(client.post("/v1/images/generations", json=body), 400)
     assert found["param"] == field
     assert found["type"] == "invalid_request_error"
     assert field in found["message"]
-    assert told in found["message"]
+    assert result in found["message"]
 
 
 @pytest.mark.parametrize(
@@ -118,15 +118,15 @@ def test_what_an_edit_refuses(client: TestClient) -> None:
         (post(), [("image", b"GIF89a")], "is not a PNG, JPEG or WebP picture"),
         (post(stream="true", response_format="url"), [photo], "stream"),
     ]
-    for fields, files, told in cases:
+    for fields, files, result in cases:
         found = error(client.post("/v1/images/edits", **fields, files=files or {"x": b""}), 400)
-        assert told in found["message"], found
+        assert result in found["message"], found
 
 
 def test_bodies_of_another_kind(client: TestClient) -> None:
-    for path, told in (("generations", "application/json"), ("edits", "multipart/form-data")):
+    for path, result in (("generations", "application/json"), ("edits", "multipart/form-data")):
         answer = client.post(f"/v1/images/{path}", content=b"x", headers={"Content-Type": "a/b"})
-        assert told in error(answer, 400)["message"]
+        assert result in error(answer, 400)["message"]
     json = {"Content-Type": "application/json"}
     answer = client.post("/v1/images/generations", content=b"{", headers=json)
     assert "not valid JSON" in error(answer, 400)["message"]
@@ -230,8 +230,8 @@ def test_limits(public: Any, keyed: Services) -> None:
 def test_the_schema_tells_the_shape_of_errors(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     generation = paths["/v1/images/generations"]["post"]
-    told = generation["responses"]["default"]["content"]["application/json"]["schema"]
-    assert set(told["properties"]["error"]["properties"]) == {"message", "type", "param", "code"}
+    result = generation["responses"]["default"]["content"]["application/json"]["schema"]
+    assert set(result["properties"]["error"]["properties"]) == {"message", "type", "param", "code"}
     asked = generation["requestBody"]["content"]["application/json"]["schema"]
     assert asked["required"] == ["prompt"]
     form = paths["/v1/images/edits"]["post"]["requestBody"]["content"]["multipart/form-data"]
