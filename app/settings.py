@@ -70,7 +70,10 @@ class WebhookSettings(SharedSettings):
 class GatewaySettings(WebhookSettings):
     """Sizes in bytes, times in seconds."""
 
-    renamed = {"upload_memory": "body_memory", "max_event_streams": "max_feeds"}  # noqa: RUF012
+    renamed: ClassVar[Mapping[str, str]] = {
+        "upload_memory": "body_memory",
+        "max_event_streams": "max_feeds",
+    }
 
     host: str = Field("127.0.0.1", description="address that python -m app.gateway listens on")
     port: int = Field(8000, ge=1, le=65535, description="its port")

@@ -106,8 +106,8 @@ def check_mask(mask: Image.Image, photo: Image.Image, appearance: MaskAppearance
             422,
             f"the mask is {mask.width}×{mask.height} pixels but the photo is "
             f"{photo.width}×{photo.height} "
-            f"(after its EXIF rotation); send a mask of the photo's size, {appearance.hole} where it is "
-            "to be filled.",
+            f"(after its EXIF rotation); send a mask of the photo's size, {appearance.hole} where "
+            "it is to be filled.",
         )
     low, high = mask.getextrema()
     if high == 0:
@@ -119,8 +119,8 @@ def check_mask(mask: Image.Image, photo: Image.Image, appearance: MaskAppearance
     if low == 255:
         raise ImageProblem(
             422,
-            f"the mask is all {appearance.hole}, so nothing of the photo is known; make {appearance.hole} "
-            "only what is to be filled.",
+            f"the mask is all {appearance.hole}, so nothing of the photo is known; make "
+            f"{appearance.hole} only what is to be filled.",
         )
 
 
@@ -160,8 +160,8 @@ def _check_black_and_white(flat: Image.Image, name: str) -> None:
         return
     raise ImageProblem(
         422,
-        f"{name} {what}, as if it were a photo, so it can't be reported what is to be filled; send a "
-        "black picture of the photo's size, white where it is to be filled.",
+        f"{name} {what}, as if it were a photo, so it doesn't say what is to be filled; send a "
+        "black image of the photo's size, white where it is to be filled.",
     )
 
 

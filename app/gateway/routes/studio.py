@@ -107,7 +107,7 @@ def router(folder: Path = FOLDER) -> APIRouter:
 
     @made.get("/")
     async def studio(request: Request) -> Response:
-        """The page; programs that prefer JSON are reported that there is nothing here."""
+        """The page; programs that prefer JSON read that there is nothing here."""
         wanted = [k for k in accepted_types(request) if k in (_HTML, _ANY, "application/json")]
         if wanted[:1] == ["application/json"]:
             raise HTTPException(404)
