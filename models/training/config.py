@@ -182,8 +182,9 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     made = cls(**values)
     for key, field in known.items():
         value, counts = getattr(made, key), type(field.default) is int and field.default > 0
-        if isinstance(value, int | float) and value < counts * (where != "loop"):
-            raise ConfigError(f"{where}.{key} must be {int(counts)} or more, not {value}.")
+        least = int(counts and not key.endswith("_start"))  # a first step may be step 0
+        if where != "loop" and isinstance(value, int | float) and value < least:  # it checks itself
+            raise ConfigError(f"{where}.{key} must be {least} or more, not {value}.")
     return made
 
 
