@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ class PlanError(ModelsError):
 class Stage:
     """One training run. number: its place in the chain, from 1; data: the data set's name, whose
     folder the machine knows; overrides: KEY=VALUE for ``--set``; init: the bundle that the first
-    stage of a chain begins with, or None; minutes, steps: limits, 0 for none; hours: planned;
+    stage of a chain begins with, or None; encoders: the bundle that has them, or the stage that
+    trains them; minutes, steps: limits, 0 for none; hours: planned;
     samples: of the validation split to evaluate on, 0 for no evaluation.
     """
 
@@ -41,7 +42,7 @@ class Stage:
     data: str
     overrides: tuple[str, ...]
     init: Path | None
-    encoders: Path | None
+    encoders: Path | str | None
     minutes: float
     steps: int
     hours: float
@@ -88,7 +89,16 @@ def read_plan(path: Path) -> Plan:
             if stage.name in found:
                 raise PlanError(f"{path} has two chains {stage.chain}; make them one.")
             found[stage.name] = stage
+    found = {name: _with_encoders(stage, found, root) for name, stage in found.items()}
     return Plan(tuple(_in_order(found, table.get("order", list(found)), path)))
+
+
+def _with_encoders(stage: Stage, found: Mapping[str, Stage], root: Path) -> Stage:
+    """``encoders`` names a chain of the plan, of which the last stage counts, or a bundle."""
+    of_chain = [name for name, other in found.items() if other.chain == stage.encoders]
+    if of_chain or stage.encoders is None:
+        return replace(stage, encoders=of_chain[-1] if of_chain else None)
+    return replace(stage, encoders=root / stage.encoders)
 
 
 def _stages(chain: Mapping[str, Any], common: tuple[str, ...], root: Path) -> list[Stage]:
@@ -122,15 +132,14 @@ def _stage(
         )
     # Every stage of a chain sees other batches than the one before.
     seed = f"loop.seed={number - 1}"
-    folder = {name: root / chain[name] if name in chain else None for name in ("init", "encoders")}
     return Stage(
         preset=chain["preset"],
         part=chain["part"],
         number=number,
         data=chain["data"],
         overrides=(seed, *common, *raw.get("set", [])),
-        init=folder["init"] if number == 1 else None,
-        encoders=folder["encoders"],
+        init=root / chain["init"] if number == 1 and "init" in chain else None,
+        encoders=chain.get("encoders"),
         minutes=minutes,
         steps=steps,
         hours=hours,
@@ -153,6 +162,7 @@ def _in_order(found: Mapping[str, Stage], order: list[str], path: Path) -> list[
         raise PlanError(f"{path}: order must name every stage once; look at {different}.")
     stages = [found[name] for name in order]
     for place, stage in enumerate(stages):
-        if stage.before and stage.before not in order[:place]:
-            raise PlanError(f"{path}: order has {stage.name} before {stage.before}.")
+        for needed in (stage.before, stage.encoders):
+            if isinstance(needed, str) and needed not in order[:place]:
+                raise PlanError(f"{path}: order has {stage.name} before {needed}.")
     return stages

@@ -112,11 +112,11 @@ class Queue:
         if stage.samples and not self._run(stage, evaluation, trained=True):
             return
         sheet = ["sheet", str(run), "--data", data, "--out", str(run / "sheet.webp")]
-        if not self._run(stage, sheet, trained=True):
+        if stage.part != "damsm" and not self._run(stage, sheet, trained=True):
             return
         metrics = metrics_of(run / "evaluation" / "report.json", bundle) if stage.samples else {}
         self.progress.add(name, "finished", metrics=metrics, bundle=_digest(bundle))
-        _say(f"{name}: finished {json.dumps(metrics)}; {run / 'sheet.webp'}")
+        _say(f"{name}: finished {json.dumps(metrics)}; {run}")
 
     def _training(self, stage: Stage) -> list[str]:
         """The words of the train command."""
@@ -126,7 +126,8 @@ class Queue:
         # A run that has begun goes on with what it began with, wherever that lies by now.
         init = _recorded_init(run) or self.workspace.init_for(stage)
         words += ["--init", str(init)] if init else []
-        words += ["--encoders", str(stage.encoders)] if stage.encoders else []
+        encoders = self.workspace.encoders_for(stage)
+        words += ["--encoders", str(encoders)] if encoders else []
         words += ["--minutes", f"{stage.minutes:g}"] if stage.minutes else []
         words += ["--steps", str(stage.steps)] if stage.steps else []
         for text in stage.overrides:

@@ -58,19 +58,27 @@ class Workspace:
         """The bundle for ``--init``: of the stage before, from this machine or committed; the
         chain's own for its first stage. Raises KeyError when the stage before isn't done.
         """
-        if stage.before is None:
-            return stage.init
-        before = self.plan.find(stage.before)
-        if before is not None and self.progress.last().get(before.name, {}).get("event") == (
-            "finished"
-        ):
-            return self.run(before) / "bundle"
-        return self._committed_bundles[stage.before]
+        return stage.init if stage.before is None else self._bundle_of(stage.before)
+
+    def encoders_for(self, stage: Stage) -> Path | None:
+        """The bundle for ``--encoders``. Raises KeyError when the stage that trains them isn't
+        done.
+        """
+        name = stage.encoders
+        return self._bundle_of(name) if isinstance(name, str) else name
+
+    def _bundle_of(self, name: str) -> Path:
+        """What a finished stage left, on this machine or committed; else KeyError."""
+        stage = self.plan.find(name)
+        if stage and self.progress.last().get(name, {}).get("event") == "finished":
+            return self.run(stage) / "bundle"
+        return self._committed_bundles[name]
 
     def is_ready(self, stage: Stage) -> bool:
         """Whether what the stage begins with is there."""
         try:
             self.init_for(stage)
+            self.encoders_for(stage)
         except KeyError:
             return False
         return True

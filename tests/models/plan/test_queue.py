@@ -114,6 +114,30 @@ def test_stages_are_done_in_order_with_what_they_need(tmp_path: Path) -> None:
     assert len(work.calls()) == 8, "nothing is done twice"
 
 
+def test_encoders_are_trained_before_what_needs_them(tmp_path: Path) -> None:
+    work = Workplace(tmp_path)
+    work.plan.write_text("""
+[[chain]]
+preset = "a"
+part = "damsm"
+data = "aviary"
+stage = [{ minutes = 1 }]
+[[chain]]
+preset = "a"
+part = "synthesis"
+data = "aviary"
+encoders = "a/damsm"
+stage = [{ minutes = 1 }]
+""")
+    synthesis = work.workspace.plan.stages[1]
+    assert not work.workspace.is_ready(synthesis)
+    work.queue().work()
+    encoders, runs = tmp_path / "runs/a/damsm-1", tmp_path / "runs/a/synthesis-1"
+    assert work.calls() == [f"train {encoders}", f"train {runs}", f"sheet {runs}/sheet.webp"]
+    words = (tmp_path / "calls").read_text().splitlines()
+    assert f"--encoders {encoders / 'bundle'}" in words[1]
+
+
 def test_the_table_says_how_far_all_is(tmp_path: Path) -> None:
     work = Workplace(tmp_path)
     work.queue().work(most=1)
