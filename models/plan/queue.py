@@ -112,7 +112,7 @@ class Queue:
         if stage.samples and not self._run(stage, evaluation, trained=True):
             return
         sheet = ["sheet", str(run), "--data", data, "--out", str(run / "sheet.webp")]
-        if stage.part != "damsm" and not self._run(stage, sheet, trained=True):
+        if not self._run(stage, sheet, trained=True):
             return
         metrics = metrics_of(run / "evaluation" / "report.json", bundle) if stage.samples else {}
         self.progress.add(name, "finished", metrics=metrics, bundle=_digest(bundle))
