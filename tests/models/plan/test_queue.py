@@ -133,8 +133,11 @@ stage = [{ minutes = 1 }]
     assert not work.workspace.is_ready(synthesis)
     work.queue().work()
     encoders, runs = tmp_path / "runs/a/damsm-1", tmp_path / "runs/a/synthesis-1"
-    made = [[f"train {run}", f"sheet {run}/sheet.webp"] for run in (encoders, runs)]
-    assert work.calls() == sum(made, [])
+    assert work.calls() == [
+        f"{command} {run}{file}"
+        for run in (encoders, runs)
+        for command, file in (("train", ""), ("sheet", "/sheet.webp"))
+    ]
     words = (tmp_path / "calls").read_text().splitlines()
     assert f"--encoders {encoders / 'bundle'}" in words[2]
 
