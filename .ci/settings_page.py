@@ -29,23 +29,26 @@ SECTIONS: tuple[tuple[str, str, type[BaseSettings], type[BaseSettings] | None], 
 )
 HEAD = """# Settings
 
-Environment variables; made from the code by `make docs`. Times are in seconds, sizes in bytes,
-lists in JSON (`["10.1.0.0/16"]`). A value that can't be used ends the process with a sentence that
-names it.
+Settings are environment variables. Times are in seconds, sizes in bytes, lists in JSON
+(`["10.1.0.0/16"]`). A process that finds an invalid value names it and exits. `make docs` generates
+this page from the code.
 
 **Secrets in files:** `NAME_FILE` names a file that holds the value of any `NAME` below
 (`MMML_REDIS_URL_FILE=/run/secrets/redis_url`).
 
-`mmml serve` passes its environment to all its processes, and sets `MMML_REDIS_URL`,
-`MMML_STORAGE_URL` and `MMML_DRAIN` for them unless you have.
+`mmml serve` passes its environment to all its processes. It sets `MMML_REDIS_URL`,
+`MMML_STORAGE_URL` and `MMML_DRAIN` (5 seconds) unless you have set them.
+
+**Earlier names** still work, with a warning: `MMML_BODY_MEMORY` is `MMML_UPLOAD_MEMORY` now,
+`MMML_MAX_FEEDS` is `MMML_MAX_EVENT_STREAMS`.
 """
 TAIL = """
 ## Command line and Python client
 | variable | default | |
 |---|---|---|
 | `MMML_URL` | `http://127.0.0.1:8000` | address of the service, for `mmml` |
-| `MMML_API_KEY` | | key to show, for `mmml` and `Client()` |
-| `MMML_PICTURES` | found out | `kitty`, `iterm2`, `sixel`, `blocks`, `none`: pictures of `mmml` |
+| `MMML_API_KEY` | | API key, for `mmml` and `Client()` |
+| `MMML_PICTURES` | detected | `kitty`, `iterm2`, `sixel`, `blocks`, `none`: how `mmml` shows images |
 | `MMML_SERVICE` | | checkout of the service, or its `mmml`, for [`fake_service`](testing.md) |
 """
 

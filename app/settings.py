@@ -39,16 +39,16 @@ class WebhookSettings(SharedSettings):
     """Times in seconds. Secrets are separated by spaces: all sign, so that they can be rotated."""
 
     webhook_secret: SecretStr = Field(
-        SecretStr(""), description="whsec_…, signs webhooks; drawn and kept in Redis when absent"
+        SecretStr(""), description="whsec_…, signs webhooks; generated and kept in Redis if absent"
     )
-    webhook_allow_http: bool = Field(False, description="allow http:// webhooks")
-    webhook_ports: tuple[int, ...] = Field((443, 8443), description="ports; [] allows any")
+    webhook_allow_http: bool = Field(False, description="also allow http:// webhooks")
+    webhook_ports: tuple[int, ...] = Field((443, 8443), description="allowed ports; [] allows any")
     webhook_networks: tuple[Network, ...] = Field(
-        (), description='networks allowed beside public addresses, such as ["10.1.0.0/16"]'
+        (), description='allowed networks besides public addresses, such as ["10.1.0.0/16"]'
     )
-    webhook_timeout: float = Field(15.0, gt=0, description="one delivery, all in all")
+    webhook_timeout: float = Field(15.0, gt=0, description="timeout of one delivery")
     webhook_delays: tuple[float, ...] = Field(
-        (5, 300, 1800, 7200, 18000, 36000), description="pauses between the deliveries tried"
+        (5, 300, 1800, 7200, 18000, 36000), description="delays between attempts to deliver"
     )
 
     @field_validator("webhook_networks", mode="before")
@@ -77,67 +77,71 @@ class GatewaySettings(WebhookSettings):
     }
 
     host: str = Field("127.0.0.1", description="address that python -m app.gateway listens on")
-    port: int = Field(8000, ge=1, le=65535, description="its port")
-    grace: float = Field(25.0, ge=0, description="seconds for running requests after SIGTERM")
+    port: int = Field(8000, ge=1, le=65535, description="port that it listens on")
+    grace: float = Field(
+        25.0, ge=0, description="time for running requests to finish after SIGTERM"
+    )
     max_body: int = Field(64 * 1024 * 1024, description="largest request body")
     upload_memory: int = Field(
-        512 * 1024 * 1024, ge=0, description="request bodies of all callers together"
+        512 * 1024 * 1024, ge=0, description="memory for all request bodies that are held at a time"
     )
-    max_pixels: int = Field(50_000_000, description="largest photo")
+    max_pixels: int = Field(50_000_000, description="largest photo, in pixels")
     decoders: int = Field(
         2,
         ge=1,
-        description="uploads decoded at a time; one of 50 megapixels takes 0.6 GB meanwhile",
+        description="uploads decoded at a time; one of 50 megapixels takes 0.6 GB",
     )
-    max_queue: int = Field(1000, ge=1, description="jobs that may wait")
-    max_event_streams: int = Field(2000, ge=1, description="event streams of all callers together")
-    idempotency_ttl: float = Field(
-        24 * 3600.0, gt=0, description="how long an Idempotency-Key is remembered"
+    max_queue: int = Field(1000, ge=1, description="most waiting jobs")
+    max_event_streams: int = Field(
+        2000, ge=1, description="most event streams of all callers together"
     )
-    max_active: int = Field(500, ge=1, description="unfinished jobs that one key may have")
-    max_running: int = Field(0, ge=0, description="jobs of one key that run at a time; 0: any")
-    max_streams: int = Field(64, ge=1, description="event streams that one caller may keep open")
+    idempotency_ttl: float = Field(24 * 3600.0, gt=0, description="lifetime of an Idempotency-Key")
+    max_active: int = Field(500, ge=1, description="most unfinished jobs of one key")
+    max_running: int = Field(0, ge=0, description="most running jobs of one key; 0: no limit")
+    max_streams: int = Field(64, ge=1, description="most open event streams of one caller")
     max_downloads: int = Field(
-        32, ge=1, description="pictures that one caller, or a signed address, fetches at a time"
+        32, ge=1, description="most images that one caller or signed URL fetches at a time"
     )
     write_timeout: float = Field(
-        30.0, gt=0, description="for a client that reads nothing of its answer"
+        30.0, gt=0, description="timeout for a client that does not read its response"
     )
-    max_waits: int = Field(256, ge=1, description="requests of one caller that wait for a job")
+    max_waits: int = Field(256, ge=1, description="most requests of one caller that wait for a job")
     redis_memory: ByteSize = Field(
-        ByteSize(0), description="memory for job records; 0 is what the server says of itself"
+        ByteSize(0), description="memory for job records, in bytes; 0: the maxmemory of the server"
     )
-    rate_submit: Rate = Field("600/minute", description="jobs that one key may submit")
-    rate_read: Rate = Field("3000/minute", description="other requests that one key may send")
-    rate_login: Rate = Field("30/minute", description="browser sessions that one key may start")
+    rate_submit: Rate = Field("600/minute", description="most jobs that one key may submit")
+    rate_read: Rate = Field("3000/minute", description="most other requests of one key")
+    rate_login: Rate = Field(
+        "30/minute", description="most browser sessions that one key may start"
+    )
     rate_wrong_keys: Rate = Field(
-        "60/minute", description="unknown or revoked keys that one address may show"
+        "60/minute", description="most wrong keys that one address may send"
     )
-    require_keys: bool = Field(False, description="never serve without API keys")
-    first_key: SecretStr | None = Field(None, description="an API key to start with")
-    header_timeout: float = Field(10.0, gt=0, description="for a request's headers to arrive")
-    body_timeout: float = Field(30.0, gt=0, description="longest pause within a request's body")
+    require_keys: bool = Field(False, description="refuse to serve without API keys")
+    first_key: SecretStr | None = Field(None, description="first API key, 32 characters or more")
+    header_timeout: float = Field(10.0, gt=0, description="timeout for the headers of a request")
+    body_timeout: float = Field(
+        30.0, gt=0, description="longest pause within the body of a request"
+    )
     body_rate: float = Field(
-        16 * 1024, gt=0, description="bytes per second that a slow body must keep up on average"
+        16 * 1024, gt=0, description="lowest average rate of a request body, in bytes per second"
     )
     max_wait: float = Field(60.0, description="longest ?wait=")
     openai_wait: float = Field(
-        300.0, gt=0, description="how long a request under /v1 waits for its pictures"
+        300.0, gt=0, description="how long a request under /v1 waits for its images"
     )
-    link_ttl: float = Field(
-        3600.0, gt=0, description="how long a signed address of a picture works"
-    )
+    link_ttl: float = Field(3600.0, gt=0, description="lifetime of a signed URL of an image")
     allowed_hosts: tuple[str, ...] = Field(
         ("127.0.0.1", "localhost", "[::1]", "testserver"),
-        description="host names under which the service answers; with API keys any, unless set",
+        description="accepted host names; with API keys, any name unless this is set",
     )
     cors_origins: tuple[Origin, ...] = Field(
         (),
-        description="origins whose web pages may use the service from a browser, such as "
+        description="origins (CORS) whose web pages may use the service, such as "
         '["https://app.example"]',
     )
     openai_models: dict[str, str] = Field(
         {},
-        description="bundles for the model names that programs send under /v1, such as "
+        description="bundles for model names in requests under /v1, such as "
         '{"gpt-image-1": "aviary"}; "" is the default bundle',
     )

@@ -96,19 +96,19 @@ class SharedSettings(BaseSettings):
         "redis://127.0.0.1:6379/0", description="job store and broker"
     )
     redis_prefix: str = Field(
-        "mmml:", description="start of every key; {mmml}: keeps them together in a Redis Cluster"
+        "mmml:", description="prefix of every key; {mmml}: keeps all in one slot of a Redis Cluster"
     )
     storage_url: str = Field(
-        "memory://", description="blobs: file:///folder, s3://…, gs://…, az://…"
+        "memory://", description="blob store: file:///folder, s3://…, gs://…, az://…"
     )
     weights_dir: Path = Field(default_factory=_weights, description="folder of the bundles")
     default_synthesize: str = Field("", description="default bundle of /synthesize")
     default_manipulate: str = Field("", description="default bundle of /manipulate")
     default_inpaint: str = Field("", description="default bundle of /inpaint")
-    lease_ttl: float = Field(15.0, gt=0, description="a worker silent this long has lost its job")
-    job_deadline: float = Field(3600.0, gt=0, description="a job not started by then fails")
-    result_ttl: float = Field(24 * 3600.0, gt=0, description="how long results are kept")
-    max_attempts: int = Field(3, ge=1, description="runs of a job alone, whose worker keeps dying")
+    lease_ttl: float = Field(15.0, gt=0, description="a worker silent for this long loses its jobs")
+    job_deadline: float = Field(3600.0, gt=0, description="a job that waits longer fails")
+    result_ttl: float = Field(24 * 3600.0, gt=0, description="lifetime of results")
+    max_attempts: int = Field(3, ge=1, description="runs, each alone, of a job whose worker died")
 
     @classmethod
     def settings_customise_sources(

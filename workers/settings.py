@@ -26,34 +26,38 @@ def _cache() -> Path:
 class WorkerSettings(SharedSettings):
     """Times in seconds unless named otherwise."""
 
-    worker_name: str = Field(default_factory=_default_name, description="unique among workers")
-    device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes CUDA when there is one")
+    worker_name: str = Field(
+        default_factory=_default_name, description="name, unique among workers"
+    )
+    device: str = Field("auto", description="cpu, cuda, cuda:1; auto uses CUDA if available")
     precision: str = Field(
-        "auto", description="float32, bfloat16, float16; auto measures what each network stands"
+        "auto", description="float32, bfloat16, float16; auto measures each network"
     )
-    cache_dir: Path = Field(
-        default_factory=_cache, description="where measured speeds are remembered"
-    )
+    cache_dir: Path = Field(default_factory=_cache, description="folder for autotuning results")
     threads: int = Field(0, ge=0, description="torch threads on the CPU; 0 means one per core")
     concurrency: int = Field(
-        0, ge=0, description="jobs held at a time; 0 means 16, and twice MMML_MAX_BATCH on CUDA"
+        0, ge=0, description="jobs held at a time; 0 means 16, or twice MMML_MAX_BATCH on CUDA"
     )
     remote_control: bool = Field(False, description="answer celery inspect and Flower")
     max_batch: int = Field(
         0,
         ge=0,
-        description="most pictures per forward pass, fewer where fewer are faster; 0 means 8, and "
-        "64 on CUDA",
+        description="most images per forward pass, fewer if that is faster; 0 means 8, or 64 on "
+        "CUDA",
     )
-    max_delay_ms: float = Field(4.0, ge=0, description="longest wait for more pictures")
+    max_delay_ms: float = Field(
+        4.0, ge=0, description="longest wait for a fuller batch, in milliseconds"
+    )
     max_loaded: int = Field(12, ge=1, description="pipelines kept in memory")
     stuck_after: float = Field(
-        120.0, gt=0, description="a forward pass this long ends the process, to be restarted"
+        120.0, gt=0, description="the process is restarted if no batch makes progress for this long"
     )
     drain: float = Field(
-        30.0, ge=0, description="seconds for running jobs after SIGTERM; then they are handed back"
+        30.0,
+        ge=0,
+        description="time for running jobs to finish after SIGTERM; then they are released",
     )
-    max_pixels: int = Field(50_000_000, description="largest photo")
+    max_pixels: int = Field(50_000_000, description="largest photo, in pixels")
 
     def sized_for(self, device: str) -> WorkerSettings:
         """With numbers in the place of zeros: a GPU is fast in batches, and needs as many jobs held
