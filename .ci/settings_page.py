@@ -48,7 +48,7 @@ TAIL = """
 |---|---|---|
 | `MMML_URL` | `http://127.0.0.1:8000` | address of the service, for `mmml` |
 | `MMML_API_KEY` | | API key, for `mmml` and `Client()` |
-| `MMML_PICTURES` | detected | `kitty`, `iterm2`, `sixel`, `blocks`, `none`: how `mmml` shows images |
+| `MMML_PICTURES` | detected | `kitty`, `iterm2`, `sixel`, `blocks`, `none`: how images are shown |
 | `MMML_SERVICE` | | checkout of the service, or its `mmml`, for [`fake_service`](testing.md) |
 """
 

@@ -50,7 +50,7 @@ class WorkerSettings(SharedSettings):
     )
     max_loaded: int = Field(12, ge=1, description="pipelines kept in memory")
     stuck_after: float = Field(
-        120.0, gt=0, description="the process is restarted if no batch makes progress for this long"
+        120.0, gt=0, description="longest forward pass; a worker that exceeds it is restarted"
     )
     drain: float = Field(
         30.0,
