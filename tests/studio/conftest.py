@@ -83,7 +83,7 @@ class Stand:
         while not self._stopping.is_set():
             found = store.claim(new_id(), one, 15).jobs if self.working.wait(0.1) else ()
             for held in found:
-                self._slots.acquire(1, held.job.pictures)
+                self._slots.acquire(1)
                 self._runner.run([(held.job, self._leases.add(held.job.id, held.token))])
             if not found:
                 time.sleep(0.02)
