@@ -277,6 +277,7 @@ def test_words_are_cut_as_the_service_cuts_them(page: Page, stand: Stand) -> Non
         "the bird's wings.Blue and/or green... don't can't",
         "  a\nbird\twith 3 wings_2 & a 4th (red)",
         "зелёный bird with ünder wings",
+        "a ﬁne b\u00adird with ｂｌｕｅ wings, İstanbul\u200b Ünder ünder 🐦\u200d",
         "it Cannot fly--red--white, w/ a 'blue' crown and o'clock 3,000 wings... gotta",
     ]
     vocabulary = Vocabulary(WORDS)
