@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from jobs.redis_address import normalized
+from jobs.connections import normalized
 
 S = TypeVar("S", bound="SharedSettings")
 

@@ -10,7 +10,7 @@ from celery import Celery, signals
 from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
-from jobs.celery_config import QUEUE, TASK_NAME, celery_config
+from jobs.connections import QUEUE, TASK_NAME, celery_config
 
 log = logging.getLogger(__name__)
 # Two lines for each message; the jobs' records say more, and cost nothing.

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 
 from jobs.errors import StoreError
 from jobs.job import DEFAULT_GROUP
-from jobs.store import ClaimedJob, ClaimRequest, ClaimResult, JobStore
+from jobs.redis_store import JobStore
+from jobs.store import ClaimedJob, ClaimRequest, ClaimResult
 from workers.batcher import Batcher
 from workers.job_runner import HeldJob, JobRunner
 from workers.job_slots import JobSlots

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jobs.errors import JobsError
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 from workers.leases import Leases
 
 log = logging.getLogger(__name__)

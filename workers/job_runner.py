@@ -17,8 +17,9 @@ from jobs.errors import BlobError, BlobMissing, JobsError, StoreError
 from jobs.images import ImageLimits, decode_photo
 from jobs.job import ErrorCode, Failure, Job, image_seed
 from jobs.masks import decode_mask
+from jobs.redis_store import JobStore
 from jobs.requests import TASKS, TaskRequest
-from jobs.store import Attempt, JobOutcome, JobStore
+from jobs.store import Attempt, JobOutcome
 from models.item import Item
 from workers.batcher import Batcher
 from workers.failures import to_failure

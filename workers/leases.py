@@ -9,7 +9,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from jobs.store import JobStore, Renewal
+from jobs.redis_store import JobStore
+from jobs.store import Renewal
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from jobs import liveness
 from jobs.errors import JobsError
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 from workers.batcher import Batcher
 from workers.leases import Leases
 

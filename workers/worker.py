@@ -14,9 +14,9 @@ from typing import Any
 import redis
 
 from jobs.blobs import BlobStore
+from jobs.connections import connect, wait_until_ready
 from jobs.images import ImageLimits
-from jobs.redis_store import RedisJobStore, connect, wait_until_ready
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 from workers.batcher import Batcher
 from workers.celery_app import build_app, run_worker, send_wakeup
 from workers.claimer import Claimer
@@ -59,7 +59,7 @@ class WorkerParts:
     blobs from their address, the pipelines from settings and device.
     """
 
-    store: Callable[[redis.Redis, str], JobStore] = RedisJobStore
+    store: Callable[[redis.Redis, str], JobStore] = JobStore
     blobs: Callable[[str], BlobStore] = BlobStore.from_url
     pipelines: Callable[[WorkerSettings, str], PipelineLoader] = _pipelines
 

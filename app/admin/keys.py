@@ -19,7 +19,6 @@ from app.gateway.api_keys import (
     ApiKey,
     ApiKeyError,
     KeyStore,
-    RedisKeyStore,
     default_scopes,
     find_key,
     generate_key,
@@ -184,7 +183,7 @@ def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
     """The keys of a running service, or of one that is started for a moment."""
     from app.local.broker import broker_at
     from app.local.state import LocalServiceError, default_state_dir
-    from jobs.redis_store import connect, wait_until_ready
+    from jobs.connections import connect, wait_until_ready
     from jobs.settings import SharedSettings
 
     try:
@@ -192,7 +191,7 @@ def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
             wait_until_ready(url, 10)
             client = connect(url)
             try:
-                yield RedisKeyStore(client, SharedSettings().redis_prefix)
+                yield KeyStore(client, SharedSettings().redis_prefix)
             finally:
                 client.close()
     except (LocalServiceError, ApiKeyError, StoreError, redis.RedisError) as error:

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, cast
+from typing import cast
 
 import redis
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,30 +53,8 @@ class ApiKey(BaseModel):
     priority: Priority = Priority.normal
 
 
-class KeyStore(Protocol):
-    """Where records are kept. Methods block, and raise StoreError when it can't be reached."""
-
-    def get(self, key_id: str) -> ApiKey | None: ...
-
-    def add(self, key: ApiKey) -> bool:
-        """False when the id exists."""
-        ...
-
-    def replace(self, key: ApiKey) -> None: ...
-
-    def remove(self, key_id: str) -> None: ...
-
-    def all(self) -> list[ApiKey]:
-        """Oldest first, the revoked ones included."""
-        ...
-
-    def any(self) -> bool:
-        """Whether there is a record at all, be it of a revoked key."""
-        ...
-
-
-class RedisKeyStore:
-    """One hash: id → record."""
+class KeyStore:
+    """One hash: id → record. Methods block, and raise StoreError when Redis can't be reached."""
 
     def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:
         self._client, self._key = client, prefix + "keys"
@@ -87,6 +65,7 @@ class RedisKeyStore:
         return ApiKey.model_validate_json(found) if found else None
 
     def add(self, key: ApiKey) -> bool:
+        """False when the id exists."""
         with translate_redis_errors():
             return bool(self._client.hsetnx(self._key, key.id, key.model_dump_json()))
 
@@ -99,11 +78,14 @@ class RedisKeyStore:
             self._client.hdel(self._key, key_id)
 
     def all(self) -> list[ApiKey]:
+        """Oldest first, the revoked ones included."""
         with translate_redis_errors():
             records = cast("list[bytes]", self._client.hvals(self._key))
-        return _oldest_first(map(ApiKey.model_validate_json, records))
+        keys = map(ApiKey.model_validate_json, records)
+        return sorted(keys, key=lambda key: key.created_at)
 
     def any(self) -> bool:
+        """Whether there is a record at all, be it of a revoked key."""
         with translate_redis_errors():
             return self._client.hlen(self._key) > 0
 
@@ -115,10 +97,6 @@ def translate_redis_errors() -> Iterator[None]:
         yield
     except redis.RedisError as error:
         raise StoreError(f"the keys can't be reached: {error}") from error
-
-
-def _oldest_first(keys: Iterable[ApiKey]) -> list[ApiKey]:
-    return sorted(keys, key=lambda key: key.created_at)
 
 
 def generate_key() -> str:

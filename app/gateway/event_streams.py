@@ -24,7 +24,7 @@ from app.gateway.views import job_view
 from jobs.errors import StoreError
 from jobs.events import CANCEL_REQUESTED, STREAM_START, JobEvent, event_order
 from jobs.job import Status
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 
 log = logging.getLogger(__name__)
 _POSITIONS_EVERY = 1.0  # seconds between two looks at the places in the queue

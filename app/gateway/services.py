@@ -16,25 +16,25 @@ from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 
 from app.background_tasks import end_tasks
-from app.gateway.api_keys import RedisKeyStore
+from app.gateway.api_keys import KeyStore
 from app.gateway.auth import Authenticator
 from app.gateway.catalogue import REFRESH_EVERY, LiveCatalogue
 from app.gateway.coalescer import Coalescer
-from app.gateway.enqueue import CeleryWakeUpSender, JobEnqueuer, WakeUpSender
+from app.gateway.enqueue import JobEnqueuer, WakeUpSender
 from app.gateway.event_streams import EventStreams
 from app.gateway.rate_limits import PerCallerSemaphore, RateLimiter
 from app.gateway.redis_warnings import redis_warnings
-from app.gateway.sessions import RedisSessionStore
-from app.gateway.subscriptions import JobSubscription, JobSubscriptions, RedisJobChanges
+from app.gateway.sessions import SessionStore
+from app.gateway.subscriptions import JobChanges, JobSubscription, JobSubscriptions
 from app.gateway.views import JobView, job_view
 from app.settings import GatewaySettings
 from jobs.blobs import BlobStore
+from jobs.connections import connect
 from jobs.errors import BlobError
 from jobs.images import ImageLimits
 from jobs.job import Job, Status
 from jobs.load import Throughput
-from jobs.redis_store import RedisJobStore, connect
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -168,26 +168,20 @@ class Services:
             await run_in_threadpool(self.catalogue.refresh)
 
     @classmethod
-    def connect(
-        cls, settings: GatewaySettings, make_store: type[RedisJobStore] = RedisJobStore
-    ) -> Services:
+    def connect(cls, settings: GatewaySettings, make_store: type[JobStore] = JobStore) -> Services:
         """Redis, Celery and the blob store that the settings name."""
         client, prefix = connect(settings.redis_url, _STORE_TIMEOUT), settings.redis_prefix
         store = make_store(client, prefix, settings.redis_memory or None)
-        sessions = RedisSessionStore(client, prefix)
+        sessions = SessionStore(client, prefix)
         rate_limiter = RateLimiter(client, prefix)
         return cls(
             settings=settings,
             store=store,
-            wakeups=CeleryWakeUpSender(settings.redis_url, prefix),
+            wakeups=WakeUpSender(settings.redis_url, prefix),
             blobs=BlobStore.from_url(settings.storage_url),
             catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
-            subscriptions=JobSubscriptions(
-                RedisJobChanges(settings.redis_url, store.change_channel)
-            ),
-            authenticator=Authenticator(
-                RedisKeyStore(client, prefix), sessions, rate_limiter, settings
-            ),
+            subscriptions=JobSubscriptions(JobChanges(settings.redis_url, store.change_channel)),
+            authenticator=Authenticator(KeyStore(client, prefix), sessions, rate_limiter, settings),
             redis_warnings=partial(redis_warnings, client, settings.redis_memory),
             stream_slots=PerCallerSemaphore(settings.max_streams),
             wait_slots=PerCallerSemaphore(settings.max_waits),

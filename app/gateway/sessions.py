@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Protocol, cast
+from typing import cast
 
 import redis
 
@@ -17,16 +17,6 @@ from app.gateway.api_keys import ApiKey, KeyStore, translate_redis_errors
 
 COOKIE = "mmml_session"
 LIFETIME = 12 * 3600  # seconds
-
-
-class SessionStore(Protocol):
-    """Session hash → key id. Methods block, and raise StoreError when it can't be reached."""
-
-    def put(self, digest: str, key_id: str, lifetime: int) -> None: ...
-
-    def get(self, digest: str) -> str | None: ...
-
-    def remove(self, digest: str) -> None: ...
 
 
 MOST_SESSIONS = 20  # of one key; a further one ends the oldest
@@ -48,9 +38,10 @@ end
 """
 
 
-class RedisSessionStore:
-    """A key of its own for each session, which the server forgets in time, and a set of each API
-    key's sessions.
+class SessionStore:
+    """Session hash → key id: a Redis key of its own for each session, which the server forgets in
+    time, and a set of each API key's sessions. Methods block, and raise StoreError when Redis can't
+    be reached.
     """
 
     def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:

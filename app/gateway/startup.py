@@ -9,12 +9,12 @@ from typing import Any
 
 import redis
 
-from app.gateway.api_keys import RedisKeyStore
+from app.gateway.api_keys import KeyStore
 from app.gateway.auth import AccessError, ensure_keys
 from app.gateway.protocol import timed_protocol
 from app.settings import GatewaySettings
+from jobs.connections import connect, wait_until_ready
 from jobs.errors import StoreError
-from jobs.redis_store import connect, wait_until_ready
 
 _OPEN_FILES = 65_536
 _BROKER_TIMEOUT = 30.0  # seconds for which a broker that still starts is waited for
@@ -46,7 +46,7 @@ def check_access(settings: GatewaySettings, broker_timeout: float = _BROKER_TIME
     client = connect(settings.redis_url)
     try:
         wait_until_ready(settings.redis_url, broker_timeout)
-        ensure_keys(RedisKeyStore(client, settings.redis_prefix), settings)
+        ensure_keys(KeyStore(client, settings.redis_prefix), settings)
     except (redis.RedisError, StoreError) as error:
         raise AccessError(
             f"The API keys can't be read, because Redis does not answer: {error}. Is it running, "

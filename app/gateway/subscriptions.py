@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Protocol
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -22,16 +21,10 @@ RECHECK = 15.0  # seconds after which records are read again even if nothing was
 JobReader = Callable[[str], Awaitable[Job | None]]  # the record with that id
 
 
-class JobChanges(Protocol):
-    """Tells ``on_change`` of every job that changes, in the words of :mod:`jobs.events`; "" means
-    that some may have been missed.
+class JobChanges:
+    """Tells ``on_change`` of every job that changes, in the words of :mod:`jobs.job`; "" means that
+    some may have been missed. Reconnects by itself.
     """
-
-    async def run(self, on_change: Callable[[str], None]) -> None: ...
-
-
-class RedisJobChanges:
-    """The job store's publications, with reconnection."""
 
     def __init__(self, url: str, channel: str, ping_after: float = 5.0) -> None:
         """``ping_after``: seconds after which a quiet subscription is tested."""

@@ -18,9 +18,9 @@ from app.webhooks.sender import WebhookSender
 from app.webhooks.signing import signing_secrets
 from jobs import liveness
 from jobs.blobs import BlobStore
-from jobs.redis_store import RedisJobStore, connect
+from jobs.connections import connect
+from jobs.redis_store import JobStore
 from jobs.settings import read_settings
-from jobs.store import JobStore
 
 log = logging.getLogger("reconciler")
 
@@ -85,7 +85,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = read_settings(WebhookSettings)
     client = connect(settings.redis_url)
-    store = RedisJobStore(client, settings.redis_prefix)
+    store = JobStore(client, settings.redis_prefix)
     blobs = BlobStore.from_url(settings.storage_url)
     loop = ReconcilerLoop(
         Reconciler(store, settings.max_attempts),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from jobs.blobs import BlobStore, job_folder
 from jobs.errors import BlobError
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 
 log = logging.getLogger(__name__)
 _BATCH_SIZE = 500  # jobs looked at per round

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from jobs.job import ErrorCode, Job, Status
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 
 log = logging.getLogger(__name__)
 _BATCH_SIZE = 2000  # jobs of one round

@@ -26,7 +26,7 @@ from app.gateway.views import job_view
 from app.webhooks.sender import DeliveryResult, WebhookSender
 from app.webhooks.signing import signature_headers
 from jobs.job import Job, Status, WebhookState
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 
 log = logging.getLogger(__name__)
 _POLL_INTERVAL = 0.5  # seconds

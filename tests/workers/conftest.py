@@ -11,7 +11,7 @@ import pytest
 
 from jobs.blobs import BlobStore
 from jobs.job import Job
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 from tests.moves import claimed, queued
 from workers.batcher import Batcher
 from workers.claimer import Claimer

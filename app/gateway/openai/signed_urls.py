@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from app.gateway.problems import Problem
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 
 
 class UrlSigner:

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from app.gateway.application import create_app
 from app.gateway.redis_warnings import redis_warnings
 from app.gateway.services import Services
-from jobs.redis_store import connect
+from jobs.connections import connect
 
 
 @pytest.fixture

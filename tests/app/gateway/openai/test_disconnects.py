@@ -46,7 +46,7 @@ async def leave(services: Services, *headers: tuple[bytes, bytes]) -> Status:
     async def receive() -> dict[str, Any]:
         if message := next(sent, None):
             return message
-        while not services.store.queue_length():
+        while not services.store.load().waiting:
             await asyncio.sleep(0.01)
         return {"type": "http.disconnect"}
 
@@ -84,4 +84,4 @@ def test_half_a_request_is_no_fault_of_the_service(
     with caplog.at_level(logging.ERROR):
         asyncio.run(create_app(idle.settings, idle)(scope(path), receive, nobody))
     assert not caplog.records
-    assert not idle.store.queue_length()
+    assert not idle.store.load().waiting
