@@ -14,8 +14,7 @@ import redis
 from redis.exceptions import NoScriptError
 
 from jobs.errors import StoreError
-from jobs.events import JobEvent
-from jobs.job import Job, Priority, Status, Timings
+from jobs.job import Job, JobEvent, Priority, Status, Timings
 from jobs.store import ClaimedJob, JobOutcome, NewJob, TooManyUnfinished
 
 MoveCall = tuple[str, Sequence[Any]]  # a job's id, and what its move is given beside it

@@ -11,8 +11,7 @@ from typing import Any, TypeVar, cast
 import redis
 
 from jobs.errors import StoreError
-from jobs.events import JobEvent
-from jobs.job import ErrorCode, Failure, Job, Priority, Status, WebhookState
+from jobs.job import ErrorCode, Failure, Job, JobEvent, Priority, Status, WebhookState
 from jobs.load import Load, RedisGauge, Throughput
 from jobs.redis_scripts import (
     Scripts,

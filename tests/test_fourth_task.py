@@ -30,8 +30,7 @@ from tests.services import connected
 from tests.toy import Mirror
 from workers.batcher import Batcher
 from workers.job_runner import JobRunner
-from workers.job_slots import JobSlots
-from workers.leases import Leases
+from workers.leases import JobSlots, Leases
 from workers.loader import preload
 from workers.pipeline_cache import CachedPipelineLoader
 

@@ -21,8 +21,7 @@ from jobs.redis_store import JobStore
 from jobs.store import ClaimedJob, ClaimRequest, ClaimResult
 from workers.batcher import Batcher
 from workers.job_runner import HeldJob, JobRunner
-from workers.job_slots import JobSlots
-from workers.leases import Leases
+from workers.leases import JobSlots, Leases
 
 log = logging.getLogger(__name__)
 POLL_INTERVAL = 1.0  # seconds

@@ -24,8 +24,7 @@ from models.item import Item
 from workers.batcher import Batcher
 from workers.failures import to_failure
 from workers.job_images import JobImages, JobStopped
-from workers.job_slots import JobSlots
-from workers.leases import Lease, Leases
+from workers.leases import JobSlots, Lease, Leases
 from workers.loader import PipelineLoader
 
 log = logging.getLogger(__name__)

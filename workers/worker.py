@@ -20,13 +20,11 @@ from jobs.redis_store import JobStore
 from workers.batcher import Batcher
 from workers.celery_app import build_app, run_worker, send_wakeup
 from workers.claimer import Claimer
-from workers.drain import Drain
 from workers.job_runner import JobRunner
-from workers.job_slots import JobSlots
-from workers.leases import Leases
+from workers.leases import JobSlots, Leases
 from workers.loader import PipelineLoader, preload
 from workers.settings import WorkerSettings
-from workers.watchdog import Watchdog, end_process
+from workers.watchdog import Drain, Watchdog, end_process
 
 _BROKER_TIMEOUT = 60.0  # seconds for which a broker that still starts is waited for
 

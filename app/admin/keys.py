@@ -181,8 +181,7 @@ def _line(key: ApiKey) -> str:
 @contextlib.contextmanager
 def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
     """The keys of a running service, or of one that is started for a moment."""
-    from app.local.broker import broker_at
-    from app.local.state import LocalServiceError, default_state_dir
+    from app.local.broker import LocalServiceError, broker_at, default_state_dir
     from jobs.connections import connect, wait_until_ready
     from jobs.settings import SharedSettings
 

@@ -9,8 +9,12 @@ from types import FrameType
 
 from app.gateway.api_keys import ApiKeyError
 from app.gateway.auth import AccessError
-from app.gateway.server import gateway_server
-from app.gateway.startup import check_access, raise_open_file_limit, require_keys_unless_loopback
+from app.gateway.server import (
+    check_access,
+    gateway_server,
+    raise_open_file_limit,
+    require_keys_unless_loopback,
+)
 from app.settings import GatewaySettings
 from jobs.settings import read_settings
 

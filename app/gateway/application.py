@@ -14,10 +14,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app.gateway import problems
 from app.gateway.auth import ensure_keys
-from app.gateway.head_requests import HeadAsGet
-from app.gateway.middleware import BodyTimeout, HostGuard, UploadMemoryBudget
-from app.gateway.routes import events, images, jobs, openai, session, studio, tasks
-from app.gateway.routes.service import health_router, models_router, webhooks_router
+from app.gateway.middleware import BodyTimeout, HeadAsGet, HostGuard, UploadMemoryBudget
+from app.gateway.routes import images, jobs, openai, service, studio, tasks
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.settings import VERSION
@@ -59,13 +57,13 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         tasks.router(),
         studio.router(),
         jobs.router,
-        events.router,
+        jobs.events_router,
         images.router,
-        models_router,
-        webhooks_router,
+        service.models_router,
+        service.webhooks_router,
         openai.router,
-        session.router,
-        health_router,
+        service.session_router,
+        service.health_router,
     ):
         app.include_router(router)
     # The last one added sees a request first.

@@ -17,12 +17,11 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.api_keys import READ
+from app.gateway.api_keys import COOKIE, READ
 from app.gateway.auth import Authenticator, Caller
 from app.gateway.problems import Problem
 from app.gateway.rate_limits import LimitStatus, limit_exceeded
 from app.gateway.services import Services
-from app.gateway.sessions import COOKIE
 
 
 def get_services(request: Request) -> Services:

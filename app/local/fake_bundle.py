@@ -11,8 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.local.broker import configured_redis_url
-from app.local.state import LocalServiceError, make_private
+from app.local.broker import LocalServiceError, configured_redis_url, make_private
 from app.local.supervisor import temporary_environment
 from jobs.captions import END
 from jobs.job import ErrorCode

@@ -8,9 +8,8 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from app.local.broker import service_broker
+from app.local.broker import default_state_dir, make_private, service_broker
 from app.local.fake_bundle import FAKE_WORKER_MODULE, fake_environment
-from app.local.state import default_state_dir, make_private
 from app.local.supervisor import PYTHON_COMMAND, ChildProcess, Supervisor, temporary_environment
 from app.settings import GatewaySettings
 from jobs.settings import read_settings
@@ -67,9 +66,9 @@ def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = Fals
     Without API keys the service is open, so only loopback addresses are accepted then (AccessError
     otherwise).
     """
-    from app.gateway.server import gateway_server
-    from app.gateway.startup import (
+    from app.gateway.server import (
         check_access,
+        gateway_server,
         raise_open_file_limit,
         require_keys_unless_loopback,
     )

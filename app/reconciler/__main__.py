@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.reconciler.expire import OrphanCollector, ResultExpirer
-from app.reconciler.reconcile import Reconciler
+from app.reconciler.reconcile import OrphanCollector, Reconciler, ResultExpirer
 from app.reconciler.webhooks import WebhookDispatcher
 from app.settings import WebhookSettings
 from app.webhooks.sender import WebhookSender

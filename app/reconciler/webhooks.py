@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.background_tasks import end_tasks
+from app.gateway.subscriptions import end_tasks
 from app.gateway.views import job_view
 from app.webhooks.sender import DeliveryResult, WebhookSender
 from app.webhooks.signing import signature_headers

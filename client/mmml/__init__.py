@@ -16,8 +16,8 @@ from mmml.errors import (
     Unreachable,
     UnusablePicture,
 )
-from mmml.event_stream import Event
 from mmml.explanations import Explanation, Word
+from mmml.operations import Event
 from mmml.webhooks import BadSignature, verify_webhook
 
 try:

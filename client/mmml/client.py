@@ -14,10 +14,20 @@ from httpx_sse import EventSource
 from mmml import operations
 from mmml.base_job import BaseJob
 from mmml.errors import MmmlError, connection_error, error_from_response
-from mmml.event_stream import RECONNECT_DELAY, Event, EventCursor
 from mmml.explanations import Explanation, explanation_request, parse_explanation
 from mmml.images import Mask, Picture
-from mmml.operations import OnChange, Operation, Sleep, Step
+from mmml.operations import (
+    RECONNECT_DELAY,
+    RETRY_FOR,
+    Event,
+    EventCursor,
+    OnChange,
+    Operation,
+    RetryPolicy,
+    Sleep,
+    Step,
+    retry_seconds,
+)
 from mmml.requests import (
     TIMEOUT,
     ApiRequest,
@@ -30,7 +40,6 @@ from mmml.requests import (
     service_url,
     submit_request,
 )
-from mmml.retry import RETRY_FOR, RetryPolicy, retry_seconds
 
 T = TypeVar("T")
 

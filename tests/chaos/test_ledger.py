@@ -12,8 +12,7 @@ import pytest
 import redis
 
 from jobs.blobs import output_key
-from jobs.events import JobEvent
-from jobs.job import ErrorCode, Failure, ImageRecord
+from jobs.job import ErrorCode, Failure, ImageRecord, JobEvent
 from jobs.redis_store import JobStore
 from jobs.store import JobOutcome
 from tests.chaos.ledger import doubled, ends_of, leftovers, settled, unknown

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import redis
 
-from jobs.events import CANCEL_REQUESTED, MAX_EVENTS, STREAM_START
 from jobs.job import (
+    CANCEL_REQUESTED,
+    MAX_EVENTS,
+    STREAM_START,
     ErrorCode,
     Failure,
     ImageRecord,

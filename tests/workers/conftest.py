@@ -17,8 +17,7 @@ from workers.batcher import Batcher
 from workers.claimer import Claimer
 from workers.fake.squares import FakeLoader, FakePipeline
 from workers.job_runner import JobRunner
-from workers.job_slots import JobSlots
-from workers.leases import Leases
+from workers.leases import JobSlots, Leases
 
 LEASE = 0.3  # seconds
 

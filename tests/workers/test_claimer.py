@@ -16,7 +16,7 @@ from jobs.store import ClaimRequest, ClaimResult
 from models.pipeline import Item
 from tests.moves import died
 from tests.workers.conftest import Shop
-from workers.drain import Drain
+from workers.watchdog import Drain
 
 Eventually = Callable[[Callable[[], bool], float], None]
 

@@ -13,11 +13,15 @@ from app.gateway.auth import Caller
 from app.gateway.dependencies import ServicesDependency, Submitter, caller, take_download
 from app.gateway.image_responses import IMAGE_CONTENT, image_response
 from app.gateway.middleware import release_upload_memory
-from app.gateway.openai.bodies import read_edit, read_generation
 from app.gateway.openai.errors import PREFIX, RESPONSES
-from app.gateway.openai.requests import EditRequest, GenerationRequest, ImagesRequest
-from app.gateway.openai.responses import image_events, images_response
-from app.gateway.openai.signed_urls import UrlSigner
+from app.gateway.openai.requests import (
+    EditRequest,
+    GenerationRequest,
+    ImagesRequest,
+    read_edit,
+    read_generation,
+)
+from app.gateway.openai.responses import UrlSigner, image_events, images_response
 from app.gateway.openai.submission import submit_images_request, wait_for_success
 from app.gateway.problems import Problem
 from app.gateway.routes.jobs import require_job

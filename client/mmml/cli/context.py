@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,14 @@ from typing import Any
 import click
 
 from mmml import Client
-from mmml.cli.printable import printable
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: object) -> str:
+    """The text with a mark in place of control characters, other than tab and line feed."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text))
+
 
 _AS_JSON = "mmml.as_json"
 

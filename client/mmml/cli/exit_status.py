@@ -9,7 +9,7 @@ from typing import IO, Any
 import click
 
 from mmml import JobFailed, MmmlError, Refused, StillRunning, Unreachable
-from mmml.cli.printable import printable
+from mmml.cli.context import printable
 
 
 class ExitStatus(IntEnum):

@@ -22,7 +22,7 @@ from mmml.tasks import tasks
 
 # command -> the module of mmml.cli that has it, under this name
 COMMANDS = {
-    "batch": "batch.command",
+    "batch": "batch",
     "cancel": "jobs",
     "completion": "root",
     "delete": "jobs",

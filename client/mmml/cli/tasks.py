@@ -17,8 +17,8 @@ from mmml.cli.output import (
     format_of,
     output_parameters,
     timeout_parameter,
+    wait_for_job,
 )
-from mmml.cli.waiting import wait_for_job
 from mmml.tasks import Field, Task
 
 _NOT_OPTIONS = ("text", "format")  # an argument, and what the output's name says

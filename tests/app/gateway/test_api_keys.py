@@ -12,21 +12,19 @@ from app.gateway.api_keys import (
     ADMIN,
     ApiKeyError,
     KeyStore,
+    SessionStore,
     add_first_key,
     default_scopes,
+    end_session,
     find_key,
     generate_key,
+    get_session_key,
     key_id,
     new_api_key,
     parse_scopes,
     revoke,
-    verify_key,
-)
-from app.gateway.sessions import (
-    SessionStore,
-    end_session,
-    get_session_key,
     start_session,
+    verify_key,
 )
 from jobs.connections import connect
 from jobs.errors import StoreError

@@ -16,7 +16,7 @@ from app.gateway.application import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.errors import StoreError
-from jobs.events import JobEvent
+from jobs.job import JobEvent
 from jobs.redis_store import JobStore
 from tests.app.conftest import succeed
 from tests.app.gateway.test_jobs import submitted

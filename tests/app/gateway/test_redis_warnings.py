@@ -10,8 +10,7 @@ import redis
 from fastapi.testclient import TestClient
 
 from app.gateway.application import create_app
-from app.gateway.redis_warnings import redis_warnings
-from app.gateway.services import Services
+from app.gateway.services import Services, redis_warnings
 from jobs.connections import connect
 
 

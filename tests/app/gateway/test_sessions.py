@@ -10,8 +10,8 @@ import pytest
 import redis
 from fastapi.testclient import TestClient
 
+from app.gateway.api_keys import MOST_SESSIONS, SessionStore
 from app.gateway.services import Services
-from app.gateway.sessions import MOST_SESSIONS, SessionStore
 from jobs.connections import connect
 from tests.app.gateway.test_access import bearer, http, keyed, mine
 

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from app.gateway.application import create_app
-from app.gateway.startup import uvicorn_limits
+from app.gateway.server import uvicorn_limits
 from app.settings import GatewaySettings
 from tests.services import connected
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmml.cli.context import CliContext
+from mmml.cli.context import CliContext, printable
 from mmml.cli.exit_status import CommandError, ExitStatus
-from mmml.cli.printable import printable
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from app.gateway.api_keys import KeyStore, generate_key, verify_key
 from app.gateway.auth import AccessError
-from app.gateway.startup import check_access, raise_open_file_limit, require_keys_unless_loopback
+from app.gateway.server import check_access, raise_open_file_limit, require_keys_unless_loopback
 from app.settings import GatewaySettings
 from jobs.connections import connect
 
