@@ -1,4 +1,4 @@
-"""How a worker's process ends. On SIGTERM running jobs get time to end, and then a way back into the
+"""How a worker's process ends. On SIGTERM running jobs get time to end, and then go back into the
 queue; a process that no longer works is ended, so that its supervisor starts a fresh one.
 """
 

@@ -9,7 +9,14 @@ from typing import Any
 from PIL import Image
 
 from mmml.errors import MmmlError
-from mmml.operations import FINAL
+from mmml.operations import (
+    FINAL,
+    OnChange,
+    Operation,
+    download_images,
+    require_success,
+    wait_for_end,
+)
 
 _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
 
@@ -63,6 +70,21 @@ class BaseJob:
     def images(self) -> list[Image.Image]:
         """The pictures, in order, without those that failed."""
         return [Image.open(io.BytesIO(data)) for data in self.pictures]
+
+    def _wait(
+        self,
+        default_timeout: float,
+        retry_for: float,
+        on_change: OnChange | None,
+        timeout: float | None,
+        fetch: bool,
+    ) -> Operation[None]:
+        """What ``wait`` of both kinds of job does."""
+        seconds = default_timeout if timeout is None else timeout
+        self.record = yield from wait_for_end(self.id, seconds, retry_for, on_change)
+        require_success(self.record)
+        if fetch:
+            self._pictures = yield from download_images(self.record, retry_for)
 
     def _write_images(self, path: str | Path) -> list[Path]:
         first, written = Path(path), []

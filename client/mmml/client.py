@@ -207,13 +207,7 @@ class Job(BaseJob):
         record about once a second.
         """
         client = self._client
-        limit = client._timeout if timeout is None else timeout
-        self.record = client._run(
-            operations.wait_for_end(self.id, limit, client._retry_for, on_change)
-        )
-        operations.require_success(self.record)
-        if fetch:
-            self._pictures = client._run(operations.download_images(self.record, client._retry_for))
+        client._run(self._wait(client._timeout, client._retry_for, on_change, timeout, fetch))
         return self
 
     def refresh(self) -> Job:

@@ -29,6 +29,9 @@ from models.item import Item
 from workers.fake.drawing import SIDE, draw, edit, explain, fill
 from workers.loader import PipelineKey
 
+if TYPE_CHECKING:
+    from models.pipeline import Pipeline
+
 MAX_SECONDS = 60.0  # seconds; a worker that hangs for longer is ended
 _DIRECTIVE = re.compile(r"\bfail:(\w+)(?:=(\d+(?:\.\d+)?))?")
 
@@ -64,10 +67,6 @@ def _code(name: str) -> ErrorCode:
         return ErrorCode(name)
     known = ", ".join(["slow=SECONDS", "partial", *ErrorCode])
     raise InputProblem("bad_input", f"There is no fail:{name}; there are: {known}.")
-
-
-if TYPE_CHECKING:
-    from models.pipeline import Pipeline
 
 
 class DrawingPipeline:
