@@ -187,7 +187,6 @@ def _missing(key: str) -> Iterator[None]:
 
 @contextmanager
 def _translate_errors(action: str) -> Iterator[None]:
-    """Turn the storage's errors into BlobError."""
     try:
         yield
     except (BaseError, OSError, ValueError) as error:

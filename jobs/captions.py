@@ -80,7 +80,6 @@ def word_spans(text: str, tokenizer: str = "regexp") -> list[Span]:
 
 @lru_cache(4096)
 def _plain(character: str) -> str:
-    """A character as it is read."""
     if character.isascii():
         return character.lower()
     if character in _APOSTROPHES:

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 JOB_SCHEMA = 1
 DEFAULT_GROUP = "default"  # of workers that serve every bundle
-ID_LENGTH = 32
 
 
 class Status(StrEnum):
@@ -44,7 +43,6 @@ class Priority(StrEnum):
     high = "high"
 
     def exceeds(self, other: Priority) -> bool:
-        """Whether this is the higher one."""
         order = list(Priority)
         return order.index(self) > order.index(other)
 

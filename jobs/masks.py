@@ -202,7 +202,6 @@ def _histograms(rgb: Image.Image, where: Image.Image) -> list[list[int]]:
 
 
 def _range(counts: list[int]) -> tuple[int, int]:
-    """The lowest and the highest value."""
     found = [value for value, count in enumerate(counts) if count]
     return found[0], found[-1]
 

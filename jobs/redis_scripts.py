@@ -115,7 +115,6 @@ def from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
 
 
 def creation_arguments(new: NewJob) -> list[Any]:
-    """The arguments of the script that creates the job."""
     idempotency = new.idempotency_key
     record = (
         [idempotency.name, idempotency.fingerprint, max(int(idempotency.ttl * 1000), 1)]

@@ -300,15 +300,12 @@ class JobStore:
         return self._client.exists(*map(self._key, lines)) > 0
 
     def count_unfinished(self, owner: str) -> int:
-        """How many unfinished jobs ``owner`` has."""
         return self._client.scard(self._key(f"active:{owner}"))
 
     def load(self) -> Load:
-        """How full the store is."""
         return self._gauge.load()
 
     def throughput(self) -> Throughput:
-        """How fast room is made."""
         return self._gauge.throughput()
 
     def list_jobs(

@@ -92,9 +92,7 @@ class SharedSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MMML_", extra="ignore", hide_input_in_errors=True)
 
-    redis_url: Annotated[str, AfterValidator(normalized)] = Field(
-        "redis://127.0.0.1:6379/0", description="job store and broker"
-    )
+    redis_url: RedisAddress = Field("redis://127.0.0.1:6379/0", description="job store and broker")
     redis_prefix: str = Field(
         "mmml:", description="prefix of every key; {mmml}: keeps all in one slot of a Redis Cluster"
     )

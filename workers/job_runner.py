@@ -61,7 +61,6 @@ class JobRunner:
             group.release()
 
     def load_inputs(self, job: Job) -> dict[str, Image.Image]:
-        """The job's uploads, decoded."""
         images = {}
         for spec in TASKS[job.task].images:
             decode = decode_mask if spec.kind == "mask" else decode_photo

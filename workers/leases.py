@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from jobs.redis_store import JobStore
 from jobs.store import Renewal
@@ -24,7 +24,6 @@ class Lease:
 
     job_id: str
     token: str
-    since: float = field(default_factory=time.monotonic)
     canceled: bool = False
     lost: bool = False
 
@@ -96,12 +95,10 @@ class JobSlots:
         return self.limit - self._held
 
     def acquire(self, jobs: int) -> None:
-        """Jobs were claimed."""
         with self._changed:
             self._held += jobs
 
     def release(self, jobs: int) -> None:
-        """Jobs have ended."""
         if jobs:
             with self._changed:
                 self._held -= jobs

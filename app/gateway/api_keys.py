@@ -104,7 +104,6 @@ def translate_redis_errors() -> Iterator[None]:
 
 
 def generate_key() -> str:
-    """A fresh key."""
     return f"mmml_{secrets.token_urlsafe(32)}"
 
 

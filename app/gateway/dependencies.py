@@ -25,13 +25,11 @@ from app.gateway.services import Services
 
 
 def get_services(request: Request) -> Services:
-    """The app's services."""
     found: Services = request.app.state.services
     return found
 
 
 async def services_dependency(request: Request) -> Services:  # async: no thread is needed for it
-    """:func:`get_services`, as a dependency."""
     return get_services(request)
 
 
@@ -71,7 +69,6 @@ async def caller(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
 
 
 async def reader(caller: Annotated[Caller, Depends(caller)]) -> Caller:
-    """A caller who may look at jobs."""
     caller.require_scope(READ)
     return caller
 

@@ -54,7 +54,6 @@ class LiveCatalogue:
         self._current = self._read()
 
     def current(self) -> Catalogue:
-        """The catalogue as last read."""
         return self._current
 
     def refresh(self) -> None:

@@ -133,7 +133,6 @@ def broker_command(state_dir: Path, unix_socket: Path, memory: int = BROKER_MEMO
 
 
 def wait_for_socket(path: Path, seconds: float = 10.0) -> None:
-    """Block until something listens on the unix socket ``path``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):

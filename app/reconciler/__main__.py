@@ -69,7 +69,6 @@ def _log_errors(description: str) -> Iterator[None]:
 
 
 def webhook_dispatcher(settings: WebhookSettings, store: JobStore) -> WebhookDispatcher:
-    """Delivers webhooks as the settings say."""
     configured = settings.webhook_secret.get_secret_value()
     return WebhookDispatcher(
         store=store,

@@ -54,7 +54,6 @@ class WebhookDispatcher:
     _tasks: dict[asyncio.Task[None], str] = field(default_factory=dict)  # and their hosts
 
     def run(self, stop: threading.Event) -> None:
-        """Deliver until ``stop`` is set."""
         asyncio.run(self._run(stop))
 
     async def _run(self, stop: threading.Event) -> None:

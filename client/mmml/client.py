@@ -12,9 +12,8 @@ import httpx
 from httpx_sse import EventSource
 
 from mmml import operations
-from mmml.base_job import BaseJob
+from mmml.base_job import BaseJob, Explanation, explanation_request, parse_explanation
 from mmml.errors import MmmlError, connection_error, error_from_response
-from mmml.explanations import Explanation, explanation_request, parse_explanation
 from mmml.images import Mask, Picture
 from mmml.operations import (
     RECONNECT_DELAY,

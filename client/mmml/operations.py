@@ -136,7 +136,6 @@ def read_object(response: httpx.Response) -> dict[str, Any]:
 
 
 def get_record(request: ApiRequest, retries: RetryPolicy) -> Operation[dict[str, Any]]:
-    """A JSON object."""
     return read_object((yield from send_with_retries(request, retries)))
 
 

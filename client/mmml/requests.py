@@ -103,7 +103,6 @@ def _form_value(value: Any) -> str:
 
 
 def list_jobs_request(limit: int, status: str | None, task: str | None) -> ApiRequest:
-    """The first page of the newest jobs."""
     filters = {k: v for k, v in {"status": status, "task": task}.items() if v}
     return ApiRequest("GET", "/jobs", {"params": {**filters, "limit": min(limit, _PAGE)}})
 

@@ -11,7 +11,7 @@ from kombu.transport.virtual import Channel, Message
 
 from app.gateway.enqueue import WakeUpSender
 from jobs.connections import QUEUE, TASK_NAME, wakeups_key
-from workers.celery_app import build_app, send_wakeup
+from workers.worker import build_app, send_wakeup
 
 
 @pytest.fixture

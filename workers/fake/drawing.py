@@ -67,7 +67,6 @@ def _any_colour(source: random.Random) -> Colour:
 
 
 def _write_text(image: Image.Image, text: str) -> Image.Image:
-    """The text on a dark band below, in letters that fit."""
     size = max(8, min(image.size) // 16)
     font = ImageFont.load_default(size)
     lines = "\n".join(textwrap.wrap(text, max(4, round(image.width / size * 1.8)))[:4])

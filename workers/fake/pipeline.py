@@ -57,7 +57,6 @@ class FakeDirectives:
         return cls(seconds, code)
 
     def raise_failure(self) -> None:
-        """Raise InputProblem if failure is wanted."""
         if self.code:
             raise InputProblem(self.code.value, f"The text asks for this failure: {self.code}.")
 
@@ -106,7 +105,6 @@ class DrawingPipeline:
         return picture, explain(prepared, picture, self.method, found.read)
 
     def candidate(self, prepared: Item, _picture: Image.Image) -> int:
-        """Which of its candidates was drawn."""
         return _candidate(prepared)
 
     def provenance(self, prepared: Item) -> dict[str, Any]:  # noqa: ARG002

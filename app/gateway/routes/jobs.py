@@ -20,7 +20,7 @@ from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
 from app.gateway.dependencies import AnyCaller, Reader, ServicesDependency, StreamSlot
 from app.gateway.event_streams import EventStream
-from app.gateway.preferences import has_current, wait_seconds
+from app.gateway.image_responses import has_current, wait_seconds
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from app.gateway.views import JobView, job_view, json_response

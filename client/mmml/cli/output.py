@@ -14,8 +14,7 @@ import click
 from PIL import Image, ImageDraw
 
 from mmml import Explanation, Job, Word
-from mmml.cli.context import CliContext
-from mmml.cli.exit_status import CommandError, ExitStatus
+from mmml.cli.context import CliContext, CommandError, ExitStatus
 from mmml.cli.terminal import show_images
 
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
@@ -57,7 +56,6 @@ def _check_name(_context: click.Context, _parameter: click.Parameter, value: Pat
 
 
 def format_of(output: Path | None) -> str | None:
-    """What to ask the service for; None leaves it to the service."""
     return FORMATS.get(output.suffix.lower()) if output else None
 
 

@@ -14,8 +14,17 @@ import click
 from click.shell_completion import get_completion_class
 
 from mmml import Client, MmmlError, __version__
-from mmml.cli.context import CliContext, JsonCommand, json_parameter, wants_json
-from mmml.cli.exit_status import MEANINGS, CommandError, ExitStatus, JsonCommandError, exit_status
+from mmml.cli.context import (
+    MEANINGS,
+    CliContext,
+    CommandError,
+    ExitStatus,
+    JsonCommand,
+    JsonCommandError,
+    exit_status,
+    json_parameter,
+    wants_json,
+)
 from mmml.cli.service_commands import service_command, service_command_names
 from mmml.requests import DEFAULT_URL
 from mmml.tasks import tasks

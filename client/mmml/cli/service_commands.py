@@ -8,8 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import click
 
-from mmml.cli.context import json_parameter
-from mmml.cli.exit_status import CommandError, ExitStatus
+from mmml.cli.context import CommandError, ExitStatus, json_parameter
 
 GROUP = "mmml.commands"
 _HELP = {
@@ -19,7 +18,6 @@ _HELP = {
 
 
 def service_command_names() -> set[str]:
-    """The service's commands, whether it is installed or not."""
     return {*_HELP, *entry_points(group=GROUP).names}
 
 

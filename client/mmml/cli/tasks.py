@@ -26,7 +26,6 @@ _WEIGHT = "share of a text in the mix, once for each text"
 
 
 def task_command(task: Task) -> click.Command:
-    """``mmml TASK``."""
     images = [click.Argument([name], metavar=name.upper()) for name in task.images]
     options = [_option(field) for name, field in task.fields.items() if name not in _NOT_OPTIONS]
     if "weight" in task.repeatable:

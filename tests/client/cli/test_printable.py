@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmml.cli.context import CliContext, printable
-from mmml.cli.exit_status import CommandError, ExitStatus
+from mmml.cli.context import CliContext, CommandError, ExitStatus, printable
 
 
 @pytest.mark.parametrize(

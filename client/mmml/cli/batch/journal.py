@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mmml.cli.batch.rows import Row
-from mmml.cli.exit_status import CommandError, ExitStatus
+from mmml.cli.context import CommandError, ExitStatus
 
 NAME = "journal.jsonl"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmml.cli.exit_status import CommandError, ExitStatus
+from mmml.cli.context import CommandError, ExitStatus
 from mmml.tasks import Task, tasks
 
 FORMATS = ("png", "jpeg", "webp")
