@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.gateway.application import create_app
 from app.gateway.openapi import task_descriptions
+from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.images import decode_photo

@@ -14,7 +14,6 @@ from httpx_sse import EventSource
 from mmml import operations
 from mmml.base_job import BaseJob, Explanation, explanation_request, parse_explanation
 from mmml.errors import MmmlError, connection_error, error_from_response
-from mmml.images import Mask, Picture
 from mmml.operations import (
     RECONNECT_DELAY,
     RETRY_FOR,
@@ -30,8 +29,10 @@ from mmml.operations import (
 from mmml.requests import (
     TIMEOUT,
     ApiRequest,
+    Mask,
     Options,
     PhotoOptions,
+    Picture,
     SynthesisOptions,
     Text,
     build_request,

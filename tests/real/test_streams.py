@@ -27,7 +27,7 @@ pytestmark = [
 STREAMS = 1000
 SERVE = """
 import sys, uvicorn
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.settings import GatewaySettings
 uvicorn.run(create_app(GatewaySettings()), port=int(sys.argv[1]), log_level="warning")
 """

@@ -15,7 +15,7 @@ from app.gateway.api_keys import (
     new_api_key,
     verify_key,
 )
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.settings import GatewaySettings
 from jobs.connections import connect
 from mmml import Client, MmmlError

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx_sse import EventSource, ServerSentEvent
 
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.errors import StoreError

@@ -9,7 +9,7 @@ import pytest
 import redis
 from fastapi.testclient import TestClient
 
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.gateway.services import Services, redis_warnings
 from jobs.connections import connect
 

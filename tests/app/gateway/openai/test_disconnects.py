@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.gateway.services import Services
 from jobs.job import Status
 from tests.app.gateway.openai.conftest import Painter
