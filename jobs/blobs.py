@@ -133,7 +133,11 @@ class BlobStore:
             if self._folder is not None:
                 # Folders and half-written files, which a store does not list, go too.
                 inside = self._folder / _check_key(folder)
-                _remove_files(inside, name) if name else _remove_tree(inside)
+                if not name:
+                    _remove_tree(inside)
+                    return
+                for file in inside.glob(f"{name}*"):
+                    file.unlink(missing_ok=True)
                 return
             for chunk in obstore.list(self._store, prefix=f"{_check_key(folder)}/"):
                 paths = [meta["path"] for meta in chunk if meta["path"].startswith(prefix)]
@@ -146,11 +150,6 @@ def _check_key(key: str) -> str:
     if len(key) > _MAX_KEY or not _KEY.fullmatch(key):
         raise BlobError(f"{key[:80]!r} is not a key of this store", lasting=True)
     return key
-
-
-def _remove_files(folder: Path, name: str) -> None:
-    for file in folder.glob(f"{name}*"):
-        file.unlink(missing_ok=True)
 
 
 def _remove_tree(folder: Path) -> None:
@@ -211,7 +210,8 @@ _OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how obstore's local store ends 
 
 def blob_error(action: str, error: Exception) -> BlobError:
     """``action`` could not be done, because of ``error``."""
-    message = f"{action}: {_first_line(error)}"
+    first_line = str(error).strip().split("\n", 1)[0]  # obstore appends a dump of its own data
+    message = f"{action}: {first_line}"
     reason = _lasting_reason(error)
     return BlobError(message, reason, lasting=True) if reason else BlobError(message)
 
@@ -239,8 +239,3 @@ def _errno(error: Exception) -> int:
         return error.errno
     found = _OS_ERROR.search(str(error))
     return int(found[1]) if found else 0
-
-
-def _first_line(error: Exception) -> str:
-    """obstore appends a dump of its own data structures."""
-    return str(error).strip().split("\n", 1)[0]

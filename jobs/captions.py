@@ -92,10 +92,6 @@ def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) == "Cf"
 
 
-def _visible(text: str) -> str:
-    return "".join(c for c in text if not _is_invisible(c))
-
-
 def tokenize(text: str, tokenizer: str = "regexp") -> list[str]:
     """The words of :func:`word_spans` alone."""
     return [word for word, _, _ in word_spans(text, tokenizer)]
@@ -185,7 +181,8 @@ class Vocabulary:
         unknown: dict[str, str] = {}
         for word in read:
             if not word.known:
-                unknown.setdefault(word.word, _visible(text[word.start : word.end]))
+                written = (c for c in text[word.start : word.end] if not _is_invisible(c))
+                unknown.setdefault(word.word, "".join(written))
         cut = sum(word.known for word in read) - len(kept)
         ids, words = (word.index for word in kept), (word.word for word in kept)
         return EncodedCaption(tuple(ids), tuple(words), tuple(unknown.values()), cut)

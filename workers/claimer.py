@@ -77,11 +77,7 @@ class Claimer:
         return self._draining
 
     def notify(self) -> None:
-        """There may be work."""
-        self._event.set()
-
-    def on_capacity_freed(self) -> None:
-        """There may be room: whoever made a job meanwhile may have counted on this look."""
+        """There may be work, or room for it."""
         self._event.set()
 
     def capacity(self) -> ClaimRequest | None:

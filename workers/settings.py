@@ -14,10 +14,12 @@ from jobs.settings import SharedSettings
 
 
 def _default_name() -> str:
+    """The machine's name and the process's number."""
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def _cache() -> Path:
+    """The user's cache folder (XDG)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmml"
 
 

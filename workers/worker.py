@@ -149,9 +149,9 @@ class Worker:
         wait_until_ready(settings.redis_url, _BROKER_TIMEOUT)
         self.store = parts.store(connect(settings.redis_url), settings.redis_prefix)
         self.pipelines = parts.pipelines(settings, self.device)
-        self.job_slots = JobSlots(settings.concurrency, self._on_capacity_freed)
+        self.job_slots = JobSlots(settings.concurrency, self._notify)
         self.batcher = Batcher(
-            settings.max_batch, settings.max_delay_ms / 1000, _on_fatal, self._on_capacity_freed
+            settings.max_batch, settings.max_delay_ms / 1000, self._on_fatal, self._notify
         )
         self.leases = Leases(self.store, settings.lease_ttl)
         self.executor = ThreadPoolExecutor(settings.concurrency, "jobs")
@@ -200,11 +200,11 @@ class Worker:
             wake=lambda: send_wakeup(self.celery),
         )
 
+    def _on_fatal(self, error: BaseException) -> None:
+        end_process(f"fatal error of the networks: {error}")
+
     def _notify(self) -> None:
         self.claimer.notify()
-
-    def _on_capacity_freed(self) -> None:
-        self.claimer.on_capacity_freed()
 
     def _claimable(self) -> bool:
         return self.claimer.capacity() is not None and self.store.has_claimable(self.claimer.groups)
@@ -247,10 +247,6 @@ class Worker:
     def _stopping(self) -> None:
         self.drain.begin()
         self.watchdog.stop()
-
-
-def _on_fatal(error: BaseException) -> None:
-    end_process(f"fatal error of the networks: {error}")
 
 
 def limit_threads(count: int) -> None:

@@ -70,8 +70,8 @@ class Shop:
 def shop(store: JobStore) -> Iterator[Shop]:
     pipeline = FakePipeline()
     fatal: list[BaseException] = []
-    slots = JobSlots(16, lambda: claimer.on_capacity_freed())
-    batcher = Batcher(4, 0.05, fatal.append, lambda: claimer.on_capacity_freed())
+    slots = JobSlots(16, lambda: claimer.notify())
+    batcher = Batcher(4, 0.05, fatal.append, lambda: claimer.notify())
     leases = Leases(store, LEASE)
     runner = JobRunner(
         store,

@@ -63,6 +63,7 @@ async def images_response(
     made = [image for image in job.images if not image.error]
     link_or_content = _url_of if as_url else _content_of
     first = made[0]
+    failures = [f"Picture {i.index} was not made: {i.error.detail}" for i in job.images if i.error]
     return {
         "created": int(job.finished_at or job.created_at),
         "data": [
@@ -72,12 +73,8 @@ async def images_response(
         "output_format": first.format,
         "size": _size(first),
         "job": job.id,
-        "warnings": [*job.warnings, *_failures(job)],
+        "warnings": [*job.warnings, *failures],
     }
-
-
-def _failures(job: Job) -> list[str]:
-    return [f"Picture {i.index} was not made: {i.error.detail}" for i in job.images if i.error]
 
 
 async def _content_of(

@@ -180,9 +180,6 @@ def _highlight(tile: Image.Image, words: list[Word]) -> Iterator[Image.Image]:
     dark = Image.blend(Image.new("RGB", tile.size), tile, _FAINT)
     for word in words:
         strength = 1.0 if word.peak is None else word.peak
-        light = next(iter(word.maps.values())).resize(tile.size).point(_scaled(strength))
+        scaled = [round(value * min(strength, 1.0)) for value in range(256)]
+        light = next(iter(word.maps.values())).resize(tile.size).point(scaled)
         yield Image.composite(tile, dark, light)
-
-
-def _scaled(strength: float) -> list[int]:
-    return [round(value * min(strength, 1.0)) for value in range(256)]
