@@ -16,6 +16,11 @@ from jobs.redis_scripts import Scripts
 # events included, until real ones can be measured: docs/log.md
 BYTES_PER_JOB = 6656
 _WINDOW = 60.0  # seconds over which finished jobs are counted
+_SAMPLE = 16  # finished jobs that are weighed
+_SAMPLE_EVERY = 30.0  # seconds
+# Bytes of one job's entries in the sorted sets, which belong to no key of its own:
+# docs/log.md
+_INDEX_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -45,28 +50,6 @@ class Throughput:
     rate: float | None
     oldest_age: float | None
 
-    @staticmethod
-    def window(now: float, oldest_queued: float | None) -> float:
-        """Seconds to look back: only as long as jobs have been waiting, because what ended before
-        that says how busy the clients were, not how fast the workers are.
-        """
-        busy = now - oldest_queued if oldest_queued is not None else _WINDOW
-        return min(max(busy, 1.0), _WINDOW)
-
-    @classmethod
-    def from_count(
-        cls, now: float, ended: int, window: float, oldest_age: float | None
-    ) -> Throughput:
-        """From the number of jobs that ended within ``window`` seconds."""
-        return cls(now, ended / window if ended else None, oldest_age)
-
-
-_SAMPLE = 16  # finished jobs that are weighed
-_SAMPLE_EVERY = 30.0  # seconds
-# Bytes of one job's entries in the sorted sets, which belong to no key of its own:
-# docs/log.md
-_INDEX_BYTES = 512
-
 
 class RedisGauge:
     """Raises redis.RedisError when the server can't be reached."""
@@ -80,14 +63,8 @@ class RedisGauge:
     def load(self) -> Load:
         """Counts and memory as they are now; the weight of a job is at most half a minute old."""
         waiting, unfinished, workers, used, limit = self._scripts.call("load")
-        return Load(
-            waiting=waiting,
-            unfinished=unfinished,
-            workers=workers,
-            used_bytes=used,
-            limit_bytes=self._limit or limit or None,
-            bytes_per_job=self._measured_bytes(),
-        )
+        limit = self._limit or limit or None
+        return Load(waiting, unfinished, workers, used, limit, self._measured_bytes())
 
     def throughput(self) -> Throughput:
         """How fast room is made; all times are the server's."""
@@ -98,9 +75,13 @@ class RedisGauge:
             pipe.zrangebyscore(final, "(0", "+inf", start=0, num=1, withscores=True)
             (seconds, micro), queued, oldest = pipe.execute()
         now = seconds + micro / 1e6
-        window = Throughput.window(now, queued[0][1] if queued else None)
+        # Only as far back as jobs have been waiting: what ended before that says how busy the
+        # clients were, not how fast the workers are.
+        busy = now - queued[0][1] if queued else _WINDOW
+        window = min(max(busy, 1.0), _WINDOW)
         ended = self._client.zcount(final, now - window, now)
-        return Throughput.from_count(now, ended, window, now - oldest[0][1] if oldest else None)
+        oldest_age = now - oldest[0][1] if oldest else None
+        return Throughput(now, ended / window if ended else None, oldest_age)
 
     def _measured_bytes(self) -> int:
         """Bytes of the heaviest of the newest finished jobs."""

@@ -16,7 +16,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import redis
 from pydantic import BaseModel, ConfigDict, Field
@@ -130,18 +130,11 @@ def parse_scopes(scopes: Iterable[str]) -> frozenset[str]:
 
 
 def new_api_key(
-    text: str,
-    name: str,
-    scopes: frozenset[str],
-    *,
-    owner: str | None = None,
-    rate: str | None = None,
-    pictures_per_day: int | None = None,
-    max_active: int | None = None,
-    max_running: int | None = None,
-    priority: Priority = Priority.normal,
+    text: str, name: str, scopes: frozenset[str], *, owner: str | None = None, **limits: Any
 ) -> ApiKey:
-    """What is stored of the key ``text``."""
+    """What is stored of the key ``text``. ``limits``: rate, pictures_per_day, max_active,
+    max_running and priority of :class:`ApiKey`.
+    """
     made = key_id(text)
     return ApiKey(
         id=made,
@@ -150,11 +143,7 @@ def new_api_key(
         owner=owner or made,
         scopes=scopes,
         created_at=time.time(),
-        rate=rate,
-        pictures_per_day=pictures_per_day,
-        max_active=max_active,
-        max_running=max_running,
-        priority=priority,
+        **limits,
     )
 
 

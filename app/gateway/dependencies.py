@@ -24,16 +24,12 @@ from app.gateway.rate_limits import LimitStatus, limit_exceeded
 from app.gateway.services import Services
 
 
-def get_services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:  # async: no thread is needed for it
     found: Services = request.app.state.services
     return found
 
 
-async def services_dependency(request: Request) -> Services:  # async: no thread is needed for it
-    return get_services(request)
-
-
-ServicesDependency = Annotated[Services, Depends(services_dependency)]
+ServicesDependency = Annotated[Services, Depends(get_services)]
 
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -128,7 +124,7 @@ RateCounter = Callable[[Authenticator, Caller], LimitStatus | None]
 
 
 async def _authenticate(request: Request, credentials: Credentials, count: RateCounter) -> Caller:
-    services = get_services(request)
+    services = await get_services(request)
     address = request.client.host if request.client else ""
     if services.authenticator.cached_is_open:  # nobody has to be asked
         return Caller(None, address)

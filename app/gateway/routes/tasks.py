@@ -43,7 +43,7 @@ def router() -> APIRouter:
 def _add(made: APIRouter, task: type[TaskRequest]) -> None:
     async def post(request: Request, caller: Submitter) -> Response:
         caller.require_scope(task.task)
-        services = get_services(request)
+        services = await get_services(request)
         seconds = wait_seconds(request, services.settings.max_wait)
         fields, pictures = await read_request(request, task, services.decoder_limiter)
         ttl = services.settings.idempotency_ttl
