@@ -7,8 +7,8 @@ before a byte of the body is read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -83,14 +83,11 @@ Submitter = Annotated[Caller, Depends(submitter)]
 
 async def hold_stream_slot(caller: Reader, services: ServicesDependency) -> AsyncIterator[None]:
     """Holds one of the caller's streams for as long as the answer is being sent."""
-    with services.stream_slots.acquire(caller.rate_limit_key) as free:
-        if not free:
-            raise Problem(
-                429,
-                f"{services.stream_slots.limit} event streams are open already, which is all one "
-                "caller may have. Close one, or poll instead.",
-                headers={"Retry-After": "5"},
-            )
+    refusal = (
+        "{limit} event streams are open already, which is all one caller may have. Close one, or "
+        "poll instead."
+    )
+    with services.stream_slots.hold(caller.rate_limit_key, refusal, 5):
         yield
 
 
@@ -99,25 +96,20 @@ StreamSlot = Depends(hold_stream_slot)
 
 async def download(found: Reader, services: ServicesDependency) -> AsyncIterator[None]:
     """Counts a picture that is being sent to the caller."""
-    with take_download(services, found.rate_limit_key):
+    with hold_download(services, found.rate_limit_key):
         yield
 
 
 Download = Depends(download)
 
 
-@contextmanager
-def take_download(services: Services, who: str) -> Iterator[None]:
+def hold_download(services: Services, who: str) -> AbstractContextManager[None]:
     """One of the pictures that ``who`` fetches at a time. Raises Problem 429."""
-    with services.downloads.acquire(who) as free:
-        if not free:
-            raise Problem(
-                429,
-                f"{services.downloads.limit} pictures are being fetched already, which is all one "
-                "caller may fetch at a time. Read them first.",
-                headers={"Retry-After": "2"},
-            )
-        yield
+    refusal = (
+        "{limit} pictures are being fetched already, which is all one caller may fetch at a time. "
+        "Read them first."
+    )
+    return services.downloads.hold(who, refusal, 2)
 
 
 RateCounter = Callable[[Authenticator, Caller], LimitStatus | None]

@@ -11,6 +11,7 @@ import gc
 import logging
 import re
 import resource
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -141,6 +142,17 @@ def check_access(settings: GatewaySettings, broker_timeout: float = _BROKER_TIME
         ) from error
     finally:
         client.close()
+
+
+def exit_on_sigterm() -> None:
+    """End this process in order: uvicorn raises the signal again once it has shut down, which would
+    otherwise be a death by signal.
+    """
+
+    def end(_number: int, _frame: object) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def raise_open_file_limit() -> None:

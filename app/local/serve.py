@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -127,10 +126,6 @@ def run_processes(
             supervisor.stop()
 
 
-def _exit_on_sigterm(_number: int, _frame: object) -> None:
-    raise SystemExit(0)
-
-
 def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = False) -> None:
     """Run the service until Ctrl-C or SIGTERM; ``fake``: without networks.
 
@@ -139,6 +134,7 @@ def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = Fals
     """
     from app.gateway.server import (
         check_access,
+        exit_on_sigterm,
         gateway_server,
         raise_open_file_limit,
         require_keys_unless_loopback,
@@ -148,9 +144,7 @@ def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = Fals
         return require_keys_unless_loopback(read_settings(GatewaySettings), host)
 
     raise_open_file_limit()
-    # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of
-    # the rest.
-    signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    exit_on_sigterm()
     if not fake:
         make_private(state_dir or default_state_dir())
     own = (

@@ -83,7 +83,7 @@ def _map(data_url: str) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("L")
 
 
-_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
+FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
 
 
 class BaseJob:
@@ -162,7 +162,7 @@ class BaseJob:
 
 def _write_image(data: bytes, format: str, target: Path) -> None:
     """The file as received, unless the target's name asks for another format."""
-    wanted = _FORMATS.get(target.suffix.lower(), format)
+    wanted = FORMATS.get(target.suffix.lower(), format)
     if wanted == format:
         target.write_bytes(data)
     else:

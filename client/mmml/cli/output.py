@@ -14,10 +14,10 @@ import click
 from PIL import Image, ImageDraw
 
 from mmml import Explanation, Job, Word
+from mmml.base_job import FORMATS
 from mmml.cli.context import CliContext, CommandError, ExitStatus
 from mmml.cli.terminal import show_images
 
-FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
 STDOUT = Path("-")
 
 
