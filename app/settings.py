@@ -64,7 +64,6 @@ class WebhookSettings(SharedSettings):
         return given
 
     def webhook_policy(self) -> AddressPolicy:
-        """Where webhooks may lead."""
         return AddressPolicy(self.webhook_allow_http, self.webhook_ports, self.webhook_networks)
 
 

@@ -7,6 +7,7 @@ from the machine's own identity there.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -18,10 +19,9 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
-from jobs.blob_errors import blob_error, is_missing_bucket
 from jobs.errors import BlobError, BlobMissing
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", re.ASCII)
@@ -133,7 +133,11 @@ class BlobStore:
             if self._folder is not None:
                 # Folders and half-written files, which a store does not list, go too.
                 inside = self._folder / _check_key(folder)
-                _remove_files(inside, name) if name else _remove_tree(inside)
+                if not name:
+                    _remove_tree(inside)
+                    return
+                for file in inside.glob(f"{name}*"):
+                    file.unlink(missing_ok=True)
                 return
             for chunk in obstore.list(self._store, prefix=f"{_check_key(folder)}/"):
                 paths = [meta["path"] for meta in chunk if meta["path"].startswith(prefix)]
@@ -146,11 +150,6 @@ def _check_key(key: str) -> str:
     if len(key) > _MAX_KEY or not _KEY.fullmatch(key):
         raise BlobError(f"{key[:80]!r} is not a key of this store", lasting=True)
     return key
-
-
-def _remove_files(folder: Path, name: str) -> None:
-    for file in folder.glob(f"{name}*"):
-        file.unlink(missing_ok=True)
 
 
 def _remove_tree(folder: Path) -> None:
@@ -187,8 +186,56 @@ def _missing(key: str) -> Iterator[None]:
 
 @contextmanager
 def _translate_errors(action: str) -> Iterator[None]:
-    """Turn the storage's errors into BlobError."""
     try:
         yield
     except (BaseError, OSError, ValueError) as error:
         raise blob_error(action, error) from error
+
+
+FULL = "The service's storage is full."
+READ_ONLY = "The service's storage does not take writes."
+REFUSED = "The service's storage refuses its credentials."
+NO_STORE = "The service's storage does not exist."
+
+_BY_ERRNO = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EROFS: READ_ONLY,
+    errno.EACCES: READ_ONLY,
+    errno.EPERM: READ_ONLY,
+    errno.ENOTDIR: NO_STORE,
+}
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how obstore's local store ends its messages
+
+
+def blob_error(action: str, error: Exception) -> BlobError:
+    """``action`` could not be done, because of ``error``."""
+    first_line = str(error).strip().split("\n", 1)[0]  # obstore appends a dump of its own data
+    message = f"{action}: {first_line}"
+    reason = _lasting_reason(error)
+    return BlobError(message, reason, lasting=True) if reason else BlobError(message)
+
+
+def is_missing_bucket(error: Exception) -> bool:
+    """Not the object is missing, but the bucket or container that it should lie in."""
+    text = str(error)
+    return any(mark in text for mark in ("NoSuchBucket", "ContainerNotFound", "bucket does not"))
+
+
+def _lasting_reason(error: Exception) -> str | None:
+    """Why it will not work before an operator acts; None for a fault that may pass."""
+    number = _errno(error)
+    if number in _BY_ERRNO:
+        return _BY_ERRNO[number]
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return REFUSED
+    if isinstance(error, NotFoundError) or is_missing_bucket(error):
+        return NO_STORE
+    return None
+
+
+def _errno(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    found = _OS_ERROR.search(str(error))
+    return int(found[1]) if found else 0

@@ -127,7 +127,6 @@ class BundleTask:
         return None
 
     def encode(self, text: str) -> EncodedCaption:
-        """The caption in this task's words."""
         return self.vocabulary.encode(text, tokenizer=self.tokenizer, max_words=self.max_words)
 
     def read(self, text: str) -> tuple[Word, ...]:
@@ -205,12 +204,10 @@ class Catalogue:
         return next((b.name for b in self.bundles.values() if task in b.tasks), None)
 
     def find(self, task: str, bundle: str | None) -> BundleTask | None:
-        """The task of the named or default bundle."""
         info = self.bundles.get(bundle or self.default(task) or "")
         return info.tasks.get(task) if info else None
 
     def bundles_offering(self, task: str) -> list[str]:
-        """Names of the bundles that offer ``task``."""
         return [b.name for b in self.bundles.values() if task in b.tasks]
 
 

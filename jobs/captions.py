@@ -80,7 +80,6 @@ def word_spans(text: str, tokenizer: str = "regexp") -> list[Span]:
 
 @lru_cache(4096)
 def _plain(character: str) -> str:
-    """A character as it is read."""
     if character.isascii():
         return character.lower()
     if character in _APOSTROPHES:
@@ -91,10 +90,6 @@ def _plain(character: str) -> str:
 
 def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) == "Cf"
-
-
-def _visible(text: str) -> str:
-    return "".join(c for c in text if not _is_invisible(c))
 
 
 def tokenize(text: str, tokenizer: str = "regexp") -> list[str]:
@@ -186,7 +181,8 @@ class Vocabulary:
         unknown: dict[str, str] = {}
         for word in read:
             if not word.known:
-                unknown.setdefault(word.word, _visible(text[word.start : word.end]))
+                written = (c for c in text[word.start : word.end] if not _is_invisible(c))
+                unknown.setdefault(word.word, "".join(written))
         cut = sum(word.known for word in read) - len(kept)
         ids, words = (word.index for word in kept), (word.word for word in kept)
         return EncodedCaption(tuple(ids), tuple(words), tuple(unknown.values()), cut)

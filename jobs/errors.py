@@ -1,13 +1,4 @@
-"""What can go wrong in this room.
-
-JobsError
-├── StoreError            the job store refused or can't be reached
-├── BlobError             bytes could not be stored or read
-│   └── BlobMissing       nothing is stored under that key
-├── BundlesError          a bundle's description can't be read
-└── ImageProblem          an upload can't be used; carries the HTTP status and a sentence for its
-sender
-"""
+"""What can go wrong in this room."""
 
 from __future__ import annotations
 

@@ -1,19 +1,20 @@
-"""Untrusted pictures in, plain 8-bit sRGB out. The only place that opens uploaded pixels."""
+"""Untrusted pictures in, plain 8-bit sRGB out: the only place that opens uploaded pixels. Also
+pictures and animations as files.
+"""
 
 from __future__ import annotations
 
 import io
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
 
 from jobs.errors import ImageProblem
-from jobs.image_file_checks import check_part_count, has_image_signature
-from jobs.metadata import without_comments
+from jobs.image_files import check_part_count, has_image_signature, without_comments
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 EXTENSION = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif"}
@@ -194,3 +195,41 @@ def _is_grey(image: Image.Image) -> bool:
     return not any(
         ImageChops.difference(red, other).getbbox() is not None for other in (green, blue)
     )
+
+
+MOVING = ("webp", "gif")
+_FRAME_MS = 80
+_REST_MS = 800  # first and last frame: that is where the captions themselves are
+
+
+def encode_frames(frames: Sequence[Image.Image], extension: str) -> tuple[bytes, tuple[int, int]]:
+    """(bytes, size in pixels) of several RGB pictures of one size: an endless "webp" or "gif", or a
+    strip from left to right as "png" or "jpeg".
+    """
+    if extension in MOVING:
+        return _animated(frames, extension), frames[0].size
+    strip = _strip(frames)
+    return encode(strip, extension), strip.size
+
+
+def _animated(frames: Sequence[Image.Image], extension: str) -> bytes:
+    buffer = io.BytesIO()
+    durations = [_REST_MS, *[_FRAME_MS] * (len(frames) - 2), _REST_MS]
+    frames[0].save(
+        buffer,
+        extension.upper(),
+        save_all=True,
+        append_images=frames[1:],
+        duration=durations,
+        loop=0,
+        **({"quality": 95} if extension == "webp" else {}),
+    )
+    return buffer.getvalue()
+
+
+def _strip(frames: Sequence[Image.Image]) -> Image.Image:
+    width, height = frames[0].size
+    strip = Image.new("RGB", (width * len(frames), height))
+    for place, frame in enumerate(frames):
+        strip.paste(frame, (place * width, 0))
+    return strip

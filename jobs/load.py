@@ -1,15 +1,26 @@
 """How full the job store is, and how fast room is made: what a refusal's ``Retry-After`` is
-computed from.
+computed from. One round trip measures what submissions ask, another what a refusal needs.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from jobs.redis_scripts import Scripts
 
 # Bytes that one finished job of one picture takes in a server with its own defaults, indices and
 # events included, until real ones can be measured: docs/log.md
 BYTES_PER_JOB = 6656
 _WINDOW = 60.0  # seconds over which finished jobs are counted
+_SAMPLE = 16  # finished jobs that are weighed
+_SAMPLE_EVERY = 30.0  # seconds
+# Bytes of one job's entries in the sorted sets, which belong to no key of its own:
+# docs/log.md
+_INDEX_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -39,17 +50,55 @@ class Throughput:
     rate: float | None
     oldest_age: float | None
 
-    @staticmethod
-    def window(now: float, oldest_queued: float | None) -> float:
-        """Seconds to look back: only as long as jobs have been waiting, because what ended before
-        that says how busy the clients were, not how fast the workers are.
-        """
-        busy = now - oldest_queued if oldest_queued is not None else _WINDOW
-        return min(max(busy, 1.0), _WINDOW)
 
-    @classmethod
-    def from_count(
-        cls, now: float, ended: int, window: float, oldest_age: float | None
-    ) -> Throughput:
-        """From the number of jobs that ended within ``window`` seconds."""
-        return cls(now, ended / window if ended else None, oldest_age)
+class RedisGauge:
+    """Raises redis.RedisError when the server can't be reached."""
+
+    def __init__(self, client: redis.Redis, prefix: str, memory_limit: int | None) -> None:
+        self._client, self._prefix, self._limit = client, prefix, memory_limit
+        self._measured_at = float("-inf")
+        self._bytes_per_job = BYTES_PER_JOB
+        self._scripts = Scripts(client, prefix)
+
+    def load(self) -> Load:
+        """Counts and memory as they are now; the weight of a job is at most half a minute old."""
+        waiting, unfinished, workers, used, limit = self._scripts.call("load")
+        limit = self._limit or limit or None
+        return Load(waiting, unfinished, workers, used, limit, self._measured_bytes())
+
+    def throughput(self) -> Throughput:
+        """How fast room is made; all times are the server's."""
+        final = self._prefix + "final"
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.zrange(self._prefix + "queued", 0, 0, withscores=True)
+            pipe.zrangebyscore(final, "(0", "+inf", start=0, num=1, withscores=True)
+            (seconds, micro), queued, oldest = pipe.execute()
+        now = seconds + micro / 1e6
+        # Only as far back as jobs have been waiting: what ended before that says how busy the
+        # clients were, not how fast the workers are.
+        busy = now - queued[0][1] if queued else _WINDOW
+        window = min(max(busy, 1.0), _WINDOW)
+        ended = self._client.zcount(final, now - window, now)
+        oldest_age = now - oldest[0][1] if oldest else None
+        return Throughput(now, ended / window if ended else None, oldest_age)
+
+    def _measured_bytes(self) -> int:
+        """Bytes of the heaviest of the newest finished jobs."""
+        if time.monotonic() - self._measured_at > _SAMPLE_EVERY:
+            self._measured_at = time.monotonic()
+            try:
+                self._bytes_per_job = self._measure()
+            except redis.ResponseError:  # a managed server may not offer MEMORY
+                self._bytes_per_job = BYTES_PER_JOB
+        return self._bytes_per_job
+
+    def _measure(self) -> int:
+        newest: Any = self._client.zrevrange(self._prefix + "final", 0, _SAMPLE - 1)
+        with self._client.pipeline(transaction=False) as pipe:
+            for job_id in newest:
+                pipe.memory_usage(f"{self._prefix}job:{job_id.decode()}", samples=0)
+                pipe.memory_usage(f"{self._prefix}events:{job_id.decode()}")
+            sizes = [size or 0 for size in pipe.execute()]
+        jobs = [a + b + _INDEX_BYTES for a, b in zip(sizes[::2], sizes[1::2], strict=True)]
+        return max(jobs, default=BYTES_PER_JOB)

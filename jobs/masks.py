@@ -142,7 +142,8 @@ def _is_painted(rgba: Image.Image, name: str) -> bool:
     colours = sample.convert("RGB")
     if _coloured(colours, where) <= _COLOURED and not _is_grey_picture(colours, where):
         return True
-    if all(high - low <= _SAME for low, high in map(_range, _histograms(colours, where))):
+    ranges = [_range(channel.histogram(where)) for channel in colours.split()]
+    if all(high - low <= _SAME for low, high in ranges):
         raise ImageProblem(
             422, f"{name} is painted in one colour on transparent; paint the hole in white."
         )
@@ -197,12 +198,7 @@ def _greys(counts: list[int]) -> float:
     return sum(counts[_DARK:_LIGHT]) / sum(counts)
 
 
-def _histograms(rgb: Image.Image, where: Image.Image) -> list[list[int]]:
-    return [channel.histogram(where) for channel in rgb.split()]
-
-
 def _range(counts: list[int]) -> tuple[int, int]:
-    """The lowest and the highest value."""
     found = [value for value, count in enumerate(counts) if count]
     return found[0], found[-1]
 

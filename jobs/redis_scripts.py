@@ -1,18 +1,21 @@
-"""Runs the Lua scripts of ``jobs/scripts`` on a Redis server: moves of jobs, one or many by one
-call, and what else has to be atomic.
+"""The Lua scripts of ``jobs/scripts`` on a Redis server: moves of jobs, one or many by one call,
+and what else has to be atomic; how jobs are written as Redis hashes, and read back.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 import redis
 from redis.exceptions import NoScriptError
 
 from jobs.errors import StoreError
+from jobs.job import Job, JobEvent, Priority, Status, Timings
+from jobs.store import ClaimedJob, JobOutcome, NewJob, TooManyUnfinished
 
 MoveCall = tuple[str, Sequence[Any]]  # a job's id, and what its move is given beside it
 _SHARED = ("prelude", "each")
@@ -67,3 +70,102 @@ def _to_store_error(answer: Any) -> Any:
     if isinstance(answer, redis.RedisError):
         return StoreError(f"the job store refused: {answer}")
     return answer
+
+
+_JSON_FIELDS = ("request", "inputs", "images", "warnings", "error", "timings", "receipt")
+_FLOAT_FIELDS = ("created_at", "started_at", "finished_at", "deadline")
+_INT_FIELDS = ("schema_version", "pictures", "attempts", "faults", "done")
+_DEFAULTS = {"group": Job.model_fields["group"].default, "priority": Priority.normal.value}
+_EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def to_hash(job: Job) -> dict[str, str]:
+    """Flat strings; what is empty or left to the store is left out."""
+    raw = job.model_dump(mode="json")
+    fields = {k: to_json(raw[k]) for k in _JSON_FIELDS if getattr(job, k) not in _EMPTY}
+    fields |= {k: str(raw[k]) for k in _INT_FIELDS}
+    fields |= {k: raw[k] for k, default in _DEFAULTS.items() if raw[k] != default}
+    if job.webhook:
+        fields |= {"webhook": job.webhook.url, "webhook_state": job.webhook.state.value}
+    names = {"id": job.id, "task": job.task, "owner": job.owner}
+    return fields | names | {"status": job.status.value}
+
+
+def from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
+    if not fields:
+        return None
+    text = {k.decode(): v.decode() for k, v in fields.items()}
+    raw: dict[str, Any] = {"id": text["id"], "task": text["task"], "status": text["status"]}
+    raw |= {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
+    raw |= {k: float(text[k]) for k in _FLOAT_FIELDS if k in text}
+    raw |= {k: int(text[k]) for k in _INT_FIELDS if k in text}
+    raw |= {k: text[k] for k in _DEFAULTS if k in text}
+    raw["owner"] = text.get("owner", "")
+    raw["cancel_requested"] = text.get("cancel_requested") == "1"
+    raw.setdefault("request", {})
+    if "webhook" in text:
+        prefix = "webhook_"
+        rest = {k.removeprefix(prefix): v for k, v in text.items() if k.startswith(prefix)}
+        raw["webhook"] = {"url": text["webhook"], **rest}
+    return Job.model_validate(raw)
+
+
+def creation_arguments(new: NewJob) -> list[Any]:
+    idempotency = new.idempotency_key
+    record = (
+        [idempotency.name, idempotency.fingerprint, max(int(idempotency.ttl * 1000), 1)]
+        if idempotency
+        else [""] * 3
+    )
+    limits = [new.max_unfinished, new.max_running, new.start_within]
+    limit_arguments = ["" if limit is None else limit for limit in limits]
+    flat = [x for pair in to_hash(new.job).items() for x in pair]
+    return [new.job.owner, *limit_arguments, *record, *flat]
+
+
+def outcome_arguments(outcome: JobOutcome) -> list[Any]:
+    """The arguments of the script that ends the job beside the token."""
+    images = [image.model_dump(mode="json", exclude_defaults=True) for image in outcome.images]
+    timings = outcome.timings.model_dump_json(exclude_none=True)
+    fields = {"images": to_json(images), "timings": timings, "receipt": to_json(outcome.receipt)}
+    if outcome.warnings:
+        fields["warnings"] = to_json(list(outcome.warnings))
+    if outcome.error:
+        fields["error"] = outcome.error.model_dump_json()
+    status = Status.failed if outcome.error else Status.succeeded
+    return [status.value, *(x for pair in fields.items() for x in pair)]
+
+
+def to_mapping(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def parse_event(event_id: bytes, fields: Mapping[bytes, bytes]) -> JobEvent:
+    text = {k.decode(): v.decode() for k, v in fields.items()}
+    return JobEvent.model_validate({"id": event_id.decode(), **text})
+
+
+def creation_result(new: NewJob, answer: Any) -> Job | StoreError | None:
+    if isinstance(answer, StoreError):
+        return answer
+    text = answer.decode()
+    if text == "-1":
+        return None
+    if text.startswith("full "):
+        return TooManyUnfinished(int(text.removeprefix("full ")))
+    at = float(text)
+    deadline = None if new.start_within is None else at + new.start_within
+    return new.job.model_copy(update={"created_at": at, "deadline": deadline})
+
+
+def parse_claim(flat: Sequence[bytes]) -> ClaimedJob:
+    fields = to_mapping(flat)
+    return ClaimedJob(cast("Job", from_hash(fields)), fields[b"token"].decode())
+
+
+def to_bool(answer: Any) -> bool | StoreError:
+    return answer if isinstance(answer, StoreError) else bool(answer)

@@ -78,7 +78,6 @@ Texts = Annotated[
 
 
 def to_blend(text: TextInput) -> Blend:
-    """The captions with their shares."""
     if isinstance(text, str):
         return ((text, 1.0),)
     parts = [WeightedText(text=part) if isinstance(part, str) else part for part in text]
@@ -87,7 +86,6 @@ def to_blend(text: TextInput) -> Blend:
 
 
 def has_weights(text: TextInput) -> bool:
-    """Whether a weight was given."""
     parts = [] if isinstance(text, str) else text
     return any(isinstance(p, WeightedText) and "weight" in p.model_fields_set for p in parts)
 

@@ -317,15 +317,9 @@ TASKS: dict[str, type[TaskRequest]] = {}
 
 
 def register_task(request: type[TaskRequest]) -> type[TaskRequest]:
-    """Add a task to the registry."""
     TASKS[request.task] = request
     return request
 
 
 for _request in (Synthesize, Manipulate, Inpaint):
     register_task(_request)
-
-
-def with_values(request: TaskRequest, **values: Any) -> TaskRequest:
-    """The same request with absent values filled in."""
-    return request.model_copy(update=values)

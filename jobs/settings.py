@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from jobs.redis_address import normalized
+from jobs.connections import normalized
 
 S = TypeVar("S", bound="SharedSettings")
 
@@ -29,28 +29,31 @@ except PackageNotFoundError:  # a source tree on the path, not installed
 log = logging.getLogger(__name__)
 
 
-class SecretFiles(PydanticBaseSettingsSource):
-    """One source for every field. A file that can't be read is an error, not an absent setting."""
-
-    def __init__(self, settings: type[BaseSettings]) -> None:
-        super().__init__(settings)
-        self._prefix = self.config.get("env_prefix", "")
+class OtherNames(PydanticBaseSettingsSource):
+    """A setting under the name that it had before, or in the file that ``MMML_…_FILE`` names. A
+    file that can't be read is an error, not an absent setting.
+    """
 
     def get_field_value(self, _field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        variable = f"{self._prefix}{field_name}_FILE".upper()
-        path = os.environ.get(variable)
-        if not path:
-            return None, field_name, False
+        variable = f"MMML_{field_name}".upper()
+        earlier = self._earlier_name(field_name)
+        if earlier in os.environ:
+            log.warning("%s is called %s now; the earlier name still works", earlier, variable)
+            return os.environ[earlier], field_name, False
+        path = os.environ.get(f"{variable}_FILE")
         try:
-            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+            value = Path(path).read_text(encoding="utf-8").strip() if path else None
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{variable}: {path} can't be read: {error}") from error
+            raise ValueError(f"{variable}_FILE: {path} can't be read: {error}") from error
+        return value, field_name, False
+
+    def _earlier_name(self, field_name: str) -> str:
+        renamed: Mapping[str, str] = getattr(self.settings_cls, "renamed", {})
+        return f"MMML_{renamed[field_name]}".upper() if field_name in renamed else ""
 
     def __call__(self) -> dict[str, Any]:
-        found = {
-            name: self.get_field_value(field, name)[0]
-            for name, field in self.settings_cls.model_fields.items()
-        }
+        fields = self.settings_cls.model_fields.items()
+        found = {name: self.get_field_value(field, name)[0] for name, field in fields}
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -63,26 +66,6 @@ def _weights() -> Path:
 RedisAddress = Annotated[str, AfterValidator(normalized)]
 
 
-class EarlierNames(PydanticBaseSettingsSource):
-    """Settings that the environment has under the name that they had before."""
-
-    def __init__(self, settings: type[BaseSettings]) -> None:
-        super().__init__(settings)
-        self._renamed: Mapping[str, str] = getattr(settings, "renamed", {})
-
-    def get_field_value(self, _field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        earlier, now = (f"MMML_{n}".upper() for n in (self._renamed[field_name], field_name))
-        value = os.environ.get(earlier)
-        if value is not None:
-            log.warning("%s is called %s now; the earlier name still works", earlier, now)
-        return value, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        fields = self.settings_cls.model_fields
-        found = {name: self.get_field_value(fields[name], name)[0] for name in self._renamed}
-        return {name: value for name, value in found.items() if value is not None}
-
-
 class SharedSettings(BaseSettings):
     """Read once per process and handed down. Times are in seconds. ``MMML_…_FILE`` names a file
     that holds the value. ``renamed``: by setting the name that it had before.
@@ -92,9 +75,7 @@ class SharedSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MMML_", extra="ignore", hide_input_in_errors=True)
 
-    redis_url: Annotated[str, AfterValidator(normalized)] = Field(
-        "redis://127.0.0.1:6379/0", description="job store and broker"
-    )
+    redis_url: RedisAddress = Field("redis://127.0.0.1:6379/0", description="job store and broker")
     redis_prefix: str = Field(
         "mmml:", description="prefix of every key; {mmml}: keeps all in one slot of a Redis Cluster"
     )
@@ -120,13 +101,7 @@ class SharedSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (a folder; not used)
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment first, then the files that it names."""
-        return (
-            init_settings,
-            env_settings,
-            dotenv_settings,
-            EarlierNames(settings_cls),
-            SecretFiles(settings_cls),
-        )
+        return init_settings, env_settings, dotenv_settings, OtherNames(settings_cls)
 
     def defaults(self) -> dict[str, str]:
         """Default bundle by task, where one is set."""

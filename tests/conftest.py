@@ -18,8 +18,8 @@ from hypothesis import settings
 
 from app.local.broker import broker_command, wait_for_socket
 from jobs.captions import END
-from jobs.redis_store import RedisJobStore, connect
-from jobs.store import JobStore
+from jobs.connections import connect
+from jobs.redis_store import JobStore
 
 # Examples take as long as a busy machine makes them.
 settings.register_profile("quick", deadline=None, max_examples=60)
@@ -81,7 +81,7 @@ def redis_client(valkey: str) -> Iterator[redis.Redis]:
 @pytest.fixture
 def store(redis_client: redis.Redis, prefix: str) -> JobStore:
     """An empty job store."""
-    return RedisJobStore(redis_client, prefix)
+    return JobStore(redis_client, prefix)
 
 
 @pytest.fixture

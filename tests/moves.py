@@ -6,15 +6,8 @@ import time
 from typing import Any
 
 from jobs.job import Job, new_id
-from jobs.store import (
-    ClaimedJob,
-    ClaimRequest,
-    IdempotencyKey,
-    JobOutcome,
-    JobStore,
-    NewJob,
-    Renewal,
-)
+from jobs.redis_store import JobStore
+from jobs.store import ClaimedJob, ClaimRequest, IdempotencyKey, JobOutcome, NewJob, Renewal
 
 ANY = ClaimRequest(jobs=1000, pictures=10_000)
 
@@ -24,10 +17,18 @@ def a_job(**values: Any) -> Job:
     return Job(**{**made, **values})
 
 
+def create(store: JobStore, new: NewJob) -> Job | None:
+    """The record as stored; None for one that there is. Raises what the store answers."""
+    (answer,) = store.create_all([new]).jobs
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 def queued(store: JobStore, once: IdempotencyKey | None = None, **values: Any) -> Job:
     """A new job, as recorded."""
     limits = {name: values.pop(name) for name in _LIMITS if name in values}
-    job = store.create(NewJob(a_job(**values), once, **limits))
+    job = create(store, NewJob(a_job(**values), once, **limits))
     assert job is not None
     return job
 

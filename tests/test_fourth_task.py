@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.gateway.application import create_app
 from app.gateway.openapi import task_descriptions
+from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.images import decode_photo
@@ -30,8 +30,7 @@ from tests.services import connected
 from tests.toy import Mirror
 from workers.batcher import Batcher
 from workers.job_runner import JobRunner
-from workers.job_slots import JobSlots
-from workers.leases import Leases
+from workers.leases import JobSlots, Leases
 from workers.loader import preload
 from workers.pipeline_cache import CachedPipelineLoader
 

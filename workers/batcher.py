@@ -65,7 +65,6 @@ class _FairQueue:
         self.pictures += unit.pictures
 
     def pop_next(self) -> _QueuedItem:
-        """The first picture of the owner whose turn it is."""
         return self._pop(next(iter(self._by_owner)))
 
     def pop_matching(self, pipeline: Pipeline[Any], room: int) -> list[_QueuedItem]:
@@ -169,7 +168,6 @@ class Batcher:
         return unit.future
 
     def queued_pictures(self) -> int:
-        """Pictures to be drawn for those in line."""
         return self._queue.pictures
 
     def room(self) -> int:

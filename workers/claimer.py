@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 
 from jobs.errors import StoreError
 from jobs.job import DEFAULT_GROUP
-from jobs.store import ClaimedJob, ClaimRequest, ClaimResult, JobStore
+from jobs.redis_store import JobStore
+from jobs.store import ClaimedJob, ClaimRequest, ClaimResult
 from workers.batcher import Batcher
 from workers.job_runner import HeldJob, JobRunner
-from workers.job_slots import JobSlots
-from workers.leases import Leases
+from workers.leases import JobSlots, Leases
 
 log = logging.getLogger(__name__)
 POLL_INTERVAL = 1.0  # seconds
@@ -77,11 +77,7 @@ class Claimer:
         return self._draining
 
     def notify(self) -> None:
-        """There may be work."""
-        self._event.set()
-
-    def on_capacity_freed(self) -> None:
-        """There may be room: whoever made a job meanwhile may have counted on this look."""
+        """There may be work, or room for it."""
         self._event.set()
 
     def capacity(self) -> ClaimRequest | None:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from jobs.animation import MOVING, encode_frames
 from jobs.blobs import BlobStore, output_key
 from jobs.errors import BlobError, StoreError
 from jobs.explanation import ExplanationView
-from jobs.images import EXTENSION, encode
+from jobs.images import EXTENSION, MOVING, encode, encode_frames
 from jobs.job import ImageRecord, Job, Timings
+from jobs.redis_store import JobStore
 from jobs.requests import TASKS
 from jobs.settings import VERSION
-from jobs.store import JobOutcome, JobStore
+from jobs.store import JobOutcome
 from models.item import Item
 from workers.batcher import Batcher, ForwardResult
 from workers.failures import to_failure

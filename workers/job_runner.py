@@ -17,14 +17,14 @@ from jobs.errors import BlobError, BlobMissing, JobsError, StoreError
 from jobs.images import ImageLimits, decode_photo
 from jobs.job import ErrorCode, Failure, Job, image_seed
 from jobs.masks import decode_mask
+from jobs.redis_store import JobStore
 from jobs.requests import TASKS, TaskRequest
-from jobs.store import Attempt, JobOutcome, JobStore
+from jobs.store import Attempt, JobOutcome
 from models.item import Item
 from workers.batcher import Batcher
 from workers.failures import to_failure
 from workers.job_images import JobImages, JobStopped
-from workers.job_slots import JobSlots
-from workers.leases import Lease, Leases
+from workers.leases import JobSlots, Lease, Leases
 from workers.loader import PipelineLoader
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,6 @@ class JobRunner:
             group.release()
 
     def load_inputs(self, job: Job) -> dict[str, Image.Image]:
-        """The job's uploads, decoded."""
         images = {}
         for spec in TASKS[job.task].images:
             decode = decode_mask if spec.kind == "mask" else decode_photo

@@ -1,5 +1,5 @@
-"""Leases: what keeps a job this worker's. One thread renews them all and tells each job what it
-learned.
+"""What a worker holds: leases, which keep a job its own (one thread renews them all and tells each
+job what it learned), and slots, which bound how many jobs there are.
 """
 
 from __future__ import annotations
@@ -7,9 +7,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from jobs.store import JobStore, Renewal
+from jobs.redis_store import JobStore
+from jobs.store import Renewal
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,6 @@ class Lease:
 
     job_id: str
     token: str
-    since: float = field(default_factory=time.monotonic)
     canceled: bool = False
     lost: bool = False
 
@@ -79,3 +80,32 @@ class Leases:
     def _loop(self) -> None:
         while not self._stop.wait(self._ttl / 3):
             self.renew()
+
+
+class JobSlots:
+    """``limit`` jobs may be held; ``on_release`` is called when one has ended."""
+
+    def __init__(self, limit: int, on_release: Callable[[], None] = lambda: None) -> None:
+        self.limit, self._on_release = limit, on_release
+        self._held = 0
+        self._changed = threading.Condition()
+
+    @property
+    def free(self) -> int:
+        return self.limit - self._held
+
+    def acquire(self, jobs: int) -> None:
+        with self._changed:
+            self._held += jobs
+
+    def release(self, jobs: int) -> None:
+        if jobs:
+            with self._changed:
+                self._held -= jobs
+                self._changed.notify_all()
+            self._on_release()
+
+    def wait_empty(self, seconds: float) -> bool:
+        """Wait until no job is held. False when one still is after ``seconds``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._held, seconds)

@@ -12,6 +12,8 @@ from jobs.errors import BundlesError
 from jobs.requests import TASKS
 from models.errors import ModelsError
 
+log = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     from models.pipeline import Pipeline
 
@@ -30,9 +32,6 @@ class PipelineLoader(Protocol):
     def servable(self) -> list[str]:
         """Tasks that there are pipelines for."""
         ...
-
-
-log = logging.getLogger(__name__)
 
 
 def preload(pipelines: PipelineLoader, weights_dir: Path, defaults: Mapping[str, str]) -> None:

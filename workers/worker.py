@@ -5,6 +5,7 @@ of fakes does not.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,21 +13,91 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+from celery import Celery, signals
+from celery.exceptions import Reject
+from kombu.exceptions import OperationalError
 
 from jobs.blobs import BlobStore
+from jobs.connections import QUEUE, TASK_NAME, celery_config, connect, wait_until_ready
 from jobs.images import ImageLimits
-from jobs.redis_store import RedisJobStore, connect, wait_until_ready
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 from workers.batcher import Batcher
-from workers.celery_app import build_app, run_worker, send_wakeup
 from workers.claimer import Claimer
-from workers.drain import Drain
 from workers.job_runner import JobRunner
-from workers.job_slots import JobSlots
-from workers.leases import Leases
+from workers.leases import JobSlots, Leases
 from workers.loader import PipelineLoader, preload
 from workers.settings import WorkerSettings
-from workers.watchdog import Watchdog, end_process
+from workers.watchdog import Drain, Watchdog, end_process
+
+log = logging.getLogger(__name__)
+# Two lines for each message; the jobs' records say more, and cost nothing.
+_VERBOSE_LOGGERS = ("celery.worker.strategy", "celery.app.trace")
+
+
+def build_app(
+    redis_url: str,
+    prefix: str,
+    notify: Callable[[], None],
+    draining: Callable[[], bool],
+    remote_control: bool = False,
+) -> Celery:
+    """The app; ``notify`` is called for every wake-up. ``remote_control``: answer Celery's own
+    tools, such as ``celery inspect`` and Flower.
+    """
+    app = Celery("mmml", set_as_current=False)
+    app.conf.update(celery_config(redis_url, prefix))
+    app.conf.worker_enable_remote_control = remote_control
+    app.conf.worker_send_task_events = remote_control
+
+    @app.task(name=TASK_NAME, ignore_result=True, shared=False)  # type: ignore[untyped-decorator]
+    def work() -> None:
+        if draining():
+            raise Reject("draining", requeue=True)  # another worker takes it at once
+        notify()
+
+    return app
+
+
+def send_wakeup(app: Celery) -> None:
+    """Send a wake-up; one that can't be sent is made up for within a second."""
+    try:
+        app.send_task(TASK_NAME, retry=False)
+    except (OperationalError, OSError) as error:
+        log.warning("no wake-up sent: %s", error)
+
+
+def run_worker(
+    app: Celery,
+    name: str,
+    on_ready: Callable[[], None],
+    on_stop: Callable[[], None],
+    events: bool = False,
+) -> None:
+    """Consume until SIGTERM. Wake-ups take no time, so no pool of threads is needed for them."""
+
+    def ready(**_: Any) -> None:
+        on_ready()
+
+    def stopping(**_: Any) -> None:
+        on_stop()
+
+    for chatty in _VERBOSE_LOGGERS:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    signals.worker_ready.connect(ready, weak=False)
+    signals.worker_shutting_down.connect(stopping, weak=False)
+    app.worker_main(
+        [
+            "worker",
+            *("--pool", "solo"),
+            *("--queues", QUEUE),
+            *("--hostname", f"{name}@mmml"),
+            *("--loglevel", "INFO"),
+            "--without-gossip",
+            "--without-mingle",
+            *([] if events else ["--without-heartbeat"]),
+        ]
+    )
+
 
 _BROKER_TIMEOUT = 60.0  # seconds for which a broker that still starts is waited for
 
@@ -59,7 +130,7 @@ class WorkerParts:
     blobs from their address, the pipelines from settings and device.
     """
 
-    store: Callable[[redis.Redis, str], JobStore] = RedisJobStore
+    store: Callable[[redis.Redis, str], JobStore] = JobStore
     blobs: Callable[[str], BlobStore] = BlobStore.from_url
     pipelines: Callable[[WorkerSettings, str], PipelineLoader] = _pipelines
 
@@ -78,9 +149,9 @@ class Worker:
         wait_until_ready(settings.redis_url, _BROKER_TIMEOUT)
         self.store = parts.store(connect(settings.redis_url), settings.redis_prefix)
         self.pipelines = parts.pipelines(settings, self.device)
-        self.job_slots = JobSlots(settings.concurrency, self._on_capacity_freed)
+        self.job_slots = JobSlots(settings.concurrency, self._notify)
         self.batcher = Batcher(
-            settings.max_batch, settings.max_delay_ms / 1000, _on_fatal, self._on_capacity_freed
+            settings.max_batch, settings.max_delay_ms / 1000, self._on_fatal, self._notify
         )
         self.leases = Leases(self.store, settings.lease_ttl)
         self.executor = ThreadPoolExecutor(settings.concurrency, "jobs")
@@ -129,17 +200,16 @@ class Worker:
             wake=lambda: send_wakeup(self.celery),
         )
 
+    def _on_fatal(self, error: BaseException) -> None:
+        end_process(f"fatal error of the networks: {error}")
+
     def _notify(self) -> None:
         self.claimer.notify()
-
-    def _on_capacity_freed(self) -> None:
-        self.claimer.on_capacity_freed()
 
     def _claimable(self) -> bool:
         return self.claimer.capacity() is not None and self.store.has_claimable(self.claimer.groups)
 
     def describe(self) -> dict[str, Any]:
-        """What the heartbeat tells of this worker."""
         return {
             "device": self.device,
             "precision": self.settings.precision,
@@ -177,10 +247,6 @@ class Worker:
     def _stopping(self) -> None:
         self.drain.begin()
         self.watchdog.stop()
-
-
-def _on_fatal(error: BaseException) -> None:
-    end_process(f"fatal error of the networks: {error}")
 
 
 def limit_threads(count: int) -> None:

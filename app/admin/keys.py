@@ -19,7 +19,6 @@ from app.gateway.api_keys import (
     ApiKey,
     ApiKeyError,
     KeyStore,
-    RedisKeyStore,
     default_scopes,
     find_key,
     generate_key,
@@ -81,14 +80,11 @@ def _rate(_context: object, _parameter: object, value: str | None) -> str | None
 @click.pass_obj
 def create(
     command: KeysContext,
+    /,
     name: str,
     scopes: tuple[str, ...],
-    rate: str | None,
-    pictures_per_day: int | None,
-    max_active: int | None,
-    max_running: int | None,
-    priority: str,
     take_over: str | None,
+    **limits: Any,
 ) -> None:
     """Make a key and print it, once: only a hash is kept.
 
@@ -101,11 +97,7 @@ def create(
             name,
             parse_scopes(scopes) if scopes else default_scopes(),
             owner=find_key(store, take_over).owner if take_over else None,
-            rate=rate,
-            pictures_per_day=pictures_per_day,
-            max_active=max_active,
-            max_running=max_running,
-            priority=Priority(priority),
+            **limits,
         )
         store.add(key)
     command.output.print_result({**_public_record(key), "key": text}, [text])
@@ -167,11 +159,9 @@ def _line(key: ApiKey) -> str:
     made = datetime.fromtimestamp(key.created_at).astimezone().strftime("%Y-%m-%d %H:%M")
     state = "revoked" if key.revoked_at is not None else "in use"
     scopes = ",".join(sorted(key.scopes))
+    limits = ("rate", "pictures_per_day", "max_active", "max_running")
     extras = [
-        f"rate={key.rate}" if key.rate else "",
-        f"pictures-per-day={key.pictures_per_day}" if key.pictures_per_day else "",
-        f"max-active={key.max_active}" if key.max_active else "",
-        f"max-running={key.max_running}" if key.max_running else "",
+        *(f"{n.replace('_', '-')}={value}" for n in limits if (value := getattr(key, n))),
         f"priority={key.priority}" if key.priority is not Priority.normal else "",
         f"owner={key.owner}" if key.owner != key.id else "",
     ]
@@ -182,9 +172,8 @@ def _line(key: ApiKey) -> str:
 @contextlib.contextmanager
 def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
     """The keys of a running service, or of one that is started for a moment."""
-    from app.local.broker import broker_at
-    from app.local.state import LocalServiceError, default_state_dir
-    from jobs.redis_store import connect, wait_until_ready
+    from app.local.broker import LocalServiceError, broker_at, default_state_dir
+    from jobs.connections import connect, wait_until_ready
     from jobs.settings import SharedSettings
 
     try:
@@ -192,7 +181,7 @@ def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
             wait_until_ready(url, 10)
             client = connect(url)
             try:
-                yield RedisKeyStore(client, SharedSettings().redis_prefix)
+                yield KeyStore(client, SharedSettings().redis_prefix)
             finally:
                 client.close()
     except (LocalServiceError, ApiKeyError, StoreError, redis.RedisError) as error:

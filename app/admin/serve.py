@@ -23,9 +23,9 @@ def serve(
     """Run the whole service on this machine until Ctrl-C."""
     from app.gateway.api_keys import ApiKeyError
     from app.gateway.auth import AccessError
+    from app.local.broker import LocalServiceError
     from app.local.parent_watcher import exit_when_stdin_closes
     from app.local.serve import serve as run
-    from app.local.state import LocalServiceError
 
     _require_free(host, port)
     if until_stdin_closes:

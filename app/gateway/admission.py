@@ -11,7 +11,7 @@ from app.gateway.auth import Caller
 from app.gateway.problems import Problem
 from app.settings import GatewaySettings
 from jobs.load import Load
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 
 _HEADROOM = 0.9  # of the memory; the rest is for messages, limits and what a job weighs in excess
 _ROOM = 0.1  # of the queue, free again when those who were refused come back

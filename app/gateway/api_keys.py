@@ -1,7 +1,11 @@
-"""API keys: made here, shown once, and kept as hashes only.
+"""API keys: made here, shown once, and kept as hashes only; and browser sessions.
 
 A key is a random text of 256 bits, so a plain SHA-256 is as good as a slow hash would be. Its id is
 a hash too, made in another way: it finds the record, and tells nothing of the key.
+
+A page's pictures and event streams can't send an Authorization header, and a key in their address
+would end up in logs; so a page trades its key for a cookie, of which only a hash is kept. A session
+ends with its lifetime, by itself, with its key, or when its key starts too many others.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, cast
+from typing import Any, cast
 
 import redis
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,30 +57,8 @@ class ApiKey(BaseModel):
     priority: Priority = Priority.normal
 
 
-class KeyStore(Protocol):
-    """Where records are kept. Methods block, and raise StoreError when it can't be reached."""
-
-    def get(self, key_id: str) -> ApiKey | None: ...
-
-    def add(self, key: ApiKey) -> bool:
-        """False when the id exists."""
-        ...
-
-    def replace(self, key: ApiKey) -> None: ...
-
-    def remove(self, key_id: str) -> None: ...
-
-    def all(self) -> list[ApiKey]:
-        """Oldest first, the revoked ones included."""
-        ...
-
-    def any(self) -> bool:
-        """Whether there is a record at all, be it of a revoked key."""
-        ...
-
-
-class RedisKeyStore:
-    """One hash: id → record."""
+class KeyStore:
+    """One hash: id → record. Methods block, and raise StoreError when Redis can't be reached."""
 
     def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:
         self._client, self._key = client, prefix + "keys"
@@ -87,6 +69,7 @@ class RedisKeyStore:
         return ApiKey.model_validate_json(found) if found else None
 
     def add(self, key: ApiKey) -> bool:
+        """False when the id exists."""
         with translate_redis_errors():
             return bool(self._client.hsetnx(self._key, key.id, key.model_dump_json()))
 
@@ -99,11 +82,14 @@ class RedisKeyStore:
             self._client.hdel(self._key, key_id)
 
     def all(self) -> list[ApiKey]:
+        """Oldest first, the revoked ones included."""
         with translate_redis_errors():
             records = cast("list[bytes]", self._client.hvals(self._key))
-        return _oldest_first(map(ApiKey.model_validate_json, records))
+        keys = map(ApiKey.model_validate_json, records)
+        return sorted(keys, key=lambda key: key.created_at)
 
     def any(self) -> bool:
+        """Whether there is a record at all, be it of a revoked key."""
         with translate_redis_errors():
             return self._client.hlen(self._key) > 0
 
@@ -117,12 +103,7 @@ def translate_redis_errors() -> Iterator[None]:
         raise StoreError(f"the keys can't be reached: {error}") from error
 
 
-def _oldest_first(keys: Iterable[ApiKey]) -> list[ApiKey]:
-    return sorted(keys, key=lambda key: key.created_at)
-
-
 def generate_key() -> str:
-    """A fresh key."""
     return f"mmml_{secrets.token_urlsafe(32)}"
 
 
@@ -149,18 +130,11 @@ def parse_scopes(scopes: Iterable[str]) -> frozenset[str]:
 
 
 def new_api_key(
-    text: str,
-    name: str,
-    scopes: frozenset[str],
-    *,
-    owner: str | None = None,
-    rate: str | None = None,
-    pictures_per_day: int | None = None,
-    max_active: int | None = None,
-    max_running: int | None = None,
-    priority: Priority = Priority.normal,
+    text: str, name: str, scopes: frozenset[str], *, owner: str | None = None, **limits: Any
 ) -> ApiKey:
-    """What is stored of the key ``text``."""
+    """What is stored of the key ``text``. ``limits``: rate, pictures_per_day, max_active,
+    max_running and priority of :class:`ApiKey`.
+    """
     made = key_id(text)
     return ApiKey(
         id=made,
@@ -169,11 +143,7 @@ def new_api_key(
         owner=owner or made,
         scopes=scopes,
         created_at=time.time(),
-        rate=rate,
-        pictures_per_day=pictures_per_day,
-        max_active=max_active,
-        max_running=max_running,
-        priority=priority,
+        **limits,
     )
 
 
@@ -229,3 +199,71 @@ def add_first_key(store: KeyStore, text: str) -> None:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+COOKIE = "mmml_session"
+LIFETIME = 12 * 3600  # seconds
+
+
+MOST_SESSIONS = 20  # of one key; a further one ends the oldest
+
+_START = """
+local prefix, digest, key_id = KEYS[1], ARGV[1], ARGV[2]
+local lifetime, most = tonumber(ARGV[3]), tonumber(ARGV[4])
+local time = redis.call('TIME')
+local now, own = time[1] + time[2] / 1e6, prefix .. 'of:' .. key_id
+redis.call('ZREMRANGEBYSCORE', own, '-inf', now - lifetime)
+redis.call('ZADD', own, now, digest)
+redis.call('EXPIRE', own, lifetime)
+redis.call('SET', prefix .. digest, key_id, 'EX', lifetime)
+local surplus = redis.call('ZCARD', own) - most
+if surplus > 0 then
+  local oldest = redis.call('ZPOPMIN', own, surplus)
+  for place = 1, #oldest, 2 do redis.call('DEL', prefix .. oldest[place]) end
+end
+"""
+
+
+class SessionStore:
+    """Session hash → key id: a Redis key of its own for each session, which the server forgets in
+    time, and a set of each API key's sessions. Methods block, and raise StoreError when Redis can't
+    be reached.
+    """
+
+    def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:
+        self._client, self._prefix = client, prefix + "session:"
+        self._start = client.register_script(_START)
+
+    def put(self, digest: str, key_id: str, lifetime: int) -> None:
+        with translate_redis_errors():
+            self._start([self._prefix], [digest, key_id, lifetime, MOST_SESSIONS])
+
+    def get(self, digest: str) -> str | None:
+        with translate_redis_errors():
+            found = cast("bytes | None", self._client.get(self._prefix + digest))
+        return found.decode() if found else None
+
+    def remove(self, digest: str) -> None:
+        key_id = self.get(digest)
+        with translate_redis_errors(), self._client.pipeline() as pipe:
+            pipe.delete(self._prefix + digest)
+            pipe.zrem(f"{self._prefix}of:{key_id}", digest)
+            pipe.execute()
+
+
+def start_session(sessions: SessionStore, key: ApiKey) -> str:
+    """The cookie's value for a new session of ``key``."""
+    value = secrets.token_urlsafe(32)
+    sessions.put(_digest(value), key.id, LIFETIME)
+    return value
+
+
+def get_session_key(sessions: SessionStore, keys: KeyStore, value: str) -> ApiKey | None:
+    """The session's key, unless it has been revoked."""
+    key_id = sessions.get(_digest(value))
+    key = keys.get(key_id) if key_id else None
+    return key if key and key.revoked_at is None else None
+
+
+def end_session(sessions: SessionStore, value: str) -> None:
+    sessions.remove(_digest(value))

@@ -10,10 +10,18 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from app.gateway.api_keys import ADMIN, READ, ApiKey, KeyStore, add_first_key, verify_key
+from app.gateway.api_keys import (
+    ADMIN,
+    READ,
+    ApiKey,
+    KeyStore,
+    SessionStore,
+    add_first_key,
+    get_session_key,
+    verify_key,
+)
 from app.gateway.problems import Problem
 from app.gateway.rate_limits import LimitStatus, Policy, RateLimiter, limit_exceeded
-from app.gateway.sessions import SessionStore, get_session_key
 from app.settings import GatewaySettings
 from jobs.errors import JobsError, StoreError
 from jobs.job import Job

@@ -54,22 +54,16 @@ def _suggest_bundle(found: BundleTask, unknown: Sequence[str], catalogue: Catalo
     content_words = [word for word in unknown if len(word) > _FUNCTION_WORD_LENGTH]
     others = [i for i in catalogue.bundles.values() if found.task in i.tasks and content_words]
     known = {
-        i.name: _known_words(i.tasks[found.task], content_words)
+        i.name: words
         for i in others
-        if i.name != found.bundle
+        if i.name != found.bundle and (words := _known_words(i.tasks[found.task], content_words))
     }
-    known = {name: words for name, words in known.items() if words}
     if not known:
         return []
     # Of two that know as many, the one of fewer words is more about them.
-    best = max(
-        known, key=lambda name: (len(known[name]), -_vocabulary_size(catalogue, name, found.task))
-    )
+    size = {name: len(catalogue.bundles[name].tasks[found.task].vocabulary) for name in known}
+    best = max(known, key=lambda name: (len(known[name]), -size[name]))
     return [f"Bundle {best!r} knows {_join_words(known[best])}."]
-
-
-def _vocabulary_size(catalogue: Catalogue, bundle: str, task: str) -> int:
-    return len(catalogue.bundles[bundle].tasks[task].vocabulary)
 
 
 def _known_words(task: BundleTask, words: Sequence[str]) -> list[str]:

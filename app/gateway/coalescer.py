@@ -29,12 +29,8 @@ class Coalescer(Generic[Item, Result]):
         gather_window: float = 0.0,
         windows: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._function, self._max_batch, self._gather_window, self._windows = (
-            function,
-            max_batch,
-            gather_window,
-            windows,
-        )
+        self._function, self._max_batch = function, max_batch
+        self._gather_window, self._windows = gather_window, windows
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, getattr(function, "__name__", "grouped"))

@@ -7,8 +7,8 @@ before a byte of the body is read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -17,26 +17,19 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.api_keys import READ
+from app.gateway.api_keys import COOKIE, READ
 from app.gateway.auth import Authenticator, Caller
 from app.gateway.problems import Problem
 from app.gateway.rate_limits import LimitStatus, limit_exceeded
 from app.gateway.services import Services
-from app.gateway.sessions import COOKIE
 
 
-def get_services(request: Request) -> Services:
-    """The app's services."""
+async def get_services(request: Request) -> Services:  # async: no thread is needed for it
     found: Services = request.app.state.services
     return found
 
 
-async def services_dependency(request: Request) -> Services:  # async: no thread is needed for it
-    """:func:`get_services`, as a dependency."""
-    return get_services(request)
-
-
-ServicesDependency = Annotated[Services, Depends(services_dependency)]
+ServicesDependency = Annotated[Services, Depends(get_services)]
 
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -72,7 +65,6 @@ async def caller(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
 
 
 async def reader(caller: Annotated[Caller, Depends(caller)]) -> Caller:
-    """A caller who may look at jobs."""
     caller.require_scope(READ)
     return caller
 
@@ -91,14 +83,11 @@ Submitter = Annotated[Caller, Depends(submitter)]
 
 async def hold_stream_slot(caller: Reader, services: ServicesDependency) -> AsyncIterator[None]:
     """Holds one of the caller's streams for as long as the answer is being sent."""
-    with services.stream_slots.acquire(caller.rate_limit_key) as free:
-        if not free:
-            raise Problem(
-                429,
-                f"{services.stream_slots.limit} event streams are open already, which is all one "
-                "caller may have. Close one, or poll instead.",
-                headers={"Retry-After": "5"},
-            )
+    refusal = (
+        "{limit} event streams are open already, which is all one caller may have. Close one, or "
+        "poll instead."
+    )
+    with services.stream_slots.hold(caller.rate_limit_key, refusal, 5):
         yield
 
 
@@ -107,32 +96,27 @@ StreamSlot = Depends(hold_stream_slot)
 
 async def download(found: Reader, services: ServicesDependency) -> AsyncIterator[None]:
     """Counts a picture that is being sent to the caller."""
-    with take_download(services, found.rate_limit_key):
+    with hold_download(services, found.rate_limit_key):
         yield
 
 
 Download = Depends(download)
 
 
-@contextmanager
-def take_download(services: Services, who: str) -> Iterator[None]:
+def hold_download(services: Services, who: str) -> AbstractContextManager[None]:
     """One of the pictures that ``who`` fetches at a time. Raises Problem 429."""
-    with services.downloads.acquire(who) as free:
-        if not free:
-            raise Problem(
-                429,
-                f"{services.downloads.limit} pictures are being fetched already, which is all one "
-                "caller may fetch at a time. Read them first.",
-                headers={"Retry-After": "2"},
-            )
-        yield
+    refusal = (
+        "{limit} pictures are being fetched already, which is all one caller may fetch at a time. "
+        "Read them first."
+    )
+    return services.downloads.hold(who, refusal, 2)
 
 
 RateCounter = Callable[[Authenticator, Caller], LimitStatus | None]
 
 
 async def _authenticate(request: Request, credentials: Credentials, count: RateCounter) -> Caller:
-    services = get_services(request)
+    services = await get_services(request)
     address = request.client.host if request.client else ""
     if services.authenticator.cached_is_open:  # nobody has to be asked
         return Caller(None, address)

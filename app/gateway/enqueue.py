@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from celery import Celery, uuid
 from kombu.exceptions import OperationalError
@@ -17,9 +16,10 @@ from app.gateway.admission import check_load, too_many_unfinished
 from app.gateway.coalescer import Coalescer
 from app.gateway.problems import Problem
 from app.settings import GatewaySettings
-from jobs.celery_config import QUEUE, TASK_NAME, celery_config
+from jobs.connections import QUEUE, TASK_NAME, celery_config
 from jobs.job import Job
-from jobs.store import JobStore, NewJob, TooManyUnfinished
+from jobs.redis_store import JobStore
+from jobs.store import NewJob, TooManyUnfinished
 
 log = logging.getLogger(__name__)
 _GATHER_WINDOW = 0.005  # seconds, for each batch's worth of jobs that wait
@@ -31,14 +31,8 @@ _BUSY_SECONDS = 0.1  # seconds for which jobs that were seen waiting are believe
 _TIMEOUT = 2.0  # seconds that a silent broker may hold up whoever submits jobs
 
 
-class WakeUpSender(Protocol):
-    """Wakes as many workers as it is asked to."""
-
-    def send(self, count: int) -> None: ...
-
-
-class CeleryWakeUpSender:
-    """Blocking. Use from one thread."""
+class WakeUpSender:
+    """Wakes as many workers as it is asked to. Blocking. Use from one thread."""
 
     def __init__(self, redis_url: str, prefix: str) -> None:
         self._app = Celery("mmml", set_as_current=False)

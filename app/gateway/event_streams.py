@@ -17,14 +17,12 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
-from app.background_tasks import end_tasks
 from app.gateway.problems import Problem
-from app.gateway.subscriptions import RECHECK, JobSubscriptions
+from app.gateway.subscriptions import RECHECK, JobSubscriptions, end_tasks
 from app.gateway.views import job_view
 from jobs.errors import StoreError
-from jobs.events import CANCEL_REQUESTED, STREAM_START, JobEvent, event_order
-from jobs.job import Status
-from jobs.store import JobStore
+from jobs.job import CANCEL_REQUESTED, STREAM_START, JobEvent, Status, event_order
+from jobs.redis_store import JobStore
 
 log = logging.getLogger(__name__)
 _POSITIONS_EVERY = 1.0  # seconds between two looks at the places in the queue

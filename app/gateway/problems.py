@@ -180,7 +180,7 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, ImageProblem):
-        return Problem(error.status, _capitalize(error.detail))
+        return Problem(error.status, error.detail[:1].upper() + error.detail[1:])
     if isinstance(error, RequestValidationError):
         return validation_problem(error)
     if isinstance(error, HTTPException):
@@ -203,7 +203,3 @@ def as_problem(error: Exception) -> Problem:
         return Problem(503, detail, headers={"Retry-After": "5"})
     log.exception("unexpected error", exc_info=error)
     return Problem(500, "Something went wrong inside the service; its log says what. Try again.")
-
-
-def _capitalize(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -134,6 +134,17 @@ class PerCallerSemaphore:
         return self._counts.total()
 
     @contextmanager
+    def hold(self, caller: str, refusal: str, retry_after: int) -> Iterator[None]:
+        """A slot for the block. Raises Problem 429 when ``caller`` has none free: the sentence
+        ``refusal``, in which {limit} is how many there are.
+        """
+        with self.acquire(caller) as free:
+            if not free:
+                detail = refusal.format(limit=self.limit)
+                raise Problem(429, detail, headers={"Retry-After": str(retry_after)})
+            yield
+
+    @contextmanager
     def acquire(self, caller: str) -> Iterator[bool]:
         """Yields whether ``caller`` had a free slot; it is given back at the end."""
         free = self._counts[caller] < self.limit

@@ -1,24 +1,179 @@
-"""The HTTP server: uvicorn, which on SIGTERM takes no new connection, ends waiting requests
-politely, and finishes those that are being answered.
+"""The gateway: its routes put together, and its HTTP server, uvicorn, which on SIGTERM takes no new
+connection, ends waiting requests politely, and finishes those that are being answered; and what
+depends on its address.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import re
+import resource
+import signal
 import socket
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from typing import Any
 
+import redis
 import uvicorn
+from anyio import to_thread
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.cors import CORSMiddleware
 
-from app.gateway.application import create_app
-from app.gateway.protocol import TimedHttpProtocol
+from app.gateway import problems
+from app.gateway.api_keys import KeyStore
+from app.gateway.auth import AccessError, ensure_keys
+from app.gateway.middleware import BodyTimeout, HeadAsGet, HostGuard, UploadMemoryBudget
+from app.gateway.protocol import TimedHttpProtocol, timed_protocol
+from app.gateway.routes import images, jobs, openai, service, studio, tasks
 from app.gateway.services import Services
-from app.gateway.startup import uvicorn_limits
 from app.gateway.subscriptions import JobSubscriptions
 from app.settings import GatewaySettings
+from jobs.connections import connect, wait_until_ready
+from jobs.errors import StoreError
+from jobs.settings import VERSION
+
+log = logging.getLogger(__name__)
+_THREADS = 128  # calls to a store that hangs, before others have to wait behind them
+_TOLD_TO_PAGES = (
+    *("Location", "Retry-After", "ETag", "Link", "X-Request-ID", "WWW-Authenticate"),
+    *("RateLimit", "RateLimit-Policy", "Idempotency-Replayed", "Preference-Applied"),
+)
+_DESCRIPTION = """Text-guided image generation: `/synthesize` makes pictures from text,
+`/manipulate` edits a photo, `/inpaint` fills a hole in a photo. A request is answered with a job;
+poll its address, or add `?wait=30`."""
+
+
+def create_app(settings: GatewaySettings, services: Services | None = None) -> FastAPI:
+    """The ASGI application. ``services`` replaces the backends that the settings name."""
+    given = services or Services.connect(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        await run_in_threadpool(ensure_keys, given.authenticator.keys, settings)
+        for sentence in await run_in_threadpool(given.redis_warnings):
+            log.warning("%s", sentence)
+        async with given.lifespan():
+            yield
+
+    app = FastAPI(
+        title="mmml",
+        version=VERSION,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        responses=problems.RESPONSES,
+    )
+    app.state.services = given
+    problems.install_problem_handlers(app)
+    for router in (
+        tasks.router(),
+        studio.router(),
+        jobs.router,
+        jobs.events_router,
+        images.router,
+        service.models_router,
+        service.webhooks_router,
+        openai.router,
+        service.session_router,
+        service.health_router,
+    ):
+        app.include_router(router)
+    # The last one added sees a request first.
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(UploadMemoryBudget, limit=settings.upload_memory)
+    app.add_middleware(BodyTimeout, pause=settings.body_timeout, rate=settings.body_rate)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body)
+    app.add_middleware(HostGuard, authenticator=given.authenticator, settings=settings)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("*",),
+            allow_private_network=True,  # a page on the internet, a service on this machine
+            expose_headers=_TOLD_TO_PAGES,
+        )
+    return app
+
+
+_OPEN_FILES = 65_536
+_BROKER_TIMEOUT = 30.0  # seconds for which a broker that still starts is waited for
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens on ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def require_keys_unless_loopback(settings: GatewaySettings, host: str) -> GatewaySettings:
+    """The settings, with API keys required where others than this machine can reach the service."""
+    if is_loopback(host):
+        return settings
+    return settings.model_copy(update={"require_keys": True})
+
+
+def check_access(settings: GatewaySettings, broker_timeout: float = _BROKER_TIMEOUT) -> None:
+    """Let the first key in, once the broker answers. AccessError when keys are required and there
+    is none, or when that can't be found out within ``broker_timeout`` seconds.
+    """
+    if not settings.require_keys and not settings.first_key:
+        return
+    client = connect(settings.redis_url)
+    try:
+        wait_until_ready(settings.redis_url, broker_timeout)
+        ensure_keys(KeyStore(client, settings.redis_prefix), settings)
+    except (redis.RedisError, StoreError) as error:
+        raise AccessError(
+            f"The API keys can't be read, because Redis does not answer: {error}. Is it running, "
+            "and is MMML_REDIS_URL right?"
+        ) from error
+    finally:
+        client.close()
+
+
+def exit_on_sigterm() -> None:
+    """End this process in order: uvicorn raises the signal again once it has shut down, which would
+    otherwise be a death by signal.
+    """
+
+    def end(_number: int, _frame: object) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def raise_open_file_limit() -> None:
+    """Raise the number of open files as far as the system lets this process, within reason: each
+    client is one.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(most, _OPEN_FILES)
+    with contextlib.suppress(ValueError, OSError):  # macOS has a lower limit that it does not tell
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def uvicorn_limits(settings: GatewaySettings) -> dict[str, Any]:
+    """Keyword arguments for ``uvicorn.Config`` that keep hostile clients bounded."""
+    return {
+        "http": timed_protocol(settings.header_timeout, settings.write_timeout),
+        "ws": "none",
+        "server_header": False,
+        "timeout_keep_alive": 5,
+    }
+
 
 _FIRST_REQUEST_TIMEOUT = 1.0  # seconds for the request of a connection that was just made
 _POLL_INTERVAL = 0.02

@@ -3,38 +3,88 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
+import redis
 from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 
-from app.background_tasks import end_tasks
-from app.gateway.api_keys import RedisKeyStore
+from app.gateway.api_keys import KeyStore, SessionStore
 from app.gateway.auth import Authenticator
-from app.gateway.catalogue import REFRESH_EVERY, LiveCatalogue
 from app.gateway.coalescer import Coalescer
-from app.gateway.enqueue import CeleryWakeUpSender, JobEnqueuer, WakeUpSender
+from app.gateway.enqueue import JobEnqueuer, WakeUpSender
 from app.gateway.event_streams import EventStreams
 from app.gateway.rate_limits import PerCallerSemaphore, RateLimiter
-from app.gateway.redis_warnings import redis_warnings
-from app.gateway.sessions import RedisSessionStore
-from app.gateway.subscriptions import JobSubscription, JobSubscriptions, RedisJobChanges
+from app.gateway.subscriptions import JobChanges, JobSubscription, JobSubscriptions, end_tasks
 from app.gateway.views import JobView, job_view
 from app.settings import GatewaySettings
 from jobs.blobs import BlobStore
-from jobs.errors import BlobError
+from jobs.bundles import DEFAULTS, Catalogue
+from jobs.connections import connect
+from jobs.errors import BlobError, BundlesError
 from jobs.images import ImageLimits
 from jobs.job import Job, Status
 from jobs.load import Throughput
-from jobs.redis_store import RedisJobStore, connect
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
+
+log = logging.getLogger(__name__)
+REFRESH_EVERY = 2.0  # seconds
+
+
+class LiveCatalogue:
+    """What is known of the weights folder; :meth:`refresh` reads it again when a ``bundle.json`` in
+    it, or ``defaults.json``, has changed.
+    """
+
+    def __init__(self, folder: Path, defaults: Mapping[str, str]) -> None:
+        self._folder, self._defaults = folder, dict(defaults)
+        self._lock = threading.Lock()
+        self._last_fingerprint = self._fingerprint()
+        self._current = self._read()
+
+    def current(self) -> Catalogue:
+        return self._current
+
+    def refresh(self) -> None:
+        """Blocking. A bundle that can't be read keeps the last good catalogue in place."""
+        with self._lock:
+            try:
+                stamp = self._fingerprint()
+                if stamp != self._last_fingerprint:
+                    self._current = self._read()
+                    self._last_fingerprint = stamp
+            except (BundlesError, OSError) as error:
+                log.error("%s", error)
+
+    def _read(self) -> Catalogue:
+        """With all words, so that no request has to wait for a file of them."""
+        catalogue = Catalogue.open(self._folder, self._defaults)
+        for bundle in catalogue.bundles.values():
+            for task in bundle.tasks.values():
+                with contextlib.suppress(
+                    OSError, ValueError, KeyError
+                ):  # reported to whoever asks for it
+                    _ = task.vocabulary
+        return catalogue
+
+    def _fingerprint(self) -> frozenset[tuple[str, int, int]]:
+        found = []
+        for path in (*self._folder.glob("*/bundle.json"), *self._folder.glob(DEFAULTS)):
+            status = path.stat()
+            found.append((str(path), status.st_mtime_ns, status.st_ino))
+        return frozenset(found)
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -168,26 +218,20 @@ class Services:
             await run_in_threadpool(self.catalogue.refresh)
 
     @classmethod
-    def connect(
-        cls, settings: GatewaySettings, make_store: type[RedisJobStore] = RedisJobStore
-    ) -> Services:
+    def connect(cls, settings: GatewaySettings, make_store: type[JobStore] = JobStore) -> Services:
         """Redis, Celery and the blob store that the settings name."""
         client, prefix = connect(settings.redis_url, _STORE_TIMEOUT), settings.redis_prefix
         store = make_store(client, prefix, settings.redis_memory or None)
-        sessions = RedisSessionStore(client, prefix)
+        sessions = SessionStore(client, prefix)
         rate_limiter = RateLimiter(client, prefix)
         return cls(
             settings=settings,
             store=store,
-            wakeups=CeleryWakeUpSender(settings.redis_url, prefix),
+            wakeups=WakeUpSender(settings.redis_url, prefix),
             blobs=BlobStore.from_url(settings.storage_url),
             catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
-            subscriptions=JobSubscriptions(
-                RedisJobChanges(settings.redis_url, store.change_channel)
-            ),
-            authenticator=Authenticator(
-                RedisKeyStore(client, prefix), sessions, rate_limiter, settings
-            ),
+            subscriptions=JobSubscriptions(JobChanges(settings.redis_url, store.change_channel)),
+            authenticator=Authenticator(KeyStore(client, prefix), sessions, rate_limiter, settings),
             redis_warnings=partial(redis_warnings, client, settings.redis_memory),
             stream_slots=PerCallerSemaphore(settings.max_streams),
             wait_slots=PerCallerSemaphore(settings.max_waits),
@@ -206,3 +250,26 @@ class Services:
         with self.wait_slots.acquire(caller) as free:
             job = await subscription.wait_until_final(self.get_job, seconds if free else 0.0, known)
         return WaitResult(job, waited=free)
+
+
+def redis_warnings(client: redis.Redis, memory_limit: int) -> list[str]:
+    """Sentences for whoever runs the service; none where the server does not tell. ``memory_limit``
+    in bytes: of the settings, 0 when there is none. Blocks.
+    """
+    try:
+        memory = client.info("memory")
+    except redis.RedisError:
+        return []
+    result = []
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        result.append(
+            f"Redis has maxmemory-policy {policy}: jobs vanish when its memory is full. Set it to "
+            "noeviction."
+        )
+    if not memory_limit and not memory.get("maxmemory"):
+        result.append(
+            "Redis has no maxmemory, so nothing is refused before its machine's memory is full. "
+            "Set maxmemory there, or MMML_REDIS_MEMORY here."
+        )
+    return result

@@ -37,7 +37,7 @@ from jobs.errors import BlobError, BlobMissing, StoreError
 from jobs.images import decode_photo, encode
 from jobs.job import Job, Priority, Status, Webhook, new_id
 from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
-from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest, with_values
+from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest
 from jobs.store import IdempotencyKey, NewJob
 
 _NOT_STORED = {"webhook", "priority"}  # in the request: the job has them itself
@@ -136,12 +136,12 @@ def _validate(task: type[TaskRequest], fields: Mapping[str, Any], strict: bool) 
 
 def _resolve_defaults(request: TaskRequest, found: BundleTask) -> TaskRequest:
     """With what it left open decided, so that the job can be made again as it was."""
-    request = with_values(
-        request.with_bundle_defaults(found.serving),
-        bundle=found.bundle,
-        method=_choose_method(found, request.method),
-        seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
-    )
+    decided = {
+        "bundle": found.bundle,
+        "method": _choose_method(found, request.method),
+        "seed": secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
+    }
+    request = request.with_bundle_defaults(found.serving).model_copy(update=decided)
     _check_possible(found, request)
     _check_candidates(found, request)
     return request

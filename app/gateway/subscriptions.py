@@ -7,12 +7,11 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Any
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from app.background_tasks import end_tasks
 from jobs.job import Job
 
 log = logging.getLogger(__name__)
@@ -22,16 +21,10 @@ RECHECK = 15.0  # seconds after which records are read again even if nothing was
 JobReader = Callable[[str], Awaitable[Job | None]]  # the record with that id
 
 
-class JobChanges(Protocol):
-    """Tells ``on_change`` of every job that changes, in the words of :mod:`jobs.events`; "" means
-    that some may have been missed.
+class JobChanges:
+    """Tells ``on_change`` of every job that changes, in the words of :mod:`jobs.job`; "" means that
+    some may have been missed. Reconnects by itself.
     """
-
-    async def run(self, on_change: Callable[[str], None]) -> None: ...
-
-
-class RedisJobChanges:
-    """The job store's publications, with reconnection."""
 
     def __init__(self, url: str, channel: str, ping_after: float = 5.0) -> None:
         """``ping_after``: seconds after which a quiet subscription is tested."""
@@ -99,7 +92,7 @@ class JobSubscriptions:
         await end_tasks(self._task)
 
     def _on_change(self, notice: str) -> None:
-        """``notice`` is as in :mod:`jobs.events`; "" when some may have been missed."""
+        """``notice`` is as in :mod:`jobs.job`; "" when some may have been missed."""
         job_id, _, over = notice.partition(" ")
         if not job_id:
             for subscriptions in self._subscriptions.values():
@@ -158,3 +151,23 @@ class JobSubscription:
 def _wake(subscriptions: Iterable[JobSubscription]) -> None:
     for subscription in subscriptions:
         subscription.event.set()
+
+
+_AGAIN = 0.05  # seconds between two cancellations
+
+
+async def end_tasks(*tasks: asyncio.Task[Any] | None, within: float = 3.0) -> bool:
+    """Cancel tasks until they have ended. False when one still runs after ``within`` seconds.
+
+    Once is not enough: a library may swallow a cancellation. ``asyncio.wait_until_ready`` of Python
+    3.11 does when what it waits for has just ended, and redis-py sends each command through it.
+    """
+    left = {task for task in tasks if task}
+    deadline = asyncio.get_running_loop().time() + within
+    while left and asyncio.get_running_loop().time() < deadline:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_AGAIN)
+    for task in left:
+        log.error("a task does not end: %s", task)
+    return not left

@@ -74,34 +74,26 @@ class JobView(BaseModel):
     links: dict[str, str]
 
 
-def image_url(job_id: str, index: int) -> str:
-    return f"/jobs/{job_id}/images/{index}"
-
-
-def explanation_url(job_id: str, index: int) -> str:
-    return f"{image_url(job_id, index)}/explanation"
-
-
 def job_view(job: Job, position: int | None, estimated_start: float | None = None) -> JobView:
     """The record without storage keys. ``estimated_start``: when it is likely to start, in seconds
     since 1970.
     """
+    here = f"/jobs/{job.id}"
     images = [
         ImageView(
             index=i.index,
-            url=None if i.error else image_url(job.id, i.index),
+            url=None if i.error else f"{here}/images/{i.index}",
             width=i.width,
             height=i.height,
             sha256=i.sha256,
             seed=i.seed,
             format=i.format,
             frames=i.frames,
-            explanation=explanation_url(job.id, i.index) if i.explanation else None,
+            explanation=f"{here}/images/{i.index}/explanation" if i.explanation else None,
             error=i.error,
         )
         for i in job.images
     ]
-    here = f"/jobs/{job.id}"
     return JobView(
         id=job.id,
         task=job.task,

@@ -3,17 +3,86 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from app.local.broker import service_broker
-from app.local.fake_bundle import FAKE_WORKER_MODULE, fake_environment
-from app.local.state import default_state_dir, make_private
+from app.local.broker import (
+    LocalServiceError,
+    configured_redis_url,
+    default_state_dir,
+    make_private,
+    service_broker,
+)
 from app.local.supervisor import PYTHON_COMMAND, ChildProcess, Supervisor, temporary_environment
 from app.settings import GatewaySettings
+from jobs.captions import END
+from jobs.job import ErrorCode
+from jobs.requests import TASKS
 from jobs.settings import read_settings
+
+FAKE_WORKER_MODULE = "workers.fake"
+_COLOURS = "red orange yellow green blue purple violet pink brown grey gray black white colour"
+_THINGS = """
+animal beak bear belly bill bird birds boat body branch breast building car cat chair city cloud
+clouds crown dog eye eyes face feathers field fish flower flowers food forest glass grass ground
+head horse house kitchen lake leaf leaves man mountain mountains people person petal petals
+photo picture plant river road rock room sea sheep sky snow street sun table tail train tree
+trees wall water window wing wings woman
+"""
+_OTHERS = """
+a an and are at back big bright dark down front has have her his in is it its large left little
+long middle near of old on one over picture right round short side sitting small some standing
+that the their there these this to top two under up very with young
+"""
+_DIRECTIVES = f"fail partial slow {' '.join(ErrorCode)} {' '.join(map(str, range(61)))}"
+_WORDS = sorted({*_COLOURS.split(), *_THINGS.split(), *_OTHERS.split(), *_DIRECTIVES.split()})
+_SPEC = {
+    "method": "fake",
+    "size": 256,
+    "max_words": 40,
+    "tokenizer": "regexp",
+    "vocabulary": "vocabulary.json",
+}
+# What explanations need of a bundle beside the tasks.
+_ENCODERS = [part for task in TASKS.values() for part in task.explained_by or ()]
+
+
+@contextlib.contextmanager
+def fake_environment(state_dir: Path | None) -> Iterator[Path]:
+    """The state folder of a service of fakes, new and erased at the end unless one is given. The
+    environment then names its bundles: those of ``MMML_WEIGHTS_DIR`` if it is set, whose words and
+    methods are as they are, or else a bundle "fake".
+    """
+    if configured_redis_url():
+        raise LocalServiceError(
+            "MMML_REDIS_URL is set, and a worker of fakes must not take real jobs. Unset it."
+        )
+    with tempfile.TemporaryDirectory(prefix="mmml-fake-") as folder:
+        state = state_dir or Path(folder)
+        make_private(state)
+        write_fake_bundle(state / "weights" / "fake")
+        weights = os.environ.get("MMML_WEIGHTS_DIR") or str(state / "weights")
+        blobs = (state / "blobs").absolute().as_uri()
+        with temporary_environment(MMML_WEIGHTS_DIR=weights, MMML_STORAGE_URL=blobs):
+            yield state
+
+
+def write_fake_bundle(folder: Path) -> None:
+    """What a gateway reads of a bundle that offers every task."""
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {
+        "format": 1,
+        "name": folder.name,
+        "domain": "drawings with the text on them, for tests",
+        "licence": "Apache-2.0",
+        "tasks": dict.fromkeys([*TASKS, *_ENCODERS], _SPEC),
+    }
+    (folder / "bundle.json").write_text(json.dumps(described))
+    (folder / "vocabulary.json").write_text(json.dumps({"words": [END, *_WORDS]}))
+
 
 GRACE_SECONDS = 5.0  # for running requests, and then for running jobs, once the service is to end
 
@@ -57,19 +126,16 @@ def run_processes(
             supervisor.stop()
 
 
-def _exit_on_sigterm(_number: int, _frame: object) -> None:
-    raise SystemExit(0)
-
-
 def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = False) -> None:
     """Run the service until Ctrl-C or SIGTERM; ``fake``: without networks.
 
     Without API keys the service is open, so only loopback addresses are accepted then (AccessError
     otherwise).
     """
-    from app.gateway.server import gateway_server
-    from app.gateway.startup import (
+    from app.gateway.server import (
         check_access,
+        exit_on_sigterm,
+        gateway_server,
         raise_open_file_limit,
         require_keys_unless_loopback,
     )
@@ -78,9 +144,7 @@ def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = Fals
         return require_keys_unless_loopback(read_settings(GatewaySettings), host)
 
     raise_open_file_limit()
-    # uvicorn raises the signal again once it has shut down; this turns it into an orderly exit of
-    # the rest.
-    signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    exit_on_sigterm()
     if not fake:
         make_private(state_dir or default_state_dir())
     own = (

@@ -10,17 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.reconciler.expire import OrphanCollector, ResultExpirer
-from app.reconciler.reconcile import Reconciler
+from app.reconciler.reconcile import OrphanCollector, Reconciler, ResultExpirer
 from app.reconciler.webhooks import WebhookDispatcher
 from app.settings import WebhookSettings
 from app.webhooks.sender import WebhookSender
 from app.webhooks.signing import signing_secrets
 from jobs import liveness
 from jobs.blobs import BlobStore
-from jobs.redis_store import RedisJobStore, connect
+from jobs.connections import connect
+from jobs.redis_store import JobStore
 from jobs.settings import read_settings
-from jobs.store import JobStore
 
 log = logging.getLogger("reconciler")
 
@@ -70,7 +69,6 @@ def _log_errors(description: str) -> Iterator[None]:
 
 
 def webhook_dispatcher(settings: WebhookSettings, store: JobStore) -> WebhookDispatcher:
-    """Delivers webhooks as the settings say."""
     configured = settings.webhook_secret.get_secret_value()
     return WebhookDispatcher(
         store=store,
@@ -85,7 +83,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = read_settings(WebhookSettings)
     client = connect(settings.redis_url)
-    store = RedisJobStore(client, settings.redis_prefix)
+    store = JobStore(client, settings.redis_prefix)
     blobs = BlobStore.from_url(settings.storage_url)
     loop = ReconcilerLoop(
         Reconciler(store, settings.max_attempts),

@@ -21,12 +21,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.background_tasks import end_tasks
+from app.gateway.subscriptions import end_tasks
 from app.gateway.views import job_view
 from app.webhooks.sender import DeliveryResult, WebhookSender
 from app.webhooks.signing import signature_headers
 from jobs.job import Job, Status, WebhookState
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 
 log = logging.getLogger(__name__)
 _POLL_INTERVAL = 0.5  # seconds
@@ -54,7 +54,6 @@ class WebhookDispatcher:
     _tasks: dict[asyncio.Task[None], str] = field(default_factory=dict)  # and their hosts
 
     def run(self, stop: threading.Event) -> None:
-        """Deliver until ``stop`` is set."""
         asyncio.run(self._run(stop))
 
     async def _run(self, stop: threading.Event) -> None:

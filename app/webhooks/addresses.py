@@ -3,7 +3,7 @@
 A client names an address and this service calls it, so the address must not lead back into the
 network that the service runs in (server-side request forgery). The spelling is checked when the job
 is submitted; what the name leads to is checked at every delivery, by
-:mod:`app.webhooks.pinned_backend`.
+:mod:`app.webhooks.sender`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 
 PREFIX = "whsec_"
 

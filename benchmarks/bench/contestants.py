@@ -22,7 +22,8 @@ from benchmarks.load import Report, loaded
 from benchmarks.load.exchanges import fields
 from benchmarks.peers.pipelines import Subject, write_weights
 from benchmarks.service.stack import Service, cpu_seconds, running
-from jobs.redis_store import RedisJobStore, connect
+from jobs.connections import connect
+from jobs.redis_store import JobStore
 from tests.chaos.processes import Process, at_end, free_port, wait_until
 
 _START = 300.0  # seconds, for a program that loads torch on a busy machine
@@ -140,7 +141,7 @@ class Served:
     def settle(self) -> None:
         """Wait until no job of earlier clients is left."""
         client = connect(self.service.redis_url)
-        store = RedisJobStore(client)
+        store = JobStore(client)
         wait_until(lambda: not store.load().unfinished, _DRAIN, "the end of all jobs")
         client.close()
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from app.local.broker import broker_command, wait_for_socket
 from benchmarks.peers.pipelines import Subject, write_weights
-from jobs.redis_store import RedisJobStore, connect
+from jobs.connections import connect
+from jobs.redis_store import JobStore
 from tests.chaos.processes import NeverTrue, Process, at_end, free_port, wait_until
 from tests.chaos.stack import answers
 
@@ -51,7 +52,7 @@ class Service:
             if f"worker-{number}" not in self.processes:
                 self._module(f"worker-{number}", *words)
         client = connect(self.redis_url)
-        store = RedisJobStore(client)
+        store = JobStore(client)
         wait_until(
             lambda: len(store.live_workers()) >= count, _START, f"{count} workers being ready"
         )

@@ -6,6 +6,7 @@
 from importlib import metadata
 
 from mmml.async_client import AsyncClient, AsyncJob
+from mmml.base_job import Explanation, Word
 from mmml.client import Client, Job
 from mmml.errors import (
     Busy,
@@ -16,8 +17,7 @@ from mmml.errors import (
     Unreachable,
     UnusablePicture,
 )
-from mmml.event_stream import Event
-from mmml.explanations import Explanation, Word
+from mmml.operations import Event
 from mmml.webhooks import BadSignature, verify_webhook
 
 try:

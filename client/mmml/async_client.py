@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -14,17 +14,28 @@ from anyio import to_thread
 from httpx_sse import EventSource
 
 from mmml import operations
-from mmml.base_job import BaseJob
+from mmml.base_job import BaseJob, Explanation, explanation_request, parse_explanation
+from mmml.client import Client, Job
 from mmml.errors import MmmlError, connection_error, error_from_response
-from mmml.event_stream import RECONNECT_DELAY, Event, EventCursor
-from mmml.explanations import Explanation, explanation_request, parse_explanation
-from mmml.images import Mask, Picture
-from mmml.operations import OnChange, Operation, Sleep, Step
+from mmml.operations import (
+    RECONNECT_DELAY,
+    RETRY_FOR,
+    Event,
+    EventCursor,
+    OnChange,
+    Operation,
+    RetryPolicy,
+    Sleep,
+    Step,
+    retry_seconds,
+)
 from mmml.requests import (
     TIMEOUT,
     ApiRequest,
+    Mask,
     Options,
     PhotoOptions,
+    Picture,
     SynthesisOptions,
     Text,
     build_request,
@@ -32,16 +43,26 @@ from mmml.requests import (
     service_url,
     submit_request,
 )
-from mmml.retry import RETRY_FOR, RetryPolicy, retry_seconds
 
 T = TypeVar("T")
+C = TypeVar("C", bound=type)
 
 
+def _documented_like(blocking: type) -> Callable[[C], C]:
+    """Gives the methods of a class the docstrings that they have in ``blocking``."""
+
+    def decorate(waiting: C) -> C:
+        for name, method in vars(waiting).items():
+            if not name.startswith("_") and method.__doc__ is None:
+                method.__doc__ = getattr(blocking, name).__doc__
+        return waiting
+
+    return decorate
+
+
+@_documented_like(Client)
 class AsyncClient:
-    """Talks to one service, and may be shared by tasks. ``timeout``: seconds for which a job is
-    waited for; ``retry_for``: seconds for which a service that is busy or restarts is retried;
-    ``url`` and ``api_key``: from the environment's MMML_URL and MMML_API_KEY when not given.
-    """
+    """A :class:`mmml.Client` that may be shared by tasks: the same methods, to be awaited."""
 
     def __init__(
         self,
@@ -72,27 +93,21 @@ class AsyncClient:
         await self._http.aclose()
 
     async def synthesize(self, text: Text, **options: Unpack[SynthesisOptions]) -> AsyncJob:
-        """Generate images from a text, or from a mix of several."""
         return await self.submit_task("synthesize", text, **options)
 
     async def manipulate(
         self, image: Picture, text: str, **options: Unpack[PhotoOptions]
     ) -> AsyncJob:
-        """Edit a photo as the text says."""
         return await self.submit_task("manipulate", text, {"image": image}, **options)
 
     async def inpaint(
         self, image: Picture, mask: Mask, text: str, **options: Unpack[PhotoOptions]
     ) -> AsyncJob:
-        """Fill the hole of a photo (white in the mask) as the text says."""
         return await self.submit_task("inpaint", text, {"image": image, "mask": mask}, **options)
 
     async def submit_task(
         self, task: str, text: Text, images: Mapping[str, Mask] | None = None, **options: Any
     ) -> AsyncJob:
-        """Submit a job of any task; ``images`` by field name. When the answer is lost, the
-        request is sent again under the same ``Idempotency-Key``, so there is one job all the same.
-        """
         given = cast("Options", options)
         request = await to_thread.run_sync(submit_request, task, text, images or {}, given)
         return AsyncJob(self, await self._record(request))
@@ -100,27 +115,20 @@ class AsyncClient:
     submit = submit_task
 
     async def job(self, job_id: str) -> AsyncJob:
-        """A job that was submitted earlier."""
         return AsyncJob(self, await self._record(ApiRequest("GET", f"/jobs/{job_id}")))
 
     async def jobs(
         self, limit: int = 20, status: str | None = None, task: str | None = None
     ) -> list[dict[str, Any]]:
-        """Records of the newest jobs, of one status and task if given."""
         return await self._run(operations.list_jobs(limit, status, task, self._retry_for))
 
     async def cancel(self, job_id: str) -> dict[str, Any]:
-        """The job's record, canceled or asked to stop."""
         return await self._record(ApiRequest("POST", f"/jobs/{job_id}/cancel"))
 
     async def delete(self, job_id: str) -> None:
-        """Cancel the job if it is not over, and erase its inputs, pictures and record."""
         await self._response(ApiRequest("DELETE", f"/jobs/{job_id}"))
 
     async def events(self, job_id: str) -> AsyncIterator[Event]:
-        """The job's events as they happen, until it ends. A connection that breaks, for example
-        because the service restarts, is resumed where it was.
-        """
         cursor = EventCursor(job_id, self._retry_for)
         while not cursor.finished:
             delay = RECONNECT_DELAY
@@ -134,11 +142,9 @@ class AsyncClient:
                 await anyio.sleep(delay)
 
     async def models(self) -> dict[str, Any]:
-        """Bundles, their tasks and methods, and which serve by default."""
         return await self._record(ApiRequest("GET", "/models"))
 
     async def webhook_secret(self) -> str:
-        """The secret with which :func:`mmml.verify_webhook` verifies messages of this service."""
         return str((await self._record(ApiRequest("GET", "/webhooks/secret")))["secret"])
 
     async def _record(self, request: ApiRequest) -> dict[str, Any]:
@@ -190,6 +196,7 @@ class AsyncClient:
             await response.aclose()
 
 
+@_documented_like(Job)
 class AsyncJob(BaseJob):
     """A job of a :class:`AsyncClient`."""
 
@@ -200,53 +207,33 @@ class AsyncJob(BaseJob):
     async def wait(
         self, on_change: OnChange | None = None, timeout: float | None = None, fetch: bool = True
     ) -> AsyncJob:
-        """This job, once it has succeeded, with its pictures (unless ``fetch`` is False). Raises
-        JobFailed, and StillRunning after ``timeout`` seconds. ``on_change`` is called with the
-        record about once a second.
-        """
         client = self._client
-        limit = client._timeout if timeout is None else timeout
-        self.record = await client._run(
-            operations.wait_for_end(self.id, limit, client._retry_for, on_change)
-        )
-        operations.require_success(self.record)
-        if fetch:
-            self._pictures = await client._run(
-                operations.download_images(self.record, client._retry_for)
-            )
+        await client._run(self._wait(client._timeout, client._retry_for, on_change, timeout, fetch))
         return self
 
     async def refresh(self) -> AsyncJob:
-        """This job as it is now."""
         self.record = await self._client._record(ApiRequest("GET", f"/jobs/{self.id}"))
         return self
 
     async def events(self) -> AsyncIterator[Event]:
-        """The job's events, until it ends."""
         async for event in self._client.events(self.id):
             if event.kind == "final":
                 self.record = dict(event.data)
             yield event
 
     async def cancel(self) -> AsyncJob:
-        """A waiting job ends at once, a running one within seconds."""
         self.record = await self._client.cancel(self.id)
         return self
 
     async def delete(self) -> None:
-        """Cancel it if it is not over, and erase all of it."""
         await self._client.delete(self.id)
 
     async def save(self, path: str | Path) -> list[Path]:
-        """Write the pictures, waiting for them first if need be; several are numbered: bird.png,
-        bird-1.png, bird-2.png.
-        """
         if self._pictures is None:
             await self.wait()
         return await to_thread.run_sync(self._write_images, path)
 
     async def explanation(self, index: int = 0) -> Explanation:
-        """How each word affected an image of a job submitted with ``explain=True``."""
         return parse_explanation(
             await self._client._record(explanation_request(self.record, index))
         )

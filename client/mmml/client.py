@@ -12,17 +12,27 @@ import httpx
 from httpx_sse import EventSource
 
 from mmml import operations
-from mmml.base_job import BaseJob
+from mmml.base_job import BaseJob, Explanation, explanation_request, parse_explanation
 from mmml.errors import MmmlError, connection_error, error_from_response
-from mmml.event_stream import RECONNECT_DELAY, Event, EventCursor
-from mmml.explanations import Explanation, explanation_request, parse_explanation
-from mmml.images import Mask, Picture
-from mmml.operations import OnChange, Operation, Sleep, Step
+from mmml.operations import (
+    RECONNECT_DELAY,
+    RETRY_FOR,
+    Event,
+    EventCursor,
+    OnChange,
+    Operation,
+    RetryPolicy,
+    Sleep,
+    Step,
+    retry_seconds,
+)
 from mmml.requests import (
     TIMEOUT,
     ApiRequest,
+    Mask,
     Options,
     PhotoOptions,
+    Picture,
     SynthesisOptions,
     Text,
     build_request,
@@ -30,7 +40,6 @@ from mmml.requests import (
     service_url,
     submit_request,
 )
-from mmml.retry import RETRY_FOR, RetryPolicy, retry_seconds
 
 T = TypeVar("T")
 
@@ -198,13 +207,7 @@ class Job(BaseJob):
         record about once a second.
         """
         client = self._client
-        limit = client._timeout if timeout is None else timeout
-        self.record = client._run(
-            operations.wait_for_end(self.id, limit, client._retry_for, on_change)
-        )
-        operations.require_success(self.record)
-        if fetch:
-            self._pictures = client._run(operations.download_images(self.record, client._retry_for))
+        client._run(self._wait(client._timeout, client._retry_for, on_change, timeout, fetch))
         return self
 
     def refresh(self) -> Job:

@@ -88,7 +88,6 @@ class StillRunning(MmmlError):
 
 
 def error_from_response(answer: httpx.Response) -> Refused:
-    """The error that a response stands for."""
     after = answer.headers.get("retry-after", "")
     problem = _problem(answer)
     fallback = f"The service answered {answer.status_code} {answer.reason_phrase}."

@@ -4,14 +4,19 @@ next step and is sent the response, so that the blocking and the asynchronous cl
 
 from __future__ import annotations
 
+import json
+import math
 import time
-from collections.abc import Callable, Generator
+import warnings
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
+from httpx_sse import ServerSentEvent
 
 from mmml.errors import (
+    Busy,
     JobFailed,
     MmmlError,
     Record,
@@ -20,7 +25,58 @@ from mmml.errors import (
     error_from_response,
 )
 from mmml.requests import ApiRequest, list_jobs_request
-from mmml.retry import RetryPolicy
+
+RETRY_FOR = 30.0  # seconds for which a service that cannot be reached is retried
+_DELAY = 0.5  # seconds, when the service does not say how long
+_OVER_LIMIT = 429
+
+
+@dataclass
+class RetryPolicy:
+    """``seconds``: how long one outage is retried; ``until``: a ``time.monotonic()`` after which
+    nothing is retried.
+    """
+
+    seconds: float
+    until: float = math.inf
+    _outage_start: float | None = None
+
+    def delay_after(self, error: MmmlError) -> float:
+        """Seconds until the next try, as the service asks for. Raises ``error`` when it will not
+        pass by itself, or not soon enough.
+        """
+        if not isinstance(error, Busy | Unreachable):
+            raise error
+        now = time.monotonic()
+        if self._outage_start is None:
+            self._outage_start = now
+        delay = _DELAY if error.retry_after is None else error.retry_after
+        if now + delay > min(self.until, self._end(error, self._outage_start)):
+            raise error
+        return delay
+
+    def _end(self, error: MmmlError, start: float) -> float:
+        """Exceeding a rate limit is no outage: a caller with a deadline may wait until then."""
+        waits = error.status == _OVER_LIMIT and math.isfinite(self.until)
+        return self.until if waits else start + self.seconds
+
+    def reset(self) -> None:
+        """The service answers again."""
+        self._outage_start = None
+
+
+def retry_seconds(retry_for: float, renamed: Mapping[str, float]) -> float:
+    """``retry_for``, or its value under the name it had before, ``patience``. Raises TypeError for
+    any other argument.
+    """
+    if not renamed:
+        return retry_for
+    if renamed.keys() != {"patience"}:
+        raise TypeError(f"The client has no argument {', '.join(sorted(renamed))}.")
+    message = "Client(patience=…) is called Client(retry_for=…) now."
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return renamed["patience"]
+
 
 T = TypeVar("T")
 FINAL = ("succeeded", "failed", "canceled", "expired")
@@ -80,7 +136,6 @@ def read_object(response: httpx.Response) -> dict[str, Any]:
 
 
 def get_record(request: ApiRequest, retries: RetryPolicy) -> Operation[dict[str, Any]]:
-    """A JSON object."""
     return read_object((yield from send_with_retries(request, retries)))
 
 
@@ -136,3 +191,46 @@ def list_jobs(
         if not page["next"] or len(jobs) >= limit:
             return jobs[:limit]
         request = ApiRequest("GET", page["next"])
+
+
+RECONNECT_DELAY = 0.5  # seconds before a stream that ended early is requested again
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a job. ``kind``: status, position, progress or final; the data of
+    ``final`` is the job.
+    """
+
+    kind: str
+    data: Mapping[str, Any]
+    id: str = ""
+
+
+class EventCursor:
+    """The position in a job's event stream, from which a broken connection is resumed.
+    ``finished``: nothing can follow.
+    """
+
+    def __init__(self, job_id: str, retry_for: float) -> None:
+        self._path, self._retries = f"/jobs/{job_id}/events", RetryPolicy(retry_for)
+        self._last_id = ""
+        self.finished = False
+
+    def request(self) -> ApiRequest:
+        """The request for the events that were not received yet."""
+        headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
+        return ApiRequest("GET", self._path, {"headers": headers})
+
+    def receive(self, sent: ServerSentEvent) -> Event | None:
+        """The event; None for what only keeps the connection open."""
+        if not sent.data:
+            return None
+        self._retries.reset()
+        self._last_id = sent.id or self._last_id
+        self.finished = sent.event == "final"
+        return Event(sent.event, json.loads(sent.data), sent.id)
+
+    def delay_after(self, error: MmmlError) -> float:
+        """Seconds until the next try. Raises ``error`` when there is none."""
+        return self._retries.delay_after(error)

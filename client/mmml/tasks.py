@@ -76,7 +76,6 @@ class Task:
 
 
 def read_tasks(text: str) -> dict[str, Task]:
-    """The tasks of a description in JSON."""
     return {
         name: Task(
             name,
@@ -92,7 +91,6 @@ def read_tasks(text: str) -> dict[str, Task]:
 
 @cache
 def tasks() -> Mapping[str, Task]:
-    """The tasks that this client knows, by name."""
     return read_tasks(resources.files("mmml").joinpath("tasks.json").read_text(encoding="utf-8"))
 
 

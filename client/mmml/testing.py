@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from mmml.cli.service_commands import find_service_command
+from mmml.cli.root import find_service_command
 
 VARIABLE = "MMML_SERVICE"
 # What belongs to this Python, and would mislead that of another environment.

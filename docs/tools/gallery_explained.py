@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jobs.animation import encode_frames
+from jobs.images import encode_frames
 from jobs.request_texts import morphed
 from models.data.aviary import PARTS, bird, generator, layers, render
 from models.data.masks import around

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from app.background_tasks import end_tasks
 from app.gateway.services import Services
+from app.gateway.subscriptions import end_tasks
 
 
 def test_a_task_that_swallows_cancellations_is_canceled_until_it_ends() -> None:

@@ -17,7 +17,7 @@ from tests.chaos.clocks import set_wrong
 from tests.chaos.strikes import Strikes
 
 
-class DyingWakeUps:
+class DyingWakeUps(WakeUpSender):
     """Its process dies instead of waking a worker."""
 
     def __init__(self, wakeups: WakeUpSender, strikes: Strikes) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
-from app.gateway.startup import raise_open_file_limit
+from app.gateway.server import raise_open_file_limit
 from tests.app.gateway.malformed import BOMBS, SIZES
 from tests.app.webhooks.test_addresses import HOSTILE
 from tests.chaos import target

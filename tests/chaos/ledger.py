@@ -12,8 +12,7 @@ from typing import Any
 import httpx
 
 from jobs.errors import StoreError
-from jobs.events import STREAM_START
-from jobs.job import Job, Status
+from jobs.job import STREAM_START, Job, Status
 from tests.chaos.faults import Finding
 from tests.chaos.stack import Stack
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from app.gateway.api_keys import RedisKeyStore, default_scopes, generate_key, new_api_key
-from jobs.celery_config import wakeups_key
+from app.gateway.api_keys import KeyStore, default_scopes, generate_key, new_api_key
+from jobs.connections import connect, wakeups_key
 from jobs.job import Status
-from jobs.redis_store import connect
 from tests.chaos.batches import FAULTS as BATCHES
 from tests.chaos.clocks import VARIABLE as CLOCK
 from tests.chaos.faults import Family, Fault, Finding
@@ -164,7 +163,7 @@ def owner_at_its_cap(stack: Stack) -> Finding:
     more than two under way.
     """
     stack.ready()
-    keys, text = RedisKeyStore(stack.client), generate_key()
+    keys, text = KeyStore(stack.client), generate_key()
     keys.add(new_api_key(text, "capped", default_scopes(), max_running=2))
     most = 0
     try:
@@ -173,7 +172,7 @@ def owner_at_its_cap(stack: Stack) -> Finding:
             jobs = [post(http, stack.urls[0], text="a bird slow").job for _ in range(_JOBS)]
         stack.workers[0].kill()
         struck = time.time()
-        while stack.store.queue_length() and time.time() < struck + _BACK:
+        while stack.store.load().waiting and time.time() < struck + _BACK:
             held = sum(bool(j and j.status is Status.running) for j in map(stack.store.get, jobs))
             most = max(most, held)
             time.sleep(0.1)

@@ -16,7 +16,8 @@ import httpx
 
 from app.local.broker import broker_command
 from jobs.captions import END
-from jobs.redis_store import RedisJobStore, connect, wait_until_ready
+from jobs.connections import connect, wait_until_ready
+from jobs.redis_store import JobStore
 from jobs.requests import TASKS
 from tests.chaos.processes import Keeper, Process, at_end, free_port, wait_until
 from tests.chaos.proxy import Proxy
@@ -45,7 +46,7 @@ class Stack:
         self.urls: list[str] = []
         self._settings = dict(settings)
         self.client = connect(self.redis_url)
-        self.store = RedisJobStore(self.client)
+        self.store = JobStore(self.client)
 
     def start(self, gateways: int, workers: int) -> None:
         self.logs.mkdir(parents=True, exist_ok=True)

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import httpx
 
-from app.gateway.api_keys import RedisKeyStore, default_scopes, generate_key, new_api_key
+from app.gateway.api_keys import KeyStore, default_scopes, generate_key, new_api_key
 from app.local.broker import broker_command, wait_for_socket
 from jobs.blobs import BlobStore
+from jobs.connections import connect
 from jobs.images import encode
 from jobs.job import ImageRecord, new_id
-from jobs.redis_store import RedisJobStore, connect
+from jobs.redis_store import JobStore
 from jobs.store import ClaimRequest, JobOutcome
 from tests.chaos.processes import Process, at_end, free_port, wait_until
 from tests.chaos.stack import answers
@@ -41,9 +42,9 @@ class Target:
         self.folder, self.process, self.port = folder, process, port
         self.url = f"http://127.0.0.1:{port}"
         client = connect(f"unix://{folder}/v.sock?db=0")
-        self.store = RedisJobStore(client)
+        self.store = JobStore(client)
         self.blobs = BlobStore.from_url(f"file://{folder}/blobs")
-        self.keys = RedisKeyStore(client)
+        self.keys = KeyStore(client)
         self.mine, self.theirs = self._key("mine"), self._key("theirs")
         self.http = self.client(self.mine)
 

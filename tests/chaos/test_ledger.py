@@ -12,10 +12,9 @@ import pytest
 import redis
 
 from jobs.blobs import output_key
-from jobs.events import JobEvent
-from jobs.job import ErrorCode, Failure, ImageRecord
-from jobs.redis_store import RedisJobStore
-from jobs.store import JobOutcome, JobStore
+from jobs.job import ErrorCode, Failure, ImageRecord, JobEvent
+from jobs.redis_store import JobStore
+from jobs.store import JobOutcome
 from tests.chaos.ledger import doubled, ends_of, leftovers, settled, unknown
 from tests.moves import finished as finished_job
 from tests.moves import queued as new_job
@@ -76,7 +75,7 @@ def test_a_picture_that_is_not_stored_is_missing(stack: Any) -> None:
     )
 
 
-class TwoEnds(RedisJobStore):
+class TwoEnds(JobStore):
     """A store in which every job ends twice."""
 
     def events_after(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:

@@ -16,7 +16,7 @@ import torch
 
 from jobs.blobs import BlobStore
 from jobs.errors import StoreError
-from jobs.redis_store import RedisJobStore
+from jobs.redis_store import JobStore
 from jobs.store import Attempt, ClaimRequest, ClaimResult, JobOutcome
 from models.pipeline import Item
 from tests.chaos.strikes import Strikes, kill_self
@@ -31,7 +31,7 @@ SLOW = 0.25  # seconds that "slow" takes
 FOREVER = 3600.0
 
 
-class DyingStore(RedisJobStore):
+class DyingStore(JobStore):
     """Its process dies after a claim, after a begin, or when the job is finished and nobody here
     knows it yet; or the answer to a claim gets lost.
     """

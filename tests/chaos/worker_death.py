@@ -97,7 +97,7 @@ def crashing_input(stack: Stack) -> Finding:
     stack.ready()
     stack.strikes.forget()
     plug = submit(stack, "wait")
-    wait_until(lambda: stack.store.queue_length() == 0, 30, "the first job being taken")
+    wait_until(lambda: stack.store.load().waiting == 0, 30, "the first job being taken")
     texts = ["a bird"] * 15
     jobs = submit(stack, *texts[:7], "a bird die", *texts[7:])
     struck = time.time()

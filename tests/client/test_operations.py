@@ -11,9 +11,8 @@ import pytest
 
 from mmml import Busy, MmmlError, Refused, Unreachable
 from mmml.errors import error_from_response
-from mmml.operations import Operation, Sleep, send_with_retries, wait_for_end
+from mmml.operations import Operation, RetryPolicy, Sleep, send_with_retries, wait_for_end
 from mmml.requests import ApiRequest
-from mmml.retry import RetryPolicy
 
 SUBMIT = ApiRequest("POST", "/synthesize", {"headers": {"Idempotency-Key": "k"}})
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from jobs.images import decode_photo
 from mmml import Client, MmmlError, UnusablePicture
-from mmml.images import encode_image
+from mmml.requests import encode_image
 from tests.app.conftest import png
 from tests.picture_files import exif, grey_profile, rgb_profile, saved
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import ImageChops
 
 from app.gateway.api_keys import generate_key
-from app.local.fake_bundle import fake_environment
-from app.local.state import LocalServiceError
+from app.local.broker import LocalServiceError
+from app.local.serve import fake_environment
 from jobs.job import ErrorCode
 from mmml import Busy, Client, JobFailed, Refused
 from mmml.testing import NotStarted, fake_service

@@ -18,7 +18,7 @@ import pytest
 from app.gateway.rate_limits import _EXCEEDED
 from jobs.job import ErrorCode
 from mmml.cli import cli
-from mmml.cli.exit_status import MEANINGS
+from mmml.cli.context import MEANINGS
 from models.__main__ import command_line
 from tests.docs.blocks import ELSEWHERE, PAGES, ROOT, Block, blocks, commands
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.animation import encode_frames
+from jobs.images import encode_frames
 
 COLOURS = [(250, 10, 20), (130, 90, 60), (10, 200, 90)]
 FRAMES = [Image.new("RGB", (20, 16), colour) for colour in COLOURS]

@@ -10,8 +10,17 @@ from pathlib import Path
 import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
-from jobs.blob_errors import FULL, NO_STORE, READ_ONLY, REFUSED, blob_error
-from jobs.blobs import BlobStore, input_key, output_key, output_prefix
+from jobs.blobs import (
+    FULL,
+    NO_STORE,
+    READ_ONLY,
+    REFUSED,
+    BlobStore,
+    blob_error,
+    input_key,
+    output_key,
+    output_prefix,
+)
 from jobs.errors import BlobError, BlobMissing
 
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import pytest
 import redis
 
-from jobs.celery_config import wakeups_key
+from jobs.connections import wakeups_key
 from jobs.job import Job, Priority, Status
-from jobs.store import Attempt, ClaimedJob, ClaimRequest, JobStore, NewJob
+from jobs.redis_store import JobStore
+from jobs.store import Attempt, ClaimedJob, ClaimRequest, NewJob
 from tests.moves import a_job, begun, claimed, claimed_one, died, finish, queued, release
 
 ONE = ClaimRequest(jobs=1, pictures=100)
@@ -236,7 +237,7 @@ def test_a_fault_of_the_storage_lets_a_job_wait(store: JobStore) -> None:
     job = queued(store)
     assert release(store, job.id, begun(store, job.id), 0.2)
     assert claimed(store) == []
-    assert store.queue_length() == 1
+    assert store.load().waiting == 1
     time.sleep(0.25)
     (again,) = claimed(store)
     assert (again.job.id, again.job.faults, again.job.attempts) == (job.id, 1, 0)
@@ -246,7 +247,7 @@ def test_a_job_that_waits_for_the_storage_can_be_canceled(store: JobStore) -> No
     job = queued(store)
     release(store, job.id, begun(store, job.id), 60)
     assert store.cancel(job.id) is Status.canceled
-    assert store.queue_length() == 0
+    assert store.load().waiting == 0
 
 
 @pytest.mark.parametrize(("workers", "jobs", "sent"), [(0, 5, 0), (1, 5, 1), (3, 2, 2), (3, 9, 3)])

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from jobs.errors import ImageProblem
-from jobs.image_file_checks import MAX_PARTS, MAX_SCANS, check_part_count
+from jobs.image_files import MAX_PARTS, MAX_SCANS, check_part_count
 from tests.picture_files import chunk, jpeg, photo, png, saved, scan_bomb, segment
 
 

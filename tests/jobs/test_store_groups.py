@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import redis
 
+from jobs.connections import connect
 from jobs.errors import StoreError
 from jobs.job import Failure, Job, Status, new_id
-from jobs.redis_store import RedisJobStore, connect
-from jobs.store import IdempotencyKey, JobOutcome, JobStore, NewJob
+from jobs.redis_store import JobStore
+from jobs.store import IdempotencyKey, JobOutcome, NewJob
 from tests.moves import a_job, claimed, queued
 
 
@@ -27,7 +28,7 @@ def test_each_is_created_or_refused_by_itself(store: JobStore) -> None:
         None,
     ]
     assert statuses(store, [first, second, third]) == [Status.queued, Status.queued, None]
-    assert store.queue_length() == 2
+    assert store.load().waiting == 2
 
 
 def test_records_come_in_the_order_asked_for(store: JobStore) -> None:
@@ -53,7 +54,7 @@ def test_each_ends_as_its_own_outcome_says(store: JobStore) -> None:
 
 def test_what_changed_together_is_published_together(valkey: str) -> None:
     client = connect(valkey)
-    store = RedisJobStore(client, prefix=f"told-{new_id()}:")
+    store = JobStore(client, prefix=f"told-{new_id()}:")
     jobs = [a_job(), a_job()]
     store.create_all([NewJob(job) for job in jobs])
     with client.pubsub(ignore_subscribe_messages=True) as heard:
@@ -71,7 +72,7 @@ def test_what_changed_together_is_published_together(valkey: str) -> None:
 
 def test_a_server_that_was_restarted_learns_the_moves_again(valkey: str) -> None:
     client = connect(valkey)
-    store = RedisJobStore(client, prefix=f"fresh-{new_id()}:")
+    store = JobStore(client, prefix=f"fresh-{new_id()}:")
     client.script_flush()
     jobs = [a_job(), a_job()]
     assert all(store.create_all([NewJob(job) for job in jobs]).jobs)
@@ -83,7 +84,7 @@ def test_a_server_that_was_restarted_learns_the_moves_again(valkey: str) -> None
 def test_one_refusal_does_not_hide_what_was_done(valkey: str) -> None:
     client: redis.Redis = connect(valkey)
     prefix = f"refused-{new_id()}:"
-    store = RedisJobStore(client, prefix=prefix)
+    store = JobStore(client, prefix=prefix)
     jobs = [a_job(), a_job(), a_job()]
     client.set(f"{prefix}events:{jobs[1].id}", "not a stream")
     answers = store.create_all([NewJob(job) for job in jobs]).jobs

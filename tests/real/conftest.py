@@ -16,8 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobs.celery_config import wakeups_key
-from jobs.redis_store import connect
+from jobs.connections import connect, wakeups_key
 from tests.models.tiny import tiny_bundle
 
 

@@ -16,9 +16,8 @@ import pytest
 import redis
 
 from app.local.broker import broker_binary
-from app.local.fake_bundle import write_fake_bundle
-from jobs.celery_config import celery_config
-from jobs.redis_store import wait_until_ready
+from app.local.serve import write_fake_bundle
+from jobs.connections import celery_config, wait_until_ready
 from tests.real.conftest import free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

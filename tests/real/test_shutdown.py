@@ -16,7 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobs.redis_store import RedisJobStore, connect
+from jobs.connections import connect
+from jobs.redis_store import JobStore
 from tests.real.conftest import Service, free_port
 
 pytestmark = [
@@ -77,15 +78,15 @@ def test_a_waiting_client_gets_its_job_when_the_gateway_ends(
     gateway: tuple[Process, httpx.Client], valkey: str
 ) -> None:
     process, http = gateway
-    store = RedisJobStore(client := connect(valkey))
-    before = store.queue_length()
+    store = JobStore(client := connect(valkey))
+    before = store.load().waiting
     with ThreadPoolExecutor(4) as pool:
         waiting: list[Future[httpx.Response]] = [
             pool.submit(http.post, "/synthesize?wait=60", json={"text": "a red bird"})
             for _ in range(4)
         ]
         deadline = time.monotonic() + 30
-        while store.queue_length() < before + 4:
+        while store.load().waiting < before + 4:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert process.terminate() < 15  # neither the 60 s asked for nor the grace time
@@ -161,7 +162,7 @@ def test_a_worker_finishes_or_hands_back(service: Service, drain: str) -> None:
     service.all_succeed(jobs, 120)
     assert service.pid_of("-m workers") != worker
     client = connect(f"unix://{service.state_dir}/valkey.sock?db=0")
-    store = RedisJobStore(client)
+    store = JobStore(client)
     records = [store.get(job) for job in jobs]
     client.close()
     assert {job.attempts for job in records if job} == {1}

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobs.redis_store import RedisJobStore, connect
+from jobs.connections import connect
+from jobs.redis_store import JobStore
 from tests.moves import finished, queued
 from tests.real.conftest import free_port
 
@@ -26,7 +27,7 @@ pytestmark = [
 STREAMS = 1000
 SERVE = """
 import sys, uvicorn
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.settings import GatewaySettings
 uvicorn.run(create_app(GatewaySettings()), port=int(sys.argv[1]), log_level="warning")
 """
@@ -83,13 +84,13 @@ def gateway(redis_url: str, weights: Path) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def store(redis_url: str) -> Iterator[RedisJobStore]:
+def store(redis_url: str) -> Iterator[JobStore]:
     client = connect(redis_url)
-    yield RedisJobStore(client)
+    yield JobStore(client)
     client.close()
 
 
-def create(store: RedisJobStore) -> str:
+def create(store: JobStore) -> str:
     return queued(store).id
 
 
@@ -127,11 +128,11 @@ async def to_the_end(reader: asyncio.StreamReader) -> bool:
     return b"event: final" in text and b'"status":"succeeded"' in text.replace(b": ", b":")
 
 
-def finish(store: RedisJobStore, job: str) -> None:
+def finish(store: JobStore, job: str) -> None:
     finished(store, job)
 
 
-def test_a_thousand_streams(gateway: Gateway, store: RedisJobStore, redis_url: str) -> None:
+def test_a_thousand_streams(gateway: Gateway, store: JobStore, redis_url: str) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4096), hard), hard))
     own, shared = [create(store) for _ in range(STREAMS // 2)], create(store)
@@ -162,7 +163,7 @@ def test_a_thousand_streams(gateway: Gateway, store: RedisJobStore, redis_url: s
 
 
 def test_streams_left_by_their_clients_are_let_go(
-    redis_url: str, weights: Path, store: RedisJobStore
+    redis_url: str, weights: Path, store: JobStore
 ) -> None:
     job = create(store)
 

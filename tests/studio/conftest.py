@@ -32,8 +32,7 @@ from tests.studio.chromium import TIMEOUT, chromium
 from tests.studio.painter import PainterLoader
 from workers.batcher import Batcher
 from workers.job_runner import JobRunner
-from workers.job_slots import JobSlots
-from workers.leases import Leases
+from workers.leases import JobSlots, Leases
 
 
 class Stand:

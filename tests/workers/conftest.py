@@ -11,14 +11,13 @@ import pytest
 
 from jobs.blobs import BlobStore
 from jobs.job import Job
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 from tests.moves import claimed, queued
 from workers.batcher import Batcher
 from workers.claimer import Claimer
 from workers.fake.squares import FakeLoader, FakePipeline
 from workers.job_runner import JobRunner
-from workers.job_slots import JobSlots
-from workers.leases import Leases
+from workers.leases import JobSlots, Leases
 
 LEASE = 0.3  # seconds
 
@@ -71,8 +70,8 @@ class Shop:
 def shop(store: JobStore) -> Iterator[Shop]:
     pipeline = FakePipeline()
     fatal: list[BaseException] = []
-    slots = JobSlots(16, lambda: claimer.on_capacity_freed())
-    batcher = Batcher(4, 0.05, fatal.append, lambda: claimer.on_capacity_freed())
+    slots = JobSlots(16, lambda: claimer.notify())
+    batcher = Batcher(4, 0.05, fatal.append, lambda: claimer.notify())
     leases = Leases(store, LEASE)
     runner = JobRunner(
         store,

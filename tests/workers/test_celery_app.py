@@ -9,9 +9,9 @@ import redis
 from kombu import Connection, Queue
 from kombu.transport.virtual import Channel, Message
 
-from app.gateway.enqueue import CeleryWakeUpSender
-from jobs.celery_config import QUEUE, TASK_NAME, wakeups_key
-from workers.celery_app import build_app, send_wakeup
+from app.gateway.enqueue import WakeUpSender
+from jobs.connections import QUEUE, TASK_NAME, wakeups_key
+from workers.worker import build_app, send_wakeup
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def taken(channel: Channel) -> Message:
 def test_a_gateway_wakes_as_many_workers_as_it_says(
     valkey: str, prefix: str, redis_client: redis.Redis, broker: Connection
 ) -> None:
-    CeleryWakeUpSender(valkey, prefix).send(2)
+    WakeUpSender(valkey, prefix).send(2)
     assert redis_client.llen(wakeups_key(prefix)) == 2
     channel = opened(broker)
     assert taken(channel).headers["task"] == TASK_NAME
 
 
 def test_a_broker_that_is_away_costs_a_wake_up_and_nothing_else(prefix: str) -> None:
-    CeleryWakeUpSender("redis://127.0.0.1:1/0", prefix).send(1)
+    WakeUpSender("redis://127.0.0.1:1/0", prefix).send(1)
     send_wakeup(build_app("redis://127.0.0.1:1/0", prefix, lambda: None, lambda: False))
 
 
@@ -64,7 +64,7 @@ def test_what_was_taken_leaves_no_trace_in_redis(
 def test_a_busy_worker_leaves_wake_ups_to_the_others(
     valkey: str, prefix: str, broker: Connection
 ) -> None:
-    CeleryWakeUpSender(valkey, prefix).send(2)
+    WakeUpSender(valkey, prefix).send(2)
     channel = opened(broker)
     channel.basic_qos(0, 1, False)
     first = taken(channel)

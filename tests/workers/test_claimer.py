@@ -11,12 +11,12 @@ import redis
 
 from jobs.errors import StoreError
 from jobs.job import Status
-from jobs.redis_store import RedisJobStore
+from jobs.redis_store import JobStore
 from jobs.store import ClaimRequest, ClaimResult
 from models.pipeline import Item
 from tests.moves import died
 from tests.workers.conftest import Shop
-from workers.drain import Drain
+from workers.watchdog import Drain
 
 Eventually = Callable[[Callable[[], bool], float], None]
 
@@ -113,7 +113,7 @@ def test_many_suspects_do_not_stop_fresh_jobs(shop: Shop, eventually: Eventually
     eventually(all_are(shop, Status.succeeded, suspects), 20)
 
 
-class Forgetful(RedisJobStore):
+class Forgetful(JobStore):
     """The answer of the first claim gets lost."""
 
     lost: ClaimResult | None = None
@@ -147,7 +147,7 @@ def test_a_draining_worker_claims_nothing(shop: Shop) -> None:
     assert shop.job(job).status is Status.queued
 
 
-class Slow(RedisJobStore):
+class Slow(JobStore):
     """Answers claims only when it is asked to."""
 
     asked, go = threading.Event(), threading.Event()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from jobs.job import Status
 from tests.moves import begun
 from tests.workers.conftest import Shop
-from workers.drain import Drain
+from workers.watchdog import Drain
 
 Eventually = Callable[[Callable[[], bool], float], None]
 

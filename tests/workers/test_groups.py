@@ -10,7 +10,7 @@ import redis
 from jobs.blobs import BlobStore
 from jobs.errors import BlobError, StoreError
 from jobs.job import Status
-from jobs.redis_store import RedisJobStore
+from jobs.redis_store import JobStore
 from jobs.store import JobOutcome
 from models.pipeline import Item
 from tests.moves import claimed, release
@@ -102,7 +102,7 @@ def test_a_storage_fault_of_one_is_not_the_others(shop: Shop) -> None:
     assert statuses(shop, jobs) == [Status.succeeded, Status.queued, Status.succeeded]
 
 
-class ForgetfulStore(RedisJobStore):
+class ForgetfulStore(JobStore):
     """Can't be reached when jobs are to be ended, once."""
 
     away = True

@@ -16,9 +16,8 @@ from PIL import Image
 from jobs.blobs import job_folder, output_key
 from jobs.captions import Word
 from jobs.errors import BlobError, BlobMissing
-from jobs.events import STREAM_START
 from jobs.explanation import ExplanationView
-from jobs.job import ErrorCode, Status
+from jobs.job import STREAM_START, ErrorCode, Status
 from jobs.store import Renewal
 from models.explanation import ExplainedWord, Explanation
 from models.pipeline import Item, Looked

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from jobs.job import Status
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 from tests.workers.conftest import Shop
 from workers.batcher import Batcher
 from workers.leases import Leases

@@ -1,10 +1,19 @@
-"""A pipeline that keeps the contract of :class:`models.pipeline.Pipeline` without its networks."""
+"""A pipeline that keeps the contract of :class:`models.pipeline.Pipeline` without its networks.
+
+What a text may ask of it beside a picture is to fail, and to take its time:
+
+* ``fail:CODE`` fails the job, with any code of :class:`jobs.job.ErrorCode`
+* ``fail:partial`` fails every other picture of the job, the second first
+* ``fail:slow=5`` takes so many seconds, in which no other picture is made
+"""
 
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -13,15 +22,50 @@ from PIL import Image
 
 from jobs.bundles import BundleInfo
 from jobs.explanation import ExplanationView
+from jobs.job import ErrorCode
 from jobs.requests import TASKS
+from models.errors import InputProblem
 from models.item import Item
-from workers.fake.directives import FakeDirectives
-from workers.fake.drawing import SIDE, draw, edit, fill
-from workers.fake.explanations import explain
+from workers.fake.drawing import SIDE, draw, edit, explain, fill
 from workers.loader import PipelineKey
 
 if TYPE_CHECKING:
     from models.pipeline import Pipeline
+
+MAX_SECONDS = 60.0  # seconds; a worker that hangs for longer is ended
+_DIRECTIVE = re.compile(r"\bfail:(\w+)(?:=(\d+(?:\.\d+)?))?")
+
+
+@dataclass(frozen=True)
+class FakeDirectives:
+    """``seconds``: to be taken; ``code``: of the failure wanted, if any."""
+
+    seconds: float = 0.0
+    code: ErrorCode | None = None
+
+    @classmethod
+    def parse(cls, item: Item) -> FakeDirectives:
+        """Those of the item's texts. Raises InputProblem for one that there is not."""
+        seconds, code = 0.0, None
+        for name, number in _DIRECTIVE.findall(" ".join(text for text, _ in item.blend)):
+            if name == "slow":
+                seconds = min(float(number or 1), MAX_SECONDS)
+            elif name == "partial":
+                code = ErrorCode.model_error if item.index % 2 else code
+            else:
+                code = _code(name)
+        return cls(seconds, code)
+
+    def raise_failure(self) -> None:
+        if self.code:
+            raise InputProblem(self.code.value, f"The text asks for this failure: {self.code}.")
+
+
+def _code(name: str) -> ErrorCode:
+    if name in ErrorCode.__members__:
+        return ErrorCode(name)
+    known = ", ".join(["slow=SECONDS", "partial", *ErrorCode])
+    raise InputProblem("bad_input", f"There is no fail:{name}; there are: {known}.")
 
 
 class DrawingPipeline:
@@ -61,7 +105,6 @@ class DrawingPipeline:
         return picture, explain(prepared, picture, self.method, found.read)
 
     def candidate(self, prepared: Item, _picture: Image.Image) -> int:
-        """Which of its candidates was drawn."""
         return _candidate(prepared)
 
     def provenance(self, prepared: Item) -> dict[str, Any]:  # noqa: ARG002

@@ -49,7 +49,6 @@ RESPONSES: dict[int | str, dict[str, Any]] = {422: _ANY, "default": _ANY}
 
 
 def is_openai_path(path: str) -> bool:
-    """Whether answers at this URL path have OpenAI's shape."""
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 

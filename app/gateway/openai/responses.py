@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
-from collections.abc import AsyncIterator
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import Request
@@ -12,12 +15,41 @@ from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from app.gateway.openai.errors import openai_error
-from app.gateway.openai.signed_urls import UrlSigner
 from app.gateway.openai.submission import cancel_unless_resumable, poll_job
-from app.gateway.problems import as_problem
+from app.gateway.problems import Problem, as_problem
 from app.gateway.services import Services
 from app.gateway.submission import Submission
 from jobs.job import ImageRecord, Job
+from jobs.redis_store import JobStore
+
+
+class UrlSigner:
+    """Signs and checks addresses. Methods block."""
+
+    def __init__(
+        self, store: JobStore, lifetime: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store, self._lifetime, self._clock = store, lifetime, clock
+
+    def sign(self, job_id: str, index: int) -> dict[str, str]:
+        """The query of an address that works from now on."""
+        expires = int(self._clock() + self._lifetime)
+        return {"expires": str(expires), "signature": self._signature(job_id, index, expires)}
+
+    def check(self, job_id: str, index: int, expires: int, signature: str) -> None:
+        """Problem 403 when the signature is not ours, 410 when its time is over."""
+        right = self._signature(job_id, index, expires)
+        if not hmac.compare_digest(right.encode(), signature.encode("utf-8", "replace")):
+            raise Problem(403, "This address is not signed by this service; use it unchanged.")
+        if self._clock() >= expires:
+            raise Problem(410, "This address has expired. GET /jobs lists your jobs' pictures.")
+
+    def _signature(self, job_id: str, index: int, expires: int) -> str:
+        secret = self._store.service_secret("links", secrets.token_hex(32))
+        return hmac.digest(
+            secret.encode(), f"{job_id}/{index} until {expires}".encode(), "sha256"
+        ).hex()
+
 
 JsonObject = dict[str, Any]
 
@@ -31,6 +63,7 @@ async def images_response(
     made = [image for image in job.images if not image.error]
     link_or_content = _url_of if as_url else _content_of
     first = made[0]
+    failures = [f"Picture {i.index} was not made: {i.error.detail}" for i in job.images if i.error]
     return {
         "created": int(job.finished_at or job.created_at),
         "data": [
@@ -40,12 +73,8 @@ async def images_response(
         "output_format": first.format,
         "size": _size(first),
         "job": job.id,
-        "warnings": [*job.warnings, *_failures(job)],
+        "warnings": [*job.warnings, *failures],
     }
-
-
-def _failures(job: Job) -> list[str]:
-    return [f"Picture {i.index} was not made: {i.error.detail}" for i in job.images if i.error]
 
 
 async def _content_of(

@@ -50,7 +50,6 @@ async def submit_images_request(
 
 
 def _with_own_model(asked: ImagesRequest, names: Mapping[str, str]) -> ImagesRequest:
-    """With the bundle that stands for the model named."""
     own = names.get(asked.model or "", asked.model)
     return asked.model_copy(update={"model": own or None})
 

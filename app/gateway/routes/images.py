@@ -11,13 +11,15 @@ from app.gateway.auth import Caller
 from app.gateway.dependencies import Download, Reader, ServicesDependency
 from app.gateway.image_responses import (
     IMAGE_CONTENT,
+    accepted_types,
     cache_headers,
     etag,
+    has_current,
     image_headers,
     image_response,
+    preferred_image_format,
     served_format,
 )
-from app.gateway.preferences import accepted_types, has_current, preferred_image_format
 from app.gateway.problems import Problem
 from app.gateway.routes.jobs import require_job
 from app.gateway.services import Services

@@ -1,26 +1,31 @@
-"""``/jobs``: look at jobs, wait for them, cancel and erase them."""
+"""``/jobs``: look at jobs, wait for them, cancel and erase them; and ``/jobs/{id}/events``, a job's
+life as server-sent events, resumed by ``Last-Event-ID``.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
-from app.gateway.dependencies import AnyCaller, Reader, ServicesDependency
-from app.gateway.preferences import has_current, wait_seconds
+from app.gateway.dependencies import AnyCaller, Reader, ServicesDependency, StreamSlot
+from app.gateway.event_streams import EventStream
+from app.gateway.image_responses import has_current, wait_seconds
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from app.gateway.views import JobView, job_view, json_response
 from jobs.blobs import job_folder
-from jobs.job import Job, Status
+from jobs.job import STREAM_START, Job, Status, event_order
 from jobs.requests import TASKS
 from jobs.store import Cursor
 
@@ -180,3 +185,48 @@ def _erase(services: Services, job_id: str) -> bool:
     services.blobs.delete_prefix(job_folder(job_id))
     services.store.expire(job_id)
     return True
+
+
+events_router = APIRouter(tags=["jobs"])
+_RETRY = 2000  # milliseconds after which a client comes back
+
+_EVENT_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "`status`, `position`, `progress`, and `final` with the whole job, after "
+        "which the stream ends; a comment every 15 seconds keeps the connection open"
+    },
+    204: {"description": "the client has heard it all"},
+}
+
+
+async def open_stream(
+    job_id: str,
+    services: ServicesDependency,
+    caller: Reader,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> AsyncIterator[EventStream]:
+    """What the client has not heard yet. 204, which ends its attempts, when that is nothing."""
+    cursor = last_event_id if last_event_id and event_order(last_event_id) else STREAM_START
+    job = require_job(caller.get_visible(await services.get_job(job_id)))
+    if job.status.final and cursor != STREAM_START:
+        news = await run_in_threadpool(services.store.events_after, {job_id: cursor})
+        if not news[job_id]:
+            raise HTTPException(204)
+    with services.event_streams.open(job_id, cursor) as stream:
+        yield stream
+
+
+@events_router.get(
+    "/jobs/{job_id}/events",
+    summary="Follow a job",
+    response_class=EventSourceResponse,
+    responses=_EVENT_RESPONSES,
+    dependencies=[StreamSlot],
+)
+async def events(
+    stream: Annotated[EventStream, Depends(open_stream)],
+) -> AsyncIterator[ServerSentEvent]:
+    """Everything that happened to the job so far, then what happens, until it is over."""
+    yield ServerSentEvent(comment="follow", retry=_RETRY)
+    async for update in stream:
+        yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)

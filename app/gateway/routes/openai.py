@@ -10,14 +10,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.gateway.auth import Caller
-from app.gateway.dependencies import ServicesDependency, Submitter, caller, take_download
+from app.gateway.dependencies import ServicesDependency, Submitter, caller, hold_download
 from app.gateway.image_responses import IMAGE_CONTENT, image_response
 from app.gateway.middleware import release_upload_memory
-from app.gateway.openai.bodies import read_edit, read_generation
 from app.gateway.openai.errors import PREFIX, RESPONSES
-from app.gateway.openai.requests import EditRequest, GenerationRequest, ImagesRequest
-from app.gateway.openai.responses import image_events, images_response
-from app.gateway.openai.signed_urls import UrlSigner
+from app.gateway.openai.requests import (
+    EditRequest,
+    GenerationRequest,
+    ImagesRequest,
+    read_edit,
+    read_generation,
+)
+from app.gateway.openai.responses import UrlSigner, image_events, images_response
 from app.gateway.openai.submission import submit_images_request, wait_for_success
 from app.gateway.problems import Problem
 from app.gateway.routes.jobs import require_job
@@ -38,11 +42,8 @@ _PICTURES: dict[int | str, dict[str, Any]] = {
 
 async def _hold_wait_slot(services: ServicesDependency, caller: Submitter) -> AsyncIterator[None]:
     """One of the caller's requests that may wait, for as long as the answer takes."""
-    with services.wait_slots.acquire(caller.rate_limit_key) as free:
-        if not free:
-            most = services.wait_slots.limit
-            detail = f"{most} of your requests are waiting already; let one end first."
-            raise Problem(429, detail, headers={"Retry-After": "2"})
+    refusal = "{limit} of your requests are waiting already; let one end first."
+    with services.wait_slots.hold(caller.rate_limit_key, refusal, 2):
         yield
 
 
@@ -113,7 +114,7 @@ def _headers(accepted: Submission) -> dict[str, str]:
 async def _linked_download(
     job_id: str, index: int, services: ServicesDependency
 ) -> AsyncIterator[None]:
-    with take_download(services, f"link {job_id}/{index}"):
+    with hold_download(services, f"link {job_id}/{index}"):
         yield
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
-from app.gateway.preferences import accepted_types, has_current, header_list
+from app.gateway.image_responses import accepted_types, has_current, header_list
 
 FOLDER = Path(__file__).parent.parent / "studio"
 _PAGE = "index.html"
@@ -76,13 +76,11 @@ class StaticFile:
 
 
 def read_files(folder: Path = FOLDER) -> dict[str, StaticFile]:
-    """The page's files by name."""
     paths = sorted(p for p in folder.iterdir() if p.suffix in _TYPES)
     return {path.name: StaticFile.read(path) for path in paths}
 
 
 def content_digest(files: Mapping[str, StaticFile]) -> str:
-    """A digest of all files together."""
     digest = hashlib.sha256()
     for name, file in files.items():
         digest.update(f"{name} {len(file.content)}\n".encode() + file.content)

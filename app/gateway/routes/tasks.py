@@ -15,9 +15,14 @@ from starlette.responses import Response
 from app.gateway.auth import Caller
 from app.gateway.dependencies import Submitter, get_services
 from app.gateway.idempotency import HEADER, PATTERN, read_idempotency_key
-from app.gateway.image_responses import IMAGE_CONTENT, image_response, job_failure_problem
+from app.gateway.image_responses import (
+    IMAGE_CONTENT,
+    image_response,
+    job_failure_problem,
+    preferred_image_format,
+    wait_seconds,
+)
 from app.gateway.middleware import release_upload_memory
-from app.gateway.preferences import preferred_image_format, wait_seconds
 from app.gateway.services import Services, WaitResult
 from app.gateway.submission import Submission, submit
 from app.gateway.subscriptions import JobSubscription
@@ -38,7 +43,7 @@ def router() -> APIRouter:
 def _add(made: APIRouter, task: type[TaskRequest]) -> None:
     async def post(request: Request, caller: Submitter) -> Response:
         caller.require_scope(task.task)
-        services = get_services(request)
+        services = await get_services(request)
         seconds = wait_seconds(request, services.settings.max_wait)
         fields, pictures = await read_request(request, task, services.decoder_limiter)
         ttl = services.settings.idempotency_ttl
@@ -149,7 +154,6 @@ async def _wait(
 async def _first_image(
     services: Services, caller: Caller, job: Job, wanted: str, headers: dict[str, str]
 ) -> Response:
-    """The first picture itself."""
     if job.status is not Status.succeeded:
         raise job_failure_problem(job, headers)
     record = next(i for i in job.images if not i.error)

@@ -11,9 +11,14 @@ from typing import Any
 import click
 
 from mmml.cli.context import CliContext, JsonCommand
-from mmml.cli.output import default_output, deliver, output_parameters, timeout_parameter
+from mmml.cli.output import (
+    default_output,
+    deliver,
+    output_parameters,
+    timeout_parameter,
+    wait_for_job,
+)
 from mmml.cli.terminal import show_images
-from mmml.cli.waiting import wait_for_job
 from mmml.tasks import tasks
 
 _STATUSES = ("queued", "running", "succeeded", "failed", "canceled")

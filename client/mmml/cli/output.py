@@ -1,20 +1,23 @@
-"""Where finished images go: files, stdout, the terminal, the desktop's viewer."""
+"""Waiting for a job, with one line on the terminal that says how far it is, and where finished
+images go: files, stdout, the terminal, the desktop's viewer.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+from PIL import Image, ImageDraw
 
-from mmml import Job
-from mmml.cli.context import CliContext
-from mmml.cli.exit_status import CommandError, ExitStatus
+from mmml import Explanation, Job, Word
+from mmml.base_job import FORMATS
+from mmml.cli.context import CliContext, CommandError, ExitStatus
 from mmml.cli.terminal import show_images
-from mmml.cli.word_maps import draw_word_maps
 
-FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
 STDOUT = Path("-")
 
 
@@ -53,7 +56,6 @@ def _check_name(_context: click.Context, _parameter: click.Parameter, value: Pat
 
 
 def format_of(output: Path | None) -> str | None:
-    """What to ask the service for; None leaves it to the service."""
     return FORMATS.get(output.suffix.lower()) if output else None
 
 
@@ -116,3 +118,68 @@ def _open_files(run: CliContext, files: list[Path]) -> None:
     for path in files:
         if click.launch(str(path)):
             run.warn(f"{path} could not be opened; this machine seems to have no viewer.")
+
+
+_CLEAR = "\r\033[K"
+
+
+def wait_for_job(job: Job, fetch: bool = True) -> None:
+    """Wait for the job's end. Raises JobFailed and StillRunning."""
+    try:
+        with _progress_line() as on_change:
+            job.wait(on_change, fetch=fetch)
+    except KeyboardInterrupt:
+        click.echo(f"The job goes on: mmml wait {job.id}, or mmml cancel {job.id}", err=True)
+        raise
+
+
+@contextlib.contextmanager
+def _progress_line() -> Iterator[Callable[[Mapping[str, Any]], None] | None]:
+    """What to call with the job's record; None where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    try:
+        yield lambda job: click.echo(f"{_CLEAR}{_progress(job)}", nl=False, err=True)
+    finally:
+        click.echo(_CLEAR, nl=False, err=True)
+
+
+def _progress(job: Mapping[str, Any]) -> str:
+    position, progress = job.get("queue_position"), job.get("progress") or {}
+    ahead = f", {position} in front" if position else ""
+    total = progress.get("total", 1)
+    share = f", {progress['done']} of {total} pictures" if total > 1 else ""
+    return f"{job['task']}: {job['status']}{ahead}{share}"
+
+
+SIDE = 192  # pixels of a tile's longer side
+_LABEL = 18  # pixels below a tile
+_COLUMNS = 4
+_FAINT = 0.15  # of the picture's brightness, where a word did nothing
+
+
+def draw_word_maps(picture: Image.Image, explanation: Explanation) -> Image.Image | None:
+    """Tiles of the words that have a map; None when none has. Darker is less, for all alike."""
+    words = [word for word in explanation.words if word.maps]
+    if not words:
+        return None
+    tile = picture.convert("RGB")
+    scale = SIDE / max(tile.size)
+    tile = tile.resize((max(round(tile.width * scale), 1), max(round(tile.height * scale), 1)))
+    columns, rows = min(len(words), _COLUMNS), -(-len(words) // _COLUMNS)
+    sheet = Image.new("RGB", (columns * tile.width, rows * (tile.height + _LABEL)), "white")
+    for number, (word, lit) in enumerate(zip(words, _highlight(tile, words), strict=True)):
+        x, y = number % _COLUMNS * tile.width, number // _COLUMNS * (tile.height + _LABEL)
+        sheet.paste(lit, (x, y))
+        ImageDraw.Draw(sheet).text((x + 4, y + tile.height + 3), word.word, fill="black")
+    return sheet
+
+
+def _highlight(tile: Image.Image, words: list[Word]) -> Iterator[Image.Image]:
+    dark = Image.blend(Image.new("RGB", tile.size), tile, _FAINT)
+    for word in words:
+        strength = 1.0 if word.peak is None else word.peak
+        scaled = [round(value * min(strength, 1.0)) for value in range(256)]
+        light = next(iter(word.maps.values())).resize(tile.size).point(scaled)
+        yield Image.composite(tile, dark, light)

@@ -1,6 +1,7 @@
 """The root of the command line. A command's module is imported when the command is used. Task
-commands come from the description of the tasks, the service's commands from entry points. Commands
-of a few lines stand here.
+commands come from the description of the tasks; the service's, such as ``mmml serve``, from entry
+points of the group ``mmml.commands`` that an installed service offers: without it they say where to
+find them. Commands of a few lines stand here.
 """
 
 from __future__ import annotations
@@ -8,21 +9,94 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
 from click.shell_completion import get_completion_class
 
 from mmml import Client, MmmlError, __version__
-from mmml.cli.context import CliContext, JsonCommand, json_parameter, wants_json
-from mmml.cli.exit_status import MEANINGS, CommandError, ExitStatus, JsonCommandError, exit_status
-from mmml.cli.service_commands import service_command, service_command_names
+from mmml.cli.context import (
+    MEANINGS,
+    CliContext,
+    CommandError,
+    ExitStatus,
+    JsonCommand,
+    JsonCommandError,
+    exit_status,
+    json_parameter,
+    wants_json,
+)
 from mmml.requests import DEFAULT_URL
 from mmml.tasks import tasks
 
+GROUP = "mmml.commands"
+_HELP = {
+    "keys": "Make, list and revoke API keys.",
+    "serve": "Run the whole service on this machine until Ctrl-C.",
+}
+
+
+def service_command_names() -> set[str]:
+    return {*_HELP, *entry_points(group=GROUP).names}
+
+
+def find_service_command(name: str) -> EntryPoint | None:
+    """Where the installed service has this command; None where no service is installed."""
+    return next(iter(entry_points(group=GROUP, name=name)), None)
+
+
+def service_command(name: str) -> click.Command | None:
+    """The service's command, or one that says why it is not there; None for an unknown name."""
+    entry_point = find_service_command(name)
+    if entry_point is not None:
+        return _load(name, entry_point)
+    return _unavailable(name, _NOT_INSTALLED.format(name=name)) if name in _HELP else None
+
+
+_NOT_INSTALLED = (
+    "'mmml {name}' belongs to the service, which is not installed here. Run it in the service's "
+    "own environment: the .venv that 'make setup' makes in its folder, or a container."
+)
+_SHADOWED = (
+    "'mmml {name}' can't be loaded: {error}. If PYTHONPATH names a folder with packages called "
+    "app, jobs, models or workers, they hide the service's: take it out."
+)
+
+
+def _load(name: str, entry_point: EntryPoint) -> click.Command:
+    try:
+        command: click.Command = entry_point.load()
+    except (ImportError, AttributeError) as error:
+        return _unavailable(name, _SHADOWED.format(name=name, error=error))
+    _accept_json(command)
+    return command
+
+
+def _accept_json(command: click.Command) -> None:
+    """Add ``--json``, which every command has: to the command, or to those of a group."""
+    if isinstance(command, click.Group):
+        for member in command.commands.values():
+            _accept_json(member)
+    elif all("--json" not in parameter.opts for parameter in command.params):
+        command.params.append(json_parameter())
+
+
+def _unavailable(name: str, reason: str) -> click.Command:
+    def refuse() -> None:
+        raise CommandError(ExitStatus.no_service, reason)
+
+    return click.Command(
+        name,
+        callback=refuse,
+        help=f"{_HELP.get(name, '')} Not available here.",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+
+
 # command -> the module of mmml.cli that has it, under this name
 COMMANDS = {
-    "batch": "batch.command",
+    "batch": "batch",
     "cancel": "jobs",
     "completion": "root",
     "delete": "jobs",

@@ -17,8 +17,8 @@ from mmml.cli.output import (
     format_of,
     output_parameters,
     timeout_parameter,
+    wait_for_job,
 )
-from mmml.cli.waiting import wait_for_job
 from mmml.tasks import Field, Task
 
 _NOT_OPTIONS = ("text", "format")  # an argument, and what the output's name says
@@ -26,7 +26,6 @@ _WEIGHT = "share of a text in the mix, once for each text"
 
 
 def task_command(task: Task) -> click.Command:
-    """``mmml TASK``."""
     images = [click.Argument([name], metavar=name.upper()) for name in task.images]
     options = [_option(field) for name, field in task.fields.items() if name not in _NOT_OPTIONS]
     if "weight" in task.repeatable:

@@ -9,15 +9,15 @@ from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
 
 from app.gateway.api_keys import (
-    RedisKeyStore,
+    KeyStore,
     default_scopes,
     generate_key,
     new_api_key,
     verify_key,
 )
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.settings import GatewaySettings
-from jobs.redis_store import connect
+from jobs.connections import connect
 from mmml import Client, MmmlError
 from mmml.cli import cli
 from tests.client.conftest import Through
@@ -25,19 +25,19 @@ from tests.services import connected
 
 
 @pytest.fixture
-def broker(valkey: str, monkeypatch: pytest.MonkeyPatch) -> RedisKeyStore:
+def broker(valkey: str, monkeypatch: pytest.MonkeyPatch) -> KeyStore:
     """A broker of our own, which ``MMML_REDIS_URL`` names; without any key."""
     monkeypatch.setenv("MMML_REDIS_URL", valkey)
     client = connect(valkey)
     client.delete("mmml:keys")
-    return RedisKeyStore(client)
+    return KeyStore(client)
 
 
 def mmml(*words: str) -> Result:
     return CliRunner().invoke(cli, ["keys", *words])
 
 
-def test_the_life_of_a_key(broker: RedisKeyStore) -> None:
+def test_the_life_of_a_key(broker: KeyStore) -> None:
     made = mmml("create", "shop", "--scope", "synthesize", "--scope", "read", "--rate", "5/minute")
     assert made.exit_code == 0, made.output
     text = made.stdout.strip()
@@ -59,7 +59,7 @@ def test_the_life_of_a_key(broker: RedisKeyStore) -> None:
     assert "the service is open" in nothing.stderr
 
 
-def test_a_new_key_takes_over(broker: RedisKeyStore) -> None:
+def test_a_new_key_takes_over(broker: KeyStore) -> None:
     mmml("create", "old")
     old = broker.all()[0]
     mmml("create", "new", "--take-over", "old", "--max-active", "7", "--pictures-per-day", "9")
@@ -78,9 +78,7 @@ def test_a_new_key_takes_over(broker: RedisKeyStore) -> None:
         (("revoke", "nobody"), "There is no key 'nobody'"),
     ],
 )
-def test_mistakes_are_sentences(
-    broker: RedisKeyStore, words: tuple[str, ...], sentence: str
-) -> None:
+def test_mistakes_are_sentences(broker: KeyStore, words: tuple[str, ...], sentence: str) -> None:
     result = mmml(*words)
     assert result.exit_code != 0
     assert sentence in result.output
@@ -97,7 +95,7 @@ def test_keys_are_made_before_the_first_start(
     assert not (tmp_path / "valkey.sock").exists()
 
 
-def test_generated_keys_are_not_stored(broker: RedisKeyStore) -> None:
+def test_generated_keys_are_not_stored(broker: KeyStore) -> None:
     assert mmml("generate").output.startswith("mmml_")
     assert broker.all() == []
 

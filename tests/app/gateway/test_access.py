@@ -23,10 +23,9 @@ from app.gateway.api_keys import (
     new_api_key,
     revoke,
 )
-from app.gateway.application import create_app
 from app.gateway.auth import AccessError
 from app.gateway.dependencies import Reader, StreamSlot
-from app.gateway.server import WithoutSignatures
+from app.gateway.server import WithoutSignatures, create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.job import Priority

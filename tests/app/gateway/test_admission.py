@@ -13,8 +13,7 @@ from app.gateway.auth import Caller
 from app.gateway.problems import Problem
 from app.settings import GatewaySettings
 from jobs.load import BYTES_PER_JOB
-from jobs.redis_store import RedisJobStore
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 from tests.moves import finished, queued
 
 OPEN = Caller(None, "127.0.0.1")
@@ -54,9 +53,9 @@ def test_without_anything_measured_nothing_is_made_up(store: JobStore) -> None:
 
 
 def test_memory_is_refused_before_it_is_full(redis_client: redis.Redis, prefix: str) -> None:
-    used = RedisJobStore(redis_client, prefix).load().used_bytes
+    used = JobStore(redis_client, prefix).load().used_bytes
     limit = round((used + 40 * BYTES_PER_JOB) / 0.9)
-    store = RedisJobStore(redis_client, prefix, limit)
+    store = JobStore(redis_client, prefix, limit)
     finished(store, queued(store).id)
     taken = 0
     while taken < 300:

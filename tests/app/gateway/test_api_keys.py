@@ -12,26 +12,22 @@ from app.gateway.api_keys import (
     ADMIN,
     ApiKeyError,
     KeyStore,
-    RedisKeyStore,
+    SessionStore,
     add_first_key,
     default_scopes,
+    end_session,
     find_key,
     generate_key,
+    get_session_key,
     key_id,
     new_api_key,
     parse_scopes,
     revoke,
+    start_session,
     verify_key,
 )
-from app.gateway.sessions import (
-    RedisSessionStore,
-    SessionStore,
-    end_session,
-    get_session_key,
-    start_session,
-)
+from jobs.connections import connect
 from jobs.errors import StoreError
-from jobs.redis_store import connect
 
 
 @dataclass
@@ -42,7 +38,7 @@ class Stores:
 
 @pytest.fixture
 def stores(redis_client: redis.Redis, prefix: str) -> Stores:
-    return Stores(RedisKeyStore(redis_client, prefix), RedisSessionStore(redis_client, prefix))
+    return Stores(KeyStore(redis_client, prefix), SessionStore(redis_client, prefix))
 
 
 def added(store: KeyStore, name: str = "shop") -> str:
@@ -148,6 +144,6 @@ def test_a_session_ends_with_its_lifetime(
 
 
 def test_an_absent_server_is_a_store_error() -> None:
-    keys = RedisKeyStore(connect("redis://127.0.0.1:1/0", 0.2))
+    keys = KeyStore(connect("redis://127.0.0.1:1/0", 0.2))
     with pytest.raises(StoreError):
         keys.any()

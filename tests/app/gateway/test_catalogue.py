@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.gateway.catalogue import LiveCatalogue
+from app.gateway.services import LiveCatalogue
 from jobs.bundles import Catalogue
 from jobs.errors import BundlesError
 from tests.conftest import write_paper_bundle

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
 from app.gateway.api_keys import generate_key
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.settings import GatewaySettings
 from tests.services import connected
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.gateway.data_urls import decode_text, forgiving_base64
+from app.gateway.uploads import decode_text, forgiving_base64
 
 DATA = bytes(range(256)) + b"\xfb\xff\xfe"
 PLAIN = base64.b64encode(DATA).decode()

@@ -16,9 +16,8 @@ import uvicorn
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.gateway.application import create_app
+from app.gateway.server import create_app, uvicorn_limits
 from app.gateway.services import Services
-from app.gateway.startup import uvicorn_limits
 from jobs.blobs import BlobStore
 from jobs.images import encode
 from jobs.job import ImageRecord, Timings

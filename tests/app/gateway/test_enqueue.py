@@ -11,7 +11,8 @@ from app.gateway.enqueue import JobEnqueuer
 from app.gateway.problems import Problem
 from app.settings import GatewaySettings
 from jobs.job import Job
-from jobs.store import IdempotencyKey, JobStore, NewJob
+from jobs.redis_store import JobStore
+from jobs.store import IdempotencyKey, NewJob
 from tests.moves import a_job
 
 
@@ -24,7 +25,7 @@ class Desk:
         self.enqueuer = JobEnqueuer(store, lambda: self, lambda: given)
 
     def send(self, count: int) -> None:
-        made = self.store.queue_length()
+        made = self.store.load().waiting
         self.trips.append(made - sum(self.trips))
         self.woken.append(count)
 
@@ -96,7 +97,7 @@ def test_room_is_counted_for_each_of_them(store: JobStore) -> None:
     assert all(isinstance(answer, Job) for answer in answers[:3])
     refused = [answer for answer in answers[3:] if isinstance(answer, Problem)]
     assert [problem.status for problem in refused] == [503, 503]
-    assert desk.store.queue_length() == 3
+    assert desk.store.load().waiting == 3
 
 
 def test_a_job_that_exists_is_told_from_a_new_one(desk: Desk) -> None:

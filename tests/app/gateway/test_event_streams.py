@@ -12,12 +12,12 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx_sse import EventSource, ServerSentEvent
 
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.errors import StoreError
-from jobs.events import JobEvent
-from jobs.redis_store import RedisJobStore
+from jobs.job import JobEvent
+from jobs.redis_store import JobStore
 from tests.app.conftest import succeed
 from tests.app.gateway.test_jobs import submitted
 from tests.moves import begun
@@ -121,7 +121,7 @@ def test_only_so_many_streams(one_stream: tuple[TestClient, Services]) -> None:
         assert follow(client, job)[-1].event == "final"
 
 
-class Faltering(RedisJobStore):
+class Faltering(JobStore):
     """Can't be reached the first time that events are asked for."""
 
     asked = 0

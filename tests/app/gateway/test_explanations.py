@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.blobs import output_key

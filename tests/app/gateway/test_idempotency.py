@@ -18,7 +18,7 @@ from app.gateway.submission import submit
 from app.gateway.uploads import UploadedFile
 from app.settings import GatewaySettings
 from jobs.errors import BlobMissing
-from jobs.redis_store import RedisJobStore
+from jobs.redis_store import JobStore
 from jobs.requests import TASKS
 from jobs.store import CreateResult, IdempotencyKey, NewJob
 from tests.app.conftest import mask_png, png, succeed
@@ -114,7 +114,7 @@ def test_many_at_a_time_give_one_job(client: TestClient, services: Services) -> 
     assert count(client) == 1
 
 
-class Overtaking(RedisJobStore):
+class Overtaking(JobStore):
     """Meanwhile another gateway records the same request first."""
 
     refused: list[str] = []  # noqa: RUF012
@@ -139,4 +139,4 @@ def test_the_overtaken_request_leaves_nothing_behind(settings: GatewaySettings) 
     assert (found.job.id, found.replayed) == ("0" * 32, True)
     with pytest.raises(BlobMissing):
         services.blobs.get(f"jobs/{store.refused[0]}/in-image.png")
-    assert store.queue_length() == 1
+    assert store.load().waiting == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from app.gateway.preferences import (
+from app.gateway.image_responses import (
     accepted_types,
     has_current,
     preferred_image_format,

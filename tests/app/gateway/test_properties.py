@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.settings import GatewaySettings
 from jobs.captions import Vocabulary, tokenize
 from jobs.errors import ImageProblem

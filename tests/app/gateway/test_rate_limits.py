@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from app.gateway.rate_limits import Policy, RateLimiter, limit_exceeded, rate_limit_headers
+from jobs.connections import connect
 from jobs.errors import StoreError
-from jobs.redis_store import connect
 
 
 @pytest.fixture

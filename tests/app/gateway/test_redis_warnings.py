@@ -9,10 +9,9 @@ import pytest
 import redis
 from fastapi.testclient import TestClient
 
-from app.gateway.application import create_app
-from app.gateway.redis_warnings import redis_warnings
-from app.gateway.services import Services
-from jobs.redis_store import connect
+from app.gateway.server import create_app
+from app.gateway.services import Services, redis_warnings
+from jobs.connections import connect
 
 
 @pytest.fixture

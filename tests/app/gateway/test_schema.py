@@ -15,9 +15,8 @@ import pytest
 import uvicorn
 
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
-from app.gateway.application import create_app
+from app.gateway.server import create_app, uvicorn_limits
 from app.gateway.services import Services
-from app.gateway.startup import uvicorn_limits
 from app.settings import GatewaySettings
 from tests.app.conftest import succeed
 from tests.app.gateway.schema_cases import Cases, makes_jobs, worked

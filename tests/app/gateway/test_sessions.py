@@ -10,9 +10,9 @@ import pytest
 import redis
 from fastapi.testclient import TestClient
 
+from app.gateway.api_keys import MOST_SESSIONS, SessionStore
 from app.gateway.services import Services
-from app.gateway.sessions import MOST_SESSIONS, RedisSessionStore
-from jobs.redis_store import connect
+from jobs.connections import connect
 from tests.app.gateway.test_access import bearer, http, keyed, mine
 
 __all__ = ["http", "keyed", "mine"]  # fixtures
@@ -33,7 +33,7 @@ def server(valkey: str) -> Iterator[redis.Redis]:
 
 
 def test_a_further_session_ends_the_oldest(server: redis.Redis, prefix: str) -> None:
-    sessions = RedisSessionStore(server, prefix)
+    sessions = SessionStore(server, prefix)
     for number in range(MOST_SESSIONS + 5):
         sessions.put(f"d{number}", "mine", 60)
     sessions.put("other", "theirs", 60)
@@ -44,7 +44,7 @@ def test_a_further_session_ends_the_oldest(server: redis.Redis, prefix: str) -> 
 
 
 def test_those_that_were_ended_do_not_count(server: redis.Redis, prefix: str) -> None:
-    sessions = RedisSessionStore(server, prefix)
+    sessions = SessionStore(server, prefix)
     sessions.put("kept", "mine", 60)
     for number in range(2 * MOST_SESSIONS):
         sessions.put(f"d{number}", "mine", 60)
@@ -56,7 +56,7 @@ def test_those_that_were_ended_do_not_count(server: redis.Redis, prefix: str) ->
 
 
 def test_the_server_forgets_them_in_time(server: redis.Redis, prefix: str) -> None:
-    RedisSessionStore(server, prefix).put("d", "mine", 60)
+    SessionStore(server, prefix).put("d", "mine", 60)
     assert all(0 < server.ttl(key) <= 60 for key in server.scan_iter(f"{prefix}*"))
 
 

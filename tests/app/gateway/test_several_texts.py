@@ -9,7 +9,7 @@ from PIL import Image
 
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.services import Services
-from jobs.animation import encode_frames
+from jobs.images import encode_frames
 from jobs.job import ImageRecord
 from jobs.store import JobOutcome
 from tests.moves import begun, finish

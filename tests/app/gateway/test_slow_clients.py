@@ -13,8 +13,7 @@ import httpx
 import pytest
 import uvicorn
 
-from app.gateway.application import create_app
-from app.gateway.startup import uvicorn_limits
+from app.gateway.server import create_app, uvicorn_limits
 from app.settings import GatewaySettings
 from tests.services import connected
 

@@ -6,9 +6,9 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
-from app.gateway.subscriptions import JobSubscriptions, RedisJobChanges
+from app.gateway.subscriptions import JobChanges, JobSubscriptions
+from jobs.connections import connect
 from jobs.job import Job, Status
-from jobs.redis_store import connect
 
 
 async def heard(notes: list[str], count: int, seconds: float = 15.0) -> None:
@@ -22,7 +22,7 @@ def listening(url: str, story: Callable[[str, list[str]], Awaitable[None]]) -> l
     channel, notes = f"changed-{os.getpid()}-{id(story)}", []
 
     async def run() -> None:
-        task = asyncio.create_task(RedisJobChanges(url, channel, 0.1).run(notes.append))
+        task = asyncio.create_task(JobChanges(url, channel, 0.1).run(notes.append))
         await heard(notes, 1)
         await story(channel, notes)
         task.cancel()
@@ -78,7 +78,7 @@ def test_a_silent_server_is_left_and_found_again(valkey: str) -> None:
     async def run() -> None:
         server = await asyncio.start_server(silent, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        source = RedisJobChanges(f"redis://127.0.0.1:{port}/0", "quiet", 0.1)
+        source = JobChanges(f"redis://127.0.0.1:{port}/0", "quiet", 0.1)
         task = asyncio.create_task(source.run(notes.append))
         await heard(notes, 3)
         task.cancel()

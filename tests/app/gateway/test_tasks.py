@@ -280,7 +280,7 @@ def test_unusable_masks(client: TestClient, mask: bytes, words: str) -> None:
 
 
 def test_too_large_bodies_are_413(services: Services) -> None:
-    from app.gateway.application import create_app
+    from app.gateway.server import create_app
 
     settings = services.settings.model_copy(update={"max_body": 1000})
     with TestClient(create_app(settings, services)) as small:
@@ -305,7 +305,7 @@ def test_strange_hosts_and_origins_are_refused(client: TestClient) -> None:
 
 
 def test_a_full_queue_is_503(services: Services) -> None:
-    from app.gateway.application import create_app
+    from app.gateway.server import create_app
 
     settings = services.settings.model_copy(update={"max_queue": 1})
     services.settings = settings

@@ -9,7 +9,7 @@ import standardwebhooks
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.settings import WebhookSettings
 from app.webhooks.signing import new_secret

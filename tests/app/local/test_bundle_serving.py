@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from tests.conftest import write_paper_bundle

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from app.local.broker import broker_command
-from app.local.state import LocalServiceError, make_private, socket_path, state_lock
+from app.local.broker import (
+    LocalServiceError,
+    broker_command,
+    make_private,
+    socket_path,
+    state_lock,
+)
 from app.local.supervisor import ChildProcess, Supervisor
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app.reconciler.expire import OrphanCollector, ResultExpirer
+from app.reconciler.reconcile import OrphanCollector, ResultExpirer
 from jobs.blobs import BlobStore, input_key
 from jobs.errors import BlobError, BlobMissing
 from jobs.job import Status, new_id
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 from tests.moves import begun, finished, queued
 
 

@@ -6,7 +6,7 @@ import time
 
 from app.reconciler.reconcile import Reconciler
 from jobs.job import ErrorCode, Job, Status, new_id
-from jobs.store import JobStore
+from jobs.redis_store import JobStore
 from tests.moves import begun, claimed, queued
 
 SHORT = 0.02  # seconds of a lease that is left to die

@@ -20,7 +20,8 @@ from app.webhooks.addresses import AddressPolicy
 from app.webhooks.sender import WebhookSender
 from app.webhooks.signing import new_secret
 from jobs.job import ErrorCode, ImageRecord, Job, Status, Webhook, WebhookState
-from jobs.store import JobOutcome, JobStore
+from jobs.redis_store import JobStore
+from jobs.store import JobOutcome
 from tests.app.reconciler.test_reconcile import queued
 from tests.app.webhooks.receiver import HERE, Receiver, answering
 from tests.moves import finished

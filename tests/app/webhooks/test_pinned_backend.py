@@ -11,7 +11,7 @@ import httpcore
 import pytest
 
 from app.webhooks.addresses import Address, AddressPolicy, UnsafeAddress
-from app.webhooks.pinned_backend import PinnedBackend, resolve
+from app.webhooks.sender import PinnedBackend, resolve
 
 
 class Dialer(httpcore.AsyncMockBackend):

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.webhooks.addresses import Address, AddressPolicy
-from app.webhooks.pinned_backend import PinnedBackend
-from app.webhooks.sender import DeliveryResult, WebhookSender
+from app.webhooks.sender import DeliveryResult, PinnedBackend, WebhookSender
 from tests.app.webhooks.receiver import HERE, Receiver, Respond, answering
 
 

@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 from app.gateway.services import Services
 from jobs.images import decode_photo
 from mmml import Busy, Client, Job, MmmlError, Refused
+from mmml.cli.batch import BatchRunner
 from mmml.cli.batch.journal import Journal, open_journal
 from mmml.cli.batch.rows import Row, read_rows
-from mmml.cli.batch.runner import Runner
-from mmml.cli.exit_status import CommandError, ExitStatus
+from mmml.cli.context import CommandError, ExitStatus
 from tests.app.conftest import png
 from tests.client.cli.conftest import Command
 from tests.client.conftest import Through
@@ -138,7 +138,7 @@ def test_killed_before_the_line_is_written_makes_no_second_job(
     with open_journal(out) as journal:
         dying = Dying(journal.batch, journal._handle)
         with pytest.raises(Killed):
-            Runner(Client(transport=Through(client)), dying, out).run(rows, lambda _: None)
+            BatchRunner(Client(transport=Through(client)), dying, out).run(rows, lambda _: None)
     assert jobs(services) == 1
     done = mmml("batch", file, "--task", "synthesize", "-o", str(out))
     assert done.exit_code == ExitStatus.ok, done.output
@@ -246,7 +246,7 @@ def test_a_busy_service_is_asked_again_when_it_says(tmp_path: Path) -> None:
     busy = Reluctant(Busy("Full.", 503, 0.01, None))
     row = Row(1, "synthesize", {"text": "a bird"}, {}, "d1")
     with open_journal(tmp_path) as journal:
-        Runner(busy, journal, tmp_path).run([row], lambda _: None)  # type: ignore[arg-type]
+        BatchRunner(busy, journal, tmp_path).run([row], lambda _: None)  # type: ignore[arg-type]
         assert journal.state(row).seed == 5
     assert busy.asked == 3
     assert (tmp_path / "0001.png").read_bytes() == b"picture"
@@ -257,7 +257,7 @@ def test_retries_of_a_busy_service_end(tmp_path: Path) -> None:
     row = Row(1, "synthesize", {"text": "a bird"}, {}, "d1")
     with open_journal(tmp_path) as journal:
         key = journal.key(row)
-        runner = Runner(busy, journal, tmp_path, retry_for=5)  # type: ignore[arg-type]
+        runner = BatchRunner(busy, journal, tmp_path, retry_for=5)  # type: ignore[arg-type]
         runner.run([row], lambda _: None)
         assert journal.state(row).status == "waiting"
         assert journal.key(row) == key
@@ -267,7 +267,7 @@ def test_no_key_ends_the_batch(tmp_path: Path) -> None:
     closed = Reluctant(Refused("This service needs an API key.", 401, None, None))
     rows = [Row(n, "synthesize", {"text": "a bird"}, {}, f"d{n}") for n in range(1, 40)]
     with open_journal(tmp_path) as journal:
-        runner = Runner(closed, journal, tmp_path, concurrency=1)  # type: ignore[arg-type]
+        runner = BatchRunner(closed, journal, tmp_path, concurrency=1)  # type: ignore[arg-type]
         with pytest.raises(MmmlError, match="API key"):
             runner.run(rows, lambda _: None)
     assert closed.asked == 1

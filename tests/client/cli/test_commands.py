@@ -16,7 +16,7 @@ from app.gateway.services import Services
 from jobs.images import decode_photo
 from mmml import Refused
 from mmml.cli import cli
-from mmml.cli.exit_status import MEANINGS, ExitStatus, exit_status
+from mmml.cli.context import MEANINGS, ExitStatus, exit_status
 from mmml.cli.tasks import merge_texts, task_command
 from mmml.tasks import Task
 from tests.app.conftest import mask_png, png, succeed

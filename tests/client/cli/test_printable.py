@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmml.cli.context import CliContext
-from mmml.cli.exit_status import CommandError, ExitStatus
-from mmml.cli.printable import printable
+from mmml.cli.context import CliContext, CommandError, ExitStatus, printable
 
 
 @pytest.mark.parametrize(

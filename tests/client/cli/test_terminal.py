@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmml.cli import terminal_graphics
+from mmml.cli import terminal as graphics
 from mmml.cli.terminal import protocol
 
 PICTURE = Image.fromarray(np.arange(48 * 32 * 3, dtype=np.uint32).reshape(32, 48, 3).astype("u1"))
@@ -55,14 +55,14 @@ def test_the_terminal_decides(
 
 
 def test_sizes_keep_proportions() -> None:
-    assert terminal_graphics.cells(Image.new("RGB", (64, 64)), 80, 20) == (40, 20)
-    assert terminal_graphics.cells(Image.new("RGB", (400, 100)), 80, 20) == (80, 10)
-    assert terminal_graphics.cells(Image.new("RGB", (1, 4000)), 80, 20) == (1, 20)
+    assert graphics.cells(Image.new("RGB", (64, 64)), 80, 20) == (40, 20)
+    assert graphics.cells(Image.new("RGB", (400, 100)), 80, 20) == (80, 10)
+    assert graphics.cells(Image.new("RGB", (1, 4000)), 80, 20) == (1, 20)
 
 
 def test_kitty_holds_the_picture_in_chunks() -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
-    result = terminal_graphics.kitty(noise, (40, 20))
+    result = graphics.kitty(noise, (40, 20))
     chunks = re.findall(r"\033_G([^;]*);([^\033]*)\033\\", result)
     assert chunks[0][0].startswith("a=T,f=100,q=2,c=40,r=20,")
     assert [keys.rpartition("m=")[2] for keys, _ in chunks] == ["1"] * (len(chunks) - 1) + ["0"]
@@ -74,7 +74,7 @@ def test_kitty_holds_the_picture_in_chunks() -> None:
 def test_iterm2_holds_the_picture() -> None:
     found = re.fullmatch(
         r"\033]1337;File=inline=1;width=40;height=20:([^\a]*)\a\n",
-        terminal_graphics.iterm2(PICTURE, (40, 20)),
+        graphics.iterm2(PICTURE, (40, 20)),
     )
     assert found
     sent = Image.open(io.BytesIO(base64.b64decode(found[1])))
@@ -82,7 +82,7 @@ def test_iterm2_holds_the_picture() -> None:
 
 
 def test_half_blocks_hold_every_pixel() -> None:
-    result = terminal_graphics.blocks(PICTURE, (48, 16))
+    result = graphics.blocks(PICTURE, (48, 16))
     cells = re.findall(r"38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)m▀", result)
     pixels = np.asarray(cells, np.uint8).reshape(16, 48, 2, 3).transpose(0, 2, 1, 3)
     assert np.array_equal(pixels.reshape(32, 48, 3), np.asarray(PICTURE))
@@ -116,7 +116,7 @@ def decoded_sixels(text: str) -> np.ndarray:
 def test_sixels_paint_every_pixel() -> None:
     picture = Image.new("RGB", (4, 3), (255, 0, 0))
     picture.paste((0, 0, 255), (0, 0, 2, 3))
-    pixels = decoded_sixels(terminal_graphics.sixel(picture, (4, 2)))
+    pixels = decoded_sixels(graphics.sixel(picture, (4, 2)))
     assert pixels.shape == (40, 40, 3)
     assert (pixels[:, :5] == (0, 0, 100)).all()
     assert (pixels[:, 35:] == (100, 0, 0)).all()
@@ -124,9 +124,7 @@ def test_sixels_paint_every_pixel() -> None:
 
 
 def test_several_pictures_stand_side_by_side() -> None:
-    row = terminal_graphics.side_by_side(
-        [Image.new("RGB", (10, 20), "red"), Image.new("RGB", (40, 40))]
-    )
+    row = graphics.side_by_side([Image.new("RGB", (10, 20), "red"), Image.new("RGB", (40, 40))])
     assert row.size == (10 + 4 + 20, 20)
 
 

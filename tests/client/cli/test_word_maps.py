@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from mmml import Explanation, Word
-from mmml.cli.word_maps import SIDE, draw_word_maps
+from mmml.cli.output import SIDE, draw_word_maps
 
 PICTURE = Image.new("RGB", (60, 30), (200, 100, 50))
 

@@ -8,8 +8,7 @@ from jobs.job import ErrorCode
 from models.errors import InputProblem
 from models.item import Item
 from workers.failures import to_failure
-from workers.fake.directives import MAX_SECONDS, FakeDirectives
-from workers.fake.pipeline import DrawingLoader
+from workers.fake.pipeline import MAX_SECONDS, DrawingLoader, FakeDirectives
 
 
 def wished(text: str, index: int = 0) -> FakeDirectives:

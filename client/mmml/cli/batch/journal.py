@@ -7,9 +7,11 @@ its key, not made again.
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import hashlib
 import json
+import os
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mmml.cli.batch.rows import Row
-from mmml.cli.exit_status import CommandError, ExitStatus
+from mmml.cli.context import CommandError, ExitStatus
 
 NAME = "journal.jsonl"
 
@@ -133,3 +135,36 @@ def _entry(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return entry if isinstance(entry, dict) else None
+
+
+RESULTS = "results.csv"
+COLUMNS = ("row", "task", "text", "status", "seed", "files", "job", "warnings", "error")
+
+
+def write_results(folder: Path, rows: Sequence[Row], journal: Journal) -> Path:
+    """All rows in the file's order; one that was not reached is ``waiting``. Replaces the file in
+    one step.
+    """
+    path = folder / RESULTS
+    beside = path.with_suffix(".part")
+    with beside.open("w", newline="", encoding="utf-8") as lines:
+        table = csv.writer(lines)
+        table.writerow(COLUMNS)
+        table.writerows(_result_cells(row, journal) for row in rows)
+    os.replace(beside, path)  # noqa: PTH105 (the very call that is atomic)
+    return path
+
+
+def _result_cells(row: Row, journal: Journal) -> list[object]:
+    state = journal.state(row)
+    return [
+        row.number,
+        row.task,
+        row.fields["text"],
+        state.status or "waiting",
+        "" if state.seed is None else state.seed,
+        " ".join(state.files),
+        state.job,
+        " ".join(state.warnings),
+        state.error,
+    ]

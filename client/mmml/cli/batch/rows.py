@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from mmml.cli.exit_status import CommandError, ExitStatus
+from mmml.cli.context import CommandError, ExitStatus
 from mmml.tasks import Task, tasks
 
 FORMATS = ("png", "jpeg", "webp")
@@ -90,7 +89,8 @@ def _row(
     _check(known, cells)
     content = _content(name, cells, images)
     occurrences[content] += 1
-    return Row(number, name, cells, images, _digest(content, occurrences[content]))
+    digest = hashlib.sha256(f"{content}\0{occurrences[content]}".encode()).hexdigest()
+    return Row(number, name, cells, images, digest)
 
 
 def _image(name: str, value: str, folder: Path) -> str:
@@ -130,7 +130,3 @@ def _content(task: str, cells: Mapping[str, str], images: Mapping[str, str]) -> 
 def _fingerprint(value: str) -> str:
     path = Path(value)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else value
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.gateway.application import create_app
+from app.gateway.server import create_app
 from app.gateway.services import Services
 from jobs.job import Status
 from tests.app.gateway.openai.conftest import Painter
@@ -46,7 +46,7 @@ async def leave(services: Services, *headers: tuple[bytes, bytes]) -> Status:
     async def receive() -> dict[str, Any]:
         if message := next(sent, None):
             return message
-        while not services.store.queue_length():
+        while not services.store.load().waiting:
             await asyncio.sleep(0.01)
         return {"type": "http.disconnect"}
 
@@ -84,4 +84,4 @@ def test_half_a_request_is_no_fault_of_the_service(
     with caplog.at_level(logging.ERROR):
         asyncio.run(create_app(idle.settings, idle)(scope(path), receive, nobody))
     assert not caplog.records
-    assert not idle.store.queue_length()
+    assert not idle.store.load().waiting

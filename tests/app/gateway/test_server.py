@@ -7,11 +7,11 @@ import resource
 import pytest
 from pydantic import SecretStr
 
-from app.gateway.api_keys import RedisKeyStore, generate_key, verify_key
+from app.gateway.api_keys import KeyStore, generate_key, verify_key
 from app.gateway.auth import AccessError
-from app.gateway.startup import check_access, raise_open_file_limit, require_keys_unless_loopback
+from app.gateway.server import check_access, raise_open_file_limit, require_keys_unless_loopback
 from app.settings import GatewaySettings
-from jobs.redis_store import connect
+from jobs.connections import connect
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_first_key_is_let_in_before_the_start(valkey: str) -> None:
     with pytest.raises(AccessError, match="without API keys"):
         check_access(settings)
     check_access(GatewaySettings(redis_url=url, require_keys=True, first_key=SecretStr(text)))
-    assert verify_key(RedisKeyStore(client), text)
+    assert verify_key(KeyStore(client), text)
     check_access(settings)
     client.close()
 

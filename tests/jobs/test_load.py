@@ -13,8 +13,9 @@ from app.gateway.auth import Caller
 from app.gateway.problems import Problem
 from app.local.broker import BROKER_MEMORY, broker_command, wait_for_socket
 from app.settings import GatewaySettings
+from jobs.connections import connect
 from jobs.job import ImageRecord, Job, Status
-from jobs.redis_store import RedisJobStore, connect
+from jobs.redis_store import JobStore
 from jobs.store import ClaimRequest, JobOutcome
 from tests.moves import begun, finish, finished, queued
 
@@ -23,7 +24,7 @@ LIMIT = 8 * 2**20
 
 
 @pytest.fixture
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisJobStore]:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobStore]:
     """A broker with room for some hundred jobs."""
     folder: Path = tmp_path_factory.mktemp("v")
     command = broker_command(folder, folder / "v.sock", LIMIT)
@@ -31,14 +32,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisJobStore]:
     try:
         wait_for_socket(folder / "v.sock")
         client = connect(f"unix://{folder}/v.sock?db=0")
-        yield RedisJobStore(client)
+        yield JobStore(client)
         client.close()
     finally:
         process.terminate()
         process.wait(10)
 
 
-def submitted(store: RedisJobStore) -> Job:
+def submitted(store: JobStore) -> Job:
     request = {"text": "a bird with a red crown and blue wings " * 20}
     return queued(store, request=request)
 
@@ -53,13 +54,13 @@ def sixteen_pictures(job: Job) -> JobOutcome:
     )
 
 
-def done(store: RedisJobStore, count: int) -> None:
+def done(store: JobStore, count: int) -> None:
     for _ in range(count):
         job = submitted(store)
         finished(store, job.id, sixteen_pictures(job))
 
 
-def test_every_accepted_job_can_be_finished(small: RedisJobStore) -> None:
+def test_every_accepted_job_can_be_finished(small: JobStore) -> None:
     caller, accepted = Caller(None, ""), []
     refusal: Problem | None = None
     while refusal is None:
@@ -85,11 +86,11 @@ def test_every_accepted_job_can_be_finished(small: RedisJobStore) -> None:
     check_admission(small, GatewaySettings(), caller)
 
 
-def test_the_weight_of_a_job_is_what_it_takes(small: RedisJobStore) -> None:
+def test_the_weight_of_a_job_is_what_it_takes(small: JobStore) -> None:
     done(small, 100)  # what scripts and tables take once is not counted
     before = small.load().used_bytes
     done(small, 400)
-    load = RedisJobStore(small._client).load()
+    load = JobStore(small._client).load()
     measured = (load.used_bytes - before) / 400
     assert measured * 0.9 < load.bytes_per_job < measured * 1.5
     assert load.limit_bytes == LIMIT
@@ -97,6 +98,6 @@ def test_the_weight_of_a_job_is_what_it_takes(small: RedisJobStore) -> None:
 
 def test_the_private_broker_has_a_limit(valkey: str) -> None:
     client = connect(valkey)
-    assert RedisJobStore(client).load().limit_bytes == BROKER_MEMORY
-    assert RedisJobStore(client, memory_limit=1000).load().limit_bytes == 1000
+    assert JobStore(client).load().limit_bytes == BROKER_MEMORY
+    assert JobStore(client, memory_limit=1000).load().limit_bytes == 1000
     client.close()

@@ -1,12 +1,19 @@
-"""One address of Redis, one meaning: for the job store, its subscriptions and Celery alike.
+"""How processes reach each other: one address of Redis, one meaning, for the job store, its
+subscriptions and Celery alike; names on the wire, and Celery's settings as plain data.
 
-Each library reads some spellings, and ignores in silence what it does not know; so an address is
-brought into one form first, and what that can't say is refused.
+Each library reads some spellings of an address, and ignores in silence what it does not know; so an
+address is brought into one form first, and what that can't say is refused. Celery carries wake-ups
+only: a message says that jobs may wait, and a worker that hears it asks the job store for some. One
+that is lost costs a second, one too many costs a question.
 """
 
 from __future__ import annotations
 
+import time
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+import redis
 
 _SCHEMES = {
     "redis": "redis",
@@ -79,3 +86,79 @@ def as_celery(url: str) -> str:
     return (
         f"redis+socket://{parts.netloc}{parts.path}?virtual_host={parts.query.removeprefix('db=')}"
     )
+
+
+# One for each thread that may ask at the same time, and to spare: a pool that is empty refuses.
+_CONNECTIONS = 512
+
+
+def connect(url: str, timeout: float = 5.0) -> redis.Redis:
+    """A client that fails after ``timeout`` seconds instead of hanging."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 2.0),
+        max_connections=_CONNECTIONS,
+    )
+
+
+def wait_until_ready(url: str, seconds: float) -> None:
+    """Block until the server answers (it may still be reading its append-only file)."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            connect(url).ping()
+        except redis.RedisError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+QUEUE = "wakeups"
+TASK_NAME = "mmml.work"
+
+
+def wakeups_key(prefix: str) -> str:
+    """The Redis list in which Celery keeps the messages; the scripts look at its length."""
+    return f"{_celery_prefix(prefix)}{QUEUE}"
+
+
+def _celery_prefix(prefix: str) -> str:
+    return f"{prefix}celery:"
+
+
+def celery_config(redis_url: str, prefix: str, timeout: float = 30.0) -> dict[str, Any]:
+    """Settings of whoever sends or hears wake-ups. ``timeout``: seconds after which a silent broker
+    counts as away.
+
+    Late acknowledgement and one message at a time, so that a busy worker leaves them to the others.
+    What is taken and not acknowledged is not written to Redis: a wake-up is worth no transaction.
+    """
+    return {
+        "broker_url": as_celery(redis_url),
+        "broker_transport_options": {
+            "ack_emulation": False,
+            "global_keyprefix": _celery_prefix(prefix),
+            "health_check_interval": 10,
+            "socket_keepalive": urlsplit(redis_url).scheme != "unix",
+            "socket_timeout": timeout,
+            "socket_connect_timeout": 2,
+        },
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "task_default_queue": QUEUE,
+        "task_acks_late": True,
+        "task_acks_on_failure_or_timeout": True,
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "worker_soft_shutdown_timeout": 10,
+        "worker_enable_remote_control": False,
+    }

@@ -9,7 +9,7 @@ import sys
 import pytest
 import redis
 
-from jobs.redis_address import as_celery, normalized
+from jobs.connections import as_celery, normalized
 from jobs.settings import SharedSettings, read_settings
 
 SAME = {

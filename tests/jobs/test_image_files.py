@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from jobs.errors import ImageProblem
+from jobs.image_files import without_comments
 from jobs.images import decode_photo
-from jobs.metadata import without_comments
 from tests.picture_files import SIGNATURE, chunk, exif, header, png, rows, saved, segment, text_bomb
 
 COMMENTS = {
