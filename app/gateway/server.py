@@ -42,11 +42,11 @@ from jobs.settings import VERSION
 
 log = logging.getLogger(__name__)
 _THREADS = 128  # calls to a store that hangs, before others have to wait behind them
-_TOLD_TO_PAGES = (
+_EXPOSED_HEADERS = (
     *("Location", "Retry-After", "ETag", "Link", "X-Request-ID", "WWW-Authenticate"),
     *("RateLimit", "RateLimit-Policy", "Idempotency-Replayed", "Preference-Applied"),
 )
-_DESCRIPTION = """Text-guided image generation: `/synthesize` makes pictures from text,
+_DESCRIPTION = """Text-guided image generation: `/synthesize` generates images from text,
 `/manipulate` edits a photo, `/inpaint` fills a hole in a photo. A request is answered with a job;
 poll its address, or add `?wait=30`."""
 
@@ -99,7 +99,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
             allow_methods=("GET", "POST", "DELETE"),
             allow_headers=("*",),
             allow_private_network=True,  # a page on the internet, a service on this machine
-            expose_headers=_TOLD_TO_PAGES,
+            expose_headers=_EXPOSED_HEADERS,
         )
     return app
 
