@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from celery import Celery, uuid
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from app.gateway.admission import check_load, too_many_unfinished
 from app.gateway.coalescer import Coalescer
@@ -46,7 +47,7 @@ class WakeUpSender:
                     self._app.amqp.send_task_message(
                         producer, TASK_NAME, self._message, queue=QUEUE, retry=False
                     )
-        except (OperationalError, OSError) as error:
+        except (OperationalError, RedisError, OSError) as error:
             log.warning("no worker woken: %s", error)
 
 

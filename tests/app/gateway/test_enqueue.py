@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+import redis
 
-from app.gateway.enqueue import JobEnqueuer
+from app.gateway.enqueue import JobEnqueuer, WakeUpSender
 from app.gateway.problems import Problem
 from app.settings import GatewaySettings
 from jobs.job import Job
@@ -116,3 +117,17 @@ def test_an_owners_share_is_counted_where_jobs_are_made(desk: Desk) -> None:
     assert isinstance(refusal, Problem)
     assert refusal.status == 429
     assert "2 unfinished jobs" in refusal.detail
+
+
+def test_a_broker_that_goes_silent_refuses_no_job(
+    valkey: str, prefix: str, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its connection stands and answers no more: workers look by themselves."""
+    sender = WakeUpSender(valkey, prefix)
+    sender.send(1)
+    redis_client.client_pause(30_000, all=False)  # writes
+    try:
+        sender.send(1)
+    finally:
+        redis_client.client_unpause()
+    assert "no worker woken" in caplog.text
