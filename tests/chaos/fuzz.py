@@ -25,6 +25,7 @@ _PROPERTIES = ["tests/app/gateway/test_properties.py", "tests/jobs/test_captions
 _SETTINGS = {
     "RATE_SUBMIT": "100000/second",
     "RATE_READ": "100000/second",
+    "RATE_WRONG_KEYS": "100000/second",
     "MAX_QUEUE": "10000000",
     "MAX_ACTIVE": "10000000",
     "MAX_WAIT": "0.02",

@@ -145,7 +145,7 @@ def large_bodies(target: Target) -> Finding:
     kind = {"Content_Type": "application/json"}
     declared = head("POST", "/synthesize", target.mine, Content_Length=str(1024 * MB), **kind)
     chunked = head("POST", "/synthesize", target.mine, Transfer_Encoding="chunked", **kind)
-    sixty = head("POST", "/synthesize", target.mine, Content_Length=str(60 * MB), **kind)
+    sixty = head("POST", "/inpaint", target.mine, Content_Length=str(60 * MB), **kind)
     piece = b"%x\r\n" % MB + b" " * MB + b"\r\n"
 
     async def attack(start: bytes, pieces: Iterator[bytes]) -> tuple[int, bytes]:
@@ -187,8 +187,8 @@ def bombs(target: Target) -> Finding:
         for upload in [*BOMBS, *SIZES]
     }
     requests |= {
-        "gzip": ("/synthesize", {"content": zipped, "headers": as_zip}, (400,)),
-        "deep json": ("/synthesize", {"content": deep, "headers": as_json}, (400,)),
+        "gzip": ("/synthesize", {"content": zipped, "headers": as_zip}, (415,)),
+        "deep json": ("/synthesize", {"content": deep, "headers": as_json}, (400, 413)),
         "chunks of no bytes": ("/manipulate", _picture(png(*[chunk(b"IDAT")] * 4_000_000)), (422,)),
         "clear picture of 49 megapixels": ("/manipulate", whole, (202,)),
     }  # fmt: skip
