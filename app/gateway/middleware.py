@@ -1,4 +1,5 @@
-"""Who may come in: checks that need no body, before anything else sees the request.
+"""What stands before every route: the host and origin check (HostGuard), time for bodies
+(BodyTimeout), memory of all bodies together (UploadMemoryBudget), HEAD answered as GET (HeadAsGet).
 
 Without keys the service is open to this machine only. A web page elsewhere could still make a
 browser send requests here, so the Host and Origin headers must name this service (DNS rebinding,

@@ -1,4 +1,4 @@
-"""``python -m app.reconciler``: recover, sweep and deliver webhooks until SIGTERM."""
+"""``python -m app.reconciler``: reconcile, expire and deliver webhooks until SIGTERM."""
 
 from __future__ import annotations
 

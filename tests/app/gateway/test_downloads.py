@@ -12,17 +12,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.gateway.server import create_app, uvicorn_limits
 from app.gateway.services import Services
 from jobs.blobs import BlobStore
 from jobs.images import encode
 from jobs.job import ImageRecord, Timings
 from jobs.store import JobOutcome
 from tests import moves
+from tests.services import listening
 
 SIZE = (1400, 1200)
 
@@ -107,22 +106,8 @@ def test_open_downloads_are_counted(services: Services, client: TestClient) -> N
 @pytest.fixture
 def served(services: Services) -> Iterator[int]:
     services.settings.write_timeout = 1.0
-    config = uvicorn.Config(
-        create_app(services.settings, services),
-        port=0,
-        log_level="error",
-        **uvicorn_limits(services.settings),
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(20)
+    with listening(services) as port:
+        yield port
 
 
 def asked(port: int, path: str) -> socket.socket:

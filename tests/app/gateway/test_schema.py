@@ -4,25 +4,21 @@ rules. ``make chaos`` sends thousands.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
-from app.gateway.server import create_app, uvicorn_limits
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from tests.app.conftest import succeed
 from tests.app.gateway.schema_cases import Cases, makes_jobs, worked
 from tests.conftest import write_paper_bundle
 from tests.moves import queued
-from tests.services import connected
+from tests.services import connected, listening
 
 pytestmark = pytest.mark.slow
 CASES = 24
@@ -52,18 +48,8 @@ def services(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Services:
 
 @pytest.fixture(scope="module")
 def url(services: Services) -> Iterator[str]:
-    app = create_app(services.settings, services)
-    limits = uvicorn_limits(services.settings)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **limits))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(20)
+    with listening(services) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def a_job(services: Services, finished: bool) -> str:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 
-from app.gateway.server import create_app, uvicorn_limits
 from app.settings import GatewaySettings
-from tests.services import connected
+from tests.services import connected, listening
 
 TIMEOUT = 0.5  # seconds that the server has
 Eventually = Callable[[Callable[[], bool], float], None]
@@ -27,18 +24,8 @@ def port(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[int]
     settings = GatewaySettings(
         weights_dir=weights, header_timeout=TIMEOUT, body_timeout=TIMEOUT, body_rate=100_000
     )
-    app = create_app(settings, connected(settings, valkey))
-    config = uvicorn.Config(app, port=0, log_level="error", **uvicorn_limits(settings))
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(20)
+    with listening(connected(settings, valkey)) as port:
+        yield port
 
 
 @pytest.fixture
