@@ -97,7 +97,10 @@ class InpaintingObjective(PathsObjective):
             self.modules["critic"] = self.judge
             judged = adam([self.judge], options.rate_d, (0.0, 0.99))
             self.phases["critic"] = Phase(judged, ("critic",))
-        self.phases["generator"] = Phase(adam(made, options.rate, (0.5, 0.99)), trained)
+        # Without a bound one batch in some hundred thousand pictures ended a run: the divergence
+        # of two Gaussians has no upper end.
+        optimiser = adam(made, options.rate, (0.5, 0.99))
+        self.phases["generator"] = Phase(optimiser, trained, clip=5.0)
 
     def look(self, batch: Batch, noise: Noise, step: int) -> Seen:  # noqa: ARG002
         assert batch.hole is not None  # noqa: S101 (the data set's duty)
