@@ -97,8 +97,7 @@ class InpaintingObjective(PathsObjective):
             self.modules["critic"] = self.judge
             judged = adam([self.judge], options.rate_d, (0.0, 0.99))
             self.phases["critic"] = Phase(judged, ("critic",))
-        # Without a bound one batch in some hundred thousand pictures ended a run: the divergence
-        # of two Gaussians has no upper end.
+        # The divergence of two Gaussians has no upper end: without a bound one step can end a run.
         optimiser = adam(made, options.rate, (0.5, 0.99))
         self.phases["generator"] = Phase(optimiser, trained, clip=5.0)
 
