@@ -88,7 +88,7 @@ class GatewaySettings(WebhookSettings):
     decoders: int = Field(
         2,
         ge=1,
-        description="uploads decoded at a time; one of 50 megapixels takes 0.6 GB",
+        description="uploads decoded at a time; one of 50 megapixels takes 0.6 GB, a WebP 0.9",
     )
     max_queue: int = Field(1000, ge=1, description="most waiting jobs")
     max_event_streams: int = Field(

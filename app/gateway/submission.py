@@ -7,11 +7,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from anyio import to_thread
 from PIL import Image
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from app.gateway.admission import check_admission
 from app.gateway.auth import Caller
 from app.gateway.caption_warnings import caption_warnings
+from app.gateway.decoders import QUICK_BYTES, QUICK_PIXELS
 from app.gateway.idempotency import find_earlier_job
 from app.gateway.problems import Problem, validation_problem
 from app.gateway.services import Services
@@ -33,8 +33,8 @@ from app.gateway.uploads import (
 from app.webhooks.addresses import UnsafeAddress
 from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
-from jobs.errors import BlobError, BlobMissing, StoreError
-from jobs.images import decode_photo, encode
+from jobs.errors import BlobError, BlobMissing, ImageProblem, StoreError
+from jobs.images import ImageLimits, decode_photo, encode
 from jobs.job import Job, Priority, Status, Webhook, new_id
 from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
 from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest
@@ -155,8 +155,16 @@ async def _normalize_inputs(
     """
     if not task.images:
         return {}, []
+    limits, who = services.image_limits, caller.rate_limit_key
     normalize = partial(_decode_and_encode, services, caller, task, dict(pictures))
-    return await to_thread.run_sync(normalize, limiter=services.decoder_limiter)
+    if sum(len(p.data) for p in pictures.values() if isinstance(p, UploadedFile)) <= QUICK_BYTES:
+        small = replace(limits, max_pixels=min(QUICK_PIXELS, limits.max_pixels))
+        try:
+            return await services.decoders.run(who, partial(normalize, small), quick=True)
+        except ImageProblem as problem:
+            if problem.status != 413:
+                raise
+    return await services.decoders.run(who, partial(normalize, limits))
 
 
 @asynccontextmanager
@@ -255,7 +263,11 @@ def _check_candidates(found: BundleTask, request: TaskRequest) -> None:
 
 
 def _decode_and_encode(
-    services: Services, caller: Caller, task: type[TaskRequest], pictures: Mapping[str, ImageInput]
+    services: Services,
+    caller: Caller,
+    task: type[TaskRequest],
+    pictures: Mapping[str, ImageInput],
+    limits: ImageLimits,
 ) -> tuple[dict[str, bytes], list[str]]:
     raw = {name: _read_input(services, caller, name, picture) for name, picture in pictures.items()}
     photo: Image.Image | None = None
@@ -264,17 +276,17 @@ def _decode_and_encode(
     for spec in task.images:
         picture, data = pictures[spec.name], raw[spec.name]
         if spec.kind == "photo":
-            image = photo = decode_photo(data, spec.name, services.image_limits)
+            image = photo = decode_photo(data, spec.name, limits)
             photo_data = data
         else:
-            mask = _make_mask(services, spec.name, picture, data, photo, photo_data)
+            mask = _make_mask(limits, spec.name, picture, data, photo, photo_data)
             image, result = mask.image, [*result, *mask.warnings]
         normalized[spec.name] = encode(image)
     return normalized, result
 
 
 def _make_mask(
-    services: Services,
+    limits: ImageLimits,
     name: str,
     picture: ImageInput,
     data: bytes,
@@ -283,15 +295,13 @@ def _make_mask(
 ) -> Mask:
     assert photo is not None  # noqa: S101 (a mask follows its photo in every task)
     if isinstance(picture, PhotoAlphaMask):
-        mask = alpha_mask(photo_data, "the photo", services.image_limits)
+        mask = alpha_mask(photo_data, "the photo", limits)
     elif isinstance(picture, AlphaMask):
-        mask = alpha_mask(
-            data, name, services.image_limits, "save it with the hole erased to alpha 0"
-        )
+        mask = alpha_mask(data, name, limits, "save it with the hole erased to alpha 0")
     elif isinstance(picture, BoxMask):
         mask = box_mask(picture.box, photo.size)
     else:
-        mask = read_mask(data, name, services.image_limits)
+        mask = read_mask(data, name, limits)
     check_mask(mask.image, photo, mask.marks)
     return mask
 
