@@ -23,8 +23,8 @@ from jobs.image_files import (
     without_comments,
 )
 
-# Left to itself Pillow cuts pictures into blocks of 16 MB, which glibc keeps for the thread that had
-# them: memory then grows with the threads, not with the pictures. Blocks above 32 MB are given back.
+# Left to itself Pillow cuts pictures into blocks of 16 MB, which glibc keeps for the thread that
+# had them: memory grows with the threads, not with the pictures. Larger blocks are given back.
 Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
 
 FORMATS = ("PNG", "JPEG", "WEBP")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from PIL import Image
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -157,7 +156,8 @@ async def _normalize_inputs(
         return {}, []
     limits, who = services.image_limits, caller.rate_limit_key
     normalize = partial(_decode_and_encode, services, caller, task, dict(pictures))
-    if sum(len(p.data) for p in pictures.values() if isinstance(p, UploadedFile)) <= QUICK_BYTES:
+    files = [p.data for p in pictures.values() if isinstance(p, UploadedFile | AlphaMask)]
+    if sum(map(len, files)) <= QUICK_BYTES:
         small = replace(limits, max_pixels=min(QUICK_PIXELS, limits.max_pixels))
         try:
             return await services.decoders.run(who, partial(normalize, small), quick=True)
@@ -270,18 +270,17 @@ def _decode_and_encode(
     limits: ImageLimits,
 ) -> tuple[dict[str, bytes], list[str]]:
     raw = {name: _read_input(services, caller, name, picture) for name, picture in pictures.items()}
-    photo: Image.Image | None = None
-    photo_data = b""
+    size, photo_data = (0, 0), b""  # of the photo, which goes before its mask in every task
     normalized, result = dict[str, bytes](), list[str]()
     for spec in task.images:
         picture, data = pictures[spec.name], raw[spec.name]
         if spec.kind == "photo":
-            image = photo = decode_photo(data, spec.name, limits)
-            photo_data = data
+            photo = decode_photo(data, spec.name, limits)
+            normalized[spec.name], size, photo_data = encode(photo), photo.size, data
+            del photo  # not needed beside its mask
         else:
-            mask = _make_mask(limits, spec.name, picture, data, photo, photo_data)
-            image, result = mask.image, [*result, *mask.warnings]
-        normalized[spec.name] = encode(image)
+            mask = _make_mask(limits, spec.name, picture, data, size, photo_data)
+            normalized[spec.name], result = encode(mask.image), [*result, *mask.warnings]
     return normalized, result
 
 
@@ -290,19 +289,18 @@ def _make_mask(
     name: str,
     picture: ImageInput,
     data: bytes,
-    photo: Image.Image | None,
+    size: tuple[int, int],
     photo_data: bytes,
 ) -> Mask:
-    assert photo is not None  # noqa: S101 (a mask follows its photo in every task)
     if isinstance(picture, PhotoAlphaMask):
         mask = alpha_mask(photo_data, "the photo", limits)
     elif isinstance(picture, AlphaMask):
         mask = alpha_mask(data, name, limits, "save it with the hole erased to alpha 0")
     elif isinstance(picture, BoxMask):
-        mask = box_mask(picture.box, photo.size)
+        mask = box_mask(picture.box, size)
     else:
         mask = read_mask(data, name, limits)
-    check_mask(mask.image, photo, mask.marks)
+    check_mask(mask.image, size, mask.marks)
     return mask
 
 
