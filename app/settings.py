@@ -97,12 +97,21 @@ class GatewaySettings(WebhookSettings):
     idempotency_ttl: float = Field(24 * 3600.0, gt=0, description="lifetime of an Idempotency-Key")
     max_active: int = Field(500, ge=1, description="most unfinished jobs of one key")
     max_running: int = Field(0, ge=0, description="most running jobs of one key; 0: no limit")
+    max_stored: ByteSize = Field(
+        ByteSize(10 * 2**30), description="most bytes of images that one key stores; 0: no limit"
+    )
+    min_free_disk: ByteSize = Field(
+        ByteSize(2**30), description="disk space kept free: below it no job with images is taken"
+    )
     max_streams: int = Field(64, ge=1, description="most open event streams of one caller")
     max_downloads: int = Field(
         32, ge=1, description="most images that one caller or signed URL fetches at a time"
     )
     write_timeout: float = Field(
         30.0, gt=0, description="timeout for a client that does not read its response"
+    )
+    max_uploads: int = Field(
+        32, ge=1, description="most bodies of more than 1 MiB that one caller sends at a time"
     )
     max_waits: int = Field(256, ge=1, description="most requests of one caller that wait for a job")
     redis_memory: ByteSize = Field(

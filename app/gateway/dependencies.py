@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.gateway.api_keys import COOKIE, READ
 from app.gateway.auth import Authenticator, Caller
+from app.gateway.middleware import name_uploader
 from app.gateway.problems import Problem
 from app.gateway.rate_limits import LimitStatus, limit_exceeded
 from app.gateway.services import Services
@@ -71,9 +72,11 @@ async def reader(caller: Annotated[Caller, Depends(caller)]) -> Caller:
 
 async def submitter(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
     """A caller who sends work; the route checks the task's scope."""
-    return await _authenticate(
+    found = await _authenticate(
         request, _credentials(bearer, cookie), Authenticator.count_submission
     )
+    name_uploader(request, found.rate_limit_key)
+    return found
 
 
 AnyCaller = Annotated[Caller, Depends(caller)]

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.admission import check_admission
+from app.gateway.admission import check_admission, check_disk
 from app.gateway.auth import Caller
 from app.gateway.caption_warnings import caption_warnings
 from app.gateway.decoders import QUICK_BYTES, QUICK_PIXELS
@@ -40,6 +40,7 @@ from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest
 from jobs.store import IdempotencyKey, NewJob
 
 _NOT_STORED = {"webhook", "priority"}  # in the request: the job has them itself
+_PICTURE_BYTES = 2**18  # that a picture of 256×256 pixels takes at most
 _WEBHOOK_ADVICE = "Give an https:// address of a host on the internet."
 
 
@@ -79,7 +80,7 @@ async def submit(
     request = _resolve_defaults(request, found)
     text_warnings = caption_warnings(found, request.texts, services.catalogue.current())
     if task.images or caller.key:  # before any effort is made, and anything is counted
-        await run_in_threadpool(check_admission, services.store, services.settings, caller)
+        await run_in_threadpool(_check_room, services, caller, bool(task.images))
     job_id = job_id or new_id()
     uploads, more = await _normalize_inputs(services, caller, task, pictures)
     job = Job(
@@ -95,7 +96,9 @@ async def submit(
     )
     async with _store_inputs(services, job, uploads):
         await _charge_pictures(services, caller, request.returned_count)
-        created = await services.enqueuer.enqueue(_new_job(services, caller, job, idempotency_key))
+        stored = _expected_bytes(uploads, request.returned_count)
+        new = _new_job(services, caller, job, idempotency_key, stored)
+        created = await services.enqueuer.enqueue(new)
     if created is None:
         return await run_in_threadpool(_handle_duplicate, services, job, idempotency_key)
     return Submission(created)
@@ -113,8 +116,24 @@ def _priority(caller: Caller, request: TaskRequest) -> Priority:
     return wanted
 
 
+def _check_room(services: Services, caller: Caller, uploads: bool) -> None:
+    check_admission(services.store, services.settings, caller)
+    if uploads:
+        check_disk(services.blobs, services.settings)
+
+
+def _expected_bytes(uploads: Mapping[str, bytes], pictures: int) -> int:
+    """What a job may come to store: results are about as large as their photo."""
+    sizes = [len(data) for data in uploads.values()]
+    return sum(sizes) + pictures * max(_PICTURE_BYTES, *sizes, 0)
+
+
 def _new_job(
-    services: Services, caller: Caller, job: Job, idempotency_key: IdempotencyKey | None
+    services: Services,
+    caller: Caller,
+    job: Job,
+    idempotency_key: IdempotencyKey | None,
+    stored: int,
 ) -> NewJob:
     settings, key = services.settings, caller.key
     return NewJob(
@@ -123,6 +142,8 @@ def _new_job(
         start_within=settings.job_deadline,
         max_unfinished=(key.max_active or settings.max_active) if key else None,
         max_running=(key.max_running or settings.max_running or None) if key else None,
+        max_stored=(int(settings.max_stored) or None) if key else None,
+        stored=stored,
     )
 
 
