@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -99,9 +99,10 @@ class BlobStore:
             obstore.put(self._store, _check_key(key), data)
 
     def free_bytes(self) -> int | None:
-        """What is left of the disk; None for a store that is no folder."""
-        with _translate_errors("the disk's free space is not known"):
+        """What is left of the disk; None when that is not known, as of what is no folder."""
+        with suppress(OSError):
             return None if self._folder is None else shutil.disk_usage(self._folder).free
+        return None
 
     @property
     def is_local(self) -> bool:

@@ -251,9 +251,9 @@ def release_upload_memory(request: Request) -> None:
 
 class UploadMemoryBudget:
     """ASGI middleware: 503 for a large body that arrives while those of the requests in this
-    process hold ``limit`` bytes already, and for any body while they hold twice as much. One
-    caller's bodies may hold as much as is left for all others (429), and ``most`` of them may be
-    large.
+    process hold ``limit`` bytes already, and for any body while they hold twice as much. 429 for
+    a caller's second large body when they hold more than is left for all others, and when there
+    are more than ``most`` of them.
     """
 
     def __init__(self, app: ASGIApp, limit: int, most: int) -> None:
@@ -318,7 +318,7 @@ class _Upload:
             return _too_much(503, "Too many uploads arrive at the same time")
         if not (caller and self._is_large):
             return None
-        if budget.held[caller] > budget.left:
+        if budget.large[caller] > 1 and budget.held[caller] > budget.left:
             return _too_much(429, "Your uploads hold all the memory that one caller's may")
         if budget.large[caller] > budget.most:
             return _too_much(429, f"You are sending {budget.most} large bodies already")

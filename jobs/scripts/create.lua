@@ -5,6 +5,7 @@
 -- fingerprint, its lifetime in milliseconds, fields of the record
 local function over_quota(ARGV)
   local owner = ARGV[1]
+  if owner == '' then return nil end  -- everybody's
   local function over(name, most, used, more)
     if most ~= '' and used + more > tonumber(most) then return name .. ' ' .. used end
   end

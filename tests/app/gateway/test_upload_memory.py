@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from starlette.requests import Request as HttpRequest
 
 from app.gateway.middleware import UploadMemoryBudget, name_uploader, release_upload_memory
