@@ -27,7 +27,7 @@ class Turns:
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
-    async def place(self, caller: str) -> AsyncIterator[None]:
+    async def turn(self, caller: str) -> AsyncIterator[None]:
         """A place of ``caller``'s for the block."""
         if self._free:
             self._free -= 1
@@ -39,23 +39,23 @@ class Turns:
             self._pass_on()
 
     async def _wait(self, caller: str) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(caller, deque()).append(turn)
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(caller, deque()).append(mine)
         try:
-            await turn
+            await mine
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it came at the same moment
+            if not mine.cancelled():  # it came at the same moment
                 self._pass_on()
             raise
 
     def _pass_on(self) -> None:
         while self._waiting:
             caller, turns = self._waiting.popitem(last=False)
-            turn = turns.popleft()
+            first = turns.popleft()
             if turns:
                 self._waiting[caller] = turns
-            if not turn.done():  # those who have gone away are passed over
-                turn.set_result(None)
+            if not first.done():  # those who have gone away are passed over
+                first.set_result(None)
                 return
         self._free += 1
 
@@ -74,5 +74,5 @@ class Decoders:
         that takes milliseconds and little memory.
         """
         turns, limiter = (self._quick_turns, self.quick) if quick else (self._turns, self.limiter)
-        async with turns.place(caller):
+        async with turns.turn(caller):
             return await to_thread.run_sync(function, limiter=limiter)

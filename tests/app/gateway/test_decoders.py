@@ -20,7 +20,7 @@ def order_of(callers: Sequence[str], places: int = 1, gone: Sequence[int] = ()) 
     got: list[int] = []
 
     async def one(turns: Turns, number: int) -> None:
-        async with turns.place(callers[number]):
+        async with turns.turn(callers[number]):
             got.append(number)
             await asyncio.sleep(0.01)
 
@@ -33,7 +33,7 @@ def order_of(callers: Sequence[str], places: int = 1, gone: Sequence[int] = ()) 
         await asyncio.gather(*tasks, return_exceptions=True)
         async with asyncio.timeout(1):  # every place was given back
             for _ in range(places):
-                await turns.place("later").__aenter__()
+                await turns.turn("later").__aenter__()
 
     asyncio.run(run())
     return got
@@ -54,15 +54,15 @@ def test_those_who_have_gone_are_passed_over() -> None:
 def test_a_turn_that_comes_as_its_caller_goes_is_passed_on() -> None:
     async def run() -> None:
         turns = Turns(1)
-        first = turns.place("a")
+        first = turns.turn("a")
         await first.__aenter__()
-        waiting = asyncio.create_task(turns.place("b").__aenter__())
+        waiting = asyncio.create_task(turns.turn("b").__aenter__())
         await asyncio.sleep(0)
         await first.__aexit__(None, None, None)  # it is b's from now on
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        async with asyncio.timeout(1), turns.place("c"):
+        async with asyncio.timeout(1), turns.turn("c"):
             pass
 
     asyncio.run(run())
