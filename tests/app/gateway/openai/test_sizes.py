@@ -1,4 +1,4 @@
-"""``size``: what a client asked for is what it gets, and is told what was scaled."""
+"""Images have the ``size`` of their request, and warnings say how they were scaled to it."""
 
 from __future__ import annotations
 
