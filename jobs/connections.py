@@ -41,7 +41,10 @@ def normalized(url: str) -> str:
         raise ValueError(f"this is no address of Redis. {_HELP}") from error
     if parts.scheme not in _SCHEMES:
         given = f"{parts.scheme}:// is not served" if "://" in url else "the scheme is missing"
-        raise ValueError(f"{given}: one server is named. {_HELP}")
+        server = (
+            "the master, or a proxy that follows it" if "sentinel" in parts.scheme else "one server"
+        )
+        raise ValueError(f"{given}; name {server}. {_HELP}")
     scheme, query = _SCHEMES[parts.scheme], dict(parse_qsl(parts.query))
     database = _database(scheme, parts, query)
     if unknown := [name for name in query if scheme != "rediss" or name not in _TLS]:

@@ -20,6 +20,7 @@ _SPREAD = 48  # between the channels of a pixel that has a colour
 _SAME = 16  # between the pixels of one colour, per channel
 _COLOURED = 0.01  # share of coloured pixels above which a picture is in colours
 _SOFT = 0.02  # share of greys above which the threshold is reported
+_SOFT_EDGE = 0.3  # the same, of the smaller side alone; smoothed edges of one pixel stay below
 _GREY = 0.5  # share of greys above which a picture is no mask
 
 
@@ -64,7 +65,10 @@ def read_mask(data: bytes, name: str = "mask", limits: ImageLimits | None = None
         flat = flatten(image, "black")
         _check_black_and_white(flat, name)
         grey = flat.convert("L")
-        soft = f"The {name} has soft edges: what is at least half white is filled."
+        soft = (
+            f"The {name} has soft edges, and a hole has none: what is at least half white (128 of "
+            "255) is filled, the rest stays as it is."
+        )
         return Mask(_binary(grey), PAINTED, [soft] if _is_soft(grey) else [])
 
 
@@ -129,7 +133,10 @@ def check_mask(
 def _by_alpha(rgba: Image.Image, warnings: list[str]) -> Mask:
     alpha = rgba.getchannel("A")
     if _is_soft(alpha):
-        warnings.append("The transparency has soft edges: what is more than half of it is filled.")
+        warnings.append(
+            "The transparency has soft edges, and a hole has none: where alpha is below 128 of 255 "
+            "is filled, the rest stays as it is."
+        )
     return Mask(ImageOps.invert(_binary(alpha)), TRANSPARENT, warnings)
 
 
@@ -190,7 +197,14 @@ def _is_grey_picture(rgb: Image.Image, where: Image.Image) -> bool:
 
 
 def _is_soft(plane: Image.Image) -> bool:
-    return _greys(plane.histogram()) > _SOFT
+    """Whether its greys are more than smoothed or lossy edges, by all pixels or by those of the
+    smaller side, as a small hole in a large photo has few of either.
+    """
+    counts = plane.histogram()
+    light = sum(counts[THRESHOLD:])
+    smaller = min(light, sum(counts) - light)
+    greys = _greys(counts) * sum(counts)
+    return greys > _SOFT * sum(counts) or greys > _SOFT_EDGE * smaller > 0
 
 
 def _greys(counts: list[int]) -> float:

@@ -79,7 +79,8 @@ def test_both_libraries_read_the_same() -> None:
 @pytest.mark.parametrize(
     ("url", "result"),
     [
-        ("sentinel://h:26379/0", "sentinel:// is not served"),
+        ("sentinel://h:26379/0", "sentinel:// is not served; name the master, or a proxy"),
+        ("redis+sentinel://h:26379/mine/0", "name the master, or a proxy that follows it"),
         ("redis+cluster://h:7000", r"redis\+cluster:// is not served"),
         ("localhost:6379", "the scheme is missing|is not served"),
         ("127.0.0.1", "the scheme is missing"),

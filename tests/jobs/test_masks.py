@@ -145,7 +145,20 @@ def test_lossy_masks_are_masks(kind: str) -> None:
 def test_a_soft_edge_is_split_in_the_middle_and_told() -> None:
     mask = read_mask(saved(drawn().filter(ImageFilter.GaussianBlur(4))))
     assert mask.image.getbbox() == HOLE
-    assert mask.warnings == ["The mask has soft edges: what is at least half white is filled."]
+    assert "at least half white (128 of 255) is filled" in mask.warnings[0]
+
+
+@pytest.mark.parametrize("size", [(2000, 1500), (900, 1600)])
+def test_a_small_soft_hole_is_told_too(size: tuple[int, int]) -> None:
+    def hole(blur: float) -> Image.Image:
+        mask = Image.new("L", size, 0)
+        mask.paste(255, (300, 300, 380, 360))
+        return mask.filter(ImageFilter.GaussianBlur(blur))
+
+    assert "soft edges" in read_mask(saved(hole(4))).warnings[0]
+    eraser = Image.merge("LA", (Image.new("L", size, 90), hole(4).point(lambda v: 255 - v)))
+    assert "below 128 of 255" in alpha_mask(saved(eraser)).warnings[0]
+    assert not read_mask(saved(hole(0.4))).warnings  # smoothed by one pixel, as any brush is
 
 
 def test_a_soft_eraser_is_told() -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from starlette.requests import Request
 
 from app.gateway.forms import read_form
+from app.gateway.openai.scaling import SIDES, Fit, TargetSize
 from app.gateway.problems import Problem, field_problem, validation_problem
 from app.gateway.uploads import (
     TEXT_BODY,
@@ -46,7 +47,7 @@ _NOT_OFFERED = ("complexity", "frame_count", "frame_duration_ms", "svg", "markup
 
 
 class ImagesRequest(BaseModel):
-    """What generations and edits share. ``seed`` and ``method`` are this service's own."""
+    """What generations and edits share. ``seed``, ``method`` and ``fit`` are this service's own."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,7 +56,13 @@ class ImagesRequest(BaseModel):
     n: Annotated[int | None, Field(description="how many pictures, 1 to 16")] = None
     size: Annotated[
         str | None,
-        Field(description="auto, or 64x64, 128x128, 256x256; of an edit the photo's own"),
+        Field(description="auto (as made), or WIDTHxHEIGHT, to which images are scaled"),
+    ] = None
+    fit: Annotated[
+        Fit | None,
+        Field(
+            description="for a size of another aspect: cover (cut) when absent, or contain (bars)"
+        ),
     ] = None
     response_format: Annotated[
         Literal["b64_json", "url"] | None, Field(description="b64_json when absent")
@@ -93,12 +100,26 @@ class ImagesRequest(BaseModel):
         if value is not None:
             raise ValueError("is not offered here; leave it out")
 
+    @field_validator("size")
+    @classmethod
+    def _check_size(cls, size: str | None) -> str | None:
+        if size in (None, "", "auto") or TargetSize.parse(size, "cover"):
+            return size
+        raise ValueError(
+            f"is not auto or WIDTHxHEIGHT with sides of {SIDES[0]} to {SIDES[-1]} pixels, such as "
+            "1024x1024"
+        )
+
     @field_validator("stream")
     @classmethod
     def _refuse_stream_of_urls(cls, stream: bool | None, info: ValidationInfo) -> bool | None:
         if stream and info.data.get("response_format") == "url":
             raise ValueError("sends the pictures themselves; leave response_format out")
         return stream
+
+    def target_size(self) -> TargetSize | None:
+        """The size of the images to answer; None for that in which they are made."""
+        return TargetSize.parse(self.size or "", self.fit or "cover")
 
     def task_fields(self) -> Fields:
         """The same in the words of this service's tasks."""

@@ -15,6 +15,7 @@ from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from app.gateway.openai.errors import openai_error
+from app.gateway.openai.scaling import TargetSize, stored_or_scaled
 from app.gateway.openai.submission import cancel_unless_resumable, poll_job
 from app.gateway.problems import Problem, as_problem
 from app.gateway.services import Services
@@ -31,31 +32,34 @@ class UrlSigner:
     ) -> None:
         self._store, self._lifetime, self._clock = store, lifetime, clock
 
-    def sign(self, job_id: str, index: int) -> dict[str, str]:
-        """The query of an address that works from now on."""
+    def sign(self, name: str) -> dict[str, str]:
+        """The query of an address that works from now on; ``name`` is all that it serves."""
         expires = int(self._clock() + self._lifetime)
-        return {"expires": str(expires), "signature": self._signature(job_id, index, expires)}
+        return {"expires": str(expires), "signature": self._signature(name, expires)}
 
-    def check(self, job_id: str, index: int, expires: int, signature: str) -> None:
+    def check(self, name: str, expires: int, signature: str) -> None:
         """Problem 403 when the signature is not ours, 410 when its time is over."""
-        right = self._signature(job_id, index, expires)
+        right = self._signature(name, expires)
         if not hmac.compare_digest(right.encode(), signature.encode("utf-8", "replace")):
             raise Problem(403, "This address is not signed by this service; use it unchanged.")
         if self._clock() >= expires:
             raise Problem(410, "This address has expired. GET /jobs lists your jobs' pictures.")
 
-    def _signature(self, job_id: str, index: int, expires: int) -> str:
+    def _signature(self, name: str, expires: int) -> str:
         secret = self._store.service_secret("links", secrets.token_hex(32))
-        return hmac.digest(
-            secret.encode(), f"{job_id}/{index} until {expires}".encode(), "sha256"
-        ).hex()
+        return hmac.digest(secret.encode(), f"{name} until {expires}".encode(), "sha256").hex()
+
+
+def linked_name(job_id: str, index: int, size: str | None, fit: str | None) -> str:
+    """What a signed address serves."""
+    return f"{job_id}/{index}" + (f" {size} {fit}" if size else "")
 
 
 JsonObject = dict[str, Any]
 
 
 async def images_response(
-    request: Request, services: Services, job: Job, as_url: bool
+    request: Request, services: Services, job: Job, target: TargetSize | None, as_url: bool
 ) -> JsonObject:
     """Pictures that failed are reported in ``warnings``; ``job``, ``warnings`` and ``seed`` are
     this service's own.
@@ -67,32 +71,49 @@ async def images_response(
     return {
         "created": int(job.finished_at or job.created_at),
         "data": [
-            {**await link_or_content(request, services, job, i), "seed": i.seed} for i in made
+            {**await link_or_content(request, services, job, i, target), "seed": i.seed}
+            for i in made
         ],
         "background": "opaque",
         "output_format": first.format,
-        "size": _size(first),
+        "size": _size(first, target),
         "job": job.id,
-        "warnings": [*job.warnings, *failures],
+        "warnings": [*_warnings(job, first, target), *failures],
     }
 
 
 async def _content_of(
-    _request: Request, services: Services, _job: Job, image: ImageRecord
+    _request: Request,
+    services: Services,
+    _job: Job,
+    image: ImageRecord,
+    target: TargetSize | None,
 ) -> JsonObject:
-    data = await services.get_blob(image.blob)
+    data = await stored_or_scaled(services, image, target)
     return {"b64_json": base64.b64encode(data).decode()}
 
 
-async def _url_of(request: Request, services: Services, job: Job, image: ImageRecord) -> JsonObject:
+async def _url_of(
+    request: Request,
+    services: Services,
+    job: Job,
+    image: ImageRecord,
+    target: TargetSize | None,
+) -> JsonObject:
     links = UrlSigner(services.store, services.settings.link_ttl)
-    query = await run_in_threadpool(links.sign, job.id, image.index)
+    scaled = {} if target is None else {"size": str(target), "fit": target.fit}
+    name = linked_name(job.id, image.index, scaled.get("size"), scaled.get("fit"))
+    query = scaled | await run_in_threadpool(links.sign, name)
     path = request.url_for("linked_picture", job_id=job.id, index=str(image.index))
     return {"url": str(path.include_query_params(**query))}
 
 
 async def image_events(
-    request: Request, services: Services, accepted: Submission, kind: str
+    request: Request,
+    services: Services,
+    accepted: Submission,
+    target: TargetSize | None,
+    kind: str,
 ) -> AsyncIterator[bytes]:
     """``image_generation.completed`` or ``image_edit.completed``, once for each picture."""
     job = accepted.job
@@ -102,7 +123,7 @@ async def image_events(
                 yield format_sse_event(comment="waiting")
         for image in job.images:
             if not image.error:
-                yield _event(await _completed(request, services, job, image, kind))
+                yield _event(await _completed(request, services, job, image, target, kind))
     except Exception as error:  # the answer has begun, so it can only be reported within it
         _, _, openai_body = openai_error(as_problem(error).body(request.url.path), {})
         yield _event({"type": "error", **openai_body})
@@ -111,17 +132,22 @@ async def image_events(
 
 
 async def _completed(
-    request: Request, services: Services, job: Job, image: ImageRecord, kind: str
+    request: Request,
+    services: Services,
+    job: Job,
+    image: ImageRecord,
+    target: TargetSize | None,
+    kind: str,
 ) -> JsonObject:
     none = {"image_tokens": 0, "text_tokens": 0}
     return {
         "type": f"{kind}.completed",
-        **await _content_of(request, services, job, image),
+        **await _content_of(request, services, job, image, target),
         "created_at": int(job.finished_at or job.created_at),
         "background": "opaque",
         "output_format": image.format,
         "quality": "auto",
-        "size": _size(image),
+        "size": _size(image, target),
         "usage": {
             "input_tokens": 0,
             "output_tokens": 0,
@@ -130,12 +156,17 @@ async def _completed(
         },
         "seed": image.seed,
         "job": job.id,
-        "warnings": list(job.warnings),
+        "warnings": _warnings(job, image, target),
     }
 
 
-def _size(image: ImageRecord) -> str:
-    return f"{image.width}x{image.height}"
+def _size(image: ImageRecord, target: TargetSize | None) -> str:
+    return str(target or f"{image.width}x{image.height}")
+
+
+def _warnings(job: Job, image: ImageRecord, target: TargetSize | None) -> list[str]:
+    scaled = target and not target.is_met_by(image)
+    return [*job.warnings, *([target.warning(image)] if target and scaled else [])]
 
 
 def _event(data: JsonObject) -> bytes:

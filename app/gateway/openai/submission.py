@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Mapping
 
 import anyio
 from fastapi import Request
@@ -14,11 +13,10 @@ from app.gateway.auth import Caller
 from app.gateway.idempotency import HEADER, read_idempotency_key
 from app.gateway.image_responses import job_failure_problem
 from app.gateway.openai.requests import ImagesRequest, rename_fields_for_client
-from app.gateway.problems import Problem, field_problem
+from app.gateway.problems import Problem
 from app.gateway.services import Services
 from app.gateway.submission import Submission, submit
-from app.gateway.uploads import ImageInput, UploadedFile
-from jobs.images import decode_photo
+from app.gateway.uploads import ImageInput
 from jobs.job import Job, Status
 from jobs.requests import SIZES, TASKS
 
@@ -37,7 +35,7 @@ async def submit_images_request(
     caller.require_scope(task)
     body = _with_own_model(body, services.settings.openai_models)
     await run_in_threadpool(_check_model, services, task, body)
-    fields = body.task_fields() | await _size(services, caller, task, body, pictures)
+    fields = body.task_fields() | ({} if pictures else _generated_size(services, task, body))
     ttl = services.settings.idempotency_ttl
     idempotency_key = await run_in_threadpool(
         read_idempotency_key, request, fields, pictures, ttl, caller.owner
@@ -67,37 +65,16 @@ def _check_model(services: Services, task: str, body: ImagesRequest) -> None:
     )
 
 
-async def _size(
-    services: Services,
-    caller: Caller,
-    task: str,
-    body: ImagesRequest,
-    pictures: Mapping[str, ImageInput],
-) -> dict[str, int]:
-    """The field ``size`` of the task, where it is to be sent. Raises Problem for a size that is not
-    made.
+def _generated_size(services: Services, task: str, body: ImagesRequest) -> dict[str, int]:
+    """The field ``size`` of the task: the bundle's least side that needs no enlarging, or else its
+    largest. Empty when the bundle decides.
     """
-    if body.size in (None, "auto"):
+    target, found = body.target_size(), services.catalogue.current().find(task, body.model)
+    sides = [side for side in SIZES if found and side <= found.max_size]
+    if target is None or not sides:
         return {}
-    photo = pictures.get("image")
-    if isinstance(photo, UploadedFile):
-        read = partial(decode_photo, photo.data, "image", services.image_limits)
-        width, height = (await services.decoders.run(caller.rate_limit_key, read)).size
-        _check_size(body, [f"{width}x{height}"], "can't be chosen: an edit keeps the photo's size")
-        return {}
-    found = services.catalogue.current().find(task, body.model)
-    if found is None:
-        return {}  # the submission says so
-    sides = {f"{side}x{side}": {"size": side} for side in SIZES if side <= found.max_size}
-    sides = sides or {f"{found.size}x{found.size}": {}}
-    _check_size(body, [*sides], f"is not a size that model {found.bundle!r} makes")
-    return sides[str(body.size)]
-
-
-def _check_size(body: ImagesRequest, offered: Sequence[str], why: str) -> None:
-    if body.size not in offered:
-        detail = f"{why}. Leave it out, or send auto or {' or '.join(offered)}"
-        raise field_problem([{"field": "size", "detail": detail}])
+    long_side = max(target.width, target.height)
+    return {"size": next((side for side in sides if side >= long_side), sides[-1])}
 
 
 async def poll_job(request: Request, services: Services, job: Job) -> AsyncIterator[Job]:

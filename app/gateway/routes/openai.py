@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.gateway.auth import Caller
 from app.gateway.dependencies import ServicesDependency, Submitter, caller, hold_download
-from app.gateway.image_responses import IMAGE_CONTENT, image_response
+from app.gateway.image_responses import IMAGE_CONTENT, image_headers, image_response
 from app.gateway.middleware import release_upload_memory
 from app.gateway.openai.errors import PREFIX, RESPONSES
 from app.gateway.openai.requests import (
@@ -21,7 +21,13 @@ from app.gateway.openai.requests import (
     read_edit,
     read_generation,
 )
-from app.gateway.openai.responses import UrlSigner, image_events, images_response
+from app.gateway.openai.responses import (
+    UrlSigner,
+    image_events,
+    images_response,
+    linked_name,
+)
+from app.gateway.openai.scaling import Fit, TargetSize, stored_or_scaled
 from app.gateway.openai.submission import submit_images_request, wait_for_success
 from app.gateway.problems import Problem
 from app.gateway.routes.jobs import require_job
@@ -98,11 +104,12 @@ async def _respond(
     release_upload_memory(request)
     headers = _headers(accepted)
     if body.stream:
-        events = image_events(request, services, accepted, kind)
+        events = image_events(request, services, accepted, body.target_size(), kind)
         headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(events, 200, headers, "text/event-stream")
     job = await wait_for_success(request, services, accepted)
-    content = await images_response(request, services, job, body.response_format == "url")
+    as_url = body.response_format == "url"
+    content = await images_response(request, services, job, body.target_size(), as_url)
     return JSONResponse(content, 200, headers)
 
 
@@ -131,15 +138,24 @@ async def linked_picture(
     services: ServicesDependency,
     expires: Annotated[int, Query(ge=0, le=2**40)],
     signature: str,
+    size: str | None = None,
+    fit: Fit = "cover",
 ) -> Response:
     """The picture of a `url`: whoever has that address sees it, until it expires."""
     links = UrlSigner(services.store, services.settings.link_ttl)
-    await run_in_threadpool(links.check, job_id, index, expires, signature)
+    name = linked_name(job_id, index, size, fit)
+    await run_in_threadpool(links.check, name, expires, signature)
     job = require_job(await run_in_threadpool(services.store.get, job_id))
     record = next((i for i in job.images if i.index == index and not i.error), None)
     if record is None:
         raise Problem(404, f"This job has no picture {index}.")
-    return await image_response(services, record)
+    target = TargetSize.parse(size or "", fit)
+    if target is None or target.is_met_by(record):
+        return await image_response(services, record)
+    data = await stored_or_scaled(services, record, target)
+    headers = image_headers(record, record.format, services.settings.result_ttl)
+    del headers["ETag"]  # it names the stored picture
+    return Response(data, 200, headers, f"image/{record.format}")
 
 
 @router.get("/models", summary="List models", dependencies=[Depends(caller)])

@@ -425,6 +425,7 @@ FIELDS = [
 BODIES = [
     _body("no body", 400, "The body is not valid JSON", b""),
     _body("no body of no type", 415, "Content-Type is missing", b"", ""),
+    _body("json of no type", 415, "Content-Type is missing", _json({"text": TEXT}), ""),
     _body("json that is cut", 400, "let a JSON library write it", b'{"text": "a bird"'),
     _body("json with a remark", 400, "not valid JSON", b'{"text": "a bird" /* red */}'),
     _body("json that is a list", 422, "must be a JSON object such as", b"[]"),

@@ -56,15 +56,6 @@ def test_a_generation_is_a_synthesis(openai: OpenAI, services: Services) -> None
     assert (made.model_extra or {})["job"] == job.id == made._request_id
 
 
-def test_a_generation_has_the_size_that_was_asked_for(
-    fine: str, openai: OpenAI, services: Services
-) -> None:
-    openai.images.generate(prompt="a bird", model=fine, size="256x256")
-    assert only_job(services).request["size"] == 256
-    with pytest.raises(BadRequestError, match="send auto or 64x64 or 128x128 or 256x256"):
-        openai.images.generate(prompt="a bird", model=fine, size="1024x1024")
-
-
 def test_unknown_words_are_told(openai: OpenAI) -> None:
     made = openai.images.generate(prompt="a red zeppelin")
     assert "zeppelin" in (made.model_extra or {})["warnings"][0]
@@ -84,7 +75,6 @@ def test_an_edit_with_a_mask_fills_what_is_transparent(openai: OpenAI, services:
         image=("a.png", png()),
         mask=("m.png", hole_png()),
         prompt="a bird",
-        size="40x30",  # type: ignore[arg-type]
     )
     job = only_job(services)
     assert job.task == "inpaint"
