@@ -85,11 +85,11 @@ async def images_response(
 async def _content_of(
     _request: Request,
     services: Services,
-    _job: Job,
+    job: Job,
     image: ImageRecord,
     target: TargetSize | None,
 ) -> JsonObject:
-    data = await stored_or_scaled(services, image, target)
+    data = await stored_or_scaled(services, image, target, job.owner)
     return {"b64_json": base64.b64encode(data).decode()}
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Self
 
-from anyio import to_thread
 from PIL import Image, ImageOps
 
 from app.gateway.services import Services
@@ -52,17 +52,15 @@ class TargetSize:
 
 
 async def stored_or_scaled(
-    services: Services, image: ImageRecord, target: TargetSize | None
+    services: Services, image: ImageRecord, target: TargetSize | None, who: str
 ) -> bytes:
-    """The stored file, or the same image in ``target``'s size and the same format. Raises
-    BlobMissing.
+    """The stored file, or the same image in ``target``'s size and the same format, made in the
+    share of places that ``who`` has. Raises BlobMissing.
     """
     data = await services.get_blob(image.blob)
     if target is None or target.is_met_by(image):
         return data
-    return await to_thread.run_sync(
-        _scale, data, target, image.format, limiter=services.decoder_limiter
-    )
+    return await services.decoders.run(who, partial(_scale, data, target, image.format))
 
 
 def _scale(data: bytes, target: TargetSize, extension: str) -> bytes:

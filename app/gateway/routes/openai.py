@@ -152,7 +152,7 @@ async def linked_picture(
     target = TargetSize.parse(size or "", fit)
     if target is None or target.is_met_by(record):
         return await image_response(services, record)
-    data = await stored_or_scaled(services, record, target)
+    data = await stored_or_scaled(services, record, target, job.owner)
     headers = image_headers(record, record.format, services.settings.result_ttl)
     del headers["ETag"]  # it names the stored picture
     return Response(data, 200, headers, f"image/{record.format}")
