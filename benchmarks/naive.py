@@ -16,12 +16,12 @@ from models.bundle import Bundle
 from models.damsm.image_encoder import CompactImageEncoder, PhotoFeatures
 from models.damsm.inception import InceptionImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
-from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.manipulation.network import ManiganConfig, networks
-from models.manipulation.photo import as_photo_encoder, photo_encoder
+from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
+from models.manipulation.manigan.network import ManiganConfig, networks
+from models.manipulation.manigan.photo_encoder import as_photo_encoder, photo_encoder
 from models.pipeline import Pipeline, config_from
 from models.runtime.norms import InstanceNorm
-from models.synthesis.network import Generator, GeneratorConfig
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 
 Forward = Callable[[Any], Tensor]  # what the pipeline prepared of one item → picture [1,3,S,S]
 _RELU2_2 = 8  # of VGG-16's layers

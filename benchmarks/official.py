@@ -15,10 +15,10 @@ from torch import nn
 from models.bundle import Bundle, save_task
 from models.damsm.inception import InceptionImageEncoder, VggDetail
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.inpainting.convolutions import SpectralConv
-from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.manipulation.network import ManiganConfig, networks
-from models.synthesis.network import Generator, GeneratorConfig
+from models.inpainting.tdanet.convolutions import SpectralConv
+from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
+from models.manipulation.manigan.network import ManiganConfig, networks
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from tests.models.parity import rule
 
 _SEED = 1234

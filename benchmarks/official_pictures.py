@@ -27,10 +27,10 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
+from models.checkpoints.importer import IMPORTS
 from models.damsm.inception import VggDetail
-from models.imports.methods import IMPORTS
 from tests.chaos.processes import free_port
-from tests.models.imports.published import METHODS, PUBLISHED, Bytes, Case, Published, cases
+from tests.models.checkpoints.published import METHODS, PUBLISHED, Bytes, Case, Published, cases
 from tests.models.parity import rule
 
 BUNDLE = "official"

@@ -19,8 +19,8 @@ import torch
 from benchmarks.turns import Child, answer
 from jobs.captions import END, Vocabulary
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.synthesis.objective import SynthesisObjective
-from models.synthesis.rendering import RenderingObjective, RenderingOptions
+from models.synthesis.efficient_t2i.recipe import SynthesisObjective
+from models.synthesis.efficient_t2i.supervised_recipe import RenderingObjective, RenderingOptions
 from models.training.batch import Batch
 from models.training.config import LoopOptions, build, read_preset
 from models.training.loop import Loop, build_fabric

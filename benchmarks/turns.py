@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from models.runtime.cpu.allocator import tuned_environment
+from models.runtime.cpu.process import tuned_environment
 
 Turn = Callable[[], object]
 

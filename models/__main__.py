@@ -7,8 +7,7 @@ import importlib
 import sys
 
 from models.failures import as_sentences
-from models.runtime.cpu.allocator import reexec_tuned
-from models.utf8 import reexec_in_utf8
+from models.runtime.cpu.process import reexec_in_utf8, reexec_tuned
 
 # command -> (its module in models.commands, what it does)
 COMMANDS = {

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import fuse_conv_bn_eval
 
-from models.runtime.attention import attend
-from models.runtime.precision import autocast_disabled
+from models.runtime.precision import attend, autocast_disabled
 
 
 class _Spectral(nn.Module):

@@ -18,7 +18,7 @@ from models.detail.stage import PART as DETAIL
 from models.pipeline import Item, Pipeline
 from models.registry import load
 from models.runtime.autotune import Memory, tuned
-from models.synthesis.network import Generator, GeneratorConfig
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from tests.chaos.stack import write_bundle
 from workers.fake.squares import FakePipeline
 from workers.settings import WorkerSettings

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.peers.pipelines import SUBJECTS, Subject
 from models.pipeline import Pipeline
-from models.runtime.cpu.allocator import reexec_tuned
+from models.runtime.cpu.process import reexec_tuned
 
 
 @dataclass(frozen=True)

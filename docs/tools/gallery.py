@@ -22,8 +22,8 @@ from docs.tools.gallery_explained import explained, save_morph
 from docs.tools.gallery_photos import CAPTIONS, columns
 from models.errors import ModelsError
 from models.evaluation.attributes import load_reader
-from models.evaluation.aviary import HeldOutAviary
 from models.evaluation.cases import Case
+from models.evaluation.held_out_aviary import HeldOutAviary
 from models.evaluation.pictures import resized, stack
 from models.pipeline import Item, Pipeline
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from jobs.images import encode_frames
 from jobs.request_texts import morphed
-from models.data.aviary import PARTS, bird, generator, layers, render
+from models.data.aviary.drawing import PARTS, bird, generator, layers, render
 from models.data.masks import around
 from models.errors import ModelsError
 from models.explanation import Explanation, Plane

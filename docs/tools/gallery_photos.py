@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from models.errors import ModelsError
-from models.evaluation.judges import load_encoders
+from models.evaluation.encoders import load_encoders
 from models.evaluation.pictures import mapped
 from models.pipeline import Item, Pipeline
 

@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from models.collect import collect
+    from models.checkpoints.collect import collect
 
     made = collect(
         arguments.bundle,

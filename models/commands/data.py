@@ -58,8 +58,8 @@ def _check_folder(arguments: argparse.Namespace) -> None:
 
 
 def _check_aviary(arguments: argparse.Namespace) -> None:
-    from models.data.aviary import bird, generator
-    from models.data.aviary_captions import captions, vocabulary
+    from models.data.aviary.captions import captions, vocabulary
+    from models.data.aviary.drawing import bird, generator
 
     birds = [(bird("train", k), generator("train", k)) for k in range(_BIRDS)]
     told = [captions(sample, source, 1)[0].text for sample, source in birds]
@@ -83,7 +83,7 @@ def _check_words(arguments: argparse.Namespace, captions: list[str]) -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    from models.data.layout import DataError
+    from models.data.layouts.base import DataError
     from models.data.prepare import prepare
     from models.data.sources import open_listing
 

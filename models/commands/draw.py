@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from models.commands.arguments import new_picture, whole
-from models.data.aviary import PARTS
+from models.data.aviary.drawing import PARTS
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +22,8 @@ def run(arguments: argparse.Namespace) -> None:
     import numpy as np
     from PIL import Image
 
-    from models.data.aviary import bird, generator, layers, render
-    from models.data.aviary_captions import captions
+    from models.data.aviary.captions import captions
+    from models.data.aviary.drawing import bird, generator, layers, render
     from models.data.masks import around
 
     sample = bird(arguments.split, arguments.index)

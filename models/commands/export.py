@@ -16,7 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from models.imports.export import export
+    from models.checkpoints.exporter import export
 
     for path in export(arguments.bundle, arguments.layout, arguments.out):
         sys.stderr.write(f"wrote {path}\n")

@@ -30,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from models.imports.methods import IMPORTS
+    from models.checkpoints.importer import IMPORTS
 
     given = {role: getattr(arguments, role.replace("-", "_")) for role in FILES[arguments.method]}
     files = {role: path for role, path in given.items() if path is not None}

@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from models.synthesis.recalibration import recalibrate_batch_norm
+    from models.synthesis.efficient_t2i.official import recalibrate_batch_norm
 
     made = recalibrate_batch_norm(
         arguments.bundle,

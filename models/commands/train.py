@@ -84,7 +84,7 @@ def _epilog() -> str:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from models.training.version import code_version
+    from models.training.run import code_version
 
     version = code_version()
     # Before anything is imported that takes seconds.
@@ -216,7 +216,7 @@ def _data(
 def _record(arguments: argparse.Namespace, setup: _Setup) -> dict[str, Any]:
     """What a run depends on besides its data, for its folder."""
     from models.training.config import as_json
-    from models.training.version import code_version
+    from models.training.run import code_version
 
     return {
         "part": arguments.part,

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.checkpoints.files import fit, need, read
 from models.damsm.inception import InceptionImageEncoder, VggDetail
-from models.damsm.matching import Caption, matching_losses
-from models.damsm.objective import EncodersObjective
+from models.damsm.losses import Caption, matching_losses
+from models.damsm.recipe import EncodersObjective
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError, ModelsError
 from models.training.batch import Batch
@@ -132,7 +133,7 @@ def load_detail(detail: VggDetail, file: str = "") -> None:
 
 def _imagenet(weights: Any, file: str, option: str) -> dict[str, Tensor]:
     """A state dict from ``file``, or from where torchvision has it."""
-    from models.imports.checkpoint import read
+    from models.checkpoints.files import read
 
     if file:
         return read(Path(file))
@@ -149,9 +150,47 @@ def _imagenet(weights: Any, file: str, option: str) -> dict[str, Tensor]:
 @torch.no_grad()
 def _fill(module: nn.Module, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """The keys that ``module`` has, ``own`` before ``state``; a classifier's leftovers stay out."""
-    from models.imports.checkpoint import fit
+    from models.checkpoints.files import fit
 
     training = module.training
     names = module.state_dict().keys()
     found = {k: v for k, v in {**state, **own}.items() if k in names}
     fit(module, found, "the ImageNet weights").train(training)
+
+
+def text_encoder(path: Path, words: int) -> TextEncoder:
+    """DAMSM text encoder; ``words`` is the size of the vocabulary that goes with it."""
+    what = f"text encoder {path.name}"
+    state = read(path)
+    table = need(state, "encoder.weight", what)
+    if len(table) != words:
+        raise BundleError(
+            f"{what} knows {len(table)} words but the vocabulary has {words}; give the captions "
+            f"file that belongs to it."
+        )
+    gates, hidden = need(state, "rnn.weight_hh_l0", what).shape
+    kinds = {4 * hidden: "lstm", 3 * hidden: "gru"}
+    if gates not in kinds:
+        raise BundleError(f"{what}: its recurrent layer is neither an LSTM nor a GRU.")
+    network = TextEncoder(TextEncoderConfig(words, table.shape[1], 2 * hidden, kinds[gates]))
+    fit(network, state, what)
+    return network
+
+
+def image_encoder(path: Path) -> InceptionImageEncoder:
+    """DAMSM image encoder; a classifier's leftovers are not accepted."""
+    what = f"image encoder {path.name}"
+    state = read(path)
+    network = InceptionImageEncoder(len(need(state, "emb_features.weight", what)))
+    fit(network, state, what)
+    return network
+
+
+def vgg_detail(path: Path) -> VggDetail:
+    """The four convolutions up to relu2_2, whatever else the file holds."""
+    what = f"VGG-16 {path.name}"
+    state = read(path)
+    network = VggDetail()
+    wanted = {key: need(state, key, what) for key in network.state_dict()}
+    fit(network, wanted, what)
+    return network

@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from models.data.layout import UNREADABLE, DataError
-from models.data.records import Record
+from models.data.layouts.base import UNREADABLE, DataError, Record
 
 Bytes = NDArray[np.uint8]
 Plane = NDArray[np.bool_]

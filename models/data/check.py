@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.captions import Vocabulary, tokenize
-from models.data.layout import DataError
+from models.data.layouts.base import DataError, Listing, Record
 from models.data.photo_files import faults
-from models.data.records import Listing, Record
 from models.data.split import SPLITS, divide
 
 LISTED = 20  # broken photos, or unknown words, shown one by one

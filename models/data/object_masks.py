@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.data.layout import DataError
-from models.data.records import Record
+from models.data.layouts.base import DataError, Record
 
 SIDE = 128  # pixels of a stored plane
 Mask = NDArray[np.bool_]

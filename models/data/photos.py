@@ -17,12 +17,11 @@ from torch import Tensor
 
 from jobs.captions import Vocabulary
 from models.data import cache
-from models.data.layout import DataError
+from models.data.layouts.base import DataError, Listing, Record
 from models.data.masks import random_photo_hole
 from models.data.object_masks import read_masks
 from models.data.photo_captions import Words, encoded, further, padded
 from models.data.prepare import Prepared
-from models.data.records import Listing, Record
 from models.training.batch import Batch
 
 _TRIES = 100  # to find a caption of another class

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.captions import END, Vocabulary, tokenize
-from models.data.layout import DataError, make_folder, read_json
+from models.data.layouts.base import DataError, Listing, Record, make_folder, read_json
 from models.data.object_masks import write_masks
 from models.data.photo_files import Digest, digests
-from models.data.records import Listing, Record
 from models.data.split import VERSION, divide
 
 FORMAT = 1

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from models.data import coco, cub, flowers, folder
-from models.data.layout import DataError
-from models.data.records import Listing
+from models.data.layouts import coco, cub, flowers, folder
+from models.data.layouts.base import DataError, Listing
 
 
 class Layout(Protocol):

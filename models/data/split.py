@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.data.layout import DataError
-from models.data.records import Record
+from models.data.layouts.base import DataError, Record
 
 VERSION = 3  # of the rule: a new number makes caches divide anew
 SPLITS = ("train", "validation", "test")

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.data.aviary import COLOUR_NAMES, PARTS, Bird
-from models.evaluation.judge_files import load_network, places
+from models.data.aviary.drawing import COLOUR_NAMES, PARTS, Bird
+from models.evaluation.evaluator_files import load_network, places
 from models.evaluation.pictures import resized
 
 SIDE = 64  # pixels at which the reader looks
@@ -99,7 +99,7 @@ class Reader:
 
 def load_reader(folders: Sequence[Path] | None = None) -> Reader:
     """The first reader of these folders, of those where judges lie when None; errors as
-    :func:`models.evaluation.judge_files.load_network`.
+    :func:`models.evaluation.evaluator_files.load_network`.
     """
     network = AttributeNet()
     found = load_network(places(None) if folders is None else folders, "attributes", network)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.data.aviary import PARTS, bird, render
-from models.data.aviary_set import Aviary
+from models.data.aviary.dataset import Aviary
+from models.data.aviary.drawing import PARTS, bird, render
 from models.evaluation.attributes import SIDE, AttributeNet, Reader, colour_indices
-from models.evaluation.judge_loop import Length, disturbed, fit
+from models.evaluation.evaluator_training import Length, disturbed, fit
 from models.evaluation.pictures import as_tensor
 
 SPLIT = "judge"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.aviary import PARTS, Bird, label_map, render
+from models.data.aviary.drawing import PARTS, Bird, label_map, render
 
 Pixels = NDArray[np.float32]
 Labels = NDArray[np.uint8]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.efficientnet import EfficientNetLite2, load_imagenet
-from models.data.aviary import bird, render
+from models.data.aviary.drawing import bird, render
 from models.data.opening import open_pictures
 from models.data.pictures import WholePhotos
 from models.detail.network import enlarged

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from models.damsm.efficientnet import EfficientNetLiteClassifier, imagenet_path
-from models.data.aviary_set import cache_folder
+from models.data.aviary.dataset import cache_folder
 from models.evaluation.pictures import AnyPictures, chunks, resized, stack
 
 

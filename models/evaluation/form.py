@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.data.aviary import LABELS
+from models.data.aviary.drawing import LABELS
 from models.evaluation.anatomy import Anatomy, Labels
 from models.evaluation.attributes import conv
-from models.evaluation.judge_files import load_network, places
+from models.evaluation.evaluator_files import load_network, places
 from models.evaluation.pictures import mapped, resized
 
 SIDE = 64  # pixels at which the judge looks; a render reduced to it equals one drawn at it
@@ -70,7 +70,7 @@ class FormJudge:
     @torch.inference_mode()
     def read(self, images: Tensor, batch: int = 64) -> Tensor:
         """Pictures float32 [N,3,S,S] in [-1,1], any S → uint8 [N,64,64], labels as
-        :func:`models.data.aviary.label_map` gives them.
+        :func:`models.data.aviary.drawing.label_map` gives them.
         """
         found = [self.network(resized(x, SIDE)).argmax(1).byte() for x in images.split(batch)]
         return torch.cat(found) if found else torch.zeros(0, SIDE, SIDE, dtype=torch.uint8)
@@ -82,7 +82,7 @@ class FormJudge:
 
 def load_form_judge(folders: Sequence[Path] | None = None) -> FormJudge:
     """The first form judge of these folders, of those where judges lie when None; errors as
-    :func:`models.evaluation.judge_files.load_network`.
+    :func:`models.evaluation.evaluator_files.load_network`.
     """
     network = PartNet()
     found = load_network(places(None) if folders is None else folders, "form", network)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from models.data.aviary import bird, label_map, render
-from models.data.aviary_set import Aviary
+from models.data.aviary.dataset import Aviary
+from models.data.aviary.drawing import bird, label_map, render
 from models.evaluation.anatomy import Anatomy, Labels
 from models.evaluation.collages import Drawing, broken
+from models.evaluation.evaluator_training import Length, disturbed, fit
 from models.evaluation.form import SIDE, FormJudge, PartNet
-from models.evaluation.judge_loop import Length, disturbed, fit
 from models.evaluation.pictures import as_tensor
 
 SPLIT = "judge"

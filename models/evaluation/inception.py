@@ -16,10 +16,10 @@ from torch.nn import functional
 from torchvision.models import Inception3
 from torchvision.models import inception as parts
 
+from models.checkpoints.files import need, read
 from models.errors import BundleError, ModelsError
 from models.evaluation.features import Features
 from models.evaluation.pictures import resized
-from models.imports.checkpoint import need, read
 
 _SIDE = 299
 

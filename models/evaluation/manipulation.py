@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from jobs.captions import tokenize
-from models.data.aviary import COLOURS
-from models.data.aviary_captions import COLOUR_WORDS
+from models.data.aviary.captions import COLOUR_WORDS
+from models.data.aviary.drawing import COLOURS
 from models.evaluation.cases import Bools, Case, HeldOut
 from models.evaluation.distances import set_metrics
 from models.evaluation.estimates import Floats, Scores

@@ -14,12 +14,12 @@ from PIL import Image
 from models.evaluation.anatomy import form, label_agreement
 from models.evaluation.attributes import Reader, load_reader
 from models.evaluation.cases import Bools, Case, HeldOut
+from models.evaluation.encoders import JudgeEncoders, load_encoders
 from models.evaluation.estimates import Floats, Scores
+from models.evaluation.evaluator_files import NoJudge, places
 from models.evaluation.features import FeatureNetwork, Lite2Features
 from models.evaluation.form import SIDE, FormJudge, load_form_judge
 from models.evaluation.inception import load_inception
-from models.evaluation.judge_files import NoJudge, places
-from models.evaluation.judges import JudgeEncoders, load_encoders
 from models.evaluation.metrics import attribute_scores, caption_pools, r_precision
 from models.evaluation.pictures import mapped
 from models.evaluation.subject import SubjectClassifier, subject_classifier

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from models.bundle import Bundle
-from models.evaluation.aviary import HeldOutAviary
 from models.evaluation.cases import HeldOut
+from models.evaluation.held_out_aviary import HeldOutAviary
 from models.evaluation.panel import Panel, convene
 from models.evaluation.report import write
 from models.evaluation.results import TaskReport
@@ -92,7 +92,7 @@ def open_held_out(where: str, bundle: Bundle, options: Options) -> HeldOut:
         raise EvaluationError(f"--split is one of {', '.join(SPLITS)}, not {options.split!r}.")
     if where == "aviary":
         return HeldOutAviary(options.split, options.seed)
-    from models.evaluation.photos import opened
+    from models.evaluation.held_out_photos import opened
 
     size = options.size or max(spec.size for spec in bundle.tasks.values())
     return opened(where, size, options.split, options.seed)

@@ -21,9 +21,9 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.stage import DetailStage
 from models.explanation import Area, Explanation, explained_words, over_picture
 from models.images import Hole, Plane, Square, cut, paste, shrink, shrink_hole, squares
-from models.inpainting.blocks import fold, fold_flat
 from models.inpainting.classical import METHODS, ClassicalPipeline
-from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
+from models.inpainting.tdanet.blocks import fold, fold_flat
+from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.pipeline import (
     Item,
     Looked,

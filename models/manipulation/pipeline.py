@@ -23,10 +23,14 @@ from models.detail.stage import DetailStage
 from models.explanation import Area, Explanation, explained_words, over_picture
 from models.images import Letterbox, Plane, enlarge_change
 from models.layers import fold_batch_norm
-from models.manipulation.affine_maps import affine_maps
-from models.manipulation.blocks import fold
-from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig, networks
-from models.manipulation.photo import as_photo_encoder, photo_encoder
+from models.manipulation.manigan.blocks import affine_maps, fold
+from models.manipulation.manigan.network import (
+    DetailCorrection,
+    MainModule,
+    ManiganConfig,
+    networks,
+)
+from models.manipulation.manigan.photo_encoder import as_photo_encoder, photo_encoder
 from models.pipeline import (
     Item,
     Looked,

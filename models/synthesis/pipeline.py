@@ -33,8 +33,8 @@ from models.pipeline import (
     to_pixels,
 )
 from models.runtime.cpu.traces import Traced
-from models.synthesis.latent import scale_noise, shape_noise
-from models.synthesis.network import Generator, GeneratorConfig, fold
+from models.synthesis.efficient_t2i.latent import scale_noise, shape_noise
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig, fold
 
 BEST_SIZE = 256  # pixels, where the networks reach it
 

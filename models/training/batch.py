@@ -63,7 +63,8 @@ class TrainingData(Protocol):
 
     fingerprint: hash of everything a batch depends on besides its random sources; attributes: how
     many attributes a picture has and how many values each, (0, 0) when unknown; latent: the shapes
-    of what pictures are drawn from (:mod:`models.synthesis.latent`), empty when unknown.
+    of what pictures are drawn from (:mod:`models.synthesis.efficient_t2i.latent`), empty when
+    unknown.
     """
 
     name: str

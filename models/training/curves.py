@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from models.data.layout import printable
+from models.data.layouts.base import printable
 from models.errors import ModelsError
 
 _COLUMNS = 3

@@ -23,16 +23,14 @@ from torch import nn
 from models.errors import ModelsError
 from models.failures import of_os
 from models.training.batch import Batch, TrainingData
-from models.training.batch_statistics import recalibrate, tracking_norms
 from models.training.config import LoopOptions
 from models.training.distributed import average_gradients, gather_statistics
-from models.training.ema import Average
+from models.training.ema import Average, recalibrate, tracking_norms
 from models.training.interruption import Interrupted, Interruption
 from models.training.loader import Slices, slices_from
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, match_memory_format
+from models.training.objective import Objective, Phase, RateSchedule, Values, match_memory_format
 from models.training.run import Run, finite
-from models.training.schedule import RateSchedule
 
 _PREVIEW_STREAM = 1 << 40  # batches that only previews and statistics see
 _PREVIEW_COUNT = 32

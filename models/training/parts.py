@@ -16,21 +16,21 @@ from jobs.captions import Vocabulary
 from models.bundle import Bundle, load_strict, save_task
 from models.damsm.image_encoder import CompactImageEncoder
 from models.damsm.inception import ImageEncoder, VggDetail, described, image_encoder_of
-from models.damsm.objective import DamsmObjective, DamsmOptions
 from models.damsm.official import OfficialDamsmObjective, OfficialDamsmOptions, load_detail
+from models.damsm.recipe import DamsmObjective, DamsmOptions
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.detail.objective import DetailObjective, DetailOptions
+from models.detail.recipe import DetailObjective, DetailOptions
 from models.inpainting.classical import CLASSICAL
-from models.inpainting.objective import InpaintingObjective
-from models.inpainting.official import OfficialInpaintingObjective, OfficialInpaintingOptions
-from models.inpainting.options import InpaintingOptions
-from models.manipulation.adversarial import AdversarialObjective, AdversarialOptions
-from models.manipulation.objective import ManipulationObjective, ManipulationOptions
-from models.manipulation.photos import PhotoObjective, PhotoOptions
-from models.manipulation.sight import Sight, compact_sight, published_sight
+from models.inpainting.tdanet.discriminator import InpaintingOptions
+from models.inpainting.tdanet.official import OfficialInpaintingObjective, OfficialInpaintingOptions
+from models.inpainting.tdanet.recipe import InpaintingObjective
+from models.manipulation.manigan.official import AdversarialObjective, AdversarialOptions
+from models.manipulation.manigan.photo_encoder import Sight, compact_sight, published_sight
+from models.manipulation.manigan.photo_recipe import PhotoObjective, PhotoOptions
+from models.manipulation.manigan.recipe import ManipulationObjective, ManipulationOptions
 from models.pipeline import config_from
-from models.synthesis.objective import SynthesisObjective, SynthesisOptions
-from models.synthesis.rendering import RenderingObjective, RenderingOptions
+from models.synthesis.efficient_t2i.recipe import SynthesisObjective, SynthesisOptions
+from models.synthesis.efficient_t2i.supervised_recipe import RenderingObjective, RenderingOptions
 from models.training.batch import TrainingData
 from models.training.config import ConfigError, build
 from models.training.objective import Objective

@@ -10,9 +10,11 @@ import json
 import math
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -202,3 +204,28 @@ def finite(state: Any) -> bool:
     if isinstance(state, Tensor) and state.is_floating_point():
         return bool(state.isfinite().all())
     return not isinstance(state, float) or math.isfinite(state)
+
+
+def code_version() -> dict[str, str]:
+    """``{"mmml": …, "torch": …, "commit": …, "source": …}``: the commit ends in ``+`` where files
+    differ; source is the folder that the running code was imported from.
+    """
+    found = {name: _version(name) for name in ("mmml", "torch")}
+    return {**found, "commit": _commit(), "source": str(Path(__file__).resolve().parents[2])}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _commit() -> str:
+    folder = Path(__file__).parent
+    git = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--dirty=+"]
+    try:
+        done = subprocess.run(git, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import models
-from models.evaluation.judges import load_encoders
+from models.evaluation.encoders import load_encoders
 from models.evaluation.pictures import mapped
 from models.pipeline import Item, Pipeline
 

@@ -12,8 +12,7 @@ from PIL import Image
 
 from models.data import cache
 from models.data.cache import mask_squares, photo_squares, square_mask, square_photo
-from models.data.layout import DataError
-from models.data.records import Record
+from models.data.layouts.base import DataError, Record
 from tests.models.data.photo_sets import record
 
 

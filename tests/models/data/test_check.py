@@ -5,7 +5,7 @@ import pytest
 
 from models.commands import data
 from models.data.check import check, lengths, lines
-from models.data.layout import DataError
+from models.data.layouts.base import DataError
 from models.data.sources import open_listing
 from tests.models.data import made_sets
 from tests.models.tiny import tiny_bundle

@@ -12,10 +12,9 @@ from PIL import Image
 
 from jobs.captions import Vocabulary
 from models.data.check import check, lines
-from models.data.layout import DataError
+from models.data.layouts.base import DataError, Record
 from models.data.opening import open_photos
 from models.data.prepare import prepare
-from models.data.records import Record
 from models.data.sources import open_listing
 from tests.models.data import made_sets
 

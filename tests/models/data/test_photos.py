@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.layout import DataError
+from models.data.layouts.base import DataError
 from models.data.photos import Photos
 from tests.models.data.photo_sets import WORDS, photos, record, sources
 

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from jobs.captions import END
-from models.data.layout import DataError
+from models.data.layouts.base import DataError, Record
 from models.data.object_masks import central_square, read_masks
 from models.data.prepare import Prepared, prepare, prepared_for
-from models.data.records import Record
 from models.data.sources import open_listing
 from models.data.split import divide
 from tests.models.data import made_sets

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.aviary import COLOUR_NAMES, PARTS, bird, render
+from models.data.aviary.drawing import COLOUR_NAMES, PARTS, bird, render
 from models.evaluation import attributes
 from models.evaluation.attributes_training import (
     ReaderOptions,
@@ -17,7 +17,7 @@ from models.evaluation.attributes_training import (
     held_out_accuracy,
     train_reader,
 )
-from models.evaluation.judge_files import (
+from models.evaluation.evaluator_files import (
     JUDGES,
     MANIFEST,
     JudgeError,

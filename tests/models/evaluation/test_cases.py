@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data.aviary import COLOUR_NAMES, PARTS
-from models.evaluation.aviary import HeldOutAviary
+from models.data.aviary.drawing import COLOUR_NAMES, PARTS
+from models.evaluation.held_out_aviary import HeldOutAviary
+from models.evaluation.held_out_photos import HeldOutPhotos
 from models.evaluation.manipulation import recoloured
-from models.evaluation.photos import HeldOutPhotos
 from models.evaluation.pictures import as_array
 from models.evaluation.runner import derangement
 

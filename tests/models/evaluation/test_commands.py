@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from models.commands import evaluate, judge
+from models.commands import evaluate, evaluators
 from models.errors import UnknownBundle
 from models.evaluation.runner import EvaluationError
 from tests.models.data import made_sets
@@ -57,12 +57,12 @@ def test_judge_makes_a_form_judge(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     words = ("form", "--steps", "1", "--geometries", "8", "--count", "10")
-    invoke(judge, *words, "--out", tmp_path / "judges")
+    invoke(evaluators, *words, "--out", tmp_path / "judges")
     assert '"accuracy"' in capsys.readouterr().out
     found = json.loads((tmp_path / "judges" / "judges.json").read_text())["form"]["aviary"]
     first = "python -m models judge form --steps 1 --out weights/judges"
     assert found["command"] == first
-    invoke(judge, *words, "--resume", "--out", tmp_path / "judges")
+    invoke(evaluators, *words, "--resume", "--out", tmp_path / "judges")
     found = json.loads((tmp_path / "judges" / "judges.json").read_text())["form"]["aviary"]
     assert found["command"] == f"{first}; {first.replace(' --out', ' --resume --out')}"
 
@@ -73,18 +73,18 @@ def test_judge_makes_a_reader(
     cache = tmp_path / "cache" / "mmml"
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
     words = ("attributes", "--steps", "1", "--geometries", "8", "--count", "10")
-    invoke(judge, *words, "--out", tmp_path / "judges")
+    invoke(evaluators, *words, "--out", tmp_path / "judges")
     assert '"accuracy"' in capsys.readouterr().out
     assert json.loads((tmp_path / "judges" / "judges.json").read_text())["attributes"]["aviary"]
 
 
-@pytest.mark.parametrize("command", [evaluate, judge])
+@pytest.mark.parametrize("command", [evaluate, evaluators])
 def test_too_few_held_out_pictures_are_noticed_before_the_work(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: ModuleType
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     data, out = made_sets.plain(tmp_path / "set", 8), tmp_path / "out"
-    words = {evaluate: (tiny, "--no-features"), judge: ("encoders", "--steps", "1")}[command]
+    words = {evaluate: (tiny, "--no-features"), evaluators: ("encoders", "--steps", "1")}[command]
     with pytest.raises(EvaluationError, match=r"pictures in its split (test|validation)"):
         invoke(command, *words, "--data", data, "--out", out)
     assert not out.exists()

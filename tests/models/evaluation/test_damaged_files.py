@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.data.aviary_set import Aviary
+from models.data.aviary.dataset import Aviary
+from models.evaluation.evaluator_files import JudgeError, manifest
 from models.evaluation.features import Features, kept_features
 from models.evaluation.inception import InceptionFileError, load_inception
-from models.evaluation.judge_files import JudgeError, manifest
 
 
 def emptied(path: Path) -> None:

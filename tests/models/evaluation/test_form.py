@@ -11,16 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from models.data.aviary import PARTS, bird, label_map, render
+from models.data.aviary.drawing import PARTS, bird, label_map, render
 from models.evaluation.anatomy import Anatomy, form
 from models.evaluation.collages import Drawing, eyeless, near, pasted, shifted
+from models.evaluation.evaluator_files import JUDGES, MANIFEST, JudgeError, NoJudge, save_network
+from models.evaluation.evaluator_training import disturbed
 from models.evaluation.form import (
     PartNet,
     load_form_judge,
 )
 from models.evaluation.form_training import FormOptions, train_form_judge
-from models.evaluation.judge_files import JUDGES, MANIFEST, JudgeError, NoJudge, save_network
-from models.evaluation.judge_loop import disturbed
 from models.evaluation.pictures import stack
 
 COUNT = 40

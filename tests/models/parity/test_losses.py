@@ -12,17 +12,17 @@ from torch.nn import functional
 from models.damsm.inception import InceptionImageEncoder, VggDetail
 from models.damsm.losses import damsm_losses
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
-from models.inpainting import losses as inpainting
-from models.inpainting.network import (
+from models.inpainting.tdanet import losses as inpainting
+from models.inpainting.tdanet.network import (
     CriticConfig,
     InpaintConfig,
     InpaintCritic,
     InpaintEncoder,
     InpaintGenerator,
 )
-from models.manipulation import losses as manipulation
-from models.manipulation.discriminators import ManiganDiscriminator
-from models.manipulation.network import (
+from models.manipulation.manigan import losses as manipulation
+from models.manipulation.manigan.discriminators import ManiganDiscriminator
+from models.manipulation.manigan.network import (
     DetailCorrection,
     MainModule,
     ManiganConfig,

@@ -16,8 +16,8 @@ from torch import Tensor
 from models.damsm.inception import InceptionImageEncoder, VggDetail
 from models.damsm.losses import matching_loss, sentence_scores, word_scores
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
-from models.inpainting.blocks import fold
-from models.inpainting.network import (
+from models.inpainting.tdanet.blocks import fold
+from models.inpainting.tdanet.network import (
     CriticConfig,
     InpaintConfig,
     InpaintCritic,
@@ -26,8 +26,13 @@ from models.inpainting.network import (
     compose,
 )
 from models.layers import fold_spectral_norm
-from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
-from models.synthesis.network import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
+from models.manipulation.manigan.network import DetailCorrection, MainModule, ManiganConfig
+from models.synthesis.efficient_t2i.network import (
+    Discriminator,
+    DiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+)
 from tests.models.parity import rule
 
 pytestmark = pytest.mark.slow

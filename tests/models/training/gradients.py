@@ -15,7 +15,7 @@ from torch import nn
 
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.data.aviary_set import Aviary
+from models.data.aviary.dataset import Aviary
 from models.training.config import LoopOptions
 from models.training.loop import Loop, build_fabric
 from models.training.objective import Objective

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models.errors import ModelsError
-from models.manipulation.network import ManiganConfig
+from models.manipulation.manigan.network import ManiganConfig
 from models.training.config import (
     ConfigError,
     LoopOptions,

@@ -18,9 +18,8 @@ from models.training.config import ConfigError, LoopOptions
 from models.training.loader import processes_for
 from models.training.loop import Loop, TrainingError, build_fabric
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Objective, Phase, RateSchedule, Values, adam
 from models.training.run import Run
-from models.training.schedule import RateSchedule
 
 OPTIONS = LoopOptions(
     batch=4, steps=6, size=8, threads=1, precision="32-true", log_every=1, snapshot_every=2

@@ -12,7 +12,7 @@ from jobs.captions import END, Vocabulary
 from models.bundle import save_task
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError, ModelsError, UnknownBundle
-from models.synthesis.objective import SynthesisObjective, SynthesisOptions
+from models.synthesis.efficient_t2i.recipe import SynthesisObjective, SynthesisOptions
 from models.training.config import ConfigError
 from models.training.parts import Encoders, checked, grown, initialise, sizes_in
 from tests.conftest import WORDS

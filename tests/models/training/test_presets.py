@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from models.inpainting.network import InpaintConfig
-from models.inpainting.official import published_config
-from models.manipulation.network import ManiganConfig
-from models.manipulation.photos import PhotoOptions
-from models.synthesis.network import DiscriminatorConfig, GeneratorConfig
+from models.inpainting.tdanet.network import InpaintConfig
+from models.inpainting.tdanet.official import published_config
+from models.manipulation.manigan.network import ManiganConfig
+from models.manipulation.manigan.photo_recipe import PhotoOptions
+from models.synthesis.efficient_t2i.network import DiscriminatorConfig, GeneratorConfig
 from models.training.config import PRESETS, LoopOptions, build, preset_names, read_preset
 from models.training.parts import PARTS, checked
 from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_steps

@@ -17,7 +17,7 @@ from PIL import Image
 
 from models.__main__ import command_line
 from models.bundle import Bundle
-from models.collect import collect
+from models.checkpoints.collect import collect
 from models.commands.train import bundle_of
 from models.damsm.efficientnet import EfficientNetLite0, load_imagenet
 from models.errors import ModelsError

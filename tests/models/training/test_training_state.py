@@ -10,8 +10,8 @@ import torch
 from safetensors import safe_open
 
 from models.bundle import Bundle
-from models.collect import collect
-from models.synthesis.objective import SynthesisObjective, SynthesisOptions
+from models.checkpoints.collect import collect
+from models.synthesis.efficient_t2i.recipe import SynthesisObjective, SynthesisOptions
 from models.training.config import LoopOptions
 from models.training.loop import Loop, build_fabric
 from models.training.parts import initialise, save

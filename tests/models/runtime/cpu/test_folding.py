@@ -9,12 +9,12 @@ from torch.nn import functional
 
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.inception import InceptionImageEncoder
-from models.inpainting.blocks import PartlyFlat
+from models.inpainting.tdanet.blocks import PartlyFlat
 from models.layers import fold_batch_norm, to_features
-from models.manipulation.blocks import AffineCombination, up_block
-from models.manipulation.blocks import fold as fold_upsampling
+from models.manipulation.manigan.blocks import AffineCombination, up_block
+from models.manipulation.manigan.blocks import fold as fold_upsampling
 from models.runtime.cpu.folding import Chained, SubpixelDoubling, doubling
-from models.synthesis.network import Generator, GeneratorConfig, fold
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig, fold
 
 
 def used(module: nn.Module) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.runtime.cpu.traces import TraceBudget, Traced
-from models.synthesis.network import Generator, GeneratorConfig, fold
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig, fold
 
 
 class Counted(nn.Module):
