@@ -18,7 +18,7 @@ COMMANDS = {
     "collect": ("collect", "put the parts of several runs into one bundle"),
     "evaluate": ("evaluate", "measure a bundle on held-out data and write a report"),
     "enlarge": ("enlarge", "measure a bundle's detail stage beside others"),
-    "judge": ("judge", "train the networks that judge the others"),
+    "judge": ("evaluators", "train the networks that judge the others"),
     "subject": ("subject", "teach a bundle to choose pictures that show its subject"),
     "data": ("data", "check and prepare data sets"),
     "recalibrate": ("recalibrate", "estimate batch statistics of synthesis again"),

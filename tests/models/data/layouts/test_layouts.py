@@ -9,7 +9,7 @@ from models.data.layouts.cub import square_box
 from models.data.sources import open_listing
 from tests.models.data import made_sets
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
+SHARED = Path(__file__).parents[5] / "shared" / "data"
 
 
 def test_cub(tmp_path: Path) -> None:
