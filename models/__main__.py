@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-from models.failures import as_sentences
+from models.failures import exit_with_sentence
 from models.runtime.cpu.process import reexec_in_utf8, reexec_tuned
 
 # command -> (its module in models.commands, what it does)
@@ -42,7 +42,7 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    with as_sentences(next(iter(sys.argv[1:]), "")):
+    with exit_with_sentence(next(iter(sys.argv[1:]), "")):
         reexec_in_utf8("models")
         reexec_tuned("models")
         arguments = command_line().parse_args()

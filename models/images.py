@@ -13,11 +13,11 @@ from PIL import Image
 
 Pixels = NDArray[np.float32]  # [H,W,3] in [0,1]
 Plane = NDArray[np.float32]  # [H,W]
-Hole = NDArray[np.bool_]  # [H,W], True where the photo is to be filled
+HoleMask = NDArray[np.bool_]  # [H,W], True where the photo is to be filled
 
 CONTEXT = 3.0  # side of a square as a multiple of the hole's bounding box
 MAX_SQUARES = 8
-_COARSE = 512  # longer side of the grid on which holes are told apart
+_COARSE = 512  # longer side of the grid on which holes are separated
 _SEAM_SIZE = 256  # side at which colours beside a hole are compared
 _SEAM_BAND = 0.06  # how far from the hole, in sides of the square
 _STRIP = 256  # rows handled at once, which bounds memory at 50 megapixels
@@ -32,10 +32,10 @@ class Square:
     side: int
 
 
-def squares(hole: Hole, native: int) -> list[Square]:
+def squares(hole_mask: HoleMask, native: int) -> list[Square]:
     """Squares that together cover the hole with context, far-apart parts apart; largest first."""
-    boxes = _boxes(hole)
-    found = [_around(box, hole.shape, native) for box in boxes]
+    boxes = _boxes(hole_mask)
+    found = [_around(box, hole_mask.shape, native) for box in boxes]
     while True:
         pair = _closest_overlap(found, force=len(found) > MAX_SQUARES)
         if pair is None:
@@ -43,30 +43,30 @@ def squares(hole: Hole, native: int) -> list[Square]:
         a, b = pair
         union = _union(boxes[a], boxes[b])
         boxes = [box for k, box in enumerate(boxes) if k not in pair] + [union]
-        found = [_around(box, hole.shape, native) for box in boxes]
+        found = [_around(box, hole_mask.shape, native) for box in boxes]
 
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1, ends excluded
 
 
-def _boxes(hole: Hole) -> list[Box]:
+def _boxes(hole_mask: HoleMask) -> list[Box]:
     """Bounding boxes of the hole's connected parts, found on a coarse grid."""
-    h, w = hole.shape
+    h, w = hole_mask.shape
     factor = max(1, -(-max(h, w) // _COARSE))
-    padded = np.pad(hole, ((0, -h % factor), (0, -w % factor)))
+    padded = np.pad(hole_mask, ((0, -h % factor), (0, -w % factor)))
     rows, columns = padded.shape[0] // factor, padded.shape[1] // factor
     blocks = padded.reshape(rows, factor, columns, factor)
     coarse = np.asarray(blocks.any((1, 3)), np.uint8)
     count, _, stats, _ = cv2.connectedComponentsWithStats(coarse, connectivity=8)
     largest = sorted(range(1, count), key=lambda k: -int(stats[k, cv2.CC_STAT_AREA]))
-    boxes = [_scaled(stats[k], factor, w, h) for k in largest[: 4 * MAX_SQUARES]]
-    rest = [_scaled(stats[k], factor, w, h) for k in largest[4 * MAX_SQUARES :]]
+    boxes = [_scale_square(stats[k], factor, w, h) for k in largest[: 4 * MAX_SQUARES]]
+    rest = [_scale_square(stats[k], factor, w, h) for k in largest[4 * MAX_SQUARES :]]
     for box in rest:  # specks: each joins the first box
         boxes[0] = _union(boxes[0], box)
     return boxes
 
 
-def _scaled(stats: NDArray[np.int32], factor: int, w: int, h: int) -> Box:
+def _scale_square(stats: NDArray[np.int32], factor: int, w: int, h: int) -> Box:
     x, y, bw, bh = (int(v) * factor for v in stats[:4])
     return x, y, min(x + bw, w), min(y + bh, h)
 
@@ -83,12 +83,12 @@ def _around(box: Box, shape: tuple[int, ...], native: int) -> Square:
     extent = max(box[2] - box[0], box[3] - box[1])
     side = max(round(extent * CONTEXT), native)
     side = max(min(side, min(h, w)), extent)
-    x = _placed((box[0] + box[2] - side) // 2, side, w)
-    y = _placed((box[1] + box[3] - side) // 2, side, h)
+    x = _fit_square((box[0] + box[2] - side) // 2, side, w)
+    y = _fit_square((box[1] + box[3] - side) // 2, side, h)
     return Square(x, y, side)
 
 
-def _placed(start: int, side: int, length: int) -> int:
+def _fit_square(start: int, side: int, length: int) -> int:
     if side >= length:
         return (length - side) // 2
     return min(max(start, 0), length - side)
@@ -116,8 +116,8 @@ def _closest_overlap(found: list[Square], force: bool) -> tuple[int, int] | None
 def cut(picture: NDArray[np.uint8], square: Square) -> NDArray[np.uint8]:
     """The square's pixels [side,side,…], mirrored outside of the picture."""
     h, w = picture.shape[:2]
-    rows = _mirrored(square.y, square.side, h)
-    columns = _mirrored(square.x, square.side, w)
+    rows = _mirror(square.y, square.side, h)
+    columns = _mirror(square.x, square.side, w)
     if rows is None and columns is None:
         return picture[square.y : square.y + square.side, square.x : square.x + square.side]
     every_row = np.arange(square.y, square.y + square.side) if rows is None else rows
@@ -125,7 +125,7 @@ def cut(picture: NDArray[np.uint8], square: Square) -> NDArray[np.uint8]:
     return picture[every_row[:, None], every_column[None]]
 
 
-def _mirrored(start: int, side: int, length: int) -> NDArray[np.int64] | None:
+def _mirror(start: int, side: int, length: int) -> NDArray[np.int64] | None:
     if start >= 0 and start + side <= length:
         return None
     period = 2 * length
@@ -140,22 +140,22 @@ def shrink(picture: NDArray[np.uint8], size: int) -> Pixels:
     return np.clip(small, 0, 1).astype(np.float32)
 
 
-def reduced(pixels: Pixels, size: int) -> Pixels:
+def downscale(pixels: Pixels, size: int) -> Pixels:
     """[S,S,3] → [size,size,3] by the mean over areas; size ≤ S."""
     if len(pixels) == size:
         return pixels
     return _float(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA))
 
 
-def shrink_hole(hole: Hole, size: int) -> Plane:
+def shrink_hole(hole_mask: HoleMask, size: int) -> Plane:
     """Known = 1, hole = 0 at [size,size]; a cell that touches the hole belongs to it."""
-    share = cv2.resize(hole.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    share = cv2.resize(hole_mask.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     return (share <= 1e-3).astype(np.float32)
 
 
 def paste(
     photo: NDArray[np.uint8],
-    hole: Hole,
+    hole_mask: HoleMask,
     square: Square,
     filled: Pixels,
     *,
@@ -172,28 +172,30 @@ def paste(
     large = _float(cv2.resize(filled, (side, side), interpolation=method))
     if meet_colours:
         known_crop = _float(cut(photo, square).astype(np.float32) / 255)
-        hole_crop = cut(hole.astype(np.uint8), square).astype(bool)
+        hole_crop = cut(hole_mask.astype(np.uint8), square).astype(bool)
         large = np.add(large, _seam_correction(known_crop, hole_crop, large))
     large = _float(np.clip(large, 0, 1))
     y0, x0 = max(square.y, 0), max(square.x, 0)
     y1, x1 = min(square.y + side, photo.shape[0]), min(square.x + side, photo.shape[1])
     inner = slice(y0 - square.y, y1 - square.y), slice(x0 - square.x, x1 - square.x)
     target = photo[y0:y1, x0:x1]
-    inside = hole[y0:y1, x0:x1]
+    inside = hole_mask[y0:y1, x0:x1]
     target[inside] = np.round(large[inner][inside] * 255).astype(np.uint8)
 
 
-def _seam_correction(photo: Pixels, hole: Hole, made: Pixels) -> Pixels:
+def _seam_correction(photo: Pixels, hole_mask: HoleMask, made: Pixels) -> Pixels:
     """The difference of both pictures beside the hole, continued smoothly across it.
 
     As in Poisson blending, the network decides what changes from place to place inside the hole,
     the photo's
     surroundings which colours it starts from.
     """
-    side = len(hole)
+    side = len(hole_mask)
     work = min(side, _SEAM_SIZE)
     band = max(2, round(_SEAM_BAND * work))
-    unknown = cv2.resize(hole.astype(np.float32), (work, work), interpolation=cv2.INTER_AREA) > 1e-3
+    unknown = (
+        cv2.resize(hole_mask.astype(np.float32), (work, work), interpolation=cv2.INTER_AREA) > 1e-3
+    )
     near = cv2.dilate(unknown.astype(np.uint8), np.ones((2 * band + 1, 2 * band + 1), np.uint8)) > 0
     small = cv2.resize(photo - made, (work, work), interpolation=cv2.INTER_AREA)
     weight = (near & ~unknown).astype(np.float32)

@@ -15,7 +15,7 @@ def item(text: str, seed: int) -> Item:
 
 def png(pipeline: Pipeline[Any], prepared: Any, output: Output) -> bytes:
     """The answer to a request."""
-    return encode(pipeline.finished(prepared, output)[0])
+    return encode(pipeline.finish_output(prepared, output)[0])
 
 
 def pngs(pipeline: Pipeline[Any], items: list[Item]) -> list[bytes]:

@@ -33,9 +33,9 @@ def read_words(path: Path) -> list[str]:
     except FileNotFoundError as error:
         raise BundleError(f"There is no file {path}.") from error
     except Exception as error:  # a broken pickle can raise anything
-        told = what_it_is(path)
-        if told:
-            raise BundleError(f"{path} {told}: it should be the captions file.") from error
+        message = what_it_is(path)
+        if message:
+            raise BundleError(f"{path} {message}: it should be the captions file.") from error
         raise BundleError(f"{path} is refused: {error}.") from error
     if not isinstance(loaded, list | tuple) or len(loaded) < 4 or not isinstance(loaded[2], dict):
         raise BundleError(f"{path} is no captions file: it must hold captions and two word lists.")

@@ -14,7 +14,7 @@ from jobs.captions import Vocabulary
 from models.bundle import Bundle
 from models.errors import BundleError
 from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.inpainting.tdanet.official import TDANET_ALIASES
+from models.inpainting.tdanet.official import KEY_ALIASES
 from models.manipulation.manigan.network import ManiganConfig
 from models.pipeline import config_from
 from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
@@ -65,14 +65,14 @@ def _tdanet(bundle: Bundle, task: str) -> dict[str, Content]:
         networks = {"encoder": InpaintEncoder(config), "generator": InpaintGenerator(config)}
     files: dict[str, Content] = {}
     for (role, network), name in zip(networks.items(), ("net_E.pth", "net_G.pth"), strict=True):
-        files[name] = _prefixed(_doubled(network, bundle.state(task, role)))
+        files[name] = _add_prefix(_with_aliases(network, bundle.state(task, role)))
     return files
 
 
-def _doubled(network: nn.Module, state: State) -> dict[str, Tensor]:
+def _with_aliases(network: nn.Module, state: State) -> dict[str, Tensor]:
     found = dict(state)
     for block, module in network.named_modules():
-        for alias, own in TDANET_ALIASES.get(type(module), {}).items():
+        for alias, own in KEY_ALIASES.get(type(module), {}).items():
             start = f"{block}.{own}."
             for key in state:
                 if key.startswith(start):
@@ -97,7 +97,7 @@ def _efficient_t2i(bundle: Bundle, task: str) -> dict[str, Content]:
     return {"netG.pth": {**beside, "optimizer": None, "net": found}}
 
 
-def _prefixed(state: State) -> dict[str, Tensor]:
+def _add_prefix(state: State) -> dict[str, Tensor]:
     return {f"module.{key}": value for key, value in state.items()}
 
 

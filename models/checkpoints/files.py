@@ -20,10 +20,10 @@ _BESIDE = ("numpy", "argparse", "pathlib", "datetime")  # modules of what is lef
 _COUNTER = "num_batches_tracked"
 
 
-class _Left:
+class _Ignored:
     """Stands for an object that nobody looks at; nothing of the real one is made or called."""
 
-    def __new__(cls, *args: object, **kwargs: object) -> _Left:  # noqa: ARG004
+    def __new__(cls, *args: object, **kwargs: object) -> _Ignored:  # noqa: ARG004
         return super().__new__(cls)
 
     def __setstate__(self, state: object) -> None:
@@ -38,7 +38,7 @@ def read(path: Path, inside: str | None = None) -> dict[str, Tensor]:
     Raises BundleError when the file is missing, cut off, holds anything but tensors, or would run
     code.
     """
-    loaded = _loaded(path)
+    loaded = _load(path)
     if inside and isinstance(loaded, Mapping) and isinstance(loaded.get(inside), Mapping):
         loaded = loaded[inside]
     state = {str(key): value for key, value in _state_dict(path, loaded).items()}
@@ -48,26 +48,26 @@ def read(path: Path, inside: str | None = None) -> dict[str, Tensor]:
     return state
 
 
-def _loaded(path: Path) -> Any:
+def _load(path: Path) -> Any:
     if not path.exists():
         raise BundleError(f"There is no file {path}.")
     try:
         if is_safetensors(path):
             return safetensors.torch.load_file(path)
-        with torch.serialization.safe_globals(_stand_ins(path)):
+        with torch.serialization.safe_globals(_ignored_globals(path)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        told = what_it_is(path) or f"is not a readable checkpoint of tensors: {_reason(error)}"
-        raise BundleError(f"{path} {told}.") from error
+        message = what_it_is(path) or f"is not a readable checkpoint of tensors: {_reason(error)}"
+        raise BundleError(f"{path} {message}.") from error
 
 
-def _stand_ins(path: Path) -> list[Any]:
+def _ignored_globals(path: Path) -> list[Any]:
     """For what training programs leave beside weights: counters of numpy, options, paths, dates."""
     try:
         asked = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
         return []  # no file of torch's, or one from before 1.6
-    return [(_Left, name) for name in asked if name.split(".")[0] in _BESIDE]
+    return [(_Ignored, name) for name in asked if name.split(".")[0] in _BESIDE]
 
 
 def _reason(error: Exception) -> str:
@@ -102,7 +102,7 @@ def read_beside(path: Path, inside: str) -> dict[str, Any]:
     """What a training state holds beside the state dict under ``inside``: numbers, texts and
     dictionaries of these. Nothing, if the file is no training state. Raises BundleError.
     """
-    loaded = _loaded(path)
+    loaded = _load(path)
     if not isinstance(loaded, Mapping) or inside not in loaded:
         return {}
     return {str(key): value for key, value in loaded.items() if key != inside and _plain(value)}

@@ -12,13 +12,13 @@ from torch import nn
 from models.bundle import Bundle, save_task
 from models.card import put_section
 from models.checkpoints.captions import read_words
-from models.damsm.official import image_encoder, text_encoder, vgg_detail
+from models.damsm.official import read_image_encoder, read_text_encoder, read_vgg_detail
 from models.damsm.text_encoder import TextEncoder
 from models.errors import BundleError
 from models.inpainting.classical import CLASSICAL
-from models.inpainting.tdanet.official import tdanet
-from models.manipulation.manigan.official import manigan
-from models.synthesis.efficient_t2i.official import efficient_t2i
+from models.inpainting.tdanet.official import read_tdanet
+from models.manipulation.manigan.official import read_manigan
+from models.synthesis.efficient_t2i.official import read_efficient_t2i
 
 # No caption of a request is longer: the published text encoders have no limit, and neither has the
 # generation of their authors, but that of TDANet.
@@ -54,9 +54,9 @@ def import_manigan(files: Files, out: Path) -> Bundle:
     download).
     """
     words = read_words(files["captions"])
-    text = text_encoder(files["text-encoder"], len(words))
-    image = image_encoder(files["image-encoder"])
-    config, main, dcm = manigan(files["main"], files["dcm"])
+    text = read_text_encoder(files["text-encoder"], len(words))
+    image = read_image_encoder(files["image-encoder"])
+    config, main, dcm = read_manigan(files["main"], files["dcm"])
     roles = {"main": main, "dcm": dcm, "image_encoder": image, "detail": _vgg(files.get("vgg"))}
     image_config = {"kind": "inception", "features": config.text}
     return _save(
@@ -67,8 +67,8 @@ def import_manigan(files: Files, out: Path) -> Bundle:
 def import_tdanet(files: Files, out: Path) -> Bundle:
     """files: encoder, generator, text-encoder, captions."""
     words = read_words(files["captions"])
-    text = text_encoder(files["text-encoder"], len(words))
-    config, encoder, generator = tdanet(files["encoder"], files["generator"])
+    text = read_text_encoder(files["text-encoder"], len(words))
+    config, encoder, generator = read_tdanet(files["encoder"], files["generator"])
     size = 8 << len(config.encoder)  # latents are 8×8
     roles = {"encoder": encoder, "generator": generator}
     return _save("tdanet", out, files, words, text, size, asdict(config), roles, None)
@@ -77,8 +77,8 @@ def import_tdanet(files: Files, out: Path) -> Bundle:
 def import_efficient_t2i(files: Files, out: Path) -> Bundle:
     """files: generator, text-encoder, captions."""
     words = read_words(files["captions"])
-    text = text_encoder(files["text-encoder"], len(words))
-    generator, published = efficient_t2i(files["generator"])
+    text = read_text_encoder(files["text-encoder"], len(words))
+    generator, published = read_efficient_t2i(files["generator"])
     config = generator.config
     roles = {"generator": generator}
     return _save(
@@ -98,8 +98,8 @@ def import_efficient_t2i(files: Files, out: Path) -> Bundle:
 def import_damsm(files: Files, out: Path) -> Bundle:
     """files: text-encoder, image-encoder, captions. Encoders alone, for training and evaluation."""
     words = read_words(files["captions"])
-    text = text_encoder(files["text-encoder"], len(words))
-    image = image_encoder(files["image-encoder"])
+    text = read_text_encoder(files["text-encoder"], len(words))
+    image = read_image_encoder(files["image-encoder"])
     image_config = {"kind": "inception", "features": text.config.features}
     return _save("damsm", out, files, words, text, 299, {}, {"image_encoder": image}, image_config)
 
@@ -145,7 +145,7 @@ def _note_origin(bundle: Bundle, name: str, files: Files) -> None:
 
 def _vgg(path: Path | None) -> nn.Module:
     if path is not None:
-        return vgg_detail(path)
+        return read_vgg_detail(path)
     from torchvision.models import VGG16_Weights, vgg16
 
     from models.checkpoints.files import fit

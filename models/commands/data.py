@@ -62,14 +62,14 @@ def _check_aviary(arguments: argparse.Namespace) -> None:
     from models.data.aviary.drawing import bird, generator
 
     birds = [(bird("train", k), generator("train", k)) for k in range(_BIRDS)]
-    told = [captions(sample, source, 1)[0].text for sample, source in birds]
+    texts = [captions(sample, source, 1)[0].text for sample, source in birds]
     _print(
         [
             "aviary: endless; every number of a split is another bird, drawn when it is asked for",
             f"vocabulary: {len(vocabulary())} entries, padding included",
         ]
     )
-    _check_words(arguments, told)
+    _check_words(arguments, texts)
     _print(["usable: yes"])
 
 

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
         bicubic,
         by_network,
         held_out,
-        measured,
+        measure,
         rows_of_pictures,
         table,
     )
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     scale, precision = network.config.scale, arguments.precision
     ways = {"bicubic": bicubic(scale), "detail stage": by_network(network, precision)}
     real = held_out(arguments.data, arguments.count, 64 * scale)
-    sys.stdout.write(table(measured(ways, real, scale)))
+    sys.stdout.write(table(measure(ways, real, scale)))
     if arguments.sheet:
         rows_of_pictures(list(ways.values()), real, scale, 8).save(arguments.sheet)
         sys.stderr.write(f"wrote {arguments.sheet}: {', '.join(ways)}, real\n")

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         batch=arguments.batch,
         device=best_device(arguments.device),
-        judges=arguments.judges,
+        evaluators=arguments.judges,
         inception=arguments.inception,
         classifier=arguments.classifier,
         features=not arguments.no_features,

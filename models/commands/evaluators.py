@@ -57,13 +57,13 @@ def _attributes(arguments: argparse.Namespace) -> Path:
 
 def _form(arguments: argparse.Namespace) -> Path:
     from models.evaluation.evaluator_files import entry
-    from models.evaluation.form import load_form_judge
-    from models.evaluation.form_training import FormOptions, held_out_form, train_form_judge
+    from models.evaluation.form import load_form_evaluator
+    from models.evaluation.form_training import FormOptions, held_out_form, train_form_evaluator
 
     options = FormOptions(minutes=arguments.minutes, count=arguments.geometries)
-    begin = load_form_judge([arguments.out]).network if arguments.resume else None
+    begin = load_form_evaluator([arguments.out]).network if arguments.resume else None
     earlier = (entry(arguments.out, "form", "aviary") or {}) if arguments.resume else {}
-    network = train_form_judge(options, arguments.steps, begin)
+    network = train_form_evaluator(options, arguments.steps, begin)
     accuracy, anatomy = held_out_form(network, arguments.count)
     facts = {
         "accuracy": round(accuracy, 5),

@@ -23,9 +23,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from models.synthesis.efficient_t2i.official import recalibrate_batch_norm
+    from models.synthesis.efficient_t2i.official import recalibrate_bundle
 
-    made = recalibrate_batch_norm(
+    made = recalibrate_bundle(
         arguments.bundle,
         arguments.data,
         arguments.out,

@@ -77,7 +77,7 @@ def _epilog() -> str:
 
     from models.training.config import LoopOptions, preset_descriptions
 
-    presets = [f"  {name:9} {told}" for name, told in preset_descriptions().items()]
+    presets = [f"  {name:9} {descriptions}" for name, descriptions in preset_descriptions().items()]
     loop = [f"  loop.{f.name} = {f.default}" for f in fields(LoopOptions)]
     text = _MORE.format(presets="\n".join(presets), loop="\n".join(loop))
     return text.replace("%", "%%")
@@ -162,26 +162,26 @@ def _resolve(arguments: argparse.Namespace, init: Path | None) -> _Setup:
     """Preset, bundle to start from, file and command line, each laid over the one before."""
     from models.training.config import (
         LoopOptions,
-        build,
+        build_options,
         merge_file,
         override,
         preset_encoders,
         read_preset,
         with_limits,
     )
-    from models.training.parts import checked, known_options, sizes_in
+    from models.training.parts import known_options, parse_options, sizes_of_bundle
 
     part = arguments.part
     values = read_preset(arguments.preset, part)
     if init:
-        for name, sizes in sizes_in(init, part, values["options"]).items():
+        for name, sizes in sizes_of_bundle(init, part, values["options"]).items():
             values[name] |= sizes
     if arguments.config:
         merge_file(values, arguments.config, part, known_options)
     override(values, arguments.assignments)
-    checked(part, values["options"])
+    parse_options(part, values["options"])
     loop = with_limits(
-        build(LoopOptions, values["loop"], "loop"), arguments.minutes, arguments.steps
+        build_options(LoopOptions, values["loop"], "loop"), arguments.minutes, arguments.steps
     )
     source = arguments.encoders or init or preset_encoders(arguments.preset)
     return _Setup(values["options"], loop, init, source)

@@ -25,7 +25,7 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError, ModelsError
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Phase, Values, adam
+from models.training.objective import OptimizerStep, Values, adam
 
 _HEADS = ("emb_features", "emb_cnn_code")
 _SPREAD = 0.1  # of the heads' first weights
@@ -65,7 +65,9 @@ class OfficialDamsmObjective(EncodersObjective):
         self.image = _image_encoder(options)
         self.modules = {"text_encoder": self.text, "image_encoder": self.image}
         optimiser = adam([self.text, self.image], options.rate, (0.5, 0.999))
-        self.phases = {"damsm": Phase(optimiser, self.averaged, options.clip, ("text_encoder",))}
+        self.optimizer_steps = {
+            "damsm": OptimizerStep(optimiser, self.averaged, options.clip, ("text_encoder",))
+        }
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -75,20 +77,20 @@ class OfficialDamsmObjective(EncodersObjective):
         lowest = math.ceil(math.log(_FLOOR) / math.log(o.decay))
         return o.rate * o.decay ** min(step // o.epoch_steps, lowest)
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> Batch:  # noqa: ARG002
-        optimiser = self.phases["damsm"].optimiser
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Batch:  # noqa: ARG002
+        optimiser = self.optimizer_steps["damsm"].optimiser
         for group in optimiser.param_groups:
             group["lr"] = self.rate(step)
         if self.options.epoch_steps and step % self.options.epoch_steps == 0:
             optimiser.state.clear()
         return batch
 
-    def loss(self, phase: str, seen: Batch, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
-        words, sentence = self.text(seen.ids, seen.lengths)
-        caption = Caption(words, sentence, seen.lengths)
+    def loss(self, name: str, state: Batch, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        words, sentence = self.text(state.ids, state.lengths)
+        caption = Caption(words, sentence, state.lengths)
         with self.autocast():
-            regions, code = self.image(self.laid(seen.images))
-        by_words, by_sentence = matching_losses((regions, code), caption, seen.class_ids)
+            regions, code = self.image(self.to_memory_format(state.images))
+        by_words, by_sentence = matching_losses((regions, code), caption, state.class_ids)
         return by_words + by_sentence, {"words": by_words, "sentence": by_sentence}
 
     def export(
@@ -158,7 +160,7 @@ def _fill(module: nn.Module, state: Mapping[str, Tensor], own: Mapping[str, Tens
     fit(module, found, "the ImageNet weights").train(training)
 
 
-def text_encoder(path: Path, words: int) -> TextEncoder:
+def read_text_encoder(path: Path, words: int) -> TextEncoder:
     """DAMSM text encoder; ``words`` is the size of the vocabulary that goes with it."""
     what = f"text encoder {path.name}"
     state = read(path)
@@ -177,7 +179,7 @@ def text_encoder(path: Path, words: int) -> TextEncoder:
     return network
 
 
-def image_encoder(path: Path) -> InceptionImageEncoder:
+def read_image_encoder(path: Path) -> InceptionImageEncoder:
     """DAMSM image encoder; a classifier's leftovers are not accepted."""
     what = f"image encoder {path.name}"
     state = read(path)
@@ -186,7 +188,7 @@ def image_encoder(path: Path) -> InceptionImageEncoder:
     return network
 
 
-def vgg_detail(path: Path) -> VggDetail:
+def read_vgg_detail(path: Path) -> VggDetail:
     """The four convolutions up to relu2_2, whatever else the file holds."""
     what = f"VGG-16 {path.name}"
     state = read(path)

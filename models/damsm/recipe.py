@@ -13,13 +13,13 @@ from torch.nn import functional
 
 from models.damsm.efficientnet import load_imagenet
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
-from models.damsm.losses import matching_loss, sentence_scores, word_scores
+from models.damsm.losses import contrastive_loss, sentence_scores, word_scores
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import ModelsError
 from models.training.batch import Batch
-from models.training.distributed import gathered, gathered_captions
+from models.training.distributed import gather, gather_captions
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Objective, OptimizerStep, Values, adam
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class EncodersObjective(Objective):
 
     averaged = ("text_encoder", "image_encoder")
 
-    def settle(
+    def recalibrate_batch_norm(
         self,
         averaged: Mapping[str, nn.Module],
         batch: Batch,
         noise: Noise,  # noqa: ARG002
     ) -> None:
         with self.autocast():
-            averaged["image_encoder"](self.laid(batch.images))
+            averaged["image_encoder"](self.to_memory_format(batch.images))
 
     def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:  # noqa: ARG002
         """The pictures of the batch: there is nothing to generate."""
@@ -91,67 +91,77 @@ class DamsmObjective(EncodersObjective):
             self.modules["reader"] = nn.Linear(options.features, math.prod(attributes))
         trained = tuple(self.modules)
         optimiser = adam(list(self.modules.values()), options.rate, (0.5, 0.999))
-        self.phases = {"damsm": Phase(optimiser, trained, options.clip, ("text_encoder",))}
+        self.optimizer_steps = {
+            "damsm": OptimizerStep(optimiser, trained, options.clip, ("text_encoder",))
+        }
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:  # noqa: ARG002
         return batch, noise
 
     def loss(
         self,
-        phase: str,  # noqa: ARG002
-        seen: tuple[Batch, Noise],
+        name: str,  # noqa: ARG002
+        state: tuple[Batch, Noise],
         step: int,  # noqa: ARG002
     ) -> tuple[Tensor, Values]:
-        return self._loss(*seen)
+        return self._loss(*state)
 
-    def _captions(self, seen: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
+    def _captions(self, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
         """Words and sentences of the batch's captions, the wrong ones below them where asked."""
-        ids, lengths = seen.ids, seen.lengths
+        ids, lengths = batch.ids, batch.lengths
         if self.options.hard:
-            ids = _stacked((ids, seen.wrong_ids))
-            lengths = torch.cat([lengths, seen.wrong_lengths])
+            ids = _stack_padded((ids, batch.negative_ids))
+            lengths = torch.cat([lengths, batch.negative_lengths])
         vectors = self.text.encoder(ids)
         if self.options.mix_words:
-            vectors = self._mixed(vectors, seen, noise)
+            vectors = self._mix(vectors, batch, noise)
         words, sentence = self.text.encoded(vectors, lengths)
         return words, sentence
 
-    def _mixed(self, vectors: Tensor, seen: Batch, noise: Noise) -> Tensor:
+    def _mix(self, vectors: Tensor, batch: Batch, noise: Noise) -> Tensor:
         """Word vectors [B or 2B,L,D], those of the first B mixed where the other caption has words
         too.
         """
-        if seen.more_ids is None:
+        if batch.more_ids is None:
             raise ModelsError("mix_words mixes captions of one picture: set loop.captions to 1.")
-        own, width = len(seen.images), min(seen.ids.shape[1], seen.more_ids.shape[2])
-        others = seen.more_ids[:, 0, :width]
+        own, width = len(batch.images), min(batch.ids.shape[1], batch.more_ids.shape[2])
+        others = batch.more_ids[:, 0, :width]
         draw = noise.uniform("mix words", 2)
         share = (draw[:, :1] / 2) * (draw[:, 1:] < self.options.mix_words)
-        both = (others > 0) & (seen.ids[:, :width] > 0)
+        both = (others > 0) & (batch.ids[:, :width] > 0)
         weight = (share * both)[:, :, None]
         mixed = vectors.clone()
         head = vectors[:own, :width]
         mixed[:own, :width] = head + weight * (self.text.encoder(others) - head)
         return mixed
 
-    def _loss(self, seen: Batch, noise: Noise) -> tuple[Tensor, Values]:
+    def _loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Values]:
         self.text.train()
         self.image.train()
-        words, sentence = self._captions(seen, noise)
+        words, sentence = self._captions(batch, noise)
         with self.autocast():
-            regions, code = self.image(self.laid(seen.images))
-        own = len(seen.images)
-        sentence_loss, top1 = self._sentence_loss(code.float(), sentence, own, seen.class_ids)
-        words_loss = self._words_loss(regions, words[:own], seen.lengths, seen.class_ids)
+            regions, code = self.image(self.to_memory_format(batch.images))
+        own = len(batch.images)
+        sentence_loss, top1 = self._sentence_loss(code.float(), sentence, own, batch.class_ids)
+        words_loss = self._words_loss(regions, words[:own], batch.lengths, batch.class_ids)
         loss = words_loss + sentence_loss
         values = {"words": words_loss, "sentence": sentence_loss, "top1": top1}
-        if self.options.attributes and seen.named is not None and seen.wrong_named is not None:
-            told = [seen.named, seen.wrong_named] if self.options.hard else [seen.named]
-            values["told"] = self._read(sentence, torch.cat(told))
-            values["shown"] = self._read(code.float(), seen.shown)
+        if (
+            self.options.attributes
+            and batch.caption_attributes is not None
+            and batch.negative_attributes is not None
+        ):
+            known_attributes = (
+                [batch.caption_attributes, batch.negative_attributes]
+                if self.options.hard
+                else [batch.caption_attributes]
+            )
+            values["told"] = self._attribute_loss(sentence, torch.cat(known_attributes))
+            values["shown"] = self._attribute_loss(code.float(), batch.image_attributes)
             loss = loss + self.options.attributes * (values["told"] + values["shown"])
         return loss, values
 
-    def _read(self, features: Tensor, wanted: Tensor | None) -> Tensor:
+    def _attribute_loss(self, features: Tensor, wanted: Tensor | None) -> Tensor:
         """Cross entropy of attributes [B,A] read off features [B,D]; -1 counts for nothing."""
         count, values = self.attributes
         found = self.modules["reader"](features).view(-1, values)
@@ -163,18 +173,18 @@ class DamsmObjective(EncodersObjective):
         self, code: Tensor, sentence: Tensor, own: int, ids: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Loss and share of pictures that find their caption, over the batch of all processes."""
-        captions = [gathered(sentence[:own]), gathered(sentence[own:])]
-        scores = sentence_scores(gathered(code), torch.cat(captions))
-        to_captions, to_images = matching_loss(scores, gathered(ids))
+        captions = [gather(sentence[:own]), gather(sentence[own:])]
+        scores = sentence_scores(gather(code), torch.cat(captions))
+        to_captions, to_images = contrastive_loss(scores, gather(ids))
         target = torch.arange(len(scores), device=scores.device)
         return to_captions + to_images, (scores.argmax(1) == target).float().mean()
 
     def _words_loss(self, regions: Tensor, words: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
-        words, lengths = gathered_captions(words, lengths)
-        regions, ids = gathered(regions), gathered(ids)
+        words, lengths = gather_captions(words, lengths)
+        regions, ids = gather(regions), gather(ids)
         block = self.options.word_block or len(lengths)
         blocks = zip(*(x.split(block) for x in (regions, words, lengths, ids)), strict=True)
-        losses = [matching_loss(word_scores(r, w, n), i) for r, w, n, i in blocks]
+        losses = [contrastive_loss(word_scores(r, w, n), i) for r, w, n, i in blocks]
         return torch.stack([torch.stack(pair).sum() for pair in losses]).mean()
 
     def export(
@@ -184,7 +194,7 @@ class DamsmObjective(EncodersObjective):
         return network, dict(averaged)
 
 
-def _stacked(rows: tuple[Tensor, Tensor]) -> Tensor:
+def _stack_padded(rows: tuple[Tensor, Tensor]) -> Tensor:
     """Caption indices of two widths, one below the other, zero padded."""
     width = max(r.shape[1] for r in rows)
     return torch.cat([functional.pad(r, (0, width - r.shape[1])) for r in rows])

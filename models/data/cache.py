@@ -184,25 +184,25 @@ def _open_or_build(
     threads: int = 8,
 ) -> Squares:
     whole = len(records), *shape
-    if found := _opened(path, whole):
+    if found := _open(path, whole):
         return found
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Processes that start at once wait for the first instead of doing its work again.
         with _locked(path.with_suffix(".lock")):
-            if not _opened(path, whole):
+            if not _open(path, whole):
                 _build(path, records, shape, paint, threads)
     except OSError as error:
         raise DataError(
             f"Cannot write {path.parent}: {error.strerror}; make room there, or set "
             "XDG_CACHE_HOME to a folder that can be written."
         ) from error
-    if made := _opened(path, whole):
+    if made := _open(path, whole):
         return made
     raise DataError(f"{path} can't be read back; set XDG_CACHE_HOME to a folder on another disk.")
 
 
-def _opened(path: Path, shape: tuple[int, ...]) -> Squares | None:
+def _open(path: Path, shape: tuple[int, ...]) -> Squares | None:
     """None where there are no squares yet, or damaged ones."""
     try:
         broken = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["broken"]

@@ -125,9 +125,9 @@ def lines(found: Check) -> list[str]:
 def unknown_lines(tasks: str, counts: Counter[str]) -> list[str]:
     if not counts:
         return [f"unknown words ({tasks}): none"]
-    shown = ", ".join(f"{word} {count}" for word, count in counts.most_common(LISTED))
+    listed = ", ".join(f"{word} {count}" for word, count in counts.most_common(LISTED))
     total = f"{len(counts)} words, {counts.total()} occurrences"
-    return [f"unknown words ({tasks}): {total}; most frequent: {shown}"]
+    return [f"unknown words ({tasks}): {total}; most frequent: {listed}"]
 
 
 def _split(usable: Sequence[Record], held_out: frozenset[str]) -> dict[str, tuple[str, ...]]:

@@ -49,10 +49,10 @@ class DetailNetwork(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         change = functional.pixel_shuffle(self.blocks(self.body(pictures)), self.config.scale)
-        return enlarged(pictures, self.config.scale) + change
+        return enlarge(pictures, self.config.scale) + change
 
 
-def enlarged(pictures: Tensor, scale: int) -> Tensor:
+def enlarge(pictures: Tensor, scale: int) -> Tensor:
     """Pictures [B,3,H,W] enlarged bicubically, float32."""
     return functional.interpolate(
         pictures.float(), scale_factor=scale, mode="bicubic", align_corners=False

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.efficientnet import EfficientNetLite0, load_imagenet
-from models.detail.degradation import Degradation, degraded, recoloured
-from models.detail.network import DetailConfig, DetailNetwork, PatchDiscriminator, enlarged
+from models.detail.degradation import Degradation, degrade, recolour
+from models.detail.network import DetailConfig, DetailNetwork, PatchDiscriminator, enlarge
 from models.training.batch import Batch
 from models.training.config import ConfigError
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Objective, OptimizerStep, Values, adam
 from models.training.projected_discriminator import trunk_taps
 
 
@@ -52,7 +52,7 @@ class DetailOptions:
 
 
 @dataclass(frozen=True)
-class Enlarged:
+class StepState:
     """Patches [B,3,P,P]: real, made of their small versions, and these enlarged bicubically."""
 
     real: Tensor
@@ -74,9 +74,9 @@ class DetailObjective(Objective):
         self.discriminator = PatchDiscriminator(options.ndf)
         self.modules = {"network": self.network, "discriminator": self.discriminator}
         betas = options.beta1, options.beta2
-        self.phases = {
-            "network": Phase(adam([self.network], options.rate, betas), ("network",), 1.0),
-            "discriminator": Phase(
+        self.optimizer_steps = {
+            "network": OptimizerStep(adam([self.network], options.rate, betas), ("network",), 1.0),
+            "discriminator": OptimizerStep(
                 adam([self.discriminator], options.rate_d, (0.5, options.beta2)),
                 ("discriminator",),
             ),
@@ -88,49 +88,49 @@ class DetailObjective(Objective):
             load_imagenet(self.trunk)
             self.frozen = {"trunk": self.trunk.eval().requires_grad_(False)}
 
-    def turns(self, step: int) -> tuple[str, ...]:
+    def active_steps(self, step: int) -> tuple[str, ...]:
         adversarial = self.options.adversarial and step >= self.options.adversarial_start
-        return tuple(self.phases) if adversarial else ("network",)
+        return tuple(self.optimizer_steps) if adversarial else ("network",)
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> Enlarged:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
         o = self.options
-        real = recoloured(_patches(batch.images, o.patch, o.scale, noise), noise)
-        small = self.laid(degraded(real, o.scale, self._degradation, noise))
+        real = recolour(_patches(batch.images, o.patch, o.scale, noise), noise)
+        small = self.to_memory_format(degrade(real, o.scale, self._degradation, noise))
         with self.autocast():
             made = self.network(small)
-        return Enlarged(self.laid(real), made, enlarged(small, o.scale))
+        return StepState(self.to_memory_format(real), made, enlarge(small, o.scale))
 
-    def loss(self, phase: str, seen: Enlarged, step: int) -> tuple[Tensor, Values]:
-        if phase == "discriminator":
-            return self._discriminator_loss(seen)
-        o, values = self.options, {"l1": functional.l1_loss(seen.made, seen.real)}
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
+        if name == "discriminator":
+            return self._discriminator_loss(state)
+        o, values = self.options, {"l1": functional.l1_loss(state.made, state.real)}
         loss = values["l1"]
         if step >= o.adversarial_start:
             if o.features:
-                values["features"] = self._feature_loss(seen)
+                values["features"] = self._feature_loss(state)
                 loss = loss + o.features * values["features"]
             if o.adversarial:
                 with self.autocast():
-                    values["fool"] = -self.discriminator(seen.made, seen.soft).mean()
+                    values["fool"] = -self.discriminator(state.made, state.soft).mean()
                 loss = loss + o.adversarial * values["fool"]
         return loss, values
 
-    def _feature_loss(self, seen: Enlarged) -> Tensor:
+    def _feature_loss(self, state: StepState) -> Tensor:
         """Mean over the taps of the L1 distance, in units of the real features' mean magnitude."""
         with self.autocast():
-            made = self.trunk(seen.made, self._taps)
+            made = self.trunk(state.made, self._taps)
             with torch.no_grad():
-                real = self.trunk(seen.real, self._taps)
+                real = self.trunk(state.real, self._taps)
         gaps = [
             (made[tap].float() - real[tap].float()).abs().mean() / real[tap].float().abs().mean()
             for tap in self._taps
         ]
         return torch.stack(gaps).mean()
 
-    def _discriminator_loss(self, seen: Enlarged) -> tuple[Tensor, Values]:
+    def _discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         with self.autocast():
-            real = self.discriminator(seen.real, seen.soft)
-            made = self.discriminator(seen.made.detach(), seen.soft)
+            real = self.discriminator(state.real, state.soft)
+            made = self.discriminator(state.made.detach(), state.soft)
         loss = functional.relu(1 - real).mean() + functional.relu(1 + made).mean()
         return loss, {"discriminator": loss, "real": real.mean(), "made": made.mean()}
 
@@ -139,7 +139,7 @@ class DetailObjective(Objective):
         real = batch.images[:8]
         small = functional.avg_pool2d(real, self.options.scale)
         made = averaged["network"](small)
-        return torch.cat([enlarged(small, self.options.scale), made, real]).clamp(-1, 1)
+        return torch.cat([enlarge(small, self.options.scale), made, real]).clamp(-1, 1)
 
     def export(
         self, averaged: Mapping[str, nn.Module]

@@ -21,7 +21,13 @@ from models.bundle import load_strict
 from models.damsm.efficientnet import EfficientNetLite2, load_imagenet
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.evaluation.evaluator_files import NoJudge, as_floats, checked, entry, places
+from models.evaluation.evaluator_files import (
+    EvaluatorMissing,
+    as_floats,
+    entry,
+    evaluator_folders,
+    read_checked,
+)
 from models.pipeline import config_from
 
 TAPS = (3, 6, 14)  # Lite2's blocks at a quarter, an eighth and a sixteenth of the input
@@ -29,7 +35,7 @@ _TRUNK = "image.trunk."
 
 
 @dataclass(frozen=True)
-class JudgeEncoders:
+class EvaluationEncoders:
     """A loaded pair. described: what the report says of it."""
 
     text: TextEncoder
@@ -83,22 +89,22 @@ def own_weights(text: TextEncoder, image: CompactImageEncoder) -> dict[str, Tens
     return {k: v.detach().contiguous() for k, v in both.items() if not k.startswith(_TRUNK)}
 
 
-def load_encoders(data: str, folder: Path | None = None) -> JudgeEncoders:
+def load_encoders(data: str, folder: Path | None = None) -> EvaluationEncoders:
     """The encoders for the data set named ``data`` in ``folder``, else in weights/judges, else in
-    the user's cache folder. Raises NoJudge when there are none.
+    the user's cache folder. Raises EvaluatorMissing when there are none.
     """
-    for place in places(folder):
+    for place in evaluator_folders(folder):
         found = entry(place, "encoders", data)
         if found is not None:
-            return _loaded(safetensors.torch.load(checked(place, found)), found)
+            return _load(safetensors.torch.load(read_checked(place, found)), found)
     where = "aviary" if data == "aviary" else "DIR"
-    raise NoJudge(
+    raise EvaluatorMissing(
         f"There are no judging encoders for {data!r}; make them by `python -m models judge "
         f"encoders --data {where} --minutes 10 --out weights/judges`."
     )
 
 
-def _loaded(state: Mapping[str, Tensor], found: Mapping[str, Any]) -> JudgeEncoders:
+def _load(state: Mapping[str, Tensor], found: Mapping[str, Any]) -> EvaluationEncoders:
     text, image = build(found["text"], found["image"])
     trunk = {f"{_TRUNK}{k}": v for k, v in image.trunk.state_dict().items()}
     whole = {**as_floats(state), **trunk}
@@ -106,10 +112,10 @@ def _loaded(state: Mapping[str, Tensor], found: Mapping[str, Any]) -> JudgeEncod
         own = {k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)}
         load_strict(module, own, f"the judging encoders ({prefix[:-1]})")
         module.eval().requires_grad_(False)
-    told = {"sha256": found["sha256"], "trunk": "EfficientNet-Lite2", "seed": found["seed"]}
-    told["held-out r_precision of real pictures"] = found["r_precision"]
-    return JudgeEncoders(
-        text, image, Vocabulary(found["words"]), found["tokenizer"], found["max_words"], told
+    description = {"sha256": found["sha256"], "trunk": "EfficientNet-Lite2", "seed": found["seed"]}
+    description["held-out r_precision of real pictures"] = found["r_precision"]
+    return EvaluationEncoders(
+        text, image, Vocabulary(found["words"]), found["tokenizer"], found["max_words"], description
     )
 
 

@@ -15,10 +15,10 @@ from models.damsm.losses import damsm_losses
 from models.damsm.text_encoder import TextEncoder
 from models.data.aviary.dataset import Aviary
 from models.evaluation.cases import HeldOut
-from models.evaluation.encoders import JudgeEncoders, build, configs, own_weights
+from models.evaluation.encoders import EvaluationEncoders, build, configs, own_weights
 from models.evaluation.estimates import bootstrap
 from models.evaluation.evaluator_files import save_network
-from models.evaluation.evaluator_training import Length, fit
+from models.evaluation.evaluator_training import TrainingLength, fit
 from models.evaluation.held_out_aviary import HeldOutAviary
 from models.evaluation.metrics import caption_pools
 from models.evaluation.panel import POOL, Panel
@@ -60,19 +60,19 @@ def train_encoders(where: str, options: EncoderOptions, out: Path) -> Path:
     text_config, image_config = configs(len(data.vocabulary.words), _input_size(data.size))
     text, image = build(text_config, image_config)
     steps = _train(text, image, data, options)
-    judge = JudgeEncoders(
+    evaluator = EvaluationEncoders(
         text.eval(), image.eval(), data.vocabulary, data.tokenizer, data.max_words, {}
     )
-    precision = _held_out(judge, held_out, data.size, options)
+    precision = _held_out_r_precision(evaluator, held_out, data.size, options)
     limit = f"--steps {options.steps}" if options.steps else f"--minutes {options.minutes:g}"
-    shown = "aviary" if where == "aviary" else "DIR"
+    data_name = "aviary" if where == "aviary" else "DIR"
     facts: dict[str, object] = {
         "r_precision": precision,
         "trunk": "EfficientNet-Lite2, ImageNet weights, frozen",
         "data": data.fingerprint,
         "seed": options.seed,
         "steps": steps,
-        "command": f"python -m models judge encoders --data {shown} {limit} --out DIR",
+        "command": f"python -m models judge encoders --data {data_name} {limit} --out DIR",
         "tokenizer": data.tokenizer,
         "max_words": data.max_words,
         "text": text_config,
@@ -92,10 +92,10 @@ def _open(where: str, options: EncoderOptions) -> tuple[TrainingData, HeldOut]:
         size = options.size or _AVIARY_SIZE
         return Aviary(size, options.count, split="judge"), HeldOutAviary("test")
     from models.data.opening import open_data
-    from models.evaluation.held_out_photos import opened
+    from models.evaluation.held_out_photos import open_held_out_photos
 
     size = options.size or _PHOTO_SIZE
-    return open_data(where, size=size, split="train"), opened(where, size, "test")
+    return open_data(where, size=size, split="train"), open_held_out_photos(where, size, "test")
 
 
 def _train(
@@ -107,7 +107,7 @@ def _train(
     rng = np.random.default_rng(options.seed)
     text.train()
     image.train()
-    length, words = Length(options.minutes, options.steps), list(text.parameters())
+    length, words = TrainingLength(options.minutes, options.steps), list(text.parameters())
     return fit(
         optimiser,
         lambda: _loss(text, image, _batch(data, rng, options.batch)),
@@ -125,7 +125,7 @@ def _batch(data: TrainingData, rng: np.random.Generator, count: int) -> Batch:
 
 def _loss(text: TextEncoder, image: CompactImageEncoder, batch: Batch) -> Tensor:
     words, sentence = text(batch.ids, batch.lengths)
-    pictures = _disturbed(batch.images).contiguous(memory_format=torch.channels_last)
+    pictures = _add_noise(batch.images).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         regions, code = image(pictures)
     photo, caption = (regions, code.float()), (words, sentence, batch.lengths)
@@ -133,17 +133,19 @@ def _loss(text: TextEncoder, image: CompactImageEncoder, batch: Batch) -> Tensor
     return by_words + by_sentence
 
 
-def _disturbed(images: Tensor) -> Tensor:
+def _add_noise(images: Tensor) -> Tensor:
     """A little noise, so that the judge does not hang on a generator's grain."""
     return (images + 0.05 * torch.rand(len(images), 1, 1, 1) * torch.randn_like(images)).clamp(
         -1, 1
     )
 
 
-def _held_out(judge: JudgeEncoders, data: HeldOut, size: int, options: EncoderOptions) -> float:
+def _held_out_r_precision(
+    encoders: EvaluationEncoders, data: HeldOut, size: int, options: EncoderOptions
+) -> float:
     """R-precision (1 of 10) of real held-out pictures."""
     cases = data.synthesis(options.checked, size)
-    found = Panel(encoders=judge).retrieval(
+    found = Panel(encoders=encoders).retrieval(
         [c.picture for c in cases], [c.caption for c in cases], options.seed
     )
     return round(bootstrap(found["r_precision"]).value, 4)

@@ -18,15 +18,15 @@ from models.bundle import load_strict
 from models.data.aviary.dataset import cache_folder
 from models.errors import ModelsError
 
-JUDGES = Path(__file__).parents[2] / "weights" / "judges"
+EVALUATORS = Path(__file__).parents[2] / "weights" / "judges"
 MANIFEST = "judges.json"
 
 
-class JudgeError(ModelsError):
+class EvaluatorError(ModelsError):
     """A judging network's file is missing, damaged or of another kind; the text says which."""
 
 
-class NoJudge(ModelsError):
+class EvaluatorMissing(ModelsError):
     """A judging network was never made; the text names the command to make it."""
 
 
@@ -38,11 +38,13 @@ def manifest(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise JudgeError(f"{path} is not JSON: {error}.") from error
+        raise EvaluatorError(f"{path} is not JSON: {error}.") from error
     kinds = raw.values() if isinstance(raw, dict) else [None]
     judges = [j for kind in kinds for j in (kind.values() if isinstance(kind, dict) else [None])]
     if not all(isinstance(j, dict) and {"file", "sha256"} <= j.keys() for j in judges):
-        raise JudgeError(f"{path} must hold objects by kind and name, each with file and sha256.")
+        raise EvaluatorError(
+            f"{path} must hold objects by kind and name, each with file and sha256."
+        )
     return dict(raw)
 
 
@@ -51,21 +53,21 @@ def entry(folder: Path, kind: str, name: str) -> dict[str, Any] | None:
     return manifest(folder).get(kind, {}).get(name)
 
 
-def places(folder: Path | None) -> list[Path]:
+def evaluator_folders(folder: Path | None) -> list[Path]:
     """Where judges are looked for, in order: ``folder``, the shipped ones, the user's cache."""
-    return [*([folder] if folder else []), JUDGES, cache_folder() / "judges"]
+    return [*([folder] if folder else []), EVALUATORS, cache_folder() / "judges"]
 
 
-def checked(folder: Path, found: Mapping[str, Any]) -> bytes:
-    """The bytes of an entry's file. Raises JudgeError when they are not what the entry says."""
+def read_checked(folder: Path, found: Mapping[str, Any]) -> bytes:
+    """The bytes of an entry's file. Raises EvaluatorError when they are not what the entry says."""
     path = folder / Path(str(found["file"])).name
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise JudgeError(f"{path} can't be read: {error}.") from error
+        raise EvaluatorError(f"{path} can't be read: {error}.") from error
     digest = hashlib.sha256(data).hexdigest()
     if digest != found["sha256"]:
-        raise JudgeError(
+        raise EvaluatorError(
             f"{path} has sha256 {digest[:12]}…, but {MANIFEST} says "
             f"{str(found['sha256'])[:12]}…; make it again or restore it."
         )
@@ -92,16 +94,16 @@ def add_entry(
 def load_network(folders: Sequence[Path], kind: str, network: nn.Module) -> dict[str, Any]:
     """Fill a judge of Aviary from the first of the folders that has one, and give its entry.
 
-    Raises NoJudge when there is none, JudgeError when its file is damaged.
+    Raises EvaluatorMissing when there is none, EvaluatorError when its file is damaged.
     """
     for place in folders:
         found = entry(place, kind, "aviary")
         if found is not None:
-            state = safetensors.torch.load(checked(place, found))
+            state = safetensors.torch.load(read_checked(place, found))
             load_strict(network, as_floats(state), f"the judge of {kind}")
             network.eval().requires_grad_(False)
             return found
-    raise NoJudge(
+    raise EvaluatorMissing(
         f"There is no judge of {kind}; make one by "
         f"`python -m models judge {kind} --out weights/judges`."
     )

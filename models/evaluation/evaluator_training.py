@@ -17,7 +17,7 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True)
-class Length:
+class TrainingLength:
     """When training ends: after so many steps, or where these are 0 after so many minutes."""
 
     minutes: float
@@ -31,7 +31,7 @@ class Length:
 def fit(
     optimiser: torch.optim.Optimizer,
     loss_of_step: Callable[[], Tensor],
-    length: Length,
+    length: TrainingLength,
     clipped: Sequence[nn.Parameter] = (),
     clip: float = 0.0,
 ) -> int:
@@ -60,11 +60,11 @@ def _schedule(share: float) -> float:
     return min(share * 20 + 0.02, 1.0) * (0.5 + 0.5 * math.cos(math.pi * min(share, 1.0)))
 
 
-def disturbed(images: Tensor, rng: np.random.Generator) -> Tensor:
+def degrade(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Pictures [B,3,S,S] in [-1,1] as a generator might leave them: blurred, resized, noisy,
     lighter or darker. The batch is cut into four groups that are treated differently.
     """
-    groups = [_coarsened(part, rng) for part in images.chunk(4)]
+    groups = [_resample(part, rng) for part in images.chunk(4)]
     out = torch.cat(groups)
     size = (len(out), 1, 1, 1)
     gain = torch.from_numpy(rng.uniform(0.93, 1.07, size).astype(np.float32))
@@ -74,7 +74,7 @@ def disturbed(images: Tensor, rng: np.random.Generator) -> Tensor:
     return ((out + 1) * gain - 1 + tint + noise * grain).clamp(-1, 1)
 
 
-def _coarsened(images: Tensor, rng: np.random.Generator) -> Tensor:
+def _resample(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Through another size and back (24 to 96 pixels), then perhaps blurred."""
     side = images.shape[-1]
     other = int(rng.choice((side, side, 24, 32, 40, 48, 96)))

@@ -61,7 +61,7 @@ class HeldOutAviary:
         sample, text = self._described(index)
         named = {p: sample.colour_of(p) for p in text.parts}
         others = [bird(f"{self.split}-alike", index * 1000 + k) for k in range(count)]
-        return [render(other.recoloured(named), size) for other in others]
+        return [render(other.recolour(named), size) for other in others]
 
     def manipulation(self, count: int, size: int) -> list[Case]:
         noise = seeds(self.seed, self.split, "manipulate", count)
@@ -72,7 +72,7 @@ class HeldOutAviary:
         rng = self._source("manipulate", index)
         before = bird(self.split, index)
         changed = [PARTS[k] for k in rng.permutation(len(PARTS))[: int(rng.integers(1, 4))]]
-        after = before.recoloured({p: other_colour(before.colour_of(p), rng) for p in changed})
+        after = before.recolour({p: other_colour(before.colour_of(p), rng) for p in changed})
         text = caption(after, rng, must_name=changed, most=max(2, len(changed) + 1))
         named = named_parts([text.parts])[0]
         return Case(

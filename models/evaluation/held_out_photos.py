@@ -107,12 +107,14 @@ class HeldOutPhotos:
             for place, (k, s) in enumerate(zip(chosen, noise, strict=True))
         ]
 
-    def _other(self, place: int) -> int:
+    def _other(self, position: int) -> int:
         """The next photo in the order with another class; simply the next when all are one."""
-        own = self.photos.class_of(self.order[place])
-        following = [self.order[(place + n) % len(self.order)] for n in range(1, len(self.order))]
+        own = self.photos.class_of(self.order[position])
+        following = [
+            self.order[(position + n) % len(self.order)] for n in range(1, len(self.order))
+        ]
         others = (k for k in following if self.photos.class_of(k) != own)
-        return next(others, following[0] if following else self.order[place])
+        return next(others, following[0] if following else self.order[position])
 
     def inpainting(self, count: int, size: int, kind: str) -> list[Case]:
         chosen = self.order[:count]
@@ -139,7 +141,7 @@ class HeldOutPhotos:
         return Image.fromarray(plane).resize((size, size), Image.Resampling.NEAREST)
 
 
-def opened(where: str, size: int, split: str, seed: int = 0) -> HeldOutPhotos:
+def open_held_out_photos(where: str, size: int, split: str, seed: int = 0) -> HeldOutPhotos:
     """One split of the data folder ``where`` at ``size`` pixels, for judging."""
     from models.data.opening import open_data
 

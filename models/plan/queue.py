@@ -2,7 +2,7 @@
 evaluation on validation and a sheet of first samples.
 
 Nothing is lost by a kill. A stage resumes from its run folder's snapshot; what is done stands in
-the progress file. A training process that outlives its queue is told to stop by the kernel (Linux)
+the progress file. A training process that outlives its queue is stopped by the kernel (Linux)
 and holds the queue's lock until it has.
 """
 
@@ -137,7 +137,7 @@ class Queue:
     def _run(self, stage: Stage, words: Sequence[str], *, trained: bool = False) -> bool:
         """Run ``python -m models`` to its end, its output in ``queue.log``; whether it succeeded.
 
-        Raises Stopped when the queue was told to stop meanwhile.
+        Raises Stopped when the queue was asked to stop meanwhile.
         """
         log = self.workspace.run(stage) / "queue.log"
         with log.open("ab") as output:

@@ -41,7 +41,7 @@ def draw_sheet(source: Path, data: str, out: Path, count: int, split: str, devic
 
 def _sample(folder: Path, task: str, data: HeldOut, count: int, device: str) -> Image.Image:
     runner = Runner(load(folder, task, None, device))
-    cases = runner.understood(_cases(data, task, count, runner.size))
+    cases = runner.filter_known(_cases(data, task, count, runner.size))
     if not cases:
         raise ModelsError(f"{data.name} has no samples for {task!r} in the split {data.split}.")
     # Index 1: of several pictures of a request the first is the mean, this one a sample.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.errors import ModelsError
-from models.training.distributed import gathered
+from models.training.distributed import gather
 
 _BOTTOM = 4
 _WIDEST = 128
@@ -66,7 +66,7 @@ def _strided(size: int, width: int) -> tuple[nn.Sequential, int]:
     return nn.Sequential(*layers), before * side**2
 
 
-def rebuilding_loss(again: Tensor, images: Tensor) -> Tensor:
+def reconstruction_loss(again: Tensor, images: Tensor) -> Tensor:
     """Mean absolute difference of pictures [B,3,S,S] in [-1,1], and of them eight times smaller:
     what is far off must come nearer before what is near gets exact.
     """
@@ -74,12 +74,12 @@ def rebuilding_loss(again: Tensor, images: Tensor) -> Tensor:
     return gap.abs().mean() + functional.avg_pool2d(gap, 8).abs().mean()
 
 
-def divergence(mean: Tensor, spread: Tensor) -> Tensor:
+def kl_divergence(mean: Tensor, spread: Tensor) -> Tensor:
     """KL(N(mean, exp(spread)) ‖ N(0,1)) in nats, batch mean (Kingma and Welling 2014)."""
     return ((mean.square() + spread.exp() - 1 - spread).sum(1) / 2).mean()
 
 
-def reading_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+def attribute_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     """Cross entropy of logits [B,A,V] with values int64 [B,A]; -1 counts for nothing. Each value
     of the whole batch weighs the same, whichever process sees it.
     """
@@ -87,41 +87,41 @@ def reading_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     loss = functional.cross_entropy(
         logits.float().flatten(0, 1), flat, ignore_index=-1, reduction="sum"
     )
-    each = gathered((flat >= 0).float().sum()[None]).mean()
+    each = gather((flat >= 0).float().sum()[None]).mean()
     return loss / each.clamp(min=1)
 
 
-def classifier_of(size: int, attributes: tuple[int, int]) -> AuxiliaryClassifier:
+def build_classifier(size: int, attributes: tuple[int, int]) -> AuxiliaryClassifier:
     """For a data set's attributes and values of each; raises ModelsError when it has none."""
     if not all(attributes):
         raise ModelsError("This data set knows no attributes; set attributes = 0.")
     return AuxiliaryClassifier(size, *attributes)
 
 
-def learning_loss(
-    classifier: AuxiliaryClassifier, images: Tensor, shown: Tensor
+def classifier_loss(
+    classifier: AuxiliaryClassifier, images: Tensor, attributes: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The classifier's own loss on real pictures [B,3,S,S] whose attributes [B,A] are known, and
     the share that it reads right.
     """
     classifier.train()
     logits = classifier(images)
-    return reading_loss(logits, shown), read_rate(logits, shown)
+    return attribute_loss(logits, attributes), attribute_accuracy(logits, attributes)
 
 
-def showing_loss(
-    classifier: AuxiliaryClassifier, made: Tensor, named: Tensor
+def generated_attribute_loss(
+    classifier: AuxiliaryClassifier, made: Tensor, attributes: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A generator's loss on what the captions name (int64 [B,A], -1 for nothing), as the classifier
     reads its pictures [B,3,S,S], and the share that it reads so.
     """
     classifier.eval()
     logits = classifier(made)
-    return reading_loss(logits, named), read_rate(logits, named)
+    return attribute_loss(logits, attributes), attribute_accuracy(logits, attributes)
 
 
 @torch.no_grad()
-def read_rate(logits: Tensor, wanted: Tensor) -> Tensor:
+def attribute_accuracy(logits: Tensor, wanted: Tensor) -> Tensor:
     """Share of the wanted values (not -1) that the logits name."""
-    told = wanted >= 0
-    return (logits.argmax(2) == wanted)[told].float().mean()
+    known = wanted >= 0
+    return (logits.argmax(2) == wanted)[known].float().mean()

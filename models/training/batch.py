@@ -33,15 +33,15 @@ class Batch:
     ids: Tensor
     lengths: Tensor
     class_ids: Tensor
-    wrong_ids: Tensor
-    wrong_lengths: Tensor
+    negative_ids: Tensor
+    negative_lengths: Tensor
     source: Tensor | None = None
-    hole: Tensor | None = None
+    known_mask: Tensor | None = None
     more_ids: Tensor | None = None
     more_lengths: Tensor | None = None
-    shown: Tensor | None = None
-    named: Tensor | None = None
-    wrong_named: Tensor | None = None
+    image_attributes: Tensor | None = None
+    caption_attributes: Tensor | None = None
+    negative_attributes: Tensor | None = None
     code: Tensor | None = None
     labels: Tensor | None = None
 

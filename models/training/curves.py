@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from models.data.layouts.base import printable
+from models.data.layouts.base import printable_name
 from models.errors import ModelsError
 
 _COLUMNS = 3
@@ -38,7 +38,7 @@ _OF_PART = {
         "words": "words against regions: matching loss",
         "sentence": "sentence against picture: matching loss",
         "top1": "own caption ranked first (share)",
-        "told": "attributes read from sentences: cross-entropy",
+        "text_of_title": "attributes read from sentences: cross-entropy",
         "shown": "attributes read from pictures: cross-entropy",
     },
     "synthesis": {
@@ -129,7 +129,7 @@ def _options(run: Path) -> dict[str, Any]:
 
 def _name(run: Path) -> str:
     """The stage that a run is, else its folder's name."""
-    return str(_options(run).get("stage") or printable(run.resolve().name))
+    return str(_options(run).get("stage") or printable_name(run.resolve().name))
 
 
 def _title(title: str, runs: Sequence[Path], options: dict[str, Any], steps: int) -> str:
@@ -138,8 +138,8 @@ def _title(title: str, runs: Sequence[Path], options: dict[str, Any], steps: int
     listed = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
     bundle = title or options.get("data", {}).get("name", "")
     batch = options.get("loop", {}).get("batch")
-    told = f"{bundle}: {options['part']} ({listed})" if "part" in options else listed
-    return f"{told}, {steps:,} steps" + (f" of {batch} pictures" if batch else "")
+    text_of_title = f"{bundle}: {options['part']} ({listed})" if "part" in options else listed
+    return f"{text_of_title}, {steps:,} steps" + (f" of {batch} pictures" if batch else "")
 
 
 def draw(curves: Curves, out: Path) -> None:

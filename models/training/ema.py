@@ -35,7 +35,7 @@ class Average:
             value.copy_(buffers[name])
 
 
-def tracking_norms(averaged: nn.Module, live: nn.Module) -> list[Any]:
+def tracking_batch_norms(averaged: nn.Module, live: nn.Module) -> list[Any]:
     """The average's batch norms whose live counterparts follow the data; frozen ones keep the
     statistics that they came with.
     """
@@ -50,7 +50,9 @@ def tracking_norms(averaged: nn.Module, live: nn.Module) -> list[Any]:
 
 
 @torch.no_grad()
-def recalibrate(norms: Sequence[Any], passes: int, forward: Callable[[int], None]) -> None:
+def recalibrate_batch_norms(
+    norms: Sequence[Any], passes: int, forward: Callable[[int], None]
+) -> None:
     """Replace the norms' statistics by their mean over ``passes`` calls of ``forward(k)``."""
     moments = [norm.momentum for norm in norms]
     for norm in norms:

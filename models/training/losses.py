@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 
-class Judge(Protocol):
+class ConditionalDiscriminator(Protocol):
     """Features of pictures, and logits [B,…] of features together with sentences."""
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]: ...
@@ -18,25 +18,32 @@ class Judge(Protocol):
     def logits(self, features: tuple[Tensor, ...], sentence: Tensor) -> Tensor: ...
 
 
-Pair = tuple[Tensor, Tensor]  # pictures [B,3,S,S] in [-1,1] and sentences [B,D]
+ImagesWithSentences = tuple[Tensor, Tensor]  # pictures [B,3,S,S] in [-1,1] and sentences [B,D]
 
 
-def judging_loss(judge: Judge, real: Pair, fake: Pair, wrong: Tensor, share: float) -> Tensor:
-    """The discriminator's: real pairs against generated ones and, by ``share``, against real
-    pictures with sentences ``wrong`` [B,D] that do not fit them (Reed et al. 2016).
+def discriminator_loss(
+    discriminator: ConditionalDiscriminator,
+    real: ImagesWithSentences,
+    fake: ImagesWithSentences,
+    negative_sentence: Tensor,
+    negative_share: float,
+) -> Tensor:
+    """The discriminator's: real pairs against generated ones and, by ``negative_share``, against
+    real pictures with sentences ``negative_sentence`` [B,D] that do not fit them (Reed et al.
+    2016).
     """
-    made = judge.features(fake[0])
-    loss = (1 - share) * _hinge(1 + judge.logits(made, fake[1]))
-    good = judge.features(real[0])
-    loss = loss + _hinge(1 - judge.logits(good, real[1]))
-    if share:
-        loss = loss + share * _hinge(1 + judge.logits(good, wrong))
+    made = discriminator.features(fake[0])
+    loss = (1 - negative_share) * _hinge(1 + discriminator.logits(made, fake[1]))
+    good = discriminator.features(real[0])
+    loss = loss + _hinge(1 - discriminator.logits(good, real[1]))
+    if negative_share:
+        loss = loss + negative_share * _hinge(1 + discriminator.logits(good, negative_sentence))
     return loss
 
 
-def fooling_loss(judge: Judge, fake: Pair) -> Tensor:
+def generator_loss(discriminator: ConditionalDiscriminator, fake: ImagesWithSentences) -> Tensor:
     """The generator's: minus the mean logit."""
-    return -judge.logits(judge.features(fake[0]), fake[1]).float().mean()
+    return -discriminator.logits(discriminator.features(fake[0]), fake[1]).float().mean()
 
 
 def _hinge(margin: Tensor) -> Tensor:
@@ -46,14 +53,14 @@ def _hinge(margin: Tensor) -> Tensor:
 _SMALL = (6, 7, 8)  # of the labels of a drawn bird: bill, eye, legs
 
 
-def small_things(labels: Tensor) -> Tensor:
+def small_part_mask(labels: Tensor) -> Tensor:
     """float32 [B,1,S,S] of labels int64 [B,S,S]: 1 where a thing of a few pixels is, whose loss the
     rest would drown.
     """
-    return among(labels, _SMALL).float()[:, None]
+    return isin(labels, _SMALL).float()[:, None]
 
 
-def among(labels: Tensor, wanted: Sequence[int]) -> Tensor:
+def isin(labels: Tensor, wanted: Sequence[int]) -> Tensor:
     """bool like ``labels``: which are wanted. No tensor of these has to reach a device."""
     return torch.stack([labels == label for label in wanted]).any(0)
 

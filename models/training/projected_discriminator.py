@@ -26,12 +26,12 @@ _TRUNK_BLOCKS = 16  # of EfficientNet-Lite0
 
 @dataclass(frozen=True)
 class ProjectedConfig:
-    """look: side to which pictures are brought; taps: trunk blocks (0–15) with a head each; mixed:
-    channels after the fixed projection; width: channels of a head; deepest: side of the smallest
-    map of a head; text: weight of the sentence; sentence: its length.
+    """input_size: side to which pictures are brought; taps: trunk blocks (0–15) with a head each;
+    mixed: channels after the fixed projection; width: channels of a head; deepest: side of the
+    smallest map of a head; text: weight of the sentence; sentence: its length.
     """
 
-    look: int = 96
+    input_size: int = 96
     taps: tuple[int, ...] = (0, 2, 4, 10)
     mixed: int = 64
     width: int = 96
@@ -85,7 +85,7 @@ class ProjectedDiscriminator(nn.Module):
         self.trunk = EfficientNetLite0(max(config.taps))
         load_imagenet(self.trunk)
         self.trunk.eval().requires_grad_(False)
-        sides = [_side(self.trunk, tap, config.look) for tap in config.taps]
+        sides = [_side(self.trunk, tap, config.input_size) for tap in config.taps]
         widths = [self.trunk.widths[tap] for tap in config.taps]
         self.heads = nn.ModuleList(
             Head(config, width, side) for width, side in zip(widths, sides, strict=True)
@@ -99,8 +99,8 @@ class ProjectedDiscriminator(nn.Module):
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
         """Pictures [B,3,S,S] in [-1,1] → one map of features per head."""
-        size = (self.config.look, self.config.look)
-        if images.shape[-1] != self.config.look:
+        size = (self.config.input_size, self.config.input_size)
+        if images.shape[-1] != self.config.input_size:
             images = functional.interpolate(images, size, mode="bilinear", align_corners=False)
         taps = self.trunk(images, self.config.taps)
         return tuple(
@@ -117,9 +117,13 @@ class ProjectedDiscriminator(nn.Module):
         return torch.cat(maps, 1)
 
 
-def projected(options: Any, sentence: int) -> ProjectedDiscriminator:
-    """As a training's options say: look, ndf and, where it has them, taps and text."""
-    config = ProjectedConfig(look=options.look, width=options.ndf, sentence=sentence)
+def build_projected(options: Any, sentence: int) -> ProjectedDiscriminator:
+    """As a training's options say: discriminator_size, ndf and, where it has them, taps and
+    text.
+    """
+    config = ProjectedConfig(
+        input_size=options.discriminator_size, width=options.ndf, sentence=sentence
+    )
     if hasattr(options, "taps"):
         config = replace(config, taps=trunk_taps(options.taps), text=options.text)
     return ProjectedDiscriminator(config)
@@ -146,6 +150,6 @@ def _with_deviation(h: Tensor) -> Tensor:
     return torch.cat([h, channel.to(h.dtype)], 1)
 
 
-def _side(trunk: EfficientNetLite0, tap: int, look: int) -> int:
+def _side(trunk: EfficientNetLite0, tap: int, input_size: int) -> int:
     with torch.no_grad():
-        return int(trunk(torch.zeros(1, 3, look, look), (tap,))[tap].shape[-1])
+        return int(trunk(torch.zeros(1, 3, input_size, input_size), (tap,))[tap].shape[-1])

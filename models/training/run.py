@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from models.files import what_it_is
-from models.training.config import ConfigError, changed
+from models.training.config import ConfigError, changed_options, with_new_names
 from models.training.curves import Curves, draw, lines_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # What may change when a run is resumed: limits, how the same numbers are computed and reported, and
 # learning rates, for a run whose losses are no longer finite.
-_FREE = {
+_CHANGEABLE = {
     f"loop.{name}"
     for name in (
         *("minutes", "steps", "threads", "workers", "log_every", "preview_every", "snapshot_every"),
@@ -86,10 +86,12 @@ class Run:
         if not (self.folder / "snapshot.pt").exists():
             return
         before = self.options()
+        if "options" in before:
+            before["options"] = with_new_names(before["options"])
         given = json.loads(json.dumps(options))
         known = {key: before[key] for key in given if key in before and key != "version"}
-        different = changed(known, {k: v for k, v in given.items() if k != "version"})
-        if before and (other := [name for name in different if name not in _FREE]):
+        different = changed_options(known, {k: v for k, v in given.items() if k != "version"})
+        if before and (other := [name for name in different if name not in _CHANGEABLE]):
             raise ConfigError(
                 f"{self.folder} holds a run with other options ({', '.join(other)}); resume it "
                 "with the options in its options.json, or choose another --out."
@@ -175,9 +177,9 @@ class Run:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, OSError, ValueError, KeyError, UnpicklingError) as error:
-            told = what_it_is(path) or f"can't be read ({' '.join(str(error).split())[:160]})"
+            message = what_it_is(path) or f"can't be read ({' '.join(str(error).split())[:160]})"
             raise ConfigError(
-                f"{path} {told}. Restore it from a copy, or delete it to train from the start."
+                f"{path} {message}. Restore it from a copy, or delete it to train from the start."
             ) from error
         return state
 
@@ -195,12 +197,12 @@ def grid(pictures: Tensor, columns: int) -> Image.Image:
     return Image.fromarray(sheet.round().byte().permute(1, 2, 0).numpy())
 
 
-def finite(state: Any) -> bool:
+def all_finite(state: Any) -> bool:
     """Whether all floats of a nested state are."""
     if isinstance(state, Mapping):
-        return all(map(finite, state.values()))
+        return all(map(all_finite, state.values()))
     if isinstance(state, list | tuple):
-        return all(map(finite, state))
+        return all(map(all_finite, state))
     if isinstance(state, Tensor) and state.is_floating_point():
         return bool(state.isfinite().all())
     return not isinstance(state, float) or math.isfinite(state)

@@ -130,7 +130,9 @@ def _candidate(item: Item) -> int:
 
 
 def _draw_caption(item: Item, text: str) -> Image.Image:
-    photo, mask = (item.sized(name) if name in item.images else None for name in ("image", "mask"))
+    photo, mask = (
+        item.resized_image(name) if name in item.images else None for name in ("image", "mask")
+    )
     if photo and mask:
         return fill(photo, mask, text, item.seed)
     if photo:

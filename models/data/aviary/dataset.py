@@ -26,9 +26,9 @@ from models.data.aviary.drawing import (
     part_colours,
     pose_values,
 )
-from models.data.aviary.neighbours import continued
+from models.data.aviary.neighbours import continue_colours
 from models.data.masks import random_hole
-from models.synthesis.efficient_t2i.latent import standardised
+from models.synthesis.efficient_t2i.latent import standardise
 from models.training.batch import Batch
 
 VERSION = 3  # of the drawing: a new number invalidates cached banks
@@ -105,7 +105,7 @@ class Aviary:
     def sample(self, index: int, rng: np.random.Generator) -> Bird:
         """Bird ``index`` in freshly drawn colours."""
         names = [COLOUR_NAMES[k] for k in rng.integers(0, len(COLOUR_NAMES), len(PARTS))]
-        return self._birds[index].recoloured(dict(zip(PARTS, names, strict=True)))
+        return self._birds[index].recolour(dict(zip(PARTS, names, strict=True)))
 
     def paint(self, indices: np.ndarray, birds: Sequence[Bird]) -> Tensor:
         """Pictures float32 [B,3,S,S] in [-1,1]."""
@@ -140,12 +140,12 @@ class Aviary:
         if part == "inpainting":
             return self._hole_batch(places, birds, sources)
         drawn = list(zip(birds, sources, strict=True))
-        told = [_told(b, caption(b, rng)) for b, rng in drawn]
-        wrong = [_mismatched(b, rng) for b, rng in drawn]
+        caption_rows = [_caption_attributes(b, caption(b, rng)) for b, rng in drawn]
+        wrong = [_mismatched_caption(b, rng) for b, rng in drawn]
         more = [[caption(b, rng).text for _ in range(self.captions)] for b, rng in drawn]
-        images, classes = self.paint(places, birds), _own_classes(sources)
-        batch = self._batch(images, told, wrong, classes, more=more)
-        batch = replace(batch, shown=_shown(birds))
+        images, classes = self.paint(places, birds), _unique_classes(sources)
+        batch = self._batch(images, caption_rows, wrong, classes, more=more)
+        batch = replace(batch, image_attributes=_all_attributes(birds))
         return self._with_code(batch, places, birds, sources) if part == "synthesis" else batch
 
     def _labels_of(self, places: np.ndarray) -> Tensor:
@@ -155,23 +155,25 @@ class Aviary:
     def _hole_batch(
         self, places: np.ndarray, birds: Sequence[Bird], sources: Sequence[np.random.Generator]
     ) -> Batch:
-        """Pictures with holes; parts that can be told from nothing continue their neighbours, and
+        """Pictures with holes; parts that nothing shows continue their neighbours, and
         some captions tell everything.
         """
-        whole, holes, told, wrong = [], [], [], []
+        whole, holes, caption_rows, wrong = [], [], [], []
         for sample, masks, rng in zip(birds, self.part_masks(places), sources, strict=True):
-            said = caption(sample, rng, must_name=PARTS if rng.random() < _ALL_NAMED else ())
+            own = caption(sample, rng, must_name=PARTS if rng.random() < _ALL_NAMED else ())
             hole = random_hole(masks, rng)
-            new = continued(sample, said.parts, masks, hole)
+            new = continue_colours(sample, own.parts, masks, hole)
             whole.append(new)
             holes.append(hole)
-            told.append(_told(new, said))
-            wrong.append(_mismatched(new, rng))
+            caption_rows.append(_caption_attributes(new, own))
+            wrong.append(_mismatched_caption(new, rng))
         images = self.paint(places, whole)
-        batch = self._batch(images, told, wrong, _own_classes(sources))
+        batch = self._batch(images, caption_rows, wrong, _unique_classes(sources))
         hole_planes = torch.from_numpy(np.stack(holes)[:, None])
         labels = self._labels_of(places)
-        return replace(batch, hole=hole_planes, shown=_shown(whole), labels=labels)
+        return replace(
+            batch, known_mask=hole_planes, image_attributes=_all_attributes(whole), labels=labels
+        )
 
     def _with_code(
         self,
@@ -183,11 +185,11 @@ class Aviary:
         """With what the pictures were drawn from. Parts that the caption names get any colour in
         the code, so that theirs can be learned from the caption alone.
         """
-        assert batch.named is not None and batch.shown is not None  # noqa: S101, PT018 (just made)
+        assert batch.caption_attributes is not None and batch.image_attributes is not None  # noqa: S101, PT018 (just made)
         other = torch.tensor(
             np.stack([rng.integers(0, len(COLOUR_NAMES), len(PARTS)) for rng in sources])
         )
-        colours = torch.where(batch.named >= 0, other, batch.shown)
+        colours = torch.where(batch.caption_attributes >= 0, other, batch.image_attributes)
         facing = torch.tensor([[1.0 if b.facing_left else -1.0] for b in birds])
         pose = torch.from_numpy(np.stack([pose_values(b) for b in birds]))
         backdrop = torch.tensor([b.backdrop for b in birds])
@@ -203,29 +205,29 @@ class Aviary:
         self, indices: np.ndarray, before: Sequence[Bird], sources: Sequence[np.random.Generator]
     ) -> Batch:
         """Paired renders: the caption names every changed part, and sometimes parts that stay."""
-        after, told, wrong = [], [], []
+        after, caption_rows, wrong = [], [], []
         for old, rng in zip(before, sources, strict=True):
             count = int(rng.choice((0, 1, 2, 3), p=(0.05, 0.4, 0.35, 0.2)))
             changed = [PARTS[k] for k in rng.permutation(len(PARTS))[:count]]
-            new = old.recoloured({p: _other_colour(old.colour_of(p), rng) for p in changed})
+            new = old.recolour({p: _other_colour(old.colour_of(p), rng) for p in changed})
             after.append(new)
-            said = caption(new, rng, must_name=changed, most=max(2, count + 1))
-            told.append(_told(new, said))
-            wrong.append(_mismatched(new, rng))
+            own = caption(new, rng, must_name=changed, most=max(2, count + 1))
+            caption_rows.append(_caption_attributes(new, own))
+            wrong.append(_mismatched_caption(new, rng))
         images, source = self.paint(indices, after), self.paint(indices, before)
-        batch = self._batch(images, told, wrong, _own_classes(sources))
+        batch = self._batch(images, caption_rows, wrong, _unique_classes(sources))
         return replace(batch, source=source, labels=self._labels_of(indices))
 
     def _batch(
         self,
         images: Tensor,
-        told: Sequence[Told],
-        wrong: Sequence[Told],
+        matching: Sequence[CaptionAttributes],
+        negative: Sequence[CaptionAttributes],
         classes: Tensor,
         more: Sequence[Sequence[str]] | None = None,
     ) -> Batch:
-        ids, lengths = self.encode([t.text for t in told])
-        wrong_ids, wrong_lengths = self.encode([t.text for t in wrong])
+        ids, lengths = self.encode([t.text for t in matching])
+        wrong_ids, wrong_lengths = self.encode([t.text for t in negative])
         more_ids, more_lengths = None, None
         if more and more[0]:
             shape = (len(more), len(more[0]))
@@ -236,42 +238,42 @@ class Aviary:
             ids=ids,
             lengths=lengths,
             class_ids=classes,
-            wrong_ids=wrong_ids,
-            wrong_lengths=wrong_lengths,
+            negative_ids=wrong_ids,
+            negative_lengths=wrong_lengths,
             more_ids=more_ids,
             more_lengths=more_lengths,
-            named=torch.tensor([t.values for t in told]),
-            wrong_named=torch.tensor([t.values for t in wrong]),
+            caption_attributes=torch.tensor([t.values for t in matching]),
+            negative_attributes=torch.tensor([t.values for t in negative]),
         )
 
 
 @dataclass(frozen=True)
-class Told:
+class CaptionAttributes:
     """A caption, and by part the index of the colour that it says, -1 where it says none."""
 
     text: str
     values: tuple[int, ...]
 
 
-def _told(sample: Bird, said: Caption) -> Told:
-    return Told(said.text, _values(sample, said.parts))
+def _caption_attributes(sample: Bird, caption: Caption) -> CaptionAttributes:
+    return CaptionAttributes(caption.text, _values(sample, caption.parts))
 
 
 def _values(sample: Bird, parts: Collection[str]) -> tuple[int, ...]:
     return tuple(COLOUR_NAMES.index(sample.colour_of(p)) if p in parts else -1 for p in PARTS)
 
 
-def _shown(birds: Sequence[Bird]) -> Tensor:
+def _all_attributes(birds: Sequence[Bird]) -> Tensor:
     """int64 [B,6], the colours of all parts."""
     return torch.tensor([_values(b, PARTS) for b in birds])
 
 
 def _choice(values: Tensor, count: int) -> Tensor:
     """float32 [...,count]: values int64 [...] as a latent's choices."""
-    return standardised(functional.one_hot(values, count).float())
+    return standardise(functional.one_hot(values, count).float())
 
 
-def _own_classes(sources: Sequence[np.random.Generator]) -> Tensor:
+def _unique_classes(sources: Sequence[np.random.Generator]) -> Tensor:
     """int64 [B]: a class of its own for every picture, in whatever batch it is."""
     return torch.tensor([int(rng.integers(1 << 62)) for rng in sources])
 
@@ -281,10 +283,10 @@ def _other_colour(colour: str, rng: np.random.Generator) -> str:
     return others[int(rng.integers(len(others)))]
 
 
-def _mismatched(sample: Bird, rng: np.random.Generator) -> Told:
+def _mismatched_caption(sample: Bird, rng: np.random.Generator) -> CaptionAttributes:
     """A caption that is wrong in one named part at least, and half of the time in every part."""
     parts = [p for p in PARTS if rng.random() < 0.5] if rng.random() < 0.5 else list(PARTS)
     parts = parts or [PARTS[int(rng.integers(len(PARTS)))]]
-    other = sample.recoloured({p: _other_colour(sample.colour_of(p), rng) for p in parts})
+    other = sample.recolour({p: _other_colour(sample.colour_of(p), rng) for p in parts})
     named = parts[int(rng.integers(len(parts)))]
-    return _told(other, caption(other, rng, must_name=[named]))
+    return _caption_attributes(other, caption(other, rng, must_name=[named]))

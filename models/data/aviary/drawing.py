@@ -96,7 +96,7 @@ class Bird:
         """The colour's name for one of PARTS."""
         return self.colours[PARTS.index(part)]
 
-    def recoloured(self, changes: Mapping[str, str]) -> Bird:
+    def recolour(self, changes: Mapping[str, str]) -> Bird:
         """The same bird with other colours for some parts; everything else keeps its very
         pixels.
         """
@@ -296,7 +296,7 @@ def _side(points: Array) -> Array:
     return (points[:, 1] - 0.12 * points[:, 0]).astype(np.float32)
 
 
-def _place(points: Array, sample: Bird, full: int) -> list[tuple[float, float]]:
+def _to_pixels(points: Array, sample: Bird, full: int) -> list[tuple[float, float]]:
     c, s = np.cos(sample.tilt), np.sin(sample.tilt)
     x = (c * points[:, 0] - s * points[:, 1]) * sample.scale
     y = (s * points[:, 0] + c * points[:, 1]) * sample.scale
@@ -319,7 +319,7 @@ def _labels(sample: Bird, full: int) -> NDArray[np.uint8]:
     draw.line([(x * full, y * full) for x, y in ends], fill=_BRANCH, width=max(1, full // 26))
     for offset in (-0.03, 0.05):
         legs = np.array([[offset, 0.12], [offset + 0.01, 0.27]], np.float32)
-        draw.line(_place(legs, sample, full), fill=_LEGS, width=max(1, full // 60))
+        draw.line(_to_pixels(legs, sample, full), fill=_LEGS, width=max(1, full // 60))
     for label, points in _shapes(sample):
-        draw.polygon(_place(points, sample, full), fill=label)
+        draw.polygon(_to_pixels(points, sample, full), fill=label)
     return np.asarray(canvas)

@@ -44,12 +44,12 @@ def read_names(path: Path) -> list[str]:
     return [os.fsdecode(x.encode("utf-8", "surrogateescape")).replace("\\", "/") for x in lines]
 
 
-def printable(name: str) -> str:
+def printable_name(name: str) -> str:
     """A file's name as text that can be written anywhere: bytes that are no UTF-8 as \\xNN."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def in_any_case(path: Path) -> Path:
+def find_ignoring_case(path: Path) -> Path:
     """``path``, or the file beside it whose name differs in upper and lower case alone."""
     if path.exists() or not path.parent.is_dir():
         return path
@@ -59,7 +59,7 @@ def in_any_case(path: Path) -> Path:
 
 def read_captions(path: Path) -> tuple[str, ...]:
     """One caption a line; none where the file is missing, which `data check` reports."""
-    path = in_any_case(path)
+    path = find_ignoring_case(path)
     return tuple(filter(has_words, read_lines(path))) if path.is_file() else ()
 
 
@@ -115,10 +115,10 @@ def held_out(path: Path, names: Iterable[str], records: Sequence[Record]) -> fro
     chosen = frozenset(name if name in known else slashed[name] for name in slashed)
     unknown = sorted(chosen - known)
     if unknown:
-        shown = ", ".join(repr(name) for name in unknown[:5])
+        listed = ", ".join(repr(name) for name in unknown[:5])
         example = records[0].class_name or records[0].key if records else ""
         raise DataError(
-            f"{path} holds out {shown}, which is neither a class nor a photo of the data set; "
+            f"{path} holds out {listed}, which is neither a class nor a photo of the data set; "
             f"its names look like {example!r}."
         )
     return chosen

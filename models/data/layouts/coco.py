@@ -87,11 +87,11 @@ class _Split:
         places = [p for p in (self.folder / self.name, images / self.name) if p.is_dir()]
         if not places and not images.is_dir():
             return None
-        first = list(islice((photo.name for photo in self._named()), 20))
+        first = list(islice((photo.name for photo in self._photo_names()), 20))
         flat = [images] if any((images / name).is_file() for name in first) else []
         return next(iter(places + flat), None)
 
-    def _named(self) -> Iterator[PurePosixPath]:
+    def _photo_names(self) -> Iterator[PurePosixPath]:
         for photo in self.captions.images.values():
             if isinstance(photo.get("file_name"), str):
                 yield _name(photo["file_name"], self.name)

@@ -11,10 +11,10 @@ from models.data.layouts.base import (
     DataError,
     Listing,
     Record,
+    find_ignoring_case,
     held_out,
-    in_any_case,
     photo_size,
-    printable,
+    printable_name,
     read_captions,
     read_names,
     read_split,
@@ -90,7 +90,7 @@ def _record(
     class_name: str,
     box: tuple[float, float, float, float] | None,
 ) -> Record:
-    path = in_any_case(folder / "images" / name)
+    path = find_ignoring_case(folder / "images" / name)
     size = photo_size(path) if box else None
     square = square_box(box, size) if box and size else None
     if square and min(square[2:]) < 1:  # a box beside the photo shows nothing
@@ -98,7 +98,9 @@ def _record(
     captions = read_captions(texts / Path(name).with_suffix(".txt"))
     # Without boxes the photos are taken for squares that were cut around the birds already.
     tight = square is None or box is None or _is_tight(box, square)
-    return Record(printable(name), path, captions, printable(class_name), square, tight=tight)
+    return Record(
+        printable_name(name), path, captions, printable_name(class_name), square, tight=tight
+    )
 
 
 def _is_tight(box: tuple[float, float, float, float], square: Box) -> bool:
@@ -141,4 +143,4 @@ def _held_out(
     if not path.is_file():
         return frozenset()
     flags = _table(path)
-    return frozenset(printable(name) for n, name in names.items() if flags.get(n) == "0")
+    return frozenset(printable_name(name) for n, name in names.items() if flags.get(n) == "0")

@@ -11,7 +11,7 @@ from models.data.layouts.base import (
     Listing,
     Record,
     held_out,
-    printable,
+    printable_name,
     read_captions,
     read_split,
 )
@@ -25,7 +25,7 @@ def recognise(folder: Path) -> bool:
     return (folder / "jpg").is_dir() and (folder / "text_c10").is_dir()
 
 
-def _named(paths: Iterable[Path], suffixes: Collection[str]) -> dict[str, Path]:
+def _find_named(paths: Iterable[Path], suffixes: Collection[str]) -> dict[str, Path]:
     """Files of these kinds by their names in lower case; what macOS and others hide is left out."""
     return {
         path.stem.lower(): path
@@ -38,8 +38,8 @@ def read(folder: Path, split_file: Path | None = None) -> Listing:
     """Photos by name; a photo's class is the folder of its captions. Photos without captions have
     no class either and are listed too, so that a check can name them.
     """
-    texts = _named((folder / "text_c10").glob("class_*/*"), {".txt"})
-    photos = _named((folder / "jpg").iterdir(), PHOTO_SUFFIXES)
+    texts = _find_named((folder / "text_c10").glob("class_*/*"), {".txt"})
+    photos = _find_named((folder / "jpg").iterdir(), PHOTO_SUFFIXES)
     if not texts:
         raise DataError(f"{folder / 'text_c10'} holds no class_000NN/image_XXXXX.txt.")
     records = tuple(
@@ -54,7 +54,7 @@ def read(folder: Path, split_file: Path | None = None) -> Listing:
 
 def _record(photo: Path, text: Path | None) -> Record:
     captions = read_captions(text) if text else ()
-    return Record(printable(photo.name), photo, captions, text.parent.name if text else "")
+    return Record(printable_name(photo.name), photo, captions, text.parent.name if text else "")
 
 
 def _class_name(name: str) -> str:

@@ -11,7 +11,7 @@ from models.data.layouts.base import (
     Listing,
     Record,
     held_out,
-    printable,
+    printable_name,
     read_captions,
     read_split,
 )
@@ -31,7 +31,7 @@ def read(folder: Path, split_file: Path | None = None) -> Listing:
     test, and nothing beside them, are the split instead: test (or val) is held out.
     """
     keys = {
-        PurePosixPath(printable(photo.relative_to(folder).as_posix())): (photo, text)
+        PurePosixPath(printable_name(photo.relative_to(folder).as_posix())): (photo, text)
         for photo, text in _photos(folder)
     }
     tops = {key.parts[0] if len(key.parts) > 1 else "" for key in keys}
@@ -51,7 +51,9 @@ def read(folder: Path, split_file: Path | None = None) -> Listing:
         out = held_out(split_file, read_split(split_file), records)
     else:
         out = _held_out(records, tops) if divided else frozenset()
-    return Listing(NAME, printable(folder.resolve().name), "photos", LICENCE, folder, records, out)
+    return Listing(
+        NAME, printable_name(folder.resolve().name), "photos", LICENCE, folder, records, out
+    )
 
 
 def _photos(folder: Path) -> Iterator[tuple[Path, Path | None]]:

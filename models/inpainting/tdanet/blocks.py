@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.inpainting.tdanet.convolutions import SpectralConv, conv, conv3, reflected, up_conv
+from models.inpainting.tdanet.convolutions import SpectralConv, conv, conv3, reflection_pad, up_conv
 from models.layers import to_features
 from models.runtime.norms import InstanceNorm
 from models.runtime.precision import attend
@@ -23,7 +23,7 @@ def activate(fresh: Tensor, slope: float = SLOPE) -> Tensor:
     return functional.leaky_relu(fresh, slope, inplace=True)
 
 
-def fold(module: nn.Module) -> nn.Module:
+def fold_blocks(module: nn.Module) -> nn.Module:
     """Replace every spectral layer inside ``module``, in place, by the plain one it amounts to,
     and every plain 3×3 convolution before a pooling by one with a stride. For serving: the same
     function up to rounding, in less time.
@@ -32,16 +32,16 @@ def fold(module: nn.Module) -> nn.Module:
         if isinstance(child, SpectralConv):
             setattr(module, name, child.folded())
         else:
-            fold(child)
+            fold_blocks(child)
     if isinstance(module, FirstBlock | ResBlock):
         pooled = module.conv2  # of gated convolutions it is neither linear nor to be merged
         if module.down and isinstance(pooled, nn.Conv2d):
-            module.conv2, module.down = _strided(pooled), False
+            module.conv2, module.down = _fold_pooling(pooled), False
     return module
 
 
 @torch.no_grad()
-def _strided(plain: nn.Conv2d) -> nn.Conv2d:
+def _fold_pooling(plain: nn.Conv2d) -> nn.Conv2d:
     """A 3×3 convolution and the 2×2 average pooling after it as one 4×4 convolution of stride 2:
     its kernel is the mean of the four shifts, 4 products per output pixel instead of 9.
     """
@@ -54,7 +54,7 @@ def _strided(plain: nn.Conv2d) -> nn.Conv2d:
     return merged.train(plain.training)
 
 
-class PartlyFlat(nn.Module):
+class PartlyConstantConv(nn.Module):
     """A convolution that keeps the size, of features whose channels after the first ``varying`` are
     the same everywhere, as a caption's are: for serving, the same function up to rounding.
 
@@ -64,20 +64,20 @@ class PartlyFlat(nn.Module):
 
     def __init__(self, plain: nn.Conv2d, varying: int) -> None:
         super().__init__()
-        self.varying = _part(plain, slice(varying), bias=False)
-        self.flat = _part(plain, slice(varying, None), bias=True)
+        self.varying = _input_slice(plain, slice(varying), bias=False)
+        self.flat = _input_slice(plain, slice(varying, None), bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         a, kernel = self.varying.in_channels, self.flat.kernel_size[0]
         added = self.flat(x[:, a:, :kernel, :kernel])
         for dim in (2, 3):
-            added = _widened(added, dim, x.shape[dim])
+            added = _repeat_middle(added, dim, x.shape[dim])
         out: Tensor = self.varying(x[:, :a]).add_(added)
         return out
 
 
 @torch.no_grad()
-def _part(plain: nn.Conv2d, channels: slice, bias: bool) -> nn.Conv2d:
+def _input_slice(plain: nn.Conv2d, channels: slice, bias: bool) -> nn.Conv2d:
     """The convolution of these input channels alone."""
     weight = plain.weight[:, channels]
     b, a, kernel, _ = weight.shape
@@ -88,7 +88,7 @@ def _part(plain: nn.Conv2d, channels: slice, bias: bool) -> nn.Conv2d:
     return part.train(plain.training)
 
 
-def _widened(x: Tensor, dim: int, size: int) -> Tensor:
+def _repeat_middle(x: Tensor, dim: int, size: int) -> Tensor:
     """x with its middle repeated along ``dim``, to ``size``; a single one need not be."""
     if x.shape[dim] < 3:
         return x
@@ -97,14 +97,14 @@ def _widened(x: Tensor, dim: int, size: int) -> Tensor:
     return torch.cat([first, middle, last], dim)
 
 
-def fold_flat(block: ResBlock, varying: int) -> None:
+def fold_constant_channels(block: ResBlock, varying: int) -> None:
     """Let the convolutions of a folded ``block`` make use of input whose channels after the first
     ``varying`` are the same everywhere, in place.
     """
     for name in ("conv1", "bypass"):
         plain = block.get_submodule(name)
         if isinstance(plain, nn.Conv2d):
-            setattr(block, name, PartlyFlat(plain, varying))
+            setattr(block, name, PartlyConstantConv(plain, varying))
 
 
 class FirstBlock(nn.Module):
@@ -185,7 +185,7 @@ class ToPixels(nn.Module):
         self.conv1 = conv(a, 3, 3, spectral, padding=0)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = reflected(functional.leaky_relu(x, SLOPE), self.training)
+        x = reflection_pad(functional.leaky_relu(x, SLOPE), self.training)
         return torch.tanh(self.conv1(x))
 
 
@@ -236,7 +236,7 @@ class PartialConv(nn.Module):
         return (out * known).to(raw.dtype), known
 
 
-def halve(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def halve_mask(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Means over the known pixels of 2×2 blocks; a block without any becomes a hole of zeros."""
     share = functional.avg_pool2d(mask, 2)
     mean = functional.avg_pool2d(x * mask.to(x.dtype), 2) / share.clamp(min=0.25).to(x.dtype)
@@ -258,6 +258,6 @@ class PartialBlock(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """x [B,a,H,W] → ([B,b,H/2,W/2], its mask)."""
         h, known = self.conv1(x if self.first else functional.leaky_relu(x, SLOPE), mask)
-        h, known = halve(*self.conv2(activate(h), known))
-        shortcut: Tensor = self.bypass(halve(x, mask)[0])
+        h, known = halve_mask(*self.conv2(activate(h), known))
+        shortcut: Tensor = self.bypass(halve_mask(x, mask)[0])
         return shortcut + h, known

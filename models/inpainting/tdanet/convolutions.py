@@ -21,7 +21,7 @@ def _unit(x: Tensor) -> Tensor:
     return x / (x.norm() + _EPS)
 
 
-class _Normalised(nn.Module):
+class _SpectralNormalised(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
         self.bias = nn.Parameter(bias.detach())
@@ -39,7 +39,7 @@ class SpectralConv(nn.Module):
     def __init__(self, plain: nn.Conv2d | nn.ConvTranspose2d) -> None:
         super().__init__()
         assert plain.bias is not None  # noqa: S101 (every layer of this network has one)
-        self.module = _Normalised(plain.weight, plain.bias)
+        self.module = _SpectralNormalised(plain.weight, plain.bias)
         self.up = isinstance(plain, nn.ConvTranspose2d)
         self.padding, self.dilation = int(plain.padding[0]), int(plain.dilation[0])
 
@@ -130,7 +130,7 @@ def conv3(kind: str, a: int, b: int, spectral: bool) -> nn.Module:
     return conv(a, b, 3, spectral, dilation=2 if kind == "dilated" else 1)
 
 
-class _Reflected(torch.autograd.Function):
+class _ReflectionPad(torch.autograd.Function):
     """One pixel on each side. torch's own kernels return rows of channels, which the convolution
     after them and the gradient before them then copy: a tenth of a training step.
     """
@@ -156,9 +156,9 @@ class _Reflected(torch.autograd.Function):
         return inner
 
 
-def reflected(x: Tensor, training: bool) -> Tensor:
+def reflection_pad(x: Tensor, training: bool) -> Tensor:
     """x [B,C,H,W] with one reflected pixel on each side."""
     if training and x.device.type == "cpu":
-        out: Tensor = _Reflected.apply(x)
+        out: Tensor = _ReflectionPad.apply(x)
         return out
     return functional.pad(x, (1, 1, 1, 1), mode="reflect")

@@ -8,28 +8,32 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import ModelsError
-from models.inpainting.tdanet.network import CriticConfig, InpaintConfig, InpaintCritic
-from models.training.augment import augmented, parse_changes
-from models.training.losses import judging_loss
+from models.inpainting.tdanet.network import (
+    InpaintConfig,
+    InpaintDiscriminator,
+    InpaintDiscriminatorConfig,
+)
+from models.training.augment import augment, parse_changes
+from models.training.losses import discriminator_loss
 from models.training.noise import Noise
-from models.training.projected_discriminator import ProjectedDiscriminator, projected
+from models.training.projected_discriminator import ProjectedDiscriminator, build_projected
 
 
 @dataclass(frozen=True)
 class InpaintingOptions:
-    """Widths, rates and loss weights. hole: extra weight of L1 inside the hole; small: of bill, eye
-    and legs there; text: False trains without words and sentence; convolution: see
+    """Widths, rates and loss weights. hole_weight: extra weight of L1 inside the hole; small: of
+    bill, eye and legs there; text: False trains without words and sentence; convolution: see
     :class:`InpaintConfig`; edges: weight of the difference of gradients in the hole; labels: of
     saying what each of its pixels shows; damsm: of the word and sentence losses; attributes: of
     showing what the caption names, rate_classifier of the network that reads it.
 
     latent: published, with kl the weight of its two divergences; or conditional, with nat the price
     of a nat and free the share of the generation path that is drawn and not compared with the
-    truth in the hole; seeking: weight of mode seeking for these; settled: how much of the
+    truth in the hole; seeking: weight of mode seeking for these; mean_fill_weight: how much of the
     discriminator's loss the others bear.
 
     discriminator: own, projected or none; projected has ndf, mismatched (share of wrong captions
-    among the fakes), look and augment (DiffAugment's changes, comma separated).
+    among the fakes), discriminator_size and augment (DiffAugment's changes, comma separated).
     """
 
     width: int = 24
@@ -43,9 +47,9 @@ class InpaintingOptions:
     nat: float = 0.01
     free: float = 0.0
     seeking: float = 0.0
-    settled: float = 1.0
+    mean_fill_weight: float = 1.0
     l1: float = 10.0
-    hole: float = 4.0
+    hole_weight: float = 4.0
     small: float = 0.0
     edges: float = 0.0
     labels: float = 0.0
@@ -58,7 +62,7 @@ class InpaintingOptions:
     rate_classifier: float = 2e-3
     discriminator: str = "own"
     ndf: int = 96
-    look: int = 96
+    discriminator_size: int = 96
     mismatched: float = 0.5
     augment: str = ""
 
@@ -103,7 +107,7 @@ def small_config(size: int, options: InpaintingOptions, text: int) -> InpaintCon
 _KINDS = ("own", "projected", "none")
 
 
-class FillJudge(nn.Module):
+class FillDiscriminator(nn.Module):
     """One of the discriminators, and what it asks of a fill and of itself. That which looks at
     sentences learns by hinge losses and from wrong captions, the network's own by least squares.
     """
@@ -112,29 +116,31 @@ class FillJudge(nn.Module):
         super().__init__()
         self.options = options
         self.changes = parse_changes(options.augment)
-        self.network: InpaintCritic | ProjectedDiscriminator = (
-            InpaintCritic(CriticConfig((32, 64, 128), 2))
+        self.network: InpaintDiscriminator | ProjectedDiscriminator = (
+            InpaintDiscriminator(InpaintDiscriminatorConfig((32, 64, 128), 2))
             if options.discriminator == "own"
-            else projected(options, sentence)
+            else build_projected(options, sentence)
         )
 
     @property
-    def listens(self) -> bool:
+    def uses_text(self) -> bool:
         """Whether it looks at sentences."""
-        return not isinstance(self.network, InpaintCritic)
+        return not isinstance(self.network, InpaintDiscriminator)
 
-    def fooled(self, made: Tensor, sentence: Tensor, weight: Tensor, noise: Noise) -> Tensor:
+    def generator_loss(
+        self, made: Tensor, sentence: Tensor, weight: Tensor, noise: Noise
+    ) -> Tensor:
         """The generator's loss of composed pictures [B,3,S,S], of which each weighs [B]; sentence
         [B,D].
         """
-        if isinstance(self.network, InpaintCritic):
+        if isinstance(self.network, InpaintDiscriminator):
             short = (self.network(made) - 1).square().flatten(1)
         else:
-            found = self.network.features(self._shown(made, noise, "g"))
+            found = self.network.features(self._augment(made, noise, "g"))
             short = -self.network.logits(found, sentence)
         return (short.float().mean(1) * weight).mean()
 
-    def judged(
+    def discriminator_loss(
         self,
         real: Tensor,
         made: Tensor,
@@ -142,24 +148,24 @@ class FillJudge(nn.Module):
         noise: Noise,
     ) -> Tensor:
         """Its own loss; sentences: what the captions say, and wrong ones."""
-        if isinstance(self.network, InpaintCritic):
+        if isinstance(self.network, InpaintDiscriminator):
             good, bad = self.network(torch.cat([real, made])).chunk(2)
             return 0.5 * ((good - 1).square().mean() + bad.square().mean())
-        told, wrong = sentences
+        conditioning, wrong = sentences
         pairs = [
-            (self._shown(images, noise, tag), told)
+            (self._augment(images, noise, tag), conditioning)
             for images, tag in ((real, "real"), (made, "fake"))
         ]
         share = self.options.mismatched if self.options.text else 0.0
-        return judging_loss(self.network, pairs[0], pairs[1], wrong, share)
+        return discriminator_loss(self.network, pairs[0], pairs[1], wrong, share)
 
-    def _shown(self, images: Tensor, noise: Noise, tag: str) -> Tensor:
-        shown = augmented(images, noise, tag, self.changes)
+    def _augment(self, images: Tensor, noise: Noise, tag: str) -> Tensor:
+        shown = augment(images, noise, tag, self.changes)
         return shown.contiguous(memory_format=torch.channels_last)
 
 
-def judge_of(options: InpaintingOptions, sentence: int) -> FillJudge | None:
+def build_discriminator(options: InpaintingOptions, sentence: int) -> FillDiscriminator | None:
     """As the options say; none for ``discriminator = "none"``. Raises ModelsError for others."""
     if options.discriminator not in _KINDS:
         raise ModelsError(f"discriminator is {', '.join(_KINDS)}, not {options.discriminator!r}.")
-    return None if options.discriminator == "none" else FillJudge(options, sentence)
+    return None if options.discriminator == "none" else FillDiscriminator(options, sentence)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.inpainting.tdanet.network import InpaintEncoder, InpaintGenerator
-from models.training.losses import small_things
+from models.training.losses import small_part_mask
 
 KL_FACTOR, L1_FACTOR, MATCH_FACTOR = 80.0, 20.0, 0.1
 # DAMSM of this paper: γ1, γ2, γ3.
@@ -73,7 +73,7 @@ def two_paths(
     latents = mu_p + sigma_p * draws[0], mu_q + sigma_q * draws[1]
     summaries = [by_seen, by_covered] if crossed else [by_covered, by_seen]
     feature = features[encoder.config.feature].chunk(2)[0]
-    pictures, painted = generator.painted(
+    pictures, painted = generator.forward_with_features(
         torch.cat(latents), torch.cat(summaries), torch.cat([feature] * 2), torch.cat([mask] * 2)
     )
     halves = [picture.chunk(2) for picture in pictures]
@@ -97,7 +97,7 @@ def _kl(mu_a: Tensor, sigma_a: Tensor, mu_b: Tensor, sigma_b: Tensor) -> Tensor:
     return 0.5 * (ratio + shift - 1 - ratio.log()).mean()
 
 
-def nats(paths: Paths) -> Tensor:
+def latent_kl(paths: Paths) -> Tensor:
     """KL of the prior from the posterior, both of them learning: what a picture tells of its hidden
     region, in nats, mean over pictures (Sohn et al. 2015, equation 4).
     """
@@ -119,41 +119,44 @@ def pyramid_l1(pictures: Sequence[Tensor], images: Tensor, weight: Tensor | None
     return total
 
 
-def judge_loss(judge: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def least_squares_discriminator_loss(
+    discriminator: nn.Module, real: Tensor, fake: Tensor
+) -> Tensor:
     """Least squares; for the discriminator and for the one whose scores are matched. ``fake`` is
     detached here.
     """
-    good = (judge(real) - 1).square().mean()
-    return 0.5 * (good + judge(fake.detach()).square().mean())
+    good = (discriminator(real) - 1).square().mean()
+    return 0.5 * (good + discriminator(fake.detach()).square().mean())
 
 
-def fooling_loss(judge: nn.Module, fake: Tensor) -> Tensor:
+def least_squares_generator_loss(discriminator: nn.Module, fake: Tensor) -> Tensor:
     """Least squares GAN loss of the generator."""
-    out: Tensor = (judge(fake) - 1).square().mean()
+    out: Tensor = (discriminator(fake) - 1).square().mean()
     return out
 
 
 def score_matching_losses(
-    judge: nn.Module, rec: Tensor, gen: Tensor, real: Tensor
+    discriminator: nn.Module, rec: Tensor, gen: Tensor, real: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Squared distance of the second discriminator's scores of the real picture and of either
     path's; in this order of forwards, since each of them moves the spectral vectors.
     """
-    made, target = judge(rec), judge(real)
-    return functional.mse_loss(made, target), functional.mse_loss(judge(gen), target)
+    made, target = discriminator(rec), discriminator(real)
+    return functional.mse_loss(made, target), functional.mse_loss(discriminator(gen), target)
 
 
 _CLOSEST = 1e-5  # difference of two fills from which they are no nearer
 
 
-def pixel_weights(mask: Tensor, hole: float, labels: Tensor | None, small: float) -> Tensor:
+def pixel_weights(mask: Tensor, hole_weight: float, labels: Tensor | None, small: float) -> Tensor:
     """What each pixel weighs, float32 [B,1,S,S] of mean 1 in each picture: one of the hole (mask 0)
-    ``hole`` more than a known one, of these one of a small thing ``small`` times as much again.
+    ``hole_weight`` more than a known one, of these one of a small thing ``small`` times as much
+    again.
     """
     weight = 1 - mask
     if labels is not None:
-        weight = weight * (1 + small * small_things(labels))
-    weight = 1 + hole * weight
+        weight = weight * (1 + small * small_part_mask(labels))
+    weight = 1 + hole_weight * weight
     return weight / weight.mean((1, 2, 3), keepdim=True)
 
 
@@ -165,18 +168,20 @@ def label_loss(logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
     return each.sum() / counted.sum().clamp(min=1)
 
 
-def seeking_loss(
+def mode_seeking_loss(
     pictures: tuple[Tensor, Tensor],
     latents: tuple[Tensor, Tensor],
-    hole: Tensor,
-    counted: Tensor,
+    hole_mask: Tensor,
+    weight: Tensor,
 ) -> Tensor:
     """How far apart two latents [B,z,h,w] are for each unit that their pictures [B,3,S,S] differ in
     the hole [B,1,S,S] (mode seeking, Mao et al. 2019, equation 3): fills that ignore their latent
     make it large. The mean over the pictures counted [B] (1 or 0), 0 where none is.
     """
     one, two = pictures
-    apart = ((one - two).abs() * hole).sum((1, 2, 3)) / (hole.sum((1, 2, 3)) * 3).clamp(min=1)
+    apart = ((one - two).abs() * hole_mask).sum((1, 2, 3)) / (hole_mask.sum((1, 2, 3)) * 3).clamp(
+        min=1
+    )
     drawn = (latents[0] - latents[1]).abs().mean((1, 2, 3)).detach()
     each = (drawn / (apart + _CLOSEST)).clamp(max=1e3)
-    return (each * counted).sum() / counted.sum().clamp(min=1)
+    return (each * weight).sum() / weight.sum().clamp(min=1)

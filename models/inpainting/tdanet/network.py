@@ -207,9 +207,9 @@ class InpaintGenerator(nn.Module):
         Returns ``outputs`` pictures in [-1,1], each twice the size of the one before, the last at
         full size.
         """
-        return self.painted(z, summary, known, mask)[0]
+        return self.forward_with_features(z, summary, known, mask)[0]
 
-    def painted(
+    def forward_with_features(
         self, z: Tensor, summary: Tensor, known: Tensor, mask: Tensor
     ) -> tuple[list[Tensor], Tensor]:
         """The pictures, and the features [B,decoder[-1],S,S] of which the last one was made."""
@@ -233,7 +233,7 @@ def compose(out: Tensor, images: Tensor, mask: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class CriticConfig:
+class InpaintDiscriminatorConfig:
     """widths: channels after each halving; attention: on which of them; defaults are published
     (256×256).
     """
@@ -243,10 +243,10 @@ class CriticConfig:
     spectral: bool = True
 
 
-class InpaintCritic(nn.Module):
+class InpaintDiscriminator(nn.Module):
     """Pictures to a map of raw realness scores (``net_D``)."""
 
-    def __init__(self, config: CriticConfig) -> None:
+    def __init__(self, config: InpaintDiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
         widths, spectral = config.widths, config.spectral

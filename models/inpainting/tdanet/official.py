@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints.files import count, drop_aliases, fit, need, read
-from models.damsm.losses import Caption, encoded, matching_losses
+from models.damsm.losses import Caption, encode_captions, matching_losses
 from models.damsm.text_encoder import TextEncoder
 from models.inpainting.tdanet.blocks import FirstBlock, ResBlock, ToPixels, UpBlock
 from models.inpainting.tdanet.losses import (
@@ -32,24 +32,24 @@ from models.inpainting.tdanet.losses import (
     L1_FACTOR,
     MATCH_FACTOR,
     Paths,
-    fooling_loss,
-    judge_loss,
     kl_losses,
+    least_squares_discriminator_loss,
+    least_squares_generator_loss,
     pyramid_l1,
     score_matching_losses,
 )
 from models.inpainting.tdanet.network import (
-    CriticConfig,
     InpaintConfig,
-    InpaintCritic,
+    InpaintDiscriminator,
+    InpaintDiscriminatorConfig,
     InpaintEncoder,
     InpaintGenerator,
 )
-from models.inpainting.tdanet.two_path_recipe import PathsObjective
+from models.inpainting.tdanet.two_path_recipe import TwoPathObjective
 from models.inpainting.tdanet.word_attention import WordAttention
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Phase, Values, adam
+from models.training.objective import OptimizerStep, Values, adam
 
 _BETAS = (0.0, 0.999)
 _GAIN = 0.02  # of the orthogonal start of the attentions' projections; all else starts as torch's
@@ -73,7 +73,7 @@ class OfficialInpaintingOptions:
 
 
 @dataclass(frozen=True)
-class Seen:
+class StepState:
     """Pictures, both paths with their graph, and captions."""
 
     images: Tensor
@@ -81,7 +81,7 @@ class Seen:
     caption: Caption
 
 
-class OfficialInpaintingObjective(PathsObjective):
+class OfficialInpaintingObjective(TwoPathObjective):
     """See :class:`models.training.objective.Objective`."""
 
     def __init__(
@@ -93,51 +93,65 @@ class OfficialInpaintingObjective(PathsObjective):
         self.options, self.image = options, image
         self.frozen["image_encoder"] = image
         w = options.width
-        critics = CriticConfig((w, 2 * w, 4 * w, 4 * w, 4 * w))
-        self.critic, self.critic_rec = InpaintCritic(critics), InpaintCritic(critics)
-        self.modules |= {"critic": self.critic, "critic_rec": self.critic_rec}
+        critics = InpaintDiscriminatorConfig((w, 2 * w, 4 * w, 4 * w, 4 * w))
+        self.discriminator, self.rec_discriminator = (
+            InpaintDiscriminator(critics),
+            InpaintDiscriminator(critics),
+        )
+        self.modules |= {"critic": self.discriminator, "critic_rec": self.rec_discriminator}
         for module in self.modules.values():
-            _start(module, options.published_masks)
-        judged = adam([self.critic, self.critic_rec], options.rate_d, _BETAS)
+            _init_weights(module, options.published_masks)
+        discriminator_optimizer = adam(
+            [self.discriminator, self.rec_discriminator], options.rate_d, _BETAS
+        )
         made = adam([self.encoder, self.generator], options.rate, _BETAS)
-        self.phases = {
-            "critics": Phase(judged, ("critic", "critic_rec")),
-            "generator": Phase(made, ("encoder", "generator")),
+        self.optimizer_steps = {
+            "critics": OptimizerStep(discriminator_optimizer, ("critic", "critic_rec")),
+            "generator": OptimizerStep(made, ("encoder", "generator")),
         }
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> Seen:  # noqa: ARG002
-        assert batch.hole is not None  # noqa: S101 (the data set's duty)
-        images, caption = self.laid(batch.images), encoded(self.text, batch.ids, batch.lengths)
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+        assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
+        images, caption = (
+            self.to_memory_format(batch.images),
+            encode_captions(self.text, batch.ids, batch.lengths),
+        )
         with self.autocast():
-            paths = self.paths(images, batch.hole, caption, noise)
-        return Seen(images, paths, caption)
+            paths = self.paths(images, batch.known_mask, caption, noise)
+        return StepState(images, paths, caption)
 
-    def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
-        values = self._critics(seen) if phase == "critics" else self._generator(seen)
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        values = (
+            self._discriminator_losses(state)
+            if name == "critics"
+            else self._generator_losses(state)
+        )
         return torch.stack(list(values.values())).sum(), values
 
-    def _critics(self, seen: Seen) -> Values:
-        real, fake = seen.images, seen.paths.rec[-1]
+    def _discriminator_losses(self, state: StepState) -> Values:
+        real, fake = state.images, state.paths.rec[-1]
         with self.autocast():
             return {
-                "dis_img": judge_loss(self.critic, real, fake),
-                "dis_img_rec": judge_loss(self.critic_rec, real, fake),
+                "dis_img": least_squares_discriminator_loss(self.discriminator, real, fake),
+                "dis_img_rec": least_squares_discriminator_loss(self.rec_discriminator, real, fake),
             }
 
-    def _generator(self, seen: Seen) -> Values:
+    def _generator_losses(self, state: StepState) -> Values:
         """Every term by its published name, factors included."""
-        o, paths, real = self.options, seen.paths, seen.images
+        o, paths, real = self.options, state.paths, state.images
         kl_rec, kl_g = kl_losses(paths)
         values = {"kl_rec": o.kl * kl_rec, "kl_g": o.kl * kl_g}
         with self.autocast():
-            pair = score_matching_losses(self.critic_rec, paths.rec[-1], paths.gen[-1], real)
+            pair = score_matching_losses(self.rec_discriminator, paths.rec[-1], paths.gen[-1], real)
         values |= {"ad_l2_rec": pair[0], "ad_l2_g": pair[1]}
         for name, pictures in (("g", paths.gen), ("rec", paths.rec)):
             values[f"l1_{name}"] = o.l1 * pyramid_l1(pictures, real)
             with self.autocast():
-                values[f"gan_{name}"] = fooling_loss(self.critic, pictures[-1])
-                features = self.image(self.laid(pictures[-1]))
-            word, sentence = matching_losses(features, seen.caption, gammas=GAMMAS)
+                values[f"gan_{name}"] = least_squares_generator_loss(
+                    self.discriminator, pictures[-1]
+                )
+                features = self.image(self.to_memory_format(pictures[-1]))
+            word, sentence = matching_losses(features, state.caption, gammas=GAMMAS)
             values[f"word_{name}"] = o.match * word
             values[f"sentence_{name}"] = o.match * sentence
         return values
@@ -155,7 +169,7 @@ def published_config(options: OfficialInpaintingOptions, text: int) -> InpaintCo
     )
 
 
-def _start(module: nn.Module, published_masks: bool) -> None:
+def _init_weights(module: nn.Module, published_masks: bool) -> None:
     """First weights as published: spectral normalisation hid the others from its initialisation."""
     for name, layer in module.named_modules():
         if name.endswith(("conv_image", "query_conv")) and isinstance(layer, nn.Conv2d):
@@ -167,7 +181,7 @@ def _start(module: nn.Module, published_masks: bool) -> None:
 
 
 # Names under which upstream's blocks list their convolutions a second time, by kind of block.
-TDANET_ALIASES: dict[type[nn.Module], dict[str, str]] = {
+KEY_ALIASES: dict[type[nn.Module], dict[str, str]] = {
     FirstBlock: {"model.0": "conv1", "model.2": "conv2", "shortcut.1": "bypass"},
     ResBlock: {"model.1": "conv1", "model.3": "conv2", "shortcut.0": "bypass"},
     UpBlock: {"model.2": "conv1", "model.5": "conv2", "shortcut.0": "bypass"},
@@ -175,7 +189,7 @@ TDANET_ALIASES: dict[type[nn.Module], dict[str, str]] = {
 }
 
 
-def tdanet(
+def read_tdanet(
     encoder_path: Path, generator_path: Path
 ) -> tuple[InpaintConfig, InpaintEncoder, InpaintGenerator]:
     """Encoder and generator of one model."""
@@ -204,16 +218,16 @@ def tdanet(
     )
     networks = InpaintEncoder(config), InpaintGenerator(config)
     for network, state, what in zip(networks, (e_state, g_state), (e_what, g_what), strict=True):
-        fit(network, _without_aliases(network, state, what), what)
+        fit(network, _drop_block_aliases(network, state, what), what)
     return config, *networks
 
 
-def _without_aliases(
+def _drop_block_aliases(
     network: nn.Module, state: Mapping[str, Tensor], what: str
 ) -> dict[str, Tensor]:
     names = {}
     for block, module in network.named_modules():
-        for alias, own in TDANET_ALIASES.get(type(module), {}).items():
+        for alias, own in KEY_ALIASES.get(type(module), {}).items():
             names[f"{block}.{alias}."] = f"{block}.{own}."
 
     def canonical(key: str) -> str:

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.damsm.losses import Caption, encoded
+from models.damsm.losses import Caption, encode_captions
 from models.damsm.text_encoder import TextEncoder
 from models.inpainting.tdanet.losses import Paths, two_paths
 from models.inpainting.tdanet.network import InpaintEncoder, InpaintGenerator, compose
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Objective, in_rows
+from models.training.objective import Objective, stack_rows
 
 
-class PathsObjective(Objective):
+class TwoPathObjective(Objective):
     """See :class:`models.training.objective.Objective`. crossed: each path is given the other
     one's word context.
     """
@@ -67,22 +67,22 @@ class PathsObjective(Objective):
         """Rows of eight: the picture, with its hole, filled, and filled by the next picture's
         caption.
         """
-        assert batch.hole is not None  # noqa: S101 (the data set's duty)
+        assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
         own = self._fill(batch, batch.ids, batch.lengths, averaged)
         other = self._fill(batch, batch.ids.roll(1, 0), batch.lengths.roll(1), averaged)
-        holed = batch.images * batch.hole
-        return in_rows(batch.images, holed, own, other)
+        holed = batch.images * batch.known_mask
+        return stack_rows(batch.images, holed, own, other)
 
     def _fill(
         self, batch: Batch, ids: Tensor, lengths: Tensor, averaged: Mapping[str, nn.Module]
     ) -> Tensor:
-        assert batch.hole is not None  # noqa: S101
-        caption = encoded(self.text, ids, lengths)
+        assert batch.known_mask is not None  # noqa: S101
+        caption = encode_captions(self.text, ids, lengths)
         texts = caption.words, caption.sentence, caption.pad
-        found = averaged["encoder"](batch.images, batch.hole, *texts)
+        found = averaged["encoder"](batch.images, batch.known_mask, *texts)
         feature = found.features[self.config.feature]
-        out = averaged["generator"](found.mu, found.summary, feature, batch.hole)[-1]
-        return compose(out, batch.images, batch.hole)
+        out = averaged["generator"](found.mu, found.summary, feature, batch.known_mask)[-1]
+        return compose(out, batch.images, batch.known_mask)
 
     def export(
         self, averaged: Mapping[str, nn.Module]

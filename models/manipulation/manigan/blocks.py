@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from models.damsm.text_encoder import word_mask
 from models.layers import nearest, to_features
-from models.runtime.cpu.folding import Chained, doubling
+from models.runtime.cpu.folding import FusedPointwise, fold_doubling
 from models.runtime.norms import GroupNorm, InstanceNorm
 from models.runtime.precision import logits
 
@@ -67,7 +67,7 @@ def up_block(a: int, b: int, size: int | None = None, kind: str = "instance") ->
     return nn.Sequential(Nearest(size), conv3(a, 2 * b), norm(kind, 2 * b), Glu())
 
 
-def fold(module: nn.Module, device: str = "cpu") -> nn.Module:
+def fold_blocks(module: nn.Module, device: str = "cpu") -> nn.Module:
     """Merge every upsampling by two inside ``module`` with the convolution after it, and the
     convolutions of affine combinations where that is less work, in place. For serving: the same
     function up to rounding, in less time. The latter is for CPUs: strips along the border are
@@ -78,7 +78,7 @@ def fold(module: nn.Module, device: str = "cpu") -> nn.Module:
             first, second = child[0], child[1]
             doubles = isinstance(first, Nearest) and first.size is None
             if doubles and isinstance(second, nn.Conv2d):
-                child[0], child[1] = nn.Identity(), doubling(second)
+                child[0], child[1] = nn.Identity(), fold_doubling(second)
         elif isinstance(child, AffineCombination) and device == "cpu":
             child.fold()
     return module
@@ -117,8 +117,11 @@ class AffineCombination(nn.Module):
             return
         plain = self.conv, self.conv_weight, self.conv_bias
         shared, weight, bias = cast("tuple[nn.Conv2d, nn.Conv2d, nn.Conv2d]", plain)
-        if Chained.saves(shared, weight, bias):
-            self.conv_weight, self.conv_bias = Chained(shared, weight), Chained(shared, bias)
+        if FusedPointwise.saves(shared, weight, bias):
+            self.conv_weight, self.conv_bias = (
+                FusedPointwise(shared, weight),
+                FusedPointwise(shared, bias),
+            )
             self.conv = nn.Identity()
 
     def forward(self, x: Tensor, photo: Tensor) -> Tensor:

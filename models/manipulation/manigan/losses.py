@@ -20,25 +20,27 @@ LAMBDA_MATCH = 5.0  # weight of the DAMSM losses, birds and COCO
 
 
 def discriminator_loss(
-    judge: ManiganDiscriminator, real: Tensor, fake: Tensor, sentence: Tensor
+    discriminator: ManiganDiscriminator, real: Tensor, fake: Tensor, sentence: Tensor
 ) -> Tensor:
     """Real, fake and mismatched pairs of one resolution; ``fake`` [B,3,S,S] is detached here.
 
     A mismatched pair is a real picture with its neighbour's sentence, so B must be at least 2.
     """
-    seen, made = judge.features(real), judge.features(fake.detach())
-    good = _bce(judge.UNCOND_DNET(seen), 1) + _bce(judge.COND_DNET(seen, sentence), 1)
+    seen, made = discriminator.features(real), discriminator.features(fake.detach())
+    good = _bce(discriminator.UNCOND_DNET(seen), 1) + _bce(
+        discriminator.COND_DNET(seen, sentence), 1
+    )
     bad = (
-        _bce(judge.UNCOND_DNET(made), 0)
-        + _bce(judge.COND_DNET(made, sentence), 0)
-        + _bce(judge.COND_DNET(seen[:-1], sentence[1:]), 0)
+        _bce(discriminator.UNCOND_DNET(made), 0)
+        + _bce(discriminator.COND_DNET(made, sentence), 0)
+        + _bce(discriminator.COND_DNET(seen[:-1], sentence[1:]), 0)
     )
     return good / 2 + bad / 3
 
 
-def adversarial_loss(judge: ManiganDiscriminator, fake: Tensor, sentence: Tensor) -> Tensor:
+def adversarial_loss(discriminator: ManiganDiscriminator, fake: Tensor, sentence: Tensor) -> Tensor:
     """What one discriminator asks of the generator, alone and with the sentence."""
-    alone, matched = judge(fake, sentence)
+    alone, matched = discriminator(fake, sentence)
     return _bce(alone, 1) + _bce(matched, 1)
 
 
@@ -80,7 +82,7 @@ _LOW, _HIGH = 0.05, 0.95  # quantiles that count as background and as thing
 
 
 @torch.no_grad()
-def unlike_corners(features: Tensor, side: int) -> Tensor:
+def foreground_saliency(features: Tensor, side: int) -> Tensor:
     """Features of photos [B,C,h,w] → float32 [B,1,side,side] in [0,1], 1 where the thing is; soft,
     as coarse as the features are.
     """
@@ -96,5 +98,5 @@ def unlike_corners(features: Tensor, side: int) -> Tensor:
     return ((raised - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
 
 
-def _ends(reach: int) -> tuple[slice, slice]:
-    return slice(reach), slice(-reach, None)
+def _ends(width: int) -> tuple[slice, slice]:
+    return slice(width), slice(-width, None)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.checkpoints.files import count, fit, need, read
-from models.damsm.losses import Caption, encoded, matching_losses
+from models.damsm.losses import Caption, encode_captions, matching_losses
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
 from models.manipulation.manigan.discriminators import ManiganDiscriminator
@@ -43,10 +43,10 @@ from models.manipulation.manigan.network import (
     ManiganConfig,
     use_published_masks,
 )
-from models.manipulation.manigan.photo_encoder import Sight
+from models.manipulation.manigan.photo_encoder import FrozenEncoders
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam, in_rows
+from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
 
 _SMALLEST = 64  # side from which a discriminator can look
 _BETAS = (0.5, 0.999)
@@ -77,7 +77,7 @@ class AdversarialOptions:
 
 
 @dataclass(frozen=True)
-class Seen:
+class StepState:
     """reals: the photos at every stage's size; pictures: the main module's, and final: the DCM's,
     with their graphs as far as they are trained; mu, logvar: of the conditioning.
     """
@@ -97,22 +97,26 @@ class AdversarialObjective(Objective):
     """
 
     def __init__(
-        self, options: AdversarialOptions, size: int, text: TextEncoder, sight: Sight
+        self, options: AdversarialOptions, size: int, text: TextEncoder, encoders: FrozenEncoders
     ) -> None:
         super().__init__()
         if options.train not in ("main", "dcm", "both"):
             raise ModelsError(f"train is main, dcm or both, not {options.train!r}.")
-        self.options, self.text, self.sight = options, text, sight
-        self.config = manigan_config(options, size, text, sight)
+        self.options, self.text, self.encoders = options, text, encoders
+        self.config = manigan_config(options, size, text, encoders)
         self.main, self.dcm = MainModule(self.config), DetailCorrection(self.config)
-        orthogonal(self.main)
+        init_orthogonal(self.main)
         if options.published_masks:
             use_published_masks(self.main)
             use_published_masks(self.dcm)
-        self.frozen = {"text_encoder": text, "image_encoder": sight.image, **sight.shipped}
+        self.frozen = {
+            "text_encoder": text,
+            "image_encoder": encoders.image,
+            **encoders.bundle_modules,
+        }
         self.awaits: set[str] = set()
-        self.modules, self.phases = {}, {}
-        self.judged: dict[str, int] = {}  # stage of every discriminator
+        self.modules, self.optimizer_steps = {}, {}
+        self.discriminator_stages: dict[str, int] = {}  # stage of every discriminator
         if options.train == "dcm":
             self._freeze_main()
         else:
@@ -126,28 +130,30 @@ class AdversarialObjective(Objective):
         self.frozen["main"] = self.main
         self.awaits = {"main"}
 
-    def _add(self, name: str, module: nn.Module, judges: Mapping[str, int]) -> None:
+    def _add(self, name: str, module: nn.Module, discriminators: Mapping[str, int]) -> None:
         """One module's phases: its discriminators', named with their stage, then its own."""
         o = self.options
-        for judge, stage in judges.items():
+        for own_discriminator, stage in discriminators.items():
             side = max(self.config.base << stage, _SMALLEST)
             made = ManiganDiscriminator(side, o.ndf, self.config.text)
-            self.modules[judge] = orthogonal(made)
-            self.phases[judge] = Phase(adam([made], o.rate_d, _BETAS), (judge,))
-            self.judged[judge] = stage
+            self.modules[own_discriminator] = init_orthogonal(made)
+            self.optimizer_steps[own_discriminator] = OptimizerStep(
+                adam([made], o.rate_d, _BETAS), (own_discriminator,)
+            )
+            self.discriminator_stages[own_discriminator] = stage
         self.modules[name] = module
-        self.phases[name] = Phase(adam([module], o.rate, _BETAS), (name,))
+        self.optimizer_steps[name] = OptimizerStep(adam([module], o.rate, _BETAS), (name,))
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> Seen:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
         if self.awaits:
             raise ModelsError(
                 "The detail correction module learns on a trained main module: name the bundle that"
                 " holds one with --init."
             )
-        caption = encoded(self.text, batch.ids, batch.lengths)
-        images = self.laid(batch.images)
+        caption = encode_captions(self.text, batch.ids, batch.lengths)
+        images = self.to_memory_format(batch.images)
         with self.autocast():
-            photo = self.sight.photo(images)
+            photo = self.encoders.photo(images)
             with torch.set_grad_enabled(torch.is_grad_enabled() and "main" in self.modules):
                 out = self.main(
                     *self._draws(noise),
@@ -163,71 +169,80 @@ class AdversarialObjective(Objective):
                 final, _ = self.dcm(hidden, photo.detail, caption.words, caption.pad)
         sides = [self.config.base << k for k in range(3)]
         reals = tuple(functional.adaptive_avg_pool2d(images, side) for side in sides)
-        return Seen(reals, out.pictures, final, out.mu, out.logvar, caption, batch.class_ids)
+        return StepState(reals, out.pictures, final, out.mu, out.logvar, caption, batch.class_ids)
 
     def _draws(self, noise: Noise) -> tuple[Tensor, Tensor]:
         return noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
 
-    def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
-        if phase == "main":
-            return self._main_loss(seen)
-        if phase == "dcm":
-            return self._correction_loss(seen)
-        judge, stage = self._judge(phase), self.judged[phase]
-        fake = seen.final if phase == "judge_dcm" else seen.pictures[stage]
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        if name == "main":
+            return self._main_loss(state)
+        if name == "dcm":
+            return self._correction_loss(state)
+        own_discriminator, stage = self._discriminator(name), self.discriminator_stages[name]
+        fake = state.final if name == "judge_dcm" else state.pictures[stage]
         assert fake is not None  # noqa: S101 (made for this phase)
         with self.autocast():
             loss = discriminator_loss(
-                judge, visible(seen.reals[stage]), visible(fake), seen.caption.sentence
+                own_discriminator,
+                upsample_for_discriminator(state.reals[stage]),
+                upsample_for_discriminator(fake),
+                state.caption.sentence,
             )
-        return loss, {phase: loss}
+        return loss, {name: loss}
 
-    def _main_loss(self, seen: Seen) -> tuple[Tensor, Values]:
-        sentence = seen.caption.sentence
+    def _main_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        sentence = state.caption.sentence
         with self.autocast():
-            fooled = [
-                adversarial_loss(self._judge(f"judge{k}"), visible(picture), sentence)
-                for k, picture in enumerate(seen.pictures)
+            adversarial = [
+                adversarial_loss(
+                    self._discriminator(f"judge{k}"), upsample_for_discriminator(picture), sentence
+                )
+                for k, picture in enumerate(state.pictures)
             ]
-            perceptual = perceptual_loss(self.sight.detail, seen.pictures, seen.reals)
-        matching = self._matching(seen.pictures[-1], seen)
-        kl = kl_loss(seen.mu, seen.logvar)
-        values = {"g": torch.stack(fooled).sum(), "matching": matching}
+            perceptual = perceptual_loss(self.encoders.detail, state.pictures, state.reals)
+        matching = self._damsm_loss(state.pictures[-1], state)
+        kl = kl_loss(state.mu, state.logvar)
+        values = {"g": torch.stack(adversarial).sum(), "matching": matching}
         values |= {"perceptual": perceptual, "kl": kl}
-        return main_loss(fooled, matching, perceptual, kl), values
+        return main_loss(adversarial, matching, perceptual, kl), values
 
-    def _correction_loss(self, seen: Seen) -> tuple[Tensor, Values]:
-        assert seen.final is not None  # noqa: S101 (made for this phase)
+    def _correction_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        assert state.final is not None  # noqa: S101 (made for this phase)
         with self.autocast():
-            judge = self._judge("judge_dcm")
-            fooled = adversarial_loss(judge, visible(seen.final), seen.caption.sentence)
-        matching = self._matching(seen.final, seen)
-        loss = correction_loss(fooled, matching, seen.final, seen.reals[-1])
-        return loss, {"g_dcm": fooled, "matching_dcm": matching}
+            own_discriminator = self._discriminator("judge_dcm")
+            adversarial = adversarial_loss(
+                own_discriminator, upsample_for_discriminator(state.final), state.caption.sentence
+            )
+        matching = self._damsm_loss(state.final, state)
+        loss = correction_loss(adversarial, matching, state.final, state.reals[-1])
+        return loss, {"g_dcm": adversarial, "matching_dcm": matching}
 
-    def _matching(self, pictures: Tensor, seen: Seen) -> Tensor:
+    def _damsm_loss(self, pictures: Tensor, state: StepState) -> Tensor:
         """The sum of the four DAMSM losses."""
         with self.autocast():
-            features = self.sight.image(self.laid(pictures))
-        word, sentence = matching_losses(features, seen.caption, seen.class_ids)
+            features = self.encoders.image(self.to_memory_format(pictures))
+        word, sentence = matching_losses(features, state.caption, state.class_ids)
         return word + sentence
 
-    def _judge(self, name: str) -> ManiganDiscriminator:
-        judge = self.modules[name]
-        assert isinstance(judge, ManiganDiscriminator)  # noqa: S101
-        return judge
+    def _discriminator(self, name: str) -> ManiganDiscriminator:
+        own_discriminator = self.modules[name]
+        assert isinstance(own_discriminator, ManiganDiscriminator)  # noqa: S101
+        return own_discriminator
 
-    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
+    def recalibrate_batch_norm(
+        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
+    ) -> None:
         self._edit(averaged, batch, noise)
 
     def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
         """Rows of eight: the photo, and what the networks make of it by a caption not its own."""
-        return in_rows(batch.images, self._edit(averaged, batch, noise))
+        return stack_rows(batch.images, self._edit(averaged, batch, noise))
 
     def _edit(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> Tensor:
         """Pictures [B,3,S,S] by the last network there is, from the wrong captions."""
-        caption = encoded(self.text, batch.wrong_ids, batch.wrong_lengths)
-        photo = self.sight.photo(self.laid(batch.images))
+        caption = encode_captions(self.text, batch.negative_ids, batch.negative_lengths)
+        photo = self.encoders.photo(self.to_memory_format(batch.images))
         words, sentence, pad = caption.words, caption.sentence, caption.pad
         main = averaged.get("main", self.main)
         out = main(*self._draws(noise), words, sentence, pad, photo.code, photo.regions)
@@ -242,29 +257,35 @@ class AdversarialObjective(Objective):
     ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
         modules = {"main": averaged.get("main", self.main)}
         if "dcm" not in averaged:
-            return asdict(replace(self.config, modules="main")), modules | self.sight.shipped
-        return asdict(self.config), modules | {"dcm": averaged["dcm"]} | self.sight.shipped
+            return asdict(
+                replace(self.config, modules="main")
+            ), modules | self.encoders.bundle_modules
+        return asdict(self.config), modules | {
+            "dcm": averaged["dcm"]
+        } | self.encoders.bundle_modules
 
 
-def manigan_config(options: Any, size: int, text: TextEncoder, sight: Sight) -> ManiganConfig:
+def manigan_config(
+    options: Any, size: int, text: TextEncoder, encoders: FrozenEncoders
+) -> ManiganConfig:
     """The networks for pictures of ``size`` pixels; options: anything with the widths of
     :class:`AdversarialOptions`.
     """
     names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination")
     widths = {name: getattr(options, name) for name in names}
-    regions, detail = sight.channels
+    regions, detail = encoders.channels
     features = text.config.features
     return ManiganConfig(**widths, base=size // 4, text=features, regions=regions, detail=detail)
 
 
-def visible(pictures: Tensor) -> Tensor:
+def upsample_for_discriminator(pictures: Tensor) -> Tensor:
     """Pictures [B,3,s,s] at the size that a discriminator needs at least."""
     if pictures.shape[-1] >= _SMALLEST:
         return pictures
     return functional.interpolate(pictures, (_SMALLEST, _SMALLEST), mode="bilinear")
 
 
-def orthogonal(module: nn.Module) -> nn.Module:
+def init_orthogonal(module: nn.Module) -> nn.Module:
     """First weights as published, in place: orthogonal matrices, batch norms' gains N(1, 0.02)."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -277,7 +298,9 @@ def orthogonal(module: nn.Module) -> nn.Module:
     return module
 
 
-def manigan(main_path: Path, dcm_path: Path) -> tuple[ManiganConfig, MainModule, DetailCorrection]:
+def read_manigan(
+    main_path: Path, dcm_path: Path
+) -> tuple[ManiganConfig, MainModule, DetailCorrection]:
     """Main module and detail correction of one model."""
     main_what, dcm_what = f"main module {main_path.name}", f"detail correction {dcm_path.name}"
     main_state, dcm_state = read(main_path), read(dcm_path)

@@ -62,7 +62,7 @@ class StemDetail(nn.Module):
 
 
 @dataclass(frozen=True)
-class Sight:
+class FrozenEncoders:
     """image: pictures → (regions, code) in the captions' space; encoder: photos → what the networks
     see of them, ``channels`` being those of its regions and of its detail; detail: pictures → early
     features, for perceptual losses.
@@ -79,18 +79,18 @@ class Sight:
         return self.encoder.photo(images)
 
     @property
-    def shipped(self) -> dict[str, nn.Module]:
+    def bundle_modules(self) -> dict[str, nn.Module]:
         """Networks that a bundle needs beside the image encoder, by role."""
         return {"detail": self.detail} if isinstance(self.detail, VggDetail) else {}
 
 
-def compact_sight(image: CompactImageEncoder) -> Sight:
+def compact_encoders(image: CompactImageEncoder) -> FrozenEncoders:
     """Everything by one small trunk."""
-    return Sight(image, image, StemDetail(image.trunk), image.photo_channels)
+    return FrozenEncoders(image, image, StemDetail(image.trunk), image.photo_channels)
 
 
-def published_sight(image: InceptionImageEncoder, detail: VggDetail) -> Sight:
+def published_encoders(image: InceptionImageEncoder, detail: VggDetail) -> FrozenEncoders:
     """Regions and code by Inception-v3, detail by VGG-16."""
     detail.eval().requires_grad_(False)
     channels = image.emb_features.out_channels, detail.channels
-    return Sight(image, InceptionPhotoEncoder(image, detail), detail, channels)
+    return FrozenEncoders(image, InceptionPhotoEncoder(image, detail), detail, channels)

@@ -25,18 +25,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.image_encoder import PhotoFeatures
-from models.damsm.losses import Caption, encoded, matching_losses
+from models.damsm.losses import Caption, encode_captions, matching_losses
 from models.damsm.text_encoder import TextEncoder
-from models.manipulation.manigan.losses import kl_loss, unlike_corners
+from models.manipulation.manigan.losses import foreground_saliency, kl_loss
 from models.manipulation.manigan.network import DetailCorrection, MainModule
 from models.manipulation.manigan.official import manigan_config
-from models.manipulation.manigan.photo_encoder import Sight
-from models.training.augment import augmented, parse_changes
+from models.manipulation.manigan.photo_encoder import FrozenEncoders
+from models.training.augment import augment, parse_changes
 from models.training.batch import Batch
-from models.training.losses import fooling_loss, judging_loss
+from models.training.losses import discriminator_loss, generator_loss
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam, in_rows
-from models.training.projected_discriminator import projected
+from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.projected_discriminator import build_projected
 
 _COARSE = 4  # pixels whose brightness an edit keeps together
 _AROUND = 5  # side, in these, of what brightness is taken against
@@ -47,9 +47,10 @@ _CLIP = 5.0
 @dataclass(frozen=True)
 class PhotoOptions:
     """Widths, rates and loss weights. edited: share of photos that get another class's caption;
-    mismatched: share of wrong captions among the discriminator's fakes; ndf, look, taps, text:
-    see :class:`ProjectedConfig`; augment: DiffAugment's changes, comma separated; alone: steps
-    in which photos are only brought back with their own captions, before anything judges them.
+    mismatched: share of wrong captions among the discriminator's fakes; ndf, discriminator_size,
+    taps, text: see :class:`ProjectedConfig`; augment: DiffAugment's changes, comma separated;
+    warmup_steps: steps in which photos are only brought back with their own captions, before
+    anything judges them.
 
     Weights: matching: of the DAMSM losses; reconstruction: L1 of photos with their own caption, and
     stages: of the main module's pictures beside the final one; perceptual: their early features;
@@ -66,7 +67,7 @@ class PhotoOptions:
     norm: str = "layer"
     combination: str = "affine"
     ndf: int = 128
-    look: int = 96
+    discriminator_size: int = 96
     taps: str = "0,2,4,10"
     text: float = 1.0
     rate: float = 2e-4
@@ -75,7 +76,7 @@ class PhotoOptions:
     edited: float = 0.5
     mismatched: float = 0.5
     augment: str = ""
-    alone: int = 0
+    warmup_steps: int = 0
     matching: float = 0.5
     reconstruction: float = 10.0
     stages: float = 0.25
@@ -88,7 +89,7 @@ class PhotoOptions:
 
 
 @dataclass(frozen=True)
-class Seen:
+class StepState:
     """edits: float32 [B], 1 where ``given`` is another class's caption; own, wrong: sentences
     [B,D]; final and pictures with their graph; background: float32 [B,1,S,S], 1 outside of the
     thing.
@@ -97,8 +98,8 @@ class Seen:
     photos: Tensor
     edits: Tensor
     given: Caption
-    own: Tensor
-    wrong: Tensor
+    own_sentence: Tensor
+    negative_sentence: Tensor
     final: Tensor
     pictures: tuple[Tensor, ...]
     background: Tensor
@@ -112,35 +113,41 @@ class PhotoObjective(Objective):
 
     averaged = ("main", "dcm")
 
-    def __init__(self, options: PhotoOptions, size: int, text: TextEncoder, sight: Sight) -> None:
+    def __init__(
+        self, options: PhotoOptions, size: int, text: TextEncoder, encoders: FrozenEncoders
+    ) -> None:
         super().__init__()
-        self.options, self.text, self.sight = options, text, sight
+        self.options, self.text, self.encoders = options, text, encoders
         self.changes = parse_changes(options.augment)
-        self.frozen = {"text_encoder": text, "image_encoder": sight.image, **sight.shipped}
-        self.config = manigan_config(options, size, text, sight)
-        self.judge = projected(options, text.config.features)
+        self.frozen = {
+            "text_encoder": text,
+            "image_encoder": encoders.image,
+            **encoders.bundle_modules,
+        }
+        self.config = manigan_config(options, size, text, encoders)
+        self.discriminator = build_projected(options, text.config.features)
         main, dcm = MainModule(self.config), DetailCorrection(self.config)
-        self.modules = {"main": main, "dcm": dcm, "judge": self.judge}
+        self.modules = {"main": main, "dcm": dcm, "judge": self.discriminator}
         betas = (0.0, options.beta2)
-        self.phases = {
-            "judge": Phase(adam([self.judge], options.rate_d, betas), ("judge",)),
-            "edit": Phase(adam([main, dcm], options.rate, betas), self.averaged, _CLIP),
+        self.optimizer_steps = {
+            "judge": OptimizerStep(adam([self.discriminator], options.rate_d, betas), ("judge",)),
+            "edit": OptimizerStep(adam([main, dcm], options.rate, betas), self.averaged, _CLIP),
         }
 
-    def turns(self, step: int) -> tuple[str, ...]:
-        return tuple(self.phases) if step >= self.options.alone else ("edit",)
+    def active_steps(self, step: int) -> tuple[str, ...]:
+        return tuple(self.optimizer_steps) if step >= self.options.warmup_steps else ("edit",)
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> Seen:
-        own = encoded(self.text, batch.ids, batch.lengths)
-        wrong = encoded(self.text, batch.wrong_ids, batch.wrong_lengths)
-        edited = self.options.edited if step >= self.options.alone else 0.0
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
+        own = encode_captions(self.text, batch.ids, batch.lengths)
+        wrong = encode_captions(self.text, batch.negative_ids, batch.negative_lengths)
+        edited = self.options.edited if step >= self.options.warmup_steps else 0.0
         edits = noise.uniform("edited") < edited
-        given = _chosen(edits, wrong, own)
-        photos = self.laid(batch.images)
+        given = _select_captions(edits, wrong, own)
+        photos = self.to_memory_format(batch.images)
         with self.autocast():
-            photo = self.sight.photo(photos)
+            photo = self.encoders.photo(photos)
             final, pictures, kl = self._edit(self.modules, photo, given, noise)
-        return Seen(
+        return StepState(
             photos,
             edits.float(),
             given,
@@ -148,7 +155,7 @@ class PhotoObjective(Objective):
             wrong.sentence,
             final,
             pictures,
-            1 - unlike_corners(photo.regions, photos.shape[-1]),
+            1 - foreground_saliency(photo.regions, photos.shape[-1]),
             kl,
             batch.class_ids,
             noise,
@@ -165,91 +172,99 @@ class PhotoObjective(Objective):
         final, _ = modules["dcm"](out.hidden, photo.detail, words, pad)
         return final, out.pictures, kl_loss(out.mu, out.logvar)
 
-    def loss(self, phase: str, seen: Seen, step: int) -> tuple[Tensor, Values]:
-        if phase == "judge":
-            return self._judging(seen)
-        o, final = self.options, seen.final
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
+        if name == "judge":
+            return self._discriminator_loss(state)
+        o, final = self.options, state.final
         with self.autocast():
-            features = self.sight.image(self.laid(final))
-            perceptual = self._perceptual(seen)
-        matching = torch.stack(matching_losses(features, seen.given, seen.class_ids)).sum()
-        values = {"matching": matching, "perceptual": perceptual, "kl": seen.kl}
-        values |= self._distances(seen)
+            features = self.encoders.image(self.to_memory_format(final))
+            perceptual = self._perceptual_loss(state)
+        matching = torch.stack(matching_losses(features, state.given, state.class_ids)).sum()
+        values = {"matching": matching, "perceptual": perceptual, "kl": state.kl}
+        values |= self._distances(state)
         weights = {"matching": o.matching, "perceptual": o.perceptual, "kl": o.kl, "g": 1.0}
         weights |= {"back": o.reconstruction, "kept": o.keep, "coarse": o.identity}
         weights |= {"shading": o.shading, "outside": o.outside}
-        if step >= o.alone:
+        if step >= o.warmup_steps:
             with self.autocast():
-                shown = self.laid(augmented(final, seen.noise, "g", self.changes))
-                values["g"] = fooling_loss(self.judge, (shown, seen.given.sentence))
+                frames = self.to_memory_format(augment(final, state.noise, "g", self.changes))
+                values["g"] = generator_loss(self.discriminator, (frames, state.given.sentence))
         return torch.stack([weights[name] * value for name, value in values.items()]).sum(), values
 
-    def _judging(self, seen: Seen) -> tuple[Tensor, Values]:
-        real = self.laid(augmented(seen.photos, seen.noise, "real", self.changes))
-        fake = self.laid(augmented(seen.final.detach(), seen.noise, "fake", self.changes))
-        pairs = (real, seen.own), (fake, seen.given.sentence)
+    def _discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        real = self.to_memory_format(augment(state.photos, state.noise, "real", self.changes))
+        fake = self.to_memory_format(
+            augment(state.final.detach(), state.noise, "fake", self.changes)
+        )
+        pairs = (real, state.own_sentence), (fake, state.given.sentence)
         with self.autocast():
-            loss = judging_loss(self.judge, *pairs, seen.wrong, self.options.mismatched)
+            loss = discriminator_loss(
+                self.discriminator, *pairs, state.negative_sentence, self.options.mismatched
+            )
         return loss, {"d": loss}
 
-    def _distances(self, seen: Seen) -> Values:
+    def _distances(self, state: StepState) -> Values:
         """L1 of photos with their own caption, stages included; of edits: of all their pixels, of
         those outside of the thing, of coarse brightness, and of the shading of the thing. Means
         over the whole batch, so that no draw of edits weighs a picture more.
         """
-        photos, own, edits = seen.photos, 1 - seen.edits, seen.edits
-        back = _l1(seen.final, photos, own)
-        for picture in seen.pictures:
+        photos, own, edits = state.photos, 1 - state.edits, state.edits
+        back = _l1(state.final, photos, own)
+        for picture in state.pictures:
             target = functional.adaptive_avg_pool2d(photos, picture.shape[-1])
             back = back + self.options.stages * _l1(picture, target, own)
-        made, before = _brightness(seen.final), _brightness(photos)
-        behind = seen.background
+        made, before = _brightness(state.final), _brightness(photos)
+        behind = state.background
         return {
             "back": back,
-            "kept": _l1(seen.final, photos, edits),
-            "outside": _l1(seen.final * behind, photos * behind, edits),
+            "kept": _l1(state.final, photos, edits),
+            "outside": _l1(state.final * behind, photos * behind, edits),
             "coarse": _l1(made, before, edits),
             "shading": _l1(_shading(made, 1 - behind), _shading(before, 1 - behind), edits),
         }
 
-    def _perceptual(self, seen: Seen) -> Tensor:
+    def _perceptual_loss(self, state: StepState) -> Tensor:
         """Squared distance of early features, of photos with their own caption."""
-        detail = self.sight.detail
+        detail = self.encoders.detail
         with torch.no_grad():
-            target = detail(seen.photos)
-        distance = (detail(self.laid(seen.final)) - target).float().square()
-        return (distance.mean((1, 2, 3)) * (1 - seen.edits)).mean()
+            target = detail(state.photos)
+        distance = (detail(self.to_memory_format(state.final)) - target).float().square()
+        return (distance.mean((1, 2, 3)) * (1 - state.edits)).mean()
 
-    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
+    def recalibrate_batch_norm(
+        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
+    ) -> None:
         with self.autocast():
-            photo = self.sight.photo(self.laid(batch.images))
-            self._edit(averaged, photo, self._own(batch), noise)
+            photo = self.encoders.photo(self.to_memory_format(batch.images))
+            self._edit(averaged, photo, self._own_captions(batch), noise)
 
-    def _own(self, batch: Batch) -> Caption:
-        return encoded(self.text, batch.ids, batch.lengths)
+    def _own_captions(self, batch: Batch) -> Caption:
+        return encode_captions(self.text, batch.ids, batch.lengths)
 
     def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
         """Rows of eight: the photo, brought back by its caption, edited by another class's."""
-        photo = self.sight.photo(self.laid(batch.images))
-        other = encoded(self.text, batch.wrong_ids, batch.wrong_lengths)
-        made = [self._edit(averaged, photo, c, noise)[0] for c in (self._own(batch), other)]
-        return in_rows(batch.images, *made)
+        photo = self.encoders.photo(self.to_memory_format(batch.images))
+        other = encode_captions(self.text, batch.negative_ids, batch.negative_lengths)
+        made = [
+            self._edit(averaged, photo, c, noise)[0] for c in (self._own_captions(batch), other)
+        ]
+        return stack_rows(batch.images, *made)
 
     def export(
         self, averaged: Mapping[str, nn.Module]
     ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
         roles = {name: averaged[name] for name in self.averaged}
-        return asdict(self.config), {**roles, **self.sight.shipped}
+        return asdict(self.config), {**roles, **self.encoders.bundle_modules}
 
 
-def _chosen(edits: Tensor, wrong: Caption, own: Caption) -> Caption:
+def _select_captions(edits: Tensor, other: Caption, own: Caption) -> Caption:
     """By row the one caption or the other; edits bool [B]."""
-    width = max(wrong.words.shape[2], own.words.shape[2])
-    new, old = (functional.pad(c.words, (0, width - c.words.shape[2])) for c in (wrong, own))
+    width = max(other.words.shape[2], own.words.shape[2])
+    new, old = (functional.pad(c.words, (0, width - c.words.shape[2])) for c in (other, own))
     return Caption(
         torch.where(edits[:, None, None], new, old),
-        torch.where(edits[:, None], wrong.sentence, own.sentence),
-        torch.where(edits, wrong.lengths, own.lengths),
+        torch.where(edits[:, None], other.sentence, own.sentence),
+        torch.where(edits, other.lengths, own.lengths),
     )
 
 

@@ -22,9 +22,9 @@ from models.damsm.text_encoder import TextEncoder, padding
 from models.manipulation.manigan.losses import kl_loss
 from models.manipulation.manigan.network import MainOutput, ManiganConfig, networks
 from models.training.batch import Batch
-from models.training.losses import edge_loss, small_things
+from models.training.losses import edge_loss, small_part_mask
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam, in_rows
+from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
 
 _CHANGED = 0.06  # difference in [-1,1] from which a pixel counts as edited
 
@@ -74,21 +74,21 @@ class ManipulationObjective(Objective):
         self.averaged = self.config.roles
         self.modules = networks(self.config)
         optimiser = adam(list(self.modules.values()), options.rate, (0.5, 0.99))
-        self.phases = {"manipulation": Phase(optimiser, self.averaged, clip=5.0)}
+        self.optimizer_steps = {"manipulation": OptimizerStep(optimiser, self.averaged, clip=5.0)}
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:  # noqa: ARG002
         return batch, noise
 
     def loss(
         self,
-        phase: str,  # noqa: ARG002
-        seen: tuple[Batch, Noise],
+        name: str,  # noqa: ARG002
+        state: tuple[Batch, Noise],
         step: int,  # noqa: ARG002
     ) -> tuple[Tensor, Values]:
-        batch, noise = seen
+        batch, noise = state
         assert batch.source is not None  # noqa: S101 (the data set's duty)
         with self.autocast():
-            final, main = self._edit(self.modules, batch, *self._draws(noise))
+            final, main = self._edit(self.modules, batch, *self._noise(noise))
         o, weight = self.options, self._weight(batch)
         values = {"l1": _weighted_l1(final, batch.images, weight)}
         if o.edges:
@@ -99,7 +99,7 @@ class ManipulationObjective(Objective):
         weights = {"l1": 1.0, "edges": o.edges, "stages": o.stages, "kl": o.kl}
         return torch.stack([weights[k] * v for k, v in values.items()]).sum(), values
 
-    def _draws(self, noise: Noise) -> tuple[Tensor, Tensor]:
+    def _noise(self, noise: Noise) -> tuple[Tensor, Tensor]:
         return noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
 
     def _edit(
@@ -124,17 +124,19 @@ class ManipulationObjective(Objective):
         changed = (batch.images - batch.source).abs().amax(1, keepdim=True) > _CHANGED
         weight = 1 + self.options.edited * changed.float()
         if batch.labels is not None:
-            weight = weight * (1 + self.options.small * small_things(batch.labels))
+            weight = weight * (1 + self.options.small * small_part_mask(batch.labels))
         return weight / weight.mean((1, 2, 3), keepdim=True)
 
-    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
-        self._edit(averaged, batch, *self._draws(noise))
+    def recalibrate_batch_norm(
+        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
+    ) -> None:
+        self._edit(averaged, batch, *self._noise(noise))
 
     def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
         """Rows of eight: the photo, the edit's target, what the networks make of it."""
         assert batch.source is not None  # noqa: S101
-        final = self._edit(averaged, batch, *self._draws(noise))[0]
-        return in_rows(batch.source, batch.images, final)
+        final = self._edit(averaged, batch, *self._noise(noise))[0]
+        return stack_rows(batch.source, batch.images, final)
 
     def export(
         self, averaged: Mapping[str, nn.Module]

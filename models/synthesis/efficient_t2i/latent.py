@@ -37,7 +37,7 @@ def _uniform(z: Tensor) -> Tensor:
 
 
 def _choice(z: Tensor) -> Tensor:
-    return standardised(functional.one_hot(z.argmax(1), z.shape[1]).to(z.dtype))
+    return standardise(functional.one_hot(z.argmax(1), z.shape[1]).to(z.dtype))
 
 
 _SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -86,7 +86,7 @@ def scale_noise(z: Tensor, latent: str, scale: float) -> Tensor:
     return z * torch.tensor(factors, dtype=z.dtype)
 
 
-def standardised(chosen: Tensor) -> Tensor:
+def standardise(chosen: Tensor) -> Tensor:
     """One-hot rows [...,n] with mean 0 and variance 1 over uniform choices."""
     share = 1 / chosen.shape[-1]
     return (chosen - share) / math.sqrt(share * (1 - share))

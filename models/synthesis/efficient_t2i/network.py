@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.layers import SelfAttention, conv, fold_spectral_norm, linear, nearest
-from models.runtime.cpu.folding import doubling
+from models.runtime.cpu.folding import fold_doubling
 from models.runtime.precision import in_autocast
 from models.synthesis.efficient_t2i.latent import shape_noise
 
@@ -69,7 +69,7 @@ def _activate(fresh: Tensor) -> Tensor:
     return functional.leaky_relu(fresh, _SLOPE, inplace=True)
 
 
-def _scaled(norm: nn.BatchNorm2d, x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+def _scale(norm: nn.BatchNorm2d, x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
     """gain · BN(x) + shift in eval mode and in one pass over x; gain and shift [B or 1,C]."""
     assert norm.running_mean is not None  # noqa: S101 (this network's norms all keep statistics)
     assert norm.running_var is not None  # noqa: S101
@@ -100,7 +100,7 @@ class ConditionalNorm(nn.Module):
         assert isinstance(condition, Tensor)  # noqa: S101 (only folded networks have several)
         gamma, beta = self.gammas_projection(condition), self.betas_projection(condition)
         if not self.bn.training:
-            return _scaled(self.bn, x, 1 + gamma.float(), beta.float())
+            return _scale(self.bn, x, 1 + gamma.float(), beta.float())
         normed = self.bn(x)
         gain, shift = (t.to(normed.dtype)[:, :, None, None] for t in (1 + gamma, beta))
         return torch.addcmul(shift, normed, gain)
@@ -219,30 +219,30 @@ class Generator(nn.Module):
         if self.bn.training:
             normed: Tensor = self.bn(h)
             return normed
-        return _scaled(self.bn, h, self.bn.weight[None], self.bn.bias[None])
+        return _scale(self.bn, h, self.bn.weight[None], self.bn.bias[None])
 
 
-def fold(generator: Generator, device: str = "cpu") -> Generator:
+def fold_generator(generator: Generator, device: str = "cpu") -> Generator:
     """The same function up to rounding, in less time, in place: spectral norms become plain
     weights, upsampling a part of the convolution that follows it, and what the norms make of the
     condition one product. For serving.
     """
     fold_spectral_norm(generator)
     if isinstance(generator.joined, nn.Identity):
-        generator.joined = _joined(generator)
+        generator.joined = _join(generator)
     side = _BOTTOM
     for block in generator.modules():
         if isinstance(block, GeneratorBlock) and block.up:
             if isinstance(block.conv2, nn.Conv2d):
                 side_known = side if device == "cpu" else None
-                block.conv2, block.doubles = doubling(block.conv2, side_known), True
+                block.conv2, block.doubles = fold_doubling(block.conv2, side_known), True
             side *= 2
     return generator
 
 
 @torch.no_grad()
-def _joined(generator: Generator) -> nn.Linear:
-    """The projections of all conditional norms as one layer, and all told where each finds its
+def _join(generator: Generator) -> nn.Linear:
+    """The projections of all conditional norms as one layer, and each given the place of its
     own.
     """
     norms = [m for m in generator.modules() if isinstance(m, ConditionalNorm)]

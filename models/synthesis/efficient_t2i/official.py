@@ -30,7 +30,7 @@ from models.synthesis.pipeline import SynthesisPipeline
 TASK = "synthesize"
 
 
-def recalibrate_batch_norm(
+def recalibrate_bundle(
     folder: Path, where: str, out: Path, *, passes: int = 100, batch: int = 8, seed: int = 0
 ) -> Bundle:
     """Write the bundle in ``folder`` to ``out`` with new statistics, from ``passes`` batches of the
@@ -71,7 +71,7 @@ def _first_captions(pipeline: SynthesisPipeline, where: str) -> list[tuple[int, 
     return found
 
 
-def efficient_t2i(path: Path) -> tuple[Generator, dict[str, Any]]:
+def read_efficient_t2i(path: Path) -> tuple[Generator, dict[str, Any]]:
     """The generator; its blocks are listed a second time under ``main``. Upstream saves it under
     ``net`` of a training state, whose plain values come with it: ``it`` and ``netG_params``, by
     which the authors' code builds the network.
@@ -89,7 +89,7 @@ def efficient_t2i(path: Path) -> tuple[Generator, dict[str, Any]]:
         widths=tuple(c // ngf for c in channels),
         z=z,
         sentence=condition - z,
-        attention=_attention(state, channels, what),
+        attention=_attention_resolution(state, channels, what),
     )
     network = Generator(config)
     aliases = {f"main.{k}.": f"{name}." for k, name in enumerate(network.blocks)}
@@ -102,7 +102,7 @@ def efficient_t2i(path: Path) -> tuple[Generator, dict[str, Any]]:
     return network, {name: beside[name] for name in ("it", "netG_params") if name in beside}
 
 
-def _attention(state: Mapping[str, Tensor], channels: list[int], what: str) -> int:
+def _attention_resolution(state: Mapping[str, Tensor], channels: list[int], what: str) -> int:
     """Resolution of the attention layer: by its place in ``main``, else by its width; where that
     fits several, the published 64×64.
     """

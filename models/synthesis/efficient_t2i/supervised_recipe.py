@@ -21,15 +21,15 @@ from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from models.synthesis.efficient_t2i.recipe import (
     GeneratorObjective,
     block_widths,
-    start_as_shortcuts,
+    zero_init_residuals,
 )
 from models.training.batch import Batch
-from models.training.losses import among
+from models.training.losses import isin
 from models.training.noise import Noise
-from models.training.objective import Phase, Values, adam
+from models.training.objective import OptimizerStep, Values, adam
 
-_REACH = 2.5  # tanh(2.5) = 0.987: colours of the data lie within
-_REACH_WEIGHT = 0.05
+_SATURATION = 2.5  # tanh(2.5) = 0.987: colours of the data lie within
+_SATURATION_WEIGHT = 0.05
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class RenderingOptions:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class StepState:
     """A batch, the generator's pictures of it before tanh [B,3,S,S] and what it says of each pixel
     [B,labels,S,S], both with their graph.
     """
@@ -92,41 +92,43 @@ class RenderingObjective(GeneratorObjective):
                 latent,
             )
         )
-        start_as_shortcuts(self.generator)
+        zero_init_residuals(self.generator)
         features = self.generator.bn.num_features
         self.labeller = nn.Conv2d(features, options.label_count, 3, padding=1)
         self.modules = {"generator": self.generator, "labeller": self.labeller}
         trained = [self.generator, self.labeller]
         optimiser = adam(trained, options.rate, (options.beta1, options.beta2))
-        self.phases = {"generator": Phase(optimiser, tuple(self.modules))}
+        self.optimizer_steps = {"generator": OptimizerStep(optimiser, tuple(self.modules))}
         self._small = [int(text) for text in options.small_labels.split(",")]
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> Drawing:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
         assert batch.code is not None  # noqa: S101 (its data set has a latent)
         with torch.no_grad():
             _, sentence = self.text(batch.ids, batch.lengths)
         with self.autocast():
             features = self.generator.features_from_code(batch.code, sentence)
-            return Drawing(batch, self.generator.to_raw(features), self.labeller(features).float())
+            return StepState(
+                batch, self.generator.to_raw(features), self.labeller(features).float()
+            )
 
-    def loss(self, phase: str, seen: Drawing, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
-        o, batch = self.options, seen.batch
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        o, batch = self.options, state.batch
         assert batch.labels is not None  # noqa: S101 (its data set has a latent)
-        images = self.laid(batch.images)
-        gap = torch.tanh(seen.raw) - images
+        images = self.to_memory_format(batch.images)
+        gap = torch.tanh(state.raw) - images
         values = {
             "pixels": (self._weights(batch.labels) * gap.abs()).mean(),
             "coarse": functional.avg_pool2d(gap, 8).abs().mean(),
             "edges": gap.diff(dim=2).abs().mean() + gap.diff(dim=3).abs().mean(),
-            "labels": functional.cross_entropy(seen.label_logits, batch.labels),
-            "beyond": functional.relu(seen.raw.abs() - _REACH).square().mean(),
+            "labels": functional.cross_entropy(state.label_logits, batch.labels),
+            "beyond": functional.relu(state.raw.abs() - _SATURATION).square().mean(),
         }
-        weights = {"edges": o.edges, "labels": o.labels, "beyond": _REACH_WEIGHT}
+        weights = {"edges": o.edges, "labels": o.labels, "beyond": _SATURATION_WEIGHT}
         total = torch.stack([weights.get(name, 1.0) * value for name, value in values.items()])
         return total.sum(), values | {"l1": gap.detach().abs().mean()}
 
     def _weights(self, labels: Tensor) -> Tensor:
         """float32 [B,1,S,S]: what each pixel weighs."""
         o = self.options
-        small = among(labels, self._small)
+        small = isin(labels, self._small)
         return (1 + o.foreground * (labels > 0) + o.small * small).float()[:, None]

@@ -24,7 +24,7 @@ from models.inpainting.tdanet.network import (
     InpaintGenerator,
     compose,
 )
-from models.inpainting.tdanet.official import TDANET_ALIASES
+from models.inpainting.tdanet.official import KEY_ALIASES
 from models.manipulation.manigan.network import DetailCorrection, MainModule, ManiganConfig
 from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 
@@ -251,7 +251,7 @@ def with_aliases(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tens
     """
     doubled = dict(state)
     for block, module in network.named_modules():
-        for alias, name in TDANET_ALIASES.get(type(module), {}).items():
+        for alias, name in KEY_ALIASES.get(type(module), {}).items():
             start = f"{block}.{name}."
             doubled |= {
                 f"{block}.{alias}.{k.removeprefix(start)}": v

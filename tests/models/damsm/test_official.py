@@ -36,7 +36,7 @@ def test_two_steps_end_in_encoders(tmp_path: Path) -> None:
     trunk = objective.image.Mixed_6a.branch3x3.conv.weight.clone()
     loop = watch_two_steps(objective, data, "damsm", tmp_path / "run")
     assert torch.equal(trunk, objective.image.Mixed_6a.branch3x3.conv.weight)
-    averaged = loop._averaged()
+    averaged = loop._recalibrated_averages()
     norm = averaged["image_encoder"].Conv2d_1a_3x3.bn
     assert not torch.equal(norm.running_mean, torch.zeros_like(norm.running_mean))
     save(tmp_path / "bundle", "damsm", objective, averaged, data, None)
@@ -57,10 +57,10 @@ def test_the_rate_falls_by_epochs_to_a_tenth() -> None:
 def test_adam_starts_anew_each_epoch() -> None:
     objective = built(epoch_steps=2)
     batch = NoisePhotos(32).batch("damsm", [0], [np.random.default_rng(0)])
-    optimiser = objective.phases["damsm"].optimiser
+    optimiser = objective.optimizer_steps["damsm"].optimiser
     held = []
     for step in range(4):
-        objective.look(batch, None, step)
+        objective.forward_shared(batch, None, step)
         held.append(len(optimiser.state))
         for group in optimiser.param_groups:
             for weight in group["params"]:

@@ -35,7 +35,7 @@ def objective() -> DamsmObjective:
 def test_the_own_word_stays_the_larger_part(objective: DamsmObjective, batch: Batch) -> None:
     own = objective.text.encoder(batch.ids)
     both = torch.cat([own, own])  # wrong captions below
-    mixed = objective._mixed(both, batch, Noise(0, 0, BATCH))
+    mixed = objective._mix(both, batch, Noise(0, 0, BATCH))
     assert torch.equal(mixed[BATCH:], own)
     assert batch.more_ids is not None
     width = min(batch.ids.shape[1], batch.more_ids.shape[2])

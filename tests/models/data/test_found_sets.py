@@ -302,7 +302,7 @@ def test_boxes_alone_are_prepared_and_trained_on(tmp_path: Path) -> None:
     data = open_photos(folder, size=16, cache=tmp_path / "cache")
     rng = [np.random.default_rng(k) for k in range(len(data))]
     batch = data.batch("inpainting", range(len(data)), rng)
-    assert batch.hole is not None
+    assert batch.known_mask is not None
     assert Vocabulary(done.words).words == data.vocabulary.words
 
 

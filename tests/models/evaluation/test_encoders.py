@@ -12,9 +12,9 @@ import torch
 from models.data.aviary.drawing import bird, render
 from models.evaluation.encoders import load_encoders
 from models.evaluation.encoders_training import EncoderOptions, train_encoders
-from models.evaluation.evaluator_files import NoJudge, entry
+from models.evaluation.evaluator_files import EvaluatorMissing, entry
 from models.evaluation.held_out_aviary import HeldOutAviary
-from models.evaluation.panel import convene
+from models.evaluation.panel import load_panel
 from models.evaluation.pictures import stack
 
 MODELS = Path(__file__).parents[3] / "models"
@@ -26,24 +26,24 @@ def test_encoders_are_trained_saved_and_loaded(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     options = EncoderOptions(steps=2, batch=4, count=8, checked=12, size=32)
     path = train_encoders("aviary", options, tmp_path / "judges")
-    judge = load_encoders("aviary", tmp_path / "judges")
-    codes = judge.codes(stack([render(bird("test", k), 32) for k in range(3)]))
-    texts = judge.sentences(["a red bird with a blue crown", "xyzzy", "the tail is green"])
+    evaluator = load_encoders("aviary", tmp_path / "judges")
+    codes = evaluator.codes(stack([render(bird("test", k), 32) for k in range(3)]))
+    texts = evaluator.sentences(["a red bird with a blue crown", "xyzzy", "the tail is green"])
     assert torch.allclose(codes.norm(dim=1), torch.ones(3), atol=1e-5)
     assert torch.allclose(texts.norm(dim=1), torch.ones(3), atol=1e-5)
     found = entry(tmp_path / "judges", "encoders", "aviary")
     assert found is not None
-    assert judge.described["sha256"] == found["sha256"]
+    assert evaluator.described["sha256"] == found["sha256"]
     assert path.name == found["file"]
     assert path.stat().st_size < 4_000_000  # the frozen trunk is not stored again
 
 
 def test_missing_encoders_become_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(NoJudge, match="judge encoders --data DIR"):
+    with pytest.raises(EvaluatorMissing, match="judge encoders --data DIR"):
         load_encoders("nowhere", tmp_path)
     data = HeldOutAviary("validation", name="nowhere")
-    panel = convene(data, tmp_path, None, features=False)
+    panel = load_panel(data, tmp_path, None, features=False)
     assert len(panel.notes) == 1
     assert panel.similarity([], []) is None
 

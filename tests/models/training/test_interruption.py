@@ -31,10 +31,10 @@ class Disturbed(Brightness):
         super().__init__()
         self.at, self.act = at, act
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> tuple[Tensor, Tensor]:
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> tuple[Tensor, Tensor]:
         if step == self.at:
             self.act(self)
-        return super().look(batch, noise, step)
+        return super().forward_shared(batch, noise, step)
 
 
 class Poisoned(Brightness):
@@ -44,8 +44,8 @@ class Poisoned(Brightness):
         super().__init__()
         self.at = at
 
-    def loss(self, phase: str, seen: Any, step: int) -> tuple[Tensor, Values]:
-        loss, values = super().loss(phase, seen, step)
+    def loss(self, name: str, state: Any, step: int) -> tuple[Tensor, Values]:
+        loss, values = super().loss(name, state, step)
         if step == self.at:
             loss = loss + (self.guess.weight.sum() * 0).sqrt()  # its gradient is 0/0
         return loss, values
@@ -172,11 +172,11 @@ def test_a_broken_run_goes_on_with_a_lower_rate(
     assert "another options.rate" in capsys.readouterr().err
     assert Run(tmp_path).options()["options"] == lower
     objective = Brightness()
-    objective.phases["guess"].optimiser.param_groups[0]["lr"] = 0.01
+    objective.optimizer_steps["guess"].optimiser.param_groups[0]["lr"] = 0.01
     loop = run(tmp_path, objective=objective)
     assert loop.step == 6
     # The snapshot's own rate does not come back.
-    assert loop.objective.phases["guess"].optimiser.param_groups[0]["lr"] == 0.01
+    assert loop.objective.optimizer_steps["guess"].optimiser.param_groups[0]["lr"] == 0.01
 
 
 def test_a_torn_line_is_forgotten_and_every_step_stands_once(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.data.aviary.drawing import bird, label_map
-from models.training.losses import edge_loss, small_things
+from models.training.losses import edge_loss, small_part_mask
 
 COUNTED = torch.zeros(2, 1, 8, 8)
 COUNTED[0, :, 2:6, 2:6] = 1
@@ -14,7 +14,7 @@ COUNTED[0, :, 2:6, 2:6] = 1
 
 def test_small_things_are_small() -> None:
     labels = torch.from_numpy(label_map(bird("test", 0), 64)).long()[None]
-    small = small_things(labels)
+    small = small_part_mask(labels)
     assert small.shape == (1, 1, 64, 64)
     assert 0.005 < small.mean() < 0.06
     assert {6, 7, 8} == set(labels[small[:, 0] > 0].tolist())

@@ -2,16 +2,16 @@ import torch
 
 from models.training.projected_discriminator import ProjectedConfig, ProjectedDiscriminator
 
-CONFIG = ProjectedConfig(look=32, mixed=8, width=8, sentence=6)
+CONFIG = ProjectedConfig(input_size=32, mixed=8, width=8, sentence=6)
 
 
-def judge() -> ProjectedDiscriminator:
+def discriminator() -> ProjectedDiscriminator:
     torch.manual_seed(0)
     return ProjectedDiscriminator(CONFIG)
 
 
 def test_each_position_of_each_head_votes() -> None:
-    found = judge()
+    found = discriminator()
     features = found.features(torch.rand(4, 3, 64, 64) * 2 - 1)
     sides = [f.shape[-1] for f in features]
     assert len(features) == len(CONFIG.taps)
@@ -21,7 +21,7 @@ def test_each_position_of_each_head_votes() -> None:
 
 
 def test_the_sentence_matters_and_the_trunk_stays() -> None:
-    found = judge().train()
+    found = discriminator().train()
     features = found.features(torch.rand(4, 3, 32, 32) * 2 - 1)
     one, two = (found.logits(features, torch.randn(4, 6)) for _ in range(2))
     assert not torch.equal(one, two)
@@ -34,7 +34,7 @@ def test_the_sentence_matters_and_the_trunk_stays() -> None:
 
 def test_gradients_reach_the_pictures() -> None:
     images = (torch.rand(4, 3, 32, 32) * 2 - 1).requires_grad_(True)
-    found = judge()
+    found = discriminator()
     found.logits(found.features(images), torch.randn(4, 6)).mean().backward()
     assert images.grad is not None
     assert images.grad.abs().amax((1, 2, 3)).min() > 0

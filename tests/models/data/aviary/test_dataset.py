@@ -56,36 +56,36 @@ def test_edit_changes_only_some_of_the_picture(data: Aviary) -> None:
 
 def test_inpainting_batch_has_holes(data: Aviary) -> None:
     batch = data.batch("inpainting", range(8), sources(8))
-    assert batch.hole is not None
-    assert batch.hole.shape == (8, 1, 32, 32)
-    assert all(0 < plane.mean() < 1 for plane in batch.hole)
+    assert batch.known_mask is not None
+    assert batch.known_mask.shape == (8, 1, 32, 32)
+    assert all(0 < plane.mean() < 1 for plane in batch.known_mask)
 
 
 def test_parts_that_nothing_tells_continue_their_neighbours(data: Aviary) -> None:
     batch = data.batch("inpainting", [0, 1] * 40, sources(80))
-    assert batch.shown is not None
-    assert batch.named is not None
-    assert batch.hole is not None
-    told = batch.named >= 0
-    assert torch.equal(batch.shown[told], batch.named[told])
+    assert batch.image_attributes is not None
+    assert batch.caption_attributes is not None
+    assert batch.known_mask is not None
+    told = batch.caption_attributes >= 0
+    assert torch.equal(batch.image_attributes[told], batch.caption_attributes[told])
     share = told.all(1).float().mean()
     assert 0.2 < share < 0.6  # a quarter by design, others by chance
     masks = torch.from_numpy(data.part_masks(np.array([0, 1] * 40)))
-    seen = (masks * batch.hole).sum((2, 3)) / masks.sum((2, 3))
+    seen = (masks * batch.known_mask).sum((2, 3)) / masks.sum((2, 3))
     lost = (seen < 0.05) & ~told
     assert lost.any()
     for row, part in lost.nonzero().tolist():
         others = [k for k in range(6) if k != part]
-        assert batch.shown[row, part] in batch.shown[row, others]
+        assert batch.image_attributes[row, part] in batch.image_attributes[row, others]
 
 
 def test_inpainting_batch_follows_from_its_sources(data: Aviary) -> None:
     whole = data.batch("inpainting", range(4), sources(4))
     half = data.batch("inpainting", range(2, 4), sources(4)[2:])
     assert torch.equal(whole.images[2:], half.images)
-    assert whole.hole is not None
-    assert half.hole is not None
-    assert torch.equal(whole.hole[2:], half.hole)
+    assert whole.known_mask is not None
+    assert half.known_mask is not None
+    assert torch.equal(whole.known_mask[2:], half.known_mask)
 
 
 @pytest.mark.parametrize("part", ["synthesis", "inpainting", "manipulation"])
@@ -106,15 +106,15 @@ def test_bank_is_drawn_once(tmp_path: Path) -> None:
 def test_the_code_says_what_the_caption_does_not(data: Aviary) -> None:
     batch = data.batch("synthesis", range(8), sources(8))
     assert batch.code is not None
-    assert batch.named is not None
-    assert batch.shown is not None
+    assert batch.caption_attributes is not None
+    assert batch.image_attributes is not None
     assert batch.code.shape == (8, width(data.latent))
     assert set(batch.code[:, 0].tolist()) <= {-1.0, 1.0}
     assert batch.code[:, 1:28].abs().max() <= 3**0.5
     colours = batch.code[:, 34:].view(8, 6, 10).argmax(2)
-    unnamed = batch.named < 0
-    assert torch.equal(colours[unnamed], batch.shown[unnamed])
-    assert not torch.equal(colours[~unnamed], batch.shown[~unnamed])
+    unnamed = batch.caption_attributes < 0
+    assert torch.equal(colours[unnamed], batch.image_attributes[unnamed])
+    assert not torch.equal(colours[~unnamed], batch.image_attributes[~unnamed])
 
 
 def test_the_code_has_the_spread_of_the_noise_that_stands_for_it(data: Aviary) -> None:

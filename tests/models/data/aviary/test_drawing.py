@@ -82,7 +82,7 @@ def test_part_shows_its_colour() -> None:
 
 def test_recolouring_leaves_other_pixels_alone() -> None:
     before = bird("train", 5)
-    after = before.recoloured({"wings": "red" if before.colour_of("wings") != "red" else "blue"})
+    after = before.recolour({"wings": "red" if before.colour_of("wings") != "red" else "blue"})
     wings = layers(before, 64).masks[PARTS.index("wings")]
     changed = np.asarray(render(before, 64)) != np.asarray(render(after, 64))
     assert changed.any()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.data.aviary.drawing import PARTS, bird, layers
-from models.data.aviary.neighbours import continued
+from models.data.aviary.neighbours import continue_colours
 
 SIZE = 64
 
@@ -27,27 +27,27 @@ def _distinct() -> tuple[str, ...]:
 
 
 def test_hidden_part_takes_the_nearest_seen_colour(masks: np.ndarray) -> None:
-    sample = bird("test", 0).recoloured(dict(zip(PARTS, _distinct(), strict=True)))
-    new = continued(sample, (), masks, _without(masks, "tail"))
+    sample = bird("test", 0).recolour(dict(zip(PARTS, _distinct(), strict=True)))
+    new = continue_colours(sample, (), masks, _without(masks, "tail"))
     assert new.colour_of("tail") == sample.colour_of("wings")
     kept = [p for p in PARTS if p != "tail"]
     assert [new.colour_of(p) for p in kept] == [sample.colour_of(p) for p in kept]
 
 
 def test_hidden_neighbours_are_passed_over(masks: np.ndarray) -> None:
-    sample = bird("test", 0).recoloured(dict(zip(PARTS, _distinct(), strict=True)))
-    new = continued(sample, (), masks, _without(masks, "tail", "wings"))
+    sample = bird("test", 0).recolour(dict(zip(PARTS, _distinct(), strict=True)))
+    new = continue_colours(sample, (), masks, _without(masks, "tail", "wings"))
     assert new.colour_of("tail") == new.colour_of("wings") == sample.colour_of("back")
 
 
 def test_named_parts_keep_their_colour(masks: np.ndarray) -> None:
-    sample = bird("test", 0).recoloured(dict(zip(PARTS, _distinct(), strict=True)))
-    assert continued(sample, ("tail",), masks, _without(masks, "tail")) == sample
+    sample = bird("test", 0).recolour(dict(zip(PARTS, _distinct(), strict=True)))
+    assert continue_colours(sample, ("tail",), masks, _without(masks, "tail")) == sample
     # … and lend it to what is hidden beside them.
-    new = continued(sample, ("wings",), masks, _without(masks, "tail", "wings"))
+    new = continue_colours(sample, ("wings",), masks, _without(masks, "tail", "wings"))
     assert new.colour_of("tail") == sample.colour_of("wings")
 
 
 def test_where_nothing_is_known_nothing_changes(masks: np.ndarray) -> None:
     sample = bird("test", 0)
-    assert continued(sample, (), masks, np.zeros((SIZE, SIZE), np.float32)) == sample
+    assert continue_colours(sample, (), masks, np.zeros((SIZE, SIZE), np.float32)) == sample

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from models.errors import ModelsError
-from models.inpainting.tdanet.blocks import PartialConv, fold, halve
+from models.inpainting.tdanet.blocks import PartialConv, fold_blocks, halve_mask
 from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.pipeline import Item
 from models.registry import load
@@ -63,7 +63,7 @@ def test_a_picture_does_not_depend_on_its_batch(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_folding_changes_nothing(kind: str, spectral: bool) -> None:
     encoder, generator = networks(chosen(kind, spectral=spectral))
-    folded = fold(copy.deepcopy(encoder)), fold(copy.deepcopy(generator))
+    folded = fold_blocks(copy.deepcopy(encoder)), fold_blocks(copy.deepcopy(generator))
     assert not any("weight_bar" in name for part in folded for name in part.state_dict())
     pairs = zip(run(encoder, generator, *inputs()), run(*folded, *inputs()), strict=True)  # type: ignore[arg-type]
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in pairs)
@@ -111,9 +111,9 @@ def test_partial_convolution_of_a_constant_is_constant() -> None:
 def test_halving_takes_means_of_known_pixels() -> None:
     x = torch.tensor([[[[1.0, 3.0], [5.0, 7.0]]]])
     mask = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]])
-    mean, known = halve(x, mask)
+    mean, known = halve_mask(x, mask)
     assert (float(mean), float(known)) == (3.0, 1.0)
-    assert [float(t) for t in halve(x, torch.zeros_like(mask))] == [0.0, 0.0]
+    assert [float(t) for t in halve_mask(x, torch.zeros_like(mask))] == [0.0, 0.0]
 
 
 def test_partial_convolutions_ask_for_the_mask() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.inpainting.tdanet.losses import label_loss, pixel_weights, seeking_loss
+from models.inpainting.tdanet.losses import label_loss, mode_seeking_loss, pixel_weights
 
 MASK = torch.ones(2, 1, 8, 8)
 MASK[0, :, 2:6, 2:6] = 0
@@ -35,10 +35,10 @@ def test_fills_that_ignore_their_latent_are_dear() -> None:
     latents = torch.randn(2, 4, 2, 2), torch.randn(2, 4, 2, 2)
     one = torch.rand(2, 3, 8, 8)
     hole = torch.ones(2, 1, 8, 8)
-    near, far = (seeking_loss((one, one + gap), latents, hole, ALL) for gap in (0.01, 0.2))
+    near, far = (mode_seeking_loss((one, one + gap), latents, hole, ALL) for gap in (0.01, 0.2))
     assert near > 10 * far
     # What changes outside of the hole is no difference of fills.
-    same = seeking_loss((one, one + MASK), latents, 1 - MASK, ALL)
+    same = mode_seeking_loss((one, one + MASK), latents, 1 - MASK, ALL)
     assert same > 5 * near
 
 
@@ -46,7 +46,7 @@ def test_only_pictures_that_count_are_sought() -> None:
     latents = torch.randn(2, 4, 2, 2), torch.randn(2, 4, 2, 2)
     one, two, hole = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8), torch.ones(2, 1, 8, 8)
     second = [x[1:] for x in (one, two, *latents)]
-    alone = seeking_loss((second[0], second[1]), (second[2], second[3]), hole[1:], ALL[:1])
-    found = seeking_loss((one, two), latents, hole, torch.tensor([0.0, 1.0]))
+    alone = mode_seeking_loss((second[0], second[1]), (second[2], second[3]), hole[1:], ALL[:1])
+    found = mode_seeking_loss((one, two), latents, hole, torch.tensor([0.0, 1.0]))
     assert torch.allclose(found, alone)
-    assert seeking_loss((one, two), latents, hole, 0 * ALL) == 0
+    assert mode_seeking_loss((one, two), latents, hole, 0 * ALL) == 0

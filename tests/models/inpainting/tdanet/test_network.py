@@ -6,11 +6,11 @@ import copy
 
 import torch
 
-from models.inpainting.tdanet.blocks import fold
+from models.inpainting.tdanet.blocks import fold_blocks
 from models.inpainting.tdanet.network import (
-    CriticConfig,
     InpaintConfig,
-    InpaintCritic,
+    InpaintDiscriminator,
+    InpaintDiscriminatorConfig,
     InpaintEncoder,
     InpaintGenerator,
     compose,
@@ -74,13 +74,13 @@ def test_composition_keeps_known_pixels() -> None:
 
 def test_folding_changes_nothing() -> None:
     encoder, generator = networks()
-    folded = fold(copy.deepcopy(encoder)), fold(copy.deepcopy(generator))
+    folded = fold_blocks(copy.deepcopy(encoder)), fold_blocks(copy.deepcopy(generator))
     pairs = zip(run(encoder, generator, *inputs()), run(*folded, *inputs()), strict=True)  # type: ignore[arg-type]
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
 
 
 def test_the_critic_scores_patches() -> None:
-    critic = InpaintCritic(CriticConfig((8, 8, 8), 2))
+    critic = InpaintDiscriminator(InpaintDiscriminatorConfig((8, 8, 8), 2))
     assert critic(inputs()[0]).shape == (3, 1, 6, 6)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from models.inpainting.tdanet.convolutions import reflected
+from models.inpainting.tdanet.convolutions import reflection_pad
 
 
 @pytest.mark.parametrize("side", [(5, 7), (8, 8), (2, 3)])
@@ -15,7 +15,7 @@ def test_training_agrees_with_torch(side: tuple[int, int]) -> None:
     x = torch.randn(2, 3, *side).contiguous(memory_format=torch.channels_last).requires_grad_(True)
     pull = torch.randn(2, 3, side[0] + 2, side[1] + 2)
     found, wanted = (
-        reflected(x, training=True),
+        reflection_pad(x, training=True),
         functional.pad(x, (1, 1, 1, 1), mode="reflect"),
     )
     assert torch.equal(found, wanted)

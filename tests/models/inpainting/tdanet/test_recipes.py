@@ -23,7 +23,12 @@ from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_st
 
 OFFICIAL: dict[str, Any] = {"objective": "official", "width": 4, "refine": 1}
 SMALL: dict[str, Any] = {"width": 4, "z": 4, "refine": 1}
-PROJECTED = {"discriminator": "projected", "ndf": 8, "look": 32, "augment": "translation"}
+PROJECTED = {
+    "discriminator": "projected",
+    "ndf": 8,
+    "discriminator_size": 32,
+    "augment": "translation",
+}
 
 
 def built(options: dict[str, Any], size: int) -> Any:
@@ -34,7 +39,7 @@ def built(options: dict[str, Any], size: int) -> Any:
 def test_published_phases(tmp_path: Path) -> None:
     objective = built(OFFICIAL, 128)
     assert isinstance(objective, OfficialInpaintingObjective)
-    assert {name: phase.trains for name, phase in objective.phases.items()} == {
+    assert {name: phase.trains for name, phase in objective.optimizer_steps.items()} == {
         "critics": ("critic", "critic_rec"),
         "generator": ("encoder", "generator"),
     }
@@ -51,7 +56,7 @@ def test_published_phases(tmp_path: Path) -> None:
         {**PROJECTED, "text": False, "damsm": 0.1},
         {"discriminator": "none", "edges": 1.0},
         {"latent": "conditional"},
-        {"latent": "conditional", "free": 0.5, "seeking": 0.1, "settled": 0.1},
+        {"latent": "conditional", "free": 0.5, "seeking": 0.1, "mean_fill_weight": 0.1},
     ],
     ids=[
         *("plain", "damsm", "no-text", "projected", "projected-no-text", "unjudged"),
@@ -68,7 +73,7 @@ def test_named_attributes_are_asked_for_by_a_classifier_of_its_own(tmp_path: Pat
     torch.manual_seed(0)
     photos = NoisePhotos(32, attributes=(6, 10))
     objective = PARTS["inpainting"]({**SMALL, "attributes": 1.0}, photos, TinyEncoders())
-    assert list(objective.phases) == ["classifier", "critic", "generator"]
+    assert list(objective.optimizer_steps) == ["classifier", "critic", "generator"]
     watch_two_steps(objective, photos, "inpainting", tmp_path)
 
 
@@ -76,9 +81,9 @@ def test_what_pixels_show_is_learned_beside(tmp_path: Path) -> None:
     torch.manual_seed(0)
     photos = NoisePhotos(32, labels=10)
     objective = PARTS["inpainting"]({**SMALL, "labels": 1.0, "small": 2.0}, photos, TinyEncoders())
-    assert objective.phases["generator"].trains == ("encoder", "generator", "labeller")
+    assert objective.optimizer_steps["generator"].trains == ("encoder", "generator", "labeller")
     loop = watch_two_steps(objective, photos, "inpainting", tmp_path)
-    assert set(objective.export(loop._averaged())[1]) == {"encoder", "generator"}
+    assert set(objective.export(loop._recalibrated_averages())[1]) == {"encoder", "generator"}
 
 
 def test_labels_that_the_data_does_not_know_are_refused(tmp_path: Path) -> None:
@@ -92,13 +97,13 @@ def test_the_mean_is_compared_and_what_is_drawn_is_free(tmp_path: Path) -> None:
     options = {**SMALL, "latent": "conditional", "free": 0.5, "edges": 1.0}
     objective = built(options, 32)
     loop = watch_two_steps(objective, NoisePhotos(32), "inpainting", tmp_path)
-    seen = objective.look(*loop.samples(9, 8, 0, 8), 9)
+    seen = objective.forward_shared(*loop.samples(9, 8, 0, 8), 9)
     compared = seen.compared.flatten().bool()
     assert 0 < compared.sum() < 8
     latent, (mu, _) = seen.paths.latents[1], seen.paths.prior
     assert torch.equal(latent[compared], mu[compared])
     assert all((latent != mu)[~compared].flatten(1).any(1))
-    total = torch.stack(list(objective._likeness(seen).values())).sum()
+    total = torch.stack(list(objective._reconstruction_losses(seen).values())).sum()
     (pull,) = torch.autograd.grad(total, seen.paths.gen[-1])
     hidden = (pull.abs() * (1 - seen.mask)).sum((1, 2, 3))
     assert (hidden[compared] > 0).all()
@@ -137,7 +142,7 @@ def test_published_terms(crossed: bool, tmp_path: Path) -> None:
     loop = watch_two_steps(objective, NoisePhotos(128), "inpainting", tmp_path)
     state = {k: _copied(m) for k, m in objective.modules.items()}
     batch, noise = loop.samples(7, 4, 0, 4)
-    seen = objective.look(batch, noise, 7)
+    seen = objective.forward_shared(batch, noise, 7)
     judged, found = objective.loss("critics", seen, 7)
     made, more = objective.loss("generator", seen, 7)
     found = {**found, **more}
@@ -157,17 +162,17 @@ def _copied(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 def _by_hand(
     objective: OfficialInpaintingObjective, batch: Any, noise: Any, crossed: bool
 ) -> dict[str, torch.Tensor]:
-    real, mask = batch.images, batch.hole
+    real, mask = batch.images, batch.known_mask
     words, sentence = objective.text(batch.ids, batch.lengths)
     pad = torch.arange(words.shape[2])[None] >= batch.lengths[:, None]
     z, side = objective.config.z, objective.latent_side
     draws = torch.stack([noise.normal(path, z, side, side) for path in ("rec", "gen")])
     networks = objective.encoder, objective.generator
     paths = losses.two_paths(*networks, real, mask, (words, sentence, pad), draws, crossed)
-    judges = objective.critic, objective.critic_rec
+    judges = objective.discriminator, objective.rec_discriminator
     found = {
-        name: losses.judge_loss(judge, real, paths.rec[-1])
-        for name, judge in zip(("dis_img", "dis_img_rec"), judges, strict=True)
+        name: losses.least_squares_discriminator_loss(own_discriminator, real, paths.rec[-1])
+        for name, own_discriminator in zip(("dis_img", "dis_img_rec"), judges, strict=True)
     }
     kl_rec, kl_g = losses.kl_losses(paths)
     found |= {"kl_rec": 80 * kl_rec, "kl_g": 80 * kl_g}
@@ -175,7 +180,7 @@ def _by_hand(
     found |= {"ad_l2_rec": pair[0], "ad_l2_g": pair[1]}
     for name, pictures in (("g", paths.gen), ("rec", paths.rec)):
         found[f"l1_{name}"] = 20 * losses.pyramid_l1(pictures, real)
-        found[f"gan_{name}"] = losses.fooling_loss(judges[0], pictures[-1])
+        found[f"gan_{name}"] = losses.least_squares_generator_loss(judges[0], pictures[-1])
         caption = (words, sentence, batch.lengths)
         pair = damsm_losses(objective.image(pictures[-1]), caption, gammas=(5.0, 5.0, 10.0))
         found[f"word_{name}"], found[f"sentence_{name}"] = (0.1 * loss for loss in pair)

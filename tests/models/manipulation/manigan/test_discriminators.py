@@ -11,12 +11,12 @@ from models.manipulation.manigan.discriminators import ManiganDiscriminator
 @pytest.mark.parametrize("size", [64, 128, 256])
 def test_two_probabilities_per_picture(size: int) -> None:
     torch.manual_seed(0)
-    judge = ManiganDiscriminator(size, 4, 12).eval()
+    discriminator = ManiganDiscriminator(size, 4, 12).eval()
     images = torch.rand(2, 3, size, size) * 2 - 1
     first, second = torch.randn(2, 12), torch.randn(2, 12)
     with torch.no_grad():
-        alone, together = judge(images, first)
-        same, other = judge(images, second)
+        alone, together = discriminator(images, first)
+        same, other = discriminator(images, second)
     assert alone.shape == together.shape == (2,)
     assert ((together > 0) & (together < 1)).all()
     assert torch.equal(alone, same)

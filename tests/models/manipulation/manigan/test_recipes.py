@@ -23,7 +23,12 @@ from tests.models.training.photos import NoisePhotos, TinyEncoders, Watched, wat
 SIZE = 64
 WIDTHS = {"ngf": 4, "blocks": 1, "combine": 4, "z": 4, "condition": 4}
 TINY: dict[str, Any] = {"objective": "adversarial", "ndf": 4, **WIDTHS}
-PHOTOS = {**TINY, "discriminator": "projected", "look": 32, "augment": "colour,translation"}
+PHOTOS = {
+    **TINY,
+    "discriminator": "projected",
+    "discriminator_size": 32,
+    "augment": "colour,translation",
+}
 
 
 def built(options: dict[str, Any], encoders: Any = None) -> Any:
@@ -41,7 +46,7 @@ def built(options: dict[str, Any], encoders: Any = None) -> Any:
 def test_published_phases(train: str, phases: list[str], tmp_path: Path) -> None:
     objective = built({**TINY, "train": train})
     assert isinstance(objective, AdversarialObjective)
-    assert list(objective.phases) == phases
+    assert list(objective.optimizer_steps) == phases
     watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
 
 
@@ -82,7 +87,14 @@ def test_pairs_train_one_module_alone(modules: str, tmp_path: Path) -> None:
     pair: Any = TinyEncoders()
     objective = built({"ngf": 4, "combine": 4, "modules": modules}, pair)
     loop = watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path / "run")
-    save(tmp_path / "one", "manipulation", objective, loop._averaged(), NoisePhotos(SIZE), pair)
+    save(
+        tmp_path / "one",
+        "manipulation",
+        objective,
+        loop._recalibrated_averages(),
+        NoisePhotos(SIZE),
+        pair,
+    )
     files = Bundle.open(tmp_path / "one").task("manipulate").files
     assert {"main", "dcm"} & set(files) == {modules}
     load(tmp_path / "one", "manipulate", None, "cpu")
@@ -93,9 +105,9 @@ def test_half_of_the_photos_get_a_wrong_caption(tmp_path: Path) -> None:
     loop = watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
     batch, noise = loop.samples(3, 8, 0, 8)
     with torch.no_grad():
-        seen = objective.look(batch, noise, 3)
+        seen = objective.forward_shared(batch, noise, 3)
         _, own = objective.text(batch.ids, batch.lengths)
-        _, wrong = objective.text(batch.wrong_ids, batch.wrong_lengths)
+        _, wrong = objective.text(batch.negative_ids, batch.negative_lengths)
     edits = seen.edits.bool()
     assert 0 < edits.sum() < 8
     assert torch.equal(seen.given.sentence[edits], wrong[edits])
@@ -103,8 +115,8 @@ def test_half_of_the_photos_get_a_wrong_caption(tmp_path: Path) -> None:
 
 
 def test_photos_come_back_alone_before_anything_is_judged(tmp_path: Path) -> None:
-    objective = built({**PHOTOS, "alone": 2, "taps": "2,4"})
-    assert objective.judge.config.taps == (2, 4)
+    objective = built({**PHOTOS, "warmup_steps": 2, "taps": "2,4"})
+    assert objective.discriminator.config.taps == (2, 4)
     loop = Watched(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
     for _ in range(3):
         loop.advance()
@@ -116,7 +128,7 @@ def test_photos_come_back_alone_before_anything_is_judged(tmp_path: Path) -> Non
     ]
     batch, noise = loop.samples(3, 8, 0, 8)
     with torch.no_grad():
-        alone, later = (objective.look(batch, noise, step) for step in (1, 2))
+        alone, later = (objective.forward_shared(batch, noise, step) for step in (1, 2))
         losses = [objective.loss("edit", seen, step)[1] for step, seen in ((1, alone), (2, later))]
     assert not alone.edits.any()
     assert later.edits.any()
@@ -133,14 +145,14 @@ def test_the_dcm_follows_the_main_module(tmp_path: Path) -> None:
     data, pair = NoisePhotos(SIZE), TinyEncoders()
     first = built({**TINY, "train": "main"}, pair)
     loop = watch_two_steps(first, data, "manipulation", tmp_path / "main")
-    save(tmp_path / "one", "manipulation", first, loop._averaged(), data, pair)
+    save(tmp_path / "one", "manipulation", first, loop._recalibrated_averages(), data, pair)
     assert "dcm" not in Bundle.open(tmp_path / "one").task("manipulate").files
     load(tmp_path / "one", "manipulate", None, "cpu")
     second = built({**TINY, "train": "dcm"}, Encoders(tmp_path / "one"))
     initialise(second, "manipulation", tmp_path / "one", data)
     loop = watch_two_steps(second, data, "manipulation", tmp_path / "dcm")
-    assert list(second.phases) == ["judge_dcm", "dcm"]
-    save(tmp_path / "two", "manipulation", second, loop._averaged(), data, pair)
+    assert list(second.optimizer_steps) == ["judge_dcm", "dcm"]
+    save(tmp_path / "two", "manipulation", second, loop._recalibrated_averages(), data, pair)
     states = [Bundle.open(tmp_path / n).state("manipulate", "main") for n in ("one", "two")]
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
     load(tmp_path / "two", "manipulate", None, "cpu")
@@ -152,7 +164,7 @@ def test_published_encoders(tmp_path: Path) -> None:
     data, pair = NoisePhotos(SIZE), TinyEncoders(InceptionImageEncoder(16))
     objective = built({**TINY, "train": "main", "detail": "random"}, pair)
     loop = watch_two_steps(objective, data, "manipulation", tmp_path / "run")
-    save(tmp_path / "one", "manipulation", objective, loop._averaged(), data, pair)
+    save(tmp_path / "one", "manipulation", objective, loop._recalibrated_averages(), data, pair)
     again = Encoders(tmp_path / "one")
     assert isinstance(again.image, InceptionImageEncoder)
     assert again.detail is not None
@@ -162,7 +174,7 @@ def test_published_encoders(tmp_path: Path) -> None:
 def test_losses_are_the_published_sums(tmp_path: Path) -> None:
     objective = built({**TINY, "train": "both"})
     loop = watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
-    seen = objective.look(*loop.samples(5, 4, 0, 4), 5)
+    seen = objective.forward_shared(*loop.samples(5, 4, 0, 4), 5)
     loss, values = objective.loss("main", seen, 5)
     kl = kl_loss(seen.mu, seen.logvar)
     expected = main_loss([values["g"]], values["matching"], values["perceptual"], kl)

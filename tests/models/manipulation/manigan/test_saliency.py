@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from models.manipulation.manigan.losses import unlike_corners
+from models.manipulation.manigan.losses import foreground_saliency
 
 
 def test_what_is_unlike_the_corners_is_found() -> None:
@@ -12,7 +12,7 @@ def test_what_is_unlike_the_corners_is_found() -> None:
     background, thing = torch.randn(2, 3, 16, 1, 1)
     features = background.expand(3, 16, 8, 8) + 0.1 * torch.randn(3, 16, 8, 8)
     features[:, :, 2:6, 3:7] = thing + 0.1 * torch.randn(3, 16, 4, 4)
-    found = unlike_corners(features, 32)
+    found = foreground_saliency(features, 32)
     assert found.shape == (3, 1, 32, 32)
     assert found.min() >= 0
     assert found.max() <= 1
@@ -23,4 +23,4 @@ def test_what_is_unlike_the_corners_is_found() -> None:
 
 
 def test_a_photo_without_a_thing_is_no_error() -> None:
-    assert torch.isfinite(unlike_corners(torch.ones(2, 4, 6, 6), 16)).all()
+    assert torch.isfinite(foreground_saliency(torch.ones(2, 4, 6, 6), 16)).all()

@@ -59,14 +59,14 @@ def test_folding_changes_nothing() -> None:
 
 def test_the_discriminator_reads_picture_and_sentence() -> None:
     torch.manual_seed(0)
-    judge = Discriminator(DiscriminatorConfig(8, (1, 1, 2, 2), 16, 16))
+    discriminator = Discriminator(DiscriminatorConfig(8, (1, 1, 2, 2), 16, 16))
     images = torch.rand(3, 3, 32, 32, requires_grad=True)
     sentence = inputs(3)[1]
-    logits = judge(images, sentence)
+    logits = discriminator(images, sentence)
     assert logits.shape == (3,)
     (gradient,) = torch.autograd.grad(logits.sum(), images)
     assert gradient.abs().sum() > 0
-    assert not torch.allclose(logits, judge(images, sentence.flip(0)))
+    assert not torch.allclose(logits, discriminator(images, sentence.flip(0)))
 
 
 @pytest.mark.parametrize("level", [0, 8, 16])

@@ -13,7 +13,7 @@ from models.errors import ModelsError
 from models.pipeline import config_from
 from models.registry import load
 from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
-from models.synthesis.efficient_t2i.official import recalibrate_batch_norm
+from models.synthesis.efficient_t2i.official import recalibrate_bundle
 from models.synthesis.pipeline import SynthesisPipeline
 from tests.models.data.made_sets import plain, text
 
@@ -30,7 +30,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_statistics_are_those_of_the_weights_on_first_captions(
     tiny: Path, photos: Path, tmp_path: Path
 ) -> None:
-    made = recalibrate_batch_norm(tiny, str(photos), tmp_path / "made", passes=3, batch=4, seed=5)
+    made = recalibrate_bundle(tiny, str(photos), tmp_path / "made", passes=3, batch=4, seed=5)
     expected = trained(tiny, photos)
     state, before = made.state("synthesize", "generator"), Bundle.open(tiny)
     assert all(torch.equal(state[k], v) for k, v in expected.items())
@@ -67,4 +67,4 @@ def test_captions_of_unknown_words_are_refused(tiny: Path, photos: Path, tmp_pat
     for path in photos.rglob("*.txt"):
         text(path, "zorgly qwertz")
     with pytest.raises(ModelsError):
-        recalibrate_batch_norm(tiny, str(photos), tmp_path / "made")
+        recalibrate_bundle(tiny, str(photos), tmp_path / "made")

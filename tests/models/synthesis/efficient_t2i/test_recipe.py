@@ -23,23 +23,23 @@ def built(**options: Any) -> SynthesisObjective:
 def losses(objective: SynthesisObjective, step: int) -> tuple[torch.Tensor, dict[str, Any]]:
     sources = [np.random.default_rng(k) for k in range(BATCH)]
     batch = NoisePhotos(SIZE).batch("synthesis", range(BATCH), sources)
-    seen = objective.look(batch, Noise(0, step, BATCH), step)
+    seen = objective.forward_shared(batch, Noise(0, step, BATCH), step)
     return objective.loss("generator", seen, step)
 
 
 def test_alone_there_is_no_discriminator() -> None:
-    objective = built(rebuild=3.0, alone=2)
-    assert objective.turns(1) == ("generator",)
-    assert objective.turns(2) == ("discriminator", "generator")
+    objective = built(reconstruction_weight=3.0, warmup_steps=2)
+    assert objective.active_steps(1) == ("generator",)
+    assert objective.active_steps(2) == ("discriminator", "generator")
     loss, values = losses(objective, 1)
     assert set(values) == {"nats", "rebuilt"}
     loss.backward()
-    assert all(p.grad is None for p in objective.judge.parameters())
+    assert all(p.grad is None for p in objective.discriminator.parameters())
     assert any(p.grad is not None and p.grad.any() for p in objective.encoder.parameters())
 
 
 def test_later_both_are_asked_for() -> None:
-    objective = built(rebuild=3.0, divergence=0.5, alone=2)
+    objective = built(reconstruction_weight=3.0, kl_weight=0.5, warmup_steps=2)
     loss, values = losses(objective, 2)
     expected = values["g"] + 3.0 * values["rebuilt"] + 1.5 * values["nats"]
     torch.testing.assert_close(loss, expected)
@@ -54,7 +54,7 @@ def test_blocks_may_start_as_their_shortcuts() -> None:
 
 
 def test_drawing_again_fades_out() -> None:
-    objective = built(rebuild=3.0, alone=1, rebuild_until=4)
+    objective = built(reconstruction_weight=3.0, warmup_steps=1, reconstruction_until=4)
     loss, values = losses(objective, 2)
     expected = values["g"] + 1.5 * (values["rebuilt"] + 5e-4 * values["nats"])
     torch.testing.assert_close(loss, expected)
@@ -63,7 +63,7 @@ def test_drawing_again_fades_out() -> None:
 
 
 def test_an_encoder_learns_through_signs() -> None:
-    objective = built(rebuild=3.0, alone=2, latent="s3,n2")
+    objective = built(reconstruction_weight=3.0, warmup_steps=2, latent="s3,n2")
     assert objective.generator.config.z == 5
     loss, _ = losses(objective, 0)
     loss.backward()

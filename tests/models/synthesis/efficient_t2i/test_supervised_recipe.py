@@ -34,12 +34,12 @@ def built() -> RenderingObjective:
 
 def test_some_steps_bring_the_drawing_nearer(batch: Batch) -> None:
     objective = built()
-    phase = objective.phases["generator"]
+    phase = objective.optimizer_steps["generator"]
     found = []
     for step in range(30):
         phase.optimiser.zero_grad()
         loss, values = objective.loss(
-            "generator", objective.look(batch, Noise(0, step, BATCH), step), step
+            "generator", objective.forward_shared(batch, Noise(0, step, BATCH), step), step
         )
         loss.backward()
         phase.optimiser.step()

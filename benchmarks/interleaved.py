@@ -52,14 +52,14 @@ class Child:
 
 
 def answer(
-    turns: Mapping[str, Turn] | Turn,
+    functions: Mapping[str, Turn] | Turn,
     report: Mapping[str, Any] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
     """The report on standard output, then one turn per line of standard input: its name comes in,
     its milliseconds go out. The first turn is tried a few times before.
     """
-    named = {"run": turns} if callable(turns) else turns
+    named = {"run": functions} if callable(functions) else functions
     for _ in range(3):
         next(iter(named.values()))()
     sys.stdout.write(f"{json.dumps(report or {})}\n")

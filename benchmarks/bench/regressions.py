@@ -10,7 +10,7 @@ from typing import Any
 TOLERANCE = 0.2
 
 
-def guarded(parts: Mapping[str, Any]) -> dict[str, float]:
+def guarded_ratios(parts: Mapping[str, Any]) -> dict[str, float]:
     """What must not get worse; of each, more is better. Costs are those of an echo by plain FastAPI
     on the same machine, over the service's.
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bench.guard import Baseline, best, guarded, regressions
+from benchmarks.bench.regressions import Baseline, best, guarded_ratios, regressions
 
 STORED = {"a": 1.0, "b": 0.5}
 
@@ -37,7 +37,7 @@ def test_ratios_are_more_when_the_service_is_better() -> None:
         "ratios": {"rate/raw": 0.9, "rate/litserve": 1.1, "p95/litserve": 0.5},
         "costs": {"service": {"gateway": 1000.0, "worker": 500.0}, "echo": {"fastapi": 250.0}},
     }
-    assert guarded({"hard": part}) == {
+    assert guarded_ratios({"hard": part}) == {
         "hard: jobs/s, of the raw loop": 0.9,
         "hard: jobs/s, of LitServe": 1.1,
         "hard: LitServe's p95, of the service's": 2.0,
@@ -48,7 +48,7 @@ def test_ratios_are_more_when_the_service_is_better() -> None:
 
 def test_a_peer_that_answered_nobody_is_no_success() -> None:
     silent = {"ratios": {"rate/raw": 0.9, "rate/litserve": 1e9, "p95/litserve": 0.0}}
-    assert guarded({"demo": silent})["demo: LitServe's p95, of the service's"] == 0.0
+    assert guarded_ratios({"demo": silent})["demo: LitServe's p95, of the service's"] == 0.0
 
 
 def test_a_baseline_is_kept(tmp_path: Path) -> None:
