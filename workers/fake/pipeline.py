@@ -95,7 +95,7 @@ class DrawingPipeline:
     def finish(self, _prepared: Item, picture: Image.Image) -> Image.Image:
         return picture
 
-    def finished(
+    def finish_output(
         self, prepared: Item, picture: Image.Image
     ) -> tuple[Image.Image, ExplanationView | None]:
         """The picture, and if it was asked for an explanation in the words of the bundle."""
