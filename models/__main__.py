@@ -13,8 +13,6 @@ from models.runtime.cpu.process import reexec_in_utf8, reexec_tuned
 COMMANDS = {
     "train": ("train", "train one part and write RUN/bundle"),
     "train-queue": ("train_queue", "work through a training plan"),
-    "curves": ("curves", "draw the loss curves of runs"),
-    "sheet": ("sheet", "draw the first pictures that a bundle makes"),
     "collect": ("collect", "put the parts of several runs into one bundle"),
     "evaluate": ("evaluate", "measure a bundle on held-out data and write a report"),
     "enlarge": ("enlarge", "measure a bundle's detail stage beside others"),

@@ -23,7 +23,6 @@ _LOWER = {
     "(--set loop.accumulate=4)",
     "evaluate": "lower --batch or --size",
     "subject": "lower --pictures",
-    "sheet": "lower --count",
 }
 
 

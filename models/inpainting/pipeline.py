@@ -21,7 +21,6 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.stage import DetailStage
 from models.explanation import Area, Explanation, explained_words, over_picture
 from models.images import HoleMask, Plane, Square, cut, paste, shrink, shrink_hole, squares
-from models.inpainting.classical import METHODS, ClassicalPipeline
 from models.inpainting.tdanet.blocks import fold_blocks, fold_constant_channels
 from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.pipeline import (
@@ -206,10 +205,3 @@ def _by_item(batch: Sequence[Prepared], rows: Rows) -> list[Rows]:
     """One row per square → the rows of each item's squares."""
     ends = np.cumsum([len(p.squares) for p in batch])
     return [rows[end - len(p.squares) : end] for p, end in zip(batch, ends, strict=True)]
-
-
-def load(bundle: Bundle, task: str, method: str, device: str, precision: str) -> Pipeline[object]:
-    """The network's pipeline, or a classical one by name of its method."""
-    if method in METHODS:
-        return cast("Pipeline[object]", ClassicalPipeline(bundle, task, method, device, precision))
-    return cast("Pipeline[object]", InpaintingPipeline(bundle, task, method, device, precision))

@@ -235,7 +235,6 @@ class Loop:
         if self.fabric.is_global_zero:
             batch, noise = self.samples(_PREVIEW_STREAM, _PREVIEW_COUNT, 0, _PREVIEW_COUNT)
             self.run.save_grid(self.step, self.objective.preview(batch, noise, averaged))
-            self.run.draw_curves()
 
     def _check_finite(self, values: Values) -> dict[str, float]:
         """The values as numbers. Raises TrainingError when one is not finite."""

@@ -26,7 +26,6 @@ from torch import Tensor
 
 from models.files import what_it_is
 from models.training.config import ConfigError, changed_options, with_new_names
-from models.training.curves import Curves, draw, lines_of
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -152,11 +151,6 @@ class Run:
         sheet.save(self.samples / f"{step:07d}.png")
         self._board.add_image("samples", np.asarray(sheet), step, dataformats="HWC")
 
-    def draw_curves(self) -> None:
-        """``losses.png``: every logged value over the steps."""
-        if (self.folder / "stats.jsonl").is_file():
-            draw(Curves.of([self.folder]), self.folder / "losses.png")
-
     def save_snapshot(self, state: dict[str, Any]) -> None:
         """Replace the snapshot; a crash in between leaves the old one."""
         part = self.folder / f"snapshot.{os.getpid()}.part"
@@ -186,6 +180,19 @@ class Run:
     def clear_bundle(self) -> None:
         """Forget an earlier bundle of this run: a run ends with exactly one."""
         shutil.rmtree(self.bundle, ignore_errors=True)
+
+
+def lines_of(stats: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a ``stats.jsonl``, if there is one; what a kill tore is passed over."""
+    if not stats.is_file():
+        return
+    for text in stats.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            yield line
 
 
 def grid(pictures: Tensor, columns: int) -> Image.Image:

@@ -174,7 +174,6 @@ def test_a_run_leaves_statistics_grids_and_no_parts(tmp_path: Path) -> None:
     assert len(lines) == OPTIONS.steps
     assert list((tmp_path / "samples").glob("*.png"))
     assert list((tmp_path / "tensorboard").iterdir())
-    assert (tmp_path / "losses.png").exists()
     assert not list(tmp_path.glob("*.part"))
 
 
