@@ -1,4 +1,4 @@
-"""The commands of ``python -m models``: one file each, with ``add`` (its arguments) and ``run``.
+"""The commands of ``python -m models``: ``add_COMMAND`` (its arguments) and ``run_COMMAND`` of each.
 
 Only a command that runs imports what it needs: ``--help`` starts without torch.
 """

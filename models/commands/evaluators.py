@@ -11,7 +11,8 @@ from typing import Any
 from models.commands.arguments import new_folder, number, whole
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_judge(parser: argparse.ArgumentParser) -> None:
+    """Train the networks that judge, apart from everything judged."""
     kinds = parser.add_subparsers(dest="kind", required=True)
     reader = kinds.add_parser("attributes", help="the reader of part colours on Aviary")
     form = kinds.add_parser("form", help="the segmenter behind one_bird and two_heads on Aviary")
@@ -34,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     encoders.add_argument("--size", type=whole(0), default=0, help="side of the pictures in pixels")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_judge(arguments: argparse.Namespace) -> None:
     train = {"attributes": _attributes, "form": _form, "encoders": _encoders}
     sys.stdout.write(f"wrote {train[arguments.kind](arguments)}\n")
 

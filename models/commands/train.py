@@ -34,7 +34,8 @@ one first."""
 _ALONE = ("damsm", "detail")  # parts that are trained without encoders
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_train(parser: argparse.ArgumentParser) -> None:
+    """One part of a bundle, trained."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _epilog()
     parts = ("damsm", "synthesis", "manipulation", "inpainting", "detail")
@@ -77,13 +78,13 @@ def _epilog() -> str:
 
     from models.training.config import LoopOptions, preset_descriptions
 
-    presets = [f"  {name:9} {descriptions}" for name, descriptions in preset_descriptions().items()]
+    presets = [f"  {name:9} {description}" for name, description in preset_descriptions().items()]
     loop = [f"  loop.{f.name} = {f.default}" for f in fields(LoopOptions)]
     text = _MORE.format(presets="\n".join(presets), loop="\n".join(loop))
     return text.replace("%", "%%")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_train(arguments: argparse.Namespace) -> None:
     from models.training.run import code_version
 
     version = code_version()

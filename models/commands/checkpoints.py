@@ -1,4 +1,4 @@
-"""``python -m models import``: official checkpoints to a bundle."""
+"""Official checkpoints to bundles, and back."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ FILES = {
     "efficient-t2i": ("generator", "text-encoder", "captions"),
     "damsm": ("text-encoder", "image-encoder", "captions"),
 }
+
+
 _OPTIONAL = ("vgg",)
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_import(parser: argparse.ArgumentParser) -> None:
+    """Official checkpoints to a bundle."""
     methods = parser.add_subparsers(dest="method", required=True)
     for method, roles in FILES.items():
         one = methods.add_parser(method)
@@ -29,10 +32,24 @@ def add(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_import(arguments: argparse.Namespace) -> None:
     from models.checkpoints.importer import IMPORTS
 
     given = {role: getattr(arguments, role.replace("-", "_")) for role in FILES[arguments.method]}
     files = {role: path for role, path in given.items() if path is not None}
     bundle = IMPORTS[arguments.method](files, arguments.out)
     sys.stderr.write(f"wrote {bundle.folder}: {', '.join(sorted(bundle.tasks))}\n")
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """A bundle's task in its authors' file layout."""
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--layout", required=True, choices=("manigan", "tdanet", "efficient-t2i"))
+    parser.add_argument("--out", type=new_folder, required=True, help="folder to write")
+
+
+def run_export(arguments: argparse.Namespace) -> None:
+    from models.checkpoints.exporter import export
+
+    for path in export(arguments.bundle, arguments.layout, arguments.out):
+        sys.stderr.write(f"wrote {path}\n")
