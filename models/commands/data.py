@@ -14,7 +14,7 @@ _BIRDS = 32  # whose captions are looked at
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Is a data set fit to train on, and what training needs beside it. DIR is its folder, or aviary.
+    """Is a data set fit to train on, and what training needs; DIR is its folder, or aviary.
 
     DIR is the data set's folder, or the word aviary for the drawn birds."""
     actions = parser.add_subparsers(dest="action", required=True)
