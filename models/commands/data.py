@@ -32,7 +32,9 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--least", type=whole(1), default=2, help="least frequency of a known word"
     )
     prepare.add_argument("--split-file", type=Path, help="classes or photos held out for testing")
-    prepare.add_argument("--masks", action="store_true", help="also write object_masks.npz")
+    prepare.add_argument(
+        "--masks", action="store_true", help="does nothing any more: training draws and keeps masks"
+    )
     prepare.set_defaults(act=_prepare)
 
 
@@ -91,12 +93,11 @@ def _prepare(arguments: argparse.Namespace) -> None:
     if arguments.data == "aviary":
         raise DataError("Aviary is drawn, with a vocabulary of its own: nothing to prepare.")
     listing = open_listing(Path(arguments.data), arguments.split_file)
-    done = prepare(listing, arguments.out, least=arguments.least, masks=arguments.masks)
+    done = prepare(listing, arguments.out, least=arguments.least)
     sizes = ", ".join(f"{split} {len(keys)}" for split, keys in done.split.items())
     _print(
         [
             f"{listing.name}: {sizes} photos; {len(done.left_out)} left out",
-            f"object masks: {'yes' if done.masks else 'none'}",
             f"vocabulary: {len(done.words)} entries, padding included",
             f"content: {done.content}",
             f"wrote {done.folder}",

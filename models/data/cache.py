@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,21 +83,13 @@ def mask_squares(
     size: int,
     content: str,
     folder: Path,
-    planes: Mapping[str, Plane] | None = None,
 ) -> Squares:
-    """The object masks of ``records`` cut as their photos; zero where there is none.
-
-    planes: key -> bool mask of the square that the photo is cut to, instead of the records' own.
-    """
+    """The object masks of ``records`` cut as their photos; zero where there is none."""
     side = cached_side(size, records)
-    known = None if planes is None else planes.keys()
-    path = folder / f"masks-{_digest(records, content, layout, known)}-{side}.npy"
+    path = folder / f"masks-{_digest(records, content, layout)}-{side}.npy"
 
     def paint(record: Record) -> Bytes:
-        if planes is None:
-            return square_mask(record, side, layout)
-        plane = planes.get(record.key)
-        return np.zeros((side, side), np.uint8) if plane is None else _mask(plane, side)
+        return square_mask(record, side, layout)
 
     # One thread: the first mask makes a data set read its index, once.
     return _open_or_build(path, records, (side, side), paint, threads=1)
@@ -140,10 +132,7 @@ def square_mask(record: Record, side: int, layout: str) -> Bytes:
     if plane is None:
         return np.zeros((side, side), np.uint8)
     height, width = plane.shape
-    return _mask(plane, side, _region(record, (width, height), layout))
-
-
-def _mask(plane: Plane, side: int, region: Region | None = None) -> Bytes:
+    region = _region(record, (width, height), layout)
     picture = Image.fromarray(plane.astype(np.uint8) * 255)
     scaled = picture.resize((side, side), _FILTER, box=region)
     return np.where(np.asarray(scaled) > 127, 255, 0).astype(np.uint8)
@@ -167,12 +156,9 @@ def _region(record: Record, size: tuple[int, int], layout: str) -> Region:
     return across, down, across + side, down + side
 
 
-def _digest(
-    records: Sequence[Record], content: str, layout: str, planes: Iterable[str] | None = None
-) -> str:
+def _digest(records: Sequence[Record], content: str, layout: str) -> str:
     rows = [[r.key, r.box, r.object_mask is not None] for r in records]
-    known = None if planes is None else sorted(planes)
-    text = json.dumps([VERSION, content, layout, rows, known])
+    text = json.dumps([VERSION, content, layout, rows, None])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

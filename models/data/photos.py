@@ -19,7 +19,6 @@ from jobs.captions import Vocabulary
 from models.data import cache
 from models.data.layouts.base import DataError, Listing, Record
 from models.data.masks import random_photo_hole
-from models.data.object_masks import read_masks
 from models.data.photo_captions import Words, encode_texts, pad_groups, pad_rows
 from models.data.prepare import Prepared
 from models.training.batch import Batch
@@ -150,11 +149,9 @@ class Photos:
     @cached_property
     def _masks(self) -> cache.Bytes | None:
         """uint8 [N,C,C] beside the cached squares; None when no photo has a mask."""
-        stored = self._prepared.masks
-        if stored is None and not any(r.object_mask for r in self._cached):
+        if not any(record.object_mask for record in self._cached):
             return None
-        planes = read_masks(stored) if stored else None
-        return cache.mask_squares(self._cached, planes=planes, **self._cache_options()).pixels
+        return cache.mask_squares(self._cached, **self._cache_options()).pixels
 
     def batch(
         self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]

@@ -297,8 +297,7 @@ def test_boxes_alone_are_prepared_and_trained_on(tmp_path: Path) -> None:
         content["images"] = content["images"][1:]
 
     folder = edited(made_sets.coco(tmp_path / "set"), "instances", change)
-    done = prepare(open_listing(folder), tmp_path / "out", masks=True)
-    assert done.masks
+    done = prepare(open_listing(folder), tmp_path / "out")
     data = open_photos(folder, size=16, cache=tmp_path / "cache")
     rng = [np.random.default_rng(k) for k in range(len(data))]
     batch = data.batch("inpainting", range(len(data)), rng)
