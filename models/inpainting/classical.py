@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.errors import InputProblem
-from models.images import HoleMask, Square, cut, shrink_hole, squares
+from models.geometry import HoleMask, Square, cut, shrink_hole, squares
 from models.inpainting.patchmatch import fill
 from models.pipeline import Item, Pipeline, Pixels
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from models.images import HoleMask, Pixels, Plane
+from models.geometry import HoleMask, Pixels, Plane
 
 PATCH = 7
 _FEWEST = 64  # known patches below which a level is too coarse to copy from

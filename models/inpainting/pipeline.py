@@ -20,7 +20,7 @@ from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.stage import DetailStage
 from models.explanation import Area, Explanation, explained_words, over_picture
-from models.images import HoleMask, Plane, Square, cut, paste, shrink, shrink_hole, squares
+from models.geometry import HoleMask, Plane, Square, cut, paste, shrink, shrink_hole, squares
 from models.inpainting.tdanet.blocks import fold_blocks, fold_constant_channels
 from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.pipeline import (

@@ -21,7 +21,7 @@ from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.stage import DetailStage
 from models.explanation import Area, Explanation, explained_words, over_picture
-from models.images import Letterbox, Plane, enlarge_change
+from models.geometry import Letterbox, Plane, enlarge_change
 from models.layers import fold_batch_norm
 from models.manipulation.manigan.blocks import affine_maps, fold_blocks
 from models.manipulation.manigan.network import (

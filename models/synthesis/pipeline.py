@@ -20,7 +20,7 @@ from models.damsm.word_regions import PART, Regions, WordRegions
 from models.detail.stage import DetailStage
 from models.errors import InputProblem
 from models.explanation import Area, ExplainedWord, Explanation, explained_words, over_picture
-from models.images import downscale
+from models.geometry import downscale
 from models.pipeline import (
     Item,
     Output,

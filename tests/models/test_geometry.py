@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.images import (
+from models.geometry import (
     MAX_SQUARES,
     Letterbox,
     cut,
