@@ -25,11 +25,11 @@ import numpy as np
 import torch
 
 from benchmarks import official
+from benchmarks.interleaved import Child, Turn, answer
 from benchmarks.naive import Naive
-from benchmarks.turns import Child, Turn, answer
 from models.pipeline import Pipeline, Pixels, to_pixels
 from models.registry import load
-from models.runtime.autotune import LEAST_PSNR, Memory, psnr, tuned
+from models.runtime.autotune import LEAST_PSNR, Memory, psnr, tune
 
 SIZES = (1, 2, 4, 8, 16)
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -116,7 +116,7 @@ def child(kind: str, folder: str, task: str, pictures: str, threads: str, clock:
         made = [to_pixels(forward(p))[0] for p in prepared[:PICTURES]]
         turns: dict[str, Turn] = {"1": lambda: forward(prepared[1])}
     else:
-        plain = tuned(lambda name: _networks(folder, task, name), "auto", 16, Memory(None))
+        plain = tune(lambda name: _networks(folder, task, name), "auto", 16, Memory(None))
         made = [first(plain, [p]) for p in prepared[:PICTURES]]
         together = plain.forward(prepared[: 2 * PICTURES])[:PICTURES]
         np.save(Path(pictures) / "together.npy", [x.reshape(made[0].shape) for x in together])

@@ -19,7 +19,7 @@ from benchmarks import official
 from benchmarks.forward import NETWORKS
 from models.pipeline import Pipeline
 from models.registry import load
-from models.runtime.autotune import Memory, tuned
+from models.runtime.autotune import Memory, tune
 from models.runtime.cuda_graphs import SIZES
 from models.runtime.precision import PRECISIONS
 
@@ -51,7 +51,7 @@ def _network(
     pipeline = (
         load(bundle, task, None, device)
         if dry
-        else tuned(
+        else tune(
             lambda kind: load(bundle, task, None, device, kind), "auto", max(SIZES), Memory(None)
         )
     )

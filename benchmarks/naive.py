@@ -16,12 +16,12 @@ from models.bundle import Bundle
 from models.damsm.image_encoder import CompactImageEncoder, PhotoFeatures
 from models.damsm.inception import InceptionImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
-from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.manipulation.network import ManiganConfig, networks
-from models.manipulation.photo import as_photo_encoder, photo_encoder
+from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
+from models.manipulation.manigan.network import ManiganConfig, networks
+from models.manipulation.manigan.photo_encoder import as_photo_encoder, photo_encoder
 from models.pipeline import Pipeline, config_from
 from models.runtime.norms import InstanceNorm
-from models.synthesis.network import Generator, GeneratorConfig
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 
 Forward = Callable[[Any], Tensor]  # what the pipeline prepared of one item → picture [1,3,S,S]
 _RELU2_2 = 8  # of VGG-16's layers
@@ -33,11 +33,11 @@ class Naive:
     def __init__(self, pipeline: Pipeline[Any]) -> None:
         self.pipeline, self.bundle, self.task = pipeline, pipeline.bundle, pipeline.task
         config = config_from(TextEncoderConfig, pipeline.spec.text_encoder, "text encoder")
-        self.text: Any = self._filled(TextEncoder(config), "text_encoder")
+        self.text: Any = self._load(TextEncoder(config), "text_encoder")
         make = {"synthesize": self._synthesis, "manipulate": self._manipulation}
         self.forward: Forward = make.get(self.task, self._inpainting)()
 
-    def _filled(self, module: nn.Module, role: str) -> Any:
+    def _load(self, module: nn.Module, role: str) -> Any:
         module.load_state_dict(self.bundle.state(self.task, role))
         return plain_norms(module).eval()
 
@@ -48,7 +48,7 @@ class Naive:
 
     def _synthesis(self) -> Forward:
         config = config_from(GeneratorConfig, self.pipeline.spec.network, self.task)
-        generator = self._filled(Generator(config), "generator")
+        generator = self._load(Generator(config), "generator")
 
         def forward(prepared: Any) -> Tensor:
             (words,) = prepared.captions
@@ -59,8 +59,8 @@ class Naive:
 
     def _manipulation(self) -> Forward:
         config = config_from(ManiganConfig, self.pipeline.spec.network, self.task)
-        made = {role: self._filled(m, role) for role, m in networks(config).items()}
-        look = _looking(self.bundle, self.task)
+        made = {role: self._load(m, role) for role, m in networks(config).items()}
+        look = _plain_photo_encoder(self.bundle, self.task)
 
         def forward(prepared: Any) -> Tensor:
             words, sentence, pad = self._caption(prepared.ids)
@@ -74,8 +74,8 @@ class Naive:
 
     def _inpainting(self) -> Forward:
         config = config_from(InpaintConfig, self.pipeline.spec.network, self.task)
-        encoder = self._filled(InpaintEncoder(config), "encoder")
-        generator = self._filled(InpaintGenerator(config), "generator")
+        encoder = self._load(InpaintEncoder(config), "encoder")
+        generator = self._load(InpaintGenerator(config), "generator")
 
         def forward(prepared: Any) -> Tensor:
             words, sentence, pad = self._caption(prepared.ids)
@@ -95,7 +95,7 @@ def _photo(pixels: np.ndarray[Any, Any]) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous() * 2 - 1
 
 
-def _looking(bundle: Bundle, task: str) -> Callable[[Tensor], PhotoFeatures]:
+def _plain_photo_encoder(bundle: Bundle, task: str) -> Callable[[Tensor], PhotoFeatures]:
     """The photo encoder; of the published one with VGG-16 whole, of which relu2_2 is kept."""
     encoder = photo_encoder(bundle, task, "naive").eval()
     if isinstance(encoder, CompactImageEncoder):
@@ -107,7 +107,7 @@ def _looking(bundle: Bundle, task: str) -> Callable[[Tensor], PhotoFeatures]:
     detail = {k.removeprefix("features."): v for k, v in bundle.state(task, "detail").items()}
     layers.load_state_dict(detail, strict=False)
 
-    def look(photo: Tensor) -> PhotoFeatures:
+    def encode_photo(photo: Tensor) -> PhotoFeatures:
         regions, code = image(photo)
         x, kept = photo, photo
         for place, layer in enumerate(layers):
@@ -115,7 +115,7 @@ def _looking(bundle: Bundle, task: str) -> Callable[[Tensor], PhotoFeatures]:
             kept = x.clone() if place == _RELU2_2 else kept  # later layers work in place
         return PhotoFeatures(code, regions, kept)
 
-    return look
+    return encode_photo
 
 
 def plain_norms(module: nn.Module) -> nn.Module:

@@ -15,10 +15,10 @@ from torch import nn
 from models.bundle import Bundle, save_task
 from models.damsm.inception import InceptionImageEncoder, VggDetail
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.inpainting.convolutions import SpectralConv
-from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.manipulation.network import ManiganConfig, networks
-from models.synthesis.network import Generator, GeneratorConfig
+from models.inpainting.tdanet.convolutions import SpectralConv
+from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
+from models.manipulation.manigan.network import ManiganConfig, networks
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from tests.models.parity import rule
 
 _SEED = 1234
@@ -35,7 +35,7 @@ def bundle(folder: Path, task: str) -> Bundle:
     text = TextEncoderConfig(len(_WORDS))
     modules["text_encoder"] = TextEncoder(text)
     states = {
-        role: _settled(rule.filled(module, _SEED, scale)).state_dict()
+        role: _converge_spectral_norms(rule.filled(module, _SEED, scale)).state_dict()
         for role, module in modules.items()
     }
     spec: Mapping[str, Any] = {
@@ -77,7 +77,7 @@ def _inpainting() -> Parts:
 _PARTS = {"synthesize": _synthesis, "manipulate": _manipulation, "inpaint": _inpainting}
 
 
-def _settled(module: nn.Module) -> nn.Module:
+def _converge_spectral_norms(module: nn.Module) -> nn.Module:
     """Singular vectors of all spectral norms as after training."""
     rule.settle_spectral(module, _SETTLED)
     with torch.no_grad():

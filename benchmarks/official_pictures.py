@@ -27,10 +27,10 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
+from models.checkpoints.importer import IMPORTS
 from models.damsm.inception import VggDetail
-from models.imports.methods import IMPORTS
 from tests.chaos.processes import free_port
-from tests.models.imports.published import METHODS, PUBLISHED, Bytes, Case, Published, cases
+from tests.models.checkpoints.published import METHODS, PUBLISHED, Bytes, Case, Published, cases
 from tests.models.parity import rule
 
 BUNDLE = "official"
@@ -139,7 +139,7 @@ def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes]) -> N
     raise RuntimeError("mmml serve did not become ready.")
 
 
-def _compared(folder: Path, asked: list[Case], **settings: str) -> list[Comparison]:
+def _compare(folder: Path, asked: list[Case], **settings: str) -> list[Comparison]:
     started = time.monotonic()
     with serving(folder, **settings) as http:
         found = [Comparison.of(fetch(http, case), case.expected) for case in asked]
@@ -147,12 +147,12 @@ def _compared(folder: Path, asked: list[Case], **settings: str) -> list[Comparis
     return found
 
 
-def _row(case: Case, exact: Comparison, served: Comparison) -> tuple[str, bool]:
-    within = exact.largest <= 1 and served.psnr >= 45 and served.close >= 0.999
+def _row(case: Case, in_float32: Comparison, served: Comparison) -> tuple[str, bool]:
+    within = in_float32.largest <= 1 and served.psnr >= 45 and served.close >= 0.999
     cells: tuple[Any, ...] = (
         case.task,
         case.name,
-        f"{exact.largest}/255",
+        f"{in_float32.largest}/255",
         f"{served.psnr:.1f}",
         f"{100 * served.close:.2f}",
         f"{served.largest}/255",
@@ -168,8 +168,8 @@ def main(tasks: Sequence[str]) -> int:
         import_files(published, folder / "weights", tasks)
         asked = [case for task in tasks for case in cases(published, task, 256)]
         del published
-        exact = _compared(folder, asked, MMML_PRECISION="float32")
-        served = _compared(folder, asked)
+        exact = _compare(folder, asked, MMML_PRECISION="float32")
+        served = _compare(folder, asked)
     sys.stdout.write(
         "| task | case | float32: largest difference | as served: PSNR, dB | within 4/255, % "
         "| largest difference | within the bars |\n|---|---|---|---|---|---|---|\n"

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.turns import Child, answer
+from benchmarks.interleaved import Child, answer
 from jobs.captions import END, Vocabulary
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.synthesis.objective import SynthesisObjective
-from models.synthesis.rendering import RenderingObjective, RenderingOptions
+from models.synthesis.efficient_t2i.recipe import SynthesisObjective
+from models.synthesis.efficient_t2i.supervised_recipe import RenderingObjective, RenderingOptions
 from models.training.batch import Batch
-from models.training.config import LoopOptions, build, read_preset
+from models.training.config import LoopOptions, build_options, read_preset
 from models.training.loop import Loop, build_fabric
 from models.training.objective import Objective
-from models.training.parts import checked
+from models.training.parts import parse_options
 from models.training.run import Run
 
 THREADS, WORDS = 2, 16
@@ -64,7 +64,7 @@ class Random:
 def child(preset: str, tuned: bool) -> None:
     """Steps of a preset's synthesis."""
     values = read_preset(preset, "synthesis")
-    options = build(LoopOptions, values["loop"], "loop")
+    options = build_options(LoopOptions, values["loop"], "loop")
     options = replace(options, minutes=0.0, settle_batches=0, log_every=10**9, preview_every=10**9)
     options = replace(options, snapshot_every=10**9, threads=THREADS)
     if not tuned:
@@ -87,10 +87,10 @@ def child(preset: str, tuned: bool) -> None:
 
 
 def _objective(options: dict[str, Any], data: Random, text: TextEncoder) -> Objective:
-    chosen = checked("synthesis", options)
+    chosen = parse_options("synthesis", options)
     if isinstance(chosen, RenderingOptions):
         return RenderingObjective(chosen, data.size, text, data.latent)
-    chosen = replace(chosen, alone=0)  # steps in which all networks learn
+    chosen = replace(chosen, warmup_steps=0)  # steps in which all networks learn
     return SynthesisObjective(chosen, data.size, text)
 
 

@@ -6,27 +6,24 @@ import argparse
 import importlib
 import sys
 
-from models.failures import as_sentences
-from models.runtime.cpu.allocator import reexec_tuned
-from models.utf8 import reexec_in_utf8
+from models.failures import exit_with_sentence
+from models.runtime.cpu.process import reexec_in_utf8, reexec_tuned
 
-# command -> (its module in models.commands, what it does)
+# command -> (module of models.commands that has add_COMMAND and run_COMMAND, what it does)
 COMMANDS = {
     "train": ("train", "train one part and write RUN/bundle"),
     "train-queue": ("train_queue", "work through a training plan"),
-    "curves": ("curves", "draw the loss curves of runs"),
-    "sheet": ("sheet", "draw the first pictures that a bundle makes"),
-    "collect": ("collect", "put the parts of several runs into one bundle"),
+    "collect": ("bundles", "put the parts of several runs into one bundle"),
     "evaluate": ("evaluate", "measure a bundle on held-out data and write a report"),
-    "enlarge": ("enlarge", "measure a bundle's detail stage beside others"),
-    "judge": ("judge", "train the networks that judge the others"),
-    "subject": ("subject", "teach a bundle to choose pictures that show its subject"),
+    "enlarge": ("evaluate", "measure a bundle's detail stage beside bicubic enlargement"),
+    "judge": ("evaluators", "train the networks that evaluate the others"),
+    "subject": ("bundles", "teach a bundle to choose pictures that show its subject"),
     "data": ("data", "check and prepare data sets"),
-    "recalibrate": ("recalibrate", "estimate batch statistics of synthesis again"),
-    "draw": ("draw", "draw a bird and print its captions"),
-    "forward": ("forward", "feed tensors straight to the networks"),
-    "import": ("imports", "official checkpoints to a bundle"),
-    "export": ("export", "a bundle's task in its authors' file layout"),
+    "recalibrate": ("bundles", "estimate batch statistics of synthesis again"),
+    "draw": ("data", "draw a bird and print its captions"),
+    "forward": ("bundles", "feed tensors straight to the networks"),
+    "import": ("checkpoints", "official checkpoints to a bundle"),
+    "export": ("checkpoints", "a bundle's task in its authors' file layout"),
 }
 
 
@@ -35,15 +32,17 @@ def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (module, text) in COMMANDS.items():
-        command = importlib.import_module(f"models.commands.{module}")
-        own = commands.add_parser(name, help=text, description=command.__doc__)
-        command.add(own)
-        own.set_defaults(run=command.run)
+        found = importlib.import_module(f"models.commands.{module}")
+        function = name.replace("-", "_")
+        add, run = getattr(found, f"add_{function}"), getattr(found, f"run_{function}")
+        own = commands.add_parser(name, help=text, description=add.__doc__)
+        add(own)
+        own.set_defaults(run=run)
     return parser
 
 
 def main() -> None:
-    with as_sentences(next(iter(sys.argv[1:]), "")):
+    with exit_with_sentence(next(iter(sys.argv[1:]), "")):
         reexec_in_utf8("models")
         reexec_tuned("models")
         arguments = command_line().parse_args()

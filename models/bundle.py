@@ -155,8 +155,8 @@ class Bundle:
         except OSError as error:
             raise BundleError(f"Bundle {self.name!r}: cannot read {name}: {error}.") from error
         if sha256 is not None and _sha256(data) != sha256:
-            if told := what_it_is(self.folder / name, wanted=".safetensors"):
-                raise BundleError(f"Bundle {self.name!r}: {name} {told}.")
+            if message := what_it_is(self.folder / name, wanted=".safetensors"):
+                raise BundleError(f"Bundle {self.name!r}: {name} {message}.")
             raise BundleError(
                 f"Bundle {self.name!r}: {name} has sha256 {_sha256(data)[:12]}…, "
                 f"but {MANIFEST} says {sha256[:12]}…; the file is damaged or of another version."
@@ -178,8 +178,8 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], what: str) -> No
     )
     faults = {"missing": missing, "unexpected": unexpected, "wrong shape": shapes}
     if any(faults.values()):
-        told = "; ".join(f"{kind}: {_shorten(keys)}" for kind, keys in faults.items() if keys)
-        raise BundleError(f"Weights of {what} do not fit the network. {told}.")
+        message = "; ".join(f"{kind}: {_shorten(keys)}" for kind, keys in faults.items() if keys)
+        raise BundleError(f"Weights of {what} do not fit the network. {message}.")
     module.load_state_dict(dict(state), strict=True)
 
 

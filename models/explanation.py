@@ -83,11 +83,11 @@ def over_picture(
     size = frame(width, height)
     whole = np.zeros(size[::-1], np.float32)
     for plane, area in zip(planes.reshape(len(areas), *planes.shape[-2:]), areas, strict=True):
-        np.maximum(whole, _laid(plane, area, width, height), out=whole)
+        np.maximum(whole, _resample(plane, area, width, height), out=whole)
     return whole
 
 
-def _laid(plane: Plane, area: Area, width: int, height: int) -> Plane:
+def _resample(plane: Plane, area: Area, width: int, height: int) -> Plane:
     size = frame(width, height)
     plane = _no_finer(plane, area.width * size[0] / width, area.height * size[1] / height)
     rows, columns = plane.shape

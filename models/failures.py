@@ -23,12 +23,11 @@ _LOWER = {
     "(--set loop.accumulate=4)",
     "evaluate": "lower --batch or --size",
     "subject": "lower --pictures",
-    "sheet": "lower --count",
 }
 
 
 @contextmanager
-def as_sentences(command: str = "") -> Iterator[None]:
+def exit_with_sentence(command: str = "") -> Iterator[None]:
     """Ends the process with a sentence for every error that a person can do something about."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -54,11 +53,11 @@ def sentence(error: BaseException, command: str = "") -> tuple[str | None, int]:
     if isinstance(error, ModelsError):
         status = getattr(error, "status", None)  # stopped on purpose, which is no error
         return (f"error: {error}", 1) if status is None else (str(error), status)
-    told = _told(error, command)
-    return (None if told is None else f"error: {told}"), 1
+    message = _explain(error, command)
+    return (None if message is None else f"error: {message}"), 1
 
 
-def _told(error: BaseException, command: str) -> str | None:
+def _explain(error: BaseException, command: str) -> str | None:
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError | OSError) and _MEMORY.search(text)
@@ -66,7 +65,7 @@ def _told(error: BaseException, command: str) -> str | None:
         lower = _LOWER.get(command, "close other programs, or take a machine with more")
         return f"There is not enough memory ({_short(text)}); {lower}."
     if isinstance(error, OSError):
-        return of_os(error)
+        return os_error_sentence(error)
     if isinstance(error, UnicodeError):
         return f"A text can't be read or written ({_short(text)}); set PYTHONUTF8=1 and try again."
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("models"):
@@ -79,7 +78,7 @@ def _told(error: BaseException, command: str) -> str | None:
     return None
 
 
-def of_os(error: OSError) -> str:
+def os_error_sentence(error: OSError) -> str:
     """What the system refused, of which file, and what to do."""
     where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     what = f"{where}: {error.strerror}" if where else str(error.strerror or error)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from models.damsm.text_encoder import padding
 from models.errors import ModelsError
-from models.inpainting.network import compose
 from models.inpainting.pipeline import InpaintingPipeline
+from models.inpainting.tdanet.network import compose
 from models.manipulation.pipeline import ManipulationPipeline
 from models.registry import load
 from models.synthesis.pipeline import SynthesisPipeline

@@ -37,7 +37,7 @@ class Item:
     def blend(self) -> Blend:
         return self.mixed or ((self.text, 1.0),)
 
-    def sized(self, name: str) -> Image.Image:
+    def resized_image(self, name: str) -> Image.Image:
         """The image of that field with ``size`` pixels on its longer side. A mask's pixel that
         holds any of the hole is part of it.
         """

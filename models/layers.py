@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import fuse_conv_bn_eval
 
-from models.runtime.attention import attend
-from models.runtime.precision import autocast_disabled
+from models.runtime.precision import attend, autocast_disabled
 
 
 class _Spectral(nn.Module):
@@ -75,7 +74,7 @@ class SpectralConv2d(_Spectral):
         """The same layer with a plain weight, for serving."""
         b, a, k, _ = self.weight_orig.shape
         plain = nn.Conv2d(a, b, k, padding=self.padding, bias=self.bias is not None)
-        return _filled(plain, self)
+        return _copy_parameters(plain, self)
 
 
 class SpectralLinear(_Spectral):
@@ -92,14 +91,14 @@ class SpectralLinear(_Spectral):
     def folded(self) -> nn.Linear:
         """The same layer with a plain weight, for serving."""
         b, a = self.weight_orig.shape
-        return _filled(nn.Linear(a, b, bias=self.bias is not None), self)
+        return _copy_parameters(nn.Linear(a, b, bias=self.bias is not None), self)
 
 
 Plain = TypeVar("Plain", nn.Conv2d, nn.Linear)
 
 
 @torch.no_grad()
-def _filled(plain: Plain, spectral: _Spectral) -> Plain:
+def _copy_parameters(plain: Plain, spectral: _Spectral) -> Plain:
     mode = spectral.training
     plain.weight.copy_(spectral.eval().weight())
     spectral.train(mode)

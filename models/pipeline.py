@@ -35,7 +35,7 @@ from models.runtime.cuda_graphs import (
     cuda_graph,
     forget_all,
     pad_tokens,
-    rounded_up,
+    round_up_batch,
     token_widths,
 )
 from models.runtime.device import leave_default_stream, to_device, to_host
@@ -51,7 +51,7 @@ Pixels = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Looked:
+class OutputWithAttention:
     """What forward gives where there is more than pixels to tell: for an item that is to be
     explained what the networks looked at, in the pipeline's own terms; for one with candidates
     which of them this is.
@@ -62,7 +62,7 @@ class Looked:
     candidate: int = 0
 
 
-Output = Pixels | Looked
+Output = Pixels | OutputWithAttention
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class RunResult:
 
 
 class Pipeline(ABC, Generic[P]):
-    """Base of all pipelines; ``P`` is what prepare hands to forward.
+    """Base of all pipelines; ``P`` is what prepare returns and forward takes.
 
     best_batch: most pictures of a forward pass that pay, None while nobody has measured it; detail:
     what enlarges the networks' pictures, where the bundle has it.
@@ -96,7 +96,7 @@ class Pipeline(ABC, Generic[P]):
         prepare_device(self.device)
         self.spec: TaskSpec = bundle.task(task)
         self.vocabulary = Vocabulary.load(bundle.vocabulary_path(task))
-        self._replayed: dict[Callable[..., Tensor], CudaGraphRunner] = {}
+        self._graphs: dict[Callable[..., Tensor], CudaGraphRunner] = {}
 
     @abstractmethod
     def prepare(self, item: Item) -> P:
@@ -113,30 +113,30 @@ class Pipeline(ABC, Generic[P]):
         """The picture, mode RGB."""
 
     def explain(self, prepared: P, maps: Any) -> Explanation:  # noqa: ARG002
-        """What :class:`Looked` holds, over the whole picture."""
+        """What :class:`OutputWithAttention` holds, over the whole picture."""
         raise ModelsError(f"Method {self.method!r} does not explain its pictures.")
 
     @abstractmethod
     def example(self) -> Item:
         """A valid item, for warming up."""
 
-    def finished(self, prepared: P, output: Output) -> tuple[Image.Image, Explanation | None]:
+    def finish_output(self, prepared: P, output: Output) -> tuple[Image.Image, Explanation | None]:
         """The picture, and its explanation if the item asked for one."""
-        if not isinstance(output, Looked):
+        if not isinstance(output, OutputWithAttention):
             return self.finish(prepared, output), None
         explanation = None if output.maps is None else self.explain(prepared, output.maps)
         return self.finish(prepared, output.pixels), explanation
 
     def candidate(self, prepared: P, output: Output) -> int:  # noqa: ARG002
         """Which of its item's candidates an output is."""
-        return output.candidate if isinstance(output, Looked) else 0
+        return output.candidate if isinstance(output, OutputWithAttention) else 0
 
     @property
     def serving(self) -> Mapping[str, Any]:
         """Fields of :class:`Item` as the bundle serves requests that leave them open."""
         return self.spec.serving
 
-    def served(self, item: Item, **given: Any) -> Item:
+    def with_serving_options(self, item: Item, **given: Any) -> Item:
         """The item with the bundle's serving options, or those given."""
         return replace(item, **{**self.serving, **given})
 
@@ -169,7 +169,7 @@ class Pipeline(ABC, Generic[P]):
         explanations = {}
         for (place, prepared), output in zip(ready, outputs, strict=True):
             try:
-                pictures[place], explanation = self.finished(prepared, output)
+                pictures[place], explanation = self.finish_output(prepared, output)
             except ModelsError as error:
                 pictures[place] = error
             else:
@@ -189,7 +189,7 @@ class Pipeline(ABC, Generic[P]):
         for width in token_widths(self.spec.max_words):
             words = self.vocabulary.words[1:] * width
             prepared = self.prepare(replace(self.example(), text=" ".join(words[:width])))
-            for count in (size for size in SIZES if size <= rounded_up(batch)):
+            for count in (size for size in SIZES if size <= round_up_batch(batch)):
                 self.forward([prepared] * count)
 
     def free_memory(self) -> None:
@@ -210,7 +210,7 @@ class Pipeline(ABC, Generic[P]):
             )
         return encoded
 
-    def read(self, text: str) -> tuple[Word, ...]:
+    def locate_words(self, text: str) -> tuple[Word, ...]:
         """Every word of the text, with its place there and its column in what is encoded."""
         spec = self.spec
         return self.vocabulary.read(text, tokenizer=spec.tokenizer, max_words=spec.max_words)
@@ -226,9 +226,9 @@ class Pipeline(ABC, Generic[P]):
         ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
         for k, row in enumerate(rows):
             ids[k, : len(row)] = torch.tensor(row)
-        return self.moved(ids), torch.tensor([len(row) for row in rows])
+        return self.to_device(ids), torch.tensor([len(row) for row in rows])
 
-    def read_captions(
+    def encode_captions(
         self, text: TextEncoder, rows: Sequence[Sequence[int]], apart: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Word features [B,D,L], sentence features [B,D] and padding bool [B,L] (on the CPU).
@@ -245,7 +245,7 @@ class Pipeline(ABC, Generic[P]):
         words = pad_sequence([w[0].T for w, _ in read], batch_first=True).transpose(1, 2)
         return words, torch.cat([s for _, s in read]), padding(lengths, words.shape[2])
 
-    def moved(self, x: Tensor) -> Tensor:
+    def to_device(self, x: Tensor) -> Tensor:
         """A tensor of the CPU on the pipeline's device."""
         return to_device(x, self.device)
 
@@ -257,19 +257,19 @@ class Pipeline(ABC, Generic[P]):
             with self.autocast():
                 return network(*inputs)
         leave_default_stream(self.device)
-        if network not in self._replayed:
-            self._replayed[network] = CudaGraphRunner(network, self._captured)
-        return self._replayed[network](*inputs)
+        if network not in self._graphs:
+            self._graphs[network] = CudaGraphRunner(network, self._capture)
+        return self._graphs[network](*inputs)
 
-    def _captured(
+    def _capture(
         self, network: Callable[..., Tensor], inputs: Sequence[Tensor]
     ) -> Callable[..., Tensor]:
         with self.autocast():
             return cuda_graph(network, inputs)
 
-    def columns(self, words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
+    def pad_words(self, words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
         """words [B,C,L] and pad [B,L] as :meth:`compute` wants them."""
-        pad = self.moved(pad)
+        pad = self.to_device(pad)
         return (words, pad) if self.device.type != "cuda" else pad_tokens(words, pad)
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -279,7 +279,7 @@ class Pipeline(ABC, Generic[P]):
         dtype = PRECISIONS[self.precision]
         return torch.autocast(self.device.type, dtype, cache_enabled=False)
 
-    def placed(self, module: nn.Module) -> nn.Module:
+    def prepare_module(self, module: nn.Module) -> nn.Module:
         """The module on the device, frozen, channels last, in the pipeline's precision."""
         module.eval().requires_grad_(False)
         if self.precision != "float32":

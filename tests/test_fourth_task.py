@@ -38,7 +38,7 @@ from workers.pipeline_cache import CachedPipelineLoader
 @pytest.fixture
 def fourth_task() -> Iterator[None]:
     register_task(Mirror)
-    PIPELINES["mirror"] = "tests.toy:load"
+    PIPELINES["mirror"] = {"fake": "tests.toy:load"}
     yield
     del TASKS["mirror"], PIPELINES["mirror"]
 

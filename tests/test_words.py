@@ -19,7 +19,20 @@ SERVICE = """
     off_loop told wording said settle settled overtaken patience guard children seen sees listed
     once remembered shown
 """
-ROOMS = {"app": SERVICE, "jobs": SERVICE, "workers": SERVICE, "client": SERVICE}
+MODELS = """
+    judge judges judging_loss judge_loss fooling_loss critic critics Looked Seen look looking laid
+    placed moved lower sensitive exact alone rebuild reach divergence wrong named Phase turns
+    widened filled_up Replayed Allowance in_fours hole
+"""
+MODELS += SERVICE
+ROOMS = {
+    "app": SERVICE,
+    "jobs": SERVICE,
+    "workers": SERVICE,
+    "client": SERVICE,
+    "models": MODELS,
+    "benchmarks": MODELS,
+}
 PROSE = re.compile(r"\b(stewards?|doorman|told|hands|patience|stand-?ins?)\b", re.IGNORECASE)
 PROSE_ROOMS = (*ROOMS, "benchmarks", "tests", "docs", "deploy")
 # Files that speak of these words: this one, and those that still take an option's earlier name.

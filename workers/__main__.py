@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from models.runtime.cpu.allocator import reexec_tuned
+from models.runtime.cpu.process import reexec_tuned
 
 
 def main() -> None:

@@ -134,7 +134,7 @@ class JobImages:
         if isinstance(result, Exception):
             raise result
         forwarded = self._wait(result)
-        image, explanation = self.pipeline.finished(prepared, forwarded.pixels)
+        image, explanation = self.pipeline.finish_output(prepared, forwarded.pixels)
         self._seconds[forwarded.batch] = forwarded.seconds
         self._batch_sizes.append(forwarded.batch_size)
         return image, explanation, self.pipeline.candidate(prepared, forwarded.pixels)

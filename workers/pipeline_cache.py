@@ -14,7 +14,7 @@ from typing import Any
 
 from models.pipeline import Pipeline
 from models.registry import PIPELINES, load
-from models.runtime.autotune import Memory, tuned
+from models.runtime.autotune import Memory, tune
 from workers.loader import PipelineKey
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class CachedPipelineLoader:
         def loading(precision: str) -> Pipeline[Any]:
             return load(self._weights_dir / bundle, task, method, self._device, precision)
 
-        pipeline = tuned(loading, self._precision, self._max_batch, self._memory)
+        pipeline = tune(loading, self._precision, self._max_batch, self._memory)
         log.info("loaded %s for %s by %s in %.1f s", *key, time.perf_counter() - started)
         return pipeline
 

@@ -19,9 +19,9 @@ from typing import Any
 from benchmarks.bench.bars import verdict
 from benchmarks.bench.contest import Length, contest
 from benchmarks.bench.contestants import NAMES
-from benchmarks.bench.guard import Baseline, best, guarded, regressions
 from benchmarks.bench.latency import latency
 from benchmarks.bench.machine import machine
+from benchmarks.bench.regressions import Baseline, best, guarded_ratios, regressions
 from benchmarks.bench.tables import Results
 from benchmarks.bench.workers import workers
 from benchmarks.peers.pipelines import SUBJECTS
@@ -65,7 +65,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def measure(given: argparse.Namespace, folder: Path) -> int:
+def run_bench(given: argparse.Namespace, folder: Path) -> int:
     """All parts that are asked for; each is written as soon as it is there."""
     results, where = Results(given.results), machine()
     rows: list[dict[str, Any]] = []
@@ -78,7 +78,7 @@ def measure(given: argparse.Namespace, folder: Path) -> int:
     return 0 if all(row["ok"] for row in rows) else 1
 
 
-def guard(given: argparse.Namespace, folder: Path) -> int:
+def check_regressions(given: argparse.Namespace, folder: Path) -> int:
     """Measure; what seems to have regressed is measured again, and must do so twice."""
     baseline, where = Baseline(given.results / "bench-quick-baseline.json"), machine()
     now = _quick_ratios(folder / "first", _QUICK)
@@ -107,7 +107,7 @@ def _quick_ratios(folder: Path, names: Sequence[str]) -> Mapping[str, float]:
         name: contest(folder, SUBJECTS[name], length, say, with_echo.get(name, _QUICK_NAMES[:3]))
         for name in names
     }
-    return guarded(parts)
+    return guarded_ratios(parts)
 
 
 def _give_up(_number: int, _frame: object) -> None:
@@ -121,7 +121,7 @@ def main(words: Sequence[str]) -> int:
         signal.signal(number, _give_up)
     folder = Path(tempfile.mkdtemp(prefix="mmml-bench-"))  # short: sockets have short paths
     with at_end(partial(shutil.rmtree, folder, ignore_errors=True)):
-        return (guard if given.quick or given.store else measure)(given, folder)
+        return (check_regressions if given.quick or given.store else run_bench)(given, folder)
 
 
 if __name__ == "__main__":

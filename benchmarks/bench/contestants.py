@@ -129,7 +129,7 @@ class Served:
     def open(self, offered: float, seconds: float, warm: float) -> Report:
         url = self.service.url
         found = loaded(url, self._exchange, offered=offered, seconds=seconds, warm=warm)
-        self.settle()
+        self.wait_until_idle()
         return found
 
     def costs(self) -> dict[str, float]:
@@ -138,7 +138,7 @@ class Served:
     def picture(self) -> bytes:
         return _asked(f"{self.service.url}/synthesize?wait=60")
 
-    def settle(self) -> None:
+    def wait_until_idle(self) -> None:
         """Wait until no job of earlier clients is left."""
         client = connect(self.service.redis_url)
         store = JobStore(client)

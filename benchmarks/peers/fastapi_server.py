@@ -10,8 +10,7 @@ import uvicorn
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
-from benchmarks.peers.picture import item, png
-from benchmarks.peers.start import Given, given
+from benchmarks.peers.start import Given, given, item, png
 
 
 class Asked(BaseModel):

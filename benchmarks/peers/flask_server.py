@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from benchmarks.peers.picture import item, pngs
-from benchmarks.peers.start import Given, given
+from benchmarks.peers.start import Given, given, item, pngs
 
 
 def build(given: Given) -> Flask:

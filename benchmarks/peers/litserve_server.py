@@ -10,8 +10,7 @@ import litserve
 from fastapi import Response
 from torch import set_num_threads
 
-from benchmarks.peers.picture import item, png
-from benchmarks.peers.start import Given, given
+from benchmarks.peers.start import Given, given, item, png
 
 BATCH_TIMEOUT = 0.005  # seconds
 

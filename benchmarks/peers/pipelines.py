@@ -17,8 +17,8 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.stage import PART as DETAIL
 from models.pipeline import Item, Pipeline
 from models.registry import load
-from models.runtime.autotune import Memory, tuned
-from models.synthesis.network import Generator, GeneratorConfig
+from models.runtime.autotune import Memory, tune
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from tests.chaos.stack import write_bundle
 from workers.fake.squares import FakePipeline
 from workers.settings import WorkerSettings
@@ -52,7 +52,7 @@ class Subject:
         settings = WorkerSettings()
         memory = Memory(settings.cache_dir / "tunings.json")
         loading = partial(load, weights / self.bundle, TASK, None, "cpu")
-        return tuned(loading, settings.precision, self.batch, memory)
+        return tune(loading, settings.precision, self.batch, memory)
 
 
 SUBJECTS = {

@@ -13,8 +13,7 @@ import time
 from typing import Any
 
 from benchmarks.load.exchanges import TEXT
-from benchmarks.peers.picture import item, pngs
-from benchmarks.peers.start import given
+from benchmarks.peers.start import given, item, pngs
 from models.pipeline import Pipeline
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.pipelines import SUBJECTS, Subject
-from models.pipeline import Pipeline
-from models.runtime.cpu.allocator import reexec_tuned
+from jobs.images import encode
+from models.pipeline import Item, Output, Pipeline
+from models.runtime.cpu.process import reexec_tuned
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,20 @@ def given(module: str) -> Given:
     reexec_tuned(module)
     name, weights, port = sys.argv[1:4]
     return Given(SUBJECTS[name], Path(weights), int(port))
+
+
+def item(text: str, seed: int) -> Item:
+    """What a request asks for."""
+    return Item(text, seed)
+
+
+def png(pipeline: Pipeline[Any], prepared: Any, output: Output) -> bytes:
+    """The answer to a request."""
+    return encode(pipeline.finish_output(prepared, output)[0])
+
+
+def pngs(pipeline: Pipeline[Any], items: list[Item]) -> list[bytes]:
+    """A batch, from requests to answers."""
+    prepared = [pipeline.prepare(item) for item in items]
+    outputs = pipeline.forward(prepared)
+    return [png(pipeline, p, x) for p, x in zip(prepared, outputs, strict=True)]

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.peers.pipelines import SUBJECTS, Subject
 from jobs.requests import TASKS
 from models.pipeline import Pipeline
-from models.runtime.cpu.allocator import reexec_tuned
+from models.runtime.cpu.process import reexec_tuned
 from workers.loader import PipelineKey
 from workers.settings import WorkerSettings
 from workers.worker import Worker, WorkerParts, limit_threads

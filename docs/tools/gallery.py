@@ -22,9 +22,9 @@ from docs.tools.gallery_explained import explained, save_morph
 from docs.tools.gallery_photos import CAPTIONS, columns
 from models.errors import ModelsError
 from models.evaluation.attributes import load_reader
-from models.evaluation.aviary import HeldOutAviary
 from models.evaluation.cases import Case
-from models.evaluation.pictures import resized, stack
+from models.evaluation.held_out_aviary import HeldOutAviary
+from models.evaluation.pictures import resize, stack
 from models.pipeline import Item, Pipeline
 
 FOLDER = Path("docs/pictures")
@@ -88,9 +88,9 @@ def _cases(task: str, count: int, size: int) -> list[Case]:
 def _shown(pipeline: Pipeline[object], cases: Sequence[Case]) -> list[Shown]:
     """Cases in which the caption names a part that counts, with pictures and rates."""
     cases = [c for c in cases if c.counted is not None and c.counted.any()]
-    items = [pipeline.served(_item(c)) for c in cases]
+    items = [pipeline.with_serving_options(_item(c)) for c in cases]
     made = [_checked(p) for p in pipeline.run(items).pictures]
-    read = load_reader().read(resized(stack(made), pipeline.spec.size)).numpy()
+    read = load_reader().read(resize(stack(made), pipeline.spec.size)).numpy()
     found = zip(cases, made, read, strict=True)
     return [Shown(c, m, float((r == c.truth)[c.counted].mean())) for c, m, r in found]
 

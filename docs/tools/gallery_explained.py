@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from jobs.images import encode_frames
-from jobs.request_texts import morphed
-from models.data.aviary import PARTS, bird, generator, layers, render
+from jobs.request_texts import morph_blends
+from models.data.aviary.drawing import PARTS, bird, generator, layers, render
 from models.data.masks import around
 from models.errors import ModelsError
 from models.explanation import Explanation, Plane
@@ -76,7 +76,7 @@ def _heat(picture: Image.Image, plane: Plane) -> Image.Image:
 
 def save_morph(pipeline: Pipeline[Any], folder: Path, name: str) -> Sequence[Path]:
     """As a strip and as an animation."""
-    items = [Item(MORPH[0], _SEED, mixed=blend) for blend in morphed(list(MORPH), _FRAMES)]
+    items = [Item(MORPH[0], _SEED, mixed=blend) for blend in morph_blends(list(MORPH), _FRAMES)]
     size = (_SIDE, _SIDE)
     made = pipeline.run(items).pictures
     frames = [p.resize(size, Image.Resampling.BICUBIC) for p in made if isinstance(p, Image.Image)]

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from models.errors import ModelsError
-from models.evaluation.judges import load_encoders
-from models.evaluation.pictures import mapped
+from models.evaluation.encoders import load_encoders
+from models.evaluation.pictures import map_chunks
 from models.pipeline import Item, Pipeline
 
 # bundle -> the data set whose judging encoders find its failures, and captions
@@ -110,7 +110,7 @@ def _holed(images: Mapping[str, Image.Image]) -> Image.Image:
 
 def _made(pipeline: Pipeline[Any], items: Sequence[Item]) -> list[Image.Image]:
     found = []
-    for picture in pipeline.run([pipeline.served(item) for item in items]).pictures:
+    for picture in pipeline.run([pipeline.with_serving_options(item) for item in items]).pictures:
         if isinstance(picture, ModelsError):
             raise picture
         found.append(picture)
@@ -122,6 +122,6 @@ def _likeness(
 ) -> np.ndarray[Any, Any]:
     """Cosine of each picture and its caption, as the judging encoders have it."""
     encoders = load_encoders(DATA[bundle])
-    codes = mapped(made, encoders.codes)
+    codes = map_chunks(made, encoders.codes)
     found: np.ndarray[Any, Any] = (codes * encoders.sentences(texts)).sum(1).numpy()
     return found

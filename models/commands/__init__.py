@@ -1,4 +1,4 @@
-"""The commands of ``python -m models``: one file each, with ``add`` (its arguments) and ``run``.
+"""Commands of ``python -m models``, each as ``add_COMMAND`` (its arguments) and ``run_COMMAND``.
 
 Only a command that runs imports what it needs: ``--help`` starts without torch.
 """

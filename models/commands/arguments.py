@@ -31,7 +31,7 @@ def whole(least: int) -> Callable[[str], int]:
 
 def number(above: float = -math.inf, least: float = -math.inf) -> Callable[[str], float]:
     """A finite number above one bound and not below another."""
-    told = f" above {above:g}" if above > -math.inf else f" from {least:g} up"
+    message = f" above {above:g}" if above > -math.inf else f" from {least:g} up"
 
     def parse(text: str) -> float:
         try:
@@ -40,7 +40,7 @@ def number(above: float = -math.inf, least: float = -math.inf) -> Callable[[str]
             value = math.nan
         if not (math.isfinite(value) and value > above and value >= least):
             raise Wrong(
-                f"must be a number{told if max(above, least) > -math.inf else ''}, not {text}"
+                f"must be a number{message if max(above, least) > -math.inf else ''}, not {text}"
             )
         return value
 

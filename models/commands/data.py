@@ -1,7 +1,4 @@
-"""``python -m models data``: is a data set fit to train on, and what training needs beside it.
-
-DIR is the data set's folder, or the word aviary for the drawn birds.
-"""
+"""Data sets: is one fit to train on, what training needs beside it, and a look at drawn birds."""
 
 from __future__ import annotations
 
@@ -10,12 +7,16 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from models.commands.arguments import new_folder, whole
+from models.commands.arguments import new_folder, new_picture, whole
+from models.data.aviary.drawing import PARTS
 
 _BIRDS = 32  # whose captions are looked at
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Is a data set fit to train on, and what training needs; DIR is its folder, or aviary.
+
+    DIR is the data set's folder, or the word aviary for the drawn birds."""
     actions = parser.add_subparsers(dest="action", required=True)
     check = actions.add_parser("check", help="count, decode every photo, measure the captions")
     check.add_argument("data", metavar="DIR", help="a data set's folder, or aviary")
@@ -31,11 +32,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--least", type=whole(1), default=2, help="least frequency of a known word"
     )
     prepare.add_argument("--split-file", type=Path, help="classes or photos held out for testing")
-    prepare.add_argument("--masks", action="store_true", help="also write object_masks.npz")
+    prepare.add_argument(
+        "--masks", action="store_true", help="does nothing any more: training draws and keeps masks"
+    )
     prepare.set_defaults(act=_prepare)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_data(arguments: argparse.Namespace) -> None:
     arguments.act(arguments)
 
 
@@ -58,18 +61,18 @@ def _check_folder(arguments: argparse.Namespace) -> None:
 
 
 def _check_aviary(arguments: argparse.Namespace) -> None:
-    from models.data.aviary import bird, generator
-    from models.data.aviary_captions import captions, vocabulary
+    from models.data.aviary.captions import captions, vocabulary
+    from models.data.aviary.drawing import bird, generator
 
     birds = [(bird("train", k), generator("train", k)) for k in range(_BIRDS)]
-    told = [captions(sample, source, 1)[0].text for sample, source in birds]
+    texts = [captions(sample, source, 1)[0].text for sample, source in birds]
     _print(
         [
             "aviary: endless; every number of a split is another bird, drawn when it is asked for",
             f"vocabulary: {len(vocabulary())} entries, padding included",
         ]
     )
-    _check_words(arguments, told)
+    _check_words(arguments, texts)
     _print(["usable: yes"])
 
 
@@ -83,19 +86,18 @@ def _check_words(arguments: argparse.Namespace, captions: list[str]) -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    from models.data.layout import DataError
+    from models.data.layouts.base import DataError
     from models.data.prepare import prepare
     from models.data.sources import open_listing
 
     if arguments.data == "aviary":
         raise DataError("Aviary is drawn, with a vocabulary of its own: nothing to prepare.")
     listing = open_listing(Path(arguments.data), arguments.split_file)
-    done = prepare(listing, arguments.out, least=arguments.least, masks=arguments.masks)
+    done = prepare(listing, arguments.out, least=arguments.least)
     sizes = ", ".join(f"{split} {len(keys)}" for split, keys in done.split.items())
     _print(
         [
             f"{listing.name}: {sizes} photos; {len(done.left_out)} left out",
-            f"object masks: {'yes' if done.masks else 'none'}",
             f"vocabulary: {len(done.words)} entries, padding included",
             f"content: {done.content}",
             f"wrote {done.folder}",
@@ -106,3 +108,33 @@ def _prepare(arguments: argparse.Namespace) -> None:
 def _print(rows: Iterable[str]) -> None:
     for row in rows:
         sys.stdout.write(row + "\n")
+
+
+def add_draw(parser: argparse.ArgumentParser) -> None:
+    """A bird that the demo bundle learns from, and its captions."""
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--index", type=whole(0), default=0)
+    parser.add_argument("--size", type=whole(1), default=512, help="side in pixels")
+    parser.add_argument("--out", type=new_picture, required=True)
+    parser.add_argument("--mask", type=new_picture, help="also write a mask around --part")
+    parser.add_argument("--part", default="crown", choices=PARTS)
+
+
+def run_draw(arguments: argparse.Namespace) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from models.data.aviary.captions import captions
+    from models.data.aviary.drawing import bird, generator, layers, render
+    from models.data.masks import around
+
+    sample = bird(arguments.split, arguments.index)
+    source = generator(arguments.split, arguments.index)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    render(sample, arguments.size).save(arguments.out)
+    if arguments.mask:
+        plane = layers(sample, arguments.size).masks[PARTS.index(arguments.part)]
+        hole = around(plane, source) == 0
+        Image.fromarray(np.where(hole, 255, 0).astype(np.uint8)).save(arguments.mask)
+    for caption in captions(sample, source, 3):
+        sys.stdout.write(caption.text + "\n")

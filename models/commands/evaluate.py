@@ -1,6 +1,4 @@
-"""``python -m models evaluate BUNDLE --data aviary|DIR --out DIR``: what a bundle can do, measured
-on pictures and captions that it never saw.
-"""
+"""Held-out pictures and captions: what a bundle can do with them, and the networks that say so."""
 
 from __future__ import annotations
 
@@ -8,10 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from models.commands.arguments import device, new_folder, number, whole
+from models.commands.arguments import device, new_folder, new_picture, number, whole
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """What a bundle can do, measured
+    on pictures and captions that it never saw."""
     parser.add_argument("bundle", type=Path, help="folder, such as weights/aviary")
     parser.add_argument("--data", default="aviary", help="aviary, or a data folder")
     parser.add_argument("--out", type=new_folder, required=True, help="folder for the report")
@@ -54,7 +54,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_evaluate(arguments: argparse.Namespace) -> None:
     from models.evaluation.report import table
     from models.evaluation.run import FINAL, Options, evaluate
     from models.runtime.device import best_device
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         batch=arguments.batch,
         device=best_device(arguments.device),
-        judges=arguments.judges,
+        evaluators=arguments.judges,
         inception=arguments.inception,
         classifier=arguments.classifier,
         features=not arguments.no_features,
@@ -83,3 +83,43 @@ def run(arguments: argparse.Namespace) -> None:
     for report in evaluate(arguments.bundle, arguments.data, arguments.out, options):
         sys.stdout.write(f"{report.task}, split {split}:\n{table(report)}\n\n")
     sys.stderr.write(f"wrote {arguments.out / 'report.md'}\n")
+
+
+def add_enlarge(parser: argparse.ArgumentParser) -> None:
+    """A bundle's detail stage beside bicubic
+    enlargement, on held-out pictures at 256 pixels."""
+    parser.add_argument("bundle", type=Path, help="a bundle that holds a detail stage")
+    parser.add_argument("--data", default="aviary", help="a data set's folder, or aviary")
+    parser.add_argument(
+        "--count", type=whole(1), default=64, help="pictures of the validation split"
+    )
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--threads", type=whole(1), default=1)
+    parser.add_argument(
+        "--sheet", type=new_picture, help="picture to write: a row for each, real last"
+    )
+
+
+def run_enlarge(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from models.bundle import Bundle
+    from models.detail.stage import open_network
+    from models.evaluation.enlarging import (
+        bicubic,
+        by_network,
+        held_out,
+        measure,
+        rows_of_pictures,
+        table,
+    )
+
+    torch.set_num_threads(arguments.threads)
+    network = open_network(Bundle.open(arguments.bundle))
+    scale, precision = network.config.scale, arguments.precision
+    ways = {"bicubic": bicubic(scale), "detail stage": by_network(network, precision)}
+    real = held_out(arguments.data, arguments.count, 64 * scale)
+    sys.stdout.write(table(measure(ways, real, scale)))
+    if arguments.sheet:
+        rows_of_pictures(list(ways.values()), real, scale, 8).save(arguments.sheet)
+        sys.stderr.write(f"wrote {arguments.sheet}: {', '.join(ways)}, real\n")

@@ -34,7 +34,8 @@ one first."""
 _ALONE = ("damsm", "detail")  # parts that are trained without encoders
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_train(parser: argparse.ArgumentParser) -> None:
+    """One part of a bundle, trained."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _epilog()
     parts = ("damsm", "synthesis", "manipulation", "inpainting", "detail")
@@ -77,14 +78,14 @@ def _epilog() -> str:
 
     from models.training.config import LoopOptions, preset_descriptions
 
-    presets = [f"  {name:9} {told}" for name, told in preset_descriptions().items()]
+    presets = [f"  {name:9} {description}" for name, description in preset_descriptions().items()]
     loop = [f"  loop.{f.name} = {f.default}" for f in fields(LoopOptions)]
     text = _MORE.format(presets="\n".join(presets), loop="\n".join(loop))
     return text.replace("%", "%%")
 
 
-def run(arguments: argparse.Namespace) -> None:
-    from models.training.version import code_version
+def run_train(arguments: argparse.Namespace) -> None:
+    from models.training.run import code_version
 
     version = code_version()
     # Before anything is imported that takes seconds.
@@ -162,26 +163,26 @@ def _resolve(arguments: argparse.Namespace, init: Path | None) -> _Setup:
     """Preset, bundle to start from, file and command line, each laid over the one before."""
     from models.training.config import (
         LoopOptions,
-        build,
+        build_options,
         merge_file,
         override,
         preset_encoders,
         read_preset,
         with_limits,
     )
-    from models.training.parts import checked, known_options, sizes_in
+    from models.training.parts import known_options, parse_options, sizes_of_bundle
 
     part = arguments.part
     values = read_preset(arguments.preset, part)
     if init:
-        for name, sizes in sizes_in(init, part, values["options"]).items():
+        for name, sizes in sizes_of_bundle(init, part, values["options"]).items():
             values[name] |= sizes
     if arguments.config:
         merge_file(values, arguments.config, part, known_options)
     override(values, arguments.assignments)
-    checked(part, values["options"])
+    parse_options(part, values["options"])
     loop = with_limits(
-        build(LoopOptions, values["loop"], "loop"), arguments.minutes, arguments.steps
+        build_options(LoopOptions, values["loop"], "loop"), arguments.minutes, arguments.steps
     )
     source = arguments.encoders or init or preset_encoders(arguments.preset)
     return _Setup(values["options"], loop, init, source)
@@ -216,7 +217,7 @@ def _data(
 def _record(arguments: argparse.Namespace, setup: _Setup) -> dict[str, Any]:
     """What a run depends on besides its data, for its folder."""
     from models.training.config import as_json
-    from models.training.version import code_version
+    from models.training.run import code_version
 
     return {
         "part": arguments.part,

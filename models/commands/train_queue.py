@@ -14,7 +14,9 @@ from models.commands.arguments import whole
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_train_queue(parser: argparse.ArgumentParser) -> None:
+    """Work through a training plan, stage by stage. Stopped,
+    however it was, the same command goes on."""
     parser.add_argument(
         "plan", type=Path, nargs="?", default=_ROOT / "weights" / "plan.toml", help="a TOML file"
     )
@@ -38,7 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="print how far each stage is, and end")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_train_queue(arguments: argparse.Namespace) -> None:
     from models.plan.plan import PlanError, read_plan
     from models.plan.queue import Queue
     from models.plan.status import Workspace, table

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from models.damsm.text_encoder import TextEncoder, padding
+from models.training.distributed import gather, gather_captions
 
 GAMMA1, GAMMA2, GAMMA3 = 4.0, 5.0, 10.0
 
@@ -44,7 +49,7 @@ def word_scores(
     return gamma3 * masked.logsumexp(2)
 
 
-def matching_loss(scores: Tensor, class_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def contrastive_loss(scores: Tensor, class_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Cross entropies image→caption and caption→image of scores [B,B+N]; equal classes are no
     negatives. The last N captions belong to none of the pictures: negatives of the first direction.
     """
@@ -70,6 +75,45 @@ def damsm_losses(
     photo: regions [B,D,h,w] and code [B,D]; caption: words [B,D,T], sentence [B,D], lengths [B].
     """
     (regions, code), (words, sentence, lengths) = photo, caption
-    by_words = matching_loss(word_scores(regions, words, lengths, gammas), class_ids)
-    by_sentence = matching_loss(sentence_scores(code, sentence, gammas[2]), class_ids)
+    by_words = contrastive_loss(word_scores(regions, words, lengths, gammas), class_ids)
+    by_sentence = contrastive_loss(sentence_scores(code, sentence, gammas[2]), class_ids)
     return by_words[0] + by_words[1], by_sentence[0] + by_sentence[1]
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Encoded captions: words [B,D,T], sentence [B,D], lengths int64 [B]; pad bool [B,T], True
+    where there is no word.
+    """
+
+    words: Tensor
+    sentence: Tensor
+    lengths: Tensor
+
+    @property
+    def pad(self) -> Tensor:
+        return padding(self.lengths, self.words.shape[2])
+
+
+@torch.no_grad()
+def encode_captions(text: TextEncoder, ids: Tensor, lengths: Tensor) -> Caption:
+    """Captions ids int64 [B,L], lengths int64 [B], by a frozen encoder."""
+    words, sentence = text(ids, lengths)
+    return Caption(words, sentence, lengths)
+
+
+def matching_losses(
+    features: tuple[Tensor, Tensor],
+    caption: Caption,
+    class_ids: Tensor | None = None,
+    gammas: tuple[float, float, float] = (GAMMA1, GAMMA2, GAMMA3),
+) -> tuple[Tensor, Tensor]:
+    """(word loss, sentence loss) of pictures, seen as regions [B,D,h,w] and code [B,D], with their
+    captions; float32, whatever the features are in. class_ids int64 [B]: equal classes are no
+    negatives.
+    """
+    words, lengths = gather_captions(caption.words, caption.lengths)
+    regions, code, sentence = (gather(x.float()) for x in (*features, caption.sentence))
+    classes = None if class_ids is None else gather(class_ids)
+    with torch.autocast(regions.device.type, enabled=False):
+        return damsm_losses((regions, code), (words, sentence, lengths), classes, gammas)

@@ -17,14 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.checkpoints.files import fit, need, read
 from models.damsm.inception import InceptionImageEncoder, VggDetail
-from models.damsm.matching import Caption, matching_losses
-from models.damsm.objective import EncodersObjective
+from models.damsm.losses import Caption, matching_losses
+from models.damsm.recipe import EncodersObjective
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError, ModelsError
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Phase, Values, adam
+from models.training.objective import OptimizerStep, Values, adam
 
 _HEADS = ("emb_features", "emb_cnn_code")
 _SPREAD = 0.1  # of the heads' first weights
@@ -64,7 +65,9 @@ class OfficialDamsmObjective(EncodersObjective):
         self.image = _image_encoder(options)
         self.modules = {"text_encoder": self.text, "image_encoder": self.image}
         optimiser = adam([self.text, self.image], options.rate, (0.5, 0.999))
-        self.phases = {"damsm": Phase(optimiser, self.averaged, options.clip, ("text_encoder",))}
+        self.optimizer_steps = {
+            "damsm": OptimizerStep(optimiser, self.averaged, options.clip, ("text_encoder",))
+        }
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -74,20 +77,20 @@ class OfficialDamsmObjective(EncodersObjective):
         lowest = math.ceil(math.log(_FLOOR) / math.log(o.decay))
         return o.rate * o.decay ** min(step // o.epoch_steps, lowest)
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> Batch:  # noqa: ARG002
-        optimiser = self.phases["damsm"].optimiser
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Batch:  # noqa: ARG002
+        optimiser = self.optimizer_steps["damsm"].optimiser
         for group in optimiser.param_groups:
             group["lr"] = self.rate(step)
         if self.options.epoch_steps and step % self.options.epoch_steps == 0:
             optimiser.state.clear()
         return batch
 
-    def loss(self, phase: str, seen: Batch, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
-        words, sentence = self.text(seen.ids, seen.lengths)
-        caption = Caption(words, sentence, seen.lengths)
+    def loss(self, name: str, state: Batch, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        words, sentence = self.text(state.ids, state.lengths)
+        caption = Caption(words, sentence, state.lengths)
         with self.autocast():
-            regions, code = self.image(self.laid(seen.images))
-        by_words, by_sentence = matching_losses((regions, code), caption, seen.class_ids)
+            regions, code = self.image(self.to_memory_format(state.images))
+        by_words, by_sentence = matching_losses((regions, code), caption, state.class_ids)
         return by_words + by_sentence, {"words": by_words, "sentence": by_sentence}
 
     def export(
@@ -132,7 +135,7 @@ def load_detail(detail: VggDetail, file: str = "") -> None:
 
 def _imagenet(weights: Any, file: str, option: str) -> dict[str, Tensor]:
     """A state dict from ``file``, or from where torchvision has it."""
-    from models.imports.checkpoint import read
+    from models.checkpoints.files import read
 
     if file:
         return read(Path(file))
@@ -149,9 +152,47 @@ def _imagenet(weights: Any, file: str, option: str) -> dict[str, Tensor]:
 @torch.no_grad()
 def _fill(module: nn.Module, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """The keys that ``module`` has, ``own`` before ``state``; a classifier's leftovers stay out."""
-    from models.imports.checkpoint import fit
+    from models.checkpoints.files import fit
 
     training = module.training
     names = module.state_dict().keys()
     found = {k: v for k, v in {**state, **own}.items() if k in names}
     fit(module, found, "the ImageNet weights").train(training)
+
+
+def read_text_encoder(path: Path, words: int) -> TextEncoder:
+    """DAMSM text encoder; ``words`` is the size of the vocabulary that goes with it."""
+    what = f"text encoder {path.name}"
+    state = read(path)
+    table = need(state, "encoder.weight", what)
+    if len(table) != words:
+        raise BundleError(
+            f"{what} knows {len(table)} words but the vocabulary has {words}; give the captions "
+            f"file that belongs to it."
+        )
+    gates, hidden = need(state, "rnn.weight_hh_l0", what).shape
+    kinds = {4 * hidden: "lstm", 3 * hidden: "gru"}
+    if gates not in kinds:
+        raise BundleError(f"{what}: its recurrent layer is neither an LSTM nor a GRU.")
+    network = TextEncoder(TextEncoderConfig(words, table.shape[1], 2 * hidden, kinds[gates]))
+    fit(network, state, what)
+    return network
+
+
+def read_image_encoder(path: Path) -> InceptionImageEncoder:
+    """DAMSM image encoder; a classifier's leftovers are not accepted."""
+    what = f"image encoder {path.name}"
+    state = read(path)
+    network = InceptionImageEncoder(len(need(state, "emb_features.weight", what)))
+    fit(network, state, what)
+    return network
+
+
+def read_vgg_detail(path: Path) -> VggDetail:
+    """The four convolutions up to relu2_2, whatever else the file holds."""
+    what = f"VGG-16 {path.name}"
+    state = read(path)
+    network = VggDetail()
+    wanted = {key: need(state, key, what) for key in network.state_dict()}
+    fit(network, wanted, what)
+    return network

@@ -35,15 +35,15 @@ class SubjectHead(nn.Module):
 
     @classmethod
     def on(cls, trunk: EfficientNetLite, taps: Sequence[int]) -> SubjectHead:
-        """One that fits what ``pooled`` gives of the trunk's blocks ``taps``."""
+        """One that fits what ``pool`` gives of the trunk's blocks ``taps``."""
         return cls(3 * sum(trunk.widths[t] for t in taps))
 
     def forward(self, taps: Mapping[int, Tensor]) -> Tensor:
         """Taps [B,C,h,w] by block → scores [B], float32 whatever the precision around it."""
-        return (pooled(taps) * self.weight.float()).sum(1) + self.bias.float()
+        return (pool(taps) * self.weight.float()).sum(1) + self.bias.float()
 
 
-def pooled(taps: Mapping[int, Tensor]) -> Tensor:
+def pool(taps: Mapping[int, Tensor]) -> Tensor:
     """Mean, maximum and standard deviation of every channel of the taps: float32 [B,F]."""
     planes = [taps[t].float().flatten(2) for t in sorted(taps)]
     return torch.cat([f for x in planes for f in (x.mean(2), x.amax(2), x.std(2))], 1)
@@ -56,7 +56,7 @@ def classes_of(domain: str) -> tuple[int, ...]:
 
 @torch.no_grad()
 def fit(head: SubjectHead, features: Tensor, mass: Tensor, weight: float) -> None:
-    """Ridge regression, in place. features [N,F] as ``pooled`` gives them; mass [N]: the
+    """Ridge regression, in place. features [N,F] as ``pool`` gives them; mass [N]: the
     classifier's probability of the subject; weight: of its log-odds beside a cosine.
     """
     x, wanted = features.double(), log_odds(mass)

@@ -59,7 +59,7 @@ class WordRegions:
         self.text, self.image, self.subject = text, image, subject
 
     @classmethod
-    def beside(cls, pipeline: Pipeline[object]) -> WordRegions | None:
+    def for_pipeline(cls, pipeline: Pipeline[object]) -> WordRegions | None:
         """Those of the pipeline's bundle, if it holds them."""
         bundle = pipeline.bundle
         if PART not in bundle.tasks:
@@ -69,14 +69,16 @@ class WordRegions:
         image = image_encoder_of(spec.image_encoder, where)
         for role, module in (("text_encoder", text), ("image_encoder", image)):
             load_strict(module, bundle.state(PART, role), f"{where}: {role}")
-            pipeline.placed(module)
+            pipeline.prepare_module(module)
         return cls(pipeline, text, image, _subject_head(pipeline, image))
 
-    def look(self, pictures: Tensor, texts: Sequence[Sequence[str]]) -> list[list[Regions]]:
+    def find(self, pictures: Tensor, texts: Sequence[Sequence[str]]) -> list[list[Regions]]:
         """What there is of each picture's texts. pictures [B,3,S,S] in [-1,1]."""
         with self.autocast():
             regions, _ = self.image(pictures.float())
-        words = {text: self._encoded(text, pictures.device)[0] for each in texts for text in each}
+        words = {
+            text: self._encode_texts(text, pictures.device)[0] for each in texts for text in each
+        }
         return [
             [word_regions(seen, words[text]) for text in each]
             for seen, each in zip(regions, texts, strict=True)
@@ -88,20 +90,20 @@ class WordRegions:
         The same for the same pictures in the same order.
         """
         with self.autocast():
-            codes, subject = self._seen(pictures.float())
-        sentences = [share * self._encoded(text, pictures.device)[1] for text, share in blend]
+            codes, subject = self._encode_images(pictures.float())
+        sentences = [share * self._encode_texts(text, pictures.device)[1] for text, share in blend]
         mean = torch.stack(sentences).sum(0)
         scores = functional.cosine_similarity(codes.float(), mean[None]) + subject
         return cast("list[float]", scores.tolist())
 
-    def _seen(self, pictures: Tensor) -> tuple[Tensor, Tensor | float]:
+    def _encode_images(self, pictures: Tensor) -> tuple[Tensor, Tensor | float]:
         """Codes [K,D], and what the subject head says [K]."""
         if self.subject is None or not isinstance(self.image, CompactImageEncoder):
             return self.image(pictures)[1], 0.0
         taps = self.image.taps(pictures)
         return self.image.embed(taps)[1], self.subject(taps)
 
-    def _encoded(self, text: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _encode_texts(self, text: str, device: torch.device) -> tuple[Tensor, Tensor]:
         """Word features [D,T] and sentence features [D] of one caption."""
         ids = [word.index for word in self._read(text) if word.column is not None]
         if not ids:

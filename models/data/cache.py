@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from models.data.layout import UNREADABLE, DataError
-from models.data.records import Record
+from models.data.layouts.base import UNREADABLE, DataError, Record
 
 Bytes = NDArray[np.uint8]
 Plane = NDArray[np.bool_]
@@ -84,21 +83,13 @@ def mask_squares(
     size: int,
     content: str,
     folder: Path,
-    planes: Mapping[str, Plane] | None = None,
 ) -> Squares:
-    """The object masks of ``records`` cut as their photos; zero where there is none.
-
-    planes: key -> bool mask of the square that the photo is cut to, instead of the records' own.
-    """
+    """The object masks of ``records`` cut as their photos; zero where there is none."""
     side = cached_side(size, records)
-    known = None if planes is None else planes.keys()
-    path = folder / f"masks-{_digest(records, content, layout, known)}-{side}.npy"
+    path = folder / f"masks-{_digest(records, content, layout)}-{side}.npy"
 
     def paint(record: Record) -> Bytes:
-        if planes is None:
-            return square_mask(record, side, layout)
-        plane = planes.get(record.key)
-        return np.zeros((side, side), np.uint8) if plane is None else _mask(plane, side)
+        return square_mask(record, side, layout)
 
     # One thread: the first mask makes a data set read its index, once.
     return _open_or_build(path, records, (side, side), paint, threads=1)
@@ -141,10 +132,7 @@ def square_mask(record: Record, side: int, layout: str) -> Bytes:
     if plane is None:
         return np.zeros((side, side), np.uint8)
     height, width = plane.shape
-    return _mask(plane, side, _region(record, (width, height), layout))
-
-
-def _mask(plane: Plane, side: int, region: Region | None = None) -> Bytes:
+    region = _region(record, (width, height), layout)
     picture = Image.fromarray(plane.astype(np.uint8) * 255)
     scaled = picture.resize((side, side), _FILTER, box=region)
     return np.where(np.asarray(scaled) > 127, 255, 0).astype(np.uint8)
@@ -168,12 +156,9 @@ def _region(record: Record, size: tuple[int, int], layout: str) -> Region:
     return across, down, across + side, down + side
 
 
-def _digest(
-    records: Sequence[Record], content: str, layout: str, planes: Iterable[str] | None = None
-) -> str:
+def _digest(records: Sequence[Record], content: str, layout: str) -> str:
     rows = [[r.key, r.box, r.object_mask is not None] for r in records]
-    known = None if planes is None else sorted(planes)
-    text = json.dumps([VERSION, content, layout, rows, known])
+    text = json.dumps([VERSION, content, layout, rows, None])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -185,25 +170,25 @@ def _open_or_build(
     threads: int = 8,
 ) -> Squares:
     whole = len(records), *shape
-    if found := _opened(path, whole):
+    if found := _open(path, whole):
         return found
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Processes that start at once wait for the first instead of doing its work again.
         with _locked(path.with_suffix(".lock")):
-            if not _opened(path, whole):
+            if not _open(path, whole):
                 _build(path, records, shape, paint, threads)
     except OSError as error:
         raise DataError(
             f"Cannot write {path.parent}: {error.strerror}; make room there, or set "
             "XDG_CACHE_HOME to a folder that can be written."
         ) from error
-    if made := _opened(path, whole):
+    if made := _open(path, whole):
         return made
     raise DataError(f"{path} can't be read back; set XDG_CACHE_HOME to a folder on another disk.")
 
 
-def _opened(path: Path, shape: tuple[int, ...]) -> Squares | None:
+def _open(path: Path, shape: tuple[int, ...]) -> Squares | None:
     """None where there are no squares yet, or damaged ones."""
     try:
         broken = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["broken"]

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.captions import Vocabulary, tokenize
-from models.data.layout import DataError
+from models.data.layouts.base import DataError, Listing, Record
 from models.data.photo_files import faults
-from models.data.records import Listing, Record
 from models.data.split import SPLITS, divide
 
 LISTED = 20  # broken photos, or unknown words, shown one by one
@@ -126,9 +125,9 @@ def lines(found: Check) -> list[str]:
 def unknown_lines(tasks: str, counts: Counter[str]) -> list[str]:
     if not counts:
         return [f"unknown words ({tasks}): none"]
-    shown = ", ".join(f"{word} {count}" for word, count in counts.most_common(LISTED))
+    listed = ", ".join(f"{word} {count}" for word, count in counts.most_common(LISTED))
     total = f"{len(counts)} words, {counts.total()} occurrences"
-    return [f"unknown words ({tasks}): {total}; most frequent: {shown}"]
+    return [f"unknown words ({tasks}): {total}; most frequent: {listed}"]
 
 
 def _split(usable: Sequence[Record], held_out: frozenset[str]) -> dict[str, tuple[str, ...]]:

@@ -67,16 +67,16 @@ def random_hole(part_masks: Plane, rng: np.random.Generator) -> Plane:
 
 def shape_of(thing: Plane, rng: np.random.Generator) -> Plane:
     """The outline of a thing (where ``thing`` > 0.5), grown by up to a tenth of the side."""
-    reach = int(rng.integers(1, max(2, thing.shape[0] // 10)))
+    radius = int(rng.integers(1, max(2, thing.shape[0] // 10)))
     inside = thing > 0.5
-    grown = _spread(_spread(inside, reach).T, reach).T
+    grown = _dilate_rows(_dilate_rows(inside, radius).T, radius).T
     return np.where(grown, 0, 1).astype(np.float32)
 
 
-def _spread(inside: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """True within ``reach`` rows of a True; by running sums, whose cost ignores ``reach``."""
-    sums = np.cumsum(np.pad(inside, ((reach + 1, reach), (0, 0))), axis=0, dtype=np.int32)
-    return sums[2 * reach + 1 :] > sums[: -2 * reach - 1]
+def _dilate_rows(inside: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """True within ``radius`` rows of a True; by running sums, whose cost ignores ``radius``."""
+    sums = np.cumsum(np.pad(inside, ((radius + 1, radius), (0, 0))), axis=0, dtype=np.int32)
+    return sums[2 * radius + 1 :] > sums[: -2 * radius - 1]
 
 
 def random_photo_hole(thing: Plane | None, size: int, rng: np.random.Generator) -> Plane:

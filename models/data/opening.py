@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.captions import Vocabulary
-from models.data.aviary_set import Aviary, cache_folder
-from models.data.layout import DataError
+from models.data.aviary.dataset import Aviary, cache_folder
+from models.data.layouts.base import DataError
 
 if TYPE_CHECKING:
     from models.data.photos import Photos

@@ -17,7 +17,7 @@ _SIDED = frozenset({"left", "right"})  # a caption that says one of these forbid
 
 
 @dataclass(frozen=True)
-class Said:
+class EncodedText:
     """A caption: text; words: int64 [n], n ≥ 1, all its known words; sided: says left or right."""
 
     text: str
@@ -25,19 +25,23 @@ class Said:
     sided: bool
 
 
-def encoded(texts: Iterable[str], index: Mapping[str, int], tokenizer: str) -> list[Said]:
+def encode_texts(
+    texts: Iterable[str], index: Mapping[str, int], tokenizer: str
+) -> list[EncodedText]:
     """Those captions that have a known word; ``index`` is the vocabulary's, word -> number."""
     found = []
     for text in texts:
-        # As Vocabulary.encode, in a third of its time: nobody is told of unknown words here.
+        # As Vocabulary.encode, in a third of its time: unknown words are not reported here.
         tokens = tokenize(text, tokenizer)
         ids = [index[token] for token in tokens if token in index]
         if ids:
-            found.append(Said(text, np.asarray(ids, np.int64), not _SIDED.isdisjoint(tokens)))
+            found.append(
+                EncodedText(text, np.asarray(ids, np.int64), not _SIDED.isdisjoint(tokens))
+            )
     return found
 
 
-def padded(rows: Sequence[Words]) -> tuple[Tensor, Tensor]:
+def pad_rows(rows: Sequence[Words]) -> tuple[Tensor, Tensor]:
     """(int64 [B,L], zero padded; lengths int64 [B])."""
     ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
     for k, row in enumerate(rows):
@@ -45,8 +49,8 @@ def padded(rows: Sequence[Words]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(ids), torch.tensor([len(row) for row in rows])
 
 
-def further(more: Sequence[Sequence[Words]]) -> tuple[Tensor, Tensor]:
+def pad_groups(more: Sequence[Sequence[Words]]) -> tuple[Tensor, Tensor]:
     """(int64 [B,K,L], lengths int64 [B,K])."""
-    ids, lengths = padded([words for row in more for words in row])
+    ids, lengths = pad_rows([words for row in more for words in row])
     shape = len(more), len(more[0])
     return ids.view(*shape, -1), lengths.view(shape)

@@ -11,8 +11,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from models.data.layout import UNREADABLE
-from models.data.records import Record
+from models.data.layouts.base import UNREADABLE, Record
 
 Digest = tuple[int, int]  # size in bytes, crc32 of the bytes
 _T = TypeVar("_T")

@@ -17,26 +17,24 @@ from torch import Tensor
 
 from jobs.captions import Vocabulary
 from models.data import cache
-from models.data.layout import DataError
+from models.data.layouts.base import DataError, Listing, Record
 from models.data.masks import random_photo_hole
-from models.data.object_masks import read_masks
-from models.data.photo_captions import Words, encoded, further, padded
+from models.data.photo_captions import Words, encode_texts, pad_groups, pad_rows
 from models.data.prepare import Prepared
-from models.data.records import Listing, Record
 from models.training.batch import Batch
 
 _TRIES = 100  # to find a caption of another class
 
 
 @dataclass(frozen=True)
-class Draw:
+class SampleDraw:
     """What one sample's source decided. words: int64 [n] of its captions, n ≤ max_words."""
 
     row: int
     corner: tuple[int, int]
     mirrored: bool
     words: Words
-    wrong: Words
+    negative_words: Words
     more: list[Words]
 
 
@@ -76,7 +74,7 @@ class Photos:
         self._layout, self._folder, self._prepared = listing.layout, folder, prepared
         self._cached = members(listing, prepared, split, limit)
         self._squares = cache.photo_squares(self._cached, **self._cache_options())
-        self._keep(listing)
+        self._select_usable(listing)
         self.fingerprint = self._fingerprint()
 
     def _cache_options(self) -> cache.Options:
@@ -87,16 +85,20 @@ class Photos:
             "folder": self._folder,
         }
 
-    def _keep(self, listing: Listing) -> None:
+    def _select_usable(self, listing: Listing) -> None:
         """Encode the captions, and keep the photos that decode and have one."""
         broken = frozenset(self._squares.broken)
         index = {word: k for k, word in enumerate(self.vocabulary.words) if k}
-        said = [encoded(record.captions, index, self.tokenizer) for record in self._cached]
-        rows = [k for k, r in enumerate(self._cached) if said[k] and r.key not in broken]
+        encoded_captions = [
+            encode_texts(record.captions, index, self.tokenizer) for record in self._cached
+        ]
+        rows = [
+            k for k, r in enumerate(self._cached) if encoded_captions[k] and r.key not in broken
+        ]
         self.dropped = tuple(r.key for r in _without(self._cached, rows))
         if self.dropped:
-            shown = ", ".join(self.dropped[:5])
-            sys.stderr.write(f"{self.name} {self.split}: {len(self.dropped)} left out ({shown})\n")
+            listed = ", ".join(self.dropped[:5])
+            sys.stderr.write(f"{self.name} {self.split}: {len(self.dropped)} left out ({listed})\n")
         if not rows:
             raise DataError(
                 f"{listing.folder} has no usable photo in its {self.split} split; "
@@ -104,7 +106,7 @@ class Photos:
             )
         self._rows = rows
         self.records = tuple(self._cached[k] for k in rows)
-        self._said = [said[k] for k in rows]
+        self._captions = [encoded_captions[k] for k in rows]
         self._classes = _class_ids(listing, self.records)
         several = len(np.unique(self._classes)) > 1
         self._kinds = self._classes if several else np.arange(len(rows))
@@ -124,7 +126,7 @@ class Photos:
 
     def caption_texts(self, index: int) -> tuple[str, ...]:
         """The captions of photo ``index`` that training reads."""
-        return tuple(said.text for said in self._said[index])
+        return tuple(encoded_captions.text for encoded_captions in self._captions[index])
 
     def class_of(self, index: int) -> str:
         return self.records[index].class_name
@@ -147,11 +149,9 @@ class Photos:
     @cached_property
     def _masks(self) -> cache.Bytes | None:
         """uint8 [N,C,C] beside the cached squares; None when no photo has a mask."""
-        stored = self._prepared.masks
-        if stored is None and not any(r.object_mask for r in self._cached):
+        if not any(record.object_mask for record in self._cached):
             return None
-        planes = read_masks(stored) if stored else None
-        return cache.mask_squares(self._cached, planes=planes, **self._cache_options()).pixels
+        return cache.mask_squares(self._cached, **self._cache_options()).pixels
 
     def batch(
         self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]
@@ -160,36 +160,42 @@ class Photos:
         pairs = list(zip(indices, sources, strict=True))
         draws = [self._draw(int(k), rng, more) for k, rng in pairs]
         images = _pictures(self._squares.pixels, draws, self.size)
-        ids, lengths = padded([d.words for d in draws])
-        wrong_ids, wrong_lengths = padded([d.wrong for d in draws])
-        more_ids, more_lengths = further([d.more for d in draws]) if more else (None, None)
+        ids, lengths = pad_rows([d.words for d in draws])
+        wrong_ids, wrong_lengths = pad_rows([d.negative_words for d in draws])
+        more_ids, more_lengths = pad_groups([d.more for d in draws]) if more else (None, None)
         return Batch(
             images=images,
             ids=ids,
             lengths=lengths,
             class_ids=torch.from_numpy(self._classes[list(indices)]),
-            wrong_ids=wrong_ids,
-            wrong_lengths=wrong_lengths,
+            negative_ids=wrong_ids,
+            negative_lengths=wrong_lengths,
             source=images if part == "manipulation" else None,
-            hole=self._holes(draws, sources) if part == "inpainting" else None,
+            known_mask=self._known_masks(draws, sources) if part == "inpainting" else None,
             more_ids=more_ids,
             more_lengths=more_lengths,
         )
 
-    def _draw(self, index: int, rng: np.random.Generator, more: int) -> Draw:
+    def _draw(self, index: int, rng: np.random.Generator, more: int) -> SampleDraw:
         """All decisions of one sample but its hole, in a fixed order."""
-        said = self._said[index]
-        order = rng.permutation(len(said)) if more else rng.integers(len(said), size=1)
+        encoded_captions = self._captions[index]
+        order = (
+            rng.permutation(len(encoded_captions))
+            if more
+            else rng.integers(len(encoded_captions), size=1)
+        )
         spare = max(0, more + 1 - len(order))
-        chosen = [said[k] for k in (*order, *rng.integers(len(said), size=spare))][: more + 1]
-        corner, mirrored = self._placed(rng)
+        chosen = [
+            encoded_captions[k] for k in (*order, *rng.integers(len(encoded_captions), size=spare))
+        ][: more + 1]
+        corner, mirrored = self._draw_crop(rng)
         mirrored = mirrored and not any(s.sided for s in chosen)
-        told = [self._cut(s.words, rng) for s in chosen]
-        wrong = self._said[self._other(index, rng)]
-        unfit = self._cut(wrong[int(rng.integers(len(wrong)))].words, rng)
-        return Draw(self._rows[index], corner, mirrored, told[0], unfit, told[1:])
+        word_rows = [self._subsample_words(s.words, rng) for s in chosen]
+        wrong = self._captions[self._other(index, rng)]
+        unfit = self._subsample_words(wrong[int(rng.integers(len(wrong)))].words, rng)
+        return SampleDraw(self._rows[index], corner, mirrored, word_rows[0], unfit, word_rows[1:])
 
-    def _placed(self, rng: np.random.Generator) -> tuple[tuple[int, int], bool]:
+    def _draw_crop(self, rng: np.random.Generator) -> tuple[tuple[int, int], bool]:
         """The corner of a crop in the cached square, and whether to mirror it."""
         edge = self._squares.pixels.shape[1] - self.size
         if not self.augment:
@@ -197,7 +203,7 @@ class Photos:
         corner = int(rng.integers(edge + 1)), int(rng.integers(edge + 1))
         return corner, bool(rng.random() < 0.5)
 
-    def _cut(self, words: Words, rng: np.random.Generator) -> Words:
+    def _subsample_words(self, words: Words, rng: np.random.Generator) -> Words:
         """At most max_words of ``words``, at random places in their order."""
         if len(words) <= self.max_words:
             return words
@@ -213,7 +219,9 @@ class Photos:
         others = np.flatnonzero(self._kinds != own)
         return int(others[rng.integers(len(others))]) if len(others) else index
 
-    def _holes(self, draws: Sequence[Draw], sources: Sequence[np.random.Generator]) -> Tensor:
+    def _known_masks(
+        self, draws: Sequence[SampleDraw], sources: Sequence[np.random.Generator]
+    ) -> Tensor:
         """float32 [B,1,S,S]: 1 = known, 0 = to be filled."""
         things = _crops(self._masks, draws, self.size) if self._masks is not None else None
         holes = [
@@ -256,7 +264,7 @@ def _class_ids(listing: Listing, records: Sequence[Record]) -> Words:
     return np.asarray([places.get(r.class_name, own[r.key]) for r in records], np.int64)
 
 
-def _crops(squares: cache.Bytes, draws: Sequence[Draw], size: int) -> cache.Bytes:
+def _crops(squares: cache.Bytes, draws: Sequence[SampleDraw], size: int) -> cache.Bytes:
     """uint8 [B,S,S,...]: the drawn crops of the squares [N,C,C,...]."""
     out = np.empty((len(draws), size, size, *squares.shape[3:]), np.uint8)
     for k, draw in enumerate(draws):
@@ -266,7 +274,7 @@ def _crops(squares: cache.Bytes, draws: Sequence[Draw], size: int) -> cache.Byte
     return out
 
 
-def _pictures(squares: cache.Bytes, draws: Sequence[Draw], size: int) -> Tensor:
+def _pictures(squares: cache.Bytes, draws: Sequence[SampleDraw], size: int) -> Tensor:
     """float32 [B,3,S,S] in [-1,1]."""
     planes = torch.from_numpy(_crops(squares, draws, size)).permute(0, 3, 1, 2).contiguous()
     return planes.float().div_(127.5).sub_(1)

@@ -14,9 +14,9 @@ from PIL import Image
 
 from jobs.captions import Vocabulary
 from models.data import cache
+from models.data.layouts.base import Listing
 from models.data.photos import members
 from models.data.prepare import Prepared
-from models.data.records import Listing
 from models.training.batch import Batch
 
 

@@ -1,7 +1,7 @@
-"""What training needs beside the photos: the split, the vocabulary and, on request, object masks.
+"""What training needs beside the photos: the split and the vocabulary.
 
 Written to a folder of its own, never into the data set: `prepared.json` (last, so that a reader
-sees a whole folder or none), `vocabulary.json` and `object_masks.npz`.
+sees a whole folder or none) and `vocabulary.json`.
 """
 
 from __future__ import annotations
@@ -17,30 +17,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.captions import END, Vocabulary, tokenize
-from models.data.layout import DataError, make_folder, read_json
-from models.data.object_masks import write_masks
+from models.data.layouts.base import DataError, Listing, Record, make_folder, read_json
 from models.data.photo_files import Digest, digests
-from models.data.records import Listing, Record
 from models.data.split import VERSION, divide
 
 FORMAT = 1
 MANIFEST = "prepared.json"
 VOCABULARY = "vocabulary.json"
-MASKS = "object_masks.npz"
 
 
 @dataclass(frozen=True)
 class Prepared:
     """An opened folder of `prepare`. content: sha256 over keys, photos and captions, the same on
     every machine; split: keys of "train", "validation" and "test"; words: the vocabulary, END
-    first; masks: object_masks.npz or None; left_out: photos that are broken or lack captions.
+    first; left_out: photos that are broken or lack captions.
     """
 
     folder: Path
     content: str
     split: dict[str, tuple[str, ...]]
     words: tuple[str, ...]
-    masks: Path | None
     left_out: tuple[str, ...] = ()
 
     @classmethod
@@ -54,14 +50,12 @@ class Prepared:
         raw = read_json(folder / MANIFEST)
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise DataError(f"{folder / MANIFEST} has another format; prepare the data anew.")
-        masks = folder / MASKS
         try:
             return cls(
                 folder=folder,
                 content=raw["content"],
                 split={name: tuple(keys) for name, keys in raw["split"].items()},
                 words=tuple(read_json(folder / VOCABULARY)["words"]),
-                masks=masks if masks.is_file() else None,
                 left_out=tuple(raw["left_out"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -75,7 +69,6 @@ def prepare(
     least: int = 2,
     validation: float = 0.05,
     seed: int = 0,
-    masks: bool = False,
 ) -> Prepared:
     """Write the split, and the vocabulary of words that occur at least ``least`` times in training
     captions, to ``out``. Photos that do not decode or lack captions are left out of every split.
@@ -100,20 +93,17 @@ def prepare(
         "left_out": sorted(record.key for record in listing.records if record.key not in kept),
     }
     make_folder(out)
-    for name in (MANIFEST, MASKS):  # an older manifest must not vouch for newer files
-        (out / name).unlink(missing_ok=True)
+    (out / MANIFEST).unlink(missing_ok=True)  # an older one must not vouch for newer files
     _write(out / VOCABULARY, Vocabulary(words).to_json())
-    if masks:
-        write_masks(usable, out / MASKS)
     _write(out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
     return Prepared.open(out)
 
 
-def prepared_for(listing: Listing, cache: Path, *, masks: bool = False) -> Prepared:
+def prepared_for(listing: Listing, cache: Path) -> Prepared:
     """The data set as prepared with default settings, from ``cache`` when nothing has changed
     since. Several processes may ask at once: the first to finish wins.
     """
-    folder = cache / f"prepared-{_fingerprint(listing, masks)}"
+    folder = cache / f"prepared-{_fingerprint(listing)}"
     if (folder / MANIFEST).is_file():
         try:
             return Prepared.open(folder)
@@ -122,7 +112,7 @@ def prepared_for(listing: Listing, cache: Path, *, masks: bool = False) -> Prepa
     refuse_inside(listing, cache)
     make_folder(cache)
     with tempfile.TemporaryDirectory(prefix=".preparing-", dir=cache) as part:
-        draft = prepare(listing, Path(part) / "prepared", masks=masks).folder
+        draft = prepare(listing, Path(part) / "prepared").folder
         _publish(draft, folder)
     return Prepared.open(folder)
 
@@ -162,10 +152,10 @@ def _content(records: Iterable[Record], found: dict[str, Digest]) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def _fingerprint(listing: Listing, masks: bool) -> str:
+def _fingerprint(listing: Listing) -> str:
     """Key of the cache: quick to compute, and new whenever photos, captions or split change."""
     folder = str(listing.folder.resolve())
-    rows: list[object] = [FORMAT, VERSION, folder, sorted(listing.held_out), masks]
+    rows: list[object] = [FORMAT, VERSION, folder, sorted(listing.held_out)]
     for record in listing.records:
         stat = record.path.stat() if record.path.is_file() else None
         stamp = (stat.st_size, stat.st_mtime_ns) if stat else ()

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from models.data import coco, cub, flowers, folder
-from models.data.layout import DataError
-from models.data.records import Listing
+from models.data.layouts import coco, cub, flowers, folder
+from models.data.layouts.base import DataError, Listing
 
 
 class Layout(Protocol):
@@ -37,12 +36,12 @@ def open_listing(folder: Path, split_file: Path | None = None) -> Listing:
         raise DataError(f"The split file {split_file} does not exist.")
     for layout in LAYOUTS:
         if layout.recognise(folder):
-            return _announced(layout.read(folder, split_file))
+            return _announce(layout.read(folder, split_file))
     needs = "; ".join(f"{layout.NAME} needs {layout.NEEDS}" for layout in LAYOUTS)
     raise DataError(f"{folder} has none of the known layouts: {needs}.")
 
 
-def _announced(listing: Listing) -> Listing:
+def _announce(listing: Listing) -> Listing:
     """Says what was skipped, whoever opened the data set."""
     if listing.skipped:
         first = "; ".join(listing.skipped[:_SHOWN])

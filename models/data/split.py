@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.data.layout import DataError
-from models.data.records import Record
+from models.data.layouts.base import DataError, Record
 
 VERSION = 3  # of the rule: a new number makes caches divide anew
 SPLITS = ("train", "validation", "test")
@@ -65,7 +64,7 @@ def _draw_photos(records: Sequence[Record], share: float, salt: str) -> list[str
     """Keys of about ``share`` of the photos: never all, none when ``share`` is 0; at least two,
     without which nothing can be measured, or one where there are few.
     """
-    places = {record.key: _place(f"{salt}/{record.key}") for record in records}
+    places = {record.key: _hash_fraction(f"{salt}/{record.key}") for record in records}
     if share <= 0 or len(places) < 2:
         return []
     ranked = sorted(places, key=lambda key: places[key])
@@ -74,6 +73,6 @@ def _draw_photos(records: Sequence[Record], share: float, salt: str) -> list[str
     return ranked[: min(max(least, count), len(ranked) - 1)]
 
 
-def _place(text: str) -> float:
+def _hash_fraction(text: str) -> float:
     """In [0,1), as good as random but the same on every machine."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / (1 << 48)

@@ -29,20 +29,20 @@ class Degradation:
     spots: float = 0.03
 
 
-def degraded(pictures: Tensor, scale: int, bounds: Degradation, noise: Noise) -> Tensor:
+def degrade(pictures: Tensor, scale: int, bounds: Degradation, noise: Noise) -> Tensor:
     """Small versions [B,3,H/scale,W/scale] in [-1,1] of pictures [B,3,H,W], in 8-bit steps."""
     small = functional.avg_pool2d(pictures, scale)
     height, width = small.shape[-2:]
-    small = _blurred(small, _drawn(noise, "blur", bounds.blur).clamp_min(_NO_BLUR))
-    strength = _drawn(noise, "grain", bounds.grain)[:, None, None, None]
+    small = _blur(small, _draw(noise, "blur", bounds.blur).clamp_min(_NO_BLUR))
+    strength = _draw(noise, "grain", bounds.grain)[:, None, None, None]
     small = small + strength * noise.normal("grain", 3, height, width)
     cells = noise.normal("spots", 3, -(-height // 2), -(-width // 2))
     spots = functional.interpolate(cells, (height, width), mode="bilinear", align_corners=False)
-    small = small + _drawn(noise, "spots", bounds.spots)[:, None, None, None] * spots
+    small = small + _draw(noise, "spots", bounds.spots)[:, None, None, None] * spots
     return ((small.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 
 
-def recoloured(pictures: Tensor, noise: Noise) -> Tensor:
+def recolour(pictures: Tensor, noise: Noise) -> Tensor:
     """Pictures [B,3,H,W] in [-1,1], each with its own gain and shift by channel: what is learned of
     edges should hold for any colour.
     """
@@ -51,13 +51,13 @@ def recoloured(pictures: Tensor, noise: Noise) -> Tensor:
     return (pictures * gain + shift).clamp(-1, 1)
 
 
-def _drawn(noise: Noise, name: str, bound: float) -> Tensor:
+def _draw(noise: Noise, name: str, bound: float) -> Tensor:
     """float32 [B]: zero for half of the pictures, for others up to ``bound``."""
     drawn = noise.uniform(f"{name} by picture", 2)
     return bound * drawn[:, 0] * (drawn[:, 1] < 0.5)
 
 
-def _blurred(pictures: Tensor, deviations: Tensor) -> Tensor:
+def _blur(pictures: Tensor, deviations: Tensor) -> Tensor:
     """Each picture under a Gaussian of its own standard deviation [B]."""
     b, channels, height, width = pictures.shape
     places = torch.arange(_KERNEL, device=pictures.device) - _KERNEL // 2

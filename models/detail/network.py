@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.layers import conv
 
 _SLOPE = 0.1
 
@@ -46,11 +49,35 @@ class DetailNetwork(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         change = functional.pixel_shuffle(self.blocks(self.body(pictures)), self.config.scale)
-        return enlarged(pictures, self.config.scale) + change
+        return enlarge(pictures, self.config.scale) + change
 
 
-def enlarged(pictures: Tensor, scale: int) -> Tensor:
+def enlarge(pictures: Tensor, scale: int) -> Tensor:
     """Pictures [B,3,H,W] enlarged bicubically, float32."""
     return functional.interpolate(
         pictures.float(), scale_factor=scale, mode="bicubic", align_corners=False
     )
+
+
+_DISCRIMINATOR_LEAK = 0.2
+
+
+class PatchDiscriminator(nn.Module):
+    """Pictures [B,3,H,W] in [-1,1] and their blurred selves, of the same shape, to a map of
+    realness [B,1,H/8,W/8]. It sees the difference, so detail is all that it can go by; what is
+    beside that detail it sees too.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = conv(24, width, 3, spectral=True)
+        self.middle = nn.ModuleList([conv(width, width, 3, spectral=True) for _ in range(2)])
+        self.last = conv(width, 1, 1, spectral=True)
+
+    def forward(self, pictures: Tensor, soft: Tensor) -> Tensor:
+        pairs = functional.pixel_unshuffle(torch.cat([4 * (pictures - soft), soft], 1), 2)
+        h = functional.leaky_relu(self.first(pairs), _DISCRIMINATOR_LEAK)
+        for layer in self.middle:
+            h = functional.leaky_relu(layer(functional.avg_pool2d(h, 2)), _DISCRIMINATOR_LEAK)
+        out: Tensor = self.last(h)
+        return out.float()

@@ -29,11 +29,11 @@ class DetailStage:
     """
 
     def __init__(self, pipeline: Pipeline[Any], network: DetailNetwork, sha256: str) -> None:
-        self._pipeline, self._network = pipeline, pipeline.placed(network)
+        self._pipeline, self._network = pipeline, pipeline.prepare_module(network)
         self.scale, self.sha256 = network.config.scale, sha256
 
     @classmethod
-    def beside(cls, pipeline: Pipeline[Any]) -> DetailStage | None:
+    def for_pipeline(cls, pipeline: Pipeline[Any]) -> DetailStage | None:
         """That of the pipeline's bundle, if it holds one. Raises BundleError when its weights do
         not fit.
         """

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.aviary import PARTS
+from models.data.aviary.drawing import PARTS
 
 Labels = NDArray[np.uint8]  # [N,S,S]: 0 backdrop, 1-6 PARTS, 7 eye, 8 legs, 9 branch
 Bools = NDArray[np.bool_]

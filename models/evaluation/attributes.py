@@ -1,7 +1,7 @@
 """The attribute reader: a small network that says which of ten colours each part of a bird has.
 
 It judges generated pictures and never gives a training signal: nothing under ``models/training``
-imports this module, and :class:`Reader` runs without gradients.
+imports this module, and :class:`AttributeReader` runs without gradients.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.data.aviary import COLOUR_NAMES, PARTS, Bird
-from models.evaluation.judge_files import load_network, places
-from models.evaluation.pictures import resized
+from models.data.aviary.drawing import COLOUR_NAMES, PARTS, Bird
+from models.evaluation.evaluator_files import evaluator_folders, load_network
+from models.evaluation.pictures import resize
 
 SIDE = 64  # pixels at which the reader looks
 
@@ -81,7 +81,7 @@ class AttributeNet(nn.Module):
 
 
 @dataclass(frozen=True)
-class Reader:
+class AttributeReader:
     """A loaded attribute reader. sha256: of its weights file; accuracy: on held-out renders."""
 
     network: AttributeNet
@@ -93,21 +93,23 @@ class Reader:
         """Pictures float32 [N,3,S,S] in [-1,1], any S → int64 [N,6], indices into COLOUR_NAMES in
         the order of PARTS.
         """
-        found = [self.network(resized(x, SIDE))[0].argmax(2) for x in images.split(batch)]
+        found = [self.network(resize(x, SIDE))[0].argmax(2) for x in images.split(batch)]
         return torch.cat(found) if found else torch.zeros(0, len(PARTS), dtype=torch.int64)
 
 
-def load_reader(folders: Sequence[Path] | None = None) -> Reader:
+def load_reader(folders: Sequence[Path] | None = None) -> AttributeReader:
     """The first reader of these folders, of those where judges lie when None; errors as
-    :func:`models.evaluation.judge_files.load_network`.
+    :func:`models.evaluation.evaluator_files.load_network`.
     """
     network = AttributeNet()
-    found = load_network(places(None) if folders is None else folders, "attributes", network)
-    return Reader(network, str(found["sha256"]), float(found["accuracy"]))
+    found = load_network(
+        evaluator_folders(None) if folders is None else folders, "attributes", network
+    )
+    return AttributeReader(network, str(found["sha256"]), float(found["accuracy"]))
 
 
 def colour_indices(birds: Sequence[Bird]) -> NDArray[np.int64]:
-    """int64 [N,6]: the true colours, as :meth:`Reader.read` gives them."""
+    """int64 [N,6]: the true colours, as :meth:`AttributeReader.read` gives them."""
     return np.array([[COLOUR_NAMES.index(c) for c in b.colours] for b in birds], np.int64)
 
 

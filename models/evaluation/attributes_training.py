@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.data.aviary import PARTS, bird, render
-from models.data.aviary_set import Aviary
-from models.evaluation.attributes import SIDE, AttributeNet, Reader, colour_indices
-from models.evaluation.judge_loop import Length, disturbed, fit
+from models.data.aviary.dataset import Aviary
+from models.data.aviary.drawing import PARTS, bird, render
+from models.evaluation.attributes import SIDE, AttributeNet, AttributeReader, colour_indices
+from models.evaluation.evaluator_training import TrainingLength, degrade, fit
 from models.evaluation.pictures import as_tensor
 
 SPLIT = "judge"
@@ -37,7 +37,11 @@ def train_reader(options: ReaderOptions, steps: int = 0) -> AttributeNet:
     network = AttributeNet().to(memory_format=torch.channels_last)
     rng = np.random.default_rng(options.seed)
     optimiser = torch.optim.AdamW(network.parameters(), options.rate, weight_decay=1e-3)
-    fit(optimiser, lambda: _loss(network, data, rng, options), Length(options.minutes, steps))
+    fit(
+        optimiser,
+        lambda: _loss(network, data, rng, options),
+        TrainingLength(options.minutes, steps),
+    )
     return network.eval()
 
 
@@ -46,11 +50,11 @@ def _loss(
 ) -> Tensor:
     indices = rng.integers(0, len(data), options.batch)
     birds = [data.sample(int(k), rng) for k in indices]
-    images, masks = shifted(
+    images, masks = shift(
         data.paint(indices, birds), torch.from_numpy(data.part_masks(indices)), rng
     )
     truth = torch.from_numpy(colour_indices(birds))
-    seen = disturbed(images, rng).contiguous(memory_format=torch.channels_last)
+    seen = degrade(images, rng).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         logits, places = network(seen)
     colour = functional.cross_entropy(
@@ -62,7 +66,7 @@ def _loss(
     return colour + options.places_weight * where
 
 
-def shifted(images: Tensor, masks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def shift(images: Tensor, masks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Both [B,*,S,S] moved together by up to three pixels; edges repeat."""
     y, x = (int(k) for k in rng.integers(0, 7, 2))
     side = images.shape[-1]
@@ -75,6 +79,6 @@ def held_out_accuracy(network: AttributeNet, count: int = 1000) -> tuple[float, 
     """Share of parts read right on renders of the split "test": of all parts, and by part."""
     birds = [bird("test", k) for k in range(count)]
     images = torch.stack([as_tensor(render(b, SIDE)) for b in birds])
-    read = Reader(network.eval(), "", 0.0).read(images).numpy()
+    read = AttributeReader(network.eval(), "", 0.0).read(images).numpy()
     right = (read == colour_indices(birds)).mean(0)
     return float(right.mean()), {p: float(r) for p, r in zip(PARTS, right, strict=True)}

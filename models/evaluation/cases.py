@@ -23,7 +23,7 @@ class Case:
     edit; mask: mode L, 255 = hole. On Aviary: truth int64 [6], right colours as indices into
     COLOUR_NAMES; counted bool [6], parts that the caption names (in inpainting: and the hole
     hides); edited bool [6], parts whose colour changes; kept bool [S,S], pixels to be left alone;
-    labels uint8 [64,64], what the picture shows (:func:`models.data.aviary.label_map`).
+    labels uint8 [64,64], what the picture shows (:func:`models.data.aviary.drawing.label_map`).
     """
 
     caption: str

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.aviary import PARTS, Bird, label_map, render
+from models.data.aviary.drawing import PARTS, Bird, label_map, render
 
 Pixels = NDArray[np.float32]
 Labels = NDArray[np.uint8]
@@ -40,7 +40,7 @@ class Drawing:
         return Drawing(self.pixels[:, ::-1].copy(), self.labels[:, ::-1].copy())
 
 
-def pasted(below: Drawing, above: Drawing, where: Mask, strength: float = 1.0) -> Drawing:
+def paste(below: Drawing, above: Drawing, where: Mask, strength: float = 1.0) -> Drawing:
     """``above`` over ``below`` where the mask says, with its labels; strength: of its colours, at
     least a half.
     """
@@ -49,16 +49,16 @@ def pasted(below: Drawing, above: Drawing, where: Mask, strength: float = 1.0) -
     return Drawing(pixels.astype(np.float32), np.where(where, above.labels, below.labels))
 
 
-def shifted(drawing: Drawing, down: int, right: int) -> Drawing:
+def shift(drawing: Drawing, down: int, right: int) -> Drawing:
     """Rolled by so many pixels; what leaves at one edge comes in at the other."""
     step = (down, right)
     return Drawing(np.roll(drawing.pixels, step, (0, 1)), np.roll(drawing.labels, step, (0, 1)))
 
 
-def near(where: Mask, reach: int = 1) -> Mask:
-    """The mask grown by ``reach`` pixels: antialiased edges show a part outside of its labels."""
+def near(where: Mask, radius: int = 1) -> Mask:
+    """The mask grown by ``radius`` pixels: antialiased edges show a part outside of its labels."""
     grown = where.copy()
-    for _ in range(reach):
+    for _ in range(radius):
         around = np.pad(grown, 1)
         grown = around[1:-1, 1:-1] | around[:-2, 1:-1] | around[2:, 1:-1]
         grown |= around[1:-1, :-2] | around[1:-1, 2:]
@@ -94,7 +94,7 @@ def without(drawing: Drawing, labels: Sequence[int]) -> Drawing:
     """
     gone = np.isin(drawing.labels, labels)
     edge = near(gone) & (drawing.labels == 0)
-    return pasted(drawing, bare(drawing), gone | edge)
+    return paste(drawing, bare(drawing), gone | edge)
 
 
 def eyeless(drawing: Drawing) -> Drawing:
@@ -110,7 +110,7 @@ def eyeless(drawing: Drawing) -> Drawing:
     return Drawing(pixels, labels)
 
 
-def two_headed(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
+def add_head(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
     """One half mirrored over the other, so that both ends are heads (or both are tails)."""
     del other
     side = drawing.labels.shape[1]
@@ -119,26 +119,26 @@ def two_headed(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Dr
     where[:, :cut] = True
     if rng.random() < 0.5:
         where = ~where
-    return pasted(drawing, drawing.mirrored(), where, rng.uniform(0.7, 1))
+    return paste(drawing, drawing.mirrored(), where, rng.uniform(0.7, 1))
 
 
 def further_head(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
     """Another bird's head somewhere on the picture."""
-    return _moved(drawing, other, head_of(other), rng)
+    return _move(drawing, other, head_of(other), rng)
 
 
 def further_part(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
     """Another bird's part somewhere on the picture."""
     label = int(rng.integers(1, _EYE + 2))
-    return _moved(drawing, other, other.labels == label, rng)
+    return _move(drawing, other, other.labels == label, rng)
 
 
-def _moved(drawing: Drawing, other: Drawing, where: Mask, rng: np.random.Generator) -> Drawing:
+def _move(drawing: Drawing, other: Drawing, where: Mask, rng: np.random.Generator) -> Drawing:
     side = len(where)
     step = [int(rng.integers(-side // 3, side // 3 + 1)) for _ in range(2)]
     piece = Drawing(other.pixels, np.where(where, other.labels, 0).astype(np.uint8))
-    moved = shifted(piece, *step)
-    return pasted(drawing, moved, np.roll(where, step, (0, 1)), rng.uniform(0.7, 1))
+    moved = shift(piece, *step)
+    return paste(drawing, moved, np.roll(where, step, (0, 1)), rng.uniform(0.7, 1))
 
 
 def part_missing(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
@@ -151,22 +151,22 @@ def part_moved(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Dr
     """One part elsewhere: a floating tail, a bill on the belly."""
     del other
     label = int(rng.integers(1, _EYE + 2))
-    return _moved(without(drawing, [label]), drawing, drawing.labels == label, rng)
+    return _move(without(drawing, [label]), drawing, drawing.labels == label, rng)
 
 
 def other_inside(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
     """A rectangle of another bird's picture in its own place."""
-    return pasted(drawing, other, _rectangle(len(drawing.labels), rng))
+    return paste(drawing, other, _rectangle(len(drawing.labels), rng))
 
 
-def covered(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
+def cover(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
     """A rectangle without anything in it: backdrop, or one colour of any kind."""
     del other
     patch = bare(drawing)
     if rng.random() < 0.5:
         colour = np.broadcast_to(rng.uniform(0, 1, 3).astype(np.float32), patch.pixels.shape)
         patch = Drawing(colour.astype(np.float32), patch.labels)
-    return pasted(drawing, patch, _rectangle(len(drawing.labels), rng))
+    return paste(drawing, patch, _rectangle(len(drawing.labels), rng))
 
 
 def _rectangle(side: int, rng: np.random.Generator) -> Mask:
@@ -179,17 +179,17 @@ def _rectangle(side: int, rng: np.random.Generator) -> Mask:
 
 Breaking = Callable[[Drawing, Drawing, np.random.Generator], Drawing]
 WAYS: tuple[Breaking, ...] = (
-    two_headed,
+    add_head,
     further_head,
     further_part,
     part_missing,
     part_moved,
     other_inside,
-    covered,
+    cover,
 )
 
 
-def broken(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
+def break_bird(drawing: Drawing, other: Drawing, rng: np.random.Generator) -> Drawing:
     """The drawing broken in one of the ways, with another one at hand; a quarter have no eye."""
     seen = eyeless(drawing) if rng.random() < 0.25 else drawing
     return WAYS[int(rng.integers(len(WAYS)))](seen, other, rng)

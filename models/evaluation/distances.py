@@ -24,7 +24,7 @@ _SHUFFLE = 2020  # torch-fidelity's seed
 
 
 class _AsTheyAre(nn.Module):
-    """Hands features on, so that torchmetrics takes them instead of pictures."""
+    """Returns its input, so that torchmetrics takes them instead of pictures."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

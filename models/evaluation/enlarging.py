@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.efficientnet import EfficientNetLite2, load_imagenet
-from models.data.aviary import bird, render
+from models.data.aviary.drawing import bird, render
 from models.data.opening import open_pictures
 from models.data.pictures import WholePhotos
-from models.detail.network import enlarged
+from models.detail.network import enlarge
 from models.evaluation.metrics import edges, psnr
 from models.evaluation.pictures import as_tensor
 from models.runtime.precision import PRECISIONS, cast_weights
@@ -56,14 +56,14 @@ def held_out(where: str | Path, count: int, size: int) -> Tensor:
     return torch.stack([as_tensor(picture) for picture in pictures])
 
 
-def made_small(pictures: Tensor, scale: int) -> Tensor:
+def downsample(pictures: Tensor, scale: int) -> Tensor:
     """Their means over areas, in 8-bit steps as files have them."""
     small = functional.avg_pool2d(pictures, scale)
     return ((small + 1) * 127.5).round() / 127.5 - 1
 
 
 def bicubic(scale: int) -> Enlarging:
-    return partial(enlarged, scale=scale)
+    return partial(enlarge, scale=scale)
 
 
 def by_network(network: nn.Module, precision: str) -> Enlarging:
@@ -83,12 +83,12 @@ def by_network(network: nn.Module, precision: str) -> Enlarging:
 
 
 @torch.inference_mode()
-def measured(ways: Mapping[str, Enlarging], real: Tensor, scale: int) -> dict[str, Quality]:
+def measure(ways: Mapping[str, Enlarging], real: Tensor, scale: int) -> dict[str, Quality]:
     """Each way's quality on the pictures [N,3,H,W]."""
     trunk = EfficientNetLite2(max(_TAPS))
     load_imagenet(trunk)
     trunk.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    small = made_small(real, scale)
+    small = downsample(real, scale)
     return {name: _quality(way, small, real, trunk) for name, way in ways.items()}
 
 
@@ -144,6 +144,6 @@ def rows_of_pictures(
     """A sheet: a row for each way, the real pictures last."""
     chosen = real[:columns]
     with torch.inference_mode():
-        small = made_small(chosen, scale)
+        small = downsample(chosen, scale)
         rows = [torch.cat([way(one).float() for one in small.split(1)]) for way in ways]
     return grid(torch.cat([*rows, chosen]), len(chosen))

@@ -17,7 +17,7 @@ _NORMAL_95 = 1.959964
 @dataclass(frozen=True)
 class Estimate:
     """A metric's value, the ends of its 95 % interval (None where there is none), its sample
-    count, and how the interval was made; small: of too few samples to be told without saying so.
+    count, and how the interval was made; small: of so few samples that the report marks it.
     """
 
     value: float

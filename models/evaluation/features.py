@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from models.damsm.efficientnet import EfficientNetLiteClassifier, imagenet_path
-from models.data.aviary_set import cache_folder
-from models.evaluation.pictures import AnyPictures, chunks, resized, stack
+from models.data.aviary.dataset import cache_folder
+from models.evaluation.pictures import AnyPictures, chunks, resize, stack
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def features_of(network: FeatureNetwork, pictures: AnyPictures) -> Features:
     return Features(torch.cat([f.pooled for f in found]), torch.cat([f.logits for f in found]))
 
 
-def kept_features(network: FeatureNetwork, pictures: AnyPictures, what: str) -> Features:
+def cached_features(network: FeatureNetwork, pictures: AnyPictures, what: str) -> Features:
     """The same, kept in the user's cache folder for the next time.
 
     what: says which pictures they are, in which size and order.
@@ -86,6 +86,6 @@ class Lite2Features:
     @torch.inference_mode()
     def features(self, images: Tensor, batch: int = 32) -> Features:
         """See :meth:`FeatureNetwork.features`."""
-        found = [self.network(resized(x, self.side)) for x in images.split(batch)]
+        found = [self.network(resize(x, self.side)) for x in images.split(batch)]
         pooled, logits = zip(*found, strict=True)
         return Features(torch.cat(pooled), torch.cat(logits))

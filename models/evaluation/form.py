@@ -16,11 +16,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.data.aviary import LABELS
+from models.data.aviary.drawing import LABELS
 from models.evaluation.anatomy import Anatomy, Labels
 from models.evaluation.attributes import conv
-from models.evaluation.judge_files import load_network, places
-from models.evaluation.pictures import mapped, resized
+from models.evaluation.evaluator_files import evaluator_folders, load_network
+from models.evaluation.pictures import map_chunks, resize
 
 SIDE = 64  # pixels at which the judge looks; a render reduced to it equals one drawn at it
 
@@ -47,17 +47,17 @@ class PartNet(nn.Module):
         """Images [B,3,64,64] in [-1,1] → logits of what each pixel shows [B,10,64,64]."""
         outer = self.outer(images)
         middle = self.middle(outer)
-        joined = self.join_inner(torch.cat([_doubled(self.inner(middle)), middle], 1))
-        out: Tensor = self.labels(self.join_middle(torch.cat([_doubled(joined), outer], 1)))
+        joined = self.join_inner(torch.cat([_upsample(self.inner(middle)), middle], 1))
+        out: Tensor = self.labels(self.join_middle(torch.cat([_upsample(joined), outer], 1)))
         return out
 
 
-def _doubled(x: Tensor) -> Tensor:
+def _upsample(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 @dataclass(frozen=True)
-class FormJudge:
+class FormEvaluator:
     """A loaded form judge. anatomy: what one whole bird looks like in labels; sha256: of its
     weights file; accuracy: share of pixels labelled right on held-out renders.
     """
@@ -70,21 +70,21 @@ class FormJudge:
     @torch.inference_mode()
     def read(self, images: Tensor, batch: int = 64) -> Tensor:
         """Pictures float32 [N,3,S,S] in [-1,1], any S → uint8 [N,64,64], labels as
-        :func:`models.data.aviary.label_map` gives them.
+        :func:`models.data.aviary.drawing.label_map` gives them.
         """
-        found = [self.network(resized(x, SIDE)).argmax(1).byte() for x in images.split(batch)]
+        found = [self.network(resize(x, SIDE)).argmax(1).byte() for x in images.split(batch)]
         return torch.cat(found) if found else torch.zeros(0, SIDE, SIDE, dtype=torch.uint8)
 
     def labels(self, pictures: Sequence[Image.Image]) -> Labels:
         """Labels uint8 [N,64,64] of pictures of one size."""
-        return np.asarray(mapped(pictures, self.read).numpy(), np.uint8)
+        return np.asarray(map_chunks(pictures, self.read).numpy(), np.uint8)
 
 
-def load_form_judge(folders: Sequence[Path] | None = None) -> FormJudge:
+def load_form_evaluator(folders: Sequence[Path] | None = None) -> FormEvaluator:
     """The first form judge of these folders, of those where judges lie when None; errors as
-    :func:`models.evaluation.judge_files.load_network`.
+    :func:`models.evaluation.evaluator_files.load_network`.
     """
     network = PartNet()
-    found = load_network(places(None) if folders is None else folders, "form", network)
+    found = load_network(evaluator_folders(None) if folders is None else folders, "form", network)
     anatomy = Anatomy.of_facts(found["anatomy"])
-    return FormJudge(network, anatomy, str(found["sha256"]), float(found["accuracy"]))
+    return FormEvaluator(network, anatomy, str(found["sha256"]), float(found["accuracy"]))

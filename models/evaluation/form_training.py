@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from models.data.aviary import bird, label_map, render
-from models.data.aviary_set import Aviary
+from models.data.aviary.dataset import Aviary
+from models.data.aviary.drawing import bird, label_map, render
 from models.evaluation.anatomy import Anatomy, Labels
-from models.evaluation.collages import Drawing, broken
-from models.evaluation.form import SIDE, FormJudge, PartNet
-from models.evaluation.judge_loop import Length, disturbed, fit
+from models.evaluation.collages import Drawing, break_bird
+from models.evaluation.evaluator_training import TrainingLength, degrade, fit
+from models.evaluation.form import SIDE, FormEvaluator, PartNet
 from models.evaluation.pictures import as_tensor
 
 SPLIT = "judge"
@@ -35,7 +35,9 @@ class FormOptions:
     collages: float = 0.6
 
 
-def train_form_judge(options: FormOptions, steps: int = 0, begin: PartNet | None = None) -> PartNet:
+def train_form_evaluator(
+    options: FormOptions, steps: int = 0, begin: PartNet | None = None
+) -> PartNet:
     """A trained network; stops after ``minutes``, or ``steps`` when given. begin: goes on from it,
     else from random weights.
     """
@@ -45,7 +47,7 @@ def train_form_judge(options: FormOptions, steps: int = 0, begin: PartNet | None
     network = begin.requires_grad_(True).train() if begin else PartNet()
     network = network.to(memory_format=torch.channels_last)
     rng = np.random.default_rng(options.seed)
-    length = Length(options.minutes, steps)
+    length = TrainingLength(options.minutes, steps)
     optimiser = torch.optim.AdamW(network.parameters(), options.rate, weight_decay=1e-3)
     fit(optimiser, lambda: _loss(network, *_batch(data, labels, rng, options)), length)
     return network.eval()
@@ -68,13 +70,13 @@ def _batch(
     pixels = ((painted + 1) / 2).permute(0, 2, 3, 1).numpy()
     drawn = [Drawing(p, labels[k]) for p, k in zip(pixels, indices, strict=True)]
     others = [*drawn[1:], drawn[0]]
-    shown = [
-        broken(d, o, rng) if rng.random() < options.collages else d
+    drawings = [
+        break_bird(d, o, rng) if rng.random() < options.collages else d
         for d, o in zip(drawn, others, strict=True)
     ]
-    images = torch.from_numpy(np.stack([d.pixels for d in shown])).permute(0, 3, 1, 2) * 2 - 1
-    truth = torch.from_numpy(np.stack([d.labels for d in shown]).astype(np.int64))
-    return disturbed(images.float(), rng), truth
+    images = torch.from_numpy(np.stack([d.pixels for d in drawings])).permute(0, 3, 1, 2) * 2 - 1
+    truth = torch.from_numpy(np.stack([d.labels for d in drawings]).astype(np.int64))
+    return degrade(images.float(), rng), truth
 
 
 def held_out_form(network: PartNet, count: int = 1000) -> tuple[float, Anatomy]:
@@ -84,7 +86,7 @@ def held_out_form(network: PartNet, count: int = 1000) -> tuple[float, Anatomy]:
     label_maps = np.stack([label_map(bird(SPLIT, k), SIDE) for k in range(2 * count)])
     anatomy = Anatomy.of(label_maps)
     birds = [bird("test", k) for k in range(count)]
-    read = FormJudge(network.eval(), anatomy, "", 0.0).read(
+    read = FormEvaluator(network.eval(), anatomy, "", 0.0).read(
         torch.stack([as_tensor(render(b, SIDE)) for b in birds])
     )
     truth: NDArray[np.uint8] = np.stack([label_map(b, SIDE) for b in birds])

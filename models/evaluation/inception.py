@@ -16,10 +16,10 @@ from torch.nn import functional
 from torchvision.models import Inception3
 from torchvision.models import inception as parts
 
+from models.checkpoints.files import need, read
 from models.errors import BundleError, ModelsError
 from models.evaluation.features import Features
-from models.evaluation.pictures import resized
-from models.imports.checkpoint import need, read
+from models.evaluation.pictures import resize
 
 _SIDE = 299
 
@@ -96,7 +96,7 @@ class InceptionFeatures:
         without antialiasing, as pytorch-fid does it.
         """
         self._pooled.clear()
-        looked_at = (resized(x, _SIDE, antialias=False) for x in images.split(batch))
+        looked_at = (resize(x, _SIDE, antialias=False) for x in images.split(batch))
         logits = [self.network(pictures) for pictures in looked_at]
         return Features(torch.cat(self._pooled), torch.cat(logits))
 

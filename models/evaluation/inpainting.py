@@ -35,19 +35,19 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
     report = TaskReport("inpaint", [])
     insides: dict[str, list[Floats]] = {}
     for kind in KINDS:
-        cases = runner.understood(data.inpainting(count, runner.size, kind))
+        cases = runner.filter_known(data.inpainting(count, runner.size, kind))
         if not cases:
             report.notes.append(f"The data has no {kind} masks: those metrics are left out.")
             continue
-        shown = _pictures(runner, cases, seed)
-        real = _edges(shown["real"], cases)
-        for method, pictures in shown.items():
+        images = _pictures(runner, cases, seed)
+        real = _edges(images["real"], cases)
+        for method, pictures in images.items():
             row = report.row(method)
             inside = _fill_row(row, kind, method, pictures, cases, panel)
             for metric, values in _edges(pictures, cases).items():
                 row.add({f"{metric}_{kind}": ratio_of_means(values, real[metric])})
             insides.setdefault(method, []).append(inside)
-        _show(report, cases, shown)
+        _add_pictures(report, cases, images)
     for method, parts in insides.items():
         if method != "real":
             report.row(method).add_scores("psnr_hole", Scores.of(np.concatenate(parts)))
@@ -65,19 +65,19 @@ def _pictures(runner: Runner, cases: Sequence[Case], seed: int) -> dict[str, lis
     captions = [c.caption for c in cases]
     asked = items(cases, captions, photo_and_mask)
     spec = runner.pipeline
-    shown = {runner.method: runner.run(asked)}
+    images = {runner.method: runner.run(asked)}
     for name in METHODS:
         classical = ClassicalPipeline(spec.bundle, spec.task, name, "cpu", "float32")
-        shown[name] = Runner(classical).run(asked)
-    shown["identity"] = [holed(c) for c in cases]
+        images[name] = Runner(classical).run(asked)
+    images["identity"] = [mask_hole(c) for c in cases]
     empty = [runner.no_text] * len(cases)
-    shown["no-text"] = runner.run(items(cases, empty, photo_and_mask))
-    shown["shuffled-text"] = runner.run(items(cases, shuffled(cases, seed), photo_and_mask))
-    shown["real"] = [c.picture for c in cases]
-    return shown
+    images["no-text"] = runner.run(items(cases, empty, photo_and_mask))
+    images["shuffled-text"] = runner.run(items(cases, shuffled(cases, seed), photo_and_mask))
+    images["real"] = [c.picture for c in cases]
+    return images
 
 
-def holed(case: Case) -> Image.Image:
+def mask_hole(case: Case) -> Image.Image:
     """The photo with a grey hole: what nobody filled."""
     grey = Image.new("RGB", case.picture.size, (round(_GREY * 255),) * 3)
     return Image.composite(grey, case.picture, _mask(case))
@@ -93,27 +93,27 @@ def _fill_row(
     row: Row,
     kind: str,
     method: str,
-    shown: Sequence[Image.Image],
+    images: Sequence[Image.Image],
     cases: Sequence[Case],
     panel: Panel,
 ) -> Floats:
     """Adds one kind's metrics to a row; PSNR inside the holes."""
-    found = measured(shown, cases)
+    found = measure(images, cases)
     for (metric, suffix), values in found.items():
-        told = method != "real" or (metric in ("l1", "tv", "ssim") and not suffix)
-        if told:  # reality has no noise to measure
+        counted = method != "real" or (metric in ("l1", "tv", "ssim") and not suffix)
+        if counted:  # reality has no noise to measure
             row.add_scores(f"{metric}_{kind}{suffix}", Scores.of(values))
-    for metric, scores in panel.attributes(shown, cases).items():
+    for metric, scores in panel.attributes(images, cases).items():
         row.add_scores(metric if kind == "object" else f"{metric}_{kind}", scores)
-    agreement = panel.agreement(shown, cases)
+    agreement = panel.agreement(images, cases)
     if agreement is not None:
         row.add_scores(f"label_miou_{kind}", agreement)
     return found["psnr_hole", ""]
 
 
-def _edges(shown: Sequence[Image.Image], cases: Sequence[Case]) -> dict[str, Floats]:
+def _edges(images: Sequence[Image.Image], cases: Sequence[Case]) -> dict[str, Floats]:
     """``edges`` and ``sharpness`` inside the hole of each picture."""
-    parts = [edges(unit(shown[part]), _holes(cases[part])) for part in chunks(len(cases))]
+    parts = [edges(unit(images[part]), _holes(cases[part])) for part in chunks(len(cases))]
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
@@ -123,17 +123,19 @@ def _holes(cases: Sequence[Case]) -> Tensor:
     return torch.from_numpy(masks).float()
 
 
-def measured(shown: Sequence[Image.Image], cases: Sequence[Case]) -> dict[tuple[str, str], Floats]:
+def measure(images: Sequence[Image.Image], cases: Sequence[Case]) -> dict[tuple[str, str], Floats]:
     """Values of each picture by (metric, suffix); suffix "_upstream" is upstream's protocol."""
-    parts = [_measured(shown[part], cases[part]) for part in chunks(len(cases))]
+    parts = [_measure_chunk(images[part], cases[part]) for part in chunks(len(cases))]
     return {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
 
 
-def _measured(shown: Sequence[Image.Image], cases: Sequence[Case]) -> dict[tuple[str, str], Floats]:
-    made, truth = unit(shown), unit([c.picture for c in cases])
+def _measure_chunk(
+    images: Sequence[Image.Image], cases: Sequence[Case]
+) -> dict[tuple[str, str], Floats]:
+    made, truth = unit(images), unit([c.picture for c in cases])
     found = {(m, ""): v for m, v in frame_metrics(made, truth).items()}
     found["psnr_hole", ""] = psnr_inside(made, truth, _holes(cases))
-    upstream = _upstream(made, unit([holed(c) for c in cases]), truth)
+    upstream = _upstream(made, unit([mask_hole(c) for c in cases]), truth)
     return found | {(m, "_upstream"): v for m, v in upstream.items()}
 
 
@@ -143,16 +145,18 @@ def _upstream(made: Tensor, grey: Tensor, truth: Tensor) -> dict[str, Floats]:
     return {k: np.array([f[k] for f in found]) for k in ("l1", "psnr", "tv", "ssim")}
 
 
-def _show(report: TaskReport, cases: Sequence[Case], shown: dict[str, list[Image.Image]]) -> None:
+def _add_pictures(
+    report: TaskReport, cases: Sequence[Case], images: dict[str, list[Image.Image]]
+) -> None:
     """Adds one kind's cases and pictures, in turn with those of the kind before."""
-    report.cases = _in_turn(report.cases, cases)
-    columns = {"input": [holed(c) for c in cases], **shown}
+    report.cases = _interleave(report.cases, cases)
+    columns = {"input": [mask_hole(c) for c in cases], **images}
     del columns["identity"]  # the input is what identity shows
     for method, pictures in columns.items():
-        report.pictures[method] = _in_turn(report.pictures.get(method, []), pictures)
+        report.pictures[method] = _interleave(report.pictures.get(method, []), pictures)
 
 
-def _in_turn(a: Sequence[T], b: Sequence[T]) -> list[T]:
+def _interleave(a: Sequence[T], b: Sequence[T]) -> list[T]:
     """One of each, and what is left of the longer."""
     both = min(len(a), len(b))
     mixed = [x for pair in zip(a, b, strict=False) for x in pair]

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from jobs.captions import tokenize
-from models.data.aviary import COLOURS
-from models.data.aviary_captions import COLOUR_WORDS
+from models.data.aviary.captions import COLOUR_WORDS
+from models.data.aviary.drawing import COLOURS
 from models.evaluation.cases import Bools, Case, HeldOut
 from models.evaluation.distances import set_metrics
 from models.evaluation.estimates import Floats, Scores
@@ -39,25 +39,25 @@ _WORDS = {
 
 def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int) -> TaskReport:
     """All rows of one bundle's manipulation."""
-    cases = runner.understood(data.manipulation(count, runner.size))
+    cases = runner.filter_known(data.manipulation(count, runner.size))
     report = TaskReport("manipulate", cases)
     captions = [c.caption for c in cases]
     before = [c.picture for c in cases]
     report.pictures = {
         "input": before,
         runner.method: runner.run(items(cases, captions, photo)),
-        "recolour": [recoloured(c.picture, c.caption) for c in cases],
+        "recolour": [recolour(c.picture, c.caption) for c in cases],
         "no-text": runner.run(items(cases, [runner.no_text] * len(cases), photo)),
     }
     targets = [c.target for c in cases if c.target is not None]
     if cases and len(targets) == len(cases):
         report.pictures["real"] = targets
     real = panel.subjects(before)
-    for method, shown in {**report.pictures, "identity": before}.items():
+    for method, images in {**report.pictures, "identity": before}.items():
         if method != "input":
             row = report.row(method)
-            _fill_row(row, shown, cases, panel, seed)
-            row.add_subjects(panel.subjects(shown), real)
+            _fill_row(row, images, cases, panel, seed)
+            row.add_subjects(panel.subjects(images), real)
     report.notes.append(
         "diff: mean absolute difference to the input on [0,1]; sim: cosine of picture and caption; "
         "MP = (1 − diff) · sim of each pair, then the mean. attribute_accuracy: parts that the "
@@ -68,25 +68,25 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
 
 
 def _fill_row(
-    row: Row, shown: Sequence[Image.Image], cases: Sequence[Case], panel: Panel, seed: int
+    row: Row, images: Sequence[Image.Image], cases: Sequence[Case], panel: Panel, seed: int
 ) -> None:
     captions = [c.caption for c in cases]
-    difference = _distance(shown, [c.picture for c in cases])
+    difference = _distance(images, [c.picture for c in cases])
     row.add_scores("diff", Scores.of(difference))
-    similarity = panel.similarity(shown, captions)
+    similarity = panel.similarity(images, captions)
     if similarity is not None:
         row.add_scores("sim", Scores.of(similarity))
         row.add_scores("mp", Scores.of(manipulation_precision(similarity, difference)))
-    for metric, scores in panel.retrieval(shown, captions, seed).items():
+    for metric, scores in panel.retrieval(images, captions, seed).items():
         row.add_scores(metric, scores)
-    for metric, scores in panel.attributes(shown, cases).items():
+    for metric, scores in panel.attributes(images, cases).items():
         row.add_scores(metric, scores)
     for which, parts in (("edited", _edited), ("unnamed", _unnamed)):
-        for metric, scores in panel.attributes(shown, cases, parts).items():
+        for metric, scores in panel.attributes(images, cases, parts).items():
             row.add_scores(f"{which}_{metric}", scores)
-    _kept(row, shown, cases)
+    _add_kept(row, images, cases)
     if panel.features:
-        row.add(set_metrics(features_of(panel.features, shown), None, panel.features.name))
+        row.add(set_metrics(features_of(panel.features, images), None, panel.features.name))
 
 
 def _edited(case: Case) -> Bools | None:
@@ -98,16 +98,16 @@ def _unnamed(case: Case) -> Bools | None:
     return None if case.counted is None else ~case.counted
 
 
-def _kept(row: Row, shown: Sequence[Image.Image], cases: Sequence[Case]) -> None:
+def _add_kept(row: Row, images: Sequence[Image.Image], cases: Sequence[Case]) -> None:
     """``kept_diff``: mean absolute difference where neither caption nor edit asks for a change;
     ``target_l1``: to the paired render.
     """
     kept = [c.kept for c in cases if c.kept is not None]
     targets = [c.target for c in cases if c.target is not None]
     if len(kept) == len(cases):
-        row.add_scores("kept_diff", _kept_difference(shown, cases, kept))
+        row.add_scores("kept_diff", _kept_difference(images, cases, kept))
     if len(targets) == len(cases):
-        row.add_scores("target_l1", Scores.of(_distance(shown, targets)))
+        row.add_scores("target_l1", Scores.of(_distance(images, targets)))
 
 
 def _distance(a: Sequence[Image.Image], b: Sequence[Image.Image]) -> Floats:
@@ -116,12 +116,12 @@ def _distance(a: Sequence[Image.Image], b: Sequence[Image.Image]) -> Floats:
 
 
 def _kept_difference(
-    shown: Sequence[Image.Image], cases: Sequence[Case], kept: Sequence[Bools]
+    images: Sequence[Image.Image], cases: Sequence[Case], kept: Sequence[Bools]
 ) -> Scores:
     before = [c.picture for c in cases]
     found = [
         difference_inside(
-            unit(shown[part]),
+            unit(images[part]),
             unit(before[part]),
             torch.from_numpy(np.stack(kept[part])[:, None]).float(),
         )
@@ -131,7 +131,7 @@ def _kept_difference(
     return Scores(values, np.concatenate([s.weights for s in found]))
 
 
-def recoloured(picture: Image.Image, text: str) -> Image.Image:
+def recolour(picture: Image.Image, text: str) -> Image.Image:
     """The whole photo shifted so that its mean is the first colour that the text names; as it was
     when the text names none.
     """

@@ -49,10 +49,10 @@ def psnr(made: Tensor, truth: Tensor) -> Floats:
     return np.minimum(_floats(torch.stack(singles)), _MOST_DB)
 
 
-def psnr_inside(made: Tensor, truth: Tensor, hole: Tensor) -> Floats:
-    """PSNR in dB over the pixels where ``hole`` [N,1,H,W] is 1; at most 100."""
-    squared = ((made - truth) ** 2 * hole).sum((1, 2, 3))
-    mean = squared / (hole.sum((1, 2, 3)) * made.shape[1]).clamp_min(1)
+def psnr_inside(made: Tensor, truth: Tensor, hole_mask: Tensor) -> Floats:
+    """PSNR in dB over the pixels where ``hole_mask`` [N,1,H,W] is 1; at most 100."""
+    squared = ((made - truth) ** 2 * hole_mask).sum((1, 2, 3))
+    mean = squared / (hole_mask.sum((1, 2, 3)) * made.shape[1]).clamp_min(1)
     return _floats(-10 * torch.log10(mean.clamp_min(1e-10)))
 
 
@@ -124,7 +124,7 @@ def _step(plane: Grey, axis: int) -> Grey:
 
 def vertical_ssim(truth: Grey, made: Grey) -> float:
     """The mean over columns of a one-dimensional SSIM along each: what scikit-image computes when
-    told that a 2-D picture's columns are channels. Uniform window of 7, K1 0.01, K2 0.03, sample
+    with the columns of a 2-D picture as channels. Uniform window of 7, K1 0.01, K2 0.03, sample
     covariance, 3 pixels cropped at both ends, data range = spread of ``made``.
     """
     spread = float(made.max() - made.min()) or 1.0

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.evaluation.anatomy import form, label_agreement
-from models.evaluation.attributes import Reader, load_reader
+from models.evaluation.attributes import AttributeReader, load_reader
 from models.evaluation.cases import Bools, Case, HeldOut
+from models.evaluation.encoders import EvaluationEncoders, load_encoders
 from models.evaluation.estimates import Floats, Scores
+from models.evaluation.evaluator_files import EvaluatorMissing, evaluator_folders
 from models.evaluation.features import FeatureNetwork, Lite2Features
-from models.evaluation.form import SIDE, FormJudge, load_form_judge
+from models.evaluation.form import SIDE, FormEvaluator, load_form_evaluator
 from models.evaluation.inception import load_inception
-from models.evaluation.judge_files import NoJudge, places
-from models.evaluation.judges import JudgeEncoders, load_encoders
 from models.evaluation.metrics import attribute_scores, caption_pools, r_precision
-from models.evaluation.pictures import mapped
+from models.evaluation.pictures import map_chunks
 from models.evaluation.subject import SubjectClassifier, subject_classifier
 
 POOL = 10  # captions among which R-precision looks for the right one
@@ -35,10 +35,10 @@ class Panel:
     flower photos show; notes: what is missing, and the command that makes it.
     """
 
-    reader: Reader | None = None
-    encoders: JudgeEncoders | None = None
+    reader: AttributeReader | None = None
+    encoders: EvaluationEncoders | None = None
     features: FeatureNetwork | None = None
-    form: FormJudge | None = None
+    form: FormEvaluator | None = None
     subject: SubjectClassifier | None = None
     notes: tuple[str, ...] = ()
 
@@ -85,7 +85,7 @@ class Panel:
 
     def colours(self, pictures: Sequence[Image.Image]) -> NDArray[np.int64] | None:
         """int64 [N,6]: each part's colour as the reader sees it; None without a reader."""
-        return mapped(pictures, self.reader.read).numpy() if self.reader else None
+        return map_chunks(pictures, self.reader.read).numpy() if self.reader else None
 
     def whole(self, pictures: Sequence[Image.Image]) -> dict[str, Scores]:
         """``one_bird``, ``two_heads``, ``bill_found``, ``eye_found``, ``legs_found``."""
@@ -108,7 +108,7 @@ class Panel:
         """``bird_mass`` or ``flower_mass`` of each picture; nothing for other data."""
         if self.subject is None:
             return {}
-        mass = mapped(pictures, self.subject.mass).double().numpy()
+        mass = map_chunks(pictures, self.subject.mass).double().numpy()
         return {f"{self.subject.subject}_mass{self.subject.suffix}": np.asarray(mass, np.float64)}
 
     def retrieval(
@@ -120,7 +120,7 @@ class Panel:
         pools = caption_pools(captions, POOL, seed)
         if pools.shape[1] < 2:
             return {}
-        codes = mapped(pictures, self.encoders.codes)
+        codes = map_chunks(pictures, self.encoders.codes)
         texts = self.encoders.sentences(captions)
         return {"r_precision": Scores.of(r_precision(codes, texts, pools))}
 
@@ -128,14 +128,14 @@ class Panel:
         """Cosine of each picture and its caption, float64 [N]; None without encoders."""
         if self.encoders is None:
             return None
-        codes = mapped(pictures, self.encoders.codes)
+        codes = map_chunks(pictures, self.encoders.codes)
         texts = self.encoders.sentences(captions)
         return np.asarray((codes * texts).sum(1).double().numpy(), np.float64)
 
 
-def convene(
+def load_panel(
     data: HeldOut,
-    judges: Path | None,
+    evaluators: Path | None,
     inception: Path | None,
     *,
     features: bool = True,
@@ -147,9 +147,15 @@ def convene(
     notes: list[str] = []
     reader, shape = None, None
     if data.name == "aviary":
-        reader = _or_note(lambda: load_reader(places(judges)), "attribute_accuracy", notes)
-        shape = _or_note(lambda: load_form_judge(places(judges)), "one_bird", notes)
-    encoders = _or_note(lambda: load_encoders(data.name, judges), "sim, mp and r_precision", notes)
+        reader = _or_note(
+            lambda: load_reader(evaluator_folders(evaluators)), "attribute_accuracy", notes
+        )
+        shape = _or_note(
+            lambda: load_form_evaluator(evaluator_folders(evaluators)), "one_bird", notes
+        )
+    encoders = _or_note(
+        lambda: load_encoders(data.name, evaluators), "sim, mp and r_precision", notes
+    )
     network: FeatureNetwork | None = None
     if features:
         network = load_inception(inception) if inception else Lite2Features()
@@ -160,6 +166,6 @@ def convene(
 def _or_note(load: Callable[[], T], metrics: str, notes: list[str]) -> T | None:
     try:
         return load()
-    except NoJudge as error:
+    except EvaluatorMissing as error:
         notes.append(f"Left out: {metrics}. {error}")
         return None

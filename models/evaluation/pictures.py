@@ -53,7 +53,7 @@ def unit(pictures: Sequence[Image.Image]) -> Tensor:
     return (stack(pictures) + 1) / 2
 
 
-def resized(images: Tensor, side: int, *, antialias: bool = True) -> Tensor:
+def resize(images: Tensor, side: int, *, antialias: bool = True) -> Tensor:
     """Pictures [B,3,S,S] in [-1,1] at ``side`` pixels, bilinear."""
     if images.shape[-1] == side and images.shape[-2] == side:
         return images
@@ -67,6 +67,6 @@ def chunks(count: int) -> Iterator[slice]:
     return (slice(k, k + CHUNK) for k in range(0, count, CHUNK))
 
 
-def mapped(pictures: AnyPictures, function: Callable[[Tensor], Tensor]) -> Tensor:
+def map_chunks(pictures: AnyPictures, function: Callable[[Tensor], Tensor]) -> Tensor:
     """``function`` of the pictures [N,3,H,W] in [-1,1], a chunk at a time; the results together."""
     return torch.cat([function(stack(pictures[part])) for part in chunks(len(pictures))])

@@ -71,23 +71,23 @@ def table(report: TaskReport) -> str:
     for metric in dict.fromkeys(name for found in rows.values() for name in found):
         found = {m: estimates.get(metric) for m, estimates in rows.items()}
         n = next((e.n for e in found.values() if e), 0)
-        cells = [_shown(e, report.beats_real(m, metric)) for m, e in found.items()]
+        cells = [_format_value(e, report.beats_real(m, metric)) for m, e in found.items()]
         lines.append(_line(metric, str(n), *cells))
     return "\n".join(lines)
 
 
-def _shown(estimate: Estimate | None, beats_real: bool) -> str:
+def _format_value(estimate: Estimate | None, beats_real: bool) -> str:
     """A number with its marks and its interval."""
     if estimate is None:
         return "–"
     marks = ("†" if beats_real else "") + (" (small)" if estimate.small else "")
-    value = _rounded(estimate.value) + marks
+    value = _round(estimate.value) + marks
     if estimate.low is None or estimate.high is None:
         return value
-    return f"{value} [{_rounded(estimate.low)}, {_rounded(estimate.high)}]"
+    return f"{value} [{_round(estimate.low)}, {_round(estimate.high)}]"
 
 
-def _rounded(value: float) -> str:
+def _round(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from models.bundle import Bundle
-from models.evaluation.aviary import HeldOutAviary
 from models.evaluation.cases import HeldOut
-from models.evaluation.panel import Panel, convene
+from models.evaluation.held_out_aviary import HeldOutAviary
+from models.evaluation.panel import Panel, load_panel
 from models.evaluation.report import write
 from models.evaluation.results import TaskReport
 from models.evaluation.runner import EvaluationError, Runner
@@ -44,7 +44,7 @@ class Options:
     seed: int = 0
     batch: int = 16
     device: str = "cpu"
-    judges: Path | None = None
+    evaluators: Path | None = None
     inception: Path | None = None
     features: bool = True
     classifier: str = "lite2"
@@ -67,16 +67,16 @@ def evaluate(folder: Path, where: str, out: Path, options: Options) -> list[Task
     where: "aviary" or a data folder. Raises EvaluationError when there is nothing to evaluate.
     """
     bundle = Bundle.open(folder)
-    tasks = chosen(bundle, options.tasks)
+    tasks = select_tasks(bundle, options.tasks)
     data = open_held_out(where, bundle, options)
     if len(data.synthesis(2, _GLANCE)) < 2:  # before the work
         raise EvaluationError(
             f"{data.name} has fewer than 2 pictures in its split {data.split}; add photos, or hold "
             "out more of them (python -m models data check shows the splits)."
         )
-    panel = convene(
+    panel = load_panel(
         data,
-        options.judges,
+        options.evaluators,
         options.inception,
         features=options.features,
         classifier=options.classifier,
@@ -92,13 +92,13 @@ def open_held_out(where: str, bundle: Bundle, options: Options) -> HeldOut:
         raise EvaluationError(f"--split is one of {', '.join(SPLITS)}, not {options.split!r}.")
     if where == "aviary":
         return HeldOutAviary(options.split, options.seed)
-    from models.evaluation.photos import opened
+    from models.evaluation.held_out_photos import open_held_out_photos
 
     size = options.size or max(spec.size for spec in bundle.tasks.values())
-    return opened(where, size, options.split, options.seed)
+    return open_held_out_photos(where, size, options.split, options.seed)
 
 
-def chosen(bundle: Bundle, wanted: tuple[str, ...]) -> list[str]:
+def select_tasks(bundle: Bundle, wanted: tuple[str, ...]) -> list[str]:
     """The tasks to evaluate. Raises UnknownBundle when the bundle lacks one that was asked for."""
     for task in wanted:
         bundle.task(task)
@@ -117,8 +117,8 @@ def _task(folder: Path, task: str, data: HeldOut, panel: Panel, options: Options
     pipeline = load(folder, task, None, options.device)
     runner = Runner(pipeline, options.batch, options.size, options.serving(task))
     module = importlib.import_module(f"models.evaluation.{TASKS[task]}")
-    judge: Callable[..., TaskReport] = module.evaluate
-    report = judge(runner, data, panel, options.samples, options.seed)
+    evaluator: Callable[..., TaskReport] = module.evaluate
+    report = evaluator(runner, data, panel, options.samples, options.seed)
     if len(report.cases) < 2:
         raise EvaluationError(f"{data.name} ({data.split}) has no samples for {task!r}.")
     sys.stderr.write(f"{task}: {len(report.cases)} samples in {time.monotonic() - started:.0f} s\n")

@@ -40,22 +40,24 @@ class Runner:
         return self.pipeline.method
 
     @property
-    def served(self) -> dict[str, Any]:
+    def _serve(self) -> dict[str, Any]:
         """The serving options that differ from what an item has by itself."""
         return {**self.pipeline.serving, **self.serving}
 
     def run(self, items: Sequence[Item]) -> list[Image.Image]:
         """One picture per item. Raises the first item's error: cases were checked before."""
         made: list[Image.Image] = []
-        asked = [self.pipeline.served(self._sized(item), **self.serving) for item in items]
+        asked = [
+            self.pipeline.with_serving_options(self._resize(item), **self.serving) for item in items
+        ]
         for start in range(0, len(asked), self.batch):
             for picture in self.pipeline.run(asked[start : start + self.batch]).pictures:
                 if isinstance(picture, ModelsError):
                     raise EvaluationError(f"{self.method} failed on a sample: {picture}")
-                made.append(self._enlarged(picture))
+                made.append(self._enlarge(picture))
         return made
 
-    def _sized(self, item: Item) -> Item:
+    def _resize(self, item: Item) -> Item:
         """A picture of text alone in the size that is judged, or as near to it as can be made."""
         if item.images:
             return item
@@ -63,13 +65,13 @@ class Runner:
         largest = self.pipeline.spec.size * (detail.scale if detail else 1)
         return replace(item, size=min(self.size, largest))
 
-    def _enlarged(self, picture: Image.Image) -> Image.Image:
+    def _enlarge(self, picture: Image.Image) -> Image.Image:
         """A smaller picture in the size that is judged."""
         if picture.width >= self.size:
             return picture
         return picture.resize((self.size, self.size), Image.Resampling.BICUBIC)
 
-    def understood(self, cases: Sequence[Case]) -> list[Case]:
+    def filter_known(self, cases: Sequence[Case]) -> list[Case]:
         """The cases whose caption has a word that the vocabulary knows."""
         return [c for c in cases if self._knows(c.caption)]
 

@@ -1,7 +1,7 @@
 """Synthesis: named colours, whole birds, R-precision, KID, FID, IS, edges, and how varied it is.
 
 Rows: the bundle's method; ``real``, the pictures that the captions describe; ``no-text``, the
-method told nothing; ``shuffled-text``, the method's pictures judged by other captions;
+method without a caption; ``shuffled-text``, the method's pictures judged by other captions;
 ``blurred-8``, real pictures at 8×8 pixels and back.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from models.evaluation.cases import Case, HeldOut
 from models.evaluation.distances import diversity, set_metrics
 from models.evaluation.estimates import Floats, Scores, ratio_of_means
-from models.evaluation.features import FeatureNetwork, features_of, kept_features
+from models.evaluation.features import FeatureNetwork, cached_features, features_of
 from models.evaluation.metrics import distinct_colours, edges
 from models.evaluation.panel import Panel
 from models.evaluation.pictures import Pictures, chunks, unit
@@ -32,9 +32,9 @@ CAPTIONS = 20
 
 def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int) -> TaskReport:
     """All rows of one bundle's synthesis."""
-    cases = runner.understood(data.synthesis(count, runner.size))
+    cases = runner.filter_known(data.synthesis(count, runner.size))
     report = TaskReport("synthesize", cases)
-    report.notes += [f"{name}: {value}" for name, value in sorted(runner.served.items())]
+    report.notes += [f"{name}: {value}" for name, value in sorted(runner._serve.items())]
     captions = [c.caption for c in cases]
     made = runner.run(items(cases, captions))
     real = [c.picture for c in cases]
@@ -43,22 +43,22 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
         "real": real,
         "no-text": runner.run(items(cases, [runner.no_text] * len(cases))),
         "shuffled-text": [made[k] for k in derangement(len(made), seed)],
-        "blurred-8": [blurred(p, 8) for p in real],
+        "blurred-8": [blur(p, 8) for p in real],
     }
     report.pictures = {k: v for k, v in pictures.items() if k != "shuffled-text"}
-    for method, shown in pictures.items():
+    for method, images in pictures.items():
         row = report.row(method)
-        for metric, scores in panel.attributes(shown, cases).items():
+        for metric, scores in panel.attributes(images, cases).items():
             row.add_scores(metric, scores)
-        for metric, scores in panel.retrieval(shown, captions, seed).items():
+        for metric, scores in panel.retrieval(images, captions, seed).items():
             row.add_scores(metric, scores)
     _picture_rows(report, panel)
     _set_rows(report, panel, data.references(count, runner.size), data.fingerprint)
-    _variety_rows(report, several(runner, data, cases), panel, runner.method)
+    _variety_rows(report, generate_variations(runner, data, cases), panel, runner.method)
     return report
 
 
-def blurred(picture: Image.Image, side: int) -> Image.Image:
+def blur(picture: Image.Image, side: int) -> Image.Image:
     """The picture at ``side`` pixels and back to its size."""
     small = picture.resize((side, side), Image.Resampling.BOX)
     return small.resize(picture.size, Image.Resampling.BICUBIC)
@@ -68,12 +68,12 @@ def _picture_rows(report: TaskReport, panel: Panel) -> None:
     """What pictures show, whatever they were asked for: whole birds, birds or flowers, edges."""
     real = report.pictures["real"]
     strength, masses = _edges(real), panel.subjects(real)
-    for method, shown in report.pictures.items():
+    for method, images in report.pictures.items():
         row = report.row(method)
-        for metric, scores in panel.whole(shown).items():
+        for metric, scores in panel.whole(images).items():
             row.add_scores(metric, scores)
-        row.add_subjects(panel.subjects(shown), masses)
-        row.add({k: ratio_of_means(v, strength[k]) for k, v in _edges(shown).items()})
+        row.add_subjects(panel.subjects(images), masses)
+        row.add({k: ratio_of_means(v, strength[k]) for k, v in _edges(images).items()})
     report.notes.append(
         f"Pictures of {real[0].width} pixels. edges, sharpness: mean absolute and root mean square "
         "gradient, relative to the real pictures; _ratio: mass on the subject's ImageNet classes, "
@@ -81,8 +81,8 @@ def _picture_rows(report: TaskReport, panel: Panel) -> None:
     )
 
 
-def _edges(shown: Sequence[Image.Image]) -> dict[str, Floats]:
-    parts = [edges(unit(shown[part])) for part in chunks(len(shown))]
+def _edges(images: Sequence[Image.Image]) -> dict[str, Floats]:
+    parts = [edges(unit(images[part])) for part in chunks(len(images))]
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
@@ -100,9 +100,9 @@ def _set_rows(report: TaskReport, panel: Panel, others: Pictures, fingerprint: s
             "There are no further held-out pictures: KID and FID compare with the very pictures "
             "that the captions describe, and row real has neither."
         )
-    report.notes.append(_told(panel.features, len(reference)))
-    for method, shown in report.pictures.items():
-        seen = own if method == "real" else features_of(panel.features, shown)
+    report.notes.append(_reference_note(panel.features, len(reference)))
+    for method, images in report.pictures.items():
+        seen = own if method == "real" else features_of(panel.features, images)
         against = further if method == "real" else reference
         report.row(method).add(set_metrics(seen, against, panel.features.name))
 
@@ -113,18 +113,18 @@ def _further(
     """Pooled features of further real pictures, or None where there are less than two."""
     if len(pictures) < 2:
         return None
-    return kept_features(network, pictures, f"{fingerprint} {pictures.indices} {size}").pooled
+    return cached_features(network, pictures, f"{fingerprint} {pictures.indices} {size}").pooled
 
 
-def _told(network: FeatureNetwork, count: int) -> str:
-    told = f"KID and FID: {count} real pictures, features of {network.name}"
+def _reference_note(network: FeatureNetwork, count: int) -> str:
+    note = f"KID and FID: {count} real pictures, features of {network.name}"
     if network.name.startswith("efficientnet"):
-        told += f" at {network.side} pixels (not Inception, not comparable with published FID)"
-    return told + ". KID leads; FID of fewer than 2,048 pictures grows with their lack."
+        note += f" at {network.side} pixels (not Inception, not comparable with published FID)"
+    return note + ". KID leads; FID of fewer than 2,048 pictures grows with their lack."
 
 
 @dataclass(frozen=True)
-class Several:
+class SeedVariations:
     """A caption's case, pictures made of it with 16 seeds, and real pictures that fit it."""
 
     case: Case
@@ -132,18 +132,24 @@ class Several:
     real: list[Image.Image]
 
 
-def several(runner: Runner, data: HeldOut, cases: Sequence[Case]) -> list[Several]:
+def generate_variations(
+    runner: Runner, data: HeldOut, cases: Sequence[Case]
+) -> list[SeedVariations]:
     """For the first captions that have real pictures to compare with."""
     found = []
     for k, case in enumerate(cases[:CAPTIONS]):
         alike = data.alike(k, SEEDS, runner.size)
         if len(alike) > 1:
             seeds = [(case.seed + 1 + n) % 2**32 for n in range(SEEDS)]
-            found.append(Several(case, runner.run([Item(case.caption, s) for s in seeds]), alike))
+            found.append(
+                SeedVariations(case, runner.run([Item(case.caption, s) for s in seeds]), alike)
+            )
     return found
 
 
-def _variety_rows(report: TaskReport, groups: Sequence[Several], panel: Panel, method: str) -> None:
+def _variety_rows(
+    report: TaskReport, groups: Sequence[SeedVariations], panel: Panel, method: str
+) -> None:
     """``diversity``: 16 seeds for one caption, relative to real pictures with that caption;
     ``distinct_unnamed_colours``: of a part that the caption leaves open, in these 16 pictures
     (drawn uniformly from ten colours: 8.1).
@@ -162,8 +168,8 @@ def _variety_rows(report: TaskReport, groups: Sequence[Several], panel: Panel, m
         report.row(method).add({"diversity": diversity(made, real)})
 
 
-def _distinct(panel: Panel, case: Case, shown: Sequence[Image.Image]) -> tuple[float, int] | None:
-    read = panel.colours(shown)
+def _distinct(panel: Panel, case: Case, images: Sequence[Image.Image]) -> tuple[float, int] | None:
+    read = panel.colours(images)
     if read is None or case.counted is None:
         return None
     return distinct_colours(read, ~case.counted)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.errors import InputProblem
-from models.images import Hole, Square, cut, shrink_hole, squares
+from models.geometry import HoleMask, Square, cut, shrink_hole, squares
 from models.inpainting.patchmatch import fill
 from models.pipeline import Item, Pipeline, Pixels
 
@@ -24,20 +24,20 @@ _RADIUS = 5.0
 Bytes = NDArray[np.uint8]
 
 
-def _diffused(flag: int, photo: Bytes, hole: Hole, seed: int) -> Bytes:  # noqa: ARG001
-    return np.asarray(cv2.inpaint(photo, hole.astype(np.uint8), _RADIUS, flag), np.uint8)
+def _diffuse(flag: int, photo: Bytes, hole_mask: HoleMask, seed: int) -> Bytes:  # noqa: ARG001
+    return np.asarray(cv2.inpaint(photo, hole_mask.astype(np.uint8), _RADIUS, flag), np.uint8)
 
 
-def _patched(photo: Bytes, hole: Hole, seed: int) -> Bytes:
-    filled = fill(np.asarray(photo / 255, np.float32), hole, seed)
+def _patchmatch(photo: Bytes, hole_mask: HoleMask, seed: int) -> Bytes:
+    filled = fill(np.asarray(photo / 255, np.float32), hole_mask, seed)
     return np.round(filled * 255).astype(np.uint8)
 
 
 # Each takes a square photo [s,s,3], its hole [s,s] and a seed, and returns the filled photo.
-METHODS: dict[str, Callable[[Bytes, Hole, int], Bytes]] = {
-    "telea": partial(_diffused, cv2.INPAINT_TELEA),
-    "navier-stokes": partial(_diffused, cv2.INPAINT_NS),
-    "patchmatch": _patched,
+METHODS: dict[str, Callable[[Bytes, HoleMask, int], Bytes]] = {
+    "telea": partial(_diffuse, cv2.INPAINT_TELEA),
+    "navier-stokes": partial(_diffuse, cv2.INPAINT_NS),
+    "patchmatch": _patchmatch,
 }
 CLASSICAL = tuple(METHODS)  # what bundles of inpainting offer beside their network
 
@@ -47,7 +47,7 @@ class Prepared:
     """The photo [H,W,3] uint8, its hole [H,W], the squares around it and the item's seed."""
 
     photo: Bytes
-    hole: Hole
+    hole_mask: HoleMask
     squares: tuple[Square, ...]
     seed: int
 
@@ -58,8 +58,8 @@ class ClassicalPipeline(Pipeline[Prepared]):
     def prepare(self, item: Item) -> Prepared:
         if item.explain:
             raise InputProblem("bad_input", f"Method {self.method!r} does not look at words.")
-        photo = np.asarray(item.sized("image"))
-        hole = np.asarray(item.sized("mask")) >= 128
+        photo = np.asarray(item.resized_image("image"))
+        hole = np.asarray(item.resized_image("mask")) >= 128
         return Prepared(photo, hole, tuple(squares(hole, self.spec.size)), item.seed)
 
     def forward(self, batch: Sequence[Prepared]) -> list[Pixels]:
@@ -69,19 +69,19 @@ class ClassicalPipeline(Pipeline[Prepared]):
         photo = prepared.photo.copy()
         for square in prepared.squares:
             crop = cut(photo, square)
-            gap = cut(prepared.hole.astype(np.uint8), square).astype(bool)
+            gap = cut(prepared.hole_mask.astype(np.uint8), square).astype(bool)
             side = min(square.side, _SIDE)
             small = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
             unknown = shrink_hole(gap, side) == 0
             filled = METHODS[self.method](np.asarray(small, np.uint8), unknown, prepared.seed)
             whole = (square.side, square.side)
             large = cv2.resize(filled, whole, interpolation=cv2.INTER_CUBIC)
-            _write(photo, prepared.hole, square, np.asarray(large, np.uint8))
+            _write(photo, prepared.hole_mask, square, np.asarray(large, np.uint8))
         return np.asarray(photo / 255, np.float32)
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
         made = np.round(pixels * 255).astype(np.uint8)
-        return Image.fromarray(np.where(prepared.hole[..., None], made, prepared.photo))
+        return Image.fromarray(np.where(prepared.hole_mask[..., None], made, prepared.photo))
 
     def example(self) -> Item:
         side = self.spec.size
@@ -90,13 +90,13 @@ class ClassicalPipeline(Pipeline[Prepared]):
         return Item("", 0, images={"image": Image.new("RGB", (side, side), "white"), "mask": mask})
 
 
-def _write(photo: Bytes, hole: Hole, square: Square, filled: Bytes) -> None:
+def _write(photo: Bytes, hole_mask: HoleMask, square: Square, filled: Bytes) -> None:
     """Copy the hole's pixels of a filled square into the photo."""
     y0, x0 = max(square.y, 0), max(square.x, 0)
     y1, x1 = (
         min(square.y + square.side, photo.shape[0]),
         min(square.x + square.side, photo.shape[1]),
     )
-    inside = hole[y0:y1, x0:x1]
+    inside = hole_mask[y0:y1, x0:x1]
     part = filled[y0 - square.y : y1 - square.y, x0 - square.x : x1 - square.x]
     photo[y0:y1, x0:x1][inside] = part[inside]

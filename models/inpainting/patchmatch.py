@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from models.images import Hole, Pixels, Plane
+from models.geometry import HoleMask, Pixels, Plane
 
 PATCH = 7
 _FEWEST = 64  # known patches below which a level is too coarse to copy from
@@ -31,9 +31,9 @@ class Level:
     corners [n] of the patches that touch the hole; sources: corners of those that do not.
     """
 
-    def __init__(self, pixels: Pixels, hole: Hole) -> None:
-        self.pixels, self.hole = pixels.copy(), hole
-        touching = sliding_window_view(hole, (PATCH, PATCH)).any((2, 3))
+    def __init__(self, pixels: Pixels, hole_mask: HoleMask) -> None:
+        self.pixels, self.hole_mask = pixels.copy(), hole_mask
+        touching = sliding_window_view(hole_mask, (PATCH, PATCH)).any((2, 3))
         self.rows, self.columns = touching.shape
         self.known = ~touching.ravel()
         self.targets, self.sources = np.flatnonzero(touching), np.flatnonzero(~touching)
@@ -50,11 +50,11 @@ class Level:
     def firsts(self, corners: Numbers) -> Numbers:
         """Numbers of the corners' own pixels in the flat picture."""
         y, x = np.divmod(corners, self.columns)
-        return np.asarray(y * self.hole.shape[1] + x)
+        return np.asarray(y * self.hole_mask.shape[1] + x)
 
     def trust(self) -> Plane:
         """1 for known pixels, then less with every pixel into the hole [h,w]."""
-        depth = cv2.distanceTransform(self.hole.astype(np.uint8), cv2.DIST_L2, 5)
+        depth = cv2.distanceTransform(self.hole_mask.astype(np.uint8), cv2.DIST_L2, 5)
         return np.asarray(np.maximum(_FALL**-depth, _LOWEST), np.float32)
 
     def middles(self, plane: Plane) -> Floats:
@@ -68,10 +68,10 @@ class Level:
         to, source = self.firsts(self.targets), self.firsts(match)
         for dy in range(PATCH):
             for dx in range(PATCH):
-                step = dy * self.hole.shape[1] + dx
+                step = dy * self.hole_mask.shape[1] + dx
                 total[to + step] += weight[:, None] * flat[source + step]
                 mass[to + step] += weight
-        hidden = np.flatnonzero(self.hole)
+        hidden = np.flatnonzero(self.hole_mask)
         flat[hidden] = total[hidden] / mass[hidden, None]
 
 
@@ -87,9 +87,9 @@ class Matching:
         self.trust = flat / flat.sum(1, keepdims=True)
         every = sliding_window_view(level.pixels, (PATCH, PATCH), (0, 1))
         self.known = every.reshape(level.rows * level.columns, -1)  # a copy: sources don't change
-        self.look()
+        self.read_targets()
 
-    def look(self) -> None:
+    def read_targets(self) -> None:
         """See the targets as they are now."""
         self.now = self.level.patches(self.level.targets)
         self.cost = self._costs(np.arange(len(self.match)), self.match)
@@ -136,11 +136,11 @@ class Matching:
         return np.asarray(np.einsum("ick,ik->i", colours, self.trust[who]))
 
 
-def fill(pixels: Pixels, hole: Hole, seed: int) -> Pixels:
+def fill(pixels: Pixels, hole_mask: HoleMask, seed: int) -> Pixels:
     """pixels [h,w,3] in [0,1] with the hole [h,w] filled; the rest as it was. Where no whole patch
     is known the hole is filled smoothly.
     """
-    levels = _pyramid(_smooth(pixels, hole), hole)
+    levels = _pyramid(_smooth(pixels, hole_mask), hole_mask)
     random = np.random.default_rng(seed)
     match: Numbers | None = None
     for k in reversed(range(len(levels))):
@@ -148,13 +148,13 @@ def fill(pixels: Pixels, hole: Hole, seed: int) -> Pixels:
         if match is None:
             match = random.choice(level.sources, len(level.targets))
         else:
-            match = _raised(levels[k + 1], match, level, random)
+            match = _upsample(levels[k + 1], match, level, random)
             level.vote(match, level.middles(level.trust()))
-        match = _refined(level, match, random, _ROUNDS[min(k, len(_ROUNDS) - 1)])
-    return levels[0].pixels if levels else _smooth(pixels, hole)
+        match = _refine(level, match, random, _ROUNDS[min(k, len(_ROUNDS) - 1)])
+    return levels[0].pixels if levels else _smooth(pixels, hole_mask)
 
 
-def _refined(level: Level, match: Numbers, random: np.random.Generator, rounds: int) -> Numbers:
+def _refine(level: Level, match: Numbers, random: np.random.Generator, rounds: int) -> Numbers:
     matching = Matching(level, match)
     trust = level.middles(level.trust())
     for k in range(rounds):
@@ -163,11 +163,11 @@ def _refined(level: Level, match: Numbers, random: np.random.Generator, rounds: 
         spread = np.percentile(matching.cost, 75) * (0.1 if k == rounds - 1 else 1)
         likeness = np.exp(-matching.cost / (2 * max(float(spread), 1e-8)))
         level.vote(matching.match, np.asarray(trust * np.maximum(likeness, 1e-6), np.float32))
-        matching.look()
+        matching.read_targets()
     return matching.match
 
 
-def _raised(coarse: Level, match: Numbers, fine: Level, random: np.random.Generator) -> Numbers:
+def _upsample(coarse: Level, match: Numbers, fine: Level, random: np.random.Generator) -> Numbers:
     """Matches at twice the size: the same way to go, doubled; random where that is no source."""
     y, x = np.minimum(fine.y // 2, coarse.rows - 1), np.minimum(fine.x // 2, coarse.columns - 1)
     number = coarse.number[y * coarse.columns + x]
@@ -183,25 +183,25 @@ def _within(level: Level, y: Numbers, x: Numbers) -> NDArray[np.bool_]:
     return np.asarray((y >= 0) & (y < level.rows) & (x >= 0) & (x < level.columns))
 
 
-def _pyramid(pixels: Pixels, hole: Hole) -> list[Level]:
+def _pyramid(pixels: Pixels, hole_mask: HoleMask) -> list[Level]:
     """Levels from fine to coarse, each of half the size, as long as there is enough to copy
     from.
     """
     levels: list[Level] = []
-    while min(hole.shape) >= 2 * PATCH:
-        level = Level(pixels, hole)
-        if len(level.sources) < _FEWEST or not hole.any():
+    while min(hole_mask.shape) >= 2 * PATCH:
+        level = Level(pixels, hole_mask)
+        if len(level.sources) < _FEWEST or not hole_mask.any():
             break
         levels.append(level)
-        half = (-(-hole.shape[1] // 2), -(-hole.shape[0] // 2))
-        share = cv2.resize(hole.astype(np.float32), half, interpolation=cv2.INTER_AREA)
+        half = (-(-hole_mask.shape[1] // 2), -(-hole_mask.shape[0] // 2))
+        share = cv2.resize(hole_mask.astype(np.float32), half, interpolation=cv2.INTER_AREA)
         pixels = np.asarray(cv2.resize(pixels, half, interpolation=cv2.INTER_AREA), np.float32)
-        hole = np.asarray(share > 1e-3)
+        hole_mask = np.asarray(share > 1e-3)
     return levels
 
 
-def _smooth(pixels: Pixels, hole: Hole) -> Pixels:
+def _smooth(pixels: Pixels, hole_mask: HoleMask) -> Pixels:
     """The hole filled by fast marching, 8-bit; the rest as it was."""
     bytes_ = np.round(pixels.clip(0, 1) * 255).astype(np.uint8)
-    filled = cv2.inpaint(bytes_, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)
-    return np.where(hole[..., None], np.asarray(filled, np.float32) / 255, pixels)
+    filled = cv2.inpaint(bytes_, hole_mask.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    return np.where(hole_mask[..., None], np.asarray(filled, np.float32) / 255, pixels)

@@ -20,14 +20,13 @@ from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.stage import DetailStage
 from models.explanation import Area, Explanation, explained_words, over_picture
-from models.images import Hole, Plane, Square, cut, paste, shrink, shrink_hole, squares
-from models.inpainting.blocks import fold, fold_flat
-from models.inpainting.classical import METHODS, ClassicalPipeline
-from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
+from models.geometry import HoleMask, Plane, Square, cut, paste, shrink, shrink_hole, squares
+from models.inpainting.tdanet.blocks import fold_blocks, fold_constant_channels
+from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.pipeline import (
     Item,
-    Looked,
     Output,
+    OutputWithAttention,
     Pipeline,
     Pixels,
     config_from,
@@ -52,13 +51,13 @@ class Prepared:
 
     ids: tuple[int, ...]
     photo: NDArray[np.uint8]
-    hole: Hole
+    hole_mask: HoleMask
     squares: tuple[Square, ...]
     pixels: tuple[Pixels, ...]
-    known: tuple[Plane, ...]
+    known_masks: tuple[Plane, ...]
     noise: tuple[Tensor | None, ...]
-    detailed: bool
-    own: bool
+    needs_detail: bool
+    network_colours: bool
     read: tuple[Word, ...] = ()
 
 
@@ -76,20 +75,20 @@ class InpaintingPipeline(Pipeline[Prepared]):
         load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text encoder")
         load_strict(encoder, bundle.state(task, "encoder"), f"{where}: encoder")
         load_strict(network, bundle.state(task, "generator"), f"{where}: generator")
-        fold(encoder.eval())
-        fold(network.eval())
+        fold_blocks(encoder.eval())
+        fold_blocks(network.eval())
         if self.device.type == "cpu":
             for block in (encoder.prior, network.f_transformer):  # both take the encoder's summary
-                fold_flat(block, self.config.encoder[-1])
-        self.text = cast("TextEncoder", self.placed(text))
-        self.encoder = cast("InpaintEncoder", self.placed(encoder))
-        self.generator = cast("InpaintGenerator", self.placed(network))
-        self.detail = DetailStage.beside(self)
+                fold_constant_channels(block, self.config.encoder[-1])
+        self.text = cast("TextEncoder", self.prepare_module(text))
+        self.encoder = cast("InpaintEncoder", self.prepare_module(encoder))
+        self.generator = cast("InpaintGenerator", self.prepare_module(network))
+        self.detail = DetailStage.for_pipeline(self)
 
     def prepare(self, item: Item) -> Prepared:
         size = self.spec.size
-        photo = np.asarray(item.sized("image"))
-        hole = np.asarray(item.sized("mask")) >= 128
+        photo = np.asarray(item.resized_image("image"))
+        hole = np.asarray(item.resized_image("mask")) >= 128
         found = tuple(squares(hole, size))
         crops = [(cut(photo, s), cut(hole.astype(np.uint8), s).astype(bool)) for s in found]
         source = generator(item.seed)
@@ -97,49 +96,53 @@ class InpaintingPipeline(Pipeline[Prepared]):
         return Prepared(
             ids=self.encode(item.text).ids,
             photo=photo,
-            hole=hole,
+            hole_mask=hole,
             squares=found,
             pixels=tuple(shrink(pixels, size) for pixels, _ in crops),
-            known=tuple(shrink_hole(gap, size) for _, gap in crops),
+            known_masks=tuple(shrink_hole(gap, size) for _, gap in crops),
             noise=tuple(noise),
-            detailed=self.detail is not None and any(square.side > size for square in found),
-            own=returns_network(item, native=hole.shape == (size, size)),
-            read=self.read(item.text) if item.explain else (),
+            needs_detail=self.detail is not None and any(square.side > size for square in found),
+            network_colours=returns_network(item, native=hole.shape == (size, size)),
+            read=self.locate_words(item.text) if item.explain else (),
         )
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
         captions = [p.ids for p in batch for _ in p.squares]
-        words, sentence, pad = self.read_captions(self.text, captions, apart=False)
-        words, pad = self.columns(words, pad)
+        words, sentence, pad = self.encode_captions(self.text, captions, apart=False)
+        words, pad = self.pad_words(words, pad)
         images = to_tensor(np.stack([x for p in batch for x in p.pixels]), self.device)
-        mask = self.moved(torch.from_numpy(np.stack([x for p in batch for x in p.known]))[:, None])
+        mask = self.to_device(
+            torch.from_numpy(np.stack([x for p in batch for x in p.known_masks]))[:, None]
+        )
         mean = torch.zeros(self._latent)
         noise = torch.stack([mean if x is None else x for p in batch for x in p.noise])
-        inputs = images, mask, words, sentence, pad, self.moved(noise)
+        inputs = images, mask, words, sentence, pad, self.to_device(noise)
         if any(p.read for p in batch):
-            return self._explained(batch, inputs)
+            return self._forward_with_attention(batch, inputs)
         return list(self._pixels(batch, self.compute(self._fill, *inputs)))
 
     def _pixels(self, batch: Sequence[Prepared], out: Tensor) -> list[Pixels]:
         """The squares of each item, by the detail stage where the photo is larger than they are."""
         pixels = _by_item(batch, to_pixels(out))
         for k, rows in enumerate(_by_item(batch, out)):
-            if batch[k].detailed and self.detail:
+            if batch[k].needs_detail and self.detail:
                 pixels[k] = to_pixels(self.detail.enlarge(rows))
         return pixels
 
     def provenance(self, prepared: Prepared) -> dict[str, Any]:
-        detail = self.detail.provenance if self.detail and prepared.detailed else {}
-        return {"fidelity": "network" if prepared.own else "photo", **detail}
+        detail = self.detail.provenance if self.detail and prepared.needs_detail else {}
+        return {"fidelity": "network" if prepared.network_colours else "photo", **detail}
 
-    def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
+    def _forward_with_attention(
+        self, batch: Sequence[Prepared], inputs: Sequence[Tensor]
+    ) -> list[Output]:
         """The same, with what the networks looked at for the items that ask for it."""
         with self.autocast():
             out, attention = self._attentive_fill(*inputs)
         made, looked = self._pixels(batch, out), _by_item(batch, attention)
         return [
-            Looked(pixels, self._maps(own, len(p.ids))) if p.read else pixels
+            OutputWithAttention(pixels, self._maps(own, len(p.ids))) if p.read else pixels
             for p, pixels, own in zip(batch, made, looked, strict=True)
         ]
 
@@ -175,13 +178,13 @@ class InpaintingPipeline(Pipeline[Prepared]):
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
         photo = prepared.photo.copy()
-        rest = prepared.hole.copy()
+        rest = prepared.hole_mask.copy()
         for square, filled in zip(prepared.squares, pixels, strict=True):
-            paste(photo, rest, square, filled, meet_colours=not prepared.own)
+            paste(photo, rest, square, filled, meet_colours=not prepared.network_colours)
         return Image.fromarray(photo)
 
     def explain(self, prepared: Prepared, maps: Attention) -> Explanation:
-        height, width = prepared.hole.shape
+        height, width = prepared.hole_mask.shape
         areas = [Area(s.x, s.y, s.side, s.side) for s in prepared.squares]
         whole = partial(over_picture, areas=areas, width=width, height=height)
         words = explained_words(prepared.read, "attention", maps, maps.max((1, 2, 3)), whole)
@@ -202,10 +205,3 @@ def _by_item(batch: Sequence[Prepared], rows: Rows) -> list[Rows]:
     """One row per square → the rows of each item's squares."""
     ends = np.cumsum([len(p.squares) for p in batch])
     return [rows[end - len(p.squares) : end] for p, end in zip(batch, ends, strict=True)]
-
-
-def load(bundle: Bundle, task: str, method: str, device: str, precision: str) -> Pipeline[object]:
-    """The network's pipeline, or a classical one by name of its method."""
-    if method in METHODS:
-        return cast("Pipeline[object]", ClassicalPipeline(bundle, task, method, device, precision))
-    return cast("Pipeline[object]", InpaintingPipeline(bundle, task, method, device, precision))

@@ -21,16 +21,20 @@ from models.bundle import Bundle, load_strict
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.stage import DetailStage
 from models.explanation import Area, Explanation, explained_words, over_picture
-from models.images import Letterbox, Plane, enlarge_change
+from models.geometry import Letterbox, Plane, enlarge_change
 from models.layers import fold_batch_norm
-from models.manipulation.affine_maps import affine_maps
-from models.manipulation.blocks import fold
-from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig, networks
-from models.manipulation.photo import as_photo_encoder, photo_encoder
+from models.manipulation.manigan.blocks import affine_maps, fold_blocks
+from models.manipulation.manigan.network import (
+    DetailCorrection,
+    MainModule,
+    ManiganConfig,
+    networks,
+)
+from models.manipulation.manigan.photo_encoder import as_photo_encoder, photo_encoder
 from models.pipeline import (
     Item,
-    Looked,
     Output,
+    OutputWithAttention,
     Pipeline,
     Pixels,
     config_from,
@@ -69,7 +73,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Maps:
+class AttentionMaps:
     """attention float32 [T,h,w] of words over the square; features by name, each [S,S]."""
 
     attention: Plane
@@ -87,23 +91,23 @@ class ManipulationPipeline(Pipeline[Prepared]):
         made = networks(config)
         for role, module in {"text_encoder": text, **made}.items():
             load_strict(module, bundle.state(task, role), f"{where}: {role}")
-            self.placed(fold(module, self.device.type))
+            self.prepare_module(fold_blocks(module, self.device.type))
         encoder = fold_batch_norm(photo_encoder(bundle, task, where).eval())
-        self.image = as_photo_encoder(self.placed(encoder))
+        self.image = as_photo_encoder(self.prepare_module(encoder))
         self.config, self.text = config, text
         # None where the configuration does without.
         self.main = cast("MainModule | None", made.get("main"))
         self.dcm = cast("DetailCorrection | None", made.get("dcm"))
-        self.detail = DetailStage.beside(self)
+        self.detail = DetailStage.for_pipeline(self)
 
     def prepare(self, item: Item) -> Prepared:
         source = generator(item.seed)
         z = torch.randn(self.config.z, generator=source)
         noise = torch.randn(self.config.condition, generator=source)
-        given, photo = item.images["image"], item.sized("image")
+        given, photo = item.images["image"], item.resized_image("image")
         box = Letterbox.of(photo.width, photo.height, self.config.size)
         ids = self.encode(item.text).ids
-        read = self.read(item.text) if item.explain else ()
+        read = self.locate_words(item.text) if item.explain else ()
         square, size = box.fit(given), self.config.size
         own = returns_network(item, native=max(photo.size) == size)
         small = max(photo.size) > size and (own or max(given.size) <= size)
@@ -113,15 +117,15 @@ class ManipulationPipeline(Pipeline[Prepared]):
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
         large = self.config.size >= _LARGE
-        words, sentence, pad = self.read_captions(self.text, [p.ids for p in batch], apart=large)
-        words, pad = self.columns(words, pad)
+        words, sentence, pad = self.encode_captions(self.text, [p.ids for p in batch], apart=large)
+        words, pad = self.pad_words(words, pad)
         photos = to_tensor(np.stack([p.square for p in batch]), self.device)
         z, noise = (
-            self.moved(torch.stack(x)) for x in ([p.z for p in batch], [p.noise for p in batch])
+            self.to_device(torch.stack(x)) for x in ([p.z for p in batch], [p.noise for p in batch])
         )
         inputs = z, noise, words, sentence, pad, photos
         if any(p.read for p in batch):
-            return self._explained(batch, inputs)
+            return self._forward_with_attention(batch, inputs)
         return list(self._pixels(batch, photos, self.compute(self._edit, *inputs)))
 
     def _pixels(self, batch: Sequence[Prepared], photos: Tensor, edited: Tensor) -> list[Pixels]:
@@ -144,18 +148,22 @@ class ManipulationPipeline(Pipeline[Prepared]):
         detail = self.detail.provenance if self.detail and prepared.enlarged else {}
         return {"fidelity": "network" if prepared.own else "photo", **detail}
 
-    def _explained(self, batch: Sequence[Prepared], inputs: Sequence[Tensor]) -> list[Output]:
+    def _forward_with_attention(
+        self, batch: Sequence[Prepared], inputs: Sequence[Tensor]
+    ) -> list[Output]:
         """The same, with what the networks looked at for the items that ask for it."""
-        with self.autocast(), affine_maps(self._shown) as features:
+        with self.autocast(), affine_maps(self._explained_combination) as features:
             final, attention = self._attentive_edit(*inputs)
         edited = self._pixels(batch, inputs[-1], final)
         return [
-            Looked(made, _maps(attention[k, : len(p.ids)], features, k)) if p.read else made
+            OutputWithAttention(made, _maps(attention[k, : len(p.ids)], features, k))
+            if p.read
+            else made
             for k, (p, made) in enumerate(zip(batch, edited, strict=True))
         ]
 
     @property
-    def _shown(self) -> nn.Module | None:
+    def _explained_combination(self) -> nn.Module | None:
         """The combination that explanations show: where the words' features meet the photo's own
         detail at full size, or without a DCM at half of it.
         """
@@ -199,7 +207,7 @@ class ManipulationPipeline(Pipeline[Prepared]):
         before, after = (prepared.box.crop(x) for x in (prepared.square, pixels))
         return enlarge_change(prepared.photo, before, after)
 
-    def explain(self, prepared: Prepared, maps: Maps) -> Explanation:
+    def explain(self, prepared: Prepared, maps: AttentionMaps) -> Explanation:
         photo = prepared.photo
         areas = [Area(*prepared.box.area(photo))]
         whole = partial(over_picture, areas=areas, width=photo.width, height=photo.height)
@@ -213,6 +221,6 @@ class ManipulationPipeline(Pipeline[Prepared]):
         return Item(self.known_word, 0, images={"image": pattern(side)})
 
 
-def _maps(attention: Tensor, features: Mapping[str, Tensor], place: int) -> Maps:
-    planes = {name: feature[place].cpu().numpy() for name, feature in features.items()}
-    return Maps(attention.float().cpu().numpy(), planes)
+def _maps(attention: Tensor, features: Mapping[str, Tensor], index: int) -> AttentionMaps:
+    planes = {name: feature[index].cpu().numpy() for name, feature in features.items()}
+    return AttentionMaps(attention.float().cpu().numpy(), planes)

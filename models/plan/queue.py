@@ -1,8 +1,8 @@
 """Works through a plan: each stage is the ``train`` command in a process of its own, then an
-evaluation on validation and a sheet of first samples.
+evaluation on validation.
 
 Nothing is lost by a kill. A stage resumes from its run folder's snapshot; what is done stands in
-the progress file. A training process that outlives its queue is told to stop by the kernel (Linux)
+the progress file. A training process that outlives its queue is stopped by the kernel (Linux)
 and holds the queue's lock until it has.
 """
 
@@ -46,7 +46,7 @@ class Stopped(ModelsError):
 
 class Queue:
     """data: name -> folder of a data set on this machine (aviary is everywhere); program: what
-    runs the commands train, evaluate and sheet.
+    runs the commands train and evaluate.
     """
 
     def __init__(
@@ -111,9 +111,6 @@ class Queue:
         evaluation += ["--split", SPLIT, "--samples", str(stage.samples)]
         if stage.samples and not self._run(stage, evaluation, trained=True):
             return
-        sheet = ["sheet", str(run), "--data", data, "--out", str(run / "sheet.webp")]
-        if not self._run(stage, sheet, trained=True):
-            return
         metrics = metrics_of(run / "evaluation" / "report.json", bundle) if stage.samples else {}
         self.progress.add(name, "finished", metrics=metrics, bundle=_digest(bundle))
         _say(f"{name}: finished {json.dumps(metrics)}; {run}")
@@ -137,7 +134,7 @@ class Queue:
     def _run(self, stage: Stage, words: Sequence[str], *, trained: bool = False) -> bool:
         """Run ``python -m models`` to its end, its output in ``queue.log``; whether it succeeded.
 
-        Raises Stopped when the queue was told to stop meanwhile.
+        Raises Stopped when the queue was asked to stop meanwhile.
         """
         log = self.workspace.run(stage) / "queue.log"
         with log.open("ab") as output:

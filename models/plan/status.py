@@ -12,7 +12,7 @@ from typing import Any
 
 from models.plan.plan import Plan, Stage
 from models.plan.progress import Progress
-from models.training.curves import lines_of
+from models.training.run import lines_of
 
 _METRICS = 4  # shown of a stage
 

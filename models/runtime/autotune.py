@@ -97,7 +97,7 @@ class Memory:
         return found if isinstance(found, dict) else {}
 
 
-def tuned(
+def tune(
     load: Loading,
     precision: str,
     largest: int,
@@ -111,7 +111,7 @@ def tuned(
     key = _key(pipeline, precision, largest)
     tuning = memory.get(key)
     if tuning is None:
-        pipeline, tuning = measured(pipeline, load, precision, largest, clock)
+        pipeline, tuning = measure(pipeline, load, precision, largest, clock)
         log.info("%s of %s: %s", pipeline.task, pipeline.bundle.name, tuning)
         memory.put(key, tuning)
     elif tuning.precision != pipeline.precision:
@@ -121,25 +121,25 @@ def tuned(
     return pipeline
 
 
-def measured(
+def measure(
     first: AnyPipeline, load: Loading, precision: str, largest: int, clock: Clock
 ) -> tuple[AnyPipeline, Tuning]:
     """The faster one of ``first`` and, for "auto", the precisions that this device may prefer, each
     in the batches that pay for it.
     """
-    best = _tried(first, None, largest, clock)
+    best = _try(first, None, largest, clock)
     if precision == AUTO:
         for name in candidates(first.device):
             if name != first.precision:
                 other = load(name)
                 found = _psnr(first, other)
                 if found >= LEAST_PSNR:
-                    tried = _tried(other, found, largest, clock)
+                    tried = _try(other, found, largest, clock)
                     best = tried if _faster(tried, best, clock) else best
     return best.pipeline, best.tuning
 
 
-def _tried(pipeline: AnyPipeline, psnr: float | None, largest: int, clock: Clock) -> _Tried:
+def _try(pipeline: AnyPipeline, psnr: float | None, largest: int, clock: Clock) -> _Tried:
     batch, milliseconds = largest_useful_batch(pipeline, largest, clock)
     return _Tried(pipeline, Tuning(pipeline.precision, psnr, batch, milliseconds))
 
@@ -153,7 +153,7 @@ def largest_useful_batch(
     """
     end = clock() + _BUDGET
     prepared = [pipeline.prepare(item) for item in pipeline.examples(max(largest, _PROBES))]
-    alone = _alone(pipeline, prepared[:_PROBES], clock)
+    alone = _one_by_one(pipeline, prepared[:_PROBES], clock)
     times = {1: _seconds(pipeline, prepared[:1], clock)}
     best, size = 1, 2
     while size <= largest and clock() < end:
@@ -168,7 +168,7 @@ def largest_useful_batch(
     return best, {str(k): round(v * 1000, 2) for k, v in times.items()}
 
 
-def _alone(pipeline: AnyPipeline, prepared: Sequence[Any], clock: Clock) -> list[Pixels]:
+def _one_by_one(pipeline: AnyPipeline, prepared: Sequence[Any], clock: Clock) -> list[Pixels]:
     """The pictures made one by one: a few at least, and the others while there is time."""
     end = clock() + _BUDGET / 3
     found: list[Pixels] = []
@@ -193,16 +193,18 @@ def _pixels(pipeline: AnyPipeline, batch: Sequence[Any]) -> list[Pixels]:
     return [cast("Pixels", made) for made in pipeline.forward(batch)]
 
 
-def _agree(alone: Sequence[Pixels], together: Sequence[Pixels]) -> bool:
-    return all(same(a, b) for a, b in zip(alone, together, strict=False))  # those made both ways
+def _agree(references: Sequence[Pixels], batched: Sequence[Pixels]) -> bool:
+    return all(
+        match_within_bars(a, b) for a, b in zip(references, batched, strict=False)
+    )  # those made both ways
 
 
-def same(alone: Pixels, together: Pixels) -> bool:
+def match_within_bars(reference: Pixels, batched: Pixels) -> bool:
     """Whether a picture made in a batch passes for the one made alone: LEAST_PSNR in all, and
     LEAST_SHARE of the values within LARGEST_STEP.
     """
-    near = np.abs(alone - together) <= LARGEST_STEP
-    return psnr(alone, together) >= LEAST_PSNR and float(near.mean()) >= LEAST_SHARE
+    near = np.abs(reference - batched) <= LARGEST_STEP
+    return psnr(reference, batched) >= LEAST_PSNR and float(near.mean()) >= LEAST_SHARE
 
 
 def _seconds(pipeline: AnyPipeline, batch: Sequence[Any], clock: Clock, runs: int = 2) -> float:

@@ -23,7 +23,7 @@ Network = Callable[..., Tensor]
 Capture = Callable[[Network, Sequence[Tensor]], Network]
 
 
-def rounded_up(rows: int) -> int:
+def round_up_batch(rows: int) -> int:
     """The smallest of SIZES that holds so many rows; more than the largest stay as they are."""
     return next((size for size in SIZES if size >= rows), rows)
 
@@ -91,7 +91,7 @@ class CudaGraphRunner:
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         rows = len(inputs[0])
-        full = pad_batch(inputs, rounded_up(rows))
+        full = pad_batch(inputs, round_up_batch(rows))
         shapes = tuple((tuple(x.shape), x.dtype) for x in full)
         if shapes not in self._captured:
             self._captured[shapes] = self._capture(self._network, full)

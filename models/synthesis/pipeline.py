@@ -20,11 +20,11 @@ from models.damsm.word_regions import PART, Regions, WordRegions
 from models.detail.stage import DetailStage
 from models.errors import InputProblem
 from models.explanation import Area, ExplainedWord, Explanation, explained_words, over_picture
-from models.images import reduced
+from models.geometry import downscale
 from models.pipeline import (
     Item,
-    Looked,
     Output,
+    OutputWithAttention,
     Pipeline,
     Pixels,
     config_from,
@@ -32,9 +32,9 @@ from models.pipeline import (
     to_image,
     to_pixels,
 )
-from models.runtime.cpu.traces import Traced
-from models.synthesis.latent import scale_noise, shape_noise
-from models.synthesis.network import Generator, GeneratorConfig, fold
+from models.runtime.cpu.traces import TracedModule
+from models.synthesis.efficient_t2i.latent import scale_noise, shape_noise
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig, fold_generator
 
 BEST_SIZE = 256  # pixels, where the networks reach it
 
@@ -74,11 +74,13 @@ class SynthesisPipeline(Pipeline[Prepared]):
         network = Generator(replace(config, latent=""))
         load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text encoder")
         load_strict(network, bundle.state(task, "generator"), f"{where}: generator")
-        self.text = cast("TextEncoder", self.placed(text))
+        self.text = cast("TextEncoder", self.prepare_module(text))
         self._loading = threading.Lock()
-        self.generator = cast("Generator", self.placed(fold(network.eval(), self.device.type)))
-        self._traced = Traced(self.generator, self.autocast)
-        self.detail = DetailStage.beside(self)
+        self.generator = cast(
+            "Generator", self.prepare_module(fold_generator(network.eval(), self.device.type))
+        )
+        self._traced = TracedModule(self.generator, self.autocast)
+        self.detail = DetailStage.for_pipeline(self)
 
     def prepare(self, item: Item) -> Prepared:
         captions = tuple(self.encode(text).ids for text, _ in item.blend)
@@ -117,11 +119,11 @@ class SynthesisPipeline(Pipeline[Prepared]):
             )
         return item.size
 
-    def _detailed(self, prepared: Prepared) -> bool:
+    def _needs_detail(self, prepared: Prepared) -> bool:
         return prepared.size > self.generator.config.size
 
     def provenance(self, prepared: Prepared) -> dict[str, Any]:
-        return self.detail.provenance if self.detail and self._detailed(prepared) else {}
+        return self.detail.provenance if self.detail and self._needs_detail(prepared) else {}
 
     @property
     def encoders(self) -> WordRegions | None:
@@ -131,18 +133,20 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     @cached_property
     def _encoders(self) -> WordRegions | None:
-        return WordRegions.beside(cast("Pipeline[object]", self))
+        return WordRegions.for_pipeline(cast("Pipeline[object]", self))
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
-        pictures, chosen = self._chosen(batch)
-        maps = self._looked_at(batch, pictures)
+        pictures, chosen = self._choose(batch)
+        maps = self._find_words(batch, pictures)
         return [
-            Looked(pixels, maps.get(k), chosen[k]) if k in maps or chosen[k] else pixels
+            OutputWithAttention(pixels, maps.get(k), chosen[k])
+            if k in maps or chosen[k]
+            else pixels
             for k, pixels in enumerate(self._pixels(batch, pictures))
         ]
 
-    def _chosen(self, batch: Sequence[Prepared]) -> tuple[Tensor, list[int]]:
+    def _choose(self, batch: Sequence[Prepared]) -> tuple[Tensor, list[int]]:
         """Pictures [B,3,S,S], and which of its candidates each is. What has candidates is drawn and
         judged by itself, so that which is best does not depend on the rest of the batch.
         """
@@ -150,19 +154,19 @@ class SynthesisPipeline(Pipeline[Prepared]):
         made, chosen = {}, [0] * len(batch)
         if single:
             together = [batch[k] for k in single]
-            z = self.moved(torch.cat([prepared.z for prepared in together]))
+            z = self.to_device(torch.cat([prepared.z for prepared in together]))
             made = dict(zip(single, self._draw(z, self._sentences(together)), strict=True))
         for k, prepared in enumerate(batch):
             if k not in made:
-                made[k], chosen[k] = self._best(prepared)
+                made[k], chosen[k] = self._best_candidate(prepared)
         return torch.stack([made[k] for k in range(len(batch))]), chosen
 
-    def _best(self, prepared: Prepared) -> tuple[Tensor, int]:
+    def _best_candidate(self, prepared: Prepared) -> tuple[Tensor, int]:
         """Of an item's candidates the one that agrees most with its text, the first of equals."""
         assert self.encoders is not None  # noqa: S101 (prepare has asked)
         count = len(prepared.z)
         step = self.best_batch or count
-        z = self.moved(prepared.z).split(step)
+        z = self.to_device(prepared.z).split(step)
         sentences = self._sentences([prepared]).expand(count, -1).contiguous().split(step)
         drawn = torch.cat([self._draw(*part) for part in zip(z, sentences, strict=True)])
         scores = self.encoders.agreement(drawn, prepared.blend)
@@ -172,7 +176,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
     def _pixels(self, batch: Sequence[Prepared], pictures: Tensor) -> list[Pixels]:
         """Each picture at its own size, or by the detail stage where more is asked for."""
         pixels = list(to_pixels(pictures))
-        small = [k for k, prepared in enumerate(batch) if self._detailed(prepared)]
+        small = [k for k, prepared in enumerate(batch) if self._needs_detail(prepared)]
         if small and self.detail:
             made = to_pixels(self.detail.enlarge(pictures[small]))
             for k, large in zip(small, made, strict=True):
@@ -194,14 +198,14 @@ class SynthesisPipeline(Pipeline[Prepared]):
                     self.forward([prepared] * count)
         else:
             super().warm_up(batch)
-        self.forward([self.prepare(self.served(self.example()))])
+        self.forward([self.prepare(self.with_serving_options(self.example()))])
 
-    def _looked_at(self, batch: Sequence[Prepared], pictures: Tensor) -> dict[int, list[Regions]]:
+    def _find_words(self, batch: Sequence[Prepared], pictures: Tensor) -> dict[int, list[Regions]]:
         """What there is of their texts in the pictures that are to be explained, by place."""
         asked = [k for k, prepared in enumerate(batch) if prepared.explain]
         if not asked or not self.encoders:
             return {}
-        found = self.encoders.look(pictures[asked], [batch[k].texts for k in asked])
+        found = self.encoders.find(pictures[asked], [batch[k].texts for k in asked])
         return dict(zip(asked, found, strict=True))
 
     def _sentences(self, batch: Sequence[Prepared]) -> Tensor:
@@ -210,7 +214,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         """
         captions = list(dict.fromkeys(ids for p in batch for ids in p.captions))
         row = {ids: k for k, ids in enumerate(captions)}
-        _, sentences, _ = self.read_captions(self.text, captions, apart=True)
+        _, sentences, _ = self.encode_captions(self.text, captions, apart=True)
         rows = [torch.tensor([row[ids] for ids in p.captions]) for p in batch]
         places = pad_sequence(rows, batch_first=True).to(self.device)
         shares = pad_sequence([torch.tensor(p.shares) for p in batch], batch_first=True)
@@ -223,12 +227,12 @@ class SynthesisPipeline(Pipeline[Prepared]):
         whole = partial(over_picture, areas=areas, width=side, height=side)
         words: list[ExplainedWord] = []
         for number, (text, found) in enumerate(zip(prepared.texts, maps, strict=True)):
-            read = self.encoders.columns(text, self.read(text))
+            read = self.encoders.columns(text, self.locate_words(text))
             words += explained_words(read, "region", found.maps, found.shares, whole, number)
         return Explanation(self.method, tuple(words))
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
-        return to_image(reduced(pixels, prepared.size))
+        return to_image(downscale(pixels, prepared.size))
 
     def example(self) -> Item:
         return Item(self.known_word, 0)

@@ -50,7 +50,7 @@ Change = Callable[[Tensor, Noise, str], Tensor]
 CHANGES: dict[str, Change] = {"colour": colour, "translation": translation, "cutout": cutout}
 
 
-def augmented(images: Tensor, noise: Noise, tag: str, names: Sequence[str]) -> Tensor:
+def augment(images: Tensor, noise: Noise, tag: str, names: Sequence[str]) -> Tensor:
     """Pictures [B,3,S,S] changed by each of ``names`` in turn; ``tag`` tells draws of one step
     apart.
     """

@@ -33,15 +33,15 @@ class Batch:
     ids: Tensor
     lengths: Tensor
     class_ids: Tensor
-    wrong_ids: Tensor
-    wrong_lengths: Tensor
+    negative_ids: Tensor
+    negative_lengths: Tensor
     source: Tensor | None = None
-    hole: Tensor | None = None
+    known_mask: Tensor | None = None
     more_ids: Tensor | None = None
     more_lengths: Tensor | None = None
-    shown: Tensor | None = None
-    named: Tensor | None = None
-    wrong_named: Tensor | None = None
+    image_attributes: Tensor | None = None
+    caption_attributes: Tensor | None = None
+    negative_attributes: Tensor | None = None
     code: Tensor | None = None
     labels: Tensor | None = None
 
@@ -63,7 +63,8 @@ class TrainingData(Protocol):
 
     fingerprint: hash of everything a batch depends on besides its random sources; attributes: how
     many attributes a picture has and how many values each, (0, 0) when unknown; latent: the shapes
-    of what pictures are drawn from (:mod:`models.synthesis.latent`), empty when unknown.
+    of what pictures are drawn from (:mod:`models.synthesis.efficient_t2i.latent`), empty when
+    unknown.
     """
 
     name: str

@@ -5,6 +5,7 @@ refused.
 from __future__ import annotations
 
 import math
+import sys
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -26,6 +27,17 @@ _COUNTS = ("batch", "accumulate", "size", "threads", "nodes")
 _EVERY = ("log_every", "preview_every", "snapshot_every")
 _LIMITS = ("minutes", "steps", "samples", "captions", "settle_batches", "devices", "warmup", "seed")
 _LEAST = dict.fromkeys((*_COUNTS, *_EVERY), 1) | dict.fromkeys(_LIMITS, 0) | {"workers": -1}
+# Options by the names that presets and run folders of earlier versions have for them.
+RENAMED = {
+    "alone": "warmup_steps",
+    "rebuild": "reconstruction_weight",
+    "rebuild_until": "reconstruction_until",
+    "reach": "saturation_weight",
+    "divergence": "kl_weight",
+    "look": "discriminator_size",
+    "hole": "hole_weight",
+    "settled": "mean_fill_weight",
+}
 _PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "64-true")
 
 
@@ -97,7 +109,7 @@ def read_preset(name: str, part: str) -> dict[str, Any]:
 
 
 def preset_encoders(name: str) -> Path | None:
-    """The bundle whose encoders a preset trains with unless told otherwise, if it ships."""
+    """The bundle whose encoders a preset trains with by default, if it ships."""
     table = tomllib.loads((PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
     folder = PRESETS.parent.parent / str(table.get("encoders", ""))
     return folder if "encoders" in table and folder.exists() else None
@@ -148,28 +160,36 @@ def _check_table(
     nested = own.get("loop", {}) if name != "loop" else {}
     if not isinstance(nested, Mapping):
         raise ConfigError(f"{path}: {name}.loop must be a table.")
-    unknown = [f"{name}.{key}" for key in own if key not in keys]
+    unknown = [f"{name}.{key}" for key in own if RENAMED.get(key, key) not in keys]
     unknown += [f"{name}.loop.{key}" for key in nested if key not in loop]
     if unknown:
         raise ConfigError(f"{path} sets {', '.join(sorted(unknown))}, which nothing reads.")
 
 
-def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def changed_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Dotted names of the options that differ between two nested mappings."""
     names = []
     for key in sorted(before.keys() | now.keys()):
         one, two = before.get(key), now.get(key)
         if isinstance(one, Mapping) and isinstance(two, Mapping):
-            names += [f"{key}.{name}" for name in changed(one, two)]
+            names += [f"{key}.{name}" for name in changed_options(one, two)]
         elif one != two:
             names.append(key)
     return names
 
 
-def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+def with_new_names(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by their names of today; where both names are given the later one counts."""
+    return {RENAMED.get(name, name): value for name, value in options.items()}
+
+
+def build_options(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """An options dataclass from a mapping; unknown keys and wrong types are errors."""
     assert is_dataclass(cls)  # noqa: S101 (a programming error, not an input)
     known = {f.name: f for f in fields(cls)}
+    for key in values.keys() & RENAMED.keys():
+        sys.stderr.write(f"warning: {where}.{key} is called {RENAMED[key]} now\n")
+    values = with_new_names(values)
     for key, value in values.items():
         if key not in known:
             raise ConfigError(f"{where} has no option {key!r}; there are {', '.join(known)}.")

@@ -24,13 +24,13 @@ def rank() -> int:
     return dist.get_rank() if world() > 1 else 0
 
 
-def summed(x: Tensor) -> Tensor:
+def sum_over_processes(x: Tensor) -> Tensor:
     """The sum of ``x`` over all processes; gradients flow back to every one of them."""
     total: Tensor = differentiable.all_reduce(x) if world() > 1 else x
     return total
 
 
-def gathered(x: Tensor) -> Tensor:
+def gather(x: Tensor) -> Tensor:
     """Rows [B,…] of all processes in the order of their ranks, [world·B,…], with gradients."""
     if world() == 1:
         return x
@@ -39,17 +39,17 @@ def gathered(x: Tensor) -> Tensor:
     before, after = rank() * rows, (world() - 1 - rank()) * rows
     blank = x.new_zeros((1, *x.shape[1:]))
     parts = [blank.expand(before, *x.shape[1:]), x, blank.expand(after, *x.shape[1:])]
-    return summed(torch.cat(parts))
+    return sum_over_processes(torch.cat(parts))
 
 
-def gathered_captions(words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+def gather_captions(words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Word features [B,D,T] and lengths [B] of all processes, padded to one width."""
     if world() == 1:
         return words, lengths
     width = torch.tensor([words.shape[2]], device=words.device)
     dist.all_reduce(width, op=dist.ReduceOp.MAX)
     padded = nn.functional.pad(words, (0, int(width) - words.shape[2]))
-    return gathered(padded), gathered(lengths)
+    return gather(padded), gather(lengths)
 
 
 @torch.no_grad()
@@ -66,7 +66,7 @@ def average_gradients(weights: Iterable[Tensor]) -> None:
         p.grad = part.view_as(p).clone()
 
 
-class _Gathered(nn.modules.batchnorm._BatchNorm):
+class _SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm whose statistics are those of the batches of all processes."""
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -79,9 +79,9 @@ class _Gathered(nn.modules.batchnorm._BatchNorm):
         dims = [0, *range(2, x.dim())]
         shape = (1, -1, *(1 for _ in dims[1:]))
         count = x.numel() // x.shape[1] * world()
-        mean = summed(x.sum(dims)) / count
+        mean = sum_over_processes(x.sum(dims)) / count
         centred = x - mean.view(shape)
-        variance = summed(centred.square().sum(dims)) / count
+        variance = sum_over_processes(centred.square().sum(dims)) / count
         self._follow(mean.detach(), variance.detach() * (count / max(1, count - 1)))
         out = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
@@ -103,13 +103,13 @@ def gather_statistics(module: nn.Module) -> None:
     """Make every trained batch norm inside ``module``, in place, gather its statistics."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-            setattr(module, name, _as_gathered(child))
+            setattr(module, name, _to_sync_batch_norm(child))
         else:
             gather_statistics(child)
 
 
-def _as_gathered(norm: Any) -> _Gathered:
-    made = _Gathered(norm.num_features, norm.eps, norm.momentum, norm.affine)
+def _to_sync_batch_norm(norm: Any) -> _SyncBatchNorm:
+    made = _SyncBatchNorm(norm.num_features, norm.eps, norm.momentum, norm.affine)
     if norm.affine:
         made.weight, made.bias = norm.weight, norm.bias
     made.running_mean, made.running_var = norm.running_mean, norm.running_var

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from models.training.batch import Batch
 
 Slices = list[Batch]  # of one process's share of a step
-_MOST = 8  # processes, unless told otherwise
+_MOST = 8  # processes, by default
 
 
 class _Steps(Dataset[Slices]):
@@ -25,7 +25,7 @@ class _Steps(Dataset[Slices]):
         return self._make(step)
 
 
-def processes_for(device: torch.device, workers: int) -> int:
+def worker_count(device: torch.device, workers: int) -> int:
     """How many processes make batches; -1 means as many as pay: none on a CPU, whose cores the
     networks use, and on CUDA one per core but one, eight at most.
     """
@@ -36,11 +36,11 @@ def processes_for(device: torch.device, workers: int) -> int:
     return max(1, min(_MOST, len(os.sched_getaffinity(0)) - 1))
 
 
-def slices_from(
+def load_slices(
     first: int, make: Callable[[int], Slices], device: torch.device, workers: int
 ) -> Iterator[Slices]:
     """``make(step)`` for each step from ``first`` on; for CUDA in pinned memory."""
-    processes = processes_for(device, workers)
+    processes = worker_count(device, workers)
     if not processes:
         return map(make, count(first))
     return iter(
@@ -49,7 +49,7 @@ def slices_from(
             batch_size=None,
             sampler=_Count(first),
             num_workers=processes,
-            collate_fn=_as_it_is,
+            collate_fn=_identity,
             pin_memory=device.type == "cuda",
         )
     )
@@ -65,5 +65,5 @@ class _Count:
         return count(self._first)
 
 
-def _as_it_is(slices: Sequence[Batch]) -> Sequence[Batch]:
+def _identity(slices: Sequence[Batch]) -> Sequence[Batch]:
     return slices

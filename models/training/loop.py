@@ -21,18 +21,22 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from models.errors import ModelsError
-from models.failures import of_os
+from models.failures import os_error_sentence
 from models.training.batch import Batch, TrainingData
-from models.training.batch_statistics import recalibrate, tracking_norms
 from models.training.config import LoopOptions
 from models.training.distributed import average_gradients, gather_statistics
-from models.training.ema import Average
+from models.training.ema import Average, recalibrate_batch_norms, tracking_batch_norms
 from models.training.interruption import Interrupted, Interruption
-from models.training.loader import Slices, slices_from
+from models.training.loader import Slices, load_slices
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, match_memory_format
-from models.training.run import Run, finite
-from models.training.schedule import RateSchedule
+from models.training.objective import (
+    Objective,
+    OptimizerStep,
+    RateSchedule,
+    Values,
+    match_memory_format,
+)
+from models.training.run import Run, all_finite
 
 _PREVIEW_STREAM = 1 << 40  # batches that only previews and statistics see
 _PREVIEW_COUNT = 32
@@ -76,7 +80,7 @@ class Loop:
             name: [p for p in module.parameters() if p.requires_grad]
             for name, module in objective.modules.items()
         }
-        self._schedule = RateSchedule(options, objective.phases)
+        self._schedule = RateSchedule(options, objective.optimizer_steps)
         self.step = 0
         self.seconds = 0.0
         self._interruption = Interruption()
@@ -96,7 +100,7 @@ class Loop:
             except OSError as error:  # of statistics and previews: a full disk, a lost mount
                 self._snapshot()
                 raise TrainingError(
-                    f"{of_os(error)} Steps up to {self.step} are in the snapshot."
+                    f"{os_error_sentence(error)} Steps up to {self.step} are in the snapshot."
                 ) from error
             self._snapshot()
         if self._interruption.requested:
@@ -104,27 +108,27 @@ class Loop:
                 f"Stopped at step {self.step}; run the same command again to resume.",
                 self._interruption.status,
             )
-        averaged = self._averaged()
+        averaged = self._recalibrated_averages()
         self._preview(averaged)
         return averaged
 
     def _steps(self) -> None:
         started, before, first = time.monotonic(), self.seconds, self.step
-        while not self._done():
+        while not self._is_done():
             values = self.advance()
             self.seconds = before + time.monotonic() - started
             rate = (self.step - first) * self.options.batch / (self.seconds - before)
             if self.step % self.options.log_every == 0:
-                self._log(self._checked(values), rate)
+                self._log(self._check_finite(values), rate)
             elif self.step == first + 1:  # a sign of life before the first line of statistics
-                self._report(self._checked(values), rate)
+                self._report(self._check_finite(values), rate)
             if self.step % self.options.snapshot_every == 0:
-                self._checked(values)
+                self._check_finite(values)
                 self._snapshot()
             if self.step % self.options.preview_every == 0:
-                self._preview(self._averaged())
+                self._preview(self._recalibrated_averages())
 
-    def _done(self) -> bool:
+    def _is_done(self) -> bool:
         """Whether to stop, as the first process sees the clock and the signals."""
         if self.options.steps and self.step >= self.options.steps:
             return True
@@ -139,56 +143,60 @@ class Loop:
         """One step; returns what it logged."""
         values: Values = {}
         if self._batches is None:
-            self._batches = slices_from(
-                self.step, self._made_slices, self.fabric.device, self.options.workers
+            self._batches = load_slices(
+                self.step, self._make_slices, self.fabric.device, self.options.workers
             )
         slices = [
             (batch.to(self.fabric.device), self._noise(self.step, self.options.batch, *place))
-            for batch, place in zip(next(self._batches), self._places(), strict=True)
+            for batch, place in zip(next(self._batches), self._slice_ranges(), strict=True)
         ]
         _seed_dropout(self.options.seed, self.step, self.fabric.global_rank)
-        seen = [self.objective.look(*slices[0], self.step)] if self.slices == 1 else []
-        for name in self.objective.turns(self.step):
-            phase = self.objective.phases[name]
+        seen = [self.objective.forward_shared(*slices[0], self.step)] if self.slices == 1 else []
+        for name in self.objective.active_steps(self.step):
+            phase = self.objective.optimizer_steps[name]
             self._freeze_all_but(phase)
             self._schedule.apply(name, phase, self.step)
             phase.optimiser.zero_grad(set_to_none=True)
             for batch, noise in slices:
                 # Slices exist to save memory, so what was seen is not kept from phase to phase.
-                shared = seen[0] if seen else self.objective.look(batch, noise, self.step)
+                shared = seen[0] if seen else self.objective.forward_shared(batch, noise, self.step)
                 loss, found = self.objective.loss(name, shared, self.step)
                 self.fabric.backward(loss / self.slices)
                 for key, value in found.items():
                     mean = value.detach() / self.slices
                     values[key] = values[key] + mean if key in values else mean
-            self._apply(phase)
+            self._clip_and_step(phase)
         self._freeze_all_but(None)
         for name, average in self.averages.items():
             average.update(self.objective.modules[name], self.step)
         self.step += 1
         return values
 
-    def _apply(self, phase: Phase) -> None:
-        weights = [p for name in phase.trains for p in self._trainable[name]]
+    def _clip_and_step(self, optimizer_step: OptimizerStep) -> None:
+        weights = [p for name in optimizer_step.trains for p in self._trainable[name]]
         average_gradients(weights)
-        if phase.clip:
-            clipped = [p for name in phase.clips or phase.trains for p in self._trainable[name]]
-            nn.utils.clip_grad_norm_(clipped, phase.clip)
-        phase.optimiser.step()
+        if optimizer_step.clip:
+            clipped = [
+                p
+                for name in optimizer_step.clips or optimizer_step.trains
+                for p in self._trainable[name]
+            ]
+            nn.utils.clip_grad_norm_(clipped, optimizer_step.clip)
+        optimizer_step.optimiser.step()
 
-    def _freeze_all_but(self, phase: Phase | None) -> None:
+    def _freeze_all_but(self, optimizer_step: OptimizerStep | None) -> None:
         for name, weights in self._trainable.items():
             for weight in weights:
-                weight.requires_grad_(phase is None or name in phase.trains)
+                weight.requires_grad_(optimizer_step is None or name in optimizer_step.trains)
 
-    def _places(self) -> list[tuple[int, int]]:
+    def _slice_ranges(self) -> list[tuple[int, int]]:
         """Start and count of each slice of this process's share of a batch."""
         count = self.options.batch // (self.fabric.world_size * self.slices)
         first = self.fabric.global_rank * self.slices
         return [((first + k) * count, count) for k in range(self.slices)]
 
-    def _made_slices(self, step: int) -> Slices:
-        return [self._batch(step, self.options.batch, *place) for place in self._places()]
+    def _make_slices(self, step: int) -> Slices:
+        return [self._batch(step, self.options.batch, *place) for place in self._slice_ranges()]
 
     def samples(self, stream: int, total: int, start: int, count: int) -> tuple[Batch, Noise]:
         """Samples ``start`` … ``start + count`` of the batch of ``total`` at step ``stream``."""
@@ -205,19 +213,21 @@ class Loop:
         sources = [np.random.default_rng([seed, stream, k]) for k in own]
         return self.data.batch(self.part, [int(places[k]) for k in own], sources)
 
-    def _averaged(self) -> dict[str, nn.Module]:
+    def _recalibrated_averages(self) -> dict[str, nn.Module]:
         """The averages, with batch statistics re-estimated for the averaged weights."""
         modules = {name: average.module for name, average in self.averages.items()}
         live = self.objective.modules
-        norms = [n for k, average in modules.items() for n in tracking_norms(average, live[k])]
+        norms = [
+            n for k, average in modules.items() for n in tracking_batch_norms(average, live[k])
+        ]
         if norms and self.options.settle_batches:
             count = self.options.batch
 
             def forward(k: int) -> None:
                 samples = self.samples(_PREVIEW_STREAM + 1 + k, count, 0, count)
-                self.objective.settle(modules, *samples)
+                self.objective.recalibrate_batch_norm(modules, *samples)
 
-            recalibrate(norms, self.options.settle_batches, forward)
+            recalibrate_batch_norms(norms, self.options.settle_batches, forward)
         return modules
 
     @torch.no_grad()
@@ -225,9 +235,8 @@ class Loop:
         if self.fabric.is_global_zero:
             batch, noise = self.samples(_PREVIEW_STREAM, _PREVIEW_COUNT, 0, _PREVIEW_COUNT)
             self.run.save_grid(self.step, self.objective.preview(batch, noise, averaged))
-            self.run.draw_curves()
 
-    def _checked(self, values: Values) -> dict[str, float]:
+    def _check_finite(self, values: Values) -> dict[str, float]:
         """The values as numbers. Raises TrainingError when one is not finite."""
         numbers = {k: float(v) for k, v in values.items()}
         if not all(math.isfinite(v) for v in numbers.values()):
@@ -243,14 +252,14 @@ class Loop:
         if not self.fabric.is_global_zero:
             return
         numbers = "  ".join(f"{k} {v:.3f}" for k, v in values.items())
-        left = self._left(rate)
+        left = self._minutes_left(rate)
         with contextlib.suppress(OSError):  # whoever reads along may go; the run goes on
             sys.stderr.write(
                 f"{self.part} step {self.step}  {rate:.0f} images/s  {left:.1f} min left  "
                 f"{numbers}\n"
             )
 
-    def _left(self, rate: float) -> float:
+    def _minutes_left(self, rate: float) -> float:
         """Minutes until the first limit."""
         times = []
         if self.options.minutes:
@@ -263,8 +272,8 @@ class Loop:
         """Raises TrainingError, the last snapshot untouched, when weights are not finite."""
         if not self.fabric.is_global_zero:
             return
-        state = self._state()
-        if not finite(state):
+        state = self._state_dict()
+        if not all_finite(state):
             raise TrainingError(f"Weights are not finite at step {self.step}. {_ADVICE}")
         try:
             self.run.save_snapshot(state)
@@ -273,13 +282,15 @@ class Loop:
                 f"The snapshot could not be written ({error}). Free some disk space and resume."
             ) from error
 
-    def _state(self) -> dict[str, Any]:
+    def _state_dict(self) -> dict[str, Any]:
         return {
             "step": self.step,
             "seconds": self.seconds,
             "modules": {k: m.state_dict() for k, m in self.objective.modules.items()},
             "averages": {k: a.module.state_dict() for k, a in self.averages.items()},
-            "optimisers": {k: p.optimiser.state_dict() for k, p in self.objective.phases.items()},
+            "optimisers": {
+                k: p.optimiser.state_dict() for k, p in self.objective.optimizer_steps.items()
+            },
         }
 
     def _resume(self) -> None:
@@ -287,7 +298,7 @@ class Loop:
         if state is None:
             return
         try:
-            self._take(state)
+            self._load_state(state)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:160]
             raise TrainingError(
@@ -297,13 +308,13 @@ class Loop:
         if self.fabric.is_global_zero:
             sys.stderr.write(f"resumed at step {self.step}\n")
 
-    def _take(self, state: Mapping[str, Any]) -> None:
+    def _load_state(self, state: Mapping[str, Any]) -> None:
         self.step, self.seconds = state["step"], state["seconds"]
         for name, module in self.objective.modules.items():
             module.load_state_dict(state["modules"][name])
         for name, average in self.averages.items():
             average.module.load_state_dict(state["averages"][name])
-        for name, phase in self.objective.phases.items():
+        for name, phase in self.objective.optimizer_steps.items():
             phase.optimiser.load_state_dict(state["optimisers"][name])
             match_memory_format(phase.optimiser)
 

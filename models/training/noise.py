@@ -32,13 +32,13 @@ class Noise:
 
     def normal(self, name: str, *shape: int) -> Tensor:
         """N(0,1), float32 [count,*shape]."""
-        return self._drawn(torch.randn, name, shape)
+        return self._draw(torch.randn, name, shape)
 
     def uniform(self, name: str, *shape: int) -> Tensor:
         """U(0,1), float32 [count,*shape]."""
-        return self._drawn(torch.rand, name, shape)
+        return self._draw(torch.rand, name, shape)
 
-    def _drawn(self, draw: Callable[..., Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
+    def _draw(self, draw: Callable[..., Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
         source = self.generator(name)
         drawn = draw(self._total, *shape, generator=source, device=self.device)
         return drawn[self._slice]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -12,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from models.training.batch import Batch
+from models.training.config import LoopOptions, check_schedule
 from models.training.noise import Noise
 
 Values = dict[str, Tensor]  # scalars to log
 
 
 @dataclass(frozen=True)
-class Phase:
+class OptimizerStep:
     """One optimiser's turn in a step. trains: names in ``Objective.modules`` whose weights it
     changes; the others are frozen meanwhile. clip: largest norm of the gradient, 0 for none; clips:
     the modules that the norm is taken over, all of ``trains`` when empty.
@@ -34,14 +36,14 @@ class Objective(ABC):
     """What is optimised for one part of a bundle.
 
     modules: everything that changes, part of every snapshot; frozen: what it looks through;
-    averaged: names in ``modules`` whose moving average is what ships; phases: in their order.
-    A step is ``look`` once, then every phase's ``loss``; with gradient accumulation both are called
-    once for each slice of the batch. ``autocast`` is the run's precision, ``layout`` its
+    averaged: names in ``modules`` whose moving average is what ships; phases: in their order. A
+    step is ``forward_shared`` once, then every phase's ``loss``; with gradient accumulation both
+    are called once for each slice of the batch. ``autocast`` is the run's precision, ``layout`` its
     memory format, both set by the loop.
     """
 
     modules: dict[str, nn.Module]
-    phases: dict[str, Phase]
+    optimizer_steps: dict[str, OptimizerStep]
     averaged: tuple[str, ...]
 
     def __init__(self) -> None:
@@ -49,23 +51,25 @@ class Objective(ABC):
         self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.layout = torch.channels_last
 
-    def laid(self, images: Tensor) -> Tensor:
+    def to_memory_format(self, images: Tensor) -> Tensor:
         """Pictures in the run's memory format."""
         return images.contiguous(memory_format=self.layout)
 
     @abstractmethod
-    def look(self, batch: Batch, noise: Noise, step: int) -> Any:
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Any:
         """What the phases share: encoded captions, generated pictures with their graph."""
 
-    def turns(self, step: int) -> tuple[str, ...]:  # noqa: ARG002
+    def active_steps(self, step: int) -> tuple[str, ...]:  # noqa: ARG002
         """Names of the phases of one step, in their order; every step has one at least."""
-        return tuple(self.phases)
+        return tuple(self.optimizer_steps)
 
     @abstractmethod
-    def loss(self, phase: str, seen: Any, step: int) -> tuple[Tensor, Values]:
+    def loss(self, name: str, state: Any, step: int) -> tuple[Tensor, Values]:
         """The mean loss of one phase over the slice, and values to log."""
 
-    def settle(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> None:
+    def recalibrate_batch_norm(
+        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
+    ) -> None:
         """One forward pass of the averaged modules, their batch statistics being re-estimated.
         Needed where an averaged module has batch norms that follow the data.
         """
@@ -101,7 +105,36 @@ def match_memory_format(optimiser: torch.optim.Optimizer) -> None:
                 state[name] = torch.empty_like(weight).copy_(value)
 
 
-def in_rows(*columns: Tensor) -> Tensor:
+def stack_rows(*columns: Tensor) -> Tensor:
     """Pictures [N,3,H,W] of each column, eight of the first above eight of the next, and so on."""
     rows = zip(*(column.split(8) for column in columns), strict=True)
     return torch.cat([part for row in rows for part in row])
+
+
+class RateSchedule:
+    """Sets every optimiser's rates at each step: the full ones, times a share that rises over
+    ``warmup`` steps and then stays, or falls to zero at ``steps`` along half a cosine.
+    """
+
+    def __init__(self, options: LoopOptions, phases: Mapping[str, OptimizerStep]) -> None:
+        check_schedule(options)
+        self._options = options
+        # Taken here, before a snapshot's own rates are loaded: a resumed run may have lower ones.
+        self._full_rates = {
+            name: [group["lr"] for group in phase.optimiser.param_groups]
+            for name, phase in phases.items()
+        }
+
+    def apply(self, name: str, phase: OptimizerStep, step: int) -> None:
+        """Set the rates of the phase ``name`` for ``step``."""
+        share = self.share(step)
+        for group, full in zip(phase.optimiser.param_groups, self._full_rates[name], strict=True):
+            group["lr"] = full * share
+
+    def share(self, step: int) -> float:
+        """Share of the full learning rate at ``step``, from 0."""
+        o = self._options
+        rising = min(1.0, (step + 1) / o.warmup) if o.warmup else 1.0
+        if o.schedule == "constant":
+            return rising
+        return rising * (1 + math.cos(math.pi * min(1.0, step / o.steps))) / 2

@@ -16,23 +16,27 @@ from jobs.captions import Vocabulary
 from models.bundle import Bundle, load_strict, save_task
 from models.damsm.image_encoder import CompactImageEncoder
 from models.damsm.inception import ImageEncoder, VggDetail, described, image_encoder_of
-from models.damsm.objective import DamsmObjective, DamsmOptions
 from models.damsm.official import OfficialDamsmObjective, OfficialDamsmOptions, load_detail
+from models.damsm.recipe import DamsmObjective, DamsmOptions
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.detail.objective import DetailObjective, DetailOptions
+from models.detail.recipe import DetailObjective, DetailOptions
 from models.inpainting.classical import CLASSICAL
-from models.inpainting.objective import InpaintingObjective
-from models.inpainting.official import OfficialInpaintingObjective, OfficialInpaintingOptions
-from models.inpainting.options import InpaintingOptions
-from models.manipulation.adversarial import AdversarialObjective, AdversarialOptions
-from models.manipulation.objective import ManipulationObjective, ManipulationOptions
-from models.manipulation.photos import PhotoObjective, PhotoOptions
-from models.manipulation.sight import Sight, compact_sight, published_sight
+from models.inpainting.tdanet.discriminator import InpaintingOptions
+from models.inpainting.tdanet.official import OfficialInpaintingObjective, OfficialInpaintingOptions
+from models.inpainting.tdanet.recipe import InpaintingObjective
+from models.manipulation.manigan.official import AdversarialObjective, AdversarialOptions
+from models.manipulation.manigan.photo_encoder import (
+    FrozenEncoders,
+    compact_encoders,
+    published_encoders,
+)
+from models.manipulation.manigan.photo_recipe import PhotoObjective, PhotoOptions
+from models.manipulation.manigan.recipe import ManipulationObjective, ManipulationOptions
 from models.pipeline import config_from
-from models.synthesis.objective import SynthesisObjective, SynthesisOptions
-from models.synthesis.rendering import RenderingObjective, RenderingOptions
+from models.synthesis.efficient_t2i.recipe import SynthesisObjective, SynthesisOptions
+from models.synthesis.efficient_t2i.supervised_recipe import RenderingObjective, RenderingOptions
 from models.training.batch import TrainingData
-from models.training.config import ConfigError, build
+from models.training.config import ConfigError, build_options
 from models.training.objective import Objective
 
 # part -> (task in the bundle, method)
@@ -53,7 +57,7 @@ OPTIONS: dict[str, dict[str, type[Any]]] = {
 }
 
 
-def checked(part: str, options: Mapping[str, Any]) -> Any:
+def parse_options(part: str, options: Mapping[str, Any]) -> Any:
     """The options of the objective that ``objective`` names (adversarial manipulation with
     ``discriminator = "projected"`` is the one for photos). Raises ConfigError for unknown ones.
     """
@@ -63,8 +67,8 @@ def checked(part: str, options: Mapping[str, Any]) -> Any:
     if kind not in kinds:
         raise ConfigError(f"{part}.objective is {' or '.join(kinds)}, not {kind!r}.")
     if kinds[kind] is AdversarialOptions and own.get("discriminator") == "projected":
-        return build(PhotoOptions, own, part)
-    return build(kinds[kind], own, part)
+        return build_options(PhotoOptions, own, part)
+    return build_options(kinds[kind], own, part)
 
 
 def known_options(part: str) -> set[str]:
@@ -92,29 +96,29 @@ class Encoders:
         self.vocabulary = Vocabulary.load(bundle.vocabulary_path(task))
         self.text = TextEncoder(config_from(TextEncoderConfig, spec.text_encoder, str(folder)))
         load_strict(self.text, bundle.state(task, "text_encoder"), "text encoder")
-        self.paired: ImageEncoder | None = None
+        self.image_encoder: ImageEncoder | None = None
         if task in pairs:
-            self.paired = image_encoder_of(spec.image_encoder, str(folder))
-            load_strict(self.paired, bundle.state(task, "image_encoder"), "image encoder")
+            self.image_encoder = image_encoder_of(spec.image_encoder, str(folder))
+            load_strict(self.image_encoder, bundle.state(task, "image_encoder"), "image encoder")
         self.detail: VggDetail | None = None
         holder = next((t for t, s in bundle.tasks.items() if "detail" in s.files), None)
         if holder is not None:
             self.detail = VggDetail()
             load_strict(self.detail, bundle.state(holder, "detail"), "detail encoder")
-        for module in (self.text, self.paired):
+        for module in (self.text, self.image_encoder):
             if module is not None:
                 module.eval().requires_grad_(False)
 
     @property
     def image(self) -> ImageEncoder:
         """Raises ConfigError when the bundle has a text encoder alone."""
-        if self.paired is None:
+        if self.image_encoder is None:
             raise ConfigError("These encoders lack the image encoder; train damsm first.")
-        return self.paired
+        return self.image_encoder
 
 
 def _damsm(options: Mapping[str, Any], data: TrainingData, _: Encoders | None) -> Objective:
-    chosen = checked("damsm", options)
+    chosen = parse_options("damsm", options)
     if isinstance(chosen, OfficialDamsmOptions):
         return OfficialDamsmObjective(chosen, len(data.vocabulary))
     return DamsmObjective(chosen, len(data.vocabulary), data.attributes)
@@ -123,8 +127,8 @@ def _damsm(options: Mapping[str, Any], data: TrainingData, _: Encoders | None) -
 def _synthesis(
     options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
 ) -> Objective:
-    pair = _need(encoders, "synthesis")
-    chosen = checked("synthesis", options)
+    pair = _require_encoders(encoders, "synthesis")
+    chosen = parse_options("synthesis", options)
     if isinstance(chosen, RenderingOptions):
         return RenderingObjective(chosen, data.size, pair.text, data.latent)
     image = pair.image if chosen.damsm else None
@@ -134,34 +138,38 @@ def _synthesis(
 def _manipulation(
     options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
 ) -> Objective:
-    pair = _need(encoders, "manipulation")
-    chosen = checked("manipulation", options)
+    pair = _require_encoders(encoders, "manipulation")
+    chosen = parse_options("manipulation", options)
     if isinstance(chosen, AdversarialOptions):
-        return AdversarialObjective(chosen, data.size, pair.text, _sight(pair, chosen))
+        return AdversarialObjective(
+            chosen, data.size, pair.text, _manipulation_encoders(pair, chosen)
+        )
     if isinstance(chosen, PhotoOptions):
-        return PhotoObjective(chosen, data.size, pair.text, _sight(pair, AdversarialOptions()))
+        return PhotoObjective(
+            chosen, data.size, pair.text, _manipulation_encoders(pair, AdversarialOptions())
+        )
     if not isinstance(pair.image, CompactImageEncoder):
         raise ConfigError("Paired manipulation needs encoders of the compact kind.")
     return ManipulationObjective(chosen, data.size, pair.text, pair.image)
 
 
-def _sight(pair: Encoders, options: AdversarialOptions) -> Sight:
+def _manipulation_encoders(pair: Encoders, options: AdversarialOptions) -> FrozenEncoders:
     """What manipulation looks through; VGG-16 beside Inception, from the bundle if it is there."""
     if isinstance(pair.image, CompactImageEncoder):
-        return compact_sight(pair.image)
+        return compact_encoders(pair.image)
     detail = pair.detail or VggDetail()
     if options.detail not in ("imagenet", "random"):
         raise ConfigError(f"detail is imagenet or random, not {options.detail!r}.")
     if options.detail == "imagenet" and (pair.detail is None or options.detail_file):
         load_detail(detail, options.detail_file)
-    return published_sight(pair.image, detail)
+    return published_encoders(pair.image, detail)
 
 
 def _inpainting(
     options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
 ) -> Objective:
-    pair = _need(encoders, "inpainting")
-    chosen = checked("inpainting", options)
+    pair = _require_encoders(encoders, "inpainting")
+    chosen = parse_options("inpainting", options)
     if isinstance(chosen, OfficialInpaintingOptions):
         return OfficialInpaintingObjective(chosen, data.size, pair.text, pair.image)
     image = pair.image if chosen.damsm else None
@@ -170,7 +178,7 @@ def _inpainting(
 
 def _detail(options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None) -> Objective:
     del data, encoders  # it looks at pictures alone
-    return DetailObjective(checked("detail", options))
+    return DetailObjective(parse_options("detail", options))
 
 
 Builder = Callable[[Mapping[str, Any], TrainingData, Encoders | None], Objective]
@@ -183,7 +191,7 @@ PARTS: dict[str, Builder] = {
 }
 
 
-def _need(encoders: Encoders | None, part: str) -> Encoders:
+def _require_encoders(encoders: Encoders | None, part: str) -> Encoders:
     if encoders is None:
         raise ConfigError(f"{part} needs --encoders BUNDLE, a bundle that holds trained encoders.")
     return encoders
@@ -208,31 +216,33 @@ def initialise(objective: Objective, part: str, folder: Path, words: Vocabulary)
     for role in (*held, *sorted(awaited)):
         state = bundle.state(task, role)
         if role == "text_encoder":
-            state["encoder.weight"] = grown(state["encoder.weight"], known, words)
+            state["encoder.weight"] = grow_embedding(state["encoder.weight"], known, words)
         modules = objective.frozen if role in awaited else objective.modules
         load_strict(modules[role], state, f"{folder}, {role}")
     awaited.clear()
 
 
-def sizes_in(folder: Path, part: str, options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def sizes_of_bundle(
+    folder: Path, part: str, options: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
     """What a bundle's task says of sizes that training can choose, as ``{"loop": …, "options":
     …}``; ``options`` name the objective.
     """
     task = TASK_OF[part][0]
     spec = Bundle.open(folder).task(task)
-    kind = type(checked(part, options))
+    kind = type(parse_options(part, options))
     # A network's "text" is how wide the encoders' features are; options call something else so.
     known = {f.name for f in fields(kind)} - {"text"}
-    found = {name: _told(value) for name, value in spec.network.items() if name in known}
+    found = {name: _as_option(value) for name, value in spec.network.items() if name in known}
     return {"loop": {"size": spec.size}, "options": found}
 
 
-def _told(value: Any) -> Any:
+def _as_option(value: Any) -> Any:
     """A network's size as options write it: sequences are comma separated."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
-def grown(table: Tensor, known: Vocabulary, wanted: Vocabulary) -> Tensor:
+def grow_embedding(table: Tensor, known: Vocabulary, wanted: Vocabulary) -> Tensor:
     """Rows of an embedding [len(known),D] in the order of another vocabulary."""
     places = {word: k for k, word in enumerate(known.words)}
     mean = table[1:].mean(0)

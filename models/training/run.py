@@ -10,9 +10,11 @@ import json
 import math
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -23,15 +25,14 @@ from PIL import Image
 from torch import Tensor
 
 from models.files import what_it_is
-from models.training.config import ConfigError, changed
-from models.training.curves import Curves, draw, lines_of
+from models.training.config import ConfigError, changed_options, with_new_names
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 # What may change when a run is resumed: limits, how the same numbers are computed and reported, and
 # learning rates, for a run whose losses are no longer finite.
-_FREE = {
+_CHANGEABLE = {
     f"loop.{name}"
     for name in (
         *("minutes", "steps", "threads", "workers", "log_every", "preview_every", "snapshot_every"),
@@ -84,10 +85,12 @@ class Run:
         if not (self.folder / "snapshot.pt").exists():
             return
         before = self.options()
+        if "options" in before:
+            before["options"] = with_new_names(before["options"])
         given = json.loads(json.dumps(options))
         known = {key: before[key] for key in given if key in before and key != "version"}
-        different = changed(known, {k: v for k, v in given.items() if k != "version"})
-        if before and (other := [name for name in different if name not in _FREE]):
+        different = changed_options(known, {k: v for k, v in given.items() if k != "version"})
+        if before and (other := [name for name in different if name not in _CHANGEABLE]):
             raise ConfigError(
                 f"{self.folder} holds a run with other options ({', '.join(other)}); resume it "
                 "with the options in its options.json, or choose another --out."
@@ -148,11 +151,6 @@ class Run:
         sheet.save(self.samples / f"{step:07d}.png")
         self._board.add_image("samples", np.asarray(sheet), step, dataformats="HWC")
 
-    def draw_curves(self) -> None:
-        """``losses.png``: every logged value over the steps."""
-        if (self.folder / "stats.jsonl").is_file():
-            draw(Curves.of([self.folder]), self.folder / "losses.png")
-
     def save_snapshot(self, state: dict[str, Any]) -> None:
         """Replace the snapshot; a crash in between leaves the old one."""
         part = self.folder / f"snapshot.{os.getpid()}.part"
@@ -173,15 +171,28 @@ class Run:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, OSError, ValueError, KeyError, UnpicklingError) as error:
-            told = what_it_is(path) or f"can't be read ({' '.join(str(error).split())[:160]})"
+            message = what_it_is(path) or f"can't be read ({' '.join(str(error).split())[:160]})"
             raise ConfigError(
-                f"{path} {told}. Restore it from a copy, or delete it to train from the start."
+                f"{path} {message}. Restore it from a copy, or delete it to train from the start."
             ) from error
         return state
 
     def clear_bundle(self) -> None:
         """Forget an earlier bundle of this run: a run ends with exactly one."""
         shutil.rmtree(self.bundle, ignore_errors=True)
+
+
+def lines_of(stats: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a ``stats.jsonl``, if there is one; what a kill tore is passed over."""
+    if not stats.is_file():
+        return
+    for text in stats.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            yield line
 
 
 def grid(pictures: Tensor, columns: int) -> Image.Image:
@@ -193,12 +204,37 @@ def grid(pictures: Tensor, columns: int) -> Image.Image:
     return Image.fromarray(sheet.round().byte().permute(1, 2, 0).numpy())
 
 
-def finite(state: Any) -> bool:
+def all_finite(state: Any) -> bool:
     """Whether all floats of a nested state are."""
     if isinstance(state, Mapping):
-        return all(map(finite, state.values()))
+        return all(map(all_finite, state.values()))
     if isinstance(state, list | tuple):
-        return all(map(finite, state))
+        return all(map(all_finite, state))
     if isinstance(state, Tensor) and state.is_floating_point():
         return bool(state.isfinite().all())
     return not isinstance(state, float) or math.isfinite(state)
+
+
+def code_version() -> dict[str, str]:
+    """``{"mmml": …, "torch": …, "commit": …, "source": …}``: the commit ends in ``+`` where files
+    differ; source is the folder that the running code was imported from.
+    """
+    found = {name: _version(name) for name in ("mmml", "torch")}
+    return {**found, "commit": _commit(), "source": str(Path(__file__).resolve().parents[2])}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _commit() -> str:
+    folder = Path(__file__).parent
+    git = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--dirty=+"]
+    try:
+        done = subprocess.run(git, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"

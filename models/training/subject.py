@@ -18,12 +18,12 @@ from torch.nn import functional
 from models.bundle import Bundle, save_task
 from models.damsm.efficientnet import EfficientNetLiteClassifier
 from models.damsm.image_encoder import CompactImageEncoder
-from models.damsm.subject_head import ROLE, SubjectHead, classes_of, fit, log_odds, pooled
+from models.damsm.subject_head import ROLE, SubjectHead, classes_of, fit, log_odds, pool
 from models.damsm.word_regions import PART
 from models.data.opening import open_photos
 from models.data.photos import Photos
 from models.errors import InputProblem, ModelsError
-from models.pipeline import Item, Looked, to_tensor
+from models.pipeline import Item, OutputWithAttention, to_tensor
 from models.registry import load
 from models.synthesis.pipeline import SynthesisPipeline
 
@@ -59,7 +59,7 @@ def teach_subject(folder: Path, where: str, options: Options) -> float:
         raise ModelsError(f"There is no subject for pictures of {pipeline.bundle.domain!r}.")
     photos = open_photos(where, size=pipeline.spec.size)
     texts = _captions(photos, options)
-    features, logits = _seen(pipeline, image, texts, options.seed)
+    features, logits = _trunk_features(pipeline, image, texts, options.seed)
     mass = logits.softmax(1)[:, list(classes)].sum(1)
     held_out = torch.arange(len(mass)) // _SEEDS % _HELD_OUT == 0
     head = SubjectHead.on(image.trunk, image.config.taps)
@@ -79,30 +79,30 @@ def _captions(photos: Photos, options: Options) -> list[str]:
     return found
 
 
-def _seen(
+def _trunk_features(
     pipeline: SynthesisPipeline, image: CompactImageEncoder, texts: list[str], seed: int
 ) -> tuple[Tensor, Tensor]:
     """Features [N,F] and the classifier's logits [N,1000] of what is made of the texts."""
     classifier = EfficientNetLiteClassifier(0).to(pipeline.device)
     features, logits = [], []
-    for items in _batches([t for t in texts if _known(pipeline, t)], seed):
+    for items in _batches([t for t in texts if _known_captions(pipeline, t)], seed):
         made = pipeline.forward([pipeline.prepare(item) for item in items])
-        pixels = np.stack([x.pixels if isinstance(x, Looked) else x for x in made])
+        pixels = np.stack([x.pixels if isinstance(x, OutputWithAttention) else x for x in made])
         with torch.inference_mode():
             pictures = to_tensor(pixels, pipeline.device)
-            features.append(pooled(image.taps(pictures)).cpu())
-            logits.append(classifier(_enlarged(pictures))[1].cpu())
+            features.append(pool(image.taps(pictures)).cpu())
+            logits.append(classifier(_enlarge(pictures))[1].cpu())
     return torch.cat(features), torch.cat(logits)
 
 
-def _known(pipeline: SynthesisPipeline, text: str) -> bool:
+def _known_captions(pipeline: SynthesisPipeline, text: str) -> bool:
     try:
         return bool(pipeline.encode(text).ids)
     except InputProblem:
         return False
 
 
-def _enlarged(pictures: Tensor) -> Tensor:
+def _enlarge(pictures: Tensor) -> Tensor:
     side = (_SIDE, _SIDE)
     return functional.interpolate(pictures, side, mode="bicubic", antialias=True).clamp(-1, 1)
 

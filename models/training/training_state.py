@@ -142,7 +142,7 @@ def _weights(
         for name, module in objective.modules.items()
         for key, weight in module.named_parameters()
     }
-    for phase, step in objective.phases.items():
+    for phase, step in objective.optimizer_steps.items():
         weights = [w for group in step.optimiser.param_groups for w in group["params"]]
         yield phase, step.optimiser, {names[id(weight)]: weight for weight in weights}
 

@@ -19,7 +19,7 @@ import pytest
 
 from mmml.requests import DEFAULT_URL
 from mmml.testing import fake_service
-from models.runtime.cpu.allocator import tuned_environment
+from models.runtime.cpu.process import tuned_environment
 from tests.docs.blocks import ELSEWHERE, PAGES, ROOT, Block, blocks
 
 pytestmark = [

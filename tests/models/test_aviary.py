@@ -12,7 +12,7 @@ from PIL import Image
 
 import models
 from jobs.request_texts import morph_blends
-from models.data.aviary import PARTS, bird, layers, render
+from models.data.aviary.drawing import PARTS, bird, layers, render
 from models.pipeline import Item
 
 AVIARY = Path(__file__).parents[2] / "weights/aviary"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from models.errors import InputProblem
 from models.explanation import LONGER_SIDE, Area, Explanation, frame, over_picture
-from models.images import Letterbox
+from models.geometry import Letterbox
 from models.pipeline import Item, Pipeline
 from models.registry import load
 from tests.models.test_pipelines import a_mask, a_photo

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import ModelsError
-from models.failures import as_sentences, sentence
+from models.failures import exit_with_sentence, sentence
 from models.training.interruption import Interrupted
 from tests.models.data import made_sets
 
@@ -82,9 +82,9 @@ def test_statuses() -> None:
 
 
 def test_mistakes_keep_their_traceback() -> None:
-    with pytest.raises(ZeroDivisionError), as_sentences():
+    with pytest.raises(ZeroDivisionError), exit_with_sentence():
         _ = 1 // 0
-    with pytest.raises(SystemExit) as ended, as_sentences():
+    with pytest.raises(SystemExit) as ended, exit_with_sentence():
         raise SystemExit(2)
     assert ended.value.code == 2
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import models
-from models.evaluation.judges import load_encoders
-from models.evaluation.pictures import mapped
+from models.evaluation.encoders import load_encoders
+from models.evaluation.pictures import map_chunks
 from models.pipeline import Item, Pipeline
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
@@ -41,7 +41,7 @@ def made(pipeline: Pipeline[object], items: Sequence[Item]) -> list[Image.Image]
 def likeness(data: str, pictures: Sequence[Image.Image], texts: Sequence[str]) -> float:
     """The mean cosine of picture and text."""
     encoders = load_encoders(data)
-    codes, sentences = mapped(pictures, encoders.codes), encoders.sentences(texts)
+    codes, sentences = map_chunks(pictures, encoders.codes), encoders.sentences(texts)
     return float((codes * sentences).sum(1).mean())
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from models.errors import BundleError, InputProblem, ModelsError, UnknownBundle
-from models.images import Letterbox
+from models.geometry import Letterbox
 from models.pipeline import Item, Pipeline
 from models.registry import load
 

@@ -15,9 +15,9 @@ from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.detail.network import DetailConfig, DetailNetwork
 from models.inpainting.classical import CLASSICAL
-from models.inpainting.network import InpaintConfig, InpaintEncoder, InpaintGenerator
-from models.manipulation.network import ManiganConfig, networks
-from models.synthesis.network import Generator, GeneratorConfig
+from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
+from models.manipulation.manigan.network import ManiganConfig, networks
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from tests.conftest import WORDS
 
 SIZE = 32

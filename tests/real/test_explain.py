@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jobs.images import encode
-from models.data.aviary import bird, render
+from models.data.aviary.drawing import bird, render
 from tests.real.conftest import Service
 
 pytestmark = [

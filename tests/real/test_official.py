@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.official_pictures import Comparison, by_rule, fetch, import_files
 from tests.conftest import WORDS
-from tests.models.imports.published import METHODS, SMALL, Published, cases
+from tests.models.checkpoints.published import METHODS, SMALL, Published, cases
 from tests.real.conftest import Service
 
 pytestmark = [

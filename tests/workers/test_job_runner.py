@@ -20,7 +20,7 @@ from jobs.explanation import ExplanationView
 from jobs.job import STREAM_START, ErrorCode, Status
 from jobs.store import Renewal
 from models.explanation import ExplainedWord, Explanation
-from models.pipeline import Item, Looked
+from models.pipeline import Item, OutputWithAttention
 from tests.moves import queued, renew
 from tests.workers.conftest import Shop
 from workers.fake.squares import FakeLoader, FakePipeline
@@ -356,7 +356,7 @@ class ExplainingPipeline(FakePipeline):
 
     def _paint(self, item: Item) -> Any:
         pixels = super()._paint(item)
-        return Looked(pixels, item.text) if item.explain else pixels
+        return OutputWithAttention(pixels, item.text) if item.explain else pixels
 
     def explain(self, prepared: Item, maps: Any) -> Explanation:
         plane = np.array([[0, 0.25], [0.5, 0.125]], np.float32)

@@ -95,7 +95,7 @@ class DrawingPipeline:
     def finish(self, _prepared: Item, picture: Image.Image) -> Image.Image:
         return picture
 
-    def finished(
+    def finish_output(
         self, prepared: Item, picture: Image.Image
     ) -> tuple[Image.Image, ExplanationView | None]:
         """The picture, and if it was asked for an explanation in the words of the bundle."""
@@ -130,7 +130,9 @@ def _candidate(item: Item) -> int:
 
 
 def _draw_caption(item: Item, text: str) -> Image.Image:
-    photo, mask = (item.sized(name) if name in item.images else None for name in ("image", "mask"))
+    photo, mask = (
+        item.resized_image(name) if name in item.images else None for name in ("image", "mask")
+    )
     if photo and mask:
         return fill(photo, mask, text, item.seed)
     if photo:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from jobs.requests import TASKS
 from models.errors import InputProblem, UnknownBundle
-from models.pipeline import Item, Looked, Output, Pipeline, Pixels, to_image
+from models.pipeline import Item, Output, OutputWithAttention, Pipeline, Pixels, to_image
 from workers.loader import PipelineKey
 
 
@@ -59,7 +59,7 @@ class FakePipeline(Pipeline[Item]):
         colours = 0.5 + (colours - 0.5) * item.noise_scale
         best = int(np.argmax(colours.sum(1)))
         pixels = np.broadcast_to(colours[best], (8, 8, 3)).astype(np.float32)
-        return Looked(pixels, candidate=best) if best else pixels
+        return OutputWithAttention(pixels, candidate=best) if best else pixels
 
     def finish(self, prepared: Item, pixels: Pixels) -> Image.Image:  # noqa: ARG002
         return to_image(pixels)

@@ -36,19 +36,19 @@ class SubpixelDoubling(nn.Module):
         return pixels.flatten(3, 4).flatten(1, 2)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
 
 
-def doubling(plain: nn.Conv2d, side: int | None = None) -> nn.Module:
+def fold_doubling(plain: nn.Conv2d, side: int | None = None) -> nn.Module:
     """Nearest upsampling by two and a 3×3 convolution that keeps the size, as one layer: the same
     function up to rounding with 4 products per output pixel instead of 9. side: of its input, if
     known and always the same.
     """
-    transposed = _transposed(plain)
+    transposed = _transpose(plain)
     if side is None or side > _SMALL:
         return transposed
     return SubpixelDoubling(transposed).train(plain.training)
 
 
 @torch.no_grad()
-def _transposed(plain: nn.Conv2d) -> nn.ConvTranspose2d:
+def _transpose(plain: nn.Conv2d) -> nn.ConvTranspose2d:
     """A pixel made of two rows of equal pixels sees the sum of their two kernel rows."""
     merged = nn.ConvTranspose2d(
         plain.in_channels, plain.out_channels, 4, stride=2, padding=1, bias=plain.bias is not None
@@ -61,7 +61,7 @@ def _transposed(plain: nn.Conv2d) -> nn.ConvTranspose2d:
     return merged.train(plain.training)
 
 
-class Chained(nn.Module):
+class FusedPointwise(nn.Module):
     """Two 3×3 convolutions that keep the size, with nothing between them, as one 5×5: the same
     function up to rounding. ``saves`` says where that is less work.
 
@@ -73,7 +73,7 @@ class Chained(nn.Module):
         super().__init__()
         assert first.bias is None  # noqa: S101 (it would not reach beyond the border either)
         self.two = nn.Sequential(first, second)
-        self.one = _merged(first, second)
+        self.one = _merge(first, second)
 
     @staticmethod
     def saves(first: nn.Conv2d, *seconds: nn.Conv2d) -> bool:
@@ -91,7 +91,7 @@ class Chained(nn.Module):
 
 
 @torch.no_grad()
-def _merged(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
+def _merge(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
     """The 5×5 convolution of two 3×3 ones: every kernel of the second smeared by the first's."""
     merged = nn.Conv2d(
         first.in_channels, second.out_channels, 5, padding=2, bias=second.bias is not None

@@ -41,7 +41,7 @@ class TraceBudget:
 _PROCESS = TraceBudget(48)
 
 
-class Traced:
+class TracedModule:
     """``network`` under ``autocast``, traced for each shape of its inputs that comes for the second
     time, while there is an allowance. It must never look at values, and know few shapes: a trace
     costs some passes. Call it from one thread, outside of any autocast, and not where gradients are

@@ -82,8 +82,6 @@ def test_places_to_write_to(tmp_path: Path) -> None:
         "collect FILE run",
         "draw --size 0 --out new.png",
         "draw --out new.pdf",
-        "curves run --out /dev/null",
-        "sheet B --out FILE/sheet.png",
         "data prepare D --out FILE",
         "recalibrate B --data D --out FILE",
         "recalibrate B --data D --out new --batch 0",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
-from models.damsm.losses import matching_loss, sentence_scores, word_scores
+from models.damsm.losses import contrastive_loss, sentence_scores, word_scores
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 
 
@@ -59,8 +59,8 @@ def test_matching_pairs_score_best() -> None:
     torch.manual_seed(0)
     codes = torch.randn(4, 16)
     classes = torch.arange(4)
-    good = sum(matching_loss(sentence_scores(codes, codes), classes))
-    bad = sum(matching_loss(sentence_scores(codes, codes.roll(1, 0)), classes))
+    good = sum(contrastive_loss(sentence_scores(codes, codes), classes))
+    bad = sum(contrastive_loss(sentence_scores(codes, codes.roll(1, 0)), classes))
     assert good < bad
     words = torch.randn(4, 16, 3)
     regions = words[..., None].expand(-1, -1, -1, 3)
@@ -71,7 +71,7 @@ def test_matching_pairs_score_best() -> None:
 
 def test_pairs_of_one_class_are_no_negatives() -> None:
     scores = torch.tensor([[5.0, 5.0], [5.0, 5.0]])
-    apart = sum(matching_loss(scores, torch.tensor([0, 1])))
-    same = sum(matching_loss(scores, torch.tensor([0, 0])))
+    apart = sum(contrastive_loss(scores, torch.tensor([0, 1])))
+    same = sum(contrastive_loss(scores, torch.tensor([0, 0])))
     assert float(same) == pytest.approx(0, abs=1e-6)
     assert float(apart) > 0.5

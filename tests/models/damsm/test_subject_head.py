@@ -10,7 +10,7 @@ import torch
 from jobs.captions import Blend
 from models.bundle import Bundle, save_task
 from models.damsm.image_encoder import CompactImageEncoder
-from models.damsm.subject_head import ROLE, SubjectHead, fit, log_odds, pooled
+from models.damsm.subject_head import ROLE, SubjectHead, fit, log_odds, pool
 from models.damsm.word_regions import PART
 from models.errors import BundleError
 from models.pipeline import Pipeline
@@ -34,7 +34,7 @@ def with_head(bundle: Bundle, head: SubjectHead) -> SynthesisPipeline:
 def test_pooled_planes_are_means_maxima_and_deviations() -> None:
     taps = {4: torch.arange(8.0).view(1, 2, 2, 2), 2: torch.ones(1, 1, 3, 3)}
     wanted = [1, 1, 0, 1.5, 5.5, 3, 7, 1.2910, 1.2910]
-    assert torch.allclose(pooled(taps), torch.tensor([wanted]), atol=1e-4)
+    assert torch.allclose(pool(taps), torch.tensor([wanted]), atol=1e-4)
 
 
 def test_the_fit_repeats_the_classifier() -> None:
@@ -69,7 +69,7 @@ def test_it_is_added_to_the_agreement(tmp_path: Path) -> None:
     assert both is not None
     with torch.inference_mode():
         without, found = plain.encoders.agreement(pictures, BLEND), both.agreement(pictures, BLEND)
-        added = pooled(image.taps(pictures)) @ head.weight + 0.25
+        added = pool(image.taps(pictures)) @ head.weight + 0.25
     assert torch.allclose(torch.tensor(found), torch.tensor(without) + added, atol=1e-3)
 
 

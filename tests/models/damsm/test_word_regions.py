@@ -42,15 +42,15 @@ def test_a_word_is_found_where_its_features_are() -> None:
 def test_each_text_is_read_by_itself(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "seeing", damsm=True)
     pipeline = cast("Pipeline[object]", load(bundle.folder, "synthesize", None, "cpu"))
-    encoders = WordRegions.beside(pipeline)
+    encoders = WordRegions.for_pipeline(pipeline)
     assert encoders is not None
     pictures = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)).clamp(
         -1, 1
     )
     with torch.inference_mode():
         long = "the blue bird has a red belly"
-        both = encoders.look(pictures, [["red bird"], [long, "red bird"]])
-        alone = encoders.look(pictures[:1], [["red bird"]])
+        both = encoders.find(pictures, [["red bird"], [long, "red bird"]])
+        alone = encoders.find(pictures[:1], [["red bird"]])
     assert [len(found) for found in both] == [1, 2]
     assert both[0][0].maps.shape == (2, 2, 2)
     assert both[1][0].maps.shape == (7, 2, 2)
@@ -61,13 +61,13 @@ def test_each_text_is_read_by_itself(tmp_path: Path) -> None:
 def test_columns_are_those_of_its_own_vocabulary(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "seeing", damsm=True)
     pipeline = cast("Pipeline[object]", load(bundle.folder, "synthesize", None, "cpu"))
-    encoders = WordRegions.beside(pipeline)
+    encoders = WordRegions.for_pipeline(pipeline)
     assert encoders is not None
     encoders.words = type(encoders.words)(["<end>", "bird", "red"])  # lacks "a"
-    columns = encoders.columns("a zorgly red bird", pipeline.read("a zorgly red bird"))
+    columns = encoders.columns("a zorgly red bird", pipeline.locate_words("a zorgly red bird"))
     assert [word.column for word in columns] == [None, None, 0, 1]
 
 
 def test_bundles_without_encoders(tiny: Path) -> None:
     pipeline = cast("Pipeline[object]", load(tiny, "synthesize", None, "cpu"))
-    assert WordRegions.beside(pipeline) is None
+    assert WordRegions.for_pipeline(pipeline) is None

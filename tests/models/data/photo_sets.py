@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from jobs.captions import END
+from models.data.layouts.base import Box, Listing, Record
 from models.data.photos import Photos
 from models.data.prepare import Prepared
-from models.data.records import Box, Listing, Record
 
 WORDS = (END, "a", "red", "blue", "bird", "flower", "left", "of", "tree")
 

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from models.data import cache
-from models.data.cache import mask_squares, photo_squares, square_mask, square_photo
-from models.data.layout import DataError
-from models.data.records import Record
+from models.data.cache import photo_squares, square_mask, square_photo
+from models.data.layouts.base import DataError, Record
 from tests.models.data.photo_sets import record
 
 
@@ -155,16 +154,6 @@ def test_a_cache_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
         photo_squares(
             [record(tmp_path, 0)], layout="folder", size=32, content="c", folder=tmp_path / "file"
         )
-
-
-def test_masks_given_by_key_are_used_instead(tmp_path: Path) -> None:
-    records = [record(tmp_path, k, mask=True) for k in range(2)]
-    planes = {"1.jpg": np.ones((16, 16), bool)}
-    masks = mask_squares(
-        records, layout="folder", size=32, content="c", folder=tmp_path, planes=planes
-    ).pixels
-    assert not masks[0].any()
-    assert (masks[1] == 255).all()
 
 
 def _open(folder: Path) -> None:

@@ -12,10 +12,9 @@ from PIL import Image
 
 from jobs.captions import Vocabulary
 from models.data.check import check, lines
-from models.data.layout import DataError
+from models.data.layouts.base import DataError, Record
 from models.data.opening import open_photos
 from models.data.prepare import prepare
-from models.data.records import Record
 from models.data.sources import open_listing
 from tests.models.data import made_sets
 
@@ -298,12 +297,11 @@ def test_boxes_alone_are_prepared_and_trained_on(tmp_path: Path) -> None:
         content["images"] = content["images"][1:]
 
     folder = edited(made_sets.coco(tmp_path / "set"), "instances", change)
-    done = prepare(open_listing(folder), tmp_path / "out", masks=True)
-    assert done.masks
+    done = prepare(open_listing(folder), tmp_path / "out")
     data = open_photos(folder, size=16, cache=tmp_path / "cache")
     rng = [np.random.default_rng(k) for k in range(len(data))]
     batch = data.batch("inpainting", range(len(data)), rng)
-    assert batch.hole is not None
+    assert batch.known_mask is not None
     assert Vocabulary(done.words).words == data.vocabulary.words
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jobs.captions import END, Vocabulary
-from models.data.aviary_captions import vocabulary
-from models.data.aviary_set import Aviary
-from models.data.layout import DataError
+from models.data.aviary.captions import vocabulary
+from models.data.aviary.dataset import Aviary
+from models.data.layouts.base import DataError
 from models.data.opening import open_data, open_photos, open_pictures
 from models.data.photos import Photos
 from models.data.pictures import WholePhotos

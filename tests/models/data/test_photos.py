@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.layout import DataError
+from models.data.layouts.base import DataError
 from models.data.photos import Photos
 from tests.models.data.photo_sets import WORDS, photos, record, sources
 
@@ -45,7 +45,7 @@ def test_a_batch_has_the_shapes_of_the_contract(toy: Photos) -> None:
     assert batch.more_lengths is not None
     assert batch.more_lengths.shape == (3, 2)
     assert batch.source is None
-    assert batch.hole is None
+    assert batch.known_mask is None
     assert {t.dtype for t in (batch.ids, batch.lengths, batch.class_ids)} == {torch.int64}
 
 
@@ -57,8 +57,8 @@ def test_a_sample_depends_on_its_own_source_alone(toy: Photos, part: str) -> Non
     assert words(toy, whole.ids[2], whole.lengths[2]) == words(
         toy, single.ids[0], single.lengths[0]
     )
-    if whole.hole is not None and single.hole is not None:
-        assert torch.equal(whole.hole[2:3], single.hole)
+    if whole.known_mask is not None and single.known_mask is not None:
+        assert torch.equal(whole.known_mask[2:3], single.known_mask)
 
 
 def test_captions_fit_and_wrong_ones_are_of_another_class(toy: Photos) -> None:
@@ -66,7 +66,7 @@ def test_captions_fit_and_wrong_ones_are_of_another_class(toy: Photos) -> None:
         batch = toy.batch("damsm", [0, 3], sources(2, seed))
         for k, index in enumerate((0, 3)):
             assert words(toy, batch.ids[k], batch.lengths[k]) in toy.caption_texts(index)
-            wrong = words(toy, batch.wrong_ids[k], batch.wrong_lengths[k])
+            wrong = words(toy, batch.negative_ids[k], batch.negative_lengths[k])
             assert wrong in toy.caption_texts(3 - index)
 
 
@@ -75,20 +75,22 @@ def test_without_classes_wrong_captions_are_of_another_photo(tmp_path: Path) -> 
     assert len(set(data.batch("damsm", [0, 1, 2], sources(3)).class_ids.tolist())) == 3
     for seed in range(20):
         batch = data.batch("damsm", [1], sources(1, seed))
-        assert not torch.equal(batch.ids, batch.wrong_ids)
+        assert not torch.equal(batch.ids, batch.negative_ids)
 
 
 def test_a_rare_other_class_is_found(tmp_path: Path) -> None:
     records = [record(tmp_path, k, ("a red bird",), "many") for k in range(30)]
     data = photos(tmp_path, [*records, record(tmp_path, 30, ("a blue flower",), "one")])
     batch = data.batch("damsm", list(range(30)), sources(30))
-    said = {words(data, i, n) for i, n in zip(batch.wrong_ids, batch.wrong_lengths, strict=True)}
+    said = {
+        words(data, i, n) for i, n in zip(batch.negative_ids, batch.negative_lengths, strict=True)
+    }
     assert said == {"a blue flower"}
 
 
 def test_a_single_photo_can_be_opened(tmp_path: Path) -> None:
     data = photos(tmp_path, [record(tmp_path, 0)])
-    assert len(data.batch("damsm", [0], sources(1)).wrong_ids) == 1
+    assert len(data.batch("damsm", [0], sources(1)).negative_ids) == 1
 
 
 def test_a_photo_is_not_mirrored_when_its_caption_says_left(tmp_path: Path) -> None:
@@ -154,7 +156,7 @@ def test_a_manipulation_batch_starts_from_its_own_picture(toy: Photos) -> None:
 
 
 def test_holes_are_planes_of_zeros_and_ones(toy: Photos) -> None:
-    hole = toy.batch("inpainting", [0, 1] * 20, sources(40)).hole
+    hole = toy.batch("inpainting", [0, 1] * 20, sources(40)).known_mask
     assert hole is not None
     assert hole.shape == (40, 1, 32, 32)
     assert hole.dtype == torch.float32
@@ -163,7 +165,7 @@ def test_holes_are_planes_of_zeros_and_ones(toy: Photos) -> None:
 
 def test_holes_follow_the_object_where_a_mask_is_known(tmp_path: Path) -> None:
     data = photos(tmp_path, [record(tmp_path, 0, ("left of a tree",), mask=True)])
-    hole = data.batch("inpainting", [0] * 60, sources(60)).hole
+    hole = data.batch("inpainting", [0] * 60, sources(60)).known_mask
     assert hole is not None
     left = [not h[0, :, :10].any() and bool(h[0, :, 25:].all()) for h in hole]
     assert 15 < sum(left) < 45

@@ -1,14 +1,11 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from jobs.captions import END
-from models.data.layout import DataError
-from models.data.object_masks import central_square, read_masks
+from models.data.layouts.base import DataError, Record
 from models.data.prepare import Prepared, prepare, prepared_for
-from models.data.records import Record
 from models.data.sources import open_listing
 from models.data.split import divide
 from tests.models.data import made_sets
@@ -80,7 +77,6 @@ def test_prepare_writes_what_open_reads(tmp_path: Path) -> None:
     listing = open_listing(made_sets.flowers(tmp_path / "set"))
     written = prepare(listing, tmp_path / "out")
     assert Prepared.open(tmp_path / "out") == written
-    assert written.masks is None
     assert classes_of(written.split, "test") == {"image_00003.jpg", "image_00004.jpg"}
     assert sorted(p.name for p in written.folder.iterdir()) == ["prepared.json", "vocabulary.json"]
 
@@ -132,35 +128,6 @@ def test_an_impossible_folder_is_refused(tmp_path: Path) -> None:
     made_sets.text(tmp_path / "file")
     with pytest.raises(DataError, match="Cannot create the folder"):
         prepare(open_listing(made_sets.plain(tmp_path / "set")), tmp_path / "file" / "out")
-
-
-def test_object_masks_of_the_central_square(tmp_path: Path) -> None:
-    listing = open_listing(made_sets.coco(tmp_path / "set"))
-    written = prepare(listing, tmp_path / "out", masks=True)
-    assert written.masks is not None
-    masks = read_masks(written.masks)
-    assert set(masks) == {listing.records[k].key for k in (0, 1, 3, 4)}  # the others show nothing
-    mask = masks[listing.records[0].key]
-    assert mask.shape == (128, 128)
-    # The square is x 5..35 of 40; the instance covers x 10..18 and 20..28, y 10..18 of it.
-    assert mask[128 * 14 // 30, 128 * 9 // 30]
-    assert not mask[128 * 4 // 30].any()
-    assert mask.mean() == pytest.approx(128 / 900, abs=0.03)
-    assert prepare(listing, tmp_path / "out").masks is None
-
-
-def test_central_square_stays_in_the_box() -> None:
-    assert central_square(Record("k", Path(), ()), (40, 30)) == (5, 0, 35, 30)
-    assert central_square(Record("k", Path(), (), box=(2, 3, 10, 20)), (40, 30)) == (2, 8, 12, 18)
-
-
-def test_masks_that_are_none_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "object_masks.npz").write_bytes(b"no zip")
-    with pytest.raises(DataError, match="prepare the data anew"):
-        read_masks(tmp_path / "object_masks.npz")
-    np.savez(tmp_path / "object_masks.npz", other=np.zeros(1))
-    with pytest.raises(DataError, match="prepare the data anew"):
-        read_masks(tmp_path / "object_masks.npz")
 
 
 def test_cache_serves_until_the_data_changes(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.detail.degradation import Degradation, degraded, recoloured
-from models.detail.network import DetailConfig, DetailNetwork, enlarged
+from models.detail.degradation import Degradation, degrade, recolour
+from models.detail.network import DetailConfig, DetailNetwork, enlarge
 from models.training.noise import Noise
 
 
@@ -20,7 +20,7 @@ def test_it_starts_as_bicubic_enlargement(scale: int) -> None:
     small = pictures(2, 16)
     large = DetailNetwork(DetailConfig(8, 2, scale))(small)
     assert large.shape == (2, 3, 16 * scale, 16 * scale)
-    assert torch.equal(large, enlarged(small, scale))
+    assert torch.equal(large, enlarge(small, scale))
 
 
 def test_it_learns_edges_that_bicubic_enlargement_blurs() -> None:
@@ -34,19 +34,19 @@ def test_it_learns_edges_that_bicubic_enlargement_blurs() -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert loss < 0.7 * (enlarged(small, 4) - real).abs().mean()
+    assert loss < 0.7 * (enlarge(small, 4) - real).abs().mean()
 
 
 def test_without_faults_a_small_picture_is_the_mean_over_areas() -> None:
     real = pictures()
-    small = degraded(real, 4, Degradation(0, 0, 0), Noise(0, 0, 4))
+    small = degrade(real, 4, Degradation(0, 0, 0), Noise(0, 0, 4))
     wanted = torch.nn.functional.avg_pool2d(real, 4)
     assert (small - wanted).abs().max() <= 1 / 255 + 1e-6
 
 
 def test_faults_are_each_pictures_own_and_half_have_none() -> None:
     real = torch.zeros(64, 3, 32, 32)
-    small = degraded(real, 4, Degradation(0, 0.1, 0), Noise(0, 0, 64))
+    small = degrade(real, 4, Degradation(0, 0.1, 0), Noise(0, 0, 64))
     spread = small.flatten(1).std(1)
     clean = (spread < 1e-6).float().mean()
     assert 0.3 < clean < 0.7
@@ -55,8 +55,8 @@ def test_faults_are_each_pictures_own_and_half_have_none() -> None:
 
 def test_blur_softens_and_keeps_the_mean() -> None:
     real = pictures(64)
-    sharp = degraded(real, 4, Degradation(0, 0, 0), Noise(0, 0, 64))
-    soft = degraded(real, 4, Degradation(0.9, 0, 0), Noise(0, 0, 64))
+    sharp = degrade(real, 4, Degradation(0, 0, 0), Noise(0, 0, 64))
+    soft = degrade(real, 4, Degradation(0.9, 0, 0), Noise(0, 0, 64))
     edges = [x.diff(dim=3).abs().mean((1, 2, 3)) for x in (sharp, soft)]
     assert (edges[1] <= edges[0] + 1e-3).all()
     assert (edges[1] < 0.97 * edges[0]).float().mean() > 0.25
@@ -66,6 +66,6 @@ def test_blur_softens_and_keeps_the_mean() -> None:
 def test_the_same_step_makes_the_same_pairs_however_it_is_split() -> None:
     real = pictures(4)
     bounds = Degradation()
-    whole = degraded(recoloured(real, Noise(1, 7, 4)), 4, bounds, Noise(1, 7, 4))
-    part = degraded(recoloured(real[2:], Noise(1, 7, 4, 2, 2)), 4, bounds, Noise(1, 7, 4, 2, 2))
+    whole = degrade(recolour(real, Noise(1, 7, 4)), 4, bounds, Noise(1, 7, 4))
+    part = degrade(recolour(real[2:], Noise(1, 7, 4, 2, 2)), 4, bounds, Noise(1, 7, 4, 2, 2))
     assert torch.allclose(whole[2:], part, atol=1 / 127)

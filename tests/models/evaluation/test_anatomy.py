@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.data.aviary import PARTS, bird, label_map
+from models.data.aviary.drawing import PARTS, bird, label_map
 from models.evaluation.anatomy import Anatomy, form, label_agreement, regions
 
 MAPS = np.stack([label_map(bird("validation", k), 64) for k in range(60)])

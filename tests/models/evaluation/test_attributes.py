@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.aviary import COLOUR_NAMES, PARTS, bird, render
+from models.data.aviary.drawing import COLOUR_NAMES, PARTS, bird, render
 from models.evaluation import attributes
 from models.evaluation.attributes_training import (
     ReaderOptions,
-    disturbed,
+    degrade,
     held_out_accuracy,
     train_reader,
 )
-from models.evaluation.judge_files import (
-    JUDGES,
+from models.evaluation.evaluator_files import (
+    EVALUATORS,
     MANIFEST,
-    JudgeError,
-    NoJudge,
-    places,
+    EvaluatorError,
+    EvaluatorMissing,
+    evaluator_folders,
     save_network,
 )
 from models.evaluation.pictures import stack
@@ -38,16 +38,14 @@ def test_reader_takes_other_sizes_and_disturbances() -> None:
     birds = [bird("test", 5000 + k) for k in range(60)]
     truth, reader = attributes.colour_indices(birds), attributes.load_reader()
     large = reader.read(stack([render(b, 128) for b in birds])).numpy()
-    rough = disturbed(stack([render(b, 64) for b in birds]), np.random.default_rng(0))
+    rough = degrade(stack([render(b, 64) for b in birds]), np.random.default_rng(0))
     assert (large == truth).mean() >= 0.97
     assert (reader.read(rough).numpy() == truth).mean() >= 0.9
 
 
 def test_reader_says_what_a_recoloured_bird_changed() -> None:
     before = bird("test", 7)
-    after = before.recoloured(
-        {"belly": "purple" if before.colour_of("belly") != "purple" else "red"}
-    )
+    after = before.recolour({"belly": "purple" if before.colour_of("belly") != "purple" else "red"})
     read = attributes.load_reader().read(stack([render(before, 64), render(after, 64)]))
     assert read.dtype == torch.int64
     changed = [PARTS[k] for k in range(6) if read[0, k] != read[1, k]]
@@ -59,24 +57,27 @@ def test_reader_is_small_and_has_its_own_seed() -> None:
     count = sum(p.numel() for p in attributes.AttributeNet().parameters())
     assert count <= 300_000
     assert ReaderOptions().seed != 0  # what the presets train with
-    assert sum(p.stat().st_size for p in JUDGES.glob("*attributes*")) < 1_500_000
+    assert sum(p.stat().st_size for p in EVALUATORS.glob("*attributes*")) < 1_500_000
 
 
 def test_missing_reader_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(NoJudge, match="judge attributes"):
+    with pytest.raises(EvaluatorMissing, match="judge attributes"):
         attributes.load_reader([tmp_path])
 
 
 def test_shipped_reader_stands_in_where_a_folder_has_none(tmp_path: Path) -> None:
-    assert attributes.load_reader(places(tmp_path)).sha256 == attributes.load_reader().sha256
+    assert (
+        attributes.load_reader(evaluator_folders(tmp_path)).sha256
+        == attributes.load_reader().sha256
+    )
 
 
 def test_damaged_reader_is_refused(tmp_path: Path) -> None:
-    for path in JUDGES.glob("*"):
+    for path in EVALUATORS.glob("*"):
         shutil.copy(path, tmp_path)
     assert (tmp_path / MANIFEST).exists()
     next(tmp_path.glob("aviary-attributes-*")).write_bytes(b"")
-    with pytest.raises(JudgeError, match="sha256"):
+    with pytest.raises(EvaluatorError, match="sha256"):
         attributes.load_reader([tmp_path])
 
 

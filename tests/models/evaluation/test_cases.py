@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data.aviary import COLOUR_NAMES, PARTS
-from models.evaluation.aviary import HeldOutAviary
-from models.evaluation.manipulation import recoloured
-from models.evaluation.photos import HeldOutPhotos
+from models.data.aviary.drawing import COLOUR_NAMES, PARTS
+from models.evaluation.held_out_aviary import HeldOutAviary
+from models.evaluation.held_out_photos import HeldOutPhotos
+from models.evaluation.manipulation import recolour
 from models.evaluation.pictures import as_array
 from models.evaluation.runner import derangement
 
@@ -118,9 +118,9 @@ def test_photo_references_are_further_photos() -> None:
 
 def test_recolour_moves_the_mean_to_the_named_colour() -> None:
     photo = Image.new("RGB", (8, 8), (100, 100, 100))
-    pixel = recoloured(photo, "a bird with a violet crown").getpixel((0, 0))
+    pixel = recolour(photo, "a bird with a violet crown").getpixel((0, 0))
     assert pixel == pytest.approx((0.52 * 255, 0.18 * 255, 0.66 * 255), abs=1)
-    assert recoloured(photo, "a small bird") is photo
+    assert recolour(photo, "a small bird") is photo
 
 
 @pytest.mark.parametrize("count", [2, 3, 10])

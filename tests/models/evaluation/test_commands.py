@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from models.commands import evaluate, judge
+from models.__main__ import command_line
 from models.errors import UnknownBundle
 from models.evaluation.runner import EvaluationError
 from tests.models.data import made_sets
 
 
-def invoke(command: ModuleType, *words: str | Path) -> None:
-    parser = argparse.ArgumentParser()
-    command.add(parser)
-    command.run(parser.parse_args([str(w) for w in words]))
+def invoke(command: str, *words: str | Path) -> None:
+    arguments = command_line().parse_args([command, *(str(w) for w in words)])
+    arguments.run(arguments)
 
 
 def test_evaluate(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     common = ("--tasks", "synthesize", "--samples", "3", "--no-features", "--save-images")
-    invoke(evaluate, tiny, "--out", tmp_path, *common)
+    invoke("evaluate", tiny, "--out", tmp_path, *common)
     printed = capsys.readouterr()
     assert "attribute_accuracy" in printed.out
     assert "report.md" in printed.err
@@ -46,7 +43,7 @@ def test_test_split_is_final_or_warned_of(
     final: bool,
 ) -> None:
     common = ("--tasks", "manipulate", "--samples", "2", "--no-features", "--out", tmp_path)
-    invoke(evaluate, tiny, *common, *words)
+    invoke("evaluate", tiny, *common, *words)
     facts = json.loads((tmp_path / "details.json").read_text())["facts"]
     assert (facts["split"], facts["final"]) == (split, final)
     assert ("choose nothing" in capsys.readouterr().err) == (split == "test" and not final)
@@ -57,12 +54,12 @@ def test_judge_makes_a_form_judge(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     words = ("form", "--steps", "1", "--geometries", "8", "--count", "10")
-    invoke(judge, *words, "--out", tmp_path / "judges")
+    invoke("judge", *words, "--out", tmp_path / "judges")
     assert '"accuracy"' in capsys.readouterr().out
     found = json.loads((tmp_path / "judges" / "judges.json").read_text())["form"]["aviary"]
     first = "python -m models judge form --steps 1 --out weights/judges"
     assert found["command"] == first
-    invoke(judge, *words, "--resume", "--out", tmp_path / "judges")
+    invoke("judge", *words, "--resume", "--out", tmp_path / "judges")
     found = json.loads((tmp_path / "judges" / "judges.json").read_text())["form"]["aviary"]
     assert found["command"] == f"{first}; {first.replace(' --out', ' --resume --out')}"
 
@@ -73,18 +70,18 @@ def test_judge_makes_a_reader(
     cache = tmp_path / "cache" / "mmml"
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
     words = ("attributes", "--steps", "1", "--geometries", "8", "--count", "10")
-    invoke(judge, *words, "--out", tmp_path / "judges")
+    invoke("judge", *words, "--out", tmp_path / "judges")
     assert '"accuracy"' in capsys.readouterr().out
     assert json.loads((tmp_path / "judges" / "judges.json").read_text())["attributes"]["aviary"]
 
 
-@pytest.mark.parametrize("command", [evaluate, judge])
+@pytest.mark.parametrize("command", ["evaluate", "judge"])
 def test_too_few_held_out_pictures_are_noticed_before_the_work(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: ModuleType
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     data, out = made_sets.plain(tmp_path / "set", 8), tmp_path / "out"
-    words = {evaluate: (tiny, "--no-features"), judge: ("encoders", "--steps", "1")}[command]
+    words = {"evaluate": (tiny, "--no-features"), "judge": ("encoders", "--steps", "1")}[command]
     with pytest.raises(EvaluationError, match=r"pictures in its split (test|validation)"):
         invoke(command, *words, "--data", data, "--out", out)
     assert not out.exists()
@@ -93,4 +90,4 @@ def test_too_few_held_out_pictures_are_noticed_before_the_work(
 def test_tasks_that_are_not_there_are_noticed_before_the_work(tiny: Path, tmp_path: Path) -> None:
     words = ("--data", tmp_path / "none", "--out", tmp_path / "out", "--tasks", "enlarge")
     with pytest.raises(UnknownBundle, match="does not offer 'enlarge'"):
-        invoke(evaluate, tiny, *words)
+        invoke("evaluate", tiny, *words)

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.data.aviary_set import Aviary
-from models.evaluation.features import Features, kept_features
+from models.data.aviary.dataset import Aviary
+from models.evaluation.evaluator_files import EvaluatorError, manifest
+from models.evaluation.features import Features, cached_features
 from models.evaluation.inception import InceptionFileError, load_inception
-from models.evaluation.judge_files import JudgeError, manifest
 
 
 def emptied(path: Path) -> None:
@@ -44,18 +44,18 @@ def test_features_are_computed_again(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     network, pictures = Counting(), [Image.new("RGB", (8, 8), "red")] * 3
-    first = kept_features(network, pictures, "reds")
-    assert torch.equal(kept_features(network, pictures, "reds").pooled, first.pooled)
+    first = cached_features(network, pictures, "reds")
+    assert torch.equal(cached_features(network, pictures, "reds").pooled, first.pooled)
     assert network.asked == 1
     damage(next(tmp_path.rglob("*.safetensors")))
-    assert torch.equal(kept_features(network, pictures, "reds").pooled, first.pooled)
+    assert torch.equal(cached_features(network, pictures, "reds").pooled, first.pooled)
     assert network.asked == 2
 
 
 def test_features_need_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert kept_features(Counting(), [Image.new("RGB", (8, 8))], "x").pooled.shape == (1, 3)
+    assert cached_features(Counting(), [Image.new("RGB", (8, 8))], "x").pooled.shape == (1, 3)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -72,7 +72,7 @@ def test_drawings_are_drawn_again(tmp_path: Path, damage: Callable[[Path], None]
 )
 def test_lists_of_judges(tmp_path: Path, content: str) -> None:
     (tmp_path / "judges.json").write_text(content)
-    with pytest.raises(JudgeError, match=r"judges\.json"):
+    with pytest.raises(EvaluatorError, match=r"judges\.json"):
         manifest(tmp_path)
 
 

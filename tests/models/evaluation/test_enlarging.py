@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.errors import ModelsError
-from models.evaluation.enlarging import bicubic, held_out, made_small, measured, table
+from models.evaluation.enlarging import bicubic, downsample, held_out, measure, table
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +28,10 @@ def nearest(small: Tensor) -> Tensor:
 def test_better_ways_have_better_numbers(real: Tensor) -> None:
     def nearly(small: Tensor) -> Tensor:
         """The real picture, found by its small version."""
-        place = [torch.equal(small[0], other) for other in made_small(real, 4)].index(True)
+        place = [torch.equal(small[0], other) for other in downsample(real, 4)].index(True)
         return 0.9 * real[place : place + 1] + 0.1 * bicubic(4)(small)
 
-    found = measured({"bicubic": bicubic(4), "nearest": nearest, "nearly": nearly}, real, 4)
+    found = measure({"bicubic": bicubic(4), "nearest": nearest, "nearly": nearly}, real, 4)
     assert found["nearly"].psnr > found["bicubic"].psnr + 15 > found["nearest"].psnr + 15
     assert found["nearly"].features < 0.2 * found["bicubic"].features
     assert found["bicubic"].edges < 0.8 < found["nearly"].edges < 1.01

@@ -49,9 +49,9 @@ def test_features_are_kept_for_the_same_pictures(
         return Image.new("RGB", (32, 32), (k, 0, 0))
 
     network, pictures = features.Lite2Features(side=32), Pictures(make, range(3))
-    first = features.kept_features(network, pictures, "three")
-    again = features.kept_features(network, pictures, "three")
-    other = features.kept_features(network, Pictures(make, range(2)), "two")
+    first = features.cached_features(network, pictures, "three")
+    again = features.cached_features(network, pictures, "three")
+    other = features.cached_features(network, Pictures(make, range(2)), "two")
     assert looked == [0, 1, 2, 0, 1]
     assert torch.equal(first.pooled, again.pooled)
     assert len(other.pooled) == 2

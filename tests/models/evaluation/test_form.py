@@ -11,16 +11,22 @@ import pytest
 import torch
 from PIL import Image
 
-from models.data.aviary import PARTS, bird, label_map, render
+from models.data.aviary.drawing import PARTS, bird, label_map, render
 from models.evaluation.anatomy import Anatomy, form
-from models.evaluation.collages import Drawing, eyeless, near, pasted, shifted
+from models.evaluation.collages import Drawing, eyeless, near, paste, shift
+from models.evaluation.evaluator_files import (
+    EVALUATORS,
+    MANIFEST,
+    EvaluatorError,
+    EvaluatorMissing,
+    save_network,
+)
+from models.evaluation.evaluator_training import degrade
 from models.evaluation.form import (
     PartNet,
-    load_form_judge,
+    load_form_evaluator,
 )
-from models.evaluation.form_training import FormOptions, train_form_judge
-from models.evaluation.judge_files import JUDGES, MANIFEST, JudgeError, NoJudge, save_network
-from models.evaluation.judge_loop import disturbed
+from models.evaluation.form_training import FormOptions, train_form_evaluator
 from models.evaluation.pictures import stack
 
 COUNT = 40
@@ -34,8 +40,10 @@ EMPTY = [Drawing.of(replace(b, centre=(0.5, 3.0)), 64) for b in BIRDS]
 def shares(drawings: list[Drawing]) -> dict[str, float]:
     """What the shipped judge says of drawings, as shares."""
     pictures = [Image.fromarray(np.round(d.pixels * 255).astype(np.uint8)) for d in drawings]
-    judge = load_form_judge()
-    return {k: float(v.mean()) for k, v in form(judge.anatomy, judge.labels(pictures)).items()}
+    evaluator = load_form_evaluator()
+    return {
+        k: float(v.mean()) for k, v in form(evaluator.anatomy, evaluator.labels(pictures)).items()
+    }
 
 
 def heads_at_both_ends(drawing: Drawing) -> Drawing:
@@ -43,38 +51,38 @@ def heads_at_both_ends(drawing: Drawing) -> Drawing:
     half = np.zeros(drawing.labels.shape, bool)
     half[:, :32] = np.nonzero(drawing.labels == BILL)[1].mean() > 32
     half[:, 32:] = ~half[:, :1]
-    return pasted(drawing, drawing.mirrored(), half)
+    return paste(drawing, drawing.mirrored(), half)
 
 
 def lacking(label: int) -> list[Drawing]:
     """The birds without one part or the legs, the backdrop that lies behind it in its place."""
     pairs = zip(DRAWN, EMPTY, strict=True)
-    return [pasted(d, e, near(d.labels == label) & np.isin(d.labels, (0, label))) for d, e in pairs]
+    return [paste(d, e, near(d.labels == label) & np.isin(d.labels, (0, label))) for d, e in pairs]
 
 
 def floating_tail(drawing: Drawing, tailless: Drawing) -> Drawing:
     """The tail up in a corner, nothing in its place."""
     top = int(np.nonzero(drawing.labels == TAIL)[0].min())
-    moved = shifted(drawing, 3 - top, 0)
-    return pasted(tailless, moved, moved.labels == TAIL)
+    moved = shift(drawing, 3 - top, 0)
+    return paste(tailless, moved, moved.labels == TAIL)
 
 
 def test_whole_birds_pass_at_every_size() -> None:
-    judge = load_form_judge()
+    evaluator = load_form_evaluator()
     for size in (64, 128, 256):
         pictures = [render(bird("test", 7000 + k), size) for k in range(COUNT)]
-        found = form(judge.anatomy, judge.labels(pictures))
+        found = form(evaluator.anatomy, evaluator.labels(pictures))
         assert found["one_bird"].mean() >= 0.97
         assert found["two_heads"].mean() == 0
         assert min(found[f"{p}_found"].mean() for p in ("bill", "eye", "legs")) >= 0.95
 
 
 def test_blurred_and_noisy_birds_still_pass() -> None:
-    rough = disturbed(
+    rough = degrade(
         stack([render(bird("test", 7000 + k), 64) for k in range(COUNT)]), np.random.default_rng(0)
     )
-    judge = load_form_judge()
-    found = form(judge.anatomy, judge.read(rough).numpy())
+    evaluator = load_form_evaluator()
+    found = form(evaluator.anatomy, evaluator.read(rough).numpy())
     assert found["one_bird"].mean() >= 0.8
     assert found["two_heads"].mean() <= 0.05
 
@@ -108,38 +116,38 @@ def test_empty_backdrop_shows_no_bird() -> None:
 
 
 def test_judge_reads_what_renders_show() -> None:
-    judge = load_form_judge()
+    evaluator = load_form_evaluator()
     birds = [bird("test", 8000 + k) for k in range(COUNT)]
     truth = np.stack([label_map(b, 64) for b in birds])
-    assert (judge.labels([render(b, 64) for b in birds]) == truth).mean() >= 0.98
+    assert (evaluator.labels([render(b, 64) for b in birds]) == truth).mean() >= 0.98
 
 
 def test_judge_is_small() -> None:
-    assert sum(p.stat().st_size for p in JUDGES.glob("aviary-form-*")) <= 500_000
+    assert sum(p.stat().st_size for p in EVALUATORS.glob("aviary-form-*")) <= 500_000
 
 
 def test_missing_judge_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(NoJudge, match="judge form"):
-        load_form_judge([tmp_path])
+    with pytest.raises(EvaluatorMissing, match="judge form"):
+        load_form_evaluator([tmp_path])
 
 
 def test_damaged_judge_is_refused(tmp_path: Path) -> None:
-    shutil.copy(JUDGES / MANIFEST, tmp_path)
-    for path in JUDGES.glob("aviary-form-*"):
+    shutil.copy(EVALUATORS / MANIFEST, tmp_path)
+    for path in EVALUATORS.glob("aviary-form-*"):
         (tmp_path / path.name).write_bytes(b"")
-    with pytest.raises(JudgeError, match="sha256"):
-        load_form_judge([tmp_path])
+    with pytest.raises(EvaluatorError, match="sha256"):
+        load_form_evaluator([tmp_path])
 
 
 def test_training_and_saving_make_a_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     before = PartNet().state_dict()
-    network = train_form_judge(FormOptions(batch=4, count=8), steps=2)
+    network = train_form_evaluator(FormOptions(batch=4, count=8), steps=2)
     assert any(not torch.equal(before[k], v) for k, v in network.state_dict().items())
     anatomy = Anatomy.of(np.stack([label_map(bird("judge", k), 64) for k in range(4)]))
     facts = {"accuracy": 0.5, "anatomy": anatomy.facts()}
     path = save_network(tmp_path / "made", "form", network.state_dict(), facts, "aviary")
-    found = load_form_judge([tmp_path / "made"])
+    found = load_form_evaluator([tmp_path / "made"])
     assert found.accuracy == 0.5
     assert found.sha256[:8] in path.name
     assert set(found.anatomy.places) == set(PARTS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.commands.evaluate import add
+from models.commands.evaluate import add_evaluate
 from models.evaluation.run import Options, evaluate
 from models.evaluation.runner import Runner
 from models.pipeline import Item
@@ -48,7 +48,7 @@ def test_the_report_says_how_it_was_served(still: Path, tmp_path: Path) -> None:
     import argparse
 
     parser = argparse.ArgumentParser()
-    add(parser)
+    add_evaluate(parser)
     words = [str(still), "--out", str(tmp_path), "--noise-scale", "0.5", "--candidates", "2"]
     given = parser.parse_args(words)
     options = Options(

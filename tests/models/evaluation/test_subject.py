@@ -26,18 +26,18 @@ def test_classes_are_of_imagenet_and_apart() -> None:
 
 @pytest.mark.parametrize("by", ["lite2", "lite0"])
 def test_mass_is_the_share_of_the_classes(by: str) -> None:
-    judge = subject_classifier("birds", by)
-    assert judge is not None
+    evaluator = subject_classifier("birds", by)
+    assert evaluator is not None
     pictures = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    mass = judge.mass(pictures, batch=2)
+    mass = evaluator.mass(pictures, batch=2)
     assert mass.shape == (3,)
     side = torch.nn.functional.interpolate(
-        pictures, (judge.side, judge.side), mode="bicubic", antialias=True
+        pictures, (evaluator.side, evaluator.side), mode="bicubic", antialias=True
     ).clamp(-1, 1)
-    logits = judge.network(side)[1]
+    logits = evaluator.network(side)[1]
     others = [k for k in range(1000) if k not in CLASSES["bird"]]
     assert torch.allclose(mass, 1 - logits.softmax(1)[:, others].sum(1), atol=1e-4)
-    assert judge.suffix == ("" if by == "lite2" else "_lite0")
+    assert evaluator.suffix == ("" if by == "lite2" else "_lite0")
 
 
 def test_ratio_is_to_real_photos() -> None:

@@ -12,17 +12,17 @@ from torch.nn import functional
 from models.damsm.inception import InceptionImageEncoder, VggDetail
 from models.damsm.losses import damsm_losses
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
-from models.inpainting import losses as inpainting
-from models.inpainting.network import (
-    CriticConfig,
+from models.inpainting.tdanet import losses as inpainting
+from models.inpainting.tdanet.network import (
     InpaintConfig,
-    InpaintCritic,
+    InpaintDiscriminator,
+    InpaintDiscriminatorConfig,
     InpaintEncoder,
     InpaintGenerator,
 )
-from models.manipulation import losses as manipulation
-from models.manipulation.discriminators import ManiganDiscriminator
-from models.manipulation.network import (
+from models.manipulation.manigan import losses as manipulation
+from models.manipulation.manigan.discriminators import ManiganDiscriminator
+from models.manipulation.manigan.network import (
     DetailCorrection,
     MainModule,
     ManiganConfig,
@@ -85,8 +85,8 @@ def test_manigan() -> None:
         matching = sum(damsm_losses(image(out.pictures[2]), caption, classes))
         corrected = sum(damsm_losses(image(final), caption, classes))
         fooled = [
-            manipulation.adversarial_loss(judge, fake, sentence)
-            for judge, fake in zip(judges, out.pictures, strict=True)
+            manipulation.adversarial_loss(discriminator, fake, sentence)
+            for discriminator, fake in zip(judges, out.pictures, strict=True)
         ]
         perceptual = manipulation.perceptual_loss(detail, out.pictures, reals)
         kl = manipulation.kl_loss(out.mu, out.logvar)
@@ -98,12 +98,14 @@ def test_manigan() -> None:
                 manipulation.adversarial_loss(judges[2], final, sentence), corrected, final, real
             ),
         }
-        for k, (judge, seen, made) in enumerate(zip(judges, reals, out.pictures, strict=True)):
+        for k, (discriminator, seen, made) in enumerate(
+            zip(judges, reals, out.pictures, strict=True)
+        ):
             terms = [
                 word_level_term(image(seen)[0], words, given["lengths"], matches)
                 for matches in (True, False)
             ]
-            loss = manipulation.discriminator_loss(judge, seen, made, sentence)
+            loss = manipulation.discriminator_loss(discriminator, seen, made, sentence)
             # The fixture passes the true captions as the mismatched ones too.
             found[f"errD{k}"] = loss + (terms[0] + terms[1]) / 2
         found["word_level_real"] = terms[0]
@@ -138,7 +140,9 @@ def test_tdanet_step() -> None:
         InpaintGenerator(InpaintConfig()), TDANET_SEED, rule.tdanet, "G/"
     ).train()
     judges = [
-        rule.filled(InpaintCritic(CriticConfig()), TDANET_SEED, rule.tdanet, prefix).train()
+        rule.filled(
+            InpaintDiscriminator(InpaintDiscriminatorConfig()), TDANET_SEED, rule.tdanet, prefix
+        ).train()
         for prefix in ("D/", "D_rec/")
     ]
     encoder.word_attention.published_masks = True
@@ -168,7 +172,10 @@ def judge_step(judges: list[nn.Module], real: Tensor, fake: Tensor) -> dict[str,
     """Both discriminators' losses, and one step of their optimiser."""
     weights = [p for p in chain(*(j.parameters() for j in judges)) if p.requires_grad]
     optimiser = torch.optim.Adam(weights, 1e-4, (0.0, 0.999))
-    losses = [inpainting.judge_loss(judge, real, fake) for judge in judges]
+    losses = [
+        inpainting.least_squares_discriminator_loss(discriminator, real, fake)
+        for discriminator in judges
+    ]
     torch.stack(losses).sum().backward()
     optimiser.step()
     return {"dis_img": losses[0].detach(), "dis_img_rec": losses[1].detach()}
@@ -188,7 +195,7 @@ def generator_losses(
     for name, pictures in (("g", paths.gen), ("rec", paths.rec)):
         finest = pictures[-1]
         found[f"l1_{name}"] = inpainting.L1_FACTOR * inpainting.pyramid_l1(pictures, real)
-        found[f"gan_{name}"] = inpainting.fooling_loss(judges[0], finest)
+        found[f"gan_{name}"] = inpainting.least_squares_generator_loss(judges[0], finest)
         word, whole = damsm_losses(image(finest), caption, gammas=inpainting.GAMMAS)
         found[f"word_{name}"] = inpainting.MATCH_FACTOR * word
         found[f"sentence_{name}"] = inpainting.MATCH_FACTOR * whole

@@ -14,20 +14,25 @@ import torch
 from torch import Tensor
 
 from models.damsm.inception import InceptionImageEncoder, VggDetail
-from models.damsm.losses import matching_loss, sentence_scores, word_scores
+from models.damsm.losses import contrastive_loss, sentence_scores, word_scores
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
-from models.inpainting.blocks import fold
-from models.inpainting.network import (
-    CriticConfig,
+from models.inpainting.tdanet.blocks import fold_blocks
+from models.inpainting.tdanet.network import (
     InpaintConfig,
-    InpaintCritic,
+    InpaintDiscriminator,
+    InpaintDiscriminatorConfig,
     InpaintEncoder,
     InpaintGenerator,
     compose,
 )
 from models.layers import fold_spectral_norm
-from models.manipulation.network import DetailCorrection, MainModule, ManiganConfig
-from models.synthesis.network import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
+from models.manipulation.manigan.network import DetailCorrection, MainModule, ManiganConfig
+from models.synthesis.efficient_t2i.network import (
+    Discriminator,
+    DiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+)
 from tests.models.parity import rule
 
 pytestmark = pytest.mark.slow
@@ -56,19 +61,23 @@ def test_efficient_t2i(reference: dict[str, np.ndarray], width: int) -> None:
     with torch.inference_mode():
         image = fold_spectral_norm(generator)(z, sentence)
     assert difference(image[..., ::stride, ::stride], reference[f"t2i{width}_image"]) <= 1e-4
-    judge = rule.filled(
+    discriminator = rule.filled(
         Discriminator(DiscriminatorConfig(width)), SEED, rule.efficient_t2i, "netD."
     )
-    rule.settle_spectral(judge)
+    rule.settle_spectral(discriminator)
     with torch.inference_mode():
-        logit = judge(image.clone(), sentence).numpy()
+        logit = discriminator(image.clone(), sentence).numpy()
     assert np.allclose(logit, reference[f"t2i{width}_logit"], rtol=1e-4, atol=1e-4)
 
 
 def test_tdanet(reference: dict[str, np.ndarray]) -> None:
     text = rule.filled(TextEncoder(TextEncoderConfig(5450)), TDANET_SEED, rule.tdanet, "text/")
-    encoder = fold(rule.filled(InpaintEncoder(InpaintConfig()), TDANET_SEED, rule.tdanet, "E/"))
-    generator = fold(rule.filled(InpaintGenerator(InpaintConfig()), TDANET_SEED, rule.tdanet, "G/"))
+    encoder = fold_blocks(
+        rule.filled(InpaintEncoder(InpaintConfig()), TDANET_SEED, rule.tdanet, "E/")
+    )
+    generator = fold_blocks(
+        rule.filled(InpaintGenerator(InpaintConfig()), TDANET_SEED, rule.tdanet, "G/")
+    )
     given = rule.tdanet_inputs(8, TDANET_SEED)
     images, mask = 2 * given["image"] - 1, given["mask"]
     with torch.inference_mode():
@@ -85,7 +94,9 @@ def test_tdanet(reference: dict[str, np.ndarray]) -> None:
     assert difference(composed[:1, :, ::8, ::8], reference["tdanet_composed"]) <= 1e-4
     assert difference(seen.mu[:, ::32], reference["tdanet_batch8_mu"]) <= 1e-5
     assert difference(composed[..., ::16, ::16], reference["tdanet_batch8"]) <= 1e-4
-    critic = rule.filled(InpaintCritic(CriticConfig()), TDANET_SEED, rule.tdanet, "D/")
+    critic = rule.filled(
+        InpaintDiscriminator(InpaintDiscriminatorConfig()), TDANET_SEED, rule.tdanet, "D/"
+    )
     with torch.inference_mode():
         assert difference(critic(composed[:1].clone()), reference["tdanet_d"]) <= 1e-4
 
@@ -108,8 +119,8 @@ def test_manigan(reference: dict[str, np.ndarray]) -> None:
         assert difference(fine[:1, ::8, ::16, ::16], reference["manigan_vgg"]) <= 1e-4
         classes = torch.tensor([7, 3, 3, 9])
         losses = [
-            *matching_loss(word_scores(regions, words, given["lengths"]), classes),
-            *matching_loss(sentence_scores(code, sentence), classes),
+            *contrastive_loss(word_scores(regions, words, given["lengths"]), classes),
+            *contrastive_loss(sentence_scores(code, sentence), classes),
         ]
         assert [float(x) for x in losses] == pytest.approx(DAMSM_LOSSES, rel=1e-4)
         pad = padding(given["lengths"], words.shape[2])

@@ -9,13 +9,13 @@ import pytest
 from models.plan.plan import PlanError, read_plan
 from models.training.config import (
     LoopOptions,
-    build,
+    build_options,
     override,
     preset_names,
     read_preset,
     with_limits,
 )
-from models.training.parts import PARTS, checked
+from models.training.parts import PARTS, parse_options
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAN = read_plan(ROOT / "weights" / "plan.toml")
@@ -134,13 +134,13 @@ def test_every_committed_stage_can_be_trained(stage: object) -> None:
         pytest.skip(f"no part {found.part} yet")
     values = read_preset(found.preset, found.part)
     override(values, found.overrides)
-    checked(found.part, values["options"])
-    loop = build(LoopOptions, values["loop"], "loop")
+    parse_options(found.part, values["options"])
+    loop = build_options(LoopOptions, values["loop"], "loop")
     loop = with_limits(loop, found.minutes or None, found.steps or None)
     last = not any(s.before == found.name for s in PLAN.stages)
     chained = found.before is not None
     assert (loop.schedule == "cosine") == (last and chained)
-    if chained and "alone" in values["options"]:
-        assert values["options"]["alone"] == 0  # a trained generator needs no start of its own
+    if chained:  # a trained generator needs no start of its own
+        assert values["options"].get("warmup_steps", 0) == 0
     for folder in (found.encoders, found.init):
         assert not isinstance(folder, Path) or (folder / "bundle.json").exists()

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from models.pipeline import Item, Pipeline, Pixels
-from models.runtime.autotune import Memory, measured, psnr, same, tuned
+from models.runtime.autotune import Memory, match_within_bars, measure, psnr, tune
 from workers.fake.squares import FakePipeline
 
 Cost = Callable[[int], float]  # seconds of a forward pass of so many pictures
@@ -49,7 +49,7 @@ class Shelf:
         return self.pipelines[precision]
 
     def tune(self, precision: str = "auto", largest: int = 16, path: Path | None = None) -> Any:
-        return tuned(self.load, precision, largest, Memory(path), lambda: self.clock[0])
+        return tune(self.load, precision, largest, Memory(path), lambda: self.clock[0])
 
 
 @pytest.fixture(autouse=True)
@@ -184,7 +184,7 @@ def test_a_memory_that_cannot_be_written_is_no_fault(tmp_path: Path) -> None:
 def test_what_is_told_of_a_measurement() -> None:
     shelf = Shelf(float32=each(0.02), bfloat16=each(0.01))
     shelf.pipelines["bfloat16"].error = 1e-3
-    _, found = measured(shelf.load("float32"), shelf.load, "auto", 8, lambda: shelf.clock[0])
+    _, found = measure(shelf.load("float32"), shelf.load, "auto", 8, lambda: shelf.clock[0])
     assert (found.precision, found.batch) == ("bfloat16", 1)
     assert found.psnr == pytest.approx(60, abs=0.1)
     assert found.milliseconds == {size: pytest.approx(10) for size in "124"}
@@ -192,13 +192,13 @@ def test_what_is_told_of_a_measurement() -> None:
 
 def test_a_picture_of_a_batch_passes_when_it_is_close_nearly_everywhere() -> None:
     alone = np.full((32, 32, 3), 0.5, np.float32)
-    assert same(alone, alone + 1.3 / 255)  # 46 dB; what a GPU's order of sums makes
-    assert not same(alone, alone + 1.5 / 255)  # 44.6 dB
+    assert match_within_bars(alone, alone + 1.3 / 255)  # 46 dB; what a GPU's order of sums makes
+    assert not match_within_bars(alone, alone + 1.5 / 255)  # 44.6 dB
     few, many = alone.copy(), alone.copy()
     few.reshape(-1)[:3] += 5 / 255
     many.reshape(-1)[:4] += 5 / 255  # of 3072: more than one in a thousand
-    assert same(alone, few)
-    assert not same(alone, many)
+    assert match_within_bars(alone, few)
+    assert not match_within_bars(alone, many)
 
 
 def test_a_tuning_does_not_depend_on_the_host_name(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from models.runtime.cuda_graphs import (
     forget_all,
     pad_batch,
     pad_tokens,
-    rounded_up,
+    round_up_batch,
     token_widths,
 )
 from models.runtime.device import to_host
@@ -34,7 +34,7 @@ class Captures:
 
 @pytest.mark.parametrize(("rows", "size"), [(1, 1), (3, 4), (4, 4), (33, 64), (64, 64), (65, 65)])
 def test_rows_are_rounded_up_to_few_sizes(rows: int, size: int) -> None:
-    assert rounded_up(rows) == size
+    assert round_up_batch(rows) == size
 
 
 def test_filling_up_repeats_the_last_row() -> None:

@@ -136,7 +136,7 @@ def test_a_training_step_stays_on_the_device(
     data: Any = Drawings(64, labels=9)
     encoders: Any = None if part in ("damsm", "detail") else TinyEncoders()
     options = dict(read_preset(preset, part)["options"])
-    options |= {"alone": 0} if "alone" in options else {}
+    options |= {"warmup_steps": 0} if "warmup_steps" in options else {}
     if part == "detail":
         options |= {"patch": 32, "adversarial_start": 1}
     objective = PARTS[part](options, data, encoders)
@@ -146,14 +146,14 @@ def test_a_training_step_stays_on_the_device(
     seen = Seen()
     with fake_cuda() as mode:
         loop = Loop(objective, data, part, loop_options, Run(tmp_path), fabric)
-        for phase in objective.phases.values():
+        for phase in objective.optimizer_steps.values():
             follow(phase.optimiser)
         for name, network in {**objective.modules, **objective.frozen}.items():
             seen.watch(network, name)
         loop.step = 1  # from which all networks learn
         with mode:
             values = loop.advance()
-    assert fabric.backwards == len(objective.phases)
+    assert fabric.backwards == len(objective.optimizer_steps)
     assert {value.device for value in values.values()} == {DEVICE}
     assert seen.norms_in_float32 == []
     assert seen.norms_in_rows == []

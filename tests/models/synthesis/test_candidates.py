@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from models.errors import InputProblem
-from models.pipeline import Item, Looked, Pipeline, Pixels
+from models.pipeline import Item, OutputWithAttention, Pipeline, Pixels
 from models.registry import load
 from models.runtime.precision import candidates
 from models.synthesis.pipeline import SynthesisPipeline
@@ -38,7 +38,7 @@ def made(pipeline: Pipeline[Any], *items: Item) -> list[tuple[Pixels, int]]:
     prepared = [pipeline.prepare(item) for item in items]
     outputs = pipeline.forward(prepared)
     return [
-        (out.pixels if isinstance(out, Looked) else out, pipeline.candidate(p, out))
+        (out.pixels if isinstance(out, OutputWithAttention) else out, pipeline.candidate(p, out))
         for p, out in zip(prepared, outputs, strict=True)
     ]
 
@@ -118,7 +118,7 @@ def test_explanations_are_of_the_chosen_picture(pipeline: Pipeline[Any]) -> None
     result = pipeline.run([item])
     assert list(result.explanations) == [0]
     output = pipeline.forward([pipeline.prepare(item)])[0]
-    assert isinstance(output, Looked)
+    assert isinstance(output, OutputWithAttention)
     assert output.candidate == made(pipeline, replace(ITEM, candidates=8))[0][1]
 
 
@@ -147,12 +147,14 @@ def served(where: Path, damsm: bool) -> Path:
 
 def test_bundles_say_how_they_are_served(tmp_path: Path) -> None:
     pipeline = load(served(tmp_path, damsm=True), "synthesize", None, "cpu")
-    assert pipeline.served(ITEM) == replace(ITEM, noise_scale=0.5, candidates=4)
-    assert pipeline.served(ITEM, candidates=2) == replace(ITEM, noise_scale=0.5, candidates=2)
+    assert pipeline.with_serving_options(ITEM) == replace(ITEM, noise_scale=0.5, candidates=4)
+    assert pipeline.with_serving_options(ITEM, candidates=2) == replace(
+        ITEM, noise_scale=0.5, candidates=2
+    )
     pipeline.warm_up(2)
 
 
 def test_a_bundle_without_encoders_serves_one_candidate(tmp_path: Path) -> None:
     pipeline = load(served(tmp_path, damsm=False), "synthesize", None, "cpu")
-    assert pipeline.served(ITEM) == replace(ITEM, noise_scale=0.5)
+    assert pipeline.with_serving_options(ITEM) == replace(ITEM, noise_scale=0.5)
     pipeline.warm_up(2)

@@ -15,14 +15,14 @@ from torch import nn
 
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.data.aviary_set import Aviary
+from models.data.aviary.dataset import Aviary
 from models.training.config import LoopOptions
 from models.training.loop import Loop, build_fabric
 from models.training.objective import Objective
 from models.training.parts import PARTS
 from models.training.run import Run
 
-SMALL_SYNTHESIS = {"ngf": 8, "ndf": 8, "z": 8, "look": 32, "interpolate": True}
+SMALL_SYNTHESIS = {"ngf": 8, "ndf": 8, "z": 8, "discriminator_size": 32, "interpolate": True}
 # case -> (part, options)
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "damsm": (
@@ -41,7 +41,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     # batch norms blow the seventh digit up; so they start as usual here.
     "synthesis-own": (
         "synthesis",
-        {**SMALL_SYNTHESIS, "discriminator": "own", "rebuild": 1.0},
+        {**SMALL_SYNTHESIS, "discriminator": "own", "reconstruction_weight": 1.0},
     ),
     "synthesis-projected": ("synthesis", SMALL_SYNTHESIS),
     "manipulation": ("manipulation", {"ngf": 4, "combine": 4}),
@@ -102,10 +102,12 @@ def main(case: str, out: Path, devices: int, cache: Path) -> None:
     part, chosen = CASES[case]
     objective = PARTS[part](chosen, data, Encoders(data))  # type: ignore[arg-type]
     sharpened(objective)
-    recorders = {name: Recorder(phase.optimiser) for name, phase in objective.phases.items()}
-    objective.phases = {
+    recorders = {
+        name: Recorder(phase.optimiser) for name, phase in objective.optimizer_steps.items()
+    }
+    objective.optimizer_steps = {
         name: replace(phase, optimiser=recorders[name], clip=0.0)
-        for name, phase in objective.phases.items()
+        for name, phase in objective.optimizer_steps.items()
     }
     Loop(objective, data, part, options, Run(out.with_suffix(".run")), fabric).train()
     if fabric.is_global_zero:

@@ -18,7 +18,7 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.training.batch import Batch
 from models.training.config import LoopOptions
 from models.training.loop import Loop, build_fabric
-from models.training.objective import Objective, Phase
+from models.training.objective import Objective, OptimizerStep
 from models.training.run import Run
 from tests.conftest import WORDS
 
@@ -59,13 +59,13 @@ class NoisePhotos:
             torch.tensor([k % 3 for k in indices]),
             *wrong,
             source=images if part == "manipulation" else None,
-            hole=hole if part == "inpainting" else None,
+            known_mask=hole if part == "inpainting" else None,
             more_ids=torch.stack(
                 [torch.nn.functional.pad(ids, (0, width - ids.shape[1])) for ids, _ in more], 1
             ),
             more_lengths=torch.stack([lengths for _, lengths in more], 1),
-            shown=shown,
-            named=shown,
+            image_attributes=shown,
+            caption_attributes=shown,
             labels=self._labels(sources),
         )
 
@@ -119,18 +119,18 @@ class Watched(Loop):
         )
         fabric = build_fabric(options, "cpu")
         super().__init__(objective, data, part, options, Run(folder), fabric)
-        self.changed: list[tuple[Phase, set[str]]] = []
+        self.changed: list[tuple[OptimizerStep, set[str]]] = []
 
-    def _apply(self, phase: Phase) -> None:
+    def _clip_and_step(self, optimizer_step: OptimizerStep) -> None:
         before = _weights(self.objective)
-        super()._apply(phase)
+        super()._clip_and_step(optimizer_step)
         after = _weights(self.objective)
         moved = {
             name
             for name, weights in after.items()
             if not all(map(torch.equal, weights, before[name]))
         }
-        self.changed.append((phase, moved))
+        self.changed.append((optimizer_step, moved))
 
 
 def _weights(objective: Objective) -> dict[str, list[Tensor]]:
@@ -147,10 +147,10 @@ def watch_two_steps(objective: Objective, data: NoisePhotos, part: str, folder: 
         values = loop.advance()
         assert values
         assert all(torch.isfinite(v) for v in values.values()), values
-    assert len(loop.changed) == 2 * len(objective.phases)
+    assert len(loop.changed) == 2 * len(objective.optimizer_steps)
     for phase, moved in loop.changed:
         assert moved == set(phase.trains)
-    averaged = loop._averaged()
+    averaged = loop._recalibrated_averages()
     _, modules = objective.export(averaged)
     for name, module in modules.items():
         assert all(v.isfinite().all() for v in module.state_dict().values()), name

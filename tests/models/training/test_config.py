@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 
 from models.errors import ModelsError
-from models.manipulation.network import ManiganConfig
+from models.manipulation.manigan.network import ManiganConfig
 from models.training.config import (
     ConfigError,
     LoopOptions,
-    build,
-    changed,
+    build_options,
+    changed_options,
     merge_file,
     preset_descriptions,
     preset_names,
     with_limits,
 )
-from models.training.parts import checked, known_options
+from models.training.parts import known_options, parse_options
 
 
 def test_changed_names_are_dotted() -> None:
-    assert changed({"a": 1, "b": {"c": 1, "d": 2}}, {"a": 1, "b": {"c": 2}, "e": 0}) == [
+    assert changed_options({"a": 1, "b": {"c": 1, "d": 2}}, {"a": 1, "b": {"c": 2}, "e": 0}) == [
         "b.c",
         "b.d",
         "e",
@@ -86,7 +86,7 @@ def test_options_of_the_loop_that_mean_nothing_are_refused(
     values: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        build(LoopOptions, values, "loop")
+        build_options(LoopOptions, values, "loop")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_options_of_the_loop_that_mean_nothing_are_refused(
 def test_options_of_a_part_that_mean_nothing_are_refused(part: str, values: dict[str, Any]) -> None:
     (name,) = values
     with pytest.raises(ConfigError, match=rf"{part}\.{name} must be [01] or more"):
-        checked(part, values)
+        parse_options(part, values)
 
 
 @pytest.mark.parametrize("choice", [{"norm": "batch"}, {"combination": "add"}, {"modules": "all"}])
@@ -110,6 +110,18 @@ def test_words_that_choose_nothing_are_refused(choice: dict[str, Any]) -> None:
     ((name, value),) = choice.items()
     with pytest.raises(ModelsError, match=rf"ManiGAN's {name} is .*, not '{value}'"):
         ManiganConfig(**choice)
+
+
+def test_earlier_names_of_options_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {"warmup_steps": 400, "look": 64, "alone": 0}  # a preset's, and what was set over it
+    made = parse_options("synthesis", values)
+    assert (made.warmup_steps, made.discriminator_size) == (0, 64)
+    assert "synthesis.look is called discriminator_size now" in capsys.readouterr().err
+    path = tmp_path / "mine.toml"
+    path.write_text("[synthesis]\nreach = 2.0\n")
+    merge_file({"loop": {}, "options": {}}, path, "synthesis", known_options)
 
 
 def test_every_preset_says_what_it_is() -> None:

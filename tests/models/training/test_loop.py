@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from jobs.captions import END, Vocabulary
 from models.training.batch import Batch
 from models.training.config import ConfigError, LoopOptions
-from models.training.loader import processes_for
+from models.training.loader import worker_count
 from models.training.loop import Loop, TrainingError, build_fabric
 from models.training.noise import Noise
-from models.training.objective import Objective, Phase, Values, adam
+from models.training.objective import Objective, OptimizerStep, RateSchedule, Values, adam
 from models.training.run import Run
-from models.training.schedule import RateSchedule
 
 OPTIONS = LoopOptions(
     batch=4, steps=6, size=8, threads=1, precision="32-true", log_every=1, snapshot_every=2
@@ -58,14 +57,16 @@ class Brightness(Objective):
         torch.manual_seed(0)
         self.guess = nn.Linear(1, 1)
         self.modules = {"guess": self.guess}
-        self.phases = {"guess": Phase(adam([self.guess], 0.1, (0.5, 0.9)), ("guess",))}
+        self.optimizer_steps = {
+            "guess": OptimizerStep(adam([self.guess], 0.1, (0.5, 0.9)), ("guess",))
+        }
         self.broken_from = broken_from
 
-    def look(self, batch: Batch, noise: Noise, step: int) -> tuple[Tensor, Tensor]:
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> tuple[Tensor, Tensor]:
         return batch.images, noise.normal("jitter", 1)
 
-    def loss(self, phase: str, seen: Any, step: int) -> tuple[Tensor, Values]:
-        images, jitter = seen
+    def loss(self, name: str, state: Any, step: int) -> tuple[Tensor, Values]:
+        images, jitter = state
         found = self.guess(images.mean((1, 2, 3))[:, None] + 0.1 * jitter)
         loss = (found - 0.3).square().mean()
         if step >= self.broken_from:
@@ -110,7 +111,7 @@ def test_the_rate_rises_and_falls_along_a_cosine(tmp_path: Path) -> None:
     assert shares[50] == pytest.approx(0.5)
     assert shares[100] == 0
     loop = run(tmp_path, replace(options, steps=4))
-    (group,) = loop.objective.phases["guess"].optimiser.param_groups
+    (group,) = loop.objective.optimizer_steps["guess"].optimiser.param_groups
     assert group["lr"] == pytest.approx(0.1 * RateSchedule(replace(options, steps=4), {}).share(3))
 
 
@@ -173,7 +174,6 @@ def test_a_run_leaves_statistics_grids_and_no_parts(tmp_path: Path) -> None:
     assert len(lines) == OPTIONS.steps
     assert list((tmp_path / "samples").glob("*.png"))
     assert list((tmp_path / "tensorboard").iterdir())
-    assert (tmp_path / "losses.png").exists()
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -203,11 +203,11 @@ def test_batches_made_by_other_processes_are_the_same(tmp_path: Path) -> None:
     [("cpu", -1, 0), ("cpu", 3, 3), ("cuda", 3, 3), ("cuda", 0, 0)],
 )
 def test_who_makes_batches(device: str, workers: int, processes: int) -> None:
-    assert processes_for(torch.device(device), workers) == processes
+    assert worker_count(torch.device(device), workers) == processes
 
 
 def test_a_gpu_does_not_wait_for_its_own_process() -> None:
-    assert 1 <= processes_for(torch.device("cuda"), -1) <= 8
+    assert 1 <= worker_count(torch.device("cuda"), -1) <= 8
 
 
 @pytest.mark.parametrize("precision", ["16-mixed", "16-true"])

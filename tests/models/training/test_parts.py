@@ -12,9 +12,15 @@ from jobs.captions import END, Vocabulary
 from models.bundle import save_task
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError, ModelsError, UnknownBundle
-from models.synthesis.objective import SynthesisObjective, SynthesisOptions
+from models.synthesis.efficient_t2i.recipe import SynthesisObjective, SynthesisOptions
 from models.training.config import ConfigError
-from models.training.parts import Encoders, checked, grown, initialise, sizes_in
+from models.training.parts import (
+    Encoders,
+    grow_embedding,
+    initialise,
+    parse_options,
+    sizes_of_bundle,
+)
 from tests.conftest import WORDS
 from tests.models.tiny import tiny_bundle
 
@@ -22,7 +28,7 @@ from tests.models.tiny import tiny_bundle
 def test_new_words_start_as_the_mean_of_the_known() -> None:
     known, wanted = Vocabulary([END, "red", "bird"]), Vocabulary([END, "bird", "owl"])
     table = torch.tensor([[0.0, 0.0], [2.0, 0.0], [4.0, 2.0]])
-    found = grown(table, known, wanted)
+    found = grow_embedding(table, known, wanted)
     assert found.tolist() == [[0.0, 0.0], [4.0, 2.0], [3.0, 1.0]]
 
 
@@ -37,7 +43,7 @@ def test_a_generator_of_another_size_is_refused(tmp_path: Path) -> None:
 
 def test_sizes_come_from_the_bundle(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "tiny")
-    found = sizes_in(bundle.folder, "synthesis", {"discriminator": "own"})
+    found = sizes_of_bundle(bundle.folder, "synthesis", {"discriminator": "own"})
     assert found["loop"] == {"size": 32}
     expected = {"ngf": 8, "widths": "2,2,1,1", "z": 8, "attention": 8, "spectral": True}
     expected["latent"] = ""
@@ -53,11 +59,11 @@ def test_sizes_come_from_the_bundle(tmp_path: Path) -> None:
 def test_the_encoders_width_is_no_option_of_training(part: str) -> None:
     photos = {"objective": "adversarial", "discriminator": "projected"}
     options = photos if part == "manipulation" else {}
-    found = sizes_in(Path("weights/aviary"), part, options)
+    found = sizes_of_bundle(Path("weights/aviary"), part, options)
     assert found["loop"] == {"size": 64}
     assert "text" not in found["options"]
     assert found["options"]["z"] > 0
-    checked(part, {**options, **found["options"]})
+    parse_options(part, {**options, **found["options"]})
 
 
 def test_a_text_encoder_alone_is_enough_for_synthesis(tmp_path: Path) -> None:
@@ -75,7 +81,9 @@ def test_a_text_encoder_alone_is_enough_for_synthesis(tmp_path: Path) -> None:
 def test_a_task_that_the_bundle_lacks_is_refused(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "tiny")
     encoders = Encoders(bundle.folder)
-    objective = SynthesisObjective(SynthesisOptions(ngf=4, ndf=4, look=32), 32, encoders.text)
+    objective = SynthesisObjective(
+        SynthesisOptions(ngf=4, ndf=4, discriminator_size=32), 32, encoders.text
+    )
     with pytest.raises(UnknownBundle, match="damsm"):
         initialise(objective, "damsm", bundle.folder, encoders.vocabulary)
 
@@ -84,7 +92,7 @@ def test_a_task_that_the_bundle_lacks_is_refused(tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         ({"widths": "4,4,2"}, "3 widths make pictures of 16 pixels, not 32; set widths to 4 "),
-        ({"alone": 5}, "needs rebuild"),
+        ({"warmup_steps": 5}, "need reconstruction_weight"),
         ({"augment": "blur"}, "augment knows"),
         ({"discriminator": "projected", "taps": "2,16"}, "taps are numbers from 0 to 15"),
         ({"discriminator": "projected", "taps": ""}, "taps are numbers"),

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from models.inpainting.network import InpaintConfig
-from models.inpainting.official import published_config
-from models.manipulation.network import ManiganConfig
-from models.manipulation.photos import PhotoOptions
-from models.synthesis.network import DiscriminatorConfig, GeneratorConfig
-from models.training.config import PRESETS, LoopOptions, build, preset_names, read_preset
-from models.training.parts import PARTS, checked
+from models.inpainting.tdanet.network import InpaintConfig
+from models.inpainting.tdanet.official import published_config
+from models.manipulation.manigan.network import ManiganConfig
+from models.manipulation.manigan.photo_recipe import PhotoOptions
+from models.synthesis.efficient_t2i.network import DiscriminatorConfig, GeneratorConfig
+from models.training.config import PRESETS, LoopOptions, build_options, preset_names, read_preset
+from models.training.parts import PARTS, parse_options
 from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_steps
 
 
@@ -33,9 +33,9 @@ def test_all_presets_are_there() -> None:
 def test_every_option_is_known(preset: str, part: str) -> None:
     values = read_preset(preset, part)
     assert part in PARTS
-    loop = build(LoopOptions, values["loop"], "loop")
+    loop = build_options(LoopOptions, values["loop"], "loop")
     assert loop.minutes or loop.steps, "a preset says when training ends"
-    checked(part, values["options"])
+    parse_options(part, values["options"])
 
 
 @pytest.mark.slow
@@ -47,8 +47,8 @@ def test_small_presets_take_steps(preset: str, part: str, tmp_path: Path) -> Non
     data: Any = NoisePhotos(64)
     encoders: Any = TinyEncoders() if part != "damsm" else None
     options = dict(read_preset(preset, part)["options"])
-    if "alone" in options:
-        options["alone"] = 0  # steps in which all of them learn
+    if "warmup_steps" in options:
+        options["warmup_steps"] = 0  # steps in which all of them learn
     if part == "detail":
         options |= {"patch": 32, "adversarial_start": 0}
     objective = PARTS[part](options, data, encoders)
@@ -57,7 +57,7 @@ def test_small_presets_take_steps(preset: str, part: str, tmp_path: Path) -> Non
 
 def test_official_is_the_published_size() -> None:
     parts = [part for preset, part in tables() if preset == "official"]
-    chosen = {part: checked(part, read_preset("official", part)["options"]) for part in parts}
+    chosen = {part: parse_options(part, read_preset("official", part)["options"]) for part in parts}
     s, m = chosen["synthesis"], chosen["manipulation"]
     widths = tuple(int(w) for w in s.widths.split(","))
     assert GeneratorConfig(s.ngf, widths, s.z, 256, s.attention, s.spectral) == GeneratorConfig()
@@ -69,5 +69,5 @@ def test_official_is_the_published_size() -> None:
 
 
 def test_photos_have_an_objective_of_their_own() -> None:
-    options = checked("manipulation", read_preset("cub", "manipulation")["options"])
+    options = parse_options("manipulation", read_preset("cub", "manipulation")["options"])
     assert isinstance(options, PhotoOptions)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models.bundle import Bundle, save_task
-from models.commands.subject import add, run
+from models.commands.bundles import add_subject, run_subject
 from models.damsm.subject_head import ROLE
 from models.errors import ModelsError
 from models.registry import load
@@ -37,9 +37,9 @@ def test_the_command_adds_a_head(
     folder, photos = bundle_of(tmp_path, "birds"), cub(tmp_path / "photos", each=5)
     before = Bundle.open(folder)
     parser = argparse.ArgumentParser()
-    add(parser)
+    add_subject(parser)
     words = [str(folder), "--data", str(photos), "--pictures", "40", "--device", "cpu"]
-    run(parser.parse_args(words))
+    run_subject(parser.parse_args(words))
     after = Bundle.open(folder)
     assert set(after.task("damsm").files) == {*before.task("damsm").files, ROLE}
     assert after.task("synthesize").files == before.task("synthesize").files

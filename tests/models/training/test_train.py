@@ -17,13 +17,13 @@ from PIL import Image
 
 from models.__main__ import command_line
 from models.bundle import Bundle
-from models.collect import collect
+from models.checkpoints.collect import collect
 from models.commands.train import bundle_of
 from models.damsm.efficientnet import EfficientNetLite0, load_imagenet
 from models.errors import ModelsError
 from models.pipeline import Item
 from models.registry import load
-from models.training.config import LoopOptions, build, override, read_preset
+from models.training.config import LoopOptions, build_options, override, read_preset
 from tests.models.tiny import tiny_bundle
 
 pytestmark = pytest.mark.slow
@@ -217,8 +217,8 @@ def test_help_tells_presets_and_options(capsys: pytest.CaptureFixture[str]) -> N
 def test_options_are_checked() -> None:
     values = read_preset("aviary", "damsm")
     override(values, ["loop.batch=4", "rate=1e-4"])
-    assert build(LoopOptions, values["loop"], "loop").batch == 4
+    assert build_options(LoopOptions, values["loop"], "loop").batch == 4
     with pytest.raises(ModelsError, match="must be int"):
-        build(LoopOptions, {"batch": "many"}, "loop")
+        build_options(LoopOptions, {"batch": "many"}, "loop")
     with pytest.raises(ModelsError, match="There is no preset"):
         read_preset("nothing", "damsm")

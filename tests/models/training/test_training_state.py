@@ -10,8 +10,8 @@ import torch
 from safetensors import safe_open
 
 from models.bundle import Bundle
-from models.collect import collect
-from models.synthesis.objective import SynthesisObjective, SynthesisOptions
+from models.checkpoints.collect import collect
+from models.synthesis.efficient_t2i.recipe import SynthesisObjective, SynthesisOptions
 from models.training.config import LoopOptions
 from models.training.loop import Loop, build_fabric
 from models.training.parts import initialise, save
@@ -20,7 +20,7 @@ from models.training.training_state import TrainingState, save_training_state, s
 from tests.models.training.photos import NoisePhotos, TinyEncoders
 
 OPTIONS: dict[str, Any] = {
-    "discriminator": "own", "ngf": 4, "ndf": 4, "z": 3, "rebuild": 1.0
+    "discriminator": "own", "ngf": 4, "ndf": 4, "z": 3, "reconstruction_weight": 1.0
 }  # fmt: skip
 
 
@@ -61,17 +61,18 @@ def test_discriminators_and_moments_come_back(
     state.load_moments(new)
     for phase in ("discriminator", "generator"):
         pairs = zip(
-            *(o.phases[phase].optimiser.param_groups[0]["params"] for o in (old, new)), strict=True
+            *(o.optimizer_steps[phase].optimiser.param_groups[0]["params"] for o in (old, new)),
+            strict=True,
         )
         for one, two in pairs:
             was, now = (
-                old.phases[phase].optimiser.state[one],
-                new.phases[phase].optimiser.state[two],
+                old.optimizer_steps[phase].optimiser.state[one],
+                new.optimizer_steps[phase].optimiser.state[two],
             )
             assert now["step"] == 2
             torch.testing.assert_close(now["exp_avg_sq"], was["exp_avg_sq"], rtol=1e-2, atol=1e-12)
             assert now["exp_avg_sq"].stride() == two.stride()
-    assert new.phases["discriminator"].optimiser.param_groups[0]["lr"] == 1e-5
+    assert new.optimizer_steps["discriminator"].optimiser.param_groups[0]["lr"] == 1e-5
 
 
 def test_what_has_other_sizes_starts_fresh(
@@ -79,14 +80,14 @@ def test_what_has_other_sizes_starts_fresh(
 ) -> None:
     _, bundle = before
     new = objective_of(ndf=8)
-    fresh = {k: v.clone() for k, v in new.judge.state_dict().items()}
+    fresh = {k: v.clone() for k, v in new.discriminator.state_dict().items()}
     state = TrainingState.open(bundle.folder, "synthesize")
     state.load_modules(new)
     state.load_moments(new)
     assert "discriminator has other sizes" in capsys.readouterr().err
-    assert all(torch.equal(v, fresh[k]) for k, v in new.judge.state_dict().items())
-    assert not new.phases["discriminator"].optimiser.state
-    assert new.phases["generator"].optimiser.state
+    assert all(torch.equal(v, fresh[k]) for k, v in new.discriminator.state_dict().items())
+    assert not new.optimizer_steps["discriminator"].optimiser.state
+    assert new.optimizer_steps["generator"].optimiser.state
 
 
 def test_weights_that_were_replaced_have_no_state(
@@ -106,13 +107,13 @@ def test_weights_that_were_replaced_have_no_state(
 
 
 def test_pretrained_trunks_are_left_out(tmp_path: Path) -> None:
-    objective, bundle = trained(tmp_path, discriminator="projected", look=32, ndf=8)
+    objective, bundle = trained(tmp_path, discriminator="projected", discriminator_size=32, ndf=8)
     with safe_open(state_path(bundle.folder, "synthesize"), "pt") as file:
         names = list(file.keys())
     assert not [name for name in names if ".trunk." in name]
     # The fixed random projections are no pretrained weights.
     assert "module.discriminator.heads.0.mix.weight" in names
-    new = objective_of(discriminator="projected", look=32, ndf=8, rate_g=1e-5)
+    new = objective_of(discriminator="projected", discriminator_size=32, ndf=8, rate_g=1e-5)
     TrainingState.open(bundle.folder, "synthesize").load_modules(new)
-    for key, value in objective.judge.state_dict().items():
-        assert torch.equal(new.judge.state_dict()[key], value), key
+    for key, value in objective.discriminator.state_dict().items():
+        assert torch.equal(new.discriminator.state_dict()[key], value), key

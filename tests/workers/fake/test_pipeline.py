@@ -28,7 +28,7 @@ def finished(weights: Path, task: str, item: Item) -> tuple[Image.Image, Explana
     stand_in = DrawingPipeline("paper", task, "fake", weights)
     prepared = stand_in.prepare(item)
     (picture,) = stand_in.forward([prepared])
-    return stand_in.finished(prepared, picture)
+    return stand_in.finish_output(prepared, picture)
 
 
 def test_nothing_is_explained_unasked(weights: Path) -> None:

@@ -9,12 +9,12 @@ from torch.nn import functional
 
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.inception import InceptionImageEncoder
-from models.inpainting.blocks import PartlyFlat
+from models.inpainting.tdanet.blocks import PartlyConstantConv
 from models.layers import fold_batch_norm, to_features
-from models.manipulation.blocks import AffineCombination, up_block
-from models.manipulation.blocks import fold as fold_upsampling
-from models.runtime.cpu.folding import Chained, SubpixelDoubling, doubling
-from models.synthesis.network import Generator, GeneratorConfig, fold
+from models.manipulation.manigan.blocks import AffineCombination, up_block
+from models.manipulation.manigan.blocks import fold_blocks as fold_upsampling
+from models.runtime.cpu.folding import FusedPointwise, SubpixelDoubling, fold_doubling
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig, fold_generator
 
 
 def used(module: nn.Module) -> None:
@@ -34,7 +34,7 @@ def test_upsampling_becomes_part_of_a_convolution(bias: bool, size: tuple[int, i
     x = torch.randn(2, 3, *size)
     wanted = plain(functional.interpolate(x, scale_factor=2, mode="nearest"))
     for side in (None, 8, 64):
-        assert torch.allclose(doubling(plain, side)(x), wanted, atol=1e-5)
+        assert torch.allclose(fold_doubling(plain, side)(x), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -45,7 +45,7 @@ def test_two_convolutions_become_one_up_to_the_border(bias: bool, size: tuple[in
     second = nn.Conv2d(7, 5, 3, padding=1, bias=bias)
     x = torch.randn(2, 3, *size)
     with torch.inference_mode():
-        assert torch.allclose(Chained(first, second)(x), second(first(x)), atol=1e-5)
+        assert torch.allclose(FusedPointwise(first, second)(x), second(first(x)), atol=1e-5)
 
 
 @pytest.mark.parametrize(("hidden", "chained"), [(32, True), (4, False)])
@@ -59,7 +59,7 @@ def test_affine_combinations_are_chained_where_that_is_less_work(
         wanted = network[0](x, photo)
         found = fold_upsampling(network)[0](x, photo)
     assert torch.allclose(found, wanted, atol=1e-5)
-    assert any(isinstance(m, Chained) for m in network.modules()) == chained
+    assert any(isinstance(m, FusedPointwise) for m in network.modules()) == chained
     assert fold_upsampling(network) is network  # once more changes nothing
     with torch.inference_mode():
         assert torch.equal(network[0](x, photo), found)
@@ -81,7 +81,7 @@ def test_what_is_the_same_everywhere_is_convolved_once(kernel: int, size: tuple[
     flat = torch.randn(2, 4, 1, 1).expand(-1, -1, *size)
     x = torch.cat([torch.randn(2, 3, *size), flat], 1)
     with torch.inference_mode():
-        assert torch.allclose(PartlyFlat(plain, 3)(x), plain(x), atol=1e-5)
+        assert torch.allclose(PartlyConstantConv(plain, 3)(x), plain(x), atol=1e-5)
 
 
 @pytest.mark.parametrize("spectral", [True, False])
@@ -92,10 +92,10 @@ def test_a_folded_generator_paints_the_same(spectral: bool) -> None:
     z, sentence = torch.randn(3, 8), torch.randn(3, 16)
     with torch.inference_mode():
         wanted = generator(z, sentence)
-        found = fold(generator)(z, sentence)
+        found = fold_generator(generator)(z, sentence)
     assert torch.allclose(found, wanted, atol=1e-5)
     assert any(isinstance(m, SubpixelDoubling) for m in generator.modules())
-    assert fold(generator) is generator  # once more changes nothing
+    assert fold_generator(generator) is generator  # once more changes nothing
     with torch.inference_mode():
         assert torch.equal(generator(z, sentence), found)
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.runtime.cpu.traces import TraceBudget, Traced
-from models.synthesis.network import Generator, GeneratorConfig, fold
+from models.runtime.cpu.traces import TraceBudget, TracedModule
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig, fold_generator
 
 
 class Counted(nn.Module):
@@ -44,7 +44,7 @@ class Whole:
 @torch.inference_mode()
 def test_a_shape_is_traced_when_it_comes_again_and_python_runs_it_no_more() -> None:
     network = Counted()
-    traced = Traced(network, allowance=TraceBudget(2))
+    traced = TracedModule(network, allowance=TraceBudget(2))
     for rows, runs in ((2, 1), (5, 2), (2, 3), (2, 3), (5, 4), (5, 4), (2, 4)):
         x = torch.randn(rows, 3)
         made = traced(x)
@@ -56,9 +56,9 @@ def test_a_shape_is_traced_when_it_comes_again_and_python_runs_it_no_more() -> N
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_generator_draws_the_same_bits(dtype: torch.dtype) -> None:
     config = GeneratorConfig(ngf=8, widths=(4, 4, 2, 1), z=16, sentence=24, attention=16)
-    network = fold(Generator(config).eval()).requires_grad_(False)
+    network = fold_generator(Generator(config).eval()).requires_grad_(False)
     autocast = partial(torch.autocast, "cpu", dtype, enabled=dtype != torch.float32)
-    traced = Traced(network, partial(autocast, cache_enabled=False), TraceBudget(2))
+    traced = TracedModule(network, partial(autocast, cache_enabled=False), TraceBudget(2))
     for rows in (1, 3):
         z, sentence = torch.randn(rows, 16), torch.randn(rows, 24)
         with autocast():
@@ -69,7 +69,7 @@ def test_a_generator_draws_the_same_bits(dtype: torch.dtype) -> None:
 @torch.inference_mode()
 def test_a_network_that_cannot_be_traced_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
     network = Unclear()
-    traced = Traced(network, allowance=TraceBudget(1))
+    traced = TracedModule(network, allowance=TraceBudget(1))
     x = torch.ones(1, 3)
     with caplog.at_level(logging.WARNING):
         made = [traced(x) for _ in range(3)]
@@ -80,7 +80,7 @@ def test_a_network_that_cannot_be_traced_runs_as_it_is(caplog: pytest.LogCapture
 @torch.inference_mode()
 def test_without_an_allowance_python_goes_on_running_it() -> None:
     network, allowance = Counted(), TraceBudget(1)
-    traced = Traced(network, allowance=allowance)
+    traced = TracedModule(network, allowance=allowance)
     for rows in (1, 1, 2, 2, 1, 2, 2):
         x = torch.randn(rows, 3)
         assert torch.equal(traced(x), network.layer(x).tanh())

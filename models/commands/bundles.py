@@ -1,0 +1,117 @@
+"""Bundles: parts of several in one, tensors to the networks, what is estimated or taught later."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+from models.commands.arguments import device, new_file, new_folder, number, whole
+from models.errors import ModelsError
+
+
+def add_collect(parser: argparse.ArgumentParser) -> None:
+    """The parts of several runs in one bundle."""
+    parser.add_argument("bundle", type=new_folder, help="folder to write, such as weights/mine")
+    parser.add_argument("runs", type=Path, nargs="+", help="bundles that training runs left")
+    parser.add_argument(
+        "--half", action="store_true", help="round to float16, which halves the files"
+    )
+    parser.add_argument(
+        "--training-state",
+        action="store_true",
+        help="also copy discriminators and optimisers, which train --init goes on from",
+    )
+
+
+def run_collect(arguments: argparse.Namespace) -> None:
+    from models.checkpoints.collect import collect
+
+    made = collect(
+        arguments.bundle,
+        arguments.runs,
+        half=arguments.half,
+        training_state=arguments.training_state,
+    )
+    sys.stderr.write(f"wrote {made.folder}: {', '.join(sorted(made.tasks))}\n")
+
+
+def add_forward(parser: argparse.ArgumentParser) -> None:
+    """Tensors straight to a bundle's networks."""
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("task")
+    parser.add_argument("inputs", type=Path, help=".npz file")
+    parser.add_argument("outputs", type=new_file, help=".npz file to write")
+    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
+
+
+def run_forward(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    from models.forward import run as forward
+    from models.runtime.device import best_device
+
+    try:
+        with np.load(arguments.inputs) as stored:
+            inputs = dict(stored)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise ModelsError(f"{arguments.inputs} can't be read as an .npz file: {error}") from error
+    device = best_device(arguments.device)
+    outputs: dict[str, Any] = forward(arguments.bundle, arguments.task, inputs, device)
+    np.savez(arguments.outputs, **outputs)
+
+
+def add_recalibrate(parser: argparse.ArgumentParser) -> None:
+    """Synthesis with batch statistics
+    estimated again, as Efficient-T2I's authors do before they score a checkpoint."""
+    parser.add_argument("bundle", type=Path, help="folder, such as weights/bird")
+    parser.add_argument("--data", required=True, help="a data folder, for its training captions")
+    parser.add_argument(
+        "--out", type=new_folder, required=True, help="folder to write: weights/NAME"
+    )
+    parser.add_argument("--passes", type=whole(1), default=100, help="batches (default: 100)")
+    parser.add_argument("--batch", type=whole(1), default=8, help="captions of each (default: 8)")
+    parser.add_argument("--seed", type=whole(0), default=0)
+
+
+def run_recalibrate(arguments: argparse.Namespace) -> None:
+    from models.synthesis.efficient_t2i.official import recalibrate_bundle
+
+    made = recalibrate_bundle(
+        arguments.bundle,
+        arguments.data,
+        arguments.out,
+        passes=arguments.passes,
+        batch=arguments.batch,
+        seed=arguments.seed,
+    )
+    sys.stderr.write(f"wrote {made.folder}\n")
+
+
+def add_subject(parser: argparse.ArgumentParser) -> None:
+    """Teach a bundle what its subject looks like (a
+    bird, a flower), so that it chooses whole ones among candidates."""
+    parser.add_argument("bundle", type=Path, help="folder, such as weights/cub; it is changed")
+    parser.add_argument("--data", required=True, help="a data folder, for its training captions")
+    parser.add_argument("--pictures", type=whole(2), default=2000, help="made to learn from")
+    parser.add_argument(
+        "--weight",
+        type=number(least=0),
+        default=0.05,
+        help="of the log-odds beside the caption's cosine",
+    )
+    parser.add_argument("--seed", type=whole(0), default=0)
+    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
+
+
+def run_subject(arguments: argparse.Namespace) -> None:
+    from models.runtime.device import best_device
+    from models.training.subject import Options, teach_subject
+
+    options = Options(
+        arguments.pictures, arguments.weight, arguments.seed, best_device(arguments.device)
+    )
+    found = teach_subject(arguments.bundle, arguments.data, options)
+    sys.stdout.write(f"correlation with the classifier, on captions held out: {found:.3f}\n")

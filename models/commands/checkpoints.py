@@ -1,0 +1,55 @@
+"""Official checkpoints to bundles, and back."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from models.commands.arguments import new_folder
+
+# method -> the published files that it takes
+FILES = {
+    "manigan": ("main", "dcm", "text-encoder", "image-encoder", "vgg", "captions"),
+    "tdanet": ("encoder", "generator", "text-encoder", "captions"),
+    "efficient-t2i": ("generator", "text-encoder", "captions"),
+    "damsm": ("text-encoder", "image-encoder", "captions"),
+}
+
+
+_OPTIONAL = ("vgg",)
+
+
+def add_import(parser: argparse.ArgumentParser) -> None:
+    """Official checkpoints to a bundle."""
+    methods = parser.add_subparsers(dest="method", required=True)
+    for method, roles in FILES.items():
+        one = methods.add_parser(method)
+        for role in roles:
+            one.add_argument(f"--{role}", type=Path, required=role not in _OPTIONAL)
+        one.add_argument(
+            "--out", type=new_folder, required=True, help="bundle folder: weights/NAME"
+        )
+
+
+def run_import(arguments: argparse.Namespace) -> None:
+    from models.checkpoints.importer import IMPORTS
+
+    given = {role: getattr(arguments, role.replace("-", "_")) for role in FILES[arguments.method]}
+    files = {role: path for role, path in given.items() if path is not None}
+    bundle = IMPORTS[arguments.method](files, arguments.out)
+    sys.stderr.write(f"wrote {bundle.folder}: {', '.join(sorted(bundle.tasks))}\n")
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """A bundle's task in its authors' file layout."""
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--layout", required=True, choices=("manigan", "tdanet", "efficient-t2i"))
+    parser.add_argument("--out", type=new_folder, required=True, help="folder to write")
+
+
+def run_export(arguments: argparse.Namespace) -> None:
+    from models.checkpoints.exporter import export
+
+    for path in export(arguments.bundle, arguments.layout, arguments.out):
+        sys.stderr.write(f"wrote {path}\n")

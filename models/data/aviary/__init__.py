@@ -1,0 +1,1 @@
+"""Aviary: drawn birds with captions whose truth is known."""

@@ -1,0 +1,1 @@
+"""Data sets of photos in the layouts that their owners publish."""

@@ -1,0 +1,151 @@
+"""Training of the judging encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.damsm.image_encoder import CompactImageEncoder
+from models.damsm.losses import damsm_losses
+from models.damsm.text_encoder import TextEncoder
+from models.data.aviary.dataset import Aviary
+from models.evaluation.cases import HeldOut
+from models.evaluation.encoders import EvaluationEncoders, build, configs, own_weights
+from models.evaluation.estimates import bootstrap
+from models.evaluation.evaluator_files import save_network
+from models.evaluation.evaluator_training import TrainingLength, fit
+from models.evaluation.held_out_aviary import HeldOutAviary
+from models.evaluation.metrics import caption_pools
+from models.evaluation.panel import POOL, Panel
+from models.evaluation.runner import EvaluationError
+from models.training.batch import Batch, TrainingData
+
+_AVIARY_SIZE, _PHOTO_SIZE = 64, 128
+_INPUT = {64: 96, 128: 128}  # pixels at which the trunk looks, by picture size
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """steps: instead of minutes; size: of the pictures (0: 64 for Aviary, 128 for photos).
+
+    The seed is none that a preset trains with.
+    """
+
+    minutes: float = 10.0
+    steps: int = 0
+    size: int = 0
+    seed: int = 70_001
+    batch: int = 48
+    count: int = 3000  # geometries of Aviary
+    rate: float = 2e-3
+    clip: float = 0.25
+    checked: int = 500  # held-out pictures for the R-precision in judges.json
+
+
+def train_encoders(where: str, options: EncoderOptions, out: Path) -> Path:
+    """Train a pair for "aviary" or the data folder ``where``; the file written in ``out``."""
+    torch.manual_seed(options.seed)
+    data, held_out = _open(where, options)
+    known = [case.caption for case in held_out.synthesis(POOL, data.size)]
+    if len(known) < 2 or caption_pools(known, POOL, options.seed).shape[1] < 2:
+        raise EvaluationError(
+            f"{held_out.name} has {len(known)} pictures in its split test; at least 2 with "
+            "different captions are needed to tell how good the judge is. Hold out more photos."
+        )
+    text_config, image_config = configs(len(data.vocabulary.words), _input_size(data.size))
+    text, image = build(text_config, image_config)
+    steps = _train(text, image, data, options)
+    evaluator = EvaluationEncoders(
+        text.eval(), image.eval(), data.vocabulary, data.tokenizer, data.max_words, {}
+    )
+    precision = _held_out_r_precision(evaluator, held_out, data.size, options)
+    limit = f"--steps {options.steps}" if options.steps else f"--minutes {options.minutes:g}"
+    data_name = "aviary" if where == "aviary" else "DIR"
+    facts: dict[str, object] = {
+        "r_precision": precision,
+        "trunk": "EfficientNet-Lite2, ImageNet weights, frozen",
+        "data": data.fingerprint,
+        "seed": options.seed,
+        "steps": steps,
+        "command": f"python -m models judge encoders --data {data_name} {limit} --out DIR",
+        "tokenizer": data.tokenizer,
+        "max_words": data.max_words,
+        "text": text_config,
+        "image": image_config,
+        "words": list(data.vocabulary.words),
+    }
+    return save_network(out, "encoders", own_weights(text, image), facts, data.name)
+
+
+def _input_size(size: int) -> int:
+    return _INPUT.get(size, max(96, min(size, 192) // 16 * 16))
+
+
+def _open(where: str, options: EncoderOptions) -> tuple[TrainingData, HeldOut]:
+    """Training split and held-out split of the data set."""
+    if where == "aviary":
+        size = options.size or _AVIARY_SIZE
+        return Aviary(size, options.count, split="judge"), HeldOutAviary("test")
+    from models.data.opening import open_data
+    from models.evaluation.held_out_photos import open_held_out_photos
+
+    size = options.size or _PHOTO_SIZE
+    return open_data(where, size=size, split="train"), open_held_out_photos(where, size, "test")
+
+
+def _train(
+    text: TextEncoder, image: CompactImageEncoder, data: TrainingData, options: EncoderOptions
+) -> int:
+    """Adam on both encoders' own weights; the number of steps."""
+    trained = [p for m in (text, image) for p in m.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(trained, options.rate, betas=(0.5, 0.999))
+    rng = np.random.default_rng(options.seed)
+    text.train()
+    image.train()
+    length, words = TrainingLength(options.minutes, options.steps), list(text.parameters())
+    return fit(
+        optimiser,
+        lambda: _loss(text, image, _batch(data, rng, options.batch)),
+        length,
+        words,
+        options.clip,
+    )
+
+
+def _batch(data: TrainingData, rng: np.random.Generator, count: int) -> Batch:
+    indices = [int(k) for k in rng.choice(len(data), min(count, len(data)), replace=False)]
+    sources: Sequence[np.random.Generator] = rng.spawn(len(indices))
+    return data.batch("damsm", indices, sources)
+
+
+def _loss(text: TextEncoder, image: CompactImageEncoder, batch: Batch) -> Tensor:
+    words, sentence = text(batch.ids, batch.lengths)
+    pictures = _add_noise(batch.images).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        regions, code = image(pictures)
+    photo, caption = (regions, code.float()), (words, sentence, batch.lengths)
+    by_words, by_sentence = damsm_losses(photo, caption, batch.class_ids)
+    return by_words + by_sentence
+
+
+def _add_noise(images: Tensor) -> Tensor:
+    """A little noise, so that the judge does not hang on a generator's grain."""
+    return (images + 0.05 * torch.rand(len(images), 1, 1, 1) * torch.randn_like(images)).clamp(
+        -1, 1
+    )
+
+
+def _held_out_r_precision(
+    encoders: EvaluationEncoders, data: HeldOut, size: int, options: EncoderOptions
+) -> float:
+    """R-precision (1 of 10) of real held-out pictures."""
+    cases = data.synthesis(options.checked, size)
+    found = Panel(encoders=encoders).retrieval(
+        [c.picture for c in cases], [c.caption for c in cases], options.seed
+    )
+    return round(bootstrap(found["r_precision"]).value, 4)

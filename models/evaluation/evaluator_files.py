@@ -1,0 +1,124 @@
+"""``judges.json``: which judging networks a folder holds, each by name and sha256.
+
+``{"attributes": {"aviary": {"file", "sha256", "accuracy", …}}, "encoders": {DATA: {…}}}``
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor, nn
+
+from models.bundle import load_strict
+from models.data.aviary.dataset import cache_folder
+from models.errors import ModelsError
+
+EVALUATORS = Path(__file__).parents[2] / "weights" / "judges"
+MANIFEST = "judges.json"
+
+
+class EvaluatorError(ModelsError):
+    """A judging network's file is missing, damaged or of another kind; the text says which."""
+
+
+class EvaluatorMissing(ModelsError):
+    """A judging network was never made; the text names the command to make it."""
+
+
+def manifest(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """The folder's ``judges.json``, or an empty one."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EvaluatorError(f"{path} is not JSON: {error}.") from error
+    kinds = raw.values() if isinstance(raw, dict) else [None]
+    judges = [j for kind in kinds for j in (kind.values() if isinstance(kind, dict) else [None])]
+    if not all(isinstance(j, dict) and {"file", "sha256"} <= j.keys() for j in judges):
+        raise EvaluatorError(
+            f"{path} must hold objects by kind and name, each with file and sha256."
+        )
+    return dict(raw)
+
+
+def entry(folder: Path, kind: str, name: str) -> dict[str, Any] | None:
+    """What the folder says about one judge, or None when it has none."""
+    return manifest(folder).get(kind, {}).get(name)
+
+
+def evaluator_folders(folder: Path | None) -> list[Path]:
+    """Where judges are looked for, in order: ``folder``, the shipped ones, the user's cache."""
+    return [*([folder] if folder else []), EVALUATORS, cache_folder() / "judges"]
+
+
+def read_checked(folder: Path, found: Mapping[str, Any]) -> bytes:
+    """The bytes of an entry's file. Raises EvaluatorError when they are not what the entry says."""
+    path = folder / Path(str(found["file"])).name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise EvaluatorError(f"{path} can't be read: {error}.") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != found["sha256"]:
+        raise EvaluatorError(
+            f"{path} has sha256 {digest[:12]}…, but {MANIFEST} says "
+            f"{str(found['sha256'])[:12]}…; make it again or restore it."
+        )
+    return data
+
+
+def add_entry(
+    folder: Path, kind: str, name: str, stem: str, data: bytes, facts: Mapping[str, object]
+) -> Path:
+    """Write ``NAME-STEM-HASH8.safetensors`` and its entry; an older file of the entry goes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(data).hexdigest()
+    path = folder / f"{name}-{stem}-{digest[:8]}.safetensors"
+    path.write_bytes(data)
+    known = manifest(folder)
+    old = known.setdefault(kind, {}).get(name)
+    known[kind][name] = {"file": path.name, "sha256": digest, **facts}
+    (folder / MANIFEST).write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    if old and old["file"] != path.name:
+        (folder / Path(old["file"]).name).unlink(missing_ok=True)
+    return path
+
+
+def load_network(folders: Sequence[Path], kind: str, network: nn.Module) -> dict[str, Any]:
+    """Fill a judge of Aviary from the first of the folders that has one, and give its entry.
+
+    Raises EvaluatorMissing when there is none, EvaluatorError when its file is damaged.
+    """
+    for place in folders:
+        found = entry(place, kind, "aviary")
+        if found is not None:
+            state = safetensors.torch.load(read_checked(place, found))
+            load_strict(network, as_floats(state), f"the judge of {kind}")
+            network.eval().requires_grad_(False)
+            return found
+    raise EvaluatorMissing(
+        f"There is no judge of {kind}; make one by "
+        f"`python -m models judge {kind} --out weights/judges`."
+    )
+
+
+def as_floats(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same with all floats float32."""
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def save_network(
+    folder: Path, kind: str, state: Mapping[str, Tensor], facts: Mapping[str, object], name: str
+) -> Path:
+    """Write weights (matrices as float16) of the judge for the data set ``name``, and their entry;
+    the file's path.
+    """
+    small = {k: (v.half() if v.ndim > 1 else v).contiguous() for k, v in state.items()}
+    return add_entry(folder, kind, name, kind, safetensors.torch.save(small), facts)

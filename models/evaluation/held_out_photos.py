@@ -1,0 +1,151 @@
+"""A held-out split of a photo folder: captions and photos, without knowledge of right colours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from PIL import Image
+
+from models.data.masks import centre
+from models.evaluation.cases import Case, seeds
+from models.evaluation.pictures import Pictures
+from models.evaluation.runner import EvaluationError
+
+_SMALLEST, _LARGEST = 0.02, 0.75  # shares of the photo: smaller or larger objects make no hole
+
+
+@runtime_checkable
+class PhotoData(Protocol):
+    """What this page asks of an opened photo folder."""
+
+    name: str
+    domain: str
+    fingerprint: str
+
+    def __len__(self) -> int: ...
+
+    def photo(self, index: int) -> Image.Image: ...
+
+    def caption_texts(self, index: int) -> tuple[str, ...]: ...
+
+    def class_of(self, index: int) -> Any: ...
+
+
+@dataclass(frozen=True)
+class HeldOutPhotos:
+    """See :class:`models.evaluation.cases.HeldOut`. photos: opened at one size; the pictures of
+    each size are made from it.
+    """
+
+    photos: PhotoData
+    split: str
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.photos.name
+
+    @property
+    def fingerprint(self) -> str:
+        return self.photos.fingerprint
+
+    @property
+    def domain(self) -> str:
+        return self.photos.domain
+
+    @cached_property
+    def order(self) -> list[int]:
+        """All photos in a random order that only the seed decides."""
+        return [int(k) for k in np.random.default_rng(self.seed).permutation(len(self.photos))]
+
+    def _picture(self, index: int, size: int) -> Image.Image:
+        picture = self.photos.photo(index).convert("RGB")
+        if picture.size == (size, size):
+            return picture
+        return picture.resize((size, size), Image.Resampling.LANCZOS)
+
+    def _caption(self, index: int) -> str:
+        """One of the photo's captions, always the same."""
+        texts = self.photos.caption_texts(index)
+        return texts[int(np.random.default_rng([self.seed, index]).integers(len(texts)))]
+
+    def synthesis(self, count: int, size: int) -> list[Case]:
+        chosen = self.order[:count]
+        noise = seeds(self.seed, self.split, "synthesize", len(chosen))
+        return [
+            Case(self._caption(k), s, self._picture(k, size))
+            for k, s in zip(chosen, noise, strict=True)
+        ]
+
+    def references(self, count: int, size: int) -> Pictures:
+        """All photos after the first ``count``."""
+        return Pictures(lambda k: self._picture(k, size), self.order[count:])
+
+    def alike(self, index: int, count: int, size: int) -> list[Image.Image]:
+        """Photos of the same class: the nearest that photos have to one caption's pictures."""
+        own = self.order[index]
+        same = self._classes[self.photos.class_of(own)]
+        return [self._picture(k, size) for k in same[:count]] if len(same) >= 4 else []
+
+    @cached_property
+    def _classes(self) -> dict[Any, list[int]]:
+        found: dict[Any, list[int]] = defaultdict(list)
+        for k in self.order:
+            found[self.photos.class_of(k)].append(k)
+        return found
+
+    def manipulation(self, count: int, size: int) -> list[Case]:
+        """Each photo with a caption of another one, of another class where there are classes."""
+        chosen = self.order[:count]
+        noise = seeds(self.seed, self.split, "manipulate", len(chosen))
+        return [
+            Case(self._caption(self._other(place)), s, self._picture(k, size))
+            for place, (k, s) in enumerate(zip(chosen, noise, strict=True))
+        ]
+
+    def _other(self, position: int) -> int:
+        """The next photo in the order with another class; simply the next when all are one."""
+        own = self.photos.class_of(self.order[position])
+        following = [
+            self.order[(position + n) % len(self.order)] for n in range(1, len(self.order))
+        ]
+        others = (k for k in following if self.photos.class_of(k) != own)
+        return next(others, following[0] if following else self.order[position])
+
+    def inpainting(self, count: int, size: int, kind: str) -> list[Case]:
+        chosen = self.order[:count]
+        noise = seeds(self.seed, self.split, "inpaint", len(chosen))
+        cases = []
+        for k, s in zip(chosen, noise, strict=True):
+            mask = self._mask(k, size, kind)
+            if mask is not None:
+                cases.append(Case(self._caption(k), s, self._picture(k, size), mask=mask))
+        return cases
+
+    def _mask(self, index: int, size: int, kind: str) -> Image.Image | None:
+        """Mode L, 255 = hole. center: the middle square; object: what the data knows of the
+        subject's place (``object_mask``, a plane or a picture, not 0 on the object), or nothing;
+        tiny and huge ones do not count.
+        """
+        if kind == "center":
+            return Image.fromarray(np.where(centre(size) == 0, 255, 0).astype(np.uint8))
+        known = getattr(self.photos, "object_mask", None)
+        mask = known(index) if known else None
+        if mask is None or not _SMALLEST <= (np.asarray(mask) > 0).mean() <= _LARGEST:
+            return None
+        plane = np.where(np.asarray(mask) > 0, 255, 0).astype(np.uint8)
+        return Image.fromarray(plane).resize((size, size), Image.Resampling.NEAREST)
+
+
+def open_held_out_photos(where: str, size: int, split: str, seed: int = 0) -> HeldOutPhotos:
+    """One split of the data folder ``where`` at ``size`` pixels, for judging."""
+    from models.data.opening import open_data
+
+    photos: object = open_data(where, size=size, split=split)
+    if not isinstance(photos, PhotoData):
+        raise EvaluationError(f"{where} can't be opened as photos with captions.")
+    return HeldOutPhotos(photos, split, seed)

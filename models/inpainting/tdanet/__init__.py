@@ -1,0 +1,1 @@
+"""TDANet (Zhang et al., ACM MM 2020): holes filled by a caption."""

@@ -1,0 +1,239 @@
+"""Training TDANet as published (paper section 3.4, weights and habits of the code).
+
+Both discriminators step first, by one optimiser, and see the reconstruction path alone as fake; one
+scores pictures (least squares), the scores of the other are matched between either path's picture
+and the real one. Encoder and generator follow, by one optimiser: KL of posterior and prior, L1 at
+four scales over the whole picture for both paths, and the DAMSM losses of both, with γ1 = 5 and
+without regard to classes.
+
+``crossed`` gives each path the other one's word context, as the published training did, so that the
+combination of the test is never trained; the paper says otherwise. ``published_masks`` repeats the
+slip by which pictures of a batch read each other's word padding. Two habits of the code are not
+repeated: L1 there misses the finest scales of batches below four, and object masks are moved apart
+from their photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from models.checkpoints.files import count, drop_aliases, fit, need, read
+from models.damsm.losses import Caption, encode_captions, matching_losses
+from models.damsm.text_encoder import TextEncoder
+from models.inpainting.tdanet.blocks import FirstBlock, ResBlock, ToPixels, UpBlock
+from models.inpainting.tdanet.losses import (
+    GAMMAS,
+    KL_FACTOR,
+    L1_FACTOR,
+    MATCH_FACTOR,
+    Paths,
+    kl_losses,
+    least_squares_discriminator_loss,
+    least_squares_generator_loss,
+    pyramid_l1,
+    score_matching_losses,
+)
+from models.inpainting.tdanet.network import (
+    InpaintConfig,
+    InpaintDiscriminator,
+    InpaintDiscriminatorConfig,
+    InpaintEncoder,
+    InpaintGenerator,
+)
+from models.inpainting.tdanet.two_path_recipe import TwoPathObjective
+from models.inpainting.tdanet.word_attention import WordAttention
+from models.training.batch import Batch
+from models.training.noise import Noise
+from models.training.objective import OptimizerStep, Values, adam
+
+_BETAS = (0.0, 0.999)
+_GAIN = 0.02  # of the orthogonal start of the attentions' projections; all else starts as torch's
+
+
+@dataclass(frozen=True)
+class OfficialInpaintingOptions:
+    """width: channels of the first block, all others being multiples of it; kl, l1, match: the
+    published factors; crossed, published_masks: see the module.
+    """
+
+    width: int = 32
+    refine: int = 6
+    rate: float = 1e-4
+    rate_d: float = 1e-4
+    kl: float = KL_FACTOR
+    l1: float = L1_FACTOR
+    match: float = MATCH_FACTOR
+    crossed: bool = True
+    published_masks: bool = True
+
+
+@dataclass(frozen=True)
+class StepState:
+    """Pictures, both paths with their graph, and captions."""
+
+    images: Tensor
+    paths: Paths
+    caption: Caption
+
+
+class OfficialInpaintingObjective(TwoPathObjective):
+    """See :class:`models.training.objective.Objective`."""
+
+    def __init__(
+        self, options: OfficialInpaintingOptions, size: int, text: TextEncoder, image: nn.Module
+    ) -> None:
+        config = published_config(options, text.config.features)
+        encoder, generator = InpaintEncoder(config), InpaintGenerator(config)
+        super().__init__(encoder, generator, size, text, options.crossed)
+        self.options, self.image = options, image
+        self.frozen["image_encoder"] = image
+        w = options.width
+        critics = InpaintDiscriminatorConfig((w, 2 * w, 4 * w, 4 * w, 4 * w))
+        self.discriminator, self.rec_discriminator = (
+            InpaintDiscriminator(critics),
+            InpaintDiscriminator(critics),
+        )
+        self.modules |= {"critic": self.discriminator, "critic_rec": self.rec_discriminator}
+        for module in self.modules.values():
+            _init_weights(module, options.published_masks)
+        discriminator_optimizer = adam(
+            [self.discriminator, self.rec_discriminator], options.rate_d, _BETAS
+        )
+        made = adam([self.encoder, self.generator], options.rate, _BETAS)
+        self.optimizer_steps = {
+            "critics": OptimizerStep(discriminator_optimizer, ("critic", "critic_rec")),
+            "generator": OptimizerStep(made, ("encoder", "generator")),
+        }
+
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+        assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
+        images, caption = (
+            self.to_memory_format(batch.images),
+            encode_captions(self.text, batch.ids, batch.lengths),
+        )
+        with self.autocast():
+            paths = self.paths(images, batch.known_mask, caption, noise)
+        return StepState(images, paths, caption)
+
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        values = (
+            self._discriminator_losses(state)
+            if name == "critics"
+            else self._generator_losses(state)
+        )
+        return torch.stack(list(values.values())).sum(), values
+
+    def _discriminator_losses(self, state: StepState) -> Values:
+        real, fake = state.images, state.paths.rec[-1]
+        with self.autocast():
+            return {
+                "dis_img": least_squares_discriminator_loss(self.discriminator, real, fake),
+                "dis_img_rec": least_squares_discriminator_loss(self.rec_discriminator, real, fake),
+            }
+
+    def _generator_losses(self, state: StepState) -> Values:
+        """Every term by its published name, factors included."""
+        o, paths, real = self.options, state.paths, state.images
+        kl_rec, kl_g = kl_losses(paths)
+        values = {"kl_rec": o.kl * kl_rec, "kl_g": o.kl * kl_g}
+        with self.autocast():
+            pair = score_matching_losses(self.rec_discriminator, paths.rec[-1], paths.gen[-1], real)
+        values |= {"ad_l2_rec": pair[0], "ad_l2_g": pair[1]}
+        for name, pictures in (("g", paths.gen), ("rec", paths.rec)):
+            values[f"l1_{name}"] = o.l1 * pyramid_l1(pictures, real)
+            with self.autocast():
+                values[f"gan_{name}"] = least_squares_generator_loss(
+                    self.discriminator, pictures[-1]
+                )
+                features = self.image(self.to_memory_format(pictures[-1]))
+            word, sentence = matching_losses(features, state.caption, gammas=GAMMAS)
+            values[f"word_{name}"] = o.match * word
+            values[f"sentence_{name}"] = o.match * sentence
+        return values
+
+
+def published_config(options: OfficialInpaintingOptions, text: int) -> InpaintConfig:
+    """The published network's proportions; at width 32 and 256 features it is that network."""
+    w = options.width
+    return InpaintConfig(
+        encoder=(w, 4 * w, 8 * w, 8 * w, 8 * w),
+        decoder=(8 * w, 8 * w, 4 * w, 2 * w, w),
+        z=8 * w,
+        text=text,
+        refine=options.refine,
+    )
+
+
+def _init_weights(module: nn.Module, published_masks: bool) -> None:
+    """First weights as published: spectral normalisation hid the others from its initialisation."""
+    for name, layer in module.named_modules():
+        if name.endswith(("conv_image", "query_conv")) and isinstance(layer, nn.Conv2d):
+            nn.init.orthogonal_(layer.weight, _GAIN)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        if isinstance(layer, WordAttention):
+            layer.published_masks = published_masks
+
+
+# Names under which upstream's blocks list their convolutions a second time, by kind of block.
+KEY_ALIASES: dict[type[nn.Module], dict[str, str]] = {
+    FirstBlock: {"model.0": "conv1", "model.2": "conv2", "shortcut.1": "bypass"},
+    ResBlock: {"model.1": "conv1", "model.3": "conv2", "shortcut.0": "bypass"},
+    UpBlock: {"model.2": "conv1", "model.5": "conv2", "shortcut.0": "bypass"},
+    ToPixels: {"model.2": "conv1"},
+}
+
+
+def read_tdanet(
+    encoder_path: Path, generator_path: Path
+) -> tuple[InpaintConfig, InpaintEncoder, InpaintGenerator]:
+    """Encoder and generator of one model."""
+    e_what, g_what = f"encoder {encoder_path.name}", f"generator {generator_path.name}"
+    e_state, g_state = read(encoder_path), read(generator_path)
+
+    def width(state: Mapping[str, Tensor], block: str, what: str) -> int:
+        return len(need(state, f"{block}.bypass.module.bias", what))
+
+    levels = count(e_state, "encoder{}.", e_what)
+    encoder = [
+        width(e_state, "block0", e_what),
+        *(width(e_state, f"encoder{k}", e_what) for k in range(levels)),
+    ]
+    decoders = count(g_state, "decoder{}.", g_what)
+    decoder = [width(g_state, f"decoder{k}", g_what) for k in range(decoders)]
+    outputs = sum(f"out{k + 1}.conv1.module.bias" in g_state for k in range(decoders))
+    config = InpaintConfig(
+        encoder=tuple(encoder),
+        feature=len(encoder) - 2 - (decoders - outputs),
+        decoder=tuple(decoder),
+        outputs=outputs,
+        z=width(e_state, "prior", e_what) // 2,
+        text=len(need(e_state, "word_attention.conv_image.weight", e_what)),
+        refine=count(e_state, "infer_prior{}.", e_what),
+    )
+    networks = InpaintEncoder(config), InpaintGenerator(config)
+    for network, state, what in zip(networks, (e_state, g_state), (e_what, g_what), strict=True):
+        fit(network, _drop_block_aliases(network, state, what), what)
+    return config, *networks
+
+
+def _drop_block_aliases(
+    network: nn.Module, state: Mapping[str, Tensor], what: str
+) -> dict[str, Tensor]:
+    names = {}
+    for block, module in network.named_modules():
+        for alias, own in KEY_ALIASES.get(type(module), {}).items():
+            names[f"{block}.{alias}."] = f"{block}.{own}."
+
+    def canonical(key: str) -> str:
+        for alias, name in names.items():
+            if key.startswith(alias):
+                return name + key.removeprefix(alias)
+        return key
+
+    return drop_aliases(state, canonical, what)

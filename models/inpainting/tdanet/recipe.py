@@ -1,0 +1,251 @@
+"""Training TDANet for small budgets.
+
+Two paths as in the paper (section 3.4): reconstruction (posterior latent, sees the hidden region)
+and generation (prior latent, as at test time), here each with the word context of its own side (see
+:mod:`models.inpainting.tdanet.losses`). Losses: L1 pyramid in which the hole weighs more, KL of
+posterior and prior, least squares GAN on the composed picture of the generation path.
+
+The paper's generation path draws its latent and is compared with the truth all the same, so that
+the best it can do is to ignore what it drew: fills of one hole then are alike (measured in
+docs/log.md). With ``latent = "conditional"`` posterior and prior are those of a
+conditional VAE (Sohn et al. 2015), what a picture tells of its hole has a price in nats, and the
+generation path is compared where it takes the prior's mean alone; the ``free`` share that is drawn
+has to please the other losses.
+
+By options: edges, and what each pixel shows, where the data knows it (a head on the generator's
+last features, trained beside); mode seeking (Mao et al. 2019); a discriminator on frozen ImageNet
+features, that looks at the sentence too, with hinge losses and wrong captions as a second kind of
+fake; the DAMSM losses of the composed picture; the attributes that the caption names, as a
+classifier reads them that learns beside from the real pictures (see
+:mod:`models.training.auxiliary_networks`); no text at all, for comparison. For the published
+training see :mod:`models.inpainting.tdanet.official`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.damsm.losses import Caption, encode_captions, matching_losses
+from models.damsm.text_encoder import TextEncoder
+from models.errors import ModelsError
+from models.inpainting.tdanet.discriminator import (
+    InpaintingOptions,
+    build_discriminator,
+    small_config,
+)
+from models.inpainting.tdanet.losses import (
+    Paths,
+    kl_losses,
+    label_loss,
+    latent_kl,
+    mode_seeking_loss,
+    pixel_weights,
+    pyramid_l1,
+)
+from models.inpainting.tdanet.network import InpaintEncoder, InpaintGenerator, compose
+from models.inpainting.tdanet.two_path_recipe import TwoPathObjective
+from models.training.auxiliary_networks import (
+    build_classifier,
+    classifier_loss,
+    generated_attribute_loss,
+)
+from models.training.batch import Batch
+from models.training.losses import edge_loss
+from models.training.noise import Noise
+from models.training.objective import OptimizerStep, Values, adam
+
+
+@dataclass(frozen=True)
+class StepState:
+    """Pictures [B,3,S,S] and masks [B,1,S,S] of a batch; both paths' pictures; compared [B,1,1,1]:
+    0 where the generation path was drawn freely; the generation path's composed picture, with its
+    graph; a wrong sentence [B,D] for each picture where the discriminator looks at sentences.
+    """
+
+    batch: Batch
+    images: Tensor
+    mask: Tensor
+    paths: Paths
+    compared: Tensor
+    composed: Tensor
+    caption: Caption
+    negative_sentence: Tensor | None
+    noise: Noise
+
+
+class InpaintingObjective(TwoPathObjective):
+    """See :class:`models.training.objective.Objective`."""
+
+    def __init__(
+        self,
+        options: InpaintingOptions,
+        size: int,
+        text: TextEncoder,
+        image: nn.Module | None = None,
+        attributes: tuple[int, int] = (0, 0),
+    ) -> None:
+        config = small_config(size, options, text.config.features)
+        super().__init__(InpaintEncoder(config), InpaintGenerator(config), size, text)
+        self.options, self.image = options, image
+        if options.damsm and image is None:
+            raise ModelsError("The DAMSM losses need the image encoder of a bundle.")
+        if options.damsm and image is not None:
+            self.frozen["image_encoder"] = image
+        made: list[nn.Module] = [self.encoder, self.generator]
+        trained: tuple[str, ...] = ("encoder", "generator")
+        if options.labels:
+            self.labeller = nn.Conv2d(config.decoder[-1], options.label_count, 3, padding=1)
+            self.modules["labeller"] = self.labeller
+            made, trained = [*made, self.labeller], (*trained, "labeller")
+        self.optimizer_steps = {}
+        if options.attributes:
+            self.classifier = build_classifier(size, attributes)
+            self.modules["classifier"] = self.classifier
+            learning = adam([self.classifier], options.rate_classifier, (0.9, 0.999))
+            self.optimizer_steps["classifier"] = OptimizerStep(learning, ("classifier",))
+        self.discriminator = build_discriminator(options, text.config.features)
+        if self.discriminator is not None:
+            self.modules["critic"] = self.discriminator
+            discriminator_optimizer = adam([self.discriminator], options.rate_d, (0.0, 0.99))
+            self.optimizer_steps["critic"] = OptimizerStep(discriminator_optimizer, ("critic",))
+        # The divergence of two Gaussians has no upper end: without a bound one step can end a run.
+        optimiser = adam(made, options.rate, (0.5, 0.99))
+        self.optimizer_steps["generator"] = OptimizerStep(optimiser, trained, clip=5.0)
+
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+        assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
+        images, mask = self.to_memory_format(batch.images), batch.known_mask
+        caption = encode_captions(self.text, batch.ids, batch.lengths)
+        free = (noise.uniform("free") < self.options.free).float()
+        drawn = free if self.options.latent == "conditional" else None
+        with self.autocast():
+            paths = self.paths(images, mask, caption, noise, drawn)
+        wrong = None
+        if self.discriminator is not None and self.discriminator.uses_text:
+            wrong = encode_captions(self.text, batch.negative_ids, batch.negative_lengths).sentence
+        return StepState(
+            batch,
+            images,
+            mask,
+            paths,
+            (1 - free)[:, None, None, None],
+            compose(paths.gen[-1], images, mask),
+            caption,
+            wrong,
+            noise,
+        )
+
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        if name == "classifier":
+            return self._classifier_loss(state)
+        if name == "critic":
+            return self._discriminator_loss(state)
+        return self._generator_loss(state)
+
+    def _classifier_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        assert state.batch.image_attributes is not None  # noqa: S101 (checked with the options)
+        with self.autocast():
+            loss, right = classifier_loss(
+                self.classifier, state.images, state.batch.image_attributes
+            )
+        return loss, {"shown": right}
+
+    def _discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        assert self.discriminator is not None  # noqa: S101 (this is its phase)
+        conditioning = self._conditioning(state.caption.sentence)
+        sentences = (
+            conditioning,
+            conditioning
+            if state.negative_sentence is None
+            else self._conditioning(state.negative_sentence),
+        )
+        made = state.composed.detach()
+        with self.autocast():
+            loss = self.discriminator.discriminator_loss(state.images, made, sentences, state.noise)
+        return loss, {"d": loss}
+
+    def _conditioning(self, sentence: Tensor) -> Tensor:
+        """What the discriminator hears of a sentence."""
+        return sentence if self.options.text else torch.zeros_like(sentence)
+
+    def _generator_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        o = self.options
+        values, weights = (
+            self._reconstruction_losses(state),
+            {"l1": o.l1, "edges": o.edges, "labels": o.labels},
+        )
+        if o.latent == "published":
+            values["kl"], weights["kl"] = torch.stack(kl_losses(state.paths)).sum(), o.kl
+        else:
+            values["nats"], weights["nats"] = latent_kl(state.paths), o.nat
+        if o.seeking:
+            values["seeking"], weights["seeking"] = self._mode_seeking_loss(state), o.seeking
+        if self.discriminator is not None:
+            values["g"], weights["g"] = self._adversarial_loss(state), o.adversarial
+        if o.damsm:
+            values["damsm"], weights["damsm"] = self._damsm_loss(state), o.damsm
+        read: Values = {}
+        if o.attributes:
+            values["reading"], read["named"] = self._attribute_loss(state)
+            weights["reading"] = o.attributes
+        total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
+        return total, values | read
+
+    def _adversarial_loss(self, state: StepState) -> Tensor:
+        assert self.discriminator is not None  # noqa: S101 (asked for by the caller)
+        conditioning = self._conditioning(state.caption.sentence)
+        settled = state.compared.flatten()
+        weight = 1 + (self.options.mean_fill_weight - 1) * settled
+        with self.autocast():
+            return self.discriminator.generator_loss(
+                state.composed, conditioning, weight, state.noise
+            )
+
+    def _reconstruction_losses(self, state: StepState) -> Values:
+        """What compares either path with the truth."""
+        o, paths, labels = self.options, state.paths, state.batch.labels
+        weight = pixel_weights(state.mask, o.hole_weight, labels, o.small)
+        # Of a freely drawn fill what was known is compared alone.
+        compared = state.compared * (1 - state.mask)
+        l1 = pyramid_l1(paths.rec, state.images, weight)
+        l1 = l1 + pyramid_l1(paths.gen, state.images, weight * (compared + state.mask))
+        found = {"l1": l1 / 2}
+        if o.edges:
+            rec = edge_loss(paths.rec[-1], state.images, 1 - state.mask)
+            found["edges"] = (rec + edge_loss(paths.gen[-1], state.images, compared)) / 2
+        if o.labels:
+            if labels is None:
+                raise ModelsError("This data set does not know what pixels show; set labels = 0.")
+            with self.autocast():
+                logits = self.labeller(paths.features)
+            both = torch.cat([1 - state.mask, compared])
+            found["labels"] = label_loss(logits, labels.repeat(2, 1, 1), both)
+        return found
+
+    def _mode_seeking_loss(self, state: StepState) -> Tensor:
+        """Of freely drawn fills, against what the reconstruction path makes of the same hole."""
+        paths, free = state.paths, 1 - state.compared
+        latents = paths.latents[0].detach(), paths.latents[1]
+        pictures = paths.rec[-1].detach(), paths.gen[-1]
+        return mode_seeking_loss(pictures, latents, 1 - state.mask, free.flatten())
+
+    def _damsm_loss(self, state: StepState) -> Tensor:
+        """Word and sentence loss of the composed picture."""
+        assert self.image is not None  # noqa: S101 (checked at the start)
+        with self.autocast():
+            features = self.image(self.to_memory_format(state.composed))
+        losses = matching_losses(features, state.caption, state.batch.class_ids)
+        return torch.stack(losses).sum()
+
+    def _attribute_loss(self, state: StepState) -> tuple[Tensor, Tensor]:
+        """The classifier's loss on what the captions name, and the share that it reads so."""
+        assert state.batch.caption_attributes is not None  # noqa: S101 (checked with the options)
+        with self.autocast():
+            return generated_attribute_loss(
+                self.classifier,
+                self.to_memory_format(state.composed),
+                state.batch.caption_attributes,
+            )

@@ -1,0 +1,102 @@
+"""ManiGAN's losses as the published models were trained with (paper sections 3.4 and 3.5, sums as
+in the code).
+
+Probabilities come from the discriminators, hence cross entropy on probabilities. Two departures
+from the paper: as in the published training the L1 regulariser stands in the correction loss alone;
+the word-level term of the discriminator loss, which depends on no trained weight, is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.manipulation.manigan.discriminators import ManiganDiscriminator
+
+LAMBDA_MATCH = 5.0  # weight of the DAMSM losses, birds and COCO
+
+
+def discriminator_loss(
+    discriminator: ManiganDiscriminator, real: Tensor, fake: Tensor, sentence: Tensor
+) -> Tensor:
+    """Real, fake and mismatched pairs of one resolution; ``fake`` [B,3,S,S] is detached here.
+
+    A mismatched pair is a real picture with its neighbour's sentence, so B must be at least 2.
+    """
+    seen, made = discriminator.features(real), discriminator.features(fake.detach())
+    good = _bce(discriminator.UNCOND_DNET(seen), 1) + _bce(
+        discriminator.COND_DNET(seen, sentence), 1
+    )
+    bad = (
+        _bce(discriminator.UNCOND_DNET(made), 0)
+        + _bce(discriminator.COND_DNET(made, sentence), 0)
+        + _bce(discriminator.COND_DNET(seen[:-1], sentence[1:]), 0)
+    )
+    return good / 2 + bad / 3
+
+
+def adversarial_loss(discriminator: ManiganDiscriminator, fake: Tensor, sentence: Tensor) -> Tensor:
+    """What one discriminator asks of the generator, alone and with the sentence."""
+    alone, matched = discriminator(fake, sentence)
+    return _bce(alone, 1) + _bce(matched, 1)
+
+
+def main_loss(
+    adversarial: Sequence[Tensor], matching: Tensor, perceptual: Tensor, kl: Tensor
+) -> Tensor:
+    """The main module's loss: one adversarial term per resolution, the sum of the four DAMSM
+    losses of the largest
+    picture, :func:`perceptual_loss`, :func:`kl_loss`."""
+    return torch.stack(list(adversarial)).sum() + LAMBDA_MATCH * matching + perceptual + kl
+
+
+def correction_loss(adversarial: Tensor, matching: Tensor, out: Tensor, real: Tensor) -> Tensor:
+    """The DCM's loss. L1 counts negative: it rewards change, against learning the identity."""
+    return adversarial + LAMBDA_MATCH * matching - functional.l1_loss(out, real)
+
+
+def perceptual_loss(detail: nn.Module, fakes: Sequence[Tensor], reals: Sequence[Tensor]) -> Tensor:
+    """Mean over resolutions of the squared distance of VGG-16 relu2_2 features, pictures in
+    [-1,1].
+    """
+    pairs = zip(fakes, reals, strict=True)
+    terms = [functional.mse_loss(detail(fake), detail(real).detach()) for fake, real in pairs]
+    return torch.stack(terms).mean()
+
+
+def kl_loss(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL of the conditioning [B,condition] from N(0,1), mean over all elements."""
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).float().mean()
+
+
+def _bce(probabilities: Tensor, label: int) -> Tensor:
+    with torch.autocast(probabilities.device.type, enabled=False):
+        p = probabilities.float()
+        return functional.binary_cross_entropy(p, torch.full_like(p, label))
+
+
+_LOW, _HIGH = 0.05, 0.95  # quantiles that count as background and as thing
+
+
+@torch.no_grad()
+def foreground_saliency(features: Tensor, side: int) -> Tensor:
+    """Features of photos [B,C,h,w] → float32 [B,1,side,side] in [0,1], 1 where the thing is; soft,
+    as coarse as the features are.
+    """
+    x = features.float()
+    x = functional.normalize(x - x.mean((2, 3), keepdim=True), dim=1)
+    reach = max(1, x.shape[-1] // 4)
+    corners = [x[:, :, rows, columns] for rows in _ends(reach) for columns in _ends(reach)]
+    background = functional.normalize(torch.stack(corners).mean((0, 3, 4)), dim=1)
+    unlike = -torch.einsum("bchw,bc->bhw", x, background)[:, None]
+    size = (side, side)
+    raised = functional.interpolate(unlike, size, mode="bilinear", align_corners=False)
+    low, high = (raised.flatten(1).quantile(q, 1)[:, None, None, None] for q in (_LOW, _HIGH))
+    return ((raised - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
+
+
+def _ends(width: int) -> tuple[slice, slice]:
+    return slice(width), slice(-width, None)

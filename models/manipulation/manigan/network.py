@@ -1,0 +1,303 @@
+"""ManiGAN: the main module (``G_NET``) edits in three stages, the detail correction module (DCM)
+finishes.
+
+Canonical behaviour is the reference at batch size one: attention masks are per sample, so a
+picture does not
+depend on its batch. Keys as published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log2
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import ModelsError
+from models.manipulation.manigan.blocks import (
+    Conditioning,
+    Glu,
+    Nearest,
+    ResBlock,
+    SpatialAttention,
+    ToPixels,
+    channel_attention,
+    combination,
+    conv3,
+    norm,
+    up_block,
+)
+from models.runtime.precision import in_autocast
+
+
+@dataclass(frozen=True)
+class ManiganConfig:
+    """Both modules' sizes. base: side of the first stage, the output being four times that; blocks:
+    residual blocks per stage (R_NUM); regions: channels of the image encoder's region features;
+    detail: channels of the DCM's detail feature at half the output size; combine: hidden width of
+    affine combinations; norm: see :func:`models.manipulation.manigan.blocks.norm`. The defaults are
+    the published bird model, 256×256.
+
+    The last two are the paper's ablations (section 4.3). combination: how photo features meet
+    hidden ones, see :func:`models.manipulation.manigan.blocks.combination`; with "none" the photo's
+    global code alone still enters the first stage. modules: "both"; "main", whose largest picture
+    then is the final one; or "dcm", which then works on the photo's region features.
+    """
+
+    ngf: int = 32
+    base: int = 64
+    blocks: int = 2
+    z: int = 100
+    condition: int = 100
+    text: int = 256
+    regions: int = 256
+    detail: int = 128
+    combine: int = 128
+    norm: str = "instance"
+    combination: str = "affine"
+    modules: str = "both"
+
+    def __post_init__(self) -> None:
+        choices: dict[str, tuple[str, ...]] = {
+            "norm": ("instance", "layer"),
+            "combination": ("affine", "concat", "none"),
+            "modules": ("both", "main", "dcm"),
+        }
+        for name, known in choices.items():
+            if (value := getattr(self, name)) not in known:
+                raise ModelsError(f"ManiGAN's {name} is {', '.join(known)}, not {value!r}.")
+
+    @property
+    def size(self) -> int:
+        return 4 * self.base
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Names of the networks there are, in the order in which they work."""
+        return ("main", "dcm") if self.modules == "both" else (self.modules,)
+
+    def combined(self, channels: int) -> nn.Module:
+        """A combination of features of so many channels with photo features of ngf channels."""
+        return combination(self.combination, channels, self.ngf, self.combine)
+
+    def photo_block(self, channels: int, size: int | None = None) -> nn.Module:
+        """Photo features of so many channels to ngf channels, raised to ``size`` or by two;
+        without weights where nothing looks at them.
+        """
+        if self.combination == "none":
+            return nn.Identity()
+        return up_block(channels, self.ngf, size, self.norm)
+
+
+@dataclass(frozen=True)
+class MainOutput:
+    """hidden [B,ngf,S,S] is what the DCM works on; pictures are empty when not asked for;
+    attention maps are
+    [B,L,h,w] of the second and third stage."""
+
+    hidden: Tensor
+    pictures: tuple[Tensor, ...]
+    attention: tuple[Tensor, ...]
+    mu: Tensor
+    logvar: Tensor
+
+
+class FirstStage(nn.Module):
+    """Condition, noise and global image code to features [B,ngf,base,base]."""
+
+    def __init__(self, config: ManiganConfig) -> None:
+        super().__init__()
+        self.ups = int(log2(config.base)) - 2
+        g = config.ngf * 2**self.ups
+        entry = config.condition + config.z + config.text
+        self.fc = nn.Sequential(nn.Linear(entry, 32 * g, bias=False), nn.BatchNorm1d(32 * g), Glu())
+        for k in range(self.ups):
+            self.add_module(f"upsample{k + 1}", up_block(g >> k, g >> (k + 1), kind=config.norm))
+
+    def forward(self, condition: Tensor, z: Tensor, code: Tensor) -> Tensor:
+        h: Tensor = self.fc(torch.cat([condition, z, code], 1))
+        h = h.view(len(h), -1, 4, 4)
+        for k in range(self.ups):
+            h = self.get_submodule(f"upsample{k + 1}")(h)
+        return h
+
+
+class ChannelAttention(nn.Module):
+    """Projections of words to the positions of both later stages; each stage holds both, as
+    published.
+    """
+
+    def __init__(self, config: ManiganConfig) -> None:
+        super().__init__()
+        self.conv_context2 = nn.Conv2d(config.text, config.base**2, 1, bias=False)
+        self.conv_context3 = nn.Conv2d(config.text, (2 * config.base) ** 2, 1, bias=False)
+
+
+class NextStage(nn.Module):
+    """Features, words and photo features to features of twice the size."""
+
+    def __init__(self, config: ManiganConfig, stage: int) -> None:
+        super().__init__()
+        g = config.ngf
+        self.stage = stage
+        self.att = SpatialAttention(g, config.text)
+        self.channel_att = ChannelAttention(config)
+        self.SAIN = config.combined(3 * g)
+        self.residual = nn.Sequential(*(ResBlock(3 * g, config.norm) for _ in range(config.blocks)))
+        self.upsample = up_block(3 * g, g, kind=config.norm)
+
+    def forward(
+        self, h: Tensor, words: Tensor, pad: Tensor, photo: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        context, maps = self.att(h, words, pad)
+        project = self.channel_att.get_submodule(f"conv_context{self.stage}")
+        channels = channel_attention(context, words, self.att.padding(pad), project)
+        x = self.SAIN(torch.cat([h, context, channels], 1), photo)
+        return self.upsample(self.residual(x)), maps
+
+
+class MainModule(nn.Module):
+    """``G_NET``."""
+
+    def __init__(self, config: ManiganConfig) -> None:
+        super().__init__()
+        g = config.ngf
+        self.config = config
+        self.ca_net = Conditioning(config.text, config.condition)
+        self.h_net1 = FirstStage(config)
+        self.h_net2 = NextStage(config, 2)
+        self.h_net3 = NextStage(config, 3)
+        self.imgUpSample = config.photo_block(config.regions, config.base)
+        self.imgUpSample2 = config.photo_block(g)
+        self.imgUpSample3 = config.photo_block(g)
+        for k in (1, 2, 3):
+            self.add_module(f"SAIN{k}", config.combined(g))
+            self.add_module(f"img_net{k}", ToPixels(g))
+
+    def forward(
+        self,
+        z: Tensor,
+        noise: Tensor,
+        words: Tensor,
+        sentence: Tensor,
+        pad: Tensor,
+        code: Tensor,
+        regions: Tensor,
+        with_pictures: bool = True,
+    ) -> MainOutput:
+        """z [B,z]; noise [B,condition]; words [B,text,L]; sentence [B,text]; pad bool [B,L] (True
+        = none);
+        code [B,text] and regions [B,regions,r,r] of the photo. Pictures are in [-1,1]."""
+        condition, mu, logvar = self.ca_net(sentence, noise)
+        h1 = self.h_net1(condition, z, code)
+        photo1 = self.imgUpSample(in_autocast(regions))
+        h2, maps2 = self.h_net2(h1, words, pad, photo1)
+        photo2 = self.imgUpSample2(photo1)
+        h3, maps3 = self.h_net3(h2, words, pad, photo2)
+        pictures: tuple[Tensor, ...] = ()
+        if with_pictures:
+            photo3 = self.imgUpSample3(photo2)
+            stages = ((h1, photo1), (h2, photo2), (h3, photo3))
+            pictures = tuple(self._picture(k, *stage) for k, stage in enumerate(stages, 1))
+        return MainOutput(h3, pictures, (maps2, maps3), mu, logvar)
+
+    def _picture(self, stage: int, h: Tensor, photo: Tensor) -> Tensor:
+        combined = self.get_submodule(f"SAIN{stage}")(h, photo)
+        picture: Tensor = self.get_submodule(f"img_net{stage}")(combined)
+        return picture.float()
+
+
+class ColourAttention(nn.Module):
+    """The DCM's projection of words to positions, 94 % of its parameters at 256×256."""
+
+    def __init__(self, text: int, positions: int) -> None:
+        super().__init__()
+        self.conv_context = nn.Conv2d(text, positions, 1, bias=False)
+
+
+class DetailStage(nn.Module):
+    """The DCM's body: attention, affine combination with the detail features, residual blocks."""
+
+    def __init__(self, config: ManiganConfig) -> None:
+        super().__init__()
+        g = config.ngf
+        self.att = SpatialAttention(g, config.text)
+        self.color_channel_att = ColourAttention(config.text, config.size**2)
+        self.SAIN = config.combined(3 * g)
+        self.residual = nn.Sequential(*(ResBlock(3 * g, config.norm) for _ in range(config.blocks)))
+        self.block = nn.Sequential(
+            nn.Conv2d(3 * g, 2 * g, 3, padding=1, bias=False), norm(config.norm, 2 * g), Glu()
+        )
+
+    def forward(
+        self, h: Tensor, detail: Tensor, words: Tensor, pad: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        context, maps = self.att(h, words, pad)
+        project = self.color_channel_att.conv_context
+        channels = channel_attention(context, words, self.att.padding(pad), project)
+        x = self.SAIN(torch.cat([h, context, channels], 1), detail)
+        return self.block(self.residual(x)), maps
+
+
+class DetailCorrection(nn.Module):
+    """``DCM_Net``: the main module's features and the photo's own detail to the final picture.
+
+    Without a main module (modules = "dcm") the features are a projection of the photo's regions,
+    learned beside the rest.
+    """
+
+    # Norms take the mean off the photo's features and leave what rounding did to them.
+    keep_in_fp32 = ("upsample",)
+
+    def __init__(self, config: ManiganConfig) -> None:
+        super().__init__()
+        g = config.ngf
+        self.config = config
+        self.entry = region_entry(config) if config.modules == "dcm" else nn.Identity()
+        self.upsample = config.photo_block(config.detail)
+        self.h_net = DetailStage(config)
+        self.SAIN = config.combined(g)
+        self.img_net = ToPixels(g)
+
+    def forward(
+        self, hidden: Tensor, detail: Tensor, words: Tensor, pad: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """hidden [B,ngf,S,S], or without a main module regions [B,regions,r,r]; detail
+        [B,detail,S/2,S/2] → (picture [B,3,S,S] in [-1,1], attention [B,L,S,S]).
+        """
+        photo = in_autocast(self.upsample(detail))
+        h, maps = self.h_net(self.entry(hidden), photo, words, pad)
+        picture: Tensor = self.img_net(self.SAIN(h, photo))
+        return picture.float(), maps
+
+
+def region_entry(config: ManiganConfig) -> nn.Module:
+    """Regions [B,regions,r,r] to features [B,ngf,S,S]: 3×3 convolution, norm and GLU at the
+    regions' own size, then nearest upsampling.
+    """
+    g = config.ngf
+    return nn.Sequential(
+        conv3(config.regions, 2 * g), norm(config.norm, 2 * g), Glu(), Nearest(config.size)
+    )
+
+
+def networks(config: ManiganConfig) -> dict[str, nn.Module]:
+    """The networks of ``config.roles`` by role."""
+    made: dict[str, type[MainModule] | type[DetailCorrection]] = {
+        "main": MainModule,
+        "dcm": DetailCorrection,
+    }
+    return {role: made[role](config) for role in config.roles}
+
+
+def use_published_masks(module: nn.Module) -> nn.Module:
+    """Mask words in every attention of ``module`` as the published training did, in place.
+
+    Pictures then depend on their batch; for training on with the published statistics and for
+    comparisons alone.
+    """
+    for part in module.modules():
+        if isinstance(part, SpatialAttention):
+            part.published_masks = True
+    return module

@@ -1,0 +1,324 @@
+"""Training ManiGAN as published (paper sections 3.4 and 3.5, sums as in the code).
+
+First the main module, against one discriminator per stage, then the detail correction module (DCM)
+on the main module's frozen features, against one of its own; ``train`` says which, and the
+second starts from the first one's bundle by ``--init``. With ``both`` they learn side by side:
+the DCM still changes no weight of the main module, whose features it then sees before they are
+settled.
+
+As in the code, the caption that is given with a photo is always its own, so edits themselves are
+never rehearsed, and the reward of change (−L1) stands in the DCM's loss alone. The word-level term
+of the discriminators is left out: it depends on no trained weight. A mismatched pair is a picture
+with its neighbour's sentence, neighbours being those of one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.checkpoints.files import count, fit, need, read
+from models.damsm.losses import Caption, encode_captions, matching_losses
+from models.damsm.text_encoder import TextEncoder
+from models.errors import ModelsError
+from models.manipulation.manigan.discriminators import ManiganDiscriminator
+from models.manipulation.manigan.losses import (
+    adversarial_loss,
+    correction_loss,
+    discriminator_loss,
+    kl_loss,
+    main_loss,
+    perceptual_loss,
+)
+from models.manipulation.manigan.network import (
+    DetailCorrection,
+    MainModule,
+    ManiganConfig,
+    use_published_masks,
+)
+from models.manipulation.manigan.photo_encoder import FrozenEncoders
+from models.training.batch import Batch
+from models.training.noise import Noise
+from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
+
+_SMALLEST = 64  # side from which a discriminator can look
+_BETAS = (0.5, 0.999)
+
+
+@dataclass(frozen=True)
+class AdversarialOptions:
+    """train: main, dcm or both; published_masks: mask words as the published training did, with its
+    slip; detail: imagenet or random weights of VGG-16, for bundles that look through Inception and
+    bring none, from detail_file or torchvision's download; the rest are widths and rates.
+    """
+
+    discriminator: str = "own"
+    train: str = "both"
+    ngf: int = 32
+    ndf: int = 64
+    blocks: int = 2
+    combine: int = 128
+    z: int = 100
+    condition: int = 100
+    norm: str = "instance"
+    combination: str = "affine"
+    rate: float = 2e-4
+    rate_d: float = 2e-4
+    published_masks: bool = False
+    detail: str = "imagenet"
+    detail_file: str = ""
+
+
+@dataclass(frozen=True)
+class StepState:
+    """reals: the photos at every stage's size; pictures: the main module's, and final: the DCM's,
+    with their graphs as far as they are trained; mu, logvar: of the conditioning.
+    """
+
+    reals: tuple[Tensor, ...]
+    pictures: tuple[Tensor, ...]
+    final: Tensor | None
+    mu: Tensor
+    logvar: Tensor
+    caption: Caption
+    class_ids: Tensor
+
+
+class AdversarialObjective(Objective):
+    """See :class:`models.training.objective.Objective`. awaits: frozen networks whose weights have
+    to come from a bundle.
+    """
+
+    def __init__(
+        self, options: AdversarialOptions, size: int, text: TextEncoder, encoders: FrozenEncoders
+    ) -> None:
+        super().__init__()
+        if options.train not in ("main", "dcm", "both"):
+            raise ModelsError(f"train is main, dcm or both, not {options.train!r}.")
+        self.options, self.text, self.encoders = options, text, encoders
+        self.config = manigan_config(options, size, text, encoders)
+        self.main, self.dcm = MainModule(self.config), DetailCorrection(self.config)
+        init_orthogonal(self.main)
+        if options.published_masks:
+            use_published_masks(self.main)
+            use_published_masks(self.dcm)
+        self.frozen = {
+            "text_encoder": text,
+            "image_encoder": encoders.image,
+            **encoders.bundle_modules,
+        }
+        self.awaits: set[str] = set()
+        self.modules, self.optimizer_steps = {}, {}
+        self.discriminator_stages: dict[str, int] = {}  # stage of every discriminator
+        if options.train == "dcm":
+            self._freeze_main()
+        else:
+            self._add("main", self.main, {f"judge{k}": k for k in range(3)})
+        if options.train != "main":
+            self._add("dcm", self.dcm, {"judge_dcm": 2})
+        self.averaged = tuple(name for name in ("main", "dcm") if name in self.modules)
+
+    def _freeze_main(self) -> None:
+        self.main.eval().requires_grad_(False)
+        self.frozen["main"] = self.main
+        self.awaits = {"main"}
+
+    def _add(self, name: str, module: nn.Module, discriminators: Mapping[str, int]) -> None:
+        """One module's phases: its discriminators', named with their stage, then its own."""
+        o = self.options
+        for own_discriminator, stage in discriminators.items():
+            side = max(self.config.base << stage, _SMALLEST)
+            made = ManiganDiscriminator(side, o.ndf, self.config.text)
+            self.modules[own_discriminator] = init_orthogonal(made)
+            self.optimizer_steps[own_discriminator] = OptimizerStep(
+                adam([made], o.rate_d, _BETAS), (own_discriminator,)
+            )
+            self.discriminator_stages[own_discriminator] = stage
+        self.modules[name] = module
+        self.optimizer_steps[name] = OptimizerStep(adam([module], o.rate, _BETAS), (name,))
+
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+        if self.awaits:
+            raise ModelsError(
+                "The detail correction module learns on a trained main module: name the bundle that"
+                " holds one with --init."
+            )
+        caption = encode_captions(self.text, batch.ids, batch.lengths)
+        images = self.to_memory_format(batch.images)
+        with self.autocast():
+            photo = self.encoders.photo(images)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and "main" in self.modules):
+                out = self.main(
+                    *self._draws(noise),
+                    caption.words,
+                    caption.sentence,
+                    caption.pad,
+                    photo.code,
+                    photo.regions,
+                )
+            final = None
+            if "dcm" in self.modules:
+                hidden = out.hidden.detach()
+                final, _ = self.dcm(hidden, photo.detail, caption.words, caption.pad)
+        sides = [self.config.base << k for k in range(3)]
+        reals = tuple(functional.adaptive_avg_pool2d(images, side) for side in sides)
+        return StepState(reals, out.pictures, final, out.mu, out.logvar, caption, batch.class_ids)
+
+    def _draws(self, noise: Noise) -> tuple[Tensor, Tensor]:
+        return noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
+
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        if name == "main":
+            return self._main_loss(state)
+        if name == "dcm":
+            return self._correction_loss(state)
+        own_discriminator, stage = self._discriminator(name), self.discriminator_stages[name]
+        fake = state.final if name == "judge_dcm" else state.pictures[stage]
+        assert fake is not None  # noqa: S101 (made for this phase)
+        with self.autocast():
+            loss = discriminator_loss(
+                own_discriminator,
+                upsample_for_discriminator(state.reals[stage]),
+                upsample_for_discriminator(fake),
+                state.caption.sentence,
+            )
+        return loss, {name: loss}
+
+    def _main_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        sentence = state.caption.sentence
+        with self.autocast():
+            adversarial = [
+                adversarial_loss(
+                    self._discriminator(f"judge{k}"), upsample_for_discriminator(picture), sentence
+                )
+                for k, picture in enumerate(state.pictures)
+            ]
+            perceptual = perceptual_loss(self.encoders.detail, state.pictures, state.reals)
+        matching = self._damsm_loss(state.pictures[-1], state)
+        kl = kl_loss(state.mu, state.logvar)
+        values = {"g": torch.stack(adversarial).sum(), "matching": matching}
+        values |= {"perceptual": perceptual, "kl": kl}
+        return main_loss(adversarial, matching, perceptual, kl), values
+
+    def _correction_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        assert state.final is not None  # noqa: S101 (made for this phase)
+        with self.autocast():
+            own_discriminator = self._discriminator("judge_dcm")
+            adversarial = adversarial_loss(
+                own_discriminator, upsample_for_discriminator(state.final), state.caption.sentence
+            )
+        matching = self._damsm_loss(state.final, state)
+        loss = correction_loss(adversarial, matching, state.final, state.reals[-1])
+        return loss, {"g_dcm": adversarial, "matching_dcm": matching}
+
+    def _damsm_loss(self, pictures: Tensor, state: StepState) -> Tensor:
+        """The sum of the four DAMSM losses."""
+        with self.autocast():
+            features = self.encoders.image(self.to_memory_format(pictures))
+        word, sentence = matching_losses(features, state.caption, state.class_ids)
+        return word + sentence
+
+    def _discriminator(self, name: str) -> ManiganDiscriminator:
+        own_discriminator = self.modules[name]
+        assert isinstance(own_discriminator, ManiganDiscriminator)  # noqa: S101
+        return own_discriminator
+
+    def recalibrate_batch_norm(
+        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
+    ) -> None:
+        self._edit(averaged, batch, noise)
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+        """Rows of eight: the photo, and what the networks make of it by a caption not its own."""
+        return stack_rows(batch.images, self._edit(averaged, batch, noise))
+
+    def _edit(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> Tensor:
+        """Pictures [B,3,S,S] by the last network there is, from the wrong captions."""
+        caption = encode_captions(self.text, batch.negative_ids, batch.negative_lengths)
+        photo = self.encoders.photo(self.to_memory_format(batch.images))
+        words, sentence, pad = caption.words, caption.sentence, caption.pad
+        main = averaged.get("main", self.main)
+        out = main(*self._draws(noise), words, sentence, pad, photo.code, photo.regions)
+        if "dcm" not in averaged:
+            last: Tensor = out.pictures[-1]
+            return last
+        final, _ = averaged["dcm"](out.hidden, photo.detail, words, pad)
+        return torch.as_tensor(final)
+
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+        modules = {"main": averaged.get("main", self.main)}
+        if "dcm" not in averaged:
+            return asdict(
+                replace(self.config, modules="main")
+            ), modules | self.encoders.bundle_modules
+        return asdict(self.config), modules | {
+            "dcm": averaged["dcm"]
+        } | self.encoders.bundle_modules
+
+
+def manigan_config(
+    options: Any, size: int, text: TextEncoder, encoders: FrozenEncoders
+) -> ManiganConfig:
+    """The networks for pictures of ``size`` pixels; options: anything with the widths of
+    :class:`AdversarialOptions`.
+    """
+    names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination")
+    widths = {name: getattr(options, name) for name in names}
+    regions, detail = encoders.channels
+    features = text.config.features
+    return ManiganConfig(**widths, base=size // 4, text=features, regions=regions, detail=detail)
+
+
+def upsample_for_discriminator(pictures: Tensor) -> Tensor:
+    """Pictures [B,3,s,s] at the size that a discriminator needs at least."""
+    if pictures.shape[-1] >= _SMALLEST:
+        return pictures
+    return functional.interpolate(pictures, (_SMALLEST, _SMALLEST), mode="bilinear")
+
+
+def init_orthogonal(module: nn.Module) -> nn.Module:
+    """First weights as published, in place: orthogonal matrices, batch norms' gains N(1, 0.02)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.orthogonal_(layer.weight)
+        if isinstance(layer, nn.Linear) and layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1.0, 0.02)
+            nn.init.zeros_(layer.bias)
+    return module
+
+
+def read_manigan(
+    main_path: Path, dcm_path: Path
+) -> tuple[ManiganConfig, MainModule, DetailCorrection]:
+    """Main module and detail correction of one model."""
+    main_what, dcm_what = f"main module {main_path.name}", f"detail correction {dcm_path.name}"
+    main_state, dcm_state = read(main_path), read(dcm_path)
+    conditions, text = need(main_state, "ca_net.fc.weight", main_what).shape
+    entry = need(main_state, "h_net1.fc.0.weight", main_what).shape[1]
+    ngf = need(main_state, "img_net1.img.0.weight", main_what).shape[1]
+    config = ManiganConfig(
+        ngf=ngf,
+        base=isqrt(len(need(main_state, "h_net2.channel_att.conv_context2.weight", main_what))),
+        blocks=count(main_state, "h_net2.residual.{}.", main_what),
+        z=entry - conditions // 4 - text,
+        condition=conditions // 4,
+        text=text,
+        regions=need(main_state, "imgUpSample.1.weight", main_what).shape[1],
+        detail=need(dcm_state, "upsample.1.weight", dcm_what).shape[1],
+        combine=len(need(main_state, "SAIN1.conv.weight", main_what)),
+    )
+    main, dcm = MainModule(config), DetailCorrection(config)
+    fit(main, main_state, main_what)
+    fit(dcm, dcm_state, dcm_what)
+    return config, main, dcm

@@ -1,0 +1,96 @@
+"""The part of a bundle that looks at photos for ManiGAN, of either kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from models.bundle import Bundle, load_strict
+from models.damsm.efficientnet import EfficientNetLite
+from models.damsm.image_encoder import CompactImageEncoder, PhotoFeatures
+from models.damsm.inception import InceptionImageEncoder, VggDetail, image_encoder_of
+
+
+class PhotoEncoder(Protocol):
+    """Photos [B,3,S,S] in [-1,1] to what manipulation sees of them."""
+
+    def photo(self, images: Tensor) -> PhotoFeatures: ...
+
+
+class InceptionPhotoEncoder(nn.Module):
+    """As published: regions and code by Inception-v3, detail by VGG-16."""
+
+    keep_in_fp32 = ("detail",)
+
+    def __init__(self, image: InceptionImageEncoder, detail: VggDetail) -> None:
+        super().__init__()
+        self.image, self.detail = image, detail
+
+    def photo(self, images: Tensor) -> PhotoFeatures:
+        regions, code = self.image(images)
+        return PhotoFeatures(code, regions, self.detail(images))
+
+
+def photo_encoder(bundle: Bundle, task: str, where: str) -> nn.Module:
+    """A PhotoEncoder as the task's ``image_encoder`` describes it, weights loaded."""
+    image = image_encoder_of(bundle.task(task).image_encoder, where)
+    load_strict(image, bundle.state(task, "image_encoder"), f"{where}: image encoder")
+    if not isinstance(image, InceptionImageEncoder):
+        return image
+    detail = VggDetail()
+    load_strict(detail, bundle.state(task, "detail"), f"{where}: detail encoder")
+    return InceptionPhotoEncoder(image, detail)
+
+
+def as_photo_encoder(module: nn.Module) -> PhotoEncoder:
+    return cast("PhotoEncoder", module)
+
+
+class StemDetail(nn.Module):
+    """The first layer of a compact trunk: what stands in for VGG's relu2_2 in small bundles."""
+
+    def __init__(self, trunk: EfficientNetLite) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B,3,H,W] in [-1,1] → [B,stem_width,H/2,W/2]."""
+        return self.trunk.stem(images)
+
+
+@dataclass(frozen=True)
+class FrozenEncoders:
+    """image: pictures → (regions, code) in the captions' space; encoder: photos → what the networks
+    see of them, ``channels`` being those of its regions and of its detail; detail: pictures → early
+    features, for perceptual losses.
+    """
+
+    image: nn.Module
+    encoder: PhotoEncoder
+    detail: nn.Module
+    channels: tuple[int, int]
+
+    @torch.no_grad()
+    def photo(self, images: Tensor) -> PhotoFeatures:
+        """Of photos [B,3,S,S] in [-1,1], without a graph."""
+        return self.encoder.photo(images)
+
+    @property
+    def bundle_modules(self) -> dict[str, nn.Module]:
+        """Networks that a bundle needs beside the image encoder, by role."""
+        return {"detail": self.detail} if isinstance(self.detail, VggDetail) else {}
+
+
+def compact_encoders(image: CompactImageEncoder) -> FrozenEncoders:
+    """Everything by one small trunk."""
+    return FrozenEncoders(image, image, StemDetail(image.trunk), image.photo_channels)
+
+
+def published_encoders(image: InceptionImageEncoder, detail: VggDetail) -> FrozenEncoders:
+    """Regions and code by Inception-v3, detail by VGG-16."""
+    detail.eval().requires_grad_(False)
+    channels = image.emb_features.out_channels, detail.channels
+    return FrozenEncoders(image, InceptionPhotoEncoder(image, detail), detail, channels)

@@ -1,0 +1,151 @@
+"""Training ManiGAN on paired pictures: what a drawn data set offers and photos do not.
+
+Main module and detail correction learn together. Since the target of every edit is known, an L1
+loss at each stage
+takes the place of the paper's adversarial, matching and correction losses (sections 3.4 and 3.5);
+pixels that the edit
+changes weigh more, and one caption in twenty changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.damsm.image_encoder import CompactImageEncoder
+from models.damsm.text_encoder import TextEncoder, padding
+from models.manipulation.manigan.losses import kl_loss
+from models.manipulation.manigan.network import MainOutput, ManiganConfig, networks
+from models.training.batch import Batch
+from models.training.losses import edge_loss, small_part_mask
+from models.training.noise import Noise
+from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
+
+_CHANGED = 0.06  # difference in [-1,1] from which a pixel counts as edited
+
+
+@dataclass(frozen=True)
+class ManipulationOptions:
+    """Widths, the paper's ablations (combination, modules: see :class:`ManiganConfig`), rate and
+    loss weights. edited: extra weight of changed pixels; small: of bill, eye and legs, where the
+    data knows them; edges: weight of the final picture's difference of gradients; stages: of the
+    main module's pictures beside the final one; kl: of the conditioning's divergence from N(0,1).
+    """
+
+    ngf: int = 16
+    blocks: int = 1
+    combine: int = 32
+    z: int = 32
+    condition: int = 64
+    norm: str = "layer"
+    combination: str = "affine"
+    modules: str = "both"
+    rate: float = 1e-3
+    edited: float = 3.0
+    small: float = 0.0
+    edges: float = 0.0
+    stages: float = 0.25
+    kl: float = 0.002
+
+
+class ManipulationObjective(Objective):
+    """See :class:`models.training.objective.Objective`."""
+
+    def __init__(
+        self, options: ManipulationOptions, size: int, text: TextEncoder, image: CompactImageEncoder
+    ) -> None:
+        super().__init__()
+        self.options, self.text, self.image = options, text, image
+        self.frozen = {"text_encoder": text, "image_encoder": image}
+        names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination", "modules")
+        regions, detail = image.photo_channels
+        self.config = ManiganConfig(
+            **{name: getattr(options, name) for name in names},
+            base=size // 4,
+            text=text.config.features,
+            regions=regions,
+            detail=detail,
+        )
+        self.averaged = self.config.roles
+        self.modules = networks(self.config)
+        optimiser = adam(list(self.modules.values()), options.rate, (0.5, 0.99))
+        self.optimizer_steps = {"manipulation": OptimizerStep(optimiser, self.averaged, clip=5.0)}
+
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:  # noqa: ARG002
+        return batch, noise
+
+    def loss(
+        self,
+        name: str,  # noqa: ARG002
+        state: tuple[Batch, Noise],
+        step: int,  # noqa: ARG002
+    ) -> tuple[Tensor, Values]:
+        batch, noise = state
+        assert batch.source is not None  # noqa: S101 (the data set's duty)
+        with self.autocast():
+            final, main = self._edit(self.modules, batch, *self._noise(noise))
+        o, weight = self.options, self._weight(batch)
+        values = {"l1": _weighted_l1(final, batch.images, weight)}
+        if o.edges:
+            values["edges"] = edge_loss(final, batch.images, torch.ones_like(weight))
+        if main is not None:
+            staged = torch.stack([_weighted_l1(p, batch.images, weight) for p in main.pictures])
+            values |= {"stages": staged.sum(), "kl": kl_loss(main.mu, main.logvar)}
+        weights = {"l1": 1.0, "edges": o.edges, "stages": o.stages, "kl": o.kl}
+        return torch.stack([weights[k] * v for k, v in values.items()]).sum(), values
+
+    def _noise(self, noise: Noise) -> tuple[Tensor, Tensor]:
+        return noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
+
+    def _edit(
+        self, modules: Mapping[str, nn.Module], batch: Batch, z: Tensor, noise: Tensor
+    ) -> tuple[Tensor, MainOutput | None]:
+        """The final picture, and what the main module made where there is one."""
+        assert batch.source is not None  # noqa: S101
+        words, sentence = self.text(batch.ids, batch.lengths)
+        pad = padding(batch.lengths, words.shape[2])
+        photo = self.image.photo(batch.source.contiguous(memory_format=torch.channels_last))
+        hidden, main = photo.regions, None
+        if "main" in modules:
+            main = modules["main"](z, noise, words, sentence, pad, photo.code, photo.regions)
+            hidden = main.hidden
+        if "dcm" not in modules:
+            return main.pictures[-1], main  # type: ignore[union-attr]
+        return modules["dcm"](hidden, photo.detail, words, pad)[0], main
+
+    def _weight(self, batch: Batch) -> Tensor:
+        """[B,1,S,S], mean 1 per picture."""
+        assert batch.source is not None  # noqa: S101
+        changed = (batch.images - batch.source).abs().amax(1, keepdim=True) > _CHANGED
+        weight = 1 + self.options.edited * changed.float()
+        if batch.labels is not None:
+            weight = weight * (1 + self.options.small * small_part_mask(batch.labels))
+        return weight / weight.mean((1, 2, 3), keepdim=True)
+
+    def recalibrate_batch_norm(
+        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
+    ) -> None:
+        self._edit(averaged, batch, *self._noise(noise))
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+        """Rows of eight: the photo, the edit's target, what the networks make of it."""
+        assert batch.source is not None  # noqa: S101
+        final = self._edit(averaged, batch, *self._noise(noise))[0]
+        return stack_rows(batch.source, batch.images, final)
+
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+        return asdict(self.config), {name: averaged[name] for name in self.averaged}
+
+
+def _weighted_l1(picture: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    side = (picture.shape[-2], picture.shape[-1])
+    target = functional.adaptive_avg_pool2d(target, side)
+    weight = functional.adaptive_avg_pool2d(weight, side)
+    return (weight * (picture - target).abs()).mean()

@@ -1,0 +1,1 @@
+"""Efficient-T2I (Souza et al. 2020): images from noise and a sentence."""

@@ -1,0 +1,116 @@
+"""Batch statistics of a generator estimated again from captions, as Efficient-T2I's authors do
+before they score a checkpoint.
+
+Their averaged weights are saved with the statistics of the live network. Their scripts for IS and
+FID first run the network in train mode over training captions, which makes running means and
+variances (momentum 0.1) and the singular vectors of spectral norms those of the averaged weights;
+their notebook takes the file as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.bundle import Bundle, load_strict, save_task
+from models.checkpoints.collect import collect
+from models.checkpoints.files import drop_aliases, fit, need, read, read_beside
+from models.data.opening import open_photos
+from models.errors import BundleError, InputProblem, ModelsError
+from models.pipeline import config_from, generator
+from models.registry import load
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
+from models.synthesis.pipeline import SynthesisPipeline
+
+TASK = "synthesize"
+
+
+def recalibrate_bundle(
+    folder: Path, where: str, out: Path, *, passes: int = 100, batch: int = 8, seed: int = 0
+) -> Bundle:
+    """Write the bundle in ``folder`` to ``out`` with new statistics, from ``passes`` batches of the
+    first captions of the photos in ``where``; the defaults are the authors'.
+
+    Raises ModelsError when the bundle synthesises by another method or knows no caption's words.
+    """
+    pipeline = load(folder, TASK, None, "cpu")
+    if not isinstance(pipeline, SynthesisPipeline):
+        raise ModelsError(f"Bundle {pipeline.bundle.name!r} has no batch statistics to estimate.")
+    captions = _first_captions(pipeline, where)
+    config = config_from(GeneratorConfig, pipeline.spec.network, TASK)
+    network = Generator(config).train()
+    load_strict(network, pipeline.bundle.state(TASK, "generator"), TASK)
+    source = generator(seed)
+    with torch.no_grad():
+        for k in range(passes):
+            rows = [captions[(k * batch + row) % len(captions)] for row in range(batch)]
+            _, sentences = pipeline.text(*pipeline.captions(rows))
+            network(torch.randn(batch, config.z, generator=source), sentences)
+    made = collect(out, [folder])
+    spec = {**made.task(TASK).raw, "recalibrated": {"passes": passes, "batch": batch, "seed": seed}}
+    states = {role: made.stored(TASK, role) for role in made.task(TASK).files}
+    return save_task(out, TASK, spec, {**states, "generator": network.state_dict()})
+
+
+def _first_captions(pipeline: SynthesisPipeline, where: str) -> list[tuple[int, ...]]:
+    """In the order of the training photos, those without a known word left out."""
+    photos = open_photos(where, size=pipeline.spec.size)
+    found = []
+    for index in range(len(photos)):
+        try:
+            found.append(pipeline.encode(photos.caption_texts(index)[0]).ids)
+        except InputProblem:
+            continue
+    if not found:
+        raise ModelsError(f"Bundle {pipeline.bundle.name!r} knows no word of these captions.")
+    return found
+
+
+def read_efficient_t2i(path: Path) -> tuple[Generator, dict[str, Any]]:
+    """The generator; its blocks are listed a second time under ``main``. Upstream saves it under
+    ``net`` of a training state, whose plain values come with it: ``it`` and ``netG_params``, by
+    which the authors' code builds the network.
+    """
+    what = f"generator {path.name}"
+    state, beside = read(path, inside="net"), read_beside(path, "net")
+    rows, z = need(state, "block1.weight_orig", what).shape
+    channels = [rows // 16]
+    while f"block{2 * len(channels) + 1}.conv4.bias" in state:
+        channels.append(len(state[f"block{2 * len(channels) + 1}.conv4.bias"]))
+    ngf = channels[-1]
+    condition = need(state, "block2.bn1.gammas_projection.weight_orig", what).shape[1]
+    config = GeneratorConfig(
+        ngf=ngf,
+        widths=tuple(c // ngf for c in channels),
+        z=z,
+        sentence=condition - z,
+        attention=_attention_resolution(state, channels, what),
+    )
+    network = Generator(config)
+    aliases = {f"main.{k}.": f"{name}." for k, name in enumerate(network.blocks)}
+
+    def canonical(key: str) -> str:
+        alias = ".".join(key.split(".")[:2]) + "."
+        return aliases[alias] + key.removeprefix(alias) if alias in aliases else key
+
+    fit(network, drop_aliases(state, canonical, what), what)
+    return network, {name: beside[name] for name in ("it", "netG_params") if name in beside}
+
+
+def _attention_resolution(state: Mapping[str, Tensor], channels: list[int], what: str) -> int:
+    """Resolution of the attention layer: by its place in ``main``, else by its width; where that
+    fits several, the published 64×64.
+    """
+    if "non_local.gamma" not in state:
+        return 0
+    width = need(state, "non_local.theta.weight_orig", what).shape[1]
+    fitting = [4 << level for level, (a, _) in enumerate(pairwise(channels)) if a == width]
+    listed = [4 << k // 2 for k in range(2 * len(channels)) if f"main.{k}.gamma" in state]
+    if not fitting or not set(listed) <= set(fitting):
+        raise BundleError(f"{what}: its attention layer fits no block.")
+    return (listed or [r for r in fitting if r == 64] or fitting)[0]

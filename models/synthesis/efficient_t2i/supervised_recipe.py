@@ -1,0 +1,134 @@
+"""Training Efficient-T2I as a renderer: a data set that draws its pictures knows what each was
+drawn from, so the generator can be taught to draw that very picture (supervised, without a
+discriminator).
+
+The text decides the parts that it names, the code (:mod:`models.synthesis.efficient_t2i.latent`)
+all else. At serving the code is noise of the same shapes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.damsm.text_encoder import TextEncoder
+from models.errors import ModelsError
+from models.synthesis.efficient_t2i.latent import width
+from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
+from models.synthesis.efficient_t2i.recipe import (
+    GeneratorObjective,
+    block_widths,
+    zero_init_residuals,
+)
+from models.training.batch import Batch
+from models.training.losses import isin
+from models.training.noise import Noise
+from models.training.objective import OptimizerStep, Values, adam
+
+_SATURATION = 2.5  # tanh(2.5) = 0.987: colours of the data lie within
+_SATURATION_WEIGHT = 0.05
+
+
+@dataclass(frozen=True)
+class RenderingOptions:
+    """ngf, widths, attention, spectral: see :class:`GeneratorConfig`; foreground: how much more
+    than a pixel of the backdrop one of any other label weighs; small: how much more again one of
+    the labels in small_labels (comma separated); edges: weight of the difference of gradients;
+    labels: weight of saying what each pixel shows, from the generator's last features.
+    """
+
+    ngf: int = 24
+    widths: str = "16,16,8,4,2"
+    attention: int = 0
+    spectral: bool = False
+    foreground: float = 1.0
+    small: float = 4.0
+    small_labels: str = "6,7,8"
+    edges: float = 1.0
+    labels: float = 0.05
+    label_count: int = 10
+    rate: float = 2e-3
+    beta1: float = 0.9
+    beta2: float = 0.99
+
+
+@dataclass(frozen=True)
+class StepState:
+    """A batch, the generator's pictures of it before tanh [B,3,S,S] and what it says of each pixel
+    [B,labels,S,S], both with their graph.
+    """
+
+    batch: Batch
+    raw: Tensor
+    label_logits: Tensor
+
+
+class RenderingObjective(GeneratorObjective):
+    """See :class:`models.training.objective.Objective`."""
+
+    def __init__(
+        self, options: RenderingOptions, size: int, text: TextEncoder, latent: str
+    ) -> None:
+        super().__init__()
+        if not latent:
+            raise ModelsError(
+                "This data set does not know what its pictures are drawn from; train synthesis "
+                "with objective = 'hinge'."
+            )
+        self.options, self.text = options, text
+        self.frozen = {"text_encoder": text}
+        widths = block_widths(size, options.widths)
+        self.generator = Generator(
+            GeneratorConfig(
+                options.ngf,
+                widths,
+                width(latent),
+                text.config.features,
+                options.attention,
+                options.spectral,
+                latent,
+            )
+        )
+        zero_init_residuals(self.generator)
+        features = self.generator.bn.num_features
+        self.labeller = nn.Conv2d(features, options.label_count, 3, padding=1)
+        self.modules = {"generator": self.generator, "labeller": self.labeller}
+        trained = [self.generator, self.labeller]
+        optimiser = adam(trained, options.rate, (options.beta1, options.beta2))
+        self.optimizer_steps = {"generator": OptimizerStep(optimiser, tuple(self.modules))}
+        self._small = [int(text) for text in options.small_labels.split(",")]
+
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+        assert batch.code is not None  # noqa: S101 (its data set has a latent)
+        with torch.no_grad():
+            _, sentence = self.text(batch.ids, batch.lengths)
+        with self.autocast():
+            features = self.generator.features_from_code(batch.code, sentence)
+            return StepState(
+                batch, self.generator.to_raw(features), self.labeller(features).float()
+            )
+
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        o, batch = self.options, state.batch
+        assert batch.labels is not None  # noqa: S101 (its data set has a latent)
+        images = self.to_memory_format(batch.images)
+        gap = torch.tanh(state.raw) - images
+        values = {
+            "pixels": (self._weights(batch.labels) * gap.abs()).mean(),
+            "coarse": functional.avg_pool2d(gap, 8).abs().mean(),
+            "edges": gap.diff(dim=2).abs().mean() + gap.diff(dim=3).abs().mean(),
+            "labels": functional.cross_entropy(state.label_logits, batch.labels),
+            "beyond": functional.relu(state.raw.abs() - _SATURATION).square().mean(),
+        }
+        weights = {"edges": o.edges, "labels": o.labels, "beyond": _SATURATION_WEIGHT}
+        total = torch.stack([weights.get(name, 1.0) * value for name, value in values.items()])
+        return total.sum(), values | {"l1": gap.detach().abs().mean()}
+
+    def _weights(self, labels: Tensor) -> Tensor:
+        """float32 [B,1,S,S]: what each pixel weighs."""
+        o = self.options
+        small = isin(labels, self._small)
+        return (1 + o.foreground * (labels > 0) + o.small * small).float()[:, None]

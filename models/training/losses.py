@@ -1,0 +1,74 @@
+"""Hinge losses of a discriminator that judges pictures together with sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class ConditionalDiscriminator(Protocol):
+    """Features of pictures, and logits [B,…] of features together with sentences."""
+
+    def features(self, images: Tensor) -> tuple[Tensor, ...]: ...
+
+    def logits(self, features: tuple[Tensor, ...], sentence: Tensor) -> Tensor: ...
+
+
+ImagesWithSentences = tuple[Tensor, Tensor]  # pictures [B,3,S,S] in [-1,1] and sentences [B,D]
+
+
+def discriminator_loss(
+    discriminator: ConditionalDiscriminator,
+    real: ImagesWithSentences,
+    fake: ImagesWithSentences,
+    negative_sentence: Tensor,
+    negative_share: float,
+) -> Tensor:
+    """The discriminator's: real pairs against generated ones and, by ``negative_share``, against
+    real pictures with sentences ``negative_sentence`` [B,D] that do not fit them (Reed et al.
+    2016).
+    """
+    made = discriminator.features(fake[0])
+    loss = (1 - negative_share) * _hinge(1 + discriminator.logits(made, fake[1]))
+    good = discriminator.features(real[0])
+    loss = loss + _hinge(1 - discriminator.logits(good, real[1]))
+    if negative_share:
+        loss = loss + negative_share * _hinge(1 + discriminator.logits(good, negative_sentence))
+    return loss
+
+
+def generator_loss(discriminator: ConditionalDiscriminator, fake: ImagesWithSentences) -> Tensor:
+    """The generator's: minus the mean logit."""
+    return -discriminator.logits(discriminator.features(fake[0]), fake[1]).float().mean()
+
+
+def _hinge(margin: Tensor) -> Tensor:
+    return functional.relu(margin.float()).mean()
+
+
+_SMALL = (6, 7, 8)  # of the labels of a drawn bird: bill, eye, legs
+
+
+def small_part_mask(labels: Tensor) -> Tensor:
+    """float32 [B,1,S,S] of labels int64 [B,S,S]: 1 where a thing of a few pixels is, whose loss the
+    rest would drown.
+    """
+    return isin(labels, _SMALL).float()[:, None]
+
+
+def isin(labels: Tensor, wanted: Sequence[int]) -> Tensor:
+    """bool like ``labels``: which are wanted. No tensor of these has to reach a device."""
+    return torch.stack([labels == label for label in wanted]).any(0)
+
+
+def edge_loss(made: Tensor, images: Tensor, counted: Tensor) -> Tensor:
+    """Mean absolute difference of the gradients of pictures [B,3,S,S] along rows and columns, over
+    the pixels counted [B,1,S,S].
+    """
+    gap = (made - images) * counted
+    found = gap.diff(dim=2).abs().sum() + gap.diff(dim=3).abs().sum()
+    return found / (counted.sum() * images.shape[1]).clamp(min=1)
