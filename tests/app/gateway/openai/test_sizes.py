@@ -107,6 +107,6 @@ def test_the_format_stays(services: Services, extension: str) -> None:
     record = ImageRecord(
         index=0, seed=0, width=20, height=20, sha256="0" * 64, blob=key, format=extension
     )
-    data = asyncio.run(stored_or_scaled(services, record, TargetSize(64, 32)))
+    data = asyncio.run(stored_or_scaled(services, record, TargetSize(64, 32), "somebody"))
     with Image.open(io.BytesIO(data)) as image:
         assert (image.format, image.size) == (extension.upper(), (64, 32))
