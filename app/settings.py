@@ -104,6 +104,11 @@ class GatewaySettings(WebhookSettings):
     write_timeout: float = Field(
         30.0, gt=0, description="timeout for a client that does not read its response"
     )
+    unread_memory: int = Field(
+        256 * 1024 * 1024,
+        ge=1,
+        description="memory for all responses that clients have not read yet, in bytes",
+    )
     max_waits: int = Field(256, ge=1, description="most requests of one caller that wait for a job")
     redis_memory: ByteSize = Field(
         ByteSize(0), description="memory for job records, in bytes; 0: the maxmemory of the server"

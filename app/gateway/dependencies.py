@@ -8,7 +8,6 @@ before a byte of the body is read.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -92,24 +91,6 @@ async def hold_stream_slot(caller: Reader, services: ServicesDependency) -> Asyn
 
 
 StreamSlot = Depends(hold_stream_slot)
-
-
-async def download(found: Reader, services: ServicesDependency) -> AsyncIterator[None]:
-    """Counts a picture that is being sent to the caller."""
-    with hold_download(services, found.rate_limit_key):
-        yield
-
-
-Download = Depends(download)
-
-
-def hold_download(services: Services, who: str) -> AbstractContextManager[None]:
-    """One of the pictures that ``who`` fetches at a time. Raises Problem 429."""
-    refusal = (
-        "{limit} pictures are being fetched already, which is all one caller may fetch at a time. "
-        "Read them first."
-    )
-    return services.downloads.hold(who, refusal, 2)
 
 
 RateCounter = Callable[[Authenticator, Caller], LimitStatus | None]

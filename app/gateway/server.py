@@ -168,7 +168,9 @@ def raise_open_file_limit() -> None:
 def uvicorn_limits(settings: GatewaySettings) -> dict[str, Any]:
     """Keyword arguments for ``uvicorn.Config`` that keep hostile clients bounded."""
     return {
-        "http": timed_protocol(settings.header_timeout, settings.write_timeout),
+        "http": timed_protocol(
+            settings.header_timeout, settings.write_timeout, settings.unread_memory
+        ),
         "ws": "none",
         "server_header": False,
         "timeout_keep_alive": 5,

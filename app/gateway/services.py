@@ -89,7 +89,7 @@ class LiveCatalogue:
 P = ParamSpec("P")
 T = TypeVar("T")
 _THROUGHPUT_CACHE_SECONDS = 2.0  # seconds
-_READERS = 32  # threads that read blobs
+_STORAGE_THREADS = 32
 _STORE_TIMEOUT = 2.0  # seconds: a request that asks twice still answers within five
 
 
@@ -124,7 +124,7 @@ class Services:
     wait_slots: PerCallerSemaphore
     redis_warnings: Callable[[], list[str]] = list  # see app.gateway.redis_warnings; blocks
     decoder_limiter: anyio.CapacityLimiter = field(init=False)
-    readers: anyio.CapacityLimiter = field(init=False)  # of blobs, so that nothing waits for them
+    storage_threads: anyio.CapacityLimiter = field(init=False)  # so that nothing else waits for it
     downloads: PerCallerSemaphore = field(init=False)
     converting: WeakValueDictionary[str, anyio.Lock] = field(init=False)  # by caller
     event_streams: EventStreams = field(init=False)
@@ -137,7 +137,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self.decoder_limiter = anyio.CapacityLimiter(self.settings.decoders)
-        self.readers = anyio.CapacityLimiter(_READERS)
+        self.storage_threads = anyio.CapacityLimiter(_STORAGE_THREADS)
         self.downloads = PerCallerSemaphore(self.settings.max_downloads)
         self.converting = WeakValueDictionary()
         self.event_streams = EventStreams(
@@ -152,15 +152,15 @@ class Services:
         """What is stored under that key. Raises BlobError, BlobMissing too."""
         if self.blobs.is_local:
             return await self._local_blobs(key)
-        return await to_thread.run_sync(self.blobs.get, key, limiter=self.readers)
+        return await to_thread.run_sync(self.blobs.get, key, limiter=self.storage_threads)
 
     async def open_blob(self, key: str) -> tuple[int, AsyncIterator[bytes]]:
         """Its size, and its bytes in parts, of which one is held at a time. Raises BlobError."""
-        size, parts = await to_thread.run_sync(self.blobs.open, key, limiter=self.readers)
+        size, parts = await to_thread.run_sync(self.blobs.open, key, limiter=self.storage_threads)
         return size, self._parts(parts)
 
     async def _parts(self, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-        while part := await to_thread.run_sync(next, parts, b"", limiter=self.readers):
+        while part := await to_thread.run_sync(next, parts, b"", limiter=self.storage_threads):
             yield part
 
     async def job_view(self, job: Job) -> JobView:

@@ -7,13 +7,16 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from fastapi import Request
 from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
 
+from app.gateway.image_responses import Download, hold_download, is_small
 from app.gateway.openai.errors import openai_error
 from app.gateway.openai.submission import cancel_unless_resumable, poll_job
 from app.gateway.problems import Problem, as_problem
@@ -55,33 +58,75 @@ JsonObject = dict[str, Any]
 
 
 async def images_response(
-    request: Request, services: Services, job: Job, as_url: bool
-) -> JsonObject:
+    request: Request,
+    services: Services,
+    job: Job,
+    as_url: bool,
+    who: str,
+    headers: Mapping[str, str],
+) -> Response:
     """Pictures that failed are reported in ``warnings``; ``job``, ``warnings`` and ``seed`` are
-    this service's own.
+    this service's own. Large ones leave storage as their reader takes them. ``who``: by whom they
+    are counted.
     """
     made = [image for image in job.images if not image.error]
-    link_or_content = _url_of if as_url else _content_of
     first = made[0]
     failures = [f"Picture {i.index} was not made: {i.error.detail}" for i in job.images if i.error]
-    return {
+    links = [await _url_of(request, services, job, i) for i in made] if as_url else []
+    held = [_B64_JSON] * len(made)
+    content = {
         "created": int(job.finished_at or job.created_at),
-        "data": [
-            {**await link_or_content(request, services, job, i), "seed": i.seed} for i in made
-        ],
+        "data": [{**o, "seed": i.seed} for o, i in zip(links or held, made, strict=True)],
         "background": "opaque",
         "output_format": first.format,
         "size": _size(first),
         "job": job.id,
         "warnings": [*job.warnings, *failures],
     }
+    if as_url:
+        return JSONResponse(content, 200, headers)
+    parts = _with_pictures(services, content, made)
+    if all(map(is_small, made)):
+        whole = b"".join([part async for part in parts])
+        return Response(whole, 200, headers, "application/json")
+    with ExitStack() as counted:
+        counted.enter_context(hold_download(services, who))
+        return Download(parts, headers, "application/json", counted.pop_all())
 
 
-async def _content_of(
-    _request: Request, services: Services, _job: Job, image: ImageRecord
-) -> JsonObject:
-    data = await services.get_blob(image.blob)
-    return {"b64_json": base64.b64encode(data).decode()}
+_PLACE = secrets.token_hex(16)  # where a picture will stand; no client can know it
+_B64_JSON = {"b64_json": _PLACE}
+
+
+async def _with_pictures(
+    services: Services, content: JsonObject, images: Sequence[ImageRecord]
+) -> AsyncIterator[bytes]:
+    """The JSON of ``content``, with one of ``images`` in each place."""
+    before, *after = json.dumps(content).encode().split(_PLACE.encode())
+    yield before
+    for image, text in zip(images, after, strict=True):
+        async for part in _base64(_parts(services, image)):
+            yield part
+        yield text
+
+
+async def _parts(services: Services, image: ImageRecord) -> AsyncIterator[bytes]:
+    if is_small(image):
+        yield await services.get_blob(image.blob)
+        return
+    _, parts = await services.open_blob(image.blob)
+    async for part in parts:
+        yield part
+
+
+async def _base64(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    rest = b""
+    async for part in parts:
+        whole = rest + part
+        cut = len(whole) - len(whole) % 3
+        rest = whole[cut:]
+        yield base64.b64encode(whole[:cut])
+    yield base64.b64encode(rest)
 
 
 async def _url_of(request: Request, services: Services, job: Job, image: ImageRecord) -> JsonObject:
@@ -92,7 +137,7 @@ async def _url_of(request: Request, services: Services, job: Job, image: ImageRe
 
 
 async def image_events(
-    request: Request, services: Services, accepted: Submission, kind: str
+    request: Request, services: Services, accepted: Submission, kind: str, who: str
 ) -> AsyncIterator[bytes]:
     """``image_generation.completed`` or ``image_edit.completed``, once for each picture."""
     job = accepted.job
@@ -100,23 +145,26 @@ async def image_events(
         async for job in poll_job(request, services, accepted.job):
             if not job.status.final:
                 yield format_sse_event(comment="waiting")
-        for image in job.images:
-            if not image.error:
-                yield _event(await _completed(request, services, job, image, kind))
+        made = [image for image in job.images if not image.error]
+        with nullcontext() if all(map(is_small, made)) else hold_download(services, who):
+            for image in made:
+                event = _completed(job, image, kind)
+                yield f"event: {event['type']}\ndata: ".encode()
+                async for part in _with_pictures(services, event, [image]):
+                    yield part
+                yield b"\n\n"
     except Exception as error:  # the answer has begun, so it can only be reported within it
         _, _, openai_body = openai_error(as_problem(error).body(request.url.path), {})
-        yield _event({"type": "error", **openai_body})
+        yield b"\n\n" + _event({"type": "error", **openai_body})  # also amid a picture
     finally:
         await cancel_unless_resumable(request, services, job)
 
 
-async def _completed(
-    request: Request, services: Services, job: Job, image: ImageRecord, kind: str
-) -> JsonObject:
+def _completed(job: Job, image: ImageRecord, kind: str) -> JsonObject:
     none = {"image_tokens": 0, "text_tokens": 0}
     return {
         "type": f"{kind}.completed",
-        **await _content_of(request, services, job, image),
+        **_B64_JSON,
         "created_at": int(job.finished_at or job.created_at),
         "background": "opaque",
         "output_format": image.format,

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from app.gateway.auth import Caller
-from app.gateway.dependencies import ServicesDependency, Submitter, caller, hold_download
+from app.gateway.dependencies import ServicesDependency, Submitter, caller
 from app.gateway.image_responses import IMAGE_CONTENT, image_response
 from app.gateway.middleware import release_upload_memory
 from app.gateway.openai.errors import PREFIX, RESPONSES
@@ -98,12 +98,12 @@ async def _respond(
     release_upload_memory(request)
     headers = _headers(accepted)
     if body.stream:
-        events = image_events(request, services, accepted, kind)
+        events = image_events(request, services, accepted, kind, caller.rate_limit_key)
         headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(events, 200, headers, "text/event-stream")
     job = await wait_for_success(request, services, accepted)
-    content = await images_response(request, services, job, body.response_format == "url")
-    return JSONResponse(content, 200, headers)
+    as_url = body.response_format == "url"
+    return await images_response(request, services, job, as_url, caller.rate_limit_key, headers)
 
 
 def _headers(accepted: Submission) -> dict[str, str]:
@@ -111,19 +111,11 @@ def _headers(accepted: Submission) -> dict[str, str]:
     return headers | ({"Idempotency-Replayed": "true"} if accepted.replayed else {})
 
 
-async def _linked_download(
-    job_id: str, index: int, services: ServicesDependency
-) -> AsyncIterator[None]:
-    with hold_download(services, f"link {job_id}/{index}"):
-        yield
-
-
 @router.get(
     "/images/{job_id}/{index}",
     summary="Get a picture by its signed address",
     response_class=Response,
     responses={200: {"content": IMAGE_CONTENT}},
-    dependencies=[Depends(_linked_download)],
 )
 async def linked_picture(
     job_id: str,
@@ -139,7 +131,8 @@ async def linked_picture(
     record = next((i for i in job.images if i.index == index and not i.error), None)
     if record is None:
         raise Problem(404, f"This job has no picture {index}.")
-    return await image_response(services, record)
+    who, link = f"links of {job.owner}", f"link {job_id}/{index}"
+    return await image_response(services, record, "any", who, link)
 
 
 @router.get("/models", summary="List models", dependencies=[Depends(caller)])
