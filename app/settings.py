@@ -77,6 +77,16 @@ class GatewaySettings(WebhookSettings):
 
     host: str = Field("127.0.0.1", description="address that python -m app.gateway listens on")
     port: int = Field(8000, ge=1, le=65535, description="port that it listens on")
+    public_url: Origin | None = Field(
+        None,
+        description="scheme and host that clients use where a proxy stands in front, such as "
+        "https://images.example",
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        ("127.0.0.1",),
+        description="addresses and networks of proxies whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed",
+    )
     grace: float = Field(
         25.0, ge=0, description="time for running requests to finish after SIGTERM"
     )
@@ -136,7 +146,7 @@ class GatewaySettings(WebhookSettings):
     )
     link_ttl: float = Field(3600.0, gt=0, description="lifetime of a signed URL of an image")
     allowed_hosts: tuple[str, ...] = Field(
-        ("127.0.0.1", "localhost", "[::1]", "testserver"),
+        ("127.0.0.1", "localhost", "[::1]"),
         description="accepted host names; with API keys, any name unless this is set",
     )
     cors_origins: tuple[Origin, ...] = Field(

@@ -133,6 +133,11 @@ class PerCallerSemaphore:
         """Of all callers together."""
         return self._counts.total()
 
+    @property
+    def callers(self) -> set[str]:
+        """Who has one."""
+        return set(self._counts)
+
     @contextmanager
     def hold(self, caller: str, refusal: str, retry_after: int, share: int = 1) -> Iterator[None]:
         """A slot for the block. Raises Problem 429 when ``caller``, who has one of ``share`` equal

@@ -165,6 +165,12 @@ def raise_open_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
+def trusted_proxies(settings: GatewaySettings) -> list[str] | None:
+    """As set, else as uvicorn's own FORWARDED_ALLOW_IPS says."""
+    given = "trusted_proxies" in settings.model_fields_set
+    return list(settings.trusted_proxies) if given else None
+
+
 def uvicorn_limits(settings: GatewaySettings) -> dict[str, Any]:
     """Keyword arguments for ``uvicorn.Config`` that keep hostile clients bounded."""
     return {
@@ -244,6 +250,7 @@ def gateway_server(
         port=port,
         log_level="info",
         timeout_graceful_shutdown=round(grace),
+        forwarded_allow_ips=trusted_proxies(settings),
         **uvicorn_limits(settings),
     )
     logging.getLogger("uvicorn.access").addFilter(WithoutSignatures())

@@ -32,7 +32,7 @@ from app.settings import GatewaySettings
 from jobs.blobs import BlobStore
 from jobs.bundles import DEFAULTS, Catalogue
 from jobs.connections import connect
-from jobs.errors import BlobError, BundlesError
+from jobs.errors import BlobError, BundlesError, StoreError
 from jobs.images import ImageLimits
 from jobs.job import Job, Status
 from jobs.load import Throughput
@@ -204,10 +204,11 @@ class Services:
         await self.subscriptions.start()
         self.event_streams.start()
         refreshing = asyncio.create_task(self._refresh_catalogue())
+        revoking = asyncio.create_task(self._end_revoked())
         try:
             yield
         finally:
-            await end_tasks(refreshing)
+            await end_tasks(refreshing, revoking)
             await self.event_streams.stop()
             await self.subscriptions.stop()
 
@@ -216,6 +217,17 @@ class Services:
         while True:
             await asyncio.sleep(REFRESH_EVERY)
             await run_in_threadpool(self.catalogue.refresh)
+
+    async def _end_revoked(self) -> None:
+        """What a key's callers have open ends soon after the key."""
+        while True:
+            await asyncio.sleep(REFRESH_EVERY)
+            callers = self.stream_slots.callers | self.wait_slots.callers
+            with contextlib.suppress(StoreError):
+                find = self.authenticator.keys.revoked_among
+                revoked = await run_in_threadpool(find, callers) if callers else set()
+                self.event_streams.close_streams_of(revoked)
+                self.subscriptions.end_waits_of(revoked)
 
     @classmethod
     def connect(cls, settings: GatewaySettings, make_store: type[JobStore] = JobStore) -> Services:
@@ -248,7 +260,8 @@ class Services:
         ``caller`` has enough requests waiting already. ``known``: as it was since it is watched.
         """
         with self.wait_slots.acquire(caller) as free:
-            job = await subscription.wait_until_final(self.get_job, seconds if free else 0.0, known)
+            seconds = seconds if free else 0.0
+            job = await subscription.wait_until_final(self.get_job, seconds, caller, known)
         return WaitResult(job, waited=free)
 
 

@@ -133,7 +133,10 @@ async def _url_of(request: Request, services: Services, job: Job, image: ImageRe
     links = UrlSigner(services.store, services.settings.link_ttl)
     query = await run_in_threadpool(links.sign, job.id, image.index)
     path = request.url_for("linked_picture", job_id=job.id, index=str(image.index))
-    return {"url": str(path.include_query_params(**query))}
+    address = str(path.include_query_params(**query))
+    if public := services.settings.public_url:
+        address = public + address.removeprefix(str(request.base_url).rstrip("/"))
+    return {"url": address}
 
 
 async def image_events(
@@ -142,7 +145,7 @@ async def image_events(
     """``image_generation.completed`` or ``image_edit.completed``, once for each picture."""
     job = accepted.job
     try:
-        async for job in poll_job(request, services, accepted.job):
+        async for job in poll_job(request, services, accepted.job, who):
             if not job.status.final:
                 yield format_sse_event(comment="waiting")
         made = [image for image in job.images if not image.error]

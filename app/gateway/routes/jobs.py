@@ -215,7 +215,7 @@ async def open_stream(
         news = await run_in_threadpool(services.store.events_after, {job_id: cursor})
         if not news[job_id]:
             raise HTTPException(204)
-    with services.event_streams.open(job_id, cursor) as stream:
+    with services.event_streams.open(job_id, cursor, caller.rate_limit_key) as stream:
         yield stream
 
 

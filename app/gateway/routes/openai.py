@@ -101,9 +101,9 @@ async def _respond(
         events = image_events(request, services, accepted, kind, caller.rate_limit_key)
         headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(events, 200, headers, "text/event-stream")
-    job = await wait_for_success(request, services, accepted)
-    as_url = body.response_format == "url"
-    return await images_response(request, services, job, as_url, caller.rate_limit_key, headers)
+    who, as_url = caller.rate_limit_key, body.response_format == "url"
+    job = await wait_for_success(request, services, accepted, who)
+    return await images_response(request, services, job, as_url, who, headers)
 
 
 def _headers(accepted: Submission) -> dict[str, str]:

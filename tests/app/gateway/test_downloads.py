@@ -111,7 +111,7 @@ def test_conversions_wait_for_a_decoders_place(services: Services, client: TestC
 def test_open_downloads_are_counted(services: Services, client: TestClient) -> None:
     services.downloads.limit = 1
     path = finished(services, client)
-    with services.downloads.acquire("testclient"):
+    with services.downloads.acquire("127.0.0.1"):
         refused = client.get(path)
     assert refused.status_code == 429
     assert refused.headers["retry-after"]
@@ -126,7 +126,7 @@ def test_the_first_picture_of_a_wait_is_counted(services: Services, client: Test
     job = client.post("/synthesize", **keyed).headers["location"]
     large(services, job.rpartition("/")[2])
     services.downloads.limit = 1
-    with services.downloads.acquire("testclient"):
+    with services.downloads.acquire("127.0.0.1"):
         assert client.post("/synthesize?wait=1", **keyed).status_code == 429
     assert len(client.post("/synthesize?wait=1", **keyed).content) > 5_000_000
 
