@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.reconciler.reconcile import OrphanCollector, Reconciler, ResultExpirer
+from app.reconciler.reconcile import LogRewriter, OrphanCollector, Reconciler, ResultExpirer
 from app.reconciler.webhooks import WebhookDispatcher
 from app.settings import WebhookSettings
 from app.webhooks.sender import WebhookSender
@@ -33,6 +33,7 @@ class ReconcilerLoop:
     reconciler: Reconciler
     expirer: ResultExpirer
     orphan_collector: OrphanCollector
+    log_rewriter: LogRewriter
     _rebuilt: bool = False
 
     def run_once(self, now: float) -> None:
@@ -45,6 +46,8 @@ class ReconcilerLoop:
         for sweeper in (self.expirer, self.orphan_collector):
             with _log_errors("results not swept"):
                 sweeper.run_once(now)
+        with _log_errors("the broker's file is not written anew, so it keeps what was erased"):
+            self.log_rewriter.run_once(now)
 
     def _rebuild(self) -> int:
         if self._rebuilt:
@@ -89,6 +92,7 @@ def main() -> None:
         Reconciler(store, settings.max_attempts),
         ResultExpirer(store, blobs, settings.result_ttl),
         OrphanCollector(store, blobs),
+        LogRewriter(store),
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -24,6 +24,7 @@ local function move(ARGV)
   redis.call('ZREM', p .. 'jobs', id)
   redis.call('ZREM', p .. 'jobs:' .. owner, id)
   redis.call('ZREM', p .. 'final', id)
+  redis.call('INCR', p .. 'erasures') -- since the log was written anew
   publish(id)
   return 1
 end
