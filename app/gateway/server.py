@@ -32,7 +32,7 @@ from app.gateway.api_keys import KeyStore
 from app.gateway.auth import AccessError, ensure_keys
 from app.gateway.middleware import BodyTimeout, HeadAsGet, HostGuard, UploadMemoryBudget
 from app.gateway.protocol import TimedHttpProtocol, timed_protocol
-from app.gateway.routes import images, jobs, openai, service, studio, tasks
+from app.gateway.routes import docs, images, jobs, openai, service, studio, tasks
 from app.gateway.services import Services
 from app.gateway.subscriptions import JobSubscriptions
 from app.settings import GatewaySettings
@@ -69,6 +69,8 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         responses=problems.RESPONSES,
     )
     app.state.services = given
@@ -76,6 +78,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     for router in (
         tasks.router(),
         studio.router(),
+        docs.router(),
         jobs.router,
         jobs.events_router,
         images.router,
