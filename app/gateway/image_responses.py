@@ -216,6 +216,7 @@ def etag(record: ImageRecord, extension: str) -> str:
 
 def _convert(blobs: BlobStore, source: str, target: str, extension: str) -> None:
     with Image.open(io.BytesIO(blobs.get(source))) as image:  # our own encoding, not an upload
-        blobs.put(target, encode(image.convert("RGB"), extension))
+        whole = image if image.mode == "RGB" else image.convert("RGB")
+        blobs.put(target, encode(whole, extension))
     if not blobs.exists(source):  # erased meanwhile, and so is all that comes of it
         blobs.delete_prefix(target)

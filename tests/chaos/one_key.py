@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -64,7 +65,10 @@ class Row:
     def trial(self, target: Target) -> Finding:
         attack = self.prepare(target)
         files = {"files": {"image": ("a.jpg", self.photo)}}
-        requests = [("/synthesize", {"json": _TEXT}), ("/manipulate", {"data": _TEXT, **files})]
+        requests: list[tuple[str, dict[str, Any]]] = [
+            ("/synthesize", {"json": _TEXT}),
+            ("/manipulate", {"data": _TEXT, **files}),
+        ]
         polite, seconds = Polite(target, requests), float(target.count)
         alone = polite.send_for(seconds)
         polite.refused.clear()
@@ -98,14 +102,16 @@ def _costs(target: Target) -> dict[str, int]:
 
 
 def _wait_until_calm(target: Target) -> None:
+    """Until what the attack began has ended, so that the next trial measures its own."""
+    before, deadline = -1, time.monotonic() + 60
     with target.client(target.theirs) as http:
-        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            started = time.monotonic()
+            started, disk = time.monotonic(), _costs(target)["disk"]
             http.get("/jobs")
-            if time.monotonic() - started < 0.05:
+            if disk == before and time.monotonic() - started < 0.05:
                 return
-            time.sleep(0.5)
+            before = disk
+            time.sleep(3.0)
 
 
 def _hammer(port: int, requests: Sequence[bytes], lines: int) -> None:
@@ -159,10 +165,9 @@ def sessions(target: Target) -> Attack:
 def conversions(target: Target) -> Attack:
     """The largest pictures, each in every format that it does not have."""
     jobs = [_finished(target, _noise(_SIDE), _SIDE) for _ in range(3)]
+    get = partial(head, "GET", key=target.mine, Connection="close")
     requests = [
-        head(
-            "GET", f"/jobs/{job}/images/0", target.mine, Accept=f"image/{kind}", Connection="close"
-        )
+        get(f"/jobs/{job}/images/0", Accept=f"image/{kind}")
         for job in jobs
         for kind in ("webp", "jpeg")
     ]
@@ -209,11 +214,8 @@ def _finished_prompt(target: Target, data: bytes, side: int) -> bytes:
     )
     with target.client(target.mine) as http:
         headers = {name.replace("_", "-"): value for name, value in known.items()}
-        sending = threading.Thread(
-            target=http.post,
-            args=("/v1/images/generations",),
-            kwargs={"content": body, "headers": headers},
-        )
+        send = partial(http.post, "/v1/images/generations", content=body, headers=headers)
+        sending = threading.Thread(target=send)
         sending.start()
         wait_until(lambda: target.store.load().waiting, 20, "the job of the prompt")
         (job,) = target.store.list_jobs(Status.queued, 1, None)[0]
@@ -249,13 +251,8 @@ def large_uploads(target: Target) -> Attack:
 
 def trickled_bodies(target: Target) -> Attack:
     """Large bodies that never end."""
-    start = head(
-        "POST",
-        "/manipulate",
-        target.mine,
-        Content_Type="application/json",
-        Content_Length="60000000",
-    )
+    kind = {"Content_Type": "application/json", "Content_Length": "60000000"}
+    start = head("POST", "/manipulate", target.mine, **kind)
 
     async def one() -> None:
         while True:
@@ -284,7 +281,7 @@ def stored_pictures(target: Target) -> Attack:
 
 _ROWS = (
     Row("JSON of 9.9 MB with unknown fields", unknown_fields, 100 * MB),
-    Row("conversions of 49 megapixels", conversions, _DECODER, disk=400 * MB),
+    Row("conversions of 49 megapixels", conversions, _DECODER + 100 * MB, disk=400 * MB),
     Row("large pictures that nobody reads", unread, _UNREAD + 100 * MB),
     Row("photos of 49 megapixels and 100 scans", many_scans, 2 * _DECODER, disk=_STORED),
     Row("photos of 49 megapixels", large_uploads, 2 * _DECODER, disk=_STORED + 200 * MB),

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -28,7 +29,7 @@ class Polite:
     """Sends ``requests`` in turn, and cancels each job. ``seconds``: how long each took."""
 
     target: Target
-    requests: Sequence[tuple[str, dict[str, object]]]
+    requests: Sequence[tuple[str, dict[str, Any]]]
     seconds: list[float] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
 
@@ -51,10 +52,10 @@ class Polite:
             transport=httpx.HTTPTransport(local_address=_POLITE_ADDRESS),
         )
 
-    def _send(self, http: httpx.Client, path: str, request: dict[str, object]) -> None:
+    def _send(self, http: httpx.Client, path: str, request: dict[str, Any]) -> None:
         started = time.monotonic()
         try:
-            answer = http.post(path, **request)  # type: ignore[arg-type]
+            answer = http.post(path, **request)
         except httpx.TransportError as error:
             self.refused[type(error).__name__] += 1
             return
