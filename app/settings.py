@@ -82,6 +82,7 @@ class GatewaySettings(WebhookSettings):
         description="scheme and host that clients use where a proxy stands in front, such as "
         "https://images.example",
     )
+    _no_public_url = field_validator("public_url", mode="before")(lambda given: given or None)
     trusted_proxies: tuple[str, ...] = Field(
         ("127.0.0.1",),
         description="addresses and networks of proxies whose X-Forwarded-For and "

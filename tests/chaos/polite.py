@@ -20,7 +20,7 @@ from tests.chaos.steady_load import percentile
 from tests.chaos.target import Target
 
 _PAUSE = 0.15  # seconds between two jobs
-_POLITE_ADDRESS = "127.0.0.2"  # where there are no keys, callers are told apart by address
+_POLITE_ADDRESS = "127.0.0.2"  # where there are no keys, an address is a caller
 _NICENESS = 10  # a hostile client has a machine of its own: it must not take this one's time
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -579,3 +580,33 @@ def test_only_trusted_proxies_say_who_calls(
     with listening(replace(keyed, settings=settings)) as port:
         answer = httpx.post(f"http://127.0.0.1:{port}/session", headers=headers)
     assert ("; Secure" in answer.headers["set-cookie"]) == secure
+
+
+def test_no_public_url_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMML_PUBLIC_URL", "")  # as a Compose file passes what is not set
+    assert GatewaySettings().public_url is None
+    monkeypatch.setenv("MMML_PUBLIC_URL", "https://images.example/")
+    assert GatewaySettings().public_url == "https://images.example"
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        ("1.1", ["127.0.0.1", "evil.example"], 400),
+        ("1.1", ["127.0.0.1", "127.0.0.1"], 400),
+        ("1.1", [""], 400),
+        ("1.1", [" "], 400),
+        ("1.1", [], 400),
+        ("1.0", [], 200),
+        ("1.1", ["127.0.0.1"], 200),
+    ],
+)
+def test_a_request_names_one_host(
+    keyed: Services, mine: str, version: str, hosts: list[str], status: int
+) -> None:
+    lines = [f"GET /session HTTP/{version}", f"Authorization: Bearer {mine}", "Connection: close"]
+    request = "\r\n".join([*lines, *(f"Host: {host}" for host in hosts), "", ""])
+    with listening(keyed) as port, socket.create_connection(("127.0.0.1", port)) as line:
+        line.sendall(request.encode())
+        answer = line.makefile("rb").read().decode()
+    assert answer.startswith(f"HTTP/1.1 {status} ")
