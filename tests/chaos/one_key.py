@@ -63,6 +63,8 @@ class Row:
     photo: bytes = _SMALL
 
     def trial(self, target: Target) -> Finding:
+        if target.mine:  # with all its rates unused
+            target.mine = target.add_key("hostile")
         attack = self.prepare(target)
         files = {"files": {"image": ("a.jpg", self.photo)}}
         requests: list[tuple[str, dict[str, Any]]] = [

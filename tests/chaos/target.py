@@ -45,10 +45,13 @@ class Target:
         self.store = JobStore(client)
         self.blobs = BlobStore.from_url(f"file://{folder}/blobs")
         self.keys = KeyStore(client)
-        self.mine, self.theirs = (self._key(name) if keyed else "" for name in ("mine", "theirs"))
+        self.mine, self.theirs = (
+            self.add_key(name) if keyed else "" for name in ("mine", "theirs")
+        )
         self.http = self.client(self.mine)
 
-    def _key(self, name: str) -> str:
+    def add_key(self, name: str) -> str:
+        """The key, of an owner of its own."""
         text = generate_key()
         self.keys.add(new_api_key(text, name, default_scopes()))
         return text
