@@ -110,7 +110,7 @@ class GatewaySettings(WebhookSettings):
     max_running: int = Field(0, ge=0, description="most running jobs of one key; 0: no limit")
     max_streams: int = Field(64, ge=1, description="most open event streams of one caller")
     max_downloads: int = Field(
-        32, ge=1, description="most images that one caller or signed URL fetches at a time"
+        32, ge=1, description="most large responses that one caller reads at a time"
     )
     write_timeout: float = Field(
         30.0, gt=0, description="timeout for a client that does not read its response"

@@ -105,15 +105,12 @@ def _costs(target: Target) -> dict[str, int]:
 
 def _wait_until_calm(target: Target) -> None:
     """Until what the attack began has ended, so that the next trial measures its own."""
-    before, deadline = -1, time.monotonic() + 60
-    with target.client(target.theirs) as http:
-        while time.monotonic() < deadline:
-            started, disk = time.monotonic(), _costs(target)["disk"]
-            http.get("/jobs")
-            if disk == before and time.monotonic() - started < 0.05:
-                return
-            before = disk
-            time.sleep(3.0)
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        before = target.busy_seconds()
+        time.sleep(1.0)
+        if target.busy_seconds() - before < 0.1:
+            return
 
 
 def _hammer(port: int, requests: Sequence[bytes], lines: int) -> None:

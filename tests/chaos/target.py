@@ -95,6 +95,12 @@ class Target:
         """The most there ever were since :meth:`forget_peak`."""
         return self._status("VmHWM") * 1024
 
+    def busy_seconds(self) -> float:
+        """Of a processor's time, since the start."""
+        text = Path(f"/proc/{self.process.pid}/stat").read_text()
+        user, system = text.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def forget_peak(self) -> None:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
