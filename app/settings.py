@@ -99,7 +99,7 @@ class GatewaySettings(WebhookSettings):
     decoders: int = Field(
         2,
         ge=1,
-        description="uploads decoded at a time; one of 50 megapixels takes 0.6 GB",
+        description="uploads decoded at a time; one of 50 megapixels takes 0.6 GB, a WebP 0.9",
     )
     max_queue: int = Field(1000, ge=1, description="most waiting jobs")
     max_event_streams: int = Field(
@@ -108,12 +108,21 @@ class GatewaySettings(WebhookSettings):
     idempotency_ttl: float = Field(24 * 3600.0, gt=0, description="lifetime of an Idempotency-Key")
     max_active: int = Field(500, ge=1, description="most unfinished jobs of one key")
     max_running: int = Field(0, ge=0, description="most running jobs of one key; 0: no limit")
+    max_stored: ByteSize = Field(
+        ByteSize(10 * 2**30), description="most bytes of images that one key stores; 0: no limit"
+    )
+    min_free_disk: ByteSize = Field(
+        ByteSize(2**30), description="disk space kept free: below it no job with images is taken"
+    )
     max_streams: int = Field(64, ge=1, description="most open event streams of one caller")
     max_downloads: int = Field(
         32, ge=1, description="most large responses that one caller reads at a time"
     )
     write_timeout: float = Field(
         30.0, gt=0, description="timeout for a client that does not read its response"
+    )
+    max_uploads: int = Field(
+        32, ge=1, description="most bodies of more than 1 MiB that one caller sends at a time"
     )
     unread_memory: int = Field(
         256 * 1024 * 1024,

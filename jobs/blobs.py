@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,7 +44,12 @@ _RETRY: Any = {
 
 def input_key(job_id: str, name: str) -> str:
     """Where the normalised upload ``name`` of a job lies."""
-    return f"{job_folder(job_id)}in-{name}.png"
+    return f"{input_prefix(job_id)}{name}.png"
+
+
+def input_prefix(job_id: str) -> str:
+    """How the keys of a job's uploads begin."""
+    return f"{job_folder(job_id)}in-"
 
 
 def job_folder(job_id: str) -> str:
@@ -92,6 +97,12 @@ class BlobStore:
         """Store ``data``; a reader sees the old or the new bytes, never a part."""
         with _translate_errors(f"{key} could not be stored"):
             obstore.put(self._store, _check_key(key), data)
+
+    def free_bytes(self) -> int | None:
+        """What is left of the disk; None when that is not known, as of what is no folder."""
+        with suppress(OSError):
+            return None if self._folder is None else shutil.disk_usage(self._folder).free
+        return None
 
     @property
     def is_local(self) -> bool:

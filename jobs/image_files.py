@@ -133,6 +133,7 @@ def _transparency(content: bytes, header: bytes) -> list[bytes]:
 
 
 MAX_SCANS = 100  # of a JPEG; encoders write about ten
+MAX_SCANNED = 10**9  # pixels of all scans together
 MAX_PARTS = 20_000  # chunks of a PNG, segments of a JPEG; 50 megapixels have some thousands
 
 _BEGINNINGS = (SIGNATURE, _JPEG + b"\xff")
@@ -146,20 +147,26 @@ def has_image_signature(data: bytes) -> bool:
     return data.startswith(_BEGINNINGS) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
-def check_part_count(data: bytes, name: str) -> None:
-    """Raises ImageProblem 422 for a file that is cut into too many pieces. Files that are neither
-    PNG nor JPEG, or broken, pass: their decoder judges them.
+def check_part_count(data: bytes, name: str) -> int:
+    """How many scans a JPEG has, 0 for other files. Raises ImageProblem 422 for a file that is cut
+    into too many pieces. Files that are neither PNG nor JPEG, or broken, pass: their decoder judges
+    them.
     """
     if data.startswith(SIGNATURE):
         parts, scans = _png_chunks(data), 0
     elif data.startswith(_JPEG):
         parts, scans = _jpeg_segments(data)
     else:
-        return
+        return 0
     if parts > MAX_PARTS or scans > MAX_SCANS:
-        raise ImageProblem(
-            422, f"{name} is cut into too many pieces; open it in an editor and save it again."
-        )
+        raise too_many_parts(name)
+    return scans
+
+
+def too_many_parts(name: str) -> ImageProblem:
+    return ImageProblem(
+        422, f"{name} is cut into too many pieces; open it in an editor and save it again."
+    )
 
 
 def _png_chunks(data: bytes) -> int:

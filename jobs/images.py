@@ -6,15 +6,26 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
 
 from jobs.errors import ImageProblem
-from jobs.image_files import check_part_count, has_image_signature, without_comments
+from jobs.image_files import (
+    MAX_SCANNED,
+    check_part_count,
+    has_image_signature,
+    too_many_parts,
+    without_comments,
+)
+
+# Left to itself Pillow cuts pictures into blocks of 16 MB, which glibc keeps for the thread that
+# had them: memory grows with the threads, not with the pictures. Larger blocks are given back.
+Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 EXTENSION = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif"}
@@ -78,15 +89,18 @@ _MANY_PIXELS = 8_000_000
 @contextmanager
 def opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]:
     """The decoded picture, upright; everything Pillow can raise becomes an ImageProblem."""
-    check_part_count(data, name)
+    scans = check_part_count(data, name)
     data = without_comments(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image, name, limits)
-                image.load()
-                yield _apply_exif_rotation(image)
+                if image.width * image.height * scans > MAX_SCANNED:
+                    raise too_many_parts(name)
+                with _turn(image):
+                    image.load()
+                    yield _apply_exif_rotation(image)
         except UnidentifiedImageError as error:
             if has_image_signature(data):
                 raise _broken_image(name) from error
@@ -99,6 +113,15 @@ def opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]
             raise _too_large(name, limits) from error
         except _DECODE_ERRORS as error:
             raise _broken_image(name) from error
+
+
+_LARGE = 8_000_000  # pixels
+_webp = threading.Lock()  # the decoder holds such a picture four times: one of them at a time
+
+
+def _turn(image: Image.Image) -> AbstractContextManager[object]:
+    heavy = image.format == "WEBP" and image.width * image.height > _LARGE
+    return _webp if heavy else nullcontext()
 
 
 def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
@@ -145,10 +168,10 @@ def flatten(image: Image.Image, backdrop: str) -> Image.Image:
     image = _eight_bits(image)
     if not image.has_transparency_data:
         return _to_srgb(image, image.info.get("icc_profile"))
+    # No more copies than needed: each may take 200 MB.
     rgba = image if image.mode == "RGBA" else image.convert("RGBA")
-    flat = Image.new("RGB", image.size, backdrop)
-    colours = _to_srgb(rgba.convert("RGB"), image.info.get("icc_profile"))
-    flat.paste(colours, mask=rgba.getchannel("A"))
+    flat = _to_srgb(rgba.convert("RGB"), image.info.get("icc_profile"))
+    flat.paste(backdrop, (0, 0), ImageChops.invert(rgba.getchannel("A")))
     return flat
 
 
@@ -181,7 +204,11 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
                     return converted
         except (ImageCms.PyCMSError, *_DECODE_ERRORS):
             pass
-    return image.convert("RGB")
+    return _to_rgb(image)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _planes(image: Image.Image, space: str) -> Image.Image | None:
@@ -189,7 +216,7 @@ def _planes(image: Image.Image, space: str) -> Image.Image | None:
     if space == "CMYK":
         return image if image.mode == "CMYK" else None
     if space == "RGB":
-        return image.convert("RGB") if image.mode in ("RGB", "P") else None
+        return _to_rgb(image) if image.mode in ("RGB", "P") else None
     if space != "GRAY":
         return None
     if image.mode in ("L", "1"):

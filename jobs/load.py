@@ -63,7 +63,7 @@ class RedisGauge:
     def load(self) -> Load:
         """Counts and memory as they are now; the weight of a job is at most half a minute old."""
         waiting, unfinished, workers, used, limit = self._scripts.call("load")
-        limit = self._limit or limit or None
+        limit = min(filter(None, (self._limit, limit)), default=None)
         return Load(waiting, unfinished, workers, used, limit, self._measured_bytes())
 
     def throughput(self) -> Throughput:

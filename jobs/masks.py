@@ -99,13 +99,15 @@ def box_mask(box: tuple[int, int, int, int], size: tuple[int, int]) -> Mask:
     return Mask(mask)
 
 
-def check_mask(mask: Image.Image, photo: Image.Image, appearance: MaskAppearance = PAINTED) -> None:
-    """A usable mask has the photo's size and both colours."""
-    if mask.size != photo.size:
+def check_mask(
+    mask: Image.Image, size: tuple[int, int], appearance: MaskAppearance = PAINTED
+) -> None:
+    """A usable mask has both colours, and the photo's ``size``."""
+    if mask.size != size:
         raise ImageProblem(
             422,
             f"the mask is {mask.width}×{mask.height} pixels but the photo is "
-            f"{photo.width}×{photo.height} "
+            f"{size[0]}×{size[1]} "
             f"(after its EXIF rotation); send a mask of the photo's size, {appearance.hole} where "
             "it is to be filled.",
         )

@@ -15,7 +15,7 @@ from redis.exceptions import NoScriptError
 
 from jobs.errors import StoreError
 from jobs.job import Job, JobEvent, Priority, Status, Timings
-from jobs.store import ClaimedJob, JobOutcome, NewJob, TooManyUnfinished
+from jobs.store import ClaimedJob, JobOutcome, NewJob, OverQuota, Quota
 
 MoveCall = tuple[str, Sequence[Any]]  # a job's id, and what its move is given beside it
 _SHARED = ("prelude", "each")
@@ -121,8 +121,8 @@ def creation_arguments(new: NewJob) -> list[Any]:
         if idempotency
         else [""] * 3
     )
-    limits = [new.max_unfinished, new.max_running, new.start_within]
-    limit_arguments = ["" if limit is None else limit for limit in limits]
+    limits = [new.max_unfinished, new.max_running, new.max_records, new.max_stored, new.stored]
+    limit_arguments = ["" if limit is None else limit for limit in [*limits, new.start_within]]
     flat = [x for pair in to_hash(new.job).items() for x in pair]
     return [new.job.owner, *limit_arguments, *record, *flat]
 
@@ -137,7 +137,7 @@ def outcome_arguments(outcome: JobOutcome) -> list[Any]:
     if outcome.error:
         fields["error"] = outcome.error.model_dump_json()
     status = Status.failed if outcome.error else Status.succeeded
-    return [status.value, *(x for pair in fields.items() for x in pair)]
+    return [status.value, outcome.stored, *(x for pair in fields.items() for x in pair)]
 
 
 def to_mapping(flat: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -155,8 +155,9 @@ def creation_result(new: NewJob, answer: Any) -> Job | StoreError | None:
     text = answer.decode()
     if text == "-1":
         return None
-    if text.startswith("full "):
-        return TooManyUnfinished(int(text.removeprefix("full ")))
+    quota, _, used = text.partition(" ")
+    if used:
+        return OverQuota(Quota(quota), int(used))
     at = float(text)
     deadline = None if new.start_within is None else at + new.start_within
     return new.job.model_copy(update={"created_at": at, "deadline": deadline})

@@ -27,6 +27,7 @@ from jobs.redis_scripts import (
 )
 from jobs.store import (
     MAX_LISTING_SCAN,
+    MOST_TOMBSTONES,
     TOMBSTONE_SECONDS,
     Attempt,
     ClaimedJob,
@@ -38,6 +39,7 @@ from jobs.store import (
     JobOutcome,
     NewJob,
     Renewal,
+    Usage,
 )
 
 T = TypeVar("T")
@@ -191,7 +193,7 @@ class JobStore:
 
     def finish_canceled(self, job_id: str, token: str) -> bool:
         """running → canceled, by the holder of the lease token."""
-        return bool(self._move("finish", job_id, token, Status.canceled))
+        return bool(self._move("finish", job_id, token, Status.canceled, 0))
 
     def give_up(self, job_id: str, code: ErrorCode, detail: str) -> bool:
         """running with a dead lease → failed ``lost``; queued → failed ``expired``. Refused
@@ -201,10 +203,23 @@ class JobStore:
         return bool(self._move("give_up", job_id, code, to_json(error)))
 
     def expire(self, job_id: str) -> bool:
-        """final → expired: a tombstone stays for a week. It remembers an undelivered webhook, if
-        the job was not erased by its client.
+        """final → expired: a tombstone stays for a week, or until its owner has many newer ones. It
+        remembers an undelivered webhook, if the job was not erased by its client.
         """
-        return bool(self._move("expire", job_id, TOMBSTONE_SECONDS))
+        return bool(self._move("expire", job_id, TOMBSTONE_SECONDS, MOST_TOMBSTONES))
+
+    def over_inputs(self, limit: int = 500) -> list[str]:
+        """Jobs that are over and whose uploads are to be erased."""
+        return self._due("inputs", limit)
+
+    def postpone_inputs(self, job_ids: Sequence[str], seconds: float) -> None:
+        """Those whose uploads can't be erased just now are due again in ``seconds``."""
+        if job_ids:
+            self._scripts.call("postpone", "inputs", seconds, *job_ids)
+
+    def forget_inputs(self, job_ids: Sequence[str]) -> None:
+        """The uploads of these jobs have been erased."""
+        self._scripts.move_all("forget_inputs", [(job_id, ()) for job_id in job_ids])
 
     def rewrite_log(self) -> bool:
         """Have the server write its append-only file anew if jobs were erased since the last time:
@@ -314,8 +329,13 @@ class JobStore:
         lines = [f"turns:{group}:{priority}" for group in groups for priority in Priority]
         return self._client.exists(*map(self._key, lines)) > 0
 
-    def count_unfinished(self, owner: str) -> int:
-        return self._client.scard(self._key(f"active:{owner}"))
+    def usage(self, owner: str) -> Usage:
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.scard(self._key(f"active:{owner}"))
+            pipe.zcard(self._key(f"jobs:{owner}"))
+            pipe.hget(self._key("stored"), owner)
+            unfinished, records, stored = pipe.execute()
+        return Usage(unfinished, records, int(stored or 0))
 
     def load(self) -> Load:
         return self._gauge.load()

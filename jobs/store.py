@@ -19,6 +19,7 @@ from jobs.job import (
 Cursor = tuple[float, str]  # creation time and id of the last job of a page
 MAX_LISTING_SCAN = 1000  # records looked at for one page
 TOMBSTONE_SECONDS = 7 * 24 * 3600
+MOST_TOMBSTONES = 5000  # of one owner, the newest
 
 
 class Renewal(Enum):
@@ -48,19 +49,37 @@ class IdempotencyRecord:
     fingerprint: str
 
 
-class TooManyUnfinished(StoreError):
-    """An owner has as many unfinished jobs as it may have."""
+class Quota(Enum):
+    """What an owner may have so much of."""
 
-    def __init__(self, count: int) -> None:
-        super().__init__(f"there are {count} unfinished jobs of this owner already")
-        self.count = count
+    unfinished = "unfinished"  # jobs
+    records = "records"  # of jobs, those of finished ones too
+    stored = "stored"  # bytes of pictures
+
+
+class OverQuota(StoreError):
+    """An owner has ``used`` all that it may have of something."""
+
+    def __init__(self, quota: Quota, used: int) -> None:
+        super().__init__(f"this owner has used its quota, {quota.value}: {used}")
+        self.quota, self.used = quota, used
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How much an owner has of what has a :class:`Quota`."""
+
+    unfinished: int
+    records: int
+    stored: int
 
 
 @dataclass(frozen=True)
 class NewJob:
     """A job to be created: the store sets its times. ``start_within``: seconds until it fails
-    unless a worker has taken it; ``max_unfinished`` and ``max_running``: of its owner, None for any
-    number.
+    unless a worker has taken it; ``max_unfinished``, ``max_running`` and ``max_records``: jobs of
+    its owner, None for any number; ``max_stored``: bytes of its owner's pictures, None to leave
+    them uncounted; ``stored``: bytes that this job's pictures may come to.
     """
 
     job: Job
@@ -68,6 +87,9 @@ class NewJob:
     start_within: float | None = None
     max_unfinished: int | None = None
     max_running: int | None = None
+    max_records: int | None = None
+    max_stored: int | None = None
+    stored: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,10 +143,13 @@ class Attempt:
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """What a worker found out about a job. ``error`` set means that it failed as a whole."""
+    """What a worker found out about a job. ``error`` set means that it failed as a whole;
+    ``stored``: bytes of its pictures.
+    """
 
     images: Sequence[ImageRecord] = ()
     timings: Timings = field(default_factory=Timings)
     receipt: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     error: Failure | None = None
+    stored: int = 0

@@ -33,7 +33,10 @@ def queued(store: JobStore, once: IdempotencyKey | None = None, **values: Any) -
     return job
 
 
-_LIMITS = ("start_within", "max_unfinished", "max_running")
+_LIMITS = (
+    *("start_within", "max_unfinished", "max_running"),
+    *("max_records", "max_stored", "stored"),
+)
 
 
 def claimed(store: JobStore, lease: float = 10, wanted: ClaimRequest = ANY) -> list[ClaimedJob]:

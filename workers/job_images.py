@@ -62,6 +62,7 @@ class JobImages:
     _batch_sizes: list[int] = field(default_factory=list)
     _pending: list[list[_PendingFrame]] = field(default_factory=list)
     _reported_at: float = 0.0
+    _stored: int = 0  # bytes
 
     def prepare(self, pictures: list[list[Item]]) -> None:
         """Prepare them and put them in line; each is one item or the frames of an animation."""
@@ -181,6 +182,7 @@ class JobImages:
     def _put(self, item: Item, extension: str, data: bytes) -> str:
         key = output_key(self.job.id, self.lease.token, item.index, extension)
         self.blobs.put(key, data)
+        self._stored += len(data)
         return key
 
     def outcome(self, records: list[ImageRecord], started: float) -> JobOutcome:
@@ -210,7 +212,8 @@ class JobImages:
         notes = [
             f"Picture {r.index} failed: {r.error.detail}" for r in failed if r.error and not error
         ]
-        return JobOutcome(records, timings, receipt, [*self.job.warnings, *notes], error)
+        warnings = [*self.job.warnings, *notes]
+        return JobOutcome(records, timings, receipt, warnings, error, self._stored)
 
     def _serving_options(self, records: list[ImageRecord]) -> dict[str, Any]:
         """The serving options, and which of its candidates each picture is, if it had several."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from jobs.blobs import BlobStore, output_prefix
+from jobs.blobs import BlobStore, input_key, output_prefix
 from jobs.errors import BlobError, BlobMissing, JobsError, StoreError
 from jobs.images import ImageLimits, decode_photo
 from jobs.job import ErrorCode, Failure, Job, image_seed
@@ -64,9 +64,9 @@ class JobRunner:
         images = {}
         for spec in TASKS[job.task].images:
             decode = decode_mask if spec.kind == "mask" else decode_photo
-            images[spec.name] = decode(
-                self.blobs.get(job.inputs[spec.name]), spec.name, self.limits
-            )
+            # Erased, if the record does not name it any more: the store says so.
+            key = job.inputs.get(spec.name) or input_key(job.id, spec.name)
+            images[spec.name] = decode(self.blobs.get(key), spec.name, self.limits)
         return images
 
     def discard_outputs(self, job: Job, lease: Lease) -> None:

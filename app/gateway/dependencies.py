@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.gateway.api_keys import COOKIE, READ, SECURE_COOKIE
 from app.gateway.auth import Authenticator, Caller
+from app.gateway.middleware import name_uploader
 from app.gateway.problems import Problem
 from app.gateway.rate_limits import LimitStatus, limit_exceeded
 from app.gateway.services import Services
@@ -84,7 +85,9 @@ async def reader(caller: Annotated[Caller, Depends(caller)]) -> Caller:
 async def submitter(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
     """A caller who sends work; the route checks the task's scope."""
     shown = _credentials(request, bearer, cookie)
-    return await _authenticate(request, shown, Authenticator.count_submission)
+    found = await _authenticate(request, shown, Authenticator.count_submission)
+    name_uploader(request, found.rate_limit_key)
+    return found
 
 
 AnyCaller = Annotated[Caller, Depends(caller)]

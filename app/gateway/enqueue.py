@@ -6,21 +6,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from celery import Celery, uuid
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from app.gateway.admission import check_load, too_many_unfinished
+from app.gateway.admission import check_load, quota_problem, with_shares
 from app.gateway.coalescer import Coalescer
 from app.gateway.problems import Problem
 from app.settings import GatewaySettings
 from jobs.connections import QUEUE, TASK_NAME, celery_config
 from jobs.job import Job
+from jobs.load import Load
 from jobs.redis_store import JobStore
-from jobs.store import NewJob, TooManyUnfinished
+from jobs.store import NewJob, OverQuota
 
 log = logging.getLogger(__name__)
 _GATHER_WINDOW = 0.005  # seconds, for each batch's worth of jobs that wait
@@ -81,32 +82,34 @@ class JobEnqueuer:
         return min(max(self._waiting / _BATCH, 1.0), _MAX_WINDOWS)
 
     def _create(self, new_jobs: Sequence[NewJob]) -> list[Job | Exception | None]:
-        answers: list[Job | Exception | None] = list(self._admission_problems(len(new_jobs)))
-        free = [n for n, refusal in enumerate(answers) if refusal is None]
-        if free:
-            created = self._store.create_all([new_jobs[n] for n in free])
-            for n, answer in zip(free, created.jobs, strict=True):
-                answers[n] = self._to_problem(new_jobs[n], answer)
+        load = self._load()
+        offers = [self._admit(new, load, before) for before, new in enumerate(new_jobs)]
+        created = self._store.create_all([new for new in offers if isinstance(new, NewJob)])
+        answers = iter(created.jobs)
+        if created.jobs:
             self._wakeups().send(created.wakeups)
-        return answers
+        return [self._to_answer(next(answers)) if isinstance(o, NewJob) else o for o in offers]
 
-    def _to_problem(self, new: NewJob, answer: Job | Exception | None) -> Job | Exception | None:
-        if isinstance(answer, TooManyUnfinished) and new.max_unfinished is not None:
-            return too_many_unfinished(self._store, answer.count, new.max_unfinished)
+    def _to_answer(self, answer: Job | Exception | None) -> Job | Exception | None:
+        if isinstance(answer, OverQuota):
+            return quota_problem(self._store, self._settings(), answer.quota, answer.used)
         return answer
 
-    def _admission_problems(self, count: int) -> Iterator[Problem | None]:
-        """For each of ``count`` more jobs why there is no room for it, None when there is."""
+    def _load(self) -> Load:
         load = self._store.load()
         held = (load.unfinished - load.waiting) / max(load.workers, 1)
         if load.waiting or held >= _BATCH:
             self._busy_until = time.monotonic() + _BUSY_SECONDS
             self._waiting = load.waiting or held
-        for n in range(count):
-            now = replace(load, waiting=load.waiting + n, unfinished=load.unfinished + n)
-            try:
-                check_load(self._store, self._settings(), now)
-            except Problem as problem:
-                yield problem
-            else:
-                yield None
+        return load
+
+    def _admit(self, new: NewJob, load: Load, before: int) -> NewJob | Problem:
+        """What is to be created, or why there is no room for it. ``before``: jobs of the same call
+        that go first.
+        """
+        now = replace(load, waiting=load.waiting + before, unfinished=load.unfinished + before)
+        try:
+            check_load(self._store, self._settings(), now)
+        except Problem as problem:
+            return problem
+        return with_shares(new, self._settings(), now)

@@ -11,12 +11,13 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
-from anyio import Lock, to_thread
+from anyio import Lock
 from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app.gateway.decoders import QUICK_PIXELS
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from jobs.blobs import BlobStore
@@ -171,7 +172,8 @@ async def _opened(
             return await services.open_blob(key)
         except BlobMissing:
             convert = partial(_convert, services.blobs, record.blob, key, extension)
-            await to_thread.run_sync(convert, limiter=services.decoder_limiter)
+            quick = record.width * record.height <= QUICK_PIXELS
+            await services.decoders.run(who, convert, quick=quick)
     return await services.open_blob(key)
 
 

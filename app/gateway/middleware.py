@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -229,55 +230,107 @@ class _TimedReceive:
 
 
 _SMALL_BODY = 1024 * 1024  # bytes of one body that get through when large ones fill the memory
-_RELEASE = "mmml.release_body"  # in the scope
+_UPLOAD = "mmml.upload"  # in the scope
+
+
+def name_uploader(request: Request, caller: str) -> None:
+    """Whose the request's body is, before any of it is read."""
+    upload: _Upload | None = request.scope.get(_UPLOAD)
+    if upload:
+        upload.name(caller)
 
 
 def release_upload_memory(request: Request) -> None:
     """Nothing of the request's body is needed any more: others may have its memory while this one
     waits.
     """
-    release: Callable[[], None] | None = request.scope.get(_RELEASE)
-    if release:
-        release()
+    upload: _Upload | None = request.scope.get(_UPLOAD)
+    if upload:
+        upload.release()
 
 
 class UploadMemoryBudget:
     """ASGI middleware: 503 for a large body that arrives while those of the requests in this
-    process hold ``limit`` bytes already, and for any body while they hold twice as much.
+    process hold ``limit`` bytes already, and for any body while they hold twice as much. 429 for
+    a caller's second large body when they hold more than is left for all others, and when there
+    are more than ``most`` of them.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app, self._limit, self._left = app, limit, limit
+    def __init__(self, app: ASGIApp, limit: int, most: int) -> None:
+        self._app, self.limit, self.most, self.left = app, limit, most, limit
+        self.held, self.large = Counter[str](), Counter[str]()  # bytes, bodies; by caller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        taken = 0
-
-        async def receive_counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            size = len(message.get("body", b""))
-            taken += size
-            self._left -= size
-            if size and self._left < 0 and (taken > _SMALL_BODY or self._left < -self._limit):
-                raise Problem(
-                    503,
-                    "Too many uploads arrive at the same time. Try again in a few seconds.",
-                    headers={"Retry-After": "5", "Connection": "close"},
-                )
-            return message
-
-        def release() -> None:
-            nonlocal taken
-            self._left += taken
-            taken = 0
-
+        upload = _Upload(self, receive)
         try:
-            await self._app({**scope, _RELEASE: release}, receive_counted, send)
+            await self._app({**scope, _UPLOAD: upload}, upload.receive, send)
         finally:
-            release()
+            upload.release()
+
+
+class _Upload:
+    """The body of one request, as far as it has come."""
+
+    def __init__(self, budget: UploadMemoryBudget, receive: Receive) -> None:
+        self._budget, self._receive = budget, receive
+        self._taken, self._caller = 0, ""
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        size = len(message.get("body", b""))
+        self._count(size)
+        if size and (problem := self._problem()):
+            raise problem
+        return message
+
+    def name(self, caller: str) -> None:
+        """Whose it is; until then it is counted for nobody."""
+        taken = self._taken
+        self._count(-taken)
+        self._caller = caller
+        self._count(taken)
+
+    def release(self) -> None:
+        self._count(-self._taken)
+
+    def _count(self, size: int) -> None:
+        budget, was_large = self._budget, self._is_large
+        self._taken += size
+        budget.left -= size
+        for counter, change in (
+            (budget.held, size),
+            (budget.large, self._is_large - was_large),
+        ):
+            counter[self._caller] += change
+            if not counter[self._caller]:
+                del counter[self._caller]
+
+    @property
+    def _is_large(self) -> bool:
+        return self._taken > _SMALL_BODY
+
+    def _problem(self) -> Problem | None:
+        budget, caller = self._budget, self._caller
+        if budget.left < 0 and (self._is_large or budget.left < -budget.limit):
+            return _too_much(503, "Too many uploads arrive at the same time")
+        if not (caller and self._is_large):
+            return None
+        if budget.large[caller] > 1 and budget.held[caller] > budget.left:
+            return _too_much(429, "Your uploads hold all the memory that one caller's may")
+        if budget.large[caller] > budget.most:
+            return _too_much(429, f"You are sending {budget.most} large bodies already")
+        return None
+
+
+def _too_much(status: int, what: str) -> Problem:
+    return Problem(
+        status,
+        f"{what}. Try again in a few seconds.",
+        headers={"Retry-After": "5", "Connection": "close"},
+    )
 
 
 class HeadAsGet:

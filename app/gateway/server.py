@@ -91,7 +91,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         app.include_router(router)
     # The last one added sees a request first.
     app.add_middleware(HeadAsGet)
-    app.add_middleware(UploadMemoryBudget, limit=settings.upload_memory)
+    app.add_middleware(UploadMemoryBudget, limit=settings.upload_memory, most=settings.max_uploads)
     app.add_middleware(BodyTimeout, pause=settings.body_timeout, rate=settings.body_rate)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body)
     app.add_middleware(HostGuard, authenticator=given.authenticator, settings=settings)

@@ -23,6 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from app.gateway.api_keys import KeyStore, SessionStore
 from app.gateway.auth import Authenticator
 from app.gateway.coalescer import Coalescer
+from app.gateway.decoders import Decoders
 from app.gateway.enqueue import JobEnqueuer, WakeUpSender
 from app.gateway.event_streams import EventStreams
 from app.gateway.rate_limits import PerCallerSemaphore, RateLimiter
@@ -123,7 +124,7 @@ class Services:
     stream_slots: PerCallerSemaphore
     wait_slots: PerCallerSemaphore
     redis_warnings: Callable[[], list[str]] = list  # see app.gateway.redis_warnings; blocks
-    decoder_limiter: anyio.CapacityLimiter = field(init=False)
+    decoders: Decoders = field(init=False)
     storage_threads: anyio.CapacityLimiter = field(init=False)  # so that nothing else waits for it
     downloads: PerCallerSemaphore = field(init=False)
     converting: WeakValueDictionary[str, anyio.Lock] = field(init=False)  # by caller
@@ -136,7 +137,7 @@ class Services:
     _local_blobs: Coalescer[str, bytes] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.decoder_limiter = anyio.CapacityLimiter(self.settings.decoders)
+        self.decoders = Decoders(self.settings.decoders)
         self.storage_threads = anyio.CapacityLimiter(_STORAGE_THREADS)
         self.downloads = PerCallerSemaphore(self.settings.max_downloads)
         self.converting = WeakValueDictionary()

@@ -7,18 +7,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from anyio import to_thread
-from PIL import Image
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.admission import check_admission
+from app.gateway.admission import check_admission, check_disk
 from app.gateway.auth import Caller
 from app.gateway.caption_warnings import caption_warnings
+from app.gateway.decoders import QUICK_BYTES, QUICK_PIXELS
 from app.gateway.idempotency import find_earlier_job
 from app.gateway.problems import Problem, validation_problem
 from app.gateway.services import Services
@@ -33,14 +33,15 @@ from app.gateway.uploads import (
 from app.webhooks.addresses import UnsafeAddress
 from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
-from jobs.errors import BlobError, BlobMissing, StoreError
-from jobs.images import decode_photo, encode
+from jobs.errors import BlobError, BlobMissing, ImageProblem, StoreError
+from jobs.images import ImageLimits, decode_photo, encode
 from jobs.job import Job, Priority, Status, Webhook, new_id
 from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
 from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest
 from jobs.store import IdempotencyKey, NewJob
 
 _NOT_STORED = {"webhook", "priority"}  # in the request: the job has them itself
+_PICTURE_BYTES = 2**18  # that a picture of 256×256 pixels takes at most
 _WEBHOOK_ADVICE = "Give an https:// address of a host on the internet."
 
 
@@ -80,7 +81,7 @@ async def submit(
     request = _resolve_defaults(request, found)
     text_warnings = caption_warnings(found, request.texts, services.catalogue.current())
     if task.images or caller.key:  # before any effort is made, and anything is counted
-        await run_in_threadpool(check_admission, services.store, services.settings, caller)
+        await run_in_threadpool(_check_room, services, caller, bool(task.images))
     job_id = job_id or new_id()
     uploads, more = await _normalize_inputs(services, caller, task, pictures)
     job = Job(
@@ -96,7 +97,9 @@ async def submit(
     )
     async with _store_inputs(services, job, uploads):
         await _charge_pictures(services, caller, request.returned_count)
-        created = await services.enqueuer.enqueue(_new_job(services, caller, job, idempotency_key))
+        stored = _expected_bytes(uploads, request.returned_count)
+        new = _new_job(services, caller, job, idempotency_key, stored)
+        created = await services.enqueuer.enqueue(new)
     if created is None:
         return await run_in_threadpool(_handle_duplicate, services, job, idempotency_key)
     return Submission(created)
@@ -114,8 +117,24 @@ def _priority(caller: Caller, request: TaskRequest) -> Priority:
     return wanted
 
 
+def _check_room(services: Services, caller: Caller, uploads: bool) -> None:
+    check_admission(services.store, services.settings, caller)
+    if uploads:
+        check_disk(services.blobs, services.settings)
+
+
+def _expected_bytes(uploads: Mapping[str, bytes], pictures: int) -> int:
+    """What a job may come to store: results are about as large as their photo."""
+    sizes = [len(data) for data in uploads.values()]
+    return sum(sizes) + pictures * max(_PICTURE_BYTES, *sizes, 0)
+
+
 def _new_job(
-    services: Services, caller: Caller, job: Job, idempotency_key: IdempotencyKey | None
+    services: Services,
+    caller: Caller,
+    job: Job,
+    idempotency_key: IdempotencyKey | None,
+    stored: int,
 ) -> NewJob:
     settings, key = services.settings, caller.key
     return NewJob(
@@ -124,6 +143,8 @@ def _new_job(
         start_within=settings.job_deadline,
         max_unfinished=(key.max_active or settings.max_active) if key else None,
         max_running=(key.max_running or settings.max_running or None) if key else None,
+        max_stored=(int(settings.max_stored) or None) if key else None,
+        stored=stored,
     )
 
 
@@ -155,8 +176,17 @@ async def _normalize_inputs(
     """
     if not task.images:
         return {}, []
+    limits, who = services.image_limits, caller.rate_limit_key
     normalize = partial(_decode_and_encode, services, caller, task, dict(pictures))
-    return await to_thread.run_sync(normalize, limiter=services.decoder_limiter)
+    files = [p.data for p in pictures.values() if isinstance(p, UploadedFile | AlphaMask)]
+    if sum(map(len, files)) <= QUICK_BYTES:
+        small = replace(limits, max_pixels=min(QUICK_PIXELS, limits.max_pixels))
+        try:
+            return await services.decoders.run(who, partial(normalize, small), quick=True)
+        except ImageProblem as problem:
+            if problem.status != 413:
+                raise
+    return await services.decoders.run(who, partial(normalize, limits))
 
 
 @asynccontextmanager
@@ -257,44 +287,44 @@ def _check_candidates(found: BundleTask, request: TaskRequest) -> None:
 
 
 def _decode_and_encode(
-    services: Services, caller: Caller, task: type[TaskRequest], pictures: Mapping[str, ImageInput]
+    services: Services,
+    caller: Caller,
+    task: type[TaskRequest],
+    pictures: Mapping[str, ImageInput],
+    limits: ImageLimits,
 ) -> tuple[dict[str, bytes], list[str]]:
     raw = {name: _read_input(services, caller, name, picture) for name, picture in pictures.items()}
-    photo: Image.Image | None = None
-    photo_data = b""
+    size, photo_data = (0, 0), b""  # of the photo, which goes before its mask in every task
     normalized, result = dict[str, bytes](), list[str]()
     for spec in task.images:
         picture, data = pictures[spec.name], raw[spec.name]
         if spec.kind == "photo":
-            image = photo = decode_photo(data, spec.name, services.image_limits)
-            photo_data = data
+            photo = decode_photo(data, spec.name, limits)
+            normalized[spec.name], size, photo_data = encode(photo), photo.size, data
+            del photo  # not needed beside its mask
         else:
-            mask = _make_mask(services, spec.name, picture, data, photo, photo_data)
-            image, result = mask.image, [*result, *mask.warnings]
-        normalized[spec.name] = encode(image)
+            mask = _make_mask(limits, spec.name, picture, data, size, photo_data)
+            normalized[spec.name], result = encode(mask.image), [*result, *mask.warnings]
     return normalized, result
 
 
 def _make_mask(
-    services: Services,
+    limits: ImageLimits,
     name: str,
     picture: ImageInput,
     data: bytes,
-    photo: Image.Image | None,
+    size: tuple[int, int],
     photo_data: bytes,
 ) -> Mask:
-    assert photo is not None  # noqa: S101 (a mask follows its photo in every task)
     if isinstance(picture, PhotoAlphaMask):
-        mask = alpha_mask(photo_data, "the photo", services.image_limits)
+        mask = alpha_mask(photo_data, "the photo", limits)
     elif isinstance(picture, AlphaMask):
-        mask = alpha_mask(
-            data, name, services.image_limits, "save it with the hole erased to alpha 0"
-        )
+        mask = alpha_mask(data, name, limits, "save it with the hole erased to alpha 0")
     elif isinstance(picture, BoxMask):
-        mask = box_mask(picture.box, photo.size)
+        mask = box_mask(picture.box, size)
     else:
-        mask = read_mask(data, name, services.image_limits)
-    check_mask(mask.image, photo, mask.marks)
+        mask = read_mask(data, name, limits)
+    check_mask(mask.image, size, mask.marks)
     return mask
 
 

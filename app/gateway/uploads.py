@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
+from app.gateway.decoders import QUICK_BYTES, Decoders
 from app.gateway.forms import MAX_FIELDS, read_form
 from app.gateway.problems import Problem
 from jobs.requests import ImageField, TaskRequest
@@ -71,10 +71,10 @@ _ACCEPTED_FORMS = {
 
 
 async def read_request(
-    request: Request, task: type[TaskRequest], decoders: CapacityLimiter
+    request: Request, task: type[TaskRequest], decoders: Decoders, caller: str
 ) -> tuple[dict[str, Any], dict[str, ImageInput]]:
     """(plain fields, pictures by field name) of a request for ``task``. Large bodies are parsed in
-    a place of ``decoders``.
+    a place of ``decoders``, when it is ``caller``'s turn.
     """
     kind = media_type(request)
     if is_json(request):
@@ -96,9 +96,10 @@ async def read_request(
         }
 
     texts = [value for value in (raw or {}).values() if isinstance(value, str)]
-    if max([len(body), *map(len, texts)]) <= TEXT_BODY:
+    size = max([len(body), *map(len, texts)])
+    if size <= TEXT_BODY:
         return made()
-    return await to_thread.run_sync(made, limiter=decoders)
+    return await decoders.run(caller, made, quick=size <= QUICK_BYTES)
 
 
 def is_json(request: Request) -> bool:

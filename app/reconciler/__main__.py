@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.reconciler.reconcile import LogRewriter, OrphanCollector, Reconciler, ResultExpirer
+from app.reconciler.reconcile import (
+    InputEraser,
+    LogRewriter,
+    OrphanCollector,
+    Reconciler,
+    ResultExpirer,
+)
 from app.reconciler.webhooks import WebhookDispatcher
 from app.settings import WebhookSettings
 from app.webhooks.sender import WebhookSender
@@ -31,6 +37,7 @@ class ReconcilerLoop:
     """Everything one round needs; :meth:`run` repeats rounds until ``stop`` is set."""
 
     reconciler: Reconciler
+    input_eraser: InputEraser
     expirer: ResultExpirer
     orphan_collector: OrphanCollector
     log_rewriter: LogRewriter
@@ -43,7 +50,7 @@ class ReconcilerLoop:
         for duty in (self._rebuild, self.reconciler.run_once):
             with _log_errors("jobs not reconciled"):
                 duty()
-        for sweeper in (self.expirer, self.orphan_collector):
+        for sweeper in (self.input_eraser, self.expirer, self.orphan_collector):
             with _log_errors("results not swept"):
                 sweeper.run_once(now)
         with _log_errors("the broker's file is not written anew, so it keeps what was erased"):
@@ -90,6 +97,7 @@ def main() -> None:
     blobs = BlobStore.from_url(settings.storage_url)
     loop = ReconcilerLoop(
         Reconciler(store, settings.max_attempts),
+        InputEraser(store, blobs),
         ResultExpirer(store, blobs, settings.result_ttl),
         OrphanCollector(store, blobs),
         LogRewriter(store),

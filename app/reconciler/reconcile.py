@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jobs.blobs import BlobStore, job_folder
+from jobs.blobs import BlobStore, input_prefix, job_folder
 from jobs.errors import BlobError, StoreError
 from jobs.job import ErrorCode, Job, Status
 from jobs.redis_store import JobStore
@@ -90,6 +90,32 @@ class ResultExpirer:
             else:
                 expired += self.store.expire(job_id)
         return expired
+
+
+@dataclass
+class InputEraser:
+    """Erases what was uploaded for jobs that are over: nobody reads it any more, and it may be as
+    large as all else.
+    """
+
+    store: JobStore
+    blobs: BlobStore
+
+    def run_once(self, _now: float) -> int:
+        """Returns the uploads of how many jobs were erased."""
+        erased = list[str]()
+        for job_id in self.store.over_inputs(_EXPIRE_BATCH):
+            try:
+                self.blobs.delete_prefix(input_prefix(job_id))
+            except BlobError as error:
+                log.warning("uploads of job %s can't be erased yet: %s", job_id, error)
+                self.store.postpone_inputs([job_id], _RETRY_SECONDS)
+                if not error.lasting:
+                    break
+            else:
+                erased.append(job_id)
+        self.store.forget_inputs(erased)
+        return len(erased)
 
 
 @dataclass

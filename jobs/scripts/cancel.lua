@@ -5,7 +5,7 @@ local function move(ARGV)
   if not status then return false end
   if ARGV[1] == '1' then redis.call('HSET', key, 'erase', '1') end
   if status == 'queued' or (status == 'running' and lease_dead()) then
-    finish_job('canceled', ending_fields())
+    finish_job('canceled', ending_fields(), 0)
     return 'canceled'
   end
   if status == 'running' then

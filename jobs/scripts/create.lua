@@ -1,24 +1,39 @@
 -- – → queued. Answers the time of creation, -1 when the job exists or its idempotency key has been
--- used, and how many unfinished jobs its owner has when these are too many.
--- ARGV: owner, most unfinished jobs of it, most running ones, seconds until the deadline,
--- idempotency key, its fingerprint, its lifetime in milliseconds, fields of the record
+-- used, and a quota of its owner that is used up, with how much of it is.
+-- ARGV: owner, most unfinished jobs of it, most running ones, most records, most bytes of its
+-- pictures, bytes that this job may come to, seconds until the deadline, idempotency key, its
+-- fingerprint, its lifetime in milliseconds, fields of the record
+local function over_quota(ARGV)
+  local owner = ARGV[1]
+  if owner == '' then return nil end  -- everybody's
+  local function over(name, most, used, more)
+    if most ~= '' and used + more > tonumber(most) then return name .. ' ' .. used end
+  end
+  return over('unfinished', ARGV[2], redis.call('SCARD', p .. 'active:' .. owner), 1)
+    or over('records', ARGV[4], redis.call('ZCARD', p .. 'jobs:' .. owner), 1)
+    or over('stored', ARGV[5], tonumber(redis.call('HGET', p .. 'stored', owner) or 0),
+      tonumber(ARGV[6]))
+end
+
 local function move(ARGV)
   created = created or 0
-  local owner, active = ARGV[1], p .. 'active:' .. ARGV[1]
+  local owner, once = ARGV[1], ARGV[8]
   if redis.call('EXISTS', key) == 1 then return '-1' end
-  if ARGV[5] ~= '' and redis.call('EXISTS', p .. 'once:' .. ARGV[5]) == 1 then return '-1' end
-  if ARGV[2] ~= '' then
-    local unfinished = redis.call('SCARD', active)
-    if unfinished >= tonumber(ARGV[2]) then return 'full ' .. unfinished end
-  end
-  if ARGV[5] ~= '' then
-    redis.call('SET', p .. 'once:' .. ARGV[5], id .. ' ' .. ARGV[6], 'PX', ARGV[7])
-  end
+  if once ~= '' and redis.call('EXISTS', p .. 'once:' .. once) == 1 then return '-1' end
+  local refusal = over_quota(ARGV)
+  if refusal then return refusal end
   -- Jobs of one call have times in the order in which they came.
   local at = stamp(now + created / 1000000)
-  local fields = {unpack(ARGV, 8)}
-  if ARGV[4] ~= '' then
-    fields[#fields + 1], fields[#fields + 2] = 'deadline', stamp(now + tonumber(ARGV[4]))
+  local fields = {unpack(ARGV, 11)}
+  local function add(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
+  if once ~= '' then
+    redis.call('SET', p .. 'once:' .. once, id .. ' ' .. ARGV[9], 'PX', ARGV[10])
+    add('once', once)
+  end
+  if ARGV[7] ~= '' then add('deadline', stamp(now + tonumber(ARGV[7]))) end
+  if ARGV[5] ~= '' then
+    add('stored', ARGV[6])
+    count_stored(owner, tonumber(ARGV[6]))
   end
   redis.call('HSET', key, 'created_at', at, unpack(fields))
   if ARGV[3] ~= '' then
@@ -32,7 +47,7 @@ local function move(ARGV)
   last_group = group
   redis.call('ZADD', p .. 'jobs', at, id)
   redis.call('ZADD', p .. 'jobs:' .. owner, at, id)
-  redis.call('SADD', active, id)
+  redis.call('SADD', p .. 'active:' .. owner, id)
   join_line(at, group, priority, owner, deadline)
   record_event('status', 'queued')
   created = created + 1

@@ -1,8 +1,17 @@
 -- final → expired: a tombstone stays. It remembers an undelivered webhook, if the job was not erased
--- by its client. ARGV: seconds that the tombstone stays
+-- by its client. Each owner has so many: a further one takes the place of the oldest, and of what its
+-- idempotency key remembers. ARGV: seconds that the tombstone stays, most of one owner
+local function forget_oldest(tombstones)
+  select_job(redis.call('LPOP', tombstones))
+  local once = get('once')
+  if once then redis.call('DEL', p .. 'once:' .. once) end
+  redis.call('DEL', key)
+end
+
 local function move(ARGV)
   local status = get('status')
   if not status or status == 'queued' or status == 'running' then return 0 end
+  if status == 'expired' then redis.call('ZREM', p .. 'final', id) return 0 end
   local kept = {}
   local function keep(...)
     for _, name in ipairs({...}) do
@@ -11,13 +20,14 @@ local function move(ARGV)
     end
   end
   local owner = get('owner') or ''
-  keep('id', 'task', 'created_at', 'owner')
+  keep('id', 'task', 'created_at', 'owner', 'once')
   if get('erase') == '1' then
     redis.call('ZREM', p .. 'webhooks', id)
   elseif redis.call('ZSCORE', p .. 'webhooks', id) then
     keep('finished_at', 'webhook', 'webhook_state', 'webhook_event', 'webhook_attempts',
       'webhook_detail')
   end
+  count_stored(owner, -(get('stored') or 0))
   redis.call('DEL', key, p .. 'events:' .. id)
   redis.call('HSET', key, 'status', 'expired', unpack(kept))
   redis.call('EXPIRE', key, ARGV[1])
@@ -25,6 +35,11 @@ local function move(ARGV)
   redis.call('ZREM', p .. 'jobs:' .. owner, id)
   redis.call('ZREM', p .. 'final', id)
   redis.call('INCR', p .. 'erasures') -- since the log was written anew
+  redis.call('ZREM', p .. 'inputs', id)
   publish(id)
+  local tombstones = p .. 'tombstones:' .. owner
+  local count = redis.call('RPUSH', tombstones, id)
+  redis.call('EXPIRE', tombstones, ARGV[1])
+  if count > tonumber(ARGV[2]) then forget_oldest(tombstones) end
   return 1
 end

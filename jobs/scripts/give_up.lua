@@ -6,6 +6,6 @@ local function move(ARGV)
   local late = ARGV[1] == 'expired' and status == 'queued'
     and tonumber(get('deadline') or '1e300') < now and not get('token')
   if not (lost or late) then return 0 end
-  finish_job('failed', ending_fields(), 'error', ARGV[2])
+  finish_job('failed', ending_fields(), 0, 'error', ARGV[2])
   return 1
 end

@@ -84,14 +84,27 @@ end
 local function holds(token) return get('token') == token end
 local function lease_dead() return tonumber(get('lease') or '0') < now end
 
--- The job's end; more fields of its record may be given. `f`: what `ending_fields` found.
-local function ending_fields()
-  return redis.call('HMGET', key, 'status', 'owner', 'token', 'erase', 'webhook')
+-- Bytes of an owner's pictures, where they are limited.
+local function count_stored(owner, change)
+  if change ~= 0 and redis.call('HINCRBY', p .. 'stored', owner, change) <= 0 then
+    redis.call('HDEL', p .. 'stored', owner)
+  end
 end
-local function finish_job(status, f, ...)
+
+-- The job's end; more fields of its record may be given. `f`: what `ending_fields` found; `stored`:
+-- bytes of its results. What was uploaded for it is erased soon.
+local function ending_fields()
+  return redis.call('HMGET', key, 'status', 'owner', 'token', 'erase', 'webhook', 'inputs', 'stored')
+end
+local function finish_job(status, f, stored, ...)
   local owner, erase, webhook = f[2] or '', f[4], f[5]
   if f[1] == 'queued' then leave_line() end
   redis.call('HSET', key, 'status', status, 'finished_at', stamp(now), ...)
+  if f[6] then redis.call('ZADD', p .. 'inputs', stamp(now), id) end
+  if f[7] then
+    redis.call('HSET', key, 'stored', stored)
+    count_stored(owner, stored - f[7])
+  end
   drop_lease(owner)
   if not f[3] then redis.call('ZREM', p .. 'suspects', id) end
   redis.call('SREM', p .. 'active:' .. owner, id)

@@ -8,7 +8,7 @@ local function move(ARGV)
   local delay = tonumber(ARGV[2])
   if delay > 0 then redis.call('HINCRBY', key, 'faults', 1) end
   if get('cancel_requested') == '1' then
-    finish_job('canceled', ending_fields())
+    finish_job('canceled', ending_fields(), 0)
     return 1
   end
   if tonumber(get('attempts') or '0') > 0 then

@@ -7,7 +7,7 @@ local function move(ARGV)
   local status = get('status')
   drop_lease(get('owner') or '')
   if status == 'running' and get('cancel_requested') == '1' then
-    finish_job('canceled', ending_fields())
+    finish_job('canceled', ending_fields(), 0)
   elseif status == 'running' or tonumber(get('claims') or '0') >= tonumber(ARGV[1]) then
     redis.call('ZADD', p .. 'suspects', stamp(now), id)
   elseif status == 'queued' then

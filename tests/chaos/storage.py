@@ -82,6 +82,7 @@ def opened(folder: Path, quick: bool) -> Iterator[Shop]:
             quick,
             data=state.folder,
             MMML_STORAGE_URL=pictures.folder.as_uri(),
+            MMML_MIN_FREE_DISK="0",
         ) as stack,
     ):
         stack.blobs = pictures.folder

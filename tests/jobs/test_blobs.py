@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -154,3 +155,11 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(BlobError, match="can't be opened"):
         BlobStore.from_url((tmp_path / "file").as_uri())
+
+
+def test_what_is_left_of_the_disk(tmp_path: Path) -> None:
+    assert BlobStore.from_url("memory://").free_bytes() is None
+    blobs = BlobStore.from_url((tmp_path / "blobs").as_uri())
+    assert blobs.free_bytes() == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
+    (tmp_path / "blobs").rmdir()
+    assert blobs.free_bytes() is None

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from jobs.errors import ImageProblem
-from jobs.image_files import MAX_PARTS, MAX_SCANS, check_part_count
+from jobs.image_files import MAX_PARTS, MAX_SCANNED, MAX_SCANS, check_part_count
+from jobs.images import decode_photo
 from tests.picture_files import chunk, jpeg, photo, png, saved, scan_bomb, segment
 
 
@@ -30,6 +31,15 @@ def test_ordinary_jpegs_pass(options: dict[str, object]) -> None:
 def test_scans_are_counted() -> None:
     assert not refused(scan_bomb(64, 64, MAX_SCANS))
     assert refused(scan_bomb(64, 64, MAX_SCANS + 1))
+
+
+def test_the_larger_the_picture_the_fewer_its_scans() -> None:
+    width, height = 4000, 5000
+    most = MAX_SCANNED // (width * height)
+    assert most < MAX_SCANS
+    assert decode_photo(scan_bomb(width, height, most)).size == (width, height)
+    with pytest.raises(ImageProblem, match="save it again"):
+        decode_photo(scan_bomb(width, height, most + 1))
 
 
 def test_what_lies_behind_a_jpeg_is_not_counted() -> None:

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from app.gateway.admission import check_admission
+from app.gateway.admission import check_admission, check_memory
+from app.gateway.api_keys import (
+    KeyStore,
+    default_scopes,
+    generate_key,
+    new_api_key,
+    revoke,
+)
 from app.gateway.auth import Caller
 from app.gateway.problems import Problem
 from app.local.broker import BROKER_MEMORY, broker_command, wait_for_socket
@@ -84,6 +91,32 @@ def test_every_accepted_job_can_be_finished(small: JobStore) -> None:
     for job in accepted:
         small.expire(job.id)
     check_admission(small, GatewaySettings(), caller)
+
+
+def test_what_keeps_the_service_going_has_room_when_no_job_has(small: JobStore) -> None:
+    """The last tenth is left to workers and to whoever runs the service."""
+    keys, settings = KeyStore(small._client), GatewaySettings()
+    keys.add(new_api_key(generate_key(), "shop", default_scopes()))
+    running = submitted(small)
+    token = begun(small, running.id)
+    filling = 0
+    while (left := 0.92 * LIMIT - small.load().used_bytes) > 0:
+        small._client.set(f"filling:{filling}", b"x" * min(int(left) + 1000, 2**20))
+        filling += 1
+    for check in (check_memory, lambda *both: check_admission(*both, Caller(None, ""))):
+        with pytest.raises(Problem, match="memory"):
+            check(small, settings)
+    assert revoke(keys, "shop").revoked_at
+    assert small.cancel(queued(small).id) is Status.canceled
+    small.heartbeat("w", {"device": "cpu"}, 5)
+    assert finish(small, running.id, token, sixteen_pictures(running))
+    assert small.expire(running.id)
+
+
+def test_the_lower_limit_of_two_counts(small: JobStore) -> None:
+    client = small._client
+    for own, wanted in ((LIMIT // 2, LIMIT // 2), (2 * LIMIT, LIMIT)):
+        assert JobStore(client, memory_limit=own).load().limit_bytes == wanted
 
 
 def test_the_weight_of_a_job_is_what_it_takes(small: JobStore) -> None:

@@ -76,7 +76,7 @@ def test_box_mask_lies_inside() -> None:
 )
 def test_unusable_masks(mask: Image.Image, words: str) -> None:
     with pytest.raises(ImageProblem, match=words) as caught:
-        check_mask(mask, a_photo())
+        check_mask(mask, a_photo().size)
     assert caught.value.status == 422
 
 

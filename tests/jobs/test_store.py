@@ -29,8 +29,8 @@ from jobs.store import (
     IdempotencyRecord,
     JobOutcome,
     NewJob,
+    OverQuota,
     Renewal,
-    TooManyUnfinished,
 )
 from tests.moves import (
     a_job,
@@ -474,12 +474,12 @@ def test_owners_are_kept_apart(store: JobStore) -> None:
 def test_an_owners_unfinished_jobs_are_counted(store: JobStore) -> None:
     first, second = queued(store, owner="me"), queued(store, owner="me")
     queued(store, owner="you")
-    assert store.count_unfinished("me") == 2
+    assert store.usage("me").unfinished == 2
     token = begun(store, first.id)
-    assert store.count_unfinished("me") == 2
+    assert store.usage("me").unfinished == 2
     finish(store, first.id, token)
     store.cancel(second.id)
-    assert (store.count_unfinished("me"), store.count_unfinished("you")) == (0, 1)
+    assert (store.usage("me").unfinished, store.usage("you").unfinished) == (0, 1)
 
 
 def test_an_owner_has_no_more_unfinished_jobs_than_it_may(store: JobStore) -> None:
@@ -487,9 +487,9 @@ def test_an_owner_has_no_more_unfinished_jobs_than_it_may(store: JobStore) -> No
     answers = store.create_all(jobs).jobs
     assert [isinstance(answer, Job) for answer in answers] == [True, True, False]
     refusal = answers[2]
-    assert isinstance(refusal, TooManyUnfinished)
-    assert refusal.count == 2
-    with pytest.raises(TooManyUnfinished):
+    assert isinstance(refusal, OverQuota)
+    assert refusal.used == 2
+    with pytest.raises(OverQuota):
         create(store, jobs[2])
     store.cancel(jobs[0].job.id)
     assert create(store, jobs[2])

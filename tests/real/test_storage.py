@@ -143,7 +143,7 @@ def failed_for(service: Service, reason: str) -> None:
 
 
 def test_a_disk_that_is_full_or_read_only(service: Service, small_disk: Path) -> None:
-    service.start(MMML_STORAGE_URL=small_disk.as_uri())
+    service.start(MMML_STORAGE_URL=small_disk.as_uri(), MMML_MIN_FREE_DISK="0")
     service.ready()
     filler = small_disk / "filler"
     fill(filler)

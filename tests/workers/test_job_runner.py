@@ -21,7 +21,7 @@ from jobs.job import STREAM_START, ErrorCode, Status
 from jobs.store import Renewal
 from models.explanation import ExplainedWord, Explanation
 from models.pipeline import Item, Looked
-from tests.moves import renew
+from tests.moves import queued, renew
 from tests.workers.conftest import Shop
 from workers.fake.squares import FakeLoader, FakePipeline
 
@@ -241,6 +241,27 @@ def test_a_lost_input_fails_at_once(shop: Shop) -> None:
     error = shop.job(job_id).error
     assert error is not None
     assert error.code is ErrorCode.storage
+
+
+def test_a_job_whose_uploads_were_erased_says_so(shop: Shop) -> None:
+    """Such as one that an operator puts back in line after it was over."""
+    job_id = shop.submit(task="manipulate")
+    shop.do(job_id)
+    error = shop.job(job_id).error
+    assert error is not None
+    assert (error.code, "Submit it again" in error.detail) == (ErrorCode.storage, True)
+
+
+def test_the_bytes_of_its_pictures_are_counted(shop: Shop) -> None:
+    owned = queued(
+        shop.store,
+        owner="me",
+        max_stored=2**30,
+        request={"text": "a bird", "seed": 5, "bundle": "fake", "method": "fake", "count": 3},
+    )
+    shop.do(owned.id)
+    sizes = [len(shop.runner.blobs.get(image.blob)) for image in shop.job(owned.id).images]
+    assert shop.store.usage("me").stored == sum(sizes) > 0
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "webp"])

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 
 import anyio
-from anyio import to_thread
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
@@ -38,7 +37,7 @@ async def submit_images_request(
     caller.require_scope(task)
     body = _with_own_model(body, services.settings.openai_models)
     await run_in_threadpool(_check_model, services, task, body)
-    fields = body.task_fields() | await _size(services, task, body, pictures)
+    fields = body.task_fields() | await _size(services, caller, task, body, pictures)
     ttl = services.settings.idempotency_ttl
     idempotency_key = await run_in_threadpool(
         read_idempotency_key, request, fields, pictures, ttl, caller.owner
@@ -69,7 +68,11 @@ def _check_model(services: Services, task: str, body: ImagesRequest) -> None:
 
 
 async def _size(
-    services: Services, task: str, body: ImagesRequest, pictures: Mapping[str, ImageInput]
+    services: Services,
+    caller: Caller,
+    task: str,
+    body: ImagesRequest,
+    pictures: Mapping[str, ImageInput],
 ) -> dict[str, int]:
     """The field ``size`` of the task, where it is to be sent. Raises Problem for a size that is not
     made.
@@ -79,7 +82,7 @@ async def _size(
     photo = pictures.get("image")
     if isinstance(photo, UploadedFile):
         read = partial(decode_photo, photo.data, "image", services.image_limits)
-        width, height = (await to_thread.run_sync(read, limiter=services.decoder_limiter)).size
+        width, height = (await services.decoders.run(caller.rate_limit_key, read)).size
         _check_size(body, [f"{width}x{height}"], "can't be chosen: an edit keeps the photo's size")
         return {}
     found = services.catalogue.current().find(task, body.model)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.gateway.auth import Caller
@@ -45,13 +45,16 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         caller.require_scope(task.task)
         services = await get_services(request)
         seconds = wait_seconds(request, services.settings.max_wait)
-        fields, pictures = await read_request(request, task, services.decoder_limiter)
+        who = caller.rate_limit_key
+        fields, pictures = await read_request(request, task, services.decoders, who)
         ttl = services.settings.idempotency_ttl
         idempotency_key = None
         if HEADER in request.headers:
             made = partial(read_idempotency_key, request, fields, pictures, ttl, caller.owner)
-            idempotency_key = await to_thread.run_sync(
-                made, limiter=services.decoder_limiter if pictures else None
+            idempotency_key = await (
+                services.decoders.run(who, made, quick=True)
+                if pictures
+                else run_in_threadpool(made)
             )
         job_id = new_id()
         with services.subscriptions.subscribe(job_id) as subscription:

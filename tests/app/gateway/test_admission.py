@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 import redis
 
-from app.gateway.admission import check_admission
+from app.gateway.admission import check_admission, check_disk, shares
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.auth import Caller
 from app.gateway.problems import Problem
 from app.settings import GatewaySettings
-from jobs.load import BYTES_PER_JOB
+from jobs.blobs import BlobStore
+from jobs.load import BYTES_PER_JOB, Load
 from jobs.redis_store import JobStore
 from tests.moves import finished, queued
 
@@ -69,6 +71,7 @@ def test_memory_is_refused_before_it_is_full(redis_client: redis.Redis, prefix: 
     problem = refused(store)
     assert problem.status == 503
     assert "memory" in problem.detail
+    assert "DELETE /jobs/ID" in problem.detail
     # Room is made when the oldest results expire.
     problem = refused(store, result_ttl=100)
     assert 90 <= int(problem.headers["Retry-After"]) <= 100
@@ -84,3 +87,71 @@ def test_one_key_has_its_share_of_the_queue(store: JobStore) -> None:
     check_admission(store, GatewaySettings(), OPEN)
     finished(store, ids[0])
     check_admission(store, GatewaySettings(), caller)
+
+
+def caller_of(name: str) -> Caller:
+    return Caller(new_api_key(generate_key(), name, default_scopes()), "192.0.2.1")
+
+
+def test_one_key_leaves_room_in_the_queue(store: JobStore) -> None:
+    hog, other = caller_of("hog"), caller_of("other")
+    for _ in range(5):
+        check_admission(store, GatewaySettings(max_queue=10), hog)
+        queued(store, owner=hog.owner)
+    problem = refused(store, hog, max_queue=10)
+    assert problem.status == 429
+    assert "5 unfinished jobs" in problem.detail
+    for _ in range(2):  # half of what the first has left
+        check_admission(store, GatewaySettings(max_queue=10), other)
+        queued(store, owner=other.owner)
+    check_admission(store, GatewaySettings(max_queue=10), caller_of("third"))
+
+
+def test_one_key_leaves_memory_for_records(redis_client: redis.Redis, prefix: str) -> None:
+    used = JobStore(redis_client, prefix).load().used_bytes
+    store = JobStore(redis_client, prefix, round((used + 30 * BYTES_PER_JOB) / 0.9))
+    hog, taken = caller_of("hog"), 0
+    problem: Problem | None = None
+    while problem is None and taken < 1000:
+        store.cancel(queued(store, owner=hog.owner).id)
+        taken += 1
+        try:
+            check_admission(store, GatewaySettings(), hog)
+        except Problem as refusal:
+            problem = refusal
+    assert taken > 10
+    assert problem
+    assert problem.status == 429
+    assert "finished ones too" in problem.detail
+    assert "DELETE /jobs/ID" in problem.detail
+    check_admission(store, GatewaySettings(), caller_of("other"))
+
+
+def test_the_less_is_left_the_less_one_may_have() -> None:
+    def records(used: int) -> int | None:
+        load = Load(400, 500, 1, used * 1000, 2_000_000, 1000)
+        places, most = shares(GatewaySettings(), load)
+        assert places == 600
+        return most
+
+    assert [records(used) for used in (0, 1000, 1299, 1300, 5000)] == [5200, 1200, 4, 0, 0]
+    assert shares(GatewaySettings(), Load(0, 0, 1, 0, None, 1000)) == (1000, None)
+
+
+def test_full_memory_without_results_is_the_operators(
+    redis_client: redis.Redis, prefix: str
+) -> None:
+    problem = refused(JobStore(redis_client, prefix, 1000))
+    assert "only whoever runs the service" in problem.detail
+    assert "DELETE" not in problem.detail
+
+
+def test_a_full_disk_is_refused_before_it_is_full(tmp_path: Path) -> None:
+    blobs = BlobStore.from_url(tmp_path.as_uri())
+    check_disk(blobs, GatewaySettings())
+    with pytest.raises(Problem) as caught:
+        check_disk(blobs, GatewaySettings(min_free_disk=2**60))  # type: ignore[arg-type]
+    assert caught.value.status == 503
+    assert caught.value.headers["Retry-After"] == "60"
+    assert "1.0EiB are kept" in caught.value.detail
+    check_disk(BlobStore.from_url("memory://"), GatewaySettings(min_free_disk=2**60))  # type: ignore[arg-type]

@@ -94,7 +94,7 @@ def test_conversions_wait_for_a_decoders_place(services: Services, client: TestC
     path = finished(services, client)
     assert client.portal
     for other in ("one", "two"):
-        client.portal.call(services.decoder_limiter.acquire_on_behalf_of_nowait, other)
+        client.portal.call(services.decoders.quick.acquire_on_behalf_of_nowait, other)
     answers = []
     thread = threading.Thread(
         target=lambda: answers.append(client.get(path, headers={"Accept": "image/jpeg"}))
@@ -103,7 +103,7 @@ def test_conversions_wait_for_a_decoders_place(services: Services, client: TestC
     time.sleep(0.2)
     assert not answers
     assert client.get(path).status_code == 200  # as stored, it needs no place
-    client.portal.call(services.decoder_limiter.release_on_behalf_of, "two")
+    client.portal.call(services.decoders.quick.release_on_behalf_of, "two")
     thread.join(20)
     assert answers[0].headers["content-type"] == "image/jpeg"
 

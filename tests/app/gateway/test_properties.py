@@ -123,11 +123,11 @@ def test_boxes_lie_inside_or_are_refused(box: tuple[int, int, int, int]) -> None
     inside = x >= 0 <= y and w > 0 < h and x + w <= 40 and y + h <= 30
     if inside and (w, h) != (40, 30):
         made = box_mask(box, photo.size).image
-        check_mask(made, photo)
+        check_mask(made, photo.size)
         assert np.asarray(made).sum() == 255 * w * h
     else:
         with pytest.raises(ImageProblem) as caught:
-            check_mask(box_mask(box, photo.size).image, photo)
+            check_mask(box_mask(box, photo.size).image, photo.size)
         assert caught.value.status == 422
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import ByteSize
 
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.server import create_app
@@ -46,6 +47,15 @@ def inpaint(client: TestClient, mask: bytes, **more: Any) -> Any:
     return client.post("/inpaint", data={"text": "a bird", **more}, files=files)
 
 
+def log_in(services: Services, client: TestClient, **limits: Any) -> str:
+    """The owner of the key that the client has from now on."""
+    text = generate_key()
+    key = new_api_key(text, "one", default_scopes(), **limits)
+    services.authenticator.keys.add(key)
+    client.headers["Authorization"] = f"Bearer {text}"
+    return key.owner
+
+
 def test_a_wrong_mask_leaves_no_photo_behind(client: TestClient, on_disk: Path) -> None:
     assert inpaint(client, mask_png(20, 20)).status_code == 422
     assert files_under(on_disk) == []
@@ -56,9 +66,7 @@ def test_a_wrong_mask_leaves_no_photo_behind(client: TestClient, on_disk: Path) 
 def test_a_key_over_its_pictures_leaves_no_upload_behind(
     services: Services, client: TestClient, on_disk: Path
 ) -> None:
-    text = generate_key()
-    services.authenticator.keys.add(new_api_key(text, "one", default_scopes(), pictures_per_day=1))
-    client.headers["Authorization"] = f"Bearer {text}"
+    log_in(services, client, pictures_per_day=1)
     assert inpaint(client, mask_png(), count="2").status_code == 429
     assert files_under(on_disk) == []
 
@@ -130,3 +138,43 @@ def test_a_wait_is_confirmed_only_when_it_took_place(
     assert client.post("/synthesize", **request).headers["preference-applied"] == "wait=0.1"  # type: ignore[arg-type]
     services.wait_slots.limit = 0
     assert "preference-applied" not in client.post("/synthesize", **request).headers  # type: ignore[arg-type]
+
+
+def test_parallel_uploads_are_counted_one_by_one(
+    services: Services, client: TestClient, on_disk: Path
+) -> None:
+    """All are let in to be decoded; one becomes a job."""
+    owner = log_in(services, client, max_active=1)
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(inpaint, client, mask_png()) for _ in range(8)]
+    statuses = sorted(call.result().status_code for call in calls)
+    assert statuses == [202, *[429] * 7]
+    assert services.store.usage(owner).unfinished == 1
+    assert len(files_under(on_disk)) == 2
+
+
+def test_a_key_stores_so_many_bytes(services: Services, client: TestClient, on_disk: Path) -> None:
+    owner = log_in(services, client)
+    one, picture = photo(), {"data": {"text": "a red bird"}}
+    services.settings.max_stored = ByteSize(3 * len(one))
+    first = client.post("/manipulate", **picture, files={"image": one})
+    assert first.status_code == 202
+    assert services.store.usage(owner).stored == pytest.approx(2 * len(one), rel=0.1)
+    refused = client.post("/manipulate", **picture, files={"image": one})
+    assert refused.status_code == 429
+    assert "DELETE /jobs/ID" in refused.json()["detail"]
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert len(files_under(on_disk)) == 1
+    client.delete(first.headers["location"])
+    assert client.post("/manipulate", **picture, files={"image": one}).status_code == 202
+
+
+def test_uploads_end_where_the_disk_does(
+    services: Services, client: TestClient, on_disk: Path
+) -> None:
+    services.settings.min_free_disk = ByteSize(2**60)
+    refused = inpaint(client, mask_png())
+    assert refused.status_code == 503
+    assert "disk" in refused.json()["detail"]
+    assert files_under(on_disk) == []
+    assert client.post("/synthesize", json={"text": "a red bird"}).status_code == 202

@@ -60,8 +60,8 @@ def test_large_base64_is_decoded_while_others_are_answered(
     """With the decoders taken, a request with a large picture waits, and only that one."""
     assert client.portal
     for other in ("one", "two"):
-        client.portal.call(services.decoder_limiter.acquire_on_behalf_of_nowait, other)
-    image = base64.b64encode(saved(photo(400, 400))).decode()
+        client.portal.call(services.decoders.limiter.acquire_on_behalf_of_nowait, other)
+    image = base64.b64encode(saved(photo(1100, 1100))).decode()
     answers = []
 
     def send() -> None:
@@ -72,7 +72,7 @@ def test_large_base64_is_decoded_while_others_are_answered(
     time.sleep(0.2)
     assert client.get("/healthz").status_code == 200
     assert not answers
-    client.portal.call(services.decoder_limiter.release_on_behalf_of, "one")
+    client.portal.call(services.decoders.limiter.release_on_behalf_of, "one")
     thread.join(20)
     assert answers[0].status_code == 202
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.reconciler.reconcile import LogRewriter, OrphanCollector, ResultExpirer
-from jobs.blobs import BlobStore, input_key
+from app.reconciler.reconcile import InputEraser, LogRewriter, OrphanCollector, ResultExpirer
+from jobs.blobs import BlobStore, input_key, output_key
 from jobs.errors import BlobError, BlobMissing
 from jobs.job import Status, new_id
 from jobs.redis_store import JobStore
@@ -41,6 +41,42 @@ def test_sweep_erases_what_is_over(store: JobStore) -> None:
     tomb = store.get(job.id)
     assert tomb is not None
     assert tomb.status is Status.expired
+
+
+@pytest.mark.parametrize("url", ["memory://", "file"])
+def test_uploads_are_erased_when_their_job_is_over(
+    store: JobStore, url: str, tmp_path: Path
+) -> None:
+    blobs = BlobStore.from_url((tmp_path / "blobs").as_uri() if url == "file" else url)
+    jobs = [queued(store, inputs={"image": "k"}) for _ in range(3)]
+    for job in jobs:
+        blobs.put(input_key(job.id, "image"), b"x")
+    waiting, canceled, done = (job.id for job in jobs)
+    blobs.put(output_key(done, "t", 0, "png"), b"y")
+    eraser = InputEraser(store, blobs)
+    assert eraser.run_once(0.0) == 0
+    store.cancel(canceled)
+    finished(store, done)
+    assert eraser.run_once(0.0) == 2
+    assert eraser.run_once(0.0) == 0
+    for over in (canceled, done):
+        with pytest.raises(BlobMissing):
+            blobs.get(input_key(over, "image"))
+    assert blobs.get(output_key(done, "t", 0, "png")) == b"y"
+    assert blobs.get(input_key(waiting, "image")) == b"x"
+
+
+def test_uploads_that_cannot_be_erased_are_tried_again_later(store: JobStore) -> None:
+    jobs = [queued(store, inputs={"image": "k"}).id for _ in range(3)]
+    for job in jobs:
+        store.cancel(job)
+    blobs = StubbornBlobs({jobs[0]}, lasting=True)
+    eraser = InputEraser(store, blobs)  # type: ignore[arg-type]
+    assert eraser.run_once(0.0) == 2
+    assert eraser.run_once(0.0) == 0
+    assert blobs.asked == 3  # a minute later it is the first one's turn again
+    store.expire(jobs[0])
+    assert store.over_inputs() == []
 
 
 @pytest.mark.parametrize("url", ["memory://", "file"])

@@ -1,0 +1,6 @@
+-- What was uploaded for a job that is over has been erased.
+local function move(_)
+  redis.call('HDEL', key, 'inputs')
+  redis.call('ZREM', p .. 'inputs', id)
+  return 1
+end
