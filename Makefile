@@ -19,7 +19,8 @@ setup: $(READY)
 $(READY): pyproject.toml client/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) uninstall -qq -y mmml  # of earlier checkouts: service and client in one
-	$(PIP) install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "torch>=2.9,<3" "torchvision>=0.24"
+	# A torch index has few versions of what torch needs; the next line brings those to the constraints, too.
+	$(PIP) install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),-c constraints.txt) "torch>=2.9,<3" "torchvision>=0.24"
 	$(PIP) install -q -c constraints.txt -e ./client -e ".[embedded,worker,train,dev]"
 	touch $(READY)
 
@@ -60,8 +61,9 @@ OUT ?= gpu-report
 bench-gpu: setup
 	$(BIN)/python -m benchmarks.gpu_report --out $(OUT)
 
+# Fails where the list of known weaknesses can't be reached; make check says so and goes on.
 audit: setup
-	$(BIN)/python .ci/audit.py
+	$(BIN)/python .ci/audit.py --required
 
 format: setup
 	$(BIN)/ruff format .

@@ -77,6 +77,17 @@ class GatewaySettings(WebhookSettings):
 
     host: str = Field("127.0.0.1", description="address that python -m app.gateway listens on")
     port: int = Field(8000, ge=1, le=65535, description="port that it listens on")
+    public_url: Origin | None = Field(
+        None,
+        description="scheme and host that clients use where a proxy stands in front, such as "
+        "https://images.example",
+    )
+    _no_public_url = field_validator("public_url", mode="before")(lambda given: given or None)
+    trusted_proxies: tuple[str, ...] = Field(
+        ("127.0.0.1",),
+        description="addresses and networks of proxies whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed",
+    )
     grace: float = Field(
         25.0, ge=0, description="time for running requests to finish after SIGTERM"
     )
@@ -105,13 +116,18 @@ class GatewaySettings(WebhookSettings):
     )
     max_streams: int = Field(64, ge=1, description="most open event streams of one caller")
     max_downloads: int = Field(
-        32, ge=1, description="most images that one caller or signed URL fetches at a time"
+        32, ge=1, description="most large responses that one caller reads at a time"
     )
     write_timeout: float = Field(
         30.0, gt=0, description="timeout for a client that does not read its response"
     )
     max_uploads: int = Field(
         32, ge=1, description="most bodies of more than 1 MiB that one caller sends at a time"
+    )
+    unread_memory: int = Field(
+        256 * 1024 * 1024,
+        ge=1,
+        description="memory for all responses that clients have not read yet, in bytes",
     )
     max_waits: int = Field(256, ge=1, description="most requests of one caller that wait for a job")
     redis_memory: ByteSize = Field(
@@ -140,7 +156,7 @@ class GatewaySettings(WebhookSettings):
     )
     link_ttl: float = Field(3600.0, gt=0, description="lifetime of a signed URL of an image")
     allowed_hosts: tuple[str, ...] = Field(
-        ("127.0.0.1", "localhost", "[::1]", "testserver"),
+        ("127.0.0.1", "localhost", "[::1]"),
         description="accepted host names; with API keys, any name unless this is set",
     )
     cors_origins: tuple[Origin, ...] = Field(

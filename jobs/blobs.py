@@ -123,6 +123,14 @@ class BlobStore:
             found = obstore.get(self._store, _check_key(key))
             return found.meta["size"], _cut(found.stream(min_chunk_size=_PART))
 
+    def exists(self, key: str) -> bool:
+        with _translate_errors(f"{key} could not be looked up"):
+            try:
+                obstore.head(self._store, _check_key(key))
+            except FileNotFoundError:
+                return False
+            return True
+
     def _read(self, key: str) -> bytes:
         if self._folder is not None:  # a sixth of what it takes by way of the library's threads
             return (self._folder / key).read_bytes()

@@ -72,11 +72,18 @@ def encode(image: Image.Image, extension: str = "png") -> bytes:
     try:
         if extension == "png":
             image.save(buffer, "PNG", compress_level=1)
+        elif extension == "webp" and image.width * image.height > _MANY_PIXELS:
+            image.save(buffer, "WEBP", quality=95, method=2)
         else:
             image.save(buffer, extension.upper(), quality=95)
     finally:
         image.info = kept
     return buffer.getvalue()
+
+
+# From here on a WebP is written by the method that does not hold all coefficients: 49 megapixels of
+# noise take 0.6 GB and 5 s instead of 1.5 GB and 20 s, for files of the same size.
+_MANY_PIXELS = 8_000_000
 
 
 @contextmanager

@@ -221,6 +221,21 @@ class JobStore:
         """The uploads of these jobs have been erased."""
         self._scripts.move_all("forget_inputs", [(job_id, ()) for job_id in job_ids])
 
+    def rewrite_log(self) -> bool:
+        """Have the server write its append-only file anew if jobs were erased since the last time:
+        until then it holds their records. Returns whether it was asked to. Raises StoreError when
+        it refuses.
+        """
+        state = self._client.info("persistence")
+        count = int(self._client.get(self._key("erasures")) or 0)
+        failed = state.get("aof_last_bgrewrite_status", "ok") != "ok"
+        busy = state.get("aof_rewrite_in_progress")  # perhaps since before they were erased
+        if not state.get("aof_enabled") or busy or not (count or failed):
+            return False
+        self._client.bgrewriteaof()
+        self._client.decrby(self._key("erasures"), count)
+        return True
+
     def events_after(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
         """By job id, what happened after the event whose id is given; None: the job is erased or
         unknown.

@@ -44,3 +44,21 @@ def test_what_was_not_looked_up_is_not_called_safe(audit: ModuleType) -> None:
     status, result = audit.verdict(found)
     assert status == 0
     assert result == "not looked up: mmml\naudit: 1 packages looked up, passed"
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_what_can_not_be_looked_up_fails_only_where_it_must(
+    audit: ModuleType, required: bool
+) -> None:
+    status, result = audit.audit(required, lambda: False, list)
+    assert status == int(required)
+    assert result.startswith("audit: NOT RUN")
+    assert "\n" not in result
+
+
+def test_a_tool_that_crashes_is_no_success(audit: ModuleType) -> None:
+    for answer in ([], [{"name": "mmml", "skip_reason": "editable"}]):
+        status, result = audit.audit(False, lambda: True, lambda answer=answer: answer)
+        assert status == 1
+        assert "FAILED" in result
+    assert audit.audit(True, lambda: True, lambda: [package("good")])[0] == 0

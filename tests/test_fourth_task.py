@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.gateway.openapi import task_descriptions
@@ -26,7 +25,7 @@ from mmml.tasks import read_tasks
 from models.registry import PIPELINES
 from tests.conftest import write_paper_bundle
 from tests.moves import claimed
-from tests.services import connected
+from tests.services import LocalClient, connected
 from tests.toy import Mirror
 from workers.batcher import Batcher
 from workers.job_runner import JobRunner
@@ -66,7 +65,7 @@ def test_from_request_to_picture(services: Services, runner: JobRunner) -> None:
     photo = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(photo).save(buffer, "PNG")
-    with TestClient(create_app(services.settings, services)) as client:
+    with LocalClient(create_app(services.settings, services)) as client:
         assert "/mirror" in client.get("/openapi.json").json()["paths"]
         assert client.get("/models").json()["defaults"]["mirror"] == "toys"
         response = client.post(

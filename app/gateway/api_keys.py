@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -67,6 +67,15 @@ class KeyStore:
         with translate_redis_errors():
             found = cast("bytes | None", self._client.hget(self._key, key_id))
         return ApiKey.model_validate_json(found) if found else None
+
+    def revoked_among(self, key_ids: Collection[str]) -> set[str]:
+        """Those that have been revoked."""
+        if not key_ids:
+            return set()
+        with translate_redis_errors():
+            records = cast("list[bytes | None]", self._client.hmget(self._key, list(key_ids)))
+        keys = [ApiKey.model_validate_json(record) for record in records if record]
+        return {key.id for key in keys if key.revoked_at is not None}
 
     def add(self, key: ApiKey) -> bool:
         """False when the id exists."""
@@ -202,6 +211,7 @@ def _digest(text: str) -> str:
 
 
 COOKIE = "mmml_session"
+SECURE_COOKIE = f"__Host-{COOKIE}"  # over TLS; no neighbouring host can set it (RFC 6265bis)
 LIFETIME = 12 * 3600  # seconds
 
 

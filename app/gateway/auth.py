@@ -135,10 +135,10 @@ class Authenticator:
         elif session is not None:
             key = get_session_key(self.sessions, self.keys, session)
         else:
-            raise _unauthorized("This service needs an API key: send Authorization: Bearer KEY.")
+            raise unauthorized("This service needs an API key: send Authorization: Bearer KEY.")
         if key is None:
             self._count_wrong(address)
-            raise _unauthorized("This API key is not known, or has been revoked.")
+            raise unauthorized("This API key is not known, or has been revoked.")
         return Caller(key, address)
 
     def _count_wrong(self, address: str) -> None:
@@ -202,5 +202,6 @@ def ensure_keys(keys: KeyStore, settings: GatewaySettings) -> None:
         )
 
 
-def _unauthorized(detail: str) -> Problem:
+def unauthorized(detail: str) -> Problem:
+    """401."""
     return Problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="mmml"'})

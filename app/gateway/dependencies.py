@@ -8,7 +8,6 @@ before a byte of the body is read.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -17,12 +16,13 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.api_keys import COOKIE, READ
+from app.gateway.api_keys import COOKIE, READ, SECURE_COOKIE
 from app.gateway.auth import Authenticator, Caller
 from app.gateway.middleware import name_uploader
 from app.gateway.problems import Problem
 from app.gateway.rate_limits import LimitStatus, limit_exceeded
 from app.gateway.services import Services
+from app.settings import GatewaySettings
 
 
 async def get_services(request: Request) -> Services:  # async: no thread is needed for it
@@ -52,17 +52,29 @@ class Credentials:
 
 # Each dependency of a dependency costs a request as much as checking its body does, so there are no
 # more of them than the OpenAPI document needs.
+def has_tls(request: Request, settings: GatewaySettings) -> bool:
+    """Whether the client came over TLS, be it as far as a proxy."""
+    return (settings.public_url or request.url.scheme).startswith("https")
+
+
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 Cookie = Annotated[str | None, Depends(_cookie)]
 
 
-def _credentials(bearer: HTTPAuthorizationCredentials | None, cookie: str | None) -> Credentials:
-    return Credentials(bearer.credentials, None) if bearer else Credentials(None, cookie)
+def _credentials(
+    request: Request, bearer: HTTPAuthorizationCredentials | None, cookie: str | None
+) -> Credentials:
+    if bearer:
+        return Credentials(bearer.credentials, None)
+    if request.cookies and has_tls(request, request.app.state.services.settings):
+        cookie = request.cookies.get(SECURE_COOKIE)
+    return Credentials(None, cookie)
 
 
 async def caller(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
     """Anybody with a key, looking at something; 401 and 429 otherwise."""
-    return await _authenticate(request, _credentials(bearer, cookie), Authenticator.count_request)
+    shown = _credentials(request, bearer, cookie)
+    return await _authenticate(request, shown, Authenticator.count_request)
 
 
 async def reader(caller: Annotated[Caller, Depends(caller)]) -> Caller:
@@ -72,9 +84,8 @@ async def reader(caller: Annotated[Caller, Depends(caller)]) -> Caller:
 
 async def submitter(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
     """A caller who sends work; the route checks the task's scope."""
-    found = await _authenticate(
-        request, _credentials(bearer, cookie), Authenticator.count_submission
-    )
+    shown = _credentials(request, bearer, cookie)
+    found = await _authenticate(request, shown, Authenticator.count_submission)
     name_uploader(request, found.rate_limit_key)
     return found
 
@@ -97,24 +108,6 @@ async def hold_stream_slot(caller: Reader, services: ServicesDependency) -> Asyn
 StreamSlot = Depends(hold_stream_slot)
 
 
-async def download(found: Reader, services: ServicesDependency) -> AsyncIterator[None]:
-    """Counts a picture that is being sent to the caller."""
-    with hold_download(services, found.rate_limit_key):
-        yield
-
-
-Download = Depends(download)
-
-
-def hold_download(services: Services, who: str) -> AbstractContextManager[None]:
-    """One of the pictures that ``who`` fetches at a time. Raises Problem 429."""
-    refusal = (
-        "{limit} pictures are being fetched already, which is all one caller may fetch at a time. "
-        "Read them first."
-    )
-    return services.downloads.hold(who, refusal, 2)
-
-
 RateCounter = Callable[[Authenticator, Caller], LimitStatus | None]
 
 
@@ -127,7 +120,7 @@ async def _authenticate(request: Request, credentials: Credentials, count: RateC
         _authenticate_and_count, services.authenticator, credentials, address, count
     )
     if found.key and credentials.session:
-        _require_same_origin(request)
+        _require_same_origin(request, services.settings.public_url)
     if standing:
         report_limit(request, standing)
     if standing and not standing.allowed:
@@ -149,17 +142,18 @@ def report_limit(request: Request, standing: LimitStatus) -> None:
     request.scope.setdefault("mmml.standings", []).append(standing)
 
 
-def _require_same_origin(request: Request) -> None:
+def _require_same_origin(request: Request, public_url: str | None) -> None:
     """A browser sends its cookie along with other pages' requests too, so a change must come from a
     page of this very service.
     """
     if request.method in _SAFE_METHODS:
         return
+    origin = request.headers.get("origin", "")
     try:
-        origin = urlsplit(request.headers.get("origin", "")).netloc
+        host = urlsplit(origin).netloc
     except ValueError:
-        origin = ""
-    if origin != request.headers.get("host"):
+        host = ""
+    if origin != public_url if public_url else host != request.headers.get("host"):
         raise Problem(
             403, "With a session cookie, changes are taken from this service's own pages."
         )

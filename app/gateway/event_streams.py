@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +44,8 @@ class Update:
 class EventStream:
     """The updates of one job for one stream, from the event after ``cursor`` to the end."""
 
-    def __init__(self, job_id: str, cursor: str) -> None:
-        self.job_id, self.cursor = job_id, cursor
+    def __init__(self, job_id: str, cursor: str, caller: str) -> None:
+        self.job_id, self.cursor, self.caller = job_id, cursor, caller
         self.waiting = False  # in the queue, as far as this stream knows
         self.queue_position: int | None = None
         self._updates: deque[Update] = deque()
@@ -143,12 +143,14 @@ class EventStreams:
             stream.close()
 
     @contextlib.contextmanager
-    def open(self, job_id: str, cursor: str = STREAM_START) -> Iterator[EventStream]:
-        """A feed for one stream. Problem 503 when too many are open."""
+    def open(
+        self, job_id: str, cursor: str = STREAM_START, caller: str = ""
+    ) -> Iterator[EventStream]:
+        """A feed for one stream of ``caller``. Problem 503 when too many are open."""
         if self._count >= self._limit:
             detail = "Too many event streams are open. Poll the job, or try again later."
             raise Problem(503, detail, headers={"Retry-After": "5"})
-        stream = EventStream(job_id, cursor)
+        stream = EventStream(job_id, cursor, caller)
         self._count += 1
         self._streams[job_id].add(stream)
         self._on_change(job_id)
@@ -159,6 +161,11 @@ class EventStreams:
             self._streams[job_id].discard(stream)
             if not self._streams[job_id]:
                 del self._streams[job_id]
+
+    def close_streams_of(self, callers: Collection[str]) -> None:
+        for stream in self._all_streams():
+            if stream.caller in callers:
+                stream.close()
 
     def __len__(self) -> int:
         return self._count

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from anyio import Lock
 from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.gateway.decoders import QUICK_PIXELS
 from app.gateway.problems import Problem
@@ -90,28 +92,78 @@ def preferred_image_format(request: Request) -> str | None:
 IMAGE_CONTENT: dict[str, dict[str, Any]] = {
     f"image/{name}": {} for name in ("png", "jpeg", "webp", "gif")
 }
-_SMALL = 512 * 512  # pixels of a picture that is read as a whole
+SMALL = 512 * 512  # pixels of a picture that is read as a whole
+_LINK_SHARE = 4  # one address is read by a quarter of as many as one caller may read
 _CLIENT_ERRORS = (ErrorCode.bad_input, ErrorCode.no_known_words, ErrorCode.unknown_bundle)
 
 
 async def image_response(
-    services: Services, record: ImageRecord, wanted: str = "any", who: str = ""
+    services: Services, record: ImageRecord, wanted: str, who: str, link: str = ""
 ) -> Response:
     """The picture as stored, or re-encoded when another format is wanted; see
-    :func:`served_format`. A large one leaves storage as its reader takes it. ``who``: the caller,
-    for a share of the places in which pictures are converted.
+    :func:`served_format`. A large one leaves storage as its reader takes it. ``who``: by whom it is
+    counted, and ``link``: the address, when it needs no key. Raises Problem 429.
     """
     extension = served_format(record, wanted)
     headers = image_headers(record, extension, services.settings.result_ttl)
     media_type = f"image/{extension}"
     try:
-        if extension == record.format and record.width * record.height * record.frames <= _SMALL:
+        if extension == record.format and is_small(record):
             return Response(await services.get_blob(record.blob), 200, headers, media_type)
-        size, parts = await _opened(services, record, extension, who)
+        with hold_linked(services, who, link) as held:
+            size, parts = await _opened(services, record, extension, who)
+            headers["Content-Length"] = str(size)
+            return Download(parts, headers, media_type, held.pop_all())
     except BlobMissing as error:
         raise Problem(410, "This picture has been erased.") from error
-    headers["Content-Length"] = str(size)
-    return StreamingResponse(parts, 200, headers, media_type)
+
+
+def is_small(record: ImageRecord) -> bool:
+    """It is read as a whole, and not counted."""
+    return record.width * record.height * record.frames <= SMALL
+
+
+def hold_download(services: Services, who: str, share: int = 1) -> AbstractContextManager[None]:
+    """One of the large answers that ``who`` reads at a time; ``share``: of how many equal shares of
+    a caller's it has one. Raises Problem 429.
+    """
+    refusal = (
+        "{limit} large answers are being read already, which is all one caller or address may have "
+        "at a time. Read them first."
+    )
+    return services.downloads.hold(who, refusal, 2, share)
+
+
+@contextmanager
+def hold_linked(services: Services, who: str, link: str) -> Iterator[ExitStack]:
+    """The same, counted for ``link`` too unless it is empty. What is popped off the stack is given
+    back later. Raises Problem 429.
+    """
+    with ExitStack() as held:
+        held.enter_context(hold_download(services, who))
+        if link:
+            held.enter_context(hold_download(services, link, _LINK_SHARE))
+        yield held
+
+
+class Download(StreamingResponse):
+    """An answer that is read from storage as its reader takes it; ``held`` is given back at its
+    end.
+    """
+
+    def __init__(
+        self,
+        parts: AsyncIterator[bytes],
+        headers: Mapping[str, str],
+        media_type: str,
+        held: AbstractContextManager[object],
+    ) -> None:
+        super().__init__(parts, 200, headers, media_type)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._held:
+            await super().__call__(scope, receive, send)
 
 
 async def _opened(
@@ -175,4 +227,7 @@ def etag(record: ImageRecord, extension: str) -> str:
 
 def _convert(blobs: BlobStore, source: str, target: str, extension: str) -> None:
     with Image.open(io.BytesIO(blobs.get(source))) as image:  # our own encoding, not an upload
-        blobs.put(target, encode(image.convert("RGB"), extension))
+        whole = image if image.mode == "RGB" else image.convert("RGB")
+        blobs.put(target, encode(whole, extension))
+    if not blobs.exists(source):  # erased meanwhile, and so is all that comes of it
+        blobs.delete_prefix(target)

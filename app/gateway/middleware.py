@@ -38,8 +38,9 @@ class HostGuard:
         self, app: ASGIApp, authenticator: Authenticator, settings: GatewaySettings
     ) -> None:
         self._app, self._authenticator, self._max_body = app, authenticator, settings.max_body
-        self._hosts = frozenset(settings.allowed_hosts)
-        self._origins = frozenset(settings.cors_origins)
+        public = {settings.public_url} if settings.public_url else set()
+        self._hosts = frozenset(settings.allowed_hosts) | {_hostname(url) for url in public}
+        self._origins = frozenset(settings.cors_origins) | public
         # Whoever sets the names means them with keys, too.
         self._always_check_host = "allowed_hosts" in settings.model_fields_set
 
@@ -169,8 +170,7 @@ def _hostname(address: str) -> str:
 
 def _is_loopback_endpoint(end: Sequence[object] | None) -> bool:
     """Whether one end of the connection is a loopback address, or has none. A proxy that does
-    not know its client may name it anything, such as "unknown"; only Starlette's test client passes
-    by its name.
+    not know its client may name it anything, such as "unknown".
     """
     return _is_loopback_address(str(end[0]) if end else "")
 
@@ -180,7 +180,7 @@ def _is_loopback_address(name: str) -> bool:
     try:
         address = ip_address(name)
     except ValueError:
-        return name in ("", "testclient", "testserver")
+        return not name
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
 

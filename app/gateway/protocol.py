@@ -20,10 +20,39 @@ from app.gateway.problems import Problem
 MAX_HEADERS = 64 * 1024  # bytes of a request's line and headers, or of its trailers
 
 
-def timed_protocol(header_timeout: float, write_timeout: float) -> type[asyncio.Protocol]:
+def timed_protocol(
+    header_timeout: float, write_timeout: float, unread_memory: int
+) -> type[asyncio.Protocol]:
     """The protocol class for ``uvicorn.Config(http=…)``."""
-    limits = {"header_timeout": header_timeout, "write_timeout": write_timeout}
+    limits = {
+        "header_timeout": header_timeout,
+        "write_timeout": write_timeout,
+        "unread": UnreadBudget(unread_memory),
+    }
     return type("LimitedHttp", (TimedHttpProtocol,), limits)
+
+
+class UnreadBudget:
+    """What the clients of all connections have not read yet, in bytes; beyond ``limit`` those that
+    have stood still for longest lose their connection.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._total = limit, 0
+        self._sizes: dict[TimedHttpProtocol, int] = {}  # longest first
+
+    def add(self, line: TimedHttpProtocol, size: int) -> None:
+        self.remove(line)
+        self._sizes[line] = size
+        self._total += size
+        for longest in list(self._sizes) if self._total > self._limit else ():
+            self.remove(longest)
+            longest.transport.abort()
+            if self._total <= self._limit:
+                break
+
+    def remove(self, line: TimedHttpProtocol) -> None:
+        self._total -= self._sizes.pop(line, 0)
 
 
 class TimedHttpProtocol(HttpToolsProtocol):
@@ -33,6 +62,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
 
     header_timeout = 10.0  # seconds
     write_timeout = 30.0  # seconds
+    unread = UnreadBudget(256 * 1024 * 1024)
     _write_timer: asyncio.TimerHandle | None = None
     _header_timer: asyncio.TimerHandle | None = None
     _head_again = False  # the parser reads a head once more, which the application has
@@ -103,11 +133,14 @@ class TimedHttpProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._watch_reader(self.transport.get_write_buffer_size())
+        size = self.transport.get_write_buffer_size()
+        self._watch_reader(size)
+        self.unread.add(self, size)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stop_watching()
+        self.unread.remove(self)
 
     def _watch_reader(self, unread: int) -> None:
         self._stop_watching()
@@ -129,6 +162,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_header_timer()
         self._stop_watching()
+        self.unread.remove(self)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (in uvicorn's words)

@@ -133,21 +133,28 @@ class PerCallerSemaphore:
         """Of all callers together."""
         return self._counts.total()
 
+    @property
+    def callers(self) -> set[str]:
+        """Who has one."""
+        return set(self._counts)
+
     @contextmanager
-    def hold(self, caller: str, refusal: str, retry_after: int) -> Iterator[None]:
-        """A slot for the block. Raises Problem 429 when ``caller`` has none free: the sentence
-        ``refusal``, in which {limit} is how many there are.
+    def hold(self, caller: str, refusal: str, retry_after: int, share: int = 1) -> Iterator[None]:
+        """A slot for the block. Raises Problem 429 when ``caller``, who has one of ``share`` equal
+        shares of the limit, has none free: the sentence ``refusal``, in which {limit} is how many
+        there are.
         """
-        with self.acquire(caller) as free:
+        limit = -(-self.limit // share)
+        with self.acquire(caller, limit) as free:
             if not free:
-                detail = refusal.format(limit=self.limit)
+                detail = refusal.format(limit=limit)
                 raise Problem(429, detail, headers={"Retry-After": str(retry_after)})
             yield
 
     @contextmanager
-    def acquire(self, caller: str) -> Iterator[bool]:
+    def acquire(self, caller: str, limit: int | None = None) -> Iterator[bool]:
         """Yields whether ``caller`` had a free slot; it is given back at the end."""
-        free = self._counts[caller] < self.limit
+        free = self._counts[caller] < (self.limit if limit is None else limit)
         if free:
             self._counts[caller] += 1
         try:

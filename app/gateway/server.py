@@ -32,7 +32,7 @@ from app.gateway.api_keys import KeyStore
 from app.gateway.auth import AccessError, ensure_keys
 from app.gateway.middleware import BodyTimeout, HeadAsGet, HostGuard, UploadMemoryBudget
 from app.gateway.protocol import TimedHttpProtocol, timed_protocol
-from app.gateway.routes import images, jobs, openai, service, studio, tasks
+from app.gateway.routes import docs, images, jobs, openai, service, studio, tasks
 from app.gateway.services import Services
 from app.gateway.subscriptions import JobSubscriptions
 from app.settings import GatewaySettings
@@ -69,6 +69,8 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         responses=problems.RESPONSES,
     )
     app.state.services = given
@@ -76,6 +78,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     for router in (
         tasks.router(),
         studio.router(),
+        docs.router(),
         jobs.router,
         jobs.events_router,
         images.router,
@@ -165,10 +168,18 @@ def raise_open_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
+def trusted_proxies(settings: GatewaySettings) -> list[str] | None:
+    """As set, else as uvicorn's own FORWARDED_ALLOW_IPS says."""
+    given = "trusted_proxies" in settings.model_fields_set
+    return list(settings.trusted_proxies) if given else None
+
+
 def uvicorn_limits(settings: GatewaySettings) -> dict[str, Any]:
     """Keyword arguments for ``uvicorn.Config`` that keep hostile clients bounded."""
     return {
-        "http": timed_protocol(settings.header_timeout, settings.write_timeout),
+        "http": timed_protocol(
+            settings.header_timeout, settings.write_timeout, settings.unread_memory
+        ),
         "ws": "none",
         "server_header": False,
         "timeout_keep_alive": 5,
@@ -242,6 +253,7 @@ def gateway_server(
         port=port,
         log_level="info",
         timeout_graceful_shutdown=round(grace),
+        forwarded_allow_ips=trusted_proxies(settings),
         **uvicorn_limits(settings),
     )
     logging.getLogger("uvicorn.access").addFilter(WithoutSignatures())

@@ -33,7 +33,7 @@ from app.settings import GatewaySettings
 from jobs.blobs import BlobStore
 from jobs.bundles import DEFAULTS, Catalogue
 from jobs.connections import connect
-from jobs.errors import BlobError, BundlesError
+from jobs.errors import BlobError, BundlesError, StoreError
 from jobs.images import ImageLimits
 from jobs.job import Job, Status
 from jobs.load import Throughput
@@ -90,7 +90,7 @@ class LiveCatalogue:
 P = ParamSpec("P")
 T = TypeVar("T")
 _THROUGHPUT_CACHE_SECONDS = 2.0  # seconds
-_READERS = 32  # threads that read blobs
+_STORAGE_THREADS = 32
 _STORE_TIMEOUT = 2.0  # seconds: a request that asks twice still answers within five
 
 
@@ -125,7 +125,7 @@ class Services:
     wait_slots: PerCallerSemaphore
     redis_warnings: Callable[[], list[str]] = list  # see app.gateway.redis_warnings; blocks
     decoders: Decoders = field(init=False)
-    readers: anyio.CapacityLimiter = field(init=False)  # of blobs, so that nothing waits for them
+    storage_threads: anyio.CapacityLimiter = field(init=False)  # so that nothing else waits for it
     downloads: PerCallerSemaphore = field(init=False)
     converting: WeakValueDictionary[str, anyio.Lock] = field(init=False)  # by caller
     event_streams: EventStreams = field(init=False)
@@ -138,7 +138,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self.decoders = Decoders(self.settings.decoders)
-        self.readers = anyio.CapacityLimiter(_READERS)
+        self.storage_threads = anyio.CapacityLimiter(_STORAGE_THREADS)
         self.downloads = PerCallerSemaphore(self.settings.max_downloads)
         self.converting = WeakValueDictionary()
         self.event_streams = EventStreams(
@@ -153,15 +153,15 @@ class Services:
         """What is stored under that key. Raises BlobError, BlobMissing too."""
         if self.blobs.is_local:
             return await self._local_blobs(key)
-        return await to_thread.run_sync(self.blobs.get, key, limiter=self.readers)
+        return await to_thread.run_sync(self.blobs.get, key, limiter=self.storage_threads)
 
     async def open_blob(self, key: str) -> tuple[int, AsyncIterator[bytes]]:
         """Its size, and its bytes in parts, of which one is held at a time. Raises BlobError."""
-        size, parts = await to_thread.run_sync(self.blobs.open, key, limiter=self.readers)
+        size, parts = await to_thread.run_sync(self.blobs.open, key, limiter=self.storage_threads)
         return size, self._parts(parts)
 
     async def _parts(self, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-        while part := await to_thread.run_sync(next, parts, b"", limiter=self.readers):
+        while part := await to_thread.run_sync(next, parts, b"", limiter=self.storage_threads):
             yield part
 
     async def job_view(self, job: Job) -> JobView:
@@ -205,10 +205,11 @@ class Services:
         await self.subscriptions.start()
         self.event_streams.start()
         refreshing = asyncio.create_task(self._refresh_catalogue())
+        revoking = asyncio.create_task(self._end_revoked())
         try:
             yield
         finally:
-            await end_tasks(refreshing)
+            await end_tasks(refreshing, revoking)
             await self.event_streams.stop()
             await self.subscriptions.stop()
 
@@ -217,6 +218,17 @@ class Services:
         while True:
             await asyncio.sleep(REFRESH_EVERY)
             await run_in_threadpool(self.catalogue.refresh)
+
+    async def _end_revoked(self) -> None:
+        """What a key's callers have open ends soon after the key."""
+        while True:
+            await asyncio.sleep(REFRESH_EVERY)
+            callers = self.stream_slots.callers | self.wait_slots.callers
+            with contextlib.suppress(StoreError):
+                find = self.authenticator.keys.revoked_among
+                revoked = await run_in_threadpool(find, callers) if callers else set()
+                self.event_streams.close_streams_of(revoked)
+                self.subscriptions.end_waits_of(revoked)
 
     @classmethod
     def connect(cls, settings: GatewaySettings, make_store: type[JobStore] = JobStore) -> Services:
@@ -249,7 +261,8 @@ class Services:
         ``caller`` has enough requests waiting already. ``known``: as it was since it is watched.
         """
         with self.wait_slots.acquire(caller) as free:
-            job = await subscription.wait_until_final(self.get_job, seconds if free else 0.0, known)
+            seconds = seconds if free else 0.0
+            job = await subscription.wait_until_final(self.get_job, seconds, caller, known)
         return WaitResult(job, waited=free)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from anyio import to_thread
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -200,11 +201,13 @@ async def _store_inputs(
         yield
         return
     try:
-        await run_in_threadpool(_put_blobs, services, job, uploads)
+        put = partial(_put_blobs, services, job, uploads)
+        await to_thread.run_sync(put, limiter=services.storage_threads)
         yield
     except (Problem, BlobError):
+        erase, folder = services.blobs.delete_prefix, job_folder(job.id)
         with suppress(BlobError):
-            await run_in_threadpool(services.blobs.delete_prefix, job_folder(job.id))
+            await to_thread.run_sync(erase, folder, limiter=services.storage_threads)
         raise
 
 

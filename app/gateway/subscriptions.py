@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from app.gateway.auth import unauthorized
 from jobs.job import Job
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class JobSubscriptions:
         self._subscriptions: dict[str, set[JobSubscription]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
         self.closing = False
+        self.ended_callers = set[str]()
         self.listeners: list[Callable[[str], None]] = []
 
     async def start(self) -> None:
@@ -114,10 +116,18 @@ class JobSubscriptions:
             if not self._subscriptions[job_id]:
                 del self._subscriptions[job_id]
 
-    async def wait_until_final(self, job_id: str, read: JobReader, seconds: float) -> Job | None:
+    def end_waits_of(self, callers: Collection[str]) -> None:
+        """They wait no longer, whatever becomes of their jobs."""
+        self.ended_callers.update(callers)
+        for subscriptions in self._subscriptions.values():
+            _wake(subscriptions)
+
+    async def wait_until_final(
+        self, job_id: str, read: JobReader, seconds: float, caller: str
+    ) -> Job | None:
         """:meth:`JobSubscription.wait_until_final` of a job that is watched from now on."""
         with self.subscribe(job_id) as subscription:
-            return await subscription.wait_until_final(read, seconds)
+            return await subscription.wait_until_final(read, seconds, caller)
 
 
 class JobSubscription:
@@ -128,15 +138,18 @@ class JobSubscription:
         self.event = asyncio.Event()
 
     async def wait_until_final(
-        self, read: JobReader, seconds: float, known: Job | None = None
+        self, read: JobReader, seconds: float, caller: str = "", known: Job | None = None
     ) -> Job | None:
         """The job once it is final, or as it is after ``seconds`` or when the server is about to
         end. ``known`` spares the first reading: the job as it was at some time since it is watched.
+        Raises Problem 401 when the key of ``caller`` is revoked meanwhile.
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
         job = known or await read(self.job_id)
         while job is not None and not job.status.final and not self._subscriptions.closing:
+            if caller in self._subscriptions.ended_callers:
+                raise unauthorized("This API key has been revoked.")
             left = deadline - clock()
             if left <= 0:
                 return job

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.reconciler.reconcile import InputEraser, OrphanCollector, Reconciler, ResultExpirer
+from app.reconciler.reconcile import (
+    InputEraser,
+    LogRewriter,
+    OrphanCollector,
+    Reconciler,
+    ResultExpirer,
+)
 from app.reconciler.webhooks import WebhookDispatcher
 from app.settings import WebhookSettings
 from app.webhooks.sender import WebhookSender
@@ -34,6 +40,7 @@ class ReconcilerLoop:
     input_eraser: InputEraser
     expirer: ResultExpirer
     orphan_collector: OrphanCollector
+    log_rewriter: LogRewriter
     _rebuilt: bool = False
 
     def run_once(self, now: float) -> None:
@@ -46,6 +53,8 @@ class ReconcilerLoop:
         for sweeper in (self.input_eraser, self.expirer, self.orphan_collector):
             with _log_errors("results not swept"):
                 sweeper.run_once(now)
+        with _log_errors("the broker's file is not written anew, so it keeps what was erased"):
+            self.log_rewriter.run_once(now)
 
     def _rebuild(self) -> int:
         if self._rebuilt:
@@ -91,6 +100,7 @@ def main() -> None:
         InputEraser(store, blobs),
         ResultExpirer(store, blobs, settings.result_ttl),
         OrphanCollector(store, blobs),
+        LogRewriter(store),
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

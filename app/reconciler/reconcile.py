@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jobs.blobs import BlobStore, input_prefix, job_folder
-from jobs.errors import BlobError
+from jobs.errors import BlobError, StoreError
 from jobs.job import ErrorCode, Job, Status
 from jobs.redis_store import JobStore
 
@@ -116,6 +116,30 @@ class InputEraser:
                 erased.append(job_id)
         self.store.forget_inputs(erased)
         return len(erased)
+
+
+@dataclass
+class LogRewriter:
+    """Nothing of an erased job is to stay in the broker's file: see
+    :meth:`jobs.redis_store.JobStore.rewrite_log`.
+    """
+
+    store: JobStore
+    interval: float = 600.0  # seconds between two times
+    _last_run: float = float("-inf")
+
+    def run_once(self, now: float) -> bool:
+        """Returns whether the file is being written anew."""
+        if now - self._last_run < self.interval:
+            return False
+        try:
+            rewritten = self.store.rewrite_log()
+        except StoreError:
+            self._last_run = now
+            raise
+        if rewritten:
+            self._last_run = now
+        return rewritten
 
 
 @dataclass

@@ -119,10 +119,15 @@ def is_public(address: Address) -> bool:
             return is_public(address.ipv4_mapped)
         if address in _NAT64:
             return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
-        if address not in _GLOBAL_UNICAST:
+        if address not in _GLOBAL_UNICAST or _is_isatap(address):
             return False
     reserved = any(address in network for network in _RESERVED)
     return address.is_global and not address.is_multicast and not reserved
+
+
+def _is_isatap(address: IPv6Address) -> bool:
+    """An IPv4 address of a site's own, in disguise (RFC 5214, section 6.1)."""
+    return int(address) >> 32 & 0xFCFFFFFF == 0x00005EFE
 
 
 def _path(parts: SplitResult) -> str:

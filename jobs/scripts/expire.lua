@@ -34,6 +34,7 @@ local function move(ARGV)
   redis.call('ZREM', p .. 'jobs', id)
   redis.call('ZREM', p .. 'jobs:' .. owner, id)
   redis.call('ZREM', p .. 'final', id)
+  redis.call('INCR', p .. 'erasures') -- since the log was written anew
   redis.call('ZREM', p .. 'inputs', id)
   publish(id)
   local tombstones = p .. 'tombstones:' .. owner

@@ -42,6 +42,7 @@ def read(path: Path, inside: str | None = None) -> dict[str, Tensor]:
     if inside and isinstance(loaded, Mapping) and isinstance(loaded.get(inside), Mapping):
         loaded = loaded[inside]
     state = {str(key): value for key, value in _state_dict(path, loaded).items()}
+    _check_sizes(path, state)
     for prefix in ("module.", "_orig_mod."):
         if state and all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
@@ -92,6 +93,16 @@ def _state_dict(path: Path, loaded: Any) -> Mapping[str, Tensor]:
         f"{path} holds no state dict (names and tensors) but {found}; give the file that upstream "
         "published."
     )
+
+
+def _check_sizes(path: Path, state: Mapping[str, Tensor]) -> None:
+    """A tensor may repeat few numbers of its file by strides of zero, without end."""
+    for key, value in state.items():
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise BundleError(
+                f"{path}: {key} claims {value.numel()} numbers and holds fewer. Save it again from "
+                "a contiguous tensor."
+            )
 
 
 def _is_state(value: Any) -> bool:

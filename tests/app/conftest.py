@@ -19,6 +19,7 @@ from jobs.job import ImageRecord, Timings
 from jobs.store import JobOutcome
 from tests.conftest import write_paper_bundle
 from tests.moves import begun
+from tests.services import LocalClient
 
 
 @pytest.fixture
@@ -40,7 +41,9 @@ def services(settings: GatewaySettings) -> Services:
 
 @pytest.fixture
 def client(services: Services) -> Iterator[TestClient]:
-    with TestClient(create_app(services.settings, services), raise_server_exceptions=False) as made:
+    with LocalClient(
+        create_app(services.settings, services), raise_server_exceptions=False
+    ) as made:
         yield made
 
 

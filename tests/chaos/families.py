@@ -10,6 +10,7 @@ from tests.chaos import (
     fuzz,
     hostile,
     messages,
+    one_key,
     restarts,
     steady_load,
     storage,
@@ -27,4 +28,5 @@ FAMILIES: tuple[Family[Any], ...] = (
     steady_load.FAMILY,
     fuzz.FAMILY,
     hostile.FAMILY,
+    *one_key.FAMILIES,
 )

@@ -29,7 +29,7 @@ class Through(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         answer = self._client.request(
             request.method,
-            str(request.url.copy_with(scheme="http", host="testserver", port=None)),
+            str(request.url.copy_with(scheme="http", host="127.0.0.1", port=None)),
             content=request.read(),
             headers={k: v for k, v in request.headers.items() if k != "host"},
         )

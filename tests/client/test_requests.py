@@ -199,3 +199,29 @@ def test_explanations_are_images() -> None:
     assert explained.features["W"].size == (4, 2)
     with pytest.raises(MmmlError, match="explain=True"):
         job.explanation(1)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/a.png",
+        "//evil.example/a.png",
+        "http:/a.png",
+        "a.png",
+        "@evil.example/a.png",
+    ],
+)
+def test_a_key_goes_to_its_own_service_alone(url: str) -> None:
+    sent = list[httpx.Request]()
+
+    def service(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        image = {"index": 0, "url": url, "explanation": url}
+        return httpx.Response(200, json={"id": "a", "status": "succeeded", "images": [image]})
+
+    with Client("http://127.0.0.1", api_key="k", transport=httpx.MockTransport(service)) as client:
+        job = client.job("a")
+        for follow in (job.wait, job.explanation):
+            with pytest.raises(MmmlError, match="not one of its own addresses"):
+                follow()
+    assert {request.url.host for request in sent} == {"127.0.0.1"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -236,3 +238,18 @@ def test_one_transparent_colour_of_any_depth(data: bytes, right: int) -> None:
     made = decode_photo(data)
     assert made.getpixel((8, 8)) == (255, 255, 255)
     assert made.getpixel((24, 8)) == (right,) * 3
+
+
+def test_a_large_webp_is_written_in_little_memory() -> None:
+    code = """
+import io, os, resource
+from PIL import Image
+from jobs.images import encode
+image = Image.frombytes("RGB", (3500, 3000), os.urandom(31_500_000))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+data = encode(image, "webp")
+assert Image.open(io.BytesIO(data)).size == image.size
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert int(done.stdout) < 150 * 1024  # kilobytes; 300 by the default method

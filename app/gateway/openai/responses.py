@@ -7,13 +7,16 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from fastapi import Request
 from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
 
+from app.gateway.image_responses import Download, hold_download, is_small
 from app.gateway.openai.errors import openai_error
 from app.gateway.openai.scaling import TargetSize, stored_or_scaled
 from app.gateway.openai.submission import cancel_unless_resumable, poll_job
@@ -59,38 +62,86 @@ JsonObject = dict[str, Any]
 
 
 async def images_response(
-    request: Request, services: Services, job: Job, target: TargetSize | None, as_url: bool
-) -> JsonObject:
+    request: Request,
+    services: Services,
+    job: Job,
+    target: TargetSize | None,
+    as_url: bool,
+    who: str,
+    headers: Mapping[str, str],
+) -> Response:
     """Pictures that failed are reported in ``warnings``; ``job``, ``warnings`` and ``seed`` are
-    this service's own.
+    this service's own. Large ones leave storage as their reader takes them. ``who``: by whom they
+    are counted.
     """
     made = [image for image in job.images if not image.error]
-    link_or_content = _url_of if as_url else _content_of
     first = made[0]
     failures = [f"Picture {i.index} was not made: {i.error.detail}" for i in job.images if i.error]
-    return {
+    links = [await _url_of(request, services, job, i, target) for i in made] if as_url else []
+    held = [_B64_JSON] * len(made)
+    content = {
         "created": int(job.finished_at or job.created_at),
-        "data": [
-            {**await link_or_content(request, services, job, i, target), "seed": i.seed}
-            for i in made
-        ],
+        "data": [{**o, "seed": i.seed} for o, i in zip(links or held, made, strict=True)],
         "background": "opaque",
         "output_format": first.format,
         "size": _size(first, target),
         "job": job.id,
         "warnings": [*_warnings(job, first, target), *failures],
     }
+    if as_url:
+        return JSONResponse(content, 200, headers)
+    parts = _with_pictures(services, content, made, target, who)
+    if _all_small(made, target):
+        whole = b"".join([part async for part in parts])
+        return Response(whole, 200, headers, "application/json")
+    with ExitStack() as counted:
+        counted.enter_context(hold_download(services, who))
+        return Download(parts, headers, "application/json", counted.pop_all())
 
 
-async def _content_of(
-    _request: Request,
+_PLACE = secrets.token_hex(16)  # where a picture will stand; no client can know it
+_B64_JSON = {"b64_json": _PLACE}
+
+
+async def _with_pictures(
     services: Services,
-    job: Job,
-    image: ImageRecord,
+    content: JsonObject,
+    images: Sequence[ImageRecord],
     target: TargetSize | None,
-) -> JsonObject:
-    data = await stored_or_scaled(services, image, target, job.owner)
-    return {"b64_json": base64.b64encode(data).decode()}
+    who: str,
+) -> AsyncIterator[bytes]:
+    """The JSON of ``content``, with one of ``images`` in each place, scaled to ``target``."""
+    before, *after = json.dumps(content).encode().split(_PLACE.encode())
+    yield before
+    for image, text in zip(images, after, strict=True):
+        async for part in _base64(_parts(services, image, target, who)):
+            yield part
+        yield text
+
+
+async def _parts(
+    services: Services, image: ImageRecord, target: TargetSize | None, who: str
+) -> AsyncIterator[bytes]:
+    if is_small(image) or (target and not target.is_met_by(image)):
+        yield await stored_or_scaled(services, image, target, who)
+        return
+    _, parts = await services.open_blob(image.blob)
+    async for part in parts:
+        yield part
+
+
+async def _base64(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    rest = b""
+    async for part in parts:
+        whole = rest + part
+        cut = len(whole) - len(whole) % 3
+        rest = whole[cut:]
+        yield base64.b64encode(whole[:cut])
+    yield base64.b64encode(rest)
+
+
+def _all_small(images: Sequence[ImageRecord], target: TargetSize | None) -> bool:
+    return all(map(is_small, images)) and (target is None or target.is_small)
 
 
 async def _url_of(
@@ -105,7 +156,10 @@ async def _url_of(
     name = linked_name(job.id, image.index, scaled.get("size"), scaled.get("fit"))
     query = scaled | await run_in_threadpool(links.sign, name)
     path = request.url_for("linked_picture", job_id=job.id, index=str(image.index))
-    return {"url": str(path.include_query_params(**query))}
+    address = str(path.include_query_params(**query))
+    if public := services.settings.public_url:
+        address = public + address.removeprefix(str(request.base_url).rstrip("/"))
+    return {"url": address}
 
 
 async def image_events(
@@ -114,35 +168,34 @@ async def image_events(
     accepted: Submission,
     target: TargetSize | None,
     kind: str,
+    who: str,
 ) -> AsyncIterator[bytes]:
     """``image_generation.completed`` or ``image_edit.completed``, once for each picture."""
     job = accepted.job
     try:
-        async for job in poll_job(request, services, accepted.job):
+        async for job in poll_job(request, services, accepted.job, who):
             if not job.status.final:
                 yield format_sse_event(comment="waiting")
-        for image in job.images:
-            if not image.error:
-                yield _event(await _completed(request, services, job, image, target, kind))
+        made = [image for image in job.images if not image.error]
+        with nullcontext() if _all_small(made, target) else hold_download(services, who):
+            for image in made:
+                event = _completed(job, image, target, kind)
+                yield f"event: {event['type']}\ndata: ".encode()
+                async for part in _with_pictures(services, event, [image], target, who):
+                    yield part
+                yield b"\n\n"
     except Exception as error:  # the answer has begun, so it can only be reported within it
         _, _, openai_body = openai_error(as_problem(error).body(request.url.path), {})
-        yield _event({"type": "error", **openai_body})
+        yield b"\n\n" + _event({"type": "error", **openai_body})  # also amid a picture
     finally:
         await cancel_unless_resumable(request, services, job)
 
 
-async def _completed(
-    request: Request,
-    services: Services,
-    job: Job,
-    image: ImageRecord,
-    target: TargetSize | None,
-    kind: str,
-) -> JsonObject:
+def _completed(job: Job, image: ImageRecord, target: TargetSize | None, kind: str) -> JsonObject:
     none = {"image_tokens": 0, "text_tokens": 0}
     return {
         "type": f"{kind}.completed",
-        **await _content_of(request, services, job, image, target),
+        **_B64_JSON,
         "created_at": int(job.finished_at or job.created_at),
         "background": "opaque",
         "output_format": image.format,

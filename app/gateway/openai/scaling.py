@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 from PIL import Image, ImageOps
 
+from app.gateway.image_responses import SMALL
 from app.gateway.services import Services
 from jobs.images import encode
 from jobs.job import ImageRecord
@@ -39,6 +40,10 @@ class TargetSize:
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
+
+    @property
+    def is_small(self) -> bool:
+        return self.width * self.height <= SMALL
 
     def is_met_by(self, image: ImageRecord) -> bool:
         return (image.width, image.height) == (self.width, self.height)

@@ -77,14 +77,16 @@ def _generated_size(services: Services, task: str, body: ImagesRequest) -> dict[
     return {"size": next((side for side in sides if side >= long_side), sides[-1])}
 
 
-async def poll_job(request: Request, services: Services, job: Job) -> AsyncIterator[Job]:
-    """The job as it is, every 15 seconds, and at last when it has succeeded; Problem otherwise."""
+async def poll_job(request: Request, services: Services, job: Job, who: str) -> AsyncIterator[Job]:
+    """The job as it is, every 15 seconds, and at last when it has succeeded; Problem otherwise, and
+    when ``who`` asks has lost the right to.
+    """
     left = services.settings.openai_wait
     while not job.status.final and left > 0 and not services.subscriptions.closing:
         yield job
         job = (
             await services.subscriptions.wait_until_final(
-                job.id, services.get_job, min(left, _KEEPALIVE_SECONDS)
+                job.id, services.get_job, min(left, _KEEPALIVE_SECONDS), who
             )
             or job
         )
@@ -96,9 +98,11 @@ async def poll_job(request: Request, services: Services, job: Job) -> AsyncItera
         raise job_failure_problem(job, {"X-Should-Retry": "false"})
 
 
-async def wait_for_success(request: Request, services: Services, accepted: Submission) -> Job:
+async def wait_for_success(
+    request: Request, services: Services, accepted: Submission, who: str
+) -> Job:
     """The job once it has succeeded; Problem otherwise, also when its client has gone away."""
-    ending = asyncio.create_task(_poll_until_final(request, services, accepted.job))
+    ending = asyncio.create_task(_poll_until_final(request, services, accepted.job, who))
     leaving = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({ending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,9 +114,9 @@ async def wait_for_success(request: Request, services: Services, accepted: Submi
         ending.cancel()
 
 
-async def _poll_until_final(request: Request, services: Services, job: Job) -> Job:
+async def _poll_until_final(request: Request, services: Services, job: Job, who: str) -> Job:
     try:
-        async for now in poll_job(request, services, job):
+        async for now in poll_job(request, services, job, who):
             job = now
     finally:
         await cancel_unless_resumable(request, services, job)

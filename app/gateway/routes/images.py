@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.gateway.auth import Caller
-from app.gateway.dependencies import Download, Reader, ServicesDependency
+from app.gateway.dependencies import Reader, ServicesDependency
 from app.gateway.image_responses import (
     IMAGE_CONTENT,
     accepted_types,
@@ -35,7 +35,6 @@ router = APIRouter(tags=["jobs"])
     summary="Get a picture",
     response_class=Response,
     responses={200: {"content": IMAGE_CONTENT}},
-    dependencies=[Download],
 )
 async def get(
     job_id: str, index: str, request: Request, services: ServicesDependency, caller: Reader

@@ -7,9 +7,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, WithJsonSchema
@@ -163,7 +165,8 @@ async def erase(job_id: str, services: ServicesDependency, caller: AnyCaller) ->
     for a week is that there was such a job. A webhook that has not been sent is not sent any more.
     """
     await _get_changeable(services, caller, job_id)
-    erased = await run_in_threadpool(_erase, services, job_id)
+    erase = partial(_erase, services, job_id)
+    erased = await to_thread.run_sync(erase, limiter=services.storage_threads)
     return Response(status_code=204 if erased else 202)
 
 
@@ -212,7 +215,7 @@ async def open_stream(
         news = await run_in_threadpool(services.store.events_after, {job_id: cursor})
         if not news[job_id]:
             raise HTTPException(204)
-    with services.event_streams.open(job_id, cursor) as stream:
+    with services.event_streams.open(job_id, cursor, caller.rate_limit_key) as stream:
         yield stream
 
 

@@ -7,11 +7,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from app.gateway.auth import Caller
-from app.gateway.dependencies import ServicesDependency, Submitter, caller, hold_download
-from app.gateway.image_responses import IMAGE_CONTENT, image_headers, image_response
+from app.gateway.dependencies import ServicesDependency, Submitter, caller
+from app.gateway.image_responses import (
+    IMAGE_CONTENT,
+    Download,
+    hold_linked,
+    image_headers,
+    image_response,
+)
 from app.gateway.middleware import release_upload_memory
 from app.gateway.openai.errors import PREFIX, RESPONSES
 from app.gateway.openai.requests import (
@@ -104,13 +110,14 @@ async def _respond(
     release_upload_memory(request)
     headers = _headers(accepted)
     if body.stream:
-        events = image_events(request, services, accepted, body.target_size(), kind)
+        target, who = body.target_size(), caller.rate_limit_key
+        events = image_events(request, services, accepted, target, kind, who)
         headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(events, 200, headers, "text/event-stream")
-    job = await wait_for_success(request, services, accepted)
-    as_url = body.response_format == "url"
-    content = await images_response(request, services, job, body.target_size(), as_url)
-    return JSONResponse(content, 200, headers)
+    who, as_url = caller.rate_limit_key, body.response_format == "url"
+    job = await wait_for_success(request, services, accepted, who)
+    target = body.target_size()
+    return await images_response(request, services, job, target, as_url, who, headers)
 
 
 def _headers(accepted: Submission) -> dict[str, str]:
@@ -118,19 +125,11 @@ def _headers(accepted: Submission) -> dict[str, str]:
     return headers | ({"Idempotency-Replayed": "true"} if accepted.replayed else {})
 
 
-async def _linked_download(
-    job_id: str, index: int, services: ServicesDependency
-) -> AsyncIterator[None]:
-    with hold_download(services, f"link {job_id}/{index}"):
-        yield
-
-
 @router.get(
     "/images/{job_id}/{index}",
     summary="Get a picture by its signed address",
     response_class=Response,
     responses={200: {"content": IMAGE_CONTENT}},
-    dependencies=[Depends(_linked_download)],
 )
 async def linked_picture(
     job_id: str,
@@ -149,13 +148,21 @@ async def linked_picture(
     record = next((i for i in job.images if i.index == index and not i.error), None)
     if record is None:
         raise Problem(404, f"This job has no picture {index}.")
+    who, link = f"links of {job.owner}", f"link {job_id}/{index}"
     target = TargetSize.parse(size or "", fit)
     if target is None or target.is_met_by(record):
-        return await image_response(services, record)
-    data = await stored_or_scaled(services, record, target, job.owner)
-    headers = image_headers(record, record.format, services.settings.result_ttl)
-    del headers["ETag"]  # it names the stored picture
-    return Response(data, 200, headers, f"image/{record.format}")
+        return await image_response(services, record, "any", who, link)
+    with hold_linked(services, who, link) as held:
+        data = await stored_or_scaled(services, record, target, who)
+        headers = image_headers(record, record.format, services.settings.result_ttl)
+        headers["Content-Length"] = str(len(data))
+        del headers["ETag"]  # it names the stored picture
+        parts = _in_one_part(data)
+        return Download(parts, headers, f"image/{record.format}", held.pop_all())
+
+
+async def _in_one_part(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 @router.get("/models", summary="List models", dependencies=[Depends(caller)])

@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.gateway.admission import check_memory
-from app.gateway.api_keys import COOKIE, LIFETIME, ApiKey, end_session, start_session
+from app.gateway.api_keys import COOKIE, LIFETIME, SECURE_COOKIE, ApiKey, end_session, start_session
 from app.gateway.auth import Caller
-from app.gateway.dependencies import AnyCaller, Reader, ServicesDependency, caller
+from app.gateway.dependencies import AnyCaller, Reader, ServicesDependency, caller, has_tls
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from app.gateway.views import ModelsView, models_view
@@ -124,15 +124,17 @@ async def start(request: Request, services: ServicesDependency, caller: AnyCalle
     response = Response(status_code=204)
     if caller.key is not None:
         value = await run_in_threadpool(_start, services, caller, caller.key)
+        name, secure = _cookie(request, services)
         response.set_cookie(
-            COOKIE,
-            value,
-            max_age=LIFETIME,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
+            name, value, max_age=LIFETIME, httponly=True, samesite="strict", secure=secure
         )
     return response
+
+
+def _cookie(request: Request, services: Services) -> tuple[str, bool]:
+    """Its name, and whether it is for TLS only."""
+    secure = has_tls(request, services.settings)
+    return SECURE_COOKIE if secure else COOKIE, secure
 
 
 def _start(services: Services, caller: Caller, key: ApiKey) -> str:
@@ -144,9 +146,10 @@ def _start(services: Services, caller: Caller, key: ApiKey) -> str:
 @session_router.delete("", status_code=204, summary="End the session")
 async def end(request: Request, services: ServicesDependency, _caller: AnyCaller) -> Response:
     """The cookie is worth nothing from now on."""
-    value = request.cookies.get(COOKIE)
+    name, secure = _cookie(request, services)
+    value = request.cookies.get(name)
     if value:
         await run_in_threadpool(end_session, services.authenticator.sessions, value)
     response = Response(status_code=204)
-    response.delete_cookie(COOKIE)
+    response.delete_cookie(name, secure=secure, httponly=True, samesite="strict")
     return response

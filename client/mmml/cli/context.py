@@ -24,6 +24,12 @@ def printable(text: object) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text))
 
 
+def json_line(record: Any) -> str:
+    """JSON whose control characters are escaped, those that JSON would let through as well."""
+    text = json.dumps(record, ensure_ascii=False, default=str)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 _AS_JSON = "mmml.as_json"
 
 
@@ -39,7 +45,7 @@ class CliContext:
     def print_result(self, record: Any, lines: Iterable[str]) -> None:
         """The answer on stdout: ``record`` as JSON, or ``lines`` for people."""
         if self.as_json:
-            click.echo(json.dumps(record, ensure_ascii=False, default=str))
+            click.echo(json_line(record))
             return
         for line in lines:
             click.echo(printable(line))
@@ -161,7 +167,7 @@ class JsonCommandError(click.ClickException):
         }
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(json.dumps({"error": self._record}, ensure_ascii=False), file, err=file is None)
+        click.echo(json_line({"error": self._record}), file, err=file is None)
 
 
 def exit_status(error: MmmlError) -> ExitStatus:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import click
 
-from mmml.cli.context import CliContext, JsonCommand
+from mmml.cli.context import CliContext, JsonCommand, json_line
 from mmml.cli.output import (
     default_output,
     deliver,
@@ -142,4 +141,4 @@ def events(run: CliContext, job_id: str) -> None:
     with run.connect() as client:
         for event in client.events(job_id):
             record = {"event": event.kind, **event.data}
-            click.echo(json.dumps(record, ensure_ascii=False))
+            click.echo(json_line(record))

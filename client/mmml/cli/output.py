@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from mmml import Explanation, Job, Word
 from mmml.base_job import FORMATS
-from mmml.cli.context import CliContext, CommandError, ExitStatus
+from mmml.cli.context import CliContext, CommandError, ExitStatus, printable
 from mmml.cli.terminal import show_images
 
 STDOUT = Path("-")
@@ -61,8 +61,9 @@ def format_of(output: Path | None) -> str | None:
 
 def default_output(job: Job, stem: str) -> Path:
     """A file for the job's pictures, in the format they have."""
-    format = str(job.record["input"].get("format") or "png")
-    return Path(f"{stem}.{'jpg' if format == 'jpeg' else format}")
+    format = job.record["input"].get("format")
+    extension = "jpg" if format == "jpeg" else format if format in FORMATS.values() else "png"
+    return Path(f"{stem}.{extension}")
 
 
 def deliver(
@@ -129,7 +130,8 @@ def wait_for_job(job: Job, fetch: bool = True) -> None:
         with _progress_line() as on_change:
             job.wait(on_change, fetch=fetch)
     except KeyboardInterrupt:
-        click.echo(f"The job goes on: mmml wait {job.id}, or mmml cancel {job.id}", err=True)
+        job_id = printable(job.id)
+        click.echo(f"The job goes on: mmml wait {job_id}, or mmml cancel {job_id}", err=True)
         raise
 
 
@@ -140,7 +142,7 @@ def _progress_line() -> Iterator[Callable[[Mapping[str, Any]], None] | None]:
         yield None
         return
     try:
-        yield lambda job: click.echo(f"{_CLEAR}{_progress(job)}", nl=False, err=True)
+        yield lambda job: click.echo(f"{_CLEAR}{printable(_progress(job))}", nl=False, err=True)
     finally:
         click.echo(_CLEAR, nl=False, err=True)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from fastapi.testclient import TestClient
 
 from app.gateway.api_keys import (
     KeyStore,
@@ -21,7 +20,7 @@ from jobs.connections import connect
 from mmml import Client, MmmlError
 from mmml.cli import cli
 from tests.client.conftest import Through
-from tests.services import connected
+from tests.services import LocalClient, connected
 
 
 @pytest.fixture
@@ -106,7 +105,7 @@ def test_the_client_sends_its_key(
     services = connected(GatewaySettings(weights_dir=weights, require_keys=True), valkey)
     text = generate_key()
     services.authenticator.keys.add(new_api_key(text, "k", default_scopes()))
-    with TestClient(create_app(services.settings, services)) as http:
+    with LocalClient(create_app(services.settings, services)) as http:
         transport = Through(http)
         with pytest.raises(MmmlError, match="needs an API key"):
             Client(transport=transport).jobs()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +32,10 @@ from app.gateway.dependencies import Reader, StreamSlot
 from app.gateway.server import WithoutSignatures, create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
-from jobs.job import Priority
+from jobs.job import Priority, Status
 from tests.app.conftest import mask_png, png, succeed
 from tests.moves import claimed
-from tests.services import connected
+from tests.services import LocalClient, connected, listening
 
 PUBLIC = "https://pictures.example"
 
@@ -61,7 +65,7 @@ def mine(keyed: Services) -> str:
 @pytest.fixture
 def http(keyed: Services, mine: str) -> Iterator[TestClient]:
     app = create_app(keyed.settings, keyed)
-    with TestClient(app, base_url=PUBLIC, raise_server_exceptions=False) as made:
+    with LocalClient(app, base_url=PUBLIC, raise_server_exceptions=False) as made:
         yield made
 
 
@@ -238,7 +242,7 @@ def test_reading_has_a_rate_of_its_own(weights: Path, valkey: str) -> None:
     settings = GatewaySettings(weights_dir=weights, require_keys=True, rate_read="2/minute")
     services = connected(settings, valkey)
     key = key_of(services, "eager")
-    with TestClient(create_app(settings, services)) as http:
+    with LocalClient(create_app(settings, services)) as http:
         answers = [http.get("/jobs", headers=bearer(key)) for _ in range(3)]
         assert [a.status_code for a in answers] == [200, 200, 429]
         assert answers[0].headers["ratelimit-policy"] == '"read";q=2;w=60'
@@ -296,9 +300,9 @@ def test_a_page_trades_its_key_for_a_cookie(http: TestClient, keyed: Services, m
 
 def test_an_ended_session_can_not_be_used_again(http: TestClient, mine: str) -> None:
     http.post("/session", headers=bearer(mine))
-    value = http.cookies["mmml_session"]
+    value = http.cookies["__Host-mmml_session"]
     http.delete("/session", headers={"origin": PUBLIC})
-    problem(http.get("/jobs", headers={"cookie": f"mmml_session={value}"}), 401)
+    problem(http.get("/jobs", headers={"cookie": f"__Host-mmml_session={value}"}), 401)
 
 
 def test_an_open_service_ignores_keys_and_sets_no_cookie(client: TestClient) -> None:
@@ -310,7 +314,7 @@ def test_an_open_service_ignores_keys_and_sets_no_cookie(client: TestClient) -> 
 
 def test_the_first_key_closes_an_open_service(services: Services, weights: Path) -> None:
     key = key_of(services, "first")
-    with TestClient(create_app(services.settings, services)) as http:
+    with LocalClient(create_app(services.settings, services)) as http:
         problem(http.get("/jobs"), 401)
         revoke(services.authenticator.keys, "first")
         problem(http.get("/jobs", headers=bearer(key)), 401)  # and never opens it again
@@ -318,7 +322,7 @@ def test_the_first_key_closes_an_open_service(services: Services, weights: Path)
 
 def test_an_open_service_is_for_this_machine(services: Services) -> None:
     arriving = Arriving(create_app(services.settings, services))
-    with TestClient(arriving) as http:
+    with LocalClient(arriving) as http:
         for address in ("192.0.2.7", "0.0.0.0", "2001:db8::1", "::ffff:192.0.2.7"):  # noqa: S104
             for ends in ({"server": address}, {"client": address}):
                 arriving.ends = ends
@@ -352,7 +356,7 @@ def test_with_keys_any_host_name_will_do_unless_named(
     )
     services = connected(settings, valkey)
     key_of(services, "k")
-    with TestClient(create_app(settings, services), base_url=PUBLIC) as named:
+    with LocalClient(create_app(settings, services), base_url=PUBLIC) as named:
         assert named.get("/healthz").status_code == 200
         problem(named.get("/healthz", headers={"host": "evil.example"}), 400)
 
@@ -367,7 +371,7 @@ def test_no_start_without_the_keys_that_are_required(weights: Path, valkey: str)
     settings = GatewaySettings(weights_dir=weights, require_keys=True)
     with (
         pytest.raises(AccessError, match="mmml keys create"),
-        TestClient(create_app(settings, connected(settings, valkey))),
+        LocalClient(create_app(settings, connected(settings, valkey))),
     ):
         pass
 
@@ -380,7 +384,7 @@ def test_the_first_key_comes_from_a_file(
     monkeypatch.setenv("MMML_FIRST_KEY_FILE", str(tmp_path / "key"))
     settings = GatewaySettings(weights_dir=weights, require_keys=True)
     assert key not in repr(settings)
-    with TestClient(create_app(settings, connected(settings, valkey))) as http:
+    with LocalClient(create_app(settings, connected(settings, valkey))) as http:
         result = http.get("/session", headers=bearer(key)).json()
         assert result["name"] == "first"
         assert ADMIN in result["scopes"]
@@ -398,7 +402,7 @@ def test_event_streams_are_bounded_and_given_back(keyed: Services) -> None:
 
         return StreamingResponse(words())
 
-    with TestClient(app) as http:
+    with LocalClient(app) as http:
         for _ in range(5):
             assert http.get("/stream", headers=bearer(one)).text == "1"
         assert keyed.stream_slots.in_use == 0
@@ -472,11 +476,137 @@ def test_the_access_log_holds_no_signature() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["unknown", "localhost", "_hidden", "10.0.0.1, 127.0.0.1", "::ffff:9.9.9.9"]
+    "name",
+    [
+        "unknown",
+        "testclient",
+        "testserver",
+        "localhost",
+        "_hidden",
+        "10.0.0.1, 127.0.0.1",
+        "::ffff:9.9.9.9",
+    ],
 )
 def test_a_client_without_an_address_is_nobody_here(services: Services, name: str) -> None:
     app = create_app(services.settings, services)
-    with TestClient(app, client=(name, 0)) as client:
+    with LocalClient(app, client=(name, 0)) as client:
         problem(client.get("/jobs"), 403)
-    with TestClient(app, client=("::ffff:127.0.0.1", 0)) as client:
+    with LocalClient(app, client=("::ffff:127.0.0.1", 0)) as client:
         assert client.get("/jobs").status_code == 200
+        problem(client.get("/jobs", headers={"Host": "testserver"}), 400)
+
+
+def test_what_a_key_has_open_ends_with_it(keyed: Services) -> None:
+    keys = [key_of(keyed, name) for name in ("stream", "wait", "openai", "other")]
+    with listening(keyed) as port, ThreadPoolExecutor(4) as pool:
+        https = [
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=bearer(key), timeout=20)
+            for key in keys
+        ]
+        jobs = [h.post("/synthesize", json={"text": "a bird"}).json()["id"] for h in https]
+        text = {"prompt": "a bird"}
+        answers = [
+            pool.submit(https[0].get, f"/jobs/{jobs[0]}/events"),
+            pool.submit(https[1].get, f"/jobs/{jobs[1]}?wait=15"),
+            pool.submit(https[2].post, "/v1/images/generations", json=text),
+            pool.submit(https[3].get, f"/jobs/{jobs[3]}?wait=8"),
+        ]
+        time.sleep(1.0)
+        for name in ("stream", "wait", "openai"):
+            revoke(keyed.authenticator.keys, name)
+        started = time.monotonic()
+        assert "final" not in answers[0].result().text
+        assert [answer.result().status_code for answer in answers[1:3]] == [401, 401]
+        assert time.monotonic() - started < 5
+        assert not answers[3].done()
+        assert answers[3].result().json()["status"] == "queued"
+        for http in https:
+            http.close()
+
+
+def behind_a_proxy(keyed: Services, **settings: Any) -> LocalClient:
+    for name, value in settings.items():
+        setattr(keyed.settings, name, value)
+    return LocalClient(create_app(keyed.settings, keyed), base_url="http://gateway:8000")
+
+
+def test_a_cookie_behind_tls_is_the_hosts_own(keyed: Services, mine: str) -> None:
+    with behind_a_proxy(keyed, public_url=PUBLIC) as http:
+        answer = http.post("/session", headers=bearer(mine))
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith("__Host-mmml_session=")
+        for word in ("; Secure", "; HttpOnly", "; Path=/", "; SameSite=strict"):
+            assert word in cookie
+        assert "Domain" not in cookie
+        value = cookie.partition("=")[2].partition(";")[0]
+        ours = {"Cookie": f"__Host-mmml_session={value}"}
+        assert http.get("/jobs", headers=ours).status_code == 200
+        problem(http.get("/jobs", headers={"Cookie": f"mmml_session={value}"}), 401)
+        body = {"json": {"text": "a bird"}}
+        assert http.post("/synthesize", headers={**ours, "Origin": PUBLIC}, **body).is_success
+        for origin in ("http://gateway:8000", "http://pictures.example", "https://evil.example"):
+            problem(http.post("/synthesize", headers={**ours, "Origin": origin}, **body), 403)
+        ended = http.delete("/session", headers={**ours, "Origin": PUBLIC})
+        assert "__Host-mmml_session=" in ended.headers["set-cookie"]
+        assert "; Secure" in ended.headers["set-cookie"]
+        problem(http.get("/jobs", headers=ours), 401)
+
+
+def test_addresses_behind_a_proxy_are_the_public_ones(keyed: Services, mine: str) -> None:
+    request = {"json": {"prompt": "a bird", "response_format": "url"}, "headers": bearer(mine)}
+
+    class Painter:
+        def send(self, _count: int) -> None:
+            waiting, _ = keyed.store.list_jobs(Status.queued, 100, None)
+            for job in waiting:
+                succeed(keyed, job.id)
+
+    keyed.wakeups = Painter()  # type: ignore[assignment]
+    with behind_a_proxy(keyed, public_url=PUBLIC) as http:
+        made = http.post("/v1/images/generations", **request).json()  # type: ignore[arg-type]
+        url = made["data"][0]["url"]
+        assert url.startswith(f"{PUBLIC}/v1/images/")
+        assert http.get(url.removeprefix(PUBLIC)).headers["content-type"] == "image/png"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "secure"), [((), False), (("10.0.0.0/8",), False), (("127.0.0.0/8",), True)]
+)
+def test_only_trusted_proxies_say_who_calls(
+    weights: Path, keyed: Services, mine: str, trusted: tuple[str, ...], secure: bool
+) -> None:
+    settings = GatewaySettings(weights_dir=weights, require_keys=True, trusted_proxies=trusted)
+    headers = {**bearer(mine), "X-Forwarded-Proto": "https", "X-Forwarded-For": "9.9.9.9"}
+    with listening(replace(keyed, settings=settings)) as port:
+        answer = httpx.post(f"http://127.0.0.1:{port}/session", headers=headers)
+    assert ("; Secure" in answer.headers["set-cookie"]) == secure
+
+
+def test_no_public_url_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMML_PUBLIC_URL", "")  # as a Compose file passes what is not set
+    assert GatewaySettings().public_url is None
+    monkeypatch.setenv("MMML_PUBLIC_URL", "https://images.example/")
+    assert GatewaySettings().public_url == "https://images.example"
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        ("1.1", ["127.0.0.1", "evil.example"], 400),
+        ("1.1", ["127.0.0.1", "127.0.0.1"], 400),
+        ("1.1", [""], 400),
+        ("1.1", [" "], 400),
+        ("1.1", [], 400),
+        ("1.0", [], 200),
+        ("1.1", ["127.0.0.1"], 200),
+    ],
+)
+def test_a_request_names_one_host(
+    keyed: Services, mine: str, version: str, hosts: list[str], status: int
+) -> None:
+    lines = [f"GET /session HTTP/{version}", f"Authorization: Bearer {mine}", "Connection: close"]
+    request = "\r\n".join([*lines, *(f"Host: {host}" for host in hosts), "", ""])
+    with listening(keyed) as port, socket.create_connection(("127.0.0.1", port)) as line:
+        line.sendall(request.encode())
+        answer = line.makefile("rb").read().decode()
+    assert answer.startswith(f"HTTP/1.1 {status} ")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from app.gateway.api_keys import generate_key
 from app.gateway.server import create_app
 from app.settings import GatewaySettings
-from tests.services import connected
+from tests.services import LocalClient, connected
 
 PAGE = "https://gallery.example:8443"
 ASKING = {
@@ -23,7 +23,7 @@ ASKING = {
 
 def gateway(weights: Path, valkey: str, **given: object) -> TestClient:
     settings = GatewaySettings(weights_dir=weights, **given)  # type: ignore[arg-type]
-    return TestClient(create_app(settings, connected(settings, valkey)))
+    return LocalClient(create_app(settings, connected(settings, valkey)))
 
 
 def test_closed_by_default_in_a_sentence(weights: Path, valkey: str) -> None:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from app.gateway.api_keys import default_scopes, generate_key, new_api_key
+from app.gateway.openai.responses import UrlSigner, linked_name
 from app.gateway.services import Services
 from jobs.blobs import BlobStore
 from jobs.images import encode
-from jobs.job import ImageRecord, Timings
+from jobs.job import ImageRecord, Job, Status, Timings
 from jobs.store import JobOutcome
 from tests import moves
+from tests.app.conftest import png
 from tests.services import listening
 
 SIZE = (1400, 1200)
@@ -29,12 +38,20 @@ SIZE = (1400, 1200)
 def finished(services: Services, client: TestClient | httpx.Client) -> str:
     """The address of a picture of five megabytes."""
     job = client.post("/synthesize", json={"text": "a bird"}).json()["id"]
-    noise = Image.frombytes("RGB", SIZE, os.urandom(SIZE[0] * SIZE[1] * 3))
-    key = f"jobs/{job}/t-0.png"
-    services.blobs.put(key, encode(noise))
-    record = ImageRecord(index=0, seed=1, width=SIZE[0], height=SIZE[1], sha256="1" * 64, blob=key)
-    moves.finished(services.store, job, JobOutcome([record], Timings(), warnings=()))
+    large(services, job)
     return f"/jobs/{job}/images/0"
+
+
+def large(services: Services, job: str, count: int = 1) -> None:
+    """The job with pictures of five megabytes."""
+    records = []
+    for index in range(count):
+        noise = Image.frombytes("RGB", SIZE, os.urandom(SIZE[0] * SIZE[1] * 3))
+        key = f"jobs/{job}/t-{index}.png"
+        services.blobs.put(key, encode(noise))
+        size = {"width": SIZE[0], "height": SIZE[1]}
+        records.append(ImageRecord(index=index, seed=1, **size, sha256="1" * 64, blob=key))
+    moves.finished(services.store, job, JobOutcome(records, Timings(), warnings=()))
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -94,13 +111,117 @@ def test_conversions_wait_for_a_decoders_place(services: Services, client: TestC
 def test_open_downloads_are_counted(services: Services, client: TestClient) -> None:
     services.downloads.limit = 1
     path = finished(services, client)
-    with services.downloads.acquire("127.0.0.1"), services.downloads.acquire("testclient"):
+    with services.downloads.acquire("127.0.0.1"):
         refused = client.get(path)
     assert refused.status_code == 429
     assert refused.headers["retry-after"]
     for _ in range(3):  # each gives its place back
         assert client.get(path).status_code == 200
     assert services.downloads.in_use == 0
+
+
+def test_the_first_picture_of_a_wait_is_counted(services: Services, client: TestClient) -> None:
+    headers = {"Accept": "image/png", "Idempotency-Key": "k"}
+    keyed: dict[str, Any] = {"json": {"text": "a bird"}, "headers": headers}
+    job = client.post("/synthesize", **keyed).headers["location"]
+    large(services, job.rpartition("/")[2])
+    services.downloads.limit = 1
+    with services.downloads.acquire("127.0.0.1"):
+        assert client.post("/synthesize?wait=1", **keyed).status_code == 429
+    assert len(client.post("/synthesize?wait=1", **keyed).content) > 5_000_000
+
+
+def test_open_downloads_by_an_address_are_counted(services: Services, client: TestClient) -> None:
+    services.downloads.limit = 4  # and one address may be read once at a time
+    jobs = [finished(services, client).split("/")[2] for _ in range(2)]
+    links = UrlSigner(services.store, 60)
+    first, second = (
+        f"/v1/images/{job}/0?{urlencode(links.sign(linked_name(job, 0, None, None)))}"
+        for job in jobs
+    )
+    with services.downloads.acquire(f"link {jobs[0]}/0"):
+        assert client.get(first).status_code == 429
+        assert client.get(second).status_code == 200
+    with ExitStack() as all_of_the_owners:
+        for _ in range(4):
+            all_of_the_owners.enter_context(services.downloads.acquire("links of "))
+        assert client.get(second).status_code == 429
+    assert client.get(f"{first}0").status_code == 403
+    assert services.downloads.in_use == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_large_pictures_within_json_come_whole(
+    storage: Services, client: TestClient, stream: bool
+) -> None:
+    services, sent = storage, list[Job]()
+
+    class Painter:
+        def send(self, _count: int) -> None:
+            waiting, _ = services.store.list_jobs(Status.queued, 100, None)
+            for job in waiting:
+                sent.append(job)
+                large(services, job.id, job.pictures)
+
+    services.wakeups = Painter()  # type: ignore[assignment]
+    body = {"prompt": "a bird", "n": 2, "stream": stream}
+    answer = client.post("/v1/images/generations", json=body)
+    texts = answer.text.split("data: ")[1:] if stream else [answer.text]
+    held = [json.loads(text.partition("\n")[0]) for text in texts]
+    pictures = held if stream else held[0]["data"]
+    stored = [services.blobs.get(f"jobs/{sent[0].id}/t-{n}.png") for n in range(2)]
+    assert [base64.b64decode(p["b64_json"]) for p in pictures] == stored
+    services.downloads.limit = 0
+    refused = client.post("/v1/images/generations", json=body)
+    assert refused.status_code == 429 or "being read already" in refused.text
+    assert services.downloads.in_use == 0
+
+
+class SlowStore(BlobStore):
+    """Takes what is put only once it may."""
+
+    def __init__(self, store: BlobStore) -> None:
+        super().__init__(store._store)
+        self.may = threading.Event()
+
+    def put(self, key: str, data: bytes) -> None:
+        self.may.wait(20)
+        super().put(key, data)
+
+
+def test_who_calls_is_found_out_while_storage_stands_still(
+    services: Services, client: TestClient
+) -> None:
+    services.blobs = slow = SlowStore(services.blobs)
+    services.authenticator.keys.add(new_api_key(key := generate_key(), "a", default_scopes()))
+    services.authenticator._checked_at = float("-inf")
+    client.headers["Authorization"] = f"Bearer {key}"
+    photo: dict[str, Any] = {
+        "data": {"text": "a red bird"},
+        "files": {"image": ("a.png", png(64, 64))},
+    }
+    with ThreadPoolExecutor(140) as pool:  # more than there are threads for everything else
+        sending = [pool.submit(client.post, "/manipulate", **photo) for _ in range(140)]
+        time.sleep(1.0)
+        started = time.monotonic()
+        assert client.get("/jobs").status_code == 200
+        assert time.monotonic() - started < 2
+        slow.may.set()
+        assert {s.result().status_code for s in sending} == {202}
+
+
+def test_what_is_erased_while_it_is_converted_leaves_nothing(
+    services: Services, client: TestClient
+) -> None:
+    path = finished(services, client)
+    services.blobs = slow = SlowStore(services.blobs)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.get, path, headers={"Accept": "image/jpeg"})
+        time.sleep(0.5)
+        assert client.delete(path.rpartition("/images")[0]).status_code == 204
+        slow.may.set()
+        assert answer.result().status_code == 410
+    assert not services.blobs.exists(f"jobs/{path.split('/')[2]}/t-0.png.jpeg")
 
 
 @pytest.fixture
@@ -131,6 +252,18 @@ def test_a_client_that_does_not_read_is_left(services: Services, served: int) ->
         time.sleep(0.05)
     for line in lines:
         line.close()
+
+
+def test_what_all_leave_unread_is_bounded(services: Services) -> None:
+    services.settings.unread_memory = 1024 * 1024
+    with listening(services) as port:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            path = finished(services, http)
+        with ExitStack() as lines:
+            for _ in range(12):
+                lines.enter_context(asked(port, path))
+            time.sleep(1.5)
+            assert 0 < services.downloads.in_use <= 5  # of 256 kB each
 
 
 def test_a_client_that_reads_slowly_is_served(services: Services, served: int) -> None:

@@ -21,6 +21,7 @@ from jobs.redis_store import JobStore
 from tests.app.conftest import succeed
 from tests.app.gateway.test_jobs import submitted
 from tests.moves import begun
+from tests.services import LocalClient
 
 
 def follow(client: TestClient, job: str, after: str | None = None) -> list[ServerSentEvent]:
@@ -105,7 +106,7 @@ def test_a_job_erased_while_followed_ends_the_stream(
 def one_stream(services: Services) -> Iterator[tuple[TestClient, Services]]:
     settings = services.settings.model_copy(update={"max_event_streams": 1})
     limited = replace(services, settings=settings)
-    with TestClient(create_app(settings, limited)) as made:
+    with LocalClient(create_app(settings, limited)) as made:
         yield made, limited
 
 
@@ -137,7 +138,7 @@ def test_a_stream_outlives_a_store_that_is_away(settings: GatewaySettings) -> No
     shaky = Services.connect(settings, Faltering)
     store = shaky.store
     assert isinstance(store, Faltering)
-    with TestClient(create_app(shaky.settings, shaky)) as client:
+    with LocalClient(create_app(shaky.settings, shaky)) as client:
         job = submitted(client)
         later(0.3, succeed, shaky, job)
         assert [e.event for e in follow(client, job)] == ["status", "status", "final"]

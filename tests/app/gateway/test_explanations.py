@@ -26,7 +26,7 @@ from jobs.store import JobOutcome
 from tests.app.conftest import mask_png, png, succeed
 from tests.conftest import write_paper_bundle
 from tests.moves import begun, finish
-from tests.services import connected
+from tests.services import LocalClient, connected
 
 EXPLANATION = ExplanationView(
     image=0,
@@ -104,7 +104,7 @@ def test_another_owner_sees_nothing(services: Services) -> None:
     keys = {name: generate_key() for name in ("mine", "theirs")}
     for name, key in keys.items():
         services.authenticator.keys.add(new_api_key(key, name, default_scopes()))
-    with TestClient(create_app(services.settings, services)) as client:
+    with LocalClient(create_app(services.settings, services)) as client:
         mine, theirs = ({"authorization": f"Bearer {keys[n]}"} for n in ("mine", "theirs"))
         body = {"text": "a red bird", "explain": True}
         job = client.post("/synthesize", json=body, headers=mine).json()["id"]
@@ -158,7 +158,7 @@ def plain_task() -> Iterator[None]:
 def test_tasks_that_explain_nothing(plain_task: None, tmp_path: Path, valkey: str) -> None:
     write_paper_bundle(tmp_path / "more", ("plain",))
     services = connected(GatewaySettings(weights_dir=tmp_path), valkey)
-    with TestClient(create_app(services.settings, services)) as client:
+    with LocalClient(create_app(services.settings, services)) as client:
         refused = client.post("/plain", json={"text": "a bird", "explain": True})
         assert refused.status_code == 422
         assert "plain explains no pictures" in refused.json()["detail"]

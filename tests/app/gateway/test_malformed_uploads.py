@@ -18,7 +18,7 @@ from jobs.job import Status
 from tests.app.conftest import stored_photo
 from tests.app.gateway.malformed import BOMBS, ODD_BUT_SOUND, UPLOADS, Upload
 from tests.conftest import write_paper_bundle
-from tests.services import connected
+from tests.services import LocalClient, connected
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,9 @@ def services(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Services:
 
 @pytest.fixture(scope="module")
 def http(services: Services) -> Iterator[TestClient]:
-    with TestClient(create_app(services.settings, services), raise_server_exceptions=False) as made:
+    with LocalClient(
+        create_app(services.settings, services), raise_server_exceptions=False
+    ) as made:
         yield made
 
 

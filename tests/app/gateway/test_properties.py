@@ -27,7 +27,7 @@ from jobs.images import decode_photo
 from jobs.masks import alpha_mask, box_mask, check_mask, decode_mask
 from tests.conftest import WORDS, write_paper_bundle
 from tests.picture_files import animation, exif, mask, photo, png, saved
-from tests.services import connected
+from tests.services import LocalClient, connected
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def http(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[Test
     write_paper_bundle(weights / "paper")
     settings = GatewaySettings(weights_dir=weights, max_queue=10**6, max_active=10**6)
     app = create_app(settings, connected(settings, valkey))
-    with TestClient(app, raise_server_exceptions=False) as made:
+    with LocalClient(app, raise_server_exceptions=False) as made:
         yield made
 
 

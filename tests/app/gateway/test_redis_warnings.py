@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 import redis
-from fastapi.testclient import TestClient
 
 from app.gateway.server import create_app
 from app.gateway.services import Services, redis_warnings
 from jobs.connections import connect
+from tests.services import LocalClient
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_readyz_and_the_log_say_so(
 ) -> None:
     server.config_set("maxmemory-policy", "allkeys-lfu")
     given = replace(services, redis_warnings=lambda: redis_warnings(server, 0))
-    with TestClient(create_app(given.settings, given)) as client:
+    with LocalClient(create_app(given.settings, given)) as client:
         assert "allkeys-lfu" in caplog.text
         given.store.heartbeat("worker", {"device": "cpu"}, 60)
         assert "allkeys-lfu" in client.get("/readyz").json()["warnings"][0]

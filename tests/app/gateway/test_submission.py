@@ -19,6 +19,7 @@ from app.gateway.services import Services
 from jobs.blobs import BlobStore
 from jobs.images import encode
 from tests.app.conftest import mask_png, png
+from tests.services import LocalClient
 
 NOISE = np.random.default_rng(0)
 
@@ -94,7 +95,7 @@ def test_a_slow_storage_does_not_hold_up_the_decoding_of_others(services: Servic
     services.settings = settings
     services.__post_init__()
     services.blobs = Meeting(services.blobs._store)
-    with TestClient(create_app(settings, services)) as client, ThreadPoolExecutor(2) as threads:
+    with LocalClient(create_app(settings, services)) as client, ThreadPoolExecutor(2) as threads:
 
         def edit(_number: int) -> int:
             form = {"data": {"text": "a bird"}, "files": {"image": png()}}
@@ -107,7 +108,7 @@ def test_a_slow_storage_does_not_hold_up_the_decoding_of_others(services: Servic
 def small(services: Services) -> Iterator[TestClient]:
     """A service with memory for one large upload at a time."""
     settings = services.settings.model_copy(update={"upload_memory": 2_200_000})
-    with TestClient(create_app(settings, services)) as made:
+    with LocalClient(create_app(settings, services)) as made:
         yield made
 
 

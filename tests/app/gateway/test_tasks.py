@@ -17,6 +17,7 @@ from jobs.images import encode
 from jobs.job import Status
 from tests.app.conftest import mask_png, png, stored_photo, succeed
 from tests.moves import claimed
+from tests.services import LocalClient
 
 
 def post(client: TestClient, **body: Any) -> Any:
@@ -198,7 +199,7 @@ def test_an_earlier_image_can_be_an_input(client: TestClient, services: Services
     early = client.post("/manipulate", json={"text": "a bird", "image": f"/jobs/{first}/images/0"})
     assert "not finished" in detail(early, 409)
     succeed(services, first)
-    for address in (f"/jobs/{first}/images/0", f"http://testserver/jobs/{first}/images/0"):
+    for address in (f"/jobs/{first}/images/0", f"http://127.0.0.1:8000/jobs/{first}/images/0"):
         response = client.post("/manipulate", data={"text": "a red bird", "image": address})
         assert response.status_code == 202, response.text
         assert stored_photo(services, response.json()["id"]).getpixel((1, 1)) == (0, 100, 200)
@@ -283,7 +284,7 @@ def test_too_large_bodies_are_413(services: Services) -> None:
     from app.gateway.server import create_app
 
     settings = services.settings.model_copy(update={"max_body": 1000})
-    with TestClient(create_app(settings, services)) as small:
+    with LocalClient(create_app(settings, services)) as small:
         declared = small.post("/manipulate", data={"text": "a bird"}, files={"image": b"x" * 5000})
         assert "larger than" in detail(declared, 413)
         chunked = small.post(
@@ -309,7 +310,7 @@ def test_a_full_queue_is_503(services: Services) -> None:
 
     settings = services.settings.model_copy(update={"max_queue": 1})
     services.settings = settings
-    with TestClient(create_app(settings, services)) as full:
+    with LocalClient(create_app(settings, services)) as full:
         assert post(full).status_code == 202
         response = post(full)
         assert "Try again in 30 s" in detail(response, 503)

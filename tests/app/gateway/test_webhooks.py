@@ -14,6 +14,7 @@ from app.gateway.services import Services
 from app.settings import WebhookSettings
 from app.webhooks.signing import new_secret
 from tests.app.conftest import png, succeed
+from tests.services import LocalClient
 
 HOOK = "https://example.com/hook?job=1"
 
@@ -66,7 +67,7 @@ def test_the_settings_secret_comes_first(services: Services) -> None:
     settings = services.settings.model_copy(
         update={"webhook_secret": WebhookSettings(webhook_secret=f"{new} {old}").webhook_secret}
     )
-    with TestClient(create_app(settings, replace(services, settings=settings))) as client:
+    with LocalClient(create_app(settings, replace(services, settings=settings))) as client:
         assert client.get("/webhooks/secret").json()["secret"] == new
 
 

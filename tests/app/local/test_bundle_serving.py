@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from tests.conftest import write_paper_bundle
-from tests.services import connected
+from tests.services import LocalClient, connected
 
 
 def services_of(weights: Path, valkey: str, *parts: str) -> Services:
@@ -39,7 +38,7 @@ def served(tmp_path: Path, valkey: str) -> Services:
 
 
 def test_the_bundle_decides_what_is_left_open(served: Services) -> None:
-    with TestClient(create_app(served.settings, served)) as client:
+    with LocalClient(create_app(served.settings, served)) as client:
         form = {"text": "a bird", "noise_scale": "0.25", "candidates": "2"}
         assert options(client.post("/synthesize", data={"text": "a bird"})) == (0.6, 4)
         assert options(client.post("/synthesize", data=form)) == (0.25, 2)
@@ -53,7 +52,7 @@ def test_the_bundle_decides_what_is_left_open(served: Services) -> None:
 
 def test_nobody_chooses_without_encoders(tmp_path: Path, valkey: str) -> None:
     blind = services_of(tmp_path, valkey)
-    with TestClient(create_app(blind.settings, blind)) as client:
+    with LocalClient(create_app(blind.settings, blind)) as client:
         assert options(client.post("/synthesize", data={"text": "a bird"})) == (0.6, 1)
         refused = client.post("/synthesize", data={"text": "a bird", "candidates": "2"})
         assert refused.status_code == 422
@@ -63,7 +62,7 @@ def test_nobody_chooses_without_encoders(tmp_path: Path, valkey: str) -> None:
 def test_a_day_of_pictures_counts_those_that_come_back(served: Services) -> None:
     key = generate_key()
     served.authenticator.keys.add(new_api_key(key, "daily", default_scopes(), pictures_per_day=3))
-    with TestClient(create_app(served.settings, served)) as client:
+    with LocalClient(create_app(served.settings, served)) as client:
         headers = {"authorization": f"Bearer {key}"}
         form = {"text": "a bird", "count": "3", "candidates": "8"}
         assert client.post("/synthesize", data=form, headers=headers).status_code == 202

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import redis
 
-from app.reconciler.reconcile import InputEraser, OrphanCollector, ResultExpirer
+from app.reconciler.reconcile import InputEraser, LogRewriter, OrphanCollector, ResultExpirer
 from jobs.blobs import BlobStore, input_key, output_key
 from jobs.errors import BlobError, BlobMissing
 from jobs.job import Status, new_id
@@ -140,3 +143,43 @@ def test_an_outage_ends_the_sweep_but_nobody_is_starved(store: JobStore) -> None
     assert sweeper.run_once(later) == 0
     assert blobs.asked == 1
     assert sweeper.run_once(later + 2) == 2
+
+
+Eventually = Callable[[Callable[[], bool], float], None]
+
+
+def test_the_brokers_file_forgets_what_was_erased(
+    store: JobStore, redis_client: redis.Redis, eventually: Eventually
+) -> None:
+    def is_written() -> bool:
+        return not redis_client.info("persistence")["aof_rewrite_in_progress"]
+
+    secret = f"a bird of {new_id()}"
+    job = queued(store, request={"text": secret})
+    folder = Path(redis_client.config_get("dir")["dir"]) / "appendonlydir"
+
+    def is_in_a_file() -> bool:
+        found = list(folder.iterdir())
+        with suppress(FileNotFoundError):  # it was replaced by the new one
+            return any(secret.encode() in path.read_bytes() for path in found)
+        return True
+
+    eventually(is_in_a_file, 5)
+    finished(store, job.id)
+    rewriter = LogRewriter(store, interval=60)
+    assert not rewriter.run_once(0.0)  # nothing was erased
+    store.expire(job.id)
+    assert rewriter.run_once(1.0)
+    eventually(lambda: not is_in_a_file(), 10)
+    assert not rewriter.run_once(100.0)  # nothing since
+    other = queued(store)
+    finished(store, other.id)
+    store.expire(other.id)
+    eventually(is_written, 10)
+    assert rewriter.run_once(101.0)
+    eventually(is_written, 10)
+    third = queued(store)
+    finished(store, third.id)
+    store.expire(third.id)
+    assert not rewriter.run_once(130.0)  # soon, not at once
+    assert rewriter.run_once(162.0)

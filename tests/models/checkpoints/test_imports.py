@@ -190,6 +190,15 @@ def test_hostile_pickles_are_refused(tmp_path: Path) -> None:
     assert not Path("/tmp/mmml-was-here").exists()
 
 
+@pytest.mark.parametrize("shape", [(2**40,), (2**20, 2**20), (3, 2**40, 1)])
+def test_a_tensor_that_repeats_itself_without_end_is_refused(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    torch.save({"weight": torch.zeros(1).expand(shape)}, tmp_path / "weights.pth")
+    with pytest.raises(BundleError, match=r"weight claims \d+ numbers and holds fewer"):
+        read(tmp_path / "weights.pth")
+
+
 def test_a_vocabulary_of_another_encoder_is_refused(published: Published, tmp_path: Path) -> None:
     files = {
         **published.efficient_t2i(),

@@ -50,7 +50,7 @@ def painter(services: Services) -> Painter:
 @pytest.fixture
 def openai(client: TestClient, painter: Painter) -> OpenAI:
     return OpenAI(
-        base_url="http://testserver/v1", api_key="anything", http_client=client, max_retries=0
+        base_url="http://127.0.0.1:8000/v1", api_key="anything", http_client=client, max_retries=0
     )
 
 
