@@ -15,6 +15,7 @@ COMMANDS = {
     "train-queue": ("train_queue", "work through a training plan"),
     "collect": ("bundles", "put the parts of several runs into one bundle"),
     "evaluate": ("evaluate", "measure a bundle on held-out data and write a report"),
+    "sheet": ("evaluate", "draw the first pictures of a bundle on one sheet"),
     "enlarge": ("evaluate", "measure a bundle's detail stage beside bicubic enlargement"),
     "judge": ("evaluators", "train the networks that evaluate the others"),
     "subject": ("bundles", "teach a bundle to choose pictures that show its subject"),

@@ -85,6 +85,26 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
     sys.stderr.write(f"wrote {arguments.out / 'report.md'}\n")
 
 
+def add_sheet(parser: argparse.ArgumentParser) -> None:
+    """The first pictures that a bundle
+    makes of held-out captions and photos, as they come."""
+    parser.add_argument("source", type=Path, help="a bundle, or a run's folder")
+    parser.add_argument("--data", default="aviary", help="aviary, or a data folder")
+    parser.add_argument("--out", type=new_picture, required=True, help="a .webp or .png file")
+    parser.add_argument("--count", type=whole(1), default=64, help="pictures")
+    parser.add_argument("--split", default="validation", choices=("test", "validation"))
+    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
+
+
+def run_sheet(arguments: argparse.Namespace) -> None:
+    from models.plan.sheet import draw_sheet
+    from models.runtime.device import best_device
+
+    a = arguments
+    draw_sheet(a.source, a.data, a.out, a.count, a.split, best_device(a.device))
+    sys.stderr.write(f"wrote {a.out}\n")
+
+
 def add_enlarge(parser: argparse.ArgumentParser) -> None:
     """A bundle's detail stage beside bicubic
     enlargement, on held-out pictures at 256 pixels."""

@@ -59,8 +59,8 @@ def _facts(facts: Mapping[str, Any]) -> list[str]:
         f"Split {facts['split']}. {final} Intervals are 95 %. Rates are fractions. †: better than "
         "real pictures by this metric, so no headline. (small): of fewer than 2,048 pictures.",
     ]
-    for name, told in facts["judges"].items():
-        lines.append(f"{name}: " + ", ".join(f"{k} `{v}`" for k, v in told.items()))
+    for name, values in facts["judges"].items():
+        lines.append(f"{name}: " + ", ".join(f"{k} `{v}`" for k, v in values.items()))
     return [*lines, *facts["notes"]]
 
 

@@ -1,5 +1,5 @@
 """Works through a plan: each stage is the ``train`` command in a process of its own, then an
-evaluation on validation.
+evaluation on validation and a sheet of first pictures.
 
 Nothing is lost by a kill. A stage resumes from its run folder's snapshot; what is done stands in
 the progress file. A training process that outlives its queue is stopped by the kernel (Linux)
@@ -46,7 +46,7 @@ class Stopped(ModelsError):
 
 class Queue:
     """data: name -> folder of a data set on this machine (aviary is everywhere); program: what
-    runs the commands train and evaluate.
+    runs the commands train, evaluate and sheet.
     """
 
     def __init__(
@@ -110,6 +110,9 @@ class Queue:
         evaluation = ["evaluate", str(bundle), "--data", data, "--out", str(run / "evaluation")]
         evaluation += ["--split", SPLIT, "--samples", str(stage.samples)]
         if stage.samples and not self._run(stage, evaluation, trained=True):
+            return
+        sheet = ["sheet", str(run), "--data", data, "--out", str(run / "sheet.webp")]
+        if not self._run(stage, sheet, trained=True):
             return
         metrics = metrics_of(run / "evaluation" / "report.json", bundle) if stage.samples else {}
         self.progress.add(name, "finished", metrics=metrics, bundle=_digest(bundle))

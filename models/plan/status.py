@@ -134,8 +134,10 @@ def table(workspace: Workspace) -> str:
     for stage in workspace.plan.stages:
         status = workspace.status(stage)
         spent += status.hours
-        told = "  ".join(f"{k} {v:.3f}" for k, v in status.metrics.items())
-        rows.append((stage.name, f"{stage.hours:.1f}", f"{status.hours:.1f}", status.state, told))
+        metrics = "  ".join(f"{k} {v:.3f}" for k, v in status.metrics.items())
+        rows.append(
+            (stage.name, f"{stage.hours:.1f}", f"{status.hours:.1f}", status.state, metrics)
+        )
     planned = sum(stage.hours for stage in workspace.plan.stages)
     rows.append(("all", f"{planned:.1f}", f"{spent:.1f}", "", ""))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]

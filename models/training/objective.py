@@ -74,7 +74,7 @@ class Objective(ABC):
         Needed where an averaged module has batch norms that follow the data.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} has norms that follow the data and no settle"
+            f"{type(self).__name__} has norms that follow the data and no recalibrate_batch_norm"
         )
 
     @abstractmethod

@@ -51,9 +51,9 @@ def save_training_state(bundle: Bundle, task: str, objective: Objective) -> Path
     path = state_path(bundle.folder, task)
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")
-    told = {"weights": _digests(bundle, task)}
+    metadata = {"weights": _digests(bundle, task)}
     found = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    part.write_bytes(safetensors.torch.save(found, told))
+    part.write_bytes(safetensors.torch.save(found, metadata))
     part.replace(path)
     return path
 
@@ -75,11 +75,11 @@ class TrainingState:
             return cls({})
         try:
             with safetensors.safe_open(path, "pt") as file:
-                told = (file.metadata() or {}).get("weights")
+                digests = (file.metadata() or {}).get("weights")
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise BundleError(f"{path} is not a safetensors file: {error}") from error
-        if told != _digests(Bundle.open(folder), task):
+        if digests != _digests(Bundle.open(folder), task):
             sys.stderr.write(f"{path} belongs to other weights: what doesn't ship starts fresh\n")
             return cls({})
         return cls(tensors)

@@ -40,9 +40,10 @@ def test_the_page_runs_as_it_stands(service: Service, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr + service.logs()
     said = done.stdout.splitlines()
     assert said[0].startswith("7 [] ")
-    size = said[1]
-    assert said[2:4] == [f"image_generation.completed {size}"] * 2
-    assert said[4] == "tiny ['synthesize', 'manipulate', 'inpaint']"
+    assert said[1].startswith("1536x1024 ['The image was made as ")
+    size = said[2]
+    assert said[3:5] == [f"image_generation.completed {size}"] * 2
+    assert said[5] == "tiny ['synthesize', 'manipulate', 'inpaint']"
     for name in ("bird-0.png", "bird-1.png", "yellow.png"):
         with Image.open(tmp_path / name) as picture:
             assert f"{picture.width}x{picture.height}" == size

@@ -55,6 +55,8 @@ if words[0] == "evaluate":
     out.mkdir(exist_ok=True)
     rows = {"real": {"accuracy": 1}, "efficient-t2i": {"accuracy": 0.5, "count": 4}}
     (out / "report.json").write_text(json.dumps({"synthesize": rows}))
+if words[0] == "sheet":
+    out.write_bytes(b"sheet")
 """
 
 
@@ -97,19 +99,19 @@ def test_stages_are_done_in_order_with_what_they_need(tmp_path: Path) -> None:
     work.queue().work()  # no photos here
     a1, a2, b1 = runs / "a/synthesis-1", runs / "a/synthesis-2", runs / "b/synthesis-1"
     assert work.calls() == [
-        f"train {a1}", f"evaluate {a1}/evaluation",
-        f"train {a2}", f"evaluate {a2}/evaluation",
+        f"train {a1}", f"evaluate {a1}/evaluation", f"sheet {a1}/sheet.webp",
+        f"train {a2}", f"evaluate {a2}/evaluation", f"sheet {a2}/sheet.webp",
     ]  # fmt: skip
     words = (tmp_path / "calls").read_text().splitlines()
     assert "--minutes 1 " in words[0]
     assert "--init" not in words[0]
-    assert f"--init {a1 / 'bundle'} " in words[2]
-    assert "--steps 7 --set loop.seed=1" in words[2]
+    assert f"--init {a1 / 'bundle'} " in words[3]
+    assert "--steps 7 --set loop.seed=1" in words[3]
     assert "--split validation --samples 4" in words[1]
     work.queue(photos=str(tmp_path)).work()
-    assert work.calls()[4:] == [f"train {b1}"]
+    assert work.calls()[6:] == [f"train {b1}", f"sheet {b1}/sheet.webp"]
     work.queue(photos=str(tmp_path)).work()
-    assert len(work.calls()) == 5, "nothing is done twice"
+    assert len(work.calls()) == 8, "nothing is done twice"
 
 
 def test_encoders_are_trained_before_what_needs_them(tmp_path: Path) -> None:
@@ -131,9 +133,13 @@ stage = [{ minutes = 1 }]
     assert not work.workspace.is_ready(synthesis)
     work.queue().work()
     encoders, runs = tmp_path / "runs/a/damsm-1", tmp_path / "runs/a/synthesis-1"
-    assert work.calls() == [f"train {encoders}", f"train {runs}"]
+    assert work.calls() == [
+        f"{command} {run}{file}"
+        for run in (encoders, runs)
+        for command, file in (("train", ""), ("sheet", "/sheet.webp"))
+    ]
     words = (tmp_path / "calls").read_text().splitlines()
-    assert f"--encoders {encoders / 'bundle'}" in words[1]
+    assert f"--encoders {encoders / 'bundle'}" in words[2]
 
 
 def test_the_table_says_how_far_all_is(tmp_path: Path) -> None:
@@ -167,7 +173,7 @@ def test_what_is_trained_is_not_trained_again(tmp_path: Path) -> None:
     work.plot()
     work.queue().work(most=1)
     commands = [call.split()[0] for call in work.calls()]
-    assert commands == ["train", "evaluate", "evaluate"]
+    assert commands == ["train", "evaluate", "evaluate", "sheet"]
 
 
 def test_a_new_machine_goes_on_after_what_was_committed(tmp_path: Path) -> None:

@@ -93,5 +93,6 @@ def test_a_killed_plan_goes_on_to_the_same_numbers(tmp_path: Path) -> None:
     assert first.keys() == second.keys()
     assert any(".moments." in name for name in first)
     assert all(torch.equal(first[name], second[name]) for name in first)
+    assert (cut.runs / STAGE / "sheet.webp").stat().st_size
     log = (cut.runs / STAGE / "queue.log").read_text()
     assert log.count("$ python -m models train damsm") == 3

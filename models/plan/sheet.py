@@ -1,0 +1,89 @@
+"""The first pictures that a bundle makes of a held-out split, as they come, on one sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from models.bundle import Bundle
+from models.errors import ModelsError
+from models.evaluation.cases import Case, HeldOut
+from models.evaluation.run import Options, open_held_out
+from models.evaluation.runner import Runner, blank, items, photo, photo_and_mask
+from models.registry import PIPELINES, load
+
+COLUMNS = 8
+_IMAGES = {"synthesize": blank, "manipulate": photo, "inpaint": photo_and_mask}
+_MASK = "object"  # kind of mask, and the one where the data has no objects
+_OTHER_MASK = "center"
+
+
+def draw_sheet(source: Path, data: str, out: Path, count: int, split: str, device: str) -> None:
+    """Write ``count`` pictures of fixed seeds, eight in a row, as ``out`` (WebP or PNG); edits and
+    fills have a row of what they were made from above them.
+
+    source: a bundle, or a run's folder. A run whose bundle serves nothing gives its newest grid of
+    samples. Raises ModelsError when there is neither.
+    """
+    folder = source if (source / "bundle.json").exists() else source / "bundle"
+    bundle = Bundle.open(folder)
+    task = next((t for t in bundle.tasks if t in _IMAGES and t in PIPELINES), None)
+    if task is None:
+        page = _newest_grid(source)
+    else:
+        options = Options(split=split, device=device)
+        page = _sample(folder, task, open_held_out(data, bundle, options), count, device)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    page.save(out, quality=92)  # PNG has no such choice
+
+
+def _sample(folder: Path, task: str, data: HeldOut, count: int, device: str) -> Image.Image:
+    runner = Runner(load(folder, task, None, device))
+    cases = runner.filter_known(_cases(data, task, count, runner.size))
+    if not cases:
+        raise ModelsError(f"{data.name} has no samples for {task!r} in the split {data.split}.")
+    # Index 1: of several pictures of a request the first is the mean, this one a sample.
+    index = 1 if task == "inpaint" else 0
+    made = runner.run(items(cases, [c.caption for c in cases], _IMAGES[task], index))
+    if task == "synthesize":
+        return tile(made)
+    side = made[0].size
+    before = [_show_hole(case).resize(side, Image.Resampling.BICUBIC) for case in cases]
+    rows = range(0, len(made), COLUMNS)
+    pairs = [(before[k : k + COLUMNS], made[k : k + COLUMNS]) for k in rows]
+    return tile([picture for pair in pairs for row in pair for picture in row])
+
+
+def _cases(data: HeldOut, task: str, count: int, size: int) -> list[Case]:
+    if task == "synthesize":
+        return data.synthesis(count, size)
+    if task == "manipulate":
+        return data.manipulation(count, size)
+    return data.inpainting(count, size, _MASK) or data.inpainting(count, size, _OTHER_MASK)
+
+
+def _show_hole(case: Case) -> Image.Image:
+    """The photo, white where there is a hole."""
+    if case.mask is None:
+        return case.picture
+    return Image.composite(Image.new("RGB", case.picture.size, "white"), case.picture, case.mask)
+
+
+def tile(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures of one size, eight in a row."""
+    width, height = pictures[0].size
+    rows = -(-len(pictures) // COLUMNS)
+    page = Image.new("RGB", (COLUMNS * width, rows * height), "white")
+    for k, picture in enumerate(pictures):
+        page.paste(picture.convert("RGB"), (k % COLUMNS * width, k // COLUMNS * height))
+    return page
+
+
+def _newest_grid(run: Path) -> Image.Image:
+    grids = sorted((run / "samples").glob("*.png"))
+    if not grids:
+        raise ModelsError(f"{run} serves no task and has no grid of samples.")
+    with Image.open(grids[-1]) as grid:
+        return grid.convert("RGB")
