@@ -43,6 +43,7 @@ class BundleTask:
     spec: Mapping[str, Any] = field(repr=False)
     parts: frozenset[str] = frozenset()
     upscale: int = 1
+    sha256: str = ""  # of the bundle
 
     @property
     def method(self) -> str:
@@ -153,11 +154,11 @@ class BundleInfo:
         path = folder / "bundle.json"
         try:
             data = path.read_bytes()
-            raw = json.loads(data)
+            raw, digest = json.loads(data), hashlib.sha256(data).hexdigest()
             parts = frozenset(raw["tasks"])
             enlarges = int(raw["tasks"].get("detail", {}).get("network", {}).get("scale", 1))
             tasks = {
-                task: BundleTask(task, folder.name, folder, spec, parts, enlarges)
+                task: BundleTask(task, folder.name, folder, spec, parts, enlarges, digest)
                 for task, spec in raw["tasks"].items()
                 if task in TASKS
             }
@@ -167,7 +168,7 @@ class BundleInfo:
                 folder.name,
                 raw.get("domain", ""),
                 raw.get("licence", ""),
-                hashlib.sha256(data).hexdigest(),
+                digest,
                 tasks,
                 raw.get("metrics", {}),
             )

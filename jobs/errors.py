@@ -27,7 +27,20 @@ class BlobError(JobsError):
 
 
 class BlobMissing(BlobError):
-    """Nothing is stored under that key."""
+    """Nothing is stored under that key. Whoever can tell that it was erased says so; else the
+    storage has lost it, or is another one.
+    """
+
+    def __init__(self, message: str) -> None:
+        reason = (
+            "The service's storage lacks what its records name, and nothing has erased it: whoever "
+            "runs the service must see whether all processes use the same storage."
+        )
+        super().__init__(message, reason, lasting=True)
+
+
+class WrongStorage(JobsError):
+    """The blob store is not the service's; the sentence says what to do."""
 
 
 class BundlesError(JobsError):

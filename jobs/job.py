@@ -126,7 +126,9 @@ class Job(_Record):
     """One request's record. Times are the store's, in seconds since 1970; ``inputs`` maps picture
     names to blob keys; ``group`` is that of the workers that serve its bundle; ``pictures`` are
     drawn for it, frames counted; ``done`` counts those that the present run has stored; ``faults``
-    counts runs that the storage kept from their end.
+    counts runs that the storage kept from their end, ``hand_backs`` workers that lacked its bundle;
+    ``bundle_sha256``: the bundle that its request was read with; ``erasing``: its blobs may be gone
+    already.
     """
 
     schema_version: int = JOB_SCHEMA
@@ -142,6 +144,7 @@ class Job(_Record):
     finished_at: float | None = None
     deadline: float | None = None
     request: dict[str, Any]
+    bundle_sha256: str = ""
     inputs: dict[str, str] = Field(default_factory=dict)
     images: tuple[ImageRecord, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -150,8 +153,10 @@ class Job(_Record):
     receipt: dict[str, Any] = Field(default_factory=dict)
     attempts: int = 0
     faults: int = 0
+    hand_backs: int = 0
     done: int = 0
     cancel_requested: bool = False
+    erasing: bool = False
     webhook: Webhook | None = None
 
 

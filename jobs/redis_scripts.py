@@ -74,8 +74,13 @@ def _to_store_error(answer: Any) -> Any:
 
 _JSON_FIELDS = ("request", "inputs", "images", "warnings", "error", "timings", "receipt")
 _FLOAT_FIELDS = ("created_at", "started_at", "finished_at", "deadline")
+_COUNTS = ("hand_backs",)  # written by scripts alone
 _INT_FIELDS = ("schema_version", "pictures", "attempts", "faults", "done")
-_DEFAULTS = {"group": Job.model_fields["group"].default, "priority": Priority.normal.value}
+_DEFAULTS = {
+    "group": Job.model_fields["group"].default,
+    "priority": Priority.normal.value,
+    "bundle_sha256": "",
+}
 _EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
 
 
@@ -102,10 +107,11 @@ def from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
     raw: dict[str, Any] = {"id": text["id"], "task": text["task"], "status": text["status"]}
     raw |= {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
     raw |= {k: float(text[k]) for k in _FLOAT_FIELDS if k in text}
-    raw |= {k: int(text[k]) for k in _INT_FIELDS if k in text}
+    raw |= {k: int(text[k]) for k in (*_INT_FIELDS, *_COUNTS) if k in text}
     raw |= {k: text[k] for k in _DEFAULTS if k in text}
     raw["owner"] = text.get("owner", "")
     raw["cancel_requested"] = text.get("cancel_requested") == "1"
+    raw["erasing"] = "erase" in text
     raw.setdefault("request", {})
     if "webhook" in text:
         prefix = "webhook_"

@@ -175,13 +175,14 @@ class JobStore:
         return list(map(to_bool, self._scripts.move_all("finish", calls)))
 
     def release_all(
-        self, held: Sequence[tuple[str, str]], delay: float = 0.0
+        self, held: Sequence[tuple[str, str]], delay: float = 0.0, counted: str = "faults"
     ) -> list[bool | StoreError]:
         """Give leases back without an outcome, as attempts that don't count: a job without another
         one goes to the head of its owner's line, others are suspects. ``delay``: seconds for which
-        nobody is to have them, because of a fault of the storage.
+        nobody is to have them, because of what ``counted`` counts: ``faults`` of the storage, or
+        ``hand_backs`` of workers that lack their bundle.
         """
-        calls = [(job_id, (token, delay)) for job_id, token in held]
+        calls = [(job_id, (token, delay, counted)) for job_id, token in held]
         return list(map(to_bool, self._scripts.move_all("release", calls)))
 
     def cancel(self, job_id: str, erase: bool = False) -> Status | None:
@@ -208,14 +209,16 @@ class JobStore:
         """
         return bool(self._move("expire", job_id, TOMBSTONE_SECONDS, MOST_TOMBSTONES))
 
-    def over_inputs(self, limit: int = 500) -> list[str]:
-        """Jobs that are over and whose uploads are to be erased."""
-        return self._due("inputs", limit)
+    def expire_all(self, job_ids: Sequence[str]) -> None:
+        """:meth:`expire` of several jobs in one round trip."""
+        limits = TOMBSTONE_SECONDS, MOST_TOMBSTONES
+        self._scripts.move_all("expire", [(job_id, limits) for job_id in job_ids])
 
-    def postpone_inputs(self, job_ids: Sequence[str], seconds: float) -> None:
-        """Those whose uploads can't be erased just now are due again in ``seconds``."""
-        if job_ids:
-            self._scripts.call("postpone", "inputs", seconds, *job_ids)
+    def claim_inputs(self, limit: int, seconds: float) -> list[str]:
+        """Jobs that are over and whose uploads are to be erased; nobody else gets them for
+        ``seconds``.
+        """
+        return self._claim_due("inputs", 0.0, limit, seconds)
 
     def forget_inputs(self, job_ids: Sequence[str]) -> None:
         """The uploads of these jobs have been erased."""
@@ -306,9 +309,11 @@ class JobStore:
                 count += len(self._scripts.move_all("rebuild", calls))
         return count
 
-    def results_due(self, seconds: float, limit: int = 500) -> list[str]:
-        """Jobs that have been final for so long, or are to be erased."""
-        return self._due("final", limit, seconds)
+    def claim_results(self, age: float, limit: int, seconds: float) -> list[str]:
+        """Jobs that have been final for ``age`` seconds, or are to be erased; nobody else gets them
+        for ``seconds``. Their records say from now on that their pictures may be gone.
+        """
+        return self._claim_due("final", age, limit, seconds)
 
     def exist_all(self, job_ids: Sequence[str]) -> list[bool]:
         """Whether there is a record, be it a tombstone."""
@@ -317,8 +322,12 @@ class JobStore:
                 pipe.exists(self._key(f"job:{job_id}"))
             return [bool(found) for found in pipe.execute()]
 
-    def _due(self, name: str, limit: int, seconds: float = 0.0) -> list[str]:
-        return [i.decode() for i in self._scripts.call("due", name, seconds, limit)]
+    def _due(self, name: str, limit: int) -> list[str]:
+        return [i.decode() for i in self._scripts.call("due", name, 0, limit)]
+
+    def _claim_due(self, name: str, age: float, limit: int, seconds: float) -> list[str]:
+        found = self._scripts.call("claim_due", name, age, limit, seconds)
+        return [i.decode() for i in found]
 
     def queue_positions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
         """An estimate of how many jobs start before each; None for one that does not wait."""

@@ -80,7 +80,8 @@ class SharedSettings(BaseSettings):
         "mmml:", description="prefix of every key; {mmml}: keeps all in one slot of a Redis Cluster"
     )
     storage_url: str = Field(
-        "memory://", description="blob store: file:///folder, s3://…, gs://…, az://…"
+        "memory://",
+        description="blob store of all processes: file:///folder, s3://…, gs://…, az://…",
     )
     weights_dir: Path = Field(default_factory=_weights, description="folder of the bundles")
     default_synthesize: str = Field("", description="default bundle of /synthesize")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -20,6 +21,7 @@ from jobs.masks import decode_mask
 from jobs.redis_store import JobStore
 from jobs.requests import TASKS, TaskRequest
 from jobs.store import Attempt, JobOutcome
+from models.errors import BundleError
 from models.item import Item
 from workers.batcher import Batcher
 from workers.failures import to_failure
@@ -27,14 +29,21 @@ from workers.job_images import JobImages, JobStopped
 from workers.leases import JobSlots, Lease, Leases
 from workers.loader import PipelineLoader
 
+if TYPE_CHECKING:
+    from models.pipeline import Pipeline
+
 log = logging.getLogger(__name__)
 HeldJob = tuple[Job, Lease]
+_MOST_HAND_BACKS = 20  # of a job for want of its bundle, where another worker has that
+_HAND_BACKS_FOR_NOBODY = 3  # where none says so
+_LONGEST_DELAY = 10.0  # seconds until a job that was handed back is given to anybody
 
 
 @dataclass
 class JobRunner:
     """What a thread needs that does jobs; all of it is shared by the threads. ``retry_after``:
-    seconds before a job is tried again that a fault of the storage kept from its end.
+    seconds before a job is tried again that a fault of the storage kept from its end;
+    ``hand_back_delay``: before one is that this worker has no bundle for, twice as long each time.
     """
 
     store: JobStore
@@ -45,6 +54,7 @@ class JobRunner:
     job_slots: JobSlots
     max_attempts: int = 3
     retry_after: float = 15.0
+    hand_back_delay: float = 1.0
     limits: ImageLimits = field(default_factory=ImageLimits)
 
     def run(self, held: Sequence[HeldJob]) -> None:
@@ -133,7 +143,11 @@ class _JobGroup:
         """None for a job that stopped without an outcome."""
         job = run.job
         try:
-            return run.collect()
+            outcome = run.collect()
+            if run.lacks_bundle:
+                self._hand_back(run)
+                return None
+            return outcome
         except JobStopped:
             self._handle_stop(run)
             return None
@@ -144,6 +158,14 @@ class _JobGroup:
         except Exception:  # a fault of ours must not take the other jobs along
             log.exception("job %s left to the reconciler", job.id)
             return None
+
+    def _hand_back(self, run: _JobRun) -> None:
+        """For a worker that has the job's bundle; not an attempt."""
+        job = run.job
+        delay = min(self._runner.hand_back_delay * 2**job.hand_backs, _LONGEST_DELAY)
+        log.info("job %s is handed back for want of its bundle", job.id)
+        with self._log_store_errors(job.id):
+            self._store.release_all([(job.id, run.lease.token)], delay, "hand_backs")
 
     def _storage_fault(self, run: _JobRun, error: BlobError) -> JobOutcome | None:
         """The job is tried again a while later, unless that has been done or can't help."""
@@ -197,6 +219,7 @@ class _JobRun:
     job: Job
     lease: Lease
     started: float = field(default_factory=time.monotonic)
+    lacks_bundle: bool = False
     _images: JobImages | None = None
     _error: Exception | None = None
 
@@ -212,7 +235,7 @@ class _JobRun:
     def _prepare_images(self) -> JobImages:
         runner, job = self.runner, self.job
         request = TASKS[job.task].model_validate(job.request)
-        pipeline = runner.pipelines.get(request.bundle or "", job.task, request.method or "")
+        pipeline = self._pipeline(request.bundle or "", request.method or "")
         images = runner.load_inputs(job)
         pictures = JobImages(
             job, self.lease, pipeline, runner.batcher, runner.blobs, runner.store, request.format
@@ -220,18 +243,47 @@ class _JobRun:
         pictures.prepare([_frame_items(request, n, images) for n in range(request.count)])
         return pictures
 
+    def _pipeline(self, bundle: str, method: str) -> Pipeline[Any]:
+        """Of the bundle that the job was read with; when nobody has had that for a while, of the
+        one that has taken its place.
+        """
+        pipelines, job = self.runner.pipelines, self.job
+        try:
+            return pipelines.get(bundle, job.task, method, job.bundle_sha256)
+        except BundleError:
+            self.lacks_bundle = job.hand_backs < self._most_hand_backs(bundle)
+            if self.lacks_bundle:
+                raise
+            return pipelines.get(bundle, job.task, method)
+
+    def _most_hand_backs(self, bundle: str) -> int:
+        job = self.job
+        try:
+            offers = [w.get("bundles", {}).get(bundle) for w in self.runner.store.live_workers()]
+        except StoreError:
+            offers = []
+        elsewhere = any(
+            offer and job.task in offer["tasks"] and job.bundle_sha256 in ("", offer["sha256"])
+            for offer in offers
+        )
+        return _MOST_HAND_BACKS if elsewhere else _HAND_BACKS_FOR_NOBODY
+
     def is_ready(self) -> bool:
         """Whether :meth:`collect` need not wait for the networks."""
         return self._images is None or self._images.is_ready()
 
-    def collect(self) -> JobOutcome:
-        """Store the pictures once they are there. Raises BlobError, and Stopped."""
+    def collect(self) -> JobOutcome | None:
+        """Store the pictures once they are there; None for want of a bundle. Raises BlobError, and
+        Stopped.
+        """
         job, pictures = self.job, self._images
         if pictures:
             return pictures.outcome(pictures.collect(), self.started)
         error = self._error or RuntimeError("the job was not begun")
         if isinstance(error, BlobError):
             raise error
+        if self.lacks_bundle:
+            return None
         # Every failure ends in the record, with its sentence.
         log.warning("job %s: %s", job.id, error, exc_info=error)
         return JobOutcome(error=to_failure(error), warnings=job.warnings)

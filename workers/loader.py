@@ -17,20 +17,22 @@ log = logging.getLogger(__name__)
 if TYPE_CHECKING:
     from models.pipeline import Pipeline
 
-PipelineKey = tuple[str, str, str]  # bundle, task, method
+PipelineKey = tuple[str, ...]  # bundle, task, method, and of a real one the bundle's sha256
 
 
 class PipelineLoader(Protocol):
     """Returns pipelines."""
 
-    def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
-        """The pipeline. Raises ModelsError when there is none."""
+    def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Pipeline[Any]:
+        """The pipeline of the bundle with that ``sha256``, or as it is now. Raises ModelsError when
+        there is none, BundleError when another worker may have it.
+        """
         ...
 
     def loaded(self) -> list[PipelineKey]: ...
 
-    def servable(self) -> list[str]:
-        """Tasks that there are pipelines for."""
+    def bundles(self) -> dict[str, dict[str, Any]]:
+        """By bundle that can be loaded its ``sha256`` and ``tasks``."""
         ...
 
 

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from models.errors import BundleError, ModelsError, UnknownBundle
 from models.pipeline import Pipeline
-from models.registry import PIPELINES, load
+from models.registry import load
 from models.runtime.autotune import Memory, tune
+from workers.bundles import LocalBundles
 from workers.loader import PipelineKey
 
 log = logging.getLogger(__name__)
@@ -33,19 +35,20 @@ class PipelineCache:
 
     def get(self, key: PipelineKey) -> Pipeline[Any]:
         """The pipeline; raises what ``load`` raises."""
-        found = self._find(key)
+        found = self.find(key)
         if found:
             return found
         with self._lock:
             loading = self._loading[key]
         with loading:  # two jobs must not load the same weights twice
-            return self._find(key) or self._add(key, self._load(key))
+            return self.find(key) or self._add(key, self._load(key))
 
     def keys(self) -> list[PipelineKey]:
         with self._lock:
             return list(self._held)
 
-    def _find(self, key: PipelineKey) -> Pipeline[Any] | None:
+    def find(self, key: PipelineKey) -> Pipeline[Any] | None:
+        """The pipeline if it is there."""
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)
@@ -76,24 +79,50 @@ class CachedPipelineLoader:
         self._memory = Memory(tunings)
         self._weights_dir, self._device, self._precision = weights_dir, device, precision
         self._max_batch = max_batch
+        self._bundles = LocalBundles(weights_dir)
         self._cache = PipelineCache(self._load, limit)
 
-    def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
-        return self._cache.get((bundle, task, method))
+    def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Pipeline[Any]:
+        """Networks that are loaded serve their jobs even when their bundle has been replaced."""
+        key = bundle, task, method, sha256 or self._bundles.sha256(bundle)
+        held = self._cache.find(key)
+        if held:
+            return held
+        self._bundles.refresh()
+        present = self._bundles.sha256(bundle)
+        if sha256 and present != sha256:
+            now = f"has another of sha256 {present[:12]}…" if present else "has none of that name"
+            raise UnknownBundle(
+                f"Bundle {bundle!r} of sha256 {sha256[:12]}… is not here: this worker {now}. Give "
+                "all workers the gateway's weights."
+            )
+        return self._cache.get((bundle, task, method, present))
 
     def _load(self, key: PipelineKey) -> Pipeline[Any]:
+        bundle, task, _, sha256 = key
+        try:
+            pipeline = self._load_networks(*key[:3])
+        except ModelsError:
+            self._bundles.report(bundle, sha256, task, loaded=False)
+            raise
+        if pipeline.bundle.sha256 != sha256:
+            raise BundleError(f"Bundle {bundle!r} was replaced while it was loaded; try again.")
+        self._bundles.report(bundle, sha256, task, loaded=True)
+        return pipeline
+
+    def _load_networks(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
         started = time.perf_counter()
-        bundle, task, method = key
 
         def loading(precision: str) -> Pipeline[Any]:
             return load(self._weights_dir / bundle, task, method, self._device, precision)
 
         pipeline = tune(loading, self._precision, self._max_batch, self._memory)
-        log.info("loaded %s for %s by %s in %.1f s", *key, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        log.info("loaded %s for %s by %s in %.1f s", bundle, task, method, seconds)
         return pipeline
 
     def loaded(self) -> list[PipelineKey]:
         return self._cache.keys()
 
-    def servable(self) -> list[str]:
-        return list(PIPELINES)
+    def bundles(self) -> dict[str, dict[str, Any]]:
+        return self._bundles.loadable()

@@ -18,9 +18,11 @@ from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
 from jobs.blobs import BlobStore
-from jobs.connections import QUEUE, TASK_NAME, celery_config, connect, wait_until_ready
+from jobs.connections import QUEUE, TASK_NAME, celery_config, connect
+from jobs.errors import JobsError
 from jobs.images import ImageLimits
 from jobs.redis_store import JobStore
+from jobs.storage_identity import require_own_storage
 from workers.batcher import Batcher
 from workers.claimer import Claimer
 from workers.job_runner import JobRunner
@@ -146,7 +148,11 @@ class Worker:
     def __init__(self, settings: WorkerSettings, parts: WorkerParts = DEFAULT_PARTS) -> None:
         self.device = resolve_device(settings.device)
         self.settings = settings = settings.sized_for(self.device)
-        wait_until_ready(settings.redis_url, _BROKER_TIMEOUT)
+        blobs = parts.blobs(settings.storage_url)
+        try:
+            require_own_storage(settings, blobs, _BROKER_TIMEOUT)
+        except JobsError as error:
+            raise SystemExit(f"mmml: {error}") from error
         self.store = parts.store(connect(settings.redis_url), settings.redis_prefix)
         self.pipelines = parts.pipelines(settings, self.device)
         self.job_slots = JobSlots(settings.concurrency, self._notify)
@@ -155,7 +161,7 @@ class Worker:
         )
         self.leases = Leases(self.store, settings.lease_ttl)
         self.executor = ThreadPoolExecutor(settings.concurrency, "jobs")
-        self.claimer = self._build_claimer(parts)
+        self.claimer = self._build_claimer(blobs)
         self.drain = Drain(self.store, self.leases, settings.drain, self.claimer.stop)
         self.watchdog = Watchdog(
             store=self.store,
@@ -175,11 +181,11 @@ class Worker:
             settings.remote_control,
         )
 
-    def _build_claimer(self, parts: WorkerParts) -> Claimer:
+    def _build_claimer(self, blobs: BlobStore) -> Claimer:
         settings = self.settings
         runner = JobRunner(
             store=self.store,
-            blobs=parts.blobs(settings.storage_url),
+            blobs=blobs,
             pipelines=self.pipelines,
             batcher=self.batcher,
             leases=self.leases,
@@ -214,7 +220,7 @@ class Worker:
             "device": self.device,
             "precision": self.settings.precision,
             "loaded": [list(key) for key in self.pipelines.loaded()],
-            "tasks": self.pipelines.servable(),
+            "bundles": self.pipelines.bundles(),
             "concurrency": self.settings.concurrency,
             "waiting": self.batcher.queued_pictures(),
             "running": len(self.leases.held()),
@@ -225,6 +231,12 @@ class Worker:
         """Load, work until SIGTERM, then let running jobs end or hand them back."""
         settings = self.settings
         preload(self.pipelines, settings.weights_dir, settings.defaults())
+        if not self.pipelines.bundles():
+            raise SystemExit(
+                f"mmml: no bundle under {settings.weights_dir} can be loaded, so this worker would "
+                "only take jobs from others. See the lines above, or name another folder in "
+                "MMML_WEIGHTS_DIR."
+            )
         gc.freeze()  # libraries and networks stay; to look at them again and again takes long
         self.batcher.start()
         self.leases.start()

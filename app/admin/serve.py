@@ -26,13 +26,14 @@ def serve(
     from app.local.broker import LocalServiceError
     from app.local.parent_watcher import exit_when_stdin_closes
     from app.local.serve import serve as run
+    from jobs.errors import JobsError
 
     _require_free(host, port)
     if until_stdin_closes:
         exit_when_stdin_closes()
     try:
         run(host, port, state_dir, fake)
-    except (LocalServiceError, AccessError, ApiKeyError) as error:
+    except (LocalServiceError, AccessError, ApiKeyError, JobsError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -14,7 +14,9 @@ from app.gateway.server import (
     require_keys_unless_loopback,
 )
 from app.settings import GatewaySettings
+from jobs.errors import JobsError
 from jobs.settings import read_settings
+from jobs.storage_identity import require_own_storage
 
 
 def main() -> None:
@@ -24,7 +26,8 @@ def main() -> None:
     raise_open_file_limit()
     try:
         check_access(settings)
-    except (AccessError, ApiKeyError) as error:
+        require_own_storage(settings)
+    except (AccessError, ApiKeyError, JobsError) as error:
         raise SystemExit(f"mmml: {error}") from error
     gateway_server(settings, settings.host, settings.port, settings.grace).run()
 

@@ -23,7 +23,7 @@ from app.gateway.services import Services
 from jobs.blobs import BlobStore
 from jobs.errors import BlobMissing
 from jobs.images import EXTENSION, encode
-from jobs.job import ErrorCode, ImageRecord, Job
+from jobs.job import ErrorCode, ImageRecord, Job, Status
 
 _PREFER_WAIT = re.compile(
     r"(?:^|[,;\s])wait\s*=\s*(?P<quote>\"?)(\d+(?:\.\d+)?)(?P=quote)(?![^,;\s])",
@@ -97,8 +97,22 @@ _LINK_SHARE = 4  # one address is read by a quarter of as many as one caller may
 _CLIENT_ERRORS = (ErrorCode.bad_input, ErrorCode.no_known_words, ErrorCode.unknown_bundle)
 
 
+async def require_not_erased(services: Services, job_id: str) -> None:
+    """Problem 410 if the job's pictures were erased, be it a moment ago; what is missing of any
+    other is a fault of the storage.
+    """
+    job = await services.get_job(job_id)
+    if job is None or job.erasing or job.status is Status.expired:
+        raise Problem(410, "This picture has been erased.")
+
+
 async def image_response(
-    services: Services, record: ImageRecord, wanted: str, who: str, link: str = ""
+    services: Services,
+    job_id: str,
+    record: ImageRecord,
+    wanted: str,
+    who: str,
+    link: str = "",
 ) -> Response:
     """The picture as stored, or re-encoded when another format is wanted; see
     :func:`served_format`. A large one leaves storage as its reader takes it. ``who``: by whom it is
@@ -114,8 +128,9 @@ async def image_response(
             size, parts = await _opened(services, record, extension, who)
             headers["Content-Length"] = str(size)
             return Download(parts, headers, media_type, held.pop_all())
-    except BlobMissing as error:
-        raise Problem(410, "This picture has been erased.") from error
+    except BlobMissing:
+        await require_not_erased(services, job_id)
+        raise
 
 
 def is_small(record: ImageRecord) -> bool:

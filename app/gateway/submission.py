@@ -91,6 +91,7 @@ async def submit(
         priority=_priority(caller, request),
         pictures=request.drawn_count,
         request=request.model_dump(mode="json", exclude=_NOT_STORED, exclude_none=True),
+        bundle_sha256=found.sha256,
         inputs={name: input_key(job_id, name) for name in uploads},
         warnings=(*text_warnings, *more),
         webhook=webhook,
@@ -357,4 +358,7 @@ def _read_earlier_image(
     try:
         return services.blobs.get(record.blob)
     except BlobMissing as error:
+        again = services.store.get(picture.job_id)
+        if again and not again.erasing and again.status is not Status.expired:
+            raise
         raise Problem(422, f"{name}: {where} has been erased.") from error

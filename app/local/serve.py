@@ -22,6 +22,7 @@ from jobs.captions import END
 from jobs.job import ErrorCode
 from jobs.requests import TASKS
 from jobs.settings import read_settings
+from jobs.storage_identity import require_own_storage
 
 FAKE_WORKER_MODULE = "workers.fake"
 _COLOURS = "red orange yellow green blue purple violet pink brown grey gray black white colour"
@@ -143,6 +144,10 @@ def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = Fals
     def settings() -> GatewaySettings:
         return require_keys_unless_loopback(read_settings(GatewaySettings), host)
 
+    def check() -> None:
+        check_access(settings())
+        require_own_storage(settings())
+
     raise_open_file_limit()
     exit_on_sigterm()
     if not fake:
@@ -157,7 +162,7 @@ def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = Fals
         own as folder,
         run_processes(
             folder.absolute(),
-            lambda: check_access(settings()),
+            check,
             FAKE_WORKER_MODULE if fake else "workers",
         ),
     ):

@@ -6,15 +6,17 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.reconciler.reconcile import (
+from app.reconciler.reconcile import Reconciler
+from app.reconciler.sweep import (
+    PAGE,
     InputEraser,
     LogRewriter,
     OrphanCollector,
-    Reconciler,
+    ParallelEraser,
     ResultExpirer,
 )
 from app.reconciler.webhooks import WebhookDispatcher
@@ -24,8 +26,10 @@ from app.webhooks.signing import signing_secrets
 from jobs import liveness
 from jobs.blobs import BlobStore
 from jobs.connections import connect
+from jobs.errors import JobsError
 from jobs.redis_store import JobStore
 from jobs.settings import read_settings
+from jobs.storage_identity import require_own_storage
 
 log = logging.getLogger("reconciler")
 
@@ -34,27 +38,18 @@ INTERVAL = 2.0  # seconds
 
 @dataclass
 class ReconcilerLoop:
-    """Everything one round needs; :meth:`run` repeats rounds until ``stop`` is set."""
+    """Recovers jobs, round by round until ``stop`` is set."""
 
     reconciler: Reconciler
-    input_eraser: InputEraser
-    expirer: ResultExpirer
-    orphan_collector: OrphanCollector
-    log_rewriter: LogRewriter
     _rebuilt: bool = False
 
-    def run_once(self, now: float) -> None:
-        """A fault of one duty does not keep the others from being done; what was not done is found
-        again next time. ``now``: by a monotonic clock.
+    def run_once(self) -> None:
+        """A fault of one duty does not keep the other from being done; what was not done is found
+        again next time.
         """
         for duty in (self._rebuild, self.reconciler.run_once):
             with _log_errors("jobs not reconciled"):
                 duty()
-        for sweeper in (self.input_eraser, self.expirer, self.orphan_collector):
-            with _log_errors("results not swept"):
-                sweeper.run_once(now)
-        with _log_errors("the broker's file is not written anew, so it keeps what was erased"):
-            self.log_rewriter.run_once(now)
 
     def _rebuild(self) -> int:
         if self._rebuilt:
@@ -66,8 +61,31 @@ class ReconcilerLoop:
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             liveness.touch_file()
-            self.run_once(time.monotonic())
+            self.run_once()
             stop.wait(INTERVAL)
+
+
+@dataclass
+class SweepLoop:
+    """Erases what is over, in a thread of its own: storage that is slow or away holds up nothing
+    else.
+    """
+
+    sweepers: Sequence[InputEraser | ResultExpirer | OrphanCollector | LogRewriter]
+
+    def run_once(self, now: float) -> int:
+        """How many jobs the busiest sweeper got through. ``now``: by a monotonic clock."""
+        most = 0
+        for sweeper in self.sweepers:
+            with _log_errors(f"{type(sweeper).__name__} failed"):
+                most = max(most, sweeper.run_once(now))
+        return most
+
+    def run(self, stop: threading.Event) -> None:
+        """Page by page, with a pause when there was less than one."""
+        while not stop.is_set():
+            if self.run_once(time.monotonic()) < PAGE:
+                stop.wait(INTERVAL)
 
 
 @contextmanager
@@ -92,23 +110,31 @@ def webhook_dispatcher(settings: WebhookSettings, store: JobStore) -> WebhookDis
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = read_settings(WebhookSettings)
+    try:
+        require_own_storage(settings)
+    except JobsError as error:
+        raise SystemExit(f"mmml: {error}") from error
     client = connect(settings.redis_url)
     store = JobStore(client, settings.redis_prefix)
-    blobs = BlobStore.from_url(settings.storage_url)
-    loop = ReconcilerLoop(
-        Reconciler(store, settings.max_attempts),
-        InputEraser(store, blobs),
-        ResultExpirer(store, blobs, settings.result_ttl),
-        OrphanCollector(store, blobs),
-        LogRewriter(store),
+    eraser = ParallelEraser(BlobStore.from_url(settings.storage_url))
+    sweep = SweepLoop(
+        [
+            InputEraser(store, eraser),
+            ResultExpirer(store, eraser, settings.result_ttl),
+            OrphanCollector(store, eraser),
+            LogRewriter(store),
+        ]
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    deliveries = threading.Thread(target=webhook_dispatcher(settings, store).run, args=(stop,))
-    deliveries.start()
-    loop.run(stop)
-    deliveries.join()
+    duties = (webhook_dispatcher(settings, store).run, sweep.run)
+    threads = [threading.Thread(target=duty, args=(stop,)) for duty in duties]
+    for thread in threads:
+        thread.start()
+    ReconcilerLoop(Reconciler(store, settings.max_attempts)).run(stop)
+    for thread in threads:
+        thread.join()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,13 @@ class SleepingLoader:
         self._subject = subject
         self._held: dict[PipelineKey, Pipeline[Any]] = {}
 
-    def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
+    def get(
+        self,
+        bundle: str,
+        task: str,
+        method: str,
+        sha256: str = "",  # noqa: ARG002
+    ) -> Pipeline[Any]:
         key = bundle, task, method
         if key not in self._held:
             self._held[key] = self._subject.pipeline(Path())
@@ -32,8 +38,8 @@ class SleepingLoader:
     def loaded(self) -> list[PipelineKey]:
         return list(self._held)
 
-    def servable(self) -> list[str]:
-        return [*TASKS]
+    def bundles(self) -> dict[str, dict[str, Any]]:
+        return {self._subject.bundle: {"sha256": "", "tasks": [*TASKS]}}
 
 
 def main(name: str) -> None:

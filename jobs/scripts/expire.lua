@@ -10,8 +10,11 @@ end
 
 local function move(ARGV)
   local status = get('status')
-  if not status or status == 'queued' or status == 'running' then return 0 end
-  if status == 'expired' then redis.call('ZREM', p .. 'final', id) return 0 end
+  if status == 'queued' or status == 'running' then return 0 end
+  for _, set in ipairs({'final', 'final:claimed', 'inputs', 'inputs:claimed'}) do
+    redis.call('ZREM', p .. set, id)
+  end
+  if not status or status == 'expired' then return 0 end
   local kept = {}
   local function keep(...)
     for _, name in ipairs({...}) do
@@ -33,9 +36,7 @@ local function move(ARGV)
   redis.call('EXPIRE', key, ARGV[1])
   redis.call('ZREM', p .. 'jobs', id)
   redis.call('ZREM', p .. 'jobs:' .. owner, id)
-  redis.call('ZREM', p .. 'final', id)
   redis.call('INCR', p .. 'erasures') -- since the log was written anew
-  redis.call('ZREM', p .. 'inputs', id)
   publish(id)
   local tombstones = p .. 'tombstones:' .. owner
   local count = redis.call('RPUSH', tombstones, id)

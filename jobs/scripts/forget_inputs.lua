@@ -2,5 +2,6 @@
 local function move(_)
   redis.call('HDEL', key, 'inputs')
   redis.call('ZREM', p .. 'inputs', id)
+  redis.call('ZREM', p .. 'inputs:claimed', id)
   return 1
 end

@@ -1,12 +1,12 @@
 -- Gives the lease back without an outcome; the attempt does not count. A job without another attempt
 -- goes to the head of its owner's line, one with any is a suspect.
--- ARGV: token, seconds before which nobody is to have it; these count as a fault of the storage
+-- ARGV: token, seconds before which nobody is to have it, and the field that counts such releases
 local function move(ARGV)
   if not holds(ARGV[1]) then return 0 end
   if get('begun') == ARGV[1] then redis.call('HINCRBY', key, 'attempts', -1) end
   drop_lease(get('owner') or '')
   local delay = tonumber(ARGV[2])
-  if delay > 0 then redis.call('HINCRBY', key, 'faults', 1) end
+  if delay > 0 then redis.call('HINCRBY', key, ARGV[3], 1) end
   if get('cancel_requested') == '1' then
     finish_job('canceled', ending_fields(), 0)
     return 1

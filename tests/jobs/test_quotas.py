@@ -105,12 +105,11 @@ def failed(store: JobStore, job: Job) -> None:
 def test_however_a_job_ends_its_uploads_are_given_back(store: JobStore, end: object) -> None:
     inputs = {"image": "jobs/x/in-image.png"}
     job = queued(store, owner="me", inputs=inputs, max_stored=10 * MB, stored=8 * MB)
-    assert store.over_inputs() == []
+    assert store.claim_inputs(9, 60) == []
     end(store, job)  # type: ignore[operator]
     assert store.usage("me") == Usage(0, 1, 0)
-    assert store.over_inputs() == [job.id]
-    store.postpone_inputs([job.id], 60)
-    assert store.over_inputs() == []
+    assert store.claim_inputs(9, 60) == [job.id]
+    assert store.claim_inputs(9, 60) == []
     store.forget_inputs([job.id])
     now = store.get(job.id)
     assert now is not None
@@ -119,7 +118,7 @@ def test_however_a_job_ends_its_uploads_are_given_back(store: JobStore, end: obj
 
 def test_a_job_without_uploads_leaves_none(store: JobStore) -> None:
     finished(store, queued(store).id)
-    assert store.over_inputs() == []
+    assert store.claim_inputs(9, 60) == []
 
 
 def test_without_a_limit_nothing_is_counted(store: JobStore, redis_client: redis.Redis) -> None:

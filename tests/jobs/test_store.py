@@ -186,14 +186,14 @@ def test_expiry_leaves_a_tombstone(store: JobStore) -> None:
     token = begun(store, job.id)
     assert not store.expire(job.id)
     finish(store, job.id, token)
-    assert store.results_due(60) == []
-    assert store.results_due(-60) == [job.id]
+    assert store.claim_results(60, 9, 0) == []
+    assert store.claim_results(-60, 9, 0) == [job.id]
     assert store.expire(job.id)
     tomb = store.get(job.id)
     assert tomb is not None
     assert tomb.status is Status.expired
     assert tomb.request == {}
-    assert store.results_due(-60) == []
+    assert store.claim_results(-60, 9, 0) == []
     assert store.list_jobs(None, 10, None) == ([], None)
     assert store.exist_all([job.id, "0" * 32]) == [True, False]
 
@@ -202,9 +202,9 @@ def test_erase_makes_a_job_due_for_expiry_at_once(store: JobStore) -> None:
     job = queued(store)
     token = begun(store, job.id)
     store.cancel(job.id, erase=True)
-    assert store.results_due(60) == []
+    assert store.claim_results(60, 9, 0) == []
     store.finish_canceled(job.id, token)
-    assert store.results_due(60) == [job.id]
+    assert store.claim_results(60, 9, 0) == [job.id]
 
 
 def test_positions_and_depth(store: JobStore) -> None:

@@ -17,8 +17,9 @@ from jobs.blobs import job_folder, output_key
 from jobs.captions import Word
 from jobs.errors import BlobError, BlobMissing
 from jobs.explanation import ExplanationView
-from jobs.job import STREAM_START, ErrorCode, Status
+from jobs.job import STREAM_START, ErrorCode, Job, Status
 from jobs.store import Renewal
+from models.errors import UnknownBundle
 from models.explanation import ExplainedWord, Explanation
 from models.pipeline import Item, OutputWithAttention
 from tests.moves import queued, renew
@@ -109,12 +110,60 @@ def test_one_failing_picture_is_reported_alone(shop: Shop) -> None:
     assert "Picture 1 failed" in job.warnings[1]
 
 
-def test_an_unknown_bundle_fails_the_job(shop: Shop) -> None:
-    job_id = shop.submit(bundle="missing")
+def do_when_due(shop: Shop, job_id: str) -> Job:
+    time.sleep(0.03)
     shop.do(job_id)
-    error = shop.job(job_id).error
+    return shop.job(job_id)
+
+
+def test_a_bundle_that_nobody_has_fails_the_job_soon(shop: Shop) -> None:
+    shop.runner.hand_back_delay = 0.002
+    job_id = shop.submit(bundle="missing")
+    for times in (1, 2, 3):
+        job = do_when_due(shop, job_id)
+        assert (job.status, job.hand_backs) == (Status.queued, times)
+        assert (job.attempts, job.faults) == (0, 0)
+    error = do_when_due(shop, job_id).error
     assert error is not None
     assert error.code is ErrorCode.unknown_bundle
+
+
+def test_a_bundle_that_another_worker_has_is_left_to_it(shop: Shop) -> None:
+    shop.runner.hand_back_delay = 0.00001
+    offer = {"missing": {"sha256": "abc", "tasks": ["synthesize"]}}
+    shop.store.heartbeat("other", {"bundles": offer}, 10)
+    job_id = shop.submit(bundle="missing")
+    for _ in range(5):
+        job = do_when_due(shop, job_id)
+    assert (job.status, job.hand_backs, job.attempts) == (Status.queued, 5, 0)
+    shop.runner.pipelines = Renamed(shop.pipeline)  # what the other one has
+    assert do_when_due(shop, job_id).status is Status.succeeded
+
+
+class Renamed(FakeLoader):
+    """Has what is missing."""
+
+    def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Any:
+        return self.pipeline
+
+
+class Replaced(FakeLoader):
+    """Has another version than the one that is asked for."""
+
+    def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Any:
+        if sha256:
+            raise UnknownBundle("has another")
+        return super().get(bundle, task, method)
+
+
+def test_a_version_that_is_gone_gives_way_to_the_present_one(shop: Shop) -> None:
+    shop.runner.hand_back_delay = 0.002
+    shop.runner.pipelines = Replaced(shop.pipeline)
+    values = {"text": "a bird", "seed": 5, "bundle": "fake", "method": "fake"}
+    job_id = queued(shop.store, request=values, bundle_sha256="abc").id
+    for _ in range(3):
+        assert do_when_due(shop, job_id).status is Status.queued
+    assert do_when_due(shop, job_id).status is Status.succeeded
 
 
 def test_the_lease_outlives_slow_networks(shop: Shop) -> None:

@@ -23,9 +23,9 @@ from PIL import Image
 from jobs.bundles import BundleInfo
 from jobs.explanation import ExplanationView
 from jobs.job import ErrorCode
-from jobs.requests import TASKS
 from models.errors import InputProblem
 from models.item import Item
+from workers.bundles import LocalBundles
 from workers.fake.drawing import SIDE, draw, edit, explain, fill
 from workers.loader import PipelineKey
 
@@ -149,7 +149,13 @@ class DrawingLoader:
         self._weights = weights
         self._pipelines: dict[PipelineKey, DrawingPipeline] = {}
 
-    def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
+    def get(
+        self,
+        bundle: str,
+        task: str,
+        method: str,
+        sha256: str = "",  # noqa: ARG002
+    ) -> Pipeline[Any]:
         key = bundle, task, method
         return cast(
             "Pipeline[Any]", self._pipelines.setdefault(key, DrawingPipeline(*key, self._weights))
@@ -158,5 +164,5 @@ class DrawingLoader:
     def loaded(self) -> list[PipelineKey]:
         return list(self._pipelines)
 
-    def servable(self) -> list[str]:
-        return list(TASKS)
+    def bundles(self) -> dict[str, dict[str, Any]]:
+        return LocalBundles(self._weights).loadable()

@@ -74,7 +74,7 @@ class FakeLoader:
 
     pipeline: FakePipeline = field(default_factory=FakePipeline)
 
-    def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:  # noqa: ARG002
+    def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Pipeline[Any]:  # noqa: ARG002
         if bundle == "missing":
             raise UnknownBundle("There is no bundle 'missing'.")
         return self.pipeline
@@ -82,5 +82,5 @@ class FakeLoader:
     def loaded(self) -> list[PipelineKey]:
         return []
 
-    def servable(self) -> list[str]:
-        return [*TASKS]
+    def bundles(self) -> dict[str, dict[str, Any]]:
+        return {"fake": {"sha256": self.pipeline.bundle.sha256, "tasks": [*TASKS]}}

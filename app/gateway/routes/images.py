@@ -18,6 +18,7 @@ from app.gateway.image_responses import (
     image_headers,
     image_response,
     preferred_image_format,
+    require_not_erased,
     served_format,
 )
 from app.gateway.problems import Problem
@@ -48,7 +49,7 @@ async def get(
     if has_current(request, etag(record, extension)):
         headers = image_headers(record, extension, services.settings.result_ttl)
         return Response(status_code=304, headers=headers)
-    return await image_response(services, record, wanted, caller.rate_limit_key)
+    return await image_response(services, job_id, record, wanted, caller.rate_limit_key)
 
 
 @router.get(
@@ -67,8 +68,9 @@ async def explanation(
         )
     try:
         data = await services.get_blob(record.explanation)
-    except BlobMissing as error:
-        raise Problem(410, "This explanation has been erased.") from error
+    except BlobMissing:
+        await require_not_erased(services, job_id)
+        raise
     tag = f'"{hashlib.sha256(data).hexdigest()}"'
     headers = cache_headers(tag, services.settings.result_ttl)
     if has_current(request, tag):

@@ -151,7 +151,7 @@ async def linked_picture(
     who, link = f"links of {job.owner}", f"link {job_id}/{index}"
     target = TargetSize.parse(size or "", fit)
     if target is None or target.is_met_by(record):
-        return await image_response(services, record, "any", who, link)
+        return await image_response(services, job_id, record, "any", who, link)
     with hold_linked(services, who, link) as held:
         data = await stored_or_scaled(services, record, target, who)
         headers = image_headers(record, record.format, services.settings.result_ttl)

@@ -4,6 +4,7 @@ caller is, with a cookie for web pages.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,13 +12,22 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.gateway.admission import check_memory
-from app.gateway.api_keys import COOKIE, LIFETIME, SECURE_COOKIE, ApiKey, end_session, start_session
+from app.gateway.api_keys import (
+    ADMIN,
+    COOKIE,
+    LIFETIME,
+    SECURE_COOKIE,
+    ApiKey,
+    end_session,
+    start_session,
+)
 from app.gateway.auth import Caller
 from app.gateway.dependencies import AnyCaller, Reader, ServicesDependency, caller, has_tls
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from app.gateway.views import ModelsView, models_view
 from app.webhooks.signing import signing_secrets
+from jobs.requests import TASKS
 from jobs.settings import VERSION
 
 health_router = APIRouter(tags=["health"])
@@ -30,8 +40,10 @@ async def healthz() -> dict[str, str]:
 
 
 @health_router.get("/readyz", summary="Able to serve?")
-async def readyz(services: ServicesDependency) -> dict[str, Any]:
-    """The job store answers and at least one worker takes jobs."""
+async def readyz(request: Request, services: ServicesDependency) -> dict[str, Any]:
+    """The job store answers and at least one worker takes jobs. Administrators, and callers of an
+    open service, see the workers and, by task, which bundles these can load.
+    """
     workers = await run_in_threadpool(services.store.live_workers)
     if not workers:
         raise Problem(
@@ -40,13 +52,42 @@ async def readyz(services: ServicesDependency) -> dict[str, Any]:
             headers={"Retry-After": "2"},
         )
     ready: dict[str, Any] = {"status": "ready", "workers": len(workers)}
-    if await run_in_threadpool(
-        services.authenticator.is_open
-    ):  # anybody may ask, names are not for anybody
+    if await run_in_threadpool(_may_see_names, services, request):
         ready["workers"] = [{"name": w["name"], "device": w.get("device")} for w in workers]
+        ready["tasks"] = {task: _bundle_states(services, workers, task) for task in TASKS}
     if warnings := await run_in_threadpool(services.redis_warnings):
         ready["warnings"] = warnings
     return ready
+
+
+def _may_see_names(services: Services, request: Request) -> bool:
+    """Anybody may ask, names are not for anybody."""
+    if services.authenticator.is_open():
+        return True
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    address = request.client.host if request.client else ""
+    try:
+        found = services.authenticator.authenticate(key.strip() or None, None, address)
+    except Problem:
+        return False
+    return kind.lower() == "bearer" and found.has_scope(ADMIN)
+
+
+def _bundle_states(
+    services: Services, workers: Sequence[Mapping[str, Any]], task: str
+) -> dict[str, dict[str, Any]]:
+    """By bundle that offers ``task`` here: how many workers can load it, and how many of these have
+    another version.
+    """
+    catalogue = services.catalogue.current()
+    result = {}
+    for name in catalogue.bundles_offering(task):
+        offers = [worker.get("bundles", {}).get(name) for worker in workers]
+        able = [offer["sha256"] for offer in offers if offer and task in offer["tasks"]]
+        sha256 = catalogue.bundles[name].sha256
+        others = len(able) - able.count(sha256)
+        result[name] = {"sha256": sha256, "workers": len(able), "of_another_version": others}
+    return result
 
 
 models_router = APIRouter(prefix="/models", tags=["models"], dependencies=[Depends(caller)])

@@ -160,7 +160,7 @@ async def _first_image(
     if job.status is not Status.succeeded:
         raise job_failure_problem(job, headers)
     record = next(i for i in job.images if not i.error)
-    response = await image_response(services, record, wanted, caller.rate_limit_key)
+    response = await image_response(services, job.id, record, wanted, caller.rate_limit_key)
     response.headers.update(headers)
     return response
 

@@ -365,6 +365,11 @@ def test_workers_names_are_not_for_strangers(http: TestClient, keyed: Services) 
     keyed.store.heartbeat("host-17", {"device": "cpu"}, 10)
     response = http.get("/readyz")
     assert response.json() == {"status": "ready", "workers": 1}
+    for scope, sees in ((READ, False), (ADMIN, True)):
+        seen = http.get("/readyz", headers=bearer(key_of(keyed, scope, {scope}))).json()
+        assert ("tasks" in seen) is sees
+        assert ("host-17" in str(seen)) is sees
+    assert http.get("/readyz", headers=bearer("mmml_wrong")).json()["workers"] == 1
 
 
 def test_no_start_without_the_keys_that_are_required(weights: Path, valkey: str) -> None:

@@ -83,9 +83,17 @@ def test_a_conversion_is_kept_and_erased_with_its_job(
     assert client.get(path, headers={"Accept": "image/webp"}).status_code == 410
 
 
-def test_what_was_erased_is_gone(storage: Services, client: TestClient) -> None:
+def test_what_was_erased_is_gone_and_what_got_lost_is_a_fault(
+    storage: Services, client: TestClient
+) -> None:
     path = finished(storage, client)
-    storage.blobs.delete_prefix(f"jobs/{path.split('/')[2]}/")
+    job = path.split("/")[2]
+    storage.blobs.delete_prefix(f"jobs/{job}/")
+    for accept in ("image/png", "image/jpeg"):
+        answer = client.get(path, headers={"Accept": accept})
+        assert answer.status_code == 503
+        assert "all processes use the same storage" in answer.json()["detail"]
+    storage.store.cancel(job, erase=True)  # as a deletion does before the pictures go
     for accept in ("image/png", "image/jpeg"):
         assert client.get(path, headers={"Accept": accept}).status_code == 410
 

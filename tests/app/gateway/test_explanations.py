@@ -97,7 +97,7 @@ def test_it_is_erased_with_its_picture(client: TestClient, services: Services) -
 def test_an_explanation_that_is_lost(client: TestClient, services: Services) -> None:
     job = asked(client).json()["id"]
     services.blobs.delete_prefix(str(Path(explained(services, job)).parent))
-    assert client.get(f"/jobs/{job}/images/0/explanation").status_code == 410
+    assert client.get(f"/jobs/{job}/images/0/explanation").status_code == 503
 
 
 def test_another_owner_sees_nothing(services: Services) -> None:

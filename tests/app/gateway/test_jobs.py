@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.gateway.services import Services
-from app.reconciler.reconcile import ResultExpirer
+from app.reconciler.sweep import ParallelEraser, ResultExpirer
 from jobs.errors import BlobMissing
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status
 from jobs.store import JobOutcome
@@ -151,7 +151,12 @@ def test_delete_of_a_running_job_stops_it_first(client: TestClient, services: Se
     assert client.delete(f"/jobs/{job}").status_code == 202
     assert client.get(f"/jobs/{job}").json()["cancel_requested"] is True
     services.store.finish_canceled(job, token)
-    assert ResultExpirer(services.store, services.blobs, 3600).run_once(time.monotonic()) == 1
+    assert (
+        ResultExpirer(services.store, ParallelEraser(services.blobs), 3600).run_once(
+            time.monotonic()
+        )
+        == 1
+    )
     assert client.get(f"/jobs/{job}").status_code == 410
 
 
@@ -220,8 +225,24 @@ def test_health(client: TestClient, services: Services) -> None:
     waiting = client.get("/readyz")
     assert waiting.status_code == 503
     assert "No worker" in waiting.json()["detail"]
-    services.store.heartbeat("w", {"device": "cpu"}, 10)
-    assert client.get("/readyz").json()["workers"] == [{"name": "w", "device": "cpu"}]
+    services.store.heartbeat("w", {"device": "cpu"}, 10)  # as an earlier version says it
+    ready = client.get("/readyz").json()
+    assert ready["workers"] == [{"name": "w", "device": "cpu"}]
+    assert ready["tasks"]["synthesize"]["paper"]["workers"] == 0
+
+
+def test_readiness_by_task(client: TestClient, services: Services) -> None:
+    mine = services.catalogue.current().bundles["paper"].sha256
+    for name, sha256, tasks in (
+        ("a", mine, ["synthesize"]),
+        ("b", "old", ["synthesize", "inpaint"]),
+    ):
+        offer = {"sha256": sha256, "tasks": tasks}
+        services.store.heartbeat(name, {"device": "cpu", "bundles": {"paper": offer}}, 10)
+    tasks = client.get("/readyz").json()["tasks"]
+    assert tasks["synthesize"]["paper"] == {"sha256": mine, "workers": 2, "of_another_version": 1}
+    assert tasks["inpaint"]["paper"] == {"sha256": mine, "workers": 1, "of_another_version": 1}
+    assert tasks["manipulate"]["paper"]["workers"] == 0
 
 
 def test_a_waiting_job_says_when_it_is_likely_to_start(

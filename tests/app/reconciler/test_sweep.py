@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,12 +11,20 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.reconciler.reconcile import InputEraser, LogRewriter, OrphanCollector, ResultExpirer
+from app.reconciler.__main__ import ReconcilerLoop, SweepLoop
+from app.reconciler.reconcile import Reconciler
+from app.reconciler.sweep import (
+    InputEraser,
+    LogRewriter,
+    OrphanCollector,
+    ParallelEraser,
+    ResultExpirer,
+)
 from jobs.blobs import BlobStore, input_key, output_key
 from jobs.errors import BlobError, BlobMissing
-from jobs.job import Status, new_id
+from jobs.job import Status, Webhook, new_id
 from jobs.redis_store import JobStore
-from tests.moves import begun, finished, queued
+from tests.moves import begun, claimed_one, finished, queued
 
 
 def test_sweep_erases_at_once_what_its_client_erased(store: JobStore) -> None:
@@ -23,9 +32,9 @@ def test_sweep_erases_at_once_what_its_client_erased(store: JobStore) -> None:
     blobs.put(input_key(job.id, "image"), b"x")
     token = begun(store, job.id)
     store.cancel(job.id, erase=True)
-    assert ResultExpirer(store, blobs, 3600).run_once(time.monotonic()) == 0
+    assert ResultExpirer(store, ParallelEraser(blobs), 3600).run_once(time.monotonic()) == 0
     store.finish_canceled(job.id, token)
-    assert ResultExpirer(store, blobs, 3600).run_once(time.monotonic()) == 1
+    assert ResultExpirer(store, ParallelEraser(blobs), 3600).run_once(time.monotonic()) == 1
     with pytest.raises(BlobMissing):
         blobs.get(input_key(job.id, "image"))
 
@@ -34,8 +43,8 @@ def test_sweep_erases_what_is_over(store: JobStore) -> None:
     blobs, job = BlobStore.from_url("memory://"), queued(store)
     blobs.put(input_key(job.id, "image"), b"x")
     finished(store, job.id)
-    assert ResultExpirer(store, blobs, 3600).run_once(time.monotonic()) == 0
-    assert ResultExpirer(store, blobs, -1).run_once(time.monotonic()) == 1
+    assert ResultExpirer(store, ParallelEraser(blobs), 3600).run_once(time.monotonic()) == 0
+    assert ResultExpirer(store, ParallelEraser(blobs), -1).run_once(time.monotonic()) == 1
     with pytest.raises(BlobMissing):
         blobs.get(input_key(job.id, "image"))
     tomb = store.get(job.id)
@@ -53,7 +62,7 @@ def test_uploads_are_erased_when_their_job_is_over(
         blobs.put(input_key(job.id, "image"), b"x")
     waiting, canceled, done = (job.id for job in jobs)
     blobs.put(output_key(done, "t", 0, "png"), b"y")
-    eraser = InputEraser(store, blobs)
+    eraser = InputEraser(store, ParallelEraser(blobs))
     assert eraser.run_once(0.0) == 0
     store.cancel(canceled)
     finished(store, done)
@@ -66,17 +75,20 @@ def test_uploads_are_erased_when_their_job_is_over(
     assert blobs.get(input_key(waiting, "image")) == b"x"
 
 
-def test_uploads_that_cannot_be_erased_are_tried_again_later(store: JobStore) -> None:
+def test_uploads_that_cannot_be_erased_are_tried_again_later(
+    store: JobStore, redis_client: redis.Redis
+) -> None:
     jobs = [queued(store, inputs={"image": "k"}).id for _ in range(3)]
     for job in jobs:
         store.cancel(job)
     blobs = StubbornBlobs({jobs[0]}, lasting=True)
-    eraser = InputEraser(store, blobs)  # type: ignore[arg-type]
+    eraser = InputEraser(store, ParallelEraser(blobs))  # type: ignore[arg-type]
     assert eraser.run_once(0.0) == 2
     assert eraser.run_once(0.0) == 0
-    assert blobs.asked == 3  # a minute later it is the first one's turn again
-    store.expire(jobs[0])
-    assert store.over_inputs() == []
+    assert blobs.asked == 3
+    redis_client.delete(store._key("inputs:claimed"))  # as a minute later
+    blobs.stubborn.clear()
+    assert eraser.run_once(0.0) == 1
 
 
 @pytest.mark.parametrize("url", ["memory://", "file"])
@@ -87,7 +99,7 @@ def test_uploads_without_a_job_are_erased_when_they_were_seen_twice(
     job, orphan = queued(store).id, new_id()
     for each in (job, orphan):
         blobs.put(input_key(each, "image"), b"x")
-    sweeper = OrphanCollector(store, blobs)
+    sweeper = OrphanCollector(store, ParallelEraser(blobs))
     assert sweeper.run_once(0.0) == 0
     assert sweeper.run_once(1800.0) == 0
     late = new_id()
@@ -99,13 +111,25 @@ def test_uploads_without_a_job_are_erased_when_they_were_seen_twice(
 
 
 class StubbornBlobs:
-    """Refuses to erase what belongs to the jobs of ``stubborn``; counts how often it was asked."""
+    """Refuses to erase what belongs to the jobs of ``stubborn``; counts how often it was asked, and
+    how many at once. ``seconds``: what each erase takes.
+    """
 
-    def __init__(self, stubborn: set[str], lasting: bool) -> None:
-        self.stubborn, self.lasting, self.asked = stubborn, lasting, 0
+    is_local = False
+
+    def __init__(self, stubborn: set[str], lasting: bool = True, seconds: float = 0.0) -> None:
+        self.stubborn, self.lasting, self.seconds = stubborn, lasting, seconds
+        self.asked = self.at_once = self._running = 0
+        self._lock = threading.Lock()
 
     def delete_prefix(self, prefix: str) -> None:
-        self.asked += 1
+        with self._lock:
+            self.asked += 1
+            self._running += 1
+            self.at_once = max(self.at_once, self._running)
+        time.sleep(self.seconds)
+        with self._lock:
+            self._running -= 1
         if prefix.split("/")[1] in self.stubborn:
             raise BlobError(f"{prefix} could not be erased", lasting=self.lasting)
 
@@ -121,28 +145,85 @@ def statuses(store: JobStore, jobs: list[str]) -> list[Status]:
     return [job.status for job in map(store.get, jobs) if job]
 
 
-def test_a_job_that_cannot_be_erased_does_not_keep_the_others(store: JobStore) -> None:
+def sweeper(store: JobStore, blobs: StubbornBlobs) -> ResultExpirer:
+    return ResultExpirer(store, ParallelEraser(blobs), -1)  # type: ignore[arg-type]
+
+
+def test_a_job_that_cannot_be_erased_does_not_keep_the_others(
+    store: JobStore, redis_client: redis.Redis
+) -> None:
     jobs = ended(store, 3)
-    blobs = StubbornBlobs({jobs[0]}, lasting=True)
-    sweeper = ResultExpirer(store, blobs, -1)  # type: ignore[arg-type]
-    later = time.monotonic()
-    assert sweeper.run_once(later) == 2
-    assert sweeper.run_once(later + 2) == 0
+    blobs = StubbornBlobs({jobs[0]})
+    assert sweeper(store, blobs).run_once(0.0) == 2
+    assert sweeper(store, blobs).run_once(0.0) == 0
     assert blobs.asked == 3  # it is left alone for a while,
     blobs.stubborn.clear()
-    assert sweeper.run_once(later + 120) == 1  # and then tried again
+    redis_client.delete(store._key("final:claimed"))
+    assert sweeper(store, blobs).run_once(0.0) == 1  # and then tried again
     assert statuses(store, jobs) == [Status.expired] * 3
+    assert not redis_client.exists(store._key("final:claimed"), store._key("final"))
 
 
-def test_an_outage_ends_the_sweep_but_nobody_is_starved(store: JobStore) -> None:
-    """Each try of a storage that is away takes seconds, in which no job is recovered."""
-    jobs = ended(store, 3)
-    blobs = StubbornBlobs({jobs[0]}, lasting=False)
-    sweeper = ResultExpirer(store, blobs, -1)  # type: ignore[arg-type]
-    later = time.monotonic()
-    assert sweeper.run_once(later) == 0
-    assert blobs.asked == 1
-    assert sweeper.run_once(later + 2) == 2
+def test_an_outage_ends_the_sweep(store: JobStore) -> None:
+    jobs = ended(store, 70)
+    blobs = StubbornBlobs(set(jobs), lasting=False)
+    assert sweeper(store, blobs).run_once(0.0) == 0
+    assert blobs.asked == 64  # those at once, and no further ones
+
+
+def test_slow_storage_erases_many_at_once(store: JobStore) -> None:
+    ended(store, 60)
+    blobs = StubbornBlobs(set(), seconds=0.15)
+    started = time.monotonic()
+    assert sweeper(store, blobs).run_once(0.0) == 60
+    assert blobs.at_once > 30
+    assert time.monotonic() - started < 3  # and not 9
+
+
+def test_several_reconcilers_share_the_work(store: JobStore) -> None:
+    jobs = ended(store, 8)
+    first = store.claim_results(-1, 5, 60)
+    assert sorted(first + store.claim_results(-1, 5, 60)) == sorted(jobs)
+    assert store.claim_results(-1, 5, 60) == []
+    now = store.get(first[0])
+    assert now is not None
+    assert now.erasing  # said before anything is erased
+    assert now.status is Status.succeeded
+
+
+def test_what_a_dead_reconciler_claimed_is_erased_by_another(store: JobStore) -> None:
+    jobs = ended(store, 2)
+    assert store.claim_results(-1, 5, 0.05) == jobs
+    time.sleep(0.1)
+    assert sweeper(store, StubbornBlobs(set())).run_once(0.0) == 2
+
+
+def test_a_webhook_outlives_the_sweep_of_its_job(store: JobStore) -> None:
+    job = queued(store, webhook=Webhook(url="https://example.org/"))
+    finished(store, job.id)
+    assert sweeper(store, StubbornBlobs(set())).run_once(0.0) == 1
+    assert store.webhooks_due() == [job.id]
+
+
+def test_recovery_does_not_wait_for_the_sweep(store: JobStore) -> None:
+    """A sweep takes a second; a dead worker's job is found meanwhile."""
+    ended(store, 3)
+    stop = threading.Event()
+    blobs = StubbornBlobs(set(), seconds=1.0)
+    sweep = threading.Thread(target=SweepLoop([sweeper(store, blobs)]).run, args=(stop,))
+    sweep.start()
+    try:
+        while not blobs.asked:
+            time.sleep(0.01)
+        dead = queued(store).id
+        claimed_one(store, dead, lease=0.01)
+        time.sleep(0.05)
+        ReconcilerLoop(Reconciler(store)).run_once()
+        assert blobs._running
+        assert store.has_claimable(["default"])
+    finally:
+        stop.set()
+        sweep.join()
 
 
 Eventually = Callable[[Callable[[], bool], float], None]

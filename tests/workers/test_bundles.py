@@ -1,0 +1,79 @@
+"""What a worker says that it can load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.errors import BundleError, UnknownBundle
+from tests.conftest import write_paper_bundle
+from tests.models.tiny import tiny_bundle
+from workers.bundles import LocalBundles
+from workers.pipeline_cache import CachedPipelineLoader
+
+
+def replace(folder: Path) -> str:
+    """Another version of the bundle; its sha256."""
+    path = folder / "bundle.json"
+    raw = json.loads(path.read_text())
+    raw["metrics"] = {"version": raw["metrics"].get("version", 0) + 1}
+    path.with_suffix(".new").write_text(json.dumps(raw))
+    path.with_suffix(".new").replace(path)
+    fresh = LocalBundles(folder.parent)
+    fresh.refresh()
+    return fresh.sha256(folder.name)
+
+
+def test_bundles_come_change_and_go(tmp_path: Path) -> None:
+    bundles = LocalBundles(tmp_path)
+    assert bundles.loadable() == {}
+    write_paper_bundle(tmp_path / "paper", ("synthesize",))
+    first = bundles.loadable()["paper"]
+    assert first["tasks"] == ["synthesize"]
+    assert replace(tmp_path / "paper") == bundles.loadable()["paper"]["sha256"] != first["sha256"]
+    (tmp_path / "paper" / "bundle.json").write_text("{")
+    assert bundles.loadable() == {}
+
+
+def test_a_bundle_whose_files_are_missing_is_not_offered(tmp_path: Path) -> None:
+    tiny_bundle(tmp_path / "tiny")
+    bundles = LocalBundles(tmp_path)
+    assert "synthesize" in bundles.loadable()["tiny"]["tasks"]
+    raw = json.loads((tmp_path / "tiny/bundle.json").read_text())
+    (tmp_path / "tiny" / raw["tasks"]["synthesize"]["files"]["generator"]["path"]).unlink()
+    assert "synthesize" not in bundles.loadable()["tiny"]["tasks"]
+
+
+@pytest.fixture
+def loader(tmp_path: Path) -> CachedPipelineLoader:
+    tiny_bundle(tmp_path / "tiny")
+    return CachedPipelineLoader(tmp_path, "cpu", "float32", 2, tunings=tmp_path / "tunings.json")
+
+
+def test_a_replaced_bundle_is_loaded_beside_the_earlier_one(
+    loader: CachedPipelineLoader, tmp_path: Path
+) -> None:
+    ask = ("tiny", "inpaint", "telea")
+    old = loader.bundles()["tiny"]["sha256"]
+    earlier = loader.get(*ask, old)
+    new = replace(tmp_path / "tiny")
+    later = loader.get(*ask, new)
+    assert (earlier.bundle.sha256, later.bundle.sha256) == (old, new)
+    assert loader.get(*ask, old) is earlier  # for jobs that were read with it
+    assert loader.get(*ask) is later
+    with pytest.raises(UnknownBundle, match="all workers the gateway's weights"):
+        loader.get(*ask, "0" * 64)
+
+
+def test_networks_that_can_not_be_loaded_are_not_offered(
+    loader: CachedPipelineLoader, tmp_path: Path
+) -> None:
+    raw = json.loads((tmp_path / "tiny/bundle.json").read_text())
+    spec = raw["tasks"]["synthesize"]
+    (tmp_path / "tiny" / spec["files"]["generator"]["path"]).write_bytes(b"damaged")
+    assert "synthesize" in loader.bundles()["tiny"]["tasks"]
+    with pytest.raises(BundleError):
+        loader.get("tiny", "synthesize", spec["method"])
+    assert loader.bundles()["tiny"]["tasks"] == ["manipulate", "inpaint"]
