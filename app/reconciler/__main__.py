@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.reconciler.reconcile import Reconciler
-from app.reconciler.sweep import (
+from app.reconciler.expire import (
     PAGE,
     InputEraser,
     LogRewriter,
@@ -19,6 +18,7 @@ from app.reconciler.sweep import (
     ParallelEraser,
     ResultExpirer,
 )
+from app.reconciler.reconcile import Reconciler
 from app.reconciler.webhooks import WebhookDispatcher
 from app.settings import WebhookSettings
 from app.webhooks.sender import WebhookSender
@@ -66,19 +66,19 @@ class ReconcilerLoop:
 
 
 @dataclass
-class SweepLoop:
+class ExpiryLoop:
     """Erases what is over, in a thread of its own: storage that is slow or away holds up nothing
     else.
     """
 
-    sweepers: Sequence[InputEraser | ResultExpirer | OrphanCollector | LogRewriter]
+    duties: Sequence[InputEraser | ResultExpirer | OrphanCollector | LogRewriter]
 
     def run_once(self, now: float) -> int:
-        """How many jobs the busiest sweeper got through. ``now``: by a monotonic clock."""
+        """How many jobs the busiest duty got through. ``now``: by a monotonic clock."""
         most = 0
-        for sweeper in self.sweepers:
-            with _log_errors(f"{type(sweeper).__name__} failed"):
-                most = max(most, sweeper.run_once(now))
+        for duty in self.duties:
+            with _log_errors(f"{type(duty).__name__} failed"):
+                most = max(most, duty.run_once(now))
         return most
 
     def run(self, stop: threading.Event) -> None:
@@ -117,7 +117,7 @@ def main() -> None:
     client = connect(settings.redis_url)
     store = JobStore(client, settings.redis_prefix)
     eraser = ParallelEraser(BlobStore.from_url(settings.storage_url))
-    sweep = SweepLoop(
+    expiry = ExpiryLoop(
         [
             InputEraser(store, eraser),
             ResultExpirer(store, eraser, settings.result_ttl),
@@ -128,7 +128,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    duties = (webhook_dispatcher(settings, store).run, sweep.run)
+    duties = (webhook_dispatcher(settings, store).run, expiry.run)
     threads = [threading.Thread(target=duty, args=(stop,)) for duty in duties]
     for thread in threads:
         thread.start()

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.gateway.services import Services
-from app.reconciler.sweep import ParallelEraser, ResultExpirer
+from app.reconciler.expire import ParallelEraser, ResultExpirer
 from jobs.errors import BlobMissing
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status
 from jobs.store import JobOutcome

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.service.sweep``: how fast reconcilers erase results that are over, on a
+"""``python -m benchmarks.service.expire``: how fast reconcilers erase results that are over, on a
 local folder and on storage that takes a while for each job, and how late jobs of dead workers are
 found meanwhile. Prints a table.
 """
@@ -20,9 +20,9 @@ from pathlib import Path
 import redis
 
 from app.local.broker import broker_command, wait_for_socket
-from app.reconciler.__main__ import ReconcilerLoop, SweepLoop
+from app.reconciler.__main__ import ExpiryLoop, ReconcilerLoop
+from app.reconciler.expire import ParallelEraser, ResultExpirer
 from app.reconciler.reconcile import Reconciler
-from app.reconciler.sweep import ParallelEraser, ResultExpirer
 from jobs.blobs import BlobStore, input_key, output_key
 from jobs.connections import connect
 from jobs.job import Job, new_id
@@ -33,7 +33,7 @@ _BULK = 200  # jobs of one call
 _ALL = ClaimRequest(jobs=_BULK, pictures=_BULK)
 
 
-class SlowBlobs(BlobStore):
+class RemoteBlobs(BlobStore):
     """Takes so many seconds for each job that it erases, as object storage does."""
 
     is_local = False
@@ -57,12 +57,12 @@ def fill(store: JobStore, blobs: BlobStore, count: int) -> None:
             blobs.put(output_key(job.id, "t", 0, "png"), b"x")
 
 
-def reconcile(address: str, folder: Path, slow: bool, stop: Event) -> None:
+def reconcile(address: str, folder: Path, remote: bool, stop: Event) -> None:
     """What a reconciler does but webhooks, until ``stop``; everything is over at once."""
     store, ended = JobStore(connect(address)), threading.Event()
     made = BlobStore.from_url(folder.as_uri())
-    blobs = SlowBlobs(made._store, made._folder) if slow else made
-    sweep = SweepLoop([ResultExpirer(store, ParallelEraser(blobs), -1)])
+    blobs = RemoteBlobs(made._store, made._folder) if remote else made
+    sweep = ExpiryLoop([ResultExpirer(store, ParallelEraser(blobs), -1)])
     thread = threading.Thread(target=sweep.run, args=(ended,))
     thread.start()
     recovery = threading.Thread(target=ReconcilerLoop(Reconciler(store)).run, args=(ended,))
@@ -88,25 +88,25 @@ def lateness(store: JobStore) -> float:
 
 
 def measure(
-    address: str, folder: Path, slow: bool, count: int, processes: int
+    address: str, folder: Path, remote: bool, count: int, processes: int
 ) -> tuple[float, float]:
     """Jobs erased per second, and the worst lateness of recovery in seconds."""
     client = connect(address)
     client.flushall()
     store, stop = JobStore(client), multiprocessing.get_context("spawn").Event()
     fill(store, BlobStore.from_url(folder.as_uri()), count)
-    runs = [_start(address, folder, slow, stop) for _ in range(processes)]
+    runs = [_start(address, folder, remote, stop) for _ in range(processes)]
     late: list[float] = []
     while _left(client) == count:  # until they have started
         time.sleep(0.005)
     before, started = _left(client), time.monotonic()
-    swept = threading.Event()
-    probe = threading.Thread(target=_probe, args=(store, late, swept))
+    erased = threading.Event()
+    probe = threading.Thread(target=_probe, args=(store, late, erased))
     probe.start()
     while _left(client) > _BULK:
         time.sleep(0.02)
     rate = (before - _left(client)) / (time.monotonic() - started)
-    swept.set()
+    erased.set()
     probe.join()  # before the reconcilers end, which find what it waits for
     stop.set()
     for run in runs:
@@ -114,16 +114,16 @@ def measure(
     return rate, max(late)
 
 
-def _start(address: str, folder: Path, slow: bool, stop: Event) -> BaseProcess:
+def _start(address: str, folder: Path, remote: bool, stop: Event) -> BaseProcess:
     run: BaseProcess = multiprocessing.get_context("spawn").Process(
-        target=reconcile, args=(address, folder, slow, stop)
+        target=reconcile, args=(address, folder, remote, stop)
     )
     run.start()
     return run
 
 
-def _probe(store: JobStore, late: list[float], swept: threading.Event) -> None:
-    while not late or not swept.is_set():
+def _probe(store: JobStore, late: list[float], erased: threading.Event) -> None:
+    while not late or not erased.is_set():
         late.append(lateness(store))
 
 
@@ -132,7 +132,9 @@ def _left(client: redis.Redis) -> int:
 
 
 def main(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.service.sweep", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.service.expire", description=__doc__
+    )
     parser.add_argument("--jobs", type=int, default=5000, help="on a local folder; else a fifth")
     given = parser.parse_args(words)
     sys.stdout.write("| storage | reconcilers | jobs/s | recovery late by |\n|---|---|---|---|\n")
@@ -140,11 +142,11 @@ def main(words: Sequence[str]) -> int:
         folder = Path(name)
         with subprocess.Popen(broker_command(folder, folder / "v.sock")) as broker:
             wait_for_socket(folder / "v.sock")
-            for slow, processes in ((False, 1), (False, 2), (True, 1), (True, 2)):
-                count = given.jobs // _BULK // (5 if slow else 1) * _BULK
+            for remote, processes in ((False, 1), (False, 2), (True, 1), (True, 2)):
+                count = given.jobs // _BULK // (5 if remote else 1) * _BULK
                 address = f"unix://{folder}/v.sock?db=0"
-                rate, late = measure(address, folder / "blobs", slow, count, processes)
-                kind = f"{SlowBlobs.seconds} s an erase" if slow else "local folder"
+                rate, late = measure(address, folder / "blobs", remote, count, processes)
+                kind = f"{RemoteBlobs.seconds} s an erase" if remote else "local folder"
                 sys.stdout.write(f"| {kind} | {processes} | {rate:,.0f} | {late:.1f} s |\n")
                 sys.stdout.flush()
             broker.terminate()

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.reconciler.__main__ import ReconcilerLoop, SweepLoop
-from app.reconciler.reconcile import Reconciler
-from app.reconciler.sweep import (
+from app.reconciler.__main__ import ExpiryLoop, ReconcilerLoop
+from app.reconciler.expire import (
     InputEraser,
     LogRewriter,
     OrphanCollector,
     ParallelEraser,
     ResultExpirer,
 )
+from app.reconciler.reconcile import Reconciler
 from jobs.blobs import BlobStore, input_key, output_key
 from jobs.errors import BlobError, BlobMissing
 from jobs.job import Status, Webhook, new_id
@@ -210,7 +210,7 @@ def test_recovery_does_not_wait_for_the_sweep(store: JobStore) -> None:
     ended(store, 3)
     stop = threading.Event()
     blobs = StubbornBlobs(set(), seconds=1.0)
-    sweep = threading.Thread(target=SweepLoop([sweeper(store, blobs)]).run, args=(stop,))
+    sweep = threading.Thread(target=ExpiryLoop([sweeper(store, blobs)]).run, args=(stop,))
     sweep.start()
     try:
         while not blobs.asked:
