@@ -135,6 +135,7 @@ class Job(_Record):
     id: str
     task: str
     owner: str = ""  # whose key it was submitted with; empty on a service without keys
+    request_id: str = ""  # of the request that submitted it, for logs
     group: str = DEFAULT_GROUP
     priority: Priority = Priority.normal
     pictures: int = 1

@@ -80,6 +80,7 @@ _DEFAULTS = {
     "group": Job.model_fields["group"].default,
     "priority": Priority.normal.value,
     "bundle_sha256": "",
+    "request_id": "",
 }
 _EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import redis
 
 from jobs.errors import StoreError
+from jobs.gauges import StoreGauges
 from jobs.job import ErrorCode, Failure, Job, JobEvent, Priority, Status, WebhookState
 from jobs.load import Load, RedisGauge, Throughput
 from jobs.redis_scripts import (
@@ -349,6 +350,10 @@ class JobStore:
     def load(self) -> Load:
         return self._gauge.load()
 
+    def gauges(self, result_ttl: float) -> StoreGauges:
+        """For operators. ``result_ttl``: lifetime of results in seconds."""
+        return StoreGauges.parse(self._scripts.call("gauges", result_ttl))
+
     def throughput(self) -> Throughput:
         return self._gauge.throughput()
 
@@ -400,14 +405,49 @@ class JobStore:
             offset = offset + _CHUNK if score == top else 0
             top, before = score, min(before or (score, last), (score, last))
 
-    def heartbeat(self, worker: str, info: Mapping[str, Any], ttl: float) -> None:
-        """A worker is alive for ``ttl`` more seconds."""
-        self._scripts.call("heartbeat", worker, to_json({**info, "name": worker}), ttl)
+    def heartbeat(self, worker: str, info: Mapping[str, Any], ttl: float) -> bool:
+        """A worker is alive for ``ttl`` more seconds. Returns whether it is to claim nothing."""
+        record = to_json({**info, "name": worker})
+        return bool(self._scripts.call("heartbeat", worker, record, ttl))
 
     def remove_worker(self, worker: str) -> None:
         """A worker is gone."""
         self._client.zrem(self._key("alive"), worker)
         self._client.hdel(self._key("workers"), worker)
+        self._client.srem(self._key("drained"), worker)
+
+    def set_drained(self, worker: str, drained: bool) -> bool:
+        """Have a worker claim nothing, or claim again, from its next heartbeat on. False when no
+        live worker has that name.
+        """
+        if worker.encode() not in self._scripts.call("live_workers"):
+            return False
+        change = self._client.sadd if drained else self._client.srem
+        change(self._key("drained"), worker)
+        return True
+
+    def take_back(self, job_id: str) -> bool:
+        """Take a job from the worker that holds it, as if that had released it. False when none
+        does.
+        """
+        token = cast("bytes | None", self._client.hget(self._key(f"job:{job_id}"), "token"))
+        return token is not None and self.release_all([(job_id, token.decode())]) == [True]
+
+    def waiting(self) -> list[str]:
+        """Ids of all jobs that wait, the oldest first."""
+        found = cast("list[bytes]", self._client.zrange(self._key("queued"), 0, -1))
+        return [job_id.decode() for job_id in found]
+
+    def count_jobs(self, owners: Sequence[str], seconds: float) -> list[tuple[int, int]]:
+        """Of each owner the jobs created within ``seconds``, and the unfinished ones."""
+        now, micro = self._client.time()
+        since = now + micro / 1e6 - seconds
+        with self._client.pipeline(transaction=False) as pipe:
+            for owner in owners:
+                pipe.zcount(self._key(f"jobs:{owner}"), since, "+inf")
+                pipe.scard(self._key(f"active:{owner}"))
+            answers = pipe.execute()
+        return list(zip(answers[::2], answers[1::2], strict=True))
 
     def live_workers(self) -> list[dict[str, Any]]:
         """What the live workers said of themselves."""

@@ -79,7 +79,8 @@ class TaskRequest(BaseModel):
     ``inputs``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Errors name fields, not what was written there: captions are for no log.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     task: ClassVar[str]
     summary: ClassVar[str]

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -91,6 +91,17 @@ class SharedSettings(BaseSettings):
     job_deadline: float = Field(3600.0, gt=0, description="a job that waits longer fails")
     result_ttl: float = Field(24 * 3600.0, gt=0, description="lifetime of results")
     max_attempts: int = Field(3, ge=1, description="runs, each alone, of a job whose worker died")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text, or json: an object a line, with the ids it is about"
+    )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="port of /metrics for Prometheus; 0: none. With mmml serve the gateway's; the "
+        "reconciler has the next, the worker the one after",
+    )
+    metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on")
 
     @classmethod
     def settings_customise_sources(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-
 from models.runtime.cpu.process import reexec_tuned
 
 
 def main() -> None:
     # After the re-exec: importing torch twice would double the start-up time.
+    from jobs.logs import configure_logging
     from jobs.settings import read_settings
     from workers.settings import WorkerSettings
     from workers.worker import Worker, limit_threads
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = read_settings(WorkerSettings)
+    configure_logging(settings, worker=settings.worker_name)
     limit_threads(settings.threads)
     Worker(settings).run()
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from workers import metrics
 from workers.failures import is_fatal, is_out_of_memory
 
 if TYPE_CHECKING:
@@ -233,9 +234,12 @@ class Batcher:
         try:
             outputs = units[0].pipeline.forward([u.prepared for u in units])
         except Exception as error:
+            metrics.BUSY.inc(time.perf_counter() - started)
             self._bisect(units, error)
             return
         seconds, number = time.perf_counter() - started, next(self._numbers)
+        metrics.BUSY.inc(seconds)
+        metrics.BATCH_SIZE.observe(_count_pictures(units))
         for unit, pixels in zip(units, outputs, strict=True):
             unit.future.set_result(ForwardResult(pixels, seconds, number, _count_pictures(units)))
 

@@ -50,6 +50,7 @@ class Claimer:
     groups: Sequence[str] = (DEFAULT_GROUP,)
     wake: Callable[[], None] = lambda: None
     last_answer_at: float = field(default_factory=time.monotonic)
+    paused: bool = False  # an operator has drained this worker
     _event: threading.Event = field(default_factory=threading.Event)
     _draining: bool = False
     _claims: int = 0
@@ -76,6 +77,12 @@ class Claimer:
     def draining(self) -> bool:
         return self._draining
 
+    def pause(self, paused: bool) -> None:
+        """Claim nothing until this is undone; what is held goes on."""
+        if paused != self.paused:
+            log.info("drained: no job is claimed" if paused else "resumed: jobs are claimed")
+        self.paused = paused
+
     def notify(self) -> None:
         """There may be work, or room for it."""
         self._event.set()
@@ -85,7 +92,7 @@ class Claimer:
         networks busy: what is claimed too early keeps others idle.
         """
         free, ahead = self.job_slots.free, self.batcher.room()
-        if free <= 0 or ahead <= 0:
+        if self.paused or free <= 0 or ahead <= 0:
             return None
         lowest_first = self._claims % _LOWEST_FIRST_EVERY == _LOWEST_FIRST_EVERY - 1
         return ClaimRequest(free, ahead, self.groups, lowest_first, self.batcher.short())

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,15 @@ from PIL import Image
 from jobs.blobs import BlobStore, input_key, output_prefix
 from jobs.errors import BlobError, BlobMissing, JobsError, StoreError
 from jobs.images import ImageLimits, decode_photo
-from jobs.job import ErrorCode, Failure, Job, image_seed
+from jobs.job import ErrorCode, Failure, Job, Status, image_seed
+from jobs.logs import log_ids
 from jobs.masks import decode_mask
 from jobs.redis_store import JobStore
 from jobs.requests import TASKS, TaskRequest
 from jobs.store import Attempt, JobOutcome
 from models.errors import BundleError
 from models.item import Item
+from workers import metrics
 from workers.batcher import Batcher
 from workers.failures import to_failure
 from workers.job_images import JobImages, JobStopped
@@ -102,14 +104,16 @@ class _JobGroup:
         runs = list(self._begin())
         self._free_slots(len(self._held) - len(runs))
         for run in runs:
-            run.prepare()
+            with run.log_ids():
+                run.prepare()
         self._arrived()
         ends: list[tuple[_JobRun, JobOutcome]] = []
         for run in runs:
             if ends and not run.is_ready():
                 self._finish(ends)
                 ends = []
-            outcome = self._collect(run)
+            with run.log_ids():
+                outcome = self._collect(run)
             if outcome:
                 ends.append((run, outcome))
         self._finish(ends)
@@ -181,7 +185,8 @@ class _JobGroup:
     def _handle_stop(self, run: _JobRun) -> None:
         if run.lease.canceled:
             with self._log_store_errors(run.job.id):
-                self._store.finish_canceled(run.job.id, run.lease.token)
+                if self._store.finish_canceled(run.job.id, run.lease.token):
+                    metrics.count(run.job, Status.canceled)
         self._runner.discard_outputs(run.job, run.lease)
 
     @contextmanager
@@ -197,14 +202,18 @@ class _JobGroup:
             return
         with self._log_store_errors(*(run.job.id for run, _ in ends)):
             endings = [(run.job.id, run.lease.token, outcome) for run, outcome in ends]
-            for (run, _), answer in zip(ends, self._store.finish_all(endings), strict=True):
-                self._check_finished(run, answer)
+            for (run, outcome), answer in zip(ends, self._store.finish_all(endings), strict=True):
+                with run.log_ids():
+                    self._check_finished(run, outcome, answer)
         self._free_slots(len(ends))
 
-    def _check_finished(self, run: _JobRun, answer: bool | StoreError) -> None:
-        if isinstance(answer, StoreError):
+    def _check_finished(self, run: _JobRun, outcome: JobOutcome, answer: bool | StoreError) -> None:
+        if answer is True:
+            metrics.count_outcome(run.job, outcome)
+            run.log_end(outcome)
+        elif isinstance(answer, StoreError):
             log.warning("job %s left to the reconciler: %s", run.job.id, answer)
-        elif not answer:
+        else:
             log.warning(
                 "job %s: the lease was lost before the end; its outcome is dropped", run.job.id
             )
@@ -222,6 +231,24 @@ class _JobRun:
     lacks_bundle: bool = False
     _images: JobImages | None = None
     _error: Exception | None = None
+
+    def log_ids(self) -> AbstractContextManager[None]:
+        """Lines within the block are about this job."""
+        return log_ids(job=self.job.id, key=self.job.owner, request=self.job.request_id)
+
+    def log_end(self, outcome: JobOutcome) -> None:
+        """The one line of a job that is over."""
+        job = self.job
+        facts = {
+            "task": job.task,
+            "bundle": job.request.get("bundle"),
+            "outcome": outcome.error.code if outcome.error else "succeeded",
+            "pictures": job.pictures,
+            "attempt": job.attempts,
+            **outcome.timings.model_dump(exclude_none=True),
+        }
+        words = " ".join(f"{name}={value}" for name, value in facts.items())
+        log.info("job %s ended: %s", job.id, words, extra={"facts": facts})
 
     def prepare(self) -> None:
         """Read and prepare the job's pictures and put them in line; what fails is reported in

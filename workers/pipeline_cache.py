@@ -16,6 +16,7 @@ from models.errors import BundleError, ModelsError, UnknownBundle
 from models.pipeline import Pipeline
 from models.registry import load
 from models.runtime.autotune import Memory, tune
+from workers import metrics
 from workers.bundles import LocalBundles
 from workers.loader import PipelineKey
 
@@ -118,6 +119,7 @@ class CachedPipelineLoader:
 
         pipeline = tune(loading, self._precision, self._max_batch, self._memory)
         seconds = time.perf_counter() - started
+        metrics.LOADS.labels(bundle, task).observe(seconds)
         log.info("loaded %s for %s by %s in %.1f s", bundle, task, method, seconds)
         return pipeline
 

@@ -49,6 +49,7 @@ class Watchdog:
     last_answer_at: Callable[[], float]
     stuck_after: float
     end_process: Callable[[str], None] = end_process
+    set_paused: Callable[[bool], None] = lambda _: None  # whether an operator has drained it
     ready: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -80,7 +81,7 @@ class Watchdog:
     def send_heartbeat(self) -> None:
         """Tell the store that this worker is able to work."""
         if self.ready:
-            self.store.heartbeat(self.name, self.describe(), HEARTBEAT_TTL)
+            self.set_paused(self.store.heartbeat(self.name, self.describe(), HEARTBEAT_TTL))
 
     def _loop(self) -> None:
         while not self._stop.is_set():

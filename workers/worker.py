@@ -21,6 +21,7 @@ from jobs.blobs import BlobStore
 from jobs.connections import QUEUE, TASK_NAME, celery_config, connect
 from jobs.errors import JobsError
 from jobs.images import ImageLimits
+from jobs.metrics import serve_metrics
 from jobs.redis_store import JobStore
 from jobs.storage_identity import require_own_storage
 from workers.batcher import Batcher
@@ -28,6 +29,7 @@ from workers.claimer import Claimer
 from workers.job_runner import JobRunner
 from workers.leases import JobSlots, Leases
 from workers.loader import PipelineLoader, preload
+from workers.metrics import WorkerCollector
 from workers.settings import WorkerSettings
 from workers.watchdog import Drain, Watchdog, end_process
 
@@ -172,6 +174,7 @@ class Worker:
             claimable=self._claimable,
             last_answer_at=lambda: self.claimer.last_answer_at,
             stuck_after=settings.stuck_after,
+            set_paused=self.claimer.pause,
         )
         self.celery = build_app(
             settings.redis_url,
@@ -224,6 +227,7 @@ class Worker:
             "concurrency": self.settings.concurrency,
             "waiting": self.batcher.queued_pictures(),
             "running": len(self.leases.held()),
+            "drained": self.claimer.paused,
             "last_batch_at": self.batcher.last_batch_at,
         }
 
@@ -238,6 +242,7 @@ class Worker:
                 "MMML_WEIGHTS_DIR."
             )
         gc.freeze()  # libraries and networks stay; to look at them again and again takes long
+        serve_metrics(settings, WorkerCollector(self.device, self.pipelines, self.leases))
         self.batcher.start()
         self.leases.start()
         self.watchdog.start()

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import click
-import redis
 from limits import parse
 
+from app.admin.connection import connected
 from app.gateway.api_keys import (
     ApiKey,
-    ApiKeyError,
     KeyStore,
     default_scopes,
     find_key,
@@ -26,7 +25,6 @@ from app.gateway.api_keys import (
     parse_scopes,
     revoke,
 )
-from jobs.errors import StoreError
 from jobs.job import Priority
 
 
@@ -171,18 +169,5 @@ def _line(key: ApiKey) -> str:
 
 @contextlib.contextmanager
 def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
-    """The keys of a running service, or of one that is started for a moment."""
-    from app.local.broker import LocalServiceError, broker_at, default_state_dir
-    from jobs.connections import connect, wait_until_ready
-    from jobs.settings import SharedSettings
-
-    try:
-        with broker_at((state_dir or default_state_dir()).absolute()) as url:
-            wait_until_ready(url, 10)
-            client = connect(url)
-            try:
-                yield KeyStore(client, SharedSettings().redis_prefix)
-            finally:
-                client.close()
-    except (LocalServiceError, ApiKeyError, StoreError, redis.RedisError) as error:
-        raise click.ClickException(str(error)) from error
+    with connected(state_dir) as (client, settings):
+        yield KeyStore(client, settings.redis_prefix)

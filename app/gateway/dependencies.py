@@ -23,6 +23,7 @@ from app.gateway.problems import Problem
 from app.gateway.rate_limits import LimitStatus, limit_exceeded
 from app.gateway.services import Services
 from app.settings import GatewaySettings
+from jobs.logs import note_id
 
 
 async def get_services(request: Request) -> Services:  # async: no thread is needed for it
@@ -119,6 +120,7 @@ async def _authenticate(request: Request, credentials: Credentials, count: RateC
     found, standing = await run_in_threadpool(
         _authenticate_and_count, services.authenticator, credentials, address, count
     )
+    note_id("key", found.key_id)
     if found.key and credentials.session:
         _require_same_origin(request, services.settings.public_url)
     if standing:

@@ -20,6 +20,7 @@ from limits.errors import StorageError
 from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 
+from app.gateway.metrics import RATE_LIMITED
 from app.gateway.problems import Problem
 from jobs.errors import StoreError
 
@@ -112,6 +113,7 @@ def rate_limit_headers(statuses: Sequence[LimitStatus]) -> list[tuple[bytes, byt
 
 def limit_exceeded(status: LimitStatus, detail: str) -> Problem:
     """429, with the moment from which it is worth trying again."""
+    RATE_LIMITED.labels(status.policy.name).inc()
     members: dict[str, Any] = {"type": _EXCEEDED, "violated-policies": [status.policy.name]}
     return Problem(
         429,

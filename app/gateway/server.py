@@ -32,12 +32,15 @@ from app.gateway.api_keys import KeyStore
 from app.gateway.auth import AccessError, ensure_keys
 from app.gateway.middleware import BodyTimeout, HeadAsGet, HostGuard, UploadMemoryBudget
 from app.gateway.protocol import TimedHttpProtocol, timed_protocol
-from app.gateway.routes import docs, images, jobs, openai, service, studio, tasks
+from app.gateway.request_log import RequestLog, RouteNote
+from app.gateway.routes import admin, docs, images, jobs, openai, service, studio, tasks
 from app.gateway.services import Services
 from app.gateway.subscriptions import JobSubscriptions
 from app.settings import GatewaySettings
 from jobs.connections import connect, wait_until_ready
 from jobs.errors import StoreError
+from jobs.logs import configure_logging
+from jobs.metrics import serve_metrics
 from jobs.settings import VERSION
 
 log = logging.getLogger(__name__)
@@ -85,11 +88,13 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         service.models_router,
         service.webhooks_router,
         openai.router,
+        admin.router,
         service.session_router,
         service.health_router,
     ):
         app.include_router(router)
     # The last one added sees a request first.
+    app.add_middleware(RouteNote)
     app.add_middleware(HeadAsGet)
     app.add_middleware(UploadMemoryBudget, limit=settings.upload_memory, most=settings.max_uploads)
     app.add_middleware(BodyTimeout, pause=settings.body_timeout, rate=settings.body_rate)
@@ -104,6 +109,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
             allow_private_network=True,  # a page on the internet, a service on this machine
             expose_headers=_EXPOSED_HEADERS,
         )
+    app.add_middleware(RequestLog)
     return app
 
 
@@ -240,6 +246,14 @@ class GatewayServer(uvicorn.Server):
         return any(isinstance(line, TimedHttpProtocol) and line.cycle is None for line in lines)
 
 
+def _log_config(settings: GatewaySettings) -> dict[str, Any]:
+    """uvicorn's own lines for people; its loggers hand JSON on to ours."""
+    if settings.log_format == "text":
+        return {}
+    configure_logging(settings)
+    return {"log_config": None}
+
+
 def gateway_server(
     settings: GatewaySettings, host: str, port: int, grace: float, services: Services | None = None
 ) -> GatewayServer:
@@ -254,7 +268,10 @@ def gateway_server(
         log_level="info",
         timeout_graceful_shutdown=round(grace),
         forwarded_allow_ips=trusted_proxies(settings),
+        access_log=settings.access_log,
+        **_log_config(settings),
         **uvicorn_limits(settings),
     )
     logging.getLogger("uvicorn.access").addFilter(WithoutSignatures())
+    serve_metrics(settings)
     return GatewayServer(config, app.state.services.subscriptions)

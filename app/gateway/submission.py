@@ -36,6 +36,7 @@ from jobs.bundles import BundleTask
 from jobs.errors import BlobError, BlobMissing, ImageProblem, StoreError
 from jobs.images import ImageLimits, decode_photo, encode
 from jobs.job import Job, Priority, Status, Webhook, new_id
+from jobs.logs import note_id, noted_id
 from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
 from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest
 from jobs.store import IdempotencyKey, NewJob
@@ -83,11 +84,13 @@ async def submit(
     if task.images or caller.key:  # before any effort is made, and anything is counted
         await run_in_threadpool(_check_room, services, caller, bool(task.images))
     job_id = job_id or new_id()
+    note_id("job", job_id)
     uploads, more = await _normalize_inputs(services, caller, task, pictures)
     job = Job(
         id=job_id,
         task=task.task,
         owner=caller.owner,
+        request_id=noted_id("request"),
         priority=_priority(caller, request),
         pictures=request.drawn_count,
         request=request.model_dump(mode="json", exclude=_NOT_STORED, exclude_none=True),

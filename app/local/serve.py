@@ -21,7 +21,7 @@ from app.settings import GatewaySettings
 from jobs.captions import END
 from jobs.job import ErrorCode
 from jobs.requests import TASKS
-from jobs.settings import read_settings
+from jobs.settings import SharedSettings, read_settings
 from jobs.storage_identity import require_own_storage
 
 FAKE_WORKER_MODULE = "workers.fake"
@@ -91,11 +91,16 @@ GRACE_SECONDS = 5.0  # for running requests, and then for running jobs, once the
 def _child_processes(state_dir: Path, worker: str) -> list[ChildProcess]:
     logs = state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    port = read_settings(SharedSettings).metrics_port
+    children = {"reconciler": "app.reconciler", "worker": worker}
     return [
         ChildProcess(
-            "reconciler", [*PYTHON_COMMAND, "-m", "app.reconciler"], logs / "reconciler.log"
-        ),
-        ChildProcess("worker", [*PYTHON_COMMAND, "-m", worker], logs / "worker.log"),
+            name,
+            [*PYTHON_COMMAND, "-m", module],
+            logs / f"{name}.log",
+            environment={"MMML_METRICS_PORT": str(port + n)} if port else {},
+        )
+        for n, (name, module) in enumerate(children.items(), start=1)
     ]
 
 

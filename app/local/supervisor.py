@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class ChildProcess:
     command: Sequence[str]
     log: Path | None = None
     pass_fds: tuple[int, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside that of this process
     process: subprocess.Popen[bytes] | None = None
     failures: int = 0
     started: float = 0.0
@@ -44,6 +45,7 @@ class ChildProcess:
             stdout=output,
             stderr=output,
             pass_fds=self.pass_fds,
+            env={**os.environ, **self.environment},
             start_new_session=True,
         )
         if output:

@@ -18,6 +18,7 @@ from app.reconciler.expire import (
     ParallelEraser,
     ResultExpirer,
 )
+from app.reconciler.metrics import StoreCollector
 from app.reconciler.reconcile import Reconciler
 from app.reconciler.webhooks import WebhookDispatcher
 from app.settings import WebhookSettings
@@ -27,6 +28,8 @@ from jobs import liveness
 from jobs.blobs import BlobStore
 from jobs.connections import connect
 from jobs.errors import JobsError
+from jobs.logs import configure_logging
+from jobs.metrics import serve_metrics
 from jobs.redis_store import JobStore
 from jobs.settings import read_settings
 from jobs.storage_identity import require_own_storage
@@ -108,8 +111,8 @@ def webhook_dispatcher(settings: WebhookSettings, store: JobStore) -> WebhookDis
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = read_settings(WebhookSettings)
+    configure_logging(settings)
     try:
         require_own_storage(settings)
     except JobsError as error:
@@ -125,6 +128,7 @@ def main() -> None:
             LogRewriter(store),
         ]
     )
+    serve_metrics(settings, StoreCollector(store, settings.result_ttl))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

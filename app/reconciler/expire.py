@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
+from app.reconciler import metrics
 from jobs.blobs import BlobStore, input_prefix, job_folder
 from jobs.errors import BlobError, StoreError
 from jobs.redis_store import JobStore
@@ -82,7 +83,9 @@ class ResultExpirer:
         erased. Returns how many.
         """
         due = self.store.claim_results(self.result_ttl, PAGE, CLAIM_SECONDS)
-        return self.eraser.erase_jobs(due, job_folder, self.store.expire_all)
+        expired = self.eraser.erase_jobs(due, job_folder, self.store.expire_all)
+        metrics.ERASED.inc(expired)
+        return expired
 
 
 @dataclass

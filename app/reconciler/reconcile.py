@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from app.reconciler import metrics
 from jobs import liveness
 from jobs.job import ErrorCode, Job, Status
 from jobs.redis_store import JobStore
@@ -31,7 +32,7 @@ class Reconciler:
         """Handle the jobs that nobody works on. Returns how many were put back in line."""
         for job_id in self.store.past_deadline(_BATCH_SIZE):
             detail = "No worker took this job before its deadline. Submit it again later."
-            self.store.give_up(job_id, ErrorCode.expired, detail)
+            self._give_up(job_id, ErrorCode.expired, detail)
             liveness.touch_file()
         dead = self.store.get_all(self.store.dead_leases(_BATCH_SIZE))
         return sum(self._handle_dead_lease(job) for job in dead if job)
@@ -46,7 +47,13 @@ class Reconciler:
                 "while running it alone. The input probably triggers a fault: change the photo "
                 "or the text."
             )
-            self.store.give_up(job.id, ErrorCode.lost, detail)
+            self._give_up(job.id, ErrorCode.lost, detail)
             return False
         log.info("job %s is taken from a dead worker after %d attempts", job.id, job.attempts)
-        return self.store.requeue(job.id, _MAX_CLAIMS)
+        taken = self.store.requeue(job.id, _MAX_CLAIMS)
+        metrics.RECOVERED.inc(taken)
+        return taken
+
+    def _give_up(self, job_id: str, code: ErrorCode, detail: str) -> None:
+        if self.store.give_up(job_id, code, detail):
+            metrics.GIVEN_UP.labels(code).inc()

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from app.gateway.subscriptions import end_tasks
 from app.gateway.views import job_view
+from app.reconciler import metrics
 from app.webhooks.sender import DeliveryResult, WebhookSender
 from app.webhooks.signing import signature_headers
 from jobs.job import Job, Status, WebhookState
@@ -120,6 +121,7 @@ class WebhookDispatcher:
     def _record_delivery(self, job: Job, answer: DeliveryResult) -> None:
         assert job.webhook is not None  # noqa: S101
         attempt = job.webhook.attempts
+        metrics.count_delivery(answer)
         if not answer.problem:
             self.store.record_delivery(job.id, attempt, WebhookState.delivered)
         elif answer.permanent or attempt > len(self.delays):

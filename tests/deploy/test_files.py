@@ -56,9 +56,12 @@ def test_no_image_runs_as_root(target: str) -> None:
     assert users[-1] in ("10001:10001", "redis")
 
 
-def test_only_the_gateway_is_published_and_on_loopback() -> None:
+def test_what_is_published_is_on_loopback() -> None:
     published = {name: s["ports"] for name, s in SERVICES.items() if "ports" in s}
-    assert published == {"gateway": ["${MMML_BIND:-127.0.0.1}:${MMML_PORT:-8000}:8000"]}
+    assert published == {
+        "gateway": ["${MMML_BIND:-127.0.0.1}:${MMML_PORT:-8000}:8000"],
+        "grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"],
+    }
 
 
 def test_secrets_come_from_the_environment_only() -> None:

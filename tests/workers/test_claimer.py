@@ -189,3 +189,17 @@ def test_jobs_left_behind_wake_another_worker_now_and_then(
     assert woken
     pauses = [b - a for a, b in pairwise(woken)]
     assert all(pause > 0.05 for pause in pauses)
+
+
+def test_a_drained_worker_claims_nothing_until_it_is_resumed(
+    shop: Shop, eventually: Eventually
+) -> None:
+    shop.claimer.pause(True)
+    shop.claimer.start()
+    job_id = shop.submit()
+    shop.claimer.notify()
+    time.sleep(0.3)
+    assert shop.job(job_id).status is Status.queued
+    shop.claimer.pause(False)
+    shop.claimer.notify()
+    eventually(lambda: shop.job(job_id).status is Status.succeeded, 10)

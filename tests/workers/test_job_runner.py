@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -415,3 +416,19 @@ class ExplainingPipeline(FakePipeline):
 
 
 EXPLAINING = ExplainingPipeline()
+
+
+def test_each_job_has_one_line_at_its_end_without_its_caption(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    done, failed = shop.submit("secretly"), shop.submit("refuse secretly")
+    broken = shop.submit(text=["secretly"] * 99)  # no request of this version
+    for job_id in (done, failed, broken):
+        shop.do(job_id)
+        (end,) = (r for r in caplog.records if r.message.startswith(f"job {job_id} ended: "))
+        facts = end.__dict__["facts"]
+        assert facts["outcome"] == ("succeeded" if job_id == done else facts["outcome"])
+        assert facts["task"] == "synthesize"
+    assert shop.job(broken).status is Status.failed
+    assert "secretly" not in caplog.text

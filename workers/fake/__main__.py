@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-
+from jobs.logs import configure_logging
 from workers.fake.pipeline import DrawingLoader
 from workers.settings import WorkerSettings
 from workers.worker import Worker, WorkerParts
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = WorkerSettings(device="cpu", precision="float32")
+    configure_logging(settings, worker=settings.worker_name)
     Worker(
         settings, WorkerParts(pipelines=lambda given, _device: DrawingLoader(given.weights_dir))
     ).run()

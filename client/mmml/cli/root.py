@@ -32,6 +32,7 @@ from mmml.tasks import tasks
 
 GROUP = "mmml.commands"
 _HELP = {
+    "admin": "Look at workers, queue and jobs, and change what they do.",
     "keys": "Make, list and revoke API keys.",
     "serve": "Run the whole service on this machine until Ctrl-C.",
 }

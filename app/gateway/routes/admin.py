@@ -1,0 +1,116 @@
+"""``/admin``: what operators do, for keys with the scope ``admin``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from app.gateway.api_keys import ADMIN
+from app.gateway.dependencies import AnyCaller, ServicesDependency
+from app.gateway.problems import Problem
+from jobs.administration import purge, usage
+
+
+async def administrator(caller: AnyCaller) -> None:
+    """403 for a key without the scope, and on a service without keys."""
+    caller.require_scope(ADMIN)
+
+
+router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(administrator)])
+
+
+@router.get("/workers", summary="List workers")
+async def workers(services: ServicesDependency) -> list[dict[str, Any]]:
+    """What each live worker says of itself; `drained`: it claims no job."""
+    return await run_in_threadpool(services.store.live_workers)
+
+
+@router.get("/queue", summary="Look at the queue")
+async def queue(services: ServicesDependency) -> dict[str, Any]:
+    """Waiting jobs and the age of the oldest in seconds, by priority; counts; memory of Redis."""
+    gauges = services.store.gauges
+    return asdict(await run_in_threadpool(gauges, services.settings.result_ttl))
+
+
+class Drained(BaseModel):
+    """Whether the worker is to claim jobs; it hears of it within two seconds."""
+
+    worker: str
+    drained: bool
+
+
+@router.post("/workers/{name}/drain", summary="Drain a worker")
+async def drain(name: str, services: ServicesDependency) -> Drained:
+    """The worker finishes what it holds and claims no more, until it is resumed or ends."""
+    return await _set_drained(services, name, True)
+
+
+@router.post("/workers/{name}/resume", summary="Resume a worker")
+async def resume(name: str, services: ServicesDependency) -> Drained:
+    """The worker claims jobs again."""
+    return await _set_drained(services, name, False)
+
+
+async def _set_drained(services: ServicesDependency, name: str, drained: bool) -> Drained:
+    if not await run_in_threadpool(services.store.set_drained, name, drained):
+        raise Problem(404, "There is no live worker of that name; GET /admin/workers lists them.")
+    return Drained(worker=name, drained=drained)
+
+
+class Requeued(BaseModel):
+    """A job that waits again."""
+
+    job: str
+
+
+@router.post("/jobs/{job_id}/requeue", summary="Take a job from its worker")
+async def requeue(job_id: str, services: ServicesDependency) -> Requeued:
+    """A job that a worker holds waits again, and the attempt does not count. The worker drops what
+    it has of it.
+    """
+    if not await run_in_threadpool(services.store.take_back, job_id):
+        raise Problem(409, "No worker holds this job: it waits, is over, or never was.")
+    return Requeued(job=job_id)
+
+
+class PurgeRequest(BaseModel):
+    """Which jobs; all that wait unless they are narrowed down."""
+
+    owner: str | None = Field(None, description="id of a key")
+    task: str | None = None
+
+
+class Purged(BaseModel):
+    """How many jobs were canceled."""
+
+    canceled: int
+
+
+@router.post("/purge", summary="Cancel waiting jobs")
+async def purge_queue(wanted: PurgeRequest, services: ServicesDependency) -> Purged:
+    """Running jobs go on."""
+    count = await run_in_threadpool(purge, services.store, wanted.owner, wanted.task)
+    return Purged(canceled=count)
+
+
+class UsageView(BaseModel):
+    """Jobs of one owner."""
+
+    owner: str = Field(description="id of a key; empty for jobs of a time without keys")
+    jobs: int = Field(description="created within the hours, and not erased")
+    unfinished: int
+
+
+@router.get("/usage", summary="Jobs by owner")
+async def get_usage(
+    services: ServicesDependency, hours: Annotated[float, Query(gt=0, le=8760)] = 24.0
+) -> list[UsageView]:
+    """Whose jobs they are, the busiest first; no further back than results live."""
+    keys = await run_in_threadpool(services.authenticator.keys.all)
+    owners = sorted({key.owner for key in keys})
+    found = await run_in_threadpool(usage, services.store, owners, hours * 3600)
+    return [UsageView(**asdict(each)) for each in found]

@@ -1,0 +1,43 @@
+"""What operators do to the queue as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from jobs.job import Job, Status
+from jobs.redis_store import JobStore
+
+_PAGE = 500  # jobs
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Jobs of one owner: those created within the time asked for, unless they are erased, and those
+    that are not final.
+    """
+
+    owner: str
+    jobs: int
+    unfinished: int
+
+
+def usage(store: JobStore, owners: Sequence[str], seconds: float) -> list[Usage]:
+    """Of each owner, the busiest first. ``seconds``: how far back."""
+    counts = store.count_jobs(owners, seconds)
+    found = [Usage(owner, *counted) for owner, counted in zip(owners, counts, strict=True)]
+    return sorted(found, key=lambda u: (-u.jobs, u.owner))
+
+
+def purge(store: JobStore, owner: str | None = None, task: str | None = None) -> int:
+    """Cancel the jobs that wait, of that owner and task if they are given. Returns how many."""
+    wanted = [
+        job.id for job in _waiting(store) if owner in (None, job.owner) and task in (None, job.task)
+    ]
+    return sum(store.cancel(job_id) is Status.canceled for job_id in wanted)
+
+
+def _waiting(store: JobStore) -> Iterator[Job]:
+    ids = store.waiting()
+    for n in range(0, len(ids), _PAGE):
+        yield from (job for job in store.get_all(ids[n : n + _PAGE]) if job)
