@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def connected(state_dir: Path | None) -> Iterator[tuple[redis.Redis, SharedSettings]]:
     """Of the local service with that state folder, or as ``MMML_REDIS_URL`` says. What goes wrong
-    within the block is told in a sentence.
+    within the block becomes a sentence.
     """
     from app.local.broker import LocalServiceError, broker_at, default_state_dir
     from jobs.connections import connect, wait_until_ready

@@ -20,7 +20,7 @@ from tests.workers.test_metrics import collector
 
 PROMETHEUS = ROOT / "deploy/prometheus"
 _NAME = re.compile(r"\b(?:mmml|process|up)\w*\b(?!-)")
-_GPU = {"mmml_gpu_used_bytes", "mmml_gpu_total_bytes"}  # told where there is one
+_GPU = {"mmml_gpu_used_bytes", "mmml_gpu_total_bytes"}  # known where there is one
 _OF_PROMETHEUS = {"up"}
 
 

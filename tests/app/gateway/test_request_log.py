@@ -16,6 +16,7 @@ from app.gateway.dependencies import AnyCaller
 from app.gateway.server import create_app, gateway_server
 from app.gateway.services import Services
 from jobs.logs import JsonFormatter
+from tests.services import LocalClient
 
 
 def requests(route: str, status: int) -> float:
@@ -69,7 +70,7 @@ def test_an_unexpected_error_has_an_id_and_is_counted(services: Services) -> Non
         raise RuntimeError("a fault of ours")
 
     before = requests("/broken", 500)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with LocalClient(app, raise_server_exceptions=False) as client:
         answer = client.get("/broken")
     assert answer.status_code == 500
     assert "its log says what" in answer.json()["detail"]
@@ -84,7 +85,7 @@ def test_limits_are_counted_by_policy(services: Services) -> None:
     text, keys = generate_key(), services.authenticator.keys
     keys.add(new_api_key(text, "slow", default_scopes(), rate="1/minute"))
     before = limited()
-    with TestClient(create_app(services.settings, services)) as client:
+    with LocalClient(create_app(services.settings, services)) as client:
         client.headers["Authorization"] = f"Bearer {text}"
         for _ in range(2):
             last = client.post("/synthesize", data={"text": "a red bird"})
@@ -117,7 +118,7 @@ def test_lines_name_request_job_and_key(
         logging.getLogger("told").warning("something")
         lines.append(json.loads(caplog.text.splitlines()[-1]))
 
-    with TestClient(app) as client:
+    with LocalClient(app) as client:
         headers = {"Authorization": f"Bearer {text}", "X-Request-ID": "order-8"}
         assert client.get("/told", headers=headers).status_code == 200
     assert lines[0]["request"] == "order-8"
