@@ -50,7 +50,7 @@ class PainterLoader(FakeLoader):
         super().__init__(Painter())
         self.others = dict(others or {})
 
-    def get(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
+    def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Pipeline[Any]:
         if bundle == "missing":
             raise UnknownBundle("There is no bundle 'missing'.")
         return self.others.get(task, self.pipeline)
