@@ -98,6 +98,59 @@ def efficient_t2i(name: str, n: Array, names: set[str]) -> Array:
     return 0.02 * n
 
 
+def picnet(prefix: str, seed: int) -> Scale:
+    """Of the network whose names are drawn with ``prefix``: kernels of which the spectral norm
+    depends on how it is taken, twice an orthonormal matrix with scaled rows.
+    """
+
+    def scale(name: str, n: Array, names: set[str]) -> Array:
+        leaf = name.rpartition(".")[2]
+        if leaf.endswith("_bar"):
+            flat = n.reshape(n.shape[0], -1)
+            wide = flat.shape[0] <= flat.shape[1]
+            q = np.linalg.qr(flat.T if wide else flat)[0]
+            rows = 1 + 0.2 * normal(f"{prefix}{name}/rows", (n.shape[0], 1), seed)
+            return (2 * rows * (q.T if wide else q)).reshape(n.shape).astype(np.float32)
+        if leaf.endswith(("_u", "_v")):
+            return (n / np.linalg.norm(n)).astype(np.float32)
+        if leaf in ("gamma", "alpha"):
+            return (0.5 + 0.1 * n).astype(np.float32)
+        if n.ndim == 1:
+            return (1 + 0.1 * n if leaf == "weight" else 0.05 * n).astype(np.float32)
+        return (n / np.sqrt(np.prod(n.shape[1:]))).astype(np.float32)
+
+    return scale
+
+
+def inpainting_inputs(rows: int, seed: int) -> dict[str, Tensor]:
+    """image [B,3,256,256] in [-1,1], mask [B,1,256,256] (1 = known), noise [2,B,128,8,8]; row i
+    depends on i alone.
+    """
+    images, noise = [], []
+    mask = np.ones((rows, 1, 256, 256), np.float32)
+    for i in range(rows):
+        r = source(f"photo{i}", seed)
+        blocks, grain = r.uniform(-0.9, 0.9, (3, 16, 16)), r.uniform(-0.1, 0.1, (3, 256, 256))
+        photo = np.kron(blocks, np.ones((1, 16, 16))) + grain
+        images.append(np.clip(photo, -1, 1).astype(np.float32))
+        mask[i, 0][_placed_hole(i, seed)] = 0
+        noise.append(normal(f"noise{i}", (2, 128, 8, 8), seed))
+    drawn = np.stack(noise, 1).astype(np.float32)
+    return {"image": tensor(np.stack(images)), "mask": tensor(mask), "noise": tensor(drawn)}
+
+
+def _placed_hole(i: int, seed: int) -> Array:
+    """A rectangle, an ellipse or strokes, where the seed puts it."""
+    yy, xx = np.mgrid[:256, :256]
+    y, x, h, w = source(f"hole{i}", seed).integers([40, 40, 90, 90], [80, 80, 150, 150])
+    if i % 3 == 0:
+        return (yy >= y) & (yy < y + h) & (xx >= x) & (xx < x + w)
+    if i % 3 == 1:
+        return ((yy - y - 20) / h) ** 2 + ((xx - x - 20) / w) ** 2 < 0.8
+    strokes = [np.abs((yy - 28 * k) + (k - 4) * 0.25 * (xx - x)) < 7 for k in range(9)]
+    return np.any(strokes, 0)
+
+
 @torch.no_grad()
 def settle_spectral(module: nn.Module, iterations: int = 20) -> nn.Module:
     """Twenty power iterations in float64, as trained vectors have seen thousands."""
