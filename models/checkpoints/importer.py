@@ -18,6 +18,7 @@ from models.errors import BundleError
 from models.inpainting.classical import CLASSICAL
 from models.inpainting.tdanet.official import read_tdanet
 from models.manipulation.manigan.official import read_manigan
+from models.registry import method_folders
 from models.synthesis.efficient_t2i.official import read_efficient_t2i
 
 # No caption of a request is longer: the published text encoders have no limit, and neither has the
@@ -131,13 +132,31 @@ def _save(
     }
     states = {role: m.state_dict() for role, m in {**roles, "text_encoder": text}.items()}
     bundle = save_task(out, method.task, spec, states, name=out.name, words=words)
-    _note_origin(bundle, name, files)
+    _note_origin(bundle, name, method, files)
     return bundle
 
 
-def _note_origin(bundle: Bundle, name: str, files: Files) -> None:
+def _import_without_words(name: str, files: Files, out: Path) -> Bundle:
+    """files: those that the folder of the method ``name`` lists."""
+    folder = method_folders()[name]
+    method = Method(folder.task, name, folder.package.LICENCE)
+    size, config, roles = folder.module("official").read_published(files)
+    spec = {
+        "method": name,
+        "size": size,
+        "licence": method.licence,
+        "network": asdict(config),
+        "reads_text": False,
+        "classical": list(CLASSICAL) if method.task == "inpaint" else [],
+    }
+    states = {role: module.state_dict() for role, module in roles.items()}
+    bundle = save_task(out, method.task, spec, states, name=out.name)
+    _note_origin(bundle, name, method, files)
+    return bundle
+
+
+def _note_origin(bundle: Bundle, name: str, method: Method, files: Files) -> None:
     """Say in the model card where the files came from."""
-    method = METHODS[name]
     lines = [f"{method.method} for `{method.task}`. Licence: {method.licence}.", ""]
     lines += [f"- {role}: `{file.name}`" for role, file in sorted(files.items())]
     put_section(bundle, name, "\n".join(lines))
@@ -168,3 +187,10 @@ IMPORTS: dict[str, Callable[[Files, Path], Bundle]] = {
     "efficient-t2i": import_efficient_t2i,
     "damsm": import_damsm,
 }
+
+
+def import_published(method: str, files: Files, out: Path) -> Bundle:
+    """The published files of a method, by their roles, as one task of the bundle ``out``."""
+    if method in IMPORTS:
+        return IMPORTS[method](files, out)
+    return _import_without_words(method, files, out)

@@ -55,7 +55,7 @@ def _fill(p: Any) -> Tensor:
     side = p.spec.size
     words, sentence, pad = _words(p.config.text)
     images, mask = fake(ROWS, 3, side, side), fake(ROWS, 1, side, side)
-    return p._fill(images, mask, words, sentence, pad, fake(ROWS, *p._latent))
+    return p._fill(images, mask, words, sentence, pad, fake(ROWS, *p.latent))
 
 
 RUNS = {"synthesize": _draw, "manipulate": _edit, "inpaint": _fill}
