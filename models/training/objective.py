@@ -36,7 +36,8 @@ class Objective(ABC):
     """What is optimised for one part of a bundle.
 
     modules: everything that changes, part of every snapshot; frozen: what it looks through;
-    averaged: names in ``modules`` whose moving average is what ships; phases: in their order. A
+    averaged: names in ``modules`` whose moving average is what ships; phases: in their order;
+    method: of the folder that it comes from, None for the part's own. A
     step is ``forward_shared`` once, then every phase's ``loss``; with gradient accumulation both
     are called once for each slice of the batch. ``autocast`` is the run's precision, ``layout`` its
     memory format, both set by the loop.
@@ -45,6 +46,7 @@ class Objective(ABC):
     modules: dict[str, nn.Module]
     optimizer_steps: dict[str, OptimizerStep]
     averaged: tuple[str, ...]
+    method: str | None = None
 
     def __init__(self) -> None:
         self.frozen: dict[str, nn.Module] = {}

@@ -170,7 +170,7 @@ def published_config(options: OfficialInpaintingOptions, text: int) -> InpaintCo
     )
 
 
-def init_weights(module: nn.Module, published_masks: bool) -> None:
+def init_weights(module: nn.Module, published_masks: bool = False) -> None:
     """First weights as published: spectral normalisation hid the others from its initialisation."""
     for name, layer in module.named_modules():
         if name.endswith(("conv_image", "query_conv")) and isinstance(layer, nn.Conv2d):
