@@ -15,14 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.text_encoder import word_mask
-from models.layers import nearest, to_features
+from models.layers import Nearest, conv3, to_features
 from models.runtime.cpu.folding import FusedPointwise, fold_doubling
 from models.runtime.norms import GroupNorm, InstanceNorm
 from models.runtime.precision import logits
-
-
-def conv3(a: int, b: int) -> nn.Conv2d:
-    return nn.Conv2d(a, b, 3, padding=1, bias=False)
 
 
 def conv1(a: int, b: int) -> nn.Conv2d:
@@ -34,21 +30,6 @@ class Glu(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.glu(x, 1)
-
-
-class Nearest(nn.Module):
-    """Nearest upsampling to a size, or by two.
-
-    Sizes, not scales: the published weights expect source row floor(row · 17 / 64), which torch's
-    scale form misses.
-    """
-
-    def __init__(self, size: int | None = None) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, x: Tensor) -> Tensor:
-        return nearest(x, self.size)
 
 
 def norm(kind: str, channels: int) -> nn.Module:

@@ -232,3 +232,43 @@ def _hole(b: int, yy: Array, xx: Array) -> Array:
     for k in range(12):
         found |= np.abs((yy - 20 * k) + (k - 6) * 0.2 * (xx - 128)) < 5
     return found
+
+
+_LAST = ("decoder.11.weight", "decoder.8.weight", *(f"img_net{k}.img.0.weight" for k in (1, 2, 3)))
+
+
+def scaled(gain: float) -> Scale:
+    """The rule of SISGAN, TAGAN and AttnGAN: norms near the identity, kernels of one gain, which is
+    less before the last layer.
+    """
+
+    def scale(name: str, n: Array, names: set[str]) -> Array:
+        leaf = name.rpartition(".")[2]
+        if leaf == "running_var":
+            return 1 + 0.2 * np.abs(n)
+        if n.ndim == 1:
+            return 1 + 0.1 * n if leaf == "weight" else 0.1 * n
+        last = (0.5 if "img_net" in name else 0.3) if name in _LAST else 1.0
+        return n * gain * last / np.sqrt(np.prod(n.shape[1:]))
+
+    return scale
+
+
+def _blocks(name: str, side: int, seed: int) -> Array:
+    """[3,side,side] in [-1,1]: coloured blocks under grain."""
+    r = source(name, seed)
+    blocks, grain = r.uniform(-0.9, 0.9, (3, 16, 16)), r.uniform(-0.1, 0.1, (3, side, side))
+    return np.clip(np.kron(blocks, np.ones((1, side // 16, side // 16))) + grain, -1, 1)
+
+
+def editing_inputs(rows: int, side: int, seed: int) -> dict[str, Tensor]:
+    """Of SISGAN and TAGAN: image [B,3,side,side], vectors [B,T,300], pad [B,T], noise [3,B,128]."""
+    lengths = [int(source(f"len{i}", seed).integers(5, 17)) for i in range(rows)]
+    vectors = np.zeros((rows, max(lengths), 300), np.float32)
+    for i, n in enumerate(lengths):
+        vectors[i, :n] = 0.4 * normal(f"words{i}", (n, 300), seed)
+    image = np.stack([_blocks(f"photo{i}", side, seed) for i in range(rows)]).astype(np.float32)
+    noise = np.stack([normal(f"noise{i}", (3, 128), seed) for i in range(rows)], 1)
+    pad = torch.arange(max(lengths))[None] >= torch.tensor(lengths)[:, None]
+    given = {"image": image, "vectors": vectors, "noise": noise.astype(np.float32)}
+    return {**{k: tensor(v) for k, v in given.items()}, "pad": pad}
