@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,14 @@ from models.errors import ModelsError
 from models.inpainting.picnet.pipeline import PicnetPipeline
 from models.inpainting.tdanet.network import compose
 from models.inpainting.tdanet.pipeline import TdanetPipeline
-from models.manipulation.pipeline import ManipulationPipeline
+from models.manipulation.manigan.pipeline import ManiganPipeline
 from models.registry import load
 from models.synthesis.pipeline import SynthesisPipeline
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
-class _Given:
+class _Given(Mapping[str, Tensor]):
     """Input arrays by name, as tensors."""
 
     def __init__(self, arrays: Mapping[str, Any], device: torch.device) -> None:
@@ -34,6 +34,12 @@ class _Given:
             raise ModelsError(f"The inputs lack {name!r}; they hold {names}.")
         return torch.from_numpy(np.asarray(self._arrays[name])).to(self._device)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
 
 def run(bundle: Path, task: str, inputs: Mapping[str, Any], device: str = "cpu") -> Arrays:
     """Outputs by name, float32.
@@ -43,22 +49,20 @@ def run(bundle: Path, task: str, inputs: Mapping[str, Any], device: str = "cpu")
     z, ca_noise → words, sentence, global_code, image64, image128, image256 (the three stages),
     final. inpaint: image
     [B,3,S,S] in [0,1], mask (1 = known), eps, and for TDANet tokens [B,L], lengths [B] → mu, sigma,
-    out1 …, composed.
+    out1 …, composed. Other methods' pipelines say what they take (``raw_outputs``).
     """
     pipeline = load(bundle, task, None, device)
-    for kind, function in _RUNS.items():
-        if isinstance(pipeline, kind):
-            with torch.inference_mode():
-                found = function(pipeline, _Given(inputs, pipeline.device))
-            return {name: value.float().cpu().numpy() for name, value in found.items()}
-    raise ModelsError(f"Raw runs of {task!r} are not known.")
+    function = _RUNS.get(type(pipeline), type(pipeline).raw_outputs)
+    with torch.inference_mode():
+        found = function(pipeline, _Given(inputs, pipeline.device))
+    return {name: value.float().cpu().numpy() for name, value in found.items()}
 
 
 def _synthesize(pipeline: SynthesisPipeline, given: _Given) -> dict[str, Tensor]:
     return {"image": pipeline.generator(given["z"], given["sentence"])}
 
 
-def _manipulate(pipeline: ManipulationPipeline, given: _Given) -> dict[str, Tensor]:
+def _manipulate(pipeline: ManiganPipeline, given: _Given) -> dict[str, Tensor]:
     if pipeline.main is None or pipeline.dcm is None:
         raise ModelsError("Raw runs of 'manipulate' need both of ManiGAN's modules.")
     lengths = given["lengths"].cpu()
@@ -104,7 +108,7 @@ def _picnet(pipeline: PicnetPipeline, given: _Given) -> dict[str, Tensor]:
 
 _RUNS: dict[type, Callable[[Any, _Given], dict[str, Tensor]]] = {
     SynthesisPipeline: _synthesize,
-    ManipulationPipeline: _manipulate,
+    ManiganPipeline: _manipulate,
     TdanetPipeline: _tdanet,
     PicnetPipeline: _picnet,
 }

@@ -118,6 +118,10 @@ class Pipeline(ABC, Generic[P]):
         """What :class:`OutputWithAttention` holds, over the whole picture."""
         raise ModelsError(f"Method {self.method!r} does not explain its pictures.")
 
+    def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+        """The networks' outputs by name, from tensors by name (:mod:`models.forward`)."""
+        raise ModelsError(f"Raw runs of {self.task!r} by {self.method!r} are not known.")
+
     @abstractmethod
     def example(self) -> Item:
         """A valid item, for warming up."""

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 _CLASSICAL = "models.inpainting.classical:ClassicalPipeline"
 PIPELINES: dict[str, dict[str, str]] = {
     "synthesize": {"efficient-t2i": "models.synthesis.pipeline:SynthesisPipeline"},
-    "manipulate": {"manigan": "models.manipulation.pipeline:ManipulationPipeline"},
+    "manipulate": {
+        "manigan": "models.manipulation.manigan.pipeline:ManiganPipeline",
+        "tagan": "models.manipulation.tagan.pipeline:TaganPipeline",
+    },
     "inpaint": {
         "tdanet": "models.inpainting.tdanet.pipeline:TdanetPipeline",
         "picnet": "models.inpainting.picnet.pipeline:PicnetPipeline",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -55,11 +56,11 @@ def fold_blocks(module: nn.Module, device: str = "cpu") -> nn.Module:
     launches that cost a GPU more than products do.
     """
     for child in module.modules():
-        if isinstance(child, nn.Sequential) and len(child) > 1:
-            first, second = child[0], child[1]
-            doubles = isinstance(first, Nearest) and first.size is None
-            if doubles and isinstance(second, nn.Conv2d):
-                child[0], child[1] = nn.Identity(), fold_doubling(second)
+        if isinstance(child, nn.Sequential):
+            for k, (first, second) in enumerate(pairwise(list(child))):
+                doubles = isinstance(first, Nearest) and first.size is None
+                if doubles and isinstance(second, nn.Conv2d):
+                    child[k], child[k + 1] = nn.Identity(), fold_doubling(second)
         elif isinstance(child, AffineCombination) and device == "cpu":
             child.fold()
     return module
