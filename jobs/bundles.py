@@ -124,6 +124,8 @@ class BundleTask:
         needed = TASKS[self.task].explained_by
         if needed is None:
             return f"{self.task} explains no pictures; leave explain out."
+        if self.spec.get("explains") is False:
+            return f"Bundle {self.bundle!r} explains no edits by {self.method}; leave explain out."
         if method in self.methods_without_text:
             other = self.method not in self.methods_without_text
             return (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -120,8 +121,8 @@ def _layout(method: str) -> tuple[str, Callable[[Bundle, str], dict[str, Content
 
 
 def export(folder: Path, layout: str, out: Path) -> list[Path]:
-    """Write one task's files, text encoder and captions file into ``out``; what was imported comes
-    back bit by bit.
+    """Write one task's files, text encoder or word vectors and captions file into ``out``; what was
+    imported comes back bit by bit.
 
     Raises BundleError when the bundle's task is of another method, or of a network that the
     authors' code does not have.
@@ -133,15 +134,21 @@ def export(folder: Path, layout: str, out: Path) -> list[Path]:
         raise BundleError(
             f"Bundle {bundle.name!r} does {task!r} by {spec.method}, not by {layout}."
         )
-    states = files_of(bundle, task)
-    if spec.reads_text:
+    states, held = files_of(bundle, task), spec.files
+    if "text_encoder" in held:
         states["text_encoder.pth"] = bundle.state(task, "text_encoder")
     out.mkdir(parents=True, exist_ok=True)
     for name, state in states.items():
         torch.save(dict(state), out / name)
     if not spec.reads_text:
         return [out / name for name in states]
-    index = dict(enumerate(Vocabulary.load(bundle.vocabulary_path(task)).words))
+    words = Vocabulary.load(bundle.vocabulary_path(task)).words
+    index = dict(enumerate(words))
     content = [[], [], index, {word: k for k, word in index.items()}]
     (out / "captions.pickle").write_bytes(pickle.dumps(content, protocol=2))
-    return [out / name for name in (*states, "captions.pickle")]
+    written = [*states, "captions.pickle"]
+    if "word_vectors" in held:
+        vectors = bundle.state(task, "word_vectors")["weight"].numpy()
+        np.savez(out / "vectors.npz", vectors=vectors[1:], words=np.array(words[1:]))
+        written.append("vectors.npz")
+    return [out / name for name in written]

@@ -18,7 +18,7 @@ FILES = {
     **{name: folder.package.FILES for name, folder in method_folders().items()},
 }
 
-_OPTIONAL = ("vgg",)
+_OPTIONAL = ("vgg", "discriminator")
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
