@@ -33,13 +33,16 @@ def read_vocabulary(path: Path) -> list[str]:
     return [END, *dict.fromkeys(word for line in lines if (word := line.strip().lower()))]
 
 
-def read_vectors(path: Path, words: Sequence[str], width: int) -> tuple[list[str], nn.Embedding]:
+def read_vectors(
+    path: Path, words: Sequence[str], width: int = 0
+) -> tuple[list[str], nn.Embedding]:
     """The words that ``path`` has a vector for, ``<end>`` first, and these vectors [V,width], zeros
     for ``<end>``.
 
     path: text as fastText and GloVe write it, ``.npz`` with ``vectors`` [N,width] and ``words``, or
     ``.safetensors`` with ``vectors`` beside a ``.txt`` of the same name with one word a line.
-    Raises BundleError when it is none of them, or has vectors of another width or of no word.
+    width 0: any. Raises BundleError when it is none of them, or has vectors of another width or of
+    no word.
     """
     wanted = set(words[1:])
     readers = {".npz": _of_npz, ".safetensors": _of_safetensors}
@@ -48,7 +51,7 @@ def read_vectors(path: Path, words: Sequence[str], width: int) -> tuple[list[str
     if len(kept) == 1:
         raise BundleError(f"{path} has a vector for none of the {len(wanted)} words.")
     table = torch.from_numpy(np.stack([found[word] for word in kept[1:]]))
-    if table.shape[1] != width:
+    if width and table.shape[1] != width:
         raise BundleError(
             f"{path} holds vectors of {table.shape[1]} numbers; these networks read {width}."
         )

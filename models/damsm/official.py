@@ -69,20 +69,17 @@ class OfficialDamsmObjective(EncodersObjective):
             "damsm": OptimizerStep(optimiser, self.averaged, options.clip, ("text_encoder",))
         }
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+    def rate_share(self, step: int) -> float:
         o = self.options
         if not o.epoch_steps or o.decay >= 1:
-            return o.rate
+            return 1.0
         lowest = math.ceil(math.log(_FLOOR) / math.log(o.decay))
-        return o.rate * o.decay ** min(step // o.epoch_steps, lowest)
+        share: float = o.decay ** min(step // o.epoch_steps, lowest)
+        return share
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Batch:  # noqa: ARG002
-        optimiser = self.optimizer_steps["damsm"].optimiser
-        for group in optimiser.param_groups:
-            group["lr"] = self.rate(step)
         if self.options.epoch_steps and step % self.options.epoch_steps == 0:
-            optimiser.state.clear()
+            self.optimizer_steps["damsm"].optimiser.state.clear()
         return batch
 
     def loss(self, name: str, state: Batch, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002

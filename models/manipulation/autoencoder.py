@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.layers import Nearest, conv3, leaky
 from models.runtime.precision import autocast_disabled
@@ -27,12 +28,17 @@ class Edited(NamedTuple):
     encoded: Tensor
 
 
+class _Head(nn.Sequential):
+    """All that the text says passes here: a linear layer, for which see :class:`KeepInFp32`."""
+
+    keep_in_fp32 = ("0",)
+
+
 class Editor(nn.Module):
     """encoder, residual_blocks and decoder are the subclass's; skip: whether the photo's features
     go around the residual blocks.
     """
 
-    keep_in_fp32 = ("mu", "log_sigma")
     skip: bool
     encoder: nn.Module
     residual_blocks: nn.Module
@@ -40,8 +46,8 @@ class Editor(nn.Module):
 
     def __init__(self, sentence: int, condition: int, bias: bool) -> None:
         super().__init__()
-        self.mu = nn.Sequential(nn.Linear(sentence, condition, bias), leaky())
-        self.log_sigma = nn.Sequential(nn.Linear(sentence, condition, bias), leaky())
+        self.mu = _Head(nn.Linear(sentence, condition, bias), leaky())
+        self.log_sigma = _Head(nn.Linear(sentence, condition, bias), leaky())
 
     def edit(self, images: Tensor, sentence: Tensor, noise: Tensor) -> Edited:
         """images [B,3,S,S] in [-1,1], sentence [B,D], noise [B,C] from N(0,1): always drawn."""
@@ -99,13 +105,25 @@ def gru_states(cell: nn.GRUCell, vectors: Tensor, pad: Tensor, *, backward: bool
     as a CUDA graph.
     """
     with autocast_disabled(vectors):
-        state = vectors.new_zeros(len(vectors), cell.hidden_size, dtype=torch.float32)
-        places = range(vectors.shape[1])
+        given = functional.linear(vectors.float(), cell.weight_ih, cell.bias_ih)
+        state = given.new_zeros(len(given), cell.hidden_size)
+        places = range(given.shape[1])
         states: dict[int, Tensor] = {}
         for t in reversed(places) if backward else places:
-            state = torch.where(pad[:, t, None], state, cell(vectors[:, t].float(), state))
+            state = torch.where(pad[:, t, None], state, _next_state(cell, given[:, t], state))
             states[t] = state
         return torch.stack([states[t] for t in places], 1)
+
+
+def _next_state(cell: nn.GRUCell, given: Tensor, state: Tensor) -> Tensor:
+    """:class:`torch.nn.GRUCell` after its product with the input, [B,3H], which so is one for all
+    words.
+    """
+    reset, update, new = given.chunk(3, 1)
+    own = functional.linear(state, cell.weight_hh, cell.bias_hh).chunk(3, 1)
+    update = (update + own[1]).sigmoid()
+    new = (new + (reset + own[0]).sigmoid() * own[2]).tanh()
+    return new + update * (state - new)
 
 
 @torch.no_grad()

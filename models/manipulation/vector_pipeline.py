@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.bundle import load_strict
 from models.damsm.text_encoder import padding
@@ -24,7 +24,7 @@ class VectorPipeline(ManipulationPipeline):
     """A subclass sets ``generator``, by :meth:`load_editor`, and ``vectors``."""
 
     generator: Editor
-    vectors: Tensor  # [V,D], of every word of the vocabulary, zeros for padding
+    vectors: nn.Module  # of every word of the vocabulary, zeros for padding
 
     def load_editor(self, network: E) -> E:
         """The network with the bundle's weights, ready to serve."""
@@ -33,7 +33,7 @@ class VectorPipeline(ManipulationPipeline):
         self.prepare_module(network)
         return network
 
-    def load_vectors(self, width: int) -> Tensor:
+    def load_vectors(self, width: int) -> nn.Module:
         """Raises BundleError unless there is a vector of ``width`` numbers for every word."""
         table = self.bundle.state(self.task, "word_vectors").get("weight", torch.zeros(0))
         if table.shape != (len(self.vocabulary), width):
@@ -42,7 +42,7 @@ class VectorPipeline(ManipulationPipeline):
                 f"{len(self.vocabulary)} words need {[len(self.vocabulary), width]}; import the "
                 "bundle again."
             )
-        return self.to_device(table)
+        return nn.Embedding.from_pretrained(table).to(self.device)
 
     @abstractmethod
     def read_vectors(self, vectors: Tensor, pad: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class VectorPipeline(ManipulationPipeline):
     def look_up(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Vectors [B,T,D] of captions and where they are padded, as :meth:`compute` wants them."""
         ids, lengths = self.captions(rows)
-        vectors, pad = self.vectors[ids].transpose(1, 2), padding(lengths, ids.shape[1])
+        vectors, pad = self.vectors(ids).transpose(1, 2), padding(lengths, ids.shape[1])
         vectors, pad = self.pad_words(vectors, pad)
         return vectors.transpose(1, 2), pad
 

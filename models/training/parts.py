@@ -213,7 +213,8 @@ def _build(
     folder = further_methods(part).get(str(options.get("objective")))
     if folder is None:
         return _OWN[part](options, data, encoders)
-    made: Objective = folder.module("recipe").build(parse_options(part, options), data)
+    given = (_require_encoders(encoders, part),) if folder.package.READS_TEXT else ()
+    made: Objective = folder.module("recipe").build(parse_options(part, options), data, *given)
     return made
 
 
@@ -241,12 +242,13 @@ def initialise(objective: Objective, part: str, folder: Path, words: Vocabulary)
         raise ConfigError(f"{folder} does {task} by {spec.method}, so {part} can't start from it.")
     known = bundle.vocabulary(task)
     awaited: set[str] = getattr(objective, "awaits", set())
-    held = [role for role in objective.averaged if role in spec.files]
+    held = [r for r in (*objective.averaged, *objective.shipped) if r in spec.files]
+    modules = {**objective.frozen, **objective.modules}
     for role in (*held, *sorted(awaited)):
         state = bundle.state(task, role)
-        if role == "text_encoder":
-            state["encoder.weight"] = grow_embedding(state["encoder.weight"], known, words)
-        modules = objective.frozen if role in awaited else objective.modules
+        table = {"text_encoder": "encoder.weight", "word_vectors": "weight"}.get(role)
+        if table:
+            state[table] = grow_embedding(state[table], known, words)
         load_strict(modules[role], state, f"{folder}, {role}")
     awaited.clear()
 
@@ -294,7 +296,7 @@ def save(
     network, modules = objective.export(averaged)
     text = encoders.text if encoders else cast("TextEncoder | None", modules.get("text_encoder"))
     roles = {**modules, "text_encoder": text} if text else dict(modules)
-    if part in ("damsm", "manipulation"):
+    if part in ("damsm", "manipulation") and not objective.method:
         roles["image_encoder"] = encoders.image if encoders else modules["image_encoder"]
     spec = {
         "method": method,
@@ -312,7 +314,7 @@ def save(
             "text_encoder": asdict(text.config) if text else {},
             "image_encoder": described(roles.get("image_encoder")),
         }
-    spec |= {"stage": stage} if stage else {}
+    spec |= {**objective.task_fields, **({"stage": stage} if stage else {})}
     states = {role: module.state_dict() for role, module in roles.items()}
     return save_task(
         folder,

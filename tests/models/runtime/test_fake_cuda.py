@@ -35,7 +35,7 @@ EXCEPTIONS = (
     *("main.h_net2.channel_att.", "main.h_net3.channel_att.", "dcm.h_net.att."),
     "dcm.h_net.color_channel_att.",
     *("dcm.upsample.", "encoder.prior.", "generator.f_transformer.", "generator.generator."),
-    "generator.decoder0.",
+    *("generator.decoder0.", "generator.encoder.0"),
 )
 
 
@@ -83,6 +83,20 @@ def test_serving_stays_in_half_precision_and_channels_last(
 def test_serving_without_text_does_so_too(method: str, precision: str, tmp_path: Path) -> None:
     made = import_published(method, METHODS[method](tmp_path).files, tmp_path / "bundle")
     _serve(made.folder, "inpaint", precision, _fill_without_text)
+
+
+def _edit_by_vectors(p: Any) -> Tensor:
+    sentence = fake(ROWS, p.generator.mu[0].part.in_features)
+    photos = fake(ROWS, 3, p.spec.size, p.spec.size)
+    return p._edit(fake(ROWS, *p.draws), sentence, photos)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("method", ["tagan"])
+def test_serving_by_word_vectors_does_so_too(
+    method: str, precision: str, tiny_methods: dict[str, Path]
+) -> None:
+    _serve(tiny_methods[method], "manipulate", precision, _edit_by_vectors)
 
 
 def _serve(bundle: Path, task: str, precision: str, run: Any) -> None:
@@ -147,6 +161,7 @@ def _encoded(encoder: Any, vectors: Tensor, lengths: Sequence[int]) -> tuple[Ten
         *(("cub", part) for part in ("damsm", "synthesis", "manipulation", "inpainting", "detail")),
         ("aviary", "synthesis"),
         ("picnet-cub", "inpainting"),
+        ("tagan-cub", "manipulation"),
     ],
 )
 def test_a_training_step_stays_on_the_device(

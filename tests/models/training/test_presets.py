@@ -24,6 +24,8 @@ from models.training.config import (
 from models.training.parts import PARTS, parse_options
 from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_steps
 
+SMALL = ("coco", "cub", "flowers", "picnet-cub", "tagan-cub")
+
 
 def tables() -> list[tuple[str, str]]:
     """(preset, part) of every table."""
@@ -35,6 +37,7 @@ def test_all_presets_are_there() -> None:
     assert preset_names() == [
         *("aviary", "coco", "cub", "flowers", "official"),
         *("picnet-aviary", "picnet-cub", "picnet-official"),
+        *("tagan-aviary", "tagan-cub", "tagan-official"),
     ]
 
 
@@ -48,9 +51,7 @@ def test_every_option_is_known(preset: str, part: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("preset", "part"), [t for t in tables() if t[0] in ("coco", "cub", "flowers", "picnet-cub")]
-)
+@pytest.mark.parametrize(("preset", "part"), [t for t in tables() if t[0] in SMALL])
 def test_small_presets_take_steps(preset: str, part: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     data: Any = NoisePhotos(64)

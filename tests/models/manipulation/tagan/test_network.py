@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.manipulation.autoencoder import gru_states
 from models.manipulation.tagan.network import (
     TaganConfig,
     TaganDiscriminator,
@@ -98,3 +99,13 @@ def test_padding_says_nothing() -> None:
         padded = generator(images, vectors, pad, noise).picture
         alone = generator(images, vectors[:, :2], pad[:, :2], noise).picture
     torch.testing.assert_close(padded, alone)
+
+
+def test_states_are_those_of_torchs_cell() -> None:
+    torch.manual_seed(0)
+    cell, vectors, state = torch.nn.GRUCell(5, 7), torch.randn(2, 4, 5), torch.zeros(2, 7)
+    with torch.no_grad():
+        found = gru_states(cell, vectors, torch.zeros(2, 4, dtype=torch.bool), backward=True)
+        for t in (3, 2, 1, 0):
+            state = cell(vectors[:, t], state)
+            torch.testing.assert_close(found[:, t], state)
