@@ -20,6 +20,7 @@ PIPELINES: dict[str, dict[str, str]] = {
     "synthesize": {"efficient-t2i": "models.synthesis.pipeline:SynthesisPipeline"},
     "manipulate": {
         "manigan": "models.manipulation.manigan.pipeline:ManiganPipeline",
+        "sisgan": "models.manipulation.sisgan.pipeline:SisganPipeline",
         "tagan": "models.manipulation.tagan.pipeline:TaganPipeline",
     },
     "inpaint": {

@@ -60,6 +60,12 @@ def read_vectors(
     return kept, as_embedding(with_padding(table))
 
 
+def vector_note(asked: Sequence[str], known: Sequence[str]) -> str:
+    """For the card: how many words were left out."""
+    missing, whole = len(asked) - len(known), len(asked) - 1
+    return f"{missing} of {whole} words have no vector and are unknown."
+
+
 def with_padding(table: Tensor) -> Tensor:
     """The table below a row of zeros, for padding."""
     return torch.cat([table.new_zeros(1, table.shape[1]), table])

@@ -118,7 +118,7 @@ def load_trunk(image: InceptionImageEncoder, file: str = "") -> None:
     """
     from torchvision.models import Inception_V3_Weights
 
-    state = _imagenet(Inception_V3_Weights.IMAGENET1K_V1, file, "trunk_file")
+    state = imagenet_state(Inception_V3_Weights.IMAGENET1K_V1, file, "trunk_file")
     heads = {k: v for k, v in image.state_dict().items() if k.startswith(_HEADS)}
     _fill(image, state, heads)
 
@@ -127,13 +127,13 @@ def load_detail(detail: VggDetail, file: str = "") -> None:
     """Fill with torchvision's ImageNet weights of VGG-16."""
     from torchvision.models import VGG16_Weights
 
-    _fill(detail, _imagenet(VGG16_Weights.IMAGENET1K_V1, file, "detail_file"), {})
+    _fill(detail, imagenet_state(VGG16_Weights.IMAGENET1K_V1, file, "detail_file"), {})
 
 
-def _imagenet(weights: Any, file: str, option: str) -> dict[str, Tensor]:
-    """A state dict from ``file``, or from where torchvision has it."""
-    from models.checkpoints.files import read
-
+def imagenet_state(weights: Any, file: str, option: str) -> dict[str, Tensor]:
+    """A state dict from ``file``, or of ``weights`` from where torchvision has it; option: the name
+    of what names the file. Raises BundleError.
+    """
     if file:
         return read(Path(file))
     get: Callable[..., dict[str, Tensor]] = weights.get_state_dict

@@ -129,10 +129,12 @@ def _next_state(cell: nn.GRUCell, given: Tensor, state: Tensor) -> Tensor:
 @torch.no_grad()
 def init_normal(module: nn.Module) -> nn.Module:
     """First weights as published, in place: N(0, 0.02), gains of batch norms N(1, 0.02), biases 0;
-    GRU cells keep torch's.
+    GRU cells keep torch's, and frozen layers theirs.
     """
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+        if not isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+            continue
+        if layer.weight.requires_grad:
             nn.init.normal_(layer.weight, float(isinstance(layer, nn.BatchNorm2d)), 0.02)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

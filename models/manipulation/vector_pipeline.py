@@ -66,11 +66,18 @@ class VectorPipeline(ManipulationPipeline):
         return self.generator.edit(photos, sentence, noise).picture
 
     def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """image [B,3,S,S] in [-1,1], vectors [B,T,D], lengths [B], noise [B,C] → sentence, image,
-        mu, log_sigma, encoded.
+        """image [B,3,S,S] in [-1,1], vectors [B,T,D] and lengths [B] or sentence [B,S], noise [B,C]
+        → sentence, image, mu, log_sigma, encoded.
         """
-        vectors = given["vectors"]
-        pad = padding(given["lengths"].cpu(), vectors.shape[1]).to(vectors.device)
-        sentence = self.read_vectors(vectors, pad)
+        if "sentence" in list(given):
+            sentence = given["sentence"]
+        else:
+            sentence = self.read_vectors(*padded(given))
         found = self.generator.edit(given["image"], sentence, given["noise"])._asdict()
         return {"sentence": sentence, "image": found.pop("picture"), **found}
+
+
+def padded(given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Vectors [B,T,D] of a raw run, and where its lengths [B] say that they are padded."""
+    vectors = given["vectors"]
+    return vectors, padding(given["lengths"].cpu(), vectors.shape[1]).to(vectors.device)

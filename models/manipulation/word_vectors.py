@@ -1,4 +1,4 @@
-"""Word vectors that TAGAN and SISGAN are trained with, over the words of the data."""
+"""Word vectors that TAGAN is trained with, over the words of the data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from jobs.captions import Vocabulary
 from models.checkpoints.word_vectors import as_embedding, read_vectors
 from models.damsm.text_encoder import TextEncoder, padding
-from models.training.batch import Batch
 
 _RMS = 0.3  # about that of fastText's vectors
 
@@ -39,8 +38,3 @@ def training_vectors(kind: str, text: TextEncoder, words: Vocabulary) -> nn.Embe
 def look_up(vectors: nn.Module, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Vectors [B,T,D] of captions int64 [B,T], and where they are padded, bool [B,T]."""
     return vectors(ids), padding(lengths, ids.shape[1]).to(ids.device)
-
-
-def negative_captions(vectors: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The same of the batch's captions that do not fit their pictures."""
-    return look_up(vectors, batch.negative_ids, batch.negative_lengths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from models.detail.network import DetailConfig, DetailNetwork
 from models.inpainting.classical import CLASSICAL
 from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.manipulation.manigan.network import ManiganConfig, networks
+from models.manipulation.sisgan.network import SentenceEncoder, SisganConfig, SisganGenerator
 from models.manipulation.tagan.network import (
     TaganConfig,
     TaganDiscriminator,
@@ -82,9 +84,10 @@ def tiny_bundle(
 
 
 def tiny_method(folder: Path, method: str) -> Bundle:
-    """A bundle of one method alone, of those in ``METHODS``."""
+    """A bundle of one method alone, of those in ``METHODS``, which also has variants."""
     torch.manual_seed(0)
     network, modules, more = METHODS[method]()
+    method = method.split("-")[0]
     spec = {"method": method, "size": SIZE, "max_words": 12, "tokenizer": "regexp"}
     spec |= {"network": network, "text_encoder": {}, **more}
     states = {role: module.state_dict() for role, module in modules.items()}
@@ -92,6 +95,7 @@ def tiny_method(folder: Path, method: str) -> Bundle:
 
 
 def task_of(method: str) -> str:
+    method = method.split("-")[0]
     return next(task for task, known in PIPELINES.items() if method in known)
 
 
@@ -106,12 +110,35 @@ def _tagan() -> Method:
     return {**asdict(config), "discriminator": asdict(looks)}, modules, {}
 
 
+def _sisgan(*, vgg: bool = False) -> Method:
+    config = SisganConfig(SIZE, 8, 1, 6, 12, 8, vgg)
+    modules = {
+        "generator": SisganGenerator(config),
+        "sentence_encoder": SentenceEncoder(8, 12),
+        "word_vectors": vectors(8),
+    }
+    return asdict(config), modules, {"explains": False}
+
+
+def _sisgan_of_damsm() -> Method:
+    """As it is trained here."""
+    text = TextEncoderConfig(len(WORDS), 8, TEXT)
+    config = SisganConfig(SIZE, 8, 1, 6, TEXT, 0)
+    modules = {"generator": SisganGenerator(config), "text_encoder": TextEncoder(text)}
+    return asdict(config), modules, {"explains": False, "text_encoder": asdict(text)}
+
+
 def vectors(width: int) -> nn.Embedding:
     return nn.Embedding(len(WORDS), width, padding_idx=0)
 
 
 Method = tuple[dict[str, Any], dict[str, nn.Module], dict[str, Any]]  # network, roles, more
-METHODS: dict[str, Callable[[], Method]] = {"tagan": _tagan}
+METHODS: dict[str, Callable[[], Method]] = {
+    "sisgan": _sisgan,
+    "sisgan-vgg": partial(_sisgan, vgg=True),
+    "sisgan-damsm": _sisgan_of_damsm,
+    "tagan": _tagan,
+}
 Part = tuple[str, str, dict[str, Any], dict[str, nn.Module]]
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.bundle import Bundle
 from models.checkpoints.files import count, fit, need, read
 from models.checkpoints.published import Published
-from models.checkpoints.word_vectors import read_vectors, read_vocabulary
+from models.checkpoints.word_vectors import read_vectors, read_vocabulary, vector_note
 from models.manipulation.tagan.network import (
     TaganConfig,
     TaganDiscriminator,
@@ -47,8 +47,7 @@ def read_published(files: Mapping[str, Path]) -> Published:
         network["discriminator"] = asdict(looks)
     asked = read_vocabulary(files["captions"])
     known, roles["word_vectors"] = read_vectors(files["vectors"], asked, words)
-    notes = [f"{len(asked) - len(known)} of {len(asked) - 1} words have no vector and are unknown."]
-    more = {"explains": discriminator is not None}
+    more, notes = {"explains": discriminator is not None}, [vector_note(asked, known)]
     return Published(config.size, network, roles, known, _MAX_WORDS, more, notes)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from models.bundle import Bundle, load_strict
-from models.damsm.text_encoder import padding
 from models.explanation import ExplainedWord, Explanation
 from models.manipulation.pipeline import Prepared
 from models.manipulation.tagan.network import (
@@ -20,7 +19,7 @@ from models.manipulation.tagan.network import (
     TaganGenerator,
     match,
 )
-from models.manipulation.vector_pipeline import VectorPipeline
+from models.manipulation.vector_pipeline import VectorPipeline, padded
 from models.pipeline import config_from
 
 
@@ -78,8 +77,6 @@ class TaganPipeline(VectorPipeline):
         found = super().raw_outputs(given)
         if self.discriminator is None:
             return found
-        vectors = given["vectors"]
-        pad = padding(given["lengths"].cpu(), vectors.shape[1]).to(vectors.device)
         logits, seen = self.discriminator(given["image"])
-        matches = match(seen, self.discriminator.look_for(vectors, pad))
+        matches = match(seen, self.discriminator.look_for(*padded(given)))
         return {**found, "logit": logits, "match": matches}

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.manipulation.autoencoder import init_normal
+from models.manipulation.autoencoder import Edited
 from models.manipulation.manigan.losses import kl_loss
+from models.manipulation.objective import EditorObjective, weighted_sum
 from models.manipulation.tagan.network import (
     TaganConfig,
     TaganDiscriminator,
@@ -25,21 +26,12 @@ from models.manipulation.tagan.network import (
     TaganGenerator,
     match,
 )
-from models.manipulation.word_vectors import look_up, negative_captions, training_vectors
+from models.manipulation.word_vectors import look_up, training_vectors
 from models.training.batch import Batch, TrainingData
 from models.training.losses import logit_loss, probability_loss
 from models.training.noise import Noise
-from models.training.objective import (
-    Objective,
-    OptimizerStep,
-    Values,
-    adam,
-    halving,
-    stack_rows,
-)
+from models.training.objective import Objective, Values
 from models.training.parts import Encoders
-
-_BETAS = (0.5, 0.999)
 
 
 @dataclass(frozen=True)
@@ -75,13 +67,12 @@ class StepState:
     noise: Noise
 
 
-class TaganObjective(Objective):
+class TaganObjective(EditorObjective):
     """See :class:`models.training.objective.Objective`. Learned word vectors are the
     discriminator's; the generator reads them.
     """
 
     method = "tagan"
-    averaged = ("generator",)
     shipped = ("discriminator", "word_vectors")
 
     def __init__(self, options: Options, size: int, vectors: nn.Embedding) -> None:
@@ -92,23 +83,12 @@ class TaganObjective(Objective):
         stages = int(log2(size)) - 4
         looks = TaganDiscriminatorConfig(o.ndf, stages, words, o.hidden)
         self.generator, self.discriminator = TaganGenerator(self.config), TaganDiscriminator(looks)
-        init_normal(self.generator)
-        init_normal(self.discriminator)
         judging: dict[str, nn.Module] = {"discriminator": self.discriminator}
         if vectors.weight.requires_grad:
             judging["word_vectors"] = vectors
         else:
             self.frozen = {"word_vectors": vectors}
-        self.modules = {"generator": self.generator, **judging}
-        self.optimizer_steps = {
-            "discriminator": OptimizerStep(
-                adam([*judging.values()], o.rate_d, _BETAS), tuple(judging)
-            ),
-            "generator": OptimizerStep(adam([self.generator], o.rate, _BETAS), self.averaged),
-        }
-
-    def rate_share(self, step: int) -> float:
-        return halving(step, self.options.halve_every)
+        self.set_up(options, self.generator, judging)
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
         vectors, pad = look_up(self.vectors, batch.ids, batch.lengths)
@@ -116,12 +96,7 @@ class TaganObjective(Objective):
         others = vectors.detach().roll(1, 0), pad.roll(1, 0)
         return StepState(photos, vectors, pad, others, noise)
 
-    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
-        if name == "discriminator":
-            return self._discriminator_loss(state)
-        return self._generator_loss(state)
-
-    def _discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
+    def discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         with torch.no_grad(), self.autocast():
             fake = self.generator(state.photos, *state.others, self._draw(state, "judged")).picture
         with self.autocast():
@@ -132,10 +107,9 @@ class TaganObjective(Objective):
         unlike = probability_loss(match(found, text.rolled()), 0)
         values = {"d_real": logit_loss(logits, 1), "d_match": (fits + unlike) / 2}
         values["d_fake"] = logit_loss(faked, 0)
-        weights = {"d_match": self.options.matching}
-        return torch.stack([weights.get(k, 1.0) * v for k, v in values.items()]).sum(), values
+        return weighted_sum(values, {"d_match": self.options.matching}), values
 
-    def _generator_loss(self, state: StepState) -> tuple[Tensor, Values]:
+    def generator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         own = state.vectors.detach(), state.pad
         with self.autocast():
             edit = self.generator(state.photos, *state.others, self._draw(state, "edit"))
@@ -150,28 +124,19 @@ class TaganObjective(Objective):
             "kl_same": kl_loss(same.mu, 2 * same.log_sigma),
         }
         o = self.options
-        weights = (1.0, o.matching, o.kl_weight, o.reconstruction_weight, o.kl_weight)
-        return torch.stack(
-            [w * v for w, v in zip(weights, values.values(), strict=True)]
-        ).sum(), values
+        weights = {"g_match": o.matching, "g_l1": o.reconstruction_weight}
+        return weighted_sum(
+            values, {**weights, "kl_edit": o.kl_weight, "kl_same": o.kl_weight}
+        ), values
 
     def _draw(self, state: StepState, name: str) -> Tensor:
         return state.noise.normal(name, self.config.condition)
 
-    def recalibrate_batch_norm(
-        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
-    ) -> None:
-        self._edit(averaged, batch, noise)
-
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
-        """Rows of eight: the photo, and the edit by a caption not its own."""
-        return stack_rows(batch.images, self._edit(averaged, batch, noise))
-
-    def _edit(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> Tensor:
+    def edit(self, generator: nn.Module, batch: Batch, noise: Noise) -> Edited:
+        caption = look_up(self.vectors, batch.negative_ids, batch.negative_lengths)
         draw = noise.normal("edit", self.config.condition)
-        photos = self.to_memory_format(batch.images)
-        made = averaged["generator"](photos, *negative_captions(self.vectors, batch), draw)
-        return torch.as_tensor(made.picture)
+        made: Edited = generator(self.to_memory_format(batch.images), *caption, draw)
+        return made
 
     def export(
         self, averaged: Mapping[str, nn.Module]

@@ -92,7 +92,7 @@ def _edit_by_vectors(p: Any) -> Tensor:
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-@pytest.mark.parametrize("method", ["tagan"])
+@pytest.mark.parametrize("method", ["sisgan", "sisgan-vgg", "tagan"])
 def test_serving_by_word_vectors_does_so_too(
     method: str, precision: str, tiny_methods: dict[str, Path]
 ) -> None:
@@ -161,6 +161,7 @@ def _encoded(encoder: Any, vectors: Tensor, lengths: Sequence[int]) -> tuple[Ten
         *(("cub", part) for part in ("damsm", "synthesis", "manipulation", "inpainting", "detail")),
         ("aviary", "synthesis"),
         ("picnet-cub", "inpainting"),
+        ("sisgan-cub", "manipulation"),
         ("tagan-cub", "manipulation"),
     ],
 )
