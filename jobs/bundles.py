@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.captions import EncodedCaption, Vocabulary, Word
+from jobs.captions import NO_WORDS, EncodedCaption, Vocabulary, Word
 from jobs.errors import BundlesError
 from jobs.requests import CANDIDATE_RANKER, MAX_NOISE_SCALE, TASKS, Fidelity
 
@@ -55,6 +55,11 @@ class BundleTask:
         return (self.method, *self.spec.get("classical", ()))
 
     @property
+    def methods_without_text(self) -> tuple[str, ...]:
+        """The methods that look at no word of a request."""
+        return self.methods if self.spec.get("reads_text") is False else self.methods[1:]
+
+    @property
     def size(self) -> int:
         """Native side in pixels."""
         return int(self.spec["size"])
@@ -77,7 +82,7 @@ class BundleTask:
 
     @property
     def max_words(self) -> int:
-        return int(self.spec["max_words"])
+        return int(self.spec.get("max_words", 0))
 
     @property
     def tokenizer(self) -> str:
@@ -85,7 +90,11 @@ class BundleTask:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """Raises ValueError when it is not the one that ``bundle.json`` means."""
+        """Raises ValueError when it is not the one that ``bundle.json`` means. Without words where
+        no text is read.
+        """
+        if self.spec.get("reads_text") is False and "vocabulary" not in self.spec:
+            return NO_WORDS
         name, digest = str(self.spec["vocabulary"]), self.spec.get("vocabulary_sha256")
         if Path(name).name != name or name == "..":
             raise ValueError(f"{name!r} is no file in the folder of bundle {self.bundle!r}")
@@ -115,10 +124,13 @@ class BundleTask:
         needed = TASKS[self.task].explained_by
         if needed is None:
             return f"{self.task} explains no pictures; leave explain out."
-        if method != self.method:
+        if self.spec.get("explains") is False:
+            return f"Bundle {self.bundle!r} explains no edits by {self.method}; leave explain out."
+        if method in self.methods_without_text:
+            other = self.method not in self.methods_without_text
             return (
                 f"Method {method!r} does not look at words, so there is nothing to explain; leave "
-                f"explain out, or use method {self.method!r}."
+                "explain out" + (f", or use method {self.method!r}." if other else ".")
             )
         if missing := [part for part in needed if part not in self.parts]:
             return (

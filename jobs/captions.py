@@ -188,6 +188,9 @@ class Vocabulary:
         return EncodedCaption(tuple(ids), tuple(words), tuple(unknown.values()), cut)
 
 
+NO_WORDS = Vocabulary([END])  # of a method that reads no text
+
+
 def _foreign_words(text: str) -> list[Span]:
     """Words and symbols of ``text`` with no ASCII letter or digit at all, punctuation left
     aside.

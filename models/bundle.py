@@ -21,12 +21,14 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from jobs.captions import NO_WORDS, Vocabulary
 from models.errors import BundleError, UnknownBundle
 from models.files import what_it_is
 
 FORMAT = 1
 MANIFEST = "bundle.json"
 _HALF_LIMIT = torch.finfo(torch.float16).max
+_WITHOUT_WORDS = {"max_words": 0, "tokenizer": "regexp", "vocabulary": "", "text_encoder": {}}
 _LISTED = 8  # names of each kind shown in an error before "and N more"
 
 
@@ -36,7 +38,8 @@ class TaskSpec:
 
     size: native side length in pixels. network, text_encoder, image_encoder: keyword arguments of
     the config classes. files: role -> {"path", "sha256"}. classical: weightless methods offered.
-    serving: fields of :class:`models.item.Item` for requests that leave them open.
+    serving: fields of :class:`models.item.Item` for requests that leave them open. reads_text:
+    False for a method without words; it may lack vocabulary, tokenizer, max_words, text_encoder.
     """
 
     method: str
@@ -51,12 +54,14 @@ class TaskSpec:
     classical: tuple[str, ...] = ()
     serving: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
+    reads_text: bool = True
     raw: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any], where: str) -> TaskSpec:
         """Check and read one task's dictionary. Raises BundleError naming the faulty field."""
-        need = _Fields(raw, where)
+        reads_text = raw.get("reads_text", True) is not False
+        need = _Fields(raw if reads_text else {**_WITHOUT_WORDS, **raw}, where)
         return cls(
             method=need.get("method", str),
             size=need.get("size", int),
@@ -70,6 +75,7 @@ class TaskSpec:
             classical=tuple(raw.get("classical", ())),
             serving=need.get("serving", dict) if "serving" in raw else {},
             licence=str(raw.get("licence", "")),
+            reads_text=reads_text,
             raw=dict(raw),
         )
 
@@ -139,6 +145,14 @@ class Bundle:
             return safetensors.torch.load(data)
         except SafetensorError as error:
             raise BundleError(f"{entry.raw['path']} is not a safetensors file: {error}") from error
+
+    def vocabulary(self, task: str) -> Vocabulary:
+        """The words that the task knows; none where its method reads no text."""
+        return Vocabulary.load(self.vocabulary_path(task)) if self.has_words(task) else NO_WORDS
+
+    def has_words(self, task: str) -> bool:
+        """Whether the task has a vocabulary, which one that reads no text may lack."""
+        return bool(self.task(task).vocabulary)
 
     def vocabulary_path(self, task: str) -> Path:
         """The vocabulary file of the task, checked when `bundle.json` gives its sha256."""
@@ -279,7 +293,7 @@ def _existing(folder: Path, name: str | None, domain: str, licence: str) -> dict
 
 def _drop_unused(folder: Path, raw: Mapping[str, Any]) -> None:
     used = {f["path"] for task in raw["tasks"].values() for f in task["files"].values()}
-    used |= {task["vocabulary"] for task in raw["tasks"].values()}
+    used |= {task.get("vocabulary") for task in raw["tasks"].values()}
     for path in (*folder.glob("*.safetensors"), *folder.glob("vocabulary-*.json")):
         if path.name not in used:
             path.unlink()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,17 @@ from torch import Tensor
 
 from models.damsm.text_encoder import padding
 from models.errors import ModelsError
-from models.inpainting.pipeline import InpaintingPipeline
+from models.inpainting.picnet.pipeline import PicnetPipeline
 from models.inpainting.tdanet.network import compose
-from models.manipulation.pipeline import ManipulationPipeline
+from models.inpainting.tdanet.pipeline import TdanetPipeline
+from models.manipulation.manigan.pipeline import ManiganPipeline
 from models.registry import load
 from models.synthesis.pipeline import SynthesisPipeline
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
-class _Given:
+class _Given(Mapping[str, Tensor]):
     """Input arrays by name, as tensors."""
 
     def __init__(self, arrays: Mapping[str, Any], device: torch.device) -> None:
@@ -33,6 +34,12 @@ class _Given:
             raise ModelsError(f"The inputs lack {name!r}; they hold {names}.")
         return torch.from_numpy(np.asarray(self._arrays[name])).to(self._device)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
 
 def run(bundle: Path, task: str, inputs: Mapping[str, Any], device: str = "cpu") -> Arrays:
     """Outputs by name, float32.
@@ -41,23 +48,21 @@ def run(bundle: Path, task: str, inputs: Mapping[str, Any], device: str = "cpu")
     [B,L], lengths [B],
     z, ca_noise → words, sentence, global_code, image64, image128, image256 (the three stages),
     final. inpaint: image
-    [B,3,S,S] in [0,1], mask (1 = known), tokens [B,L], lengths [B], eps → mu, sigma, out1 …,
-    composed.
+    [B,3,S,S] in [0,1], mask (1 = known), eps, and for TDANet tokens [B,L], lengths [B] → mu, sigma,
+    out1 …, composed. Other methods' pipelines say what they take (``raw_outputs``).
     """
     pipeline = load(bundle, task, None, device)
-    for kind, function in _RUNS.items():
-        if isinstance(pipeline, kind):
-            with torch.inference_mode():
-                found = function(pipeline, _Given(inputs, pipeline.device))
-            return {name: value.float().cpu().numpy() for name, value in found.items()}
-    raise ModelsError(f"Raw runs of {task!r} are not known.")
+    function = _RUNS.get(type(pipeline), type(pipeline).raw_outputs)
+    with torch.inference_mode():
+        found = function(pipeline, _Given(inputs, pipeline.device))
+    return {name: value.float().cpu().numpy() for name, value in found.items()}
 
 
 def _synthesize(pipeline: SynthesisPipeline, given: _Given) -> dict[str, Tensor]:
     return {"image": pipeline.generator(given["z"], given["sentence"])}
 
 
-def _manipulate(pipeline: ManipulationPipeline, given: _Given) -> dict[str, Tensor]:
+def _manipulate(pipeline: ManiganPipeline, given: _Given) -> dict[str, Tensor]:
     if pipeline.main is None or pipeline.dcm is None:
         raise ModelsError("Raw runs of 'manipulate' need both of ManiGAN's modules.")
     lengths = given["lengths"].cpu()
@@ -73,7 +78,7 @@ def _manipulate(pipeline: ManipulationPipeline, given: _Given) -> dict[str, Tens
     return {**found, **stages, "final": final}
 
 
-def _inpaint(pipeline: InpaintingPipeline, given: _Given) -> dict[str, Tensor]:
+def _tdanet(pipeline: TdanetPipeline, given: _Given) -> dict[str, Tensor]:
     lengths = given["lengths"].cpu()
     words, sentence = pipeline.text(given["tokens"][:, : int(lengths.max())], lengths)
     pad = padding(lengths, words.shape[2]).to(words.device)
@@ -82,17 +87,28 @@ def _inpaint(pipeline: InpaintingPipeline, given: _Given) -> dict[str, Tensor]:
     z = seen.mu + seen.sigma * given["eps"]
     feature = seen.features[pipeline.config.feature]
     pictures = pipeline.generator(z, seen.summary, feature, mask)
+    return _painted(seen.mu, seen.sigma, pictures, images, mask)
+
+
+def _painted(
+    mu: Tensor, sigma: Tensor, pictures: list[Tensor], images: Tensor, mask: Tensor
+) -> dict[str, Tensor]:
     outs = {f"out{k}": picture for k, picture in enumerate(pictures, 1)}
-    return {
-        "mu": seen.mu,
-        "sigma": seen.sigma,
-        **outs,
-        "composed": compose(pictures[-1], images, mask),
-    }
+    composed = compose(pictures[-1], images, mask)
+    return {"mu": mu, "sigma": sigma, **outs, "composed": composed}
+
+
+def _picnet(pipeline: PicnetPipeline, given: _Given) -> dict[str, Tensor]:
+    images, mask = 2 * given["image"] - 1, given["mask"][:, :1]
+    seen = pipeline.encoder(images, mask)
+    feature, z = seen.features[pipeline.config.feature], seen.mu + seen.sigma * given["eps"]
+    pictures = pipeline.generator(z, seen.features[-1], feature, mask)
+    return _painted(seen.mu, seen.sigma, pictures, images, mask)
 
 
 _RUNS: dict[type, Callable[[Any, _Given], dict[str, Tensor]]] = {
     SynthesisPipeline: _synthesize,
-    ManipulationPipeline: _manipulate,
-    InpaintingPipeline: _inpaint,
+    ManiganPipeline: _manipulate,
+    TdanetPipeline: _tdanet,
+    PicnetPipeline: _picnet,
 }

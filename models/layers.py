@@ -1,5 +1,5 @@
-"""Layers that several networks share: spectral normalisation that folds away, and unscaled
-self-attention.
+"""Layers that several networks share: spectral normalisation that folds away, convolutions that
+keep or change the size, and unscaled self-attention.
 """
 
 from __future__ import annotations
@@ -162,6 +162,38 @@ def nearest(x: Tensor, side: int | None = None) -> Tensor:
         if side is None:
             return functional.interpolate(x, scale_factor=2, mode="nearest")
         return functional.interpolate(x, (side, side), mode="nearest")
+
+
+class Nearest(nn.Module):
+    """Nearest upsampling to a size, or by two.
+
+    Sizes, not scales: the published weights expect source row floor(row · 17 / 64), which torch's
+    scale form misses.
+    """
+
+    def __init__(self, size: int | None = None) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nearest(x, self.size)
+
+
+def conv3(a: int, b: int, bias: bool = False) -> nn.Conv2d:
+    """A 3×3 convolution that keeps the size."""
+    return nn.Conv2d(a, b, 3, padding=1, bias=bias)
+
+
+def halve(a: int, b: int, norm: bool = True, bias: bool = False) -> list[nn.Module]:
+    """A discriminator's 4×4 convolution to half the size, batch norm, leaky ReLU (DCGAN)."""
+    layers: list[nn.Module] = [nn.Conv2d(a, b, 4, 2, 1, bias=bias)]
+    if norm:
+        layers.append(nn.BatchNorm2d(b))
+    return [*layers, leaky()]
+
+
+def leaky() -> nn.LeakyReLU:
+    return nn.LeakyReLU(0.2, inplace=True)
 
 
 def to_features(rows: Tensor, height: int, width: int) -> Tensor:

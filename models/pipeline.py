@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from jobs.captions import EncodedCaption, Vocabulary, Word
+from jobs.captions import EncodedCaption, Word
 from models.bundle import Bundle, TaskSpec
 from models.damsm.text_encoder import TextEncoder, padding
 from models.errors import BundleError, InputProblem, ModelsError
@@ -80,11 +80,13 @@ class Pipeline(ABC, Generic[P]):
     """Base of all pipelines; ``P`` is what prepare returns and forward takes.
 
     best_batch: most pictures of a forward pass that pay, None while nobody has measured it; detail:
-    what enlarges the networks' pictures, where the bundle has it.
+    what enlarges the networks' pictures, where the bundle has it; reads_text: whether its method
+    looks at words.
     """
 
     best_batch: int | None = None
     detail: DetailStage | None = None
+    reads_text = True
 
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
         if precision not in PRECISIONS:
@@ -95,7 +97,7 @@ class Pipeline(ABC, Generic[P]):
         self.device, self.precision = torch.device(device), precision
         prepare_device(self.device)
         self.spec: TaskSpec = bundle.task(task)
-        self.vocabulary = Vocabulary.load(bundle.vocabulary_path(task))
+        self.vocabulary = bundle.vocabulary(task)
         self._graphs: dict[Callable[..., Tensor], CudaGraphRunner] = {}
 
     @abstractmethod
@@ -115,6 +117,10 @@ class Pipeline(ABC, Generic[P]):
     def explain(self, prepared: P, maps: Any) -> Explanation:  # noqa: ARG002
         """What :class:`OutputWithAttention` holds, over the whole picture."""
         raise ModelsError(f"Method {self.method!r} does not explain its pictures.")
+
+    def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+        """The networks' outputs by name, from tensors by name (:mod:`models.forward`)."""
+        raise ModelsError(f"Raw runs of {self.task!r} by {self.method!r} are not known.")
 
     @abstractmethod
     def example(self) -> Item:
@@ -146,7 +152,7 @@ class Pipeline(ABC, Generic[P]):
 
     def examples(self, count: int) -> list[Item]:
         """Valid items that differ in seed and words, for measuring."""
-        words = self.vocabulary.words[1:]
+        words = self.vocabulary.words[1:] or ("",)
         item = self.example()
         return [
             replace(item, seed=k, index=k, text=" ".join(words[k % len(words) :][: 1 + k % 8]))
@@ -186,7 +192,7 @@ class Pipeline(ABC, Generic[P]):
             for count in dict.fromkeys((1, batch)):
                 self.forward([prepared] * count)
             return
-        for width in token_widths(self.spec.max_words):
+        for width in token_widths(self.spec.max_words) if self.reads_text else (1,):
             words = self.vocabulary.words[1:] * width
             prepared = self.prepare(replace(self.example(), text=" ".join(words[:width])))
             for count in (size for size in SIZES if size <= round_up_batch(batch)):
@@ -217,7 +223,8 @@ class Pipeline(ABC, Generic[P]):
 
     @cached_property
     def known_word(self) -> str:
-        return self.vocabulary.words[1]
+        """A word for examples; none where the method has no vocabulary."""
+        return next(iter(self.vocabulary.words[1:]), "")
 
     def captions(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """(ids int64 [B,L] zero padded, lengths int64 [B]) on the device; lengths stay on the

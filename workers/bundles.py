@@ -81,5 +81,6 @@ def _read(folder: Path) -> BundleInfo | None:
 def _is_complete(task: BundleTask) -> bool:
     """Whether the files that the bundle names are there."""
     files = task.spec.get("files", {}).values()
-    names = [str(task.spec["vocabulary"]), *(str(file["path"]) for file in files)]
+    words = [str(task.spec["vocabulary"])] if "vocabulary" in task.spec else []
+    names = [*words, *(str(file["path"]) for file in files)]
     return all((task.folder / name).is_file() for name in names)

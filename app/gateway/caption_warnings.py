@@ -15,10 +15,14 @@ _FUNCTION_WORD_LENGTH = (
 )
 
 
-def caption_warnings(found: BundleTask, texts: Sequence[str], catalogue: Catalogue) -> list[str]:
+def caption_warnings(
+    found: BundleTask, method: str, texts: Sequence[str], catalogue: Catalogue
+) -> list[str]:
     """What the model won't see of the texts. Raises Problem 422 when it would see nothing of one of
-    them.
+    them although its method reads text.
     """
+    if method in found.methods_without_text:
+        return [f"Method {method!r} reads no text, so the text changed nothing."]
     read = [found.encode(text) for text in texts]
     for number, encoded in enumerate(read, 1):
         if not encoded.ids:

@@ -80,7 +80,8 @@ async def submit(
     request = _validate(task, fields, strict)
     found, webhook = _find_bundle_task(services, request), _parse_webhook(services, request)
     request = _resolve_defaults(request, found)
-    text_warnings = caption_warnings(found, request.texts, services.catalogue.current())
+    method = request.method or found.method
+    text_warnings = caption_warnings(found, method, request.texts, services.catalogue.current())
     if task.images or caller.key:  # before any effort is made, and anything is counted
         await run_in_threadpool(_check_room, services, caller, bool(task.images))
     job_id = job_id or new_id()

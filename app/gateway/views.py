@@ -136,6 +136,7 @@ class TaskView(BaseModel):
     """One task of a bundle. size: native side in pixels."""
 
     methods: list[str]
+    methods_without_text: list[str] = Field(description="of these, what looks at no word")
     size: int
     max_words: int
     tokenizer: str = Field(description="how a text is cut into words: regexp or treebank")
@@ -175,6 +176,7 @@ def _bundle_view(info: BundleInfo, defaults: dict[str, str | None]) -> BundleVie
     tasks = {
         name: TaskView(
             methods=list(task.methods),
+            methods_without_text=list(task.methods_without_text),
             size=task.size,
             max_words=task.max_words,
             tokenizer=task.tokenizer,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ def collect(
     for folder in folders:
         bundle = Bundle.open(folder)
         for task, spec in bundle.tasks.items():
-            words = json.loads(bundle.vocabulary_path(task).read_text(encoding="utf-8"))["words"]
+            words = bundle.vocabulary(task).words if bundle.has_words(task) else None
             states = {role: bundle.stored(task, role) for role in spec.files}
             dropped = ("files", "vocabulary", "vocabulary_sha256")
             raw = {k: v for k, v in spec.raw.items() if k not in dropped}

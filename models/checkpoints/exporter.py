@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, Inpa
 from models.inpainting.tdanet.official import KEY_ALIASES
 from models.manipulation.manigan.network import ManiganConfig
 from models.pipeline import config_from
+from models.registry import method_folders
 from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 
 State = Mapping[str, Tensor]
@@ -27,7 +29,7 @@ Config = TypeVar("Config")
 _T2I_PARAMS = {"g_model": "biggan_deep", "norm": "batch"}
 
 
-def _published(bundle: Bundle, task: str, cls: type[Config], fixed: Sequence[str]) -> Config:
+def published_config(bundle: Bundle, task: str, cls: type[Config], fixed: Sequence[str]) -> Config:
     """The task's configuration. Raises BundleError unless ``fixed`` are as published: the authors'
     code has no network of another kind, and would not load its weights.
     """
@@ -47,7 +49,7 @@ def _published(bundle: Bundle, task: str, cls: type[Config], fixed: Sequence[str
 
 
 def _manigan(bundle: Bundle, task: str) -> dict[str, Content]:
-    _published(bundle, task, ManiganConfig, ("norm", "combination", "modules"))
+    published_config(bundle, task, ManiganConfig, ("norm", "combination", "modules"))
     roles = {
         "main": "main.pth",
         "dcm": "dcm.pth",
@@ -60,16 +62,18 @@ def _manigan(bundle: Bundle, task: str) -> dict[str, Content]:
 
 def _tdanet(bundle: Bundle, task: str) -> dict[str, Content]:
     """Every convolution under all of its names, each key with DataParallel's prefix."""
-    config = _published(bundle, task, InpaintConfig, ("spectral", "text_attention", "convolution"))
+    config = published_config(
+        bundle, task, InpaintConfig, ("spectral", "text_attention", "convolution")
+    )
     with torch.device("meta"):
         networks = {"encoder": InpaintEncoder(config), "generator": InpaintGenerator(config)}
     files: dict[str, Content] = {}
     for (role, network), name in zip(networks.items(), ("net_E.pth", "net_G.pth"), strict=True):
-        files[name] = _add_prefix(_with_aliases(network, bundle.state(task, role)))
+        files[name] = add_prefix(with_aliases(network, bundle.state(task, role)))
     return files
 
 
-def _with_aliases(network: nn.Module, state: State) -> dict[str, Tensor]:
+def with_aliases(network: nn.Module, state: State) -> dict[str, Tensor]:
     found = dict(state)
     for block, module in network.named_modules():
         for alias, own in KEY_ALIASES.get(type(module), {}).items():
@@ -82,7 +86,7 @@ def _with_aliases(network: nn.Module, state: State) -> dict[str, Tensor]:
 
 def _efficient_t2i(bundle: Bundle, task: str) -> dict[str, Content]:
     """The averaged generator's training state, blocks listed a second time under ``main``."""
-    config = _published(bundle, task, GeneratorConfig, ("spectral", "latent"))
+    config = published_config(bundle, task, GeneratorConfig, ("spectral", "latent"))
     with torch.device("meta"):
         blocks = Generator(config).blocks
     state = bundle.state(task, "generator")
@@ -97,7 +101,7 @@ def _efficient_t2i(bundle: Bundle, task: str) -> dict[str, Content]:
     return {"netG.pth": {**beside, "optimizer": None, "net": found}}
 
 
-def _add_prefix(state: State) -> dict[str, Tensor]:
+def add_prefix(state: State) -> dict[str, Tensor]:
     return {f"module.{key}": value for key, value in state.items()}
 
 
@@ -108,25 +112,43 @@ LAYOUTS: dict[str, tuple[str, Callable[[Bundle, str], dict[str, Content]]]] = {
 }
 
 
+def _layout(method: str) -> tuple[str, Callable[[Bundle, str], dict[str, Content]]]:
+    """The method's task, and what makes its files."""
+    if method in LAYOUTS:
+        return LAYOUTS[method]
+    folder = method_folders()[method]
+    return folder.task, folder.module("official").published_files
+
+
 def export(folder: Path, layout: str, out: Path) -> list[Path]:
-    """Write one task's files, text encoder and captions file into ``out``; what was imported comes
-    back bit by bit.
+    """Write one task's files, text encoder or word vectors and captions file into ``out``; what was
+    imported comes back bit by bit.
 
     Raises BundleError when the bundle's task is of another method, or of a network that the
     authors' code does not have.
     """
     bundle = Bundle.open(folder)
-    task, files_of = LAYOUTS[layout]
+    task, files_of = _layout(layout)
     spec = bundle.task(task)
     if spec.method != layout:
         raise BundleError(
             f"Bundle {bundle.name!r} does {task!r} by {spec.method}, not by {layout}."
         )
-    states = {**files_of(bundle, task), "text_encoder.pth": bundle.state(task, "text_encoder")}
+    states, held = files_of(bundle, task), spec.files
+    if "text_encoder" in held:
+        states["text_encoder.pth"] = bundle.state(task, "text_encoder")
     out.mkdir(parents=True, exist_ok=True)
     for name, state in states.items():
         torch.save(dict(state), out / name)
-    index = dict(enumerate(Vocabulary.load(bundle.vocabulary_path(task)).words))
+    if not spec.reads_text:
+        return [out / name for name in states]
+    words = Vocabulary.load(bundle.vocabulary_path(task)).words
+    index = dict(enumerate(words))
     content = [[], [], index, {word: k for k, word in index.items()}]
     (out / "captions.pickle").write_bytes(pickle.dumps(content, protocol=2))
-    return [out / name for name in (*states, "captions.pickle")]
+    written = [*states, "captions.pickle"]
+    if "word_vectors" in held:
+        vectors = bundle.state(task, "word_vectors")["weight"].numpy()
+        np.savez(out / "vectors.npz", vectors=vectors[1:], words=np.array(words[1:]))
+        written.append("vectors.npz")
+    return [out / name for name in written]

@@ -162,11 +162,13 @@ def need(state: Mapping[str, Tensor], key: str, what: str) -> Tensor:
     return state[key]
 
 
-def count(state: Mapping[str, Tensor], pattern: str, what: str) -> int:
-    """How many of ``pattern.format(0)``, ``pattern.format(1)``, … there are, one at least."""
-    number = 0
+def count(state: Mapping[str, Tensor], pattern: str, what: str, start: int = 0) -> int:
+    """How many of ``pattern.format(start)``, ``pattern.format(start + 1)``, … there are, one at
+    least.
+    """
+    number = start
     while any(key.startswith(pattern.format(number)) for key in state):
         number += 1
-    if not number:
-        need(state, pattern.format(0), what)
-    return number
+    if number == start:
+        need(state, pattern.format(start), what)
+    return number - start

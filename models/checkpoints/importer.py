@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from torch import nn
 from models.bundle import Bundle, save_task
 from models.card import put_section
 from models.checkpoints.captions import read_words
+from models.checkpoints.published import Published
 from models.damsm.official import read_image_encoder, read_text_encoder, read_vgg_detail
 from models.damsm.text_encoder import TextEncoder
 from models.errors import BundleError
 from models.inpainting.classical import CLASSICAL
 from models.inpainting.tdanet.official import read_tdanet
 from models.manipulation.manigan.official import read_manigan
+from models.registry import method_folders
 from models.synthesis.efficient_t2i.official import read_efficient_t2i
 
 # No caption of a request is longer: the published text encoders have no limit, and neither has the
@@ -131,14 +133,41 @@ def _save(
     }
     states = {role: m.state_dict() for role, m in {**roles, "text_encoder": text}.items()}
     bundle = save_task(out, method.task, spec, states, name=out.name, words=words)
-    _note_origin(bundle, name, files)
+    _note_origin(bundle, name, method, files)
     return bundle
 
 
-def _note_origin(bundle: Bundle, name: str, files: Files) -> None:
+def _import_folder(name: str, files: Files, out: Path) -> Bundle:
+    """files: those that the folder of the method ``name`` lists."""
+    folder = method_folders()[name]
+    found = folder.module("official").read_published(files)
+    if not folder.package.READS_TEXT:
+        size, config, roles = found
+        found = Published(size, asdict(config), roles)
+    method = Method(folder.task, name, folder.package.LICENCE, max_words=found.max_words)
+    spec = {
+        "method": name,
+        "size": found.size,
+        "licence": method.licence,
+        "network": dict(found.network),
+        "classical": list(CLASSICAL) if method.task == "inpaint" else [],
+        **found.more,
+    }
+    if found.words is None:
+        spec["reads_text"] = False
+    else:
+        spec |= {"max_words": found.max_words, "tokenizer": method.tokenizer, "text_encoder": {}}
+    states = {role: module.state_dict() for role, module in found.roles.items()}
+    bundle = save_task(out, method.task, spec, states, name=out.name, words=found.words)
+    _note_origin(bundle, name, method, files, found.notes)
+    return bundle
+
+
+def _note_origin(
+    bundle: Bundle, name: str, method: Method, files: Files, notes: Sequence[str] = ()
+) -> None:
     """Say in the model card where the files came from."""
-    method = METHODS[name]
-    lines = [f"{method.method} for `{method.task}`. Licence: {method.licence}.", ""]
+    lines = [f"{method.method} for `{method.task}`. Licence: {method.licence}.", *notes, ""]
     lines += [f"- {role}: `{file.name}`" for role, file in sorted(files.items())]
     put_section(bundle, name, "\n".join(lines))
 
@@ -168,3 +197,10 @@ IMPORTS: dict[str, Callable[[Files, Path], Bundle]] = {
     "efficient-t2i": import_efficient_t2i,
     "damsm": import_damsm,
 }
+
+
+def import_published(method: str, files: Files, out: Path) -> Bundle:
+    """The published files of a method, by their roles, as one task of the bundle ``out``."""
+    if method in IMPORTS:
+        return IMPORTS[method](files, out)
+    return _import_folder(method, files, out)

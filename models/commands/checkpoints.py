@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from models.commands.arguments import new_folder
+from models.registry import method_folders
 
 # method -> the published files that it takes
 FILES = {
@@ -14,10 +15,10 @@ FILES = {
     "tdanet": ("encoder", "generator", "text-encoder", "captions"),
     "efficient-t2i": ("generator", "text-encoder", "captions"),
     "damsm": ("text-encoder", "image-encoder", "captions"),
+    **{name: folder.package.FILES for name, folder in method_folders().items()},
 }
 
-
-_OPTIONAL = ("vgg",)
+_OPTIONAL = ("vgg", "discriminator")
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
@@ -33,18 +34,19 @@ def add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def run_import(arguments: argparse.Namespace) -> None:
-    from models.checkpoints.importer import IMPORTS
+    from models.checkpoints.importer import import_published
 
     given = {role: getattr(arguments, role.replace("-", "_")) for role in FILES[arguments.method]}
     files = {role: path for role, path in given.items() if path is not None}
-    bundle = IMPORTS[arguments.method](files, arguments.out)
+    bundle = import_published(arguments.method, files, arguments.out)
     sys.stderr.write(f"wrote {bundle.folder}: {', '.join(sorted(bundle.tasks))}\n")
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
     """A bundle's task in its authors' file layout."""
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--layout", required=True, choices=("manigan", "tdanet", "efficient-t2i"))
+    layouts = [method for method in FILES if method != "damsm"]
+    parser.add_argument("--layout", required=True, choices=layouts)
     parser.add_argument("--out", type=new_folder, required=True, help="folder to write")
 
 

@@ -31,7 +31,9 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole(0), default=0)
     parser.add_argument("--batch", type=whole(1), default=16, help="pictures per forward")
     parser.add_argument(
-        "--noise-scale", type=number(least=0), help="of synthesis (default: as the bundle serves)"
+        "--noise-scale",
+        type=number(least=0),
+        help="of synthesis and of PICNet: 0 is the mean (default: as the bundle serves)",
     )
     parser.add_argument("--candidates", type=whole(1), help="the same")
     parser.add_argument(

@@ -31,8 +31,6 @@ that exist) or one of the loop, VALUE as in TOML: --set rate=1e-3 --set loop.bat
 Stopped, however it was, the same command goes on from the last snapshot; Ctrl-C and SIGTERM write
 one first."""
 
-_ALONE = ("damsm", "detail")  # parts that are trained without encoders
-
 
 def add_train(parser: argparse.ArgumentParser) -> None:
     """One part of a bundle, trained."""
@@ -125,11 +123,19 @@ def _train(
     """Open data and networks, train, and write the bundle."""
     from models.training.config import ConfigError
     from models.training.loop import Loop
-    from models.training.parts import PARTS, TASK_OF, Encoders, initialise, save
+    from models.training.parts import (
+        PARTS,
+        TASK_OF,
+        Encoders,
+        initialise,
+        needs_encoders,
+        save,
+    )
     from models.training.training_state import TrainingState, save_training_state
 
     part, task = arguments.part, TASK_OF[arguments.part][0]
-    encoders = Encoders(setup.source) if setup.source and part not in _ALONE else None
+    looks = needs_encoders(part, setup.options)
+    encoders = Encoders(setup.source) if setup.source and looks else None
     data = _data(arguments, setup.loop, encoders)
     try:
         objective = PARTS[part](setup.options, data, encoders)

@@ -69,20 +69,17 @@ class OfficialDamsmObjective(EncodersObjective):
             "damsm": OptimizerStep(optimiser, self.averaged, options.clip, ("text_encoder",))
         }
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+    def rate_share(self, step: int) -> float:
         o = self.options
         if not o.epoch_steps or o.decay >= 1:
-            return o.rate
+            return 1.0
         lowest = math.ceil(math.log(_FLOOR) / math.log(o.decay))
-        return o.rate * o.decay ** min(step // o.epoch_steps, lowest)
+        share: float = o.decay ** min(step // o.epoch_steps, lowest)
+        return share
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Batch:  # noqa: ARG002
-        optimiser = self.optimizer_steps["damsm"].optimiser
-        for group in optimiser.param_groups:
-            group["lr"] = self.rate(step)
         if self.options.epoch_steps and step % self.options.epoch_steps == 0:
-            optimiser.state.clear()
+            self.optimizer_steps["damsm"].optimiser.state.clear()
         return batch
 
     def loss(self, name: str, state: Batch, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
@@ -121,7 +118,7 @@ def load_trunk(image: InceptionImageEncoder, file: str = "") -> None:
     """
     from torchvision.models import Inception_V3_Weights
 
-    state = _imagenet(Inception_V3_Weights.IMAGENET1K_V1, file, "trunk_file")
+    state = imagenet_state(Inception_V3_Weights.IMAGENET1K_V1, file, "trunk_file")
     heads = {k: v for k, v in image.state_dict().items() if k.startswith(_HEADS)}
     _fill(image, state, heads)
 
@@ -130,13 +127,13 @@ def load_detail(detail: VggDetail, file: str = "") -> None:
     """Fill with torchvision's ImageNet weights of VGG-16."""
     from torchvision.models import VGG16_Weights
 
-    _fill(detail, _imagenet(VGG16_Weights.IMAGENET1K_V1, file, "detail_file"), {})
+    _fill(detail, imagenet_state(VGG16_Weights.IMAGENET1K_V1, file, "detail_file"), {})
 
 
-def _imagenet(weights: Any, file: str, option: str) -> dict[str, Tensor]:
-    """A state dict from ``file``, or from where torchvision has it."""
-    from models.checkpoints.files import read
-
+def imagenet_state(weights: Any, file: str, option: str) -> dict[str, Tensor]:
+    """A state dict from ``file``, or of ``weights`` from where torchvision has it; option: the name
+    of what names the file. Raises BundleError.
+    """
     if file:
         return read(Path(file))
     get: Callable[..., dict[str, Tensor]] = weights.get_state_dict

@@ -98,7 +98,8 @@ def bundle_vocabularies(folder: Path) -> dict[str, tuple[Vocabulary, str]]:
     bundle = Bundle.open(folder)
     tasks: dict[tuple[Path, str], list[str]] = {}
     for task, spec in sorted(bundle.tasks.items()):
-        tasks.setdefault((bundle.vocabulary_path(task), spec.tokenizer), []).append(task)
+        if bundle.has_words(task):
+            tasks.setdefault((bundle.vocabulary_path(task), spec.tokenizer), []).append(task)
     return {
         ", ".join(names): (Vocabulary.load(path), tokenizer)
         for (path, tokenizer), names in tasks.items()

@@ -58,6 +58,8 @@ class Options:
         given: dict[str, Any] = {"fidelity": self.fidelity}
         if task == "synthesize":
             given = {"noise_scale": self.noise_scale, "candidates": self.candidates}
+        elif task == "inpaint":
+            given["noise_scale"] = self.noise_scale
         return {name: value for name, value in given.items() if value is not None}
 
 

@@ -76,6 +76,8 @@ class Runner:
         return [c for c in cases if self._knows(c.caption)]
 
     def _knows(self, text: str) -> bool:
+        if not self.pipeline.reads_text:
+            return True
         try:
             self.pipeline.encode(text)
         except InputProblem:

@@ -55,6 +55,8 @@ class Prepared:
 class ClassicalPipeline(Pipeline[Prepared]):
     """See :class:`models.pipeline.Pipeline`. Text has no influence, the seed on patches alone."""
 
+    reads_text = False
+
     def prepare(self, item: Item) -> Prepared:
         if item.explain:
             raise InputProblem("bad_input", f"Method {self.method!r} does not look at words.")

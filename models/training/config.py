@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from models.errors import ModelsError
 
 PRESETS = Path(__file__).parent.parent / "presets"
+_OF_METHODS = "*/*/presets/*.toml"  # beside it, in the methods' own folders
 T = TypeVar("T")
 
 
@@ -94,23 +95,29 @@ class LoopOptions:
             )
 
 
+def preset_paths() -> dict[str, Path]:
+    """Every preset's file by its name."""
+    found = [*PRESETS.glob("*.toml"), *PRESETS.parent.glob(_OF_METHODS)]
+    return {path.stem: path for path in sorted(found, key=lambda path: path.stem)}
+
+
 def preset_names() -> list[str]:
-    return sorted(p.stem for p in PRESETS.glob("*.toml"))
+    return list(preset_paths())
 
 
 def read_preset(name: str, part: str) -> dict[str, Any]:
     """The table ``[part]`` of a preset, ``[loop]`` merged below it: ``{"loop": {...}, "options":
     {...}}``.
     """
-    path = PRESETS / f"{name}.toml"
-    if not path.exists():
+    path = preset_paths().get(name)
+    if path is None:
         raise ConfigError(f"There is no preset {name!r}; there are {', '.join(preset_names())}.")
     return _of_part(tomllib.loads(path.read_text(encoding="utf-8")), part, f"Preset {name!r}")
 
 
 def preset_encoders(name: str) -> Path | None:
     """The bundle whose encoders a preset trains with by default, if it ships."""
-    table = tomllib.loads((PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads(preset_paths()[name].read_text(encoding="utf-8"))
     folder = PRESETS.parent.parent / str(table.get("encoders", ""))
     return folder if "encoders" in table and folder.exists() else None
 
@@ -249,8 +256,8 @@ def check_schedule(options: LoopOptions) -> None:
 def preset_descriptions() -> dict[str, str]:
     """Preset -> the sentence that its file begins with."""
     found = {}
-    for name in preset_names():
-        lines = (PRESETS / f"{name}.toml").read_text(encoding="utf-8").splitlines()
+    for name, path in preset_paths().items():
+        lines = path.read_text(encoding="utf-8").splitlines()
         comment = [line.lstrip("# ") for line in takewhile(lambda x: x.startswith("#"), lines)]
         found[name] = " ".join(comment)
     return found

@@ -155,7 +155,7 @@ class Loop:
         for name in self.objective.active_steps(self.step):
             phase = self.objective.optimizer_steps[name]
             self._freeze_all_but(phase)
-            self._schedule.apply(name, phase, self.step)
+            self._schedule.apply(name, phase, self.step, self.objective.rate_share(self.step))
             phase.optimiser.zero_grad(set_to_none=True)
             for batch, noise in slices:
                 # Slices exist to save memory, so what was seen is not kept from phase to phase.

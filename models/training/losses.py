@@ -1,4 +1,6 @@
-"""Hinge losses of a discriminator that judges pictures together with sentences."""
+"""Hinge losses of a discriminator that judges pictures together with sentences, and cross entropies
+of the older ones.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from models.runtime.precision import autocast_disabled
 
 
 class ConditionalDiscriminator(Protocol):
@@ -72,3 +76,17 @@ def edge_loss(made: Tensor, images: Tensor, counted: Tensor) -> Tensor:
     gap = (made - images) * counted
     found = gap.diff(dim=2).abs().sum() + gap.diff(dim=3).abs().sum()
     return found / (counted.sum() * images.shape[1]).clamp(min=1)
+
+
+def probability_loss(probabilities: Tensor, label: int) -> Tensor:
+    """Mean cross entropy of probabilities with ``label``, 0 or 1, in float32."""
+    with autocast_disabled(probabilities):
+        p = probabilities.float()
+        return functional.binary_cross_entropy(p, torch.full_like(p, label))
+
+
+def logit_loss(logits: Tensor, label: int) -> Tensor:
+    """The same of logits."""
+    with autocast_disabled(logits):
+        x = logits.float()
+        return functional.binary_cross_entropy_with_logits(x, torch.full_like(x, label))

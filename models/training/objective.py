@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -36,7 +37,9 @@ class Objective(ABC):
     """What is optimised for one part of a bundle.
 
     modules: everything that changes, part of every snapshot; frozen: what it looks through;
-    averaged: names in ``modules`` whose moving average is what ships; phases: in their order. A
+    averaged: names in ``modules`` whose moving average is what ships; phases: in their order;
+    method: of the folder that it comes from, None for the part's own; shipped: names in ``modules``
+    and ``frozen`` that ship as they are; task_fields: further ones of a task in ``bundle.json``. A
     step is ``forward_shared`` once, then every phase's ``loss``; with gradient accumulation both
     are called once for each slice of the batch. ``autocast`` is the run's precision, ``layout`` its
     memory format, both set by the loop.
@@ -45,6 +48,9 @@ class Objective(ABC):
     modules: dict[str, nn.Module]
     optimizer_steps: dict[str, OptimizerStep]
     averaged: tuple[str, ...]
+    method: str | None = None
+    shipped: tuple[str, ...] = ()
+    task_fields: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self) -> None:
         self.frozen: dict[str, nn.Module] = {}
@@ -58,6 +64,10 @@ class Objective(ABC):
     @abstractmethod
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Any:
         """What the phases share: encoded captions, generated pictures with their graph."""
+
+    def rate_share(self, step: int) -> float:  # noqa: ARG002
+        """Share of the full learning rates at a step, by the method's own schedule."""
+        return 1.0
 
     def active_steps(self, step: int) -> tuple[str, ...]:  # noqa: ARG002
         """Names of the phases of one step, in their order; every step has one at least."""
@@ -125,9 +135,9 @@ class RateSchedule:
             for name, phase in phases.items()
         }
 
-    def apply(self, name: str, phase: OptimizerStep, step: int) -> None:
-        """Set the rates of the phase ``name`` for ``step``."""
-        share = self.share(step)
+    def apply(self, name: str, phase: OptimizerStep, step: int, own: float = 1.0) -> None:
+        """Set the rates of the phase ``name`` for ``step``; own: ``Objective.rate_share``."""
+        share = own * self.share(step)
         for group, full in zip(phase.optimiser.param_groups, self._full_rates[name], strict=True):
             group["lr"] = full * share
 
@@ -138,3 +148,8 @@ class RateSchedule:
         if o.schedule == "constant":
             return rising
         return rising * (1 + math.cos(math.pi * min(1.0, step / o.steps))) / 2
+
+
+def halving(step: int, every: int) -> float:
+    """The share of a rate that halves after each ``every`` steps, 0 for never."""
+    return 0.5 ** (step // every) if every else 1.0

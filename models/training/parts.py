@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +34,7 @@ from models.manipulation.manigan.photo_encoder import (
 from models.manipulation.manigan.photo_recipe import PhotoObjective, PhotoOptions
 from models.manipulation.manigan.recipe import ManipulationObjective, ManipulationOptions
 from models.pipeline import config_from
+from models.registry import MethodFolder, method_folders
 from models.synthesis.efficient_t2i.recipe import SynthesisObjective, SynthesisOptions
 from models.synthesis.efficient_t2i.supervised_recipe import RenderingObjective, RenderingOptions
 from models.training.batch import TrainingData
@@ -57,12 +59,25 @@ OPTIONS: dict[str, dict[str, type[Any]]] = {
 }
 
 
+def further_methods(part: str) -> dict[str, MethodFolder]:
+    """Methods of the part's task that bring their own training, by the value of ``objective``."""
+    task = TASK_OF[part][0] if part in TASK_OF else ""
+    return {name: found for name, found in method_folders().items() if found.task == task}
+
+
+def needs_encoders(part: str, options: Mapping[str, Any]) -> bool:
+    """Whether the objective looks through the frozen encoders of a bundle."""
+    folder = further_methods(part).get(str(options.get("objective")))
+    return part not in ("damsm", "detail") and (folder is None or folder.package.READS_TEXT)
+
+
 def parse_options(part: str, options: Mapping[str, Any]) -> Any:
     """The options of the objective that ``objective`` names (adversarial manipulation with
     ``discriminator = "projected"`` is the one for photos). Raises ConfigError for unknown ones.
     """
     own = dict(options)
-    kinds = OPTIONS[part]
+    further = {name: f.module("recipe").Options for name, f in further_methods(part).items()}
+    kinds = OPTIONS[part] | further
     kind = own.pop("objective", next(iter(kinds)))
     if kind not in kinds:
         raise ConfigError(f"{part}.objective is {' or '.join(kinds)}, not {kind!r}.")
@@ -74,6 +89,7 @@ def parse_options(part: str, options: Mapping[str, Any]) -> Any:
 def known_options(part: str) -> set[str]:
     """Every option that one of the part's objectives has; none when there is no such part."""
     kinds = {*OPTIONS.get(part, {}).values(), *((PhotoOptions,) if part == "manipulation" else ())}
+    kinds |= {folder.module("recipe").Options for folder in further_methods(part).values()}
     names = {f.name for kind in kinds for f in fields(kind)}
     return names | {"objective"} if names else set()
 
@@ -182,13 +198,27 @@ def _detail(options: Mapping[str, Any], data: TrainingData, encoders: Encoders |
 
 
 Builder = Callable[[Mapping[str, Any], TrainingData, Encoders | None], Objective]
-PARTS: dict[str, Builder] = {
+_OWN: dict[str, Builder] = {
     "damsm": _damsm,
     "synthesis": _synthesis,
     "manipulation": _manipulation,
     "inpainting": _inpainting,
     "detail": _detail,
 }
+
+
+def _build(
+    part: str, options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
+) -> Objective:
+    folder = further_methods(part).get(str(options.get("objective")))
+    if folder is None:
+        return _OWN[part](options, data, encoders)
+    given = (_require_encoders(encoders, part),) if folder.package.READS_TEXT else ()
+    made: Objective = folder.module("recipe").build(parse_options(part, options), data, *given)
+    return made
+
+
+PARTS: dict[str, Builder] = {part: partial(_build, part) for part in _OWN}
 
 
 def _require_encoders(encoders: Encoders | None, part: str) -> Encoders:
@@ -206,18 +236,19 @@ def initialise(objective: Objective, part: str, folder: Path, words: Vocabulary)
     come from there; words that are new to the bundle start as the mean of those it knows.
     """
     bundle = Bundle.open(folder)
-    task, method = TASK_OF[part]
+    task, method = TASK_OF[part][0], objective.method or TASK_OF[part][1]
     spec = bundle.task(task)
     if spec.method != method:
         raise ConfigError(f"{folder} does {task} by {spec.method}, so {part} can't start from it.")
-    known = Vocabulary.load(bundle.vocabulary_path(task))
+    known = bundle.vocabulary(task)
     awaited: set[str] = getattr(objective, "awaits", set())
-    held = [role for role in objective.averaged if role in spec.files]
+    held = [r for r in (*objective.averaged, *objective.shipped) if r in spec.files]
+    modules = {**objective.frozen, **objective.modules}
     for role in (*held, *sorted(awaited)):
         state = bundle.state(task, role)
-        if role == "text_encoder":
-            state["encoder.weight"] = grow_embedding(state["encoder.weight"], known, words)
-        modules = objective.frozen if role in awaited else objective.modules
+        table = {"text_encoder": "encoder.weight", "word_vectors": "weight"}.get(role)
+        if table:
+            state[table] = grow_embedding(state[table], known, words)
         load_strict(modules[role], state, f"{folder}, {role}")
     awaited.clear()
 
@@ -261,24 +292,29 @@ def save(
     """Write the trained part as its task of the bundle in ``folder``, with the encoders it was
     trained on. stage: of the training plan, for whoever goes on from there.
     """
-    task, method = TASK_OF[part]
+    task, method = TASK_OF[part][0], objective.method or TASK_OF[part][1]
     network, modules = objective.export(averaged)
     text = encoders.text if encoders else cast("TextEncoder | None", modules.get("text_encoder"))
     roles = {**modules, "text_encoder": text} if text else dict(modules)
-    if part in ("damsm", "manipulation"):
+    if part in ("damsm", "manipulation") and not objective.method:
         roles["image_encoder"] = encoders.image if encoders else modules["image_encoder"]
     spec = {
         "method": method,
         "size": data.size,
-        "max_words": data.max_words,
-        "tokenizer": data.tokenizer,
         "licence": data.licence,
         "network": {} if part == "damsm" else network,
-        "text_encoder": asdict(text.config) if text else {},
-        "image_encoder": described(roles.get("image_encoder")),
         "classical": list(CLASSICAL) if part == "inpainting" else [],
     }
-    spec |= {"stage": stage} if stage else {}
+    if objective.method and not method_folders()[method].package.READS_TEXT:
+        spec["reads_text"] = False
+    else:
+        spec |= {
+            "max_words": data.max_words,
+            "tokenizer": data.tokenizer,
+            "text_encoder": asdict(text.config) if text else {},
+            "image_encoder": described(roles.get("image_encoder")),
+        }
+    spec |= {**objective.task_fields, **({"stage": stage} if stage else {})}
     states = {role: module.state_dict() for role, module in roles.items()}
     return save_task(
         folder,
@@ -288,6 +324,6 @@ def save(
         name=data.name,
         domain=data.domain,
         licence=data.licence,
-        words=data.vocabulary.words,
+        words=data.vocabulary.words if spec.get("reads_text", True) else None,
         half=True,
     )

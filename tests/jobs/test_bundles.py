@@ -77,3 +77,15 @@ def test_a_vocabulary_is_the_one_that_was_meant(tmp_path: Path) -> None:
         else:
             with pytest.raises(ValueError, match="get both again"):
                 task.encode("a bird")
+
+
+def test_a_network_that_explains_nothing_is_said_to(tmp_path: Path) -> None:
+    spec = {"method": "paper", "size": 8}
+    plain, mute = (
+        BundleTask("manipulate", "paper", tmp_path, {**spec, **more})
+        for more in ({}, {"explains": False})
+    )
+    assert plain.explanation_problem("paper") is None
+    assert mute.explanation_problem("paper") == (
+        "Bundle 'paper' explains no edits by paper; leave explain out."
+    )

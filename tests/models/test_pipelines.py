@@ -14,6 +14,7 @@ from models.errors import BundleError, InputProblem, ModelsError, UnknownBundle
 from models.geometry import Letterbox
 from models.pipeline import Item, Pipeline
 from models.registry import load
+from tests.models.tiny import METHODS, task_of
 
 TASKS = ("synthesize", "manipulate", "inpaint")
 
@@ -43,9 +44,12 @@ def made(pipeline: Pipeline[Any], *items: Item) -> list[np.ndarray]:
     return pictures
 
 
-@pytest.fixture(params=TASKS)
-def pipeline(request: pytest.FixtureRequest, tiny: Path) -> Pipeline[Any]:
-    return load(tiny, request.param, None, "cpu")
+@pytest.fixture(params=[*TASKS, *METHODS])
+def pipeline(
+    request: pytest.FixtureRequest, tiny: Path, tiny_methods: dict[str, Path]
+) -> Pipeline[Any]:
+    folder, task = tiny_methods.get(request.param, tiny), request.param
+    return load(folder, task_of(task) if task in METHODS else task, None, "cpu")
 
 
 def test_a_seed_gives_the_same_picture_alone_and_in_company(pipeline: Pipeline[Any]) -> None:

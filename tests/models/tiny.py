@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ from models.detail.network import DetailConfig, DetailNetwork
 from models.inpainting.classical import CLASSICAL
 from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.manipulation.manigan.network import ManiganConfig, networks
+from models.manipulation.sisgan.network import SentenceEncoder, SisganConfig, SisganGenerator
+from models.manipulation.tagan.network import (
+    TaganConfig,
+    TaganDiscriminator,
+    TaganDiscriminatorConfig,
+    TaganGenerator,
+)
+from models.registry import PIPELINES
 from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from tests.conftest import WORDS
 
@@ -74,6 +83,62 @@ def tiny_bundle(
     return bundle
 
 
+def tiny_method(folder: Path, method: str) -> Bundle:
+    """A bundle of one method alone, of those in ``METHODS``, which also has variants."""
+    torch.manual_seed(0)
+    network, modules, more = METHODS[method]()
+    method = method.split("-")[0]
+    spec = {"method": method, "size": SIZE, "max_words": 12, "tokenizer": "regexp"}
+    spec |= {"network": network, "text_encoder": {}, **more}
+    states = {role: module.state_dict() for role, module in modules.items()}
+    return save_task(folder, task_of(method), spec, states, name=folder.name, words=WORDS)
+
+
+def task_of(method: str) -> str:
+    method = method.split("-")[0]
+    return next(task for task, known in PIPELINES.items() if method in known)
+
+
+def _tagan() -> Method:
+    config = TaganConfig(SIZE, 8, 1, 6, 8, 12)
+    looks = TaganDiscriminatorConfig(8, 1, 8, 12)
+    modules = {
+        "generator": TaganGenerator(config),
+        "discriminator": TaganDiscriminator(looks),
+        "word_vectors": vectors(8),
+    }
+    return {**asdict(config), "discriminator": asdict(looks)}, modules, {}
+
+
+def _sisgan(*, vgg: bool = False) -> Method:
+    config = SisganConfig(SIZE, 8, 1, 6, 12, 8, vgg)
+    modules = {
+        "generator": SisganGenerator(config),
+        "sentence_encoder": SentenceEncoder(8, 12),
+        "word_vectors": vectors(8),
+    }
+    return asdict(config), modules, {"explains": False}
+
+
+def _sisgan_of_damsm() -> Method:
+    """As it is trained here."""
+    text = TextEncoderConfig(len(WORDS), 8, TEXT)
+    config = SisganConfig(SIZE, 8, 1, 6, TEXT, 0)
+    modules = {"generator": SisganGenerator(config), "text_encoder": TextEncoder(text)}
+    return asdict(config), modules, {"explains": False, "text_encoder": asdict(text)}
+
+
+def vectors(width: int) -> nn.Embedding:
+    return nn.Embedding(len(WORDS), width, padding_idx=0)
+
+
+Method = tuple[dict[str, Any], dict[str, nn.Module], dict[str, Any]]  # network, roles, more
+METHODS: dict[str, Callable[[], Method]] = {
+    "sisgan": _sisgan,
+    "sisgan-vgg": partial(_sisgan, vgg=True),
+    "sisgan-damsm": _sisgan_of_damsm,
+    "tagan": _tagan,
+}
 Part = tuple[str, str, dict[str, Any], dict[str, nn.Module]]
 
 

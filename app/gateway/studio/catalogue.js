@@ -73,7 +73,7 @@ export class Catalogue {
   /** What `look` needs to know of a bundle's words. */
   async words(task, bundle) {
     const offer = this.offer(task, bundle);
-    if (!offer) return null;
+    if (!offer || offer.methods_without_text.includes(offer.methods[0])) return null;
     if (!this.vocabularies.has(bundle)) {
       this.vocabularies.set(bundle, get(`/models/${encodeURIComponent(bundle)}/vocabulary`));
     }

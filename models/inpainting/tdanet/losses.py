@@ -86,11 +86,11 @@ def kl_losses(paths: Paths) -> tuple[Tensor, Tensor]:
     all elements.
     """
     mu, sigma = paths.posterior
-    standard = _kl(torch.zeros_like(mu), torch.ones_like(sigma), mu, sigma)
-    return standard, _kl(mu.detach(), sigma.detach(), *paths.prior)
+    standard = gaussian_kl(torch.zeros_like(mu), torch.ones_like(sigma), mu, sigma)
+    return standard, gaussian_kl(mu.detach(), sigma.detach(), *paths.prior)
 
 
-def _kl(mu_a: Tensor, sigma_a: Tensor, mu_b: Tensor, sigma_b: Tensor) -> Tensor:
+def gaussian_kl(mu_a: Tensor, sigma_a: Tensor, mu_b: Tensor, sigma_b: Tensor) -> Tensor:
     """KL(N(a) || N(b)), averaged over all elements."""
     ratio = (sigma_a / sigma_b).square()
     shift = ((mu_a - mu_b) / sigma_b).square()
@@ -102,7 +102,7 @@ def latent_kl(paths: Paths) -> Tensor:
     region, in nats, mean over pictures (Sohn et al. 2015, equation 4).
     """
     mu = paths.posterior[0]
-    return _kl(*paths.posterior, *paths.prior) * mu[0].numel()
+    return gaussian_kl(*paths.posterior, *paths.prior) * mu[0].numel()
 
 
 def pyramid_l1(pictures: Sequence[Tensor], images: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -100,8 +100,10 @@ def _halving(config: InpaintConfig, level: int) -> nn.Module:
     return ResBlock(a, b, a, spectral, down=True, kind=kind)
 
 
-class InpaintEncoder(nn.Module):
-    """A masked picture and its caption to a latent distribution and a summary (``net_E``)."""
+class FeatureEncoder(nn.Module):
+    """Features of pictures at every halving, and what refines the deepest: what TDANet's encoder
+    has of PICNet's. To be completed by ``prior`` and ``posterior``.
+    """
 
     keep_in_fp32 = ("prior",)  # few cells, of which everything is made
 
@@ -115,12 +117,6 @@ class InpaintEncoder(nn.Module):
         kind = config.kind(len(config.encoder))
         for k in range(config.refine):
             self.add_module(f"infer_prior{k}", ResBlock(deep, deep, deep, spectral, kind=kind))
-        latent = 2 * config.z
-        self.prior = ResBlock(config.condition, latent, latent, spectral)
-        self.posterior = ResBlock(config.condition, latent, latent, spectral)
-        self.word_attention = (
-            WordAttention(deep, config.text) if config.text_attention else NoWordAttention()
-        )
 
     def pyramid(self, images: Tensor, mask: Tensor | None = None) -> list[Tensor]:
         """Features of every level of pictures [B,3,S,S] in [-1,1], holes filled with 0. mask
@@ -147,6 +143,26 @@ class InpaintEncoder(nn.Module):
             deepest = self.get_submodule(f"infer_prior{k}")(deepest)
         return deepest
 
+    def distribution(self, block: nn.Module, summary: Tensor) -> tuple[Tensor, Tensor]:
+        """(mu, sigma) by ``prior`` or ``posterior``."""
+        mu, rho = block(summary).float().chunk(2, 1)
+        return mu, functional.softplus(rho)
+
+
+class InpaintEncoder(FeatureEncoder):
+    """A masked picture and its caption to a latent distribution and a summary (``net_E``)."""
+
+    def __init__(self, config: InpaintConfig) -> None:
+        super().__init__(config)
+        latent = 2 * config.z
+        self.prior = ResBlock(config.condition, latent, latent, config.spectral)
+        self.posterior = ResBlock(config.condition, latent, latent, config.spectral)
+        self.word_attention = (
+            WordAttention(config.encoder[-1], config.text)
+            if config.text_attention
+            else NoWordAttention()
+        )
+
     def summarise(self, features: Tensor, sentence: Tensor, context: Tensor) -> Tensor:
         """features, sentence and context side by side [B,condition,h,w]."""
         if not self.config.text_attention:
@@ -154,11 +170,6 @@ class InpaintEncoder(nn.Module):
         h, w = features.shape[-2:]
         tiled = [x[:, :, None, None].expand(-1, -1, h, w) for x in (sentence, context)]
         return torch.cat([features, *(t.to(features.dtype) for t in tiled)], 1)
-
-    def distribution(self, block: nn.Module, summary: Tensor) -> tuple[Tensor, Tensor]:
-        """(mu, sigma) by ``prior`` or ``posterior``."""
-        mu, rho = block(summary).float().chunk(2, 1)
-        return mu, functional.softplus(rho)
 
     def cells(self, mask: Tensor, like: Tensor) -> Tensor:
         """Mask [B,1,S,S] at the deepest level, flat [B,h·w]; border cells are fractional."""
@@ -179,17 +190,21 @@ class InpaintEncoder(nn.Module):
         return Encoded(features, summary, mu, sigma, attention)
 
 
-class InpaintGenerator(nn.Module):
-    """Latent, summary and known features to pictures from coarse to fine (``net_G``)."""
+class Painter(nn.Module):
+    """Deep features to pictures from coarse to fine, the first level looking at known features:
+    what TDANet's generator has of PICNet's. condition: channels of a summary beside the latent, 0
+    for none.
+    """
 
-    keep_in_fp32 = ("generator", "f_transformer")  # few cells, of which everything is made
+    keep_in_fp32: tuple[str, ...] = ("generator", "f_transformer")  # few cells make everything
 
-    def __init__(self, config: InpaintConfig) -> None:
+    def __init__(self, config: InpaintConfig, condition: int = 0) -> None:
         super().__init__()
         self.config = config
         deep, spectral = config.encoder[-1], config.spectral
         self.generator = ResBlock(config.z, deep, deep, spectral)
-        self.f_transformer = ResBlock(config.condition, deep, deep, spectral)
+        if condition:
+            self.f_transformer = ResBlock(condition, deep, deep, spectral)
         self.first_output = len(config.decoder) - config.outputs
         width = deep
         for k, out in enumerate(config.decoder):
@@ -201,19 +216,12 @@ class InpaintGenerator(nn.Module):
                 self.add_module(f"out{k - self.first_output + 1}", ToPixels(out, spectral))
                 width += 3
 
-    def forward(self, z: Tensor, summary: Tensor, known: Tensor, mask: Tensor) -> list[Tensor]:
-        """z [B,z,h,w]; summary [B,condition,h,w]; known: encoder features; mask [B,1,S,S].
+    def paint(self, x: Tensor, known: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
+        """x [B,encoder[-1],h,w]; known: encoder features; mask [B,1,S,S], 1 = known.
 
         Returns ``outputs`` pictures in [-1,1], each twice the size of the one before, the last at
-        full size.
+        full size, and the features [B,decoder[-1],S,S] of which that one was made.
         """
-        return self.forward_with_features(z, summary, known, mask)[0]
-
-    def forward_with_features(
-        self, z: Tensor, summary: Tensor, known: Tensor, mask: Tensor
-    ) -> tuple[list[Tensor], Tensor]:
-        """The pictures, and the features [B,decoder[-1],S,S] of which the last one was made."""
-        x = self.f_transformer(summary) + self.generator(z.to(summary.dtype))
         small = functional.interpolate(mask, known.shape[-2:], mode="bilinear", align_corners=True)
         pictures: list[Tensor] = []
         for k in range(len(self.config.decoder)):
@@ -225,6 +233,26 @@ class InpaintGenerator(nn.Module):
                 picture = self.get_submodule(f"out{k - self.first_output + 1}")(x)
                 pictures.append(picture)
         return [p.float() for p in pictures], x
+
+
+class InpaintGenerator(Painter):
+    """Latent, summary and known features to pictures from coarse to fine (``net_G``)."""
+
+    def __init__(self, config: InpaintConfig) -> None:
+        super().__init__(config, config.condition)
+
+    def forward(self, z: Tensor, summary: Tensor, known: Tensor, mask: Tensor) -> list[Tensor]:
+        """z [B,z,h,w]; summary [B,condition,h,w]; known, mask and pictures: see
+        :meth:`Painter.paint`.
+        """
+        return self.forward_with_features(z, summary, known, mask)[0]
+
+    def forward_with_features(
+        self, z: Tensor, summary: Tensor, known: Tensor, mask: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        """The pictures, and the features of which the last one was made."""
+        x = self.f_transformer(summary) + self.generator(z.to(summary.dtype))
+        return self.paint(x, known, mask)
 
 
 def compose(out: Tensor, images: Tensor, mask: Tensor) -> Tensor:

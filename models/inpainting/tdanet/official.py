@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +101,7 @@ class OfficialInpaintingObjective(TwoPathObjective):
         )
         self.modules |= {"critic": self.discriminator, "critic_rec": self.rec_discriminator}
         for module in self.modules.values():
-            _init_weights(module, options.published_masks)
+            init_weights(module, options.published_masks)
         discriminator_optimizer = adam(
             [self.discriminator, self.rec_discriminator], options.rate_d, _BETAS
         )
@@ -169,7 +170,7 @@ def published_config(options: OfficialInpaintingOptions, text: int) -> InpaintCo
     )
 
 
-def _init_weights(module: nn.Module, published_masks: bool) -> None:
+def init_weights(module: nn.Module, published_masks: bool = False) -> None:
     """First weights as published: spectral normalisation hid the others from its initialisation."""
     for name, layer in module.named_modules():
         if name.endswith(("conv_image", "query_conv")) and isinstance(layer, nn.Conv2d):
@@ -193,33 +194,49 @@ def read_tdanet(
     encoder_path: Path, generator_path: Path
 ) -> tuple[InpaintConfig, InpaintEncoder, InpaintGenerator]:
     """Encoder and generator of one model."""
-    e_what, g_what = f"encoder {encoder_path.name}", f"generator {generator_path.name}"
-    e_state, g_state = read(encoder_path), read(generator_path)
-
-    def width(state: Mapping[str, Tensor], block: str, what: str) -> int:
-        return len(need(state, f"{block}.bypass.module.bias", what))
-
-    levels = count(e_state, "encoder{}.", e_what)
-    encoder = [
-        width(e_state, "block0", e_what),
-        *(width(e_state, f"encoder{k}", e_what) for k in range(levels)),
-    ]
-    decoders = count(g_state, "decoder{}.", g_what)
-    decoder = [width(g_state, f"decoder{k}", g_what) for k in range(decoders)]
-    outputs = sum(f"out{k + 1}.conv1.module.bias" in g_state for k in range(decoders))
-    config = InpaintConfig(
-        encoder=tuple(encoder),
-        feature=len(encoder) - 2 - (decoders - outputs),
-        decoder=tuple(decoder),
-        outputs=outputs,
-        z=width(e_state, "prior", e_what) // 2,
-        text=len(need(e_state, "word_attention.conv_image.weight", e_what)),
-        refine=count(e_state, "infer_prior{}.", e_what),
-    )
+    files = PublishedPair(encoder_path, generator_path)
+    text = len(need(files.encoder, "word_attention.conv_image.weight", files.names[0]))
+    config = InpaintConfig(**files.sizes(), text=text)
     networks = InpaintEncoder(config), InpaintGenerator(config)
-    for network, state, what in zip(networks, (e_state, g_state), (e_what, g_what), strict=True):
-        fit(network, _drop_block_aliases(network, state, what), what)
+    files.fit(*networks)
     return config, *networks
+
+
+class PublishedPair:
+    """The files of an encoder and a generator, of TDANet or PICNet."""
+
+    def __init__(self, encoder: Path, generator: Path) -> None:
+        self.names = f"encoder {encoder.name}", f"generator {generator.name}"
+        self.encoder, self.generator = read(encoder), read(generator)
+
+    def sizes(self) -> dict[str, Any]:
+        """Keyword arguments of :class:`InpaintConfig` that both methods have."""
+        (e_what, g_what), e_state, g_state = self.names, self.encoder, self.generator
+        levels, decoders = (
+            count(e_state, "encoder{}.", e_what),
+            count(g_state, "decoder{}.", g_what),
+        )
+        blocks = ("block0", *(f"encoder{k}" for k in range(levels)))
+        encoder = tuple(_width(e_state, block, e_what) for block in blocks)
+        outputs = sum(f"out{k + 1}.conv1.module.bias" in g_state for k in range(decoders))
+        return {
+            "encoder": encoder,
+            "feature": len(encoder) - 2 - (decoders - outputs),
+            "decoder": tuple(_width(g_state, f"decoder{k}", g_what) for k in range(decoders)),
+            "outputs": outputs,
+            "z": _width(e_state, "prior", e_what) // 2,
+            "refine": count(e_state, "infer_prior{}.", e_what),
+        }
+
+    def fit(self, encoder: nn.Module, generator: nn.Module) -> None:
+        """Load both files strictly, each convolution once."""
+        states = self.encoder, self.generator
+        for module, state, what in zip((encoder, generator), states, self.names, strict=True):
+            fit(module, _drop_block_aliases(module, state, what), what)
+
+
+def _width(state: Mapping[str, Tensor], block: str, what: str) -> int:
+    return len(need(state, f"{block}.bypass.module.bias", what))
 
 
 def _drop_block_aliases(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -15,14 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.damsm.text_encoder import word_mask
-from models.layers import nearest, to_features
+from models.layers import Nearest, conv3, to_features
 from models.runtime.cpu.folding import FusedPointwise, fold_doubling
 from models.runtime.norms import GroupNorm, InstanceNorm
 from models.runtime.precision import logits
-
-
-def conv3(a: int, b: int) -> nn.Conv2d:
-    return nn.Conv2d(a, b, 3, padding=1, bias=False)
 
 
 def conv1(a: int, b: int) -> nn.Conv2d:
@@ -34,21 +31,6 @@ class Glu(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.glu(x, 1)
-
-
-class Nearest(nn.Module):
-    """Nearest upsampling to a size, or by two.
-
-    Sizes, not scales: the published weights expect source row floor(row · 17 / 64), which torch's
-    scale form misses.
-    """
-
-    def __init__(self, size: int | None = None) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, x: Tensor) -> Tensor:
-        return nearest(x, self.size)
 
 
 def norm(kind: str, channels: int) -> nn.Module:
@@ -74,11 +56,11 @@ def fold_blocks(module: nn.Module, device: str = "cpu") -> nn.Module:
     launches that cost a GPU more than products do.
     """
     for child in module.modules():
-        if isinstance(child, nn.Sequential) and len(child) > 1:
-            first, second = child[0], child[1]
-            doubles = isinstance(first, Nearest) and first.size is None
-            if doubles and isinstance(second, nn.Conv2d):
-                child[0], child[1] = nn.Identity(), fold_doubling(second)
+        if isinstance(child, nn.Sequential):
+            for k, (first, second) in enumerate(pairwise(list(child))):
+                doubles = isinstance(first, Nearest) and first.size is None
+                if doubles and isinstance(second, nn.Conv2d):
+                    child[k], child[k + 1] = nn.Identity(), fold_doubling(second)
         elif isinstance(child, AffineCombination) and device == "cpu":
             child.fold()
     return module

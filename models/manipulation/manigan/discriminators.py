@@ -9,21 +9,11 @@ from math import log2
 import torch
 from torch import Tensor, nn
 
-from models.manipulation.manigan.blocks import conv3
-
-_SLOPE = 0.2
-
-
-def _down(a: int, b: int, norm: bool = True) -> list[nn.Module]:
-    """4×4 convolution to half the size, batch norm, leaky ReLU."""
-    layers: list[nn.Module] = [nn.Conv2d(a, b, 4, 2, 1, bias=False)]
-    if norm:
-        layers.append(nn.BatchNorm2d(b))
-    return [*layers, nn.LeakyReLU(_SLOPE, inplace=True)]
+from models.layers import conv3, halve, leaky
 
 
 def _same(a: int, b: int) -> nn.Sequential:
-    return nn.Sequential(conv3(a, b), nn.BatchNorm2d(b), nn.LeakyReLU(_SLOPE, inplace=True))
+    return nn.Sequential(conv3(a, b), nn.BatchNorm2d(b), leaky())
 
 
 class Head(nn.Module):
@@ -52,19 +42,19 @@ class ManiganDiscriminator(nn.Module):
         super().__init__()
         d = ndf
         first = [
-            *_down(3, d, norm=False),
-            *_down(d, 2 * d),
-            *_down(2 * d, 4 * d),
-            *_down(4 * d, 8 * d),
+            *halve(3, d, norm=False),
+            *halve(d, 2 * d),
+            *halve(2 * d, 4 * d),
+            *halve(4 * d, 8 * d),
         ]
         self.img_code_s16 = nn.Sequential(*first)
         extra = int(log2(size)) - 6
         if extra >= 1:
-            self.img_code_s32 = nn.Sequential(*_down(8 * d, 16 * d))
+            self.img_code_s32 = nn.Sequential(*halve(8 * d, 16 * d))
         if extra == 1:
             self.img_code_s32_1 = _same(16 * d, 8 * d)
         if extra == 2:
-            self.img_code_s64 = nn.Sequential(*_down(16 * d, 32 * d))
+            self.img_code_s64 = nn.Sequential(*halve(16 * d, 32 * d))
             self.img_code_s64_1 = _same(32 * d, 16 * d)
             self.img_code_s64_2 = _same(16 * d, 8 * d)
         self.UNCOND_DNET = Head(8 * d)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.manipulation.manigan.discriminators import ManiganDiscriminator
+from models.training.losses import probability_loss
 
 LAMBDA_MATCH = 5.0  # weight of the DAMSM losses, birds and COCO
 
@@ -27,13 +28,13 @@ def discriminator_loss(
     A mismatched pair is a real picture with its neighbour's sentence, so B must be at least 2.
     """
     seen, made = discriminator.features(real), discriminator.features(fake.detach())
-    good = _bce(discriminator.UNCOND_DNET(seen), 1) + _bce(
+    good = probability_loss(discriminator.UNCOND_DNET(seen), 1) + probability_loss(
         discriminator.COND_DNET(seen, sentence), 1
     )
     bad = (
-        _bce(discriminator.UNCOND_DNET(made), 0)
-        + _bce(discriminator.COND_DNET(made, sentence), 0)
-        + _bce(discriminator.COND_DNET(seen[:-1], sentence[1:]), 0)
+        probability_loss(discriminator.UNCOND_DNET(made), 0)
+        + probability_loss(discriminator.COND_DNET(made, sentence), 0)
+        + probability_loss(discriminator.COND_DNET(seen[:-1], sentence[1:]), 0)
     )
     return good / 2 + bad / 3
 
@@ -41,7 +42,7 @@ def discriminator_loss(
 def adversarial_loss(discriminator: ManiganDiscriminator, fake: Tensor, sentence: Tensor) -> Tensor:
     """What one discriminator asks of the generator, alone and with the sentence."""
     alone, matched = discriminator(fake, sentence)
-    return _bce(alone, 1) + _bce(matched, 1)
+    return probability_loss(alone, 1) + probability_loss(matched, 1)
 
 
 def main_loss(
@@ -70,12 +71,6 @@ def perceptual_loss(detail: nn.Module, fakes: Sequence[Tensor], reals: Sequence[
 def kl_loss(mu: Tensor, logvar: Tensor) -> Tensor:
     """KL of the conditioning [B,condition] from N(0,1), mean over all elements."""
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).float().mean()
-
-
-def _bce(probabilities: Tensor, label: int) -> Tensor:
-    with torch.autocast(probabilities.device.type, enabled=False):
-        p = probabilities.float()
-        return functional.binary_cross_entropy(p, torch.full_like(p, label))
 
 
 _LOW, _HIGH = 0.05, 0.95  # quantiles that count as background and as thing

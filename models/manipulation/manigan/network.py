@@ -15,16 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import ModelsError
+from models.layers import Nearest, conv3
 from models.manipulation.manigan.blocks import (
     Conditioning,
     Glu,
-    Nearest,
     ResBlock,
     SpatialAttention,
     ToPixels,
     channel_attention,
     combination,
-    conv3,
     norm,
     up_block,
 )

@@ -31,7 +31,7 @@ def result(folder: Path, *texts: str) -> list[str]:
     catalogue = Catalogue.open(folder)
     found = catalogue.find("synthesize", "birds")
     assert found is not None
-    return caption_warnings(found, texts, catalogue)
+    return caption_warnings(found, found.method, texts, catalogue)
 
 
 def test_the_bundle_that_knows_most_of_what_is_left_out_is_named(garden: Path) -> None:

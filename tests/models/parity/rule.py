@@ -98,6 +98,59 @@ def efficient_t2i(name: str, n: Array, names: set[str]) -> Array:
     return 0.02 * n
 
 
+def picnet(prefix: str, seed: int) -> Scale:
+    """Of the network whose names are drawn with ``prefix``: kernels of which the spectral norm
+    depends on how it is taken, twice an orthonormal matrix with scaled rows.
+    """
+
+    def scale(name: str, n: Array, names: set[str]) -> Array:
+        leaf = name.rpartition(".")[2]
+        if leaf.endswith("_bar"):
+            flat = n.reshape(n.shape[0], -1)
+            wide = flat.shape[0] <= flat.shape[1]
+            q = np.linalg.qr(flat.T if wide else flat)[0]
+            rows = 1 + 0.2 * normal(f"{prefix}{name}/rows", (n.shape[0], 1), seed)
+            return (2 * rows * (q.T if wide else q)).reshape(n.shape).astype(np.float32)
+        if leaf.endswith(("_u", "_v")):
+            return (n / np.linalg.norm(n)).astype(np.float32)
+        if leaf in ("gamma", "alpha"):
+            return (0.5 + 0.1 * n).astype(np.float32)
+        if n.ndim == 1:
+            return (1 + 0.1 * n if leaf == "weight" else 0.05 * n).astype(np.float32)
+        return (n / np.sqrt(np.prod(n.shape[1:]))).astype(np.float32)
+
+    return scale
+
+
+def inpainting_inputs(rows: int, seed: int) -> dict[str, Tensor]:
+    """image [B,3,256,256] in [-1,1], mask [B,1,256,256] (1 = known), noise [2,B,128,8,8]; row i
+    depends on i alone.
+    """
+    images, noise = [], []
+    mask = np.ones((rows, 1, 256, 256), np.float32)
+    for i in range(rows):
+        r = source(f"photo{i}", seed)
+        blocks, grain = r.uniform(-0.9, 0.9, (3, 16, 16)), r.uniform(-0.1, 0.1, (3, 256, 256))
+        photo = np.kron(blocks, np.ones((1, 16, 16))) + grain
+        images.append(np.clip(photo, -1, 1).astype(np.float32))
+        mask[i, 0][_placed_hole(i, seed)] = 0
+        noise.append(normal(f"noise{i}", (2, 128, 8, 8), seed))
+    drawn = np.stack(noise, 1).astype(np.float32)
+    return {"image": tensor(np.stack(images)), "mask": tensor(mask), "noise": tensor(drawn)}
+
+
+def _placed_hole(i: int, seed: int) -> Array:
+    """A rectangle, an ellipse or strokes, where the seed puts it."""
+    yy, xx = np.mgrid[:256, :256]
+    y, x, h, w = source(f"hole{i}", seed).integers([40, 40, 90, 90], [80, 80, 150, 150])
+    if i % 3 == 0:
+        return (yy >= y) & (yy < y + h) & (xx >= x) & (xx < x + w)
+    if i % 3 == 1:
+        return ((yy - y - 20) / h) ** 2 + ((xx - x - 20) / w) ** 2 < 0.8
+    strokes = [np.abs((yy - 28 * k) + (k - 4) * 0.25 * (xx - x)) < 7 for k in range(9)]
+    return np.any(strokes, 0)
+
+
 @torch.no_grad()
 def settle_spectral(module: nn.Module, iterations: int = 20) -> nn.Module:
     """Twenty power iterations in float64, as trained vectors have seen thousands."""
@@ -179,3 +232,43 @@ def _hole(b: int, yy: Array, xx: Array) -> Array:
     for k in range(12):
         found |= np.abs((yy - 20 * k) + (k - 6) * 0.2 * (xx - 128)) < 5
     return found
+
+
+_LAST = ("decoder.11.weight", "decoder.8.weight", *(f"img_net{k}.img.0.weight" for k in (1, 2, 3)))
+
+
+def scaled(gain: float) -> Scale:
+    """The rule of SISGAN, TAGAN and AttnGAN: norms near the identity, kernels of one gain, which is
+    less before the last layer.
+    """
+
+    def scale(name: str, n: Array, names: set[str]) -> Array:
+        leaf = name.rpartition(".")[2]
+        if leaf == "running_var":
+            return 1 + 0.2 * np.abs(n)
+        if n.ndim == 1:
+            return 1 + 0.1 * n if leaf == "weight" else 0.1 * n
+        last = (0.5 if "img_net" in name else 0.3) if name in _LAST else 1.0
+        return n * gain * last / np.sqrt(np.prod(n.shape[1:]))
+
+    return scale
+
+
+def _blocks(name: str, side: int, seed: int) -> Array:
+    """[3,side,side] in [-1,1]: coloured blocks under grain."""
+    r = source(name, seed)
+    blocks, grain = r.uniform(-0.9, 0.9, (3, 16, 16)), r.uniform(-0.1, 0.1, (3, side, side))
+    return np.clip(np.kron(blocks, np.ones((1, side // 16, side // 16))) + grain, -1, 1)
+
+
+def editing_inputs(rows: int, side: int, seed: int) -> dict[str, Tensor]:
+    """Of SISGAN and TAGAN: image [B,3,side,side], vectors [B,T,300], pad [B,T], noise [3,B,128]."""
+    lengths = [int(source(f"len{i}", seed).integers(5, 17)) for i in range(rows)]
+    vectors = np.zeros((rows, max(lengths), 300), np.float32)
+    for i, n in enumerate(lengths):
+        vectors[i, :n] = 0.4 * normal(f"words{i}", (n, 300), seed)
+    image = np.stack([_blocks(f"photo{i}", side, seed) for i in range(rows)]).astype(np.float32)
+    noise = np.stack([normal(f"noise{i}", (3, 128), seed) for i in range(rows)], 1)
+    pad = torch.arange(max(lengths))[None] >= torch.tensor(lengths)[:, None]
+    given = {"image": image, "vectors": vectors, "noise": noise.astype(np.float32)}
+    return {**{k: tensor(v) for k, v in given.items()}, "pad": pad}

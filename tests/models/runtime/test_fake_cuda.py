@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.checkpoints.importer import import_published
 from models.damsm.text_encoder import TextEncoder
 from models.registry import load
 from models.training.batch import Batch
@@ -21,6 +22,7 @@ from models.training.loop import Loop
 from models.training.objective import Objective
 from models.training.parts import PARTS
 from models.training.run import Run
+from tests.models.inpainting.without_text import METHODS
 from tests.models.runtime.fake_cuda import DEVICE, Seen, fake, fake_cuda, follow
 from tests.models.training.photos import BATCH, NoisePhotos, TinyEncoders
 
@@ -33,7 +35,7 @@ EXCEPTIONS = (
     *("main.h_net2.channel_att.", "main.h_net3.channel_att.", "dcm.h_net.att."),
     "dcm.h_net.color_channel_att.",
     *("dcm.upsample.", "encoder.prior.", "generator.f_transformer.", "generator.generator."),
-    "generator.decoder0.",
+    *("generator.decoder0.", "generator.encoder.0"),
 )
 
 
@@ -55,10 +57,16 @@ def _fill(p: Any) -> Tensor:
     side = p.spec.size
     words, sentence, pad = _words(p.config.text)
     images, mask = fake(ROWS, 3, side, side), fake(ROWS, 1, side, side)
-    return p._fill(images, mask, words, sentence, pad, fake(ROWS, *p._latent))
+    return p._fill(images, mask, words, sentence, pad, fake(ROWS, *p.latent))
 
 
 RUNS = {"synthesize": _draw, "manipulate": _edit, "inpaint": _fill}
+
+
+def _fill_without_text(p: Any) -> Tensor:
+    side = p.spec.size
+    noise = () if p.latent is None else (fake(ROWS, *p.latent),)
+    return p._fill(fake(ROWS, 3, side, side), fake(ROWS, 1, side, side), *noise)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -67,14 +75,39 @@ RUNS = {"synthesize": _draw, "manipulate": _edit, "inpaint": _fill}
 def test_serving_stays_in_half_precision_and_channels_last(
     bundle: str, task: str, precision: str
 ) -> None:
+    _serve(WEIGHTS / bundle, task, precision, RUNS[task])
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("method", list(METHODS))
+def test_serving_without_text_does_so_too(method: str, precision: str, tmp_path: Path) -> None:
+    made = import_published(method, METHODS[method](tmp_path).files, tmp_path / "bundle")
+    _serve(made.folder, "inpaint", precision, _fill_without_text)
+
+
+def _edit_by_vectors(p: Any) -> Tensor:
+    sentence = fake(ROWS, p.generator.mu[0].part.in_features)
+    photos = fake(ROWS, 3, p.spec.size, p.spec.size)
+    return p._edit(fake(ROWS, *p.draws), sentence, photos)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("method", ["sisgan", "sisgan-vgg", "tagan"])
+def test_serving_by_word_vectors_does_so_too(
+    method: str, precision: str, tiny_methods: dict[str, Path]
+) -> None:
+    _serve(tiny_methods[method], "manipulate", precision, _edit_by_vectors)
+
+
+def _serve(bundle: Path, task: str, precision: str, run: Any) -> None:
     with fake_cuda() as mode, torch.no_grad():
-        pipeline = load(WEIGHTS / bundle, task, None, "cuda:0", precision)
+        pipeline = load(bundle, task, None, "cuda:0", precision)
         seen = Seen()
         for name, network in vars(pipeline).items():
             if isinstance(network, nn.Module):
                 seen.watch(network, name)
         with mode, pipeline.autocast():
-            made = RUNS[task](pipeline)
+            made = run(pipeline)
     assert made.device.type == "cuda"
     assert made.shape == (ROWS, 3, pipeline.spec.size, pipeline.spec.size)
     assert seen.convolutions
@@ -127,6 +160,9 @@ def _encoded(encoder: Any, vectors: Tensor, lengths: Sequence[int]) -> tuple[Ten
     [
         *(("cub", part) for part in ("damsm", "synthesis", "manipulation", "inpainting", "detail")),
         ("aviary", "synthesis"),
+        ("picnet-cub", "inpainting"),
+        ("sisgan-cub", "manipulation"),
+        ("tagan-cub", "manipulation"),
     ],
 )
 def test_a_training_step_stays_on_the_device(

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.inpainting.pipeline import InpaintingPipeline
-from models.manipulation.pipeline import ManipulationPipeline
+from models.inpainting.tdanet.pipeline import TdanetPipeline
+from models.manipulation.manigan.pipeline import ManiganPipeline
 from models.pipeline import Pipeline
 from models.registry import load
 from models.runtime.autotune import psnr
@@ -119,8 +119,8 @@ def test_synthesis_in_bfloat16_is_the_same_to_the_bit_in_any_batch(
 
 def test_sensitive_parts_of_the_pipelines_keep_float32(tiny: Path) -> None:
     edit, fill = (load(tiny, task, None, "cpu", "bfloat16") for task in ("manipulate", "inpaint"))
-    assert isinstance(edit, ManipulationPipeline)
-    assert isinstance(fill, InpaintingPipeline)
+    assert isinstance(edit, ManiganPipeline)
+    assert isinstance(fill, TdanetPipeline)
     assert edit.dcm is not None
     for part in (edit.dcm.upsample, fill.encoder.prior, fill.generator.f_transformer):
         assert isinstance(part, KeepInFp32)

@@ -18,7 +18,7 @@ from models.training.config import ConfigError, LoopOptions
 from models.training.loader import worker_count
 from models.training.loop import Loop, TrainingError, build_fabric
 from models.training.noise import Noise
-from models.training.objective import Objective, OptimizerStep, RateSchedule, Values, adam
+from models.training.objective import Objective, OptimizerStep, RateSchedule, Values, adam, halving
 from models.training.run import Run
 
 OPTIONS = LoopOptions(
@@ -113,6 +113,20 @@ def test_the_rate_rises_and_falls_along_a_cosine(tmp_path: Path) -> None:
     loop = run(tmp_path, replace(options, steps=4))
     (group,) = loop.objective.optimizer_steps["guess"].optimiser.param_groups
     assert group["lr"] == pytest.approx(0.1 * RateSchedule(replace(options, steps=4), {}).share(3))
+
+
+class Halving(Brightness):
+    """By a schedule of its own."""
+
+    def rate_share(self, step: int) -> float:
+        return halving(step, 2)
+
+
+def test_an_objectives_own_schedule_counts(tmp_path: Path) -> None:
+    for steps, rate in ((2, 0.1), (3, 0.05), (6, 0.025)):
+        loop = run(tmp_path / str(steps), replace(OPTIONS, steps=steps), Halving())
+        (group,) = loop.objective.optimizer_steps["guess"].optimiser.param_groups
+        assert group["lr"] == pytest.approx(rate)
 
 
 def test_a_resumed_run_follows_the_same_schedule(tmp_path: Path) -> None:

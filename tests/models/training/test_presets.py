@@ -14,19 +14,32 @@ from models.inpainting.tdanet.official import published_config
 from models.manipulation.manigan.network import ManiganConfig
 from models.manipulation.manigan.photo_recipe import PhotoOptions
 from models.synthesis.efficient_t2i.network import DiscriminatorConfig, GeneratorConfig
-from models.training.config import PRESETS, LoopOptions, build_options, preset_names, read_preset
+from models.training.config import (
+    LoopOptions,
+    build_options,
+    preset_names,
+    preset_paths,
+    read_preset,
+)
 from models.training.parts import PARTS, parse_options
 from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_steps
+
+SMALL = ("coco", "cub", "flowers", "picnet-cub", "sisgan-cub", "tagan-cub")
 
 
 def tables() -> list[tuple[str, str]]:
     """(preset, part) of every table."""
-    read = {name: tomllib.loads((PRESETS / f"{name}.toml").read_text()) for name in preset_names()}
+    read = {name: tomllib.loads(path.read_text()) for name, path in preset_paths().items()}
     return [(name, part) for name, table in read.items() for part in PARTS if part in table]
 
 
 def test_all_presets_are_there() -> None:
-    assert preset_names() == ["aviary", "coco", "cub", "flowers", "official"]
+    assert preset_names() == [
+        *("aviary", "coco", "cub", "flowers", "official"),
+        *("picnet-aviary", "picnet-cub", "picnet-official"),
+        *("sisgan-aviary", "sisgan-cub", "sisgan-official"),
+        *("tagan-aviary", "tagan-cub", "tagan-official"),
+    ]
 
 
 @pytest.mark.parametrize(("preset", "part"), tables())
@@ -39,9 +52,7 @@ def test_every_option_is_known(preset: str, part: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("preset", "part"), [t for t in tables() if t[0] in ("coco", "cub", "flowers")]
-)
+@pytest.mark.parametrize(("preset", "part"), [t for t in tables() if t[0] in SMALL])
 def test_small_presets_take_steps(preset: str, part: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     data: Any = NoisePhotos(64)

@@ -1,0 +1,37 @@
+"""Holes filled by PICNet: every picture of a job is a sample, the first one too, as its authors
+sample; ``noise_scale`` 0 gives the mean, which is nearer to the truth.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor
+
+from models.inpainting.picnet.network import PicnetConfig, PicnetEncoder, PicnetGenerator
+from models.inpainting.pipeline import InpaintingPipeline
+from models.inpainting.tdanet.blocks import fold_blocks
+from models.pipeline import config_from
+
+
+class PicnetPipeline(InpaintingPipeline):
+    """See :class:`models.pipeline.Pipeline`."""
+
+    def load_networks(self) -> None:
+        config = self.config = config_from(PicnetConfig, self.spec.network, self.where)
+        encoder = fold_blocks(self.load_state(PicnetEncoder(config), "encoder").eval())
+        network = fold_blocks(self.load_state(PicnetGenerator(config), "generator").eval())
+        self.encoder = cast("PicnetEncoder", self.prepare_module(encoder))
+        self.generator = cast("PicnetGenerator", self.prepare_module(network))
+        cells = self.spec.size >> len(config.encoder)
+        self.latent = config.z, cells, cells
+
+    def _fill(self, *inputs: Tensor) -> Tensor:
+        """images, mask, noise: see :class:`InpaintingPipeline`."""
+        images, mask, noise = inputs
+        seen = self.encoder(images, mask)
+        z = seen.mu + seen.sigma * noise
+        out: Tensor = self.generator(
+            z, seen.features[-1], seen.features[self.config.feature], mask
+        )[-1]
+        return out

@@ -1,0 +1,125 @@
+"""ManiGAN's networks in the pipeline of edits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from torch import Tensor, nn
+
+from models.bundle import Bundle, load_strict
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.explanation import Explanation, explained_words
+from models.geometry import Plane
+from models.layers import fold_batch_norm
+from models.manipulation.manigan.blocks import affine_maps, fold_blocks
+from models.manipulation.manigan.network import (
+    DetailCorrection,
+    MainModule,
+    ManiganConfig,
+    networks,
+)
+from models.manipulation.manigan.photo_encoder import as_photo_encoder, photo_encoder
+from models.manipulation.pipeline import ManipulationPipeline, Prepared
+from models.pipeline import config_from
+
+# Pixels from which captions are read one by one on CPUs. All that the text says passes a few cells
+# first, and at 256 pixels rounding makes up to 20/255 of the last bits that a batch changes there;
+# at 64 it makes 1/255, and reading would take a tenth of the time.
+_LARGE = 128
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """attention float32 [T,h,w] of words over the square; features by name, each [S,S]."""
+
+    attention: Plane
+    features: dict[str, Plane]
+
+
+class ManiganPipeline(ManipulationPipeline):
+    """See :class:`models.manipulation.pipeline.ManipulationPipeline`."""
+
+    def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
+        super().__init__(bundle, task, method, device, precision)
+        where = self.where
+        config = config_from(ManiganConfig, self.spec.network, where)
+        text = TextEncoder(config_from(TextEncoderConfig, self.spec.text_encoder, where))
+        made = networks(config)
+        for role, module in {"text_encoder": text, **made}.items():
+            load_strict(module, bundle.state(task, role), f"{where}: {role}")
+            self.prepare_module(fold_blocks(module, self.device.type))
+        encoder = fold_batch_norm(photo_encoder(bundle, task, where).eval())
+        self.image = as_photo_encoder(self.prepare_module(encoder))
+        self.config, self.text = config, text
+        # None where the configuration does without.
+        self.main = cast("MainModule | None", made.get("main"))
+        self.dcm = cast("DetailCorrection | None", made.get("dcm"))
+        self.draws = config.z, config.condition
+
+    def read_captions(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, ...]:
+        large = self.config.size >= _LARGE
+        words, sentence, pad = self.encode_captions(self.text, rows, apart=large)
+        words, pad = self.pad_words(words, pad)
+        return words, sentence, pad
+
+    def _edit_with_attention(
+        self, batch: Sequence[Prepared], inputs: Sequence[Tensor]
+    ) -> tuple[Tensor, list[AttentionMaps | None]]:
+        with self.autocast(), affine_maps(self._explained_combination) as features:
+            final, attention = self._attentive_edit(*inputs)
+        return final, [
+            _maps(attention[k, : len(p.ids)], features, k) if p.read else None
+            for k, p in enumerate(batch)
+        ]
+
+    @property
+    def _explained_combination(self) -> nn.Module | None:
+        """The combination that explanations show: where the words' features meet the photo's own
+        detail at full size, or without a DCM at half of it.
+        """
+        if self.dcm is not None:
+            return self.dcm.h_net.SAIN
+        return None if self.main is None else self.main.h_net3.SAIN
+
+    def _edit(self, *inputs: Tensor) -> Tensor:
+        """The final picture [B,3,S,S] in [-1,1] alone."""
+        return self._attentive_edit(*inputs)[0]
+
+    def _attentive_edit(
+        self,
+        z: Tensor,
+        noise: Tensor,
+        words: Tensor,
+        sentence: Tensor,
+        pad: Tensor,
+        photos: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The final picture of the networks there are, and attention over words [B,L,h,w]: the main
+        module's last, which decides about colours, or else the DCM's.
+        """
+        seen = self.image.photo(photos)
+        hidden, attention = seen.regions, cast("tuple[Tensor, ...]", ())
+        if self.main is not None:
+            alone = self.dcm is None
+            out = self.main(
+                z, noise, words, sentence, pad, seen.code, seen.regions, with_pictures=alone
+            )
+            hidden, attention = out.pictures[-1] if alone else out.hidden, out.attention
+        if self.dcm is None:
+            return hidden, attention[-1]
+        final, own = self.dcm(hidden, seen.detail, words, pad)
+        return final, (own, *attention)[-1]
+
+    def explain(self, prepared: Prepared, maps: AttentionMaps) -> Explanation:
+        whole = self.lay_over(prepared)
+        shares = maps.attention.max((1, 2))
+        words = explained_words(prepared.read, "attention", maps.attention, shares, whole)
+        features = {name: whole(plane) for name, plane in maps.features.items()}
+        return Explanation(self.method, tuple(words), features)
+
+
+def _maps(attention: Tensor, features: Mapping[str, Tensor], index: int) -> AttentionMaps:
+    planes = {name: feature[index].cpu().numpy() for name, feature in features.items()}
+    return AttentionMaps(attention.float().cpu().numpy(), planes)

@@ -1,0 +1,76 @@
+"""What the trainings of TAGAN and SISGAN share: a generator, a discriminator, Adam as published."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.manipulation.autoencoder import Edited, init_normal
+from models.training.batch import Batch
+from models.training.noise import Noise
+from models.training.objective import (
+    Objective,
+    OptimizerStep,
+    Values,
+    adam,
+    halving,
+    stack_rows,
+)
+
+_BETAS = (0.5, 0.999)
+
+
+class EditorObjective(Objective):
+    """A subclass names its networks by :meth:`set_up`, and has the two losses."""
+
+    averaged = ("generator",)
+
+    def set_up(self, options: Any, generator: nn.Module, judging: Mapping[str, nn.Module]) -> None:
+        """judging: what the discriminator's step trains. options: anything with rate, rate_d and
+        halve_every, steps after which both halve.
+        """
+        self.halve_every: int = options.halve_every
+        for network in (generator, judging["discriminator"]):
+            init_normal(network)
+        self.modules = {"generator": generator, **judging}
+        judges = adam([*judging.values()], options.rate_d, _BETAS)
+        self.optimizer_steps = {
+            "discriminator": OptimizerStep(judges, tuple(judging)),
+            "generator": OptimizerStep(adam([generator], options.rate, _BETAS), self.averaged),
+        }
+
+    def rate_share(self, step: int) -> float:
+        return halving(step, self.halve_every)
+
+    def loss(self, name: str, state: Any, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        if name == "discriminator":
+            return self.discriminator_loss(state)
+        return self.generator_loss(state)
+
+    @abstractmethod
+    def discriminator_loss(self, state: Any) -> tuple[Tensor, Values]: ...
+
+    @abstractmethod
+    def generator_loss(self, state: Any) -> tuple[Tensor, Values]: ...
+
+    @abstractmethod
+    def edit(self, generator: nn.Module, batch: Batch, noise: Noise) -> Edited:
+        """The photos edited by captions that are not theirs."""
+
+    def recalibrate_batch_norm(
+        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
+    ) -> None:
+        self.edit(averaged["generator"], batch, noise)
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+        """Rows of eight: the photo, and the edit by a caption not its own."""
+        return stack_rows(batch.images, self.edit(averaged["generator"], batch, noise).picture)
+
+
+def weighted_sum(values: Values, weights: Mapping[str, float]) -> Tensor:
+    """Values by their weights, 1 where none is named."""
+    return torch.stack([weights.get(name, 1.0) * value for name, value in values.items()]).sum()

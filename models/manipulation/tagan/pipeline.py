@@ -1,0 +1,82 @@
+"""TAGAN in the pipeline of edits. Its discriminator, where the bundle has it, tells how much each
+word counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from models.bundle import Bundle, load_strict
+from models.explanation import ExplainedWord, Explanation
+from models.manipulation.pipeline import Prepared
+from models.manipulation.tagan.network import (
+    TaganConfig,
+    TaganDiscriminator,
+    TaganDiscriminatorConfig,
+    TaganGenerator,
+    match,
+)
+from models.manipulation.vector_pipeline import VectorPipeline, padded
+from models.pipeline import config_from
+
+
+class TaganPipeline(VectorPipeline):
+    """See :class:`models.manipulation.pipeline.ManipulationPipeline`."""
+
+    generator: TaganGenerator
+
+    def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
+        super().__init__(bundle, task, method, device, precision)
+        network = dict(self.spec.network)
+        options = network.pop("discriminator", {})
+        config = config_from(TaganConfig, network, self.where)
+        self.generator = self.load_editor(TaganGenerator(config))
+        self.vectors = self.load_vectors(config.words)
+        self.draws = (config.condition,)
+        self.discriminator: TaganDiscriminator | None = None
+        if "discriminator" in self.spec.files:
+            looks = config_from(TaganDiscriminatorConfig, options, self.where)
+            self.discriminator = TaganDiscriminator(looks).eval().requires_grad_(False)
+            state = bundle.state(task, "discriminator")
+            load_strict(self.discriminator, state, f"{self.where}: discriminator")
+            self.discriminator.to(self.device)
+
+    def read_vectors(self, vectors: Tensor, pad: Tensor) -> Tensor:
+        return self.generator.read(vectors, pad)[1]
+
+    def _edit_with_attention(
+        self, batch: Sequence[Prepared], inputs: Sequence[Tensor]
+    ) -> tuple[Tensor, Sequence[Any]]:
+        edited, nothing = super()._edit_with_attention(batch, inputs)
+        if self.discriminator is None:
+            return edited, nothing
+        weights = self.discriminator.look_for(*self.look_up([p.ids for p in batch])).weights
+        changes = (edited - inputs[-1]).float().abs().mean(1)
+        return edited, list(zip(weights.cpu().numpy(), changes.cpu().numpy(), strict=True))
+
+    def explain(self, prepared: Prepared, maps: Any) -> Explanation:
+        """How much each word counts for the discriminator, of 1 in all, as the words' peaks; and
+        where the photo changed. TAGAN ties no word to a place.
+        """
+        if not maps:
+            return super().explain(prepared, maps)
+        weights, change = maps
+        words = (
+            ExplainedWord(0, word, None if word.column is None else float(weights[word.column]), {})
+            for word in prepared.read
+        )
+        return Explanation(self.method, tuple(words), {"change": self.lay_over(prepared)(change)})
+
+    def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Also, where the bundle has a discriminator, what it says of the photos themselves: logit
+        and match with their captions.
+        """
+        found = super().raw_outputs(given)
+        if self.discriminator is None:
+            return found
+        logits, seen = self.discriminator(given["image"])
+        matches = match(seen, self.discriminator.look_for(*padded(given)))
+        return {**found, "logit": logits, "match": matches}

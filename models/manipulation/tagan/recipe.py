@@ -1,0 +1,152 @@
+"""Training TAGAN as published (paper sections 3.1 to 3.4, sums as in its authors' code).
+
+Every photo is edited by the caption of the row before it and brought back by its own; the
+discriminator judges photos alone, and their words with captions that fit and that do not. Match of
+words on edits counts for the generator only. Rows before each other are those of one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import log2
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.manipulation.autoencoder import Edited
+from models.manipulation.manigan.losses import kl_loss
+from models.manipulation.objective import EditorObjective, weighted_sum
+from models.manipulation.tagan.network import (
+    TaganConfig,
+    TaganDiscriminator,
+    TaganDiscriminatorConfig,
+    TaganGenerator,
+    match,
+)
+from models.manipulation.word_vectors import look_up, training_vectors
+from models.training.batch import Batch, TrainingData
+from models.training.losses import logit_loss, probability_loss
+from models.training.noise import Noise
+from models.training.objective import Objective, Values
+from models.training.parts import Encoders
+
+
+@dataclass(frozen=True)
+class Options:
+    """vectors: of words, see :func:`models.manipulation.word_vectors.training_vectors`; matching:
+    weight of captions' match; reconstruction_weight: of L1 with the own caption; kl_weight: of the
+    conditioning; halve_every: steps after which the rates halve, 0 for never; the rest are widths
+    and rates.
+    """
+
+    vectors: str = "damsm"
+    ngf: int = 64
+    ndf: int = 64
+    blocks: int = 4
+    condition: int = 128
+    hidden: int = 512
+    rate: float = 2e-4
+    rate_d: float = 2e-4
+    matching: float = 10.0
+    reconstruction_weight: float = 0.2
+    kl_weight: float = 0.5
+    halve_every: int = 0
+
+
+@dataclass(frozen=True)
+class StepState:
+    """Photos, their captions' vectors and padding, those of the rows before, and noise."""
+
+    photos: Tensor
+    vectors: Tensor
+    pad: Tensor
+    others: tuple[Tensor, Tensor]
+    noise: Noise
+
+
+class TaganObjective(EditorObjective):
+    """See :class:`models.training.objective.Objective`. Learned word vectors are the
+    discriminator's; the generator reads them.
+    """
+
+    method = "tagan"
+    shipped = ("discriminator", "word_vectors")
+
+    def __init__(self, options: Options, size: int, vectors: nn.Embedding) -> None:
+        super().__init__()
+        self.options, self.vectors = options, vectors
+        o, words = options, vectors.embedding_dim
+        self.config = TaganConfig(size, o.ngf, o.blocks, o.condition, words, o.hidden)
+        stages = int(log2(size)) - 4
+        looks = TaganDiscriminatorConfig(o.ndf, stages, words, o.hidden)
+        self.generator, self.discriminator = TaganGenerator(self.config), TaganDiscriminator(looks)
+        judging: dict[str, nn.Module] = {"discriminator": self.discriminator}
+        if vectors.weight.requires_grad:
+            judging["word_vectors"] = vectors
+        else:
+            self.frozen = {"word_vectors": vectors}
+        self.set_up(options, self.generator, judging)
+
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+        vectors, pad = look_up(self.vectors, batch.ids, batch.lengths)
+        photos = self.to_memory_format(batch.images)
+        others = vectors.detach().roll(1, 0), pad.roll(1, 0)
+        return StepState(photos, vectors, pad, others, noise)
+
+    def discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        with torch.no_grad(), self.autocast():
+            fake = self.generator(state.photos, *state.others, self._draw(state, "judged")).picture
+        with self.autocast():
+            text = self.discriminator.look_for(state.vectors, state.pad)
+            logits, found = self.discriminator(state.photos)
+            faked, _ = self.discriminator(self.to_memory_format(fake))
+        fits = probability_loss(match(found, text), 1)
+        unlike = probability_loss(match(found, text.rolled()), 0)
+        values = {"d_real": logit_loss(logits, 1), "d_match": (fits + unlike) / 2}
+        values["d_fake"] = logit_loss(faked, 0)
+        return weighted_sum(values, {"d_match": self.options.matching}), values
+
+    def generator_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        own = state.vectors.detach(), state.pad
+        with self.autocast():
+            edit = self.generator(state.photos, *state.others, self._draw(state, "edit"))
+            text = self.discriminator.look_for(*state.others)
+            logits, found = self.discriminator(self.to_memory_format(edit.picture))
+            same = self.generator(state.photos, *own, self._draw(state, "same"))
+        values = {
+            "g_fake": logit_loss(logits, 1),
+            "g_match": probability_loss(match(found, text), 1),
+            "kl_edit": kl_loss(edit.mu, 2 * edit.log_sigma),
+            "g_l1": functional.l1_loss(same.picture.float(), state.photos),
+            "kl_same": kl_loss(same.mu, 2 * same.log_sigma),
+        }
+        o = self.options
+        weights = {"g_match": o.matching, "g_l1": o.reconstruction_weight}
+        return weighted_sum(
+            values, {**weights, "kl_edit": o.kl_weight, "kl_same": o.kl_weight}
+        ), values
+
+    def _draw(self, state: StepState, name: str) -> Tensor:
+        return state.noise.normal(name, self.config.condition)
+
+    def edit(self, generator: nn.Module, batch: Batch, noise: Noise) -> Edited:
+        caption = look_up(self.vectors, batch.negative_ids, batch.negative_lengths)
+        draw = noise.normal("edit", self.config.condition)
+        made: Edited = generator(self.to_memory_format(batch.images), *caption, draw)
+        return made
+
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+        network = {**asdict(self.config), "discriminator": asdict(self.discriminator.config)}
+        shipped = {"discriminator": self.discriminator, "word_vectors": self.vectors}
+        return network, {"generator": averaged["generator"], **shipped}
+
+
+def build(options: Options, data: TrainingData, encoders: Encoders) -> Objective:
+    """The objective for a data set and the encoders whose words it has."""
+    vectors = training_vectors(options.vectors, encoders.text, data.vocabulary)
+    return TaganObjective(options, data.size, vectors)
