@@ -126,11 +126,15 @@ async def _respond(
     if accepted.replayed:
         headers["Idempotency-Replayed"] = "true"
     if seconds is not None:
+        wanted = preferred_image_format(request)
+        if wanted and seconds and not services.worker_seen:
+            # The networks are still being loaded, and who asks for a picture can do nothing with
+            # a job.
+            seconds = services.settings.max_wait
         waited = await _wait(services, caller, accepted, seconds, subscription)
         job = waited.job or job
         if waited.waited:
             headers["Preference-Applied"] = f"wait={seconds:g}"
-        wanted = preferred_image_format(request)
         if wanted and job.status.final:
             return await _first_image(services, caller, job, wanted, headers)
     if not job.status.final:
