@@ -12,7 +12,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 export MALLOC_TOP_PAD_ ?= 134217728
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue gallery openapi notebooks studio-pictures bench-gpu clean
+.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue gallery openapi generators notebooks studio-pictures bench-gpu clean
 
 setup: $(READY)
 
@@ -111,6 +111,12 @@ gallery: setup
 # What clients are made from: docs/openapi.json, for other languages, and the tasks that the mmml command knows.
 openapi: setup
 	$(BIN)/python -m app.gateway.openapi docs/openapi.json client/mmml/tasks.json
+
+# What tests/docs generates clients with: from docs/openapi.json, in Python and TypeScript; needs npm.
+generators: setup
+	cd docs/examples/typescript && npm ci
+	$(BIN)/python -m venv docs/examples/generated/.venv
+	docs/examples/generated/.venv/bin/python -m pip install -q -r docs/examples/generated/requirements.txt
 
 # The pictures in docs/notebooks again, from a running service (make serve).
 notebooks: setup

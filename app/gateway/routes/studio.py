@@ -51,6 +51,7 @@ class StaticFile:
 
     media_type: str
     content: bytes = field(repr=False)
+    styles: str = ""  # inline ones that the content policy allows besides, by hash
 
     @classmethod
     def read(cls, path: Path) -> StaticFile:
@@ -67,6 +68,8 @@ class StaticFile:
     def respond(self, request: Request, caching: str, vary: str = "Accept-Encoding") -> Response:
         """The file, or 304 for a client that has it."""
         headers = {"ETag": self.tag, "Cache-Control": caching, "Vary": vary, **_PROTECTION}
+        if self.styles:
+            headers["Content-Security-Policy"] += f"; style-src 'self' {self.styles}"
         if has_current(request, self.tag):
             return Response(status_code=304, headers=headers)
         content = self.content
