@@ -1,8 +1,10 @@
 # make serve: set up and serve on http://127.0.0.1:8000     make test: set up and run the tests
 PYTHON ?= python3
 PORT ?= 8000
-# A machine without a GPU can save gigabytes: make setup TORCH_INDEX=<address of a CPU-only torch index>
+# A machine without a GPU can save gigabytes: make setup TORCH_INDEX=<address of a CPU-only torch index>, or
+# TORCH_CPU_INDEX in the environment of all machines: those with an NVIDIA driver ignore it.
 TORCH_INDEX ?=
+TORCH_CPU_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -17,11 +19,7 @@ export MALLOC_TOP_PAD_ ?= 134217728
 setup: $(READY)
 
 $(READY): pyproject.toml client/pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) uninstall -qq -y mmml  # of earlier checkouts: service and client in one
-	# A torch index has few versions of what torch needs; the next line brings those to the constraints, too.
-	$(PIP) install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),-c constraints.txt) "torch>=2.9,<3" "torchvision>=0.24"
-	$(PIP) install -q -c constraints.txt -e ./client -e ".[embedded,worker,train,dev]"
+	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" TORCH_CPU_INDEX="$(TORCH_CPU_INDEX)" deploy/setup.sh $(VENV)
 	touch $(READY)
 
 serve: setup
