@@ -1,8 +1,10 @@
 # make serve: set up and serve on http://127.0.0.1:8000     make test: set up and run the tests
 PYTHON ?= python3
 PORT ?= 8000
-# A machine without a GPU can save gigabytes: make setup TORCH_INDEX=<address of a CPU-only torch index>
+# A machine without a GPU can save gigabytes: make setup TORCH_INDEX=<address of a CPU-only torch index>, or
+# TORCH_CPU_INDEX in the environment of all machines: those with an NVIDIA driver ignore it.
 TORCH_INDEX ?=
+TORCH_CPU_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -12,16 +14,12 @@ export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 export MALLOC_TOP_PAD_ ?= 134217728
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue gallery openapi notebooks studio-pictures bench-gpu clean
+.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue gallery openapi generators notebooks studio-pictures bench-gpu clean
 
 setup: $(READY)
 
 $(READY): pyproject.toml client/pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) uninstall -qq -y mmml  # of earlier checkouts: service and client in one
-	# A torch index has few versions of what torch needs; the next line brings those to the constraints, too.
-	$(PIP) install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),-c constraints.txt) "torch>=2.9,<3" "torchvision>=0.24"
-	$(PIP) install -q -c constraints.txt -e ./client -e ".[embedded,worker,train,dev]"
+	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" TORCH_CPU_INDEX="$(TORCH_CPU_INDEX)" deploy/setup.sh $(VENV)
 	touch $(READY)
 
 serve: setup
@@ -111,6 +109,12 @@ gallery: setup
 # What clients are made from: docs/openapi.json, for other languages, and the tasks that the mmml command knows.
 openapi: setup
 	$(BIN)/python -m app.gateway.openapi docs/openapi.json client/mmml/tasks.json
+
+# What tests/docs generates clients with: from docs/openapi.json, in Python and TypeScript; needs npm.
+generators: setup
+	cd docs/examples/typescript && npm ci
+	$(BIN)/python -m venv docs/examples/generated/.venv
+	docs/examples/generated/.venv/bin/python -m pip install -q -r docs/examples/generated/requirements.txt
 
 # The pictures in docs/notebooks again, from a running service (make serve).
 notebooks: setup

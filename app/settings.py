@@ -88,7 +88,9 @@ class GatewaySettings(WebhookSettings):
         description="addresses and networks of proxies whose X-Forwarded-For and "
         "X-Forwarded-Proto are believed",
     )
-    access_log: bool = Field(True, description="log a line for each request")
+    access_log: bool = Field(
+        True, description="log a line for each request; with mmml serve only where this is set"
+    )
     grace: float = Field(
         25.0, ge=0, description="time for running requests to finish after SIGTERM"
     )

@@ -21,23 +21,23 @@ class WordView(BaseModel):
     text: Annotated[int, Field(description="which of the texts; 0 when there is one")]
     word: Annotated[str, Field(description="as the networks read it")]
     start: Annotated[int, Field(description="its place in the text, in characters")]
-    end: int
+    end: Annotated[int, Field(description="where it ends, in characters")]
     known: Annotated[bool, Field(description="whether the bundle knows it")]
     peak: Annotated[
         float | None, Field(ge=0, le=1, description="the word's share at its strongest place")
     ]
-    maps: dict[str, MapUrl]
+    maps: Annotated[dict[str, MapUrl], Field(description="by layer of the network")]
 
 
 class ExplanationView(BaseModel):
-    """Picture ``image`` of a job. features: maps that belong to no word."""
+    """Where each word of the text acted on an image."""
 
     model_config = ConfigDict(frozen=True)
 
-    image: int
-    method: str
-    words: list[WordView]
-    features: dict[str, MapUrl]
+    image: Annotated[int, Field(description="its number in the job")]
+    method: Annotated[str, Field(description="that generated it")]
+    words: Annotated[list[WordView], Field(description="of all texts, in order")]
+    features: Annotated[dict[str, MapUrl], Field(description="maps that belong to no word")]
 
 
 def map_url(plane: Image.Image) -> str:

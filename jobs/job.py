@@ -69,7 +69,7 @@ class Failure(_Record):
     """A code for programs and a sentence for people."""
 
     code: ErrorCode
-    detail: str
+    detail: str = Field(description="a sentence that says what to do")
 
 
 class ImageRecord(_Record):
@@ -92,13 +92,11 @@ class ImageRecord(_Record):
 
 
 class Timings(_Record):
-    """Milliseconds: waiting in the queue, in the forward pass alone, and from creation to the
-    end.
-    """
+    """In milliseconds."""
 
-    queued_ms: float | None = None
-    model_ms: float | None = None
-    total_ms: float | None = None
+    queued_ms: float | None = Field(None, description="waiting in the queue")
+    model_ms: float | None = Field(None, description="in the forward pass alone")
+    total_ms: float | None = Field(None, description="from creation to the end")
 
 
 class WebhookState(StrEnum):

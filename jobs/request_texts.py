@@ -34,12 +34,15 @@ Caption = Annotated[
 
 
 class WeightedText(BaseModel):
-    """A caption with its weight beside those of others; weights need not sum to anything."""
+    """A caption with its weight; weights need not sum to anything."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: Caption
-    weight: Annotated[float, Field(gt=0, le=MAX_WEIGHT, allow_inf_nan=False)] = 1.0
+    weight: Annotated[
+        float,
+        Field(gt=0, le=MAX_WEIGHT, allow_inf_nan=False, description="its share beside the others"),
+    ] = 1.0
 
 
 TextInput = str | list[str | WeightedText]
@@ -73,7 +76,7 @@ Texts = Annotated[
     Annotated[Caption, Tag("(text)")]
     | Annotated[list[_Part], Field(min_length=2, max_length=MAX_TEXTS), Tag("(list)")],
     _one_of(("(text)", "(list)"), f"a string, or a list of 2 to {MAX_TEXTS} texts to be mixed"),
-    Field(description=f"the caption, or a list of 2 to {MAX_TEXTS}, whose mean is drawn"),
+    Field(description=f"the caption, or a list of 2 to {MAX_TEXTS} that are mixed"),
 ]
 
 
@@ -116,15 +119,15 @@ def form_to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 _CAPTION = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
 _SEVERAL = {"type": "array", "minItems": 2, "maxItems": MAX_TEXTS}
+_WEIGHT = {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_WEIGHT}
 # The fields that form_to_json() reads, for the OpenAPI document.
 FORM_PROPERTIES: Mapping[str, Any] = {
     "text": {
         "oneOf": [_CAPTION, {**_SEVERAL, "items": _CAPTION}],
-        "description": f"the caption; sent 2 to {MAX_TEXTS} times, their mean is drawn",
+        "description": f"the caption; if sent 2 to {MAX_TEXTS} times, the texts are mixed",
     },
     "weight": {
-        **_SEVERAL,
-        "items": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_WEIGHT},
+        "oneOf": [{**_SEVERAL, "items": _WEIGHT}],
         "description": "one for each text, in the same order",
     },
 }

@@ -95,34 +95,35 @@ class TaskRequest(BaseModel):
         int | None,
         Field(
             le=MAX_SEED,
-            description="drawn and returned when absent",
+            description="if omitted, a random seed is chosen and returned",
             json_schema_extra={"minimum": 0},
         ),
         AfterValidator(_seed),
     ] = None
-    count: Annotated[int, Field(ge=1, le=16, description="how many pictures")] = 1
+    count: Annotated[int, Field(ge=1, le=16, description="number of images")] = 1
     bundle: Annotated[
-        str | None, Field(max_length=MAX_NAME, description="name of the weights; see GET /models")
+        str | None, Field(max_length=MAX_NAME, description="weights to use; GET /models lists them")
     ] = None
     method: Annotated[
-        str | None, Field(max_length=MAX_NAME, description="algorithm; see GET /models")
+        str | None,
+        Field(max_length=MAX_NAME, description="algorithm to use; GET /models lists them"),
     ] = None
     format: Annotated[ImageFormat, Field(description="png is lossless")] = "png"
     size: Annotated[
         int | None,
         *_OneOfSizes,
-        Field(description="longer side in pixels; when absent the photo's own"),
+        Field(description="longer side in pixels; if omitted, the photo's own"),
     ] = None
     explain: Annotated[
-        bool, Field(description="also tell where each word acted: images[].explanation")
+        bool, Field(description="also return where each word acted: images[].explanation")
     ] = False
     priority: Annotated[
         Literal["low", "normal", "high"],
-        Field(description="which waiting jobs go first; high needs a key that may"),
+        Field(description="jobs of higher priority start first; a key may be limited to one"),
     ] = "normal"
     webhook: Annotated[
         str | None,
-        Field(max_length=MAX_URL, description="https address that is notified of the job's end"),
+        Field(max_length=MAX_URL, description="HTTPS URL called when the job ends"),
     ] = None
 
     @model_validator(mode="before")
@@ -173,15 +174,15 @@ class TaskRequest(BaseModel):
 
 _FormatOfMorphs = Annotated[
     Literal["png", "jpeg", "webp", "gif"],
-    Field(description="png is lossless; with frames webp when absent; gif needs frames"),
+    Field(description="png is lossless; if omitted, webp for frames; gif only for frames"),
 ]
 
 
 class Synthesize(TaskRequest):
-    """Text to pictures; several texts to pictures between them."""
+    """Generates images from a text. Several texts are mixed or, with ``frames``, morphed."""
 
     task = "synthesize"
-    summary = "Make pictures from a text"
+    summary = "Generate images from text"
     explained_by = ("damsm",)
     repeatable = ("text", "weight")
     serving = ("noise_scale", "candidates")
@@ -202,8 +203,8 @@ class Synthesize(TaskRequest):
             ge=0,
             le=MAX_NOISE_SCALE,
             allow_inf_nan=False,
-            description="factor of the noise: less makes pictures of a text more alike; the "
-            "bundle's when absent",
+            description="factor of the noise: below 1, images of a text are more alike; if "
+            "omitted, the bundle's",
         ),
     ] = None
     candidates: Annotated[
@@ -211,15 +212,15 @@ class Synthesize(TaskRequest):
         Field(
             ge=1,
             le=16,
-            description="how many are drawn for each picture, of which the one that fits its text "
-            "best is kept; the bundle's when absent",
+            description="images generated for each image requested, of which the one that agrees "
+            "best with the text is returned; if omitted, the bundle's",
         ),
     ] = None
     format: _FormatOfMorphs = "png"  # type: ignore[assignment]
     size: Annotated[
         int | None,
         *_OneOfSizes,
-        Field(description="side in pixels; when absent 256, or the most that the bundle can"),
+        Field(description="side in pixels; if omitted, 256 or the bundle's largest size"),
     ] = None
 
     @model_validator(mode="before")
@@ -288,29 +289,31 @@ class PhotoRequest(TaskRequest):
     fidelity: Annotated[
         Fidelity | None,
         Field(
-            description="network: the network's own pixels; photo: its change, fitted to the "
-            "photo's edges and colours; when absent the bundle's choice, else network for photos "
-            "of the network's size and photo for others"
+            description="network: the network's output; photo: its change, fitted to the photo's "
+            "edges and colours; if omitted, the bundle's choice, else network for photos of the "
+            "network's size and photo for others"
         ),
     ] = None
 
 
 class Manipulate(PhotoRequest):
-    """Edit a photo as the text says."""
+    """Edits a photo according to a text."""
 
     task = "manipulate"
-    summary = "Edit a photo as a text says"
+    summary = "Edit a photo according to a text"
     images = (_PHOTO,)
 
 
 class Inpaint(PhotoRequest):
-    """Fill the hole of a photo as the text says."""
+    """Fills a hole in a photo according to a text. Pixels outside the hole do not change."""
 
     task = "inpaint"
-    summary = "Fill a hole in a photo as a text says"
+    summary = "Fill a hole in a photo according to a text"
     images = (
         _PHOTO,
-        ImageField("mask", "mask", "same size as the photo, white where it is to be filled"),
+        ImageField(
+            "mask", "mask", "image of the photo's size, white where the photo is to be filled"
+        ),
     )
 
 

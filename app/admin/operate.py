@@ -80,7 +80,9 @@ def queue(command: AdminContext) -> None:
 @click.option("--status", type=click.Choice(list(Status)), help="only these")
 @click.option("--owner", metavar="KEY", help="id of the key that submitted them")
 @click.option("--task", help="only of this task")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="at most so many"
+)
 @click.pass_obj
 def jobs(
     command: AdminContext, status: str | None, owner: str | None, task: str | None, limit: int
@@ -158,7 +160,13 @@ def purge(command: AdminContext, owner: str | None, task: str | None) -> None:
 
 
 @admin.command()
-@click.option("--hours", type=click.FloatRange(0, min_open=True), default=24.0, show_default=True)
+@click.option(
+    "--hours",
+    type=click.FloatRange(0, min_open=True),
+    default=24.0,
+    show_default=True,
+    help="how far back to look",
+)
 @click.pass_obj
 def usage(command: AdminContext, hours: float) -> None:
     """Jobs by owner, the busiest first; no further back than results live."""

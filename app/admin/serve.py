@@ -11,11 +11,26 @@ import click
 
 @click.command()
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="any other than loopback needs API keys"
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="address to listen on; any other than loopback needs API keys",
 )
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--state-dir", type=click.Path(path_type=Path), help="broker data, pictures and logs")
-@click.option("--fake", is_flag=True, help="without networks, for the tests of other programs")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="port to listen on",
+)
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path),
+    help="folder of jobs, images and logs  [default: ~/.local/state/mmml]",
+)
+@click.option(
+    "--fake", is_flag=True, help="draw instead of running networks, for tests of other programs"
+)
 @click.option("--until-stdin-closes", is_flag=True, help="end with the program that started it")
 def serve(
     host: str, port: int, state_dir: Path | None, fake: bool, until_stdin_closes: bool

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
@@ -32,6 +32,13 @@ async def get_services(request: Request) -> Services:  # async: no thread is nee
 
 
 ServicesDependency = Annotated[Services, Depends(get_services)]
+
+
+_A_JOB = "0199c3f0a1b2c3d4e5f60718293a4b5c"
+JobId = Annotated[str, Path(description="id of a job", examples=[_A_JOB])]
+ImageIndex = Annotated[str, Path(description="number of the image, from 0", examples=["0"])]
+BundleName = Annotated[str, Path(description="name of a bundle", examples=["aviary"])]
+WorkerName = Annotated[str, Path(description="name of a live worker", examples=["gpu1-4711"])]
 
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

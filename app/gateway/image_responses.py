@@ -90,7 +90,8 @@ def preferred_image_format(request: Request) -> str | None:
 
 # What a picture may come as, for the OpenAPI document.
 IMAGE_CONTENT: dict[str, dict[str, Any]] = {
-    f"image/{name}": {} for name in ("png", "jpeg", "webp", "gif")
+    f"image/{name}": {"schema": {"type": "string", "format": "binary"}}
+    for name in ("png", "jpeg", "webp", "gif")
 }
 SMALL = 512 * 512  # pixels of a picture that is read as a whole
 _LINK_SHARE = 4  # one address is read by a quarter of as many as one caller may read

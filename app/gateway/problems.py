@@ -33,18 +33,18 @@ _SENTENCES = {
 class ProblemView(BaseModel):
     """What every answer other than success looks like; some have more members."""
 
-    type: str
-    title: str
-    status: int
+    type: str = Field(description="about:blank, or the address of a registered type")
+    title: str = Field(description="phrase of the status")
+    status: int = Field(description="of HTTP")
     detail: str = Field(description="a sentence that says what to do")
-    instance: str
+    instance: str = Field(description="path of the request")
     errors: list[dict[str, str]] | None = Field(None, description="single fields of the request")
 
 
 # For the OpenAPI document: any route may answer with a problem.
 _ANY = {
     "description": "A problem (RFC 9457)",
-    "content": {MEDIA_TYPE: {"schema": ProblemView.model_json_schema()}},
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {422: _ANY, "default": _ANY}
 

@@ -28,6 +28,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 
 from app.gateway import problems
+from app.gateway.api_document import DESCRIPTION, TAGS, install_document
 from app.gateway.api_keys import KeyStore
 from app.gateway.auth import AccessError, ensure_keys
 from app.gateway.middleware import BodyTimeout, HeadAsGet, HostGuard, UploadMemoryBudget
@@ -49,9 +50,6 @@ _EXPOSED_HEADERS = (
     *("Location", "Retry-After", "ETag", "Link", "X-Request-ID", "WWW-Authenticate"),
     *("RateLimit", "RateLimit-Policy", "Idempotency-Replayed", "Preference-Applied"),
 )
-_DESCRIPTION = """Text-guided image generation: `/synthesize` generates images from text,
-`/manipulate` edits a photo, `/inpaint` fills a hole in a photo. A request is answered with a job;
-poll its address, or add `?wait=30`."""
 
 
 def create_app(settings: GatewaySettings, services: Services | None = None) -> FastAPI:
@@ -70,13 +68,16 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     app = FastAPI(
         title="mmml",
         version=VERSION,
-        description=_DESCRIPTION,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         responses=problems.RESPONSES,
     )
     app.state.services = given
+    install_document(app)
     problems.install_problem_handlers(app)
     for router in (
         tasks.router(),

@@ -17,43 +17,43 @@ from jobs.requests import TASKS
 class ImageView(BaseModel):
     """One picture: where its bytes are, or why there are none."""
 
-    index: int
+    index: int = Field(description="number of the image in its job, from 0")
     url: str | None = Field(None, description="absent when the picture failed")
-    width: int
-    height: int
-    sha256: str
-    seed: int
-    format: str
+    width: int = Field(description="in pixels")
+    height: int = Field(description="in pixels")
+    sha256: str = Field(description="of the stored bytes")
+    seed: int = Field(description="that generates this image alone")
+    format: str = Field(description="png, jpeg, webp or gif")
     frames: int = Field(1, description="of an animation; 1 for others")
     explanation: str | None = Field(None, description="where to get it, when it was asked for")
-    error: Failure | None = None
+    error: Failure | None = Field(None, description="why the image failed")
 
 
 class ProgressView(BaseModel):
-    """How many of the pictures are stored."""
+    """How many of the images are stored."""
 
-    done: int
-    total: int
+    done: int = Field(description="images that are stored")
+    total: int = Field(description="images that were requested")
 
 
 class WebhookView(BaseModel):
     """How far the announcement of the job's end is."""
 
-    url: str
+    url: str = Field(description="that is called when the job ends")
     state: WebhookState
-    attempts: int
+    attempts: int = Field(description="deliveries begun")
     detail: str = Field(description="why the last attempt did not succeed")
 
 
 class JobView(BaseModel):
     """A job. Times are UTC."""
 
-    id: str
-    task: str
+    id: str = Field(description="32 hexadecimal digits that grow with time")
+    task: str = Field(description="synthesize, manipulate or inpaint")
     status: Status
-    created_at: datetime
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    created_at: datetime = Field(description="when the request was accepted")
+    started_at: datetime | None = Field(None, description="when a worker began; null before")
+    finished_at: datetime | None = Field(None, description="when the job ended; null before")
     priority: Priority = Priority.normal
     queue_position: int | None = Field(
         None, description="about how many jobs start before; 0 is next; absent once it runs"
@@ -61,17 +61,27 @@ class JobView(BaseModel):
     estimated_start: datetime | None = Field(
         None, description="at the rate of the last minute; absent when none is known"
     )
-    cancel_requested: bool = False
+    cancel_requested: bool = Field(
+        False, description="a worker still runs it, and will stop at its next step"
+    )
     progress: ProgressView
-    input: dict[str, Any]
-    images: list[ImageView]
-    warnings: list[str]
-    error: Failure | None = None
+    input: dict[str, Any] = Field(
+        description="the request, with the values used for fields that it left open"
+    )
+    images: list[ImageView] = Field(description="of a finished job, those that failed included")
+    warnings: list[str] = Field(
+        description="sentences about words that were ignored and inputs that were adapted"
+    )
+    error: Failure | None = Field(None, description="why the job failed")
     timings: Timings
-    attempts: int
+    attempts: int = Field(description="runs begun by a worker")
     receipt: dict[str, Any] = Field(description="what is needed to repeat the job exactly")
-    webhook: WebhookView | None = None
-    links: dict[str, str]
+    webhook: WebhookView | None = Field(
+        None, description="its delivery, when the request named one"
+    )
+    links: dict[str, str] = Field(
+        description="paths of the job (self), of its event stream and of its cancellation"
+    )
 
 
 def job_view(job: Job, position: int | None, estimated_start: float | None = None) -> JobView:
@@ -133,35 +143,41 @@ def json_response(
 
 
 class TaskView(BaseModel):
-    """One task of a bundle. size: native side in pixels."""
+    """One task of a bundle."""
 
-    methods: list[str]
+    methods: list[str] = Field(
+        description="the network's method first, then those that need no weights"
+    )
     methods_without_text: list[str] = Field(description="of these, what looks at no word")
-    size: int
-    max_words: int
+    size: int = Field(description="native side in pixels")
+    max_words: int = Field(
+        description="words of a text that the network reads; further ones are ignored"
+    )
     tokenizer: str = Field(description="how a text is cut into words: regexp or treebank")
     default: bool = Field(description="serves requests that name no bundle")
-    licence: str
-    metrics: dict[str, Any]
+    licence: str = Field(description="of the weights of this task")
+    metrics: dict[str, Any] = Field(description="as measured when the bundle was made")
     serving: dict[str, Any] = Field(description="what requests get that leave these fields open")
 
 
 class BundleView(BaseModel):
     """A bundle."""
 
-    name: str
-    domain: str
-    licence: str
-    sha256: str
-    tasks: dict[str, TaskView]
+    name: str = Field(description="for the field bundle of requests")
+    domain: str = Field(description="what it draws")
+    licence: str = Field(description="of the weights")
+    sha256: str = Field(description="of its bundle.json, which names every file by its own")
+    tasks: dict[str, TaskView] = Field(description="that it serves")
     vocabulary: str = Field(description="where its known words are listed")
 
 
 class ModelsView(BaseModel):
     """All bundles, and which of them serves a task by default."""
 
-    defaults: dict[str, str | None]
-    bundles: list[BundleView]
+    defaults: dict[str, str | None] = Field(
+        description="by task, the bundle of requests that name none; null when there is none"
+    )
+    bundles: list[BundleView] = Field(description="in alphabetical order")
 
 
 def models_view(catalogue: Catalogue) -> ModelsView:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from app.local.announce import Announcer, WorkerInfo, ready_text, service_address
 from app.local.broker import (
     LocalServiceError,
     configured_redis_url,
@@ -19,7 +22,9 @@ from app.local.broker import (
 from app.local.supervisor import PYTHON_COMMAND, ChildProcess, Supervisor, temporary_environment
 from app.settings import GatewaySettings
 from jobs.captions import END
+from jobs.connections import connect
 from jobs.job import ErrorCode
+from jobs.redis_store import JobStore
 from jobs.requests import TASKS
 from jobs.settings import SharedSettings, read_settings
 from jobs.storage_identity import require_own_storage
@@ -114,6 +119,7 @@ def run_processes(
     """
     blobs = os.environ.get("MMML_STORAGE_URL") or (state_dir / "blobs").absolute().as_uri()
     drain = os.environ.get("MMML_DRAIN") or str(GRACE_SECONDS)
+    private = not configured_redis_url()
     with (
         service_broker(state_dir) as url,
         temporary_environment(
@@ -124,6 +130,8 @@ def run_processes(
         ),
     ):
         check()
+        if private:
+            _forget_workers()
         supervisor = Supervisor(_child_processes(state_dir, worker))
         try:
             supervisor.start()
@@ -132,26 +140,38 @@ def run_processes(
             supervisor.stop()
 
 
+def _forget_workers() -> None:
+    """Those that a killed service left in a broker of its own, which look alive for a while."""
+    settings = read_settings(SharedSettings)
+    store = JobStore(connect(settings.redis_url), settings.redis_prefix)
+    for worker in store.live_workers():
+        store.remove_worker(worker["name"])
+
+
+def require_bundles(folder: Path) -> None:
+    """LocalServiceError when ``folder`` holds no bundle."""
+    if not any(folder.glob("*/bundle.json")):
+        empty = "holds no bundle, which is a folder with a bundle.json"
+        raise LocalServiceError(
+            "There are no weights to serve: "
+            f"{folder.absolute()} {empty if folder.is_dir() else 'does not exist'}. Start in a "
+            "checkout of the project, whose weights folder is used, or set MMML_WEIGHTS_DIR to a "
+            "folder of bundles; docs/bundles.md describes them."
+        )
+
+
 def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = False) -> None:
     """Run the service until Ctrl-C or SIGTERM; ``fake``: without networks.
 
     Without API keys the service is open, so only loopback addresses are accepted then (AccessError
     otherwise).
     """
-    from app.gateway.server import (
-        check_access,
-        exit_on_sigterm,
-        gateway_server,
-        raise_open_file_limit,
-        require_keys_unless_loopback,
-    )
-
-    def settings() -> GatewaySettings:
-        return require_keys_unless_loopback(read_settings(GatewaySettings), host)
+    from app.gateway.server import check_access, exit_on_sigterm, raise_open_file_limit
 
     def check() -> None:
-        check_access(settings())
-        require_own_storage(settings())
+        require_bundles(local_settings(host).weights_dir)
+        check_access(local_settings(host))
+        require_own_storage(local_settings(host))
 
     raise_open_file_limit()
     exit_on_sigterm()
@@ -165,10 +185,42 @@ def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = Fals
     with (
         contextlib.suppress(KeyboardInterrupt),
         own as folder,
-        run_processes(
-            folder.absolute(),
-            check,
-            FAKE_WORKER_MODULE if fake else "workers",
-        ),
+        run_processes(folder.absolute(), check, FAKE_WORKER_MODULE if fake else "workers"),
     ):
-        gateway_server(settings(), host, port, grace=GRACE_SECONDS).run()
+        _run_gateway(host, port, folder.absolute())
+
+
+def local_settings(host: str) -> GatewaySettings:
+    """The settings of the environment, for a person at a terminal: no line for each request unless
+    it is asked for, and keys where others can reach the service.
+    """
+    from app.gateway.server import require_keys_unless_loopback
+
+    settings = read_settings(GatewaySettings)
+    if "access_log" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"access_log": False})
+    return require_keys_unless_loopback(settings, host)
+
+
+def _run_gateway(host: str, port: int, state_dir: Path) -> None:
+    from app.gateway.server import gateway_server
+    from app.gateway.services import Services
+
+    settings = local_settings(host)
+    services = Services.connect(settings)
+    server = gateway_server(settings, host, port, GRACE_SECONDS, services)
+    if settings.log_format == "json":
+        server.run()
+        return
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # what follows says it better
+    address = settings.public_url or service_address(host, port)
+
+    def ready(worker: WorkerInfo, seconds: float) -> str:
+        return ready_text(address, services.catalogue.current(), worker, state_dir, seconds)
+
+    log = state_dir / "logs" / "worker.log"
+    with Announcer(services.store.live_workers, ready, log).running():
+        try:
+            server.run()
+        finally:
+            sys.stderr.write("\nStopping: running jobs have a few seconds to finish.\n")

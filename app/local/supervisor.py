@@ -17,6 +17,7 @@ from pathlib import Path
 
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS = 30.0
+_LAST_WORDS = 400  # bytes of a log
 # Whatever lies in the current folder must not be imported instead of the service's own packages.
 PYTHON_COMMAND = (sys.executable, "-P")
 
@@ -61,12 +62,23 @@ class ChildProcess:
             self.failures = 0 if now - self.started > STABLE_SECONDS else self.failures + 1
             pause = BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS) - 1)]
             self._not_before = now + pause
-            return f"{self.name} ended with status {self.process.returncode}; starting it again."
+            ended = f"{self.name} ended with status {self.process.returncode}; starting it again."
+            return f"{ended} {self._last_words()}"
         if now >= self._not_before:
             self._not_before = 0.0
             self._close_pipe()
             self.start()
         return None
+
+    def _last_words(self) -> str:
+        """Where its log is and how that ends."""
+        if self.log is None:
+            return ""
+        with self.log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_WORDS))
+            lines = file.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"{self.log} ends with: {last}" if last else ""
 
     def stop(self, timeout: float) -> None:
         """Ask the process to end; after ``timeout`` seconds close its pipe, which makes the guard

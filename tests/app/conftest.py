@@ -15,7 +15,7 @@ from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.images import decode_photo, encode
-from jobs.job import ImageRecord, Timings
+from jobs.job import ErrorCode, Failure, ImageRecord, Timings
 from jobs.store import JobOutcome
 from tests.conftest import write_paper_bundle
 from tests.moves import begun
@@ -63,8 +63,8 @@ def mask_png(width: int = 40, height: int = 30) -> bytes:
     return buffer.getvalue()
 
 
-def succeed(services: Services, job_id: str, pictures: int = 1) -> None:
-    """Do what a worker does."""
+def succeed(services: Services, job_id: str, pictures: int = 1, failed: bool = False) -> None:
+    """Do what a worker does; ``failed``: the last image failed."""
     started = services.store.get(job_id)
     assert started
     token = begun(services.store, job_id)
@@ -76,6 +76,9 @@ def succeed(services: Services, job_id: str, pictures: int = 1) -> None:
         images.append(
             ImageRecord(index=n, seed=n, width=20, height=20, sha256=f"{n:064d}", blob=key)
         )
+    if failed:
+        error = Failure(code=ErrorCode.model_error, detail="It went wrong.")
+        images[-1] = ImageRecord(index=pictures - 1, seed=pictures - 1, error=error)
     outcome = JobOutcome(images, Timings(model_ms=1.0), warnings=started.warnings)
     assert services.store.finish_all([(job_id, token, outcome)]) == [True]
 

@@ -37,7 +37,7 @@ def test_client_and_service_have_one_version() -> None:
 
 def test_a_description_names_the_default() -> None:
     count = tasks()["synthesize"].fields["count"]
-    assert (count.type, count.description) == (int, "how many pictures [1]")
+    assert (count.type, count.description) == (int, "number of images [1]")
 
 
 @pytest.mark.parametrize(

@@ -30,20 +30,21 @@ class ErrorView(BaseModel):
     """What went wrong."""
 
     message: str = Field(description="a sentence that says what to do")
-    type: str
+    type: str = Field(description="invalid_request_error, rate_limit_error or server_error")
     param: str | None = Field(description="the option that can't be used")
     code: str | None = Field(description="the reason, for programs")
 
 
+class ErrorResponse(BaseModel):
+    """What every answer under /v1 other than success looks like."""
+
+    error: ErrorView
+
+
 # For the OpenAPI document.
-_SCHEMA = {
-    "type": "object",
-    "properties": {"error": ErrorView.model_json_schema()},
-    "required": ["error"],
-}
 _ANY = {
     "description": "An error in OpenAI's shape",
-    "content": {"application/json": {"schema": _SCHEMA}},
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}},
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {422: _ANY, "default": _ANY}
 

@@ -52,8 +52,8 @@ class ImagesRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     prompt: Annotated[str, Field(description="the caption")]
-    model: Annotated[str | None, Field(description="a bundle; the default one when absent")] = None
-    n: Annotated[int | None, Field(description="how many pictures, 1 to 16")] = None
+    model: Annotated[str | None, Field(description="a bundle; if omitted, the default one")] = None
+    n: Annotated[int | None, Field(description="number of images, 1 to 16")] = None
     size: Annotated[
         str | None,
         Field(description="auto (as made), or WIDTHxHEIGHT, to which images are scaled"),
@@ -61,11 +61,11 @@ class ImagesRequest(BaseModel):
     fit: Annotated[
         Fit | None,
         Field(
-            description="for a size of another aspect: cover (cut) when absent, or contain (bars)"
+            description="for a size of another aspect: cover (cut, the default) or contain (bars)"
         ),
     ] = None
     response_format: Annotated[
-        Literal["b64_json", "url"] | None, Field(description="b64_json when absent")
+        Literal["b64_json", "url"] | None, Field(description="if omitted, b64_json")
     ] = None
     output_format: Annotated[str | None, Field(description="png, jpeg or webp")] = None
     stream: Annotated[bool | None, Field(description="as server-sent events")] = None
@@ -77,8 +77,12 @@ class ImagesRequest(BaseModel):
     moderation: Annotated[str | None, Field(description="accepted; nothing is moderated")] = None
     user: Annotated[str | None, Field(description="accepted, not kept")] = None
     safety_identifier: Annotated[str | None, Field(description="accepted, not kept")] = None
-    seed: Annotated[int | None, Field(description="drawn and returned when absent")] = None
-    method: Annotated[str | None, Field(description="algorithm; see GET /models")] = None
+    seed: Annotated[
+        int | None, Field(description="if omitted, a random seed is chosen and returned")
+    ] = None
+    method: Annotated[str | None, Field(description="algorithm to use; GET /models lists them")] = (
+        None
+    )
     style: Annotated[str | None, Field(description="accepted; there is one style")] = None
     output_compression: Annotated[int | None, Field(description="refused")] = None
     complexity: Annotated[Any, Field(description="refused")] = None

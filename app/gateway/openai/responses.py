@@ -155,7 +155,7 @@ async def _url_of(
     scaled = {} if target is None else {"size": str(target), "fit": target.fit}
     name = linked_name(job.id, image.index, scaled.get("size"), scaled.get("fit"))
     query = scaled | await run_in_threadpool(links.sign, name)
-    path = request.url_for("linked_picture", job_id=job.id, index=str(image.index))
+    path = request.url_for("openai_get_image", job_id=job.id, index=str(image.index))
     address = str(path.include_query_params(**query))
     if public := services.settings.public_url:
         address = public + address.removeprefix(str(request.base_url).rstrip("/"))

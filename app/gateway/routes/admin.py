@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.gateway.api_keys import ADMIN
-from app.gateway.dependencies import AnyCaller, ServicesDependency
+from app.gateway.dependencies import AnyCaller, JobId, ServicesDependency, WorkerName
 from app.gateway.problems import Problem
 from jobs.administration import purge, usage
 
@@ -24,13 +24,13 @@ router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admini
 
 
 @router.get("/workers", summary="List workers")
-async def workers(services: ServicesDependency) -> list[dict[str, Any]]:
-    """What each live worker says of itself; `drained`: it claims no job."""
+async def list_workers(services: ServicesDependency) -> list[dict[str, Any]]:
+    """The last heartbeat of each live worker; `drained`: it claims no jobs."""
     return await run_in_threadpool(services.store.live_workers)
 
 
-@router.get("/queue", summary="Look at the queue")
-async def queue(services: ServicesDependency) -> dict[str, Any]:
+@router.get("/queue", summary="Get the state of the queue")
+async def get_queue(services: ServicesDependency) -> dict[str, Any]:
     """Waiting jobs and the age of the oldest in seconds, by priority; counts; memory of Redis."""
     gauges = services.store.gauges
     return asdict(await run_in_threadpool(gauges, services.settings.result_ttl))
@@ -39,18 +39,18 @@ async def queue(services: ServicesDependency) -> dict[str, Any]:
 class Drained(BaseModel):
     """Whether the worker is to claim jobs; it hears of it within two seconds."""
 
-    worker: str
-    drained: bool
+    worker: str = Field(description="its name")
+    drained: bool = Field(description="it claims no jobs")
 
 
 @router.post("/workers/{name}/drain", summary="Drain a worker")
-async def drain(name: str, services: ServicesDependency) -> Drained:
+async def drain_worker(name: WorkerName, services: ServicesDependency) -> Drained:
     """The worker finishes what it holds and claims no more, until it is resumed or ends."""
     return await _set_drained(services, name, True)
 
 
 @router.post("/workers/{name}/resume", summary="Resume a worker")
-async def resume(name: str, services: ServicesDependency) -> Drained:
+async def resume_worker(name: WorkerName, services: ServicesDependency) -> Drained:
     """The worker claims jobs again."""
     return await _set_drained(services, name, False)
 
@@ -64,11 +64,11 @@ async def _set_drained(services: ServicesDependency, name: str, drained: bool) -
 class Requeued(BaseModel):
     """A job that waits again."""
 
-    job: str
+    job: str = Field(description="its id")
 
 
 @router.post("/jobs/{job_id}/requeue", summary="Take a job from its worker")
-async def requeue(job_id: str, services: ServicesDependency) -> Requeued:
+async def requeue_job(job_id: JobId, services: ServicesDependency) -> Requeued:
     """A job that a worker holds waits again, and the attempt does not count. The worker drops what
     it has of it.
     """
@@ -81,18 +81,18 @@ class PurgeRequest(BaseModel):
     """Which jobs; all that wait unless they are narrowed down."""
 
     owner: str | None = Field(None, description="id of a key")
-    task: str | None = None
+    task: str | None = Field(None, description="name of a task")
 
 
 class Purged(BaseModel):
     """How many jobs were canceled."""
 
-    canceled: int
+    canceled: int = Field(description="number of jobs")
 
 
 @router.post("/purge", summary="Cancel waiting jobs")
 async def purge_queue(wanted: PurgeRequest, services: ServicesDependency) -> Purged:
-    """Running jobs go on."""
+    """Cancels waiting jobs; running jobs go on."""
     count = await run_in_threadpool(purge, services.store, wanted.owner, wanted.task)
     return Purged(canceled=count)
 
@@ -102,14 +102,17 @@ class UsageView(BaseModel):
 
     owner: str = Field(description="id of a key; empty for jobs of a time without keys")
     jobs: int = Field(description="created within the hours, and not erased")
-    unfinished: int
+    unfinished: int = Field(description="that wait or run")
 
 
-@router.get("/usage", summary="Jobs by owner")
+_Hours = Query(gt=0, le=8760, description="how far back to look", examples=[24])
+
+
+@router.get("/usage", summary="Count jobs by owner")
 async def get_usage(
-    services: ServicesDependency, hours: Annotated[float, Query(gt=0, le=8760)] = 24.0
+    services: ServicesDependency, hours: Annotated[float, _Hours] = 24.0
 ) -> list[UsageView]:
-    """Whose jobs they are, the busiest first; no further back than results live."""
+    """Owners with most jobs first; no further back than results are kept."""
     keys = await run_in_threadpool(services.authenticator.keys.all)
     owners = sorted({key.owner for key in keys})
     found = await run_in_threadpool(usage, services.store, owners, hours * 3600)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.gateway.auth import Caller
-from app.gateway.dependencies import Reader, ServicesDependency
+from app.gateway.dependencies import ImageIndex, JobId, Reader, ServicesDependency
 from app.gateway.image_responses import (
     IMAGE_CONTENT,
     accepted_types,
@@ -33,14 +33,14 @@ router = APIRouter(tags=["jobs"])
 
 @router.get(
     "/jobs/{job_id}/images/{index}",
-    summary="Get a picture",
+    summary="Get an image",
     response_class=Response,
     responses={200: {"content": IMAGE_CONTENT}},
 )
-async def get(
-    job_id: str, index: str, request: Request, services: ServicesDependency, caller: Reader
+async def get_image(
+    job_id: JobId, index: ImageIndex, request: Request, services: ServicesDependency, caller: Reader
 ) -> Response:
-    """The picture's bytes, in its own format or in the one that Accept prefers."""
+    """The image in the format that it was requested in, or in the one that Accept prefers."""
     record = await _record(services, caller, job_id, index)
     wanted = preferred_image_format(request) or "any"
     if wanted == record.format or _accepts_stored_format(request, record.format):
@@ -54,13 +54,13 @@ async def get(
 
 @router.get(
     "/jobs/{job_id}/images/{index}/explanation",
-    summary="Get where the words acted on a picture",
+    summary="Get the explanation of an image",
     response_model=ExplanationView,
 )
-async def explanation(
-    job_id: str, index: str, request: Request, services: ServicesDependency, caller: Reader
+async def get_explanation(
+    job_id: JobId, index: ImageIndex, request: Request, services: ServicesDependency, caller: Reader
 ) -> Response:
-    """Heat maps of a picture whose request had ``explain``."""
+    """Heat maps of where each word acted on an image whose request had ``explain``."""
     record = await _record(services, caller, job_id, index)
     if not record.explanation:
         raise Problem(

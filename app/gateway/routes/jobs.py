@@ -14,13 +14,13 @@ from urllib.parse import urlencode
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel, WithJsonSchema
+from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
-from app.gateway.dependencies import AnyCaller, Reader, ServicesDependency, StreamSlot
+from app.gateway.dependencies import AnyCaller, JobId, Reader, ServicesDependency, StreamSlot
 from app.gateway.event_streams import EventStream
 from app.gateway.image_responses import has_current, wait_seconds
 from app.gateway.problems import Problem
@@ -41,24 +41,34 @@ class _TaskName:
     """One of the tasks that are registered when the document is made."""
 
     def __get_pydantic_json_schema__(self, *_: object) -> dict[str, object]:
-        return {"type": "string", "enum": list(TASKS)}
+        return {
+            "type": "string",
+            "enum": list(TASKS),
+            "description": "only jobs of this task",
+            "examples": ["inpaint"],
+        }
 
 
 # For the OpenAPI document; the route checks them itself, in its own words.
 _one_of_the_tasks = _TaskName()
 _a_cursor = WithJsonSchema(
-    {"type": "string", "pattern": _CURSOR.pattern, "description": "from the address of a next page"}
+    {
+        "type": "string",
+        "pattern": _CURSOR.pattern,
+        "description": "from the path of a next page",
+        "examples": ["1764000000.123456-0199c3f0a1b2c3d4e5f60718293a4b5c"],
+    }
 )
-_seconds = WithJsonSchema({"type": "number", "minimum": 0, "description": "longest wait"})
+_seconds = WithJsonSchema(
+    {"type": "number", "minimum": 0, "description": "seconds to wait, up to 60", "examples": [30]}
+)
 
 
 class JobsView(BaseModel):
-    """Newest first. next: the path of the following page, absent on the last; a page may hold
-    fewer jobs than ``limit``, or none, and yet have a next one.
-    """
+    """A page of jobs."""
 
-    jobs: list[JobView]
-    next: str | None = None
+    jobs: list[JobView] = Field(description="newest first; fewer than limit, even none, are usual")
+    next: str | None = Field(None, description="path of the next page; null on the last one")
 
 
 def require_job(job: Job | None) -> Job:
@@ -71,15 +81,17 @@ def require_job(job: Job | None) -> Job:
 
 
 @router.get("", summary="List jobs", response_model=JobsView)
-async def listing(
+async def list_jobs(
     services: ServicesDependency,
     caller: Reader,
-    status: Status | None = None,
+    status: Annotated[
+        Status | None, Query(description="only jobs in this state", examples=["failed"])
+    ] = None,
     task: Annotated[str | None, _one_of_the_tasks] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="jobs per page", examples=[20])] = 20,
     cursor: Annotated[str | None, _a_cursor] = None,
 ) -> Response:
-    """Your jobs, newest first, in pages; an administrator's key lists everybody's."""
+    """Your jobs in pages, newest first. An administrator's key lists the jobs of all keys."""
     if task is not None and task not in TASKS:
         raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
     before = _cursor(cursor) if cursor is not None else None
@@ -104,15 +116,15 @@ def _next_page(cursor: Cursor, limit: int, **only: str | None) -> str:
     return f"/jobs?{urlencode({'limit': limit, **wanted, 'cursor': f'{cursor[0]!r}-{cursor[1]}'})}"
 
 
-@router.get("/{job_id}", summary="Look at a job", response_model=JobView)
-async def get(
-    job_id: str,
+@router.get("/{job_id}", summary="Get a job", response_model=JobView)
+async def get_job(
+    job_id: JobId,
     request: Request,
     services: ServicesDependency,
     caller: Reader,
     wait: Annotated[str | None, _seconds] = None,  # noqa: ARG001 (read with Prefer)
 ) -> Response:
-    """The job; with ``?wait=N`` once it is final, or as it is after N seconds."""
+    """The job as it is now; with ``?wait=N``, once it has ended or after N seconds."""
     seconds = wait_seconds(request, services.settings.max_wait)
     with services.subscriptions.subscribe(job_id) as watch:
         found = caller.get_visible(await services.get_job(job_id))
@@ -136,10 +148,10 @@ async def _response(request: Request, services: Services, job: Job) -> Response:
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job", response_model=JobView)
-async def cancel(
-    job_id: str, request: Request, services: ServicesDependency, caller: AnyCaller
+async def cancel_job(
+    job_id: JobId, request: Request, services: ServicesDependency, caller: AnyCaller
 ) -> Response:
-    """A waiting job ends at once; a running one at its next step. 409 when it is over already."""
+    """A waiting job ends at once, a running one at its next step. 409 if it has ended."""
     before = await _get_changeable(services, caller, job_id)
     if before.status.final:
         raise Problem(409, f"This job is over: it has {_STATUS_PHRASES[before.status]}.")
@@ -157,12 +169,12 @@ _STATUS_PHRASES = {
 @router.delete(
     "/{job_id}",
     status_code=204,
-    summary="Cancel a job and erase its pictures",
+    summary="Delete a job and its images",
     responses={202: {"description": "it still runs; erased within seconds, once it has stopped"}},
 )
-async def erase(job_id: str, services: ServicesDependency, caller: AnyCaller) -> Response:
-    """Cancels the job if it is not over. Inputs, outputs and the record are erased; what remains
-    for a week is that there was such a job. A webhook that has not been sent is not sent any more.
+async def delete_job(job_id: JobId, services: ServicesDependency, caller: AnyCaller) -> Response:
+    """Cancels the job if it has not ended, and erases inputs, images and the record. For a week
+    the service still knows that the job existed. A webhook that was not sent yet is not sent.
     """
     await _get_changeable(services, caller, job_id)
     erase = partial(_erase, services, job_id)
@@ -203,10 +215,16 @@ _EVENT_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 async def open_stream(
-    job_id: str,
+    job_id: JobId,
     services: ServicesDependency,
     caller: Reader,
-    last_event_id: Annotated[str | None, Header()] = None,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            description="id of the last event received; the stream goes on after it",
+            examples=["1764000000000-0"],
+        ),
+    ] = None,
 ) -> AsyncIterator[EventStream]:
     """What the client has not heard yet. 204, which ends its attempts, when that is nothing."""
     cursor = last_event_id if last_event_id and event_order(last_event_id) else STREAM_START
@@ -221,15 +239,15 @@ async def open_stream(
 
 @events_router.get(
     "/jobs/{job_id}/events",
-    summary="Follow a job",
+    summary="Stream the events of a job",
     response_class=EventSourceResponse,
     responses=_EVENT_RESPONSES,
     dependencies=[StreamSlot],
 )
-async def events(
+async def stream_events(
     stream: Annotated[EventStream, Depends(open_stream)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Everything that happened to the job so far, then what happens, until it is over."""
+    """Server-sent events: everything that has happened to the job, then what happens next."""
     yield ServerSentEvent(comment="follow", retry=_RETRY)
     async for update in stream:
         yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
+from app.gateway.api_document import openai_body
 from app.gateway.auth import Caller
-from app.gateway.dependencies import ServicesDependency, Submitter, caller
+from app.gateway.dependencies import BundleName, JobId, ServicesDependency, Submitter, caller
 from app.gateway.image_responses import (
     IMAGE_CONTENT,
     Download,
@@ -59,40 +60,34 @@ async def _hold_wait_slot(services: ServicesDependency, caller: Submitter) -> As
         yield
 
 
-def _body(kind: type[ImagesRequest], media_type: str, *files: str) -> dict[str, Any]:
-    schema = kind.model_json_schema()
-    for name in files:
-        schema["properties"][name] = {"type": "string", "format": "binary"}
-    schema["required"] = [*schema["required"], *files[:1]]
-    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
-
-
 @router.post(
     "/images/generations",
-    summary="Make pictures from a prompt",
+    summary="Generate images from a prompt",
     response_model=None,
     responses=_PICTURES,
     dependencies=[Depends(_hold_wait_slot)],
-    openapi_extra=_body(GenerationRequest, "application/json"),
+    openapi_extra={"requestBody": openai_body(GenerationRequest, "application/json")},
 )
-async def generations(
+async def openai_generate_images(
     request: Request, services: ServicesDependency, caller: Submitter
 ) -> Response:
-    """`/synthesize`, waited for."""
+    """Runs `/synthesize` and waits for the images."""
     body = await read_generation(request)
     return await _respond(request, services, caller, body, {})
 
 
 @router.post(
     "/images/edits",
-    summary="Edit a photo as a prompt says",
+    summary="Edit a photo according to a prompt",
     response_model=None,
     responses=_PICTURES,
     dependencies=[Depends(_hold_wait_slot)],
-    openapi_extra=_body(EditRequest, "multipart/form-data", "image", "mask"),
+    openapi_extra={"requestBody": openai_body(EditRequest, "multipart/form-data")},
 )
-async def edits(request: Request, services: ServicesDependency, caller: Submitter) -> Response:
-    """`/inpaint` where the mask is transparent; without a mask `/manipulate`. Waited for."""
+async def openai_edit_image(
+    request: Request, services: ServicesDependency, caller: Submitter
+) -> Response:
+    """Runs `/inpaint` where the mask is transparent, without a mask `/manipulate`, and waits."""
     body, pictures = await read_edit(request)
     return await _respond(request, services, caller, body, pictures)
 
@@ -127,20 +122,24 @@ def _headers(accepted: Submission) -> dict[str, str]:
 
 @router.get(
     "/images/{job_id}/{index}",
-    summary="Get a picture by its signed address",
+    summary="Get an image by its signed URL",
     response_class=Response,
     responses={200: {"content": IMAGE_CONTENT}},
 )
-async def linked_picture(
-    job_id: str,
-    index: int,
+async def openai_get_image(
+    job_id: JobId,
+    index: Annotated[int, Path(description="number of the image, from 0", examples=[0])],
     services: ServicesDependency,
-    expires: Annotated[int, Query(ge=0, le=2**40)],
-    signature: str,
-    size: str | None = None,
-    fit: Fit = "cover",
+    expires: Annotated[
+        int, Query(ge=0, le=2**40, description="seconds since 1970", examples=[1764000000])
+    ],
+    signature: Annotated[str, Query(description="of all that the URL names", examples=["5f2c…"])],
+    size: Annotated[
+        str | None, Query(description="that the image is scaled to", examples=["512x512"])
+    ] = None,
+    fit: Annotated[Fit, Query(description="if the aspect differs", examples=["cover"])] = "cover",
 ) -> Response:
-    """The picture of a `url`: whoever has that address sees it, until it expires."""
+    """The image of a `url`. Whoever has that URL sees the image until the URL expires."""
     links = UrlSigner(services.store, services.settings.link_ttl)
     name = linked_name(job_id, index, size, fit)
     await run_in_threadpool(links.check, name, expires, signature)
@@ -166,13 +165,13 @@ async def _in_one_part(data: bytes) -> AsyncIterator[bytes]:
 
 
 @router.get("/models", summary="List models", dependencies=[Depends(caller)])
-async def models(services: ServicesDependency) -> dict[str, Any]:
-    """The bundles."""
+async def openai_list_models(services: ServicesDependency) -> dict[str, Any]:
+    """All bundles."""
     return {"object": "list", "data": await run_in_threadpool(_models, services)}
 
 
-@router.get("/models/{model}", summary="Look at a model", dependencies=[Depends(caller)])
-async def model(model: str, services: ServicesDependency) -> dict[str, Any]:
+@router.get("/models/{model}", summary="Get a model", dependencies=[Depends(caller)])
+async def openai_get_model(model: BundleName, services: ServicesDependency) -> dict[str, Any]:
     """One bundle."""
     found = await run_in_threadpool(_models, services)
     for one in found:

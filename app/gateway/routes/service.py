@@ -22,7 +22,14 @@ from app.gateway.api_keys import (
     start_session,
 )
 from app.gateway.auth import Caller
-from app.gateway.dependencies import AnyCaller, Reader, ServicesDependency, caller, has_tls
+from app.gateway.dependencies import (
+    AnyCaller,
+    BundleName,
+    Reader,
+    ServicesDependency,
+    caller,
+    has_tls,
+)
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from app.gateway.views import ModelsView, models_view
@@ -33,16 +40,16 @@ from jobs.settings import VERSION
 health_router = APIRouter(tags=["health"])
 
 
-@health_router.get("/healthz", summary="Alive?")
+@health_router.get("/healthz", summary="Check that the process runs")
 async def healthz() -> dict[str, str]:
-    """This process answers."""
+    """Answers as long as this process runs."""
     return {"status": "ok", "version": VERSION}
 
 
-@health_router.get("/readyz", summary="Able to serve?")
+@health_router.get("/readyz", summary="Check that jobs are served")
 async def readyz(request: Request, services: ServicesDependency) -> dict[str, Any]:
-    """The job store answers and at least one worker takes jobs. Administrators, and callers of an
-    open service, see the workers and, by task, which bundles these can load.
+    """200 if the job store answers and at least one worker accepts jobs, else 503. Administrators,
+    and callers of an open service, see the workers and, by task, the bundles that they can load.
     """
     workers = await run_in_threadpool(services.store.live_workers)
     if not workers:
@@ -96,19 +103,21 @@ models_router = APIRouter(prefix="/models", tags=["models"], dependencies=[Depen
 class VocabularyView(BaseModel):
     """The words that a bundle knows, in alphabetical order, by task."""
 
-    bundle: str
-    tasks: dict[str, list[str]]
+    bundle: str = Field(description="its name")
+    tasks: dict[str, list[str]] = Field(
+        description="by task, the known words in alphabetical order"
+    )
 
 
 @models_router.get("", summary="List bundles")
-async def models(services: ServicesDependency) -> ModelsView:
-    """Bundles, their tasks, methods, native sizes and licences, and each task's default."""
+async def list_models(services: ServicesDependency) -> ModelsView:
+    """All bundles with their tasks, methods, sizes and licences, and the default of each task."""
     return models_view(services.catalogue.current())
 
 
 @models_router.get("/{bundle}/vocabulary", summary="List known words")
-async def vocabulary(bundle: str, services: ServicesDependency) -> VocabularyView:
-    """Every word that the bundle's text encoders know; all others are left out with a warning."""
+async def get_vocabulary(bundle: BundleName, services: ServicesDependency) -> VocabularyView:
+    """Every word that the bundle's text encoders know. Other words are ignored, with a warning."""
     catalogue = services.catalogue.current()
     info = catalogue.bundles.get(bundle)
     if info is None:
@@ -128,8 +137,10 @@ class SecretView(BaseModel):
 
 
 @webhooks_router.get("/secret", summary="Get the signing secret")
-async def secret(services: ServicesDependency, caller: Reader, response: Response) -> SecretView:
-    """The secret that verifies the `webhook-signature` of messages to your jobs' webhooks."""
+async def get_webhook_secret(
+    services: ServicesDependency, caller: Reader, response: Response
+) -> SecretView:
+    """The secret that verifies the `webhook-signature` of messages to the webhooks of your jobs."""
     configured = services.settings.webhook_secret.get_secret_value()
     found = await run_in_threadpool(signing_secrets, configured, services.store, caller.owner)
     response.headers["Cache-Control"] = "no-store"
@@ -144,23 +155,25 @@ class SessionView(BaseModel):
 
     open: bool = Field(description="no key is needed")
     key: str | None = Field(description="the key's id")
-    name: str | None
-    scopes: list[str]
+    name: str | None = Field(description="that the key was created with; null without a key")
+    scopes: list[str] = Field(description="what the key may do: names of tasks, read, admin")
 
 
-@session_router.get("", summary="Who am I?")
+@session_router.get("", summary="Get the caller")
 async def get_session(caller: AnyCaller) -> SessionView:
-    """The key that came with this request."""
+    """The key that was sent with this request."""
     if caller.key is None:
         return SessionView(open=True, key=None, name=None, scopes=[])
     key = caller.key
     return SessionView(open=False, key=key.id, name=key.name, scopes=sorted(key.scopes))
 
 
-@session_router.post("", status_code=204, summary="Trade a key for a cookie")
-async def start(request: Request, services: ServicesDependency, caller: AnyCaller) -> Response:
-    """For web pages: pictures and event streams are then fetched without a key in their address.
-    An open service needs no cookie and sets none.
+@session_router.post("", status_code=204, summary="Start a session")
+async def create_session(
+    request: Request, services: ServicesDependency, caller: AnyCaller
+) -> Response:
+    """Sets a cookie for web pages, which then fetch images and event streams without a key in the
+    URL. An open service needs no cookie and sets none.
     """
     response = Response(status_code=204)
     if caller.key is not None:
@@ -185,8 +198,10 @@ def _start(services: Services, caller: Caller, key: ApiKey) -> str:
 
 
 @session_router.delete("", status_code=204, summary="End the session")
-async def end(request: Request, services: ServicesDependency, _caller: AnyCaller) -> Response:
-    """The cookie is worth nothing from now on."""
+async def delete_session(
+    request: Request, services: ServicesDependency, _caller: AnyCaller
+) -> Response:
+    """Invalidates the cookie."""
     name, secure = _cookie(request, services)
     value = request.cookies.get(name)
     if value:

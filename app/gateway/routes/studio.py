@@ -16,13 +16,14 @@ from functools import cached_property
 from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from app.gateway.image_responses import accepted_types, has_current, header_list
+from jobs.settings import VERSION
 
 FOLDER = Path(__file__).parent.parent / "studio"
 _PAGE = "index.html"
-_HTML, _ANY = "text/html", "*/*"
+_HTML, _JSON = "text/html", "application/json"
 _TYPES = {
     ".css": "text/css",
     ".html": _HTML,
@@ -50,6 +51,7 @@ class StaticFile:
 
     media_type: str
     content: bytes = field(repr=False)
+    styles: str = ""  # inline ones that the content policy allows besides, by hash
 
     @classmethod
     def read(cls, path: Path) -> StaticFile:
@@ -66,6 +68,8 @@ class StaticFile:
     def respond(self, request: Request, caching: str, vary: str = "Accept-Encoding") -> Response:
         """The file, or 304 for a client that has it."""
         headers = {"ETag": self.tag, "Cache-Control": caching, "Vary": vary, **_PROTECTION}
+        if self.styles:
+            headers["Content-Security-Policy"] += f"; style-src 'self' {self.styles}"
         if has_current(request, self.tag):
             return Response(status_code=304, headers=headers)
         content = self.content
@@ -96,6 +100,21 @@ def _page(raw: StaticFile, base: str, files: Mapping[str, StaticFile]) -> Static
     return StaticFile(raw.media_type, text.encode())
 
 
+def _overview(request: Request) -> str:
+    """What is where, for a terminal."""
+    here = request.app.state.services.settings.public_url or str(request.base_url).rstrip("/")
+    example = """-H 'Accept: image/png' -o bird.png -F text='a bird with a red crown'"""
+    return f"""mmml {VERSION}: text-guided image generation
+
+  {here}/               the studio, for a browser
+  {here}/docs           every route and field, to try
+  {here}/openapi.json   the same for programs
+  {here}/models         bundles of weights, and what they draw
+
+  curl '{here}/synthesize?wait=30' {example}
+"""
+
+
 def router(folder: Path = FOLDER) -> APIRouter:
     """The page and its files, read once."""
     made = APIRouter(include_in_schema=False)
@@ -105,9 +124,13 @@ def router(folder: Path = FOLDER) -> APIRouter:
 
     @made.get("/")
     async def studio(request: Request) -> Response:
-        """The page; programs that prefer JSON read that there is nothing here."""
-        wanted = [k for k in accepted_types(request) if k in (_HTML, _ANY, "application/json")]
-        if wanted[:1] == ["application/json"]:
+        """The page for browsers, which name HTML, and an overview for those who take anything, such
+        as curl; programs that prefer JSON read that there is nothing here.
+        """
+        wanted = [kind for kind in accepted_types(request) if kind in (_HTML, _JSON)]
+        if not wanted:
+            return PlainTextResponse(_overview(request), headers={"Vary": "Accept"})
+        if wanted[0] == _JSON:
             raise HTTPException(404)
         return page.respond(request, _ASK_FIRST, "Accept, Accept-Encoding")
 

@@ -4,14 +4,13 @@ request class.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from app.gateway.api_document import task_body
 from app.gateway.auth import Caller
 from app.gateway.dependencies import Submitter, get_services
 from app.gateway.idempotency import HEADER, PATTERN, read_idempotency_key
@@ -79,17 +78,19 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         status_code=202,
         name=task.task,
         summary=task.summary,
+        description=task.__doc__,
         response_model=None,
         responses={
-            202: {"model": JobView, "description": "accepted; poll Location"},
+            202: {"model": JobView, "description": "accepted; poll the URL in Location"},
             200: {
                 "model": JobView,
-                "content": IMAGE_CONTENT,
-                "description": "finished, when asked to wait; or the first picture itself",
+                # The first is what generated clients read.
+                "content": {"application/json": {}, **IMAGE_CONTENT},
+                "description": "the finished job or, if Accept asks for an image, its first image",
             },
         },
         openapi_extra={
-            "requestBody": _body_schema(task),
+            "requestBody": task_body(task),
             "parameters": [_WAIT_PARAMETER, _KEY_PARAMETER],
         },
     )
@@ -101,15 +102,15 @@ _WAIT_PARAMETER = {
     "required": False,
     "description": "seconds to wait for the end of the job, up to 60",
     "schema": {"type": "number", "minimum": 0},
+    "example": 30,
 }
 
 _KEY_PARAMETER = {
     "name": HEADER,
     "in": "header",
     "required": False,
-    "description": "a random value of yours; sent again with the same request, it gives the same "
-    "job instead of a new one",
-    "schema": {"type": "string", "pattern": PATTERN},
+    "description": "a random value; the same request sent again with it returns the same job",
+    "schema": {"type": "string", "pattern": PATTERN, "examples": ["order-4711-bird"]},
 }
 
 
@@ -126,11 +127,15 @@ async def _respond(
     if accepted.replayed:
         headers["Idempotency-Replayed"] = "true"
     if seconds is not None:
+        wanted = preferred_image_format(request)
+        if wanted and seconds and not services.worker_seen:
+            # The networks are still being loaded, and who asks for a picture can do nothing with
+            # a job.
+            seconds = services.settings.max_wait
         waited = await _wait(services, caller, accepted, seconds, subscription)
         job = waited.job or job
         if waited.waited:
             headers["Preference-Applied"] = f"wait={seconds:g}"
-        wanted = preferred_image_format(request)
         if wanted and job.status.final:
             return await _first_image(services, caller, job, wanted, headers)
     if not job.status.final:
@@ -163,52 +168,3 @@ async def _first_image(
     response = await image_response(services, job.id, record, wanted, caller.rate_limit_key)
     response.headers.update(headers)
     return response
-
-
-def _mask_schemas(text: str) -> list[dict[str, Any]]:
-    text += '; or "alpha" for the photo\'s own transparency, or a box "x,y,width,height"'
-    side = {"type": "integer", "minimum": 0}
-    return [
-        {"type": "string", "minLength": 1, "description": text},
-        {"type": "array", "minItems": 4, "maxItems": 4, "items": side, "description": "a box"},
-    ]
-
-
-def _inline_references(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    """The schema with what it refers to written out, so that it stands on its own."""
-    if isinstance(schema, list):
-        return [_inline_references(part, definitions) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        return _inline_references(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    return {key: _inline_references(part, definitions) for key, part in schema.items()}
-
-
-def _body_schema(task: type[TaskRequest]) -> dict[str, Any]:
-    schema = task.model_json_schema()
-    schema = _inline_references(schema, schema.pop("$defs", {}))
-    schema.pop("title", None)
-    properties = schema["properties"]
-    as_json = {**schema, "properties": dict(properties)}
-    as_form = {**schema, "properties": task.form_properties(properties)}
-    for spec in task.images:
-        text = f"{spec.description}; base64, a data URL or the path of an earlier job's image"
-        as_json["properties"][spec.name] = {"type": "string", "minLength": 1, "description": text}
-        if spec.kind == "mask":
-            as_json["properties"][spec.name] = {"anyOf": _mask_schemas(text)}
-        as_form["properties"][spec.name] = {
-            "type": "string",
-            "format": "binary",
-            "description": spec.description,
-        }
-    names = [spec.name for spec in task.images]
-    for made in (as_json, as_form):
-        made["required"] = [*schema.get("required", []), *names]
-    return {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": as_form},
-            "application/json": {"schema": as_json},
-        },
-    }

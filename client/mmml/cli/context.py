@@ -115,14 +115,13 @@ class ExitStatus(IntEnum):
     busy = 5
     denied = 6
     unfinished = 7
+    partial = 8
     interrupted = 130
 
 
 MEANINGS = {
     ExitStatus.ok: "done",
-    ExitStatus.failed: (
-        "the job failed or was canceled; of a batch: at least one row has no picture"
-    ),
+    ExitStatus.failed: "the job failed or was canceled; of a batch: no row has images",
     ExitStatus.usage: "the command line can't be understood",
     ExitStatus.no_service: "no service answers, or it failed itself (500, 502, 504)",
     ExitStatus.refused: (
@@ -133,6 +132,7 @@ MEANINGS = {
     ),
     ExitStatus.denied: "the key is missing, unknown, or may not do this (401, 403)",
     ExitStatus.unfinished: "the time given with --timeout is over; the job goes on",
+    ExitStatus.partial: "some images of the job, or some rows of the batch, failed",
     ExitStatus.interrupted: "Ctrl-C; what was submitted goes on",
 }
 

@@ -14,6 +14,7 @@ from mmml.cli.output import (
     default_output,
     deliver,
     output_parameters,
+    require_all_images,
     timeout_parameter,
     wait_for_job,
 )
@@ -25,8 +26,14 @@ _JOB = click.Argument(["job_id"], metavar="JOB")
 
 
 @click.command(cls=JsonCommand)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
-@click.option("--status", type=click.Choice(_STATUSES))
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="at most so many",
+)
+@click.option("--status", type=click.Choice(_STATUSES), help="only jobs in this state")
 @click.option("--task", type=click.Choice(list(tasks())), help="only jobs of this task")
 @click.pass_obj
 def jobs(run: CliContext, limit: int, status: str | None, task: str | None) -> None:
@@ -48,11 +55,11 @@ def _local_time(timestamp: str) -> str:
 
 @click.command(cls=JsonCommand, params=[_JOB])
 @click.option(
-    "--show/--no-show", "in_terminal", default=None, help="its pictures in the terminal, too"
+    "--show/--no-show", "in_terminal", default=None, help="also show its images in the terminal"
 )
 @click.pass_obj
 def show(run: CliContext, job_id: str, in_terminal: bool | None) -> None:
-    """Look at a job: what was asked, how it went, where its pictures are."""
+    """Show a job: the request, its outcome, where its images are."""
     with run.connect() as client:
         job = client.job(job_id)
         run.print_result(job.record, _facts(job.record))
@@ -85,7 +92,7 @@ def _facts(job: Mapping[str, Any]) -> Iterator[str]:
 @click.command(cls=JsonCommand, params=[_JOB, timeout_parameter()])
 @click.pass_obj
 def wait(run: CliContext, job_id: str, timeout: float) -> None:
-    """Wait for the end of a job; exit status 1 when it failed."""
+    """Wait for the end of a job; exit status 1 if it failed, 8 if some images did."""
     with run.connect(timeout=timeout) as client:
         job = client.job(job_id)
         try:
@@ -93,6 +100,7 @@ def wait(run: CliContext, job_id: str, timeout: float) -> None:
         finally:
             if job.over:
                 run.print_result(job.record, [job.status])
+        require_all_images(job)
 
 
 @click.command(cls=JsonCommand, params=[_JOB, *output_parameters(), timeout_parameter()])
@@ -105,7 +113,7 @@ def download(
     opened: bool,
     timeout: float,
 ) -> None:
-    """Save a job's pictures, once it is over."""
+    """Save the images of a job, once it has ended."""
     with run.connect(timeout=timeout) as client:
         job = client.job(job_id)
         wait_for_job(job)
@@ -116,7 +124,7 @@ def download(
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
 @click.pass_obj
 def cancel(run: CliContext, job_ids: tuple[str, ...]) -> None:
-    """Cancel jobs."""
+    """Cancel jobs that wait or run."""
     with run.connect() as client:
         for job_id in job_ids:
             record = client.cancel(job_id)
@@ -127,7 +135,7 @@ def cancel(run: CliContext, job_ids: tuple[str, ...]) -> None:
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
 @click.pass_obj
 def delete(run: CliContext, job_ids: tuple[str, ...]) -> None:
-    """Erase jobs with their inputs and pictures; cancels them first."""
+    """Delete jobs with their inputs and images; cancels them first."""
     with run.connect() as client:
         for job_id in job_ids:
             client.delete(job_id)

@@ -5,6 +5,7 @@ images go: files, stdout, the terminal, the desktop's viewer.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,14 +29,16 @@ def output_parameters() -> list[click.Option]:
             ["-o", "--output"],
             type=click.Path(path_type=Path),
             callback=_check_name,
-            help="file to write, whose name says the format; - is stdout",
+            help="file to write, whose suffix selects the format; - writes to stdout",
         ),
         click.Option(
             ["--show/--no-show"],
             default=None,
-            help="show the pictures in the terminal; without either, where stdout is one",
+            help="show the images in the terminal; by default if stdout is one",
         ),
-        click.Option(["--open", "opened"], is_flag=True, help="open the files in a viewer"),
+        click.Option(
+            ["--open", "opened"], is_flag=True, help="open the files in the desktop's viewer"
+        ),
     ]
 
 
@@ -50,8 +53,15 @@ def timeout_parameter() -> click.Option:
 
 
 def _check_name(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Any:
-    if value is not None and value != STDOUT and value.suffix.lower() not in FORMATS:
+    """Before a job is made whose images could not be written."""
+    if value is None or value == STDOUT:
+        return value
+    if value.suffix.lower() not in FORMATS:
         raise click.BadParameter(f"{value}: the file's name must end in {', '.join(FORMATS)}.")
+    if not value.parent.is_dir():
+        raise click.BadParameter(f"There is no folder {value.parent}; create it first.")
+    if value.is_dir() or not os.access(value.parent, os.W_OK):
+        raise click.BadParameter(f"{value} can't be written; give another file.")
     return value
 
 
@@ -74,6 +84,7 @@ def deliver(
         run.warn(warning)
     if output == STDOUT:
         _write_to_stdout(job.pictures)
+        require_all_images(job)
         return
     files = _save(job, output)
     files += _save_word_maps(job, files)
@@ -82,6 +93,17 @@ def deliver(
         show_images(job.images, in_terminal)
     if opened:
         _open_files(run, files)
+    require_all_images(job)
+
+
+def require_all_images(job: Job) -> None:
+    """CommandError when some of the images failed; the others were delivered."""
+    images = job.record["images"]
+    failures = [image["error"]["detail"] for image in images if image["error"]]
+    if failures and job.status == "succeeded":
+        raise CommandError(
+            ExitStatus.partial, f"{len(failures)} of {len(images)} images failed: {failures[0]}"
+        )
 
 
 def _save(job: Job, output: Path) -> list[Path]:

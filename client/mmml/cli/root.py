@@ -32,8 +32,8 @@ from mmml.tasks import tasks
 
 GROUP = "mmml.commands"
 _HELP = {
-    "admin": "Look at workers, queue and jobs, and change what they do.",
-    "keys": "Make, list and revoke API keys.",
+    "admin": "Show and control workers, queue and jobs.",
+    "keys": "Create, list and revoke API keys.",
     "serve": "Run the whole service on this machine until Ctrl-C.",
 }
 
@@ -170,7 +170,11 @@ _STATUSES = "; ".join(f"{code:d} {text}" for code, text in MEANINGS.items())
     show_default=True,
     help="address of the service",
 )
-@click.option("--api-key", envvar="MMML_API_KEY", help="better set as MMML_API_KEY")
+@click.option(
+    "--api-key",
+    envvar="MMML_API_KEY",
+    help="key of the service; in MMML_API_KEY it is not seen by others",
+)
 @click.pass_context
 def cli(context: click.Context, url: str, api_key: str | None) -> None:
     """Text-guided image generation."""

@@ -30,7 +30,7 @@ def task_command(task: Task) -> click.Command:
     options = [_option(field) for name, field in task.fields.items() if name not in _NOT_OPTIONS]
     if "weight" in task.repeatable:
         options.append(click.Option(["--weight"], type=float, multiple=True, help=_WEIGHT))
-    described = "".join(f"\n\n{name.upper()}: {text}." for name, text in task.images.items())
+    described = "".join(_argument_help(name, text) for name, text in task.images.items())
     return JsonCommand(
         task.name,
         params=[
@@ -39,12 +39,30 @@ def task_command(task: Task) -> click.Command:
             *options,
             *output_parameters(),
             timeout_parameter(),
-            click.Option(["--no-wait"], is_flag=True, help="print the job's id and end"),
+            click.Option(
+                ["--no-wait"], is_flag=True, help="print the job's id without waiting for its end"
+            ),
         ],
         callback=lambda **values: _run(task, values),
         help=f"{task.summary}.{described}",
+        epilog=_example(task),
         short_help=task.summary,
     )
+
+
+_OTHERS = {"mask": ", or a box x,y,width,height, or alpha for the photo's transparent pixels"}
+
+
+def _argument_help(name: str, text: str) -> str:
+    return f"\n\n{name.upper()}: {text}{_OTHERS.get(name, '')}; a file or /jobs/ID/images/0."
+
+
+_IMAGES = {"image": "photo.jpg", "mask": "140,40,80,60"}
+
+
+def _example(task: Task) -> str:
+    words = ["mmml", task.name, *(_IMAGES.get(name, name) for name in task.images)]
+    return f'Example: {" ".join(words)} "a bird with a red crown" -o bird.png'
 
 
 def _text_argument(task: Task) -> click.Argument:
@@ -74,9 +92,15 @@ def _option(field: Field) -> click.Option:
         [flag, field.name],
         type=field.type,
         default=None,
-        metavar=None if field.type is int else field.name.upper(),
-        help=field.description,
+        metavar=_metavar(field),
+        help=field.description.replace("GET /models lists", "mmml models lists"),
     )
+
+
+def _metavar(field: Field) -> str | None:
+    if choices := field.schema.get("enum"):
+        return f"[{'|'.join(map(str, choices))}]"
+    return None if field.type is int else field.name.upper()
 
 
 def _run(task: Task, values: Mapping[str, Any]) -> None:

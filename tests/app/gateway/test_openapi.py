@@ -1,17 +1,103 @@
-"""docs/openapi.json is what the service says of itself."""
+"""docs/openapi.json is what the service says of itself, and says it of everything."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from fastapi.testclient import TestClient
 
 from app.gateway.openapi import openapi_document
 
 FILE = Path(__file__).parents[3] / "docs" / "openapi.json"
+DOCUMENT = json.loads(FILE.read_text())
+SCHEMAS = DOCUMENT["components"]["schemas"]
+
+
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method} {path}", operation
+
+
+def fields() -> Iterator[tuple[str, dict[str, Any]]]:
+    """All that is no component itself."""
+    for name, schema in SCHEMAS.items():
+        for key, field in schema.get("properties", {}).items():
+            if "$ref" not in field:
+                yield f"{name}.{key}", field
+    for name, operation in operations():
+        for parameter in operation.get("parameters", ()):
+            yield f"{name} {parameter['name']}", {**parameter["schema"], **parameter}
 
 
 def test_the_file_is_not_stale() -> None:
     now = openapi_document()
     # As data first, for an error that names what differs.
-    assert json.loads(FILE.read_text()) == json.loads(now), "make openapi writes it again"
+    assert json.loads(now) == DOCUMENT, "make openapi writes it again"
     assert FILE.read_text() == now
+
+
+def test_operations_have_short_names() -> None:
+    ids = [operation["operationId"] for _, operation in operations()]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+){0,3}", name) for name in ids)
+    assert {"synthesize", "manipulate", "inpaint", "get_job", "list_jobs", "get_image"} <= set(ids)
+
+
+def test_everything_is_described() -> None:
+    described = {tag["name"] for tag in DOCUMENT["tags"] if tag["description"]}
+    for name, operation in operations():
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert set(operation["tags"]) <= described, name
+    mute = [name for name, schema in SCHEMAS.items() if not schema.get("description")]
+    mute += [name for name, field in fields() if not field.get("description")]
+    assert mute == []
+
+
+def test_every_field_has_an_example() -> None:
+    def needs_none(field: dict[str, Any]) -> bool:
+        return field.get("format") == "binary" or field["description"] == "refused"
+
+    without = [n for n, f in fields() if not ({"example", "examples"} & set(f) or needs_none(f))]
+    assert without == []
+
+
+@pytest.mark.parametrize("name", sorted(name for name in SCHEMAS if "examples" in SCHEMAS[name]))
+def test_examples_are_valid(name: str) -> None:
+    (example,) = SCHEMAS[name]["examples"]
+    needed = [] if name.endswith(("Form", "EditRequest")) else SCHEMAS[name].get("required", [])
+    schema = {**SCHEMAS[name], "required": needed, "components": DOCUMENT["components"]}
+    jsonschema.validate(example, schema)
+    for field in SCHEMAS[name].get("properties", {}).values():
+        if "examples" in field:
+            jsonschema.validate(
+                field["examples"][-1], {**field, "components": DOCUMENT["components"]}
+            )
+
+
+@pytest.mark.parametrize("task", ["synthesize", "manipulate", "inpaint"])
+def test_the_prefilled_request_is_accepted(client: TestClient, task: str) -> None:
+    content = DOCUMENT["paths"][f"/{task}"]["post"]["requestBody"]["content"]
+    first = next(iter(content))
+    assert first == "application/json"  # what documentation pages open with
+    name = content[first]["schema"]["$ref"].rpartition("/")[2]
+    assert client.post(f"/{task}", json=SCHEMAS[name]["examples"][0]).status_code == 202
+
+
+def test_each_schema_is_there_once() -> None:
+    for name, operation in operations():
+        for status, response in operation["responses"].items():
+            for kind, content in response.get("content", {}).items():
+                schema = content.get("schema", {})
+                assert "properties" not in schema, f"{name} {status} {kind}"
+                if kind == "application/problem+json":
+                    assert schema == {"$ref": "#/components/schemas/ProblemView"}
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            assert set(content["schema"]) == {"$ref"}, name

@@ -32,11 +32,16 @@ def test_a_browser_gets_the_page(client: TestClient) -> None:
 
 @pytest.mark.parametrize("accept", ["*/*", "", "text/*, */*;q=0.1"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_whoever_takes_anything_gets_the_page(client: TestClient, method: str, accept: str) -> None:
+def test_a_terminal_reads_what_is_where(client: TestClient, method: str, accept: str) -> None:
     response = client.request(method, "/", headers={"Accept": accept})
     assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/html")
-    assert bool(response.content) == (method == "GET")
+    assert response.headers["content-type"].startswith("text/plain")
+    assert response.headers["vary"] == "Accept"
+    if method == "GET":
+        assert "http://127.0.0.1:8000/docs " in response.text
+        assert "curl 'http://127.0.0.1:8000/synthesize?wait=30'" in response.text
+    else:
+        assert not response.content
 
 
 @pytest.mark.parametrize(

@@ -361,19 +361,29 @@ def test_waiting_with_accept_returns_the_picture(client: TestClient, services: S
     assert response.content.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("accept", ["image/png", "application/json"])
+def test_who_wants_a_picture_waits_for_the_first_worker(
+    client: TestClient, services: Services, accept: str
+) -> None:
+    finish_soon(services)
+    asked = {"params": {"wait": 0.01}, "headers": {"accept": accept}}
+    response = client.post("/synthesize", json={"text": "a bird"}, **asked)
+    wanted = accept.startswith("image")
+    assert response.status_code == (200 if wanted else 202)
+    assert response.headers["content-type"] == accept
+    assert response.headers["preference-applied"] == f"wait={60 if wanted else 0.01}"
+
+
+def test_once_a_worker_was_seen_waits_are_as_asked(client: TestClient, services: Services) -> None:
+    services.store.heartbeat("w", {}, 15)
+    deadline = time.monotonic() + 10
+    while not services.worker_seen:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    asked = {"params": {"wait": 0.01}, "headers": {"accept": "image/png"}}
+    response = client.post("/synthesize", json={"text": "a bird"}, **asked)
+    assert response.status_code == 202
+
+
 def test_bad_wait(client: TestClient) -> None:
     assert "wait must be a number" in detail(client.get("/jobs/x", params={"wait": "soon"}), 422)
-
-
-def test_openapi_knows_every_task(client: TestClient) -> None:
-    paths = client.get("/openapi.json").json()["paths"]
-    for task in ("synthesize", "manipulate", "inpaint"):
-        content = paths[f"/{task}"]["post"]["requestBody"]["content"]
-        assert "text" in content["application/json"]["schema"]["required"]
-    assert (
-        "mask"
-        in paths["/inpaint"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"][
-            "required"
-        ]
-    )
-    assert client.get("/docs").status_code == 200

@@ -13,6 +13,7 @@ from app.local.broker import (
     socket_path,
     state_lock,
 )
+from app.local.serve import local_settings, require_bundles
 from app.local.supervisor import ChildProcess, Supervisor
 
 
@@ -55,6 +56,34 @@ def test_supervisor_restarts_a_dead_child(tmp_path: Path) -> None:
         time.sleep(0.05)
     supervisor.stop()
     assert len(marks.read_text()) >= 2
+
+
+def test_restart_tells_how_the_log_ends(tmp_path: Path) -> None:
+    code = "import sys; sys.exit('mmml: no torch here')"
+    child = ChildProcess("worker", [sys.executable, "-c", code], tmp_path / "worker.log")
+    child.start()
+    deadline = time.monotonic() + 10
+    while not (sentence := child.restart_if_ended()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child.stop(1)
+    assert "worker ended with status 1; starting it again." in sentence
+    assert sentence.endswith(f"{tmp_path / 'worker.log'} ends with: mmml: no torch here")
+
+
+def test_missing_weights_are_a_sentence(weights: Path, tmp_path: Path) -> None:
+    require_bundles(weights)
+    with pytest.raises(LocalServiceError, match=r"missing does not exist.*MMML_WEIGHTS_DIR"):
+        require_bundles(tmp_path / "missing")
+    with pytest.raises(LocalServiceError, match="holds no bundle"):
+        require_bundles(weights / "paper")
+
+
+def test_requests_are_logged_where_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MMML_ACCESS_LOG", raising=False)
+    assert not local_settings("127.0.0.1").access_log
+    monkeypatch.setenv("MMML_ACCESS_LOG", "true")
+    assert local_settings("127.0.0.1").access_log
 
 
 def test_a_loose_state_folder_is_tightened(

@@ -37,7 +37,9 @@ def mmml(client: TestClient) -> Command:
 
 @pytest.fixture
 def worker(services: Services) -> Iterator[None]:
-    """Does every job; a text with "fail" fails, one with "lost" is lost at its first job."""
+    """Does every job; a text with "fail" fails, one with "lost" is lost at its first job, and of
+    one with "partial" the last image fails.
+    """
     over = threading.Event()
     lost: set[str] = set()
 
@@ -48,7 +50,7 @@ def worker(services: Services) -> Iterator[None]:
             lost.add(text)
             _fail(services, job_id, ErrorCode.lost, "Its worker died.")
         else:
-            succeed(services, job_id, count)
+            succeed(services, job_id, count, failed="partial" in text)
 
     def loop() -> None:
         while not over.wait(0.01):

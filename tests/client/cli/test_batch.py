@@ -80,7 +80,7 @@ def test_failures_are_reported_and_tried_again(
     file = table("text", "a red bird", "a bird to fail", "qwertz")
     words = ("batch", file, "--task", "synthesize", "-o", str(tmp_path / "out"))
     done = mmml(*words)
-    assert done.exit_code == ExitStatus.failed
+    assert done.exit_code == ExitStatus.partial
     assert "2 rows failed; the first is row 2: It went wrong." in done.stderr
     result = results(tmp_path / "out")
     assert [r["status"] for r in result] == ["succeeded", "failed", "failed"]
@@ -208,6 +208,31 @@ def test_mistakes_are_found_before_anything_is_sent(
     assert sentence in result.stderr
     assert jobs(services) == 0
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_batch_without_any_image_has_failed(
+    mmml: Command, table: Callable[..., str], tmp_path: Path
+) -> None:
+    file = table("text", "a bird to fail", "qwertz")
+    done = mmml("batch", file, "--task", "synthesize", "-o", str(tmp_path / "out"))
+    assert done.exit_code == ExitStatus.failed
+
+
+def test_checking_finds_every_bad_row(
+    mmml: Command, table: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    bad = ["a,no.png", "b,text.png", "c,x.png,surplus", *["d,"] * 20, "e,140"]
+    file = table("text,image", *bad)
+    words = ("batch", file, "--task", "manipulate", "-o", "out")
+    checked = mmml(*words, "--check")
+    assert checked.exit_code == ExitStatus.refused
+    assert [n for n in range(1, 25) if f"row {n}: " in checked.stderr] == list(range(1, 25))
+    assert "row 2: image: " in checked.stderr
+    assert "no PNG, JPEG or WebP" in checked.stderr
+    assert "more cells than the header" in checked.stderr
+    assert "… and 14 more; --check shows all" in mmml(*words).stderr
 
 
 def test_checking_sends_nothing(

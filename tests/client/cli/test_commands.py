@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -41,6 +42,24 @@ def test_help_names_every_command_and_exit() -> None:
     assert "IMAGE MASK TEXT" in CliRunner().invoke(cli, ["inpaint", "--help"]).output
 
 
+def options(command: click.Command, words: str) -> Iterator[tuple[str, click.Option]]:
+    """All that people see, of a command and those below it."""
+    assert command.help, words
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            yield f"{words} {parameter.opts[0]}", parameter
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            member = command.get_command(context, name)
+            assert member
+            yield from options(member, f"{words} {name}")
+
+
+def test_every_command_and_option_is_explained() -> None:
+    assert [words for words, option in options(cli, "mmml") if not option.help] == []
+
+
 def test_every_field_of_a_request_is_an_option() -> None:
     output = CliRunner().invoke(cli, ["synthesize", "--help"]).output
     for option in ("--seed INTEGER", "--count INTEGER", "--bundle", "--method", "--webhook"):
@@ -66,6 +85,35 @@ def test_pictures_in_and_json_out(mmml: Command) -> None:
     assert record["files"] == ["inpaint.png"]
     again = mmml("manipulate", record["images"][0]["url"], "a red bird", "--seed", "3")
     assert again.exit_code == ExitStatus.ok, again.output
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("missing/bird.png", "There is no folder missing; create it first."),
+        ("folder.png", "folder.png can't be written"),
+        ("bird.tiff", "must end in"),
+    ],
+)
+def test_an_output_that_can_not_be_written_makes_no_job(
+    mmml: Command, services: Services, name: str, sentence: str
+) -> None:
+    Path("folder.png").mkdir()
+    refused = mmml("synthesize", "a bird", "-o", name)
+    assert refused.exit_code == ExitStatus.usage
+    assert sentence in refused.stderr
+    assert services.store.list_jobs(None, 10, None)[0] == []
+
+
+@pytest.mark.usefixtures("worker")
+def test_some_failed_images_have_a_status_of_their_own(mmml: Command) -> None:
+    made = mmml("synthesize", "a partial bird", "--count", "3", "-o", "bird.png")
+    assert made.exit_code == ExitStatus.partial
+    assert made.stdout == "bird.png\nbird-1.png\n"
+    assert "1 of 3 images failed: It went wrong." in made.stderr
+    (job,) = json.loads(mmml("jobs", "--json").stdout)
+    assert mmml("wait", job["id"]).exit_code == ExitStatus.partial
+    assert mmml("download", job["id"], "-o", "again.png").exit_code == ExitStatus.partial
 
 
 @pytest.mark.usefixtures("worker")

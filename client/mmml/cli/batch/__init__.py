@@ -140,29 +140,43 @@ class BatchRunner:
                 delay = min(2 * delay, _DELAY[1])
 
 
+_SHOWN = 10  # mistakes of a file that was to be sent; --check shows all
 _A_DAY = 24 * 3600.0  # seconds for which a job is waited for
 
 
 @click.command(cls=JsonCommand)
 @click.argument("file", type=click.Path(dir_okay=False, exists=True, path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="folder"
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="folder for images and results.csv",
 )
-@click.option("--task", type=click.Choice(list(tasks())), help="of all rows; else a column task")
-@click.option("--format", "picture_format", type=click.Choice(FORMATS), default="png")
+@click.option(
+    "--task", type=click.Choice(list(tasks())), help="task of all rows, instead of a column task"
+)
+@click.option(
+    "--format",
+    "picture_format",
+    type=click.Choice(FORMATS),
+    default="png",
+    help="of rows that name none",
+    show_default=True,
+)
 @click.option(
     "--concurrency",
     default=8,
     show_default=True,
     type=click.IntRange(1, 64),
-    help="jobs under way at a time",
+    help="jobs that run at a time",
 )
 @click.option(
     "--retries",
     default=2,
     show_default=True,
     type=click.IntRange(0),
-    help="further jobs for a row whose job failed by the service's fault",
+    help="further jobs for a row whose job failed by a fault of the service",
 )
 @click.option(
     "--retry-for",
@@ -171,9 +185,9 @@ _A_DAY = 24 * 3600.0  # seconds for which a job is waited for
     default=300.0,
     show_default=True,
     type=click.FloatRange(0),
-    help="seconds to try again while the service is busy or away",
+    help="seconds to retry while the service is busy or unreachable",
 )
-@click.option("--check", is_flag=True, help="only check the file")
+@click.option("--check", is_flag=True, help="report every row that can't be sent, and send none")
 @click.pass_obj
 def batch(
     run: CliContext,
@@ -186,13 +200,13 @@ def batch(
     retry_for: float,
     check: bool,
 ) -> None:
-    """Run a job for every row of the CSV file FILE; pictures and results.csv go to a folder.
+    """Run a job for every row of a CSV file.
 
-    Columns are a task's fields: text, seed, count, …, and image and mask with paths from the
-    file's folder. Stopped, however it was, the same command goes on: no row is submitted twice.
-    Rows that failed are tried again.
+    FILE has a column for each field that is used: text, seed, count, …, and image and mask with
+    paths relative to the folder of FILE. If the command is stopped, the same command continues: no
+    row is submitted twice, and rows that failed are retried.
     """
-    rows = read_rows(file, task)
+    rows = read_rows(file, task, None if check else _SHOWN)
     if check:
         run.print_result({"rows": len(rows)}, [f"{len(rows)} rows can be sent."])
         return
@@ -226,7 +240,7 @@ def _summarize(run: CliContext, rows: Sequence[Row], journal: Journal, path: Pat
     if failed:
         first = failed[0]
         raise CommandError(
-            ExitStatus.failed,
+            ExitStatus.failed if len(failed) == len(rows) else ExitStatus.partial,
             f"{len(failed)} rows failed; the first is row {first.number}: "
             f"{journal.state(first).error}",
         )

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from mmml.cli.context import CommandError, ExitStatus
 from mmml.tasks import Task, tasks
 
 FORMATS = ("png", "jpeg", "webp")
 _NOT_COLUMNS = ("frames",)  # of several texts, and a row has one
-_SHOWN = 10  # mistakes; the first ones tell enough
+_SURPLUS = ""  # no column's name
 _REFERENCE = re.compile(r"alpha|-?\d+(\s*,\s*-?\d+){3}|.*/jobs/\w+/images/\d+", re.ASCII)
 
 
@@ -34,11 +36,11 @@ class Row:
     digest: str
 
 
-def read_rows(path: Path, task: str | None) -> list[Row]:
+def read_rows(path: Path, task: str | None, most: int | None = None) -> list[Row]:
     """The rows of ``path``; empty cells are absent. Picture paths start at the file's folder.
 
     A column ``task`` says what a row asks for, unless ``task`` does for all. Raises
-    CommandError with every mistake found.
+    CommandError with every row that can't be sent, or with the first ``most`` of them.
     """
     mistakes: list[str] = []
     rows: list[Row] = []
@@ -49,8 +51,10 @@ def read_rows(path: Path, task: str | None) -> list[Row]:
         except ValueError as error:
             mistakes.append(f"row {number}: {error}")
     if mistakes:
-        more = f"\n… and {len(mistakes) - _SHOWN} more" if len(mistakes) > _SHOWN else ""
-        lines = "\n".join(mistakes[:_SHOWN])
+        shown = mistakes[:most]
+        left = len(mistakes) - len(shown)
+        more = f"\n… and {left} more; --check shows all" if left else ""
+        lines = "\n".join(shown)
         raise CommandError(ExitStatus.refused, f"{path} was not sent:\n{lines}{more}")
     return rows
 
@@ -58,15 +62,11 @@ def read_rows(path: Path, task: str | None) -> list[Row]:
 def _cells(path: Path) -> Iterator[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
-            table = csv.DictReader(lines, restkey="", strict=True)
+            table = csv.DictReader(lines, restkey=_SURPLUS, strict=True)
             for cells in table:
-                yield {k: v.strip() for k, v in cells.items() if isinstance(v, str) and v.strip()}
-                if cells.get(""):
-                    raise CommandError(
-                        ExitStatus.refused,
-                        f"{path}, line {table.line_num}, has more cells than the header; put texts "
-                        "with commas in quotes.",
-                    )
+                yield {
+                    k: v.strip() for k, v in cells.items() if isinstance(v, str) and v.strip()
+                } | ({_SURPLUS: f"line {table.line_num}"} if cells.get(_SURPLUS) else {})
     except OSError as error:
         raise CommandError(
             ExitStatus.refused, f"{path} can't be read: {error.strerror}."
@@ -80,6 +80,10 @@ def _cells(path: Path) -> Iterator[dict[str, str]]:
 def _row(
     number: int, cells: dict[str, str], folder: Path, task: str | None, occurrences: Counter[str]
 ) -> Row:
+    if _SURPLUS in cells:
+        raise ValueError(
+            f"{cells[_SURPLUS]} has more cells than the header; put texts with commas in quotes"
+        )
     name = task or cells.pop("task", "")
     cells.pop("task", None)
     if name not in tasks():
@@ -98,10 +102,19 @@ def _image(name: str, value: str, folder: Path) -> str:
         raise ValueError(f"{name} is missing")
     path = folder / value
     if path.is_file():
+        _require_image(name, path)
         return str(path)
     if _REFERENCE.fullmatch(value):
         return value
     raise ValueError(f"{name}: there is no file {path}")
+
+
+def _require_image(name: str, path: Path) -> None:
+    try:
+        with Image.open(path, formats=("PNG", "JPEG", "WEBP")):  # reads no more than its beginning
+            pass
+    except OSError as error:
+        raise ValueError(f"{name}: {path} is no PNG, JPEG or WebP that can be read") from error
 
 
 def _check(task: Task, cells: Mapping[str, str]) -> None:

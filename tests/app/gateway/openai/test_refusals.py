@@ -232,11 +232,12 @@ def test_limits(public: Any, keyed: Services) -> None:
 
 
 def test_the_schema_tells_the_shape_of_errors(client: TestClient) -> None:
-    paths = client.get("/openapi.json").json()["paths"]
-    generation = paths["/v1/images/generations"]["post"]
+    document = client.get("/openapi.json").json()
+    generation = document["paths"]["/v1/images/generations"]["post"]
     result = generation["responses"]["default"]["content"]["application/json"]["schema"]
-    assert set(result["properties"]["error"]["properties"]) == {"message", "type", "param", "code"}
-    asked = generation["requestBody"]["content"]["application/json"]["schema"]
-    assert asked["required"] == ["prompt"]
-    form = paths["/v1/images/edits"]["post"]["requestBody"]["content"]["multipart/form-data"]
-    assert set(form["schema"]["required"]) == {"prompt", "image"}
+    assert result == {"$ref": "#/components/schemas/ErrorResponse"}
+    error = document["components"]["schemas"]["ErrorView"]
+    assert set(error["properties"]) == {"message", "type", "param", "code"}
+    bodies = document["components"]["schemas"]
+    assert bodies["GenerationRequest"]["required"] == ["prompt"]
+    assert set(bodies["EditRequest"]["required"]) == {"prompt", "image"}

@@ -1,0 +1,174 @@
+"""What the OpenAPI document says beside the routes: tags, schemas that several routes share, and
+examples, which were recorded from a service with the shipped weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from app.gateway.openai.errors import ErrorResponse
+from app.gateway.openai.requests import EditRequest, GenerationRequest
+from app.gateway.problems import ProblemView
+from jobs.requests import TASKS, ImageField, TaskRequest
+
+Schema = dict[str, Any]
+_EXAMPLES = Path(__file__).parent / "examples.json"
+DESCRIPTION = """Text-guided image generation: `/synthesize` generates images from text,
+`/manipulate` edits a photo, `/inpaint` fills a hole in a photo. A request is answered with a job;
+poll its address, or add `?wait=30`."""
+TAGS = [
+    {"name": name, "description": description}
+    for name, description in {
+        "tasks": "Send a text, and a photo where the task edits one. The answer is a job or, with "
+        "`?wait=30` and `Accept: image/png`, the image.",
+        "jobs": "Follow a job, fetch its images, cancel it, erase it.",
+        "models": "Which bundles of weights are served, and which words they know.",
+        "webhooks": "The secret that verifies the messages sent to a job's `webhook`.",
+        "openai": "The tasks in the shape of OpenAI's Images API, for programs written for that.",
+        "admin": "For operators, with a key that has the scope `admin`.",
+        "access": "Who is asking, and a cookie for web pages instead of a key.",
+        "health": "For load balancers and container engines; needs no key.",
+    }.items()
+]
+
+
+def install_document(app: FastAPI) -> None:
+    """Have ``app`` serve the routes' document with what they refer to."""
+    shared = _shared_components()
+
+    def openapi() -> Schema:
+        if app.openapi_schema is None:
+            document = FastAPI.openapi(app)
+            schemas = document["components"]["schemas"]
+            schemas |= shared
+            _add_examples(schemas)
+            document["components"]["schemas"] = dict(sorted(schemas.items()))
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def reference(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def task_body(task: type[TaskRequest]) -> Schema:
+    """The request body of ``POST /{task}``, which refers to shared components. JSON stands first:
+    documentation pages prefill it.
+    """
+    kinds = {"application/json": "Request", "multipart/form-data": "Form"}
+    return _body({kind: f"{task.__name__}{suffix}" for kind, suffix in kinds.items()})
+
+
+def openai_body(kind: type[BaseModel], media_type: str) -> Schema:
+    return _body({media_type: kind.__name__})
+
+
+def _body(components: Mapping[str, str]) -> Schema:
+    content = {kind: {"schema": reference(name)} for kind, name in components.items()}
+    return {"required": True, "content": content}
+
+
+def _shared_components() -> Schema:
+    found: Schema = {}
+    for task in TASKS.values():
+        _add_task(found, task)
+    for model in (ProblemView, ErrorResponse, GenerationRequest, EditRequest):
+        found[model.__name__] = _lifted(found, model)
+    edit = found["EditRequest"]
+    edit["properties"] = _without_null(edit["properties"]) | {
+        "image": _file("the photo: PNG, JPEG or WebP"),
+        "mask": _file("an image of the photo's size, transparent where it is to be filled"),
+    }
+    edit["required"] = [*edit["required"], "image"]
+    return found
+
+
+def _lifted(components: Schema, model: type[BaseModel]) -> Schema:
+    """The schema of ``model``, whose parts are put beside it."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    components |= schema.pop("$defs", {})
+    return schema
+
+
+def _add_task(components: Schema, task: type[TaskRequest]) -> None:
+    schema = _lifted(components, task)
+    images = {spec.name: _image(spec) for spec in task.images}
+    files = {spec.name: _file(_file_text(spec)) for spec in task.images}
+    required = [*schema.get("required", []), *images]
+    for suffix, properties in (
+        ("Request", schema["properties"] | images),
+        ("Form", task.form_properties(_without_null(schema["properties"])) | files),
+    ):
+        made = {"title": task.__name__ + suffix, "properties": properties, "required": required}
+        components[task.__name__ + suffix] = {**schema, **made}
+
+
+def _without_null(properties: Schema) -> Schema:
+    """The same fields in a form, where what has no value is left out."""
+    result = {}
+    for name, schema in properties.items():
+        first, *others = [part for part in schema.get("anyOf", ()) if part != {"type": "null"}] or [
+            {}
+        ]
+        kept = {k: v for k, v in schema.items() if (k, v) != ("default", None)}
+        if "anyOf" in schema and not others:
+            kept = {k: v for k, v in kept.items() if k != "anyOf"} | first
+        result[name] = kept
+    return result
+
+
+def _file(description: str) -> Schema:
+    return {"type": "string", "format": "binary", "description": description}
+
+
+def _file_text(spec: ImageField) -> str:
+    box = '; instead of a file also a box "x,y,width,height", or "alpha"'
+    return spec.description + box * (spec.kind == "mask")
+
+
+def _image(spec: ImageField) -> Schema:
+    text = f"{spec.description}; base64, a data URL or the path of an earlier job's image"
+    photo: Schema = {"type": "string", "minLength": 1, "description": text}
+    if spec.kind != "mask":
+        return photo
+    photo["description"] += '; or "alpha" for the photo\'s own transparency'
+    side = {"type": "integer", "minimum": 0}
+    box = {"type": "array", "minItems": 4, "maxItems": 4, "items": side}
+    described = "a box in pixels of the upright photo: x, y, width, height"
+    return {
+        "anyOf": [photo, {**box, "description": described}],
+        "description": f"{spec.description}; as an image or as a box x, y, width, height",
+    }
+
+
+def _add_examples(schemas: Schema) -> None:
+    """To each component and, one by one, to the fields that are no components themselves: from the
+    example of the whole or, where that leaves a field out, from "*".
+    """
+    examples = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
+    fields = examples.pop("*")
+    for name in schemas.keys() & examples:
+        schemas[name]["examples"] = [examples[name]]
+        properties = schemas[name].get("properties", {})
+        for key, schema in properties.items():
+            if "$ref" in schema:
+                continue
+            if key in examples[name]:
+                properties[key] = {**schema, "examples": [examples[name][key]]}
+            elif key in fields:
+                first = _empty(fields[key]) if name.endswith("Form") else []
+                properties[key] = {**schema, "examples": [*first, fields[key]]}
+
+
+def _empty(example: object) -> list[object]:
+    """The first example of a form's field that may be left out, as an empty one is: Swagger UI
+    prefills and sends every field.
+    """
+    return [[] if isinstance(example, list) else ""]
