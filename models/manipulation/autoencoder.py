@@ -1,5 +1,5 @@
 """The editor that SISGAN (Dong et al., ICCV 2017) and TAGAN (Nam et al., NeurIPS 2018) share: an
-encoder, residual blocks that are told the text, a decoder. What each does differently is built by
+encoder, residual blocks conditioned on the text, a decoder. What each does differently is built by
 its own network. Keys as published.
 """
 

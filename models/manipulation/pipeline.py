@@ -81,7 +81,7 @@ class ManipulationPipeline(Pipeline[Prepared]):
     def _edit_with_attention(
         self, batch: Sequence[Prepared], inputs: Sequence[Tensor]
     ) -> tuple[Tensor, Sequence[Any]]:
-        """The same, and what :meth:`explain` is told of each picture."""
+        """The same, and what :meth:`explain` needs to know of each picture."""
         return self.compute(self._edit, *inputs), [()] * len(batch)  # which explain refuses
 
     def prepare(self, item: Item) -> Prepared:
