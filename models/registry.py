@@ -26,6 +26,7 @@ PIPELINES: dict[str, dict[str, str]] = {
     "inpaint": {
         "tdanet": "models.inpainting.tdanet.pipeline:TdanetPipeline",
         "picnet": "models.inpainting.picnet.pipeline:PicnetPipeline",
+        "csa": "models.inpainting.csa.pipeline:CsaPipeline",
         "patchmatch": _CLASSICAL,
         "telea": _CLASSICAL,
         "navier-stokes": _CLASSICAL,

@@ -123,7 +123,7 @@ def load_trunk(image: InceptionImageEncoder, file: str = "") -> None:
     _fill(image, state, heads)
 
 
-def load_detail(detail: VggDetail, file: str = "") -> None:
+def load_detail(detail: nn.Module, file: str = "") -> None:
     """Fill with torchvision's ImageNet weights of VGG-16."""
     from torchvision.models import VGG16_Weights
 

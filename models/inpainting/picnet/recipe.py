@@ -103,9 +103,9 @@ class PicnetObjective(Objective):
         super().__init__()
         self.options, self.config = options, sized_config(options, size)
         self.encoder, self.generator = PicnetEncoder(self.config), PicnetGenerator(self.config)
-        judged = InpaintDiscriminatorConfig(self.config.encoder, 2, options.spectral)
-        self.discriminator = InpaintDiscriminator(judged)
-        self.rec_discriminator = InpaintDiscriminator(judged)
+        sizes = InpaintDiscriminatorConfig(self.config.encoder, 2, options.spectral)
+        self.discriminator = InpaintDiscriminator(sizes)
+        self.rec_discriminator = InpaintDiscriminator(sizes)
         self.modules = {
             "encoder": self.encoder,
             "generator": self.generator,
@@ -151,12 +151,16 @@ class PicnetObjective(Objective):
     def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
         discriminators = name == "discriminators"
         with self.autocast():
-            values = self._judging(state) if discriminators else self._judged(state)
+            values = (
+                self._discriminator_losses(state)
+                if discriminators
+                else self._adversarial_losses(state)
+            )
         if not discriminators:
             values |= self._compared(state)
         return torch.stack(list(values.values())).sum(), values
 
-    def _judging(self, state: StepState) -> Values:
+    def _discriminator_losses(self, state: StepState) -> Values:
         """The discriminators' losses, by their published names."""
         pairs = {
             "img_d": (self.discriminator, state.gen[-1]),
@@ -167,7 +171,7 @@ class PicnetObjective(Objective):
             for name, (network, made) in pairs.items()
         }
 
-    def _judged(self, state: StepState) -> Values:
+    def _adversarial_losses(self, state: StepState) -> Values:
         """What the discriminators ask of the pictures, in the published order of forwards, since
         each of them moves the spectral vectors.
         """

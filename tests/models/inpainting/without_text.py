@@ -11,6 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from models.inpainting.csa.network import (
+    CoarseNetwork,
+    CsaConfig,
+    RefineNetwork,
+    coarse_input,
+    refine_input,
+)
 from models.inpainting.picnet.network import PicnetConfig, PicnetEncoder, PicnetGenerator
 from models.inpainting.tdanet.network import compose
 from tests.models.checkpoints.published import save, with_aliases
@@ -56,4 +63,22 @@ def picnet(folder: Path) -> PublishedFiles:
     return PublishedFiles(files, 64, run)
 
 
-METHODS: dict[str, Callable[[Path], PublishedFiles]] = {"picnet": picnet}
+def csa(folder: Path) -> PublishedFiles:
+    """As CSA's trainer saves them: bare state dicts."""
+    config = CsaConfig(4, 6)
+    coarse, refine = CoarseNetwork(config), RefineNetwork(config)
+    files = {}
+    for role, net, network in (("coarse", "netP", coarse), ("refine", "netG", refine)):
+        rule.filled(network, SEED, rule.csa(net), f"csa/{net}/")
+        files[role] = save(network.state_dict(), folder / f"30_{net[:3]}_{net[3]}.pth")
+
+    def run(images: Tensor, mask: Tensor, seed: int) -> Tensor:
+        with torch.no_grad():
+            first = coarse(coarse_input(images, mask))
+            made: Tensor = refine(refine_input(images, mask, first), 1 - mask)
+        return compose(made.clamp(-1, 1), images, mask)
+
+    return PublishedFiles(files, 64, run)
+
+
+METHODS: dict[str, Callable[[Path], PublishedFiles]] = {"picnet": picnet, "csa": csa}

@@ -122,6 +122,22 @@ def picnet(prefix: str, seed: int) -> Scale:
     return scale
 
 
+CSA_GAIN = {"netP": 1.0, "netG": 1.0, "netD": 1.4, "netF": 1.0, "vgg16": 1.4}
+
+
+def csa(net: str) -> Scale:
+    """Of one of CSA's networks; the last layer before tanh, or the pixels, is small."""
+
+    def scale(name: str, n: Array, names: set[str]) -> Array:
+        del names
+        if n.ndim == 1:
+            return 1 + 0.1 * n if name.endswith(".weight") else 0.1 * n
+        last = 0.3 if name == "model.model.3.weight" else 1.0
+        return n * CSA_GAIN[net] * last / np.sqrt(np.prod(n.shape[1:]))
+
+    return scale
+
+
 def inpainting_inputs(rows: int, seed: int) -> dict[str, Tensor]:
     """image [B,3,256,256] in [-1,1], mask [B,1,256,256] (1 = known), noise [2,B,128,8,8]; row i
     depends on i alone.

@@ -31,6 +31,7 @@ ROWS, WORDS = 3, 8
 # Convolutions that are given float32: where pictures and words enter, whose cast is the first thing
 # done; and parts that keep float32, where rounding shows, with the first layer after them.
 EXCEPTIONS = (
+    *("coarse.model.model.0", "refine.model.model.0"),
     *("encoder.block0.", "image.trunk._conv_stem", "main.h_net2.att.", "main.h_net3.att."),
     *("main.h_net2.channel_att.", "main.h_net3.channel_att.", "dcm.h_net.att."),
     "dcm.h_net.color_channel_att.",
@@ -160,6 +161,7 @@ def _encoded(encoder: Any, vectors: Tensor, lengths: Sequence[int]) -> tuple[Ten
     [
         *(("cub", part) for part in ("damsm", "synthesis", "manipulation", "inpainting", "detail")),
         ("aviary", "synthesis"),
+        ("csa-cub", "inpainting"),
         ("picnet-cub", "inpainting"),
         ("sisgan-cub", "manipulation"),
         ("tagan-cub", "manipulation"),
