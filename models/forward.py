@@ -12,8 +12,6 @@ from torch import Tensor
 
 from models.damsm.text_encoder import padding
 from models.errors import ModelsError
-from models.inpainting.csa.network import coarse_input, refine_input
-from models.inpainting.csa.pipeline import CsaPipeline
 from models.inpainting.picnet.pipeline import PicnetPipeline
 from models.inpainting.tdanet.network import compose
 from models.inpainting.tdanet.pipeline import TdanetPipeline
@@ -92,15 +90,6 @@ def _tdanet(pipeline: TdanetPipeline, given: _Given) -> dict[str, Tensor]:
     return _painted(seen.mu, seen.sigma, pictures, images, mask)
 
 
-def _csa(pipeline: CsaPipeline, given: _Given) -> dict[str, Tensor]:
-    """image and mask as the others' → coarse, refined (not bounded) and composed."""
-    images, mask = 2 * given["image"] - 1, given["mask"][:, :1]
-    coarse = pipeline.coarse(coarse_input(images, mask))
-    refined = pipeline.refine(refine_input(images, mask, coarse), 1 - mask)
-    composed = compose(refined.clamp(-1, 1), images, mask)
-    return {"coarse": coarse, "refined": refined, "composed": composed}
-
-
 def _painted(
     mu: Tensor, sigma: Tensor, pictures: list[Tensor], images: Tensor, mask: Tensor
 ) -> dict[str, Tensor]:
@@ -122,5 +111,4 @@ _RUNS: dict[type, Callable[[Any, _Given], dict[str, Tensor]]] = {
     ManiganPipeline: _manipulate,
     TdanetPipeline: _tdanet,
     PicnetPipeline: _picnet,
-    CsaPipeline: _csa,
 }

@@ -140,10 +140,7 @@ def _save(
 def _import_folder(name: str, files: Files, out: Path) -> Bundle:
     """files: those that the folder of the method ``name`` lists."""
     folder = method_folders()[name]
-    found = folder.module("official").read_published(files)
-    if not folder.package.READS_TEXT:
-        size, config, roles = found
-        found = Published(size, asdict(config), roles)
+    found: Published = folder.module("official").read_published(files)
     method = Method(folder.task, name, folder.package.LICENCE, max_words=found.max_words)
     spec = {
         "method": name,

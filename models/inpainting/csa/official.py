@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from torch import nn
@@ -10,16 +11,15 @@ from torch import nn
 from models.bundle import Bundle
 from models.checkpoints.exporter import Content
 from models.checkpoints.files import fit, need, read
+from models.checkpoints.published import Published
 from models.errors import BundleError
 from models.inpainting.csa.network import ATTENTIVE, CoarseNetwork, CsaConfig, RefineNetwork
 
 _FILES = {"coarse": "net_P.pth", "refine": "net_G.pth"}
 
 
-def read_published(files: Mapping[str, Path]) -> tuple[int, CsaConfig, dict[str, nn.Module]]:
-    """Size in pixels, configuration and networks by role. files: coarse, refine. Raises BundleError
-    when they are of another kind.
-    """
+def read_published(files: Mapping[str, Path]) -> Published:
+    """files: coarse, refine. Raises BundleError when they are of another kind."""
     names = {role: f"{role} {path.name}" for role, path in files.items()}
     states = {role: read(path) for role, path in files.items()}
     width = len(need(states["coarse"], "model.model.0.weight", names["coarse"]))
@@ -33,7 +33,7 @@ def read_published(files: Mapping[str, Path]) -> tuple[int, CsaConfig, dict[str,
     }
     for role, network in roles.items():
         fit(network, states[role], names[role])
-    return 1 << levels, config, roles
+    return Published(1 << levels, asdict(config), roles)
 
 
 def published_files(bundle: Bundle, task: str) -> dict[str, Content]:

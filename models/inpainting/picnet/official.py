@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from models.bundle import Bundle
 from models.checkpoints.exporter import Content, add_prefix, published_config, with_aliases
+from models.checkpoints.published import Published
 from models.inpainting.picnet.network import PicnetConfig, PicnetEncoder, PicnetGenerator
 from models.inpainting.tdanet.official import PublishedPair
 
 
-def read_published(files: Mapping[str, Path]) -> tuple[int, PicnetConfig, dict[str, nn.Module]]:
-    """Size in pixels, configuration and networks by role. files: encoder, generator. Raises
-    BundleError when they are of another kind.
-    """
+def read_published(files: Mapping[str, Path]) -> Published:
+    """files: encoder, generator. Raises BundleError when they are of another kind."""
     pair = PublishedPair(files["encoder"], files["generator"])
     config = PicnetConfig(**pair.sizes())
     encoder, generator = PicnetEncoder(config), PicnetGenerator(config)
     pair.fit(encoder, generator)
-    return 8 << len(config.encoder), config, {"encoder": encoder, "generator": generator}
+    roles = {"encoder": encoder, "generator": generator}
+    return Published(8 << len(config.encoder), asdict(config), roles)
 
 
 def published_files(bundle: Bundle, task: str) -> dict[str, Content]:

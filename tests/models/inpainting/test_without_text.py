@@ -17,6 +17,8 @@ from models.checkpoints.exporter import export
 from models.checkpoints.importer import import_published
 from models.errors import BundleError, InputProblem
 from models.evaluation.runner import Runner
+from models.forward import run as forward
+from models.inpainting.pipeline import InpaintingPipeline
 from models.pipeline import Item
 from models.registry import load
 from models.runtime.autotune import Memory, tune
@@ -53,6 +55,19 @@ def test_a_photo_of_the_networks_size_gets_the_authors_picture(
         expected = truncated(published.run(signed(photo), mask, seed))
         assert np.abs(picture - expected).max() <= 1, shape
         assert (picture[~hole] == photo[~hole]).all()
+
+
+def test_tensors_straight_to_the_networks(published: PublishedFiles, bundle: Bundle) -> None:
+    image, mask = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
+    mask[..., 10:40, 20:50] = 0
+    pipeline = load(bundle.folder, "inpaint", None, "cpu")
+    assert isinstance(pipeline, InpaintingPipeline)
+    source = torch.Generator().manual_seed(3)
+    eps = torch.randn(1, *(pipeline.latent or (1,)), generator=source)
+    given = {"image": image.numpy(), "mask": mask.numpy(), "eps": eps.numpy()}
+    found = forward(bundle.folder, "inpaint", given)["composed"]
+    expected = published.run(2 * image - 1, mask, 3).numpy()
+    assert np.abs(found - expected).max() <= 1e-4
 
 
 def test_rows_of_a_batch_are_what_they_are_alone(bundle: Bundle) -> None:
