@@ -26,6 +26,7 @@ from app.gateway.views import job_view
 from app.reconciler import metrics
 from app.webhooks.sender import DeliveryResult, WebhookSender
 from app.webhooks.signing import signature_headers
+from jobs.errors import UnreadableRecord
 from jobs.job import Job, Status, WebhookState
 from jobs.redis_store import JobStore
 
@@ -85,8 +86,8 @@ class WebhookDispatcher:
         chosen: list[str] = []
         crowded: list[str] = []
         for job_id, job in zip(due, self.store.get_all(due), strict=True):
-            host = _host(job) if job else ""
-            if per_host[host] >= self.max_per_host:
+            host = _host(job) if isinstance(job, Job) else ""
+            if isinstance(job, UnreadableRecord) or per_host[host] >= self.max_per_host:
                 crowded.append(job_id)
             elif len(chosen) < room:
                 chosen.append(job_id)
