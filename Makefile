@@ -72,6 +72,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGES ?=
 dist: setup
 	$(PIP) wheel -q --no-deps -w dist ./client .
+	rm -rf build client/build
 	for target in $(if $(IMAGES),gateway worker redis); do \
 	  docker build --target $$target -t mmml-$$target:$(VERSION) --build-arg TORCH_INDEX=$(TORCH_INDEX) \
 	    --label org.opencontainers.image.version=$(VERSION) --label org.opencontainers.image.licenses=Apache-2.0 \

@@ -115,10 +115,15 @@ class _Snapshot:
 
 
 class EventStreams:
-    """All open streams of this process. ``limit``: how many there may be."""
+    """All open streams of this process. ``limit``: how many there may be; ``root``: the path before
+    all addresses.
+    """
 
-    def __init__(self, store: JobStore, subscriptions: JobSubscriptions, limit: int) -> None:
+    def __init__(
+        self, store: JobStore, subscriptions: JobSubscriptions, limit: int, root: str = ""
+    ) -> None:
         self._store, self._subscriptions, self._limit = store, subscriptions, limit
+        self._root = root
         self._streams: dict[str, set[EventStream]] = defaultdict(set)
         self._count = 0
         self._changed_jobs: set[str] = set()
@@ -250,7 +255,7 @@ class EventStreams:
             return {"id": job_id, "status": status}
         if job is None or job.status is Status.expired:
             return {"id": job_id, "status": Status.expired}
-        return job_view(job, None).model_dump(mode="json")
+        return job_view(job, None, root=self._root).model_dump(mode="json")
 
     def _dispatch(self, snapshot: _Snapshot) -> None:
         for job_id, events in snapshot.events.items():

@@ -144,7 +144,10 @@ class Services:
         self.downloads = PerCallerSemaphore(self.settings.max_downloads)
         self.converting = WeakValueDictionary()
         self.event_streams = EventStreams(
-            self.store, self.subscriptions, self.settings.max_event_streams
+            self.store,
+            self.subscriptions,
+            self.settings.max_event_streams,
+            self.settings.root_path,
         )
         self.enqueuer = JobEnqueuer(self.store, lambda: self.wakeups, lambda: self.settings)
         self.get_job = Coalescer(self.store.get_all)
@@ -169,9 +172,8 @@ class Services:
     async def job_view(self, job: Job) -> JobView:
         """The view of a job; of one that waits with its position."""
         place = await self.queue_position(job.id) if job.status is Status.queued else None
-        return (
-            job_view(job, place.position, place.estimated_start) if place else job_view(job, None)
-        )
+        position, start = (place.position, place.estimated_start) if place else (None, None)
+        return job_view(job, position, start, self.settings.root_path)
 
     def _get_blobs(self, keys: Sequence[str]) -> list[bytes | Exception]:
         return [self._get_blob(key) for key in keys]

@@ -43,7 +43,8 @@ _SHUTDOWN_TIMEOUT = 4.0  # seconds that deliveries may take when the reconciler 
 class WebhookDispatcher:
     """``secrets`` gives those of a job's owner; ``delays`` are the pauses in seconds after each
     attempt but the last; ``lease_seconds``: seconds after which an unreported attempt is made
-    again; ``max_per_host``: deliveries to one host at a time.
+    again; ``max_per_host``: deliveries to one host at a time; ``root``: the path before all
+    addresses of the service.
     """
 
     store: JobStore
@@ -53,6 +54,7 @@ class WebhookDispatcher:
     lease_seconds: float
     rng: random.Random = field(default_factory=random.SystemRandom)
     max_per_host: int = 10
+    root: str = ""
     _tasks: dict[asyncio.Task[None], str] = field(default_factory=dict)  # and their hosts
 
     def run(self, stop: threading.Event) -> None:
@@ -113,7 +115,7 @@ class WebhookDispatcher:
 
     async def _send(self, job: Job) -> DeliveryResult:
         assert job.webhook is not None  # noqa: S101 (claimed as one that has a webhook)
-        content = webhook_body(job)
+        content = webhook_body(job, self.root)
         secrets = await asyncio.to_thread(self.secrets, job)
         signed = signature_headers(secrets, message_id(job), time.time(), content)
         kind = {"content-type": "application/json", "user-agent": "mmml-webhooks"}
@@ -145,7 +147,7 @@ def message_id(job: Job) -> str:
     return f"msg_{job.id}"
 
 
-def webhook_body(job: Job) -> bytes:
+def webhook_body(job: Job, root: str = "") -> bytes:
     """``{"type": "job.succeeded", "timestamp": …, "data": …}``; data is the job as ``GET`` shows
     it, or little more than its id when it has expired meanwhile.
     """
@@ -154,12 +156,12 @@ def webhook_body(job: Job) -> bytes:
     message = {
         "type": f"job.{job.webhook.event}",
         "timestamp": ended.isoformat(),
-        "data": _data(job),
+        "data": _data(job, root),
     }
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _data(job: Job) -> dict[str, Any]:
+def _data(job: Job, root: str) -> dict[str, Any]:
     if job.status is Status.expired:
         return {"id": job.id, "task": job.task, "status": job.status}
-    return job_view(job, None).model_dump(mode="json", exclude={"webhook"})
+    return job_view(job, None, root=root).model_dump(mode="json", exclude={"webhook"})
