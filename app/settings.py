@@ -102,6 +102,11 @@ class GatewaySettings(WebhookSettings):
         description="addresses and networks of proxies whose X-Forwarded-For and "
         "X-Forwarded-Proto are believed",
     )
+    licences: tuple[str, ...] = Field(
+        (),
+        description='licences of bundles that are served, such as ["Apache-2.0"]; others are as if '
+        "they were not there; [] allows any",
+    )
     access_log: bool = Field(
         True, description="log a line for each request; with mmml serve only where this is set"
     )

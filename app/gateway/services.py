@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,8 +49,10 @@ class LiveCatalogue:
     it, or ``defaults.json``, has changed.
     """
 
-    def __init__(self, folder: Path, defaults: Mapping[str, str]) -> None:
-        self._folder, self._defaults = folder, dict(defaults)
+    def __init__(
+        self, folder: Path, defaults: Mapping[str, str], licences: Collection[str] = ()
+    ) -> None:
+        self._folder, self._defaults, self._licences = folder, dict(defaults), licences
         self._lock = threading.Lock()
         self._last_fingerprint = self._fingerprint()
         self._current = self._read()
@@ -71,7 +73,7 @@ class LiveCatalogue:
 
     def _read(self) -> Catalogue:
         """With all words, so that no request has to wait for a file of them."""
-        catalogue = Catalogue.open(self._folder, self._defaults)
+        catalogue = Catalogue.open(self._folder, self._defaults, self._licences)
         for bundle in catalogue.bundles.values():
             for task in bundle.tasks.values():
                 with contextlib.suppress(
@@ -254,7 +256,7 @@ class Services:
             store=store,
             wakeups=WakeUpSender(settings.redis_url, prefix),
             blobs=BlobStore.from_url(settings.storage_url),
-            catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
+            catalogue=LiveCatalogue(settings.weights_dir, settings.defaults(), settings.licences),
             subscriptions=JobSubscriptions(JobChanges(settings.redis_url, store.change_channel)),
             authenticator=Authenticator(KeyStore(client, prefix), sessions, rate_limiter, settings),
             redis_warnings=partial(redis_warnings, client, settings.redis_memory),

@@ -200,7 +200,7 @@ def _bundle_view(info: BundleInfo, defaults: dict[str, str | None], root: str) -
             max_words=task.max_words,
             tokenizer=task.tokenizer,
             default=defaults.get(name) == info.name,
-            licence=str(task.spec.get("licence", info.licence)),
+            licence=info.licence_of(name),
             metrics=dict(info.metrics.get(name, {})),
             serving=dict(task.serving),
         )
