@@ -7,10 +7,10 @@ RUN install -d -o redis -g redis -m 700 /data
 COPY deploy/redis.conf /etc/mmml/redis.conf
 USER redis
 WORKDIR /data
+COPY deploy/redis.sh /etc/mmml/redis.sh
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=5 \
-    CMD REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping | grep -q PONG
-# The password is on no command line; Redis itself gets the signals and writes its file to the end.
-CMD ["sh", "-c", "umask 077 && printf 'include /etc/mmml/redis.conf\\nrequirepass %s\\nmaxmemory %s\\n' \"${REDIS_PASSWORD:?is not set}\" \"${REDIS_MEMORY:-512mb}\" > /tmp/redis.conf && exec redis-server /tmp/redis.conf"]
+    CMD REDISCLI_AUTH="$(cat /run/secrets/redis_password)" redis-cli ping | grep -q PONG
+CMD ["sh", "/etc/mmml/redis.sh"]
 
 FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/mmml/bin:$PATH \

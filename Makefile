@@ -14,7 +14,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 export MALLOC_TOP_PAD_ ?= 134217728
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue gallery openapi generators notebooks studio-pictures bench-gpu clean
+.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist gallery openapi generators notebooks studio-pictures bench-gpu clean
 
 setup: $(READY)
 
@@ -66,6 +66,18 @@ audit: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Wheels in dist/; with IMAGES=1 images, too, whose labels tell version and commit.
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGES ?=
+dist: setup
+	$(PIP) wheel -q --no-deps -w dist ./client .
+	rm -rf build client/build
+	for target in $(if $(IMAGES),gateway worker redis); do \
+	  docker build --target $$target -t mmml-$$target:$(VERSION) --build-arg TORCH_INDEX=$(TORCH_INDEX) \
+	    --label org.opencontainers.image.version=$(VERSION) --label org.opencontainers.image.licenses=Apache-2.0 \
+	    --label org.opencontainers.image.revision=$$(git rev-parse HEAD) . || exit 1; \
+	done
 
 # docs/settings.md, from the code.
 docs: setup

@@ -4,6 +4,7 @@ start with ``MMML_``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Annotated, ClassVar
@@ -31,6 +32,14 @@ def _origin(text: str) -> str:
     return parts.geturl()
 
 
+def _root_path(text: str) -> str:
+    inner = text.strip("/")
+    if not re.fullmatch(r"([\w.~-]+(/[\w.~-]+)*)?", inner, re.ASCII):
+        raise ValueError(f"{text!r} is no path; write /images, or leave it empty")
+    return f"/{inner}" if inner else ""
+
+
+RootPath = Annotated[str, AfterValidator(_root_path)]  # such as /images, or empty
 Origin = Annotated[str, AfterValidator(_origin)]  # such as https://app.example:8443
 Rate = Annotated[str, AfterValidator(_rate)]  # such as 600/minute
 
@@ -38,6 +47,11 @@ Rate = Annotated[str, AfterValidator(_rate)]  # such as 600/minute
 class WebhookSettings(SharedSettings):
     """Times in seconds. Secrets are separated by spaces: all sign, so that they can be rotated."""
 
+    root_path: RootPath = Field(
+        "",
+        description="path below which a proxy serves clients, such as /images: all addresses begin "
+        "with it, whether or not the proxy passes it on",
+    )
     webhook_secret: SecretStr = Field(
         SecretStr(""), description="whsec_…, signs webhooks; generated and kept in Redis if absent"
     )
@@ -87,6 +101,11 @@ class GatewaySettings(WebhookSettings):
         ("127.0.0.1",),
         description="addresses and networks of proxies whose X-Forwarded-For and "
         "X-Forwarded-Proto are believed",
+    )
+    licences: tuple[str, ...] = Field(
+        (),
+        description='licences of bundles that are served, such as ["Apache-2.0"]; others are as if '
+        "they were not there; [] allows any",
     )
     access_log: bool = Field(
         True, description="log a line for each request; with mmml serve only where this is set"

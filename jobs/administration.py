@@ -40,4 +40,4 @@ def purge(store: JobStore, owner: str | None = None, task: str | None = None) ->
 def _waiting(store: JobStore) -> Iterator[Job]:
     ids = store.waiting()
     for n in range(0, len(ids), _PAGE):
-        yield from (job for job in store.get_all(ids[n : n + _PAGE]) if job)
+        yield from store.get_readable(ids[n : n + _PAGE])

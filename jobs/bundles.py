@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -187,6 +187,15 @@ class BundleInfo:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundlesError(f"{path} can't be read: {error!r}") from error
 
+    def licence_of(self, task: str) -> str:
+        """That of the task, else of the bundle."""
+        return str(self.tasks[task].spec.get("licence", self.licence))
+
+    def licensed(self, licences: Collection[str]) -> BundleInfo:
+        """With those of its tasks whose licence is among these; with all if there are none."""
+        kept = {n: t for n, t in self.tasks.items() if self.licence_of(n) in licences}
+        return replace(self, tasks=kept) if licences else self
+
 
 class Catalogue:
     """The bundles of one folder, and which serves a task by default."""
@@ -196,12 +205,18 @@ class Catalogue:
         self._defaults = dict(defaults)
 
     @classmethod
-    def open(cls, folder: Path, defaults: Mapping[str, str] | None = None) -> Catalogue:
+    def open(
+        cls,
+        folder: Path,
+        defaults: Mapping[str, str] | None = None,
+        licences: Collection[str] = (),
+    ) -> Catalogue:
         """Read every ``folder/*/bundle.json``. ``defaults`` go before the folder's own, which count
-        where the bundle is there.
+        where the bundle is there; ``licences``: of the tasks that are served, none for any.
         """
         paths = sorted(folder.glob("*/bundle.json"))
-        bundles = {p.parent.name: BundleInfo.read(p.parent) for p in paths}
+        read = [BundleInfo.read(p.parent).licensed(licences) for p in paths]
+        bundles = {info.name: info for info in read if info.tasks or not licences}
         own = {
             task: name
             for task, name in _own_defaults(folder).items()

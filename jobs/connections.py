@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 import redis
 
@@ -56,6 +56,15 @@ def normalized(url: str) -> str:
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     tail = f"?{urlencode(options)}" if options else ""
     return f"{scheme}://{login}{host or '127.0.0.1'}:{port or 6379}/{database}{tail}"
+
+
+def with_password(url: str, password: str) -> str:
+    """The address with a password, unless it has one."""
+    scheme, rest = url.split("://", 1)
+    login, at, place = rest.rpartition("@")
+    if ":" in login or not password:
+        return url
+    return f"{scheme}://{login}:{quote(password, safe='')}@{place if at else rest}"
 
 
 def _database(scheme: str, parts: SplitResult, query: dict[str, str]) -> int:

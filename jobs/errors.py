@@ -11,6 +11,18 @@ class StoreError(JobsError):
     """The job store refused a change or can't be reached."""
 
 
+class UnreadableRecord(StoreError):
+    """A job's record can't be read by this version."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"the record of job {job_id} can't be read by this version")
+        self.job_id = job_id
+
+
+class NewerRecord(JobsError):
+    """A job asks for something that only a newer version knows."""
+
+
 class BlobError(JobsError):
     """Bytes could not be stored or read. ``reason`` is a sentence for clients, free of addresses;
     ``lasting``: an operator has to act, trying again soon won't help.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
 
+from jobs.ai_mark import mark_options
 from jobs.errors import ImageProblem
 from jobs.image_files import (
     MAX_SCANNED,
@@ -63,19 +64,20 @@ def decode_photo(
         return flatten(image, "white")
 
 
-def encode(image: Image.Image, extension: str = "png") -> bytes:
+def encode(image: Image.Image, extension: str = "png", xmp: bytes = b"") -> bytes:
     """Bytes of an RGB or L picture as "png" (lossless), "jpeg" or "webp" (quality 95); no
-    metadata.
+    metadata but ``xmp``.
     """
+    mark = mark_options(extension, xmp)
     buffer = io.BytesIO()
     kept, image.info = image.info, {}  # Pillow writes comments and profiles from here
     try:
         if extension == "png":
-            image.save(buffer, "PNG", compress_level=1)
+            image.save(buffer, "PNG", compress_level=1, **mark)
         elif extension == "webp" and image.width * image.height > _MANY_PIXELS:
-            image.save(buffer, "WEBP", quality=95, method=2)
+            image.save(buffer, "WEBP", quality=95, method=2, **mark)
         else:
-            image.save(buffer, extension.upper(), quality=95)
+            image.save(buffer, extension.upper(), quality=95, **mark)
     finally:
         image.info = kept
     return buffer.getvalue()
@@ -236,17 +238,19 @@ _FRAME_MS = 80
 _REST_MS = 800  # first and last frame: that is where the captions themselves are
 
 
-def encode_frames(frames: Sequence[Image.Image], extension: str) -> tuple[bytes, tuple[int, int]]:
+def encode_frames(
+    frames: Sequence[Image.Image], extension: str, xmp: bytes = b""
+) -> tuple[bytes, tuple[int, int]]:
     """(bytes, size in pixels) of several RGB pictures of one size: an endless "webp" or "gif", or a
     strip from left to right as "png" or "jpeg".
     """
     if extension in MOVING:
-        return _animated(frames, extension), frames[0].size
+        return _animated(frames, extension, xmp), frames[0].size
     strip = _strip(frames)
-    return encode(strip, extension), strip.size
+    return encode(strip, extension, xmp), strip.size
 
 
-def _animated(frames: Sequence[Image.Image], extension: str) -> bytes:
+def _animated(frames: Sequence[Image.Image], extension: str, xmp: bytes) -> bytes:
     buffer = io.BytesIO()
     durations = [_REST_MS, *[_FRAME_MS] * (len(frames) - 2), _REST_MS]
     frames[0].save(
@@ -257,6 +261,7 @@ def _animated(frames: Sequence[Image.Image], extension: str) -> bytes:
         duration=durations,
         loop=0,
         **({"quality": 95} if extension == "webp" else {}),
+        **mark_options(extension, xmp),
     )
     return buffer.getvalue()
 

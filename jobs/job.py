@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-JOB_SCHEMA = 1
+JOB_SCHEMA = 1  # a worker leaves jobs of a higher one to newer workers
 DEFAULT_GROUP = "default"  # of workers that serve every bundle
 
 
@@ -62,7 +62,8 @@ class ErrorCode(StrEnum):
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    # Errors name fields, not what is in them: captions are for no log.
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
 class Failure(_Record):

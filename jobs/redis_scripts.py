@@ -1,21 +1,21 @@
 """The Lua scripts of ``jobs/scripts`` on a Redis server: moves of jobs, one or many by one call,
-and what else has to be atomic; how jobs are written as Redis hashes, and read back.
+and what else has to be atomic; what they are given, and what they answer.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any
 
 import redis
 from redis.exceptions import NoScriptError
 
 from jobs.errors import StoreError
-from jobs.job import Job, JobEvent, Priority, Status, Timings
-from jobs.store import ClaimedJob, JobOutcome, NewJob, OverQuota, Quota
+from jobs.job import Job, JobEvent, Status
+from jobs.records import to_hash, to_json
+from jobs.store import JobOutcome, NewJob, OverQuota, Quota
 
 MoveCall = tuple[str, Sequence[Any]]  # a job's id, and what its move is given beside it
 _SHARED = ("prelude", "each")
@@ -72,55 +72,6 @@ def _to_store_error(answer: Any) -> Any:
     return answer
 
 
-_JSON_FIELDS = ("request", "inputs", "images", "warnings", "error", "timings", "receipt")
-_FLOAT_FIELDS = ("created_at", "started_at", "finished_at", "deadline")
-_COUNTS = ("hand_backs",)  # written by scripts alone
-_INT_FIELDS = ("schema_version", "pictures", "attempts", "faults", "done")
-_DEFAULTS = {
-    "group": Job.model_fields["group"].default,
-    "priority": Priority.normal.value,
-    "bundle_sha256": "",
-    "request_id": "",
-}
-_EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
-
-
-def to_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def to_hash(job: Job) -> dict[str, str]:
-    """Flat strings; what is empty or left to the store is left out."""
-    raw = job.model_dump(mode="json")
-    fields = {k: to_json(raw[k]) for k in _JSON_FIELDS if getattr(job, k) not in _EMPTY}
-    fields |= {k: str(raw[k]) for k in _INT_FIELDS}
-    fields |= {k: raw[k] for k, default in _DEFAULTS.items() if raw[k] != default}
-    if job.webhook:
-        fields |= {"webhook": job.webhook.url, "webhook_state": job.webhook.state.value}
-    names = {"id": job.id, "task": job.task, "owner": job.owner}
-    return fields | names | {"status": job.status.value}
-
-
-def from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
-    if not fields:
-        return None
-    text = {k.decode(): v.decode() for k, v in fields.items()}
-    raw: dict[str, Any] = {"id": text["id"], "task": text["task"], "status": text["status"]}
-    raw |= {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
-    raw |= {k: float(text[k]) for k in _FLOAT_FIELDS if k in text}
-    raw |= {k: int(text[k]) for k in (*_INT_FIELDS, *_COUNTS) if k in text}
-    raw |= {k: text[k] for k in _DEFAULTS if k in text}
-    raw["owner"] = text.get("owner", "")
-    raw["cancel_requested"] = text.get("cancel_requested") == "1"
-    raw["erasing"] = "erase" in text
-    raw.setdefault("request", {})
-    if "webhook" in text:
-        prefix = "webhook_"
-        rest = {k.removeprefix(prefix): v for k, v in text.items() if k.startswith(prefix)}
-        raw["webhook"] = {"url": text["webhook"], **rest}
-    return Job.model_validate(raw)
-
-
 def creation_arguments(new: NewJob) -> list[Any]:
     idempotency = new.idempotency_key
     record = (
@@ -147,10 +98,6 @@ def outcome_arguments(outcome: JobOutcome) -> list[Any]:
     return [status.value, outcome.stored, *(x for pair in fields.items() for x in pair)]
 
 
-def to_mapping(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
 def parse_event(event_id: bytes, fields: Mapping[bytes, bytes]) -> JobEvent:
     text = {k.decode(): v.decode() for k, v in fields.items()}
     return JobEvent.model_validate({"id": event_id.decode(), **text})
@@ -168,11 +115,6 @@ def creation_result(new: NewJob, answer: Any) -> Job | StoreError | None:
     at = float(text)
     deadline = None if new.start_within is None else at + new.start_within
     return new.job.model_copy(update={"created_at": at, "deadline": deadline})
-
-
-def parse_claim(flat: Sequence[bytes]) -> ClaimedJob:
-    fields = to_mapping(flat)
-    return ClaimedJob(cast("Job", from_hash(fields)), fields[b"token"].decode())
 
 
 def to_bool(answer: Any) -> bool | StoreError:

@@ -10,23 +10,21 @@ from typing import Any, TypeVar, cast
 
 import redis
 
-from jobs.errors import StoreError
+from jobs.errors import StoreError, UnreadableRecord
 from jobs.gauges import StoreGauges
 from jobs.job import ErrorCode, Failure, Job, JobEvent, Priority, Status, WebhookState
 from jobs.load import Load, RedisGauge, Throughput
+from jobs.records import read_record, to_json, to_mapping
 from jobs.redis_scripts import (
     Scripts,
     creation_arguments,
     creation_result,
-    from_hash,
     outcome_arguments,
-    parse_claim,
     parse_event,
     to_bool,
-    to_json,
-    to_mapping,
 )
 from jobs.store import (
+    LEFT_TO_NEWER,
     MAX_LISTING_SCAN,
     MOST_TOMBSTONES,
     TOMBSTONE_SECONDS,
@@ -106,15 +104,24 @@ class JobStore:
         return IdempotencyRecord(*found.decode().split(" ", 1)) if found else None
 
     def get(self, job_id: str) -> Job | None:
-        """The record; an expired job comes back with status ``expired`` and nothing else."""
-        return from_hash(self._client.hgetall(self._key(f"job:{job_id}")))
+        """The record; an expired job comes back with status ``expired`` and nothing else. Raises
+        UnreadableRecord for one of another version.
+        """
+        (found,) = self.get_all([job_id])
+        if isinstance(found, UnreadableRecord):
+            raise found
+        return found
 
-    def get_all(self, job_ids: Sequence[str]) -> list[Job | None]:
+    def get_all(self, job_ids: Sequence[str]) -> list[Job | UnreadableRecord | None]:
         """:meth:`get` of several jobs in one round trip."""
         with self._client.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hgetall(self._key(f"job:{job_id}"))
-            return list(map(from_hash, pipe.execute()))
+            return list(map(read_record, job_ids, pipe.execute()))
+
+    def get_readable(self, job_ids: Sequence[str]) -> list[Job]:
+        """Those of several jobs that there are, without those of another version."""
+        return [job for job in self.get_all(job_ids) if isinstance(job, Job)]
 
     def claim(self, claim_id: str, request: ClaimRequest, lease_ttl: float) -> ClaimResult:
         """Jobs that wait and were never begun, with leases whose tokens begin with ``claim_id``.
@@ -125,9 +132,22 @@ class JobStore:
             "claim", claim_id, *room, lease_ttl, int(request.lowest_first), *request.groups
         )
         records, left, wakeups, suspects = answer
-        return ClaimResult(
-            [parse_claim(record) for record in records], bool(left), wakeups, suspects
-        )
+        return ClaimResult(self._read_claims(records), bool(left), wakeups, suspects)
+
+    def _read_claims(self, records: Sequence[Sequence[bytes]]) -> list[ClaimedJob]:
+        """Those that can be read; the others wait for a newer worker."""
+        claimed, left = [], []
+        for record in records:
+            fields = to_mapping(record)
+            job_id, token = fields[b"id"].decode(), fields[b"token"].decode()
+            job = read_record(job_id, fields)
+            if isinstance(job, Job):
+                claimed.append(ClaimedJob(job, token))
+            else:
+                left.append((job_id, token))
+        if left:
+            self.release_all(left, LEFT_TO_NEWER, "left")
+        return claimed
 
     def acquire_suspect_lock(self, worker: str, seconds: float) -> bool:
         """Whether ``worker`` is the one that runs suspects, for ``seconds`` more: jobs that died
@@ -140,7 +160,7 @@ class JobStore:
     ) -> ClaimedJob | None:
         """One suspect for the worker whose turn it is, which runs nothing beside it."""
         record = self._scripts.call("claim_suspect", worker, claim_id, lease_ttl, lock_seconds)
-        return parse_claim(record) if record else None
+        return next(iter(self._read_claims([record] if record else [])), None)
 
     def release_suspect_lock(self, worker: str) -> None:
         """Another worker may run suspects."""
@@ -180,8 +200,9 @@ class JobStore:
     ) -> list[bool | StoreError]:
         """Give leases back without an outcome, as attempts that don't count: a job without another
         one goes to the head of its owner's line, others are suspects. ``delay``: seconds for which
-        nobody is to have them, because of what ``counted`` counts: ``faults`` of the storage, or
-        ``hand_backs`` of workers that lack their bundle.
+        nobody is to have them, because of what ``counted`` counts: ``faults`` of the storage,
+        ``hand_backs`` of workers that lack their bundle, or how often they were ``left`` to newer
+        workers.
         """
         calls = [(job_id, (token, delay, counted)) for job_id, token in held]
         return list(map(to_bool, self._scripts.move_all("release", calls)))
@@ -266,7 +287,8 @@ class JobStore:
         when it is not due.
         """
         flat = self._move("claim_webhook", job_id, seconds)
-        return from_hash(to_mapping(flat)) if flat else None
+        job = read_record(job_id, to_mapping(flat)) if flat else None
+        return job if isinstance(job, Job) else None
 
     def record_delivery(
         self, job_id: str, attempt: int, state: WebhookState, detail: str = "", delay: float = 0
@@ -367,7 +389,7 @@ class JobStore:
     ) -> tuple[list[Job], Cursor | None]:
         """Newest first, those after ``before`` in that order, of ``owner`` or of everybody (None);
         and the cursor of the next page, None on the last. A page may be shorter than ``limit``, as
-        only so many records are looked at for one.
+        only so many records are looked at for one. What can't be read is left out.
         """
         page: list[Job] = []
         looked_at = 0
@@ -375,8 +397,7 @@ class JobStore:
         for score, chunk in self._newest_first(index, before):
             for job_id, job in chunk:
                 looked_at += 1
-                wanted = job and status in (None, job.status) and task in (None, job.task)
-                if job and wanted:
+                if job and status in (None, job.status) and task in (None, job.task):
                     page.append(job)
                 if len(page) == limit or looked_at == MAX_LISTING_SCAN:
                     return page, (score[job_id], job_id)
@@ -394,11 +415,8 @@ class JobStore:
             )
             scores = {i.decode(): s for i, s in cast("list[tuple[bytes, float]]", found)}
             ids = [i for i, score in scores.items() if before is None or (score, i) < before]
-            with self._client.pipeline(transaction=False) as pipe:
-                for job_id in ids:
-                    pipe.hgetall(self._key(f"job:{job_id}"))
-                records = pipe.execute()
-            yield scores, list(zip(ids, map(from_hash, records), strict=True))
+            records = [job if isinstance(job, Job) else None for job in self.get_all(ids)]
+            yield scores, list(zip(ids, records, strict=True))
             if len(scores) < _CHUNK:
                 return
             last, score = next(reversed(scores.items()))

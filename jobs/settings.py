@@ -9,13 +9,13 @@ import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from jobs.connections import normalized
+from jobs.connections import normalized, with_password
 
 S = TypeVar("S", bound="SharedSettings")
 
@@ -73,9 +73,15 @@ class SharedSettings(BaseSettings):
 
     renamed: ClassVar[Mapping[str, str]] = {}
 
-    model_config = SettingsConfigDict(env_prefix="MMML_", extra="ignore", hide_input_in_errors=True)
+    # Variables that are empty count as absent: files of variables name them all.
+    model_config = SettingsConfigDict(
+        env_prefix="MMML_", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
+    )
 
     redis_url: RedisAddress = Field("redis://127.0.0.1:6379/0", description="job store and broker")
+    redis_password: SecretStr = Field(
+        SecretStr(""), description="password for the address before, where that has none"
+    )
     redis_prefix: str = Field(
         "mmml:", description="prefix of every key; {mmml}: keeps all in one slot of a Redis Cluster"
     )
@@ -102,6 +108,13 @@ class SharedSettings(BaseSettings):
         "reconciler has the next, the worker the one after",
     )
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on")
+
+    @model_validator(mode="after")
+    def _log_in(self) -> Self:
+        password = self.redis_password.get_secret_value()
+        if password:
+            self.redis_url = with_password(self.redis_url, password)
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -20,6 +20,7 @@ Cursor = tuple[float, str]  # creation time and id of the last job of a page
 MAX_LISTING_SCAN = 1000  # records looked at for one page
 TOMBSTONE_SECONDS = 7 * 24 * 3600
 MOST_TOMBSTONES = 5000  # of one owner, the newest
+LEFT_TO_NEWER = 5.0  # seconds until a job that a worker left to newer ones is offered again
 
 
 class Renewal(Enum):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from jobs.ai_mark import ai_mark
 from jobs.blobs import BlobStore, output_key
 from jobs.errors import BlobError, StoreError
 from jobs.explanation import ExplanationView
@@ -176,8 +177,8 @@ class JobImages:
 
     def _encode(self, frames: list[Image.Image]) -> tuple[bytes, tuple[int, int]]:
         if len(frames) > 1:
-            return encode_frames(frames, self.format)
-        return encode(frames[0], self.format), frames[0].size
+            return encode_frames(frames, self.format, ai_mark(self.job.task))
+        return encode(frames[0], self.format, ai_mark(self.job.task)), frames[0].size
 
     def _put(self, item: Item, extension: str, data: bytes) -> str:
         key = output_key(self.job.id, self.lease.token, item.index, extension)

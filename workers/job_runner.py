@@ -12,16 +12,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+from pydantic import ValidationError
 
 from jobs.blobs import BlobStore, input_key, output_prefix
-from jobs.errors import BlobError, BlobMissing, JobsError, StoreError
+from jobs.errors import BlobError, BlobMissing, JobsError, NewerRecord, StoreError
 from jobs.images import ImageLimits, decode_photo
 from jobs.job import ErrorCode, Failure, Job, Status, image_seed
 from jobs.logs import log_ids
 from jobs.masks import decode_mask
+from jobs.records import read_request
 from jobs.redis_store import JobStore
 from jobs.requests import TASKS, TaskRequest
-from jobs.store import Attempt, JobOutcome
+from jobs.store import LEFT_TO_NEWER, Attempt, JobOutcome
 from models.errors import BundleError
 from models.item import Item
 from workers import metrics
@@ -135,13 +137,33 @@ class _JobGroup:
 
     def _begin(self) -> Iterator[_JobRun]:
         """Those that are still this worker's: from now on it is an attempt."""
-        answers = self._store.begin_all([(lease.job_id, lease.token) for _, lease in self._held])
-        for (job, lease), attempt in zip(self._held, answers, strict=True):
+        runs = list(self._readable())
+        answers = self._store.begin_all([(run.job.id, run.lease.token) for run in runs])
+        for run, attempt in zip(runs, answers, strict=True):
+            job = run.job
             if isinstance(attempt, Attempt):
                 now = {"attempts": attempt.number, "started_at": attempt.started_at}
-                yield _JobRun(self._runner, job.model_copy(update=now), lease)
+                run.job = job.model_copy(update=now)
+                yield run
             elif attempt is not None:
                 log.warning("job %s left to the reconciler: %s", job.id, attempt)
+
+    def _readable(self) -> Iterator[_JobRun]:
+        """Those that this version can do; the others are left to newer workers until their
+        deadlines, however often.
+        """
+        left = []
+        for job, lease in self._held:
+            try:
+                yield _JobRun(self._runner, job, lease, read_request(job))
+            except ValidationError as error:
+                yield _JobRun(self._runner, job, lease, error)
+            except NewerRecord as error:
+                log.info("%s", error)
+                left.append((job.id, lease.token))
+        if left:
+            metrics.LEFT.inc(len(left))
+            self._store.release_all(left, LEFT_TO_NEWER, "left")
 
     def _collect(self, run: _JobRun) -> JobOutcome | None:
         """None for a job that stopped without an outcome."""
@@ -227,6 +249,7 @@ class _JobRun:
     runner: JobRunner
     job: Job
     lease: Lease
+    request: TaskRequest | ValidationError
     started: float = field(default_factory=time.monotonic)
     lacks_bundle: bool = False
     _images: JobImages | None = None
@@ -261,7 +284,9 @@ class _JobRun:
 
     def _prepare_images(self) -> JobImages:
         runner, job = self.runner, self.job
-        request = TASKS[job.task].model_validate(job.request)
+        request = self.request
+        if isinstance(request, ValidationError):
+            raise request
         pipeline = self._pipeline(request.bundle or "", request.method or "")
         images = runner.load_inputs(job)
         pictures = JobImages(

@@ -30,6 +30,7 @@ BATCH_SIZE = Histogram(
     "mmml_batch_pictures", "pictures of one forward pass", buckets=(1, 2, 4, 8, 16, 32, 64)
 )
 BUSY = Counter("mmml_networks_busy_seconds", "time in forward passes; its rate is the busy share")
+LEFT = Counter("mmml_jobs_left_to_newer", "times that a job was left to a newer worker")
 LOADS = Summary("mmml_pipeline_load_seconds", "loading and tuning a pipeline", ["bundle", "task"])
 
 

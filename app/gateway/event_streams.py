@@ -20,7 +20,7 @@ from anyio import to_thread
 from app.gateway.problems import Problem
 from app.gateway.subscriptions import RECHECK, JobSubscriptions, end_tasks
 from app.gateway.views import job_view
-from jobs.errors import StoreError
+from jobs.errors import StoreError, UnreadableRecord
 from jobs.job import CANCEL_REQUESTED, STREAM_START, JobEvent, Status, event_order
 from jobs.redis_store import JobStore
 
@@ -115,10 +115,15 @@ class _Snapshot:
 
 
 class EventStreams:
-    """All open streams of this process. ``limit``: how many there may be."""
+    """All open streams of this process. ``limit``: how many there may be; ``root``: the path before
+    all addresses.
+    """
 
-    def __init__(self, store: JobStore, subscriptions: JobSubscriptions, limit: int) -> None:
+    def __init__(
+        self, store: JobStore, subscriptions: JobSubscriptions, limit: int, root: str = ""
+    ) -> None:
         self._store, self._subscriptions, self._limit = store, subscriptions, limit
+        self._root = root
         self._streams: dict[str, set[EventStream]] = defaultdict(set)
         self._count = 0
         self._changed_jobs: set[str] = set()
@@ -237,14 +242,20 @@ class EventStreams:
     def _read_snapshot(self, cursors: Mapping[str, str], job_ids: Sequence[str]) -> _Snapshot:
         """Blocking."""
         events = self._store.events_after(cursors) if cursors else {}
-        ends = {i: self._final_data(i) for i, found in events.items() if found and found[-1].final}
+        ends = {
+            i: self._final_data(i, found[-1].status)
+            for i, found in events.items()
+            if found and found[-1].final
+        }
         return _Snapshot(events, ends, self._store.queue_positions(job_ids) if job_ids else {})
 
-    def _final_data(self, job_id: str) -> Mapping[str, Any]:
-        job = self._store.get(job_id)
+    def _final_data(self, job_id: str, status: str) -> Mapping[str, Any]:
+        (job,) = self._store.get_all([job_id])
+        if isinstance(job, UnreadableRecord):
+            return {"id": job_id, "status": status}
         if job is None or job.status is Status.expired:
             return {"id": job_id, "status": Status.expired}
-        return job_view(job, None).model_dump(mode="json")
+        return job_view(job, None, root=self._root).model_dump(mode="json")
 
     def _dispatch(self, snapshot: _Snapshot) -> None:
         for job_id, events in snapshot.events.items():

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from app.gateway.decoders import QUICK_PIXELS
 from app.gateway.problems import Problem
 from app.gateway.services import Services
+from jobs.ai_mark import read_mark
 from jobs.blobs import BlobStore
 from jobs.errors import BlobMissing
 from jobs.images import EXTENSION, encode
@@ -244,6 +245,6 @@ def etag(record: ImageRecord, extension: str) -> str:
 def _convert(blobs: BlobStore, source: str, target: str, extension: str) -> None:
     with Image.open(io.BytesIO(blobs.get(source))) as image:  # our own encoding, not an upload
         whole = image if image.mode == "RGB" else image.convert("RGB")
-        blobs.put(target, encode(whole, extension))
+        blobs.put(target, encode(whole, extension, read_mark(image)))
     if not blobs.exists(source):  # erased meanwhile, and so is all that comes of it
         blobs.delete_prefix(target)

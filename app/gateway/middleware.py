@@ -1,5 +1,6 @@
 """What stands before every route: the host and origin check (HostGuard), time for bodies
-(BodyTimeout), memory of all bodies together (UploadMemoryBudget), HEAD answered as GET (HeadAsGet).
+(BodyTimeout), memory of all bodies together (UploadMemoryBudget), HEAD answered as GET (HeadAsGet);
+the path of a proxy (PathPrefix).
 
 Without keys the service is open to this machine only. A web page elsewhere could still make a
 browser send requests here, so the Host and Origin headers must name this service (DNS rebinding,
@@ -331,6 +332,19 @@ def _too_much(status: int, what: str) -> Problem:
         f"{what}. Try again in a few seconds.",
         headers={"Retry-After": "5", "Connection": "close"},
     )
+
+
+class PathPrefix:
+    """ASGI middleware: routes see no prefix, be it that the proxy has taken it away or not."""
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app, self._prefix = app, prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if path == self._prefix or path.startswith(f"{self._prefix}/"):
+            scope = {**scope, "path": path[len(self._prefix) :] or "/"}
+        await self._app(scope, receive, send)
 
 
 class HeadAsGet:

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app.gateway.openai.errors import is_openai_path, misplaced, openai_error
-from jobs.errors import BlobError, ImageProblem, StoreError
+from jobs.errors import BlobError, ImageProblem, StoreError, UnreadableRecord
 
 log = logging.getLogger(__name__)
 _MOST_ERRORS = 10  # reported of one request
@@ -198,8 +198,15 @@ def as_problem(error: Exception) -> Problem:
         detail = f"{error.reason} Try again later."
         return Problem(503, detail, headers={"Retry-After": "60" if error.lasting else "5"})
     if isinstance(error, StoreError):
-        log.error("%s", error)
-        detail = "The service can't reach its storage just now. Try again in a few seconds."
-        return Problem(503, detail, headers={"Retry-After": "5"})
+        return _store_problem(error)
     log.exception("unexpected error", exc_info=error)
     return Problem(500, "Something went wrong inside the service; its log says what. Try again.")
+
+
+def _store_problem(error: StoreError) -> Problem:
+    if isinstance(error, UnreadableRecord):
+        detail = "This job is of another version of the service. Ask again after its upgrade."
+        return Problem(503, detail, headers={"Retry-After": "60"})
+    log.error("%s", error)
+    detail = "The service can't reach its storage just now. Try again in a few seconds."
+    return Problem(503, detail, headers={"Retry-After": "5"})

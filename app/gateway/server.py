@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import re
 import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from typing import Any
@@ -31,7 +32,13 @@ from app.gateway import problems
 from app.gateway.api_document import DESCRIPTION, TAGS, install_document
 from app.gateway.api_keys import KeyStore
 from app.gateway.auth import AccessError, ensure_keys
-from app.gateway.middleware import BodyTimeout, HeadAsGet, HostGuard, UploadMemoryBudget
+from app.gateway.middleware import (
+    BodyTimeout,
+    HeadAsGet,
+    HostGuard,
+    PathPrefix,
+    UploadMemoryBudget,
+)
 from app.gateway.protocol import TimedHttpProtocol, timed_protocol
 from app.gateway.request_log import RequestLog, RouteNote
 from app.gateway.routes import admin, docs, images, jobs, openai, service, studio, tasks
@@ -75,14 +82,15 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         docs_url=None,
         redoc_url=None,
         responses=problems.RESPONSES,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
     )
     app.state.services = given
     install_document(app)
     problems.install_problem_handlers(app)
     for router in (
         tasks.router(),
-        studio.router(),
-        docs.router(),
+        studio.router(settings.root_path),
+        docs.router(settings.root_path),
         jobs.router,
         jobs.events_router,
         images.router,
@@ -110,6 +118,8 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
             allow_private_network=True,  # a page on the internet, a service on this machine
             expose_headers=_EXPOSED_HEADERS,
         )
+    if settings.root_path:
+        app.add_middleware(PathPrefix, prefix=settings.root_path)
     app.add_middleware(RequestLog)
     return app
 
@@ -233,14 +243,37 @@ class GatewayServer(uvicorn.Server):
         """Take no new connection, but hear those that were made already: their first request is on
         its way, and to close them now would break it.
         """
-        for _ in range(3):  # the listener takes what has queued up before it
-            await asyncio.sleep(0)
-        for server in self.servers:
-            server.close()
+        for connection in self._close_listeners():
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
         await asyncio.sleep(_POLL_INTERVAL)
         deadline = time.monotonic() + _FIRST_REQUEST_TIMEOUT
         while self._has_pending_connections() and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_INTERVAL)
+
+    def _close_listeners(self) -> list[socket.socket]:
+        """Close them when nobody stands before them, as they would be reset. Returns who did."""
+        queued = []
+        with contextlib.ExitStack() as duplicates:
+            listeners = [
+                duplicates.enter_context(socket.socket(fileno=os.dup(listener.fileno())))
+                for server in self.servers
+                for listener in server.sockets
+            ]
+            for server in self.servers:
+                server.close()  # what listens on are the duplicates
+            for listener in listeners:
+                listener.setblocking(False)
+                with contextlib.suppress(OSError):  # BlockingIOError: nobody
+                    while True:
+                        queued.append(listener.accept()[0])
+        for connection in queued:
+            connection.setblocking(False)
+        return queued
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        state, given = self.server_state, self.lifespan.state
+        return make(config=self.config, server_state=state, app_state=given)
 
     def _has_pending_connections(self) -> bool:
         lines = self.server_state.connections

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,8 +49,10 @@ class LiveCatalogue:
     it, or ``defaults.json``, has changed.
     """
 
-    def __init__(self, folder: Path, defaults: Mapping[str, str]) -> None:
-        self._folder, self._defaults = folder, dict(defaults)
+    def __init__(
+        self, folder: Path, defaults: Mapping[str, str], licences: Collection[str] = ()
+    ) -> None:
+        self._folder, self._defaults, self._licences = folder, dict(defaults), licences
         self._lock = threading.Lock()
         self._last_fingerprint = self._fingerprint()
         self._current = self._read()
@@ -71,7 +73,7 @@ class LiveCatalogue:
 
     def _read(self) -> Catalogue:
         """With all words, so that no request has to wait for a file of them."""
-        catalogue = Catalogue.open(self._folder, self._defaults)
+        catalogue = Catalogue.open(self._folder, self._defaults, self._licences)
         for bundle in catalogue.bundles.values():
             for task in bundle.tasks.values():
                 with contextlib.suppress(
@@ -144,7 +146,10 @@ class Services:
         self.downloads = PerCallerSemaphore(self.settings.max_downloads)
         self.converting = WeakValueDictionary()
         self.event_streams = EventStreams(
-            self.store, self.subscriptions, self.settings.max_event_streams
+            self.store,
+            self.subscriptions,
+            self.settings.max_event_streams,
+            self.settings.root_path,
         )
         self.enqueuer = JobEnqueuer(self.store, lambda: self.wakeups, lambda: self.settings)
         self.get_job = Coalescer(self.store.get_all)
@@ -169,9 +174,8 @@ class Services:
     async def job_view(self, job: Job) -> JobView:
         """The view of a job; of one that waits with its position."""
         place = await self.queue_position(job.id) if job.status is Status.queued else None
-        return (
-            job_view(job, place.position, place.estimated_start) if place else job_view(job, None)
-        )
+        position, start = (place.position, place.estimated_start) if place else (None, None)
+        return job_view(job, position, start, self.settings.root_path)
 
     def _get_blobs(self, keys: Sequence[str]) -> list[bytes | Exception]:
         return [self._get_blob(key) for key in keys]
@@ -252,7 +256,7 @@ class Services:
             store=store,
             wakeups=WakeUpSender(settings.redis_url, prefix),
             blobs=BlobStore.from_url(settings.storage_url),
-            catalogue=LiveCatalogue(settings.weights_dir, settings.defaults()),
+            catalogue=LiveCatalogue(settings.weights_dir, settings.defaults(), settings.licences),
             subscriptions=JobSubscriptions(JobChanges(settings.redis_url, store.change_channel)),
             authenticator=Authenticator(KeyStore(client, prefix), sessions, rate_limiter, settings),
             redis_warnings=partial(redis_warnings, client, settings.redis_memory),

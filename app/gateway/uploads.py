@@ -21,7 +21,9 @@ from jobs.requests import ImageField, TaskRequest
 TEXT_BODY = 128 * 1024  # bytes of a body without pictures: eight texts, however they are escaped
 _MAX_FIELD = 64 * 2**20  # bytes of a form's field, which may hold a data URL
 _MAX_TOKENS = 20_000  # of JSON; a parser takes up to a hundred bytes of memory for each
-_IMAGE_PATH = re.compile(r"(?:https?://[^/]+)?/jobs/(\w{1,64})/images/(\d{1,4})", re.ASCII)
+_IMAGE_PATH = re.compile(
+    r"(?:https?://[^/]+)?(?:/[\w.~-]{1,64}){0,8}/jobs/(\w{1,64})/images/(\d{1,4})", re.ASCII
+)
 _BOX = re.compile(r"\s*-?\d{1,9}\s*(?:,\s*-?\d{1,9}\s*){3}", re.ASCII)
 
 

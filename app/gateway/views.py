@@ -84,11 +84,13 @@ class JobView(BaseModel):
     )
 
 
-def job_view(job: Job, position: int | None, estimated_start: float | None = None) -> JobView:
+def job_view(
+    job: Job, position: int | None, estimated_start: float | None = None, root: str = ""
+) -> JobView:
     """The record without storage keys. ``estimated_start``: when it is likely to start, in seconds
-    since 1970.
+    since 1970; ``root``: the path before all addresses.
     """
-    here = f"/jobs/{job.id}"
+    here = f"{root}/jobs/{job.id}"
     images = [
         ImageView(
             index=i.index,
@@ -180,15 +182,16 @@ class ModelsView(BaseModel):
     bundles: list[BundleView] = Field(description="in alphabetical order")
 
 
-def models_view(catalogue: Catalogue) -> ModelsView:
+def models_view(catalogue: Catalogue, root: str = "") -> ModelsView:
+    """``root``: the path before all addresses."""
     defaults = {task: catalogue.default(task) for task in TASKS}
     return ModelsView(
         defaults=defaults,
-        bundles=[_bundle_view(info, defaults) for info in catalogue.bundles.values()],
+        bundles=[_bundle_view(info, defaults, root) for info in catalogue.bundles.values()],
     )
 
 
-def _bundle_view(info: BundleInfo, defaults: dict[str, str | None]) -> BundleView:
+def _bundle_view(info: BundleInfo, defaults: dict[str, str | None], root: str) -> BundleView:
     tasks = {
         name: TaskView(
             methods=list(task.methods),
@@ -197,7 +200,7 @@ def _bundle_view(info: BundleInfo, defaults: dict[str, str | None]) -> BundleVie
             max_words=task.max_words,
             tokenizer=task.tokenizer,
             default=defaults.get(name) == info.name,
-            licence=str(task.spec.get("licence", info.licence)),
+            licence=info.licence_of(name),
             metrics=dict(info.metrics.get(name, {})),
             serving=dict(task.serving),
         )
@@ -209,7 +212,7 @@ def _bundle_view(info: BundleInfo, defaults: dict[str, str | None]) -> BundleVie
         licence=info.licence,
         sha256=info.sha256,
         tasks=tasks,
-        vocabulary=f"/models/{info.name}/vocabulary",
+        vocabulary=f"{root}/models/{info.name}/vocabulary",
     )
 
 

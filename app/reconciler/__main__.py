@@ -107,6 +107,7 @@ def webhook_dispatcher(settings: WebhookSettings, store: JobStore) -> WebhookDis
         secrets=lambda job: signing_secrets(configured, store, job.owner),
         delays=settings.webhook_delays,
         lease_seconds=settings.webhook_timeout + 30,
+        root=settings.root_path,
     )
 
 

@@ -34,8 +34,8 @@ class Reconciler:
             detail = "No worker took this job before its deadline. Submit it again later."
             self._give_up(job_id, ErrorCode.expired, detail)
             liveness.touch_file()
-        dead = self.store.get_all(self.store.dead_leases(_BATCH_SIZE))
-        return sum(self._handle_dead_lease(job) for job in dead if job)
+        dead = self.store.get_readable(self.store.dead_leases(_BATCH_SIZE))
+        return sum(self._handle_dead_lease(job) for job in dead)
 
     def _handle_dead_lease(self, job: Job) -> bool:
         liveness.touch_file()

@@ -26,6 +26,7 @@ from app.gateway.views import job_view
 from app.reconciler import metrics
 from app.webhooks.sender import DeliveryResult, WebhookSender
 from app.webhooks.signing import signature_headers
+from jobs.errors import UnreadableRecord
 from jobs.job import Job, Status, WebhookState
 from jobs.redis_store import JobStore
 
@@ -42,7 +43,8 @@ _SHUTDOWN_TIMEOUT = 4.0  # seconds that deliveries may take when the reconciler 
 class WebhookDispatcher:
     """``secrets`` gives those of a job's owner; ``delays`` are the pauses in seconds after each
     attempt but the last; ``lease_seconds``: seconds after which an unreported attempt is made
-    again; ``max_per_host``: deliveries to one host at a time.
+    again; ``max_per_host``: deliveries to one host at a time; ``root``: the path before all
+    addresses of the service.
     """
 
     store: JobStore
@@ -52,6 +54,7 @@ class WebhookDispatcher:
     lease_seconds: float
     rng: random.Random = field(default_factory=random.SystemRandom)
     max_per_host: int = 10
+    root: str = ""
     _tasks: dict[asyncio.Task[None], str] = field(default_factory=dict)  # and their hosts
 
     def run(self, stop: threading.Event) -> None:
@@ -85,8 +88,8 @@ class WebhookDispatcher:
         chosen: list[str] = []
         crowded: list[str] = []
         for job_id, job in zip(due, self.store.get_all(due), strict=True):
-            host = _host(job) if job else ""
-            if per_host[host] >= self.max_per_host:
+            host = _host(job) if isinstance(job, Job) else ""
+            if isinstance(job, UnreadableRecord) or per_host[host] >= self.max_per_host:
                 crowded.append(job_id)
             elif len(chosen) < room:
                 chosen.append(job_id)
@@ -112,7 +115,7 @@ class WebhookDispatcher:
 
     async def _send(self, job: Job) -> DeliveryResult:
         assert job.webhook is not None  # noqa: S101 (claimed as one that has a webhook)
-        content = webhook_body(job)
+        content = webhook_body(job, self.root)
         secrets = await asyncio.to_thread(self.secrets, job)
         signed = signature_headers(secrets, message_id(job), time.time(), content)
         kind = {"content-type": "application/json", "user-agent": "mmml-webhooks"}
@@ -144,7 +147,7 @@ def message_id(job: Job) -> str:
     return f"msg_{job.id}"
 
 
-def webhook_body(job: Job) -> bytes:
+def webhook_body(job: Job, root: str = "") -> bytes:
     """``{"type": "job.succeeded", "timestamp": …, "data": …}``; data is the job as ``GET`` shows
     it, or little more than its id when it has expired meanwhile.
     """
@@ -153,12 +156,12 @@ def webhook_body(job: Job) -> bytes:
     message = {
         "type": f"job.{job.webhook.event}",
         "timestamp": ended.isoformat(),
-        "data": _data(job),
+        "data": _data(job, root),
     }
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _data(job: Job) -> dict[str, Any]:
+def _data(job: Job, root: str) -> dict[str, Any]:
     if job.status is Status.expired:
         return {"id": job.id, "task": job.task, "status": job.status}
-    return job_view(job, None).model_dump(mode="json", exclude={"webhook"})
+    return job_view(job, None, root=root).model_dump(mode="json", exclude={"webhook"})

@@ -175,7 +175,7 @@ def download_images(job: Record, retry_for: float) -> Operation[list[bytes]]:
     files = []
     for image in job["images"]:
         if image["url"]:
-            request = ApiRequest("GET", image["url"])
+            request = ApiRequest("GET", image["url"], named=True)
             files.append((yield from send_with_retries(request, RetryPolicy(retry_for))).content)
     return files
 
@@ -190,7 +190,7 @@ def list_jobs(
         jobs += page["jobs"]
         if not page["next"] or len(jobs) >= limit:
             return jobs[:limit]
-        request = ApiRequest("GET", page["next"])
+        request = ApiRequest("GET", page["next"], named=True)
 
 
 RECONNECT_DELAY = 0.5  # seconds before a stream that ended early is requested again

@@ -125,11 +125,14 @@ _PAGE = 100  # jobs requested at a time
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """One HTTP request; ``options`` are keyword arguments of httpx."""
+    """One HTTP request; ``options`` are keyword arguments of httpx. ``named``: the path is one that
+    the service has named, which begins with the path of its URL if that has one.
+    """
 
     method: str
     path: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    named: bool = False
 
 
 class WeightedText(TypedDict):
@@ -240,4 +243,6 @@ def build_request(http: httpx.Client | httpx.AsyncClient, request: ApiRequest) -
             f"The service names {request.path[:100]!r}, which is not one of its own addresses; is "
             "the URL right?"
         )
-    return http.build_request(request.method, request.path, **request.options)
+    root = http.base_url.path.rstrip("/") if request.named else ""
+    path = request.path.removeprefix(root) if request.path.startswith(f"{root}/") else request.path
+    return http.build_request(request.method, path, **request.options)

@@ -21,6 +21,8 @@ local function move(ARGV)
   if delay > 0 then
     redis.call('ZADD', p .. 'delayed', stamp(now + delay), id)
     redis.call('ZADD', p .. 'queued', get('created_at'), id)
+    local deadline = get('deadline')
+    if deadline then redis.call('ZADD', p .. 'deadlines', deadline, id) end
   else
     join_line(get('created_at'), placement())
   end

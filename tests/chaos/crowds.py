@@ -50,7 +50,7 @@ def worker_joins(stack: Stack) -> Finding:
     finally:
         second.terminate(30)
         stack.remove(second)
-    attempts = {job.attempts for job in stack.store.get_all(jobs) if job}
+    attempts = {job.attempts for job in stack.store.get_readable(jobs)}
     note = f"the second worker was full after {took:.2f} s"
     broken = [note] if took > _FULL else []
     if attempts != {1}:

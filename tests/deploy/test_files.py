@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,15 +83,68 @@ def test_secrets_come_from_the_environment_only() -> None:
 
 
 def test_only_the_gateway_gets_the_first_key() -> None:
-    holders = [n for n, s in SERVICES.items() if "MMML_FIRST_KEY" in s["environment"]]
-    assert holders == ["gateway"]
+    assert [n for n, s in SERVICES.items() if "first_key" in s.get("secrets", [])] == ["gateway"]
+
+
+@pytest.mark.parametrize("name", ["gateway", "reconciler", *WORKERS])
+def test_settings_of_the_env_file_reach_the_processes_but_for_secrets(name: str) -> None:
+    service = SERVICES[name]
+    assert service["env_file"][0] == {"path": ".env", "required": False}
+    own = service["environment"]
+    assert own["REDIS_PASSWORD"] == own["MMML_FIRST_KEY"] == ""
+    assert own["MMML_REDIS_PASSWORD_FILE"].endswith("/redis_password")
+    assert "redis_password" in service["secrets"]
 
 
 def test_redis_keeps_what_it_accepted() -> None:
     lines = (ROOT / "deploy/redis.conf").read_text().splitlines()
     assert {"appendonly yes", "maxmemory-policy noeviction", "dir /data"} <= set(lines)
     assert SERVICES["redis"]["volumes"] == ["redis:/data"]
-    assert "requirepass" in stage("redis")
+    assert "redis.sh" in stage("redis")
+
+
+RedisStart = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def redis_start(tmp_path: Path) -> RedisStart:
+    """Runs the container's script, with a Redis that only shows what it would read."""
+    program = tmp_path / "redis-server"
+    program.write_text('#!/bin/sh\ncat "$1"\n')
+    program.chmod(0o755)
+    secret = tmp_path / "secret"
+
+    def run(password: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        secret.write_text(password)
+        env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SECRET": str(secret), **variables}
+        script = ["sh", str(ROOT / "deploy/redis.sh")]
+        return subprocess.run(script, env=env, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_redis_starts_with_password_and_limit(redis_start: RedisStart) -> None:
+    done = redis_start("letters", REDIS_MEMORY="1gb", PROFILES="gpus-4,monitoring")
+    assert done.stdout.splitlines()[1:] == ["requirepass letters", "maxmemory 1gb"]
+
+
+@pytest.mark.parametrize(
+    ("password", "profiles", "says"),
+    [("", "", "REDIS_PASSWORD is not set"), ("letters", "gpus-3", "COMPOSE_PROFILES names gpus-3")],
+)
+def test_nothing_starts_with_what_it_does_not_know(
+    redis_start: RedisStart, password: str, profiles: str, says: str
+) -> None:
+    done = redis_start(password, PROFILES=profiles)
+    assert done.returncode == 1
+    assert says in done.stderr
+
+
+def test_the_script_of_redis_knows_every_profile() -> None:
+    profiles = {name for s in SERVICES.values() for name in s.get("profiles", [])}
+    found = re.search(r"^ +(gpus-.*)\) ;;$", (ROOT / "deploy/redis.sh").read_text(), re.M)
+    assert found
+    assert set(found[1].split(" | ")) == profiles
 
 
 def test_one_worker_per_gpu() -> None:
@@ -99,7 +154,8 @@ def test_one_worker_per_gpu() -> None:
         assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
         assert SERVICES[name]["environment"]["MMML_DEVICE"] == "cuda"
         devices[name] = device["device_ids"]
-    expected = {"worker": ["0"]} | {f"worker-{n}": [str(n)] for n in range(1, 8)}
+    expected = {"worker": ["${GPU_0:-0}"]}
+    expected |= {f"worker-{n}": [f"${{GPU_{n}:-{n}}}"] for n in range(1, 8)}
     assert devices == expected
 
 
@@ -120,7 +176,7 @@ def test_every_setting_exists() -> None:
     known |= {"MMML_FIRST_KEY"}
     for service in SERVICES.values():
         used = {name for name in service["environment"] if name.startswith("MMML_")}
-        assert used <= known
+        assert {name.removesuffix("_FILE") for name in used} <= known
 
 
 @pytest.mark.parametrize("name", ["gateway", "reconciler", *WORKERS])
@@ -152,6 +208,5 @@ def test_the_build_stays_with_the_classic_builder() -> None:
 
 
 def test_redis_has_a_limit_below_that_of_its_container() -> None:
-    assert "maxmemory %s" in stage("redis")
     assert SERVICES["redis"]["environment"]["REDIS_MEMORY"] == "${REDIS_MEMORY:-512mb}"
     assert SERVICES["redis"]["mem_limit"] == "${REDIS_MEM_LIMIT:-1280m}"

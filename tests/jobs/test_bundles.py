@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.bundles import BundleInfo, BundleTask
+from jobs.bundles import BundleInfo, BundleTask, Catalogue
 from jobs.errors import BundlesError
 from tests.conftest import write_paper_bundle
 
@@ -89,3 +89,25 @@ def test_a_network_that_explains_nothing_is_said_to(tmp_path: Path) -> None:
     assert mute.explanation_problem("paper") == (
         "Bundle 'paper' explains no edits by paper; leave explain out."
     )
+
+
+def test_only_licensed_tasks_are_served(tmp_path: Path) -> None:
+    for name, licences in [
+        ("free", {}),
+        ("mixed", {"inpaint": "non-commercial"}),
+        ("bound", dict.fromkeys(("synthesize", "inpaint"), "non-commercial")),
+    ]:
+        write_paper_bundle(tmp_path / name, ("synthesize", "inpaint"))
+        path = tmp_path / name / "bundle.json"
+        raw = json.loads(path.read_text()) | {"licence": "Apache-2.0"}
+        for task, licence in licences.items():
+            raw["tasks"][task]["licence"] = licence
+        path.write_text(json.dumps(raw))
+    (tmp_path / "defaults.json").write_text('{"inpaint": "mixed", "synthesize": "bound"}')
+    served = Catalogue.open(tmp_path, licences=["Apache-2.0"])
+    assert {name: set(info.tasks) for name, info in served.bundles.items()} == {
+        "free": {"synthesize", "inpaint"},
+        "mixed": {"synthesize"},
+    }
+    assert (served.default("inpaint"), served.default("synthesize")) == ("free", "free")
+    assert set(Catalogue.open(tmp_path).bundles) == {"free", "mixed", "bound"}

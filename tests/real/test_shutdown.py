@@ -49,11 +49,12 @@ class Process:
 
 @pytest.fixture
 def gateway(
-    valkey: str, weights: Path, tmp_path: Path, eventually: Eventually
+    valkey: str, prefix: str, weights: Path, tmp_path: Path, eventually: Eventually
 ) -> Iterator[tuple[Process, httpx.Client]]:
     port = free_port()
     settings = {
         "MMML_REDIS_URL": valkey,
+        "MMML_REDIS_PREFIX": prefix,
         "MMML_WEIGHTS_DIR": str(weights),
         "MMML_STORAGE_URL": (tmp_path / "blobs").as_uri(),
         "MMML_PORT": str(port),
@@ -75,10 +76,10 @@ def gateway(
 
 
 def test_a_waiting_client_gets_its_job_when_the_gateway_ends(
-    gateway: tuple[Process, httpx.Client], valkey: str
+    gateway: tuple[Process, httpx.Client], valkey: str, prefix: str
 ) -> None:
     process, http = gateway
-    store = JobStore(client := connect(valkey))
+    store = JobStore(client := connect(valkey), prefix)
     before = store.load().waiting
     with ThreadPoolExecutor(4) as pool:
         waiting: list[Future[httpx.Response]] = [
@@ -134,18 +135,20 @@ def test_a_request_that_is_on_its_way_is_answered(gateway: tuple[Process, httpx.
 
 
 def test_a_reconciler_ends_between_two_rounds(
-    valkey: str, tmp_path: Path, eventually: Eventually
+    valkey: str, prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    process = Process("app.reconciler", tmp_path, MMML_REDIS_URL=valkey)
+    own = {"MMML_REDIS_PREFIX": prefix, "MMML_STORAGE_URL": (tmp_path / "blobs").as_uri()}
+    process = Process("app.reconciler", tmp_path, MMML_REDIS_URL=valkey, **own)
     eventually(process.alive.exists, 60)
     assert process.terminate() < 10
 
 
-def test_a_reconciler_ends_without_its_broker(tmp_path: Path, eventually: Eventually) -> None:
+def test_a_reconciler_without_a_broker_says_so(tmp_path: Path) -> None:
     away = f"redis://127.0.0.1:{free_port()}/0"
-    process = Process("app.reconciler", tmp_path, MMML_REDIS_URL=away)
-    eventually(process.alive.exists, 60)
-    assert process.terminate() < 10
+    own = {"MMML_REDIS_URL": away, "MMML_STORAGE_URL": (tmp_path / "blobs").as_uri()}
+    process = Process("app.reconciler", tmp_path, **own)
+    assert process.popen.wait(90) == 1
+    assert "Redis does not answer" in process.log.read_text()
 
 
 @pytest.mark.parametrize("drain", ["30", "0"])

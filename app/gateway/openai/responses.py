@@ -157,9 +157,9 @@ async def _url_of(
     query = scaled | await run_in_threadpool(links.sign, name)
     path = request.url_for("openai_get_image", job_id=job.id, index=str(image.index))
     address = str(path.include_query_params(**query))
-    if public := services.settings.public_url:
-        address = public + address.removeprefix(str(request.base_url).rstrip("/"))
-    return {"url": address}
+    here = str(request.base_url).rstrip("/")
+    origin = services.settings.public_url or here
+    return {"url": origin + services.settings.root_path + address.removeprefix(here)}
 
 
 async def image_events(

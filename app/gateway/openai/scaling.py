@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from app.gateway.image_responses import SMALL
 from app.gateway.services import Services
+from jobs.ai_mark import read_mark
 from jobs.images import encode
 from jobs.job import ImageRecord
 
@@ -72,4 +73,5 @@ def _scale(data: bytes, target: TargetSize, extension: str) -> bytes:
     resize = ImageOps.fit if target.fit == "cover" else ImageOps.pad
     with Image.open(io.BytesIO(data)) as image:  # our own encoding, not an upload
         size, lanczos = (target.width, target.height), Image.Resampling.LANCZOS
-        return encode(resize(image.convert("RGB"), size, lanczos), extension)
+        scaled = resize(image.convert("RGB"), size, lanczos)
+        return encode(scaled, extension, read_mark(image))

@@ -4,6 +4,7 @@ package instead of from another host: what runs here runs in the origin of the c
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -32,13 +33,13 @@ _SWAGGER = _PAGE.format(
     start="start.js",
 )
 _REDOC = _PAGE.format(style="", library="redoc.standalone.js", start="start-redoc.js")
-_START_SWAGGER = b"""SwaggerUIBundle({
+_START_SWAGGER = """SwaggerUIBundle({
   url: "/openapi.json", dom_id: "#docs", deepLinking: true, validatorUrl: null,
   presets: [SwaggerUIBundle.presets.apis],
 });
 """
 # Its search runs in a worker made of a string, which the content policy does not allow.
-_START_REDOC = b"""Redoc.init("/openapi.json", { disableSearch: true, hideLoading: true },
+_START_REDOC = """Redoc.init("/openapi.json", { disableSearch: true, hideLoading: true },
   document.getElementById("docs"));
 """
 # The hash of nothing: it fills an empty <style> by script, which policies don't concern.
@@ -47,18 +48,23 @@ _LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
 _CACHING = "no-cache"  # a new version is seen at once
 
 
-def router() -> APIRouter:
-    """The pages and their files, read once."""
+def _below(root: str, text: str) -> bytes:
+    """The text with addresses below that path."""
+    return re.sub(r'"/(?=docs/|openapi\.json)', f'"{root}/', text).encode()
+
+
+def router(root: str = "") -> APIRouter:
+    """The pages and their files, read once. ``root``: the path before all addresses."""
     made = APIRouter(include_in_schema=False)
-    swagger = StaticFile("text/html", _SWAGGER.encode())
-    redoc = StaticFile("text/html", _REDOC.encode(), _EMPTY_STYLE)
+    swagger = StaticFile("text/html", _below(root, _SWAGGER))
+    redoc = StaticFile("text/html", _below(root, _REDOC), _EMPTY_STYLE)
     folder = Path(str(files("fastapi_offline") / "static"))
     assets = {name: StaticFile.read(folder / name) for name in _FILES}
     library = assets["redoc.standalone.js"]
     own = library.content.replace(_LOGO, b"data:,")
     assets["redoc.standalone.js"] = StaticFile(library.media_type, own)
-    assets["start.js"] = StaticFile("text/javascript", _START_SWAGGER)
-    assets["start-redoc.js"] = StaticFile("text/javascript", _START_REDOC)
+    assets["start.js"] = StaticFile("text/javascript", _below(root, _START_SWAGGER))
+    assets["start-redoc.js"] = StaticFile("text/javascript", _below(root, _START_REDOC))
 
     @made.get("/docs")
     async def docs(request: Request) -> Response:

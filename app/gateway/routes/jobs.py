@@ -98,8 +98,9 @@ async def list_jobs(
     jobs, following = await run_in_threadpool(
         services.store.list_jobs, status, limit, before, caller.list_scope, task
     )
-    page = _next_page(following, limit, status=status, task=task) if following else None
-    view = JobsView(jobs=[job_view(job, None) for job in jobs], next=page)
+    root = services.settings.root_path
+    page = root + _next_page(following, limit, status=status, task=task) if following else None
+    view = JobsView(jobs=[job_view(job, None, root=root) for job in jobs], next=page)
     headers = {"Link": f'<{page}>; rel="next"'} if page else None
     return json_response(view, headers=headers)
 

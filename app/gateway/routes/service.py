@@ -112,7 +112,7 @@ class VocabularyView(BaseModel):
 @models_router.get("", summary="List bundles")
 async def list_models(services: ServicesDependency) -> ModelsView:
     """All bundles with their tasks, methods, sizes and licences, and the default of each task."""
-    return models_view(services.catalogue.current())
+    return models_view(services.catalogue.current(), services.settings.root_path)
 
 
 @models_router.get("/{bundle}/vocabulary", summary="List known words")

@@ -91,18 +91,20 @@ def content_digest(files: Mapping[str, StaticFile]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _page(raw: StaticFile, base: str, files: Mapping[str, StaticFile]) -> StaticFile:
+def _page(raw: StaticFile, root: str, base: str, files: Mapping[str, StaticFile]) -> StaticFile:
     """The page with the addresses of its files; the browser learns of all modules at once, instead
     of finding each in the one before.
     """
     links = (f'<link rel="modulepreload" href="{base}/{n}">' for n in files if n.endswith(".js"))
     text = raw.content.decode().replace("{modules}", "\n  ".join(links)).replace("{base}", base)
+    text = text.replace("{root}", root)
     return StaticFile(raw.media_type, text.encode())
 
 
 def _overview(request: Request) -> str:
     """What is where, for a terminal."""
-    here = request.app.state.services.settings.public_url or str(request.base_url).rstrip("/")
+    settings = request.app.state.services.settings
+    here = (settings.public_url or str(request.base_url).rstrip("/")) + settings.root_path
     example = """-H 'Accept: image/png' -o bird.png -F text='a bird with a red crown'"""
     return f"""mmml {VERSION}: text-guided image generation
 
@@ -115,12 +117,12 @@ def _overview(request: Request) -> str:
 """
 
 
-def router(folder: Path = FOLDER) -> APIRouter:
-    """The page and its files, read once."""
+def router(root: str = "", folder: Path = FOLDER) -> APIRouter:
+    """The page and its files, read once. ``root``: the path before all addresses."""
     made = APIRouter(include_in_schema=False)
     files = read_files(folder)
     version = content_digest(files)
-    page = _page(files.pop(_PAGE), f"/studio/{version}", files)
+    page = _page(files.pop(_PAGE), root, f"{root}/studio/{version}", files)
 
     @made.get("/")
     async def studio(request: Request) -> Response:

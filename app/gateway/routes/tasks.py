@@ -123,7 +123,7 @@ async def _respond(
     subscription: JobSubscription,
 ) -> Response:
     job = accepted.job
-    headers = {"Location": f"/jobs/{job.id}"}
+    headers = {"Location": f"{services.settings.root_path}/jobs/{job.id}"}
     if accepted.replayed:
         headers["Idempotency-Replayed"] = "true"
     if seconds is not None:

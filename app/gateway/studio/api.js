@@ -1,5 +1,8 @@
 // The service's HTTP API. Every refusal becomes a Problem with the service's own sentence.
 
+/** The path before all addresses of the service: this file is root/studio/VERSION/api.js. */
+export const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+
 export class Problem extends Error {
   constructor(status, detail, errors = [], retryAfter = null) {
     super(detail);
@@ -44,16 +47,16 @@ function onceKey() {
 export async function submit(task, form) {
   const options = { body: form, headers: { "Idempotency-Key": onceKey() } };
   try {
-    return await json("POST", `/${task}`, options);
+    return await json("POST", `${root}/${task}`, options);
   } catch (problem) {
     if (problem.status !== 0) throw problem;
     await new Promise((done) => { setTimeout(done, 800); });
-    return json("POST", `/${task}`, options);
+    return json("POST", `${root}/${task}`, options);
   }
 }
 
-export const job = (id) => get(`/jobs/${id}`);
-export const jobs = (path = "/jobs?limit=24") => get(path);
-export const cancel = (id) => json("POST", `/jobs/${id}/cancel`);
-export const erase = (id) => send("DELETE", `/jobs/${id}`);
+export const job = (id) => get(`${root}/jobs/${id}`);
+export const jobs = (path = `${root}/jobs?limit=24`) => get(path);
+export const cancel = (id) => json("POST", `${root}/jobs/${id}/cancel`);
+export const erase = (id) => send("DELETE", `${root}/jobs/${id}`);
 export const blob = async (path) => (await send("GET", path)).blob();

@@ -1,7 +1,7 @@
 // What the service offers: tasks and their fields from /openapi.json, bundles from /models. A task
 // that is new to the service is on this page without a change of it.
 
-import { get } from "./api.js";
+import { get, root } from "./api.js";
 
 const HANDLED = new Set(["text", "weight", "webhook"]); // by widgets of their own, or not at all
 
@@ -49,7 +49,7 @@ export class Catalogue {
   }
 
   static async load() {
-    const [openapi, models] = await Promise.all([get("/openapi.json"), get("/models")]);
+    const [openapi, models] = await Promise.all([get(`${root}/openapi.json`), get(`${root}/models`)]);
     return new Catalogue(openapi, models);
   }
 
@@ -75,7 +75,7 @@ export class Catalogue {
     const offer = this.offer(task, bundle);
     if (!offer || offer.methods_without_text.includes(offer.methods[0])) return null;
     if (!this.vocabularies.has(bundle)) {
-      this.vocabularies.set(bundle, get(`/models/${encodeURIComponent(bundle)}/vocabulary`));
+      this.vocabularies.set(bundle, get(`${root}/models/${encodeURIComponent(bundle)}/vocabulary`));
     }
     try {
       const { tasks } = await this.vocabularies.get(bundle);

@@ -1,5 +1,6 @@
 // The dialog that shows a job as commands.
 
+import { root } from "./api.js";
 import { byId, closable, el, icon, say } from "./dom.js";
 import { curl, pythonCode } from "./snippets.js";
 
@@ -33,7 +34,7 @@ export class Code {
     const { title, write } = KINDS[kind];
     const files = Object.fromEntries(images.map(({ name }) => [name, kept[name] || { name: `${name}.png` }]));
     byId("code-title").textContent = title;
-    byId("code-text").textContent = write(job, files, { origin: window.location.origin, keyed });
+    byId("code-text").textContent = write(job, files, { origin: window.location.origin + root, keyed });
     this.#needs(Object.values(files), keyed);
     byId("code-copy").lastElementChild.textContent = "Copy";
     this.dialog.showModal();

@@ -20,7 +20,7 @@ const CHANGES = {
 export function follow(start, { onchange, onproblem, onpause = () => {} }) {
   let job = start;
   let polling = null;
-  const source = new EventSource(`/jobs/${job.id}/events`);
+  const source = new EventSource(`${api.root}/jobs/${job.id}/events`);
   const stop = () => { source.close(); polling?.abort(); };
 
   const tell = (changed) => {
@@ -53,7 +53,7 @@ async function poll(id, signal, tell, onpause) {
   for (;;) {
     let pause = PAUSE;
     try {
-      const job = await api.get(`/jobs/${id}?wait=15`, { signal });
+      const job = await api.get(`${api.root}/jobs/${id}?wait=15`, { signal });
       onpause(false);
       tell(job);
       if (isFinal(job)) return;

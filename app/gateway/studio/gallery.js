@@ -36,7 +36,7 @@ export class Gallery {
   }
 
   get path() {
-    return `/jobs?limit=${PAGE}${this.task ? `&task=${this.task}` : ""}`;
+    return `${api.root}/jobs?limit=${PAGE}${this.task ? `&task=${this.task}` : ""}`;
   }
 
   async load() {

@@ -1,11 +1,11 @@
 // Access: an open service asks for nothing; one with keys gets the key once, for a cookie.
 
-import { send } from "./api.js";
+import { root, send } from "./api.js";
 import { byId, el } from "./dom.js";
 import { forgetAll } from "./inputs.js";
 
 async function who() {
-  return (await send("GET", "/session")).json();
+  return (await send("GET", `${root}/session`)).json();
 }
 
 export class Session {
@@ -43,7 +43,7 @@ export class Session {
     const field = byId("key");
     const told = byId("sign-in-problem");
     const headers = { Authorization: `Bearer ${field.value.trim()}` };
-    const response = await fetch("/session", { method: "POST", headers }).catch(() => null);
+    const response = await fetch(`${root}/session`, { method: "POST", headers }).catch(() => null);
     if (!response?.ok) {
       const detail = response ? (await response.json().catch(() => ({}))).detail : null;
       told.textContent = detail || "The service does not answer. Try again.";
@@ -69,9 +69,9 @@ export class Session {
 
   /** End the session; nothing of it stays in this browser. */
   async leave() {
-    await send("DELETE", "/session").catch(() => {});
+    await send("DELETE", `${root}/session`).catch(() => {});
     await forgetAll();
     sessionStorage.clear();
-    window.location.assign("/");
+    window.location.assign(`${root}/`);
   }
 }

@@ -7,6 +7,7 @@ import time
 from datetime import datetime
 
 import pytest
+import redis
 from fastapi.testclient import TestClient
 
 from app.gateway.services import Services
@@ -53,6 +54,20 @@ def test_long_poll_wakes_up(client: TestClient, services: Services) -> None:
     response = client.get(f"/jobs/{job}", params={"wait": 20})
     assert response.json()["status"] == "succeeded"
     assert time.monotonic() - started < 3
+
+
+def test_a_record_of_another_version_is_no_fault_of_the_others(
+    client: TestClient, services: Services, redis_client: redis.Redis
+) -> None:
+    strange, usual = submitted(client), submitted(client)
+    redis_client.hset(f"{services.settings.redis_prefix}job:{strange}", "status", "paused")
+    listed = client.get("/jobs")
+    assert listed.status_code == 200
+    assert strange not in listed.text
+    assert listed.json()["jobs"][0]["id"] == usual
+    alone = client.get(f"/jobs/{strange}")
+    assert alone.status_code == 503
+    assert "another version" in alone.json()["detail"]
 
 
 def test_expired_jobs_are_410(client: TestClient, services: Services) -> None:

@@ -1,0 +1,139 @@
+"""``python -m benchmarks.service.operations``: what one job costs Redis, gateway and worker when it
+comes alone and when many come at a time; prints the tables of docs/scaling.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import redis
+
+from benchmarks.peers.pipelines import SUBJECTS
+from benchmarks.service.stack import Service, running
+from jobs.connections import connect
+
+_SUBJECT = "hard"  # a pipeline that sleeps, so that only the service itself costs anything
+_BUSY = 0.6  # share of its processor that a process may use, so that queues stay short
+_RATES = (10, 100, 1_000, 10_000)  # jobs per second
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of one job: calls of Redis by clients and commands within them, bytes to and from Redis,
+    bytes that stay in its memory until the result expires, processor milliseconds by process.
+    """
+
+    calls: float
+    commands: float
+    received: float
+    sent: float
+    kept: float
+    milliseconds: Mapping[str, float]
+
+
+def _counters(client: redis.Redis) -> dict[str, float]:
+    stats: dict[str, Any] = client.info("stats")
+    memory: dict[str, Any] = client.info("memory")
+    commands: dict[str, Any] = client.info("commandstats")
+    calls = {name.removeprefix("cmdstat_"): found["calls"] for name, found in commands.items()}
+    return {
+        "calls": calls.get("evalsha", 0) + calls.get("eval", 0),
+        "commands": sum(calls.values()),
+        "received": stats["total_net_input_bytes"],
+        "sent": stats["total_net_output_bytes"],
+        "kept": memory["used_memory"],
+    }
+
+
+async def _submit(url: str, jobs: int, clients: int) -> None:
+    """So many jobs, of each client one after the other, each waited for."""
+    limits = httpx.Limits(max_connections=clients)
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as http:
+
+        async def one_by_one(count: int) -> None:
+            for _ in range(count):
+                body = {"text": "a red bird"}
+                answer = await http.post("/synthesize", params={"wait": 30}, json=body)
+                assert answer.json()["status"] == "succeeded", answer.text
+
+        await asyncio.gather(*(one_by_one(jobs // clients) for _ in range(clients)))
+
+
+def measure(service: Service, jobs: int, clients: int) -> tuple[Costs, float]:
+    """Costs of a job, and the jobs per second of this machine meanwhile."""
+    client = connect(service.redis_url)
+    asyncio.run(_submit(service.url, 2 * clients, clients))  # everything is warm
+    before, used, began = _counters(client), service.costs(), time.monotonic()
+    asyncio.run(_submit(service.url, jobs, clients))
+    seconds = time.monotonic() - began
+    after, then = _counters(client), service.costs()
+    client.close()
+    each = {name: (after[name] - before[name]) / jobs for name in before}
+    milliseconds = {name: 1000 * (then[name] - used[name]) / jobs for name in used}
+    return Costs(**each, milliseconds=milliseconds), jobs / seconds
+
+
+def _print_costs(measured: Mapping[str, tuple[Costs, float]]) -> None:
+    rows: dict[str, Callable[[Costs], str]] = {
+        "calls of scripts": lambda c: f"{c.calls:.1f}",
+        "Redis commands, those in scripts counted": lambda c: f"{c.commands:.0f}",
+        "bytes to Redis": lambda c: f"{c.received:,.0f}",
+        "bytes from Redis": lambda c: f"{c.sent:,.0f}",
+        "bytes kept in Redis until it expires": lambda c: f"{c.kept:,.0f}",
+    }
+    columns = [f"{name} ({rate:.0f} jobs/s)" for name, (_, rate) in measured.items()]
+    _row("a job costs", *columns)
+    _row(*["---"] * (1 + len(columns)))
+    for name, text in rows.items():
+        _row(name, *(text(costs) for costs, _ in measured.values()))
+    for name in ("broker", "gateway", "worker", "reconciler"):
+        times = (f"{costs.milliseconds[name]:.2f} ms" for costs, _ in measured.values())
+        _row(f"processor time, {name}", *times)
+
+
+def _print_sizes(costs: Costs) -> None:
+    """How many of each at ``_BUSY``; a worker beside its networks."""
+    sys.stdout.write("\n")
+    _row("jobs/s", "Redis", "gateways", "workers", "Redis memory for a day", "to and from Redis")
+    _row(*["---"] * 6)
+    for rate in _RATES:
+        needed = (
+            f"{max(rate * costs.milliseconds[name] / 1000 / _BUSY, 0.01):.2f}"
+            for name in ("broker", "gateway", "worker")
+        )
+        memory, traffic = rate * 86_400 * costs.kept, rate * (costs.received + costs.sent)
+        _row(f"{rate:,}", *needed, f"{memory / 1e9:,.0f} GB", f"{traffic / 1e6:,.1f} MB/s")
+
+
+def _row(*cells: str) -> None:
+    sys.stdout.write(f"| {' | '.join(cells)} |\n")
+
+
+def main(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.service.operations")
+    parser.add_argument("--jobs", type=int, default=3200)
+    given = parser.parse_args(words)
+    with (
+        tempfile.TemporaryDirectory(prefix="mmml-bench-") as folder,
+        running(Path(folder), SUBJECTS[_SUBJECT]) as service,
+    ):
+        measured = {
+            "one at a time": measure(service, given.jobs // 8, 1),
+            "64 at a time": measure(service, given.jobs, 64),
+        }
+    _print_costs(measured)
+    _print_sizes(measured["64 at a time"][0])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

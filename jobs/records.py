@@ -1,0 +1,114 @@
+"""How jobs are written as Redis hashes, and read back by processes of another version: during an
+upgrade several versions share one store.
+
+What an earlier version does not know, it leaves alone: records that it can't read are skipped,
+counted and logged, jobs that it can't do are left to workers of a newer version. Whoever changes
+what a record means raises ``JOB_SCHEMA`` (CONTRIBUTING.md).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prometheus_client import Counter
+from pydantic import ValidationError
+
+from jobs.errors import NewerRecord, UnreadableRecord
+from jobs.job import JOB_SCHEMA, Job, Priority, Timings
+from jobs.requests import TASKS, TaskRequest
+
+log = logging.getLogger(__name__)
+UNREADABLE = Counter("mmml_unreadable_records", "records that could not be read, each time")
+
+_JSON_FIELDS = ("request", "inputs", "images", "warnings", "error", "timings", "receipt")
+_FLOAT_FIELDS = ("created_at", "started_at", "finished_at", "deadline")
+_COUNTS = ("hand_backs",)  # written by scripts alone
+_INT_FIELDS = ("schema_version", "pictures", "attempts", "faults", "done")
+_DEFAULTS = {
+    "group": Job.model_fields["group"].default,
+    "priority": Priority.normal.value,
+    "bundle_sha256": "",
+    "request_id": "",
+}
+_EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def to_hash(job: Job) -> dict[str, str]:
+    """Flat strings; what is empty or left to the store is left out."""
+    raw = job.model_dump(mode="json")
+    fields = {k: to_json(raw[k]) for k in _JSON_FIELDS if getattr(job, k) not in _EMPTY}
+    fields |= {k: str(raw[k]) for k in _INT_FIELDS}
+    fields |= {k: raw[k] for k, default in _DEFAULTS.items() if raw[k] != default}
+    if job.webhook:
+        fields |= {"webhook": job.webhook.url, "webhook_state": job.webhook.state.value}
+    names = {"id": job.id, "task": job.task, "owner": job.owner}
+    return fields | names | {"status": job.status.value}
+
+
+def from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
+    if not fields:
+        return None
+    text = {k.decode(): v.decode() for k, v in fields.items()}
+    raw: dict[str, Any] = {"id": text["id"], "task": text["task"], "status": text["status"]}
+    raw |= {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
+    raw |= {k: float(text[k]) for k in _FLOAT_FIELDS if k in text}
+    raw |= {k: int(text[k]) for k in (*_INT_FIELDS, *_COUNTS) if k in text}
+    raw |= {k: text[k] for k in _DEFAULTS if k in text}
+    raw["owner"] = text.get("owner", "")
+    raw["cancel_requested"] = text.get("cancel_requested") == "1"
+    raw["erasing"] = "erase" in text
+    raw.setdefault("request", {})
+    if "webhook" in text:
+        prefix = "webhook_"
+        rest = {k.removeprefix(prefix): v for k, v in text.items() if k.startswith(prefix)}
+        raw["webhook"] = {"url": text["webhook"], **rest}
+    return Job.model_validate(raw)
+
+
+def read_record(job_id: str, fields: Mapping[bytes, bytes]) -> Job | UnreadableRecord | None:
+    """The job of a hash, None for an empty one."""
+    try:
+        return from_hash(fields)
+    except (ValueError, KeyError, TypeError) as error:
+        UNREADABLE.inc()
+        _warn(job_id, " ".join(str(error).split()))
+        return UnreadableRecord(job_id)
+
+
+@functools.lru_cache(maxsize=1000)
+def _warn(job_id: str, reason: str) -> None:
+    """Once for each record: it is met again and again."""
+    log.warning(
+        "the record of job %s can't be read: %s. If a newer version has written it, upgrade this "
+        "process.",
+        job_id,
+        reason,
+    )
+
+
+def read_request(job: Job) -> TaskRequest:
+    """What the client asked for. Raises NewerRecord for what only a newer version knows, and
+    pydantic's ValidationError.
+    """
+    task = TASKS.get(job.task)
+    if task is None or job.schema_version > JOB_SCHEMA:
+        raise NewerRecord(f"job {job.id} is of a newer version: {job.task}, {job.schema_version}")
+    try:
+        return task.model_validate(job.request)
+    except ValidationError as error:
+        if any(found["type"] == "extra_forbidden" for found in error.errors()):
+            raise NewerRecord(f"job {job.id} is of a newer version: {error}") from error
+        raise
+
+
+def to_mapping(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    """A script's answer to HGETALL."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -1,0 +1,124 @@
+"""Processes of two versions share one Redis while a service is upgraded: nothing fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jobs.job import JOB_SCHEMA
+from jobs.settings import VERSION
+from tests.chaos.processes import ROOT
+from tests.real.fleet import Fleet, ends, fleet, submit
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+__all__ = ["fleet"]  # a fixture
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, old
+    path.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def next_version(tmp_path: Path) -> Path:
+    """This code with a higher schema and one more field of requests."""
+    tree = tmp_path / "next"
+    shutil.copytree(ROOT / "jobs", tree / "jobs")
+    for room in ("app", "workers", "models", "client"):
+        (tree / room).symlink_to(ROOT / room)
+    _replace(tree / "jobs/job.py", f"JOB_SCHEMA = {JOB_SCHEMA} ", f"JOB_SCHEMA = {JOB_SCHEMA + 1} ")
+    summary = '    summary = "Make pictures from a text"\n'
+    _replace(tree / "jobs/requests.py", summary, f"{summary}    mood: str | None = None\n")
+    return tree
+
+
+class Load:
+    """Submits a job every so often until it is stopped."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.jobs = url, list[str]()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.03):
+            self.jobs.append(submit(self.url))
+
+
+def test_no_job_fails_in_a_rolling_upgrade_across_a_schema(
+    fleet: Fleet, next_version: Path
+) -> None:
+    """In the worst order: a new gateway before the new workers."""
+    old_workers = [fleet.worker(), fleet.worker()]
+    reconciler = fleet.start("app.reconciler")
+    old_gateway, old_url = fleet.gateway()
+    _, new_url = fleet.gateway(next_version)
+    with Load(old_url) as load:
+        newer = [submit(new_url, mood="good") for _ in range(5)]
+        assert ends(old_url, [submit(old_url) for _ in range(5)]) == ["succeeded"] * 5
+        waiting = httpx.get(f"{old_url}/jobs/{newer[0]}").json()
+        assert (waiting["status"], waiting["attempts"]) == ("queued", 0)
+        for old in old_workers:
+            fleet.worker(next_version)
+            assert old.terminate(30) == 0
+        assert reconciler.terminate(30) == 0
+        fleet.start("app.reconciler", next_version)
+    assert old_gateway.terminate(40) == 0
+    assert len(load.jobs) > 20
+    assert set(ends(new_url, [*newer, *load.jobs])) == {"succeeded"}
+
+
+def _earlier_release() -> str:
+    """Its tag, or what is named by MMML_TEST_EARLIER (a commit)."""
+    named = os.environ.get("MMML_TEST_EARLIER")
+    if named:
+        return named
+    command = ["git", "tag", "--list", "v[0-9]*", "--sort=-version:refname"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    tags = [tag for tag in done.stdout.split() if re.fullmatch(r"v\d+\.\d+\.\d+", tag)]
+    earlier = [tag for tag in tags if tag != f"v{VERSION}"]
+    if not earlier:
+        pytest.skip("this checkout knows no earlier release")
+    return earlier[0]
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """The code of the release before."""
+    archive, tree = tmp_path / "earlier.tar", tmp_path / "earlier"
+    command = ["git", "archive", "-o", str(archive), _earlier_release()]
+    subprocess.run([*command, "app", "jobs", "workers", "models", "client"], cwd=ROOT, check=True)
+    with tarfile.open(archive) as packed:
+        packed.extractall(tree, filter="data")
+    return tree
+
+
+def test_the_earlier_gateway_serves_with_this_worker(fleet: Fleet, earlier: Path) -> None:
+    fleet.worker()
+    fleet.start("app.reconciler")
+    _, url = fleet.gateway(earlier)
+    assert set(ends(url, [submit(url, count=2) for _ in range(20)])) == {"succeeded"}
+
+
+def test_this_gateway_serves_with_the_earlier_worker(fleet: Fleet, earlier: Path) -> None:
+    fleet.worker(earlier)
+    fleet.start("app.reconciler", earlier)
+    _, url = fleet.gateway()
+    assert set(ends(url, [submit(url, count=2) for _ in range(20)])) == {"succeeded"}
