@@ -14,7 +14,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 export MALLOC_TOP_PAD_ ?= 134217728
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist gallery openapi generators notebooks studio-pictures bench-gpu clean
+.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist gallery openapi generators pictures studio-pictures bench-gpu clean
 
 setup: $(READY)
 
@@ -114,7 +114,11 @@ train-queue: DATA ?=
 train-queue: setup
 	$(BIN)/python -m models train-queue --runs $(RUNS) $(if $(LIST),--list,$(foreach folder,$(DATA),--data $(folder)) $(FLAGS))
 
-# The pictures of README and docs, from the shipped weights.
+# All pictures of README, docs and notebooks again, from the shipped weights, in some minutes; needs Chromium.
+pictures: setup
+	$(BIN)/python -m docs.tools.renew
+
+# Those that no browser is needed for: docs/pictures/BUNDLE-*.
 gallery: setup
 	$(BIN)/python -m docs.tools.gallery
 
@@ -127,10 +131,6 @@ generators: setup
 	cd docs/examples/typescript && npm ci
 	$(BIN)/python -m venv docs/examples/generated/.venv
 	docs/examples/generated/.venv/bin/python -m pip install -q -r docs/examples/generated/requirements.txt
-
-# The pictures in docs/notebooks again, from a running service (make serve).
-notebooks: setup
-	$(BIN)/jupyter-execute --inplace docs/notebooks/*.ipynb
 
 # Screenshots of the studio, from the shipped weights; needs Chromium (apt-get install chromium).
 studio-pictures: setup

@@ -192,7 +192,7 @@ def as_problem(error: Exception) -> Problem:
             headers["Connection"] = "close"
         return Problem(error.status_code, detail, headers=headers)
     if isinstance(error, ClientDisconnect):  # nobody hears it, and nobody needs to know
-        return Problem(400, "The request broke off. Send it again.")
+        return Problem(400, "The request was incomplete. Send it again.")
     if isinstance(error, BlobError):
         log.error("%s", error)
         detail = f"{error.reason} Try again later."
@@ -200,7 +200,9 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, StoreError):
         return _store_problem(error)
     log.exception("unexpected error", exc_info=error)
-    return Problem(500, "Something went wrong inside the service; its log says what. Try again.")
+    return Problem(
+        500, "An unexpected error occurred in the service; its log has the details. Try again."
+    )
 
 
 def _store_problem(error: StoreError) -> Problem:

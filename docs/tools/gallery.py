@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 import models
 from docs.tools.gallery_explained import explained, save_morph
 from docs.tools.gallery_photos import CAPTIONS, columns
+from docs.tools.provenance import record
 from models.errors import ModelsError
 from models.evaluation.attributes import load_reader
 from models.evaluation.cases import Case
@@ -54,6 +55,8 @@ def main() -> None:
             _of_photos(folder.name, pipelines)
         else:
             _drawn(folder.name, pipelines, arguments.cases)
+        made = [p for p in FOLDER.glob(f"{folder.name}-*") if "losses" not in p.name]
+        record(made, [folder.name])
 
 
 def _of_photos(name: str, pipelines: Mapping[str, Pipeline[Any]]) -> None:

@@ -22,7 +22,9 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-ROOT = Path(__file__).parents[2]
+from docs.tools.provenance import ROOT, record
+
+PICTURES = ROOT / "docs/pictures"
 PHOTO = ROOT / "docs/examples/photo.jpg"
 BIRD = "a small bird with a red crown and yellow wings"
 
@@ -60,7 +62,7 @@ def wait_until_ready(address: str, patience: float = 120.0) -> None:
 
 
 def finished(page: Page) -> None:
-    page.locator("#stage .actions").wait_for(timeout=120_000)
+    page.locator("#stage .actions", has_text="Download").wait_for(timeout=120_000)
     seen = "Promise.all([...document.querySelectorAll('#stage img')].map((i) => i.decode()))"
     page.evaluate(seen + ".then(() => true)")
 
@@ -118,6 +120,7 @@ def desktop(browser: Browser, address: str, folder: Path) -> None:
     save(page, folder, "empty")
     make(page, "synthesize", BIRD, 7, 4)
     finished(page)
+    page.evaluate("scrollTo(0, 0)")
     save(page, folder, "synthesize")
     choose(page, "manipulate")
     page.set_input_files("#photos input >> nth=0", PHOTO)
@@ -178,7 +181,7 @@ def phone(browser: Browser, address: str, folder: Path, scheme: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs/pictures")
+    parser.add_argument("--out", type=Path, default=PICTURES)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--url", help="a running service, instead of a private one")
     given = parser.parse_args()
@@ -194,6 +197,8 @@ def main() -> None:
         phone(browser, address, given.out, "light")
         phone(browser, address, given.out, "dark")
         browser.close()
+    if given.out == PICTURES:
+        record(PICTURES.glob("studio-*.png"), ("aviary", "cub"))
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def test_a_task_that_the_page_never_heard_of(page: Page, stand: Stand) -> None:
     def openapi(route) -> None:  # type: ignore[no-untyped-def]
         result = route.fetch().json()
         task = result["paths"]["/manipulate"]["post"]
-        fields = task["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+        fields = result["components"]["schemas"]["ManipulateForm"]["properties"]
         fields["strength"] = {"type": "number", "minimum": 0, "maximum": 1, "default": 0.5}
         fields["mirrored"] = {"type": "boolean", "default": False}
         result["paths"]["/mirror"] = {"post": {**task, "summary": "Mirror a photo"}}

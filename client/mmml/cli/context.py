@@ -122,18 +122,18 @@ class ExitStatus(IntEnum):
 MEANINGS = {
     ExitStatus.ok: "done",
     ExitStatus.failed: "the job failed or was canceled; of a batch: no row has images",
-    ExitStatus.usage: "the command line can't be understood",
-    ExitStatus.no_service: "no service answers, or it failed itself (500, 502, 504)",
+    ExitStatus.usage: "the command line is invalid",
+    ExitStatus.no_service: "no service answers, or it failed (500, 502, 504)",
     ExitStatus.refused: (
         "the request or a file can't be used, or there is no such job (400 to 422)"
     ),
     ExitStatus.busy: (
-        "the service has no room or this key has had its share (429, 503); later it works"
+        "the service is full, or this key has used up its limit (429, 503); retry later"
     ),
     ExitStatus.denied: "the key is missing, unknown, or may not do this (401, 403)",
-    ExitStatus.unfinished: "the time given with --timeout is over; the job goes on",
+    ExitStatus.unfinished: "the time given with --timeout has passed; the job continues",
     ExitStatus.partial: "some images of the job, or some rows of the batch, failed",
-    ExitStatus.interrupted: "Ctrl-C; what was submitted goes on",
+    ExitStatus.interrupted: "Ctrl-C; submitted jobs continue",
 }
 
 

@@ -153,7 +153,7 @@ def wait_for_job(job: Job, fetch: bool = True) -> None:
             job.wait(on_change, fetch=fetch)
     except KeyboardInterrupt:
         job_id = printable(job.id)
-        click.echo(f"The job goes on: mmml wait {job_id}, or mmml cancel {job_id}", err=True)
+        click.echo(f"The job continues: mmml wait {job_id}, or mmml cancel {job_id}", err=True)
         raise
 
 
