@@ -132,7 +132,8 @@ class BundleTask:
                 f"Method {method!r} does not look at words, so there is nothing to explain; leave "
                 "explain out" + (f", or use method {self.method!r}." if other else ".")
             )
-        if missing := [part for part in needed if part not in self.parts]:
+        own = self.spec.get("explains") is True
+        if missing := [part for part in needed if part not in self.parts and not own]:
             return (
                 f"Bundle {self.bundle!r} lacks {', '.join(missing)}, which would look at the "
                 "picture; leave explain out, or add it to the bundle."

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 # needed
 _CLASSICAL = "models.inpainting.classical:ClassicalPipeline"
 PIPELINES: dict[str, dict[str, str]] = {
-    "synthesize": {"efficient-t2i": "models.synthesis.pipeline:SynthesisPipeline"},
+    "synthesize": {
+        "attngan": "models.synthesis.attngan.pipeline:AttnganPipeline",
+        "efficient-t2i": "models.synthesis.pipeline:SynthesisPipeline",
+    },
     "manipulate": {
         "manigan": "models.manipulation.manigan.pipeline:ManiganPipeline",
         "sisgan": "models.manipulation.sisgan.pipeline:SisganPipeline",

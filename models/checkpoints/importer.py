@@ -148,12 +148,12 @@ def _import_folder(name: str, files: Files, out: Path) -> Bundle:
         "licence": method.licence,
         "network": dict(found.network),
         "classical": list(CLASSICAL) if method.task == "inpaint" else [],
-        **found.more,
     }
     if found.words is None:
         spec["reads_text"] = False
     else:
         spec |= {"max_words": found.max_words, "tokenizer": method.tokenizer, "text_encoder": {}}
+    spec |= found.more
     states = {role: module.state_dict() for role, module in found.roles.items()}
     bundle = save_task(out, method.task, spec, states, name=out.name, words=found.words)
     _note_origin(bundle, name, method, files, found.notes)

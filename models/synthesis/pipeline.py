@@ -1,4 +1,4 @@
-"""Text to pictures by Efficient-T2I."""
+"""Text to pictures by Efficient-T2I; what other methods do otherwise, they override."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from jobs.captions import Blend
@@ -19,7 +19,14 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.damsm.word_regions import PART, Regions, WordRegions
 from models.detail.stage import DetailStage
 from models.errors import InputProblem
-from models.explanation import Area, ExplainedWord, Explanation, explained_words, over_picture
+from models.explanation import (
+    Area,
+    ExplainedWord,
+    Explanation,
+    Plane,
+    explained_words,
+    over_picture,
+)
 from models.geometry import downscale
 from models.pipeline import (
     Item,
@@ -63,28 +70,35 @@ class Prepared:
 class SynthesisPipeline(Pipeline[Prepared]):
     """See :class:`models.pipeline.Pipeline`."""
 
+    generator: nn.Module
+    draws: tuple[int, ...]
+    _latent: str = ""
+
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
         super().__init__(bundle, task, method, device, precision)
-        where = f"bundle {bundle.name!r}, {task}"
+        self.where = where = f"bundle {bundle.name!r}, {task}"
         text = TextEncoder(config_from(TextEncoderConfig, self.spec.text_encoder, where))
-        config = config_from(GeneratorConfig, self.spec.network, where)
-        # Noise gets its shapes before the network, one picture's at a time: traced or in a batch
-        # the same arithmetic may end in another bit.
-        self._latent = config.latent
-        network = Generator(replace(config, latent=""))
         load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text encoder")
-        load_strict(network, bundle.state(task, "generator"), f"{where}: generator")
         self.text = cast("TextEncoder", self.prepare_module(text))
         self._loading = threading.Lock()
-        self.generator = cast(
-            "Generator", self.prepare_module(fold_generator(network.eval(), self.device.type))
-        )
-        self._traced = TracedModule(self.generator, self.autocast)
+        self._load_generator()
         self.detail = DetailStage.for_pipeline(self)
+
+    def _load_generator(self) -> None:
+        """Set ``generator``, and ``draws``: how many numbers each kind of its noise has."""
+        config = config_from(GeneratorConfig, self.spec.network, self.where)
+        # Noise gets its shapes before the network, one picture's at a time: traced or in a batch
+        # the same arithmetic may end in another bit.
+        self._latent, self.draws = config.latent, (config.z,)
+        network = Generator(replace(config, latent=""))
+        state = self.bundle.state(self.task, "generator")
+        load_strict(network, state, f"{self.where}: generator")
+        self.generator = self.prepare_module(fold_generator(network.eval(), self.device.type))
+        self._traced = TracedModule(self.generator, self.autocast)
 
     def prepare(self, item: Item) -> Prepared:
         captions = tuple(self.encode(text).ids for text, _ in item.blend)
-        if item.explain and self.encoders is None:
+        if item.explain and not self.explains:
             raise InputProblem("bad_input", f"Bundle {self.bundle.name!r} can't explain pictures.")
         if item.candidates > 1 and self.encoders is None:
             raise InputProblem(
@@ -94,8 +108,11 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     def _noise(self, item: Item) -> Tensor:
         """z [candidates,z]: more candidates leave the first ones as they are."""
-        width, source = self.generator.config.z, generator(item.seed)
-        rows = [torch.randn(1, width, generator=source) for _ in range(item.candidates)]
+        source = generator(item.seed)
+        rows = [
+            torch.cat([torch.randn(1, width, generator=source) for width in self.draws], 1)
+            for _ in range(item.candidates)
+        ]
         scaled = [scale_noise(row, self._latent, item.noise_scale) for row in rows]
         return torch.cat([shape_noise(row, self._latent) for row in scaled])
 
@@ -107,7 +124,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     def _size(self, item: Item) -> int:
         """The side of the item's picture."""
-        own = self.generator.config.size
+        own = self.spec.size
         largest = own * self.detail.scale if self.detail else own
         if item.size is None:
             return max(own, min(largest, BEST_SIZE))
@@ -120,10 +137,14 @@ class SynthesisPipeline(Pipeline[Prepared]):
         return item.size
 
     def _needs_detail(self, prepared: Prepared) -> bool:
-        return prepared.size > self.generator.config.size
+        return prepared.size > self.spec.size
 
     def provenance(self, prepared: Prepared) -> dict[str, Any]:
         return self.detail.provenance if self.detail and self._needs_detail(prepared) else {}
+
+    @property
+    def explains(self) -> bool:
+        return self.encoders is not None
 
     @property
     def encoders(self) -> WordRegions | None:
@@ -138,7 +159,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:
         pictures, chosen = self._choose(batch)
-        maps = self._find_words(batch, pictures)
+        maps = self._find_words(batch, pictures, chosen)
         return [
             OutputWithAttention(pixels, maps.get(k), chosen[k])
             if k in maps or chosen[k]
@@ -155,7 +176,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         if single:
             together = [batch[k] for k in single]
             z = self.to_device(torch.cat([prepared.z for prepared in together]))
-            made = dict(zip(single, self._draw(z, self._sentences(together)), strict=True))
+            made = dict(zip(single, self._draw(z, *self._read(together)), strict=True))
         for k, prepared in enumerate(batch):
             if k not in made:
                 made[k], chosen[k] = self._best_candidate(prepared)
@@ -167,8 +188,9 @@ class SynthesisPipeline(Pipeline[Prepared]):
         count = len(prepared.z)
         step = self.best_batch or count
         z = self.to_device(prepared.z).split(step)
-        sentences = self._sentences([prepared]).expand(count, -1).contiguous().split(step)
-        drawn = torch.cat([self._draw(*part) for part in zip(z, sentences, strict=True)])
+        read = (x.expand(count, *x.shape[1:]) for x in self._read([prepared]))
+        parts = zip(z, *(x.contiguous().split(step) for x in read), strict=True)
+        drawn = torch.cat([self._draw(*part) for part in parts])
         scores = self.encoders.agreement(drawn, prepared.blend)
         best = max(range(count), key=scores.__getitem__)
         return drawn[best], best
@@ -183,11 +205,11 @@ class SynthesisPipeline(Pipeline[Prepared]):
                 pixels[k] = large
         return pixels
 
-    def _draw(self, z: Tensor, sentences: Tensor) -> Tensor:
+    def _draw(self, z: Tensor, *read: Tensor) -> Tensor:
         """Pictures [B,3,S,S]. The batch alone gives their shape, so that traces are worth it."""
         if self.device.type == "cpu":
-            return self._traced(z, sentences)
-        return self.compute(self.generator, z, sentences)
+            return self._traced(z, *read)
+        return self.compute(self.generator, z, *read)
 
     def warm_up(self, batch: int = 1) -> None:
         """On a CPU every size up to ``batch`` gets its trace."""
@@ -200,13 +222,24 @@ class SynthesisPipeline(Pipeline[Prepared]):
             super().warm_up(batch)
         self.forward([self.prepare(self.with_serving_options(self.example()))])
 
-    def _find_words(self, batch: Sequence[Prepared], pictures: Tensor) -> dict[int, list[Regions]]:
-        """What there is of their texts in the pictures that are to be explained, by place."""
+    def _find_words(
+        self,
+        batch: Sequence[Prepared],
+        pictures: Tensor,
+        chosen: Sequence[int],  # noqa: ARG002
+    ) -> dict[int, Any]:
+        """What there is of their texts in the pictures that are to be explained, by place; chosen:
+        which of its candidates each is.
+        """
         asked = [k for k, prepared in enumerate(batch) if prepared.explain]
         if not asked or not self.encoders:
             return {}
         found = self.encoders.find(pictures[asked], [batch[k].texts for k in asked])
         return dict(zip(asked, found, strict=True))
+
+    def _read(self, batch: Sequence[Prepared]) -> tuple[Tensor, ...]:
+        """What the generator needs of the texts."""
+        return (self._sentences(batch),)
 
     def _sentences(self, batch: Sequence[Prepared]) -> Tensor:
         """Sentence features [B,D]: the mean of an item's captions by their shares, as the paper
@@ -220,11 +253,14 @@ class SynthesisPipeline(Pipeline[Prepared]):
         shares = pad_sequence([torch.tensor(p.shares) for p in batch], batch_first=True)
         return (sentences[places] * shares.to(sentences)[..., None]).sum(1)
 
+    def _lay_over(self) -> partial[Plane]:
+        """What makes a map of the network's own picture one of the explanation."""
+        side = self.spec.size
+        return partial(over_picture, areas=[Area(0, 0, side, side)], width=side, height=side)
+
     def explain(self, prepared: Prepared, maps: Sequence[Regions]) -> Explanation:
         assert self.encoders is not None  # noqa: S101 (it made the maps)
-        side = self.generator.config.size
-        areas = [Area(0, 0, side, side)]
-        whole = partial(over_picture, areas=areas, width=side, height=side)
+        whole = self._lay_over()
         words: list[ExplainedWord] = []
         for number, (text, found) in enumerate(zip(prepared.texts, maps, strict=True)):
             read = self.encoders.columns(text, self.locate_words(text))

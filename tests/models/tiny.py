@@ -26,6 +26,7 @@ from models.manipulation.tagan.network import (
     TaganGenerator,
 )
 from models.registry import PIPELINES
+from models.synthesis.attngan.network import AttnganConfig, AttnganGenerator
 from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from tests.conftest import WORDS
 
@@ -128,12 +129,20 @@ def _sisgan_of_damsm() -> Method:
     return asdict(config), modules, {"explains": False, "text_encoder": asdict(text)}
 
 
+def _attngan() -> Method:
+    text = TextEncoderConfig(len(WORDS), 8, TEXT)
+    config = AttnganConfig(4, SIZE // 2, 2, 1, 8, 6, TEXT)
+    modules = {"generator": AttnganGenerator(config), "text_encoder": TextEncoder(text)}
+    return asdict(config), modules, {"explains": True, "text_encoder": asdict(text)}
+
+
 def vectors(width: int) -> nn.Embedding:
     return nn.Embedding(len(WORDS), width, padding_idx=0)
 
 
 Method = tuple[dict[str, Any], dict[str, nn.Module], dict[str, Any]]  # network, roles, more
 METHODS: dict[str, Callable[[], Method]] = {
+    "attngan": _attngan,
     "sisgan": _sisgan,
     "sisgan-vgg": partial(_sisgan, vgg=True),
     "sisgan-damsm": _sisgan_of_damsm,

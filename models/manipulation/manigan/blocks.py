@@ -35,12 +35,13 @@ class Glu(nn.Module):
 
 def norm(kind: str, channels: int) -> nn.Module:
     """ "instance" as published, or "layer": one mean and deviation per picture. Neither has
-    weights.
+    weights. "batch" is AttnGAN's, which has them.
 
     Instance norm forgets the level of every channel, so large plain areas lose their colour; with
-    little training
-    the layer norm keeps them.
+    little training the layer norm keeps them.
     """
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
     return GroupNorm(1, channels, affine=False) if kind == "layer" else InstanceNorm(channels)
 
 

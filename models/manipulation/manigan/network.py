@@ -103,19 +103,20 @@ class MainOutput:
 
 
 class FirstStage(nn.Module):
-    """Condition, noise and global image code to features [B,ngf,base,base]."""
+    """Numbers [B,entry] to features [B,ngf,base,base]: of ManiGAN condition, noise and global image
+    code.
+    """
 
-    def __init__(self, config: ManiganConfig) -> None:
+    def __init__(self, ngf: int, base: int, entry: int, kind: str) -> None:
         super().__init__()
-        self.ups = int(log2(config.base)) - 2
-        g = config.ngf * 2**self.ups
-        entry = config.condition + config.z + config.text
+        self.ups = int(log2(base)) - 2
+        g = ngf * 2**self.ups
         self.fc = nn.Sequential(nn.Linear(entry, 32 * g, bias=False), nn.BatchNorm1d(32 * g), Glu())
         for k in range(self.ups):
-            self.add_module(f"upsample{k + 1}", up_block(g >> k, g >> (k + 1), kind=config.norm))
+            self.add_module(f"upsample{k + 1}", up_block(g >> k, g >> (k + 1), kind=kind))
 
-    def forward(self, condition: Tensor, z: Tensor, code: Tensor) -> Tensor:
-        h: Tensor = self.fc(torch.cat([condition, z, code], 1))
+    def forward(self, entry: Tensor) -> Tensor:
+        h: Tensor = self.fc(entry)
         h = h.view(len(h), -1, 4, 4)
         for k in range(self.ups):
             h = self.get_submodule(f"upsample{k + 1}")(h)
@@ -164,7 +165,8 @@ class MainModule(nn.Module):
         g = config.ngf
         self.config = config
         self.ca_net = Conditioning(config.text, config.condition)
-        self.h_net1 = FirstStage(config)
+        entry = config.condition + config.z + config.text
+        self.h_net1 = FirstStage(g, config.base, entry, config.norm)
         self.h_net2 = NextStage(config, 2)
         self.h_net3 = NextStage(config, 3)
         self.imgUpSample = config.photo_block(config.regions, config.base)
@@ -189,7 +191,7 @@ class MainModule(nn.Module):
         = none);
         code [B,text] and regions [B,regions,r,r] of the photo. Pictures are in [-1,1]."""
         condition, mu, logvar = self.ca_net(sentence, noise)
-        h1 = self.h_net1(condition, z, code)
+        h1 = self.h_net1(torch.cat([condition, z, code], 1))
         photo1 = self.imgUpSample(in_autocast(regions))
         h2, maps2 = self.h_net2(h1, words, pad, photo1)
         photo2 = self.imgUpSample2(photo1)

@@ -288,3 +288,22 @@ def editing_inputs(rows: int, side: int, seed: int) -> dict[str, Tensor]:
     pad = torch.arange(max(lengths))[None] >= torch.tensor(lengths)[:, None]
     given = {"image": image, "vectors": vectors, "noise": noise.astype(np.float32)}
     return {**{k: tensor(v) for k, v in given.items()}, "pad": pad}
+
+
+def drawing_inputs(rows: int, seed: int) -> dict[str, Tensor]:
+    """Of AttnGAN: words [B,256,T], pad [B,T], sentence [B,256], z and ca_noise [B,100], image
+    [B,3,256,256].
+    """
+    lengths = [int(source(f"len{i}", seed).integers(5, 19)) for i in range(rows)]
+    words = np.zeros((rows, 256, max(lengths)), np.float32)
+    for i, n in enumerate(lengths):
+        words[i, :, :n] = np.tanh(0.7 * normal(f"words{i}", (256, n), seed))
+    made = {
+        name: np.stack([normal(f"{name}{i}", (n,), seed) for i in range(rows)]).astype(np.float32)
+        for name, n in (("sentence", 256), ("z", 100), ("ca_noise", 100))
+    }
+    made["sentence"] = np.tanh(np.float32(0.7) * made["sentence"])
+    image = np.stack([_blocks(f"photo{i}", 256, seed) for i in range(rows)]).astype(np.float32)
+    pad = torch.arange(max(lengths))[None] >= torch.tensor(lengths)[:, None]
+    given = {**made, "words": words, "image": image}
+    return {**{k: tensor(v) for k, v in given.items()}, "pad": pad}

@@ -36,7 +36,7 @@ EXCEPTIONS = (
     *("main.h_net2.channel_att.", "main.h_net3.channel_att.", "dcm.h_net.att."),
     "dcm.h_net.color_channel_att.",
     *("dcm.upsample.", "encoder.prior.", "generator.f_transformer.", "generator.generator."),
-    *("generator.decoder0.", "generator.encoder.0"),
+    *("generator.decoder0.", "generator.encoder.0", "generator.h_net2.att."),
 )
 
 
@@ -98,6 +98,15 @@ def test_serving_by_word_vectors_does_so_too(
     method: str, precision: str, tiny_methods: dict[str, Path]
 ) -> None:
     _serve(tiny_methods[method], "manipulate", precision, _edit_by_vectors)
+
+
+def _draw_by_words(p: Any) -> Tensor:
+    return p._picture(fake(ROWS, sum(p.draws)), *_words(p.generator.config.text))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_serving_by_attention_does_so_too(precision: str, tiny_methods: dict[str, Path]) -> None:
+    _serve(tiny_methods["attngan"], "synthesize", precision, _draw_by_words)
 
 
 def _serve(bundle: Path, task: str, precision: str, run: Any) -> None:
@@ -163,6 +172,7 @@ def _encoded(encoder: Any, vectors: Tensor, lengths: Sequence[int]) -> tuple[Ten
         ("aviary", "synthesis"),
         ("csa-cub", "inpainting"),
         ("picnet-cub", "inpainting"),
+        ("attngan-cub", "synthesis"),
         ("sisgan-cub", "manipulation"),
         ("tagan-cub", "manipulation"),
     ],

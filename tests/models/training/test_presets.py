@@ -13,6 +13,7 @@ from models.inpainting.tdanet.network import InpaintConfig
 from models.inpainting.tdanet.official import published_config
 from models.manipulation.manigan.network import ManiganConfig
 from models.manipulation.manigan.photo_recipe import PhotoOptions
+from models.registry import method_folders
 from models.synthesis.efficient_t2i.network import DiscriminatorConfig, GeneratorConfig
 from models.training.config import (
     LoopOptions,
@@ -24,7 +25,7 @@ from models.training.config import (
 from models.training.parts import PARTS, parse_options
 from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_steps
 
-SMALL = ("coco", "cub", "csa-cub", "flowers", "picnet-cub", "sisgan-cub", "tagan-cub")
+SMALL = ("coco", "cub", "flowers", *(f"{m}-cub" for m in method_folders()))
 
 
 def tables() -> list[tuple[str, str]]:
@@ -35,8 +36,7 @@ def tables() -> list[tuple[str, str]]:
 
 def test_all_presets_are_there() -> None:
     kinds = ("aviary", "cub", "official")
-    methods = ("csa", "picnet", "sisgan", "tagan")
-    own = [f"{method}-{kind}" for method in methods for kind in kinds]
+    own = [f"{method}-{kind}" for method in method_folders() for kind in kinds]
     assert preset_names() == sorted(["aviary", "coco", "cub", "flowers", "official", *own])
 
 

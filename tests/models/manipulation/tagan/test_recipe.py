@@ -17,9 +17,18 @@ from models.manipulation.tagan.recipe import Options, TaganObjective
 from models.manipulation.word_vectors import training_vectors
 from models.registry import load
 from models.training.config import read_preset
-from models.training.parts import PARTS, Encoders, initialise, parse_options, save
+from models.training.parts import (
+    PARTS,
+    Encoders,
+    initialise,
+    parse_options,
+    save,
+    sizes_of_bundle,
+)
+from tests.conftest import WORDS
 from tests.models.manipulation.tagan.test_network import SEED, difference, reference  # noqa: F401
 from tests.models.parity import rule
+from tests.models.tiny import tiny_method
 from tests.models.training.photos import NoisePhotos, TinyEncoders, watch_two_steps
 
 TINY: dict[str, Any] = {"objective": "tagan", "ngf": 4, "ndf": 4, "blocks": 1, "condition": 6}
@@ -136,3 +145,23 @@ def test_official_is_the_published_size() -> None:
     objective = TaganObjective(options, 128, nn.Embedding(2, 300))
     assert objective.config == TaganConfig()
     assert objective.discriminator.config == TaganDiscriminatorConfig()
+
+
+def test_training_goes_on_from_an_import(tmp_path: Path) -> None:
+    """Words keep their own vectors, wherever the data has them."""
+    data, pair, folder = (
+        NoisePhotos(32),
+        TinyEncoders(),
+        tiny_method(tmp_path / "b", "tagan").folder,
+    )
+    words = tmp_path / "some.vec"
+    words.write_text("".join(f"{word} {' '.join('0' * 8)}\n" for word in WORDS[1:]))
+    sizes = sizes_of_bundle(folder, "manipulation", TINY)
+    assert sizes["loop"] == {"size": 32}
+    options = {**TINY, **sizes["options"], "ndf": 8, "vectors": str(words)}
+    objective: Any = PARTS["manipulation"](options, data, pair)
+    initialise(objective, "manipulation", folder, data.vocabulary)
+    bundle = Bundle.open(folder)
+    for role, module in {**objective.modules, **objective.frozen}.items():
+        state = bundle.state("manipulate", role)
+        assert all(torch.equal(v, state[k]) for k, v in module.state_dict().items()), role

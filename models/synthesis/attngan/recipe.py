@@ -1,0 +1,152 @@
+"""Training AttnGAN as published (paper section 3.1, sums as in its code): one discriminator per
+stage, the DAMSM losses on the largest picture, the conditioning's divergence.
+
+A mismatched pair is a picture with its neighbour's sentence, neighbours being those of one process;
+the authors' neighbours are those of a batch sorted by length. Word masks are per sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.damsm.inception import ImageEncoder
+from models.damsm.losses import Caption, encode_captions, matching_losses
+from models.damsm.text_encoder import TextEncoder
+from models.manipulation.manigan.discriminators import ManiganDiscriminator
+from models.manipulation.manigan.losses import adversarial_loss, discriminator_loss, kl_loss
+from models.manipulation.manigan.official import init_orthogonal, upsample_for_discriminator
+from models.synthesis.attngan.network import AttnganConfig, AttnganGenerator, AttnganOutput
+from models.training.batch import Batch, TrainingData
+from models.training.noise import Noise
+from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.parts import Encoders
+
+_BETAS = (0.5, 0.999)
+_SMALLEST = 64  # side that a discriminator is built for
+
+
+@dataclass(frozen=True)
+class Options:
+    """stages: pictures, each half as large as the next; matching: weight of the DAMSM losses; the
+    rest are widths and rates.
+    """
+
+    ngf: int = 32
+    ndf: int = 64
+    stages: int = 3
+    blocks: int = 2
+    z: int = 100
+    condition: int = 100
+    rate: float = 2e-4
+    rate_d: float = 2e-4
+    matching: float = 5.0
+
+
+@dataclass(frozen=True)
+class StepState:
+    """reals: the photos at every stage's size; made: what the generator drew, with its graph."""
+
+    reals: tuple[Tensor, ...]
+    made: AttnganOutput
+    caption: Caption
+    class_ids: Tensor
+
+
+class AttnganObjective(Objective):
+    """See :class:`models.training.objective.Objective`."""
+
+    method = "attngan"
+    task_fields = MappingProxyType({"explains": True})
+    averaged = ("generator",)
+
+    def __init__(self, options: Options, size: int, text: TextEncoder, image: ImageEncoder) -> None:
+        super().__init__()
+        self.options, self.text, self.image = options, text, image
+        self.frozen = {"text_encoder": text, "image_encoder": image}
+        o, features = options, text.config.features
+        base = size >> (o.stages - 1)
+        self.config = AttnganConfig(o.ngf, base, o.stages, o.blocks, o.z, o.condition, features)
+        self.generator = AttnganGenerator(self.config)
+        self.judges = {
+            f"judge{k}": ManiganDiscriminator(max(base << k, _SMALLEST), o.ndf, features)
+            for k in range(o.stages)
+        }
+        for network in (self.generator, *self.judges.values()):
+            init_orthogonal(network)
+        self.modules = {"generator": self.generator, **self.judges}
+        steps = {
+            name: OptimizerStep(adam([judge], o.rate_d, _BETAS), (name,))
+            for name, judge in self.judges.items()
+        }
+        last = OptimizerStep(adam([self.generator], o.rate, _BETAS), self.averaged)
+        self.optimizer_steps = {**steps, "generator": last}
+
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+        caption = encode_captions(self.text, batch.ids, batch.lengths)
+        with self.autocast():
+            made = self._draw(self.generator, caption, noise)
+        sides = (picture.shape[-1] for picture in made.pictures)
+        reals = tuple(functional.adaptive_avg_pool2d(batch.images, side) for side in sides)
+        return StepState(reals, made, caption, batch.class_ids)
+
+    def _draw(self, generator: nn.Module, caption: Caption, noise: Noise) -> AttnganOutput:
+        z = noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
+        made: AttnganOutput = generator(*z, caption.words, caption.sentence, caption.pad)
+        return made
+
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+        if name == "generator":
+            return self._generator_loss(state)
+        stage = list(self.judges).index(name)
+        real, fake = (
+            self.to_memory_format(upsample_for_discriminator(x[stage]))
+            for x in (state.reals, state.made.pictures)
+        )
+        with self.autocast():
+            loss = discriminator_loss(self.judges[name], real, fake, state.caption.sentence)
+        return loss, {name: loss}
+
+    def _generator_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        pictures, sentence = state.made.pictures, state.caption.sentence
+        with self.autocast():
+            fooled = [
+                adversarial_loss(
+                    judge, self.to_memory_format(upsample_for_discriminator(picture)), sentence
+                )
+                for judge, picture in zip(self.judges.values(), pictures, strict=True)
+            ]
+            features = self.image(self.to_memory_format(pictures[-1]))
+        word, whole = matching_losses(features, state.caption, state.class_ids)
+        kl = kl_loss(state.made.mu, state.made.logvar)
+        values = {"g": torch.stack(fooled).sum(), "matching": word + whole, "kl": kl}
+        return values["g"] + self.options.matching * values["matching"] + kl, values
+
+    def recalibrate_batch_norm(
+        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
+    ) -> None:
+        self._pictures(averaged, batch, noise)
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+        """Rows of eight: photos, and what is drawn of their captions."""
+        return stack_rows(batch.images, self._pictures(averaged, batch, noise))
+
+    def _pictures(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> Tensor:
+        caption = encode_captions(self.text, batch.ids, batch.lengths)
+        return self._draw(averaged["generator"], caption, noise).pictures[-1]
+
+    def export(
+        self, averaged: Mapping[str, nn.Module]
+    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+        return asdict(self.config), {"generator": averaged["generator"]}
+
+
+def build(options: Options, data: TrainingData, encoders: Encoders) -> Objective:
+    """The objective for a data set and the encoders that it looks through."""
+    return AttnganObjective(options, data.size, encoders.text, encoders.image)
