@@ -21,12 +21,13 @@ function isMask(name, asJson) {
   return (asJson?.properties?.[name]?.anyOf || []).some((choice) => choice.type === "array");
 }
 
-function taskOf(path, post) {
+function taskOf(path, post, schemas) {
+  const named = (schema) => (schema?.$ref ? schemas[schema.$ref.split("/").pop()] : schema);
   const content = post.requestBody?.content || {};
-  const form = content["multipart/form-data"]?.schema;
+  const form = named(content["multipart/form-data"]?.schema);
   if (!post.tags?.includes("tasks") || !form?.properties) return null;
   const entries = Object.entries(form.properties);
-  const asJson = content["application/json"]?.schema;
+  const asJson = named(content["application/json"]?.schema);
   return {
     name: path.slice(1),
     summary: post.summary,
@@ -43,7 +44,7 @@ export class Catalogue {
   constructor(openapi, models) {
     this.models = models;
     this.tasks = Object.entries(openapi.paths)
-      .map(([path, methods]) => methods.post && taskOf(path, methods.post))
+      .map(([path, methods]) => methods.post && taskOf(path, methods.post, openapi.components.schemas))
       .filter(Boolean);
     this.vocabularies = new Map();
   }
