@@ -73,7 +73,7 @@ def test_an_unexpected_error_has_an_id_and_is_counted(services: Services) -> Non
     with LocalClient(app, raise_server_exceptions=False) as client:
         answer = client.get("/broken")
     assert answer.status_code == 500
-    assert "its log says what" in answer.json()["detail"]
+    assert "its log has the details" in answer.json()["detail"]
     assert answer.headers["X-Request-ID"]
     assert requests("/broken", 500) == before + 1
 
