@@ -28,7 +28,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 
 from app.gateway import problems
-from app.gateway.api_document import DESCRIPTION, TAGS, install_document
+from app.gateway.api_document import DESCRIPTION, TAGS, DocumentedApp
 from app.gateway.api_keys import KeyStore
 from app.gateway.auth import AccessError, ensure_keys
 from app.gateway.middleware import BodyTimeout, HeadAsGet, HostGuard, UploadMemoryBudget
@@ -65,7 +65,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         async with given.lifespan():
             yield
 
-    app = FastAPI(
+    app = DocumentedApp(
         title="mmml",
         version=VERSION,
         description=DESCRIPTION,
@@ -77,7 +77,6 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         responses=problems.RESPONSES,
     )
     app.state.services = given
-    install_document(app)
     problems.install_problem_handlers(app)
     for router in (
         tasks.router(),
