@@ -38,20 +38,20 @@ TAGS = [
 ]
 
 
-def install_document(app: FastAPI) -> None:
-    """Have ``app`` serve the routes' document with what they refer to."""
-    shared = _shared_components()
+class DocumentedApp(FastAPI):
+    """Serves the document of its routes with what they refer to."""
 
-    def openapi() -> Schema:
-        if app.openapi_schema is None:
-            document = FastAPI.openapi(app)
-            schemas = document["components"]["schemas"]
-            schemas |= shared
+    def __init__(self, **options: Any) -> None:
+        self._shared = _shared_components()
+        super().__init__(**options)
+
+    def openapi(self) -> Schema:
+        if self.openapi_schema is None:
+            document = super().openapi()
+            schemas = document["components"]["schemas"] | self._shared
             _add_examples(schemas)
             document["components"]["schemas"] = dict(sorted(schemas.items()))
-        return app.openapi_schema or {}
-
-    app.openapi = openapi  # type: ignore[method-assign]
+        return self.openapi_schema or {}
 
 
 def reference(name: str) -> Schema:

@@ -29,7 +29,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 
 from app.gateway import problems
-from app.gateway.api_document import DESCRIPTION, TAGS, install_document
+from app.gateway.api_document import DESCRIPTION, TAGS, DocumentedApp
 from app.gateway.api_keys import KeyStore
 from app.gateway.auth import AccessError, ensure_keys
 from app.gateway.middleware import (
@@ -72,7 +72,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         async with given.lifespan():
             yield
 
-    app = FastAPI(
+    app = DocumentedApp(
         title="mmml",
         version=VERSION,
         description=DESCRIPTION,
@@ -85,7 +85,6 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         servers=[{"url": settings.root_path}] if settings.root_path else None,
     )
     app.state.services = given
-    install_document(app)
     problems.install_problem_handlers(app)
     for router in (
         tasks.router(),

@@ -41,7 +41,6 @@ from jobs.redis_store import JobStore
 
 log = logging.getLogger(__name__)
 REFRESH_EVERY = 2.0  # seconds
-_WORKER_POLL = 0.5  # seconds
 
 
 class LiveCatalogue:
@@ -135,7 +134,7 @@ class Services:
     enqueuer: JobEnqueuer = field(init=False)
     get_job: Coalescer[str, Job | None] = field(init=False)  # at a record
     queue_position: Coalescer[str, QueuePosition | None] = field(init=False)  # in the queue
-    worker_seen: bool = False  # since this process started
+    _worker_seen: bool = False
     _throughput: Throughput | None = None
     _throughput_at: float = 0.0
     _local_blobs: Coalescer[str, bytes] = field(init=False)
@@ -212,11 +211,10 @@ class Services:
         self.event_streams.start()
         refreshing = asyncio.create_task(self._refresh_catalogue())
         revoking = asyncio.create_task(self._end_revoked())
-        starting = asyncio.create_task(self._watch_for_worker())
         try:
             yield
         finally:
-            await end_tasks(refreshing, revoking, starting)
+            await end_tasks(refreshing, revoking)
             await self.event_streams.stop()
             await self.subscriptions.stop()
 
@@ -226,12 +224,11 @@ class Services:
             await asyncio.sleep(REFRESH_EVERY)
             await run_in_threadpool(self.catalogue.refresh)
 
-    async def _watch_for_worker(self) -> None:
-        """Until the first worker is ready, which takes it some seconds."""
-        while not self.worker_seen:
-            with contextlib.suppress(StoreError):
-                self.worker_seen = bool(await run_in_threadpool(self.store.live_workers))
-            await asyncio.sleep(_WORKER_POLL)
+    async def has_seen_worker(self) -> bool:
+        """Whether a worker has been ready since this process started."""
+        if not self._worker_seen:
+            self._worker_seen = bool(await run_in_threadpool(self.store.live_workers))
+        return self._worker_seen
 
     async def _end_revoked(self) -> None:
         """What a key's callers have open ends soon after the key."""

@@ -128,7 +128,7 @@ async def _respond(
         headers["Idempotency-Replayed"] = "true"
     if seconds is not None:
         wanted = preferred_image_format(request)
-        if wanted and seconds and not services.worker_seen:
+        if wanted and seconds and not await services.has_seen_worker():
             # The networks are still being loaded, and who asks for a picture can do nothing with
             # a job.
             seconds = services.settings.max_wait

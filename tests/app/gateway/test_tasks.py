@@ -376,10 +376,6 @@ def test_who_wants_a_picture_waits_for_the_first_worker(
 
 def test_once_a_worker_was_seen_waits_are_as_asked(client: TestClient, services: Services) -> None:
     services.store.heartbeat("w", {}, 15)
-    deadline = time.monotonic() + 10
-    while not services.worker_seen:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
     asked = {"params": {"wait": 0.01}, "headers": {"accept": "image/png"}}
     response = client.post("/synthesize", json={"text": "a bird"}, **asked)
     assert response.status_code == 202
