@@ -428,6 +428,10 @@ class JobStore:
         record = to_json({**info, "name": worker})
         return bool(self._scripts.call("heartbeat", worker, record, ttl))
 
+    def close(self) -> None:
+        """Close all connections; a later call opens one again."""
+        self._client.close()
+
     def remove_worker(self, worker: str) -> None:
         """A worker is gone."""
         self._client.zrem(self._key("alive"), worker)

@@ -217,6 +217,7 @@ class Services:
             await end_tasks(refreshing, revoking)
             await self.event_streams.stop()
             await self.subscriptions.stop()
+            self.store.close()
 
     async def _refresh_catalogue(self) -> None:
         """Folders are read in a thread, never on the event loop that answers everybody."""
