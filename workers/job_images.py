@@ -211,7 +211,9 @@ class JobImages:
         }
         error = failed[0].error if len(failed) == len(records) else None
         notes = [
-            f"Picture {r.index} failed: {r.error.detail}" for r in failed if r.error and not error
+            f"Image {r.index + 1} of {len(records)} failed: {r.error.detail}"
+            for r in failed
+            if r.error and not error
         ]
         warnings = [*self.job.warnings, *notes]
         return JobOutcome(records, timings, receipt, warnings, error, self._stored)

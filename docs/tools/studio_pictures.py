@@ -77,7 +77,7 @@ def make(page: Page, task: str, text: str, seed: int, count: int = 1) -> None:
     page.fill("#option-seed", str(seed))
     page.fill("#option-count", str(count))
     before = page.url
-    page.click("#make")
+    page.click("#generate")
     page.wait_for_url(lambda url: url != before)
 
 
@@ -147,7 +147,7 @@ def desktop(browser: Browser, address: str, folder: Path) -> None:
     page.locator("#second summary").click()
     page.fill("#text-2", "a large blue bird with white wings")
     page.fill("#frames", "10")
-    page.get_by_label("File").select_option("png")
+    page.get_by_label("Format").select_option("png")
     make(page, "synthesize", "a small red bird with yellow wings", 12)
     page.locator("#stage h2", has_text="→").wait_for()
     finished(page)

@@ -77,7 +77,7 @@ def test_half_of_the_pictures_on_request(mmml: Client) -> None:
     job = mmml.synthesize("a bird fail:partial", count=3).wait()
     assert [image["error"] is None for image in job.record["images"]] == [True, False, True]
     assert len(job.images) == 2
-    assert job.warnings == ["Picture 1 failed: The text asks for this failure: model_error."]
+    assert job.warnings == ["Image 2 of 3 failed: The text asks for this failure: model_error."]
 
 
 def test_slowness_on_request_can_be_canceled(mmml: Client) -> None:

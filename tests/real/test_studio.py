@@ -45,7 +45,7 @@ def test_three_tasks_in_a_browser(browser: Browser, service: Service, tmp_path: 
         choose(page, task)
         if task == "inpaint":
             paint(page, (0.3, 0.4), (0.6, 0.6))
-        page.get_by_role("button", name="Make").click()
+        page.get_by_role("button", name="Generate").click()
         expect(page).not_to_have_url(f"/#job/{made[-1]}")
         made.append(done(page))
     expect(page.locator("#gallery-jobs a")).to_have_count(3)

@@ -37,9 +37,15 @@ def write(page: Page, text: str) -> None:
 def make(page: Page) -> str:
     """Ask, wait for the pictures, and return the job's id."""
     before = page.url
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Generate").click()
     expect(page).not_to_have_url(before)  # an earlier job's pictures may still be there
     return done(page)
+
+
+def act(page: Page, menu: str, name: str) -> None:
+    """Choose from a menu below the result."""
+    page.locator("#stage summary", has_text=menu).click()
+    page.locator("#stage .menu-items").get_by_role("button", name=name).click()
 
 
 def done(page: Page) -> str:

@@ -13,7 +13,7 @@ from app.gateway.services import Services
 from app.settings import GatewaySettings
 from tests.services import connected
 from tests.studio.conftest import Stand, Watch
-from tests.studio.steps import choose, give_photo, make, paint, write
+from tests.studio.steps import act, choose, give_photo, make, paint, write
 
 pytestmark = [pytest.mark.browser]
 
@@ -88,7 +88,7 @@ def test_pictures_and_events_need_no_key_in_an_address(
 def test_events_come_with_the_cookie(page: Page, watch: Watch, stand: Stand) -> None:
     stand.working.clear()
     write(page, "a red bird")
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Generate").click()
     expect(page.locator(".status")).to_have_text("Next in the queue")
     stand.working.set()
     expect(page.locator("#stage .actions")).to_be_visible()
@@ -101,7 +101,7 @@ def test_a_session_that_ends_meanwhile(page: Page, services: Services, key: str)
     fresh = generate_key()
     services.authenticator.keys.add(new_api_key(fresh, "next", default_scopes()))
     revoke(services.authenticator.keys, found.id)
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Generate").click()
     expect(page.locator("#sign-in")).to_be_visible()
     sign_in(page, fresh)
     expect(page.locator("#text")).to_have_value("a red bird")
@@ -129,7 +129,7 @@ def test_sign_out_leaves_nothing(page: Page, picture: Path) -> None:
 def test_the_code_takes_the_key_from_the_environment(page: Page, key: str) -> None:
     write(page, "a red bird")
     make(page)
-    page.get_by_role("button", name="Copy as curl").click()
+    act(page, "More", "Copy as curl")
     text = page.locator("#code-text").inner_text()
     assert '-H "Authorization: Bearer $MMML_API_KEY"' in text
     assert key not in text

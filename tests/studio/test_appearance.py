@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.studio.chromium import TIMEOUT
 from tests.studio.conftest import Stand
-from tests.studio.steps import choose, give_photo, make, paint, write
+from tests.studio.steps import act, choose, give_photo, make, paint, write
 
 pytestmark = [pytest.mark.browser]
 AXE = (Path(__file__).parent / "axe/axe.min.js").read_text(encoding="utf-8")
@@ -41,11 +41,11 @@ def test_axe_finds_nothing_serious(page: Page, picture: Path, scheme: str) -> No
     page.locator("#option-count").fill("2")
     make(page)
     assert faults(page) == []
-    page.get_by_role("button", name="Copy as curl").click()
+    act(page, "More", "Copy as curl")
     assert faults(page) == []
     page.keyboard.press("Escape")
     page.locator("#option-count").fill("99")
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Generate").click()
     expect(page.locator("#problem")).to_be_visible()
     assert faults(page) == []
 
@@ -91,7 +91,7 @@ def test_a_phone(context: BrowserContext, stand: Stand, picture: Path) -> None:
     page.locator("#text").fill("a zorgly bird with red wings and a very very very long tail")
     page.locator("#option-count").fill("3")
     assert not page.evaluate(WIDER)
-    page.get_by_role("button", name="Make").tap()
+    page.get_by_role("button", name="Generate").tap()
     expect(page.locator("#stage .actions")).to_be_visible()
     expect(page.locator("#stage")).to_be_in_viewport()
     assert not page.evaluate(WIDER)

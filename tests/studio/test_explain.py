@@ -12,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.picture_files import saved
 from tests.studio.conftest import Stand
-from tests.studio.steps import done, make, write
+from tests.studio.steps import act, done, make, write
 
 pytestmark = [pytest.mark.browser]
 
@@ -84,7 +84,7 @@ def test_a_morph_is_an_animation(page: Page, stand: Stand) -> None:
     page.get_by_label("Second caption").fill("a zorgly bird")
     expect(page.locator("#text-2-told")).to_contain_text("does not know “zorgly”")
     page.get_by_label("Frames, from the first to the second").fill("5")
-    expect(page.get_by_label("File")).to_have_value("webp")
+    expect(page.get_by_label("Format")).to_have_value("webp")
     expect(page.get_by_label("Show where each word acted")).to_be_disabled()
     job = stand.services.store.get(make(page))
     assert job
@@ -107,9 +107,9 @@ def test_a_mix_of_two_captions_and_again(page: Page, stand: Stand) -> None:
     page.evaluate("sessionStorage.clear()")
     page.reload()
     done(page)
-    page.get_by_role("button", name="Again with this seed").click()
+    act(page, "More", "Again with this seed")
     expect(page.get_by_label("Second caption")).to_have_value("a blue bird")
     expect(page.locator("#share-told")).to_have_text("25 %")
     page.locator("#second summary").click()
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Generate").click()
     expect(page.locator("#stage h2")).to_have_text("a red bird")

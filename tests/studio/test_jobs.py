@@ -16,14 +16,14 @@ from jobs.images import decode_photo
 from jobs.job import Status
 from mmml import Client
 from tests.studio.conftest import Stand
-from tests.studio.steps import choose, done, give_photo, job_id, make, paint, write
+from tests.studio.steps import act, choose, done, give_photo, job_id, make, paint, write
 
 pytestmark = [pytest.mark.browser]
 
 
 def ask(page: Page, text: str = "a red bird") -> None:
     write(page, text)
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Generate").click()
 
 
 def test_the_queue_and_a_reload_meanwhile(page: Page, stand: Stand) -> None:
@@ -74,10 +74,10 @@ def test_again_with_this_seed(page: Page, stand: Stand, picture: Path) -> None:
     page.reload()
     done(page)
     expect(page.locator("#text")).to_have_value("")
-    page.get_by_role("button", name="Again with this seed").click()
+    act(page, "More", "Again with this seed")
     expect(page.locator("#text")).to_have_value("a yellow bird")
     expect(page.locator("#text")).to_be_focused()
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Generate").click()
     page.wait_for_url(re.compile(f"#job/(?!{first})"))
     again = done(page)
     assert np.array_equal(np.asarray(stand.made(first)), np.asarray(stand.made(again)))
@@ -86,10 +86,10 @@ def test_again_with_this_seed(page: Page, stand: Stand, picture: Path) -> None:
 def test_a_picture_as_the_next_photo(page: Page, stand: Stand) -> None:
     write(page, "a red bird")
     first = make(page)
-    page.get_by_role("button", name="Use in manipulate").click()
+    act(page, "Edit", "Use in manipulate")
     expect(page.locator(".photo-shown")).to_be_visible()
     write(page, "a blue bird")
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Generate").click()
     page.wait_for_url(re.compile(f"#job/(?!{first})"))
     second = done(page)
     given = np.asarray(stand.sent(second, "image").convert("RGB"))
@@ -106,10 +106,10 @@ def test_gallery_and_erase(page: Page, stand: Stand) -> None:
     card.click()
     assert done(page) == job
     expect(page.locator("#stage")).to_be_focused()
-    page.get_by_role("button", name="Erase").click()
-    page.get_by_role("dialog").get_by_role("button", name="Erase").click()
+    act(page, "More", "Delete")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(card).to_have_count(0)
-    expect(page.locator("#stage")).to_contain_text("Your pictures appear here")
+    expect(page.locator("#stage")).to_contain_text("Your images appear here")
     found = stand.services.store.get(job)
     assert found
     assert found.status is Status.expired
@@ -200,7 +200,7 @@ def test_photos_by_drop_and_paste(page: Page, stand: Stand, picture: Path) -> No
     page.evaluate(fire, ["paste", data])
     # The page goes to a task that takes a photo.
     expect(page.locator("#tasks input[value=manipulate]")).to_be_checked()
-    expect(page.locator(".photo-foot")).to_contain_text("holiday.png · 120 × 80")
+    expect(page.locator(".photo-foot p")).to_have_text("holiday.png120 × 80")
     page.get_by_role("button", name="Remove image").click()
     expect(page.locator(".photo-shown")).to_have_count(0)
     page.evaluate(fire, ["drop", data])
@@ -218,7 +218,7 @@ def test_a_file_that_is_no_picture(page: Page, tmp_path: Path) -> None:
 
 
 def code(page: Page, kind: str) -> str:
-    page.get_by_role("button", name=f"Copy as {kind}").click()
+    act(page, "More", f"Copy as {kind}")
     text = page.locator("#code-text").inner_text()
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
     return text
@@ -247,7 +247,7 @@ def test_code_for_a_job_of_another_browser(page: Page, stand: Stand, picture: Pa
     page.locator("#gallery-jobs a").click()
     done(page)
     expect(page.locator("#stage .compare")).to_have_count(0)
-    page.get_by_role("button", name="Copy as curl").click()
+    act(page, "More", "Copy as curl")
     expect(page.locator("#code-text")).to_contain_text("-F 'image=@\"image.png\"'")
     expect(page.locator("#code-told")).to_contain_text("image.png, which this browser does not")
 

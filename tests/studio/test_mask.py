@@ -54,7 +54,7 @@ def test_undo_and_redo(editor: Page, stand: Stand) -> None:
     paint(editor, (0.7, 0.1), (0.9, 0.9))
     editor.get_by_role("button", name="Undo").click()
     editor.get_by_role("button", name="Undo").click()
-    expect(editor.locator(".mask-editor .told")).to_have_text("Paint over what is to be filled.")
+    expect(editor.locator(".mask-editor .told")).to_have_text("Paint over the part to fill.")
     expect(editor.get_by_role("button", name="Undo")).to_be_disabled()
     editor.get_by_role("button", name="Redo").click()
     mask = sent_mask(editor, stand)
@@ -70,8 +70,8 @@ def test_invert_and_clear(editor: Page, stand: Stand) -> None:
     assert mask[5, 5]
     assert not mask[40, 60]
     editor.get_by_role("button", name="Clear").click()
-    editor.get_by_role("button", name="Make").click()
-    expect(editor.locator("#problem")).to_contain_text("Paint over what is to be filled first")
+    editor.get_by_role("button", name="Generate").click()
+    expect(editor.locator("#problem")).to_contain_text("Paint over the part to fill first")
 
 
 def test_keys_of_the_editor(editor: Page, stand: Stand) -> None:

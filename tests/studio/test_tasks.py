@@ -19,13 +19,13 @@ def test_synthesize_by_mouse(page: Page, stand: Stand) -> None:
     page.locator("#text").click()
     page.keyboard.type("a red bird")
     page.get_by_role("button", name="Roll a seed").click()
-    page.get_by_role("button", name="More pictures").click()
+    page.get_by_role("button", name="More images").click()
     seed = int(page.locator("#option-seed").input_value())
     job = stand.services.store.get(make(page))
     assert job
     assert job.request["text"] == "a red bird"
     assert [image.seed for image in job.images] == [seed, (seed + 1) % 2**32]
-    page.get_by_role("radiogroup", name="Pictures").locator("input").nth(1).check()
+    page.get_by_role("radiogroup", name="Images").locator("input").nth(1).check()
     expect(page.locator("#stage .after")).to_have_attribute("src", f"/jobs/{job.id}/images/1")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
@@ -143,6 +143,6 @@ def test_a_task_that_the_page_never_heard_of(page: Page, stand: Stand) -> None:
     expect(page.get_by_label("Mirrored")).not_to_be_checked()
     expect(page.get_by_text("Drop a photo here")).to_be_visible()
     write(page, "a bird")
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Generate").click()
     # The service's own sentence: this one has no such task.
     expect(page.locator("#problem")).to_contain_text("There is nothing at this address")

@@ -108,7 +108,7 @@ def test_one_failing_picture_is_reported_alone(shop: Shop) -> None:
     job = shop.job(job_id)
     assert job.status is Status.succeeded
     assert [bool(i.error) for i in job.images] == [False, True, False]
-    assert "Picture 1 failed" in job.warnings[1]
+    assert "Image 2 of 3 failed" in job.warnings[1]
 
 
 def do_when_due(shop: Shop, job_id: str) -> Job:

@@ -70,13 +70,11 @@ async def images_response(
     who: str,
     headers: Mapping[str, str],
 ) -> Response:
-    """Pictures that failed are reported in ``warnings``; ``job``, ``warnings`` and ``seed`` are
-    this service's own. Large ones leave storage as their reader takes them. ``who``: by whom they
-    are counted.
+    """``job``, ``warnings`` and ``seed`` are this service's own. Large pictures leave storage as
+    their reader takes them. ``who``: by whom they are counted.
     """
     made = [image for image in job.images if not image.error]
     first = made[0]
-    failures = [f"Picture {i.index} was not made: {i.error.detail}" for i in job.images if i.error]
     links = [await _url_of(request, services, job, i, target) for i in made] if as_url else []
     held = [_B64_JSON] * len(made)
     content = {
@@ -86,7 +84,7 @@ async def images_response(
         "output_format": first.format,
         "size": _size(first, target),
         "job": job.id,
-        "warnings": [*_warnings(job, first, target), *failures],
+        "warnings": _warnings(job, first, target),
     }
     if as_url:
         return JSONResponse(content, 200, headers)

@@ -3,6 +3,8 @@
 import { Problem } from "./api.js";
 import { Caption } from "./caption.js";
 import { byId, el, icon, radios, say } from "./dom.js";
+import { examples } from "./examples.js";
+import { message } from "./messages.js";
 import { Options } from "./options.js";
 import { Photos } from "./photos.js";
 import { Second } from "./second.js";
@@ -18,7 +20,7 @@ const recall = () => {
 export class Ask {
   /** `submit(task, form, files)` sends it, and rejects with a Problem. */
   constructor(catalogue, submit) {
-    Object.assign(this, { catalogue, submit, busy: false, wait: null });
+    Object.assign(this, { catalogue, submit, busy: false, wait: null, examples: [] });
     this.caption = new Caption(() => this.#changed());
     this.second = new Second(() => this.#seconded());
     this.photos = new Photos(byId("photos"), (error) => (error ? this.told(error) : this.#quiet()));
@@ -26,14 +28,14 @@ export class Ask {
       if (name === "bundle") this.#words();
       this.#changed();
     });
-    byId("form").addEventListener("submit", (event) => { event.preventDefault(); this.make(); });
+    byId("form").addEventListener("submit", (event) => { event.preventDefault(); this.generate(); });
     document.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !document.querySelector("dialog[open]")) {
         event.preventDefault();
-        this.make();
+        this.generate();
       }
     });
-    byId("make").disabled = false;
+    byId("generate").disabled = false;
     const draft = recall();
     this.options.kept = draft.options || {};
     // What was typed while the page was still loading stays.
@@ -69,7 +71,10 @@ export class Ask {
     if (task === this.task) {
       this.caption.use(words);
       this.second.use(words);
-      this.onwords?.(words);
+      this.examples = examples(words, this.catalogue.bundle(this.options.bundle)?.domain);
+      this.caption.field.placeholder = this.examples[0] || "";
+      byId("text-2").placeholder = this.examples[1] || "";
+      this.onwords?.();
     }
   }
 
@@ -90,13 +95,25 @@ export class Ask {
   told(problem) {
     const place = byId("problem");
     place.hidden = false;
-    place.replaceChildren(el("p", {}, problem.message));
+    place.replaceChildren(el("p", {}, this.message(problem.message)));
     const errors = problem.errors || [];
     this.options.wrong(errors);
     if (errors.some(({ field }) => field === "text") || /\b(text|word)\b/.test(problem.message)) {
       this.caption.field.setAttribute("aria-invalid", "true");
     }
     if (problem.retryAfter && problem.retryAfter <= MOST_WAIT) this.#again(problem.retryAfter, place);
+  }
+
+  /** A sentence of the service; a bundle that it names is a button. `job`: whose sentence it is. */
+  message(text, job = null) {
+    const task = job?.task || this.task.name;
+    const others = this.catalogue.bundles(task).filter((name) => task !== this.task.name || name !== this.options.bundle);
+    return message(text, others, (name) => {
+      if (task !== this.task.name) this.choose(task);
+      if (job && !this.caption.value) [this.caption.value] = textsOf(job);
+      this.options.set({ bundle: name });
+      this.caption.field.focus();
+    });
   }
 
   /** The service says when it is worth trying again. */
@@ -124,7 +141,7 @@ export class Ask {
     return [form, files];
   }
 
-  async make() {
+  async generate() {
     if (this.busy) return;
     const missing = this.photos.missing();
     if (missing) {
@@ -147,8 +164,8 @@ export class Ask {
 
   #hold(busy) {
     this.busy = busy;
-    byId("make").setAttribute("aria-busy", String(busy));
-    byId("make").firstElementChild.textContent = busy ? "Sending…" : "Make";
+    byId("generate").setAttribute("aria-busy", String(busy));
+    byId("generate").firstElementChild.textContent = busy ? "Generating…" : "Generate";
   }
 
   /** A photo from outside: to the task at hand, or to the first that takes one. */
@@ -177,6 +194,6 @@ export class Ask {
     this.#changed();
     byId("form").scrollIntoView({ block: "start" });
     this.caption.field.focus({ preventScroll: true });
-    say("The form has the settings of that picture.");
+    say("The form has the settings of that image.");
   }
 }

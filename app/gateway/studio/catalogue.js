@@ -65,10 +65,13 @@ export class Catalogue {
     return names.sort((a, b) => (b === first) - (a === first));
   }
 
+  bundle(name) {
+    return this.models.bundles.find((b) => b.name === name);
+  }
+
   /** A task of a bundle as /models tells of it. */
   offer(task, bundle) {
-    const found = this.models.bundles.find((b) => b.name === bundle);
-    return found?.tasks[task];
+    return this.bundle(bundle)?.tasks[task];
   }
 
   /** What `look` needs to know of a bundle's words. */

@@ -35,6 +35,27 @@ export function button(name, label, onclick, { bare = false, kind = "quiet", ...
   return el("button", { ...type, ...told, onclick, ...rest }, name ? icon(name) : null, ...content);
 }
 
+/** A button that opens a list of buttons. */
+export function menu(label, items) {
+  const place = el("details", {
+    class: "menu",
+    onclick: ({ target }) => { if (target.closest(".menu-items > *")) place.open = false; },
+    onkeydown: (event) => {
+      if (event.key !== "Escape" || !place.open) return;
+      place.open = false;
+      place.firstElementChild.focus();
+    },
+  }, el("summary", { class: "quiet" }, label), el("div", { class: "menu-items" }, items));
+  return place;
+}
+
+// Whatever else is touched or gets the focus closes an open list.
+for (const kind of ["pointerdown", "focusin"]) {
+  document.addEventListener(kind, ({ target }) => {
+    for (const each of document.querySelectorAll(".menu[open]")) if (!each.contains(target)) each.open = false;
+  });
+}
+
 /** Have a screen reader say something. */
 export function say(text) {
   const place = byId("say");
@@ -42,7 +63,7 @@ export function say(text) {
   setTimeout(() => { place.textContent = text; }, 50);
 }
 
-/** The element in the shape of a picture, as large as there is room. Tiny pictures are not blown up. */
+/** The element in the shape of a picture, as large as there is room. Tiny ones are enlarged six times at most. */
 export function shaped(element, { width, height }) {
   element.classList.add("shaped");
   element.style.aspectRatio = `${width} / ${height}`;

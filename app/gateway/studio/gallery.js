@@ -7,8 +7,7 @@ import { ENDS, ago, textOf } from "./texts.js";
 
 const REFRESH = 4000; // milliseconds, while jobs are not over
 const PAGE = 24;
-const EMPTY = "Nothing yet. What you make is kept here until the service erases it; each picture with "
-  + "its seed and settings, so that it can be made again.";
+const EMPTY = "Nothing yet. Images that you generate are listed here until the service deletes them.";
 
 function thumbnail(job) {
   const image = job.images.find(({ url }) => url);

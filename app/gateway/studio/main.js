@@ -13,17 +13,6 @@ import { Session } from "./session.js";
 import { Stage } from "./stage.js";
 import { ENDS } from "./texts.js";
 import { theme } from "./theme.js";
-import { look } from "./words.js";
-
-const EXAMPLES = [
-  "a small bird with a red crown and yellow wings",
-  "this bird is mostly blue with a white belly",
-  "a large bird with green wings and an orange beak",
-  "a purple flower with a yellow centre",
-  "this flower has white petals",
-  "a dog on a green meadow",
-  "a boat on the sea",
-];
 
 class Studio {
   constructor(session, catalogue) {
@@ -38,9 +27,10 @@ class Studio {
       },
       erase: (job) => this.confirmErase(job),
       cancel: (job) => this.cancel(job),
+      message: (text, job) => this.ask.message(text, job),
     });
     this.ask = new Ask(catalogue, (task, form, files) => this.submit(task, form, files));
-    this.ask.onwords = (words) => { if (!this.wanted) this.empty(words); };
+    this.ask.onwords = () => { if (!this.wanted) this.empty(); };
     this.gallery = new Gallery(catalogue.tasks);
     takePhotos((file) => this.ask.takePhoto(file, file.name));
     window.addEventListener("hashchange", () => { this.route(); this.present(); });
@@ -54,10 +44,8 @@ class Studio {
     return /^#job\/(\w+)$/.exec(window.location.hash)?.[1];
   }
 
-  empty(words) {
-    const known = (text) => look(text, words).every(({ state }) => state === "known");
-    const examples = words ? EXAMPLES.filter(known).slice(0, 3) : [];
-    this.stage.empty(examples, (text) => {
+  empty() {
+    this.stage.empty(this.ask.task, this.ask.examples, (text) => {
       this.ask.caption.value = text;
       this.ask.caption.field.focus();
       this.ask.caption.field.dispatchEvent(new Event("input"));
@@ -85,7 +73,7 @@ class Studio {
     this.stop();
     this.gallery.mark(id || "");
     if (!id) {
-      this.empty(this.ask.caption.words);
+      this.empty();
       return;
     }
     try {
@@ -166,7 +154,7 @@ class Studio {
     await forget(id);
     this.gallery.drop(id);
     if (this.wanted === id) window.location.hash = "";
-    say("Erased.");
+    say("Deleted.");
   }
 }
 

@@ -4,7 +4,7 @@ import { button, el, icon, radios, say, shaped } from "./dom.js";
 
 const TOOLS = [["brush", "Brush"], ["eraser", "Eraser"], ["box", "Box"]];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const HELP = "Paint over what is to be filled. Arrow keys move, Space puts the brush down and up.";
+const HELP = "Paint over the part to fill. Arrow keys move, Space puts the brush down and up.";
 let editors = 0;
 
 const clamp = (value, most) => Math.min(Math.max(value, 0), most);
@@ -92,7 +92,7 @@ export class MaskEditor {
     this.redoButton.disabled = !this.drawing.undone.length;
     const percent = coverage > 0 && coverage < 0.01 ? "less than 1" : Math.round(coverage * 100);
     this.told.textContent = coverage ? `${percent} % of the photo will be filled.`
-      : "Paint over what is to be filled.";
+      : "Paint over the part to fill.";
     this.onchange();
   }
 

@@ -1,13 +1,14 @@
-// The other fields of a request: seed, count, bundle and method as widgets of their own, whatever
-// else a task has by its type.
+// A task's other fields: seed, count, bundle and method as widgets of their own, whatever else it
+// has by its type. What few people change is folded away.
 
 import { button, el } from "./dom.js";
 
 const MAX_SEED = 2 ** 32;
-const TITLES = { format: "File", explain: "Explain" };
 const HINTS = { explain: "Show where each word acted" };
+const FOLDED = new Set(["method", "priority", "noise_scale", "candidates", "fidelity"]);
+const STILL_ONLY = "png", ANIMATION = "webp", ANIMATION_ONLY = "gif";
 
-const title = (name) => TITLES[name] || name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
+const title = (name) => name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
 
 function labelled(name, widget, control, extra = {}) {
   return el("div", { class: "field", "data-field": name, ...extra },
@@ -23,7 +24,8 @@ function select(name, values, chosen, onchange) {
 
 function numeric({ name, minimum, maximum, type, default: usual }, rest = {}) {
   return el("input", {
-    id: `option-${name}`, name, type: "number", inputmode: "numeric", min: minimum, max: maximum,
+    id: `option-${name}`, name, type: "number", min: minimum, max: maximum, placeholder: usual == null ? "automatic" : null,
+    inputmode: type === "integer" ? "numeric" : "decimal",
     step: type === "integer" ? 1 : "any", value: usual ?? null, ...rest,
   });
 }
@@ -49,8 +51,8 @@ const widgets = {
       onchange();
     };
     return labelled("count", el("div", { class: "joined stepper" },
-      button("minus", "Fewer pictures", () => step(-1), { bare: true }), input,
-      button("plus", "More pictures", () => step(1), { bare: true })), input);
+      button("minus", "Fewer images", () => step(-1), { bare: true }), input,
+      button("plus", "More images", () => step(1), { bare: true })), input);
   },
 
   choice(field, { onchange, values, chosen }) {
@@ -83,9 +85,14 @@ export class Options {
   show(task) {
     this.task = task;
     const fields = task.fields.filter(({ name }) => name !== "frames");
-    this.place.replaceChildren(...fields.map((field) => this.#widget(field)).filter(Boolean));
+    const [folded, open] = [[], []];
+    for (const field of fields) (FOLDED.has(field.name) ? folded : open).push(this.#widget(field));
+    this.more = el("details", { class: "more fold" }, el("summary", {}, "More options"),
+      el("div", { class: "options" }, folded));
+    this.place.replaceChildren(...open, ...(folded.length ? [this.more] : []));
     this.moves = null;
     this.set(this.kept);
+    this.#fit();
   }
 
   #widget(field) {
@@ -112,22 +119,40 @@ export class Options {
     if (name === "bundle") {
       const method = this.#control("method");
       method?.replaceChildren(...this.#methods().map((value) => el("option", { value }, value)));
+      this.#fit();
     }
-    this.kept = { ...this.kept, ...this.values() };
-    if (!this.values()[name]) delete this.kept[name];
+    const values = this.values();
+    this.kept = { ...this.kept, ...values };
+    if (!values[name]) delete this.kept[name];
+    if (this.moves && this.still) this.kept.format = this.still;
     this.onchange(name);
   }
 
-  /** Whether an animation is asked for: it needs a format that moves, and can't be explained. */
+  /** What the bundle does where a field is left empty stands in it. */
+  #fit() {
+    const serving = this.catalogue.offer(this.task.name, this.bundle)?.serving || {};
+    for (const [name, value] of Object.entries(serving)) {
+      const control = this.#control(name);
+      if (control?.tagName === "INPUT") control.placeholder = `${value} (as ${this.bundle})`;
+    }
+  }
+
+  /**
+   * Whether a morph is wanted: it is usually an animation, and can't be explained. The format that
+   * stills had comes back after it.
+   */
   moving(moves) {
     const format = this.#control("format");
     const explain = this.#control("explain");
     if (explain) explain.disabled = moves;
     if (!format || this.moves === moves) return;
+    if (!this.moves) this.still = format.value;
     this.moves = moves;
-    const values = [...format.options].map(({ value }) => value);
-    if (moves && format.value === "png" && values.includes("webp")) format.value = "webp";
-    if (!moves && format.value === "gif") format.value = "png";
+    const values = choices(this.task.fields.find(({ name }) => name === "format"));
+    const offered = values.filter((value) => moves || value !== ANIMATION_ONLY);
+    format.replaceChildren(...offered.map((value) => el("option", { value }, value)));
+    const wanted = moves && this.still === STILL_ONLY ? ANIMATION : this.still;
+    if (offered.includes(wanted)) format.value = wanted;
   }
 
   /** What is filled in, by name. */
@@ -170,6 +195,8 @@ export class Options {
       told.textContent = found ? `${title(name)} ${found.detail}.` : "";
       control.toggleAttribute("aria-invalid", Boolean(found));
       if (found) {
+        const folded = place.closest("details");
+        if (folded) folded.open = true;
         control.setAttribute("aria-invalid", "true");
         control.setAttribute("aria-describedby", told.id);
       }

@@ -72,7 +72,7 @@ export class Photos {
     for (const { photo, mask } of this.wanted) {
       const chosen = this.chosen.get(photo.name);
       if (mask && chosen && !chosen.drawing?.coverage()) {
-        return "Paint over what is to be filled first: nothing of the photo is marked yet.";
+        return "Paint over the part to fill first.";
       }
     }
     return null;
@@ -133,7 +133,8 @@ export class Photos {
   #chosen(photo, mask, chosen) {
     const image = el("img", { class: "photo-shown", src: chosen.url, alt: "The chosen photo", draggable: "false" });
     const foot = el("div", { class: "photo-foot" },
-      el("span", { class: "soft small" }, `${chosen.name} · ${chosen.width} × ${chosen.height}`),
+      el("p", { class: "soft small" }, el("span", { class: "file-name", title: chosen.name }, chosen.name),
+        `${chosen.width} × ${chosen.height}`),
       this.#picker(photo, "Replace", { id: `file-${photo.name}` }),
       button("cross", `Remove ${photo.name}`, () => this.remove(photo.name), { bare: true }));
     if (!mask) return [shaped(image, chosen), foot];

@@ -1,9 +1,10 @@
 // The job that is looked at: how far it is, then its pictures and what can be done with them.
 
 import { compare } from "./compare.js";
-import { button, el, icon, radios, shaped } from "./dom.js";
+import { button, el, icon, menu, radios, shaped } from "./dom.js";
 import { explanation } from "./explain.js";
 import { isFinal } from "./follow.js";
+import { plain } from "./messages.js";
 import { ENDS, ago, fileName, progressOf, seconds, textOf, textsOf } from "./texts.js";
 
 const fact = (name, value) => (value ? el("div", {}, el("dt", {}, name), el("dd", {}, value)) : null);
@@ -15,7 +16,7 @@ function heading(job) {
 }
 
 export class Stage {
-  /** `does`: again, download, edit, copy, erase, cancel, each called with what it is about. */
+  /** `does`: again, download, edit, copy, erase, cancel, message, each called with what it is about. */
   constructor(place, does) {
     Object.assign(this, { place, does, job: null, urls: [], made: [], shown: 0 });
   }
@@ -34,12 +35,12 @@ export class Stage {
   }
 
   /** Nothing yet. `examples`: captions to start from. */
-  empty(examples, use) {
+  empty(task, examples, use) {
     this.job = null;
     this.#fill(el("div", { class: "nothing" },
       el("div", { class: "nothing-picture", "aria-hidden": "true" }, icon("photo")),
-      el("h2", {}, "Your pictures appear here"),
-      el("p", { class: "soft" }, "Say what you would like to see, then choose Make."),
+      el("h2", {}, "Your images appear here"),
+      el("p", { class: "soft" }, "Describe what you would like to see, then choose Generate."),
       examples.length ? el("div", { class: "examples" }, examples.map((text) => el("button", {
         type: "button", class: "example", onclick: () => use(text),
       }, text))) : null));
@@ -48,7 +49,7 @@ export class Stage {
   /** A sentence instead of a job, with a way to go on. */
   trouble(detail, label, onclick) {
     this.job = null;
-    this.#fill(el("div", { class: "nothing" }, el("p", { class: "problem" }, detail),
+    this.#fill(el("div", { class: "nothing" }, el("p", { class: "problem" }, plain(detail)),
       label && button("again", label, onclick)));
   }
 
@@ -66,7 +67,7 @@ export class Stage {
     const photo = Object.values(inputs)[0];
     const tile = () => el("div", { class: "tile waiting" },
       photo && el("img", { src: this.#address(photo.blob), alt: "" }));
-    this.bar = el("progress", { "aria-label": "Pictures made" });
+    this.bar = el("progress", { "aria-label": "Images generated" });
     this.status = el("p", { class: "status", role: "status" });
     this.stop = button("stop", "Cancel", () => this.does.cancel(this.job));
     this.#fill(heading(job), el("div", { class: `tiles many-${Math.min(job.progress.total, 4)}` },
@@ -113,10 +114,10 @@ export class Stage {
       || `This job was ${ENDS[job.status]}.`;
     const failed = job.status === "failed" || job.error;
     this.#fill(heading(job),
-      el("p", { class: failed ? "problem" : "note", role: "alert" }, detail), ...this.#notes(),
+      el("p", { class: failed ? "problem" : "note", role: "alert" }, this.does.message(detail, job)), ...this.#notes(),
       job.status === "expired" ? null : el("div", { class: "row" },
         button("again", "Again with these settings", () => this.does.again(job, job.input.seed, inputs)),
-        button("trash", "Erase", () => this.does.erase(job))));
+        button("trash", "Delete", () => this.does.erase(job))));
   }
 
   #picture(image, inputs, canvas) {
@@ -132,36 +133,34 @@ export class Stage {
   #strip(made, chosen, inputs) {
     if (made.length < 2) return null;
     const choices = made.map((image) => [image.index, [el("img", {
-      src: image.url, alt: `Picture ${image.index + 1}, seed ${image.seed}`, loading: "lazy",
+      src: image.url, alt: `Image ${image.index + 1}, seed ${image.seed}`, loading: "lazy",
     })]]);
     const choose = (index) => {
       this.shown = index;
       this.#done(inputs);
       this.place.querySelector(".strip input:checked")?.focus();
     };
-    return el("div", { class: "strip", role: "radiogroup", "aria-label": "Pictures" },
+    return el("div", { class: "strip", role: "radiogroup", "aria-label": "Images" },
       radios("picture", choices, chosen.index, choose));
   }
 
   #notes() {
-    const { warnings, images } = this.job;
-    const broken = images.filter((image) => image.error && image.error.detail !== this.job.error?.detail);
-    const failures = broken.map((image) => `Picture ${image.index + 1} was not made: ${image.error.detail}`);
-    return [...warnings, ...(images.length > broken.length ? failures : [])]
-      .map((text) => el("p", { class: "note" }, text));
+    return this.job.warnings.map((text) => el("p", { class: "note" }, this.does.message(text, this.job)));
   }
 
   #actions(image, inputs) {
     const { job, does } = this;
     const edits = does.tasksWithPhoto().map((task) => button("edit", `Use in ${task.name}`, () => does.edit(task, image)));
+    const more = [
+      button("again", "Again with this seed", () => does.again(job, image.seed, inputs)),
+      button("code", "Copy as curl", () => does.copy("curl", job, inputs)),
+      button("code", "Copy as Python", () => does.copy("python", job, inputs)),
+      button("trash", "Delete", () => does.erase(job)),
+    ];
     return el("div", { class: "actions" },
       el("a", { class: "primary", href: image.url, onclick: (event) => { event.preventDefault(); does.download(image, fileName(job, image)); } },
         icon("download"), el("span", {}, "Download")),
-      button("again", "Again with this seed", () => does.again(job, image.seed, inputs)),
-      ...edits,
-      button("code", "Copy as curl", () => does.copy("curl", job, inputs)),
-      button("code", "Copy as Python", () => does.copy("python", job, inputs)),
-      button("trash", "Erase", () => does.erase(job), { bare: true }));
+      edits.length > 0 && menu("Edit", edits), menu("More", more));
   }
 
   #facts(image) {

@@ -27,11 +27,11 @@ export function progressOf(job) {
     return place === 0 ? "Next in the queue" : `${place} ${place === 1 ? "job" : "jobs"} in front`;
   }
   const { done, total } = job.progress;
-  return done ? `${done} of ${total} pictures made` : "Being made…";
+  return done ? `${done} of ${total} images generated` : "Generating…";
 }
 
 export const ENDS = {
-  queued: "waiting", running: "running", succeeded: "done", failed: "failed", canceled: "canceled", expired: "erased",
+  queued: "waiting", running: "running", succeeded: "done", failed: "failed", canceled: "canceled", expired: "deleted",
 };
 
 /** A file name from the caption. */
