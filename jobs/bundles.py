@@ -160,6 +160,7 @@ class BundleInfo:
     sha256: str
     tasks: Mapping[str, BundleTask]
     metrics: Mapping[str, Any]
+    folder: Path
 
     @classmethod
     def read(cls, folder: Path) -> BundleInfo:
@@ -184,6 +185,7 @@ class BundleInfo:
                 digest,
                 tasks,
                 raw.get("metrics", {}),
+                folder,
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundlesError(f"{path} can't be read: {error!r}") from error

@@ -17,16 +17,20 @@ WIDER = "document.documentElement.scrollWidth > document.documentElement.clientW
 # What reaches over the edge of its panel.
 OUTSIDE = """() => [...document.querySelectorAll(".panel")].flatMap((panel) => {
     const { left, right } = panel.getBoundingClientRect();
+    const excepted = ".hidden, .file-name, details:not([open]) > :not(summary)";
     return [...panel.querySelectorAll("*")]
-      .filter((e) => e.getClientRects().length && !e.closest(".hidden, .file-name, details:not([open]) > :not(summary)"))
-      .filter((e) => e.getBoundingClientRect().left < left || e.getBoundingClientRect().right > right)
-      .map((e) => e.outerHTML.slice(0, 120));
+      .filter((e) => e.getClientRects().length && !e.closest(excepted))
+      .map((e) => [e.outerHTML.slice(0, 120), e.getBoundingClientRect()])
+      .filter(([, box]) => box.left < left || box.right > right)
+      .map(([html]) => html);
 })"""
 # Labels whose text is wider than their place.
-CUT = """() => [...document.querySelectorAll("#tasks .segment span, button span, label, summary, .chip")]
+CUT = """() => [...document.querySelectorAll("button span, label, summary, .chip")]
   .filter((e) => e.getClientRects().length && !e.closest(".hidden, .tools"))
-  .filter((e) => e.scrollWidth > Math.ceil(e.clientWidth) && getComputedStyle(e).display !== "inline")
-  .concat([...document.querySelectorAll("#tasks span")].filter((e) => e.offsetWidth > e.parentElement.clientWidth))
+  .filter((e) => e.scrollWidth > Math.ceil(e.clientWidth))
+  .filter((e) => getComputedStyle(e).display !== "inline")
+  .concat([...document.querySelectorAll("#tasks .segment span")]
+    .filter((e) => e.scrollWidth > e.offsetWidth || e.offsetWidth > e.parentElement.clientWidth))
   .map((e) => e.outerHTML.slice(0, 120))"""
 
 

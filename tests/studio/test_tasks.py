@@ -25,7 +25,7 @@ def test_synthesize_by_mouse(page: Page, stand: Stand) -> None:
     assert job
     assert job.request["text"] == "a red bird"
     assert [image.seed for image in job.images] == [seed, (seed + 1) % 2**32]
-    page.get_by_role("radiogroup", name="Images").locator("input").nth(1).check()
+    page.get_by_role("button", name="Image 2, seed").click()
     expect(page.locator("#stage .after")).to_have_attribute("src", f"/jobs/{job.id}/images/1")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse
 
 from app.gateway.admission import check_memory
 from app.gateway.api_keys import (
@@ -125,6 +126,16 @@ async def get_vocabulary(bundle: BundleName, services: ServicesDependency) -> Vo
         raise Problem(404, f"There is no such bundle; there are: {names}.")
     tasks = {name: sorted(task.vocabulary.words[1:]) for name, task in info.tasks.items()}
     return VocabularyView(bundle=bundle, tasks=tasks)
+
+
+@models_router.get("/{bundle}/picture", include_in_schema=False)
+async def picture(bundle: str, services: ServicesDependency) -> Response:
+    """What the bundle makes, as ``picture.webp`` in its folder shows it; for the studio."""
+    info = services.catalogue.current().bundles.get(bundle)
+    path = info and info.folder / "picture.webp"
+    if path is None or not await run_in_threadpool(path.is_file):
+        raise Problem(404, "This bundle has no picture.")
+    return FileResponse(path, headers={"Cache-Control": "private, max-age=3600"})
 
 
 webhooks_router = APIRouter(prefix="/webhooks", tags=["webhooks"])

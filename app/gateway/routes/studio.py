@@ -27,6 +27,7 @@ _HTML, _JSON = "text/html", "application/json"
 _TYPES = {
     ".css": "text/css",
     ".html": _HTML,
+    ".jpg": "image/jpeg",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",

@@ -1,5 +1,6 @@
 // The form: what to make, from what.
 
+import * as api from "./api.js";
 import { Problem } from "./api.js";
 import { Caption } from "./caption.js";
 import { byId, el, icon, radios, say } from "./dom.js";
@@ -12,6 +13,13 @@ import { textsOf } from "./texts.js";
 
 const DRAFT = "draft";
 const MOST_WAIT = 120; // seconds that a wait is counted down from
+const VARIATIONS = 4;
+
+// A drawing of the house and a caption for it, for the tasks that take a photo.
+const EXAMPLE = {
+  file: "example.jpg", bundle: "aviary", hole: { x: 0.3, y: 0.4, width: 0.34, height: 0.28 },
+  texts: { manipulate: "a bird with green wings and a red belly", inpaint: "a bird with red wings" },
+};
 
 const recall = () => {
   try { return JSON.parse(sessionStorage.getItem(DRAFT)) || {}; } catch { return {}; }
@@ -23,9 +31,13 @@ export class Ask {
     Object.assign(this, { catalogue, submit, busy: false, wait: null, examples: [] });
     this.caption = new Caption(() => this.#changed());
     this.second = new Second(() => this.#seconded());
-    this.photos = new Photos(byId("photos"), (error) => (error ? this.told(error) : this.#quiet()));
+    this.photos = new Photos(byId("photos"), {
+      onchange: (error) => (error ? this.told(error) : this.#quiet()),
+      example: () => this.#example,
+      hint: () => this.#hint,
+    });
     this.options = new Options(byId("options"), catalogue, (name) => {
-      if (name === "bundle") this.#words();
+      if (name === "bundle") { this.#words(); this.photos.hinted(); }
       this.#changed();
     });
     byId("form").addEventListener("submit", (event) => { event.preventDefault(); this.generate(); });
@@ -168,6 +180,24 @@ export class Ask {
     byId("generate").firstElementChild.textContent = busy ? "Generating…" : "Generate";
   }
 
+  /** What fetches the example; null where its bundle does not offer the task. */
+  get #example() {
+    if (!this.catalogue.offer(this.task.name, EXAMPLE.bundle) || !EXAMPLE.texts[this.task.name]) return null;
+    return async () => {
+      const blob = await api.blob(new URL(EXAMPLE.file, import.meta.url).pathname);
+      this.options.set({ bundle: EXAMPLE.bundle });
+      this.caption.value = EXAMPLE.texts[this.task.name];
+      await this.photos.set(this.photos.open, blob, EXAMPLE.file, null, EXAMPLE.hole);
+      this.#changed();
+    };
+  }
+
+  /** What photos the bundle is for. */
+  get #hint() {
+    const domain = this.catalogue.bundle(this.options.bundle)?.domain;
+    return domain ? `${this.options.bundle} was trained on ${domain}. Photos of anything else turn out poorly.` : "";
+  }
+
   /** A photo from outside: to the task at hand, or to the first that takes one. */
   async takePhoto(blob, name) {
     if (!this.photos.open) {
@@ -176,6 +206,30 @@ export class Ask {
       this.choose(task.name);
     }
     await this.photos.set(this.photos.open, blob, name).catch((error) => this.told(error));
+  }
+
+  /** Captions of earlier jobs, to choose from. */
+  prompts(captions) {
+    byId("prompts").hidden = !captions.length;
+    byId("prompts-list").replaceChildren(...captions.map((text) => el("button", {
+      type: "button",
+      onclick: () => {
+        this.caption.value = text;
+        byId("prompts").open = false;
+        this.caption.field.focus();
+        this.#changed();
+      },
+    }, text)));
+  }
+
+  /** More of the same kind: an earlier job's settings with other seeds. */
+  async vary(job, files) {
+    const { count, frames } = job.input;
+    await this.repeat(job, "", files);
+    this.options.set({ count: frames ? count : VARIATIONS });
+    const lost = this.photos.wanted.find(({ photo }) => !files[photo.name]);
+    if (lost) this.told(new Problem(null, `Choose the ${lost.photo.name} again: this browser does not have it.`));
+    else await this.generate();
   }
 
   /** Everything as an earlier job had it, with `seed`. */

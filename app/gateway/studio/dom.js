@@ -19,7 +19,7 @@ const SVG = "http://www.w3.org/2000/svg";
 /** One of the symbols in icons.svg. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("class", "icon");
+  svg.setAttribute("class", name.startsWith("task-") ? "icon drawing" : "icon");
   svg.setAttribute("aria-hidden", "true");
   const use = document.createElementNS(SVG, "use");
   use.setAttribute("href", `${new URL("icons.svg", import.meta.url).pathname}#${name}`);

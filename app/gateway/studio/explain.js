@@ -1,16 +1,10 @@
-// Where each word acted: heat maps over the picture, shown for the word that is pointed at.
+// Where each word acted: for the word that is pointed at, the rest of the picture is dimmed.
 
 import * as api from "./api.js";
 import { el } from "./dom.js";
 
-// Dark violet, red, yellow: told apart by lightness alone, too.
-const RAMP = [[60, 20, 110], [200, 45, 75], [250, 150, 40], [255, 240, 150]];
-
-function colour(strength) {
-  const place = strength * (RAMP.length - 1);
-  const low = Math.min(Math.floor(place), RAMP.length - 2);
-  return RAMP[low].map((value, k) => value + (RAMP[low + 1][k] - value) * (place - low));
-}
+const DIM = [14, 10, 30]; // the colour over what the word did not act on
+const DIMMEST = 225; // its opacity there, of 255
 
 async function paint(canvas, address) {
   const bitmap = await createImageBitmap(bytes(address));
@@ -21,7 +15,7 @@ async function paint(canvas, address) {
   const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
   for (let k = 0; k < pixels.data.length; k += 4) {
     const strength = pixels.data[k] / 255;
-    pixels.data.set([...colour(strength), 40 + 190 * strength], k);
+    pixels.data.set([...DIM, DIMMEST * (1 - strength)], k);
   }
   context.putImageData(pixels, 0, 0);
 }
@@ -76,6 +70,7 @@ export async function explanation(image, texts, canvas) {
   ));
   const features = Object.entries(found.features || {})
     .map(([name, address]) => pointed(address, FEATURES[name] || name, "chip"));
-  return el("div", { class: "explanation" }, hint, ...lines,
+  const legend = el("p", { class: "legend soft" }, "did not act ", el("span", { class: "legend-ramp", "aria-hidden": "true" }), " acted most");
+  return el("div", { class: "explanation" }, hint, ...lines, legend,
     features.length ? el("div", { class: "chips" }, ...features) : null);
 }

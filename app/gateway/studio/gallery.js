@@ -2,10 +2,9 @@
 
 import * as api from "./api.js";
 import { byId, el, radios } from "./dom.js";
-import { isFinal } from "./follow.js";
-import { ENDS, ago, textOf } from "./texts.js";
+import { ENDS, ago, textOf, textsOf } from "./texts.js";
 
-const REFRESH = 4000; // milliseconds, while jobs are not over
+const REFRESH = 5000; // milliseconds; jobs of other tabs and of programs appear, too
 const PAGE = 24;
 const EMPTY = "Nothing yet. Images that you generate are listed here until the service deletes them.";
 
@@ -25,8 +24,10 @@ function card(job, current) {
 }
 
 export class Gallery {
-  constructor(tasks) {
-    Object.assign(this, { jobs: [], next: null, task: "", current: "", timer: null });
+  /** `onchange`: called when other jobs are listed. */
+  constructor(tasks, onchange) {
+    Object.assign(this, { onchange, jobs: [], next: null, task: "", current: "", timer: null, changes: 0 });
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.load(); });
     this.list = byId("gallery-jobs");
     byId("gallery-more").addEventListener("click", () => this.more());
     const choices = [["", "All"], ...tasks.map(({ name }) => [name, name])];
@@ -40,8 +41,10 @@ export class Gallery {
 
   async load() {
     clearTimeout(this.timer);
+    const { changes } = this;
     try {
       const page = await api.jobs(this.path);
+      if (changes !== this.changes) { this.#later(); return; } // a job came meanwhile
       const fresh = new Set(page.jobs.map(({ id }) => id));
       const oldest = page.jobs.at(-1)?.id || "";
       // Pages that were opened stay open; ids sort by time.
@@ -66,6 +69,7 @@ export class Gallery {
 
   /** Something is known of a job that may be newer than the list. */
   put(job) {
+    this.changes += 1;
     const place = this.jobs.findIndex(({ id }) => id === job.id);
     if (place >= 0) this.jobs[place] = job;
     else if (!this.task || this.task === job.task) this.jobs.unshift(job);
@@ -78,6 +82,7 @@ export class Gallery {
   }
 
   drop(id) {
+    this.changes += 1;
     this.jobs = this.jobs.filter((job) => job.id !== id);
     this.show();
   }
@@ -91,7 +96,28 @@ export class Gallery {
     }
   }
 
+  /** {job, image} of all that is listed. */
+  images() {
+    return this.jobs.flatMap((job) => job.images.filter(({ url }) => url).map((image) => ({ job, image })));
+  }
+
+  /** What was written before, each once. */
+  captions() {
+    return [...new Set(this.jobs.flatMap(textsOf))];
+  }
+
+  #later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => (document.hidden ? this.#later() : this.load()), REFRESH);
+  }
+
   show(problem = "") {
+    this.#later();
+    // What is the same stays as it is, with its focus.
+    const state = JSON.stringify([this.jobs, problem, this.next]);
+    if (state === this.state) return;
+    this.state = state;
+    this.onchange();
     const focused = document.activeElement?.closest?.("#gallery-jobs li")?.dataset.id;
     this.list.replaceChildren(...this.jobs.map((job) => card(job, this.current)));
     if (focused) this.list.querySelector(`[data-id="${focused}"] a`)?.focus();
@@ -99,9 +125,5 @@ export class Gallery {
     told.hidden = this.jobs.length > 0 && !problem;
     told.textContent = problem || EMPTY;
     byId("gallery-more").hidden = !this.next;
-    clearTimeout(this.timer);
-    // The job that is looked at is followed by itself.
-    const waiting = this.jobs.some((job) => !isFinal(job) && job.id !== this.current);
-    if (waiting) this.timer = setTimeout(() => this.load(), REFRESH);
   }
 }

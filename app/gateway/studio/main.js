@@ -9,18 +9,32 @@ import { takePhotos } from "./drop.js";
 import { follow, isFinal } from "./follow.js";
 import { Gallery } from "./gallery.js";
 import { forget, inputsOf, keep } from "./inputs.js";
+import { Lightbox } from "./lightbox.js";
+import { Pair } from "./pair.js";
 import { Session } from "./session.js";
 import { Stage } from "./stage.js";
-import { ENDS } from "./texts.js";
+import { ENDS, archiveName, fileName, textOf } from "./texts.js";
 import { theme } from "./theme.js";
+import { zip } from "./zip.js";
+
+/** All images of a job in one file. */
+async function archive(job, images) {
+  return zip(await Promise.all(images.map(async (image) => ({
+    name: fileName(job, image), bytes: new Uint8Array(await (await api.blob(image.url)).arrayBuffer()),
+  }))));
+}
 
 class Studio {
   constructor(session, catalogue) {
-    Object.assign(this, { session, catalogue, stop: () => {}, code: new Code() });
+    Object.assign(this, { session, catalogue, stop: () => {}, code: new Code(), lightbox: new Lightbox(), pair: new Pair() });
     this.stage = new Stage(byId("stage"), {
       tasksWithPhoto: () => catalogue.tasks.filter(({ images }) => images.length),
       again: (job, seed, inputs) => this.ask.repeat(job, seed, inputs),
-      download: (image, name) => this.download(image, name),
+      vary: (job, inputs) => this.ask.vary(job, inputs),
+      download: (image, name) => this.download(name, () => api.blob(image.url)),
+      downloadAll: (job, images) => this.download(archiveName(job), () => archive(job, images)),
+      enlarge: (job, images, index) => this.lightbox.open(images, index, textOf(job)),
+      compare: (job, image) => this.compare(job, image),
       edit: (task, image) => this.edit(task, image),
       copy: (kind, job, inputs) => {
         this.code.show(kind, job, catalogue.task(job.task)?.images || [], inputs, session.keyed);
@@ -31,7 +45,8 @@ class Studio {
     });
     this.ask = new Ask(catalogue, (task, form, files) => this.submit(task, form, files));
     this.ask.onwords = () => { if (!this.wanted) this.empty(); };
-    this.gallery = new Gallery(catalogue.tasks);
+    this.ask.options.shownSeed = () => this.stage.seed;
+    this.gallery = new Gallery(catalogue.tasks, () => { this.ask.prompts(this.gallery.captions()); });
     takePhotos((file) => this.ask.takePhoto(file, file.name));
     window.addEventListener("hashchange", () => { this.route(); this.present(); });
     closable(byId("erase"));
@@ -112,10 +127,15 @@ class Studio {
     }
   }
 
+  compare(job, image) {
+    const others = this.gallery.images().filter((other) => other.image.url !== image.url);
+    this.pair.open({ job, image }, others);
+  }
+
   /** Under a name that says what it is; the service's own names only number them. */
-  async download(image, name) {
+  async download(name, get) {
     try {
-      const href = URL.createObjectURL(await api.blob(image.url));
+      const href = URL.createObjectURL(await get());
       el("a", { href, download: name }).click();
       setTimeout(() => URL.revokeObjectURL(href), 60_000);
     } catch (problem) {

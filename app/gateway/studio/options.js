@@ -34,13 +34,13 @@ function numeric({ name, minimum, maximum, type, default: usual }, rest = {}) {
 const choices = (field) => (field.default == null ? ["", ...field.enum] : field.enum);
 
 const widgets = {
-  seed(field, { onchange }) {
+  seed(field, { onchange, last }) {
     const input = numeric(field, { placeholder: "random", oninput: onchange });
     const set = (value) => { input.value = value; onchange(); };
-    const roll = () => set(crypto.getRandomValues(new Uint32Array(1))[0] % MAX_SEED);
+    const random = () => crypto.getRandomValues(new Uint32Array(1))[0] % MAX_SEED;
     return labelled("seed", el("div", { class: "joined" }, input,
-      button("cross", "Random each time", () => set(""), { bare: true, id: "seed-clear" }),
-      button("die", "Roll a seed", roll, { bare: true, id: "seed-die" })), input);
+      button("lock", "Keep the seed", () => set(input.value ? "" : last() ?? random()), { bare: true, id: "seed-lock" }),
+      button("die", "Roll a seed", () => set(random()), { bare: true, id: "seed-die" })), input);
   },
 
   count(field, { onchange }) {
@@ -79,7 +79,7 @@ const widgets = {
 
 export class Options {
   constructor(place, catalogue, onchange) {
-    Object.assign(this, { place, catalogue, onchange, task: null, kept: {}, moves: null });
+    Object.assign(this, { place, catalogue, onchange, task: null, kept: {}, moves: null, shownSeed: () => null });
   }
 
   show(task) {
@@ -97,12 +97,22 @@ export class Options {
 
   #widget(field) {
     const onchange = () => this.#changed(field.name);
-    const make = (kind, more = {}) => widgets[kind](field, { onchange, ...more });
-    if (field.name === "bundle") return make("choice", { values: this.catalogue.bundles(this.task.name) });
+    const make = (kind, more = {}) => widgets[kind](field, { onchange, last: () => this.shownSeed(), ...more });
+    if (field.name === "bundle") return this.#bundle(make("choice", { values: this.catalogue.bundles(this.task.name) }));
     if (field.name === "method") return make("choice", { values: this.#methods() });
     if (widgets[field.name]) return make(field.name);
     if (field.enum) return make("choice", { values: choices(field), chosen: field.default });
     return make({ boolean: "flag", integer: "number", number: "number", string: "line" }[field.type] || "line");
+  }
+
+  /** With a picture, a sentence and the licence of the chosen one. */
+  #bundle(field) {
+    const picture = el("img", { alt: "", width: 72, height: 72, onerror: () => { picture.hidden = true; } });
+    const control = field.querySelector("select");
+    const card = el("div", { class: "bundle-card" }, picture);
+    control.replaceWith(card);
+    card.append(control, el("p", { class: "soft small" }));
+    return field;
   }
 
   #control(name) { return this.place.querySelector(`[name="${name}"]`); }
@@ -122,14 +132,28 @@ export class Options {
       this.#fit();
     }
     const values = this.values();
+    this.#lock();
     this.kept = { ...this.kept, ...values };
     if (!values[name]) delete this.kept[name];
     if (this.moves && this.still) this.kept.format = this.still;
     this.onchange(name);
   }
 
+  /** The lock is closed while there is a seed: every image then starts from it. */
+  #lock() {
+    this.place.querySelector("#seed-lock")?.setAttribute("aria-pressed", String(Boolean(this.#control("seed").value)));
+  }
+
   /** What the bundle does where a field is left empty stands in it. */
   #fit() {
+    const bundle = this.catalogue.bundle(this.bundle);
+    const card = this.place.querySelector(".bundle-card");
+    if (card && bundle) {
+      card.firstElementChild.hidden = false;
+      card.firstElementChild.src = `/models/${encodeURIComponent(bundle.name)}/picture`;
+      card.lastElementChild.textContent = [bundle.domain && `Trained on ${bundle.domain}.`,
+        bundle.licence && `Licence: ${bundle.licence}.`].filter(Boolean).join(" ");
+    }
     const serving = this.catalogue.offer(this.task.name, this.bundle)?.serving || {};
     for (const [name, value] of Object.entries(serving)) {
       const control = this.#control(name);
@@ -181,6 +205,7 @@ export class Options {
       }
       if (name === "bundle") this.#changed("bundle");
     }
+    this.#lock();
   }
 
   /** Tell what is wrong with a field, beside it. */

@@ -31,8 +31,9 @@ function pairs(images) {
 }
 
 export class Photos {
-  constructor(place, onchange) {
-    Object.assign(this, { place, onchange, task: null, chosen: new Map() });
+  /** `does`: onchange, with an error if there is one; example, which answers what fetches one; hint. */
+  constructor(place, does) {
+    Object.assign(this, { place, ...does, task: null, chosen: new Map() });
   }
 
   show(task) {
@@ -48,12 +49,20 @@ export class Photos {
     return names.find((name) => !this.chosen.has(name)) || names[0];
   }
 
-  async set(field, blob, name, mask = null) {
+  /** `mask`: an earlier one; `hole`: a box of one, in parts of the photo's sides. */
+  async set(field, blob, name, mask = null, hole = null) {
     const photo = await read(blob, name);
     this.remove(field, false);
     if (mask) {
       photo.drawing = new Drawing(photo.width, photo.height);
       await photo.drawing.load(mask);
+    }
+    if (hole && this.wanted.some((pair) => pair.photo.name === field && pair.mask)) {
+      photo.drawing = new Drawing(photo.width, photo.height);
+      const { width, height } = photo.drawing;
+      photo.drawing.add({
+        kind: "box", x: hole.x * width, y: hole.y * height, width: hole.width * width, height: hole.height * height,
+      });
     }
     this.chosen.set(field, photo);
     this.#render();
@@ -120,13 +129,20 @@ export class Photos {
     }
   }
 
+  /** Say what photos the bundle is for. */
+  hinted() {
+    for (const each of this.place.querySelectorAll(".photo-hint")) each.textContent = this.hint();
+  }
+
   #empty(photo) {
+    const example = this.example();
     return [el("div", { class: "dropzone" },
       icon("photo"),
       el("p", {}, "Drop a photo here, or paste one"),
       el("div", { class: "row" },
         this.#picker(photo, "Choose a photo", { id: `file-${photo.name}` }),
-        this.#picker(photo, "Take a photo", { camera: true })),
+        this.#picker(photo, "Take a photo", { camera: true }),
+        example && button("edit", "Use an example", () => example().catch((error) => this.onchange(error)))),
       el("p", { class: "soft small" }, photo.description))];
   }
 
@@ -137,8 +153,9 @@ export class Photos {
         `${chosen.width} × ${chosen.height}`),
       this.#picker(photo, "Replace", { id: `file-${photo.name}` }),
       button("cross", `Remove ${photo.name}`, () => this.remove(photo.name), { bare: true }));
-    if (!mask) return [shaped(image, chosen), foot];
+    const hint = el("p", { class: "photo-hint soft small" }, this.hint());
+    if (!mask) return [shaped(image, chosen), foot, hint];
     chosen.drawing ||= new Drawing(chosen.width, chosen.height);
-    return [new MaskEditor(chosen.drawing, image, mask.name, this.onchange).element, foot];
+    return [new MaskEditor(chosen.drawing, image, mask.name, this.onchange).element, foot, hint];
   }
 }

@@ -9,7 +9,8 @@ const CRC = new Uint32Array(256).map((_, start) => {
   return value;
 });
 
-function checksum(bytes) {
+/** CRC-32. */
+export function checksum(bytes) {
   let value = 0xffffffff;
   for (const byte of bytes) value = CRC[(value ^ byte) & 255] ^ (value >>> 8);
   return (value ^ 0xffffffff) >>> 0;

@@ -7,6 +7,8 @@ import { isFinal } from "./follow.js";
 import { plain } from "./messages.js";
 import { ENDS, ago, fileName, progressOf, seconds, textOf, textsOf } from "./texts.js";
 
+const DRAWN = new Set(["synthesize", "manipulate", "inpaint"]); // tasks with a drawing in icons.svg
+
 const fact = (name, value) => (value ? el("div", {}, el("dt", {}, name), el("dd", {}, value)) : null);
 
 function heading(job) {
@@ -16,9 +18,17 @@ function heading(job) {
 }
 
 export class Stage {
-  /** `does`: again, download, edit, copy, erase, cancel, message, each called with what it is about. */
+  /**
+   * `does`: again, vary, download, downloadAll, enlarge, compare, edit, copy, erase, cancel,
+   * message, each called with what it is about. */
   constructor(place, does) {
-    Object.assign(this, { place, does, job: null, urls: [], made: [], shown: 0 });
+    Object.assign(this, { place, does, job: null, urls: [], made: [], shown: null });
+  }
+
+  /** Of the image that is shown, or the first of several; undefined without one. */
+  get seed() {
+    const images = this.job?.images || [];
+    return (images.find(({ index }) => index === this.shown) || images[0])?.seed ?? undefined;
   }
 
   /** The pictures that the last view showed are let go; those of this one are made already. */
@@ -38,7 +48,7 @@ export class Stage {
   empty(task, examples, use) {
     this.job = null;
     this.#fill(el("div", { class: "nothing" },
-      el("div", { class: "nothing-picture", "aria-hidden": "true" }, icon("photo")),
+      el("div", { class: "nothing-picture", "aria-hidden": "true" }, icon(DRAWN.has(task.name) ? `task-${task.name}` : "photo")),
       el("h2", {}, "Your images appear here"),
       el("p", { class: "soft" }, "Describe what you would like to see, then choose Generate."),
       examples.length ? el("div", { class: "examples" }, examples.map((text) => el("button", {
@@ -55,7 +65,7 @@ export class Stage {
 
   show(job, inputs) {
     const same = this.job?.id === job.id && !isFinal(this.job) && !isFinal(job);
-    if (this.job?.id !== job.id) this.shown = 0;
+    if (this.job?.id !== job.id) this.shown = null;
     this.job = job;
     if (same) this.#update();
     else if (isFinal(job)) this.#done(inputs);
@@ -98,13 +108,36 @@ export class Stage {
     const { job } = this;
     const made = job.images.filter((image) => image.url);
     if (!made.length) return this.#without(inputs);
-    const image = made.find(({ index }) => index === this.shown) || made[0];
+    const image = made.length === 1 ? made[0] : made.find(({ index }) => index === this.shown);
+    if (!image) return this.#grid(made, inputs);
     const canvas = el("canvas", { class: "heat", "aria-hidden": "true" });
     const words = el("div", { class: "words" });
     explanation(image, textsOf(job), canvas).then((found) => found && words.replaceChildren(found));
     this.#fill(heading(job), this.#picture(image, inputs, canvas), words, this.#strip(made, image, inputs),
       ...this.#notes(), this.#actions(image, inputs), this.#facts(image));
     return undefined;
+  }
+
+  /** All images of the job; each opens by itself. */
+  #grid(made, inputs) {
+    const { job, does } = this;
+    const tiles = made.map((image) => el("button", {
+      type: "button", class: "grid-tile", onclick: () => this.#choose(image.index, inputs),
+    }, el("img", { src: image.url, alt: `Image ${image.index + 1}, seed ${image.seed}` })));
+    this.#fill(heading(job), el("div", { class: "grid" }, tiles), ...this.#notes(),
+      el("div", { class: "actions" },
+        button("download", "Download all", () => does.downloadAll(job, made), { kind: "primary" }),
+        button("enlarge", "Enlarge", () => does.enlarge(job, made, made[0].index)),
+        button("die", "Variations", () => does.vary(job, inputs)),
+        menu("More", this.#more(made[0], inputs))), this.#facts(made[0], `${made[0].seed} – ${made.at(-1).seed}`));
+  }
+
+  /** `index`: of the image to show alone; null: all. */
+  #choose(index, inputs) {
+    this.shown = index;
+    this.#done(inputs);
+    const next = index === null ? ".grid-tile" : ".strip input:checked";
+    this.place.querySelector(next)?.focus();
   }
 
   /** A job that has no picture: why, and what to do. */
@@ -126,7 +159,8 @@ export class Stage {
     });
     const photo = Object.values(inputs)[0];
     const content = photo ? compare(this.#address(photo.blob), after) : after;
-    const figure = el("figure", { class: "picture" }, content, canvas);
+    const figure = el("figure", { class: "picture" }, content, canvas, button("enlarge", "Enlarge", () => (
+      this.does.enlarge(this.job, this.job.images.filter(({ url }) => url), image.index)), { bare: true, kind: "enlarge" }));
     return shaped(figure, image);
   }
 
@@ -135,38 +169,41 @@ export class Stage {
     const choices = made.map((image) => [image.index, [el("img", {
       src: image.url, alt: `Image ${image.index + 1}, seed ${image.seed}`, loading: "lazy",
     })]]);
-    const choose = (index) => {
-      this.shown = index;
-      this.#done(inputs);
-      this.place.querySelector(".strip input:checked")?.focus();
-    };
-    return el("div", { class: "strip", role: "radiogroup", "aria-label": "Images" },
-      radios("picture", choices, chosen.index, choose));
+    return el("div", { class: "strip-row" },
+      button("grid", "All images", () => this.#choose(null, inputs), { bare: true }),
+      el("div", { class: "strip", role: "radiogroup", "aria-label": "Images" },
+        radios("picture", choices, chosen.index, (index) => this.#choose(index, inputs))));
   }
 
   #notes() {
     return this.job.warnings.map((text) => el("p", { class: "note" }, this.does.message(text, this.job)));
   }
 
-  #actions(image, inputs) {
+  #more(image, inputs) {
     const { job, does } = this;
-    const edits = does.tasksWithPhoto().map((task) => button("edit", `Use in ${task.name}`, () => does.edit(task, image)));
-    const more = [
+    return [
       button("again", "Again with this seed", () => does.again(job, image.seed, inputs)),
+      button("compare", "Compare with another", () => does.compare(job, image)),
       button("code", "Copy as curl", () => does.copy("curl", job, inputs)),
       button("code", "Copy as Python", () => does.copy("python", job, inputs)),
       button("trash", "Delete", () => does.erase(job)),
     ];
+  }
+
+  #actions(image, inputs) {
+    const { job, does } = this;
+    const edits = does.tasksWithPhoto().map((task) => button("edit", `Use in ${task.name}`, () => does.edit(task, image)));
     return el("div", { class: "actions" },
       el("a", { class: "primary", href: image.url, onclick: (event) => { event.preventDefault(); does.download(image, fileName(job, image)); } },
         icon("download"), el("span", {}, "Download")),
-      edits.length > 0 && menu("Edit", edits), menu("More", more));
+      button("die", "Variations", () => does.vary(job, inputs)),
+      edits.length > 0 && menu("Edit", edits), menu("More", this.#more(image, inputs)));
   }
 
-  #facts(image) {
+  #facts(image, seeds = String(image.seed)) {
     const { input, timings } = this.job;
     return el("dl", { class: "facts" },
-      fact("Seed", String(image.seed)), fact("Bundle", input.bundle), fact("Method", input.method),
+      fact("Seed", seeds), fact("Bundle", input.bundle), fact("Method", input.method),
       fact("Size", `${image.width} × ${image.height}`), timings.queued_ms > 1000 ? fact("Waited", seconds(timings.queued_ms)) : null,
       fact("Took", seconds(timings.total_ms)));
   }

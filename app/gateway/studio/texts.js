@@ -40,6 +40,9 @@ export function fileName(job, image) {
   return `${words.slice(0, 8).join("-")}-${image.seed}.${image.format.replace("jpeg", "jpg")}`;
 }
 
+/** Name of the archive of all images. */
+export const archiveName = (job) => fileName(job, { seed: job.input.seed, format: "zip" });
+
 export function seconds(milliseconds) {
   if (milliseconds == null) return "";
   return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;

@@ -96,6 +96,7 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
         ("GET", "/webhooks/secret"),
         ("GET", "/models"),
         ("GET", "/models/paper/vocabulary"),
+        ("GET", "/models/paper/picture"),
         ("GET", "/session"),
         ("POST", "/session"),
     ],

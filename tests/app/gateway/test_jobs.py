@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import redis
@@ -233,6 +234,14 @@ def test_models(client: TestClient) -> None:
     assert "crown" in words
     assert "<end>" not in words
     assert client.get("/models/none/vocabulary").status_code == 404
+
+
+def test_a_bundles_picture(client: TestClient, weights: Path) -> None:
+    assert client.get("/models/paper/picture").status_code == 404
+    (weights / "paper/picture.webp").write_bytes(b"image")
+    response = client.get("/models/paper/picture")
+    assert (response.headers["content-type"], response.content) == ("image/webp", b"image")
+    assert client.get("/models/none/picture").status_code == 404
 
 
 def test_health(client: TestClient, services: Services) -> None:
