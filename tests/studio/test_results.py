@@ -58,6 +58,19 @@ def test_enlarged_with_zoom_and_keys(page: Page) -> None:
     expect(page.get_by_role("button", name="Enlarge")).to_be_focused()
 
 
+def test_the_result_of_a_long_form_comes_into_view(page: Page, stand: Stand, picture: Path) -> None:
+    page.set_viewport_size({"width": 1280, "height": 700})
+    stand.working.clear()
+    choose(page, "manipulate")
+    give_photo(page, picture)
+    write(page, "a red bird")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator(".status")).to_be_visible()
+    stand.working.set()
+    done(page)
+    expect(page.locator("#stage h2")).to_be_in_viewport()
+
+
 def test_download_all(page: Page, stand: Stand) -> None:
     job = several(page)
     with page.expect_download() as download:

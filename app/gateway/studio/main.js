@@ -110,6 +110,8 @@ class Studio {
         if (here()) this.stage.show(changed, inputs);
         if (!isFinal(changed)) return;
         this.gallery.put(changed);
+        // Images are taller than what waited for them; whoever writes or paints on is not disturbed.
+        if (here() && (document.activeElement === byId("generate") || document.activeElement === document.body)) this.present();
         say(`The job is ${ENDS[changed.status]}.`);
       },
       onpause: (waiting) => here() && this.stage.paused(waiting),

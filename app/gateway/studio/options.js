@@ -152,7 +152,7 @@ export class Options {
       card.firstElementChild.hidden = false;
       card.firstElementChild.src = `/models/${encodeURIComponent(bundle.name)}/picture`;
       card.lastElementChild.textContent = [bundle.domain && `Trained on ${bundle.domain}.`,
-        bundle.licence && `Licence: ${bundle.licence}.`].filter(Boolean).join(" ");
+        bundle.licence && `Licence: ${bundle.licence}.`].filter(Boolean).join("\n");
     }
     const serving = this.catalogue.offer(this.task.name, this.bundle)?.serving || {};
     for (const [name, value] of Object.entries(serving)) {
