@@ -1,6 +1,7 @@
 // A task's other fields: seed, count, bundle and method as widgets of their own, whatever else it
 // has by its type. What few people change is folded away.
 
+import { root } from "./api.js";
 import { button, el } from "./dom.js";
 
 const MAX_SEED = 2 ** 32;
@@ -150,7 +151,7 @@ export class Options {
     const card = this.place.querySelector(".bundle-card");
     if (card && bundle) {
       card.firstElementChild.hidden = false;
-      card.firstElementChild.src = `/models/${encodeURIComponent(bundle.name)}/picture`;
+      card.firstElementChild.src = `${root}/models/${encodeURIComponent(bundle.name)}/picture`;
       card.lastElementChild.textContent = [bundle.domain && `Trained on ${bundle.domain}.`,
         bundle.licence && `Licence: ${bundle.licence}.`].filter(Boolean).join("\n");
     }
