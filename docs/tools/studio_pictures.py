@@ -157,7 +157,7 @@ def desktop(browser: Browser, address: str, folder: Path) -> None:
 
 def dark(browser: Browser, address: str, folder: Path) -> None:
     page = opened(browser, address, 1280, 900, "dark")
-    page.locator("#gallery-jobs a").nth(2).click()
+    page.locator("#gallery-jobs a").nth(3).click()
     finished(page)
     page.fill("#text", "a zorgly bird with red wings")
     page.evaluate("scrollTo(0, 0)")

@@ -132,7 +132,7 @@ async def get_vocabulary(bundle: BundleName, services: ServicesDependency) -> Vo
 async def picture(bundle: str, services: ServicesDependency) -> Response:
     """What the bundle makes, as ``picture.webp`` in its folder shows it; for the studio."""
     info = services.catalogue.current().bundles.get(bundle)
-    path = info and info.folder / "picture.webp"
+    path = info.folder / "picture.webp" if info else None
     if path is None or not await run_in_threadpool(path.is_file):
         raise Problem(404, "This bundle has no picture.")
     return FileResponse(path, headers={"Cache-Control": "private, max-age=3600"})

@@ -11,9 +11,9 @@ const DRAWN = new Set(["synthesize", "manipulate", "inpaint"]); // tasks with a 
 
 const fact = (name, value) => (value ? el("div", {}, el("dt", {}, name), el("dd", {}, value)) : null);
 
-function heading(job) {
+function heading(job, tool = null) {
   return el("header", { class: "stage-head" },
-    el("h2", { class: "said" }, textOf(job)),
+    el("h2", { class: "said" }, textOf(job)), tool,
     el("p", { class: "soft small" }, `${job.task} · ${ago(job.created_at)}`));
 }
 
@@ -113,7 +113,7 @@ export class Stage {
     const canvas = el("canvas", { class: "heat", "aria-hidden": "true" });
     const words = el("div", { class: "words" });
     explanation(image, textsOf(job), canvas).then((found) => found && words.replaceChildren(found));
-    this.#fill(heading(job), this.#picture(image, inputs, canvas), words, this.#strip(made, image, inputs),
+    this.#fill(heading(job, this.#enlarge(made, image)), this.#picture(image, inputs, canvas), words, this.#strip(made, image, inputs),
       ...this.#notes(), this.#actions(image, inputs), this.#facts(image));
     return undefined;
   }
@@ -124,12 +124,15 @@ export class Stage {
     const tiles = made.map((image) => el("button", {
       type: "button", class: "grid-tile", onclick: () => this.#choose(image.index, inputs),
     }, el("img", { src: image.url, alt: `Image ${image.index + 1}, seed ${image.seed}` })));
-    this.#fill(heading(job), el("div", { class: "grid" }, tiles), ...this.#notes(),
+    this.#fill(heading(job, this.#enlarge(made, made[0])), el("div", { class: `grid of-${made.length}` }, tiles), ...this.#notes(),
       el("div", { class: "actions" },
         button("download", "Download all", () => does.downloadAll(job, made), { kind: "primary" }),
-        button("enlarge", "Enlarge", () => does.enlarge(job, made, made[0].index)),
         button("die", "Variations", () => does.vary(job, inputs)),
         menu("More", this.#more(made[0], inputs))), this.#facts(made[0], `${made[0].seed} – ${made.at(-1).seed}`));
+  }
+
+  #enlarge(made, image) {
+    return button("enlarge", "Enlarge", () => this.does.enlarge(this.job, made, image.index), { bare: true });
   }
 
   /** `index`: of the image to show alone; null: all. */
@@ -159,8 +162,7 @@ export class Stage {
     });
     const photo = Object.values(inputs)[0];
     const content = photo ? compare(this.#address(photo.blob), after) : after;
-    const figure = el("figure", { class: "picture" }, content, canvas, button("enlarge", "Enlarge", () => (
-      this.does.enlarge(this.job, this.job.images.filter(({ url }) => url), image.index)), { bare: true, kind: "enlarge" }));
+    const figure = el("figure", { class: "picture" }, content, canvas);
     return shaped(figure, image);
   }
 
