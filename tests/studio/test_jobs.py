@@ -177,7 +177,7 @@ def test_unknown_words_are_marked_while_one_types(page: Page) -> None:
     expect(page.locator("#text-told")).to_have_text("paper does not know “zorgly”; it is left out.")
     page.locator("#vocabulary summary").click()
     page.locator("#vocabulary-search").fill("crow")
-    page.get_by_role("button", name="crown").click()
+    page.get_by_role("button", name="crown", exact=True).click()
     expect(page.locator("#text")).to_have_value("a zorgly bird crown")
 
 
