@@ -67,12 +67,12 @@ def _facts(facts: Mapping[str, Any]) -> list[str]:
 def table(report: TaskReport) -> str:
     """Every metric of every row with sample counts and intervals, as Markdown."""
     rows = {m: row.estimates for m, row in report.rows.items() if row.estimates}
-    lines = [_line("metric", "n", *rows), "|---" * (2 + len(rows)) + "|"]
+    lines = [table_line("metric", "n", *rows), "|---" * (2 + len(rows)) + "|"]
     for metric in dict.fromkeys(name for found in rows.values() for name in found):
         found = {m: estimates.get(metric) for m, estimates in rows.items()}
         n = next((e.n for e in found.values() if e), 0)
         cells = [_format_value(e, report.beats_real(m, metric)) for m, e in found.items()]
-        lines.append(_line(metric, str(n), *cells))
+        lines.append(table_line(metric, str(n), *cells))
     return "\n".join(lines)
 
 
@@ -81,24 +81,26 @@ def _format_value(estimate: Estimate | None, beats_real: bool) -> str:
     if estimate is None:
         return "–"
     marks = ("†" if beats_real else "") + (" (small)" if estimate.small else "")
-    value = _round(estimate.value) + marks
+    value = round_value(estimate.value) + marks
     if estimate.low is None or estimate.high is None:
         return value
-    return f"{value} [{_round(estimate.low)}, {_round(estimate.high)}]"
+    return f"{value} [{round_value(estimate.low)}, {round_value(estimate.high)}]"
 
 
-def _round(value: float) -> str:
+def round_value(value: float) -> str:
+    """A metric as tables have it."""
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
 
 
 def _grid(report: TaskReport) -> Iterator[str]:
     """Captions beside the pictures of every method."""
-    yield _line("caption", *report.pictures)
+    yield table_line("caption", *report.pictures)
     yield "|---" * (1 + len(report.pictures)) + "|"
     for k, case in enumerate(report.cases[:SHOWN]):
         places = (f"![](images/{report.task}/{method}/{k:05d}.png)" for method in report.pictures)
-        yield _line(case.caption.replace("|", " "), *places)
+        yield table_line(case.caption.replace("|", " "), *places)
 
 
-def _line(*cells: str) -> str:
+def table_line(*cells: str) -> str:
+    """A row of a Markdown table."""
     return "| " + " | ".join(cells) + " |"

@@ -12,6 +12,7 @@ from models.errors import ModelsError
 from models.evaluation.cases import Case, HeldOut
 from models.evaluation.run import Options, open_held_out
 from models.evaluation.runner import Runner, blank, items, photo, photo_and_mask
+from models.pipeline import Item
 from models.registry import PIPELINES, load
 
 COLUMNS = 8
@@ -41,12 +42,8 @@ def draw_sheet(source: Path, data: str, out: Path, count: int, split: str, devic
 
 def _sample(folder: Path, task: str, data: HeldOut, count: int, device: str) -> Image.Image:
     runner = Runner(load(folder, task, None, device))
-    cases = runner.filter_known(_cases(data, task, count, runner.size))
-    if not cases:
-        raise ModelsError(f"{data.name} has no samples for {task!r} in the split {data.split}.")
-    # Index 1: of several pictures of a request the first is the mean, this one a sample.
-    index = 1 if task == "inpaint" else 0
-    made = runner.run(items(cases, [c.caption for c in cases], _IMAGES[task], index))
+    cases, asked = first_items(runner, data, task, count)
+    made = runner.run(asked)
     if task == "synthesize":
         return tile(made)
     side = made[0].size
@@ -54,6 +51,18 @@ def _sample(folder: Path, task: str, data: HeldOut, count: int, device: str) -> 
     rows = range(0, len(made), COLUMNS)
     pairs = [(before[k : k + COLUMNS], made[k : k + COLUMNS]) for k in rows]
     return tile([picture for pair in pairs for row in pair for picture in row])
+
+
+def first_items(
+    runner: Runner, data: HeldOut, task: str, count: int
+) -> tuple[list[Case], list[Item]]:
+    """The first samples of a split, and what is asked of them. Raises ModelsError without any."""
+    cases = runner.filter_known(_cases(data, task, count, runner.size))
+    if not cases:
+        raise ModelsError(f"{data.name} has no samples for {task!r} in the split {data.split}.")
+    # Index 1: of several pictures of a request the first is the mean, this one a sample.
+    index = 1 if task == "inpaint" else 0
+    return cases, items(cases, [c.caption for c in cases], _IMAGES[task], index)
 
 
 def _cases(data: HeldOut, task: str, count: int, size: int) -> list[Case]:
