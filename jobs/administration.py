@@ -29,12 +29,18 @@ def usage(store: JobStore, owners: Sequence[str], seconds: float) -> list[Usage]
     return sorted(found, key=lambda u: (-u.jobs, u.owner))
 
 
-def purge(store: JobStore, owner: str | None = None, task: str | None = None) -> int:
-    """Cancel the jobs that wait, of that owner and task if they are given. Returns how many."""
+def purge(store: JobStore, owner: str | None, task: str | None, by: str) -> int:
+    """Cancel the jobs that wait, of that owner and task if they are given. Returns how many.
+    by: who does it, for the list of what operators did.
+    """
     wanted = [
         job.id for job in _waiting(store) if owner in (None, job.owner) and task in (None, job.task)
     ]
-    return sum(store.cancel(job_id) is Status.canceled for job_id in wanted)
+    count = sum(store.cancel(job_id) is Status.canceled for job_id in wanted)
+    store.record_action(
+        by, "purge", f"{count} jobs of {owner or 'all owners'}, {task or 'all tasks'}"
+    )
+    return count
 
 
 def _waiting(store: JobStore) -> Iterator[Job]:

@@ -26,8 +26,10 @@ from jobs.redis_scripts import (
 from jobs.store import (
     LEFT_TO_NEWER,
     MAX_LISTING_SCAN,
+    MOST_ACTIONS,
     MOST_TOMBSTONES,
     TOMBSTONE_SECONDS,
+    AdminAction,
     Attempt,
     ClaimedJob,
     ClaimRequest,
@@ -437,6 +439,7 @@ class JobStore:
         self._client.zrem(self._key("alive"), worker)
         self._client.hdel(self._key("workers"), worker)
         self._client.srem(self._key("drained"), worker)
+        self.take_reload(worker)
 
     def set_drained(self, worker: str, drained: bool) -> bool:
         """Have a worker claim nothing, or claim again, from its next heartbeat on. False when no
@@ -447,6 +450,32 @@ class JobStore:
         change = self._client.sadd if drained else self._client.srem
         change(self._key("drained"), worker)
         return True
+
+    def request_reload(self) -> list[str]:
+        """Have every live worker look at its bundles again. Returns their names."""
+        names = [name.decode() for name in self._scripts.call("live_workers")]
+        if names:
+            self._client.sadd(self._key("reload"), *names)
+        return names
+
+    def take_reload(self, worker: str) -> bool:
+        """Whether that has been asked of a worker since it was last answered."""
+        return self._client.srem(self._key("reload"), worker) == 1
+
+    def record_action(self, by: str, action: str, target: str) -> None:
+        """Keep an :class:`AdminAction`."""
+        fields = {"by": by, "action": action, "target": target}
+        self._client.xadd(self._key("audit"), cast("Any", fields), maxlen=MOST_ACTIONS)
+
+    def actions(self, limit: int) -> list[AdminAction]:
+        """What operators did, the newest first."""
+        found = cast("Any", self._client.xrevrange(self._key("audit"), count=limit))
+        return [
+            AdminAction(
+                int(i.split(b"-")[0]) / 1000, **{k.decode(): v.decode() for k, v in f.items()}
+            )
+            for i, f in found
+        ]
 
     def take_back(self, job_id: str) -> bool:
         """Take a job from the worker that holds it, as if that had released it. False when none

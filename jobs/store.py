@@ -20,6 +20,7 @@ Cursor = tuple[float, str]  # creation time and id of the last job of a page
 MAX_LISTING_SCAN = 1000  # records looked at for one page
 TOMBSTONE_SECONDS = 7 * 24 * 3600
 MOST_TOMBSTONES = 5000  # of one owner, the newest
+MOST_ACTIONS = 10_000  # of operators, the newest
 LEFT_TO_NEWER = 5.0  # seconds until a job that a worker left to newer ones is offered again
 
 
@@ -48,6 +49,18 @@ class IdempotencyRecord:
 
     job_id: str
     fingerprint: str
+
+
+@dataclass(frozen=True)
+class AdminAction:
+    """What an operator did, in seconds since 1970. ``by``: the id of a key, or user@host of a
+    command; ``target``: what it was done to.
+    """
+
+    time: float
+    by: str
+    action: str
+    target: str
 
 
 class Quota(Enum):

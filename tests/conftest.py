@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -49,7 +50,14 @@ WORDS = [
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[str]:
-    """Address of a private broker with an append-only file."""
+    """Address of a private broker with an append-only file, of all tests of this session."""
+    with private_broker() as address:
+        yield address
+
+
+@contextlib.contextmanager
+def private_broker() -> Iterator[str]:
+    """Address of a broker that no other test knows: its memory is one test's alone."""
     folder = Path(tempfile.mkdtemp(prefix="mmml-"))  # short: sockets have short paths
     socket = folder / "v.sock"
     process = subprocess.Popen(broker_command(folder, socket), stdout=subprocess.DEVNULL)

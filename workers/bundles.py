@@ -56,6 +56,13 @@ class LocalBundles:
         else:
             self._refused.add(entry)
 
+    def forget_failures(self) -> None:
+        """Read all again at the next look, and offer what could not be loaded: files may have been
+        mended under a ``bundle.json`` that is as it was.
+        """
+        with self._lock:
+            self._read, self._refused = {}, set()
+
     def loadable(self) -> dict[str, dict[str, Any]]:
         """By bundle its ``sha256`` and ``tasks``, as heartbeats tell them."""
         self.refresh()

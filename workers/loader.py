@@ -31,6 +31,10 @@ class PipelineLoader(Protocol):
 
     def loaded(self) -> list[PipelineKey]: ...
 
+    def forget_failures(self) -> None:
+        """Read every bundle again, those too that could not be loaded."""
+        ...
+
     def bundles(self) -> dict[str, dict[str, Any]]:
         """By bundle that can be loaded its ``sha256`` and ``tasks``."""
         ...

@@ -126,5 +126,8 @@ class CachedPipelineLoader:
     def loaded(self) -> list[PipelineKey]:
         return self._cache.keys()
 
+    def forget_failures(self) -> None:
+        self._bundles.forget_failures()
+
     def bundles(self) -> dict[str, dict[str, Any]]:
         return self._bundles.loadable()

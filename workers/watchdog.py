@@ -50,6 +50,7 @@ class Watchdog:
     stuck_after: float
     end_process: Callable[[str], None] = end_process
     set_paused: Callable[[bool], None] = lambda _: None  # whether an operator has drained it
+    reload: Callable[[], None] = lambda: None  # an operator wants the bundles looked at again
     ready: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -79,8 +80,10 @@ class Watchdog:
             )
 
     def send_heartbeat(self) -> None:
-        """Tell the store that this worker is able to work."""
+        """Tell the store that this worker is able to work, and hear what operators want."""
         if self.ready:
+            if self.store.take_reload(self.name):
+                self.reload()
             self.set_paused(self.store.heartbeat(self.name, self.describe(), HEARTBEAT_TTL))
 
     def _loop(self) -> None:

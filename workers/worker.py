@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -175,6 +176,7 @@ class Worker:
             last_answer_at=lambda: self.claimer.last_answer_at,
             stuck_after=settings.stuck_after,
             set_paused=self.claimer.pause,
+            reload=self.reload,
         )
         self.celery = build_app(
             settings.redis_url,
@@ -254,6 +256,20 @@ class Worker:
         self.drain.mark_done()
         self.batcher.stop()
         self.leases.stop()
+
+    def reload(self) -> None:
+        """Look at the bundles again, and have the networks of new defaults ready before jobs ask
+        for them; in a thread of its own, because loading takes longer than a heartbeat may.
+        """
+        log.info("an operator asks for it: all bundles are looked at again")
+        self.pipelines.forget_failures()
+        settings = self.settings
+        threading.Thread(
+            target=preload,
+            args=(self.pipelines, settings.weights_dir, settings.defaults()),
+            name="reload",
+            daemon=True,
+        ).start()
 
     def _ready(self) -> None:
         self.watchdog.ready = True

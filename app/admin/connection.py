@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +18,15 @@ from jobs.errors import StoreError
 
 if TYPE_CHECKING:
     from jobs.settings import SharedSettings
+
+
+def operator() -> str:
+    """Who runs this command, for the list of what operators did."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ that ``MMML_REDIS_URL`` names.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import click
 from limits import parse
 
-from app.admin.connection import connected
+from app.admin.connection import connected, operator
 from app.gateway.api_keys import (
     ApiKey,
     KeyStore,
@@ -26,6 +26,7 @@ from app.gateway.api_keys import (
     revoke,
 )
 from jobs.job import Priority
+from jobs.redis_store import JobStore
 
 
 class CommandOutput(Protocol):
@@ -88,7 +89,7 @@ def create(
 
     Without --scope it may use every task and look at its own jobs.
     """
-    with _key_store(command.state_dir) as store:
+    with _audited_key_store(command.state_dir) as (store, audit):
         text = generate_key()
         key = new_api_key(
             text,
@@ -98,6 +99,7 @@ def create(
             **limits,
         )
         store.add(key)
+        audit("create key", key)
     command.output.print_result({**_public_record(key), "key": text}, [text])
     click.echo(f"Key {key.id} ({name}). Keep it: it is not shown again.", err=True)
 
@@ -118,8 +120,9 @@ def list_keys(command: KeysContext) -> None:
 @click.pass_obj
 def revoke_key(command: KeysContext, key: str) -> None:
     """End a key by its id or name. Its jobs stay."""
-    with _key_store(command.state_dir) as store:
+    with _audited_key_store(command.state_dir) as (store, audit):
         ended = revoke(store, key)
+        audit("revoke key", ended)
     command.output.print_result(
         _public_record(ended), [f"Key {ended.id} ({ended.name}) is revoked."]
     )
@@ -130,11 +133,12 @@ def revoke_key(command: KeysContext, key: str) -> None:
 @click.pass_obj
 def forget(command: KeysContext, key: str) -> None:
     """Remove a revoked key from the list. Without any key left, a local service is open again."""
-    with _key_store(command.state_dir) as store:
+    with _audited_key_store(command.state_dir) as (store, audit):
         found = find_key(store, key)
         if found.revoked_at is None:
             raise click.ClickException(f"Key {found.id} is in use; revoke it first.")
         store.remove(found.id)
+        audit("forget key", found)
     command.output.print_result(
         _public_record(found), [f"Key {found.id} ({found.name}) is forgotten."]
     )
@@ -169,5 +173,19 @@ def _line(key: ApiKey) -> str:
 
 @contextlib.contextmanager
 def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
+    with _audited_key_store(state_dir) as (store, _):
+        yield store
+
+
+@contextlib.contextmanager
+def _audited_key_store(
+    state_dir: Path | None,
+) -> Iterator[tuple[KeyStore, Callable[[str, ApiKey], None]]]:
+    """The keys, and what notes that one of them was changed."""
     with connected(state_dir) as (client, settings):
-        yield KeyStore(client, settings.redis_prefix)
+        jobs = JobStore(client, settings.redis_prefix)
+
+        def audit(action: str, key: ApiKey) -> None:
+            jobs.record_action(operator(), action, f"{key.id} {key.name}")
+
+        yield KeyStore(client, settings.redis_prefix), audit

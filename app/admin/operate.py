@@ -13,13 +13,14 @@ from typing import Any
 
 import click
 
-from app.admin.connection import connected
+from app.admin.connection import connected, operator
 from app.admin.keys import CommandOutput
 from app.gateway.api_keys import KeyStore
 from jobs.administration import purge as purge_queue
 from jobs.administration import usage as usage_by_owner
 from jobs.job import Job, Status
 from jobs.redis_store import JobStore
+from jobs.store import AdminAction
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,9 @@ def _job_record(job: Job) -> dict[str, Any]:
 
 
 def _job_line(job: Job) -> str:
-    made = datetime.fromtimestamp(job.created_at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     code = job.error.code if job.error else ""
-    return f"{job.id}  {made}  {job.status:<9}  {job.task}  {job.owner}  {code}".rstrip()
+    state = f"{_local_time(job.created_at)}  {job.status:<9}"
+    return f"{job.id}  {state}  {job.task}  {job.owner}  {code}".rstrip()
 
 
 @admin.command()
@@ -128,10 +129,44 @@ def _set_drained(command: AdminContext, worker: str, drained: bool) -> None:
             raise click.ClickException(
                 f"There is no live worker {worker!r}; 'mmml admin workers' lists them."
             )
+        store.record_action(operator(), "drain" if drained else "resume", worker)
     does = "claims no more jobs" if drained else "claims jobs again"
     command.output.print_result(
         {"worker": worker, "drained": drained}, [f"{worker} {does} within two seconds."]
     )
+
+
+@admin.command()
+@click.pass_obj
+def reload(command: AdminContext) -> None:
+    """Have all workers look at their bundles again, those too that could not be loaded."""
+    with command.store() as store:
+        names = store.request_reload()
+        if not names:
+            raise click.ClickException("No worker is alive.")
+        store.record_action(operator(), "reload", " ".join(names))
+    does = "looks at its bundles within two seconds."
+    command.output.print_result({"workers": names}, [f"{name} {does}" for name in names])
+
+
+@admin.command()
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="at most so many"
+)
+@click.pass_obj
+def audit(command: AdminContext, limit: int) -> None:
+    """List what operators did, the newest first."""
+    with command.store() as store:
+        found = store.actions(limit)
+    command.output.print_result([asdict(one) for one in found], map(_action_line, found))
+
+
+def _action_line(one: AdminAction) -> str:
+    return f"{_local_time(one.time)}  {one.by}  {one.action}  {one.target}"
+
+
+def _local_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 @admin.command()
@@ -144,6 +179,7 @@ def requeue(command: AdminContext, job: str) -> None:
             raise click.ClickException(
                 f"No worker holds job {job}: it waits, is over, or never was."
             )
+        store.record_action(operator(), "requeue", job)
     command.output.print_result({"job": job}, [f"Job {job} waits again."])
 
 
@@ -155,7 +191,7 @@ def requeue(command: AdminContext, job: str) -> None:
 def purge(command: AdminContext, owner: str | None, task: str | None) -> None:
     """Cancel the jobs that wait. Running ones go on."""
     with command.store() as store:
-        count = purge_queue(store, owner, task)
+        count = purge_queue(store, owner, task, operator())
     command.output.print_result({"canceled": count}, [f"{count} jobs are canceled."])
 
 

@@ -38,6 +38,9 @@ class SleepingLoader:
     def loaded(self) -> list[PipelineKey]:
         return list(self._held)
 
+    def forget_failures(self) -> None:
+        """There are none."""
+
     def bundles(self) -> dict[str, dict[str, Any]]:
         return {self._subject.bundle: {"sha256": "", "tasks": [*TASKS]}}
 

@@ -22,7 +22,7 @@ from models.data.opening import open_pictures
 from models.data.pictures import WholePhotos
 from models.detail.network import enlarge
 from models.evaluation.metrics import edges, psnr
-from models.evaluation.pictures import as_tensor
+from models.evaluation.pictures import Pictures, stack
 from models.runtime.precision import PRECISIONS, cast_weights
 from models.training.run import grid
 
@@ -45,15 +45,13 @@ class Quality:
     milliseconds: float
 
 
-def held_out(where: str | Path, count: int, size: int) -> Tensor:
-    """Pictures [N,3,size,size] in [-1,1] of the validation split, spread evenly over it."""
+def held_out(where: str | Path, count: int, size: int) -> Pictures:
+    """Square pictures of ``size`` pixels of the validation split, spread evenly over it."""
     if str(where) == "aviary":
-        pictures: list[Image.Image] = [render(bird("validation", k), size) for k in range(count)]
-    else:
-        data = open_pictures(where, size=size, split="validation", limit=count)
-        assert isinstance(data, WholePhotos)  # noqa: S101 (aviary is no folder)
-        pictures = [data.photo(k) for k in range(len(data))]
-    return torch.stack([as_tensor(picture) for picture in pictures])
+        return Pictures(lambda k: render(bird("validation", k), size), range(count))
+    data = open_pictures(where, size=size, split="validation", limit=count)
+    assert isinstance(data, WholePhotos)  # noqa: S101 (aviary is no folder)
+    return Pictures(data.photo, range(len(data)))
 
 
 def downsample(pictures: Tensor, scale: int) -> Tensor:
@@ -83,24 +81,30 @@ def by_network(network: nn.Module, precision: str) -> Enlarging:
 
 
 @torch.inference_mode()
-def measure(ways: Mapping[str, Enlarging], real: Tensor, scale: int) -> dict[str, Quality]:
-    """Each way's quality on the pictures [N,3,H,W]."""
+def measure(ways: Mapping[str, Enlarging], real: Pictures, scale: int) -> dict[str, Quality]:
+    """Each way's quality on the pictures, of which one at a time is held."""
     trunk = EfficientNetLite2(max(_TAPS))
     load_imagenet(trunk)
     trunk.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    small = downsample(real, scale)
-    return {name: _quality(way, small, real, trunk) for name, way in ways.items()}
+    return {name: _quality(way, real, scale, trunk) for name, way in ways.items()}
 
 
-def _quality(way: Enlarging, small: Tensor, real: Tensor, trunk: EfficientNetLite2) -> Quality:
-    made = torch.cat([way(one).float().clamp(-1, 1) for one in small.split(1)])
-    pairs = list(zip(made.split(1), real.split(1), strict=True))
-    features = float(np.mean([_distance(trunk, a, b) for a, b in pairs]))
+def _quality(way: Enlarging, real: Pictures, scale: int, trunk: EfficientNetLite2) -> Quality:
+    singles = (stack(real[k : k + 1]) for k in range(len(real)))
+    found = np.array([_one_quality(way, one, scale, trunk) for one in singles])
+    decibels, features, sharper = found.mean(0).tolist()
+    milliseconds = _milliseconds(way, downsample(stack(real[:1]), scale))
+    return Quality(decibels, features, sharper, milliseconds)
+
+
+def _one_quality(
+    way: Enlarging, real: Tensor, scale: int, trunk: EfficientNetLite2
+) -> tuple[float, float, float]:
+    """``psnr``, ``features`` and ``edges`` of one picture [1,3,H,W]."""
+    made = way(downsample(real, scale)).float().clamp(-1, 1)
     a, b = (made + 1) / 2, (real + 1) / 2
     sharper = edges(a)["sharpness"] / edges(b)["sharpness"]
-    return Quality(
-        float(psnr(a, b).mean()), features, float(sharper.mean()), _milliseconds(way, small[:1])
-    )
+    return float(psnr(a, b)[0]), _distance(trunk, made, real), float(sharper[0])
 
 
 def _distance(trunk: EfficientNetLite2, a: Tensor, b: Tensor) -> float:
@@ -139,10 +143,10 @@ def table(found: Mapping[str, Quality]) -> str:
 
 
 def rows_of_pictures(
-    ways: Sequence[Enlarging], real: Tensor, scale: int, columns: int
+    ways: Sequence[Enlarging], real: Pictures, scale: int, columns: int
 ) -> Image.Image:
     """A sheet: a row for each way, the real pictures last."""
-    chosen = real[:columns]
+    chosen = stack(real[:columns])
     with torch.inference_mode():
         small = downsample(chosen, scale)
         rows = [torch.cat([way(one).float() for one in small.split(1)]) for way in ways]

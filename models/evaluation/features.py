@@ -45,7 +45,7 @@ class FeatureNetwork(Protocol):
 
 def features_of(network: FeatureNetwork, pictures: AnyPictures) -> Features:
     """Features of pictures of one size, a chunk at a time."""
-    found = [network.features(stack(pictures[part])) for part in chunks(len(pictures))]
+    found = [network.features(stack(pictures[part])) for part in chunks(pictures)]
     return Features(torch.cat([f.pooled for f in found]), torch.cat([f.logits for f in found]))
 
 

@@ -113,7 +113,7 @@ def _fill_row(
 
 def _edges(images: Sequence[Image.Image], cases: Sequence[Case]) -> dict[str, Floats]:
     """``edges`` and ``sharpness`` inside the hole of each picture."""
-    parts = [edges(unit(images[part]), _holes(cases[part])) for part in chunks(len(cases))]
+    parts = [edges(unit(images[part]), _holes(cases[part])) for part in chunks(images)]
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
@@ -125,7 +125,7 @@ def _holes(cases: Sequence[Case]) -> Tensor:
 
 def measure(images: Sequence[Image.Image], cases: Sequence[Case]) -> dict[tuple[str, str], Floats]:
     """Values of each picture by (metric, suffix); suffix "_upstream" is upstream's protocol."""
-    parts = [_measure_chunk(images[part], cases[part]) for part in chunks(len(cases))]
+    parts = [_measure_chunk(images[part], cases[part]) for part in chunks(images)]
     return {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
 
 

@@ -112,7 +112,7 @@ def _add_kept(row: Row, images: Sequence[Image.Image], cases: Sequence[Case]) ->
 
 def _distance(a: Sequence[Image.Image], b: Sequence[Image.Image]) -> Floats:
     """Mean absolute difference of each pair on [0,1]."""
-    return np.concatenate([l1(unit(a[part]), unit(b[part])) for part in chunks(len(a))])
+    return np.concatenate([l1(unit(a[part]), unit(b[part])) for part in chunks(a)])
 
 
 def _kept_difference(
@@ -125,7 +125,7 @@ def _kept_difference(
             unit(before[part]),
             torch.from_numpy(np.stack(kept[part])[:, None]).float(),
         )
-        for part in chunks(len(cases))
+        for part in chunks(images)
     ]
     values = np.concatenate([s.values for s in found])
     return Scores(values, np.concatenate([s.weights for s in found]))

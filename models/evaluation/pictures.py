@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Pixels = NDArray[np.float32]
-CHUNK = 64  # pictures held as floats at once
+CHUNK = 64  # pictures held as floats at once, fewer where they are larger than 256 pixels
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,13 @@ def resize(images: Tensor, side: int, *, antialias: bool = True) -> Tensor:
     ).clamp(-1, 1)
 
 
-def chunks(count: int) -> Iterator[slice]:
-    """Slices of at most CHUNK that cover ``count`` things in order."""
-    return (slice(k, k + CHUNK) for k in range(0, count, CHUNK))
+def chunks(pictures: AnyPictures) -> Iterator[slice]:
+    """Slices that cover pictures of one size in order, each of few enough to be held as floats."""
+    for first in pictures[:1]:
+        step = min(CHUNK, max(1, CHUNK * 256**2 // (first.width * first.height)))
+        yield from (slice(k, k + step) for k in range(0, len(pictures), step))
 
 
 def map_chunks(pictures: AnyPictures, function: Callable[[Tensor], Tensor]) -> Tensor:
     """``function`` of the pictures [N,3,H,W] in [-1,1], a chunk at a time; the results together."""
-    return torch.cat([function(stack(pictures[part])) for part in chunks(len(pictures))])
+    return torch.cat([function(stack(pictures[part])) for part in chunks(pictures)])

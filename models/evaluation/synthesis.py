@@ -82,7 +82,7 @@ def _picture_rows(report: TaskReport, panel: Panel) -> None:
 
 
 def _edges(images: Sequence[Image.Image]) -> dict[str, Floats]:
-    parts = [edges(unit(images[part])) for part in chunks(len(images))]
+    parts = [edges(unit(images[part])) for part in chunks(images)]
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 

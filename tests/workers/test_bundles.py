@@ -77,3 +77,19 @@ def test_networks_that_can_not_be_loaded_are_not_offered(
     with pytest.raises(BundleError):
         loader.get("tiny", "synthesize", spec["method"])
     assert loader.bundles()["tiny"]["tasks"] == ["manipulate", "inpaint"]
+
+
+def test_mended_networks_are_offered_after_a_reload(
+    loader: CachedPipelineLoader, tmp_path: Path
+) -> None:
+    spec = json.loads((tmp_path / "tiny/bundle.json").read_text())["tasks"]["synthesize"]
+    path = tmp_path / "tiny" / spec["files"]["generator"]["path"]
+    whole = path.read_bytes()
+    path.write_bytes(b"damaged")
+    with pytest.raises(BundleError):
+        loader.get("tiny", "synthesize", spec["method"])
+    path.write_bytes(whole)  # bundle.json is as it was
+    assert "synthesize" not in loader.bundles()["tiny"]["tasks"]
+    loader.forget_failures()
+    assert "synthesize" in loader.bundles()["tiny"]["tasks"]
+    assert loader.get("tiny", "synthesize", spec["method"])

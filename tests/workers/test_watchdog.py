@@ -122,3 +122,13 @@ def test_heartbeat_starts_when_ready_and_ends_with_a_farewell(scene: Scene) -> N
     assert scene.store.live_workers()[0]["device"] == "cpu"
     scene.dog.stop()
     assert scene.store.live_workers() == []
+
+
+def test_a_worker_that_is_told_to_looks_at_its_bundles_once(scene: Scene) -> None:
+    looked: list[str] = []
+    scene.dog.reload = lambda: looked.append("again")
+    scene.dog.send_heartbeat()
+    assert scene.store.request_reload() == ["w"]
+    scene.dog.send_heartbeat()
+    scene.dog.send_heartbeat()
+    assert looked == ["again"]

@@ -164,5 +164,8 @@ class DrawingLoader:
     def loaded(self) -> list[PipelineKey]:
         return list(self._pipelines)
 
+    def forget_failures(self) -> None:
+        """Nothing is remembered."""
+
     def bundles(self) -> dict[str, dict[str, Any]]:
         return LocalBundles(self._weights).loadable()

@@ -82,5 +82,8 @@ class FakeLoader:
     def loaded(self) -> list[PipelineKey]:
         return []
 
+    def forget_failures(self) -> None:
+        """There are none."""
+
     def bundles(self) -> dict[str, dict[str, Any]]:
         return {"fake": {"sha256": self.pipeline.bundle.sha256, "tasks": [*TASKS]}}

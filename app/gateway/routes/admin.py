@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -10,14 +11,20 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.gateway.api_keys import ADMIN
+from app.gateway.auth import Caller
 from app.gateway.dependencies import AnyCaller, JobId, ServicesDependency, WorkerName
 from app.gateway.problems import Problem
+from app.gateway.services import Services
 from jobs.administration import purge, usage
 
 
-async def administrator(caller: AnyCaller) -> None:
+async def administrator(caller: AnyCaller) -> Caller:
     """403 for a key without the scope, and on a service without keys."""
     caller.require_scope(ADMIN)
+    return caller
+
+
+Administrator = Annotated[Caller, Depends(administrator)]
 
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(administrator)])
@@ -44,21 +51,65 @@ class Drained(BaseModel):
 
 
 @router.post("/workers/{name}/drain", summary="Drain a worker")
-async def drain_worker(name: WorkerName, services: ServicesDependency) -> Drained:
+async def drain_worker(
+    name: WorkerName, services: ServicesDependency, caller: Administrator
+) -> Drained:
     """The worker finishes what it holds and claims no more, until it is resumed or ends."""
-    return await _set_drained(services, name, True)
+    return await _set_drained(services, caller, name, True)
 
 
 @router.post("/workers/{name}/resume", summary="Resume a worker")
-async def resume_worker(name: WorkerName, services: ServicesDependency) -> Drained:
+async def resume_worker(
+    name: WorkerName, services: ServicesDependency, caller: Administrator
+) -> Drained:
     """The worker claims jobs again."""
-    return await _set_drained(services, name, False)
+    return await _set_drained(services, caller, name, False)
 
 
-async def _set_drained(services: ServicesDependency, name: str, drained: bool) -> Drained:
+async def _set_drained(services: Services, caller: Caller, name: str, drained: bool) -> Drained:
     if not await run_in_threadpool(services.store.set_drained, name, drained):
         raise Problem(404, "There is no live worker of that name; GET /admin/workers lists them.")
+    await _record(services, caller, "drain" if drained else "resume", name)
     return Drained(worker=name, drained=drained)
+
+
+async def _record(services: Services, caller: Caller, action: str, target: str) -> None:
+    await run_in_threadpool(services.store.record_action, caller.key_id, action, target)
+
+
+class Reloaded(BaseModel):
+    """Workers that look at their bundles again within two seconds."""
+
+    workers: list[str] = Field(description="their names")
+
+
+@router.post("/reload", summary="Reload bundles")
+async def reload_bundles(services: ServicesDependency, caller: Administrator) -> Reloaded:
+    """All workers look at their bundles again, those too that could not be loaded."""
+    names = await run_in_threadpool(services.store.request_reload)
+    await _record(services, caller, "reload", " ".join(names))
+    return Reloaded(workers=names)
+
+
+class ActionView(BaseModel):
+    """What an operator did."""
+
+    time: datetime = Field(description="when it was done")
+    by: str = Field(description="id of a key, or user@host of a command")
+    action: str = Field(description="what was done")
+    target: str = Field(description="to which worker, job, jobs or key")
+
+
+_Limit = Query(ge=1, le=10_000, description="at most so many", examples=[50])
+
+
+@router.get("/audit", summary="List what operators did")
+async def get_audit(
+    services: ServicesDependency, limit: Annotated[int, _Limit] = 50
+) -> list[ActionView]:
+    """Changes by `/admin`, `mmml admin` and `mmml keys`, the newest first; 10,000 are kept."""
+    found = await run_in_threadpool(services.store.actions, limit)
+    return [ActionView.model_validate(asdict(one)) for one in found]
 
 
 class Requeued(BaseModel):
@@ -68,12 +119,15 @@ class Requeued(BaseModel):
 
 
 @router.post("/jobs/{job_id}/requeue", summary="Take a job from its worker")
-async def requeue_job(job_id: JobId, services: ServicesDependency) -> Requeued:
+async def requeue_job(
+    job_id: JobId, services: ServicesDependency, caller: Administrator
+) -> Requeued:
     """A job that a worker holds waits again, and the attempt does not count. The worker drops what
     it has of it.
     """
     if not await run_in_threadpool(services.store.take_back, job_id):
         raise Problem(409, "No worker holds this job: it waits, is over, or never was.")
+    await _record(services, caller, "requeue", job_id)
     return Requeued(job=job_id)
 
 
@@ -91,9 +145,12 @@ class Purged(BaseModel):
 
 
 @router.post("/purge", summary="Cancel waiting jobs")
-async def purge_queue(wanted: PurgeRequest, services: ServicesDependency) -> Purged:
+async def purge_queue(
+    wanted: PurgeRequest, services: ServicesDependency, caller: Administrator
+) -> Purged:
     """Cancels waiting jobs; running jobs go on."""
-    count = await run_in_threadpool(purge, services.store, wanted.owner, wanted.task)
+    narrowed = wanted.owner, wanted.task
+    count = await run_in_threadpool(purge, services.store, *narrowed, caller.key_id)
     return Purged(canceled=count)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,10 @@ def test_the_life_of_a_key(broker: KeyStore) -> None:
     nothing = mmml("list")
     assert nothing.stdout == ""
     assert "the service is open" in nothing.stderr
+    done = CliRunner().invoke(cli, ["--json", "admin", "audit", "--limit", "3"])
+    told = [(one["action"], one["target"]) for one in json.loads(done.stdout)]
+    names = ("forget key", "revoke key", "create key")
+    assert told == [(action, f"{key.id} shop") for action in names]
 
 
 def test_a_new_key_takes_over(broker: KeyStore) -> None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from jobs.job import Status
 from jobs.redis_store import JobStore
+from jobs.store import MOST_ACTIONS
 from mmml.cli import cli
 from tests.moves import begun, queued
 
@@ -101,3 +102,35 @@ def test_usage_by_owner(operated: JobStore, redis_client: redis.Redis) -> None:
     assert read("usage") == [{"owner": "", "jobs": 2, "unfinished": 2}]
     assert read("usage", "--hours", "0.0000001")[0]["jobs"] == 0
     assert "(no key)" in admin("usage").stdout
+
+
+def test_workers_are_told_to_look_at_their_bundles(operated: JobStore) -> None:
+    assert "No worker is alive" in admin("reload").stderr
+    operated.heartbeat("gpu1", {}, 10)
+    assert admin("reload").stdout == "gpu1 looks at its bundles within two seconds.\n"
+    assert [operated.take_reload("gpu1") for _ in range(2)] == [True, False]
+
+
+def test_what_operators_did_is_listed(operated: JobStore) -> None:
+    assert read("audit") == []
+    operated.heartbeat("gpu1", {}, 10)
+    job = queued(operated)
+    admin("drain", "nobody")  # in vain, so not listed
+    for words in (["drain", "gpu1"], ["resume", "gpu1"], ["reload"], ["purge", "--yes"]):
+        assert admin(*words).exit_code == 0
+    begun(operated, queued(operated).id)
+    assert admin("requeue", operated.list_jobs(Status.running, 1, None)[0][0].id).exit_code == 0
+    found = read("audit")
+    assert [one["action"] for one in found] == ["requeue", "purge", "reload", "resume", "drain"]
+    assert [one["target"] for one in found[1:3]] == ["1 jobs of all owners, all tasks", "gpu1"]
+    assert all("@" in one["by"] for one in found)
+    assert abs(found[0]["time"] - job.created_at) < 60
+    assert len(admin("audit", "--limit", "2").stdout.splitlines()) == 2
+
+
+def test_the_list_of_what_operators_did_is_bounded(operated: JobStore) -> None:
+    for k in range(MOST_ACTIONS + 300):
+        operated.record_action("k1", "drain", f"w{k}")
+    kept = operated.actions(2 * MOST_ACTIONS)
+    assert MOST_ACTIONS <= len(kept) <= MOST_ACTIONS + 200
+    assert kept[0].target == f"w{MOST_ACTIONS + 299}"

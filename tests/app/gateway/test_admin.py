@@ -36,6 +36,8 @@ ROUTES = (
     ("POST", "/admin/workers/w/resume"),
     ("POST", "/admin/jobs/x/requeue"),
     ("POST", "/admin/purge"),
+    ("POST", "/admin/reload"),
+    ("GET", "/admin/audit"),
 )
 
 
@@ -86,3 +88,25 @@ def test_usage_by_owner(operator: TestClient, services: Services) -> None:
     assert busiest == {"owner": key.owner, "jobs": 1, "unfinished": 1}
     assert idle["jobs"] == 0
     assert operator.get("/admin/usage?hours=0").status_code == 422
+
+
+def test_what_operators_did_is_listed(operator: TestClient, services: Services) -> None:
+    (key,) = services.authenticator.keys.all()
+    services.store.heartbeat("gpu1", {}, 10)
+    operator.post("/admin/workers/gpu1/drain")
+    operator.post("/admin/workers/nobody/drain")
+    assert operator.post("/admin/reload").json() == {"workers": ["gpu1"]}
+    assert services.store.take_reload("gpu1")
+    operator.post("/admin/purge", json={"task": "inpaint"})
+    job = queued(services.store)
+    begun(services.store, job.id)
+    operator.post(f"/admin/jobs/{job.id}/requeue")
+    found = operator.get("/admin/audit").json()
+    assert [(one["action"], one["target"]) for one in found] == [
+        ("requeue", job.id),
+        ("purge", "0 jobs of all owners, inpaint"),
+        ("reload", "gpu1"),
+        ("drain", "gpu1"),
+    ]
+    assert {one["by"] for one in found} == {key.id}
+    assert operator.get("/admin/audit?limit=1").json() == found[:1]
