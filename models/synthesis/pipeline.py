@@ -272,3 +272,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     def example(self) -> Item:
         return Item(self.known_word, 0)
+
+    def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """z [B,z], sentence [B,text] → image."""
+        return {"image": self.generator(given["z"], given["sentence"])}

@@ -4,6 +4,7 @@ sample; ``noise_scale`` 0 gives the mean, which is nearer to the truth.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from models.inpainting.picnet.network import PicnetConfig, PicnetEncoder, PicnetGenerator
 from models.inpainting.pipeline import InpaintingPipeline
 from models.inpainting.tdanet.blocks import fold_blocks
+from models.inpainting.tdanet.network import named_outputs
 from models.pipeline import config_from
 
 
@@ -35,3 +37,11 @@ class PicnetPipeline(InpaintingPipeline):
             z, seen.features[-1], seen.features[self.config.feature], mask
         )[-1]
         return out
+
+    def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """image [B,3,S,S] in [0,1], mask [B,1,S,S] (1 = known), eps: see :func:`named_outputs`."""
+        images, mask = 2 * given["image"] - 1, given["mask"][:, :1]
+        code = self.encoder(images, mask)
+        z, feature = code.mu + code.sigma * given["eps"], code.features[self.config.feature]
+        pictures = self.generator(z, code.features[-1], feature, mask)
+        return named_outputs(code.mu, code.sigma, pictures, images, mask)

@@ -260,6 +260,15 @@ def compose(out: Tensor, images: Tensor, mask: Tensor) -> Tensor:
     return (1 - mask) * out + mask * images
 
 
+def named_outputs(
+    mu: Tensor, sigma: Tensor, pictures: list[Tensor], images: Tensor, mask: Tensor
+) -> dict[str, Tensor]:
+    """mu, sigma, out1 … of every size, and composed: the last one with the known pixels."""
+    outs = {f"out{k}": picture for k, picture in enumerate(pictures, 1)}
+    composed = compose(pictures[-1], images, mask)
+    return {"mu": mu, "sigma": sigma, **outs, "composed": composed}
+
+
 @dataclass(frozen=True)
 class InpaintDiscriminatorConfig:
     """widths: channels after each halving; attention: on which of them; defaults are published

@@ -4,7 +4,7 @@ the others are samples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -14,11 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 from models.explanation import Area, Explanation, explained_words, over_picture
 from models.inpainting.pipeline import InpaintingPipeline, Prepared, by_item
 from models.inpainting.tdanet.blocks import fold_blocks, fold_constant_channels
-from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
+from models.inpainting.tdanet.network import (
+    InpaintConfig,
+    InpaintEncoder,
+    InpaintGenerator,
+    named_outputs,
+)
 from models.pipeline import Item, Output, OutputWithAttention, config_from
 
 Attention = NDArray[np.float32]  # [T,squares,h,w]: of words over the cells of each square
@@ -109,3 +114,16 @@ class TdanetPipeline(InpaintingPipeline):
         whole = partial(over_picture, areas=areas, width=width, height=height)
         words = explained_words(prepared.read, "attention", maps, maps.max((1, 2, 3)), whole)
         return Explanation(self.method, tuple(words))
+
+    def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """image [B,3,S,S] in [0,1], mask [B,1,S,S] (1 = known), tokens [B,L], lengths [B], eps: see
+        :func:`named_outputs`.
+        """
+        lengths = given["lengths"].cpu()
+        words, sentence = self.text(given["tokens"][:, : int(lengths.max())], lengths)
+        pad = padding(lengths, words.shape[2]).to(words.device)
+        images, mask = 2 * given["image"] - 1, given["mask"][:, :1]
+        code = self.encoder(images, mask, words, sentence, pad)
+        z, feature = code.mu + code.sigma * given["eps"], code.features[self.config.feature]
+        pictures = self.generator(z, code.summary, feature, mask)
+        return named_outputs(code.mu, code.sigma, pictures, images, mask)

@@ -9,7 +9,8 @@ from typing import cast
 from torch import Tensor, nn
 
 from models.bundle import Bundle, load_strict
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
+from models.errors import ModelsError
 from models.explanation import Explanation, explained_words
 from models.geometry import Plane
 from models.layers import fold_batch_norm
@@ -118,6 +119,23 @@ class ManiganPipeline(ManipulationPipeline):
         words = explained_words(prepared.read, "attention", maps.attention, shares, whole)
         features = {name: whole(plane) for name, plane in maps.features.items()}
         return Explanation(self.method, tuple(words), features)
+
+    def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """image [B,3,S,S] in [-1,1], captions [B,L], lengths [B], z, ca_noise → words, sentence,
+        global_code, image64, image128, image256 (the three stages), final.
+        """
+        if self.main is None or self.dcm is None:
+            raise ModelsError("Raw runs of 'manipulate' need both of ManiGAN's modules.")
+        lengths = given["lengths"].cpu()
+        words, sentence = self.text(given["captions"][:, : int(lengths.max())], lengths)
+        pad = padding(lengths, words.shape[2]).to(words.device)
+        photo = self.image.photo(given["image"])
+        noise = given["z"], given["ca_noise"]
+        out = self.main(*noise, words, sentence, pad, photo.code, photo.regions)
+        final, _ = self.dcm(out.hidden, photo.detail, words, pad)
+        stages = dict(zip(("image64", "image128", "image256"), out.pictures, strict=True))
+        found = {"words": words, "sentence": sentence, "global_code": photo.code}
+        return {**found, **stages, "final": final}
 
 
 def _maps(attention: Tensor, features: Mapping[str, Tensor], index: int) -> AttentionMaps:
