@@ -104,7 +104,7 @@ def _parse(words: list[str] | None) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> int:
     a = _parse(words)
     encoders = (a.encoders or _WEIGHTS / ("aviary" if a.data == "aviary" else "cub")).resolve()
-    threads = len(os.sched_getaffinity(0))
+    threads = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
     budget = Budget(a.data, encoders, a.pictures, a.photos, a.size, a.samples, a.batch, threads)
     trials = [trial(x, seed, budget) for seed in range(a.seeds) for x in a.methods]
     try:

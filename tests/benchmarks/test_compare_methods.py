@@ -22,7 +22,7 @@ SMALL = "--pictures 24 --batch 4 --photos 16 --samples 2 --seeds 1 --methods sis
 
 def _begin(out: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "benchmarks.compare_methods", "--out", str(out)]
-    environment = os.environ | {"XDG_CACHE_HOME": str(out.parent)}
+    environment = os.environ | {"XDG_CACHE_HOME": str(out.parent), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [*command, *SMALL.split()], env=environment, stderr=subprocess.PIPE, text=True
     )
