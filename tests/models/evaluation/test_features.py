@@ -50,9 +50,11 @@ def test_features_are_kept_for_the_same_pictures(
 
     network, pictures = features.Lite2Features(side=32), Pictures(make, range(3))
     first = features.cached_features(network, pictures, "three")
+    made = len(looked)
     again = features.cached_features(network, pictures, "three")
+    assert len(looked) == made
     other = features.cached_features(network, Pictures(make, range(2)), "two")
-    assert looked == [0, 1, 2, 0, 1]
+    assert len(looked) > made
     assert torch.equal(first.pooled, again.pooled)
     assert len(other.pooled) == 2
 
