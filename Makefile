@@ -25,8 +25,13 @@ $(READY): pyproject.toml client/pyproject.toml constraints.txt
 serve: setup
 	$(BIN)/mmml serve --port $(PORT)
 
+# Two runs side by side, as the trainings of the one compute while the services of the other wait.
+PYTEST = $(BIN)/python -m pytest -q -m "not gpu and not docker"
+COMPUTING = tests/models tests/benchmarks tests/workers tests/docs
 test: setup
-	$(BIN)/python -m pytest -q -m "not gpu and not docker"
+	@log=$$(mktemp); OMP_NUM_THREADS=1 nice -n 10 $(PYTEST) $(COMPUTING) >$$log 2>&1 & \
+	$(PYTEST) $(COMPUTING:%=--ignore=%); others=$$?; \
+	wait $$!; computing=$$?; cat $$log; rm -f $$log; exit $$((others + computing))
 
 check: setup
 	$(BIN)/ruff format --check .
