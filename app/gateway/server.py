@@ -86,10 +86,16 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     )
     app.state.services = given
     problems.install_problem_handlers(app)
+    _add_routes(app, settings.root_path)
+    _add_middleware(app, given, settings)
+    return app
+
+
+def _add_routes(app: FastAPI, root_path: str) -> None:
     for router in (
         tasks.router(),
-        studio.router(settings.root_path),
-        docs.router(settings.root_path),
+        studio.router(root_path),
+        docs.router(root_path),
         jobs.router,
         jobs.events_router,
         images.router,
@@ -101,13 +107,16 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         service.health_router,
     ):
         app.include_router(router)
-    # The last one added sees a request first.
+
+
+def _add_middleware(app: FastAPI, services: Services, settings: GatewaySettings) -> None:
+    """The last one added sees a request first."""
     app.add_middleware(RouteNote)
     app.add_middleware(HeadAsGet)
     app.add_middleware(UploadMemoryBudget, limit=settings.upload_memory, most=settings.max_uploads)
     app.add_middleware(BodyTimeout, pause=settings.body_timeout, rate=settings.body_rate)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body)
-    app.add_middleware(HostGuard, authenticator=given.authenticator, settings=settings)
+    app.add_middleware(HostGuard, authenticator=services.authenticator, settings=settings)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -120,7 +129,6 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
     if settings.root_path:
         app.add_middleware(PathPrefix, prefix=settings.root_path)
     app.add_middleware(RequestLog)
-    return app
 
 
 _OPEN_FILES = 65_536

@@ -92,7 +92,7 @@ def test_a_phone(context: BrowserContext, stand: Stand, picture: Path) -> None:
     canvas = page.locator("canvas.mask")
     canvas.scroll_into_view_if_needed()
     canvas.tap()
-    expect(page.locator(".mask-editor .told")).to_contain_text("will be filled")
+    expect(page.locator(".mask-editor .feedback")).to_contain_text("will be filled")
     page.locator("#text").fill("a zorgly bird with red wings and a very very very long tail")
     page.locator("#option-count").fill("3")
     assert not page.evaluate(WIDER)

@@ -174,7 +174,9 @@ def test_an_address_of_no_job(page: Page) -> None:
 def test_unknown_words_are_marked_while_one_types(page: Page) -> None:
     page.locator("#text").press_sequentially("a zorgly bird")
     expect(page.locator("#text-marks .unknown")).to_have_text("zorgly")
-    expect(page.locator("#text-told")).to_have_text("paper does not know “zorgly”; it is left out.")
+    expect(page.locator("#text-feedback")).to_have_text(
+        "paper does not know “zorgly”; it is left out."
+    )
     page.locator("#vocabulary summary").click()
     page.locator("#vocabulary-search").fill("crow")
     page.get_by_role("button", name="crown", exact=True).click()
@@ -249,7 +251,7 @@ def test_code_for_a_job_of_another_browser(page: Page, stand: Stand, picture: Pa
     expect(page.locator("#stage .compare")).to_have_count(0)
     act(page, "More", "Copy as curl")
     expect(page.locator("#code-text")).to_contain_text("-F 'image=@\"image.png\"'")
-    expect(page.locator("#code-told")).to_contain_text("image.png, which this browser does not")
+    expect(page.locator("#code-feedback")).to_contain_text("image.png, which this browser does not")
 
 
 def test_the_python_code_names_everything(page: Page, stand: Stand) -> None:

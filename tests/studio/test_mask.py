@@ -54,7 +54,7 @@ def test_undo_and_redo(editor: Page, stand: Stand) -> None:
     paint(editor, (0.7, 0.1), (0.9, 0.9))
     editor.get_by_role("button", name="Undo").click()
     editor.get_by_role("button", name="Undo").click()
-    expect(editor.locator(".mask-editor .told")).to_have_text("Paint over the part to fill.")
+    expect(editor.locator(".mask-editor .feedback")).to_have_text("Paint over the part to fill.")
     expect(editor.get_by_role("button", name="Undo")).to_be_disabled()
     editor.get_by_role("button", name="Redo").click()
     mask = sent_mask(editor, stand)

@@ -161,7 +161,9 @@ def test_an_example_with_its_bundle(page: Page) -> None:
     page.reload()
     choose(page, "inpaint")
     page.get_by_role("button", name="Use an example").click()
-    expect(page.locator(".mask-editor .told")).to_contain_text("10 % of the photo will be filled")
+    expect(page.locator(".mask-editor .feedback")).to_contain_text(
+        "10 % of the photo will be filled"
+    )
     expect(page.locator("#option-bundle")).to_have_value("aviary")
     expect(page.locator("#text")).to_have_value("a bird with red wings")
     expect(page.locator(".photo-hint")).to_contain_text("aviary was trained on drawn birds.")

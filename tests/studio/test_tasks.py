@@ -114,7 +114,7 @@ def test_inpaint_by_keyboard(page: Page, stand: Stand, picture: Path) -> None:
     give_photo(page, picture)
     tab_to(page, "canvas.mask")
     press(page, "Space", *["ArrowRight"] * 8, "Space")
-    expect(page.locator(".mask-editor .told")).to_contain_text("will be filled")
+    expect(page.locator(".mask-editor .feedback")).to_contain_text("will be filled")
     tab_to(page, "#option-seed")
     write(page, "a red bird")
     press(page, "Control+Enter")

@@ -99,4 +99,4 @@ def test_the_captions_placeholder_fits_the_bundle(page: Page) -> None:
     field = page.locator("#text")
     expect(field).to_have_attribute("placeholder", re.compile("bird"))
     write(page, field.get_attribute("placeholder") or "")
-    expect(page.locator("#text-told")).to_be_hidden()
+    expect(page.locator("#text-feedback")).to_be_hidden()

@@ -13,13 +13,13 @@ export class Problem extends Error {
 const NO_ANSWER = "The service does not answer. Is it running, and is this device still connected?";
 
 async function problemOf(response) {
-  const told = await response.json().catch(() => ({}));
+  const body = await response.json().catch(() => ({}));
   const wait = Number(response.headers.get("Retry-After"));
-  const detail = told.detail || `The service answered ${response.status} ${response.statusText}.`;
-  return new Problem(response.status, detail, told.errors || [], wait || null);
+  const detail = body.detail || `The service answered ${response.status} ${response.statusText}.`;
+  return new Problem(response.status, detail, body.errors || [], wait || null);
 }
 
-/** The answer to a request. With keys, a 401 is told to the whole page. */
+/** The answer to a request. With keys, a 401 concerns the whole page. */
 export async function send(method, path, { body, headers = {}, signal } = {}) {
   let response;
   try {

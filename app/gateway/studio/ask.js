@@ -32,7 +32,7 @@ export class Ask {
     this.caption = new Caption(() => this.#changed());
     this.second = new Second(() => this.#seconded());
     this.photos = new Photos(byId("photos"), {
-      onchange: (error) => (error ? this.told(error) : this.#quiet()),
+      onchange: (error) => (error ? this.report(error) : this.#quiet()),
       example: () => this.#example,
       hint: () => this.#hint,
     });
@@ -104,7 +104,7 @@ export class Ask {
   }
 
   /** Show what is wrong: the service's sentence, and beside each field its own. */
-  told(problem) {
+  report(problem) {
     const place = byId("problem");
     place.hidden = false;
     place.replaceChildren(el("p", {}, this.message(problem.message)));
@@ -157,7 +157,7 @@ export class Ask {
     if (this.busy) return;
     const missing = this.photos.missing();
     if (missing) {
-      this.told(new Problem(0, missing));
+      this.report(new Problem(0, missing));
       return;
     }
     this.#hold(true);
@@ -168,7 +168,7 @@ export class Ask {
       this.wait = null;
       this.#quiet();
     } catch (problem) {
-      this.told(problem);
+      this.report(problem);
     } finally {
       this.#hold(false);
     }
@@ -205,7 +205,7 @@ export class Ask {
       if (!task) return;
       this.choose(task.name);
     }
-    await this.photos.set(this.photos.open, blob, name).catch((error) => this.told(error));
+    await this.photos.set(this.photos.open, blob, name).catch((error) => this.report(error));
   }
 
   /** Captions of earlier jobs, to choose from. */
@@ -228,7 +228,7 @@ export class Ask {
     await this.repeat(job, "", files);
     this.options.set({ count: frames ? count : VARIATIONS });
     const lost = this.photos.wanted.find(({ photo }) => !files[photo.name]);
-    if (lost) this.told(new Problem(null, `Choose the ${lost.photo.name} again: this browser does not have it.`));
+    if (lost) this.report(new Problem(null, `Choose the ${lost.photo.name} again: this browser does not have it.`));
     else await this.generate();
   }
 

@@ -9,7 +9,7 @@ const list = (words) => words.map((word) => `“${word}”`).join(", ");
 const unique = (tokens) => [...new Set(tokens.map((token) => token.word))];
 
 /** One sentence about what the bundle won't read. */
-export function told(tokens, bundle) {
+export function feedbackOn(tokens, bundle) {
   const unknown = unique(tokens.filter((token) => token.state === "unknown"));
   const cut = tokens.filter((token) => token.state === "cut").length;
   const parts = [];
@@ -67,8 +67,8 @@ export class Caption {
     this.field.style.height = "auto";
     this.field.style.height = `${this.field.scrollHeight}px`;
     this.align();
-    const sentence = tokens.length ? told(tokens, this.words.bundle) : "";
-    const place = byId("text-told");
+    const sentence = tokens.length ? feedbackOn(tokens, this.words.bundle) : "";
+    const place = byId("text-feedback");
     if (place.textContent !== sentence) place.textContent = sentence;
   }
 

@@ -44,7 +44,7 @@ export class Code {
   #needs(files, keyed) {
     const here = files.filter(({ blob }) => blob);
     const elsewhere = files.filter(({ blob }) => !blob).map(({ name }) => name);
-    byId("code-told").textContent = [
+    byId("code-feedback").textContent = [
       keyed && "Your key is taken from the variable MMML_API_KEY.",
       elsewhere.length && `It reads ${elsewhere.join(" and ")}, which this browser does not have.`,
       here.length && "It reads these files:",

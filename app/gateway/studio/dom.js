@@ -29,10 +29,10 @@ export function icon(name) {
 
 /** A button with an icon; without a visible label, the label is for screen readers and tooltips. */
 export function button(name, label, onclick, { bare = false, kind = "quiet", ...rest } = {}) {
-  const told = bare ? { "aria-label": label, title: label } : {};
+  const labelled = bare ? { "aria-label": label, title: label } : {};
   const content = bare ? [] : [el("span", {}, label)];
   const type = { type: "button", class: bare ? `${kind} bare` : kind };
-  return el("button", { ...type, ...told, onclick, ...rest }, name ? icon(name) : null, ...content);
+  return el("button", { ...type, ...labelled, onclick, ...rest }, name ? icon(name) : null, ...content);
 }
 
 /** A button that opens a list of buttons. */

@@ -55,11 +55,11 @@ export async function explanation(image, texts, canvas) {
   if (!found?.words?.length) return null;
   const hint = el("p", { class: "soft small" }, HINT);
   const hide = () => { canvas.classList.remove("shown"); hint.textContent = HINT; };
-  const pointed = (address, label, kind, told) => {
+  const pointed = (address, label, kind, feedback) => {
     const show = async () => {
       await paint(canvas, address);
       canvas.classList.add("shown");
-      hint.textContent = told || HINT;
+      hint.textContent = feedback || HINT;
     };
     return el("button", {
       type: "button", class: kind, onmouseenter: show, onmouseleave: hide, onfocus: show, onblur: hide, onclick: show,

@@ -121,9 +121,9 @@ export class Gallery {
     const focused = document.activeElement?.closest?.("#gallery-jobs li")?.dataset.id;
     this.list.replaceChildren(...this.jobs.map((job) => card(job, this.current)));
     if (focused) this.list.querySelector(`[data-id="${focused}"] a`)?.focus();
-    const told = byId("gallery-empty");
-    told.hidden = this.jobs.length > 0 && !problem;
-    told.textContent = problem || EMPTY;
+    const feedback = byId("gallery-empty");
+    feedback.hidden = this.jobs.length > 0 && !problem;
+    feedback.textContent = problem || EMPTY;
     byId("gallery-more").hidden = !this.next;
   }
 }

@@ -125,7 +125,7 @@ class Studio {
       this.gallery.put(changed);
       if (isFinal(changed)) this.route();
     } catch (problem) {
-      if (problem.status !== 409) this.ask.told(problem); // 409: it was over already
+      if (problem.status !== 409) this.ask.report(problem); // 409: it was over already
     }
   }
 
@@ -141,7 +141,7 @@ class Studio {
       el("a", { href, download: name }).click();
       setTimeout(() => URL.revokeObjectURL(href), 60_000);
     } catch (problem) {
-      this.ask.told(problem);
+      this.ask.report(problem);
     }
   }
 
@@ -153,7 +153,7 @@ class Studio {
       byId("form").scrollIntoView({ block: "start" });
       this.ask.caption.field.focus({ preventScroll: true });
     } catch (problem) {
-      this.ask.told(problem);
+      this.ask.report(problem);
     }
   }
 
@@ -169,7 +169,7 @@ class Studio {
       await api.erase(id);
     } catch (problem) {
       if (problem.status !== 410) {
-        this.ask.told(problem);
+        this.ask.report(problem);
         return;
       }
     }

@@ -32,9 +32,9 @@ export class MaskEditor {
     this.surface = shaped(
       el("div", { class: "surface" }, photo, canvas, this.frame, this.ring), drawing.photo,
     );
-    this.told = el("p", { class: "told soft" });
+    this.feedback = el("p", { class: "feedback soft" });
     this.element = el("div", { class: "mask-editor" }, this.#toolbar(), this.surface,
-      el("div", { class: "row apart" }, this.told, this.#sizes()));
+      el("div", { class: "row apart" }, this.feedback, this.#sizes()));
     this.#listen(canvas);
     this.#resized(Math.round(Math.max(drawing.width, drawing.height) / 9));
     this.changed();
@@ -91,7 +91,7 @@ export class MaskEditor {
     this.undoButton.disabled = !this.drawing.steps.length;
     this.redoButton.disabled = !this.drawing.undone.length;
     const percent = coverage > 0 && coverage < 0.01 ? "less than 1" : Math.round(coverage * 100);
-    this.told.textContent = coverage ? `${percent} % of the photo will be filled.`
+    this.feedback.textContent = coverage ? `${percent} % of the photo will be filled.`
       : "Paint over the part to fill.";
     this.onchange();
   }
@@ -204,7 +204,7 @@ export class MaskEditor {
   #space() {
     if (this.stroke || this.corner) {
       this.#up();
-      say(`Up. ${this.told.textContent}`);
+      say(`Up. ${this.feedback.textContent}`);
     } else {
       this.#down();
       say(this.tool === "box" ? "First corner." : "Down.");

@@ -14,7 +14,7 @@ const title = (name) => name[0].toUpperCase() + name.slice(1).replaceAll("_", " 
 function labelled(name, widget, control, extra = {}) {
   return el("div", { class: "field", "data-field": name, ...extra },
     el("label", { for: control.id }, title(name)), widget,
-    el("p", { class: "told wrong", id: `${control.id}-wrong`, hidden: true }));
+    el("p", { class: "feedback wrong", id: `${control.id}-wrong`, hidden: true }));
 }
 
 function select(name, values, chosen, onchange) {
@@ -215,16 +215,16 @@ export class Options {
       const name = place.dataset.field;
       const found = errors.find(({ field }) => field === name);
       const control = this.#control(name);
-      const told = place.querySelector(".wrong");
-      if (!told) continue;
-      told.hidden = !found;
-      told.textContent = found ? `${title(name)} ${found.detail}.` : "";
+      const feedback = place.querySelector(".wrong");
+      if (!feedback) continue;
+      feedback.hidden = !found;
+      feedback.textContent = found ? `${title(name)} ${found.detail}.` : "";
       control.toggleAttribute("aria-invalid", Boolean(found));
       if (found) {
         const folded = place.closest("details");
         if (folded) folded.open = true;
         control.setAttribute("aria-invalid", "true");
-        control.setAttribute("aria-describedby", told.id);
+        control.setAttribute("aria-describedby", feedback.id);
       }
     }
   }

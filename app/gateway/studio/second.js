@@ -1,6 +1,6 @@
 // A second caption: pictures on the way from the first to the second, or of a mix of both.
 
-import { told } from "./caption.js";
+import { feedbackOn } from "./caption.js";
 import { byId, radios } from "./dom.js";
 import { look } from "./words.js";
 
@@ -31,7 +31,7 @@ export class Second {
 
   mark() {
     const tokens = this.words ? look(byId("text-2").value, this.words) : [];
-    byId("text-2-told").textContent = tokens.length ? told(tokens, this.words.bundle) : "";
+    byId("text-2-feedback").textContent = tokens.length ? feedbackOn(tokens, this.words.bundle) : "";
   }
 
   get text() {
@@ -50,7 +50,7 @@ export class Second {
 
   #share(percent) {
     byId("share").value = percent;
-    byId("share-told").textContent = `${Math.round(percent)} %`;
+    byId("share-value").textContent = `${Math.round(percent)} %`;
     this.onchange();
   }
 

@@ -41,20 +41,20 @@ export class Session {
   async #sign(event) {
     event.preventDefault();
     const field = byId("key");
-    const told = byId("sign-in-problem");
+    const feedback = byId("sign-in-problem");
     const headers = { Authorization: `Bearer ${field.value.trim()}` };
     const response = await fetch(`${root}/session`, { method: "POST", headers }).catch(() => null);
     if (!response?.ok) {
       const detail = response ? (await response.json().catch(() => ({}))).detail : null;
-      told.textContent = detail || "The service does not answer. Try again.";
-      told.hidden = false;
+      feedback.textContent = detail || "The service does not answer. Try again.";
+      feedback.hidden = false;
       field.setAttribute("aria-invalid", "true");
       field.select();
       return;
     }
     field.value = "";
     field.removeAttribute("aria-invalid");
-    told.hidden = true;
+    feedback.hidden = true;
     this.#welcome(await who());
     this.dialog.close();
     this.asking = null;
