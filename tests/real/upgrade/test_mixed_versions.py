@@ -36,7 +36,7 @@ def next_version(tmp_path: Path) -> Path:
     for room in ("app", "workers", "models", "client"):
         (tree / room).symlink_to(ROOT / room)
     _replace(tree / "jobs/job.py", f"JOB_SCHEMA = {JOB_SCHEMA} ", f"JOB_SCHEMA = {JOB_SCHEMA + 1} ")
-    summary = '    summary = "Make pictures from a text"\n'
+    summary = '    summary = "Generate images from text"\n'
     _replace(tree / "jobs/requests.py", summary, f"{summary}    mood: str | None = None\n")
     return tree
 
