@@ -21,6 +21,7 @@ import httpx
 
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.server import raise_open_file_limit
+from jobs.storage_identity import BLOB_KEY
 from tests.app.gateway.malformed import BOMBS, SIZES
 from tests.app.webhooks.test_addresses import HOSTILE
 from tests.chaos import target
@@ -273,11 +274,8 @@ def names(target: Target) -> Finding:
             for p in (target.folder / "blobs").rglob("*")
             if p.is_file()
         ]
-        strange = [
-            k
-            for k in keys
-            if not re.fullmatch(r"jobs/[0-9a-f]{32}/(in-(image|mask)\.png|t-0\.png)", k)
-        ]
+        own = rf"jobs/[0-9a-f]{{32}}/(in-(image|mask)|t-0)\.png|{BLOB_KEY}"
+        strange = [k for k in keys if not re.fullmatch(own, k)]
         watch.expect(not strange, f"strange files are stored: {strange[:3]}")
     watch.notes.append(
         f"{count.total()} names, answered {dict(sorted(count.items()))}; "
