@@ -26,15 +26,13 @@ RUN groupadd --gid 10001 mmml \
  && install -d /weights
 WORKDIR /weights
 
-# Apart from the rest of pyproject.toml, so that only a change of dependencies installs them again.
+# Apart from the rest of pyproject.toml, so that only a change of torch's line installs it again.
 FROM base AS requirements
 WORKDIR /build
 COPY pyproject.toml ./
 COPY client/pyproject.toml client/
 COPY deploy/requirements.py deploy/
-RUN python deploy/requirements.py > service.txt \
- && python deploy/requirements.py worker > worker.txt \
- && python deploy/requirements.py client > client.txt
+RUN python deploy/requirements.py torch > torch.txt
 
 FROM base AS build
 WORKDIR /build
@@ -43,8 +41,8 @@ COPY constraints.txt ./
 COPY deploy/install.sh deploy/
 
 FROM build AS gateway-build
-COPY --from=requirements /build/service.txt /build/client.txt ./
-RUN deploy/install.sh service.txt && deploy/install.sh client.txt
+COPY deploy/gateway.lock ./
+RUN deploy/install.sh --require-hashes -r gateway.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY client client
 COPY jobs jobs
@@ -61,11 +59,11 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
 CMD ["python", "-m", "app.gateway"]
 
 FROM build AS worker-build
+COPY deploy/worker.lock ./
+RUN deploy/install.sh --require-hashes -r worker.lock
 ARG TORCH_INDEX=
-COPY --from=requirements /build/worker.txt ./
-RUN TORCH_INDEX=$TORCH_INDEX deploy/install.sh worker.txt
-COPY --from=requirements /build/service.txt ./
-RUN deploy/install.sh service.txt
+COPY --from=requirements /build/torch.txt ./
+RUN TORCH_INDEX=$TORCH_INDEX deploy/install.sh -r torch.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY jobs jobs
 COPY models models

@@ -14,7 +14,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 export MALLOC_TOP_PAD_ ?= 134217728
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist gallery openapi generators pictures studio-pictures bench-gpu clean
+.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist lock gallery openapi generators pictures studio-pictures bench-gpu clean
 
 setup: $(READY)
 
@@ -83,6 +83,13 @@ dist: setup
 	    --label org.opencontainers.image.version=$(VERSION) --label org.opencontainers.image.licenses=Apache-2.0 \
 	    --label org.opencontainers.image.revision=$$(git rev-parse HEAD) . || exit 1; \
 	done
+
+# What the images install, each file with its hashes, at the versions of constraints.txt.
+lock: setup
+	$(PIP) install -q 'uv>=0.9,<1'
+	for image in gateway worker; do $(BIN)/python deploy/requirements.py $$image | \
+	  $(BIN)/uv pip compile - -c constraints.txt --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command 'make lock' --no-annotate -q -o deploy/$$image.lock || exit 1; done
 
 # docs/settings.md, from the code.
 docs: setup

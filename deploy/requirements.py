@@ -1,6 +1,5 @@
-"""Prints what pyproject.toml asks for, so that an image's dependencies are layers of their own:
-``requirements.py`` what every process needs, ``requirements.py EXTRA`` what an extra adds,
-``requirements.py client`` what the ``mmml`` command needs.
+"""Prints what an image asks for by pyproject.toml: ``requirements.py gateway``, ``worker`` (without
+torch) or ``torch``. ``make lock`` adds what those need themselves, with versions and hashes.
 """
 
 from __future__ import annotations
@@ -8,22 +7,22 @@ from __future__ import annotations
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def requirements(project: dict[str, Any], extra: str | None) -> list[str]:
-    """The dependencies of every installation, or those of one extra."""
-    found: list[str] = project["optional-dependencies"][extra] if extra else project["dependencies"]
-    return found
-
-
-def main() -> None:
-    root = Path(__file__).resolve().parent.parent
-    name = sys.argv[1] if len(sys.argv) > 1 else None
-    folder, extra = (root / "client", None) if name == "client" else (root, name)
-    read = tomllib.loads((folder / "pyproject.toml").read_text())
-    sys.stdout.write("\n".join(requirements(read["project"], extra)) + "\n")
+def requirements(image: str) -> list[str]:
+    """Lines for pip. torch is apart, as each machine has its own build of it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    client = tomllib.loads((ROOT / "client/pyproject.toml").read_text())["project"]
+    worker = project["optional-dependencies"]["worker"]
+    torch = [line for line in worker if line.startswith("torch")]
+    return {
+        "gateway": [*project["dependencies"], *client["dependencies"]],
+        "worker": [*project["dependencies"], *(line for line in worker if line not in torch)],
+        "torch": torch,
+    }[image]
 
 
 if __name__ == "__main__":
-    main()
+    sys.stdout.write("\n".join(requirements(sys.argv[1])) + "\n")

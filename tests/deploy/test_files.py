@@ -188,17 +188,33 @@ def test_engines_wait_longer_than_the_processes_drain(name: str) -> None:
     assert float(service["stop_grace_period"].removesuffix("s")) >= grace + 10
 
 
-def test_the_gateway_image_asks_for_no_torch() -> None:
+def _asked(image: str) -> list[str]:
+    script = [sys.executable, str(ROOT / "deploy/requirements.py"), image]
+    return subprocess.run(script, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def _versions(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==([\w.+!]+)", text, re.MULTILINE))
+
+
+def test_images_ask_for_what_the_projects_need() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    script = [sys.executable, str(ROOT / "deploy/requirements.py")]
-    done = subprocess.run(script, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == project["dependencies"]
-    assert "torch" not in done.stdout
-    more = subprocess.run([*script, "worker"], capture_output=True, text=True, check=True)
-    assert more.stdout.splitlines() == project["optional-dependencies"]["worker"]
     client = tomllib.loads((ROOT / "client/pyproject.toml").read_text())["project"]
-    command = subprocess.run([*script, "client"], capture_output=True, text=True, check=True)
-    assert command.stdout.splitlines() == client["dependencies"]
+    assert _asked("gateway") == [*project["dependencies"], *client["dependencies"]]
+    worker = [*project["dependencies"], *project["optional-dependencies"]["worker"]]
+    assert sorted([*_asked("worker"), *_asked("torch")]) == sorted(worker)
+    assert [line.split(">")[0] for line in _asked("torch")] == ["torch", "torchvision"]
+
+
+@pytest.mark.parametrize("image", ["gateway", "worker"])
+def test_every_file_that_an_image_installs_has_its_hash(image: str) -> None:
+    text = (ROOT / f"deploy/{image}.lock").read_text()
+    locked, pinned = _versions(text), _versions((ROOT / "constraints.txt").read_text())
+    assert f"--require-hashes -r {image}.lock" in DOCKERFILE
+    assert {re.split(r"[\[><=;]", line)[0] for line in _asked(image)} <= set(locked)
+    for name, rest in re.findall(r"^(\S+)==(.*\n(?:    .*\n)*)", text, re.MULTILINE):
+        assert "--hash=sha256:" in rest, name
+        assert pinned.get(name, locked[name]) == locked[name], f"run make lock: {name} differs"
 
 
 def test_the_build_stays_with_the_classic_builder() -> None:
