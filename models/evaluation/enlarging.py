@@ -16,19 +16,18 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.damsm.efficientnet import EfficientNetLite2, load_imagenet
 from models.data.aviary.drawing import bird, render
 from models.data.opening import open_pictures
 from models.data.pictures import WholePhotos
 from models.detail.network import enlarge
 from models.evaluation.metrics import edges, psnr
+from models.evaluation.perceptual import FeatureDistance
 from models.evaluation.pictures import Pictures, stack
 from models.runtime.precision import PRECISIONS, cast_weights
 from models.training.run import grid
 
 Enlarging = Callable[[Tensor], Tensor]  # [B,3,S,S] to [B,3,4S,4S], both in [-1,1]
 
-_TAPS = (0, 3, 6, 10)  # the last block of each of the trunk's first stages
 _RUNS = 8  # of which the fastest counts
 
 
@@ -83,43 +82,26 @@ def by_network(network: nn.Module, precision: str) -> Enlarging:
 @torch.inference_mode()
 def measure(ways: Mapping[str, Enlarging], real: Pictures, scale: int) -> dict[str, Quality]:
     """Each way's quality on the pictures, of which one at a time is held."""
-    trunk = EfficientNetLite2(max(_TAPS))
-    load_imagenet(trunk)
-    trunk.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    return {name: _quality(way, real, scale, trunk) for name, way in ways.items()}
+    distance = FeatureDistance()
+    return {name: _quality(way, real, scale, distance) for name, way in ways.items()}
 
 
-def _quality(way: Enlarging, real: Pictures, scale: int, trunk: EfficientNetLite2) -> Quality:
+def _quality(way: Enlarging, real: Pictures, scale: int, distance: FeatureDistance) -> Quality:
     singles = (stack(real[k : k + 1]) for k in range(len(real)))
-    found = np.array([_one_quality(way, one, scale, trunk) for one in singles])
+    found = np.array([_one_quality(way, one, scale, distance) for one in singles])
     decibels, features, sharper = found.mean(0).tolist()
     milliseconds = _milliseconds(way, downsample(stack(real[:1]), scale))
     return Quality(decibels, features, sharper, milliseconds)
 
 
 def _one_quality(
-    way: Enlarging, real: Tensor, scale: int, trunk: EfficientNetLite2
+    way: Enlarging, real: Tensor, scale: int, distance: FeatureDistance
 ) -> tuple[float, float, float]:
     """``psnr``, ``features`` and ``edges`` of one picture [1,3,H,W]."""
     made = way(downsample(real, scale)).float().clamp(-1, 1)
     a, b = (made + 1) / 2, (real + 1) / 2
     sharper = edges(a)["sharpness"] / edges(b)["sharpness"]
-    return float(psnr(a, b)[0]), _distance(trunk, made, real), float(sharper[0])
-
-
-def _distance(trunk: EfficientNetLite2, a: Tensor, b: Tensor) -> float:
-    """As LPIPS (Zhang et al. 2018) without its learned weights: squared distance of features that
-    are normalised at each position, mean over positions and blocks.
-    """
-    first, second = trunk(a, _TAPS), trunk(b, _TAPS)
-    gaps = [
-        (functional.normalize(first[tap], dim=1) - functional.normalize(second[tap], dim=1))
-        .square()
-        .sum(1)
-        .mean()
-        for tap in _TAPS
-    ]
-    return float(torch.stack(gaps).mean())
+    return float(psnr(a, b)[0]), float(distance(made, real)[0]), float(sharper[0])
 
 
 def _milliseconds(way: Enlarging, small: Tensor) -> float:

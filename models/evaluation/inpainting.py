@@ -1,6 +1,7 @@
 """Inpainting: L1, PSNR, TV and SSIM for centre and object masks, by two protocols named apart; PSNR
-and edge strength inside the hole, the latter relative to the real pictures; on Aviary the colour of
-hidden parts that the caption names, and whether the hole shows the right parts (label_miou).
+and edge strength inside the hole, the latter relative to the real pictures; distance of features
+from the real pictures; on Aviary the colour of hidden parts that the caption names, and whether the
+hole shows the right parts (label_miou).
 
 Rows: the bundle's method (its mean, z = mu); the classical ones (``telea``, …); ``identity``, the
 hole left grey; ``no-text``; ``shuffled-text``, the method with another photo's caption; ``real``.
@@ -105,6 +106,9 @@ def _fill_row(
             row.add_scores(f"{metric}_{kind}{suffix}", Scores.of(values))
     for metric, scores in panel.attributes(images, cases).items():
         row.add_scores(metric if kind == "object" else f"{metric}_{kind}", scores)
+    if method != "real":
+        for metric, scores in panel.distances(images, [c.picture for c in cases]).items():
+            row.add_scores(f"{metric}_{kind}", scores)
     agreement = panel.agreement(images, cases)
     if agreement is not None:
         row.add_scores(f"label_miou_{kind}", agreement)

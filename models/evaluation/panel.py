@@ -21,7 +21,8 @@ from models.evaluation.features import FeatureNetwork, Lite2Features
 from models.evaluation.form import SIDE, FormEvaluator, load_form_evaluator
 from models.evaluation.inception import load_inception
 from models.evaluation.metrics import attribute_scores, caption_pools, r_precision
-from models.evaluation.pictures import map_chunks
+from models.evaluation.perceptual import FeatureDistance
+from models.evaluation.pictures import chunks, map_chunks, stack
 from models.evaluation.subject import SubjectClassifier, subject_classifier
 
 POOL = 10  # captions among which R-precision looks for the right one
@@ -31,13 +32,15 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Panel:
     """reader: of part colours, and form: of where parts are, both on Aviary only; encoders: behind
-    sim and R-precision; features: behind KID, FID, IS and diversity; subject: how much of a bird or
-    flower photos show; notes: what is missing, and the command that makes it.
+    sim and R-precision; features: behind KID, FID, IS and diversity; distance: of a fill from what
+    was hidden; subject: how much of a bird or flower photos show; notes: what is missing, and the
+    command that makes it.
     """
 
     reader: AttributeReader | None = None
     encoders: EvaluationEncoders | None = None
     features: FeatureNetwork | None = None
+    distance: FeatureDistance | None = None
     form: FormEvaluator | None = None
     subject: SubjectClassifier | None = None
     notes: tuple[str, ...] = ()
@@ -104,6 +107,15 @@ class Panel:
         holes = np.stack([np.asarray(m) >= 128 for m in small])
         return Scores.of(label_agreement(self.form.labels(pictures), np.stack(true), holes))
 
+    def distances(
+        self, made: Sequence[Image.Image], real: Sequence[Image.Image]
+    ) -> dict[str, Scores]:
+        """``feature_distance`` of each picture from the real one; nothing without the network."""
+        if self.distance is None or not made:
+            return {}
+        parts = [self.distance(stack(made[part]), stack(real[part])) for part in chunks(made)]
+        return {"feature_distance": Scores.of(np.concatenate(parts))}
+
     def subjects(self, pictures: Sequence[Image.Image]) -> dict[str, Floats]:
         """``bird_mass`` or ``flower_mass`` of each picture; nothing for other data."""
         if self.subject is None:
@@ -160,7 +172,8 @@ def load_panel(
     if features:
         network = load_inception(inception) if inception else Lite2Features()
     subject = subject_classifier(data.domain, classifier) if features else None
-    return Panel(reader, encoders, network, shape, subject, tuple(notes))
+    distance = FeatureDistance() if features else None
+    return Panel(reader, encoders, network, distance, shape, subject, tuple(notes))
 
 
 def _or_note(load: Callable[[], T], metrics: str, notes: list[str]) -> T | None:

@@ -58,6 +58,8 @@ def test_every_task_and_baseline_has_its_numbers(evaluated: tuple[Path, dict[str
     assert {"l1_center", "ssim_object_upstream", "psnr_hole"} <= set(fills["tdanet"])
     assert fills["real"]["label_miou_center"] > fills["telea"]["label_miou_center"]
     assert fills["real"]["edges_center"] == 1
+    looks = {method: fills[method]["feature_distance_center"] for method in ("telea", "identity")}
+    assert 0 < looks["telea"] < looks["identity"]
     assert fills["identity"]["edges_center"] == 0
 
 
