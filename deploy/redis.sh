@@ -10,7 +10,7 @@ for profile in $(echo "${PROFILES:-}" | tr ',' ' '); do
     esac
 done
 if ! [ -s "$secret" ]; then
-    echo "REDIS_PASSWORD is not set: write it into .env, letters and digits only." >&2
+    echo "There is no password for Redis. Run deploy/secrets.sh, which makes one, and start again." >&2
     exit 1
 fi
 printf 'include %s\nrequirepass %s\nmaxmemory %s\n' "${CONFIGURATION:-/etc/mmml/redis.conf}" "$(cat "$secret")" \

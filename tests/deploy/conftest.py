@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-SECRETS = {"REDIS_PASSWORD": "secret-of-redis", "MMML_FIRST_KEY": "mmml_" + "5" * 43}
 
 
 class _Loader(yaml.SafeLoader):

@@ -66,20 +66,43 @@ def test_what_is_published_is_on_loopback() -> None:
     }
 
 
-def test_secrets_come_from_the_environment_only() -> None:
+def test_secrets_are_files_that_nothing_takes_along() -> None:
     example = dict(
         line.split("=", 1)
         for line in (ROOT / ".env.example").read_text().splitlines()
         if "=" in line and not line.startswith("#")
     )
-    assert example["REDIS_PASSWORD"] == ""
-    assert example["MMML_FIRST_KEY"] == ""
+    assert not any(re.search("PASSWORD|KEY|TOKEN", name) for name in example)
+    # Compose can't write a secret of another kind into a container that is read-only.
+    assert all(set(s) == {"file"} for s in MAIN["secrets"].values())
     assert not re.search(r"^(ARG|ENV) .*(PASSWORD|KEY|TOKEN|SECRET)", DOCKERFILE, re.M)
     ignored = (ROOT / ".gitignore").read_text().splitlines()
-    assert {".env", "/storage.env"} <= set(ignored)
+    assert {".env", "/storage.env", "/secrets/"} <= set(ignored)
     context = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in context
-    assert not any(line.startswith("!.env") or "storage" in line for line in context)
+    assert not any(re.match(r"!.*(\.env|storage|secrets)", line) for line in context)
+
+
+def _make_secrets(folder: Path) -> dict[str, str]:
+    script = ["sh", str(ROOT / "deploy/secrets.sh")]
+    done = subprocess.run(script, cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout == "The first API key is in secrets/first_key.\n"
+    assert (folder / "secrets").stat().st_mode & 0o777 == 0o700
+    made = list((folder / "secrets").iterdir())
+    assert all(path.stat().st_mode & 0o777 == 0o644 for path in made)  # containers' users read them
+    return {path.name: path.read_text() for path in made}
+
+
+def test_secrets_are_drawn_once(tmp_path: Path) -> None:
+    made = _make_secrets(tmp_path)
+    assert re.fullmatch(r"[0-9a-f]{48}", made["redis_password"])
+    assert re.fullmatch(r"mmml_[0-9a-f]{48}", made["first_key"])
+    assert _make_secrets(tmp_path) == made
+
+
+def test_secrets_of_an_earlier_env_file_are_taken_over(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("REDIS_PASSWORD=letters\nMMML_PORT=1\nMMML_FIRST_KEY=mmml_x\n")
+    assert _make_secrets(tmp_path) == {"redis_password": "letters", "first_key": "mmml_x"}
 
 
 def test_only_the_gateway_gets_the_first_key() -> None:
@@ -130,7 +153,7 @@ def test_redis_starts_with_password_and_limit(redis_start: RedisStart) -> None:
 
 @pytest.mark.parametrize(
     ("password", "profiles", "says"),
-    [("", "", "REDIS_PASSWORD is not set"), ("letters", "gpus-3", "COMPOSE_PROFILES names gpus-3")],
+    [("", "", "Run deploy/secrets.sh"), ("letters", "gpus-3", "COMPOSE_PROFILES names gpus-3")],
 )
 def test_nothing_starts_with_what_it_does_not_know(
     redis_start: RedisStart, password: str, profiles: str, says: str
