@@ -1,3 +1,1 @@
-"""The service as it is installed, around a pipeline that is measured: broker, reconciler, gateway
-and workers, each a process of its own.
-"""
+"""The service as it is installed, each process of its own, around a pipeline that is measured."""

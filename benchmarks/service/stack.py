@@ -110,9 +110,7 @@ def running(folder: Path, subject: Subject, workers: int = 1, **settings: str) -
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time, user and kernel, of a process and everything that it started; 0 for one that
-    is gone.
-    """
+    """Processor time of a process and everything that it started; 0 for one that is gone."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         started = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
