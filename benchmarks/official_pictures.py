@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
-from models.checkpoints.importer import IMPORTS
+from models.checkpoints.importer import import_published
 from models.damsm.inception import VggDetail
 from tests.chaos.processes import free_port
 from tests.models.checkpoints.published import METHODS, PUBLISHED, Bytes, Case, Published, cases
@@ -75,7 +75,7 @@ def import_files(published: Published, weights: Path, tasks: Sequence[str]) -> N
     """The files of the tasks' methods as one bundle in the folder ``weights``."""
     for method in (METHODS[task] for task in tasks):
         files = getattr(published, method.replace("-", "_"))()
-        IMPORTS[method](files, weights / BUNDLE)
+        import_published(method, files, weights / BUNDLE)
 
 
 def fetch(http: httpx.Client, case: Case, **fields: str) -> Bytes:

@@ -1,6 +1,4 @@
-"""Photos of any size for networks of one size: squares around holes, and changes enlarged along
-the photo's edges.
-"""
+"""Photos of any size for networks of one: squares around holes, changes enlarged along edges."""
 
 from __future__ import annotations
 
@@ -76,9 +74,7 @@ def _union(a: Box, b: Box) -> Box:
 
 
 def _around(box: Box, shape: tuple[int, ...], native: int) -> Square:
-    """The square of a box: context on all sides, never finer than the network, inside the photo
-    where it fits.
-    """
+    """The square of a box: with context, never finer than the network, within the photo."""
     h, w = shape
     extent = max(box[2] - box[0], box[3] - box[1])
     side = max(round(extent * CONTEXT), native)
@@ -204,9 +200,7 @@ def _seam_correction(photo: Pixels, hole_mask: HoleMask, made: Pixels) -> Pixels
 
 
 def _membrane(values: Pixels, weight: Plane) -> Pixels:
-    """Fill in ``values`` [h,w,3] where ``weight`` [h,w] is 0, by push and pull through a pyramid
-    of halves.
-    """
+    """Fill in ``values`` [h,w,3] where ``weight`` [h,w] is 0, by push and pull."""
     h, w = weight.shape
     if max(h, w) <= 2:
         mean = (values * weight[..., None]).sum((0, 1)) / max(float(weight.sum()), 1e-6)
@@ -222,9 +216,7 @@ def _membrane(values: Pixels, weight: Plane) -> Pixels:
 
 @dataclass(frozen=True)
 class Letterbox:
-    """A photo scaled into a square of ``size`` with its edges continued; left and top in pixels of
-    the square.
-    """
+    """A photo scaled into a square of ``size`` pixels, its edges continued."""
 
     size: int
     left: int

@@ -13,6 +13,8 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from models.runtime.precision import attend, autocast_disabled
 
+M = TypeVar("M", bound=nn.Module)
+
 
 class _Spectral(nn.Module):
     """A weight divided by its largest singular value (Miyato et al. 2018), first dimension against
@@ -107,10 +109,8 @@ def _copy_parameters(plain: Plain, spectral: _Spectral) -> Plain:
     return plain.train(mode)
 
 
-def fold_spectral_norm(module: nn.Module) -> nn.Module:
-    """Replace every spectral layer inside ``module``, in place, by a plain one that computes the
-    same.
-    """
+def fold_spectral_norm(module: M) -> M:
+    """Replace every spectral layer inside ``module``, in place, by its plain equal."""
     for name, child in module.named_children():
         if isinstance(child, SpectralConv2d | SpectralLinear):
             setattr(module, name, child.folded())
@@ -119,7 +119,7 @@ def fold_spectral_norm(module: nn.Module) -> nn.Module:
     return module
 
 
-def fold_batch_norm(module: nn.Module) -> nn.Module:
+def fold_batch_norm(module: M) -> M:
     """Make every batch norm inside ``module`` that is listed right after a convolution a part of
     it, in place. For serving, of networks that run their layers in the order of their names.
     """
@@ -135,9 +135,7 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
 
 
 def conv(a: int, b: int, kernel: int, spectral: bool, bias: bool = True) -> nn.Module:
-    """A stride-1 convolution that keeps the size, spectrally normalised or plain with orthogonal
-    weights.
-    """
+    """A convolution that keeps the size, of spectral norm one or with orthogonal weights."""
     if spectral:
         return SpectralConv2d(a, b, kernel, bias)
     plain = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)
@@ -194,6 +192,21 @@ def halve(a: int, b: int, norm: bool = True, bias: bool = False) -> list[nn.Modu
 
 def leaky() -> nn.LeakyReLU:
     return nn.LeakyReLU(0.2, inplace=True)
+
+
+@torch.no_grad()
+def init_normal(module: M) -> M:
+    """First weights as most published methods have them, in place: N(0, 0.02), gains of batch norms
+    N(1, 0.02), biases 0; GRU cells keep torch's, and frozen layers theirs.
+    """
+    for layer in module.modules():
+        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d):
+            continue
+        if layer.weight.requires_grad:
+            nn.init.normal_(layer.weight, float(isinstance(layer, nn.BatchNorm2d)), 0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return module
 
 
 def to_features(rows: Tensor, height: int, width: int) -> Tensor:

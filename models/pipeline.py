@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from jobs.captions import EncodedCaption, Word
-from models.bundle import Bundle, TaskSpec
-from models.damsm.text_encoder import TextEncoder, padding
+from models.bundle import Bundle, TaskSpec, load_strict
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, pad_rows, padding
 from models.errors import BundleError, InputProblem, ModelsError
 from models.explanation import Explanation
 from models.item import Item as Item
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 C = TypeVar("C")
+M = TypeVar("M", bound=nn.Module)
 Pixels = NDArray[np.float32]
 
 
@@ -98,7 +99,12 @@ class Pipeline(ABC, Generic[P]):
         prepare_device(self.device)
         self.spec: TaskSpec = bundle.task(task)
         self.vocabulary = bundle.vocabulary(task)
+        self.where = f"bundle {bundle.name!r}, {task}"  # in errors
         self._graphs: dict[Callable[..., Tensor], CudaGraphRunner] = {}
+        self.load_networks()
+
+    def load_networks(self) -> None:
+        """Build the bundle's networks, for a method that has any."""
 
     @abstractmethod
     def prepare(self, item: Item) -> P:
@@ -114,11 +120,11 @@ class Pipeline(ABC, Generic[P]):
     def finish(self, prepared: P, pixels: Pixels) -> Image.Image:
         """The picture, mode RGB."""
 
-    def explain(self, prepared: P, maps: Any) -> Explanation:  # noqa: ARG002
+    def explain(self, prepared: P, maps: Any) -> Explanation:
         """What :class:`OutputWithAttention` holds, over the whole picture."""
         raise ModelsError(f"Method {self.method!r} does not explain its pictures.")
 
-    def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+    def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The networks' outputs by name, from tensors by name (:mod:`models.forward`)."""
         raise ModelsError(f"Raw runs of {self.task!r} by {self.method!r} are not known.")
 
@@ -133,7 +139,7 @@ class Pipeline(ABC, Generic[P]):
         explanation = None if output.maps is None else self.explain(prepared, output.maps)
         return self.finish(prepared, output.pixels), explanation
 
-    def candidate(self, prepared: P, output: Output) -> int:  # noqa: ARG002
+    def candidate(self, prepared: P, output: Output) -> int:
         """Which of its item's candidates an output is."""
         return output.candidate if isinstance(output, OutputWithAttention) else 0
 
@@ -146,7 +152,7 @@ class Pipeline(ABC, Generic[P]):
         """The item with the bundle's serving options, or those given."""
         return replace(item, **{**self.serving, **given})
 
-    def provenance(self, prepared: P) -> dict[str, Any]:  # noqa: ARG002
+    def provenance(self, prepared: P) -> dict[str, Any]:
         """What else a receipt says of how the picture is made, beside weights and method."""
         return {}
 
@@ -205,9 +211,7 @@ class Pipeline(ABC, Generic[P]):
             torch.cuda.empty_cache()
 
     def encode(self, text: str) -> EncodedCaption:
-        """The caption in the vocabulary's terms. Raises InputProblem when it knows no word of
-        it.
-        """
+        """The caption in the vocabulary's terms. Raises InputProblem without a known word."""
         spec = self.spec
         encoded = self.vocabulary.encode(text, tokenizer=spec.tokenizer, max_words=spec.max_words)
         if not encoded.ids:
@@ -227,13 +231,9 @@ class Pipeline(ABC, Generic[P]):
         return next(iter(self.vocabulary.words[1:]), "")
 
     def captions(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """(ids int64 [B,L] zero padded, lengths int64 [B]) on the device; lengths stay on the
-        CPU.
-        """
-        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
-        for k, row in enumerate(rows):
-            ids[k, : len(row)] = torch.tensor(row)
-        return self.to_device(ids), torch.tensor([len(row) for row in rows])
+        """(ids int64 [B,L] zero padded, on the device, lengths int64 [B], on the CPU)."""
+        ids, lengths = pad_rows(rows)
+        return self.to_device(ids), lengths
 
     def encode_captions(
         self, text: TextEncoder, rows: Sequence[Sequence[int]], apart: bool
@@ -286,7 +286,17 @@ class Pipeline(ABC, Generic[P]):
         dtype = PRECISIONS[self.precision]
         return torch.autocast(self.device.type, dtype, cache_enabled=False)
 
-    def prepare_module(self, module: nn.Module) -> nn.Module:
+    def load_state(self, module: M, role: str) -> M:
+        """The module with the bundle's weights. Raises BundleError when they do not fit."""
+        load_strict(module, self.bundle.state(self.task, role), f"{self.where}: {role}")
+        return module
+
+    def load_text_encoder(self) -> TextEncoder:
+        """The task's own, ready to serve."""
+        config = config_from(TextEncoderConfig, self.spec.text_encoder, self.where)
+        return self.prepare_module(self.load_state(TextEncoder(config), "text_encoder"))
+
+    def prepare_module(self, module: M) -> M:
         """The module on the device, frozen, channels last, in the pipeline's precision."""
         module.eval().requires_grad_(False)
         if self.precision != "float32":
@@ -295,9 +305,7 @@ class Pipeline(ABC, Generic[P]):
 
 
 def config_from(cls: type[C], raw: Mapping[str, Any], where: str) -> C:
-    """A network configuration from ``bundle.json``: lists become tuples, unknown keys are
-    errors.
-    """
+    """A network's configuration from ``bundle.json``; lists become tuples. Raises BundleError."""
     known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(raw.keys() - known)
     if unknown:
@@ -309,9 +317,7 @@ def config_from(cls: type[C], raw: Mapping[str, Any], where: str) -> C:
 
 
 def generator(seed: int) -> torch.Generator:
-    """The random source of one picture; on the CPU, so that a seed means the same on every
-    device.
-    """
+    """One picture's random source, on the CPU: a seed means the same on every device."""
     return torch.Generator().manual_seed(seed)
 
 

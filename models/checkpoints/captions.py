@@ -1,6 +1,4 @@
-"""The vocabulary of AttnGAN's ``captions.pickle``, read by an unpickler that can build plain
-values only.
-"""
+"""The vocabulary of AttnGAN's ``captions.pickle``, by an unpickler of plain values only."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def read_words(path: Path) -> list[str]:
-    """Words by index, ``<end>`` first. Raises BundleError when the file is hostile or no such
-    list.
-    """
+    """Words by index, ``<end>`` first. Raises BundleError for a hostile file, or another."""
     try:
         with path.open("rb") as file:
             # Written by Python 2: its texts are bytes.

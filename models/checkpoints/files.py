@@ -128,9 +128,7 @@ def _plain(value: object) -> bool:
 def drop_aliases(
     state: Mapping[str, Tensor], canonical: Callable[[str], str], what: str
 ) -> dict[str, Tensor]:
-    """Rename every key by ``canonical``; keys that meet must hold the same numbers, else
-    BundleError.
-    """
+    """Keys renamed by ``canonical``. Raises BundleError when two that meet differ."""
     kept: dict[str, Tensor] = {}
     for key, value in state.items():
         name = canonical(key)
@@ -143,9 +141,7 @@ def drop_aliases(
 
 
 def fit(module: nn.Module, state: Mapping[str, Tensor], what: str) -> nn.Module:
-    """Load strictly; only batch counters, which files from before torch 0.4.1 lack, may be
-    missing.
-    """
+    """Load strictly; only batch counters may be missing, as before torch 0.4.1."""
     own = module.state_dict()
     counters = {k: torch.zeros_like(v) for k, v in own.items() if k.endswith(_COUNTER)}
     load_strict(module, {**counters, **state}, what)
@@ -163,9 +159,7 @@ def need(state: Mapping[str, Tensor], key: str, what: str) -> Tensor:
 
 
 def count(state: Mapping[str, Tensor], pattern: str, what: str, start: int = 0) -> int:
-    """How many of ``pattern.format(start)``, ``pattern.format(start + 1)``, … there are, one at
-    least.
-    """
+    """How many of ``pattern.format(start)``, ``… + 1``, … there are, one at least."""
     number = start
     while any(key.startswith(pattern.format(number)) for key in state):
         number += 1

@@ -1,12 +1,24 @@
-"""What a method's folder reads of its published files."""
+"""What a method's folder reads of its published files, and where these folders lie."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from torch import nn
+
+from models.registry import MethodFolder, method_folders
+
+UNCUT = 500  # words: no caption of a request is longer, and the authors' generation cuts none
+# Of the methods that bundles had first, and of the encoders that no pipeline is needed for.
+_FIRST = {
+    "manigan": MethodFolder("manipulate", import_module("models.manipulation.manigan")),
+    "tdanet": MethodFolder("inpaint", import_module("models.inpainting.tdanet")),
+    "efficient-t2i": MethodFolder("synthesize", import_module("models.synthesis.efficient_t2i")),
+    "damsm": MethodFolder("damsm", import_module("models.damsm")),
+}
 
 
 @dataclass(frozen=True)
@@ -24,3 +36,8 @@ class Published:
     max_words: int = 0
     more: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+
+def published_folder(method: str) -> MethodFolder:
+    """The folder whose ``official.py`` has ``read_published`` and ``published_files``."""
+    return {**_FIRST, **method_folders()}[method]

@@ -24,9 +24,7 @@ _FASTTEXT = (793712314).to_bytes(4, "little")  # how its binary models begin
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """Words by index, ``<end>`` first: of a text file with one word a line, or of AttnGAN's
-    captions. Raises BundleError.
-    """
+    """Words by index, ``<end>`` first: of a .txt file, one a line, or of AttnGAN's captions."""
     if path.suffix != ".txt":
         return read_words(path)
     lines = _lines(path)

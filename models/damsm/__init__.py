@@ -1,3 +1,3 @@
-"""The deep attentional multimodal similarity model (AttnGAN, CVPR 2018): text and image encoders
-in one space.
-"""
+"""The DAMSM (AttnGAN, CVPR 2018): text and image encoders in one space."""
+
+LICENCE = "MIT (AttnGAN)"

@@ -33,9 +33,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class SameConv2d(nn.Conv2d):
-    """Convolution with TensorFlow's "same" padding: with stride 2 the odd pixel goes to the right
-    and bottom.
-    """
+    """Convolution with TensorFlow's "same" padding: the odd pixel goes right and below."""
 
     def __init__(self, a: int, b: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(a, b, kernel, stride, groups=groups, bias=False)
@@ -130,9 +128,7 @@ class EfficientNetLite(nn.Module):
 
 
 class EfficientNetLite0(EfficientNetLite):
-    """Blocks 0 to ``last`` of 16; native input 224. The trunk that encoders and discriminators
-    train on.
-    """
+    """Blocks 0 to ``last`` of 16; native input 224. For encoders and discriminators."""
 
     def __init__(self, last: int = 15) -> None:
         super().__init__(_STAGES, last)
@@ -146,9 +142,7 @@ class EfficientNetLite2(EfficientNetLite):
 
 
 class EfficientNetLiteClassifier(nn.Module):
-    """The whole of Lite0 or Lite2 with its ImageNet weights: trunk, head and classifier, for
-    looking only.
-    """
+    """Trunk, head and classifier of Lite0 or Lite2 with ImageNet weights, frozen."""
 
     def __init__(self, variant: int) -> None:
         super().__init__()
@@ -193,7 +187,4 @@ def imagenet_path(variant: int) -> str:
 
 def imagenet_state(variant: int) -> dict[str, Tensor]:
     """The public ImageNet weights of Lite0 or Lite2, classifier included."""
-    state: dict[str, Tensor] = torch.load(
-        imagenet_path(variant), map_location="cpu", weights_only=True
-    )
-    return state
+    return torch.load(imagenet_path(variant), map_location="cpu", weights_only=True)

@@ -1,10 +1,7 @@
-"""The published DAMSM image encoder: Inception-v3 up to its last block, and two linear heads
-(AttnGAN section 3.2).
-"""
+"""The published DAMSM image encoder (AttnGAN section 3.2): Inception-v3 and two linear heads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,17 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import inception as parts
+from torchvision.models.vgg import make_layers
 
+from models.bundle import Bundle, load_strict
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.pipeline import config_from
 
-_INPUT = 299
+INPUT = 299  # pixels
 
 
 class InceptionImageEncoder(nn.Module):
-    """Pictures to region and global features. Keys as published; the trunk's names are
-    torchvision's.
-    """
+    """Pictures to region and global features. Keys as published, the trunk's torchvision's."""
 
     def __init__(self, features: int = 256) -> None:
         super().__init__()
@@ -45,7 +43,7 @@ class InceptionImageEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images [B,3,H,W] in [-1,1] → (regions [B,features,17,17], code [B,features])."""
-        x = functional.interpolate(images, (_INPUT, _INPUT), mode="bilinear", align_corners=False)
+        x = functional.interpolate(images, (INPUT, INPUT), mode="bilinear", align_corners=False)
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = functional.max_pool2d(x, 3, 2)
         x = functional.max_pool2d(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)), 3, 2)
@@ -64,32 +62,39 @@ class VggDetail(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for a, b, pool in ((3, 64, False), (64, 64, True), (64, 128, False), (128, 128, False)):
-            layers += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU()]
-            if pool:
-                layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
+        self.features = make_layers([64, 64, "M", 128, 128])
 
     def forward(self, images: Tensor) -> Tensor:
         """images [B,3,H,W] in [-1,1], without ImageNet normalisation → [B,128,H/2,W/2]."""
-        found: Tensor = self.features(images)
-        return found
+        return self.features(images)
 
 
 ImageEncoder = CompactImageEncoder | InceptionImageEncoder
 
 
-def image_encoder_of(raw: Mapping[str, Any] | None, where: str) -> ImageEncoder:
-    """The image encoder, of either kind, that ``bundle.json`` describes, with fresh weights."""
-    options = dict(raw or {})
+def open_text_encoder(bundle: Bundle, task: str) -> TextEncoder:
+    """That of a bundle's task. Raises BundleError when its weights do not fit."""
+    where = f"bundle {bundle.name!r}, {task}"
+    text = TextEncoder(config_from(TextEncoderConfig, bundle.task(task).text_encoder, where))
+    load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text_encoder")
+    return text
+
+
+def open_image_encoder(bundle: Bundle, task: str) -> ImageEncoder:
+    """That of a bundle's task, of either kind. Raises BundleError when its weights do not fit."""
+    where = f"bundle {bundle.name!r}, {task}"
+    options = dict(bundle.task(task).image_encoder or {})
+    image: ImageEncoder
     if options.pop("kind", "compact") == "compact":
-        return CompactImageEncoder(config_from(CompactEncoderConfig, options, where))
-    return InceptionImageEncoder(**options)
+        image = CompactImageEncoder(config_from(CompactEncoderConfig, options, where))
+    else:
+        image = InceptionImageEncoder(**options)
+    load_strict(image, bundle.state(task, "image_encoder"), f"{where}: image_encoder")
+    return image
 
 
 def described(image: nn.Module | None) -> dict[str, Any] | None:
-    """What :func:`image_encoder_of` reads; None for none."""
+    """What :func:`open_image_encoder` reads; None for none."""
     if image is None:
         return None
     if isinstance(image, CompactImageEncoder):

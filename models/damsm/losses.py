@@ -82,9 +82,7 @@ def damsm_losses(
 
 @dataclass(frozen=True)
 class Caption:
-    """Encoded captions: words [B,D,T], sentence [B,D], lengths int64 [B]; pad bool [B,T], True
-    where there is no word.
-    """
+    """Encoded: words [B,D,T], sentence [B,D], lengths [B]; pad bool [B,T], True past the end."""
 
     words: Tensor
     sentence: Tensor

@@ -17,15 +17,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.checkpoints.captions import read_words
 from models.checkpoints.files import fit, need, read
-from models.damsm.inception import InceptionImageEncoder, VggDetail
+from models.checkpoints.published import UNCUT, Published
+from models.damsm.inception import INPUT, InceptionImageEncoder, VggDetail, described
 from models.damsm.losses import Caption, matching_losses
 from models.damsm.recipe import EncodersObjective
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError, ModelsError
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import OptimizerStep, Values, adam
+from models.training.objective import Exported, Modules, OptimizerStep, Values, adam
 
 _HEADS = ("emb_features", "emb_cnn_code")
 _SPREAD = 0.1  # of the heads' first weights
@@ -74,15 +76,14 @@ class OfficialDamsmObjective(EncodersObjective):
         if not o.epoch_steps or o.decay >= 1:
             return 1.0
         lowest = math.ceil(math.log(_FLOOR) / math.log(o.decay))
-        share: float = o.decay ** min(step // o.epoch_steps, lowest)
-        return share
+        return o.decay ** min(step // o.epoch_steps, lowest)
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Batch:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Batch:
         if self.options.epoch_steps and step % self.options.epoch_steps == 0:
             self.optimizer_steps["damsm"].optimiser.state.clear()
         return batch
 
-    def loss(self, name: str, state: Batch, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+    def loss(self, name: str, state: Batch, step: int) -> tuple[Tensor, Values]:
         words, sentence = self.text(state.ids, state.lengths)
         caption = Caption(words, sentence, state.lengths)
         with self.autocast():
@@ -90,9 +91,7 @@ class OfficialDamsmObjective(EncodersObjective):
         by_words, by_sentence = matching_losses((regions, code), caption, state.class_ids)
         return by_words + by_sentence, {"words": by_words, "sentence": by_sentence}
 
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+    def export(self, averaged: Modules) -> Exported:
         image = {"kind": "inception", "features": self.options.features}
         return {"text": asdict(self.text.config), "image": image}, dict(averaged)
 
@@ -113,26 +112,24 @@ def _image_encoder(options: OfficialDamsmOptions) -> InceptionImageEncoder:
 
 
 def load_trunk(image: InceptionImageEncoder, file: str = "") -> None:
-    """Fill all but the heads with torchvision's ImageNet weights of Inception-v3, which expect
-    pictures in [-1,1].
-    """
+    """Fill all but the heads with torchvision's ImageNet weights of Inception-v3."""
     from torchvision.models import Inception_V3_Weights
 
-    state = imagenet_state(Inception_V3_Weights.IMAGENET1K_V1, file, "trunk_file")
+    state = imagenet_state(Inception_V3_Weights.IMAGENET1K_V1, file, "--set trunk_file=")
     heads = {k: v for k, v in image.state_dict().items() if k.startswith(_HEADS)}
     _fill(image, state, heads)
 
 
-def load_detail(detail: nn.Module, file: str = "") -> None:
+def load_detail(detail: nn.Module, file: str = "", option: str = "--set detail_file=") -> None:
     """Fill with torchvision's ImageNet weights of VGG-16."""
     from torchvision.models import VGG16_Weights
 
-    _fill(detail, imagenet_state(VGG16_Weights.IMAGENET1K_V1, file, "detail_file"), {})
+    _fill(detail, imagenet_state(VGG16_Weights.IMAGENET1K_V1, file, option), {})
 
 
 def imagenet_state(weights: Any, file: str, option: str) -> dict[str, Tensor]:
-    """A state dict from ``file``, or of ``weights`` from where torchvision has it; option: the name
-    of what names the file. Raises BundleError.
+    """A state dict from ``file``, or of ``weights`` from where torchvision has it; option: what
+    names the file. Raises BundleError.
     """
     if file:
         return read(Path(file))
@@ -142,19 +139,32 @@ def imagenet_state(weights: Any, file: str, option: str) -> dict[str, Tensor]:
     except (OSError, RuntimeError) as error:
         raise BundleError(
             f"ImageNet weights can't be downloaded from {weights.url} ({error}); fetch that file "
-            f"elsewhere and name it with --set {option}=PATH."
+            f"elsewhere and name it with {option}PATH."
         ) from error
 
 
 @torch.no_grad()
 def _fill(module: nn.Module, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """The keys that ``module`` has, ``own`` before ``state``; a classifier's leftovers stay out."""
-    from models.checkpoints.files import fit
-
     training = module.training
     names = module.state_dict().keys()
     found = {k: v for k, v in {**state, **own}.items() if k in names}
     fit(module, found, "the ImageNet weights").train(training)
+
+
+def read_published(files: Mapping[str, Path]) -> Published:
+    """files: text-encoder, image-encoder, captions. Encoders alone, for training and evaluation."""
+    words, text = read_text(files)
+    image = read_image_encoder(files["image-encoder"])
+    more = {"text_encoder": asdict(text.config), "image_encoder": described(image)}
+    roles = {"text_encoder": text, "image_encoder": image}
+    return Published(INPUT, {}, roles, words, UNCUT, more)
+
+
+def read_text(files: Mapping[str, Path]) -> tuple[list[str], TextEncoder]:
+    """The vocabulary of the file captions, and the text encoder that goes with it."""
+    words = read_words(files["captions"])
+    return words, read_text_encoder(files["text-encoder"], len(words))
 
 
 def read_text_encoder(path: Path, words: int) -> TextEncoder:
@@ -185,11 +195,12 @@ def read_image_encoder(path: Path) -> InceptionImageEncoder:
     return network
 
 
-def read_vgg_detail(path: Path) -> VggDetail:
-    """The four convolutions up to relu2_2, whatever else the file holds."""
-    what = f"VGG-16 {path.name}"
-    state = read(path)
+def read_vgg_detail(path: Path | None) -> VggDetail:
+    """The convolutions up to relu2_2 of any VGG-16; without a file torchvision's weights."""
     network = VggDetail()
-    wanted = {key: need(state, key, what) for key in network.state_dict()}
-    fit(network, wanted, what)
+    if path is None:
+        load_detail(network, option="--vgg ")
+        return network
+    state, what = read(path), f"VGG-16 {path.name}"
+    fit(network, {key: need(state, key, what) for key in network.state_dict()}, what)
     return network

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +17,7 @@ from models.errors import ModelsError
 from models.training.batch import Batch
 from models.training.distributed import gather, gather_captions
 from models.training.noise import Noise
-from models.training.objective import Objective, OptimizerStep, Values, adam
+from models.training.objective import Exported, Modules, Objective, OptimizerStep, Values, adam
 
 
 @dataclass(frozen=True)
@@ -48,22 +46,15 @@ class DamsmOptions:
 
 
 class EncodersObjective(Objective):
-    """What every way of training the pair shares. See
-    :class:`models.training.objective.Objective`.
-    """
+    """What every way of training the pair shares."""
 
     averaged = ("text_encoder", "image_encoder")
 
-    def recalibrate_batch_norm(
-        self,
-        averaged: Mapping[str, nn.Module],
-        batch: Batch,
-        noise: Noise,  # noqa: ARG002
-    ) -> None:
+    def recalibrate_batch_norm(self, averaged: Modules, batch: Batch, noise: Noise) -> None:
         with self.autocast():
             averaged["image_encoder"](self.to_memory_format(batch.images))
 
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:  # noqa: ARG002
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """The pictures of the batch: there is nothing to generate."""
         return batch.images
 
@@ -95,16 +86,8 @@ class DamsmObjective(EncodersObjective):
             "damsm": OptimizerStep(optimiser, trained, options.clip, ("text_encoder",))
         }
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:
         return batch, noise
-
-    def loss(
-        self,
-        name: str,  # noqa: ARG002
-        state: tuple[Batch, Noise],
-        step: int,  # noqa: ARG002
-    ) -> tuple[Tensor, Values]:
-        return self._loss(*state)
 
     def _captions(self, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
         """Words and sentences of the batch's captions, the wrong ones below them where asked."""
@@ -119,9 +102,7 @@ class DamsmObjective(EncodersObjective):
         return words, sentence
 
     def _mix(self, vectors: Tensor, batch: Batch, noise: Noise) -> Tensor:
-        """Word vectors [B or 2B,L,D], those of the first B mixed where the other caption has words
-        too.
-        """
+        """Word vectors [B or 2B,L,D], the first B mixed where the other caption has words."""
         if batch.more_ids is None:
             raise ModelsError("mix_words mixes captions of one picture: set loop.captions to 1.")
         own, width = len(batch.images), min(batch.ids.shape[1], batch.more_ids.shape[2])
@@ -135,7 +116,8 @@ class DamsmObjective(EncodersObjective):
         mixed[:own, :width] = head + weight * (self.text.encoder(others) - head)
         return mixed
 
-    def _loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Values]:
+    def loss(self, name: str, state: tuple[Batch, Noise], step: int) -> tuple[Tensor, Values]:
+        batch, noise = state
         self.text.train()
         self.image.train()
         words, sentence = self._captions(batch, noise)
@@ -187,9 +169,7 @@ class DamsmObjective(EncodersObjective):
         losses = [contrastive_loss(word_scores(r, w, n), i) for r, w, n, i in blocks]
         return torch.stack([torch.stack(pair).sum() for pair in losses]).mean()
 
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+    def export(self, averaged: Modules) -> Exported:
         network = {"text": asdict(self.text.config), "image": asdict(self.image.config)}
         return network, dict(averaged)
 

@@ -1,20 +1,19 @@
-"""The DAMSM text encoder (AttnGAN section 3.2): a bidirectional recurrent network over word
-embeddings.
-"""
+"""The DAMSM text encoder (AttnGAN section 3.2): a bidirectional RNN over word embeddings."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 
 @dataclass(frozen=True)
 class TextEncoderConfig:
-    """vocabulary counts words including the padding word 0; features are shared by both
-    directions.
-    """
+    """vocabulary counts the padding word 0, too; features are shared by both directions."""
 
     vocabulary: int
     words: int = 300
@@ -24,9 +23,7 @@ class TextEncoderConfig:
 
 
 class TextEncoder(nn.Module):
-    """Captions to word and sentence features. Keys as published: ``encoder.weight``,
-    ``rnn.*_l0[_reverse]``.
-    """
+    """Captions to word and sentence features. Keys as published."""
 
     def __init__(self, config: TextEncoderConfig) -> None:
         super().__init__()
@@ -60,6 +57,12 @@ class TextEncoder(nn.Module):
         final = state[0] if isinstance(state, tuple) else state
         sentence = final.transpose(0, 1).reshape(len(lengths), -1)
         return words.transpose(1, 2).contiguous(), sentence
+
+
+def pad_rows(rows: Sequence[Any]) -> tuple[Tensor, Tensor]:
+    """Captions' indices as ids int64 [B,L], zero padded, and lengths int64 [B]."""
+    ids = pad_sequence([torch.as_tensor(row) for row in rows], batch_first=True)
+    return ids, torch.tensor([len(row) for row in rows])
 
 
 def padding(lengths: Tensor, width: int) -> Tensor:

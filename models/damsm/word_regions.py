@@ -15,12 +15,12 @@ from torch.nn import functional
 from jobs.captions import Blend, Vocabulary, Word
 from models.bundle import load_strict
 from models.damsm.image_encoder import CompactImageEncoder
-from models.damsm.inception import image_encoder_of
+from models.damsm.inception import open_image_encoder, open_text_encoder
 from models.damsm.losses import GAMMA1
 from models.damsm.subject_head import ROLE as HEAD
 from models.damsm.subject_head import SubjectHead
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.pipeline import Pipeline, config_from
+from models.damsm.text_encoder import TextEncoder
+from models.pipeline import Pipeline
 
 PART = "damsm"  # of a bundle: the encoders that were trained together
 
@@ -64,12 +64,8 @@ class WordRegions:
         bundle = pipeline.bundle
         if PART not in bundle.tasks:
             return None
-        spec, where = bundle.task(PART), f"bundle {bundle.name!r}, {PART}"
-        text = TextEncoder(config_from(TextEncoderConfig, spec.text_encoder, where))
-        image = image_encoder_of(spec.image_encoder, where)
-        for role, module in (("text_encoder", text), ("image_encoder", image)):
-            load_strict(module, bundle.state(PART, role), f"{where}: {role}")
-            pipeline.prepare_module(module)
+        text = pipeline.prepare_module(open_text_encoder(bundle, PART))
+        image = pipeline.prepare_module(open_image_encoder(bundle, PART))
         return cls(pipeline, text, image, _subject_head(pipeline, image))
 
     def find(self, pictures: Tensor, texts: Sequence[Sequence[str]]) -> list[list[Regions]]:

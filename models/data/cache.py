@@ -56,9 +56,7 @@ class Squares:
 
 
 def cached_side(size: int, records: Sequence[Record]) -> int:
-    """Side of the cached squares for pictures of ``size``: with a margin, unless most of the
-    records are cut tightly.
-    """
+    """Side of the cached squares: with a margin, unless most records are cut tightly."""
     tight = sum(record.tight for record in records) > len(records) / 2
     return size if tight else round(size * 76 / 64)
 
@@ -77,12 +75,7 @@ def photo_squares(
 
 
 def mask_squares(
-    records: Sequence[Record],
-    *,
-    layout: str,
-    size: int,
-    content: str,
-    folder: Path,
+    records: Sequence[Record], *, layout: str, size: int, content: str, folder: Path
 ) -> Squares:
     """The object masks of ``records`` cut as their photos; zero where there is none."""
     side = cached_side(size, records)
@@ -163,11 +156,7 @@ def _digest(records: Sequence[Record], content: str, layout: str) -> str:
 
 
 def _open_or_build(
-    path: Path,
-    records: Sequence[Record],
-    shape: tuple[int, ...],
-    paint: Painter,
-    threads: int = 8,
+    path: Path, records: Sequence[Record], shape: tuple[int, ...], paint: Painter, threads: int = 8
 ) -> Squares:
     whole = len(records), *shape
     if found := _open(path, whole):

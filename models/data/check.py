@@ -90,9 +90,7 @@ def unknown_words(
 
 
 def bundle_vocabularies(folder: Path) -> dict[str, tuple[Vocabulary, str]]:
-    """Tasks of a bundle, those that share words as one ("inpaint, synthesize") -> their
-    vocabulary and tokenizer.
-    """
+    """Tasks that share words, as "inpaint, synthesize" -> their vocabulary and tokenizer."""
     from models.bundle import Bundle  # torch takes seconds to import
 
     bundle = Bundle.open(folder)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobs.captions import Vocabulary
 from models.data.aviary.dataset import Aviary, cache_folder
-from models.data.layouts.base import DataError
+from models.data.layouts.base import DataError, Listing
 
 if TYPE_CHECKING:
     from models.data.photos import Photos
     from models.data.pictures import WholePhotos
+    from models.data.prepare import Prepared
     from models.training.batch import TrainingData
 
 AVIARY_SAMPLES = 6000  # geometries in Aviary unless a caller asks for another number
@@ -35,15 +36,8 @@ def open_data(
     prepared: the folder that ``data prepare`` wrote; without one the cache holds what it would.
     """
     if str(where) != "aviary":
-        return open_photos(
-            where,
-            size=size,
-            split=split,
-            vocabulary=vocabulary,
-            captions=captions,
-            limit=limit,
-            prepared=prepared,
-        )
+        more: Any = {"captions": captions, "limit": limit, "prepared": prepared}
+        return open_photos(where, size=size, split=split, vocabulary=vocabulary, **more)
     data = Aviary(size, limit or AVIARY_SAMPLES, split, captions=captions)
     if vocabulary is not None and vocabulary.words != data.vocabulary.words:
         raise DataError(
@@ -66,22 +60,11 @@ def open_photos(
 ) -> Photos:
     """``open_data`` of a photo folder; cache: where prepared and decoded data is kept."""
     from models.data.photos import Photos
-    from models.data.prepare import Prepared, prepared_for, refuse_inside
-    from models.data.sources import open_listing
 
     folder = cache or cache_folder()
-    listing = open_listing(Path(where))
-    refuse_inside(listing, folder)
-    return Photos(
-        listing,
-        Prepared.open(prepared) if prepared else prepared_for(listing, folder),
-        size=size,
-        split=split,
-        folder=folder,
-        vocabulary=vocabulary,
-        captions=captions,
-        limit=limit,
-    )
+    opened = _open_folder(Path(where), prepared, folder)
+    more: Any = {"vocabulary": vocabulary, "captions": captions, "limit": limit}
+    return Photos(*opened, size=size, split=split, folder=folder, **more)
 
 
 def open_pictures(
@@ -92,16 +75,19 @@ def open_pictures(
     limit: int | None = None,
     prepared: Path | None = None,
 ) -> Aviary | WholePhotos:
-    """``open_data`` for who needs pictures alone, of any size: whole photos, decoded anew for every
-    batch.
-    """
+    """``open_data`` for who needs pictures alone: whole photos, decoded anew for every batch."""
     from models.data.pictures import WholePhotos
-    from models.data.prepare import Prepared, prepared_for, refuse_inside
-    from models.data.sources import open_listing
 
     if str(where) == "aviary":
         return Aviary(size, limit or AVIARY_LARGE, split)
-    listing = open_listing(Path(where))
-    refuse_inside(listing, cache_folder())
-    found = Prepared.open(prepared) if prepared else prepared_for(listing, cache_folder())
-    return WholePhotos(listing, found, size=size, split=split, limit=limit)
+    opened = _open_folder(Path(where), prepared, cache_folder())
+    return WholePhotos(*opened, size=size, split=split, limit=limit)
+
+
+def _open_folder(where: Path, prepared: Path | None, cache: Path) -> tuple[Listing, Prepared]:
+    from models.data.prepare import Prepared, prepared_for, refuse_inside
+    from models.data.sources import open_listing
+
+    listing = open_listing(where)
+    refuse_inside(listing, cache)
+    return listing, Prepared.open(prepared) if prepared else prepared_for(listing, cache)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from jobs.captions import tokenize
+from models.damsm.text_encoder import pad_rows
 
 Words = NDArray[np.int64]
 _SIDED = frozenset({"left", "right"})  # a caption that says one of these forbids a mirrored photo
@@ -39,14 +39,6 @@ def encode_texts(
                 EncodedText(text, np.asarray(ids, np.int64), not _SIDED.isdisjoint(tokens))
             )
     return found
-
-
-def pad_rows(rows: Sequence[Words]) -> tuple[Tensor, Tensor]:
-    """(int64 [B,L], zero padded; lengths int64 [B])."""
-    ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
-    for k, row in enumerate(rows):
-        ids[k, : len(row)] = row
-    return torch.from_numpy(ids), torch.tensor([len(row) for row in rows])
 
 
 def pad_groups(more: Sequence[Sequence[Words]]) -> tuple[Tensor, Tensor]:

@@ -16,10 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from jobs.captions import Vocabulary
+from models.damsm.text_encoder import pad_rows
 from models.data import cache
 from models.data.layouts.base import DataError, Listing, Record
 from models.data.masks import random_photo_hole
-from models.data.photo_captions import Words, encode_texts, pad_groups, pad_rows
+from models.data.photo_captions import Words, encode_texts, pad_groups
 from models.data.prepare import Prepared
 from models.training.batch import Batch
 

@@ -55,10 +55,7 @@ class WholePhotos:
         return Image.fromarray(cache.square_photo(self.records[index], self.size, self._layout))
 
     def batch(
-        self,
-        part: str,  # noqa: ARG002
-        indices: Sequence[int],
-        sources: Sequence[np.random.Generator],  # noqa: ARG002
+        self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]
     ) -> Batch:
         planes = np.stack([np.asarray(self.photo(int(k))) for k in indices])
         images = torch.from_numpy(planes).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)

@@ -63,12 +63,7 @@ class Prepared:
 
 
 def prepare(
-    listing: Listing,
-    out: Path,
-    *,
-    least: int = 2,
-    validation: float = 0.05,
-    seed: int = 0,
+    listing: Listing, out: Path, *, least: int = 2, validation: float = 0.05, seed: int = 0
 ) -> Prepared:
     """Write the split, and the vocabulary of words that occur at least ``least`` times in training
     captions, to ``out``. Photos that do not decode or lack captions are left out of every split.
@@ -127,9 +122,7 @@ def refuse_inside(listing: Listing, out: Path) -> None:
 
 
 def vocabulary(records: Iterable[Record], least: int) -> tuple[str, ...]:
-    """END, then the words seen at least ``least`` times: frequent ones first, equal ones by
-    alphabet.
-    """
+    """END, then words seen ``least`` times: frequent ones first, equal ones by alphabet."""
     counts = Counter(
         word for record in records for text in record.captions for word in tokenize(text)
     )

@@ -1,3 +1,1 @@
-"""The detail stage: pictures of a small network, enlarged by one that learned how edges and
-surfaces of its domain look.
-"""
+"""The detail stage: pictures enlarged by a network that learned the edges of its domain."""

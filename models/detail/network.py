@@ -20,9 +20,7 @@ _SLOPE = 0.1
 
 @dataclass(frozen=True)
 class DetailConfig:
-    """width: channels; depth: convolutions between the first and the last; scale: by which the side
-    grows.
-    """
+    """width: channels; depth: convolutions between first and last; scale: of the side."""
 
     width: int = 48
     depth: int = 12

@@ -7,12 +7,10 @@ gives the mean of all pictures that fit, which is too soft.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from models.damsm.efficientnet import EfficientNetLite0, load_imagenet
@@ -21,7 +19,7 @@ from models.detail.network import DetailConfig, DetailNetwork, PatchDiscriminato
 from models.training.batch import Batch
 from models.training.config import ConfigError
 from models.training.noise import Noise
-from models.training.objective import Objective, OptimizerStep, Values, adam
+from models.training.objective import Modules, Objective, OptimizerStep, Values, adam
 from models.training.projected_discriminator import trunk_taps
 
 
@@ -70,15 +68,15 @@ class DetailObjective(Objective):
         if options.patch % (8 * options.scale):
             raise ConfigError(f"detail.patch must be a multiple of {8 * options.scale}.")
         self.options = options
-        self.network = DetailNetwork(DetailConfig(options.width, options.depth, options.scale))
+        self.config = DetailConfig(options.width, options.depth, options.scale)
+        self.network = DetailNetwork(self.config)
         self.discriminator = PatchDiscriminator(options.ndf)
         self.modules = {"network": self.network, "discriminator": self.discriminator}
         betas = options.beta1, options.beta2
         self.optimizer_steps = {
             "network": OptimizerStep(adam([self.network], options.rate, betas), ("network",), 1.0),
             "discriminator": OptimizerStep(
-                adam([self.discriminator], options.rate_d, (0.5, options.beta2)),
-                ("discriminator",),
+                adam([self.discriminator], options.rate_d, (0.5, options.beta2)), ("discriminator",)
             ),
         }
         self._degradation = Degradation(options.blur, options.grain, options.spots)
@@ -92,7 +90,7 @@ class DetailObjective(Objective):
         adversarial = self.options.adversarial and step >= self.options.adversarial_start
         return tuple(self.optimizer_steps) if adversarial else ("network",)
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         o = self.options
         real = recolour(_patches(batch.images, o.patch, o.scale, noise), noise)
         small = self.to_memory_format(degrade(real, o.scale, self._degradation, noise))
@@ -134,23 +132,16 @@ class DetailObjective(Objective):
         loss = functional.relu(1 - real).mean() + functional.relu(1 + made).mean()
         return loss, {"discriminator": loss, "real": real.mean(), "made": made.mean()}
 
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:  # noqa: ARG002
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: pictures made small and enlarged bicubically, by the network, and real."""
         real = batch.images[:8]
         small = functional.avg_pool2d(real, self.options.scale)
         made = averaged["network"](small)
         return torch.cat([enlarge(small, self.options.scale), made, real]).clamp(-1, 1)
 
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.network.config), {"network": averaged["network"]}
-
 
 def _patches(pictures: Tensor, side: int, scale: int, noise: Noise) -> Tensor:
-    """A square [B,3,side,side] of each picture [B,3,S,S], at a multiple of ``scale`` pixels; some
-    mirrored or turned upside down.
-    """
+    """A square of each picture [B,3,S,S], at a multiple of ``scale`` pixels; some flipped."""
     size = pictures.shape[-1]
     if size < side:
         raise ConfigError(f"detail.patch is {side}, larger than the pictures, {size}.")

@@ -34,9 +34,7 @@ class DetailStage:
 
     @classmethod
     def for_pipeline(cls, pipeline: Pipeline[Any]) -> DetailStage | None:
-        """That of the pipeline's bundle, if it holds one. Raises BundleError when its weights do
-        not fit.
-        """
+        """That of the pipeline's bundle, if it holds one. Raises BundleError."""
         bundle = pipeline.bundle
         if PART not in bundle.tasks:
             return None

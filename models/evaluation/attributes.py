@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.data.aviary.drawing import COLOUR_NAMES, PARTS, Bird
-from models.evaluation.evaluator_files import evaluator_folders, load_network
+from models.evaluation.evaluator_files import load_network
 from models.evaluation.pictures import resize
 
 SIDE = 64  # pixels at which the reader looks
@@ -42,8 +42,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.body(x)
-        return out
+        return x + self.body(x)
 
 
 class AttributeNet(nn.Module):
@@ -90,21 +89,15 @@ class AttributeReader:
 
     @torch.inference_mode()
     def read(self, images: Tensor, batch: int = 100) -> Tensor:
-        """Pictures float32 [N,3,S,S] in [-1,1], any S → int64 [N,6], indices into COLOUR_NAMES in
-        the order of PARTS.
-        """
+        """Pictures float32 [N,3,S,S] in [-1,1], any S → int64 [N,6], COLOUR_NAMES of PARTS."""
         found = [self.network(resize(x, SIDE))[0].argmax(2) for x in images.split(batch)]
         return torch.cat(found) if found else torch.zeros(0, len(PARTS), dtype=torch.int64)
 
 
 def load_reader(folders: Sequence[Path] | None = None) -> AttributeReader:
-    """The first reader of these folders, of those where judges lie when None; errors as
-    :func:`models.evaluation.evaluator_files.load_network`.
-    """
+    """See :func:`models.evaluation.evaluator_files.read_evaluator`."""
     network = AttributeNet()
-    found = load_network(
-        evaluator_folders(None) if folders is None else folders, "attributes", network
-    )
+    found = load_network(folders, "attributes", network)
     return AttributeReader(network, str(found["sha256"]), float(found["accuracy"]))
 
 

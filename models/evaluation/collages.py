@@ -41,9 +41,7 @@ class Drawing:
 
 
 def paste(below: Drawing, above: Drawing, where: Mask, strength: float = 1.0) -> Drawing:
-    """``above`` over ``below`` where the mask says, with its labels; strength: of its colours, at
-    least a half.
-    """
+    """``above`` and its labels over ``below``; strength: of its colours, a half at least."""
     share = where[..., None] * np.float32(strength)
     pixels = below.pixels * (1 - share) + above.pixels * share
     return Drawing(pixels.astype(np.float32), np.where(where, above.labels, below.labels))
@@ -75,9 +73,7 @@ def head_of(drawing: Drawing) -> Mask:
 
 
 def bare(drawing: Drawing) -> Drawing:
-    """The same without a bird: each row in the mean colour of its backdrop, or of the nearest row
-    that has some.
-    """
+    """Without a bird: each row in the mean colour of its, or the nearest, backdrop."""
     empty = drawing.labels == 0
     known = np.flatnonzero(empty.any(1))
     if not len(known):
@@ -89,9 +85,7 @@ def bare(drawing: Drawing) -> Drawing:
 
 
 def without(drawing: Drawing, labels: Sequence[int]) -> Drawing:
-    """The same with these labels taken away, the backdrop in their place; their neighbours keep
-    their pixels.
-    """
+    """These labels taken away, the backdrop in their place; neighbours keep their pixels."""
     gone = np.isin(drawing.labels, labels)
     edge = near(gone) & (drawing.labels == 0)
     return paste(drawing, bare(drawing), gone | edge)

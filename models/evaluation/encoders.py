@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -20,14 +19,8 @@ from jobs.captions import Vocabulary
 from models.bundle import load_strict
 from models.damsm.efficientnet import EfficientNetLite2, load_imagenet
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.evaluation.evaluator_files import (
-    EvaluatorMissing,
-    as_floats,
-    entry,
-    evaluator_folders,
-    read_checked,
-)
+from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, pad_rows
+from models.evaluation.evaluator_files import evaluator_folders, read_evaluator
 from models.pipeline import config_from
 
 TAPS = (3, 6, 14)  # Lite2's blocks at a quarter, an eighth and a sixteenth of the input
@@ -55,19 +48,13 @@ class EvaluationEncoders:
     def sentences(self, texts: Sequence[str], batch: int = 100) -> Tensor:
         """Captions → unit vectors [N,D]; one without known words is read as the padding word."""
         rows = [self._ids(t) for t in texts]
-        found = [self._encode(rows[k : k + batch]) for k in range(0, len(rows), batch)]
+        parts = (rows[k : k + batch] for k in range(0, len(rows), batch))
+        found = [self.text(*pad_rows(part))[1] for part in parts]
         return functional.normalize(torch.cat(found).float())
 
     def _ids(self, text: str) -> tuple[int, ...]:
         encoded = self.vocabulary.encode(text, tokenizer=self.tokenizer, max_words=self.max_words)
         return tuple(encoded.ids) or (0,)
-
-    def _encode(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
-        for k, row in enumerate(rows):
-            ids[k, : len(row)] = torch.tensor(row)
-        sentence: Tensor = self.text(ids, torch.tensor([len(r) for r in rows]))[1]
-        return sentence
 
 
 def build(
@@ -93,21 +80,10 @@ def load_encoders(data: str, folder: Path | None = None) -> EvaluationEncoders:
     """The encoders for the data set named ``data`` in ``folder``, else in weights/judges, else in
     the user's cache folder. Raises EvaluatorMissing when there are none.
     """
-    for place in evaluator_folders(folder):
-        found = entry(place, "encoders", data)
-        if found is not None:
-            return _load(safetensors.torch.load(read_checked(place, found)), found)
-    where = "aviary" if data == "aviary" else "DIR"
-    raise EvaluatorMissing(
-        f"There are no judging encoders for {data!r}; make them by `python -m models judge "
-        f"encoders --data {where} --minutes 10 --out weights/judges`."
-    )
-
-
-def _load(state: Mapping[str, Tensor], found: Mapping[str, Any]) -> EvaluationEncoders:
+    state, found = read_evaluator(evaluator_folders(folder), "encoders", data)
     text, image = build(found["text"], found["image"])
     trunk = {f"{_TRUNK}{k}": v for k, v in image.trunk.state_dict().items()}
-    whole = {**as_floats(state), **trunk}
+    whole = {**state, **trunk}
     for prefix, module in (("text.", text), ("image.", image)):
         own = {k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)}
         load_strict(module, own, f"the judging encoders ({prefix[:-1]})")

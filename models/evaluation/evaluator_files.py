@@ -74,13 +74,45 @@ def read_checked(folder: Path, found: Mapping[str, Any]) -> bytes:
     return data
 
 
-def add_entry(
-    folder: Path, kind: str, name: str, stem: str, data: bytes, facts: Mapping[str, object]
+def read_evaluator(
+    folders: Sequence[Path] | None, kind: str, name: str = "aviary"
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights, float32, and entry of the judge for the data set ``name`` from the first of the
+    folders that has one, of those where judges lie when None.
+
+    Raises EvaluatorMissing when there is none, EvaluatorError when its file is damaged.
+    """
+    for place in evaluator_folders(None) if folders is None else folders:
+        found = entry(place, kind, name)
+        if found is not None:
+            state = safetensors.torch.load(read_checked(place, found))
+            return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}, found
+    data = "" if name == "aviary" else " --data DIR"
+    raise EvaluatorMissing(
+        f"There is no judge of {kind} for {name!r}; make one by "
+        f"`python -m models judge {kind}{data} --out weights/judges`."
+    )
+
+
+def load_network(folders: Sequence[Path] | None, kind: str, network: nn.Module) -> dict[str, Any]:
+    """Fill a judge of Aviary, and give its entry; errors as :func:`read_evaluator`."""
+    state, found = read_evaluator(folders, kind)
+    load_strict(network, state, f"the judge of {kind}")
+    network.eval().requires_grad_(False)
+    return found
+
+
+def save_network(
+    folder: Path, kind: str, state: Mapping[str, Tensor], facts: Mapping[str, object], name: str
 ) -> Path:
-    """Write ``NAME-STEM-HASH8.safetensors`` and its entry; an older file of the entry goes."""
+    """Write a judge's weights (matrices as float16) as ``NAME-KIND-HASH8.safetensors`` and its
+    entry; an older file of the entry goes. Returns the path.
+    """
+    small = {k: (v.half() if v.ndim > 1 else v).contiguous() for k, v in state.items()}
+    data = safetensors.torch.save(small)
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(data).hexdigest()
-    path = folder / f"{name}-{stem}-{digest[:8]}.safetensors"
+    path = folder / f"{name}-{kind}-{digest[:8]}.safetensors"
     path.write_bytes(data)
     known = manifest(folder)
     old = known.setdefault(kind, {}).get(name)
@@ -89,36 +121,3 @@ def add_entry(
     if old and old["file"] != path.name:
         (folder / Path(old["file"]).name).unlink(missing_ok=True)
     return path
-
-
-def load_network(folders: Sequence[Path], kind: str, network: nn.Module) -> dict[str, Any]:
-    """Fill a judge of Aviary from the first of the folders that has one, and give its entry.
-
-    Raises EvaluatorMissing when there is none, EvaluatorError when its file is damaged.
-    """
-    for place in folders:
-        found = entry(place, kind, "aviary")
-        if found is not None:
-            state = safetensors.torch.load(read_checked(place, found))
-            load_strict(network, as_floats(state), f"the judge of {kind}")
-            network.eval().requires_grad_(False)
-            return found
-    raise EvaluatorMissing(
-        f"There is no judge of {kind}; make one by "
-        f"`python -m models judge {kind} --out weights/judges`."
-    )
-
-
-def as_floats(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same with all floats float32."""
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-
-
-def save_network(
-    folder: Path, kind: str, state: Mapping[str, Tensor], facts: Mapping[str, object], name: str
-) -> Path:
-    """Write weights (matrices as float16) of the judge for the data set ``name``, and their entry;
-    the file's path.
-    """
-    small = {k: (v.half() if v.ndim > 1 else v).contiguous() for k, v in state.items()}
-    return add_entry(folder, kind, name, kind, safetensors.torch.save(small), facts)

@@ -1,6 +1,4 @@
-"""The loop that trains judging networks, apart from ``models.training``: what judges never learns
-with what it judges.
-"""
+"""The loop that trains judging networks, apart from what they judge."""
 
 from __future__ import annotations
 

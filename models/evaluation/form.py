@@ -19,7 +19,7 @@ from torch.nn import functional
 from models.data.aviary.drawing import LABELS
 from models.evaluation.anatomy import Anatomy, Labels
 from models.evaluation.attributes import conv
-from models.evaluation.evaluator_files import evaluator_folders, load_network
+from models.evaluation.evaluator_files import load_network
 from models.evaluation.pictures import map_chunks, resize
 
 SIDE = 64  # pixels at which the judge looks; a render reduced to it equals one drawn at it
@@ -48,8 +48,7 @@ class PartNet(nn.Module):
         outer = self.outer(images)
         middle = self.middle(outer)
         joined = self.join_inner(torch.cat([_upsample(self.inner(middle)), middle], 1))
-        out: Tensor = self.labels(self.join_middle(torch.cat([_upsample(joined), outer], 1)))
-        return out
+        return self.labels(self.join_middle(torch.cat([_upsample(joined), outer], 1)))
 
 
 def _upsample(x: Tensor) -> Tensor:
@@ -81,10 +80,8 @@ class FormEvaluator:
 
 
 def load_form_evaluator(folders: Sequence[Path] | None = None) -> FormEvaluator:
-    """The first form judge of these folders, of those where judges lie when None; errors as
-    :func:`models.evaluation.evaluator_files.load_network`.
-    """
+    """See :func:`models.evaluation.evaluator_files.read_evaluator`."""
     network = PartNet()
-    found = load_network(evaluator_folders(None) if folders is None else folders, "form", network)
+    found = load_network(folders, "form", network)
     anatomy = Anatomy.of_facts(found["anatomy"])
     return FormEvaluator(network, anatomy, str(found["sha256"]), float(found["accuracy"]))

@@ -38,9 +38,7 @@ class FormOptions:
 def train_form_evaluator(
     options: FormOptions, steps: int = 0, begin: PartNet | None = None
 ) -> PartNet:
-    """A trained network; stops after ``minutes``, or ``steps`` when given. begin: goes on from it,
-    else from random weights.
-    """
+    """A network trained for ``minutes``, or ``steps`` when given, on from ``begin``, if any."""
     torch.manual_seed(options.seed)
     data = Aviary(SIDE, options.count, split=SPLIT)
     labels = np.stack([label_map(bird(SPLIT, k), SIDE) for k in range(options.count)])
@@ -80,9 +78,7 @@ def _batch(
 
 
 def held_out_form(network: PartNet, count: int = 1000) -> tuple[float, Anatomy]:
-    """Share of pixels labelled right on renders of the split "test", and the anatomy of renders of
-    the split "judge".
-    """
+    """Share of pixels right on renders of "test", and the anatomy of those of "judge"."""
     label_maps = np.stack([label_map(bird(SPLIT, k), SIDE) for k in range(2 * count)])
     anatomy = Anatomy.of(label_maps)
     birds = [bird("test", k) for k in range(count)]

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from models.data.aviary.captions import Caption, caption
-from models.data.aviary.dataset import VERSION, Aviary
-from models.data.aviary.drawing import COLOUR_NAMES, PARTS, Bird, bird, label_map, layers, render
+from models.data.aviary.dataset import VERSION, Aviary, other_colour
+from models.data.aviary.drawing import PARTS, Bird, bird, label_map, layers, render
 from models.data.masks import around, centre
 from models.evaluation.attributes import colour_indices, named_parts
 from models.evaluation.cases import Bools, Case, seeds
@@ -114,9 +114,3 @@ class HeldOutAviary:
         """The random source of one sample's caption, edit or mask."""
         name = zlib.crc32(f"{self.split}/{task}".encode())
         return np.random.default_rng([self.seed, name, index])
-
-
-def other_colour(colour: str, rng: np.random.Generator) -> str:
-    """One of the other nine colours."""
-    others = [name for name in COLOUR_NAMES if name != colour]
-    return others[int(rng.integers(len(others)))]

@@ -5,34 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from models.data.masks import centre
+from models.data.opening import open_photos
+from models.data.photos import Photos
 from models.evaluation.cases import Case, seeds
 from models.evaluation.pictures import Pictures
-from models.evaluation.runner import EvaluationError
 
 _SMALLEST, _LARGEST = 0.02, 0.75  # shares of the photo: smaller or larger objects make no hole
-
-
-@runtime_checkable
-class PhotoData(Protocol):
-    """What this page asks of an opened photo folder."""
-
-    name: str
-    domain: str
-    fingerprint: str
-
-    def __len__(self) -> int: ...
-
-    def photo(self, index: int) -> Image.Image: ...
-
-    def caption_texts(self, index: int) -> tuple[str, ...]: ...
-
-    def class_of(self, index: int) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +25,7 @@ class HeldOutPhotos:
     each size are made from it.
     """
 
-    photos: PhotoData
+    photos: Photos
     split: str
     seed: int = 0
 
@@ -128,13 +112,11 @@ class HeldOutPhotos:
 
     def _mask(self, index: int, size: int, kind: str) -> Image.Image | None:
         """Mode L, 255 = hole. center: the middle square; object: what the data knows of the
-        subject's place (``object_mask``, a plane or a picture, not 0 on the object), or nothing;
-        tiny and huge ones do not count.
+        subject's place, or nothing; tiny and huge ones do not count.
         """
         if kind == "center":
             return Image.fromarray(np.where(centre(size) == 0, 255, 0).astype(np.uint8))
-        known = getattr(self.photos, "object_mask", None)
-        mask = known(index) if known else None
+        mask = self.photos.object_mask(index)
         if mask is None or not _SMALLEST <= (np.asarray(mask) > 0).mean() <= _LARGEST:
             return None
         plane = np.where(np.asarray(mask) > 0, 255, 0).astype(np.uint8)
@@ -143,9 +125,4 @@ class HeldOutPhotos:
 
 def open_held_out_photos(where: str, size: int, split: str, seed: int = 0) -> HeldOutPhotos:
     """One split of the data folder ``where`` at ``size`` pixels, for judging."""
-    from models.data.opening import open_data
-
-    photos: object = open_data(where, size=size, split=split)
-    if not isinstance(photos, PhotoData):
-        raise EvaluationError(f"{where} can't be opened as photos with captions.")
-    return HeldOutPhotos(photos, split, seed)
+    return HeldOutPhotos(open_photos(where, size=size, split=split), split, seed)

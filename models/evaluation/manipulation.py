@@ -132,9 +132,7 @@ def _kept_difference(
 
 
 def recolour(picture: Image.Image, text: str) -> Image.Image:
-    """The whole photo shifted so that its mean is the first colour that the text names; as it was
-    when the text names none.
-    """
+    """The photo shifted so that its mean is the first colour that the text names, if any."""
     named = [_WORDS[word] for word in tokenize(text) if word in _WORDS]
     if not named:
         return picture

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.errors import InputProblem
-from models.geometry import HoleMask, Square, cut, shrink_hole, squares
+from models.geometry import HoleMask, Square, cut, paste, shrink_hole, squares
 from models.inpainting.patchmatch import fill
 from models.pipeline import Item, Pipeline, Pixels
 
@@ -76,9 +76,8 @@ class ClassicalPipeline(Pipeline[Prepared]):
             small = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
             unknown = shrink_hole(gap, side) == 0
             filled = METHODS[self.method](np.asarray(small, np.uint8), unknown, prepared.seed)
-            whole = (square.side, square.side)
-            large = cv2.resize(filled, whole, interpolation=cv2.INTER_CUBIC)
-            _write(photo, prepared.hole_mask, square, np.asarray(large, np.uint8))
+            part = np.asarray(filled / 255, np.float32)
+            paste(photo, prepared.hole_mask, square, part, meet_colours=False)
         return np.asarray(photo / 255, np.float32)
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:
@@ -90,15 +89,3 @@ class ClassicalPipeline(Pipeline[Prepared]):
         mask = Image.new("L", (side, side), 0)
         mask.paste(255, (side // 4, side // 4, side // 2, side // 2))
         return Item("", 0, images={"image": Image.new("RGB", (side, side), "white"), "mask": mask})
-
-
-def _write(photo: Bytes, hole_mask: HoleMask, square: Square, filled: Bytes) -> None:
-    """Copy the hole's pixels of a filled square into the photo."""
-    y0, x0 = max(square.y, 0), max(square.x, 0)
-    y1, x1 = (
-        min(square.y + square.side, photo.shape[0]),
-        min(square.x + square.side, photo.shape[1]),
-    )
-    inside = hole_mask[y0:y1, x0:x1]
-    part = filled[y0 - square.y : y1 - square.y, x0 - square.x : x1 - square.x]
-    photo[y0:y1, x0:x1][inside] = part[inside]

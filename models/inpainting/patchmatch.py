@@ -76,9 +76,7 @@ class Level:
 
 
 class Matching:
-    """The nearest known patch of every target so far: match [n] corners, cost [n] squared
-    differences.
-    """
+    """The nearest known patch of every target: match [n] corners, cost [n] squared differences."""
 
     def __init__(self, level: Level, match: Numbers) -> None:
         self.level, self.match = level, match
@@ -184,9 +182,7 @@ def _within(level: Level, y: Numbers, x: Numbers) -> NDArray[np.bool_]:
 
 
 def _pyramid(pixels: Pixels, hole_mask: HoleMask) -> list[Level]:
-    """Levels from fine to coarse, each of half the size, as long as there is enough to copy
-    from.
-    """
+    """Levels from fine to coarse, each of half the size, while there is enough to copy."""
     levels: list[Level] = []
     while min(hole_mask.shape) >= 2 * PATCH:
         level = Level(pixels, hole_mask)

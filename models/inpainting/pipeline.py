@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from jobs.captions import Word
-from models.bundle import Bundle, load_strict
+from models.bundle import Bundle
 from models.detail.stage import DetailStage
 from models.errors import InputProblem
 from models.geometry import HoleMask, Plane, Square, cut, paste, shrink, shrink_hole, squares
@@ -65,8 +65,6 @@ class InpaintingPipeline(Pipeline[Prepared]):
 
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
         super().__init__(bundle, task, method, device, precision)
-        self.where = f"bundle {bundle.name!r}, {task}"
-        self.load_networks()
         self.detail = DetailStage.for_pipeline(self)
 
     @abstractmethod
@@ -79,12 +77,7 @@ class InpaintingPipeline(Pipeline[Prepared]):
         known), and noise [B,*latent] where there is any.
         """
 
-    def load_state(self, network: nn.Module, role: str) -> nn.Module:
-        """The network with the bundle's weights."""
-        load_strict(network, self.bundle.state(self.task, role), f"{self.where}: {role}")
-        return network
-
-    def draws(self, item: Item) -> bool:  # noqa: ARG002
+    def draws(self, item: Item) -> bool:
         """Whether the item's latent is drawn; else it is the mean."""
         return True
 

@@ -76,8 +76,7 @@ class Residual(nn.Module):
         self.after = after
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.after(x + self.encoder(x))
-        return out
+        return self.after(x + self.encoder(x))
 
 
 def encoder(widths: Sequence[int]) -> nn.Sequential:
@@ -116,26 +115,9 @@ def gru_states(cell: nn.GRUCell, vectors: Tensor, pad: Tensor, *, backward: bool
 
 
 def _next_state(cell: nn.GRUCell, given: Tensor, state: Tensor) -> Tensor:
-    """:class:`torch.nn.GRUCell` after its product with the input, [B,3H], which so is one for all
-    words.
-    """
+    """:class:`torch.nn.GRUCell` after its product with the input, [B,3H]."""
     reset, update, new = given.chunk(3, 1)
     own = functional.linear(state, cell.weight_hh, cell.bias_hh).chunk(3, 1)
     update = (update + own[1]).sigmoid()
     new = (new + (reset + own[0]).sigmoid() * own[2]).tanh()
     return new + update * (state - new)
-
-
-@torch.no_grad()
-def init_normal(module: nn.Module) -> nn.Module:
-    """First weights as published, in place: N(0, 0.02), gains of batch norms N(1, 0.02), biases 0;
-    GRU cells keep torch's, and frozen layers theirs.
-    """
-    for layer in module.modules():
-        if not isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
-            continue
-        if layer.weight.requires_grad:
-            nn.init.normal_(layer.weight, float(isinstance(layer, nn.BatchNorm2d)), 0.02)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-    return module

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from models.manipulation.autoencoder import Edited, init_normal
+from models.layers import init_normal
+from models.manipulation.autoencoder import Edited
 from models.training.batch import Batch
 from models.training.noise import Noise
 from models.training.objective import (
+    Modules,
     Objective,
     OptimizerStep,
     Values,
@@ -29,7 +29,7 @@ class EditorObjective(Objective):
 
     averaged = ("generator",)
 
-    def set_up(self, options: Any, generator: nn.Module, judging: Mapping[str, nn.Module]) -> None:
+    def set_up(self, options: Any, generator: nn.Module, judging: Modules) -> None:
         """judging: what the discriminator's step trains. options: anything with rate, rate_d and
         halve_every, steps after which both halve.
         """
@@ -46,7 +46,7 @@ class EditorObjective(Objective):
     def rate_share(self, step: int) -> float:
         return halving(step, self.halve_every)
 
-    def loss(self, name: str, state: Any, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+    def loss(self, name: str, state: Any, step: int) -> tuple[Tensor, Values]:
         if name == "discriminator":
             return self.discriminator_loss(state)
         return self.generator_loss(state)
@@ -61,16 +61,6 @@ class EditorObjective(Objective):
     def edit(self, generator: nn.Module, batch: Batch, noise: Noise) -> Edited:
         """The photos edited by captions that are not theirs."""
 
-    def recalibrate_batch_norm(
-        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
-    ) -> None:
-        self.edit(averaged["generator"], batch, noise)
-
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: the photo, and the edit by a caption not its own."""
         return stack_rows(batch.images, self.edit(averaged["generator"], batch, noise).picture)
-
-
-def weighted_sum(values: Values, weights: Mapping[str, float]) -> Tensor:
-    """Values by their weights, 1 where none is named."""
-    return torch.stack([weights.get(name, 1.0) * value for name, value in values.items()]).sum()

@@ -65,7 +65,6 @@ class ManipulationPipeline(Pipeline[Prepared]):
 
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
         super().__init__(bundle, task, method, device, precision)
-        self.where = f"bundle {bundle.name!r}, {task}"
         self.detail = DetailStage.for_pipeline(self)
 
     @abstractmethod
@@ -74,9 +73,7 @@ class ManipulationPipeline(Pipeline[Prepared]):
 
     @abstractmethod
     def _edit(self, *inputs: Tensor) -> Tensor:
-        """Noise of each kind [B,n], what was read, photos [B,3,S,S] in [-1,1] → edited photos; as
-        :meth:`compute` wants it.
-        """
+        """Noise of each kind [B,n], what was read, photos [B,3,S,S] → edited ones, in [-1,1]."""
 
     def _edit_with_attention(
         self, batch: Sequence[Prepared], inputs: Sequence[Tensor]
@@ -114,9 +111,7 @@ class ManipulationPipeline(Pipeline[Prepared]):
         ]
 
     def _pixels(self, batch: Sequence[Prepared], photos: Tensor, edited: Tensor) -> list[Pixels]:
-        """The edited squares, those that are to become large ones enlarged; or the enlarged photo
-        with its change.
-        """
+        """The edited squares, enlarged where asked for; or the enlarged photo with its change."""
         pixels = list(to_pixels(edited))
         for k, prepared in enumerate(batch):
             if not prepared.enlarged or not self.detail:

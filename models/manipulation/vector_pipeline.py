@@ -9,7 +9,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from models.bundle import load_strict
 from models.damsm.text_encoder import padding
 from models.errors import BundleError
 from models.layers import fold_batch_norm
@@ -28,10 +27,8 @@ class VectorPipeline(ManipulationPipeline):
 
     def load_editor(self, network: E) -> E:
         """The network with the bundle's weights, ready to serve."""
-        load_strict(network, self.bundle.state(self.task, "generator"), f"{self.where}: generator")
-        fold_blocks(fold_batch_norm(network.eval()), self.device.type)
-        self.prepare_module(network)
-        return network
+        folded = fold_batch_norm(self.load_state(network, "generator").eval())
+        return self.prepare_module(fold_blocks(folded, self.device.type))
 
     def load_vectors(self, width: int) -> nn.Module:
         """Raises BundleError unless there is a vector of ``width`` numbers for every word."""

@@ -98,11 +98,7 @@ class Memory:
 
 
 def tune(
-    load: Loading,
-    precision: str,
-    largest: int,
-    memory: Memory,
-    clock: Clock = time.perf_counter,
+    load: Loading, precision: str, largest: int, memory: Memory, clock: Clock = time.perf_counter
 ) -> AnyPipeline:
     """The pipeline as it runs fastest, warm. load takes a precision; ``precision`` may be "auto";
     largest: pictures that a batch may have at most.
@@ -220,9 +216,7 @@ def _seconds(pipeline: AnyPipeline, batch: Sequence[Any], clock: Clock, runs: in
 
 
 def _faster(one: _Tried, other: _Tried, clock: Clock) -> bool:
-    """By picture, each in its batches. Measured in turns, so that whatever else runs on the machine
-    hits both.
-    """
+    """By picture, each in its batches; in turns, so that whatever else runs hits both."""
     times = [math.inf, math.inf]
     prepared = [_batch(tried) for tried in (one, other)]
     for _ in range(3):

@@ -19,9 +19,7 @@ def best_device(name: str) -> str:
 
 
 def leave_default_stream(device: torch.device) -> None:
-    """Give this thread a stream of its own, once: the default one can't be captured and waits for
-    all others.
-    """
+    """Give this thread a stream of its own, once: the default one can't be captured."""
     if torch.cuda.current_stream(device) == torch.cuda.default_stream(device):
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.default_stream(device))

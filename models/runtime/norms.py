@@ -117,8 +117,7 @@ class InstanceNorm(GroupNorm):
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
     def _trained(self, input: Tensor) -> Tensor:
-        normed: Tensor = _InstanceNorm.apply(input, self.weight, self.bias, self.eps)
-        return normed
+        return _InstanceNorm.apply(input, self.weight, self.bias, self.eps)
 
     def _served(self, picture: Tensor) -> Tensor:
         """One by one: with several threads torch's kernel adds up by batch size, and rounding in

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from jobs.captions import Blend
-from models.bundle import Bundle, load_strict
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.bundle import Bundle
 from models.damsm.word_regions import PART, Regions, WordRegions
 from models.detail.stage import DetailStage
 from models.errors import InputProblem
@@ -76,23 +75,17 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
         super().__init__(bundle, task, method, device, precision)
-        self.where = where = f"bundle {bundle.name!r}, {task}"
-        text = TextEncoder(config_from(TextEncoderConfig, self.spec.text_encoder, where))
-        load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text encoder")
-        self.text = cast("TextEncoder", self.prepare_module(text))
+        self.text = self.load_text_encoder()
         self._loading = threading.Lock()
-        self._load_generator()
         self.detail = DetailStage.for_pipeline(self)
 
-    def _load_generator(self) -> None:
+    def load_networks(self) -> None:
         """Set ``generator``, and ``draws``: how many numbers each kind of its noise has."""
         config = config_from(GeneratorConfig, self.spec.network, self.where)
         # Noise gets its shapes before the network, one picture's at a time: traced or in a batch
         # the same arithmetic may end in another bit.
         self._latent, self.draws = config.latent, (config.z,)
-        network = Generator(replace(config, latent=""))
-        state = self.bundle.state(self.task, "generator")
-        load_strict(network, state, f"{self.where}: generator")
+        network = self.load_state(Generator(replace(config, latent="")), "generator")
         self.generator = self.prepare_module(fold_generator(network.eval(), self.device.type))
         self._traced = TracedModule(self.generator, self.autocast)
 
@@ -223,10 +216,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         self.forward([self.prepare(self.with_serving_options(self.example()))])
 
     def _find_words(
-        self,
-        batch: Sequence[Prepared],
-        pictures: Tensor,
-        chosen: Sequence[int],  # noqa: ARG002
+        self, batch: Sequence[Prepared], pictures: Tensor, chosen: Sequence[int]
     ) -> dict[int, Any]:
         """What there is of their texts in the pictures that are to be explained, by place; chosen:
         which of its candidates each is.

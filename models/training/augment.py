@@ -51,9 +51,7 @@ CHANGES: dict[str, Change] = {"colour": colour, "translation": translation, "cut
 
 
 def augment(images: Tensor, noise: Noise, tag: str, names: Sequence[str]) -> Tensor:
-    """Pictures [B,3,S,S] changed by each of ``names`` in turn; ``tag`` tells draws of one step
-    apart.
-    """
+    """Pictures [B,3,S,S] changed by ``names`` in turn; tag tells draws of a step apart."""
     for name in names:
         images = CHANGES[name](images, noise, tag)
     return images

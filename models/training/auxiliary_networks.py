@@ -98,25 +98,13 @@ def build_classifier(size: int, attributes: tuple[int, int]) -> AuxiliaryClassif
     return AuxiliaryClassifier(size, *attributes)
 
 
-def classifier_loss(
-    classifier: AuxiliaryClassifier, images: Tensor, attributes: Tensor
+def reading_loss(
+    classifier: AuxiliaryClassifier, images: Tensor, attributes: Tensor, *, learns: bool
 ) -> tuple[Tensor, Tensor]:
-    """The classifier's own loss on real pictures [B,3,S,S] whose attributes [B,A] are known, and
-    the share that it reads right.
+    """The loss of reading attributes (int64 [B,A], -1 for nothing) from pictures [B,3,S,S], and the
+    share that is read so: the classifier's own from real ones, or a generator's from what it made.
     """
-    classifier.train()
-    logits = classifier(images)
-    return attribute_loss(logits, attributes), attribute_accuracy(logits, attributes)
-
-
-def generated_attribute_loss(
-    classifier: AuxiliaryClassifier, made: Tensor, attributes: Tensor
-) -> tuple[Tensor, Tensor]:
-    """A generator's loss on what the captions name (int64 [B,A], -1 for nothing), as the classifier
-    reads its pictures [B,3,S,S], and the share that it reads so.
-    """
-    classifier.eval()
-    logits = classifier(made)
+    logits = classifier.train(learns)(images)
     return attribute_loss(logits, attributes), attribute_accuracy(logits, attributes)
 
 

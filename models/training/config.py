@@ -1,6 +1,4 @@
-"""Options of a training run: a preset file, then what the command line says; unknown keys are
-refused.
-"""
+"""Options of a training: a preset, then the command line; unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -106,9 +104,7 @@ def preset_names() -> list[str]:
 
 
 def read_preset(name: str, part: str) -> dict[str, Any]:
-    """The table ``[part]`` of a preset, ``[loop]`` merged below it: ``{"loop": {...}, "options":
-    {...}}``.
-    """
+    """The table ``[part]`` of a preset, ``[loop]`` below it: ``{"loop": …, "options": …}``."""
     path = preset_paths().get(name)
     if path is None:
         raise ConfigError(f"There is no preset {name!r}; there are {', '.join(preset_names())}.")
@@ -131,10 +127,7 @@ def _of_part(table: Mapping[str, Any], part: str, where: str) -> dict[str, Any]:
 
 
 def merge_file(
-    values: dict[str, Any],
-    path: Path,
-    part: str,
-    known: Callable[[str], Collection[str]],
+    values: dict[str, Any], path: Path, part: str, known: Callable[[str], Collection[str]]
 ) -> None:
     """Lay a TOML file in a preset's layout over ``values``; it needs to hold what differs only.
 

@@ -26,8 +26,7 @@ def rank() -> int:
 
 def sum_over_processes(x: Tensor) -> Tensor:
     """The sum of ``x`` over all processes; gradients flow back to every one of them."""
-    total: Tensor = differentiable.all_reduce(x) if world() > 1 else x
-    return total
+    return differentiable.all_reduce(x) if world() > 1 else x
 
 
 def gather(x: Tensor) -> Tensor:

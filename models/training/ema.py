@@ -36,9 +36,7 @@ class Average:
 
 
 def tracking_batch_norms(averaged: nn.Module, live: nn.Module) -> list[Any]:
-    """The average's batch norms whose live counterparts follow the data; frozen ones keep the
-    statistics that they came with.
-    """
+    """The average's batch norms whose live counterparts follow the data; others keep theirs."""
     trained = dict(live.named_modules())
     return [
         norm

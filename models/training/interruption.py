@@ -1,6 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal: a training ends its step and writes a snapshot before it
-goes.
-"""
+"""Ctrl-C, SIGTERM, a closed terminal: a training ends its step and writes a snapshot."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from its step alone, so it is the same wherever it is made.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import torch
@@ -47,23 +47,8 @@ def load_slices(
         DataLoader(
             _Steps(make),
             batch_size=None,
-            sampler=_Count(first),
+            sampler=count(first),
             num_workers=processes,
-            collate_fn=_identity,
             pin_memory=device.type == "cuda",
         )
     )
-
-
-class _Count:
-    """The numbers from ``first`` on, as a sampler."""
-
-    def __init__(self, first: int) -> None:
-        self._first = first
-
-    def __iter__(self) -> Iterator[int]:
-        return count(self._first)
-
-
-def _identity(slices: Sequence[Batch]) -> Sequence[Batch]:
-    return slices

@@ -30,6 +30,7 @@ from models.training.interruption import Interrupted, Interruption
 from models.training.loader import Slices, load_slices
 from models.training.noise import Noise
 from models.training.objective import (
+    Modules,
     Objective,
     OptimizerStep,
     RateSchedule,
@@ -86,7 +87,7 @@ class Loop:
         self._interruption = Interruption()
         self._batches: Iterator[Slices] | None = None
 
-    def train(self) -> Mapping[str, nn.Module]:
+    def train(self) -> Modules:
         """Train to the limit; returns the averaged modules, their batch statistics re-estimated.
 
         Raises TrainingError when it can't go on, Interrupted when it was asked to stop.
@@ -231,7 +232,7 @@ class Loop:
         return modules
 
     @torch.no_grad()
-    def _preview(self, averaged: Mapping[str, nn.Module]) -> None:
+    def _preview(self, averaged: Modules) -> None:
         if self.fabric.is_global_zero:
             batch, noise = self.samples(_PREVIEW_STREAM, _PREVIEW_COUNT, 0, _PREVIEW_COUNT)
             self.run.save_grid(self.step, self.objective.preview(batch, noise, averaged))

@@ -1,6 +1,4 @@
-"""Hinge losses of a discriminator that judges pictures together with sentences, and cross entropies
-of the older ones.
-"""
+"""Losses: hinge, of discriminators that see sentences too; cross entropies; of edges."""
 
 from __future__ import annotations
 
@@ -58,9 +56,7 @@ _SMALL = (6, 7, 8)  # of the labels of a drawn bird: bill, eye, legs
 
 
 def small_part_mask(labels: Tensor) -> Tensor:
-    """float32 [B,1,S,S] of labels int64 [B,S,S]: 1 where a thing of a few pixels is, whose loss the
-    rest would drown.
-    """
+    """float32 [B,1,S,S] of labels [B,S,S]: 1 where a thing of few pixels is."""
     return isin(labels, _SMALL).float()[:, None]
 
 
@@ -70,9 +66,7 @@ def isin(labels: Tensor, wanted: Sequence[int]) -> Tensor:
 
 
 def edge_loss(made: Tensor, images: Tensor, counted: Tensor) -> Tensor:
-    """Mean absolute difference of the gradients of pictures [B,3,S,S] along rows and columns, over
-    the pixels counted [B,1,S,S].
-    """
+    """Mean absolute difference of gradients along both axes, over pixels counted [B,1,S,S]."""
     gap = (made - images) * counted
     found = gap.diff(dim=2).abs().sum() + gap.diff(dim=3).abs().sum()
     return found / (counted.sum() * images.shape[1]).clamp(min=1)

@@ -24,9 +24,7 @@ class Noise:
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device) -> Noise:
-        """Draw on ``device``, by its own counters: nothing is copied, and a CPU's numbers are
-        others than a GPU's.
-        """
+        """Draw on ``device`` by its own counters: a CPU's numbers are others than a GPU's."""
         self.device = device
         return self
 

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,8 @@ from models.training.config import LoopOptions, check_schedule
 from models.training.noise import Noise
 
 Values = dict[str, Tensor]  # scalars to log
+Modules = Mapping[str, nn.Module]
+Exported = tuple[dict[str, Any], dict[str, nn.Module]]  # a configuration, modules by role
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,18 @@ class Objective(ABC):
     """What is optimised for one part of a bundle.
 
     modules: everything that changes, part of every snapshot; frozen: what it looks through;
-    averaged: names in ``modules`` whose moving average is what ships; phases: in their order;
-    method: of the folder that it comes from, None for the part's own; shipped: names in ``modules``
-    and ``frozen`` that ship as they are; task_fields: further ones of a task in ``bundle.json``. A
-    step is ``forward_shared`` once, then every phase's ``loss``; with gradient accumulation both
-    are called once for each slice of the batch. ``autocast`` is the run's precision, ``layout`` its
-    memory format, both set by the loop.
+    averaged: names in ``modules`` whose moving average is what ships; config: of the networks that
+    ship; phases: in their order; method: of the folder that it comes from, None for the part's own;
+    shipped: names in ``modules`` and ``frozen`` that ship as they are; task_fields: further ones of
+    a task in ``bundle.json``. A step is ``forward_shared`` once, then every phase's ``loss``; with
+    gradient accumulation both are called once for each slice of the batch. ``autocast`` is the
+    run's precision, ``layout`` its memory format, both set by the loop.
     """
 
     modules: dict[str, nn.Module]
     optimizer_steps: dict[str, OptimizerStep]
     averaged: tuple[str, ...]
+    config: Any
     method: str | None = None
     shipped: tuple[str, ...] = ()
     task_fields: Mapping[str, Any] = MappingProxyType({})
@@ -65,11 +68,11 @@ class Objective(ABC):
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Any:
         """What the phases share: encoded captions, generated pictures with their graph."""
 
-    def rate_share(self, step: int) -> float:  # noqa: ARG002
+    def rate_share(self, step: int) -> float:
         """Share of the full learning rates at a step, by the method's own schedule."""
         return 1.0
 
-    def active_steps(self, step: int) -> tuple[str, ...]:  # noqa: ARG002
+    def active_steps(self, step: int) -> tuple[str, ...]:
         """Names of the phases of one step, in their order; every step has one at least."""
         return tuple(self.optimizer_steps)
 
@@ -77,25 +80,17 @@ class Objective(ABC):
     def loss(self, name: str, state: Any, step: int) -> tuple[Tensor, Values]:
         """The mean loss of one phase over the slice, and values to log."""
 
-    def recalibrate_batch_norm(
-        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
-    ) -> None:
-        """One forward pass of the averaged modules, their batch statistics being re-estimated.
-        Needed where an averaged module has batch norms that follow the data.
-        """
-        raise NotImplementedError(
-            f"{type(self).__name__} has norms that follow the data and no recalibrate_batch_norm"
-        )
+    def recalibrate_batch_norm(self, averaged: Modules, batch: Batch, noise: Noise) -> None:
+        """One forward pass of the averaged modules, their batch statistics being re-estimated."""
+        self.preview(batch, noise, averaged)
 
     @abstractmethod
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Pictures [N,3,H,W] in [-1,1] for the sample grid, eight in a row."""
 
-    @abstractmethod
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
+    def export(self, averaged: Modules) -> Exported:
         """(network configuration for bundle.json, modules by role) of the trained part."""
+        return asdict(self.config), {name: averaged[name] for name in self.averaged}
 
 
 def adam(
@@ -113,6 +108,11 @@ def match_memory_format(optimiser: torch.optim.Optimizer) -> None:
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == weight.shape:
                 state[name] = torch.empty_like(weight).copy_(value)
+
+
+def weighted_sum(values: Values, weights: Mapping[str, float]) -> Tensor:
+    """Values by their weights, 1 where none is named."""
+    return torch.stack([weights.get(name, 1.0) * value for name, value in values.items()]).sum()
 
 
 def stack_rows(*columns: Tensor) -> Tensor:

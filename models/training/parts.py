@@ -1,6 +1,4 @@
-"""The trainable parts of a bundle: which objective, fed with which encoders, exported as which
-task.
-"""
+"""The trainable parts of a bundle: which objective, by which encoders, as which task."""
 
 from __future__ import annotations
 
@@ -11,15 +9,21 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from jobs.captions import Vocabulary
 from models.bundle import Bundle, load_strict, save_task
 from models.damsm.image_encoder import CompactImageEncoder
-from models.damsm.inception import ImageEncoder, VggDetail, described, image_encoder_of
+from models.damsm.inception import (
+    ImageEncoder,
+    VggDetail,
+    described,
+    open_image_encoder,
+    open_text_encoder,
+)
 from models.damsm.official import OfficialDamsmObjective, OfficialDamsmOptions, load_detail
 from models.damsm.recipe import DamsmObjective, DamsmOptions
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.damsm.text_encoder import TextEncoder
 from models.detail.recipe import DetailObjective, DetailOptions
 from models.inpainting.classical import CLASSICAL
 from models.inpainting.tdanet.discriminator import InpaintingOptions
@@ -33,13 +37,12 @@ from models.manipulation.manigan.photo_encoder import (
 )
 from models.manipulation.manigan.photo_recipe import PhotoObjective, PhotoOptions
 from models.manipulation.manigan.recipe import ManipulationObjective, ManipulationOptions
-from models.pipeline import config_from
 from models.registry import MethodFolder, method_folders
 from models.synthesis.efficient_t2i.recipe import SynthesisObjective, SynthesisOptions
 from models.synthesis.efficient_t2i.supervised_recipe import RenderingObjective, RenderingOptions
 from models.training.batch import TrainingData
 from models.training.config import ConfigError, build_options
-from models.training.objective import Objective
+from models.training.objective import Modules, Objective
 
 # part -> (task in the bundle, method)
 TASK_OF = {
@@ -110,12 +113,8 @@ class Encoders:
         spec = bundle.tasks[task]
         self.sha256 = str(spec.files["text_encoder"]["sha256"])  # names them in a run's record
         self.vocabulary = Vocabulary.load(bundle.vocabulary_path(task))
-        self.text = TextEncoder(config_from(TextEncoderConfig, spec.text_encoder, str(folder)))
-        load_strict(self.text, bundle.state(task, "text_encoder"), "text encoder")
-        self.image_encoder: ImageEncoder | None = None
-        if task in pairs:
-            self.image_encoder = image_encoder_of(spec.image_encoder, str(folder))
-            load_strict(self.image_encoder, bundle.state(task, "image_encoder"), "image encoder")
+        self.text = open_text_encoder(bundle, task)
+        self.image_encoder = open_image_encoder(bundle, task) if task in pairs else None
         self.detail: VggDetail | None = None
         holder = next((t for t, s in bundle.tasks.items() if "detail" in s.files), None)
         if holder is not None:
@@ -133,40 +132,10 @@ class Encoders:
         return self.image_encoder
 
 
-def _damsm(options: Mapping[str, Any], data: TrainingData, _: Encoders | None) -> Objective:
-    chosen = parse_options("damsm", options)
-    if isinstance(chosen, OfficialDamsmOptions):
-        return OfficialDamsmObjective(chosen, len(data.vocabulary))
-    return DamsmObjective(chosen, len(data.vocabulary), data.attributes)
-
-
-def _synthesis(
-    options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
-) -> Objective:
-    pair = _require_encoders(encoders, "synthesis")
-    chosen = parse_options("synthesis", options)
-    if isinstance(chosen, RenderingOptions):
-        return RenderingObjective(chosen, data.size, pair.text, data.latent)
-    image = pair.image if chosen.damsm else None
-    return SynthesisObjective(chosen, data.size, pair.text, image)
-
-
-def _manipulation(
-    options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
-) -> Objective:
-    pair = _require_encoders(encoders, "manipulation")
-    chosen = parse_options("manipulation", options)
-    if isinstance(chosen, AdversarialOptions):
-        return AdversarialObjective(
-            chosen, data.size, pair.text, _manipulation_encoders(pair, chosen)
-        )
-    if isinstance(chosen, PhotoOptions):
-        return PhotoObjective(
-            chosen, data.size, pair.text, _manipulation_encoders(pair, AdversarialOptions())
-        )
+def _paired(options: ManipulationOptions, data: TrainingData, pair: Encoders) -> Objective:
     if not isinstance(pair.image, CompactImageEncoder):
         raise ConfigError("Paired manipulation needs encoders of the compact kind.")
-    return ManipulationObjective(chosen, data.size, pair.text, pair.image)
+    return ManipulationObjective(options, data.size, pair.text, pair.image)
 
 
 def _manipulation_encoders(pair: Encoders, options: AdversarialOptions) -> FrozenEncoders:
@@ -181,50 +150,47 @@ def _manipulation_encoders(pair: Encoders, options: AdversarialOptions) -> Froze
     return published_encoders(pair.image, detail)
 
 
-def _inpainting(
-    options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
-) -> Objective:
-    pair = _require_encoders(encoders, "inpainting")
-    chosen = parse_options("inpainting", options)
-    if isinstance(chosen, OfficialInpaintingOptions):
-        return OfficialInpaintingObjective(chosen, data.size, pair.text, pair.image)
-    image = pair.image if chosen.damsm else None
-    return InpaintingObjective(chosen, data.size, pair.text, image, data.attributes)
-
-
-def _detail(options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None) -> Objective:
-    del data, encoders  # it looks at pictures alone
-    return DetailObjective(parse_options("detail", options))
-
-
-Builder = Callable[[Mapping[str, Any], TrainingData, Encoders | None], Objective]
-_OWN: dict[str, Builder] = {
-    "damsm": _damsm,
-    "synthesis": _synthesis,
-    "manipulation": _manipulation,
-    "inpainting": _inpainting,
-    "detail": _detail,
+Build = Callable[[Any, TrainingData, Any], Objective]  # of options, data and Encoders or None
+_BUILDERS: dict[type[Any], Build] = {
+    DamsmOptions: lambda o, d, _: DamsmObjective(o, len(d.vocabulary), d.attributes),
+    OfficialDamsmOptions: lambda o, d, _: OfficialDamsmObjective(o, len(d.vocabulary)),
+    SynthesisOptions: lambda o, d, e: SynthesisObjective(
+        o, d.size, e.text, e.image if o.damsm else None
+    ),
+    RenderingOptions: lambda o, d, e: RenderingObjective(o, d.size, e.text, d.latent),
+    ManipulationOptions: _paired,
+    AdversarialOptions: lambda o, d, e: AdversarialObjective(
+        o, d.size, e.text, _manipulation_encoders(e, o)
+    ),
+    PhotoOptions: lambda o, d, e: PhotoObjective(
+        o, d.size, e.text, _manipulation_encoders(e, AdversarialOptions())
+    ),
+    InpaintingOptions: lambda o, d, e: InpaintingObjective(
+        o, d.size, e.text, e.image if o.damsm else None, d.attributes
+    ),
+    OfficialInpaintingOptions: lambda o, d, e: OfficialInpaintingObjective(
+        o, d.size, e.text, e.image
+    ),
+    DetailOptions: lambda o, _d, _e: DetailObjective(o),
 }
 
 
 def _build(
     part: str, options: Mapping[str, Any], data: TrainingData, encoders: Encoders | None
 ) -> Objective:
+    looks = needs_encoders(part, options)
+    if looks and encoders is None:
+        raise ConfigError(f"{part} needs --encoders BUNDLE, a bundle that holds trained encoders.")
+    chosen = parse_options(part, options)
     folder = further_methods(part).get(str(options.get("objective")))
     if folder is None:
-        return _OWN[part](options, data, encoders)
-    given = (_require_encoders(encoders, part),) if folder.package.READS_TEXT else ()
-    made: Objective = folder.module("recipe").build(parse_options(part, options), data, *given)
-    return made
+        return _BUILDERS[type(chosen)](chosen, data, encoders)
+    given = (encoders,) if looks else ()
+    return folder.module("recipe").build(chosen, data, *given)
 
 
-PARTS: dict[str, Builder] = {part: partial(_build, part) for part in _OWN}
-
-
-def _require_encoders(encoders: Encoders | None, part: str) -> Encoders:
-    if encoders is None:
-        raise ConfigError(f"{part} needs --encoders BUNDLE, a bundle that holds trained encoders.")
-    return encoders
+Builder = Callable[[Mapping[str, Any], TrainingData, Encoders | None], Objective]
+PARTS: dict[str, Builder] = {part: partial(_build, part) for part in OPTIONS}
 
 
 def initialise(objective: Objective, part: str, folder: Path, words: Vocabulary) -> None:
@@ -284,7 +250,7 @@ def save(
     folder: Path,
     part: str,
     objective: Objective,
-    averaged: Mapping[str, nn.Module],
+    averaged: Modules,
     data: TrainingData,
     encoders: Encoders | None,
     stage: str = "",

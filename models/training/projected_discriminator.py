@@ -118,9 +118,7 @@ class ProjectedDiscriminator(nn.Module):
 
 
 def build_projected(options: Any, sentence: int) -> ProjectedDiscriminator:
-    """As a training's options say: discriminator_size, ndf and, where it has them, taps and
-    text.
-    """
+    """By a training's options: discriminator_size, ndf and, where it has them, taps, text."""
     config = ProjectedConfig(
         input_size=options.discriminator_size, width=options.ndf, sentence=sentence
     )

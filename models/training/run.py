@@ -1,6 +1,4 @@
-"""A run directory: options, statistics, sample grids, the snapshot to resume from, and at the end
-one bundle.
-"""
+"""A run directory: options, statistics, grids, the snapshot to resume from, one bundle."""
 
 from __future__ import annotations
 
@@ -219,18 +217,20 @@ def code_version() -> dict[str, str]:
     """``{"mmml": …, "torch": …, "commit": …, "source": …}``: the commit ends in ``+`` where files
     differ; source is the folder that the running code was imported from.
     """
-    found = {name: _version(name) for name in ("mmml", "torch")}
-    return {**found, "commit": _commit(), "source": str(Path(__file__).resolve().parents[2])}
+    found = {name: package_version(name) for name in ("mmml", "torch")}
+    return {**found, "commit": commit(), "source": str(Path(__file__).resolve().parents[2])}
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """Of an installed package, or "unknown"."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "unknown"
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Of the running code; it ends in ``+`` where files differ."""
     folder = Path(__file__).parent
     git = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--dirty=+"]
     try:

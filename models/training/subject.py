@@ -35,9 +35,7 @@ _HELD_OUT = 5  # every so many-th caption is
 
 @dataclass(frozen=True)
 class Options:
-    """pictures: made for it; weight: of the classifier's log-odds beside the cosine of caption and
-    picture.
-    """
+    """pictures: made for it; weight: of the classifier's log-odds beside the cosine."""
 
     pictures: int = 2000
     weight: float = 0.05

@@ -23,15 +23,8 @@ COLOUR_WORDS: dict[str, tuple[str, ...]] = {
     "purple": ("purple", "purple", "violet"),
     "brown": ("brown", "brown"),
 }
-_PLURAL = {
-    "wings",
-    "wing feathers",
-    "coverts",
-    "tail feathers",
-    "upperparts",
-    "underparts",
-    "rectrices",
-}
+_PLURAL = {"wings", "wing feathers", "coverts", "tail feathers", "rectrices"}
+_PLURAL |= {"upperparts", "underparts"}
 _SUBJECTS = (
     "this bird",
     "the bird",
@@ -56,45 +49,9 @@ _ENDINGS = (
 )
 # Words that visitors use and that say nothing about a colour: known, so that they cause no warning.
 _FILLERS = (
-    "an",
-    "it",
-    "its",
-    "that",
-    "are",
-    "there",
-    "very",
-    "bright",
-    "colored",
-    "coloured",
-    "color",
-    "colour",
-    "photo",
-    "picture",
-    "image",
-    "drawing",
-    "drawn",
-    "of",
-    "feathers",
-    "body",
-    "big",
-    "short",
-    "long",
-    "pointed",
-    "to",
-    "in",
-    "at",
-    "facing",
-    "left",
-    "right",
-    "standing",
-    "sitting",
-    "birds",
-    "make",
-    "one",
-    "from",
-    "mostly",
-    "all",
-    "fluffy",
+    "an it its that are there very bright colored coloured color colour photo picture image "
+    "drawing drawn of feathers body big short long pointed to in at facing left right "
+    "standing sitting birds make one from mostly all fluffy"
 )
 
 
@@ -155,9 +112,7 @@ def _sentence(phrases: Sequence[tuple[str, str]], rng: np.random.Generator) -> s
 def caption(
     sample: Bird, rng: np.random.Generator, must_name: Sequence[str] = (), most: int = 6
 ) -> Caption:
-    """One caption naming ``must_name`` and, at random, other parts: two to ``most`` in all, in any
-    order.
-    """
+    """One caption of ``must_name`` and other parts at random: two to ``most`` in any order."""
     count = max(len(must_name), int(rng.integers(2, most + 1)))
     others = [p for p in PARTS if p not in must_name]
     extra = rng.permutation(len(others))[: count - len(must_name)]
@@ -181,7 +136,7 @@ def vocabulary() -> Vocabulary:
         *(w for words in (*PART_WORDS.values(), *COLOUR_WORDS.values()) for w in words),
         *_SUBJECTS,
         *_ENDINGS,
-        *_FILLERS,
+        _FILLERS,
         "has with and the is are",
     ]
     words = {word for text in sources for word in tokenize(text)}

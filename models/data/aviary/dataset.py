@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from jobs.captions import Vocabulary
+from models.damsm.text_encoder import pad_rows
 from models.data.aviary.captions import Caption, caption, vocabulary
 from models.data.aviary.drawing import (
     BACKDROPS,
@@ -42,9 +44,7 @@ def cache_folder() -> Path:
 
 
 class Aviary:
-    """``count`` geometries of one split at ``size`` pixels; colours and captions are drawn per
-    batch.
-    """
+    """``count`` geometries of a split; colours and captions are drawn for each batch."""
 
     name = "aviary"
     domain = "drawn birds with six coloured parts"
@@ -121,14 +121,8 @@ class Aviary:
 
     def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """(ids int64 [B,L], lengths int64 [B]) of captions."""
-        rows = [
-            self.vocabulary.encode(t, tokenizer=self.tokenizer, max_words=self.max_words).ids
-            for t in texts
-        ]
-        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
-        for k, row in enumerate(rows):
-            ids[k, : len(row)] = torch.tensor(row)
-        return ids, torch.tensor([len(row) for row in rows])
+        options: Any = {"tokenizer": self.tokenizer, "max_words": self.max_words}
+        return pad_rows([self.vocabulary.encode(text, **options).ids for text in texts])
 
     def batch(
         self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]
@@ -155,9 +149,7 @@ class Aviary:
     def _hole_batch(
         self, places: np.ndarray, birds: Sequence[Bird], sources: Sequence[np.random.Generator]
     ) -> Batch:
-        """Pictures with holes; parts that nothing shows continue their neighbours, and
-        some captions tell everything.
-        """
+        """With holes; parts that nothing shows continue their neighbours."""
         whole, holes, caption_rows, wrong = [], [], [], []
         for sample, masks, rng in zip(birds, self.part_masks(places), sources, strict=True):
             own = caption(sample, rng, must_name=PARTS if rng.random() < _ALL_NAMED else ())
@@ -209,7 +201,7 @@ class Aviary:
         for old, rng in zip(before, sources, strict=True):
             count = int(rng.choice((0, 1, 2, 3), p=(0.05, 0.4, 0.35, 0.2)))
             changed = [PARTS[k] for k in rng.permutation(len(PARTS))[:count]]
-            new = old.recolour({p: _other_colour(old.colour_of(p), rng) for p in changed})
+            new = old.recolour({p: other_colour(old.colour_of(p), rng) for p in changed})
             after.append(new)
             own = caption(new, rng, must_name=changed, most=max(2, count + 1))
             caption_rows.append(_caption_attributes(new, own))
@@ -278,7 +270,8 @@ def _unique_classes(sources: Sequence[np.random.Generator]) -> Tensor:
     return torch.tensor([int(rng.integers(1 << 62)) for rng in sources])
 
 
-def _other_colour(colour: str, rng: np.random.Generator) -> str:
+def other_colour(colour: str, rng: np.random.Generator) -> str:
+    """One of the other nine."""
     others = [name for name in COLOUR_NAMES if name != colour]
     return others[int(rng.integers(len(others)))]
 
@@ -287,6 +280,6 @@ def _mismatched_caption(sample: Bird, rng: np.random.Generator) -> CaptionAttrib
     """A caption that is wrong in one named part at least, and half of the time in every part."""
     parts = [p for p in PARTS if rng.random() < 0.5] if rng.random() < 0.5 else list(PARTS)
     parts = parts or [PARTS[int(rng.integers(len(PARTS)))]]
-    other = sample.recolour({p: _other_colour(sample.colour_of(p), rng) for p in parts})
+    other = sample.recolour({p: other_colour(sample.colour_of(p), rng) for p in parts})
     named = parts[int(rng.integers(len(parts)))]
     return _caption_attributes(other, caption(other, rng, must_name=[named]))

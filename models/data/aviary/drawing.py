@@ -72,9 +72,7 @@ _FIXED = {
 
 @dataclass(frozen=True)
 class Bird:
-    """One sample: colours by part, and the pose. Lengths are fractions of the picture's side;
-    angles are radians.
-    """
+    """One sample. Lengths are fractions of the picture's side; angles are radians."""
 
     colours: tuple[str, ...]  # one name for each of PARTS
     tints: tuple[
@@ -97,9 +95,7 @@ class Bird:
         return self.colours[PARTS.index(part)]
 
     def recolour(self, changes: Mapping[str, str]) -> Bird:
-        """The same bird with other colours for some parts; everything else keeps its very
-        pixels.
-        """
+        """The same bird with other colours for some parts; all else keeps its very pixels."""
         colours = tuple(changes.get(p, c) for p, c in zip(PARTS, self.colours, strict=True))
         return replace(self, colours=colours)
 
@@ -199,9 +195,7 @@ def _shrink(plane: Array, size: int) -> Array:
 
 
 def _shading(sample: Bird, full: int) -> Array:
-    """Light from above with a faint plumage texture, the same at every size; float32 [full,full]
-    around 1.
-    """
+    """Light from above and a faint plumage, at any size; float32 [full,full] around 1."""
     rng = np.random.default_rng(sample.texture_seed)
     height = np.linspace(1.06, 0.86, full, dtype=np.float32)[:, None]
     grain = Image.fromarray(rng.uniform(-1, 1, (_GRAIN, _GRAIN)).astype(np.float32))
@@ -235,9 +229,7 @@ def _ellipse(cx: float, cy: float, rx: float, ry: float, turn: float = 0.0) -> A
 
 
 def _shapes(sample: Bird) -> list[tuple[int, Array]]:
-    """Part polygons in drawing order, in the bird's own frame: origin at the body's centre, facing
-    right, y down.
-    """
+    """Polygons in drawing order, in the bird's frame: from its centre, facing right, y down."""
     part = {name: k + 1 for k, name in enumerate(PARTS)}
     fat, tail, bill = sample.plumpness, sample.tail_length, sample.bill_length
     body = _ellipse(0, 0, 0.235, 0.165 * fat, 0.18)
@@ -309,9 +301,7 @@ def _to_pixels(points: Array, sample: Bird, full: int) -> list[tuple[float, floa
 
 
 def _labels(sample: Bird, full: int) -> NDArray[np.uint8]:
-    """uint8 [full,full]: 0 backdrop, 1–6 the parts in the order of PARTS, more for eye, legs and
-    branch.
-    """
+    """uint8 [full,full]: 0 backdrop, 1–6 PARTS, more for eye, legs and branch."""
     canvas = Image.new("L", (full, full), 0)
     draw = ImageDraw.Draw(canvas)
     foot = sample.centre[1] + 0.275 * sample.scale

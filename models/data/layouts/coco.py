@@ -15,16 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.layouts.base import (
-    DataError,
-    Listing,
-    Record,
-    has_words,
-    held_out,
-    photo_size,
-    read_json,
-    read_split,
-)
+from models.data.layouts import base
 from models.data.layouts.outlines import outline
 
 NAME = "coco"
@@ -38,33 +29,35 @@ def recognise(folder: Path) -> bool:
     return any((folder / "annotations").glob("captions_*.json"))
 
 
-def read(folder: Path, split_file: Path | None = None) -> Listing:
+def read(folder: Path, split_file: Path | None = None) -> base.Listing:
     """Photos by split and number, keys like "val2017/000000000139.jpg". Splits whose photo folder
     is missing are left out: people often hold only one.
     """
     skipped: list[str] = []
     records = tuple(record for split in _splits(folder) for record in split.records(skipped))
     if split_file:
-        out = held_out(split_file, read_split(split_file), records)
+        out = base.held_out(split_file, base.read_split(split_file), records)
     else:
         out = frozenset(record.key for record in records if record.key.startswith("val"))
     if len(out) == len(records):  # only val at hand: it has to be divided like any other set
         out = frozenset()
-    return Listing(NAME, "COCO", "everyday scenes", LICENCE, folder, records, out, tuple(skipped))
+    return base.Listing(
+        NAME, "COCO", "everyday scenes", LICENCE, folder, records, out, tuple(skipped)
+    )
 
 
 def _splits(folder: Path) -> list[_Split]:
     files = sorted(path.name for path in (folder / "annotations").glob("captions_*.json"))
     names = [match[1] for match in map(_SPLIT.fullmatch, files) if match]
     if not names:
-        raise DataError(
+        raise base.DataError(
             f"{folder / 'annotations'} holds {', '.join(files)}; the splits that are known are "
             f"{_KNOWN}, so call the files captions_train2017.json, instances_train2017.json and "
             "the folder of photos train2017."
         )
     here = [split for split in (_Split(folder, name) for name in names) if split.photos]
     if not here:
-        raise DataError(
+        raise base.DataError(
             f"{folder} has captions of {', '.join(names)} but no folder of their photos, such as "
             f"{folder / names[0]} or {folder / 'images' / names[0]}."
         )
@@ -96,7 +89,7 @@ class _Split:
             if isinstance(photo.get("file_name"), str):
                 yield _name(photo["file_name"], self.name)
 
-    def records(self, skipped: list[str]) -> Iterator[Record]:
+    def records(self, skipped: list[str]) -> Iterator[base.Record]:
         """Every photo with its captions; rows without are added to ``skipped``."""
         skipped += self.captions.skipped
         masks = _Instances(self.folder / "annotations" / f"instances_{self.name}.json")
@@ -106,7 +99,7 @@ class _Split:
                 continue
             name = _name(photo["file_name"], self.name)
             path = (self.photos or self.folder) / name
-            yield Record(
+            yield base.Record(
                 key=f"{self.name}/{name}",
                 path=path,
                 captions=tuple(self._captions(number, skipped)),
@@ -122,7 +115,7 @@ class _Split:
             if not isinstance(text, str) or not text.strip():
                 where = f"{self.captions.path.name}: annotation {note.get('id')}"
                 skipped.append(f"{where} of image {number} has no caption")
-            elif has_words(text):
+            elif base.has_words(text):
                 yield " ".join(text.split())
 
 
@@ -150,11 +143,11 @@ class _Annotations:
 
     @classmethod
     def open(cls, path: Path) -> _Annotations:
-        raw = read_json(path)
+        raw = base.read_json(path)
         if not isinstance(raw, dict) or not all(
             isinstance(raw.get(name), list) for name in ("images", "annotations")
         ):
-            raise DataError(
+            raise base.DataError(
                 f"{path} is not a COCO annotation file: it needs the lists images and annotations."
             )
         images, notes, skipped = dict[str, dict[str, Any]](), dict[str, list[Any]](), list[str]()
@@ -186,7 +179,7 @@ class _Instances:
         None where no outline is given: a label may be a box alone.
         """
         notes = [n for n in self._file.notes.get(number, ()) if not n.get("iscrowd")]
-        size = _size(self._file.images.get(number, photo)) or photo_size(path)
+        size = _size(self._file.images.get(number, photo)) or base.photo_size(path)
         drawn = []
         for note in notes:
             plane = outline(note.get("segmentation"), size[1], size[0]) if size else None

@@ -6,19 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.data.layouts.base import (
-    Box,
-    DataError,
-    Listing,
-    Record,
-    find_ignoring_case,
-    held_out,
-    photo_size,
-    printable_name,
-    read_captions,
-    read_names,
-    read_split,
-)
+from models.data.layouts import base
 
 NAME = "cub"
 NEEDS = "images.txt, image_class_labels.txt, classes.txt, images/ and text/<class>/<image>.txt"
@@ -31,9 +19,7 @@ def recognise(folder: Path) -> bool:
 
 
 def _root(folder: Path) -> Path | None:
-    """Where the tables lie: in ``folder``, or in the official folder below it, as in AttnGAN's
-    birds/.
-    """
+    """Where the tables lie: in ``folder``, or in the official one below it (AttnGAN's birds/)."""
     files = ("images.txt", "image_class_labels.txt", "classes.txt")
     for root in (folder, folder / "CUB_200_2011"):
         if (root / "images").is_dir() and all((root / name).is_file() for name in files):
@@ -42,14 +28,12 @@ def _root(folder: Path) -> Path | None:
 
 
 def _texts(root: Path, class_name: str) -> Path:
-    """The captions' folder, in the data set or, as AttnGAN has it, beside it; its authors call it
-    text_c10.
-    """
+    """The captions' folder, text or text_c10, in the data set or beside it."""
     places = [place / name for place in (root, root.parent) for name in ("text", "text_c10")]
     return next((place for place in places if (place / class_name).is_dir()), root)
 
 
-def read(given: Path, split_file: Path | None = None) -> Listing:
+def read(given: Path, split_file: Path | None = None) -> base.Listing:
     """All photos in the order of images.txt; a key is the photo's name there."""
     folder = _root(given) or given
     names = _table(folder / "images.txt")
@@ -63,15 +47,15 @@ def read(given: Path, split_file: Path | None = None) -> Listing:
             for number, name in names.items()
         )
     except KeyError as error:
-        raise DataError(
+        raise base.DataError(
             f"{folder}: image_class_labels.txt and classes.txt do not cover number {error} "
             "of images.txt; take all three from the same copy of the data set."
         ) from error
     out = _held_out(folder, split_file, records, names)
-    return Listing(NAME, "CUB-200-2011", "birds", LICENCE, given, records, out)
+    return base.Listing(NAME, "CUB-200-2011", "birds", LICENCE, given, records, out)
 
 
-def square_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> Box:
+def square_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> base.Box:
     """AttnGAN's crop (x, y, w, h): reach 0.75 of the longer side around the centre, clipped to
     the photo of ``size`` (width, height), so square except at the photo's border.
     """
@@ -89,21 +73,26 @@ def _record(
     name: str,
     class_name: str,
     box: tuple[float, float, float, float] | None,
-) -> Record:
-    path = find_ignoring_case(folder / "images" / name)
-    size = photo_size(path) if box else None
+) -> base.Record:
+    path = base.find_ignoring_case(folder / "images" / name)
+    size = base.photo_size(path) if box else None
     square = square_box(box, size) if box and size else None
     if square and min(square[2:]) < 1:  # a box beside the photo shows nothing
         square = None
-    captions = read_captions(texts / Path(name).with_suffix(".txt"))
+    captions = base.read_captions(texts / Path(name).with_suffix(".txt"))
     # Without boxes the photos are taken for squares that were cut around the birds already.
     tight = square is None or box is None or _is_tight(box, square)
-    return Record(
-        printable_name(name), path, captions, printable_name(class_name), square, tight=tight
+    return base.Record(
+        base.printable_name(name),
+        path,
+        captions,
+        base.printable_name(class_name),
+        square,
+        tight=tight,
     )
 
 
-def _is_tight(box: tuple[float, float, float, float], square: Box) -> bool:
+def _is_tight(box: tuple[float, float, float, float], square: base.Box) -> bool:
     """Whether the square leaves less room around the box than random crops take."""
     room = [square[k] - box[k] for k in (2, 3)]
     return min(room[0] / square[2], room[1] / square[3]) < _ROOM
@@ -111,9 +100,9 @@ def _is_tight(box: tuple[float, float, float, float], square: Box) -> bool:
 
 def _table(path: Path) -> dict[str, str]:
     """Lines "number value" as number -> value."""
-    rows = [line.split(maxsplit=1) for line in read_names(path)]
+    rows = [line.split(maxsplit=1) for line in base.read_names(path)]
     if any(len(row) < 2 for row in rows):
-        raise DataError(f"{path} has a line that is not a number and a value.")
+        raise base.DataError(f"{path} has a line that is not a number and a value.")
     return {row[0]: row[1] for row in rows}
 
 
@@ -127,20 +116,20 @@ def _boxes(folder: Path) -> dict[str, tuple[float, float, float, float]]:
         try:
             x, y, w, h = (float(value) for value in values.split())
         except ValueError as error:
-            raise DataError(f"{path}: photo {number} needs four numbers x y w h.") from error
+            raise base.DataError(f"{path}: photo {number} needs four numbers x y w h.") from error
         boxes[number] = (x, y, w, h)
     return boxes
 
 
 def _held_out(
-    folder: Path, split_file: Path | None, records: tuple[Record, ...], names: dict[str, str]
+    folder: Path, split_file: Path | None, records: tuple[base.Record, ...], names: dict[str, str]
 ) -> frozenset[str]:
     """Classes of the split file, or the photos that train_test_split.txt marks 0."""
     path = split_file or folder / "class_split.json"
     if split_file or path.is_file():
-        return held_out(path, read_split(path), records)
+        return base.held_out(path, base.read_split(path), records)
     path = folder / "train_test_split.txt"
     if not path.is_file():
         return frozenset()
     flags = _table(path)
-    return frozenset(printable_name(name) for n, name in names.items() if flags.get(n) == "0")
+    return frozenset(base.printable_name(name) for n, name in names.items() if flags.get(n) == "0")

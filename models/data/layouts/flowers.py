@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from models.data.layouts.base import (
-    PHOTO_SUFFIXES,
-    DataError,
-    Listing,
-    Record,
-    held_out,
-    printable_name,
-    read_captions,
-    read_split,
-)
+from models.data.layouts import base
 
 NAME = "flowers"
 NEEDS = "jpg/image_XXXXX.jpg and text_c10/class_000NN/image_XXXXX.txt"
@@ -34,27 +25,29 @@ def _find_named(paths: Iterable[Path], suffixes: Collection[str]) -> dict[str, P
     }
 
 
-def read(folder: Path, split_file: Path | None = None) -> Listing:
+def read(folder: Path, split_file: Path | None = None) -> base.Listing:
     """Photos by name; a photo's class is the folder of its captions. Photos without captions have
     no class either and are listed too, so that a check can name them.
     """
     texts = _find_named((folder / "text_c10").glob("class_*/*"), {".txt"})
-    photos = _find_named((folder / "jpg").iterdir(), PHOTO_SUFFIXES)
+    photos = _find_named((folder / "jpg").iterdir(), base.PHOTO_SUFFIXES)
     if not texts:
-        raise DataError(f"{folder / 'text_c10'} holds no class_000NN/image_XXXXX.txt.")
+        raise base.DataError(f"{folder / 'text_c10'} holds no class_000NN/image_XXXXX.txt.")
     records = tuple(
         _record(photos.get(stem, folder / "jpg" / f"{stem}.jpg"), texts.get(stem))
         for stem in sorted(texts.keys() | photos.keys())
     )
     path = split_file or folder / "class_split.json"
-    names = map(_class_name, read_split(path)) if split_file or path.is_file() else ()
-    out = held_out(path, names, records)
-    return Listing(NAME, "Oxford-102", "flowers", LICENCE, folder, records, out)
+    names = map(_class_name, base.read_split(path)) if split_file or path.is_file() else ()
+    out = base.held_out(path, names, records)
+    return base.Listing(NAME, "Oxford-102", "flowers", LICENCE, folder, records, out)
 
 
-def _record(photo: Path, text: Path | None) -> Record:
-    captions = read_captions(text) if text else ()
-    return Record(printable_name(photo.name), photo, captions, text.parent.name if text else "")
+def _record(photo: Path, text: Path | None) -> base.Record:
+    captions = base.read_captions(text) if text else ()
+    return base.Record(
+        base.printable_name(photo.name), photo, captions, text.parent.name if text else ""
+    )
 
 
 def _class_name(name: str) -> str:

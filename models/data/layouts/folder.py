@@ -6,15 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from models.data.layouts.base import (
-    PHOTO_SUFFIXES,
-    Listing,
-    Record,
-    held_out,
-    printable_name,
-    read_captions,
-    read_split,
-)
+from models.data.layouts import base
 
 NAME = "folder"
 NEEDS = "photos (.jpg, .png, .webp, .bmp), each with a .txt of the same name, one caption a line"
@@ -26,12 +18,12 @@ def recognise(folder: Path) -> bool:
     return any(text for _, text in _photos(folder))
 
 
-def read(folder: Path, split_file: Path | None = None) -> Listing:
+def read(folder: Path, split_file: Path | None = None) -> base.Listing:
     """Photos at any depth by path. A class is the subfolder. Subfolders called train, val and
     test, and nothing beside them, are the split instead: test (or val) is held out.
     """
     keys = {
-        PurePosixPath(printable_name(photo.relative_to(folder).as_posix())): (photo, text)
+        PurePosixPath(base.printable_name(photo.relative_to(folder).as_posix())): (photo, text)
         for photo, text in _photos(folder)
     }
     tops = {key.parts[0] if len(key.parts) > 1 else "" for key in keys}
@@ -39,20 +31,20 @@ def read(folder: Path, split_file: Path | None = None) -> Listing:
     classes = {key: "/".join(key.parts[1 if divided else 0 : -1]) for key in keys}
     told_apart = len(set(classes.values())) > 1  # one subfolder for all says nothing
     records = tuple(
-        Record(
+        base.Record(
             key=str(key),
             path=photo,
-            captions=read_captions(text) if text else (),
+            captions=base.read_captions(text) if text else (),
             class_name=classes[key] if told_apart else "",
         )
         for key, (photo, text) in sorted(keys.items())
     )
     if split_file:
-        out = held_out(split_file, read_split(split_file), records)
+        out = base.held_out(split_file, base.read_split(split_file), records)
     else:
         out = _held_out(records, tops) if divided else frozenset()
-    return Listing(
-        NAME, printable_name(folder.resolve().name), "photos", LICENCE, folder, records, out
+    return base.Listing(
+        NAME, base.printable_name(folder.resolve().name), "photos", LICENCE, folder, records, out
     )
 
 
@@ -68,11 +60,11 @@ def _photos(folder: Path) -> Iterator[tuple[Path, Path | None]]:
         entered.add(place)
         texts = {Path(name).stem: name for name in shown if name.lower().endswith(".txt")}
         for path in (Path(parent, name) for name in shown if not name.startswith(".")):
-            if path.suffix.lower() in PHOTO_SUFFIXES:
+            if path.suffix.lower() in base.PHOTO_SUFFIXES:
                 text = texts.get(path.stem)
                 yield path, path.with_name(text) if text else None
 
 
-def _held_out(records: tuple[Record, ...], tops: set[str]) -> frozenset[str]:
+def _held_out(records: tuple[base.Record, ...], tops: set[str]) -> frozenset[str]:
     kept = next((name for name in ("test", "val", "validation") if name in tops), "")
     return frozenset(record.key for record in records if record.key.startswith(f"{kept}/"))

@@ -1,6 +1,4 @@
-"""CSA, Coherent Semantic Attention: a coarse fill, then a refined one, without a text (Liu, Jiang,
-Xiao and Yang, ICCV 2019).
-"""
+"""CSA, Coherent Semantic Attention (Liu et al., ICCV 2019): a coarse fill, then a refined one."""
 
 FILES = ("coarse", "refine")
 LICENCE = "CC BY-NC 4.0 (CSA): education and research only"

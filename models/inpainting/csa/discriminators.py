@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torchvision.models.vgg import make_layers
 
 from models.runtime.norms import ExactInstanceNorm
 
 _SLOPE = 0.2
-_VGG = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512)  # channels; 0 = pooling
 _RELU3, _RELU4 = 16, 22  # of its layers; the first is relu3_3 after its pooling, as published
 
 
@@ -26,8 +26,7 @@ class PatchDiscriminator(nn.Module):
         self.model = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        scores: Tensor = self.model(images).float()
-        return scores
+        return self.model(images).float()
 
 
 class FeatureDiscriminator(nn.Module):
@@ -42,8 +41,7 @@ class FeatureDiscriminator(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        scores: Tensor = self.model(features).float()
-        return scores
+        return self.model(features).float()
 
 
 class VggFeatures(nn.Module):
@@ -51,12 +49,7 @@ class VggFeatures(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        a = 3
-        for b in _VGG:
-            layers += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU()] if b else [nn.MaxPool2d(2)]
-            a = b or a
-        self.features = nn.Sequential(*layers)
+        self.features = make_layers([64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512])
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images [B,3,S,S] in [-1,1], without ImageNet normalisation → relu3_3, pooled, and

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,6 @@ from torch import Tensor, nn
 from models.inpainting.csa.attention import CoherentAttention, hole_cells
 from models.runtime.norms import ExactInstanceNorm
 
-_SLOPE = 0.2
 ATTENTIVE = 3  # the level whose features, of an eighth of the size, the layer replaces
 # What the coarse network sees in the hole, as published: means of ImageNet, red and blue swapped.
 _FILL = tuple(2 * level / 255 - 1 for level in (123, 104, 117))
@@ -58,24 +58,14 @@ class Level(nn.Module):
         return out if self.outermost else torch.cat([out, x], 1)
 
 
-def _down(a: int, b: int) -> nn.Conv2d:
-    return nn.Conv2d(a, b, 4, stride=2, padding=1)
+_down = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
+_up = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1)
+_norm = partial(ExactInstanceNorm, affine=True)
+_leaky = partial(nn.LeakyReLU, 0.2)
 
 
 def _dilated(a: int) -> nn.Conv2d:
     return nn.Conv2d(a, a, 4, stride=2, padding=3, dilation=2)
-
-
-def _up(a: int, b: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)
-
-
-def _norm(a: int) -> ExactInstanceNorm:
-    return ExactInstanceNorm(a, affine=True)
-
-
-def _leaky() -> nn.LeakyReLU:
-    return nn.LeakyReLU(_SLOPE)
 
 
 class CoarseNetwork(nn.Module):
@@ -96,8 +86,7 @@ class CoarseNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[B,3,S,S] in [-1,1], see :func:`coarse_input`, to the same."""
-        made: Tensor = self.model(images, images)
-        return made
+        return self.model(images, images)
 
 
 class RefineNetwork(nn.Module):
@@ -129,8 +118,7 @@ class RefineNetwork(nn.Module):
         [B,3,S,S], not bounded. probes: takes the features [B,C,S/8,S/8] after the layer and, of as
         many channels more, those on the way up.
         """
-        made: Tensor = self.model(given, hole_cells(hole_mask), probes)
-        return made
+        return self.model(given, hole_cells(hole_mask), probes)
 
 
 def coarse_input(images: Tensor, mask: Tensor) -> Tensor:

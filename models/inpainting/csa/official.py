@@ -27,10 +27,7 @@ def read_published(files: Mapping[str, Path]) -> Published:
     if levels <= ATTENTIVE:
         raise BundleError(f"{names['coarse']}: a network of {levels} levels is none of CSA's.")
     config = CsaConfig(width, levels)
-    roles: dict[str, nn.Module] = {
-        "coarse": CoarseNetwork(config),
-        "refine": RefineNetwork(config),
-    }
+    roles: dict[str, nn.Module] = {"coarse": CoarseNetwork(config), "refine": RefineNetwork(config)}
     for role, network in roles.items():
         fit(network, states[role], names[role])
     return Published(1 << levels, asdict(config), roles)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 from torch import Tensor
 
@@ -24,10 +23,8 @@ class CsaPipeline(InpaintingPipeline):
 
     def load_networks(self) -> None:
         config = config_from(CsaConfig, self.spec.network, self.where)
-        coarse = self.load_state(CoarseNetwork(config), "coarse")
-        refine = self.load_state(RefineNetwork(config), "refine")
-        self.coarse = cast("CoarseNetwork", self.prepare_module(coarse))
-        self.refine = cast("RefineNetwork", self.prepare_module(refine))
+        self.coarse = self.prepare_module(self.load_state(CoarseNetwork(config), "coarse"))
+        self.refine = self.prepare_module(self.load_state(RefineNetwork(config), "refine"))
 
     def _fill(self, *inputs: Tensor) -> Tensor:
         """images, mask: see :class:`InpaintingPipeline`."""

@@ -13,9 +13,7 @@ to integers, or "exact". Pictures of a batch are treated apart; the published ba
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -39,12 +37,12 @@ from models.inpainting.csa.network import (
     refine_input,
 )
 from models.inpainting.tdanet.network import compose
+from models.layers import init_normal
 from models.training.batch import Batch, TrainingData
 from models.training.noise import Noise
-from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.objective import Modules, Objective, OptimizerStep, Values, adam, stack_rows
 
 _BETAS = (0.5, 0.999)
-_SPREAD = 0.02  # of the first weights
 _FEATURES = 512  # channels of relu4_3, which the consistency loss compares with
 
 
@@ -78,9 +76,7 @@ class Options:
 
 @dataclass(frozen=True)
 class StepState:
-    """Pictures [B,3,S,S]; hole masks [B,1,S,S], 1 = hole; both fills and what the probes saw, with
-    their graph.
-    """
+    """Pictures [B,3,S,S]; hole masks [B,1,S,S], 1 = hole; fills and probes with their graph."""
 
     images: Tensor
     hole_mask: Tensor
@@ -109,7 +105,7 @@ class CsaObjective(Objective):
             discriminators["feature_discriminator"] = self.feature_discriminator
         self.modules = {"coarse": self.coarse, "refine": self.refine, **discriminators}
         for module in self.modules.values():
-            module.apply(_init_weights)
+            init_normal(module)
         made: list[nn.Module] = [self.coarse, self.refine]
         self.optimizer_steps = {
             "discriminators": OptimizerStep(
@@ -123,7 +119,7 @@ class CsaObjective(Objective):
         epoch = step // o.epoch_steps if o.epoch_steps else 0
         return max(0.0, 1 - max(0, epoch + 2 - o.constant) / (o.falling + 1))
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
         images, mask = self.to_memory_format(batch.images), batch.known_mask
         probes: list[Tensor] = []
@@ -133,7 +129,7 @@ class CsaObjective(Objective):
             refined = self.refine(given, 1 - mask, probes).float()
         return StepState(images, 1 - mask, coarse, refined, probes)
 
-    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         return (
             self._discriminator_loss(state)
             if name == "discriminators"
@@ -184,12 +180,7 @@ class CsaObjective(Objective):
             found[f"consistency_{name}"] = functional.mse_loss(shown, target.float())
         return found
 
-    def preview(
-        self,
-        batch: Batch,
-        noise: Noise,  # noqa: ARG002
-        averaged: Mapping[str, nn.Module],
-    ) -> Tensor:
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: the picture, with its hole, and both fills."""
         assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
         images, mask = batch.images, batch.known_mask
@@ -198,16 +189,9 @@ class CsaObjective(Objective):
         fills = [compose(x, images, mask) for x in (coarse, refined.clamp(-1, 1))]
         return stack_rows(images, images * mask, *fills)
 
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.config), {name: averaged[name] for name in self.averaged}
-
 
 def sized_config(options: Options, size: int) -> CsaConfig:
-    """As many levels as halve ``size`` to one cell. Raises ModelsError for what is no power of two
-    or too small.
-    """
+    """As many levels as halve ``size`` to one cell. Raises ModelsError for other sizes."""
     levels = round(math.log2(size))
     if 2**levels != size or levels <= ATTENTIVE + 1:
         raise ModelsError(f"CSA is trained at 32, 64, 128 or 256 pixels, not at {size}.")
@@ -221,13 +205,6 @@ def _vgg(options: Options) -> VggFeatures | None:
     if options.detail == "imagenet":
         load_detail(vgg, options.detail_file)
     return vgg.eval().requires_grad_(False)
-
-
-def _init_weights(layer: nn.Module) -> None:
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(layer.weight, 0.0, _SPREAD)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
 
 
 def build(options: Options, data: TrainingData) -> Objective:

@@ -17,9 +17,7 @@ from models.inpainting.tdanet.network import FeatureEncoder, InpaintConfig, Pain
 
 @dataclass(frozen=True)
 class PicnetConfig(InpaintConfig):
-    """See :class:`models.inpainting.tdanet.network.InpaintConfig`; defaults are the published
-    network, 256×256.
-    """
+    """Defaults are the published network, 256×256."""
 
     encoder: tuple[int, ...] = (32, 64, 128, 128, 128)
     decoder: tuple[int, ...] = (128, 128, 128, 64, 32)

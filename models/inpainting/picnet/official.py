@@ -9,29 +9,24 @@ from pathlib import Path
 import torch
 
 from models.bundle import Bundle
-from models.checkpoints.exporter import Content, add_prefix, published_config, with_aliases
+from models.checkpoints.exporter import Content, exportable_config
 from models.checkpoints.published import Published
 from models.inpainting.picnet.network import PicnetConfig, PicnetEncoder, PicnetGenerator
-from models.inpainting.tdanet.official import PublishedPair
+from models.inpainting.tdanet.official import PublishedPair, pair_files, pair_size
 
 
 def read_published(files: Mapping[str, Path]) -> Published:
     """files: encoder, generator. Raises BundleError when they are of another kind."""
-    pair = PublishedPair(files["encoder"], files["generator"])
+    pair = PublishedPair(files)
     config = PicnetConfig(**pair.sizes())
-    encoder, generator = PicnetEncoder(config), PicnetGenerator(config)
-    pair.fit(encoder, generator)
-    roles = {"encoder": encoder, "generator": generator}
-    return Published(8 << len(config.encoder), asdict(config), roles)
+    roles = pair.fit(PicnetEncoder(config), PicnetGenerator(config))
+    return Published(pair_size(config), asdict(config), roles)
 
 
 def published_files(bundle: Bundle, task: str) -> dict[str, Content]:
-    """Every convolution under all of its names, each key with DataParallel's prefix."""
+    """See :func:`models.inpainting.tdanet.official.pair_files`."""
     fixed = ("spectral", "convolution", "text", "text_attention")
-    config = published_config(bundle, task, PicnetConfig, fixed)
+    config = exportable_config(bundle, task, PicnetConfig, fixed)
     with torch.device("meta"):
-        networks = {"encoder": PicnetEncoder(config), "generator": PicnetGenerator(config)}
-    return {
-        f"net_{role[0].upper()}.pth": add_prefix(with_aliases(network, bundle.state(task, role)))
-        for role, network in networks.items()
-    }
+        networks = PicnetEncoder(config), PicnetGenerator(config)
+    return pair_files(bundle, task, *networks)

@@ -5,7 +5,6 @@ sample; ``noise_scale`` 0 gives the mean, which is nearer to the truth.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 from torch import Tensor
 
@@ -23,8 +22,7 @@ class PicnetPipeline(InpaintingPipeline):
         config = self.config = config_from(PicnetConfig, self.spec.network, self.where)
         encoder = fold_blocks(self.load_state(PicnetEncoder(config), "encoder").eval())
         network = fold_blocks(self.load_state(PicnetGenerator(config), "generator").eval())
-        self.encoder = cast("PicnetEncoder", self.prepare_module(encoder))
-        self.generator = cast("PicnetGenerator", self.prepare_module(network))
+        self.encoder, self.generator = self.prepare_module(encoder), self.prepare_module(network)
         cells = self.spec.size >> len(config.encoder)
         self.latent = config.z, cells, cells
 
@@ -33,10 +31,7 @@ class PicnetPipeline(InpaintingPipeline):
         images, mask, noise = inputs
         seen = self.encoder(images, mask)
         z = seen.mu + seen.sigma * noise
-        out: Tensor = self.generator(
-            z, seen.features[-1], seen.features[self.config.feature], mask
-        )[-1]
-        return out
+        return self.generator(z, seen.features[-1], seen.features[self.config.feature], mask)[-1]
 
     def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """image [B,3,S,S] in [0,1], mask [B,1,S,S] (1 = known), eps: see :func:`named_outputs`."""

@@ -11,9 +11,8 @@ The published network is that of 256 pixels; smaller ones keep latents of 8×8 a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +20,7 @@ from torch.nn import functional
 
 from models.errors import ModelsError
 from models.inpainting.picnet.network import PicnetConfig, PicnetEncoder, PicnetGenerator
-from models.inpainting.tdanet.losses import (
-    gaussian_kl,
-    least_squares_discriminator_loss,
-    least_squares_generator_loss,
-    pyramid_l1,
-)
+from models.inpainting.tdanet import losses
 from models.inpainting.tdanet.network import (
     InpaintDiscriminator,
     InpaintDiscriminatorConfig,
@@ -35,7 +29,7 @@ from models.inpainting.tdanet.network import (
 from models.inpainting.tdanet.official import init_weights
 from models.training.batch import Batch, TrainingData
 from models.training.noise import Noise
-from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.objective import Modules, Objective, OptimizerStep, Values, adam, stack_rows
 
 _BETAS = (0.0, 0.999)
 _SIZES = {64: 3, 128: 4, 256: 5}  # pixels: levels
@@ -43,9 +37,7 @@ _SIZES = {64: 3, 128: 4, 256: 5}  # pixels: levels
 
 @dataclass(frozen=True)
 class Options:
-    """width: channels of the first block, all others being multiples of it; kl, of each output, and
-    l1: the published factors.
-    """
+    """width: channels of the first block; kl, of each output, and l1: published factors."""
 
     width: int = 32
     refine: int = 6
@@ -124,7 +116,7 @@ class PicnetObjective(Objective):
             ),
         }
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
         images, mask = self.to_memory_format(batch.images), batch.known_mask
         with self.autocast():
@@ -148,7 +140,7 @@ class PicnetObjective(Objective):
         rec, gen = [h[0] for h in halves], [h[1] for h in halves]
         return StepState(images, mask, rec, gen, posterior, prior)
 
-    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         discriminators = name == "discriminators"
         with self.autocast():
             values = (
@@ -167,7 +159,7 @@ class PicnetObjective(Objective):
             "img_d_rec": (self.rec_discriminator, state.rec[-1]),
         }
         return {
-            name: least_squares_discriminator_loss(network, state.images, made)
+            name: losses.least_squares_discriminator_loss(network, state.images, made)
             for name, (network, made) in pairs.items()
         }
 
@@ -175,7 +167,7 @@ class PicnetObjective(Objective):
         """What the discriminators ask of the pictures, in the published order of forwards, since
         each of them moves the spectral vectors.
         """
-        ad_g = least_squares_generator_loss(self.discriminator, state.gen[-1])
+        ad_g = losses.least_squares_generator_loss(self.discriminator, state.gen[-1])
         scores = self.rec_discriminator(state.rec[-1])
         return {
             "ad_g": ad_g,
@@ -188,13 +180,13 @@ class PicnetObjective(Objective):
         (mu_p, sigma_p), (mu_q, sigma_q) = state.posterior, state.prior
         target = hole_sigma(state.mask).expand_as(mu_p)
         return {
-            "kl_rec": kl * gaussian_kl(torch.zeros_like(mu_p), target, mu_p, sigma_p),
-            "kl_g": kl * gaussian_kl(mu_p.detach(), sigma_p.detach(), mu_q, sigma_q),
-            "app_rec": l1 * pyramid_l1(state.rec, state.images),
+            "kl_rec": kl * losses.gaussian_kl(torch.zeros_like(mu_p), target, mu_p, sigma_p),
+            "kl_g": kl * losses.gaussian_kl(mu_p.detach(), sigma_p.detach(), mu_q, sigma_q),
+            "app_rec": l1 * losses.pyramid_l1(state.rec, state.images),
             "app_g": l1 * known_l1(state.gen, state.images, state.mask),
         }
 
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: the picture, with its hole, filled by the mean and by a sample."""
         assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
         images, mask = batch.images, batch.known_mask
@@ -208,11 +200,6 @@ class PicnetObjective(Objective):
         fills = [compose(x, images, mask) for x in made]
         return stack_rows(images, images * mask, *fills)
 
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.config), {name: averaged[name] for name in self.averaged}
-
 
 def hole_sigma(mask: Tensor) -> Tensor:
     """Deviation [B,1,1,1] of the posterior's target for masks [B,1,S,S], 1 = known: near 0 where
@@ -223,9 +210,7 @@ def hole_sigma(mask: Tensor) -> Tensor:
 
 
 def known_l1(pictures: Sequence[Tensor], images: Tensor, mask: Tensor) -> Tensor:
-    """As :func:`models.inpainting.tdanet.losses.pyramid_l1`, of known pixels (mask [B,1,S,S]) over
-    the number of all.
-    """
+    """As ``losses.pyramid_l1``, of known pixels (mask [B,1,S,S]) over the number of all."""
     total = images.new_zeros(())
     for picture in pictures:
         size = (picture.shape[-2], picture.shape[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from models.runtime.norms import InstanceNorm
 from models.runtime.precision import attend
 
 SLOPE = 0.1
+M = TypeVar("M", bound=nn.Module)
 
 
 def activate(fresh: Tensor, slope: float = SLOPE) -> Tensor:
@@ -23,7 +24,7 @@ def activate(fresh: Tensor, slope: float = SLOPE) -> Tensor:
     return functional.leaky_relu(fresh, slope, inplace=True)
 
 
-def fold_blocks(module: nn.Module) -> nn.Module:
+def fold_blocks(module: M) -> M:
     """Replace every spectral layer inside ``module``, in place, by the plain one it amounts to,
     and every plain 3×3 convolution before a pooling by one with a stride. For serving: the same
     function up to rounding, in less time.
@@ -72,8 +73,7 @@ class PartlyConstantConv(nn.Module):
         added = self.flat(x[:, a:, :kernel, :kernel])
         for dim in (2, 3):
             added = _repeat_middle(added, dim, x.shape[dim])
-        out: Tensor = self.varying(x[:, :a]).add_(added)
-        return out
+        return self.varying(x[:, :a]).add_(added)
 
 
 @torch.no_grad()
@@ -157,9 +157,7 @@ class ResBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Instance norm before each convolution, twice the size after. Norm keys: ``model.0``,
-    ``model.3``.
-    """
+    """Instance norm before each convolution, twice the size after."""
 
     def __init__(self, a: int, b: int, spectral: bool) -> None:
         super().__init__()
@@ -190,9 +188,7 @@ class ToPixels(nn.Module):
 
 
 class ContextAttention(nn.Module):
-    """Short and long term attention (PICNet): within the decoder, and from known encoder features
-    into the hole.
-    """
+    """Short and long term attention (PICNet): in the decoder, and from known features."""
 
     def __init__(self, channels: int, spectral: bool) -> None:
         super().__init__()
@@ -213,8 +209,7 @@ class ContextAttention(nn.Module):
         if known is None or mask is None:
             return own
         carried = (self.alpha * (1 - mask) * spread[:, c:] + mask * known).to(x.dtype)
-        out: Tensor = self.model(torch.cat([own, carried], 1))
-        return out
+        return self.model(torch.cat([own, carried], 1))
 
 
 class PartialConv(nn.Module):

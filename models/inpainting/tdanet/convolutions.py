@@ -32,9 +32,7 @@ class _SpectralNormalised(nn.Module):
 
 
 class SpectralConv(nn.Module):
-    """A convolution, or with ``up`` a transposed one that doubles the size, of spectral norm
-    one.
-    """
+    """A convolution, or a transposed one that doubles the size (up), of spectral norm one."""
 
     def __init__(self, plain: nn.Conv2d | nn.ConvTranspose2d) -> None:
         super().__init__()
@@ -117,8 +115,7 @@ class GatedConv(nn.Module):
         self.gate = conv(a, b, 3, spectral)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.feature(x) * torch.sigmoid(self.gate(x))
-        return out
+        return self.feature(x) * torch.sigmoid(self.gate(x))
 
 
 def conv3(kind: str, a: int, b: int, spectral: bool) -> nn.Module:
@@ -159,6 +156,5 @@ class _ReflectionPad(torch.autograd.Function):
 def reflection_pad(x: Tensor, training: bool) -> Tensor:
     """x [B,C,H,W] with one reflected pixel on each side."""
     if training and x.device.type == "cpu":
-        out: Tensor = _ReflectionPad.apply(x)
-        return out
+        return _ReflectionPad.apply(x)
     return functional.pad(x, (1, 1, 1, 1), mode="reflect")

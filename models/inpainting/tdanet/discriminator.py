@@ -130,9 +130,7 @@ class FillDiscriminator(nn.Module):
     def generator_loss(
         self, made: Tensor, sentence: Tensor, weight: Tensor, noise: Noise
     ) -> Tensor:
-        """The generator's loss of composed pictures [B,3,S,S], of which each weighs [B]; sentence
-        [B,D].
-        """
+        """The generator's, of composed pictures [B,3,S,S] by weight [B]; sentence [B,D]."""
         if isinstance(self.network, InpaintDiscriminator):
             short = (self.network(made) - 1).square().flatten(1)
         else:
@@ -141,11 +139,7 @@ class FillDiscriminator(nn.Module):
         return (short.float().mean(1) * weight).mean()
 
     def discriminator_loss(
-        self,
-        real: Tensor,
-        made: Tensor,
-        sentences: tuple[Tensor, Tensor],
-        noise: Noise,
+        self, real: Tensor, made: Tensor, sentences: tuple[Tensor, Tensor], noise: Noise
     ) -> Tensor:
         """Its own loss; sentences: what the captions say, and wrong ones."""
         if isinstance(self.network, InpaintDiscriminator):

@@ -82,9 +82,7 @@ def two_paths(
 
 
 def kl_losses(paths: Paths) -> tuple[Tensor, Tensor]:
-    """KL of N(0,1) from the posterior, and of the detached posterior from the prior; means over
-    all elements.
-    """
+    """KL of N(0,1) from the posterior, of the detached posterior from the prior; means."""
     mu, sigma = paths.posterior
     standard = gaussian_kl(torch.zeros_like(mu), torch.ones_like(sigma), mu, sigma)
     return standard, gaussian_kl(mu.detach(), sigma.detach(), *paths.prior)
@@ -122,17 +120,14 @@ def pyramid_l1(pictures: Sequence[Tensor], images: Tensor, weight: Tensor | None
 def least_squares_discriminator_loss(
     discriminator: nn.Module, real: Tensor, fake: Tensor
 ) -> Tensor:
-    """Least squares; for the discriminator and for the one whose scores are matched. ``fake`` is
-    detached here.
-    """
+    """Least squares; ``fake`` is detached here."""
     good = (discriminator(real) - 1).square().mean()
     return 0.5 * (good + discriminator(fake.detach()).square().mean())
 
 
 def least_squares_generator_loss(discriminator: nn.Module, fake: Tensor) -> Tensor:
     """Least squares GAN loss of the generator."""
-    out: Tensor = (discriminator(fake) - 1).square().mean()
-    return out
+    return (discriminator(fake) - 1).square().mean()
 
 
 def score_matching_losses(
@@ -161,9 +156,7 @@ def pixel_weights(mask: Tensor, hole_weight: float, labels: Tensor | None, small
 
 
 def label_loss(logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
-    """Cross entropy of logits [B,L,S,S] with labels int64 [B,S,S], over the pixels counted
-    [B,1,S,S].
-    """
+    """Cross entropy of logits [B,L,S,S] and labels [B,S,S], over pixels counted [B,1,S,S]."""
     each = functional.cross_entropy(logits.float(), labels, reduction="none") * counted[:, 0]
     return each.sum() / counted.sum().clamp(min=1)
 

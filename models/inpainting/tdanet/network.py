@@ -88,9 +88,7 @@ class Encoded:
 
 
 def _halving(config: InpaintConfig, level: int) -> nn.Module:
-    """The encoder's block that makes ``features[level]``; of partial convolutions it takes and
-    returns a mask, too.
-    """
+    """The block that makes ``features[level]``; a partial one has a mask, too."""
     a, b = (3, *config.encoder)[level : level + 2]
     kind, spectral, first = config.kind(level), config.spectral, level == 0
     if kind == "partial":
@@ -179,9 +177,7 @@ class InpaintEncoder(FeatureEncoder):
     def forward(
         self, images: Tensor, mask: Tensor, words: Tensor, sentence: Tensor, pad: Tensor
     ) -> Encoded:
-        """The test-time path. images [B,3,S,S] in [-1,1]; mask [B,1,S,S]; words [B,text,T]; pad
-        bool [B,T].
-        """
+        """The test-time path. images [B,3,S,S] in [-1,1]; mask [B,1,S,S]; pad bool [B,T]."""
         features = self.pyramid(images * mask, mask)
         keep = self.cells(mask, features[-1]) > _KNOWN
         context, attention = self.word_attention(features[-1], words, pad, keep, reverse=True)
@@ -242,9 +238,7 @@ class InpaintGenerator(Painter):
         super().__init__(config, config.condition)
 
     def forward(self, z: Tensor, summary: Tensor, known: Tensor, mask: Tensor) -> list[Tensor]:
-        """z [B,z,h,w]; summary [B,condition,h,w]; known, mask and pictures: see
-        :meth:`Painter.paint`.
-        """
+        """z [B,z,h,w]; summary [B,condition,h,w]; the rest: see :meth:`Painter.paint`."""
         return self.forward_with_features(z, summary, known, mask)[0]
 
     def forward_with_features(
@@ -271,9 +265,7 @@ def named_outputs(
 
 @dataclass(frozen=True)
 class InpaintDiscriminatorConfig:
-    """widths: channels after each halving; attention: on which of them; defaults are published
-    (256×256).
-    """
+    """widths: after each halving; attention: on which; defaults are published (256×256)."""
 
     widths: tuple[int, ...] = (32, 64, 128, 128, 128)
     attention: int = 2
@@ -303,5 +295,4 @@ class InpaintDiscriminator(nn.Module):
             if k + 1 == self.config.attention:
                 x = self.get_submodule(f"attn{self.config.attention}")(x)
         x = self.block1(x)
-        scores: Tensor = self.conv(functional.leaky_relu(x, 0.1)).float()
-        return scores
+        return self.conv(functional.leaky_relu(x, 0.1)).float()

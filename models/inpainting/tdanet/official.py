@@ -16,29 +16,22 @@ from their photos.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from models.bundle import Bundle
+from models.checkpoints.exporter import Content, exportable_config
 from models.checkpoints.files import count, drop_aliases, fit, need, read
+from models.checkpoints.published import Published
 from models.damsm.losses import Caption, encode_captions, matching_losses
+from models.damsm.official import read_text
 from models.damsm.text_encoder import TextEncoder
+from models.inpainting.tdanet import losses
 from models.inpainting.tdanet.blocks import FirstBlock, ResBlock, ToPixels, UpBlock
-from models.inpainting.tdanet.losses import (
-    GAMMAS,
-    KL_FACTOR,
-    L1_FACTOR,
-    MATCH_FACTOR,
-    Paths,
-    kl_losses,
-    least_squares_discriminator_loss,
-    least_squares_generator_loss,
-    pyramid_l1,
-    score_matching_losses,
-)
 from models.inpainting.tdanet.network import (
     InpaintConfig,
     InpaintDiscriminator,
@@ -53,6 +46,7 @@ from models.training.noise import Noise
 from models.training.objective import OptimizerStep, Values, adam
 
 _BETAS = (0.0, 0.999)
+_MAX_WORDS = 128  # at which the authors' generation cuts
 _GAIN = 0.02  # of the orthogonal start of the attentions' projections; all else starts as torch's
 
 
@@ -66,9 +60,9 @@ class OfficialInpaintingOptions:
     refine: int = 6
     rate: float = 1e-4
     rate_d: float = 1e-4
-    kl: float = KL_FACTOR
-    l1: float = L1_FACTOR
-    match: float = MATCH_FACTOR
+    kl: float = losses.KL_FACTOR
+    l1: float = losses.L1_FACTOR
+    match: float = losses.MATCH_FACTOR
     crossed: bool = True
     published_masks: bool = True
 
@@ -78,7 +72,7 @@ class StepState:
     """Pictures, both paths with their graph, and captions."""
 
     images: Tensor
-    paths: Paths
+    paths: losses.Paths
     caption: Caption
 
 
@@ -111,7 +105,7 @@ class OfficialInpaintingObjective(TwoPathObjective):
             "generator": OptimizerStep(made, ("encoder", "generator")),
         }
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
         images, caption = (
             self.to_memory_format(batch.images),
@@ -121,7 +115,7 @@ class OfficialInpaintingObjective(TwoPathObjective):
             paths = self.paths(images, batch.known_mask, caption, noise)
         return StepState(images, paths, caption)
 
-    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         values = (
             self._discriminator_losses(state)
             if name == "critics"
@@ -133,26 +127,30 @@ class OfficialInpaintingObjective(TwoPathObjective):
         real, fake = state.images, state.paths.rec[-1]
         with self.autocast():
             return {
-                "dis_img": least_squares_discriminator_loss(self.discriminator, real, fake),
-                "dis_img_rec": least_squares_discriminator_loss(self.rec_discriminator, real, fake),
+                "dis_img": losses.least_squares_discriminator_loss(self.discriminator, real, fake),
+                "dis_img_rec": losses.least_squares_discriminator_loss(
+                    self.rec_discriminator, real, fake
+                ),
             }
 
     def _generator_losses(self, state: StepState) -> Values:
         """Every term by its published name, factors included."""
         o, paths, real = self.options, state.paths, state.images
-        kl_rec, kl_g = kl_losses(paths)
+        kl_rec, kl_g = losses.kl_losses(paths)
         values = {"kl_rec": o.kl * kl_rec, "kl_g": o.kl * kl_g}
         with self.autocast():
-            pair = score_matching_losses(self.rec_discriminator, paths.rec[-1], paths.gen[-1], real)
+            pair = losses.score_matching_losses(
+                self.rec_discriminator, paths.rec[-1], paths.gen[-1], real
+            )
         values |= {"ad_l2_rec": pair[0], "ad_l2_g": pair[1]}
         for name, pictures in (("g", paths.gen), ("rec", paths.rec)):
-            values[f"l1_{name}"] = o.l1 * pyramid_l1(pictures, real)
+            values[f"l1_{name}"] = o.l1 * losses.pyramid_l1(pictures, real)
             with self.autocast():
-                values[f"gan_{name}"] = least_squares_generator_loss(
+                values[f"gan_{name}"] = losses.least_squares_generator_loss(
                     self.discriminator, pictures[-1]
                 )
                 features = self.image(self.to_memory_format(pictures[-1]))
-            word, sentence = matching_losses(features, state.caption, gammas=GAMMAS)
+            word, sentence = matching_losses(features, state.caption, gammas=losses.GAMMAS)
             values[f"word_{name}"] = o.match * word
             values[f"sentence_{name}"] = o.match * sentence
         return values
@@ -190,22 +188,62 @@ KEY_ALIASES: dict[type[nn.Module], dict[str, str]] = {
 }
 
 
-def read_tdanet(
-    encoder_path: Path, generator_path: Path
-) -> tuple[InpaintConfig, InpaintEncoder, InpaintGenerator]:
-    """Encoder and generator of one model."""
-    files = PublishedPair(encoder_path, generator_path)
-    text = len(need(files.encoder, "word_attention.conv_image.weight", files.names[0]))
-    config = InpaintConfig(**files.sizes(), text=text)
-    networks = InpaintEncoder(config), InpaintGenerator(config)
-    files.fit(*networks)
-    return config, *networks
+def read_published(files: Mapping[str, Path]) -> Published:
+    """files: encoder, generator, text-encoder, captions. Raises BundleError for others."""
+    words, text_encoder = read_text(files)
+    pair = PublishedPair(files)
+    text = len(need(pair.encoder, "word_attention.conv_image.weight", pair.names[0]))
+    config = InpaintConfig(**pair.sizes(), text=text)
+    roles = pair.fit(InpaintEncoder(config), InpaintGenerator(config))
+    roles["text_encoder"] = text_encoder
+    more = {"tokenizer": "treebank", "text_encoder": asdict(text_encoder.config)}
+    return Published(pair_size(config), asdict(config), roles, words, _MAX_WORDS, more)
+
+
+def published_files(bundle: Bundle, task: str) -> dict[str, Content]:
+    """See :func:`pair_files`."""
+    fixed = ("spectral", "text_attention", "convolution")
+    config = exportable_config(bundle, task, InpaintConfig, fixed)
+    with torch.device("meta"):
+        networks = InpaintEncoder(config), InpaintGenerator(config)
+    return pair_files(bundle, task, *networks)
+
+
+def pair_size(config: InpaintConfig) -> int:
+    """Pixels of the published pictures, whose latents are 8×8."""
+    return 8 << len(config.encoder)
+
+
+def pair_files(
+    bundle: Bundle, task: str, encoder: nn.Module, generator: nn.Module
+) -> dict[str, Content]:
+    """The files of TDANet or PICNet: every convolution under all of its names, each key with
+    DataParallel's prefix. The networks' weights do not matter.
+    """
+    files: dict[str, Content] = {}
+    for role, network in (("encoder", encoder), ("generator", generator)):
+        state = _add_block_aliases(network, bundle.state(task, role))
+        names = {f"module.{key}": value for key, value in state.items()}
+        files[f"net_{role[0].upper()}.pth"] = names
+    return files
+
+
+def _add_block_aliases(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    found = dict(state)
+    for block, module in network.named_modules():
+        for alias, own in KEY_ALIASES.get(type(module), {}).items():
+            start = f"{block}.{own}."
+            for key in state:
+                if key.startswith(start):
+                    found[f"{block}.{alias}.{key.removeprefix(start)}"] = state[key]
+    return found
 
 
 class PublishedPair:
     """The files of an encoder and a generator, of TDANet or PICNet."""
 
-    def __init__(self, encoder: Path, generator: Path) -> None:
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        encoder, generator = files["encoder"], files["generator"]
         self.names = f"encoder {encoder.name}", f"generator {generator.name}"
         self.encoder, self.generator = read(encoder), read(generator)
 
@@ -228,11 +266,12 @@ class PublishedPair:
             "refine": count(e_state, "infer_prior{}.", e_what),
         }
 
-    def fit(self, encoder: nn.Module, generator: nn.Module) -> None:
-        """Load both files strictly, each convolution once."""
+    def fit(self, encoder: nn.Module, generator: nn.Module) -> dict[str, nn.Module]:
+        """Load both files strictly, each convolution once; the networks by role."""
         states = self.encoder, self.generator
         for module, state, what in zip((encoder, generator), states, self.names, strict=True):
             fit(module, _drop_block_aliases(module, state, what), what)
+        return {"encoder": encoder, "generator": generator}
 
 
 def _width(state: Mapping[str, Tensor], block: str, what: str) -> int:

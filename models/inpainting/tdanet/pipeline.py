@@ -1,20 +1,17 @@
-"""Holes filled by TDANet, with what its words looked at. Picture 0 of a job is the mean (z = mu),
-the others are samples.
-"""
+"""Holes filled by TDANet. Picture 0 of a job is the mean (z = mu), the others are samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
+from models.damsm.text_encoder import padding
 from models.explanation import Area, Explanation, explained_words, over_picture
 from models.inpainting.pipeline import InpaintingPipeline, Prepared, by_item
 from models.inpainting.tdanet.blocks import fold_blocks, fold_constant_channels
@@ -36,17 +33,13 @@ class TdanetPipeline(InpaintingPipeline):
 
     def load_networks(self) -> None:
         config = self.config = config_from(InpaintConfig, self.spec.network, self.where)
-        text = TextEncoder(config_from(TextEncoderConfig, self.spec.text_encoder, self.where))
-        self.load_state(text, "text_encoder")
-        encoder, network = InpaintEncoder(config), InpaintGenerator(config)
-        for module, role in ((encoder, "encoder"), (network, "generator")):
-            fold_blocks(self.load_state(module, role).eval())
+        self.text = self.load_text_encoder()
+        encoder = fold_blocks(self.load_state(InpaintEncoder(config), "encoder").eval())
+        network = fold_blocks(self.load_state(InpaintGenerator(config), "generator").eval())
         if self.device.type == "cpu":
             for block in (encoder.prior, network.f_transformer):  # both take the encoder's summary
                 fold_constant_channels(block, config.encoder[-1])
-        self.text = cast("TextEncoder", self.prepare_module(text))
-        self.encoder = cast("InpaintEncoder", self.prepare_module(encoder))
-        self.generator = cast("InpaintGenerator", self.prepare_module(network))
+        self.encoder, self.generator = self.prepare_module(encoder), self.prepare_module(network)
         cells = self.spec.size >> len(config.encoder)
         self.latent = config.z, cells, cells
 
@@ -116,9 +109,7 @@ class TdanetPipeline(InpaintingPipeline):
         return Explanation(self.method, tuple(words))
 
     def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """image [B,3,S,S] in [0,1], mask [B,1,S,S] (1 = known), tokens [B,L], lengths [B], eps: see
-        :func:`named_outputs`.
-        """
+        """image in [0,1], mask (1 = known), tokens [B,L], lengths, eps → :func:`named_outputs`."""
         lengths = given["lengths"].cpu()
         words, sentence = self.text(given["tokens"][:, : int(lengths.max())], lengths)
         pad = padding(lengths, words.shape[2]).to(words.device)

@@ -31,31 +31,19 @@ from torch import Tensor, nn
 from models.damsm.losses import Caption, encode_captions, matching_losses
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
+from models.inpainting.tdanet import losses
 from models.inpainting.tdanet.discriminator import (
     InpaintingOptions,
     build_discriminator,
     small_config,
 )
-from models.inpainting.tdanet.losses import (
-    Paths,
-    kl_losses,
-    label_loss,
-    latent_kl,
-    mode_seeking_loss,
-    pixel_weights,
-    pyramid_l1,
-)
 from models.inpainting.tdanet.network import InpaintEncoder, InpaintGenerator, compose
 from models.inpainting.tdanet.two_path_recipe import TwoPathObjective
-from models.training.auxiliary_networks import (
-    build_classifier,
-    classifier_loss,
-    generated_attribute_loss,
-)
+from models.training.auxiliary_networks import build_classifier, reading_loss
 from models.training.batch import Batch
 from models.training.losses import edge_loss
 from models.training.noise import Noise
-from models.training.objective import OptimizerStep, Values, adam
+from models.training.objective import OptimizerStep, Values, adam, weighted_sum
 
 
 @dataclass(frozen=True)
@@ -68,7 +56,7 @@ class StepState:
     batch: Batch
     images: Tensor
     mask: Tensor
-    paths: Paths
+    paths: losses.Paths
     compared: Tensor
     composed: Tensor
     caption: Caption
@@ -115,7 +103,7 @@ class InpaintingObjective(TwoPathObjective):
         optimiser = adam(made, options.rate, (0.5, 0.99))
         self.optimizer_steps["generator"] = OptimizerStep(optimiser, trained, clip=5.0)
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
         images, mask = self.to_memory_format(batch.images), batch.known_mask
         caption = encode_captions(self.text, batch.ids, batch.lengths)
@@ -138,7 +126,7 @@ class InpaintingObjective(TwoPathObjective):
             noise,
         )
 
-    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         if name == "classifier":
             return self._classifier_loss(state)
         if name == "critic":
@@ -146,11 +134,10 @@ class InpaintingObjective(TwoPathObjective):
         return self._generator_loss(state)
 
     def _classifier_loss(self, state: StepState) -> tuple[Tensor, Values]:
-        assert state.batch.image_attributes is not None  # noqa: S101 (checked with the options)
+        shown = state.batch.image_attributes
+        assert shown is not None  # noqa: S101 (checked with the options)
         with self.autocast():
-            loss, right = classifier_loss(
-                self.classifier, state.images, state.batch.image_attributes
-            )
+            loss, right = reading_loss(self.classifier, state.images, shown, learns=True)
         return loss, {"shown": right}
 
     def _discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
@@ -178,9 +165,9 @@ class InpaintingObjective(TwoPathObjective):
             {"l1": o.l1, "edges": o.edges, "labels": o.labels},
         )
         if o.latent == "published":
-            values["kl"], weights["kl"] = torch.stack(kl_losses(state.paths)).sum(), o.kl
+            values["kl"], weights["kl"] = torch.stack(losses.kl_losses(state.paths)).sum(), o.kl
         else:
-            values["nats"], weights["nats"] = latent_kl(state.paths), o.nat
+            values["nats"], weights["nats"] = losses.latent_kl(state.paths), o.nat
         if o.seeking:
             values["seeking"], weights["seeking"] = self._mode_seeking_loss(state), o.seeking
         if self.discriminator is not None:
@@ -191,8 +178,7 @@ class InpaintingObjective(TwoPathObjective):
         if o.attributes:
             values["reading"], read["named"] = self._attribute_loss(state)
             weights["reading"] = o.attributes
-        total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
-        return total, values | read
+        return weighted_sum(values, weights), values | read
 
     def _adversarial_loss(self, state: StepState) -> Tensor:
         assert self.discriminator is not None  # noqa: S101 (asked for by the caller)
@@ -207,11 +193,11 @@ class InpaintingObjective(TwoPathObjective):
     def _reconstruction_losses(self, state: StepState) -> Values:
         """What compares either path with the truth."""
         o, paths, labels = self.options, state.paths, state.batch.labels
-        weight = pixel_weights(state.mask, o.hole_weight, labels, o.small)
+        weight = losses.pixel_weights(state.mask, o.hole_weight, labels, o.small)
         # Of a freely drawn fill what was known is compared alone.
         compared = state.compared * (1 - state.mask)
-        l1 = pyramid_l1(paths.rec, state.images, weight)
-        l1 = l1 + pyramid_l1(paths.gen, state.images, weight * (compared + state.mask))
+        l1 = losses.pyramid_l1(paths.rec, state.images, weight)
+        l1 = l1 + losses.pyramid_l1(paths.gen, state.images, weight * (compared + state.mask))
         found = {"l1": l1 / 2}
         if o.edges:
             rec = edge_loss(paths.rec[-1], state.images, 1 - state.mask)
@@ -222,7 +208,7 @@ class InpaintingObjective(TwoPathObjective):
             with self.autocast():
                 logits = self.labeller(paths.features)
             both = torch.cat([1 - state.mask, compared])
-            found["labels"] = label_loss(logits, labels.repeat(2, 1, 1), both)
+            found["labels"] = losses.label_loss(logits, labels.repeat(2, 1, 1), both)
         return found
 
     def _mode_seeking_loss(self, state: StepState) -> Tensor:
@@ -230,7 +216,7 @@ class InpaintingObjective(TwoPathObjective):
         paths, free = state.paths, 1 - state.compared
         latents = paths.latents[0].detach(), paths.latents[1]
         pictures = paths.rec[-1].detach(), paths.gen[-1]
-        return mode_seeking_loss(pictures, latents, 1 - state.mask, free.flatten())
+        return losses.mode_seeking_loss(pictures, latents, 1 - state.mask, free.flatten())
 
     def _damsm_loss(self, state: StepState) -> Tensor:
         """Word and sentence loss of the composed picture."""
@@ -242,10 +228,7 @@ class InpaintingObjective(TwoPathObjective):
 
     def _attribute_loss(self, state: StepState) -> tuple[Tensor, Tensor]:
         """The classifier's loss on what the captions name, and the share that it reads so."""
-        assert state.batch.caption_attributes is not None  # noqa: S101 (checked with the options)
+        named, made = state.batch.caption_attributes, self.to_memory_format(state.composed)
+        assert named is not None  # noqa: S101 (checked with the options)
         with self.autocast():
-            return generated_attribute_loss(
-                self.classifier,
-                self.to_memory_format(state.composed),
-                state.batch.caption_attributes,
-            )
+            return reading_loss(self.classifier, made, named, learns=False)

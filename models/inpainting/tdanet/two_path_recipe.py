@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.damsm.losses import Caption, encode_captions
 from models.damsm.text_encoder import TextEncoder
@@ -15,13 +11,11 @@ from models.inpainting.tdanet.losses import Paths, two_paths
 from models.inpainting.tdanet.network import InpaintEncoder, InpaintGenerator, compose
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Objective, stack_rows
+from models.training.objective import Modules, Objective, stack_rows
 
 
 class TwoPathObjective(Objective):
-    """See :class:`models.training.objective.Objective`. crossed: each path is given the other
-    one's word context.
-    """
+    """crossed: each path is given the other one's word context."""
 
     averaged = ("encoder", "generator")
 
@@ -58,24 +52,15 @@ class TwoPathObjective(Objective):
         texts = (caption.words, caption.sentence, caption.pad)
         return two_paths(self.encoder, self.generator, images, mask, texts, draws, self.crossed)
 
-    def preview(
-        self,
-        batch: Batch,
-        noise: Noise,  # noqa: ARG002
-        averaged: Mapping[str, nn.Module],
-    ) -> Tensor:
-        """Rows of eight: the picture, with its hole, filled, and filled by the next picture's
-        caption.
-        """
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
+        """Rows of eight: pictures, their holes, filled, and filled by the next one's caption."""
         assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
         own = self._fill(batch, batch.ids, batch.lengths, averaged)
         other = self._fill(batch, batch.ids.roll(1, 0), batch.lengths.roll(1), averaged)
         holed = batch.images * batch.known_mask
         return stack_rows(batch.images, holed, own, other)
 
-    def _fill(
-        self, batch: Batch, ids: Tensor, lengths: Tensor, averaged: Mapping[str, nn.Module]
-    ) -> Tensor:
+    def _fill(self, batch: Batch, ids: Tensor, lengths: Tensor, averaged: Modules) -> Tensor:
         assert batch.known_mask is not None  # noqa: S101
         caption = encode_captions(self.text, ids, lengths)
         texts = caption.words, caption.sentence, caption.pad
@@ -83,8 +68,3 @@ class TwoPathObjective(Objective):
         feature = found.features[self.config.feature]
         out = averaged["generator"](found.mu, found.summary, feature, batch.known_mask)[-1]
         return compose(out, batch.images, batch.known_mask)
-
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.config), {name: averaged[name] for name in self.averaged}

@@ -43,12 +43,7 @@ class NoWordAttention(nn.Module):
     """Zeros in the place of :class:`WordAttention`'s results."""
 
     def forward(
-        self,
-        features: Tensor,
-        words: Tensor,
-        pad: Tensor,  # noqa: ARG002
-        keep: Tensor,
-        reverse: bool,  # noqa: ARG002
+        self, features: Tensor, words: Tensor, pad: Tensor, keep: Tensor, reverse: bool
     ) -> tuple[Tensor, Tensor]:
         cells = keep.shape[1]
         context = features.new_zeros(len(words), words.shape[1])

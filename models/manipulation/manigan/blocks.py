@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from models.layers import Nearest, conv3, to_features
 from models.runtime.cpu.folding import FusedPointwise, fold_doubling
 from models.runtime.norms import GroupNorm, InstanceNorm
 from models.runtime.precision import logits
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def conv1(a: int, b: int) -> nn.Conv2d:
@@ -50,7 +52,7 @@ def up_block(a: int, b: int, size: int | None = None, kind: str = "instance") ->
     return nn.Sequential(Nearest(size), conv3(a, 2 * b), norm(kind, 2 * b), Glu())
 
 
-def fold_blocks(module: nn.Module, device: str = "cpu") -> nn.Module:
+def fold_blocks(module: M, device: str = "cpu") -> M:
     """Merge every upsampling by two inside ``module`` with the convolution after it, and the
     convolutions of affine combinations where that is less work, in place. For serving: the same
     function up to rounding, in less time. The latter is for CPUs: strips along the border are
@@ -81,8 +83,7 @@ class ResBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.block(x)
-        return out
+        return x + self.block(x)
 
 
 class AffineCombination(nn.Module):
@@ -109,8 +110,7 @@ class AffineCombination(nn.Module):
 
     def forward(self, x: Tensor, photo: Tensor) -> Tensor:
         v = self.conv(photo)
-        out: Tensor = self.conv_bias(v).addcmul_(x, self.conv_weight(v))
-        return out
+        return self.conv_bias(v).addcmul_(x, self.conv_weight(v))
 
 
 class ConcatCombination(nn.Module):
@@ -123,21 +123,18 @@ class ConcatCombination(nn.Module):
         self.conv = conv3(channels + photo, channels)
 
     def forward(self, x: Tensor, photo: Tensor) -> Tensor:
-        out: Tensor = self.conv(torch.cat([x, photo], 1))
-        return out
+        return self.conv(torch.cat([x, photo], 1))
 
 
 class NoCombination(nn.Module):
     """Features as they are: the photo is not looked at."""
 
-    def forward(self, x: Tensor, photo: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, x: Tensor, photo: Tensor) -> Tensor:
         return x
 
 
 def combination(kind: str, channels: int, photo: int, hidden: int) -> nn.Module:
-    """How photo features [B,photo,H,W] meet features [B,channels,H,W]: "affine" as published,
-    "concat" or "none".
-    """
+    """How photo features meet features [B,channels,H,W]: "affine", "concat" or "none"."""
     if kind == "affine":
         return AffineCombination(channels, photo, hidden)
     return ConcatCombination(channels, photo) if kind == "concat" else NoCombination()
@@ -151,8 +148,7 @@ class ToPixels(nn.Module):
         self.img = nn.Sequential(conv3(channels, 3), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.img(x)
-        return out
+        return self.img(x)
 
 
 class SpatialAttention(nn.Module):
@@ -199,9 +195,7 @@ def channel_attention(
 
 
 class Conditioning(nn.Module):
-    """Conditioning augmentation (StackGAN): a sentence to a Gaussian, c = mu + exp(logvar / 2) ·
-    noise.
-    """
+    """Conditioning augmentation (StackGAN): c = mu + exp(logvar / 2) · noise."""
 
     def __init__(self, text: int, condition: int) -> None:
         super().__init__()

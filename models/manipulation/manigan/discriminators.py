@@ -1,6 +1,4 @@
-"""ManiGAN's discriminators, one per resolution; with and without the sentence. Keys as
-published.
-"""
+"""ManiGAN's discriminators, one per resolution, with and without sentence. Keys as published."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ def _same(a: int, b: int) -> nn.Sequential:
 
 
 class Head(nn.Module):
-    """Features [B,8·ndf,4,4] to one probability each; with ``text`` the sentence is looked at
-    too.
-    """
+    """Features [B,8·ndf,4,4] to one probability each, with ``text`` of the sentence too."""
 
     def __init__(self, channels: int, text: int = 0) -> None:
         super().__init__()
@@ -31,8 +27,7 @@ class Head(nn.Module):
         if sentence is not None:
             tiled = sentence[:, :, None, None].expand(-1, -1, *features.shape[2:])
             features = self.jointConv(torch.cat([features, tiled], 1))
-        found: Tensor = self.outlogits(features).flatten()
-        return found
+        return self.outlogits(features).flatten()
 
 
 class ManiganDiscriminator(nn.Module):

@@ -60,9 +60,7 @@ def correction_loss(adversarial: Tensor, matching: Tensor, out: Tensor, real: Te
 
 
 def perceptual_loss(detail: nn.Module, fakes: Sequence[Tensor], reals: Sequence[Tensor]) -> Tensor:
-    """Mean over resolutions of the squared distance of VGG-16 relu2_2 features, pictures in
-    [-1,1].
-    """
+    """Mean over resolutions of the squared distance of VGG-16's relu2_2; pictures in [-1,1]."""
     pairs = zip(fakes, reals, strict=True)
     terms = [functional.mse_loss(detail(fake), detail(real).detach()) for fake, real in pairs]
     return torch.stack(terms).mean()

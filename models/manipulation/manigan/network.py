@@ -103,9 +103,7 @@ class MainOutput:
 
 
 class FirstStage(nn.Module):
-    """Numbers [B,entry] to features [B,ngf,base,base]: of ManiGAN condition, noise and global image
-    code.
-    """
+    """Numbers [B,entry] (condition, noise, image code) to features [B,ngf,base,base]."""
 
     def __init__(self, ngf: int, base: int, entry: int, kind: str) -> None:
         super().__init__()
@@ -124,9 +122,7 @@ class FirstStage(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Projections of words to the positions of both later stages; each stage holds both, as
-    published.
-    """
+    """Projections of words to positions; each stage holds those of both, as published."""
 
     def __init__(self, config: ManiganConfig) -> None:
         super().__init__()

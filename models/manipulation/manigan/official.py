@@ -24,19 +24,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.bundle import Bundle
+from models.checkpoints.exporter import Content, exportable_config
 from models.checkpoints.files import count, fit, need, read
+from models.checkpoints.published import UNCUT, Published
+from models.damsm.inception import described
 from models.damsm.losses import Caption, encode_captions, matching_losses
+from models.damsm.official import read_image_encoder, read_text, read_vgg_detail
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
+from models.manipulation.manigan import losses
 from models.manipulation.manigan.discriminators import ManiganDiscriminator
-from models.manipulation.manigan.losses import (
-    adversarial_loss,
-    correction_loss,
-    discriminator_loss,
-    kl_loss,
-    main_loss,
-    perceptual_loss,
-)
 from models.manipulation.manigan.network import (
     DetailCorrection,
     MainModule,
@@ -46,7 +44,15 @@ from models.manipulation.manigan.network import (
 from models.manipulation.manigan.photo_encoder import FrozenEncoders
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.objective import (
+    Exported,
+    Modules,
+    Objective,
+    OptimizerStep,
+    Values,
+    adam,
+    stack_rows,
+)
 
 _SMALLEST = 64  # side from which a discriminator can look
 _BETAS = (0.5, 0.999)
@@ -144,7 +150,7 @@ class AdversarialObjective(Objective):
         self.modules[name] = module
         self.optimizer_steps[name] = OptimizerStep(adam([module], o.rate, _BETAS), (name,))
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         if self.awaits:
             raise ModelsError(
                 "The detail correction module learns on a trained main module: name the bundle that"
@@ -174,7 +180,7 @@ class AdversarialObjective(Objective):
     def _draws(self, noise: Noise) -> tuple[Tensor, Tensor]:
         return noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
 
-    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         if name == "main":
             return self._main_loss(state)
         if name == "dcm":
@@ -183,7 +189,7 @@ class AdversarialObjective(Objective):
         fake = state.final if name == "judge_dcm" else state.pictures[stage]
         assert fake is not None  # noqa: S101 (made for this phase)
         with self.autocast():
-            loss = discriminator_loss(
+            loss = losses.discriminator_loss(
                 own_discriminator,
                 upsample_for_discriminator(state.reals[stage]),
                 upsample_for_discriminator(fake),
@@ -195,27 +201,27 @@ class AdversarialObjective(Objective):
         sentence = state.caption.sentence
         with self.autocast():
             adversarial = [
-                adversarial_loss(
+                losses.adversarial_loss(
                     self._discriminator(f"judge{k}"), upsample_for_discriminator(picture), sentence
                 )
                 for k, picture in enumerate(state.pictures)
             ]
-            perceptual = perceptual_loss(self.encoders.detail, state.pictures, state.reals)
+            perceptual = losses.perceptual_loss(self.encoders.detail, state.pictures, state.reals)
         matching = self._damsm_loss(state.pictures[-1], state)
-        kl = kl_loss(state.mu, state.logvar)
+        kl = losses.kl_loss(state.mu, state.logvar)
         values = {"g": torch.stack(adversarial).sum(), "matching": matching}
         values |= {"perceptual": perceptual, "kl": kl}
-        return main_loss(adversarial, matching, perceptual, kl), values
+        return losses.main_loss(adversarial, matching, perceptual, kl), values
 
     def _correction_loss(self, state: StepState) -> tuple[Tensor, Values]:
         assert state.final is not None  # noqa: S101 (made for this phase)
         with self.autocast():
             own_discriminator = self._discriminator("judge_dcm")
-            adversarial = adversarial_loss(
+            adversarial = losses.adversarial_loss(
                 own_discriminator, upsample_for_discriminator(state.final), state.caption.sentence
             )
         matching = self._damsm_loss(state.final, state)
-        loss = correction_loss(adversarial, matching, state.final, state.reals[-1])
+        loss = losses.correction_loss(adversarial, matching, state.final, state.reals[-1])
         return loss, {"g_dcm": adversarial, "matching_dcm": matching}
 
     def _damsm_loss(self, pictures: Tensor, state: StepState) -> Tensor:
@@ -230,16 +236,11 @@ class AdversarialObjective(Objective):
         assert isinstance(own_discriminator, ManiganDiscriminator)  # noqa: S101
         return own_discriminator
 
-    def recalibrate_batch_norm(
-        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
-    ) -> None:
-        self._edit(averaged, batch, noise)
-
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: the photo, and what the networks make of it by a caption not its own."""
         return stack_rows(batch.images, self._edit(averaged, batch, noise))
 
-    def _edit(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> Tensor:
+    def _edit(self, averaged: Modules, batch: Batch, noise: Noise) -> Tensor:
         """Pictures [B,3,S,S] by the last network there is, from the wrong captions."""
         caption = encode_captions(self.text, batch.negative_ids, batch.negative_lengths)
         photo = self.encoders.photo(self.to_memory_format(batch.images))
@@ -247,30 +248,20 @@ class AdversarialObjective(Objective):
         main = averaged.get("main", self.main)
         out = main(*self._draws(noise), words, sentence, pad, photo.code, photo.regions)
         if "dcm" not in averaged:
-            last: Tensor = out.pictures[-1]
-            return last
+            return out.pictures[-1]
         final, _ = averaged["dcm"](out.hidden, photo.detail, words, pad)
         return torch.as_tensor(final)
 
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        modules = {"main": averaged.get("main", self.main)}
-        if "dcm" not in averaged:
-            return asdict(
-                replace(self.config, modules="main")
-            ), modules | self.encoders.bundle_modules
-        return asdict(self.config), modules | {
-            "dcm": averaged["dcm"]
-        } | self.encoders.bundle_modules
+    def export(self, averaged: Modules) -> Exported:
+        config = self.config if "dcm" in averaged else replace(self.config, modules="main")
+        main = averaged.get("main", self.main)
+        return asdict(config), {"main": main, **averaged, **self.encoders.bundle_modules}
 
 
 def manigan_config(
     options: Any, size: int, text: TextEncoder, encoders: FrozenEncoders
 ) -> ManiganConfig:
-    """The networks for pictures of ``size`` pixels; options: anything with the widths of
-    :class:`AdversarialOptions`.
-    """
+    """Of pictures of ``size`` pixels; options: anything with AdversarialOptions' widths."""
     names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination")
     widths = {name: getattr(options, name) for name in names}
     regions, detail = encoders.channels
@@ -298,12 +289,15 @@ def init_orthogonal(module: nn.Module) -> nn.Module:
     return module
 
 
-def read_manigan(
-    main_path: Path, dcm_path: Path
-) -> tuple[ManiganConfig, MainModule, DetailCorrection]:
-    """Main module and detail correction of one model."""
-    main_what, dcm_what = f"main module {main_path.name}", f"detail correction {dcm_path.name}"
-    main_state, dcm_state = read(main_path), read(dcm_path)
+def read_published(files: Mapping[str, Path]) -> Published:
+    """files: main, dcm, text-encoder, image-encoder, captions, and vgg (else torchvision's
+    download). Raises BundleError when they are of another kind.
+    """
+    words, text_encoder = read_text(files)
+    image = read_image_encoder(files["image-encoder"])
+    names = files["main"].name, files["dcm"].name
+    main_what, dcm_what = f"main module {names[0]}", f"detail correction {names[1]}"
+    main_state, dcm_state = read(files["main"]), read(files["dcm"])
     conditions, text = need(main_state, "ca_net.fc.weight", main_what).shape
     entry = need(main_state, "h_net1.fc.0.weight", main_what).shape[1]
     ngf = need(main_state, "img_net1.img.0.weight", main_what).shape[1]
@@ -318,7 +312,21 @@ def read_manigan(
         detail=need(dcm_state, "upsample.1.weight", dcm_what).shape[1],
         combine=len(need(main_state, "SAIN1.conv.weight", main_what)),
     )
-    main, dcm = MainModule(config), DetailCorrection(config)
-    fit(main, main_state, main_what)
-    fit(dcm, dcm_state, dcm_what)
-    return config, main, dcm
+    roles = {
+        "main": fit(MainModule(config), main_state, main_what),
+        "dcm": fit(DetailCorrection(config), dcm_state, dcm_what),
+        "text_encoder": text_encoder,
+        "image_encoder": image,
+        "detail": read_vgg_detail(files.get("vgg")),
+    }
+    more = {"text_encoder": asdict(text_encoder.config), "image_encoder": described(image)}
+    return Published(config.size, asdict(config), roles, words, UNCUT, more)
+
+
+def published_files(bundle: Bundle, task: str) -> dict[str, Content]:
+    """Bare state dicts."""
+    exportable_config(bundle, task, ManiganConfig, ("norm", "combination", "modules"))
+    names = {"main": "main.pth", "dcm": "dcm.pth", "image_encoder": "image_encoder.pth"}
+    held = bundle.task(task).files
+    roles = {**names, "detail": "vgg16.pth"}
+    return {name: bundle.state(task, role) for role, name in roles.items() if role in held}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.bundle import Bundle, load_strict
 from models.damsm.efficientnet import EfficientNetLite
 from models.damsm.image_encoder import CompactImageEncoder, PhotoFeatures
-from models.damsm.inception import InceptionImageEncoder, VggDetail, image_encoder_of
+from models.damsm.inception import InceptionImageEncoder, VggDetail, open_image_encoder
 
 
 class PhotoEncoder(Protocol):
@@ -36,8 +36,7 @@ class InceptionPhotoEncoder(nn.Module):
 
 def photo_encoder(bundle: Bundle, task: str, where: str) -> nn.Module:
     """A PhotoEncoder as the task's ``image_encoder`` describes it, weights loaded."""
-    image = image_encoder_of(bundle.task(task).image_encoder, where)
-    load_strict(image, bundle.state(task, "image_encoder"), f"{where}: image encoder")
+    image = open_image_encoder(bundle, task)
     if not isinstance(image, InceptionImageEncoder):
         return image
     detail = VggDetail()

@@ -16,12 +16,11 @@ the bird being what is unlike the photo's corners (:mod:`models.manipulation.man
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from models.damsm.image_encoder import PhotoFeatures
@@ -35,7 +34,16 @@ from models.training.augment import augment, parse_changes
 from models.training.batch import Batch
 from models.training.losses import discriminator_loss, generator_loss
 from models.training.noise import Noise
-from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.objective import (
+    Exported,
+    Modules,
+    Objective,
+    OptimizerStep,
+    Values,
+    adam,
+    stack_rows,
+    weighted_sum,
+)
 from models.training.projected_discriminator import build_projected
 
 _COARSE = 4  # pixels whose brightness an edit keeps together
@@ -162,7 +170,7 @@ class PhotoObjective(Objective):
         )
 
     def _edit(
-        self, modules: Mapping[str, nn.Module], photo: PhotoFeatures, given: Caption, noise: Noise
+        self, modules: Modules, photo: PhotoFeatures, given: Caption, noise: Noise
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
         """Final pictures, the main module's, and the conditioning's KL."""
         words, sentence, pad = given.words, given.sentence, given.pad
@@ -182,14 +190,14 @@ class PhotoObjective(Objective):
         matching = torch.stack(matching_losses(features, state.given, state.class_ids)).sum()
         values = {"matching": matching, "perceptual": perceptual, "kl": state.kl}
         values |= self._distances(state)
-        weights = {"matching": o.matching, "perceptual": o.perceptual, "kl": o.kl, "g": 1.0}
+        weights = {"matching": o.matching, "perceptual": o.perceptual, "kl": o.kl}
         weights |= {"back": o.reconstruction, "kept": o.keep, "coarse": o.identity}
         weights |= {"shading": o.shading, "outside": o.outside}
         if step >= o.warmup_steps:
             with self.autocast():
                 frames = self.to_memory_format(augment(final, state.noise, "g", self.changes))
                 values["g"] = generator_loss(self.discriminator, (frames, state.given.sentence))
-        return torch.stack([weights[name] * value for name, value in values.items()]).sum(), values
+        return weighted_sum(values, weights), values
 
     def _discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         real = self.to_memory_format(augment(state.photos, state.noise, "real", self.changes))
@@ -231,9 +239,7 @@ class PhotoObjective(Objective):
         distance = (detail(self.to_memory_format(state.final)) - target).float().square()
         return (distance.mean((1, 2, 3)) * (1 - state.edits)).mean()
 
-    def recalibrate_batch_norm(
-        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
-    ) -> None:
+    def recalibrate_batch_norm(self, averaged: Modules, batch: Batch, noise: Noise) -> None:
         with self.autocast():
             photo = self.encoders.photo(self.to_memory_format(batch.images))
             self._edit(averaged, photo, self._own_captions(batch), noise)
@@ -241,7 +247,7 @@ class PhotoObjective(Objective):
     def _own_captions(self, batch: Batch) -> Caption:
         return encode_captions(self.text, batch.ids, batch.lengths)
 
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: the photo, brought back by its caption, edited by another class's."""
         photo = self.encoders.photo(self.to_memory_format(batch.images))
         other = encode_captions(self.text, batch.negative_ids, batch.negative_lengths)
@@ -250,11 +256,9 @@ class PhotoObjective(Objective):
         ]
         return stack_rows(batch.images, *made)
 
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        roles = {name: averaged[name] for name in self.averaged}
-        return asdict(self.config), {**roles, **self.encoders.bundle_modules}
+    def export(self, averaged: Modules) -> Exported:
+        network, roles = super().export(averaged)
+        return network, {**roles, **self.encoders.bundle_modules}
 
 
 def _select_captions(edits: Tensor, other: Caption, own: Caption) -> Caption:

@@ -8,8 +8,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from models.bundle import Bundle, load_strict
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
+from models.damsm.text_encoder import padding
 from models.errors import ModelsError
 from models.explanation import Explanation, explained_words
 from models.geometry import Plane
@@ -42,18 +41,14 @@ class AttentionMaps:
 class ManiganPipeline(ManipulationPipeline):
     """See :class:`models.manipulation.pipeline.ManipulationPipeline`."""
 
-    def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
-        super().__init__(bundle, task, method, device, precision)
-        where = self.where
-        config = config_from(ManiganConfig, self.spec.network, where)
-        text = TextEncoder(config_from(TextEncoderConfig, self.spec.text_encoder, where))
+    def load_networks(self) -> None:
+        config = self.config = config_from(ManiganConfig, self.spec.network, self.where)
+        self.text = self.load_text_encoder()
         made = networks(config)
-        for role, module in {"text_encoder": text, **made}.items():
-            load_strict(module, bundle.state(task, role), f"{where}: {role}")
-            self.prepare_module(fold_blocks(module, self.device.type))
-        encoder = fold_batch_norm(photo_encoder(bundle, task, where).eval())
+        for role, module in made.items():
+            self.prepare_module(fold_blocks(self.load_state(module, role), self.device.type))
+        encoder = fold_batch_norm(photo_encoder(self.bundle, self.task, self.where).eval())
         self.image = as_photo_encoder(self.prepare_module(encoder))
-        self.config, self.text = config, text
         # None where the configuration does without.
         self.main = cast("MainModule | None", made.get("main"))
         self.dcm = cast("DetailCorrection | None", made.get("dcm"))
@@ -89,13 +84,7 @@ class ManiganPipeline(ManipulationPipeline):
         return self._attentive_edit(*inputs)[0]
 
     def _attentive_edit(
-        self,
-        z: Tensor,
-        noise: Tensor,
-        words: Tensor,
-        sentence: Tensor,
-        pad: Tensor,
-        photos: Tensor,
+        self, z: Tensor, noise: Tensor, words: Tensor, sentence: Tensor, pad: Tensor, photos: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The final picture of the networks there are, and attention over words [B,L,h,w]: the main
         module's last, which decides about colours, or else the DCM's.

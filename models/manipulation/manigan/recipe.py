@@ -9,12 +9,10 @@ changes weigh more, and one caption in twenty changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from models.damsm.image_encoder import CompactImageEncoder
@@ -24,7 +22,15 @@ from models.manipulation.manigan.network import MainOutput, ManiganConfig, netwo
 from models.training.batch import Batch
 from models.training.losses import edge_loss, small_part_mask
 from models.training.noise import Noise
-from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.objective import (
+    Modules,
+    Objective,
+    OptimizerStep,
+    Values,
+    adam,
+    stack_rows,
+    weighted_sum,
+)
 
 _CHANGED = 0.06  # difference in [-1,1] from which a pixel counts as edited
 
@@ -76,15 +82,10 @@ class ManipulationObjective(Objective):
         optimiser = adam(list(self.modules.values()), options.rate, (0.5, 0.99))
         self.optimizer_steps = {"manipulation": OptimizerStep(optimiser, self.averaged, clip=5.0)}
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:
         return batch, noise
 
-    def loss(
-        self,
-        name: str,  # noqa: ARG002
-        state: tuple[Batch, Noise],
-        step: int,  # noqa: ARG002
-    ) -> tuple[Tensor, Values]:
+    def loss(self, name: str, state: tuple[Batch, Noise], step: int) -> tuple[Tensor, Values]:
         batch, noise = state
         assert batch.source is not None  # noqa: S101 (the data set's duty)
         with self.autocast():
@@ -96,14 +97,14 @@ class ManipulationObjective(Objective):
         if main is not None:
             staged = torch.stack([_weighted_l1(p, batch.images, weight) for p in main.pictures])
             values |= {"stages": staged.sum(), "kl": kl_loss(main.mu, main.logvar)}
-        weights = {"l1": 1.0, "edges": o.edges, "stages": o.stages, "kl": o.kl}
-        return torch.stack([weights[k] * v for k, v in values.items()]).sum(), values
+        weights = {"edges": o.edges, "stages": o.stages, "kl": o.kl}
+        return weighted_sum(values, weights), values
 
     def _noise(self, noise: Noise) -> tuple[Tensor, Tensor]:
         return noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
 
     def _edit(
-        self, modules: Mapping[str, nn.Module], batch: Batch, z: Tensor, noise: Tensor
+        self, modules: Modules, batch: Batch, z: Tensor, noise: Tensor
     ) -> tuple[Tensor, MainOutput | None]:
         """The final picture, and what the main module made where there is one."""
         assert batch.source is not None  # noqa: S101
@@ -127,21 +128,11 @@ class ManipulationObjective(Objective):
             weight = weight * (1 + self.options.small * small_part_mask(batch.labels))
         return weight / weight.mean((1, 2, 3), keepdim=True)
 
-    def recalibrate_batch_norm(
-        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
-    ) -> None:
-        self._edit(averaged, batch, *self._noise(noise))
-
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: the photo, the edit's target, what the networks make of it."""
         assert batch.source is not None  # noqa: S101
         final = self._edit(averaged, batch, *self._noise(noise))[0]
         return stack_rows(batch.source, batch.images, final)
-
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.config), {name: averaged[name] for name in self.averaged}
 
 
 def _weighted_l1(picture: Tensor, target: Tensor, weight: Tensor) -> Tensor:

@@ -1,6 +1,4 @@
-"""SISGAN's networks (paper section 3.2), and the recurrent one that reads its sentences. Keys as
-published.
-"""
+"""SISGAN's networks (paper section 3.2) and its reader of sentences. Keys as published."""
 
 from __future__ import annotations
 
@@ -78,13 +76,12 @@ class VggEncoder(nn.Sequential):
         for name, values in (("mean", _MEAN), ("deviation", _DEVIATION)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
-    def train(self, mode: bool = True) -> VggEncoder:  # noqa: ARG002
+    def train(self, mode: bool = True) -> VggEncoder:
         return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
         """images [B,3,S,S] in [-1,1] → [B,512,S/4,S/4]."""
-        found: Tensor = super().forward(((images + 1) / 2 - self.mean) / self.deviation)
-        return found
+        return super().forward(((images + 1) / 2 - self.mean) / self.deviation)
 
 
 class SisganGenerator(Editor):
@@ -104,9 +101,7 @@ class SisganGenerator(Editor):
         self.decoder = decoder(widths[::-1])
 
     def forward(self, images: Tensor, sentence: Tensor, noise: Tensor) -> Edited:
-        """images [B,3,S,S] in [-1,1], S a multiple of 4; sentence [B,sentence]; noise [B,condition]
-        from N(0,1).
-        """
+        """images [B,3,S,S] in [-1,1], S a multiple of 4; noise [B,condition] from N(0,1)."""
         return self.edit(images, sentence, noise)
 
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from models.bundle import Bundle, load_strict
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
 from models.manipulation.sisgan.network import SentenceEncoder, SisganConfig, SisganGenerator
 from models.manipulation.vector_pipeline import VectorPipeline
@@ -21,8 +20,7 @@ class SisganPipeline(VectorPipeline):
 
     generator: SisganGenerator
 
-    def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
-        super().__init__(bundle, task, method, device, precision)
+    def load_networks(self) -> None:
         config = config_from(SisganConfig, self.spec.network, self.where)
         self.generator = self.load_editor(SisganGenerator(config))
         self.draws = (config.condition,)
@@ -30,15 +28,10 @@ class SisganPipeline(VectorPipeline):
         self.reader: SentenceEncoder | None = None
         if config.words:
             self.vectors = self.load_vectors(config.words)
-            reader = self.reader = SentenceEncoder(config.words, config.sentence)
-            load_strict(reader, bundle.state(task, "sentence_encoder"), f"{self.where}: sentences")
-            self.prepare_module(reader)
+            reader = SentenceEncoder(config.words, config.sentence)
+            self.reader = self.prepare_module(self.load_state(reader, "sentence_encoder"))
         else:
-            text = self.text = TextEncoder(
-                config_from(TextEncoderConfig, self.spec.text_encoder, self.where)
-            )
-            load_strict(text, bundle.state(task, "text_encoder"), f"{self.where}: text encoder")
-            self.prepare_module(text)
+            self.text = self.load_text_encoder()
 
     def read_captions(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, ...]:
         if self.text is None:
@@ -51,5 +44,4 @@ class SisganPipeline(VectorPipeline):
                 f"{self.where} reads sentences by a DAMSM text encoder; give sentence instead of "
                 "vectors."
             )
-        sentence: Tensor = self.reader(vectors, pad)
-        return sentence
+        return self.reader(vectors, pad)

@@ -9,10 +9,8 @@ process.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +21,7 @@ from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
 from models.manipulation.autoencoder import Edited
 from models.manipulation.manigan.losses import kl_loss
-from models.manipulation.objective import EditorObjective, weighted_sum
+from models.manipulation.objective import EditorObjective
 from models.manipulation.sisgan.network import (
     SisganConfig,
     SisganDiscriminator,
@@ -34,7 +32,7 @@ from models.manipulation.sisgan.network import (
 from models.training.batch import Batch, TrainingData
 from models.training.losses import logit_loss
 from models.training.noise import Noise
-from models.training.objective import Objective, Values
+from models.training.objective import Objective, Values, weighted_sum
 from models.training.parts import Encoders
 
 _SIZE = 64  # at which the discriminator looks
@@ -93,7 +91,7 @@ class SisganObjective(EditorObjective):
         self.discriminator = SisganDiscriminator(looks)
         self.set_up(options, self.generator, {"discriminator": self.discriminator})
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         sentence = self._read(batch.ids, batch.lengths)
         half = len(sentence) // 2
         given = torch.cat([sentence[:half].roll(-1, 0), sentence[half:]])
@@ -126,23 +124,15 @@ class SisganObjective(EditorObjective):
     def edit(self, generator: nn.Module, batch: Batch, noise: Noise) -> Edited:
         sentence = self._read(batch.negative_ids, batch.negative_lengths)
         draw = noise.normal("edit", self.config.condition)
-        made: Edited = generator(self.to_memory_format(batch.images), sentence, draw)
-        return made
-
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.config), {"generator": averaged["generator"]}
+        return generator(self.to_memory_format(batch.images), sentence, draw)
 
 
 @torch.no_grad()
 def load_vgg(encoder: VggEncoder, file: str = "") -> None:
-    """Fill with torchvision's ImageNet weights of VGG-16 with batch norms, whose layers come in the
-    same order.
-    """
+    """Fill with torchvision's ImageNet weights, whose layers come in the same order."""
     from torchvision.models import VGG16_BN_Weights
 
-    state = imagenet_state(VGG16_BN_Weights.IMAGENET1K_V1, file, "vgg_file")
+    state = imagenet_state(VGG16_BN_Weights.IMAGENET1K_V1, file, "--set vgg_file=")
     values = [v for k, v in state.items() if k.startswith("features.") and "num_b" not in k]
     own = [v for k, v in encoder.state_dict().items() if "num_b" not in k]
     if len(values) < len(own) or any(a.shape != b.shape for a, b in zip(own, values, strict=False)):

@@ -1,6 +1,4 @@
-"""TAGAN's generator, and the discriminator that tells word by word what a picture lacks (paper
-sections 3.1 to 3.3). Keys as published.
-"""
+"""TAGAN's generator and word-level discriminator (paper section 3). Keys as published."""
 
 from __future__ import annotations
 
@@ -12,14 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import conv3, halve, leaky
-from models.manipulation.autoencoder import (
-    Edited,
-    Editor,
-    Residual,
-    decoder,
-    encoder,
-    gru_states,
-)
+from models.manipulation.autoencoder import Edited, Editor, Residual, decoder, encoder, gru_states
 from models.runtime.precision import autocast_disabled
 
 _TINY = 1e-7  # added to every word's score, so that its logarithm exists
@@ -129,9 +120,7 @@ class TaganDiscriminator(_Reader):
         self.classifier = nn.Conv2d(widths[-1], 1, 4)
 
     def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """images [B,3,S,S] in [-1,1] → logits of being real [B], and per scale what there is to
-        match words with [B,C].
-        """
+        """images [B,3,S,S] in [-1,1] → logits [B], and what matches words, [B,C] per scale."""
         found = []
         for k in range(1, self.config.stages + 1):
             images = self.get_submodule(f"encoder_{k}")(images)

@@ -1,6 +1,4 @@
-"""TAGAN in the pipeline of edits. Its discriminator, where the bundle has it, tells how much each
-word counts.
-"""
+"""TAGAN in the pipeline of edits. Its discriminator tells how much each word counts."""
 
 from __future__ import annotations
 
@@ -9,7 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-from models.bundle import Bundle, load_strict
 from models.explanation import ExplainedWord, Explanation
 from models.manipulation.pipeline import Prepared
 from models.manipulation.tagan.network import (
@@ -28,8 +25,7 @@ class TaganPipeline(VectorPipeline):
 
     generator: TaganGenerator
 
-    def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
-        super().__init__(bundle, task, method, device, precision)
+    def load_networks(self) -> None:
         network = dict(self.spec.network)
         options = network.pop("discriminator", {})
         config = config_from(TaganConfig, network, self.where)
@@ -39,10 +35,8 @@ class TaganPipeline(VectorPipeline):
         self.discriminator: TaganDiscriminator | None = None
         if "discriminator" in self.spec.files:
             looks = config_from(TaganDiscriminatorConfig, options, self.where)
-            self.discriminator = TaganDiscriminator(looks).eval().requires_grad_(False)
-            state = bundle.state(task, "discriminator")
-            load_strict(self.discriminator, state, f"{self.where}: discriminator")
-            self.discriminator.to(self.device)
+            discriminator = self.load_state(TaganDiscriminator(looks), "discriminator")
+            self.discriminator = discriminator.eval().requires_grad_(False).to(self.device)
 
     def read_vectors(self, vectors: Tensor, pad: Tensor) -> Tensor:
         return self.generator.read(vectors, pad)[1]
@@ -71,9 +65,7 @@ class TaganPipeline(VectorPipeline):
         return Explanation(self.method, tuple(words), {"change": self.lay_over(prepared)(change)})
 
     def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Also, where the bundle has a discriminator, what it says of the photos themselves: logit
-        and match with their captions.
-        """
+        """Also what the discriminator says of the photos: logit, and match with their captions."""
         found = super().raw_outputs(given)
         if self.discriminator is None:
             return found

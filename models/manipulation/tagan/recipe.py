@@ -7,18 +7,20 @@ words on edits counts for the generator only. Rows before each other are those o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import log2
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from jobs.captions import Vocabulary
+from models.checkpoints.word_vectors import as_embedding, read_vectors
+from models.damsm.text_encoder import TextEncoder, padding
 from models.manipulation.autoencoder import Edited
 from models.manipulation.manigan.losses import kl_loss
-from models.manipulation.objective import EditorObjective, weighted_sum
+from models.manipulation.objective import EditorObjective
 from models.manipulation.tagan.network import (
     TaganConfig,
     TaganDiscriminator,
@@ -26,17 +28,18 @@ from models.manipulation.tagan.network import (
     TaganGenerator,
     match,
 )
-from models.manipulation.word_vectors import look_up, training_vectors
 from models.training.batch import Batch, TrainingData
 from models.training.losses import logit_loss, probability_loss
 from models.training.noise import Noise
-from models.training.objective import Objective, Values
+from models.training.objective import Exported, Modules, Objective, Values, weighted_sum
 from models.training.parts import Encoders
+
+_RMS = 0.3  # about that of fastText's vectors
 
 
 @dataclass(frozen=True)
 class Options:
-    """vectors: of words, see :func:`models.manipulation.word_vectors.training_vectors`; matching:
+    """vectors: of words, see :func:`training_vectors`; matching:
     weight of captions' match; reconstruction_weight: of L1 with the own caption; kl_weight: of the
     conditioning; halve_every: steps after which the rates halve, 0 for never; the rest are widths
     and rates.
@@ -90,8 +93,8 @@ class TaganObjective(EditorObjective):
             self.frozen = {"word_vectors": vectors}
         self.set_up(options, self.generator, judging)
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
-        vectors, pad = look_up(self.vectors, batch.ids, batch.lengths)
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
+        vectors, pad = _look_up(self.vectors, batch.ids, batch.lengths)
         photos = self.to_memory_format(batch.images)
         others = vectors.detach().roll(1, 0), pad.roll(1, 0)
         return StepState(photos, vectors, pad, others, noise)
@@ -133,17 +136,40 @@ class TaganObjective(EditorObjective):
         return state.noise.normal(name, self.config.condition)
 
     def edit(self, generator: nn.Module, batch: Batch, noise: Noise) -> Edited:
-        caption = look_up(self.vectors, batch.negative_ids, batch.negative_lengths)
+        caption = _look_up(self.vectors, batch.negative_ids, batch.negative_lengths)
         draw = noise.normal("edit", self.config.condition)
-        made: Edited = generator(self.to_memory_format(batch.images), *caption, draw)
-        return made
+        return generator(self.to_memory_format(batch.images), *caption, draw)
 
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        network = {**asdict(self.config), "discriminator": asdict(self.discriminator.config)}
+    def export(self, averaged: Modules) -> Exported:
+        network, roles = super().export(averaged)
         shipped = {"discriminator": self.discriminator, "word_vectors": self.vectors}
-        return network, {"generator": averaged["generator"], **shipped}
+        return network | {"discriminator": asdict(self.discriminator.config)}, roles | shipped
+
+
+def training_vectors(kind: str, text: TextEncoder, words: Vocabulary) -> nn.Embedding:
+    """``damsm``: the frozen text encoder's embedding at fastText's level, no foreign data;
+    ``learned``: new ones, to be trained; else those of a file
+    (:func:`models.checkpoints.word_vectors.read_vectors`), words that it lacks as the mean of the
+    others. Raises BundleError for a file that does not fit.
+    """
+    table = text.encoder.weight.detach().float()
+    if kind == "learned":
+        made = nn.Embedding(len(table), table.shape[1], padding_idx=0)
+        nn.init.uniform_(made.weight[1:].detach(), -0.1, 0.1)
+        return made
+    if kind == "damsm":
+        table = table * (_RMS / table[1:].square().mean().sqrt())
+        return as_embedding(torch.cat([torch.zeros_like(table[:1]), table[1:]]))
+    kept, found = read_vectors(Path(kind), words.words)
+    places = {word: k for k, word in enumerate(kept)}
+    mean = found.weight[1:].mean(0)
+    rows = [found.weight[places[w]] if w in places else mean for w in words.words]
+    return as_embedding(torch.stack(rows))
+
+
+def _look_up(vectors: nn.Module, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors [B,T,D] of captions int64 [B,T], and where they are padded, bool [B,T]."""
+    return vectors(ids), padding(lengths, ids.shape[1]).to(ids.device)
 
 
 def build(options: Options, data: TrainingData, encoders: Encoders) -> Objective:

@@ -1,6 +1,4 @@
-"""Layers merged into others that compute the same up to rounding with fewer products: what pays on
-a CPU, where time follows the products.
-"""
+"""Layers merged into others that compute the same with fewer products, which is time on a CPU."""
 
 from __future__ import annotations
 

@@ -9,19 +9,15 @@ from pathlib import Path
 from torch import Tensor
 
 from models.bundle import Bundle
-from models.checkpoints.captions import read_words
 from models.checkpoints.files import count, fit, need, read
-from models.checkpoints.published import Published
-from models.damsm.official import read_text_encoder
+from models.checkpoints.published import UNCUT, Published
+from models.damsm.official import read_text
 from models.synthesis.attngan.network import AttnganConfig, AttnganGenerator
-
-_UNCUT = 500  # words; the authors' generation cuts nothing
 
 
 def read_published(files: Mapping[str, Path]) -> Published:
     """files: generator, text-encoder, captions. Raises BundleError for files of another kind."""
-    words = read_words(files["captions"])
-    text = read_text_encoder(files["text-encoder"], len(words))
+    words, text = read_text(files)
     what, state = f"generator {files['generator'].name}", read(files["generator"])
     conditions, features = need(state, "ca_net.fc.weight", what).shape
     entry = need(state, "h_net1.fc.0.weight", what).shape[1]
@@ -36,7 +32,7 @@ def read_published(files: Mapping[str, Path]) -> Published:
     )
     roles = {"generator": fit(AttnganGenerator(config), state, what), "text_encoder": text}
     more = {"text_encoder": asdict(text.config), "explains": True}
-    return Published(config.size, asdict(config), roles, words, _UNCUT, more)
+    return Published(config.size, asdict(config), roles, words, UNCUT, more)
 
 
 def published_files(bundle: Bundle, task: str) -> dict[str, Mapping[str, Tensor]]:

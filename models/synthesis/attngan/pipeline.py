@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from models.bundle import load_strict
 from models.damsm.text_encoder import padding
 from models.explanation import ExplainedWord, Explanation
 from models.layers import fold_batch_norm
@@ -26,15 +25,11 @@ class AttnganPipeline(SynthesisPipeline):
 
     generator: AttnganGenerator
 
-    def _load_generator(self) -> None:
+    def load_networks(self) -> None:
         config = config_from(AttnganConfig, self.spec.network, self.where)
         self.draws = config.z, config.condition
-        network = AttnganGenerator(config)
-        state = self.bundle.state(self.task, "generator")
-        load_strict(network, state, f"{self.where}: generator")
-        fold_blocks(fold_batch_norm(network.eval()), self.device.type)
-        self.prepare_module(network)
-        self.generator = network
+        folded = fold_batch_norm(self.load_state(AttnganGenerator(config), "generator").eval())
+        self.generator = self.prepare_module(fold_blocks(folded, self.device.type))
 
     @property
     def explains(self) -> bool:
@@ -54,10 +49,9 @@ class AttnganPipeline(SynthesisPipeline):
 
     def _run(self, z: Tensor, read: Sequence[Tensor], *, every_stage: bool) -> AttnganOutput:
         words, sentence, pad = read
-        found: AttnganOutput = self.generator(
+        return self.generator(
             *z.split(self.draws, 1), words, sentence, pad, every_stage=every_stage
         )
-        return found
 
     def _picture(self, z: Tensor, *read: Tensor) -> Tensor:
         return self._run(z, read, every_stage=False).pictures[-1]
@@ -69,10 +63,7 @@ class AttnganPipeline(SynthesisPipeline):
         super(SynthesisPipeline, self).warm_up(batch)
 
     def _find_words(
-        self,
-        batch: Sequence[Prepared],
-        pictures: Tensor,  # noqa: ARG002
-        chosen: Sequence[int],
+        self, batch: Sequence[Prepared], pictures: Tensor, chosen: Sequence[int]
     ) -> dict[int, Any]:
         """What every stage attended to, [T,s,s]."""
         found = {}

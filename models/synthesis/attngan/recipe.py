@@ -7,10 +7,8 @@ the authors' neighbours are those of a batch sorted by length. Word masks are pe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +23,7 @@ from models.manipulation.manigan.official import init_orthogonal, upsample_for_d
 from models.synthesis.attngan.network import AttnganConfig, AttnganGenerator, AttnganOutput
 from models.training.batch import Batch, TrainingData
 from models.training.noise import Noise
-from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.objective import Modules, Objective, OptimizerStep, Values, adam, stack_rows
 from models.training.parts import Encoders
 
 _BETAS = (0.5, 0.999)
@@ -34,9 +32,7 @@ _SMALLEST = 64  # side that a discriminator is built for
 
 @dataclass(frozen=True)
 class Options:
-    """stages: pictures, each half as large as the next; matching: weight of the DAMSM losses; the
-    rest are widths and rates.
-    """
+    """stages: pictures, each half as large as the next; matching: of the DAMSM losses."""
 
     ngf: int = 32
     ndf: int = 64
@@ -88,7 +84,7 @@ class AttnganObjective(Objective):
         last = OptimizerStep(adam([self.generator], o.rate, _BETAS), self.averaged)
         self.optimizer_steps = {**steps, "generator": last}
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         caption = encode_captions(self.text, batch.ids, batch.lengths)
         with self.autocast():
             made = self._draw(self.generator, caption, noise)
@@ -98,10 +94,9 @@ class AttnganObjective(Objective):
 
     def _draw(self, generator: nn.Module, caption: Caption, noise: Noise) -> AttnganOutput:
         z = noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
-        made: AttnganOutput = generator(*z, caption.words, caption.sentence, caption.pad)
-        return made
+        return generator(*z, caption.words, caption.sentence, caption.pad)
 
-    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         if name == "generator":
             return self._generator_loss(state)
         stage = list(self.judges).index(name)
@@ -128,23 +123,11 @@ class AttnganObjective(Objective):
         values = {"g": torch.stack(fooled).sum(), "matching": word + whole, "kl": kl}
         return values["g"] + self.options.matching * values["matching"] + kl, values
 
-    def recalibrate_batch_norm(
-        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
-    ) -> None:
-        self._pictures(averaged, batch, noise)
-
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: photos, and what is drawn of their captions."""
-        return stack_rows(batch.images, self._pictures(averaged, batch, noise))
-
-    def _pictures(self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise) -> Tensor:
         caption = encode_captions(self.text, batch.ids, batch.lengths)
-        return self._draw(averaged["generator"], caption, noise).pictures[-1]
-
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.config), {"generator": averaged["generator"]}
+        made = self._draw(averaged["generator"], caption, noise)
+        return stack_rows(batch.images, made.pictures[-1])
 
 
 def build(options: Options, data: TrainingData, encoders: Encoders) -> Objective:

@@ -65,9 +65,7 @@ def width(latent: str) -> int:
 
 
 def shape_noise(z: Tensor, latent: str) -> Tensor:
-    """z [B,n] ~ N(0,1), float → [B,n] in the shapes of ``latent``; an empty one leaves it as it
-    is.
-    """
+    """z [B,n] ~ N(0,1) → [B,n] in the shapes of ``latent``; an empty one leaves it."""
     if not latent:
         return z
     kinds = groups(latent)

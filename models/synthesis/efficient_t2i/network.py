@@ -121,9 +121,7 @@ class ConditionalNorm(nn.Module):
 
 
 class GeneratorBlock(nn.Module):
-    """Bottleneck of a quarter of the input width; the shortcut drops channels instead of
-    projecting.
-    """
+    """Bottleneck of a quarter of the input width; the shortcut drops channels."""
 
     def __init__(self, a: int, b: int, up: bool, condition: int, spectral: bool) -> None:
         super().__init__()
@@ -212,13 +210,11 @@ class Generator(nn.Module):
 
     def to_raw(self, features: Tensor) -> Tensor:
         """Pictures before tanh, float32."""
-        raw: Tensor = self.get_submodule(self._last)(features).float()
-        return raw
+        return self.get_submodule(self._last)(features).float()
 
     def _norm(self, h: Tensor) -> Tensor:
         if self.bn.training:
-            normed: Tensor = self.bn(h)
-            return normed
+            return self.bn(h)
         return _scale(self.bn, h, self.bn.weight[None], self.bn.bias[None])
 
 
@@ -242,9 +238,7 @@ def fold_generator(generator: Generator, device: str = "cpu") -> Generator:
 
 @torch.no_grad()
 def _join(generator: Generator) -> nn.Linear:
-    """The projections of all conditional norms as one layer, and each given the place of its
-    own.
-    """
+    """The projections of all conditional norms as one layer; each learns its place."""
     norms = [m for m in generator.modules() if isinstance(m, ConditionalNorm)]
     weights, biases = zip(*(norm.folded() for norm in norms), strict=True)
     joined = nn.Linear(weights[0].shape[1], sum(map(len, weights)))
@@ -258,9 +252,7 @@ def _join(generator: Generator) -> nn.Linear:
 
 
 class DiscriminatorBlock(nn.Module):
-    """Bottleneck of a quarter of the output width, no normalisation; the shortcut appends
-    channels.
-    """
+    """Bottleneck of a quarter of the output width, no norm; the shortcut appends channels."""
 
     def __init__(self, a: int, b: int, down: bool) -> None:
         super().__init__()
@@ -313,8 +305,7 @@ class Discriminator(nn.Module):
         """Realness plus agreement of features with sentences [B,sentence] → [B,1]."""
         (summed,) = features
         projected = (self.emb_proj(sentence) * summed).sum(1, keepdim=True)
-        both: Tensor = self.linear_out(summed) + projected
-        return both
+        return self.linear_out(summed) + projected
 
     def forward(self, images: Tensor, sentence: Tensor) -> Tensor:
         """Logits [B]."""

@@ -10,16 +10,19 @@ their notebook takes the file as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.bundle import Bundle, load_strict, save_task
 from models.checkpoints.collect import collect
+from models.checkpoints.exporter import Content, exportable_config
 from models.checkpoints.files import drop_aliases, fit, need, read, read_beside
+from models.checkpoints.published import UNCUT, Published
+from models.damsm.official import read_text
 from models.data.opening import open_photos
 from models.errors import BundleError, InputProblem, ModelsError
 from models.pipeline import config_from, generator
@@ -28,6 +31,9 @@ from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from models.synthesis.pipeline import SynthesisPipeline
 
 TASK = "synthesize"
+# What the authors' code builds its networks by, beside their sizes, where the file that was
+# imported does not say it.
+_PARAMS = {"g_model": "biggan_deep", "norm": "batch"}
 
 
 def recalibrate_bundle(
@@ -71,11 +77,13 @@ def _first_captions(pipeline: SynthesisPipeline, where: str) -> list[tuple[int, 
     return found
 
 
-def read_efficient_t2i(path: Path) -> tuple[Generator, dict[str, Any]]:
-    """The generator; its blocks are listed a second time under ``main``. Upstream saves it under
-    ``net`` of a training state, whose plain values come with it: ``it`` and ``netG_params``, by
-    which the authors' code builds the network.
+def read_published(files: Mapping[str, Path]) -> Published:
+    """files: generator, text-encoder, captions. Blocks of the generator are listed a second time
+    under ``main``. Upstream saves it under ``net`` of a training state, whose plain values come
+    with it: ``it`` and ``netG_params``, by which the authors' code builds the network.
     """
+    words, text = read_text(files)
+    path = files["generator"]
     what = f"generator {path.name}"
     state, beside = read(path, inside="net"), read_beside(path, "net")
     rows, z = need(state, "block1.weight_orig", what).shape
@@ -99,7 +107,27 @@ def read_efficient_t2i(path: Path) -> tuple[Generator, dict[str, Any]]:
         return aliases[alias] + key.removeprefix(alias) if alias in aliases else key
 
     fit(network, drop_aliases(state, canonical, what), what)
-    return network, {name: beside[name] for name in ("it", "netG_params") if name in beside}
+    roles = {"generator": network, "text_encoder": text}
+    published = {name: beside[name] for name in ("it", "netG_params") if name in beside}
+    more = {"text_encoder": asdict(text.config), "published": published}
+    return Published(config.size, asdict(config), roles, words, UNCUT, more)
+
+
+def published_files(bundle: Bundle, task: str) -> dict[str, Content]:
+    """The averaged generator's training state, blocks listed a second time under ``main``."""
+    config = exportable_config(bundle, task, GeneratorConfig, ("spectral", "latent"))
+    with torch.device("meta"):
+        blocks = Generator(config).blocks
+    state = bundle.state(task, "generator")
+    found = dict(state)
+    for k, block in enumerate(blocks):
+        for key in state:
+            if key.startswith(f"{block}."):
+                found[f"main.{k}.{key.removeprefix(f'{block}.')}"] = state[key]
+    beside = {"it": 0, **bundle.task(task).raw.get("published", {})}
+    params = {**_PARAMS, "ngf": config.ngf, "z_dim": config.z}
+    beside["netG_params"] = {**params, **beside.get("netG_params", {})}
+    return {"netG.pth": {**beside, "optimizer": None, "net": found}}
 
 
 def _attention_resolution(state: Mapping[str, Tensor], channels: list[int], what: str) -> int:

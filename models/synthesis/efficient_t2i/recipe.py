@@ -12,9 +12,8 @@ encoder's noise (:mod:`models.training.auxiliary_networks`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -37,7 +36,15 @@ from models.training.batch import Batch
 from models.training.distributed import gather
 from models.training.losses import discriminator_loss, generator_loss
 from models.training.noise import Noise
-from models.training.objective import Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.objective import (
+    Modules,
+    Objective,
+    OptimizerStep,
+    Values,
+    adam,
+    stack_rows,
+    weighted_sum,
+)
 from models.training.projected_discriminator import ProjectedDiscriminator, build_projected
 
 _GENERATOR_MODULES = ("generator", "encoder")  # what the generator's turn trains
@@ -108,41 +115,28 @@ class StepState:
 
 
 class GeneratorObjective(Objective):
-    """What every way of training the generator shares. See
-    :class:`models.training.objective.Objective`.
-    """
+    """What every way of training the generator shares."""
 
     averaged = ("generator",)
     generator: Generator
     text: TextEncoder
 
-    def recalibrate_batch_norm(
-        self, averaged: Mapping[str, nn.Module], batch: Batch, noise: Noise
-    ) -> None:
+    def recalibrate_batch_norm(self, averaged: Modules, batch: Batch, noise: Noise) -> None:
         self._generate_averaged(averaged, batch, noise, self.autocast())
 
-    def preview(self, batch: Batch, noise: Noise, averaged: Mapping[str, nn.Module]) -> Tensor:
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: real pictures above what the generator makes of their captions."""
         return stack_rows(
             batch.images, self._generate_averaged(averaged, batch, noise, nullcontext())
         )
 
     def _generate_averaged(
-        self,
-        averaged: Mapping[str, nn.Module],
-        batch: Batch,
-        noise: Noise,
-        precision: AbstractContextManager[Any],
+        self, averaged: Modules, batch: Batch, noise: Noise, precision: AbstractContextManager[Any]
     ) -> Tensor:
         _, sentence = self.text(batch.ids, batch.lengths)
         with precision:
             z = noise.normal("z", self.generator.config.z)
             return torch.as_tensor(averaged["generator"](z, sentence))
-
-    def export(
-        self, averaged: Mapping[str, nn.Module]
-    ) -> tuple[dict[str, Any], dict[str, nn.Module]]:
-        return asdict(self.generator.config), {"generator": averaged["generator"]}
 
 
 class SynthesisObjective(GeneratorObjective):
@@ -167,17 +161,11 @@ class SynthesisObjective(GeneratorObjective):
             raise ModelsError("reconstruction_until must lie behind warmup_steps.")
         widths, sentence = block_widths(size, options.widths), text.config.features
         self.z = latent_width(options.latent) if options.latent else options.z
-        self.generator = Generator(
-            GeneratorConfig(
-                options.ngf,
-                widths,
-                self.z,
-                sentence,
-                options.attention,
-                options.spectral,
-                options.latent,
-            )
+        o, attention = options, options.attention
+        self.config = GeneratorConfig(
+            o.ngf, widths, self.z, sentence, attention, o.spectral, o.latent
         )
+        self.generator = Generator(self.config)
         if options.zero_start:
             zero_init_residuals(self.generator)
         self.discriminator = _build_discriminator(options, widths, sentence)
@@ -189,15 +177,13 @@ class SynthesisObjective(GeneratorObjective):
 
     def _phases(self) -> dict[str, OptimizerStep]:
         """The discriminator's turn, then the generator's."""
-        o = self.options
-        betas, drawing = (o.beta1, o.beta2), [n for n in _GENERATOR_MODULES if n in self.modules]
-        optimisers = {
-            "discriminator": adam([self.discriminator], o.rate_d, betas),
-            "generator": adam([self.modules[name] for name in drawing], o.rate_g, betas),
-        }
-        trains = {"discriminator": ("discriminator",), "generator": tuple(drawing)}
+        o, betas = self.options, (self.options.beta1, self.options.beta2)
+        drawing = tuple(name for name in _GENERATOR_MODULES if name in self.modules)
+        judging = adam([self.discriminator], o.rate_d, betas)
+        drawn = adam([self.modules[name] for name in drawing], o.rate_g, betas)
         return {
-            name: OptimizerStep(optimiser, trains[name]) for name, optimiser in optimisers.items()
+            "discriminator": OptimizerStep(judging, ("discriminator",)),
+            "generator": OptimizerStep(drawn, drawing),
         }
 
     def active_steps(self, step: int) -> tuple[str, ...]:
@@ -254,9 +240,9 @@ class SynthesisObjective(GeneratorObjective):
             values["beyond"] = functional.relu(raw.abs() - _SATURATION).square().mean()
         if "image_encoder" in self.frozen and (step + 1) % o.damsm_every == 0:  # logged steps too
             values["damsm"] = self._damsm_loss(fake, state)
-        weights = {"g": 1.0, "beyond": o.saturation_weight, "damsm": o.damsm}
+        weights = {"beyond": o.saturation_weight, "damsm": o.damsm}
         weights |= {"rebuilt": reconstruction, "nats": reconstruction * o.kl_weight}
-        return torch.stack([weights[k] * value for k, value in values.items()]).sum(), values
+        return weighted_sum(values, weights), values
 
     def _reconstruction_weight(self, step: int) -> float:
         o = self.options

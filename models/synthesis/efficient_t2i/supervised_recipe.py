@@ -26,7 +26,7 @@ from models.synthesis.efficient_t2i.recipe import (
 from models.training.batch import Batch
 from models.training.losses import isin
 from models.training.noise import Noise
-from models.training.objective import OptimizerStep, Values, adam
+from models.training.objective import OptimizerStep, Values, adam, weighted_sum
 
 _SATURATION = 2.5  # tanh(2.5) = 0.987: colours of the data lie within
 _SATURATION_WEIGHT = 0.05
@@ -81,17 +81,11 @@ class RenderingObjective(GeneratorObjective):
         self.options, self.text = options, text
         self.frozen = {"text_encoder": text}
         widths = block_widths(size, options.widths)
-        self.generator = Generator(
-            GeneratorConfig(
-                options.ngf,
-                widths,
-                width(latent),
-                text.config.features,
-                options.attention,
-                options.spectral,
-                latent,
-            )
+        o, sentence = options, text.config.features
+        self.config = GeneratorConfig(
+            o.ngf, widths, width(latent), sentence, o.attention, o.spectral, latent
         )
+        self.generator = Generator(self.config)
         zero_init_residuals(self.generator)
         features = self.generator.bn.num_features
         self.labeller = nn.Conv2d(features, options.label_count, 3, padding=1)
@@ -101,7 +95,7 @@ class RenderingObjective(GeneratorObjective):
         self.optimizer_steps = {"generator": OptimizerStep(optimiser, tuple(self.modules))}
         self._small = [int(text) for text in options.small_labels.split(",")]
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:  # noqa: ARG002
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         assert batch.code is not None  # noqa: S101 (its data set has a latent)
         with torch.no_grad():
             _, sentence = self.text(batch.ids, batch.lengths)
@@ -111,7 +105,7 @@ class RenderingObjective(GeneratorObjective):
                 batch, self.generator.to_raw(features), self.labeller(features).float()
             )
 
-    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:  # noqa: ARG002
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         o, batch = self.options, state.batch
         assert batch.labels is not None  # noqa: S101 (its data set has a latent)
         images = self.to_memory_format(batch.images)
@@ -124,8 +118,7 @@ class RenderingObjective(GeneratorObjective):
             "beyond": functional.relu(state.raw.abs() - _SATURATION).square().mean(),
         }
         weights = {"edges": o.edges, "labels": o.labels, "beyond": _SATURATION_WEIGHT}
-        total = torch.stack([weights.get(name, 1.0) * value for name, value in values.items()])
-        return total.sum(), values | {"l1": gap.detach().abs().mean()}
+        return weighted_sum(values, weights), values | {"l1": gap.detach().abs().mean()}
 
     def _weights(self, labels: Tensor) -> Tensor:
         """float32 [B,1,S,S]: what each pixel weighs."""

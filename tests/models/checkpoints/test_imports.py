@@ -18,13 +18,7 @@ from models.checkpoints.captions import read_words
 from models.checkpoints.collect import collect
 from models.checkpoints.exporter import export
 from models.checkpoints.files import read
-from models.checkpoints.importer import (
-    IMPORTS,
-    import_damsm,
-    import_efficient_t2i,
-    import_manigan,
-    import_tdanet,
-)
+from models.checkpoints.importer import import_published
 from models.damsm.inception import InceptionImageEncoder
 from models.errors import BundleError
 from models.forward import run
@@ -64,7 +58,7 @@ def test_efficient_t2i_of_a_training_state_or_with_prefixes(
     if not whole:
         state = read(files["generator"], inside="net")
         files["generator"] = save(state, tmp_path / "bare.pth", "module.")
-    bundle = import_efficient_t2i(files, tmp_path / "bird")
+    bundle = import_published("efficient-t2i", files, tmp_path / "bird")
     serves(bundle, "synthesize")
     z, sentence = torch.randn(2, 8), torch.randn(2, TEXT)
     with torch.no_grad():
@@ -74,7 +68,7 @@ def test_efficient_t2i_of_a_training_state_or_with_prefixes(
 
 
 def test_tdanet_with_prefix_and_aliases(published: Published, tmp_path: Path) -> None:
-    bundle = import_tdanet(published.tdanet(), tmp_path / "bird")
+    bundle = import_published("tdanet", published.tdanet(), tmp_path / "bird")
     serves(bundle, "inpaint")
     spec = bundle.task("inpaint")
     assert spec.tokenizer == "treebank"
@@ -88,9 +82,9 @@ def test_three_imports_share_a_folder_and_keep_their_own(
 ) -> None:
     other = Published(tmp_path / "other", [*WORDS, "sky"])
     out = tmp_path / "bird"
-    import_manigan(published.manigan(), out)
-    import_tdanet(other.tdanet(), out)
-    bundle = import_efficient_t2i(published.efficient_t2i(), out)
+    import_published("manigan", published.manigan(), out)
+    import_published("tdanet", other.tdanet(), out)
+    bundle = import_published("efficient-t2i", published.efficient_t2i(), out)
     for task in ("manipulate", "inpaint", "synthesize"):
         serves(bundle, task)
     vocabularies = {t: s.vocabulary for t, s in bundle.tasks.items()}
@@ -126,7 +120,7 @@ def test_three_imports_share_a_folder_and_keep_their_own(
 def test_damsm(published: Published, tmp_path: Path) -> None:
     image = save(InceptionImageEncoder(TEXT).state_dict(), tmp_path / "image.pth")
     files = {**published.tdanet(), "image-encoder": image}
-    assert set(import_damsm(files, tmp_path / "damsm").tasks) == {"damsm"}
+    assert set(import_published("damsm", files, tmp_path / "damsm").tasks) == {"damsm"}
 
 
 def test_disagreeing_aliases_are_refused(published: Published, tmp_path: Path) -> None:
@@ -135,16 +129,18 @@ def test_disagreeing_aliases_are_refused(published: Published, tmp_path: Path) -
     state["module.block0.model.0.module.bias"] = state["module.block0.model.0.module.bias"] + 1
     torch.save(state, files["encoder"])
     with pytest.raises(BundleError, match="hold different numbers"):
-        import_tdanet(files, tmp_path / "bird")
+        import_published("tdanet", files, tmp_path / "bird")
 
 
 def test_the_wrong_kind_of_file_is_refused(published: Published, tmp_path: Path) -> None:
     files = published.tdanet()
     with pytest.raises(BundleError, match="of another kind"):
-        import_efficient_t2i({**files, "generator": files["encoder"]}, tmp_path / "bird")
+        import_published(
+            "efficient-t2i", {**files, "generator": files["encoder"]}, tmp_path / "bird"
+        )
     swapped = {**files, "encoder": files["generator"], "generator": files["encoder"]}
     with pytest.raises(BundleError, match="of another kind"):
-        import_tdanet(swapped, tmp_path / "bird")
+        import_published("tdanet", swapped, tmp_path / "bird")
 
 
 def test_missing_and_unexpected_keys_are_listed(published: Published, tmp_path: Path) -> None:
@@ -153,7 +149,7 @@ def test_missing_and_unexpected_keys_are_listed(published: Published, tmp_path: 
     del state["bn.bias"]
     save({**state, "extra": torch.zeros(1)}, files["generator"])
     with pytest.raises(BundleError, match=r"missing: bn\.bias; unexpected: extra"):
-        import_efficient_t2i(files, tmp_path / "bird")
+        import_published("efficient-t2i", files, tmp_path / "bird")
 
 
 def test_truncated_and_foreign_files_are_refused(tmp_path: Path, published: Published) -> None:
@@ -205,7 +201,7 @@ def test_a_vocabulary_of_another_encoder_is_refused(published: Published, tmp_pa
         "captions": save_captions(tmp_path / "c.pickle", [*WORDS, "more"]),
     }
     with pytest.raises(BundleError, match="give the captions file that belongs to it"):
-        import_efficient_t2i(files, tmp_path / "bird")
+        import_published("efficient-t2i", files, tmp_path / "bird")
 
 
 def test_python_2_captions_are_read(tmp_path: Path) -> None:
@@ -218,15 +214,15 @@ def test_python_2_captions_are_read(tmp_path: Path) -> None:
 def test_raw_runs_name_missing_inputs(published: Published, tmp_path: Path) -> None:
     from models.errors import ModelsError
 
-    bundle = import_efficient_t2i(published.efficient_t2i(), tmp_path / "bird")
+    bundle = import_published("efficient-t2i", published.efficient_t2i(), tmp_path / "bird")
     with pytest.raises(ModelsError, match="lack 'sentence'"):
         run(bundle.folder, "synthesize", {"z": np.zeros((1, 8), np.float32)})
 
 
 def test_captions_are_not_cut(published: Published, tmp_path: Path) -> None:
     out = tmp_path / "bird"
-    import_efficient_t2i(published.efficient_t2i(), out)
-    import_tdanet(published.tdanet(), out)
+    import_published("efficient-t2i", published.efficient_t2i(), out)
+    import_published("tdanet", published.tdanet(), out)
     for task, words in (("synthesize", 500), ("inpaint", 128)):
         pipeline = load(out, task, None, "cpu")
         read = pipeline.encode("red " * words)
@@ -263,7 +259,7 @@ def test_what_is_imported_and_collected_comes_back_bit_by_bit(
     published: Published, tmp_path: Path, method: str
 ) -> None:
     files = getattr(published, method.replace("-", "_"))()
-    first = IMPORTS[method](files, tmp_path / "first")
+    first = import_published(method, files, tmp_path / "first")
     collect(tmp_path / "bird", [first.folder])
     out = tmp_path / "exported"
     export(tmp_path / "bird", method, out)
@@ -273,7 +269,9 @@ def test_what_is_imported_and_collected_comes_back_bit_by_bit(
             same(out / name, files[role])
     assert read_words(out / "captions.pickle") == WORDS
     exported = {role: out / name for role, name in names.items()}
-    again = IMPORTS[method]({**exported, "captions": out / "captions.pickle"}, tmp_path / "again")
+    again = import_published(
+        method, {**exported, "captions": out / "captions.pickle"}, tmp_path / "again"
+    )
     (task,) = again.tasks
     assert again.task(task).files == first.task(task).files
 
@@ -286,7 +284,7 @@ def test_the_authors_code_finds_what_it_builds_the_network_by(
     for kept in (True, False):
         if not kept:
             save(state, files["generator"])
-        import_efficient_t2i(files, tmp_path / f"bird-{kept}")
+        import_published("efficient-t2i", files, tmp_path / f"bird-{kept}")
         (path, *_) = export(tmp_path / f"bird-{kept}", "efficient-t2i", tmp_path / f"out-{kept}")
         params = torch.load(path, weights_only=True)["netG_params"]
         assert params.keys() == T2I_PARAMS.keys()
@@ -312,7 +310,7 @@ def test_networks_that_the_authors_do_not_have_are_refused(tmp_path: Path, metho
 def test_networks_for_notebooks(published: Published, tmp_path: Path) -> None:
     import models
 
-    import_efficient_t2i(published.efficient_t2i(), tmp_path / "bird")
+    import_published("efficient-t2i", published.efficient_t2i(), tmp_path / "bird")
     pipeline: Any = models.load(tmp_path / "bird")["synthesize"]
     assert models.load(tmp_path / "bird", "synthesize").spec.method == "efficient-t2i"
     z = torch.zeros(1, 8, requires_grad=True)

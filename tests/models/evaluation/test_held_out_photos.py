@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,6 +38,9 @@ class Gardens:
     def class_of(self, index: int) -> str:
         return "odd" if index % 2 else "even"
 
+    def object_mask(self, index: int) -> None:
+        """There are none."""
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +49,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def gardens() -> HeldOutPhotos:
-    return HeldOutPhotos(Gardens(), "test")
+    photos: Any = Gardens()
+    return HeldOutPhotos(photos, "test")
 
 
 @pytest.fixture(scope="module")

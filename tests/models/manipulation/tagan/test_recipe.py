@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from models.bundle import Bundle
 from models.manipulation.tagan.network import TaganConfig, TaganDiscriminatorConfig
-from models.manipulation.tagan.recipe import Options, TaganObjective
-from models.manipulation.word_vectors import training_vectors
+from models.manipulation.tagan.recipe import Options, TaganObjective, training_vectors
 from models.registry import load
 from models.training.config import read_preset
 from models.training.parts import (
