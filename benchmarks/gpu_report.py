@@ -132,8 +132,7 @@ def _networks(options: argparse.Namespace, report: Report) -> list[dict[str, Any
         f"print(json.dumps(list(rows({options.device!r}, {options.rounds}, {options.dry_run}))))"
     )
     found = _python(report, min(300, report.left()), "-c", code)
-    rows: list[dict[str, Any]] = json.loads(found.strip().splitlines()[-1])
-    return rows
+    return json.loads(found.strip().splitlines()[-1])
 
 
 def _service(options: argparse.Namespace, report: Report) -> list[dict[str, Any]]:
@@ -158,25 +157,15 @@ def _training(options: argparse.Namespace, report: Report) -> list[dict[str, Any
         words += ["--data", options.data, "--device", options.device, "--out", str(folder)]
         words += ["--init", str(options.init)] if options.init else []
         if options.dry_run:
-            small = (
-                "loop.batch=2",
-                "loop.samples=8",
-                "loop.settle_batches=1",
-                "loop.threads=1",
-                "loop.log_every=1",
-            )
-            words += ["--steps", "1", *(x for one in small for x in ("--set", one))]
+            words += ["--steps", "1", *(x for one in _SMALLEST for x in ("--set", f"loop.{one}"))]
         else:
             minutes = max(0.1, (report.left() - 2 * _RESERVE) / 60)
             words += ["--minutes", f"{minutes:.2f}", "--set", "loop.schedule=constant"]
         _python(report, report.left() + _RESERVE, *words)
-        lines = (folder / "stats.jsonl").read_text().splitlines() if _has_stats(folder) else []
+        stats = folder / "stats.jsonl"
+        lines = stats.read_text().splitlines() if stats.exists() else []
         kept = _keep(folder, report.out)
     return [{"last": lines[-1] if lines else "", "kept": ", ".join(kept)}]
-
-
-def _has_stats(folder: Path) -> bool:
-    return (folder / "stats.jsonl").exists()
 
 
 def _keep(run: Path, out: Path) -> list[str]:

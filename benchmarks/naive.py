@@ -52,8 +52,7 @@ class Naive:
 
         def forward(prepared: Any) -> Tensor:
             (words,) = prepared.captions
-            picture: Tensor = generator(prepared.z[None], self._caption(words)[1])
-            return picture
+            return generator(prepared.z[None], self._caption(words)[1])
 
         return forward
 
@@ -65,10 +64,9 @@ class Naive:
         def forward(prepared: Any) -> Tensor:
             words, sentence, pad = self._caption(prepared.ids)
             seen = look(_photo(prepared.square))
-            z, noise = prepared.z[None], prepared.noise[None]
+            z, noise = (draw[None] for draw in prepared.draws)
             out = made["main"](z, noise, words, sentence, pad, seen.code, seen.regions)
-            picture: Tensor = made["dcm"](out.hidden, seen.detail, words, pad)[0]
-            return picture
+            return made["dcm"](out.hidden, seen.detail, words, pad)[0]
 
         return forward
 
@@ -79,13 +77,12 @@ class Naive:
 
         def forward(prepared: Any) -> Tensor:
             words, sentence, pad = self._caption(prepared.ids)
-            mask = torch.from_numpy(prepared.known[0])[None, None]
+            mask = torch.from_numpy(prepared.known_masks[0])[None, None]
             seen = encoder(_photo(prepared.pixels[0]), mask, words, sentence, pad)
             noise = prepared.noise[0]
             z = seen.mu if noise is None else seen.mu + seen.sigma * noise
             feature = seen.features[config.feature]
-            picture: Tensor = generator(z, seen.summary, feature, mask)[-1]
-            return picture
+            return generator(z, seen.summary, feature, mask)[-1]
 
         return forward
 

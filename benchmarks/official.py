@@ -4,7 +4,7 @@ the rule that the parity tests draw theirs by: no file of weights is needed to m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,12 @@ _SEED = 1234
 _WORDS = ["<end>", *(f"word{k}" for k in range(1, 5450))]  # as many as CUB's captions have
 _SETTLED = 20  # power iterations; trained weights have seen thousands
 
-Parts = tuple[str, dict[str, Any], dict[str, nn.Module], rule.Scale]
-
 
 def bundle(folder: Path, task: str) -> Bundle:
     """A bundle of this task alone."""
     torch.manual_seed(_SEED)
-    method, network, modules, scale = _PARTS[task]()
+    method, config, build, scale = _PARTS[task]
+    modules = build(config)
     text = TextEncoderConfig(len(_WORDS))
     modules["text_encoder"] = TextEncoder(text)
     states = {
@@ -43,38 +42,32 @@ def bundle(folder: Path, task: str) -> Bundle:
         "size": 256,
         "max_words": 18,
         "tokenizer": "regexp",
-        "network": network,
+        "network": asdict(config),
         "text_encoder": asdict(text),
         "image_encoder": {"kind": "inception"} if "detail" in modules else None,
     }
     return save_task(folder, task, spec, states, name="official", words=_WORDS)
 
 
-def _synthesis() -> Parts:
-    config = GeneratorConfig()
-    return "efficient-t2i", asdict(config), {"generator": Generator(config)}, rule.efficient_t2i
+def _synthesis(config: GeneratorConfig) -> dict[str, nn.Module]:
+    return {"generator": Generator(config)}
 
 
-def _manipulation() -> Parts:
-    config = ManiganConfig()
-    modules: dict[str, nn.Module] = {
-        **networks(config),
-        "image_encoder": InceptionImageEncoder(),
-        "detail": VggDetail(),
-    }
-    return "manigan", asdict(config), modules, rule.manigan
+def _manipulation(config: ManiganConfig) -> dict[str, nn.Module]:
+    seeing = {"image_encoder": InceptionImageEncoder(), "detail": VggDetail()}
+    return {**networks(config), **seeing}
 
 
-def _inpainting() -> Parts:
-    config = InpaintConfig()
-    modules: dict[str, nn.Module] = {
-        "encoder": InpaintEncoder(config),
-        "generator": InpaintGenerator(config),
-    }
-    return "tdanet", asdict(config), modules, rule.tdanet
+def _inpainting(config: InpaintConfig) -> dict[str, nn.Module]:
+    return {"encoder": InpaintEncoder(config), "generator": InpaintGenerator(config)}
 
 
-_PARTS = {"synthesize": _synthesis, "manipulate": _manipulation, "inpaint": _inpainting}
+# task -> method, configuration, networks by role, the rule's scale
+_PARTS: dict[str, tuple[str, Any, Callable[[Any], dict[str, nn.Module]], rule.Scale]] = {
+    "synthesize": ("efficient-t2i", GeneratorConfig(), _synthesis, rule.efficient_t2i),
+    "manipulate": ("manigan", ManiganConfig(), _manipulation, rule.manigan),
+    "inpaint": ("tdanet", InpaintConfig(), _inpainting, rule.tdanet),
+}
 
 
 def _converge_spectral_norms(module: nn.Module) -> nn.Module:

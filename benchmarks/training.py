@@ -51,7 +51,8 @@ class Random:
         ids = torch.randint(1, 1000, (count, WORDS))
         images = torch.rand(count, 3, self.size, self.size) * 2 - 1
         shown = torch.randint(0, self.attributes[1], (count, self.attributes[0]))
-        result = {"shown": shown, "named": shown, "wrong_named": shown.roll(1, 0)}
+        result = {"image_attributes": shown, "caption_attributes": shown}
+        result["negative_attributes"] = shown.roll(1, 0)
         result["code"] = torch.randn(count, 94)
         result["labels"] = torch.randint(0, 10, (count, self.size, self.size))
         batch = Batch(images, ids, lengths, torch.arange(count), ids.roll(1, 0), lengths, **result)

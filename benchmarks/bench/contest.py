@@ -1,6 +1,4 @@
-"""All contestants in turns, several rounds: whatever else happens on the machine hits all alike,
-and ratios are taken within a round.
-"""
+"""All contestants in turns, several rounds; ratios are taken within a round."""
 
 from __future__ import annotations
 
@@ -46,9 +44,7 @@ def contest(
 
 
 def ratios(rounds: Sequence[Mapping[str, Report]]) -> dict[str, float]:
-    """Of the service to each other contestant: rate and p95, the median over rounds of the ratio
-    within a round.
-    """
+    """Of the service to each other: rate and p95, medians of the ratios within a round."""
     found = {}
     for other in rounds[0]:
         if other in ("service", "poll"):

@@ -1,6 +1,4 @@
-"""Who takes part in a comparison: each a process (or several) that is ready before anything is
-timed, and that gives the same pictures.
-"""
+"""Who takes part: processes that are ready before anything is timed, and give the same pictures."""
 
 from __future__ import annotations
 
@@ -163,9 +161,7 @@ def raw(folder: Path, subject: Subject) -> AbstractContextManager[Contestant]:
 def peer(
     folder: Path, subject: Subject, name: str, exchange: str = "predict", **settings: str
 ) -> AbstractContextManager[Peer]:
-    """``name`` of a ``…_server`` in :mod:`benchmarks.peers`. ``settings``: more environment
-    variables.
-    """
+    """A ``…_server`` of :mod:`benchmarks.peers`; settings: more environment variables."""
 
     @contextmanager
     def opened() -> Iterator[Peer]:

@@ -76,8 +76,7 @@ class Baseline:
         """Raises FileNotFoundError with what to do."""
         if not self._path.exists():
             raise FileNotFoundError(f"There is no {self._path}: store one with --store.")
-        found: dict[str, float] = json.loads(self._path.read_text())["ratios"]
-        return found
+        return json.loads(self._path.read_text())["ratios"]
 
     def store(self, ratios: Mapping[str, float], machine: Mapping[str, Any]) -> None:
         shown = {name: round(value, 4) for name, value in ratios.items()}

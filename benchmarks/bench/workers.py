@@ -17,9 +17,7 @@ _CLIENTS = 32  # for each worker
 
 
 def workers(folder: Path, rounds: int, seconds: float, say: Say) -> dict[str, Any]:
-    """Jobs per second of a pipeline that sleeps 20 ms a picture, by number of worker processes;
-    all services run, and take turns.
-    """
+    """Jobs per second of a pipeline of 20 ms a picture, by number of workers, in turns."""
     subject = SUBJECTS["sleep20"]
     found: dict[int, list[float]] = {count: [] for count in WORKERS}
     with ExitStack() as stack:

@@ -44,9 +44,7 @@ class Subject:
     seconds: float = 4.0
 
     def pipeline(self, weights: Path) -> Pipeline[Any]:
-        """Loaded and warm, in the precision that the service's worker measured or will take from
-        this measurement.
-        """
+        """Loaded and warm, in the precision that the service's worker has, too."""
         if self.sleeps:
             return sleeping(*self.sleeps)
         settings = WorkerSettings()
@@ -90,9 +88,7 @@ def write_weights(folder: Path, subject: Subject) -> Path:
 
 
 def _link_networks(bundle: Path, target: Path) -> None:
-    """The bundle without its detail stage: networks are compared at their own size, where batches
-    pay.
-    """
+    """The bundle without its detail stage: networks are compared at their own size."""
     target.mkdir()
     for path in bundle.iterdir():
         (target / path.name).symlink_to(path)

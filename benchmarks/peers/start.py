@@ -27,9 +27,7 @@ class Given:
 
 
 def given(module: str) -> Given:
-    """From the command line of ``python -m module``; with the allocator and the number of threads
-    that the service's worker has.
-    """
+    """From the command line of ``python -m module``; allocator and threads as a worker has."""
     os.environ["OMP_NUM_THREADS"] = "1"
     reexec_tuned(module)
     name, weights, port = sys.argv[1:4]
