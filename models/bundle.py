@@ -179,9 +179,7 @@ class Bundle:
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Load `state` into `module`; raises BundleError listing missing, unexpected, misshapen
-    keys.
-    """
+    """Load `state` into `module`. Raises BundleError with missing, unexpected, misshapen keys."""
     own = module.state_dict()
     missing = sorted(own.keys() - state.keys())
     unexpected = sorted(state.keys() - own.keys())

@@ -96,9 +96,7 @@ def _short(text: str) -> str:
 
 
 def _leave_quietly() -> None:
-    """Whoever read what was printed has gone, as ``head`` does; Python would complain at its end
-    that it can't flush.
-    """
+    """Whoever read has gone, as ``head`` does; Python would complain that it can't flush."""
     hole = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(hole, stream.fileno())

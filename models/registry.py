@@ -88,7 +88,4 @@ def load(
             f"Bundle {bundle.name!r} offers {task!r} by {offered}, not by {chosen!r}."
         )
     module, name = known[chosen].split(":")
-    pipeline: Pipeline[Any] = getattr(importlib.import_module(module), name)(
-        bundle, task, chosen, device, precision
-    )
-    return pipeline
+    return getattr(importlib.import_module(module), name)(bundle, task, chosen, device, precision)

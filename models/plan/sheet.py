@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -10,10 +9,12 @@ from PIL import Image
 from models.bundle import Bundle
 from models.errors import ModelsError
 from models.evaluation.cases import Case, HeldOut
+from models.evaluation.pictures import stack
 from models.evaluation.run import Options, open_held_out
 from models.evaluation.runner import Runner, blank, items, photo, photo_and_mask
 from models.pipeline import Item
 from models.registry import PIPELINES, load
+from models.training.run import grid
 
 COLUMNS = 8
 _IMAGES = {"synthesize": blank, "manipulate": photo, "inpaint": photo_and_mask}
@@ -45,12 +46,12 @@ def _sample(folder: Path, task: str, data: HeldOut, count: int, device: str) -> 
     cases, asked = first_items(runner, data, task, count)
     made = runner.run(asked)
     if task == "synthesize":
-        return tile(made)
+        return grid(stack(made), COLUMNS)
     side = made[0].size
     before = [_show_hole(case).resize(side, Image.Resampling.BICUBIC) for case in cases]
     rows = range(0, len(made), COLUMNS)
     pairs = [(before[k : k + COLUMNS], made[k : k + COLUMNS]) for k in rows]
-    return tile([picture for pair in pairs for row in pair for picture in row])
+    return grid(stack([picture for pair in pairs for row in pair for picture in row]), COLUMNS)
 
 
 def first_items(
@@ -78,16 +79,6 @@ def _show_hole(case: Case) -> Image.Image:
     if case.mask is None:
         return case.picture
     return Image.composite(Image.new("RGB", case.picture.size, "white"), case.picture, case.mask)
-
-
-def tile(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Pictures of one size, eight in a row."""
-    width, height = pictures[0].size
-    rows = -(-len(pictures) // COLUMNS)
-    page = Image.new("RGB", (COLUMNS * width, rows * height), "white")
-    for k, picture in enumerate(pictures):
-        page.paste(picture.convert("RGB"), (k % COLUMNS * width, k // COLUMNS * height))
-    return page
 
 
 def _newest_grid(run: Path) -> Image.Image:
