@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from jobs.captions import NO_WORDS, Vocabulary
 from models.errors import BundleError, UnknownBundle
-from models.files import what_it_is
+from models.files import what_it_is, write_whole
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -229,7 +229,7 @@ def save_task(
         if metrics is not None:
             raw["metrics"][task] = dict(metrics)
         text = json.dumps(raw, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        _write(path / MANIFEST, text.encode())
+        write_whole(path / MANIFEST, text.encode())
         _drop_unused(path, raw)
     return Bundle.open(path)
 
@@ -249,7 +249,7 @@ def _save_weights(
             if known["sha256"] == digest and (folder / known["path"]).exists():
                 return dict(known)
     name = f"{task}-{role}-{digest[:8]}.safetensors"
-    _write(folder / name, data)
+    write_whole(folder / name, data)
     return {"path": name, "sha256": digest}
 
 
@@ -273,7 +273,7 @@ def _save_words(folder: Path, words: Sequence[str]) -> dict[str, str]:
     path = folder / "vocabulary.json"
     if path.exists() and path.read_bytes() != data:
         path = folder / f"vocabulary-{_sha256(data)[:8]}.json"
-    _write(path, data)
+    write_whole(path, data)
     return {"vocabulary": path.name, "vocabulary_sha256": _sha256(data)}
 
 
@@ -295,15 +295,6 @@ def _drop_unused(folder: Path, raw: Mapping[str, Any]) -> None:
     for path in (*folder.glob("*.safetensors"), *folder.glob("vocabulary-*.json")):
         if path.name not in used:
             path.unlink()
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 @contextlib.contextmanager

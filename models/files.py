@@ -1,7 +1,8 @@
-"""What a file is that can't be used, from how it begins."""
+"""What a file is that can't be used, from how it begins; and files that are written whole."""
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,16 @@ _KINDS = {
     b"{": "is a text (JSON), often an error that came instead of a download; look into it",
 }
 _PAGE = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<script")
+
+
+def write_whole(path: Path, data: bytes | str) -> None:
+    """Replace the file at once: a reader sees the old one or the new one, also after a crash."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut leaves zeros
+    part.replace(path)
 
 
 def head_of(path: Path) -> bytes:

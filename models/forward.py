@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,13 @@ from models.registry import load
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
-class _Given(Mapping[str, Tensor]):
-    """Input arrays by name, as tensors."""
+class _Given(dict[str, Tensor]):
+    """Input tensors by name."""
 
-    def __init__(self, arrays: Mapping[str, Any], device: torch.device) -> None:
-        self._arrays, self._device = arrays, device
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self._arrays:
-            names = ", ".join(sorted(self._arrays)) or "nothing"
-            raise ModelsError(f"The inputs lack {name!r}; they hold {names}.")
-        return torch.from_numpy(np.asarray(self._arrays[name])).to(self._device)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
+    def __missing__(self, name: str) -> Tensor:
+        raise ModelsError(
+            f"The inputs lack {name!r}; they hold {', '.join(sorted(self)) or 'nothing'}."
+        )
 
 
 def run(bundle: Path, task: str, inputs: Mapping[str, Any], device: str = "cpu") -> Arrays:
@@ -41,6 +31,9 @@ def run(bundle: Path, task: str, inputs: Mapping[str, Any], device: str = "cpu")
     ``raw_outputs`` of each method's pipeline says what it takes and gives.
     """
     pipeline = load(bundle, task, None, device)
+    arrays = {name: np.asarray(value) for name, value in inputs.items()}
+    numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
+    given = {name: torch.from_numpy(x).to(pipeline.device) for name, x in numbers.items()}
     with torch.inference_mode():
-        found = pipeline.raw_outputs(_Given(inputs, pipeline.device))
+        found = pipeline.raw_outputs(_Given(given))
     return {name: value.float().cpu().numpy() for name, value in found.items()}

@@ -55,18 +55,13 @@ def read_vectors(
         )
     if not bool(table.isfinite().all()):
         raise BundleError(f"{path} holds values that are not finite; print or fetch it again.")
-    return kept, as_embedding(with_padding(table))
+    return kept, as_embedding(nn.functional.pad(table, (0, 0, 1, 0)))  # zeros for <end>
 
 
 def vector_note(asked: Sequence[str], known: Sequence[str]) -> str:
     """For the card: how many words were left out."""
     missing, whole = len(asked) - len(known), len(asked) - 1
     return f"{missing} of {whole} words have no vector and are unknown."
-
-
-def with_padding(table: Tensor) -> Tensor:
-    """The table below a row of zeros, for padding."""
-    return torch.cat([table.new_zeros(1, table.shape[1]), table])
 
 
 def as_embedding(table: Tensor) -> nn.Embedding:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from models.damsm.efficientnet import load_imagenet
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
@@ -93,7 +94,7 @@ class DamsmObjective(EncodersObjective):
         """Words and sentences of the batch's captions, the wrong ones below them where asked."""
         ids, lengths = batch.ids, batch.lengths
         if self.options.hard:
-            ids = _stack_padded((ids, batch.negative_ids))
+            ids = pad_sequence([*ids, *batch.negative_ids], batch_first=True)
             lengths = torch.cat([lengths, batch.negative_lengths])
         vectors = self.text.encoder(ids)
         if self.options.mix_words:
@@ -172,9 +173,3 @@ class DamsmObjective(EncodersObjective):
     def export(self, averaged: Modules) -> Exported:
         network = {"text": asdict(self.text.config), "image": asdict(self.image.config)}
         return network, dict(averaged)
-
-
-def _stack_padded(rows: tuple[Tensor, Tensor]) -> Tensor:
-    """Caption indices of two widths, one below the other, zero padded."""
-    width = max(r.shape[1] for r in rows)
-    return torch.cat([functional.pad(r, (0, width - r.shape[1])) for r in rows])

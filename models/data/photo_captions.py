@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def encode_texts(
     return found
 
 
-def pad_groups(more: Sequence[Sequence[Words]]) -> tuple[Tensor, Tensor]:
+def pad_groups(more: Sequence[Sequence[Any]]) -> tuple[Tensor, Tensor]:
     """(int64 [B,K,L], lengths int64 [B,K])."""
     ids, lengths = pad_rows([words for row in more for words in row])
     shape = len(more), len(more[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,13 +90,10 @@ class Photos:
         """Encode the captions, and keep the photos that decode and have one."""
         broken = frozenset(self._squares.broken)
         index = {word: k for k, word in enumerate(self.vocabulary.words) if k}
-        encoded_captions = [
-            encode_texts(record.captions, index, self.tokenizer) for record in self._cached
-        ]
-        rows = [
-            k for k, r in enumerate(self._cached) if encoded_captions[k] and r.key not in broken
-        ]
-        self.dropped = tuple(r.key for r in _without(self._cached, rows))
+        known = [encode_texts(record.captions, index, self.tokenizer) for record in self._cached]
+        rows = [k for k, r in enumerate(self._cached) if known[k] and r.key not in broken]
+        kept = frozenset(rows)
+        self.dropped = tuple(r.key for k, r in enumerate(self._cached) if k not in kept)
         if self.dropped:
             listed = ", ".join(self.dropped[:5])
             sys.stderr.write(f"{self.name} {self.split}: {len(self.dropped)} left out ({listed})\n")
@@ -107,7 +104,7 @@ class Photos:
             )
         self._rows = rows
         self.records = tuple(self._cached[k] for k in rows)
-        self._captions = [encoded_captions[k] for k in rows]
+        self._captions = [known[k] for k in rows]
         self._classes = _class_ids(listing, self.records)
         several = len(np.unique(self._classes)) > 1
         self._kinds = self._classes if several else np.arange(len(rows))
@@ -127,7 +124,7 @@ class Photos:
 
     def caption_texts(self, index: int) -> tuple[str, ...]:
         """The captions of photo ``index`` that training reads."""
-        return tuple(encoded_captions.text for encoded_captions in self._captions[index])
+        return tuple(caption.text for caption in self._captions[index])
 
     def class_of(self, index: int) -> str:
         return self.records[index].class_name
@@ -179,16 +176,10 @@ class Photos:
 
     def _draw(self, index: int, rng: np.random.Generator, more: int) -> SampleDraw:
         """All decisions of one sample but its hole, in a fixed order."""
-        encoded_captions = self._captions[index]
-        order = (
-            rng.permutation(len(encoded_captions))
-            if more
-            else rng.integers(len(encoded_captions), size=1)
-        )
-        spare = max(0, more + 1 - len(order))
-        chosen = [
-            encoded_captions[k] for k in (*order, *rng.integers(len(encoded_captions), size=spare))
-        ][: more + 1]
+        own = self._captions[index]
+        order = rng.permutation(len(own)) if more else rng.integers(len(own), size=1)
+        spare = rng.integers(len(own), size=max(0, more + 1 - len(order)))
+        chosen = [own[k] for k in (*order, *spare)][: more + 1]
         corner, mirrored = self._draw_crop(rng)
         mirrored = mirrored and not any(s.sided for s in chosen)
         word_rows = [self._subsample_words(s.words, rng) for s in chosen]
@@ -250,11 +241,6 @@ def members(
     if limit and limit < len(keys):
         keys = tuple(keys[k * len(keys) // limit] for k in range(limit))
     return tuple(by_key[key] for key in keys)
-
-
-def _without(records: Sequence[Record], rows: Iterable[int]) -> list[Record]:
-    kept = frozenset(rows)
-    return [record for k, record in enumerate(records) if k not in kept]
 
 
 def _class_ids(listing: Listing, records: Sequence[Record]) -> Words:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -20,6 +19,7 @@ from jobs.captions import END, Vocabulary, tokenize
 from models.data.layouts.base import DataError, Listing, Record, make_folder, read_json
 from models.data.photo_files import Digest, digests
 from models.data.split import VERSION, divide
+from models.files import write_whole
 
 FORMAT = 1
 MANIFEST = "prepared.json"
@@ -89,8 +89,8 @@ def prepare(
     }
     make_folder(out)
     (out / MANIFEST).unlink(missing_ok=True)  # an older one must not vouch for newer files
-    _write(out / VOCABULARY, Vocabulary(words).to_json())
-    _write(out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+    write_whole(out / VOCABULARY, Vocabulary(words).to_json())
+    write_whole(out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
     return Prepared.open(out)
 
 
@@ -108,7 +108,11 @@ def prepared_for(listing: Listing, cache: Path) -> Prepared:
     make_folder(cache)
     with tempfile.TemporaryDirectory(prefix=".preparing-", dir=cache) as part:
         draft = prepare(listing, Path(part) / "prepared").folder
-        _publish(draft, folder)
+        try:
+            draft.rename(folder)
+        except OSError as error:
+            if not (folder / MANIFEST).is_file():
+                raise DataError(f"Cannot write {folder}: {error.strerror}.") from error
     return Prepared.open(folder)
 
 
@@ -154,18 +158,3 @@ def _fingerprint(listing: Listing) -> str:
         stamp = (stat.st_size, stat.st_mtime_ns) if stat else ()
         rows.append((record.key, stamp, record.class_name, record.box, record.captions))
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:20]
-
-
-def _publish(draft: Path, folder: Path) -> None:
-    try:
-        draft.rename(folder)
-    except OSError as error:
-        if not (folder / MANIFEST).is_file():
-            raise DataError(f"Cannot write {folder}: {error.strerror}.") from error
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace ``path`` at once: a reader sees the old file or the new one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

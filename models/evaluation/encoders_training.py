@@ -57,7 +57,8 @@ def train_encoders(where: str, options: EncoderOptions, out: Path) -> Path:
             f"{held_out.name} has {len(known)} pictures in its split test; at least 2 with "
             "different captions are needed to tell how good the judge is. Hold out more photos."
         )
-    text_config, image_config = configs(len(data.vocabulary.words), _input_size(data.size))
+    input_size = _INPUT.get(data.size, max(96, min(data.size, 192) // 16 * 16))
+    text_config, image_config = configs(len(data.vocabulary.words), input_size)
     text, image = build(text_config, image_config)
     steps = _train(text, image, data, options)
     evaluator = EvaluationEncoders(
@@ -80,10 +81,6 @@ def train_encoders(where: str, options: EncoderOptions, out: Path) -> Path:
         "words": list(data.vocabulary.words),
     }
     return save_network(out, "encoders", own_weights(text, image), facts, data.name)
-
-
-def _input_size(size: int) -> int:
-    return _INPUT.get(size, max(96, min(size, 192) // 16 * 16))
 
 
 def _open(where: str, options: EncoderOptions) -> tuple[TrainingData, HeldOut]:

@@ -7,7 +7,6 @@ official Inception weights are used when the user gives their file (see :mod:`.i
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 from models.damsm.efficientnet import EfficientNetLiteClassifier, imagenet_path
 from models.data.aviary.dataset import cache_folder
 from models.evaluation.pictures import AnyPictures, chunks, resize, stack
+from models.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,10 @@ def cached_features(network: FeatureNetwork, pictures: AnyPictures, what: str) -
         stored = safetensors.torch.load_file(path)
         return Features(stored["pooled"], stored["logits"])
     found = features_of(network, pictures)
-    part = path.with_suffix(f".{os.getpid()}.part")
     with suppress(OSError, SafetensorError):  # a full disk costs the next time, not this one
         path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file({"pooled": found.pooled, "logits": found.logits}, part)
-        part.replace(path)
+        stored = {"pooled": found.pooled, "logits": found.logits}
+        write_whole(path, safetensors.torch.save(stored))
     return found
 
 

@@ -32,10 +32,6 @@ def _mean(x: Tensor) -> Tensor:
     return functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
-def _maximum(x: Tensor) -> Tensor:
-    return functional.max_pool2d(x, 3, stride=1, padding=1)
-
-
 class _BlockA(parts.InceptionA):  # type: ignore[misc]
     def _forward(self, x: Tensor) -> list[Tensor]:
         five = self.branch5x5_2(self.branch5x5_1(x))
@@ -60,7 +56,7 @@ class _BlockE(parts.InceptionE):  # type: ignore[misc]
         three = torch.cat([self.branch3x3_2a(three), self.branch3x3_2b(three)], 1)
         twice = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
         twice = torch.cat([self.branch3x3dbl_3a(twice), self.branch3x3dbl_3b(twice)], 1)
-        pooled = _maximum(x) if self.last else _mean(x)
+        pooled = functional.max_pool2d(x, 3, stride=1, padding=1) if self.last else _mean(x)
         return [self.branch1x1(x), three, twice, self.branch_pool(pooled)]
 
 

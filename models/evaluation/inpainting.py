@@ -51,7 +51,7 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
         _add_pictures(report, cases, images)
     for method, parts in insides.items():
         if method != "real":
-            report.row(method).add_scores("psnr_hole", Scores.of(np.concatenate(parts)))
+            report.row(method).add_scores({"psnr_hole": Scores.of(np.concatenate(parts))})
     report.notes.append(
         "Plain names: colour pictures on [0,1], whole frame with the known pixels pasted, mean "
         "over pictures. Names with _upstream repeat TDANet's evaluation.py: grey pictures, "
@@ -103,15 +103,12 @@ def _fill_row(
     for (metric, suffix), values in found.items():
         counted = method != "real" or (metric in ("l1", "tv", "ssim") and not suffix)
         if counted:  # reality has no noise to measure
-            row.add_scores(f"{metric}_{kind}{suffix}", Scores.of(values))
-    for metric, scores in panel.attributes(images, cases).items():
-        row.add_scores(metric if kind == "object" else f"{metric}_{kind}", scores)
+            row.add_scores({f"{metric}_{kind}{suffix}": Scores.of(values)})
+    name = "{}" if kind == "object" else f"{{}}_{kind}"
+    row.add_scores(panel.attributes(images, cases), name)
     if method != "real":
-        for metric, scores in panel.distances(images, [c.picture for c in cases]).items():
-            row.add_scores(f"{metric}_{kind}", scores)
-    agreement = panel.agreement(images, cases)
-    if agreement is not None:
-        row.add_scores(f"label_miou_{kind}", agreement)
+        row.add_scores(panel.distances(images, [c.picture for c in cases]), f"{{}}_{kind}")
+    row.add_scores(panel.agreement(images, cases), f"{{}}_{kind}")
     return found["psnr_hole", ""]
 
 

@@ -72,25 +72,17 @@ def _fill_row(
 ) -> None:
     captions = [c.caption for c in cases]
     difference = _distance(images, [c.picture for c in cases])
-    row.add_scores("diff", Scores.of(difference))
+    row.add_scores({"diff": Scores.of(difference)})
     similarity = panel.similarity(images, captions)
     if similarity is not None:
-        row.add_scores("sim", Scores.of(similarity))
-        row.add_scores("mp", Scores.of(manipulation_precision(similarity, difference)))
-    for metric, scores in panel.retrieval(images, captions, seed).items():
-        row.add_scores(metric, scores)
-    for metric, scores in panel.attributes(images, cases).items():
-        row.add_scores(metric, scores)
-    for which, parts in (("edited", _edited), ("unnamed", _unnamed)):
-        for metric, scores in panel.attributes(images, cases, parts).items():
-            row.add_scores(f"{which}_{metric}", scores)
+        precision = manipulation_precision(similarity, difference)
+        row.add_scores({"sim": Scores.of(similarity), "mp": Scores.of(precision)})
+    row.add_scores(panel.retrieval(images, captions, seed) | panel.attributes(images, cases))
+    row.add_scores(panel.attributes(images, cases, lambda c: c.edited), "edited_{}")
+    row.add_scores(panel.attributes(images, cases, _unnamed), "unnamed_{}")
     _add_kept(row, images, cases)
     if panel.features:
         row.add(set_metrics(features_of(panel.features, images), None, panel.features.name))
-
-
-def _edited(case: Case) -> Bools | None:
-    return case.edited
 
 
 def _unnamed(case: Case) -> Bools | None:
@@ -105,9 +97,9 @@ def _add_kept(row: Row, images: Sequence[Image.Image], cases: Sequence[Case]) ->
     kept = [c.kept for c in cases if c.kept is not None]
     targets = [c.target for c in cases if c.target is not None]
     if len(kept) == len(cases):
-        row.add_scores("kept_diff", _kept_difference(images, cases, kept))
+        row.add_scores({"kept_diff": _kept_difference(images, cases, kept)})
     if len(targets) == len(cases):
-        row.add_scores("target_l1", Scores.of(_distance(images, targets)))
+        row.add_scores({"target_l1": Scores.of(_distance(images, targets))})
 
 
 def _distance(a: Sequence[Image.Image], b: Sequence[Image.Image]) -> Floats:

@@ -97,15 +97,20 @@ class Panel:
         found = form(self.form.anatomy, self.form.labels(pictures))
         return {name: Scores.of(values.astype(np.float64)) for name, values in found.items()}
 
-    def agreement(self, pictures: Sequence[Image.Image], cases: Sequence[Case]) -> Scores | None:
-        """mIoU of labels inside the hole with those of the true picture; None without them."""
+    def agreement(
+        self, pictures: Sequence[Image.Image], cases: Sequence[Case]
+    ) -> dict[str, Scores]:
+        """``label_miou``: of labels inside the hole with those of the true picture; nothing without
+        them.
+        """
         true = [c.labels for c in cases if c.labels is not None]
         masks = [c.mask for c in cases if c.mask is not None]
         if self.form is None or not cases or min(len(true), len(masks)) < len(cases):
-            return None
+            return {}
         small = [m.resize((SIDE, SIDE), Image.Resampling.NEAREST) for m in masks]
         holes = np.stack([np.asarray(m) >= 128 for m in small])
-        return Scores.of(label_agreement(self.form.labels(pictures), np.stack(true), holes))
+        found = label_agreement(self.form.labels(pictures), np.stack(true), holes)
+        return {"label_miou": Scores.of(found)}
 
     def distances(
         self, made: Sequence[Image.Image], real: Sequence[Image.Image]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,16 +21,17 @@ class Row:
 
     estimates: dict[str, Estimate] = field(default_factory=dict)
 
-    def add_scores(self, metric: str, scores: Scores) -> None:
-        """A mean over samples; left out when no sample counts or a value is not finite."""
-        estimate = bootstrap(scores)
-        if estimate.n and estimate.finite:
-            self.estimates[metric] = estimate
+    def add_scores(self, found: Mapping[str, Scores], name: str = "{}") -> None:
+        """Means over samples by metric, as ``name`` calls it; left out when no sample counts or a
+        value is not finite.
+        """
+        means = {name.format(metric): bootstrap(scores) for metric, scores in found.items()}
+        self.add({metric: e for metric, e in means.items() if e.n})
 
     def add_subjects(self, masses: dict[str, Floats], real: dict[str, Floats]) -> None:
         """Each mass of ImageNet classes, and its ratio (``bird_ratio``) to that of real photos."""
         for metric, values in masses.items():
-            self.add_scores(metric, Scores.of(values))
+            self.add_scores({metric: Scores.of(values)})
             ratio = ratio_of_means(values, real[metric])
             self.add({metric.replace("_mass", "_ratio"): ratio})
 
@@ -55,12 +56,7 @@ class TaskReport:
     def beats_real(self, method: str, metric: str) -> bool:
         """Whether a row is better than real pictures: such a metric says nothing about realism."""
         made, real = (self.rows.get(m, Row()).estimates.get(metric) for m in (method, "real"))
-        if (
-            made is None
-            or real is None
-            or method == "real"
-            or metric.startswith(("edges", "sharpness"))
-        ):
+        if not made or not real or method == "real" or metric.startswith(("edges", "sharpness")):
             return False
         less = metric.startswith(_LESS)
         return made.value < real.value if less else made.value > real.value

@@ -48,10 +48,7 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
     report.pictures = {k: v for k, v in pictures.items() if k != "shuffled-text"}
     for method, images in pictures.items():
         row = report.row(method)
-        for metric, scores in panel.attributes(images, cases).items():
-            row.add_scores(metric, scores)
-        for metric, scores in panel.retrieval(images, captions, seed).items():
-            row.add_scores(metric, scores)
+        row.add_scores(panel.attributes(images, cases) | panel.retrieval(images, captions, seed))
     _picture_rows(report, panel)
     _set_rows(report, panel, data.references(count, runner.size), data.fingerprint)
     _variety_rows(report, generate_variations(runner, data, cases), panel, runner.method)
@@ -70,8 +67,7 @@ def _picture_rows(report: TaskReport, panel: Panel) -> None:
     strength, masses = _edges(real), panel.subjects(real)
     for method, images in report.pictures.items():
         row = report.row(method)
-        for metric, scores in panel.whole(images).items():
-            row.add_scores(metric, scores)
+        row.add_scores(panel.whole(images))
         row.add_subjects(panel.subjects(images), masses)
         row.add({k: ratio_of_means(v, strength[k]) for k, v in _edges(images).items()})
     report.notes.append(
@@ -159,7 +155,7 @@ def _variety_rows(
         known = [c for c in counts if c is not None]
         if known:
             values, weights = np.array(known, np.float64).T
-            report.row(row).add_scores("distinct_unnamed_colours", Scores(values, weights))
+            report.row(row).add_scores({"distinct_unnamed_colours": Scores(values, weights)})
     if panel.features:
         made, real = (
             [features_of(panel.features, s).pooled for s in sets]

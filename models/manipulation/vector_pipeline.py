@@ -66,10 +66,8 @@ class VectorPipeline(ManipulationPipeline):
         """image [B,3,S,S] in [-1,1], vectors [B,T,D] and lengths [B] or sentence [B,S], noise [B,C]
         → sentence, image, mu, log_sigma, encoded.
         """
-        if "sentence" in list(given):
-            sentence = given["sentence"]
-        else:
-            sentence = self.read_vectors(*padded(given))
+        known = "sentence" in given
+        sentence = given["sentence"] if known else self.read_vectors(*padded(given))
         found = self.generator.edit(given["image"], sentence, given["noise"])._asdict()
         return {"sentence": sentence, "image": found.pop("picture"), **found}
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.files import write_whole
 from models.runtime.device import hardware
 from models.runtime.precision import candidates
 
@@ -81,11 +81,9 @@ class Memory:
         if self._path is None:
             return
         text = json.dumps({**self._all(), key: asdict(tuning)}, indent=1)
-        part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(text)
-            part.replace(self._path)
+            write_whole(self._path, text)
         except OSError as error:
             log.warning("%s can't be written, so speeds are not remembered: %s", self._path, error)
 
@@ -153,7 +151,8 @@ def largest_useful_batch(
     times = {1: _seconds(pipeline, prepared[:1], clock)}
     best, size = 1, 2
     while size <= largest and clock() < end:
-        if not _agree(alone, _in_batches(pipeline, prepared, size, len(alone))):
+        batched = _in_batches(pipeline, prepared, size, len(alone))  # some were not made both ways
+        if not all(map(match_within_bars, alone, batched)):
             break
         times[size] = _seconds(pipeline, prepared[:size], clock) / size
         if times[size] <= _GAIN * times[best]:
@@ -187,12 +186,6 @@ def _in_batches(
 def _pixels(pipeline: AnyPipeline, batch: Sequence[Any]) -> list[Pixels]:
     # Examples are not explained: pixels alone.
     return [cast("Pixels", made) for made in pipeline.forward(batch)]
-
-
-def _agree(references: Sequence[Pixels], batched: Sequence[Pixels]) -> bool:
-    return all(
-        match_within_bars(a, b) for a, b in zip(references, batched, strict=False)
-    )  # those made both ways
 
 
 def match_within_bars(reference: Pixels, batched: Pixels) -> bool:

@@ -110,14 +110,13 @@ class InstanceNorm(GroupNorm):
             return super().forward(input)
         half, small = input.dtype == torch.bfloat16, input.shape[2:].numel() <= _SMALL_MAP
         if self.training:
-            return self._trained(input) if half else super().forward(input)
+            if half:
+                return _InstanceNorm.apply(input, self.weight, self.bias, self.eps)
+            return super().forward(input)
         if half and small:
             return _small_map_norm(input, self.weight, self.bias, self.eps)[0]
         rows = [self._served(x) for x in input.split(1)]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
-
-    def _trained(self, input: Tensor) -> Tensor:
-        return _InstanceNorm.apply(input, self.weight, self.bias, self.eps)
 
     def _served(self, picture: Tensor) -> Tensor:
         """One by one: with several threads torch's kernel adds up by batch size, and rounding in

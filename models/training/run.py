@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.files import what_it_is
+from models.files import what_it_is, write_whole
 from models.training.config import ConfigError, changed_options, with_new_names
 
 if TYPE_CHECKING:
@@ -100,9 +100,7 @@ class Run:
     def write_options(self, options: Mapping[str, Any]) -> None:
         """Record the resolved options, as :meth:`check_options` allows."""
         self.check_options(options)
-        part = self.folder / "options.json.part"
-        part.write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
-        part.replace(self.folder / "options.json")
+        write_whole(self.folder / "options.json", json.dumps(options, indent=2) + "\n")
 
     def options(self) -> dict[str, Any]:
         """What ``options.json`` records, empty before."""
@@ -132,9 +130,7 @@ class Run:
         path = self.folder / "stats.jsonl"
         if path.is_file():  # a device can be read for ever
             kept = [json.dumps(line) for line in lines_of(path) if line["step"] <= step]
-            part = path.with_suffix(".part")
-            part.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-            part.replace(path)
+            write_whole(path, "".join(line + "\n" for line in kept))
 
     def log(self, step: int, values: dict[str, float]) -> None:
         """Append one line to ``stats.jsonl`` and the same to TensorBoard."""

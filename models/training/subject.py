@@ -63,7 +63,9 @@ def teach_subject(folder: Path, where: str, options: Options) -> float:
     head = SubjectHead.on(image.trunk, image.config.taps)
     fit(head, features[~held_out], mass[~held_out], options.weight)
     _add(pipeline.bundle, head)
-    return _correlation(_scores(head, features[held_out]), log_odds(mass[held_out]))
+    with torch.inference_mode():
+        scores = (features[held_out] * head.weight).sum(1).double()
+        return float(torch.corrcoef(torch.stack([scores, log_odds(mass[held_out])]))[0, 1])
 
 
 def _captions(photos: Photos, options: Options) -> list[str]:
@@ -110,15 +112,6 @@ def _batches(texts: list[str], seed: int) -> Iterator[list[Item]]:
         first = (seed + place) * _SEEDS
         scales = (_SCALES[(first + k) % len(_SCALES)] for k in range(_SEEDS))
         yield [Item(text, first + k, noise_scale=scale) for k, scale in enumerate(scales)]
-
-
-def _scores(head: SubjectHead, features: Tensor) -> Tensor:
-    with torch.inference_mode():
-        return (features * head.weight).sum(1).double()
-
-
-def _correlation(a: Tensor, b: Tensor) -> float:
-    return float(torch.corrcoef(torch.stack([a, b]))[0, 1])
 
 
 def _add(bundle: Bundle, head: SubjectHead) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from models.bundle import Bundle
 from models.damsm.efficientnet import EfficientNetLite0
 from models.errors import BundleError
+from models.files import write_whole
 from models.training.objective import Objective
 
 FOLDER = "training"
@@ -50,11 +51,9 @@ def save_training_state(bundle: Bundle, task: str, objective: Objective) -> Path
         tensors |= moments
     path = state_path(bundle.folder, task)
     path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
     metadata = {"weights": _digests(bundle, task)}
     found = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    part.write_bytes(safetensors.torch.save(found, metadata))
-    part.replace(path)
+    write_whole(path, safetensors.torch.save(found, metadata))
     return path
 
 

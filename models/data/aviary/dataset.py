@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +29,7 @@ from models.data.aviary.drawing import (
 )
 from models.data.aviary.neighbours import continue_colours
 from models.data.masks import random_hole
+from models.data.photo_captions import pad_groups
 from models.synthesis.efficient_t2i.latent import standardise
 from models.training.batch import Batch
 
@@ -119,10 +119,9 @@ class Aviary:
         """float32 [B,6,S,S], about 1 where a part shows."""
         return self._weights[indices].astype(np.float32) * (_WEIGHT_RANGE / 255)
 
-    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """(ids int64 [B,L], lengths int64 [B]) of captions."""
-        options: Any = {"tokenizer": self.tokenizer, "max_words": self.max_words}
-        return pad_rows([self.vocabulary.encode(text, **options).ids for text in texts])
+    def _ids(self, text: str) -> Sequence[int]:
+        found = self.vocabulary.encode(text, tokenizer=self.tokenizer, max_words=self.max_words)
+        return found.ids
 
     def batch(
         self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]
@@ -218,13 +217,10 @@ class Aviary:
         classes: Tensor,
         more: Sequence[Sequence[str]] | None = None,
     ) -> Batch:
-        ids, lengths = self.encode([t.text for t in matching])
-        wrong_ids, wrong_lengths = self.encode([t.text for t in negative])
-        more_ids, more_lengths = None, None
-        if more and more[0]:
-            shape = (len(more), len(more[0]))
-            flat, counts = self.encode([text for texts in more for text in texts])
-            more_ids, more_lengths = flat.view(*shape, -1), counts.view(shape)
+        ids, lengths = pad_rows([self._ids(t.text) for t in matching])
+        wrong_ids, wrong_lengths = pad_rows([self._ids(t.text) for t in negative])
+        several = [[self._ids(text) for text in texts] for texts in more or ()]
+        more_ids, more_lengths = pad_groups(several) if self.captions and several else (None, None)
         return Batch(
             images=images,
             ids=ids,

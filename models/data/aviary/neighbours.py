@@ -37,11 +37,6 @@ def continue_colours(
         part: sample.colour_of(near)
         for part in PARTS
         if part not in known
-        for near in _nearest(part, known)
+        for near in [near for near in _NEAREST[part] if near in known][:1]
     }
     return sample.recolour(changes) if changes else sample
-
-
-def _nearest(part: str, known: Collection[str]) -> list[str]:
-    """The nearest of the known parts; none when nothing is known."""
-    return [near for near in _NEAREST[part] if near in known][:1]

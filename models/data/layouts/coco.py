@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -80,20 +79,19 @@ class _Split:
         places = [p for p in (self.folder / self.name, images / self.name) if p.is_dir()]
         if not places and not images.is_dir():
             return None
-        first = list(islice((photo.name for photo in self._photo_names()), 20))
+        names = (photo.get("file_name") for photo in self.captions.images.values())
+        named = [name for name in names if isinstance(name, str)]
+        first = [_name(text, self.name).name for text in named[:20]]
         flat = [images] if any((images / name).is_file() for name in first) else []
         return next(iter(places + flat), None)
-
-    def _photo_names(self) -> Iterator[PurePosixPath]:
-        for photo in self.captions.images.values():
-            if isinstance(photo.get("file_name"), str):
-                yield _name(photo["file_name"], self.name)
 
     def records(self, skipped: list[str]) -> Iterator[base.Record]:
         """Every photo with its captions; rows without are added to ``skipped``."""
         skipped += self.captions.skipped
         masks = _Instances(self.folder / "annotations" / f"instances_{self.name}.json")
-        for number, photo in sorted(self.captions.images.items(), key=_by_number):
+        photos = self.captions.images
+        for number in sorted(photos, key=lambda text: (len(text), text)):  # as whole numbers
+            photo = photos[number]
             if not isinstance(photo.get("file_name"), str):
                 skipped.append(f"{self.captions.path.name}: image {number} has no file_name")
                 continue
@@ -125,11 +123,6 @@ def _name(file_name: str, split: str) -> PurePosixPath:
     if split in path.parts:
         return PurePosixPath(*path.parts[path.parts.index(split) + 1 :])
     return PurePosixPath(path.name) if path.is_absolute() or ".." in path.parts else path
-
-
-def _by_number(row: tuple[str, Any]) -> tuple[int, str]:
-    """The order of whole numbers as texts."""
-    return len(row[0]), row[0]
 
 
 @dataclass(frozen=True)

@@ -32,17 +32,13 @@ def _sign(z: Tensor) -> Tensor:
     return soft + (hard - soft).detach()
 
 
-def _uniform(z: Tensor) -> Tensor:
-    return torch.erf(z / math.sqrt(2)) * math.sqrt(3)
-
-
 def _choice(z: Tensor) -> Tensor:
     return standardise(functional.one_hot(z.argmax(1), z.shape[1]).to(z.dtype))
 
 
 _SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
     "s": _sign,
-    "u": _uniform,
+    "u": lambda z: torch.erf(z / math.sqrt(2)) * math.sqrt(3),
     "c": _choice,
     "n": lambda z: z,
 }
