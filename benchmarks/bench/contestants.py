@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -97,10 +97,7 @@ class Peer:
 
     def picture(self) -> bytes:
         with self._awake():
-            return self._picture()
-
-    def _picture(self) -> bytes:
-        return _asked(f"{self.url}/predict")
+            return _asked(f"{self.url}/predict")
 
     def answers(self) -> bool:
         """Whether it gives a picture. Raises RuntimeError when it has ended."""
@@ -109,7 +106,7 @@ class Peer:
             log = process.log.read_text(errors="replace")[-1000:]
             raise RuntimeError(f"{process.name} has ended ({_INSTALL}):\n{log}")
         try:
-            return bool(self._picture())
+            return bool(_asked(f"{self.url}/predict"))
         except httpx.HTTPError:
             return False
 
@@ -144,39 +141,32 @@ class Served:
         client.close()
 
 
-def raw(folder: Path, subject: Subject) -> AbstractContextManager[Contestant]:
-    @contextmanager
-    def opened() -> Iterator[Contestant]:
-        command = [*_module("raw_loop"), subject.name, str(folder), "0"]
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
-        )
-        with at_end(process.kill):
-            yield Raw(process, subject)
-            process.communicate()
-
-    return opened()
+@contextmanager
+def raw(folder: Path, subject: Subject) -> Iterator[Contestant]:
+    command = [*_module("raw_loop"), subject.name, str(folder), "0"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
+    )
+    with at_end(process.kill):
+        yield Raw(process, subject)
+        process.communicate()
 
 
+@contextmanager
 def peer(
     folder: Path, subject: Subject, name: str, exchange: str = "predict", **settings: str
-) -> AbstractContextManager[Peer]:
+) -> Iterator[Peer]:
     """A ``…_server`` of :mod:`benchmarks.peers`; settings: more environment variables."""
-
-    @contextmanager
-    def opened() -> Iterator[Peer]:
-        port = free_port()
-        command = [*_module(f"{name}_server"), subject.name, str(folder), str(port)]
-        log = folder.parent / f"{subject.name}-{name}.log"
-        process = Process(name, command, {**_environment(), **settings}, log, grouped=True)
-        with at_end(process.down):
-            process.start()
-            found = Peer(name, process, f"http://127.0.0.1:{port}", exchange)
-            wait_until(found.answers, _START, f"{name} being ready (see {log})")
-            found.rest()
-            yield found
-
-    return opened()
+    port = free_port()
+    command = [*_module(f"{name}_server"), subject.name, str(folder), str(port)]
+    log = folder.parent / f"{subject.name}-{name}.log"
+    process = Process(name, command, {**_environment(), **settings}, log, grouped=True)
+    with at_end(process.down):
+        process.start()
+        found = Peer(name, process, f"http://127.0.0.1:{port}", exchange)
+        wait_until(found.answers, _START, f"{name} being ready (see {log})")
+        found.rest()
+        yield found
 
 
 NAMES = ("raw", "service", "poll", "litserve", "fastapi", "flask")

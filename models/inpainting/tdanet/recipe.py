@@ -142,13 +142,8 @@ class InpaintingObjective(TwoPathObjective):
 
     def _discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         assert self.discriminator is not None  # noqa: S101 (this is its phase)
-        conditioning = self._conditioning(state.caption.sentence)
-        sentences = (
-            conditioning,
-            conditioning
-            if state.negative_sentence is None
-            else self._conditioning(state.negative_sentence),
-        )
+        own, wrong = state.caption.sentence, state.negative_sentence
+        sentences = self._conditioning(own), self._conditioning(own if wrong is None else wrong)
         made = state.composed.detach()
         with self.autocast():
             loss = self.discriminator.discriminator_loss(state.images, made, sentences, state.noise)
