@@ -1,7 +1,5 @@
 """The discriminators that inpainting with a small budget can have, behind one pair of losses."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
