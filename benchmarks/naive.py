@@ -2,6 +2,8 @@
 all layers of VGG-16, all output heads, torch's own instance norm, contiguous memory.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -4,6 +4,8 @@ with the default allocator; two threads, one run, in turns.
 Usage: ``python -m benchmarks.training [ROUNDS]``.
 """
 
+from __future__ import annotations
+
 import statistics
 import sys
 import tempfile

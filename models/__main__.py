@@ -1,5 +1,7 @@
 """``python -m models COMMAND``: training, evaluation, import and export of bundles."""
 
+from __future__ import annotations
+
 import argparse
 import importlib
 import sys

@@ -1,5 +1,7 @@
 """Which machine, and how busy, a number comes from."""
 
+from __future__ import annotations
+
 import os
 import platform
 import time

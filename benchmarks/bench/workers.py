@@ -1,5 +1,7 @@
 """More workers, more jobs."""
 
+from __future__ import annotations
+
 import statistics
 from contextlib import ExitStack
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The two ways to put load on a server."""
 
+from __future__ import annotations
+
 import asyncio
 import itertools
 import random

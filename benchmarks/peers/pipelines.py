@@ -1,5 +1,7 @@
 """The pipelines that every server of a comparison serves."""
 
+from __future__ import annotations
+
 import json
 import time
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """``python -m benchmarks.service.worker SUBJECT``: the worker, around a pipeline that sleeps."""
 
+from __future__ import annotations
+
 import logging
 import sys
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The DAMSM losses (AttnGAN section 3.3, equations 7–13)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

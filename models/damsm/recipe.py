@@ -1,5 +1,7 @@
 """DAMSM pretraining: text encoder and image head learn one space; the trunk stays frozen."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import asdict, dataclass
 

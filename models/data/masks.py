@@ -1,5 +1,7 @@
 """Training holes. A hole plane is float32 [S,S]: 1 = known, 0 = to be filled."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

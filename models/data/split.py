@@ -1,5 +1,7 @@
 """Which photos train, which validate and which test."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Sequence
 

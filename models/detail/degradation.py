@@ -3,6 +3,8 @@ slightly spotted. Training pairs real pictures with such versions of themselves 
 Zhang et al. 2021, "Designing a Practical Degradation Model", weaker).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

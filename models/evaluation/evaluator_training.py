@@ -1,5 +1,7 @@
 """The loop that trains judging networks, apart from what they judge."""
 
+from __future__ import annotations
+
 import math
 import sys
 import time

@@ -2,6 +2,8 @@
 was trained.
 """
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from torch import Tensor

@@ -1,5 +1,7 @@
 """Pictures as tensors and arrays: the few conversions that every judge needs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 

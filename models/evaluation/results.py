@@ -1,5 +1,7 @@
 """What an evaluation leaves: numbers by task, method and metric, and the pictures behind them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -5,6 +5,8 @@ A chain trains one part by one preset. Its stages are PRESET/PART-1, PRESET/PART
 where their run folders lie.
 """
 
+from __future__ import annotations
+
 import math
 import tomllib
 from collections.abc import Mapping

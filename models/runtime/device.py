@@ -1,5 +1,7 @@
 """Where tensors live, and how they get there and back."""
 
+from __future__ import annotations
+
 import functools
 import os
 import platform

@@ -1,5 +1,7 @@
 """Exponential moving averages of modules, with warm-up."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """Losses: hinge, of discriminators that see sentences too; cross entropies; of edges."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Protocol
 

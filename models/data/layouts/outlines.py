@@ -1,5 +1,7 @@
 """COCO's outlines of objects, polygons or run lengths, as planes of pixels."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Inpainting with a small budget: its options, and the discriminator that it can have."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

@@ -4,6 +4,8 @@ Instance norms have neither parameters nor running statistics. GLU halves the ch
 half is the value.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise

@@ -1,5 +1,7 @@
 """ManiGAN's discriminators, one per resolution, with and without sentence. Keys as published."""
 
+from __future__ import annotations
+
 from math import log2
 
 import torch

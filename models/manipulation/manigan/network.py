@@ -6,6 +6,8 @@ picture does not
 depend on its batch. Keys as published.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from math import log2
 

@@ -1,5 +1,7 @@
 """The part of a bundle that looks at photos for ManiGAN, of either kind."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Protocol, cast
 

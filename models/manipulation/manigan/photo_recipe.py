@@ -14,6 +14,8 @@ kept in its place, brightness against that of the bird around, and the pixels ou
 the bird being what is unlike the photo's corners (:mod:`models.manipulation.manigan.losses`).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import cast
 

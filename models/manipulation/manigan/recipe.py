@@ -7,6 +7,8 @@ pixels that the edit
 changes weigh more, and one caption in twenty changes nothing.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

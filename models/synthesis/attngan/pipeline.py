@@ -2,6 +2,8 @@
 the words of all are there to attend to.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
