@@ -53,11 +53,9 @@ class HostGuard:
         scope["mmml.standings"] = standings
 
         async def send_with_limits(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", []),
-                    *rate_limits.rate_limit_headers(standings),
-                ]
+            if standings and message["type"] == "http.response.start":
+                limits = rate_limits.rate_limit_headers(standings)
+                message["headers"] = [*message.get("headers", []), *limits]
             await send(message)
 
         problem = await self._find_problem(scope)
@@ -298,13 +296,12 @@ class _Upload:
         self._count(-self._taken)
 
     def _count(self, size: int) -> None:
+        if not size:
+            return
         budget, was_large = self._budget, self._is_large
         self._taken += size
         budget.left -= size
-        for counter, change in (
-            (budget.held, size),
-            (budget.large, self._is_large - was_large),
-        ):
+        for counter, change in ((budget.held, size), (budget.large, self._is_large - was_large)):
             counter[self._caller] += change
             if not counter[self._caller]:
                 del counter[self._caller]
