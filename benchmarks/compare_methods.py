@@ -12,7 +12,9 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.method_report import Budget, Trained, Trial, costs, write_report
 from models.commands.arguments import new_folder, whole
@@ -26,10 +28,13 @@ from models.training.config import preset_names, read_preset
 from models.training.parts import TASK_OF
 
 _WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+WARMUP = 10  # warm-ups take no more than this part of a run
 # Rows that are a method with options of its own: its name, what is set.
 VARIANTS = {
     "manigan-without-acm": ("manigan", ("combination=none",)),
     "manigan-concatenation": ("manigan", ("combination=concat",)),
+    "manigan-without-main": ("manigan", ("modules=dcm",)),
+    "manigan-without-dcm": ("manigan", ("modules=main",)),
     "tdanet-without-text": ("tdanet", ("text=false",)),
     "efficient-t2i-interpolated": ("efficient-t2i", ("interpolate=true", "loop.captions=3")),
 }
@@ -52,10 +57,24 @@ def trial(label: str, seed: int, budget: Budget) -> Trial:
     steps = max(1, budget.pictures // batch)
     loop = {"seed": seed, "size": budget.size, "samples": budget.photos, "batch": batch}
     loop |= {"threads": budget.threads, "log_every": min(20, steps)}
-    overrides = (*(f"loop.{key}={value}" for key, value in loop.items()), *own)
+    shorter = shortened(values, steps)
+    overrides = (*(f"loop.{key}={value}" for key, value in loop.items()), *shorter, *own)
     begin = (preset, part, 1, "data", overrides, None, budget.encoders)
-    warmup = values["options"].get("warmup_steps", 0)
-    return Trial(*begin, 0.0, steps, 0.0, budget.samples, label, seed, batch, warmup)
+    return Trial(*begin, 0.0, steps, 0.0, budget.samples, label, seed, batch)
+
+
+def shortened(values: Mapping[str, Any], steps: int) -> tuple[str, ...]:
+    """What a preset counts in steps, made as much shorter as its warm-up must be to take a tenth of
+    the run; nothing where that is long enough for it.
+    """
+    loop, options = values["loop"], values["options"]
+    counted = {f"loop.{name}": loop[name] for name in ("warmup",) if loop.get(name)}
+    names = ("warmup_steps", "reconstruction_until")
+    counted |= {name: options[name] for name in names if options.get(name)}
+    longest = max((counted[k] for k in counted if "warmup" in k), default=0)
+    if longest * WARMUP <= steps:
+        return ()
+    return tuple(f"{k}={count * steps // (WARMUP * longest)}" for k, count in counted.items())
 
 
 def compare(out: Path, budget: Budget, trials: list[Trial]) -> str:

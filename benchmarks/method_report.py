@@ -119,14 +119,11 @@ Cells = dict[str, dict[str, Cell]]
 
 @dataclass(frozen=True)
 class Trial(Stage):
-    """One training of one row. batch: pictures of a step; warmup: steps in which no discriminator
-    teaches.
-    """
+    """One training of one row. batch: pictures of a step."""
 
     label: str
     seed: int
     batch: int
-    warmup: int
 
     @property
     def name(self) -> str:
@@ -218,10 +215,6 @@ def _head(budget: Budget, rows: Rows, failed: str) -> Iterator[str]:
         "A cell is the mean, its 95 % interval over pictures, and the range over seeds. "
         + ("One seed: nothing tells how far another training would differ." * (seeds == "1"))
     )
-    if early := [
-        label for label, runs in rows.items() if runs[0].trial.warmup >= runs[0].trial.steps
-    ]:
-        yield f"Only reconstruction so far, their discriminators come later: {', '.join(early)}."
     if failed:
         yield f"**Incomplete.** {failed}"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compare_methods import VARIANTS, main, parts_of_methods, trial
+from benchmarks.compare_methods import VARIANTS, main, parts_of_methods, shortened, trial
 from benchmarks.method_report import Budget, Cell, verdicts
 from models.registry import PIPELINES
 from models.training.config import LoopOptions, build_options, override, read_preset
@@ -77,13 +77,24 @@ def test_every_row_has_options_that_its_training_knows(label: str) -> None:
     budget = Budget("aviary", Path("encoders"), 640, 0, 64, 100, 0, 1)
     one = trial(label, 2, budget)
     values = read_preset(one.preset, one.part)
+    override(values, shortened(values, one.steps))
     before = parse_options(one.part, values["options"])
     override(values, one.overrides)
     loop = build_options(LoopOptions, values["loop"], "loop")
     assert (loop.seed, loop.size, loop.samples) == (2, 64, 0)
     assert loop.batch * one.steps == budget.pictures
+    warmups = loop.warmup, values["options"].get("warmup_steps", 0)
+    assert max(warmups) * 10 <= one.steps, "a warm-up longer than the run teaches nothing else"
     changed = parse_options(one.part, values["options"]) != before
     assert changed == (label in VARIANTS)
+
+
+def test_schedules_are_shortened_together_and_only_where_they_must_be() -> None:
+    values = read_preset("cub", "synthesis")
+    assert shortened(values, 4000) == ()
+    assert shortened(values, 400) == ("warmup_steps=40", "reconstruction_until=120")
+    assert shortened(read_preset("cub", "inpainting"), 50) == ("loop.warmup=5",)
+    assert shortened(read_preset("tagan-cub", "manipulation"), 1) == ()
 
 
 def test_a_verdict_needs_intervals_that_are_apart() -> None:
