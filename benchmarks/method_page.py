@@ -28,13 +28,14 @@ from benchmarks.method_verdicts import published_order, unlike_references, verdi
 from models.evaluation.report import table_line
 
 _WIDTH = 120
+_HEADLINES = ("kid_", "mp", "l1_center", "l1_object")
 _TITLES = {"synthesize": "Synthesis", "manipulate": "Manipulation", "inpaint": "Inpainting"}
 
 
 def page(results: Mapping[str, Any]) -> str:
     """The whole page; results: of :func:`benchmarks.method_report.results`."""
     tasks = results["tasks"]
-    parts = ["# All methods on one budget", *_head(results)]
+    parts = ["# All methods on one budget", *_head(results), *_short(tasks)]
     for task, title in _TITLES.items():
         if task in tasks:
             parts += [f"## {title}", *_task(task, tasks[task])]
@@ -77,6 +78,20 @@ def _head(results: Mapping[str, Any]) -> Iterator[str]:
     )
     if results["failed"]:
         yield f"**Incomplete.** {results['failed']}"
+
+
+def _short(tasks: Mapping[str, Any]) -> Iterator[str]:
+    """What training brought, by each task's first measure."""
+    said = [
+        f"- {title}: {line}"
+        for task, title in _TITLES.items()
+        for column in COLUMNS[task]
+        if task in tasks and column.metric in _HEADLINES
+        for line in unlike_references(task, [column], read_cells(task, tasks[task]))
+    ]
+    if said:
+        yield "In short, as far as intervals tell:"
+        yield "\n".join(said)
 
 
 def _task(task: str, rows: Mapping[str, Any]) -> Iterator[str]:

@@ -47,7 +47,8 @@ has no segmentations (`benchmarks/object_masks.py`). Where it finds nothing, the
 # Beside each task's tables, and beside its sheet.
 NOTES = {
     "synthesize": """
-`blurred-8` are held-out photos at 8×8 pixels and back: what is no better has no more of a bird.
+`blurred-8` are held-out photos at 8×8 pixels and back, in which nobody sees a bird: a KID no better
+than theirs says that the pictures are no more like photos than such a blur.
 """,
     "manipulate": """
 MP = (1 − diff) · sim, and pictures that share nothing differ by little more than a recoloured

@@ -32,11 +32,14 @@ def unlike_references(task: str, columns: Sequence[Column], cells: Cells) -> Ite
     """Of each judged column: which trained rows are better than every row without training."""
     for column in _judged(columns):
         found = _own(column, cells)
-        untrained = [found[r] for r in REFERENCES[task] if r in found and r != "real"]
+        untrained = [r for r in REFERENCES[task] if r in found and r != "real"]
         trained = [r for r in found if r not in REFERENCES[task]]
+        ahead = [r for r in trained if all(_better(column, found[r], found[x]) for x in untrained)]
         if untrained and trained:
-            ahead = [r for r in trained if all(_better(column, found[r], x) for x in untrained)]
-            yield f"{column.name}, better than all that is untrained: {', '.join(ahead) or 'none'}."
+            yield (
+                f"{column.name}, better than each of {', '.join(untrained)}: "
+                f"{', '.join(ahead) or 'no trained row'}."
+            )
 
 
 def published_order(task: str, columns: Sequence[Column], cells: Cells) -> Iterator[str]:

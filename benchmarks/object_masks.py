@@ -60,8 +60,9 @@ def outline(photo: Image.Image) -> Image.Image | None:
         axes = round(share * width / 2), round(share * height / 2)
         cv2.ellipse(marks, middle, axes, 0, 0, 360, mark, -1)
     cv2.setRNGSeed(0)  # of the colours' clusters: the same outline every time
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(pixels, marks, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
+    colours = np.zeros((1, 65)), np.zeros((1, 65))
+    unread = (0, 0, 1, 1)  # a rectangle, where there are no marks
+    cv2.grabCut(pixels, marks, unread, *colours, _ROUNDS, cv2.GC_INIT_WITH_MASK)
     found = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if not _SMALLEST <= found.mean() <= _LARGEST:
         return None

@@ -25,6 +25,7 @@ def row(mp: float, half: float = 0.01) -> dict[str, Any]:
     return {"metrics": {"mp": {"value": mp, "half": half, "seeds": [mp] * 3}}}
 
 
+COSTS = ("minutes", "parameters", "ms")
 ROWS = {
     "manigan": row(0.30),
     "tagan": row(0.20),
@@ -65,7 +66,29 @@ def test_a_difference_is_less_sure_than_its_parts() -> None:
 
 def test_verdicts_need_intervals_that_are_apart() -> None:
     assert said(verdicts) == ["MP: manigan is better than sisgan, tagan."]
-    assert said(unlike_references) == ["MP, better than all that is untrained: manigan."]
+    assert said(unlike_references) == ["MP, better than each of identity, recolour: manigan."]
+
+
+def test_the_page_begins_with_what_training_brought() -> None:
+    budget = {"data": "birds", "pictures": 10, "batch": 2, "samples": 200, "size": 64}
+    trained = {"seeds": 1, "steps": 5, "batch": 2, "costs": dict.fromkeys(COSTS, 1.0)}
+    rows = {k: {**v, **(trained if k == "manigan" else {})} for k, v in ROWS.items()}
+    text = page(
+        {
+            "budget": {**budget, "threads": 1, "encoders": "cub"},
+            "commits": ["abc"],
+            "photos": 100,
+            "outlined": False,
+            "failed": "Something failed.",
+            "tasks": {"manipulate": rows},
+        }
+    )
+    short, rest = text.split("## Manipulation")
+    assert "- Manipulation: MP, better than each of identity, recolour: manigan." in short
+    assert "**One seed" in short
+    assert "**Incomplete.** Something failed." in short
+    assert "| manigan | – | – | – | 0.300 ± 0.010 | 8.47, .101, .281, .072 |" in rest
+    assert max(len(x) for x in text.splitlines() if not x.startswith("|")) <= 120
 
 
 def test_the_published_order_is_compared_where_intervals_are_apart() -> None:
@@ -91,7 +114,7 @@ def test_less_is_better_of_errors() -> None:
         "KID: attngan is better than efficient-t2i."
     ]
     assert list(unlike_references("synthesize", columns, cells)) == [
-        "KID, better than all that is untrained: attngan."
+        "KID, better than each of blurred-8: attngan."
     ]
 
 
