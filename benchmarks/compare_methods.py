@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -117,6 +118,7 @@ def _write(
     rows = by_label(done)
     measured = results(budget, rows, failed)
     written = json.dumps(measured, indent=1, ensure_ascii=False)
+    written = re.sub(r"\{\s+\"value\"[^{}]*\}", lambda cell: " ".join(cell[0].split()), written)
     (numbers / "methods.json").write_text(written + "\n", encoding="utf-8")
     (text / "comparison.md").write_text(page(measured), encoding="utf-8")
     draw_sheets(pictures, budget, rows)

@@ -62,7 +62,6 @@ def _head(results: Mapping[str, Any]) -> Iterator[str]:
     minutes = [row["costs"]["minutes"] for row in trained] or [0.0]
     words = {
         **budget,
-        "commits": ", ".join(results["commits"]),
         "photos": results["photos"],
         "fewest": min(minutes),
         "most": max(minutes),

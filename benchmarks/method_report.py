@@ -159,7 +159,6 @@ def results(budget: Budget, rows: Rows, failed: str) -> dict[str, Any]:
             found["tdanet, asked without text"] = asked
     return {
         "budget": {**budget.described, "threads": budget.threads, "encoders": budget.encoders.name},
-        "commits": sorted({run.options["version"]["commit"] for run in runs}),
         "photos": max((run.options["data"]["samples"] for run in runs), default=0),
         "outlined": any((run.run / OUTLINED).exists() for run in runs),
         "failed": failed,

@@ -12,8 +12,8 @@ python -m benchmarks.compare_methods --data {data} --pictures {pictures} --batch
     --samples {samples} --out comparison --ship
 ```"""
 INTRODUCTION = """
-Written by the command below (commits {commits}). Stopped, it goes on; what is finished is not done
-again, so rows and seeds can be added to the same `--out`.
+Written by the command below. Stopped, it goes on; what is finished is not done again, so rows and
+seeds can be added to the same `--out`.
 """
 BUDGET = """
 **Budget: each training sees {pictures:,} pictures of {size} pixels (with repeats, of {photos:,}

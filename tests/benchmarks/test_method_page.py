@@ -76,7 +76,6 @@ def test_the_page_begins_with_what_training_brought() -> None:
     text = page(
         {
             "budget": {**budget, "threads": 1, "encoders": "cub"},
-            "commits": ["abc"],
             "photos": 100,
             "outlined": False,
             "failed": "Something failed.",
