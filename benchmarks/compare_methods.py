@@ -1,9 +1,10 @@
 """``python -m benchmarks.compare_methods --data FOLDER --out FOLDER``: every method trained on the
-same frozen encoders, split and number of pictures, evaluated on validation, in one report.
+same frozen encoders, split and number of pictures, evaluated on validation, on one page.
 
 Stopped or killed, the same command goes on; what is finished is not done again, so that methods and
 seeds can be added. All methods train by their presets for photos, on Aviary too, whose own presets
-know what was drawn.
+know what was drawn. The folder gets ``comparison.md``, its pictures and ``methods.json``;
+``--ship`` writes them to docs and benchmarks/results, too.
 """
 
 from __future__ import annotations
@@ -11,10 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from benchmarks.method_report import Budget, Trained, Trial, costs, write_report
+from benchmarks.method_page import page
+from benchmarks.method_report import Budget, Trained, Trial, by_label, costs, outline, results
+from benchmarks.method_sheets import draw_sheets
+from docs.tools.provenance import record
 from models.commands.arguments import new_folder, whole
 from models.errors import ModelsError
 from models.evaluation.run import TASKS
@@ -25,11 +32,15 @@ from models.registry import method_folders
 from models.training.config import preset_names, read_preset
 from models.training.parts import TASK_OF
 
-_WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+_ROOT = Path(__file__).resolve().parents[1]
+_WEIGHTS = _ROOT / "weights"
+WARMUP = 10  # warm-ups take no more than this part of a run
 # Rows that are a method with options of its own: its name, what is set.
 VARIANTS = {
     "manigan-without-acm": ("manigan", ("combination=none",)),
     "manigan-concatenation": ("manigan", ("combination=concat",)),
+    "manigan-without-main": ("manigan", ("modules=dcm",)),
+    "manigan-without-dcm": ("manigan", ("modules=main",)),
     "tdanet-without-text": ("tdanet", ("text=false",)),
     "efficient-t2i-interpolated": ("efficient-t2i", ("interpolate=true", "loop.captions=3")),
 }
@@ -52,14 +63,29 @@ def trial(label: str, seed: int, budget: Budget) -> Trial:
     steps = max(1, budget.pictures // batch)
     loop = {"seed": seed, "size": budget.size, "samples": budget.photos, "batch": batch}
     loop |= {"threads": budget.threads, "log_every": min(20, steps)}
-    overrides = (*(f"loop.{key}={value}" for key, value in loop.items()), *own)
+    shorter = shortened(values, steps)
+    overrides = (*(f"loop.{key}={value}" for key, value in loop.items()), *shorter, *own)
     begin = (preset, part, 1, "data", overrides, None, budget.encoders)
-    warmup = values["options"].get("warmup_steps", 0)
-    return Trial(*begin, 0.0, steps, 0.0, budget.samples, label, seed, batch, warmup)
+    return Trial(*begin, 0.0, steps, 0.0, budget.samples, label, seed, batch)
 
 
-def compare(out: Path, budget: Budget, trials: list[Trial]) -> str:
-    """Train and evaluate what is missing, and write the report; returns what failed, in words.
+def shortened(values: Mapping[str, Any], steps: int) -> tuple[str, ...]:
+    """What a preset counts in steps, made as much shorter as its warm-up must be to take a tenth of
+    the run; nothing where that is long enough for it.
+    """
+    loop, options = values["loop"], values["options"]
+    counted = {f"loop.{name}": loop[name] for name in ("warmup",) if loop.get(name)}
+    names = ("warmup_steps", "reconstruction_until")
+    counted |= {name: options[name] for name in names if options.get(name)}
+    longest = max((counted[k] for k in counted if "warmup" in k), default=0)
+    if longest * WARMUP <= steps:
+        return ()
+    return tuple(f"{k}={count * steps // (WARMUP * longest)}" for k, count in counted.items())
+
+
+def compare(out: Path, budget: Budget, trials: list[Trial], *, train: bool, ship: bool) -> str:
+    """Train and evaluate what is missing, and write the page; returns what is missing or failed, in
+    words.
 
     Raises ModelsError when ``out`` holds a comparison of another budget, Stopped after a signal.
     """
@@ -67,12 +93,35 @@ def compare(out: Path, budget: Budget, trials: list[Trial]) -> str:
     workspace = Workspace(Plan(tuple(trials)), out / "runs", out / "runs")
     failed = ""
     try:
-        Queue(workspace, {"data": budget.data}).work()
+        if train:
+            Queue(workspace, {"data": budget.data}).work()
     except QueueError as error:
         failed = str(error)
     done = [(one, workspace.run(one)) for one in trials if workspace.status(one).done]
-    write_report(out, budget, [Trained(one, run, costs(run, budget)) for one, run in done], failed)
+    if not failed and len(done) < len(trials):
+        failed = f"{len(done)} of {len(trials)} trainings are done; the same command does the rest."
+    for _, run in done:
+        outline(run, budget)
+    found = [Trained(one, run, costs(run, budget)) for one, run in done]
+    _write(out, out, out / "pictures", budget, found, failed)
+    if ship:
+        docs = _ROOT / "docs"
+        _write(docs, _ROOT / "benchmarks/results", docs / "pictures", budget, found, failed)
+        record((docs / "pictures").glob("compare-*"), ())
     return failed
+
+
+def _write(
+    text: Path, numbers: Path, pictures: Path, budget: Budget, done: list[Trained], failed: str
+) -> None:
+    """The page, its numbers and its pictures, each into its folder."""
+    rows = by_label(done)
+    measured = results(budget, rows, failed)
+    written = json.dumps(measured, indent=1, ensure_ascii=False)
+    written = re.sub(r"\{\s+\"value\"[^{}]*\}", lambda cell: " ".join(cell[0].split()), written)
+    (numbers / "methods.json").write_text(written + "\n", encoding="utf-8")
+    (text / "comparison.md").write_text(page(measured), encoding="utf-8")
+    draw_sheets(pictures, budget, rows)
 
 
 def _keep_budget(path: Path, described: dict[str, object]) -> None:
@@ -97,6 +146,8 @@ def _parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=whole(0), default=0, help="of a step; 0 as in the presets")
     parser.add_argument("--seeds", type=whole(1), default=3, help="trainings of each row")
     parser.add_argument("--samples", type=whole(2), default=1000, help="evaluated, each task")
+    parser.add_argument("--report", action="store_true", help="of what is done; train nothing")
+    parser.add_argument("--ship", action="store_true", help="write docs and results, too")
     parser.add_argument("--methods", nargs="+", default=names, choices=names, metavar="METHOD")
     return parser.parse_args(words)
 
@@ -108,13 +159,13 @@ def main(words: list[str] | None = None) -> int:
     budget = Budget(a.data, encoders, a.pictures, a.photos, a.size, a.samples, a.batch, threads)
     trials = [trial(x, seed, budget) for seed in range(a.seeds) for x in a.methods]
     try:
-        failed = compare(a.out.resolve(), budget, trials)
+        failed = compare(a.out.resolve(), budget, trials, train=not a.report, ship=a.ship)
     except Stopped as error:
         sys.stderr.write(f"{error}\n")
         return error.status
     except ModelsError as error:
         failed = str(error)
-    sys.stderr.write(f"error: {failed}\n" if failed else f"wrote {a.out / 'report.md'}\n")
+    sys.stderr.write(f"error: {failed}\n" if failed else f"wrote {a.out / 'comparison.md'}\n")
     return 1 if failed else 0
 
 

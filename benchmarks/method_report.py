@@ -1,22 +1,19 @@
-"""The report of :mod:`benchmarks.compare_methods`: the budget, the papers' tables, and verdicts
-where intervals are apart.
-"""
+"""What a comparison of methods measured: costs of each training, and each metric over seeds."""
 
 from __future__ import annotations
 
 import json
-import math
-import shutil
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmarks.method_cells import COLUMNS, REFERENCES, Cell
+from benchmarks.object_masks import score_outlined
 from models.bundle import Bundle
-from models.evaluation.report import round_value, table_line
 from models.evaluation.run import TASKS, Options, open_held_out
 from models.evaluation.runner import Runner
 from models.plan.plan import Stage
@@ -26,26 +23,8 @@ from models.runtime.device import best_device
 from models.training.run import lines_of
 
 _BATCH = 16  # pictures of a timed forward
-_FEWEST = 20  # pictures below which an interval is too narrow to be one
+OUTLINED = "outlined.json"
 _SHARED = ("text_encoder", "image_encoder")  # frozen, the same for every method
-_KINDS = ("center", "object")
-_FRAME = {"l1": "l1", "PSNR, dB": "psnr", "TV": "tv", "SSIM": "ssim"}
-# Metrics by column; one that ends with _ goes on with the name of the network that measures it.
-_COLUMNS = {
-    "manipulate": {"IS": "is_", "sim": "sim", "diff": "diff", "MP": "mp"},
-    "inpaint": {f"{c}, {kind}": f"{m}_{kind}" for kind in _KINDS for c, m in _FRAME.items()},
-    "synthesize": {"KID": "kid_", "FID": "fid_", "IS": "is_", "R-precision": "r_precision"},
-}
-# Rows that nothing was trained for.
-_REFERENCES = {
-    "manipulate": ("identity", "recolour", "real"),
-    "inpaint": ("identity", "telea", "navier-stokes", "patchmatch", "real"),
-    "synthesize": ("real",),
-}
-# Columns with a verdict; whether more is better. diff is least where nothing was done, TV best near
-# that of real pictures, and FID of few pictures grows with their lack.
-_MORE = {"IS": True, "sim": True, "MP": True, "R-precision": True, "KID": False}
-_MORE |= {f"{c}, {k}": c != "l1" for k in _KINDS for c in ("l1", "PSNR, dB", "SSIM")}
 
 
 @dataclass(frozen=True)
@@ -72,61 +51,12 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The mean over seeds, the mean ends of the interval over pictures (infinite where there is
-    none), and each seed's value.
-    """
-
-    value: float
-    low: float
-    high: float
-    seeds: tuple[float, ...]
-
-    @classmethod
-    def of(cls, found: Sequence[Mapping[str, Any]]) -> Cell:
-        """From each seed's estimate in ``details.json``."""
-        low, high = (
-            statistics.fmean(
-                e[end] if e[end] is not None and e["n"] >= _FEWEST else none for e in found
-            )
-            for end, none in (("low", -math.inf), ("high", math.inf))
-        )
-        seeds = tuple(e["value"] for e in found)
-        return cls(statistics.fmean(seeds), low, high, seeds)
-
-    def above(self, other: Cell) -> bool:
-        """Whether no picture and no seed puts this below the other."""
-        return min(self.low, *self.seeds) > max(other.high, *other.seeds)
-
-    def minus(self, other: Cell) -> Cell:
-        """The difference of two means, taken as independent."""
-        value = self.value - other.value
-        below = math.hypot(self.value - self.low, other.high - other.value)
-        above = math.hypot(self.high - self.value, other.value - other.low)
-        seeds = tuple(a - b for a, b in zip(self.seeds, other.seeds, strict=True))
-        return Cell(value, value - below, value + above, seeds)
-
-    def __str__(self) -> str:
-        text = round_value(self.value)
-        if self.low < self.high < math.inf:
-            text += f" [{round_value(self.low)}, {round_value(self.high)}]"
-        several = f"; seeds {round_value(min(self.seeds))} to {round_value(max(self.seeds))}"
-        return text + (several if len(self.seeds) > 1 else "")
-
-
-Cells = dict[str, dict[str, Cell]]
-
-
-@dataclass(frozen=True)
 class Trial(Stage):
-    """One training of one row. batch: pictures of a step; warmup: steps in which no discriminator
-    teaches.
-    """
+    """One training of one row. batch: pictures of a step."""
 
     label: str
     seed: int
     batch: int
-    warmup: int
 
     @property
     def name(self) -> str:
@@ -142,10 +72,16 @@ class Trained:
     costs: Mapping[str, float]
 
     @cached_property
+    def options(self) -> dict[str, Any]:
+        return dict(json.loads((self.run / "options.json").read_text(encoding="utf-8")))
+
+    @cached_property
     def details(self) -> tuple[str, dict[str, Any]]:
-        """The task, and its estimates by row and metric."""
-        text = (self.run / "evaluation" / "details.json").read_text(encoding="utf-8")
-        ((task, rows),) = json.loads(text)["tasks"].items()
+        """The task, and its estimates by row and metric, those of outlined objects included."""
+        task, rows = _evaluated(self.run)
+        if (self.run / OUTLINED).exists():
+            outlined = json.loads((self.run / OUTLINED).read_text(encoding="utf-8"))
+            rows = {row: found | outlined.get(row, {}) for row, found in rows.items()}
         return task, rows
 
     @cached_property
@@ -156,9 +92,32 @@ class Trained:
 Rows = Mapping[str, Sequence[Trained]]
 
 
+def by_label(done: Iterable[Trained]) -> dict[str, list[Trained]]:
+    """Each row's finished trainings, seeds in their order."""
+    rows: dict[str, list[Trained]] = {}
+    for run in done:
+        rows.setdefault(run.trial.label, []).append(run)
+    return rows
+
+
+def _evaluated(run: Path) -> tuple[str, dict[str, Any]]:
+    text = (run / "evaluation" / "details.json").read_text(encoding="utf-8")
+    ((task, rows),) = json.loads(text)["tasks"].items()
+    return task, rows
+
+
+def outline(run: Path, budget: Budget) -> None:
+    """Score fills of outlined objects, once, where the data has no masks of objects."""
+    task, rows = _evaluated(run)
+    known = any("l1_object" in found for found in rows.values())
+    if task == "inpaint" and not known and not (run / OUTLINED).exists():
+        found = score_outlined(run / "bundle", budget.data, budget.samples)
+        (run / OUTLINED).write_text(json.dumps(found) + "\n", encoding="utf-8")
+
+
 def costs(run: Path, budget: Budget) -> dict[str, float]:
     """``minutes`` trained; ``parameters`` of what is served without the shared encoders, in
-    millions; ``ms`` a picture in batches of 16. Measured once and kept in ``cost.json``.
+    millions; ``ms`` of CPU time a picture in batches of 16. Measured once, kept in ``cost.json``.
     """
     path = run / "cost.json"
     if not path.exists():
@@ -179,125 +138,59 @@ def _milliseconds(folder: Path, task: str, budget: Budget) -> float:
     data = open_held_out(budget.data, Bundle.open(folder), Options())
     _, asked = first_items(runner, data, task, _BATCH)
     times = []
-    for _ in range(4):
-        started = time.perf_counter()
+    for _ in range(5):
+        started = time.process_time()
         runner.run(asked)
-        times.append(time.perf_counter() - started)
-    return 1000 * statistics.median(times[1:]) / len(asked)
+        times.append(time.process_time() - started)
+    return 1000 * min(times[1:]) / len(asked)
 
 
-def write_report(out: Path, budget: Budget, done: Sequence[Trained], failed: str) -> None:
-    """``report.md``, and beside it the sheets of the first seed's first samples."""
-    (out / "sheets").mkdir(exist_ok=True)
-    labels = dict.fromkeys(run.trial.label for run in done)
-    rows = {label: [run for run in done if run.trial.label == label] for label in labels}
-    for label, runs in rows.items():
-        shutil.copy(runs[0].run / "sheet.webp", out / "sheets" / f"{label}.webp")
-    lines = ["# Methods compared", *_head(budget, rows, failed)]
-    for task, columns in _COLUMNS.items():
-        own = {label: runs for label, runs in rows.items() if runs[0].details[0] == task}
-        if own:
-            lines += [f"## {task}", *_task(_cells(task, own, columns), own)]
-    (out / "report.md").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _head(budget: Budget, rows: Rows, failed: str) -> Iterator[str]:
-    seeds = ", ".join(sorted({str(len(runs)) for runs in rows.values()}))
-    minutes = [run.costs["minutes"] for runs in rows.values() for run in runs] or [0.0]
-    yield (
-        f"**Budget: each training sees {budget.pictures:,} pictures of {budget.size} pixels (of "
-        f"{budget.photos or 'all'} different ones) and takes {min(minutes):.1f} to "
-        f"{max(minutes):.1f} minutes on {budget.threads} threads; seeds: {seeds}.** Published "
-        "trainings see millions: this says how far a method comes on this budget, no more."
-    )
-    yield (
-        f"Data {Path(budget.data).name}, frozen encoders of {budget.encoders.name}, small networks "
-        f"of the presets for photos (against ImageNet features for manigan, tdanet and "
-        "efficient-t2i, as published for the others), "
-        f"{budget.samples:,} validation samples (of each kind of mask). "
-        "A cell is the mean, its 95 % interval over pictures, and the range over seeds. "
-        + ("One seed: nothing tells how far another training would differ." * (seeds == "1"))
-    )
-    if early := [
-        label for label, runs in rows.items() if runs[0].trial.warmup >= runs[0].trial.steps
-    ]:
-        yield f"Only reconstruction so far, their discriminators come later: {', '.join(early)}."
-    if failed:
-        yield f"**Incomplete.** {failed}"
-
-
-def _task(cells: Cells, rows: Rows) -> Iterator[str]:
-    if next(iter(rows.values()))[0].details[0] == "inpaint":
-        for kind in _KINDS:
-            yield _table(cells, kind)
-        yield _table(_differences(cells))
-    else:
-        yield _table(cells)
-    yield "\n".join(f"- {line}" for line in verdicts(cells))
-    yield _costs(rows)
-    for label in rows:
-        yield f"{label}, the first samples, not chosen:\n\n![{label}](sheets/{label}.webp)"
-
-
-def _differences(cells: Cells) -> Cells:
-    """Of centre and object masks, where a row has both."""
-    a, b = (f", {kind}" for kind in _KINDS)
-    both = {x: [c for c in _FRAME if c + a in f and c + b in f] for x, f in cells.items()}
+def results(budget: Budget, rows: Rows, failed: str) -> dict[str, Any]:
+    """All that the page tells, as JSON; failed: what went wrong, in words, or nothing."""
+    runs = [run for own in rows.values() for run in own]
+    tasks: dict[str, dict[str, Any]] = {}
+    for label, own in rows.items():
+        tasks.setdefault(own[0].details[0], {})[label] = _measured(own)
+    for task, found in tasks.items():
+        own = next(rows[label] for label in found)
+        found |= {n: {"metrics": _metrics(task, own[:1], n)} for n in REFERENCES[task]}
+        if "tdanet" in found:
+            asked = {"metrics": _metrics(task, rows["tdanet"], "no-text")}
+            found["tdanet, asked without text"] = asked
     return {
-        x: {f"{c}{a} - object": cells[x][c + a].minus(cells[x][c + b]) for c in columns}
-        for x, columns in both.items()
+        "budget": {**budget.described, "threads": budget.threads, "encoders": budget.encoders.name},
+        "photos": max((run.options["data"]["samples"] for run in runs), default=0),
+        "outlined": any((run.run / OUTLINED).exists() for run in runs),
+        "failed": failed,
+        "tasks": tasks,
     }
 
 
-def _cells(task: str, rows: Rows, columns: Mapping[str, str]) -> Cells:
-    """By row and column; references are those of the first row's first run."""
-    asked = {label: (runs, runs[0].method) for label, runs in rows.items()}
-    if "tdanet" in rows:
-        asked["tdanet, asked without text"] = (rows["tdanet"], "no-text")
-    asked |= {name: (next(iter(rows.values()))[:1], name) for name in _REFERENCES[task]}
-    cells: Cells = {}
-    for label, (runs, row) in asked.items():
-        found = {c: [_estimate(run, row, metric) for run in runs] for c, metric in columns.items()}
-        cells[label] = {c: Cell.of([e for e in es if e]) for c, es in found.items() if all(es)}
-    return {label: found for label, found in cells.items() if found}
+def _measured(runs: Sequence[Trained]) -> dict[str, Any]:
+    """One row of a trained method."""
+    one, (task, _) = runs[0], runs[0].details
+    mean = {k: statistics.fmean(run.costs[k] for run in runs) for k in one.costs}
+    return {
+        "seeds": len(runs),
+        "steps": one.trial.steps,
+        "batch": one.trial.batch,
+        "costs": {k: float(f"{v:.4g}") for k, v in mean.items()},
+        "metrics": _metrics(task, runs, one.method),
+    }
+
+
+def _metrics(task: str, runs: Sequence[Trained], row: str) -> dict[str, dict[str, Any]]:
+    """By column's metric, where every run has it."""
+    found = {c.metric: [_estimate(run, row, c.metric) for run in runs] for c in COLUMNS[task]}
+    return {
+        metric: Cell.of([e for e in estimates if e]).stored
+        for metric, estimates in found.items()
+        if all(estimates)
+    }
 
 
 def _estimate(run: Trained, row: str, metric: str) -> Mapping[str, Any] | None:
+    """A metric that ends with _ goes on with the name of the network that measures it."""
     found: dict[str, Mapping[str, Any]] = run.details[1].get(row, {})
-    named = [k for k in found if k == metric or (metric.endswith("_") and k.startswith(metric))]
-    return found[named[0]] if named else None
-
-
-def verdicts(cells: Cells) -> Iterator[str]:
-    """Of each column that is judged: which rows are better than which, as far as that is sure."""
-    for column, more in _MORE.items():
-        found = {row: c[column] for row, c in cells.items() if column in c and row != "real"}
-        said = []
-        for row in sorted(found, key=lambda row: found[row].value, reverse=more):
-            one = found[row]
-            beaten = [x for x, e in found.items() if (one.above(e) if more else e.above(one))]
-            said += [f"{row} is better than {', '.join(beaten)}"] if beaten else []
-        if len(found) > 1:
-            yield f"{column}: {'; '.join(said) or 'no intervals are apart'}."
-
-
-def _table(cells: Cells, kind: str = "") -> str:
-    """kind: of mask, where columns of one are wanted."""
-    named = (c for found in cells.values() for c in found if c.endswith(kind))
-    columns = list(dict.fromkeys(named))
-    head = [table_line("", *columns), "|---" * (1 + len(columns)) + "|"]
-    rows = (table_line(x, *(str(f.get(c, "–")) for c in columns)) for x, f in cells.items() if f)
-    return "\n".join([*head, *rows])
-
-
-def _costs(rows: Rows) -> str:
-    columns = ("steps", "pictures a step", "minutes trained", "parameters, million", "ms a picture")
-    lines = [table_line("", *columns), "|---" * (1 + len(columns)) + "|"]
-    for label, runs in rows.items():
-        minutes, million, ms = (
-            statistics.fmean(run.costs[k] for run in runs) for k in ("minutes", "parameters", "ms")
-        )
-        one = runs[0].trial
-        cells = (str(one.steps), str(one.batch), f"{minutes:.1f}", f"{million:.2f}")
-        lines.append(table_line(label, *cells, f"{ms:.1f}"))
-    return "\n".join(lines)
+    matching = [k for k in found if k == metric or (metric.endswith("_") and k.startswith(metric))]
+    return found[matching[0]] if matching else None

@@ -83,17 +83,17 @@ def _changed(
     """Given above made; manipulation gets another caption."""
     given: list[dict[str, Image.Image]] = [{"image": bird} for bird in birds[: len(result)]]
     if task == "inpaint":
-        given = [{**images, "mask": _centre(images["image"].size)} for images in given]
+        given = [{**images, "mask": centre_mask(images["image"].size)} for images in given]
     items = [
         Item(text, 0, images=images, fidelity="photo")
         for text, images in zip(result, given, strict=True)
     ]
-    seen = [_holed(images) for images in given]
+    seen = [with_hole(images) for images in given]
     rows = zip(seen, _made(pipeline, items), result, strict=True)
     return [([before, after], text) for before, after, text in rows]
 
 
-def _centre(size: tuple[int, int]) -> Image.Image:
+def centre_mask(size: tuple[int, int]) -> Image.Image:
     """A mask, white where the middle half of both sides is to be filled."""
     width, height = size
     mask = Image.new("L", size, 0)
@@ -101,7 +101,7 @@ def _centre(size: tuple[int, int]) -> Image.Image:
     return mask
 
 
-def _holed(images: Mapping[str, Image.Image]) -> Image.Image:
+def with_hole(images: Mapping[str, Image.Image]) -> Image.Image:
     whole = images["image"]
     if "mask" not in images:
         return whole

@@ -64,6 +64,16 @@ def contrastive_loss(scores: Tensor, class_ids: Tensor | None = None) -> tuple[T
     return to_captions, functional.cross_entropy(scores[:, :count].T, target)
 
 
+def ranking_loss(codes: Tensor, sentences: Tensor, margin: float) -> Tensor:
+    """What each wrong pair of codes [B,D] and sentences [B,D] lacks to be less alike than the right
+    ones by ``margin``, both ways, summed and over B (Kiros et al. 2014, by cosines).
+    """
+    scores = sentence_scores(codes, sentences, 1.0)
+    right = scores.diag()
+    lacking = (margin + scores - right[:, None]).relu() + (margin + scores - right[None]).relu()
+    return (lacking.sum() - lacking.diag().sum()) / len(scores)
+
+
 def damsm_losses(
     photo: tuple[Tensor, Tensor],
     caption: tuple[Tensor, Tensor, Tensor],

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from models.damsm.efficientnet import load_imagenet
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
-from models.damsm.losses import contrastive_loss, sentence_scores, word_scores
+from models.damsm.losses import contrastive_loss, ranking_loss, sentence_scores, word_scores
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import ModelsError
 from models.training.batch import Batch
@@ -29,7 +29,8 @@ class DamsmOptions:
     weight of reading a data set's known attributes off sentences and pictures by one linear layer;
     mix_words: share of captions whose word vectors are mixed, position by position and at up to a
     half, with those of another caption of the same picture (wordMixup, Guo et al. 2019); needs
-    loop.captions.
+    loop.captions; margin: above 0 sentences alone learn, by the ranking loss of SISGAN's embedding
+    (published: 0.2), which needs nothing of words.
     """
 
     rate: float = 2e-3
@@ -44,6 +45,7 @@ class DamsmOptions:
     word_block: int = 0
     attributes: float = 0.0
     mix_words: float = 0.0
+    margin: float = 0.0
 
 
 class EncodersObjective(Objective):
@@ -125,6 +127,10 @@ class DamsmObjective(EncodersObjective):
         with self.autocast():
             regions, code = self.image(self.to_memory_format(batch.images))
         own = len(batch.images)
+        if self.options.margin:
+            pairs = gather(code.float()), gather(sentence[:own])
+            ranking = ranking_loss(*pairs, self.options.margin)
+            return ranking, {"ranking": ranking}
         sentence_loss, top1 = self._sentence_loss(code.float(), sentence, own, batch.class_ids)
         words_loss = self._words_loss(regions, words[:own], batch.lengths, batch.class_ids)
         loss = words_loss + sentence_loss

@@ -8,12 +8,14 @@ depend on its batch. Keys as published.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log2
 
 import torch
 from torch import Tensor, nn
 
+from models.damsm.image_encoder import PhotoFeatures
 from models.errors import ModelsError
 from models.layers import Nearest, conv3
 from models.manipulation.manigan.blocks import (
@@ -286,6 +288,27 @@ def networks(config: ManiganConfig) -> dict[str, nn.Module]:
         "dcm": DetailCorrection,
     }
     return {role: made[role](config) for role in config.roles}
+
+
+def edit(
+    made: Mapping[str, nn.Module],
+    z: Tensor,
+    noise: Tensor,
+    words: Tensor,
+    sentence: Tensor,
+    pad: Tensor,
+    photo: PhotoFeatures,
+) -> tuple[Tensor, MainOutput | None]:
+    """The final picture [B,3,S,S] in [-1,1] of the networks by role, and what the main module made
+    where there is one; shapes as in :meth:`MainModule.forward`.
+    """
+    hidden, main = photo.regions, None
+    if "main" in made:
+        main = made["main"](z, noise, words, sentence, pad, photo.code, photo.regions)
+        hidden = main.hidden
+    if "dcm" not in made:
+        return main.pictures[-1], main  # type: ignore[union-attr]
+    return made["dcm"](hidden, photo.detail, words, pad)[0], main
 
 
 def use_published_masks(module: nn.Module) -> nn.Module:

@@ -16,7 +16,7 @@ the bird being what is unlike the photo's corners (:mod:`models.manipulation.man
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -27,7 +27,7 @@ from models.damsm.image_encoder import PhotoFeatures
 from models.damsm.losses import Caption, encode_captions, matching_losses
 from models.damsm.text_encoder import TextEncoder
 from models.manipulation.manigan.losses import foreground_saliency, kl_loss
-from models.manipulation.manigan.network import DetailCorrection, MainModule
+from models.manipulation.manigan.network import edit, networks
 from models.manipulation.manigan.official import manigan_config
 from models.manipulation.manigan.photo_encoder import FrozenEncoders
 from models.training.augment import augment, parse_changes
@@ -54,7 +54,8 @@ _CLIP = 5.0
 
 @dataclass(frozen=True)
 class PhotoOptions:
-    """Widths, rates and loss weights. edited: share of photos that get another class's caption;
+    """Widths, the paper's ablations (combination, modules: see :class:`ManiganConfig`), rates and
+    loss weights. edited: share of photos that get another class's caption;
     mismatched: share of wrong captions among the discriminator's fakes; ndf, discriminator_size,
     taps, text: see :class:`ProjectedConfig`; augment: DiffAugment's changes, comma separated;
     warmup_steps: steps in which photos are only brought back with their own captions, before
@@ -74,6 +75,7 @@ class PhotoOptions:
     condition: int = 64
     norm: str = "layer"
     combination: str = "affine"
+    modules: str = "both"
     ndf: int = 128
     discriminator_size: int = 96
     taps: str = "0,2,4,10"
@@ -119,8 +121,6 @@ class StepState:
 class PhotoObjective(Objective):
     """See :class:`models.training.objective.Objective`."""
 
-    averaged = ("main", "dcm")
-
     def __init__(
         self, options: PhotoOptions, size: int, text: TextEncoder, encoders: FrozenEncoders
     ) -> None:
@@ -132,14 +132,18 @@ class PhotoObjective(Objective):
             "image_encoder": encoders.image,
             **encoders.bundle_modules,
         }
-        self.config = manigan_config(options, size, text, encoders)
+        config = manigan_config(options, size, text, encoders)
+        self.config = replace(config, modules=options.modules)
+        self.averaged = self.config.roles
         self.discriminator = build_projected(options, text.config.features)
-        main, dcm = MainModule(self.config), DetailCorrection(self.config)
-        self.modules = {"main": main, "dcm": dcm, "judge": self.discriminator}
+        editing = networks(self.config)
+        self.modules = {**editing, "judge": self.discriminator}
         betas = (0.0, options.beta2)
         self.optimizer_steps = {
             "judge": OptimizerStep(adam([self.discriminator], options.rate_d, betas), ("judge",)),
-            "edit": OptimizerStep(adam([main, dcm], options.rate, betas), self.averaged, _CLIP),
+            "edit": OptimizerStep(
+                adam([*editing.values()], options.rate, betas), self.averaged, _CLIP
+            ),
         }
 
     def active_steps(self, step: int) -> tuple[str, ...]:
@@ -172,13 +176,15 @@ class PhotoObjective(Objective):
     def _edit(
         self, modules: Modules, photo: PhotoFeatures, given: Caption, noise: Noise
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
-        """Final pictures, the main module's, and the conditioning's KL."""
-        words, sentence, pad = given.words, given.sentence, given.pad
+        """Final pictures, the main module's, and the conditioning's KL; without a main module there
+        are none of these.
+        """
         z = noise.normal("z", self.config.z)
         condition = noise.normal("condition", self.config.condition)
-        out = modules["main"](z, condition, words, sentence, pad, photo.code, photo.regions)
-        final, _ = modules["dcm"](out.hidden, photo.detail, words, pad)
-        return final, out.pictures, kl_loss(out.mu, out.logvar)
+        final, main = edit(modules, z, condition, given.words, given.sentence, given.pad, photo)
+        if main is None:
+            return final, (), final.new_zeros(())
+        return final, main.pictures, kl_loss(main.mu, main.logvar)
 
     def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         if name == "judge":

@@ -18,7 +18,7 @@ from torch.nn import functional
 from models.damsm.image_encoder import CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, padding
 from models.manipulation.manigan.losses import kl_loss
-from models.manipulation.manigan.network import MainOutput, ManiganConfig, networks
+from models.manipulation.manigan.network import MainOutput, ManiganConfig, edit, networks
 from models.training.batch import Batch
 from models.training.losses import edge_loss, small_part_mask
 from models.training.noise import Noise
@@ -111,13 +111,7 @@ class ManipulationObjective(Objective):
         words, sentence = self.text(batch.ids, batch.lengths)
         pad = padding(batch.lengths, words.shape[2])
         photo = self.image.photo(batch.source.contiguous(memory_format=torch.channels_last))
-        hidden, main = photo.regions, None
-        if "main" in modules:
-            main = modules["main"](z, noise, words, sentence, pad, photo.code, photo.regions)
-            hidden = main.hidden
-        if "dcm" not in modules:
-            return main.pictures[-1], main  # type: ignore[union-attr]
-        return modules["dcm"](hidden, photo.detail, words, pad)[0], main
+        return edit(modules, z, noise, words, sentence, pad, photo)
 
     def _weight(self, batch: Batch) -> Tensor:
         """[B,1,S,S], mean 1 per picture."""

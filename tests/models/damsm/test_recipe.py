@@ -1,4 +1,4 @@
-"""Word vectors mixed between captions of one picture."""
+"""Word vectors mixed between captions of one picture; sentences alone by a ranking loss."""
 
 from __future__ import annotations
 
@@ -51,3 +51,14 @@ def test_mixing_needs_further_captions(objective: DamsmObjective, batch: Batch) 
     alone = replace(batch, more_ids=None)
     with pytest.raises(ModelsError, match=r"loop\.captions"):
         objective.loss("damsm", (alone, Noise(0, 0, BATCH)), 0)
+
+
+def test_a_margin_trains_sentences_and_pictures_by_ranking(batch: Batch) -> None:
+    torch.manual_seed(0)
+    options = DamsmOptions(words=8, features=16, hidden=8, input_size=SIZE, margin=0.2)
+    objective = DamsmObjective(options, len(WORDS))
+    loss, values = objective.loss("damsm", (batch, Noise(0, 0, BATCH)), 0)
+    assert values.keys() == {"ranking"}
+    loss.backward()
+    for network in (objective.text, objective.image):
+        assert any(p.grad is not None and p.grad.any() for p in network.parameters())

@@ -82,10 +82,11 @@ def test_shading_is_no_outline_and_no_level() -> None:
     assert (_shading(white, thing) - _shading(flat, thing)).abs().mean() > 0.01
 
 
+@pytest.mark.parametrize("options", [{"ngf": 4, "combine": 4}, PHOTOS])
 @pytest.mark.parametrize("modules", ["main", "dcm"])
-def test_pairs_train_one_module_alone(modules: str, tmp_path: Path) -> None:
+def test_one_module_is_trained_alone(modules: str, options: dict[str, Any], tmp_path: Path) -> None:
     pair: Any = TinyEncoders()
-    objective = built({"ngf": 4, "combine": 4, "modules": modules}, pair)
+    objective = built({**options, "modules": modules}, pair)
     loop = watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path / "run")
     save(
         tmp_path / "one",

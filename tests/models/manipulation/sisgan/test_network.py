@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.damsm.losses import ranking_loss
 from models.manipulation.sisgan.network import (
     SentenceEncoder,
     SisganConfig,
@@ -36,6 +37,11 @@ def sentences(given: dict[str, torch.Tensor]) -> torch.Tensor:
     with torch.inference_mode():
         found: torch.Tensor = reader(given["vectors"], given["pad"])
     return found
+
+
+def test_ranking_loss_parity(reference: dict[str, np.ndarray]) -> None:
+    pair = (torch.from_numpy(reference[name]) for name in ("image_feature", "sentence"))
+    assert ranking_loss(*pair, 0.2).item() == pytest.approx(reference["ranking_loss"].item(), 1e-4)
 
 
 @pytest.mark.slow

@@ -1,0 +1,83 @@
+"""What a comparison's intervals tell: which rows are better than which, which are better than doing
+without training, and whether the published order holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
+
+from benchmarks.method_cells import KINDS, REFERENCES, Cell, Cells, Column
+from benchmarks.method_text import PUBLISHED
+
+
+def verdicts(task: str, columns: Sequence[Column], cells: Cells) -> Iterator[str]:
+    """Of each column that is judged: which trained rows are better than which, as far as that is
+    sure.
+    """
+    for column in _judged(columns):
+        found = {r: c for r, c in _own(column, cells).items() if r not in REFERENCES[task]}
+        if len(found) < 2:
+            continue
+        ordered = sorted(found, key=lambda row: found[row].value, reverse=column.more)
+        said = [
+            f"{row} is better than {', '.join(beaten)}"
+            for row in ordered
+            if (beaten := [x for x in ordered if _better(column, found[row], found[x])])
+        ]
+        yield f"{column.name}: {'; '.join(said) or 'no intervals are apart'}."
+
+
+def unlike_references(task: str, columns: Sequence[Column], cells: Cells) -> Iterator[str]:
+    """Of each judged column: which trained rows are better than every row without training."""
+    for column in _judged(columns):
+        found = _own(column, cells)
+        untrained = [r for r in REFERENCES[task] if r in found and r != "real"]
+        trained = [r for r in found if r not in REFERENCES[task]]
+        ahead = [r for r in trained if all(_better(column, found[r], found[x]) for x in untrained)]
+        if untrained and trained:
+            yield (
+                f"{column.name}, better than each of {', '.join(untrained)}: "
+                f"{', '.join(ahead) or 'no trained row'}."
+            )
+
+
+def published_order(task: str, columns: Sequence[Column], cells: Cells) -> Iterator[str]:
+    """How many pairs of rows that intervals tell apart stand in the papers' order."""
+    held, turned = 0, []
+    for column, printed in _printed(task, columns):
+        found = _own(column, cells)
+        for a, b in permutations([r for r in printed if r in found], 2):
+            if _better(column, found[a], found[b]):
+                agrees = (printed[a] > printed[b]) == column.more
+                held += agrees
+                turned += [] if agrees else [f"{a} before {b} by {column.name}"]
+    if held or turned:
+        against = f"; against it: {'; '.join(turned)}" if turned else ""
+        pairs = (
+            f"Of {held + len(turned)} pairs with intervals apart, {held} are in the published order"
+        )
+        yield f"{pairs}{against}."
+
+
+def _printed(task: str, columns: Sequence[Column]) -> Iterator[tuple[Column, Mapping[str, float]]]:
+    """Judged columns with what the papers print of each row."""
+    for table in KINDS if task == "inpaint" else (task,):
+        own = [c for c in columns if table == task or c.metric.endswith(table)]
+        rows = {row: text.split(", ") for row, text in PUBLISHED[table].items() if row}
+        for place, column in enumerate(own):
+            if column.judged and all(len(cells) == len(own) for cells in rows.values()):
+                yield column, {row: float(cells[place]) for row, cells in rows.items()}
+
+
+def _judged(columns: Sequence[Column]) -> list[Column]:
+    return [c for c in columns if c.judged]
+
+
+def _own(column: Column, cells: Cells) -> dict[str, Cell]:
+    """The column's cells by row."""
+    return {row: c[column.metric] for row, c in cells.items() if column.metric in c}
+
+
+def _better(column: Column, one: Cell, other: Cell) -> bool:
+    return one.above(other) if column.more else other.above(one)
