@@ -16,7 +16,7 @@ from app.settings import GatewaySettings
 from jobs.blobs import BlobStore
 from jobs.load import Load, Throughput
 from jobs.redis_store import JobStore
-from jobs.store import NewJob, Quota
+from jobs.store import BatchRefused, NewJob, Quota
 
 _HEADROOM = 0.9  # of the memory; the rest is for messages, limits and what a job weighs in excess
 _RECORDS_SHARE = 4  # times what is left: the records that one owner may have
@@ -107,6 +107,25 @@ def quota_problem(store: JobStore, settings: GatewaySettings, quota: Quota, used
     else:
         seconds = _seconds(1 / throughput.rate) if throughput.rate else _UNKNOWN
     return Problem(429, details[quota], headers={"Retry-After": str(seconds)})
+
+
+def batch_problem(refused: BatchRefused) -> Problem:
+    """Why a batch takes no job, or why there can be no further batch."""
+    status, detail = {
+        "no_batch": (422, "There is no such batch; create one with POST /batches."),
+        "batch_closed": (409, "This batch is closed and takes no more jobs; create another one."),
+        "batch_full": (
+            409,
+            f"This batch has {refused.count} jobs, which is all that one may have; close it, and "
+            "create another one.",
+        ),
+        "batches": (
+            429,
+            f"This key has {refused.count} batches, which is all that it may have. Delete some "
+            "(DELETE /batches/ID), or wait until they expire.",
+        ),
+    }[refused.reason]
+    return Problem(status, detail, headers={"Retry-After": "60"} if status == 429 else None)
 
 
 def _queue_full(store: JobStore, settings: GatewaySettings, load: Load) -> Problem:

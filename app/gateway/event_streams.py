@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,12 @@ from anyio import to_thread
 
 from app.gateway.problems import Problem
 from app.gateway.subscriptions import RECHECK, JobSubscriptions, end_tasks
-from app.gateway.views import job_view
+from app.gateway.views import batch_view, job_view
+from jobs.batch import is_batch_id
 from jobs.errors import StoreError, UnreadableRecord
 from jobs.job import CANCEL_REQUESTED, STREAM_START, JobEvent, Status, event_order
 from jobs.redis_store import JobStore
+from jobs.store import MOST_EVENTS
 
 log = logging.getLogger(__name__)
 _POSITIONS_EVERY = 1.0  # seconds between two looks at the places in the queue
@@ -32,7 +34,7 @@ _STATUS_DATA = {CANCEL_REQUESTED: {"status": Status.running, "cancel_requested":
 
 @dataclass(frozen=True)
 class Update:
-    """What a stream says: ``kind`` is status, position, progress or final. Updates that can be
+    """What a stream says: ``kind`` is status, position, progress, job or final. Updates that can be
     resumed from have an id.
     """
 
@@ -42,10 +44,16 @@ class Update:
 
 
 class EventStream:
-    """The updates of one job for one stream, from the event after ``cursor`` to the end."""
+    """The updates of one job, or batch, for one stream, from the event after ``cursor`` to the end;
+    ``read_on`` is called when it has room again.
+    """
 
-    def __init__(self, job_id: str, cursor: str, caller: str) -> None:
+    def __init__(
+        self, job_id: str, cursor: str, caller: str, read_on: Callable[[str], None]
+    ) -> None:
         self.job_id, self.cursor, self.caller = job_id, cursor, caller
+        self.full = False  # its client reads more slowly than things happen
+        self._read_on = read_on
         self.waiting = False  # in the queue, as far as this stream knows
         self.queue_position: int | None = None
         self._updates: deque[Update] = deque()
@@ -57,6 +65,9 @@ class EventStream:
 
     async def __anext__(self) -> Update:
         while not self._updates:
+            if self.full:
+                self.full = False
+                self._read_on(self.job_id)
             if self._closed:
                 raise StopAsyncIteration
             self._ready.clear()
@@ -69,6 +80,9 @@ class EventStream:
         """
         last = event_order(self.cursor) or (0, 0)
         for event in events:
+            if len(self._updates) >= MOST_EVENTS:
+                self.full = True
+                return
             if (event_order(event.id) or last) > last and not self._closed:
                 self._push_event(event, end)
 
@@ -77,6 +91,8 @@ class EventStream:
         if event.final and end:
             self._push(Update("final", end, event.id))
             self.close()
+        elif event.job:
+            self._push(Update("job", {"id": event.job, "status": event.status}, event.id))
         elif event.status:
             self.waiting = event.status == Status.queued
             data = _STATUS_DATA.get(event.status, {"status": event.status})
@@ -155,7 +171,7 @@ class EventStreams:
         if self._count >= self._limit:
             detail = "Too many event streams are open. Poll the job, or try again later."
             raise Problem(503, detail, headers={"Retry-After": "5"})
-        stream = EventStream(job_id, cursor, caller)
+        stream = EventStream(job_id, cursor, caller, self._on_change)
         self._count += 1
         self._streams[job_id].add(stream)
         self._on_change(job_id)
@@ -211,9 +227,7 @@ class EventStreams:
             self._next_recheck = now + RECHECK
             self._changed_jobs.update(self._streams)
         changed, self._changed_jobs = self._changed_jobs, set()
-        cursors = {
-            job_id: self._oldest_cursor(job_id) for job_id in changed if job_id in self._streams
-        }
+        cursors = {job_id: cursor for job_id in changed if (cursor := self._oldest_cursor(job_id))}
         waiting = self._due_positions(now)
         if cursors or waiting:
             snapshot = await to_thread.run_sync(
@@ -221,10 +235,10 @@ class EventStreams:
             )
             self._dispatch(snapshot)
 
-    def _oldest_cursor(self, job_id: str) -> str:
-        return min(
-            (f.cursor for f in self._streams[job_id]), key=lambda c: event_order(c) or (0, 0)
-        )
+    def _oldest_cursor(self, job_id: str) -> str | None:
+        """Of those that follow it and have room."""
+        cursors = [f.cursor for f in self._streams.get(job_id, ()) if not f.full]
+        return min(cursors, key=lambda c: event_order(c) or (0, 0), default=None)
 
     def _due_positions(self, now: float) -> list[str]:
         """Followed jobs whose place in the queue is to be looked up."""
@@ -250,6 +264,10 @@ class EventStreams:
         return _Snapshot(events, ends, self._store.queue_positions(job_ids) if job_ids else {})
 
     def _final_data(self, job_id: str, status: str) -> Mapping[str, Any]:
+        if is_batch_id(job_id):
+            batch = self._store.batches.get(job_id)
+            gone = {"id": job_id, "status": Status.expired}
+            return batch_view(batch, self._root).model_dump(mode="json") if batch else gone
         (job,) = self._store.get_all([job_id])
         if isinstance(job, UnreadableRecord):
             return {"id": job_id, "status": status}
@@ -264,6 +282,8 @@ class EventStreams:
                     stream.expire()
                 else:
                     stream.push_events(events, snapshot.ends.get(job_id))
+            if events and len(events) == MOST_EVENTS:
+                self._on_change(job_id)
         for job_id, position in snapshot.positions.items():
             for stream in self._streams.get(job_id, ()):
                 stream.push_position(position)

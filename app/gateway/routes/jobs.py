@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -20,12 +21,20 @@ from starlette.responses import Response
 
 from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
-from app.gateway.dependencies import AnyCaller, JobId, Reader, ServicesDependency, StreamSlot
+from app.gateway.dependencies import (
+    A_BATCH,
+    AnyCaller,
+    JobId,
+    Reader,
+    ServicesDependency,
+    StreamSlot,
+)
 from app.gateway.event_streams import EventStream
 from app.gateway.image_responses import has_current, wait_seconds
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from app.gateway.views import JobView, job_view, json_response
+from jobs.batch import Batch
 from jobs.blobs import job_folder
 from jobs.job import STREAM_START, Job, Status, event_order
 from jobs.requests import TASKS
@@ -71,6 +80,14 @@ class JobsView(BaseModel):
     next: str | None = Field(None, description="path of the next page; null on the last one")
 
 
+async def get_batch(services: Services, caller: Caller, batch_id: str) -> Batch:
+    """A batch that the caller may see; 404 for any other."""
+    found = caller.get_visible(await run_in_threadpool(services.store.batches.get, batch_id))
+    if found is None:
+        raise Problem(404, "There is no such batch, or it has expired.")
+    return found
+
+
 def require_job(job: Job | None) -> Job:
     """404 when there never was such a job, 410 when its lifetime is over."""
     if job is None:
@@ -88,6 +105,9 @@ async def list_jobs(
         Status | None, Query(description="only jobs in this state", examples=["failed"])
     ] = None,
     task: Annotated[str | None, _one_of_the_tasks] = None,
+    batch: Annotated[
+        str | None, Query(description="only jobs of this batch", examples=[A_BATCH])
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="jobs per page", examples=[20])] = 20,
     cursor: Annotated[str | None, _a_cursor] = None,
 ) -> Response:
@@ -95,11 +115,17 @@ async def list_jobs(
     if task is not None and task not in TASKS:
         raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
     before = _cursor(cursor) if cursor is not None else None
+    if batch is not None:
+        await get_batch(services, caller, batch)
     jobs, following = await run_in_threadpool(
-        services.store.list_jobs, status, limit, before, caller.list_scope, task
+        services.store.list_jobs, status, limit, before, caller.list_scope, task, batch
     )
     root = services.settings.root_path
-    page = root + _next_page(following, limit, status=status, task=task) if following else None
+    page = (
+        root + _next_page(following, limit, status=status, task=task, batch=batch)
+        if following
+        else None
+    )
     view = JobsView(jobs=[job_view(job, None, root=root) for job in jobs], next=page)
     headers = {"Link": f'<{page}>; rel="next"'} if page else None
     return json_response(view, headers=headers)
@@ -215,26 +241,35 @@ _EVENT_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+LastEventId = Annotated[
+    str | None,
+    Header(
+        description="id of the last event received; the stream goes on after it",
+        examples=["1764000000000-0"],
+    ),
+]
+
+
 async def open_stream(
-    job_id: JobId,
-    services: ServicesDependency,
-    caller: Reader,
-    last_event_id: Annotated[
-        str | None,
-        Header(
-            description="id of the last event received; the stream goes on after it",
-            examples=["1764000000000-0"],
-        ),
-    ] = None,
+    job_id: JobId, services: ServicesDependency, caller: Reader, last_event_id: LastEventId = None
 ) -> AsyncIterator[EventStream]:
-    """What the client has not heard yet. 204, which ends its attempts, when that is nothing."""
-    cursor = last_event_id if last_event_id and event_order(last_event_id) else STREAM_START
+    """What the client has not heard yet."""
     job = require_job(caller.get_visible(await services.get_job(job_id)))
-    if job.status.final and cursor != STREAM_START:
-        news = await run_in_threadpool(services.store.events_after, {job_id: cursor})
-        if not news[job_id]:
+    async with unheard_events(services, caller, job_id, job.status.final, last_event_id) as stream:
+        yield stream
+
+
+@asynccontextmanager
+async def unheard_events(
+    services: Services, caller: Caller, record_id: str, over: bool, last_event_id: str | None
+) -> AsyncIterator[EventStream]:
+    """Of a job or a batch. 204, which ends the client's attempts, when there are none."""
+    cursor = last_event_id if last_event_id and event_order(last_event_id) else STREAM_START
+    if over and cursor != STREAM_START:
+        news = await run_in_threadpool(services.store.events_after, {record_id: cursor})
+        if not news[record_id]:
             raise HTTPException(204)
-    with services.event_streams.open(job_id, cursor, caller.rate_limit_key) as stream:
+    with services.event_streams.open(record_id, cursor, caller.rate_limit_key) as stream:
         yield stream
 
 
@@ -249,6 +284,11 @@ async def stream_events(
     stream: Annotated[EventStream, Depends(open_stream)],
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: everything that has happened to the job, then what happens next."""
+    async for event in server_sent(stream):
+        yield event
+
+
+async def server_sent(stream: EventStream) -> AsyncIterator[ServerSentEvent]:
     yield ServerSentEvent(comment="follow", retry=_RETRY)
     async for update in stream:
         yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)
