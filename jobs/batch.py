@@ -1,66 +1,61 @@
-"""The record of a batch: many jobs under one id, with one event stream and one webhook. It stands
-beside those of jobs, under an id that no job has, so that what serves a job's events and webhook
-serves a batch's.
+"""Batches: many jobs under one id, with one event stream and one webhook.
+
+The record of a batch stands beside those of jobs, under an id that no job has: what serves a job's
+events and webhook serves a batch's. The scripts that create and end jobs count them in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from jobs.job import Record, Webhook, new_id
+from pydantic import Field, computed_field
 
-_PREFIX = "batch_"
+from jobs.job import Record, Webhook
+
+BATCH_PREFIX = "batch_"  # of ids
 
 
 class BatchStatus(StrEnum):
     """Where a batch is; it only moves downwards."""
 
-    open = "open"  # takes jobs
-    closed = "closed"  # takes none; some have not ended
-    ended = "ended"  # closed, and all of its jobs have ended
+    open = "open"
+    closed = "closed"
+    ended = "ended"
 
 
 class Batch(Record):
-    """Times are the store's, in seconds since 1970; ``total`` counts all jobs that it was given,
-    ``succeeded``, ``failed`` and ``canceled`` those that ended so.
-    """
+    """A batch, as clients see it but for its owner. Times are UTC."""
 
-    id: str
-    owner: str = ""
-    created_at: float
-    closed_at: float | None = None
-    finished_at: float | None = None
-    total: int = 0
-    unfinished: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    canceled: int = 0
-    webhook: Webhook | None = None
+    id: str = Field(description="for the field batch of requests")
+    owner: str = Field("", exclude=True)
+    created_at: datetime
+    closed_at: datetime | None = Field(None, description="null while it takes jobs")
+    finished_at: datetime | None = Field(None, description="when all had ended; null before")
+    total: int = Field(description="jobs that it was given")
+    unfinished: int = Field(description="of these, jobs that wait or run")
+    succeeded: int = Field(0, description="jobs that ended so")
+    failed: int = Field(0, description="jobs that ended so")
+    canceled: int = Field(0, description="jobs that ended so")
+    webhook: Webhook | None = Field(None, description="its delivery, if the batch has one")
 
+    @computed_field(  # type: ignore[prop-decorator]
+        description="open: takes jobs; closed: some have not ended; ended: all have"
+    )
     @property
     def status(self) -> BatchStatus:
-        if self.finished_at is not None:
+        if self.finished_at:
             return BatchStatus.ended
-        return BatchStatus.open if self.closed_at is None else BatchStatus.closed
-
-
-def new_batch_id() -> str:
-    return _PREFIX + new_id()
+        return BatchStatus.closed if self.closed_at else BatchStatus.open
 
 
 def is_batch_id(record_id: str) -> bool:
-    return record_id.startswith(_PREFIX)
-
-
-def read_batch(fields: Mapping[str, Any]) -> Batch:
-    """The batch of a hash. Raises pydantic's ValidationError."""
-    return Batch.model_validate({**fields, "webhook": read_webhook(fields)})
+    return record_id.startswith(BATCH_PREFIX)
 
 
 def read_webhook(fields: Mapping[str, str]) -> Mapping[str, str] | None:
-    """The webhook of a hash, a job's or a batch's."""
+    """The webhook of a record's hash, a job's or a batch's."""
     if "webhook" not in fields:
         return None
     prefix = "webhook_"

@@ -1,19 +1,18 @@
-"""Batches in the job store: made, closed and erased here; the scripts that create and end jobs
-count them in their batch.
-"""
+"""Batches in the job store: see :class:`jobs.batch.Batch`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import redis
 
-from jobs.batch import Batch, new_batch_id
-from jobs.errors import StoreError, UnreadableRecord
+from jobs.batch import BATCH_PREFIX, Batch
+from jobs.errors import UnreadableRecord
+from jobs.job import new_id
 from jobs.records import read_job_or_batch
 from jobs.redis_scripts import Scripts, translate_errors
-from jobs.store import BatchRefused
+from jobs.store import OverQuota, Quota
 
 _CHUNK = 100  # jobs of one call: a few milliseconds of the server
 
@@ -26,23 +25,17 @@ class BatchStore:
         self._client, self._prefix = client, prefix
         self._scripts = Scripts(client, prefix)
 
-    def create(
-        self, owner: str, webhook: str | None, most: int, most_jobs: int, lifetime: float
-    ) -> Batch:
-        """An open batch for at most ``most_jobs`` jobs of ``owner``, which may have ``most``
-        batches; kept for ``lifetime`` seconds after its last unfinished job has ended. Raises
-        BatchRefused.
+    def create(self, owner: str, url: str, most: int, most_jobs: int, lifetime: float) -> str:
+        """The id of an open batch for at most ``most_jobs`` jobs of ``owner``, who may have
+        ``most`` batches; kept for ``lifetime`` seconds after its last unfinished job has ended.
+        ``url``: its webhook, or empty. Raises OverQuota.
         """
-        batch_id = new_batch_id()
+        batch_id = BATCH_PREFIX + new_id()
         limits = most, most_jobs, max(int(lifetime), 1)
-        answer = self._scripts.move("create_batch", batch_id, owner, *limits, webhook or "")
-        reason, _, count = answer.decode().partition(" ")
-        if count:
-            raise BatchRefused(reason, int(count))
-        found = self.get(batch_id)
-        if found is None:
-            raise StoreError(f"batch {batch_id} has vanished")
-        return found
+        count = self._scripts.move("create_batch", batch_id, owner, *limits, url)
+        if count is not None:
+            raise OverQuota(Quota.batches, count)
+        return batch_id
 
     def get(self, batch_id: str) -> Batch | None:
         fields: Any = self._client.hgetall(f"{self._prefix}job:{batch_id}")
@@ -51,25 +44,23 @@ class BatchStore:
             raise found
         return found if isinstance(found, Batch) else None
 
-    def members(self, batch_id: str) -> list[str]:
-        """Ids of its jobs in the order in which they were accepted, erased ones included."""
+    def members(self, batch_id: str) -> Iterator[Sequence[str]]:
+        """Ids of its jobs in the order in which they were accepted, some at a time; erased ones,
+        too.
+        """
         found: Any = self._client.zrange(f"{self._prefix}members:{batch_id}", 0, -1)
-        return [job_id.decode() for job_id in found]
+        ids = [job_id.decode() for job_id in found]
+        return (ids[n : n + _CHUNK] for n in range(0, len(ids), _CHUNK))
 
-    def close(self, batch_id: str) -> bool:
-        """It takes no more jobs. False when there is no such batch."""
-        return bool(self._scripts.move("close_batch", batch_id, 0))
+    def close(self, batch_id: str) -> None:
+        """It takes no more jobs."""
+        self._scripts.move("close_batch", batch_id)
 
     def erase(self, batch_id: str) -> None:
-        """Close it, forget its webhook, cancel its jobs and have all of them erased, then forget
-        it. What a dying process leaves is done by the next call.
+        """Close it, forget its webhook, cancel its jobs and have them erased, then forget it. What
+        a dying process leaves is done by the next call.
         """
-        self._scripts.move("close_batch", batch_id, 1)
-        for job_ids in chunks(self.members(batch_id)):
+        self._scripts.move("close_batch", batch_id, "webhook")
+        for job_ids in self.members(batch_id):
             self._scripts.move_all("cancel", [(job_id, ("1",)) for job_id in job_ids])
         self._scripts.move("forget_batch", batch_id)
-
-
-def chunks(job_ids: Sequence[str]) -> list[Sequence[str]]:
-    """A batch's jobs in parts that are read or changed together."""
-    return [job_ids[n : n + _CHUNK] for n in range(0, len(job_ids), _CHUNK)]

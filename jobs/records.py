@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from prometheus_client import Counter
 from pydantic import ValidationError
 
-from jobs.batch import Batch, is_batch_id, read_batch, read_webhook
+from jobs.batch import Batch, is_batch_id, read_webhook
 from jobs.errors import NewerRecord, UnreadableRecord
 from jobs.job import JOB_SCHEMA, Job, Priority, Timings
 from jobs.requests import TASKS, TaskRequest
@@ -91,7 +91,8 @@ def read_job_or_batch(
 
 
 def _batch_from_hash(fields: Mapping[bytes, bytes]) -> Batch | None:
-    return read_batch(_to_text(fields)) if fields else None
+    text = _to_text(fields)
+    return Batch.model_validate({**text, "webhook": read_webhook(text)}) if text else None
 
 
 def _read(

@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError
 from jobs.errors import StoreError
 from jobs.job import Job, JobEvent, Status
 from jobs.records import to_hash, to_json
-from jobs.store import BatchRefused, JobOutcome, NewJob, OverQuota, Quota
+from jobs.store import JobOutcome, NewJob, OverQuota, Quota
 
 MoveCall = tuple[str, Sequence[Any]]  # a job's id, and what its move is given beside it
 _SHARED = ("prelude", "each")
@@ -132,8 +132,6 @@ def creation_result(new: NewJob, answer: Any) -> Job | StoreError | None:
     if text == "-1":
         return None
     quota, _, used = text.partition(" ")
-    if quota in BatchRefused.REASONS:
-        return BatchRefused(quota, int(used))
     if used:
         return OverQuota(Quota(quota), int(used))
     at = float(text)

@@ -28,7 +28,6 @@ from jobs.store import (
     LEFT_TO_NEWER,
     MAX_LISTING_SCAN,
     MOST_ACTIONS,
-    MOST_EVENTS,
     MOST_TOMBSTONES,
     TOMBSTONE_SECONDS,
     AdminAction,
@@ -255,13 +254,13 @@ class JobStore:
         return True
 
     def events_after(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
-        """By job or batch id, what happened after the event whose id is given, the first
-        ``MOST_EVENTS`` of it; None: the job is erased or unknown.
+        """By id of a job or batch, what happened after the event whose id is given; None: it is
+        erased or unknown.
         """
         with self._client.pipeline(transaction=False) as pipe:
             for job_id, cursor in cursors.items():
                 pipe.exists(self._key(f"events:{job_id}"))
-                pipe.xrange(self._key(f"events:{job_id}"), f"({cursor}", count=MOST_EVENTS)
+                pipe.xrange(self._key(f"events:{job_id}"), f"({cursor}")
             answers = pipe.execute()
         pairs = zip(cursors, answers[::2], answers[1::2], strict=True)
         return {i: [parse_event(*e) for e in found] if there else None for i, there, found in pairs}

@@ -20,7 +20,6 @@ Cursor = tuple[float, str]  # creation time and id of the last job of a page
 MAX_LISTING_SCAN = 1000  # records looked at for one page
 TOMBSTONE_SECONDS = 7 * 24 * 3600
 MOST_TOMBSTONES = 5000  # of one owner, the newest
-MOST_EVENTS = 256  # read at a time; a job has fewer
 MOST_ACTIONS = 10_000  # of operators, the newest
 LEFT_TO_NEWER = 5.0  # seconds until a job that a worker left to newer ones is offered again
 
@@ -70,6 +69,8 @@ class Quota(Enum):
     unfinished = "unfinished"  # jobs
     records = "records"  # of jobs, those of finished ones too
     stored = "stored"  # bytes of pictures
+    batches = "batches"
+    batch = "batch"  # jobs of the one that this job was to belong to, if that takes any
 
 
 class OverQuota(StoreError):
@@ -78,18 +79,6 @@ class OverQuota(StoreError):
     def __init__(self, quota: Quota, used: int) -> None:
         super().__init__(f"this owner has used its quota, {quota.value}: {used}")
         self.quota, self.used = quota, used
-
-
-class BatchRefused(StoreError):
-    """A batch takes no job: ``reason`` is no_batch, batch_closed or batch_full; or its owner has so
-    many that there can be no further one: batches. ``count``: jobs, or batches, that there are.
-    """
-
-    REASONS = ("no_batch", "batch_closed", "batch_full", "batches")
-
-    def __init__(self, reason: str, count: int) -> None:
-        super().__init__(f"refused: {reason}, {count}")
-        self.reason, self.count = reason, count
 
 
 @dataclass(frozen=True)

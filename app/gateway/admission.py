@@ -16,7 +16,7 @@ from app.settings import GatewaySettings
 from jobs.blobs import BlobStore
 from jobs.load import Load, Throughput
 from jobs.redis_store import JobStore
-from jobs.store import BatchRefused, NewJob, Quota
+from jobs.store import NewJob, Quota
 
 _HEADROOM = 0.9  # of the memory; the rest is for messages, limits and what a job weighs in excess
 _RECORDS_SHARE = 4  # times what is left: the records that one owner may have
@@ -91,7 +91,9 @@ def check_disk(blobs: BlobStore, settings: GatewaySettings) -> None:
 
 
 def quota_problem(store: JobStore, settings: GatewaySettings, quota: Quota, used: int) -> Problem:
-    """429 for an owner who has ``used`` all that it may. Blocks."""
+    """429 for an owner who has ``used`` all that it may, 409 for a batch that takes no more jobs.
+    Blocks.
+    """
     details = {
         Quota.unfinished: f"This key has {used} unfinished jobs, which is all that it may have "
         "now; it may have fewer while the queue is nearly full. Wait until one has ended, or "
@@ -100,32 +102,19 @@ def quota_problem(store: JobStore, settings: GatewaySettings, quota: Quota, used
         f"memory for job records. {_DELETE}",
         Quota.stored: f"This key's images take {_size(used)}, and this job's might not fit into "
         f"the {_size(settings.max_stored)} that it may store. {_DELETE}",
+        Quota.batches: f"This key has {used} batches, which is all that it may have. Delete some "
+        "(DELETE /batches/ID), or wait until they expire.",
+        Quota.batch: f"This batch takes no more jobs: it was closed or deleted, or its {used} jobs "
+        "are all that one may have. Create another batch.",
     }
+    if quota is Quota.batch:
+        return Problem(409, details[quota])
     throughput = store.throughput()
     if quota is not Quota.unfinished:
         seconds = _until_expiry(settings, throughput)
     else:
         seconds = _seconds(1 / throughput.rate) if throughput.rate else _UNKNOWN
     return Problem(429, details[quota], headers={"Retry-After": str(seconds)})
-
-
-def batch_problem(refused: BatchRefused) -> Problem:
-    """Why a batch takes no job, or why there can be no further batch."""
-    status, detail = {
-        "no_batch": (422, "There is no such batch; create one with POST /batches."),
-        "batch_closed": (409, "This batch is closed and takes no more jobs; create another one."),
-        "batch_full": (
-            409,
-            f"This batch has {refused.count} jobs, which is all that one may have; close it, and "
-            "create another one.",
-        ),
-        "batches": (
-            429,
-            f"This key has {refused.count} batches, which is all that it may have. Delete some "
-            "(DELETE /batches/ID), or wait until they expire.",
-        ),
-    }[refused.reason]
-    return Problem(status, detail, headers={"Retry-After": "60"} if status == 429 else None)
 
 
 def _queue_full(store: JobStore, settings: GatewaySettings, load: Load) -> Problem:

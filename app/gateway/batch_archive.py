@@ -8,18 +8,17 @@ says what was found.
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from zipfile import ZipFile, ZipInfo
 
 from starlette.concurrency import run_in_threadpool
 
 from app.gateway.services import Services
 from app.gateway.views import job_view
-from jobs.batch_store import chunks
 from jobs.errors import BlobMissing
-from jobs.job import ImageRecord, Job, Status
+from jobs.job import Job, Status
 
 MANIFEST = "manifest.json"
 _LEFT_OUT = {"webhook", "links", "batch", "cancel_requested"}  # of a job, in the manifest
@@ -45,74 +44,51 @@ class _Outbox:
         return data
 
 
-async def stream_archive(services: Services, job_ids: Sequence[str]) -> AsyncIterator[bytes]:
-    """The file in parts. The connection breaks, without an end of the file, on a fault of the
-    storage.
-    """
-    outbox, manifest, number = _Outbox(), list[bytes](), 0
-    with zipfile.ZipFile(outbox, "w") as archive:
-        for part_ids in chunks(job_ids):
-            found = await run_in_threadpool(services.store.get_all, part_ids)
-            for job_id, job in zip(part_ids, found, strict=True):
-                number += 1
-                entry: dict[str, Any] = {"id": job_id, "status": Status.expired}
+async def stream_archive(
+    services: Services, members: Iterable[Sequence[str]]
+) -> AsyncIterator[bytes]:
+    """The file in parts. On a fault of the storage the connection breaks before the file's end."""
+    outbox, manifest = _Outbox(), list[dict[str, Any]]()
+    with ZipFile(outbox, "w") as archive:
+        for job_ids in members:
+            jobs = await run_in_threadpool(services.store.get_all, job_ids)
+            for job_id, job in zip(job_ids, jobs, strict=True):
+                manifest.append({"id": job_id, "status": Status.expired})
                 if isinstance(job, Job) and job.status is not Status.expired:
-                    entry = _entry(services, job, number)
-                    async for data in _add_images(services, archive, outbox, job, entry):
-                        yield data
-                manifest.append(json.dumps(entry, ensure_ascii=False).encode())
-        archive.writestr(_info(MANIFEST), b"[" + b",\n".join(manifest) + b"]\n")
+                    async for _ in _add_job(services, archive, job, manifest):
+                        yield outbox.take()
+        archive.writestr(_info(MANIFEST, 0), json.dumps(manifest, ensure_ascii=False, indent=1))
     yield outbox.take()
 
 
-def _entry(services: Services, job: Job, number: int) -> dict[str, Any]:
-    """What the manifest says of a job."""
+async def _add_job(
+    services: Services, archive: ZipFile, job: Job, manifest: list[dict[str, Any]]
+) -> AsyncIterator[None]:
+    """Its images, part by part; then the last entry of ``manifest`` says more, unless the job is
+    erased meanwhile.
+    """
     view = job_view(job, None, root=services.settings.root_path)
     entry = view.model_dump(mode="json", exclude=_LEFT_OUT)
-    for image, record in zip(entry["images"], job.images, strict=True):
-        image["file"] = None if record.error else f"{number:04d}-{record.index}.{record.format}"
-    return entry
-
-
-async def _add_images(
-    services: Services, archive: zipfile.ZipFile, outbox: _Outbox, job: Job, entry: dict[str, Any]
-) -> AsyncIterator[bytes]:
-    """``entry`` says no more of a job that is erased meanwhile than that it is."""
-    for image, record in zip(entry["images"], job.images, strict=True):
+    for record, image in zip(job.images, entry["images"], strict=True):
         if record.error:
             continue
+        image["file"] = f"{len(manifest):04d}-{record.index}.{record.format}"
         try:
-            async for data in _add_image(services, archive, outbox, job, record, image["file"]):
-                yield data
+            _, parts = await services.open_blob(record.blob)
         except BlobMissing:
             again = await services.get_job(job.id)
             if again and not again.erasing and again.status is not Status.expired:
                 raise
-            entry.clear()
-            entry.update(id=job.id, status=Status.expired)
             return
+        with archive.open(_info(image["file"], job.finished_at), "w") as file:
+            async for part in parts:
+                file.write(part)
+                yield
+    manifest[-1] = entry
 
 
-async def _add_image(
-    services: Services,
-    archive: zipfile.ZipFile,
-    outbox: _Outbox,
-    job: Job,
-    record: ImageRecord,
-    name: str,
-) -> AsyncIterator[bytes]:
-    size, parts = await services.open_blob(record.blob)
-    info = _info(name, job.finished_at)
-    info.file_size = size
-    with archive.open(info, "w") as file:
-        async for part in parts:
-            file.write(part)
-            yield outbox.take()
-
-
-def _info(name: str, at: float | None = None) -> zipfile.ZipInfo:
-    """``at``: seconds since 1970; of the same batch comes the same file."""
-    moment = datetime.fromtimestamp(at, UTC).timetuple()[:6] if at else (1980, 1, 1, 0, 0, 0)
-    info = zipfile.ZipInfo(name, moment)
+def _info(name: str, at: float | None) -> ZipInfo:
+    """``at``: seconds since 1970. The same batch gives the same file."""
+    info = ZipInfo(name, datetime.fromtimestamp(max(at or 0, 315532800), UTC).timetuple()[:6])
     info.external_attr = 0o644 << 16
     return info

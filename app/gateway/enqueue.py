@@ -13,7 +13,7 @@ from celery import Celery, uuid
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from app.gateway.admission import batch_problem, check_load, quota_problem, with_shares
+from app.gateway.admission import check_load, quota_problem, with_shares
 from app.gateway.coalescer import Coalescer
 from app.gateway.problems import Problem
 from app.settings import GatewaySettings
@@ -21,7 +21,7 @@ from jobs.connections import QUEUE, TASK_NAME, celery_config
 from jobs.job import Job
 from jobs.load import Load
 from jobs.redis_store import JobStore
-from jobs.store import BatchRefused, NewJob, OverQuota
+from jobs.store import NewJob, OverQuota
 
 log = logging.getLogger(__name__)
 _GATHER_WINDOW = 0.005  # seconds, for each batch's worth of jobs that wait
@@ -93,7 +93,7 @@ class JobEnqueuer:
     def _to_answer(self, answer: Job | Exception | None) -> Job | Exception | None:
         if isinstance(answer, OverQuota):
             return quota_problem(self._store, self._settings(), answer.quota, answer.used)
-        return batch_problem(answer) if isinstance(answer, BatchRefused) else answer
+        return answer
 
     def _load(self) -> Load:
         load = self._store.load()

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,11 @@ from anyio import to_thread
 
 from app.gateway.problems import Problem
 from app.gateway.subscriptions import RECHECK, JobSubscriptions, end_tasks
-from app.gateway.views import batch_view, job_view
-from jobs.batch import is_batch_id
+from app.gateway.views import job_view
+from jobs.batch import Batch
 from jobs.errors import StoreError, UnreadableRecord
 from jobs.job import CANCEL_REQUESTED, STREAM_START, JobEvent, Status, event_order
 from jobs.redis_store import JobStore
-from jobs.store import MOST_EVENTS
 
 log = logging.getLogger(__name__)
 _POSITIONS_EVERY = 1.0  # seconds between two looks at the places in the queue
@@ -44,16 +43,10 @@ class Update:
 
 
 class EventStream:
-    """The updates of one job, or batch, for one stream, from the event after ``cursor`` to the end;
-    ``read_on`` is called when it has room again.
-    """
+    """The updates of a job or batch for one stream, from the event after ``cursor`` to the end."""
 
-    def __init__(
-        self, job_id: str, cursor: str, caller: str, read_on: Callable[[str], None]
-    ) -> None:
+    def __init__(self, job_id: str, cursor: str, caller: str) -> None:
         self.job_id, self.cursor, self.caller = job_id, cursor, caller
-        self.full = False  # its client reads more slowly than things happen
-        self._read_on = read_on
         self.waiting = False  # in the queue, as far as this stream knows
         self.queue_position: int | None = None
         self._updates: deque[Update] = deque()
@@ -65,9 +58,6 @@ class EventStream:
 
     async def __anext__(self) -> Update:
         while not self._updates:
-            if self.full:
-                self.full = False
-                self._read_on(self.job_id)
             if self._closed:
                 raise StopAsyncIteration
             self._ready.clear()
@@ -80,9 +70,6 @@ class EventStream:
         """
         last = event_order(self.cursor) or (0, 0)
         for event in events:
-            if len(self._updates) >= MOST_EVENTS:
-                self.full = True
-                return
             if (event_order(event.id) or last) > last and not self._closed:
                 self._push_event(event, end)
 
@@ -171,7 +158,7 @@ class EventStreams:
         if self._count >= self._limit:
             detail = "Too many event streams are open. Poll the job, or try again later."
             raise Problem(503, detail, headers={"Retry-After": "5"})
-        stream = EventStream(job_id, cursor, caller, self._on_change)
+        stream = EventStream(job_id, cursor, caller)
         self._count += 1
         self._streams[job_id].add(stream)
         self._on_change(job_id)
@@ -227,7 +214,9 @@ class EventStreams:
             self._next_recheck = now + RECHECK
             self._changed_jobs.update(self._streams)
         changed, self._changed_jobs = self._changed_jobs, set()
-        cursors = {job_id: cursor for job_id in changed if (cursor := self._oldest_cursor(job_id))}
+        cursors = {
+            job_id: self._oldest_cursor(job_id) for job_id in changed if job_id in self._streams
+        }
         waiting = self._due_positions(now)
         if cursors or waiting:
             snapshot = await to_thread.run_sync(
@@ -235,10 +224,10 @@ class EventStreams:
             )
             self._dispatch(snapshot)
 
-    def _oldest_cursor(self, job_id: str) -> str | None:
-        """Of those that follow it and have room."""
-        cursors = [f.cursor for f in self._streams.get(job_id, ()) if not f.full]
-        return min(cursors, key=lambda c: event_order(c) or (0, 0), default=None)
+    def _oldest_cursor(self, job_id: str) -> str:
+        return min(
+            (f.cursor for f in self._streams[job_id]), key=lambda c: event_order(c) or (0, 0)
+        )
 
     def _due_positions(self, now: float) -> list[str]:
         """Followed jobs whose place in the queue is to be looked up."""
@@ -264,15 +253,13 @@ class EventStreams:
         return _Snapshot(events, ends, self._store.queue_positions(job_ids) if job_ids else {})
 
     def _final_data(self, job_id: str, status: str) -> Mapping[str, Any]:
-        if is_batch_id(job_id):
-            batch = self._store.batches.get(job_id)
-            gone = {"id": job_id, "status": Status.expired}
-            return batch_view(batch, self._root).model_dump(mode="json") if batch else gone
-        (job,) = self._store.get_all([job_id])
+        (job,) = self._store.get_jobs_or_batches([job_id])
         if isinstance(job, UnreadableRecord):
             return {"id": job_id, "status": status}
         if job is None or job.status is Status.expired:
             return {"id": job_id, "status": Status.expired}
+        if isinstance(job, Batch):
+            return job.model_dump(mode="json")
         return job_view(job, None, root=self._root).model_dump(mode="json")
 
     def _dispatch(self, snapshot: _Snapshot) -> None:
@@ -282,8 +269,6 @@ class EventStreams:
                     stream.expire()
                 else:
                     stream.push_events(events, snapshot.ends.get(job_id))
-            if events and len(events) == MOST_EVENTS:
-                self._on_change(job_id)
         for job_id, position in snapshot.positions.items():
             for stream in self._streams.get(job_id, ()):
                 stream.push_position(position)

@@ -15,7 +15,7 @@ from anyio import to_thread
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.admission import batch_problem, check_admission, check_disk
+from app.gateway.admission import check_admission, check_disk, quota_problem
 from app.gateway.auth import Caller
 from app.gateway.caption_warnings import caption_warnings
 from app.gateway.decoders import QUICK_BYTES, QUICK_PIXELS
@@ -39,7 +39,7 @@ from jobs.job import Job, Priority, Status, Webhook, new_id
 from jobs.logs import note_id, noted_id
 from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
 from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest
-from jobs.store import BatchRefused, IdempotencyKey, NewJob
+from jobs.store import IdempotencyKey, NewJob, Quota
 
 _NOT_STORED = {"webhook", "priority", "batch"}  # in the request: the job has them itself
 _PICTURE_BYTES = 2**18  # that a picture of 256×256 pixels takes at most
@@ -132,12 +132,12 @@ def _check_room(services: Services, caller: Caller, uploads: bool) -> None:
 
 
 def _check_batch(services: Services, caller: Caller, batch_id: str) -> None:
-    """What the script that creates the job decides is refused here, before it costs anything."""
+    """What the script that creates the job would refuse, before it costs anything."""
     batch = services.store.batches.get(batch_id)
     if batch is None or batch.owner != caller.owner:
-        raise batch_problem(BatchRefused("no_batch", 0))
-    if batch.closed_at is not None:
-        raise batch_problem(BatchRefused("batch_closed", batch.total))
+        raise Problem(422, "batch: there is no such batch; create one with POST /batches.")
+    if batch.closed_at:
+        raise quota_problem(services.store, services.settings, Quota.batch, batch.total)
 
 
 def _expected_bytes(uploads: Mapping[str, bytes], pictures: int) -> int:

@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from jobs.batch import Batch, BatchStatus
 from jobs.bundles import BundleInfo, Catalogue
-from jobs.job import Failure, Job, Priority, Status, Timings, Webhook, WebhookState
+from jobs.job import Failure, Job, Priority, Status, Timings, WebhookState
 from jobs.requests import TASKS
 
 
@@ -127,61 +126,9 @@ def job_view(
         timings=job.timings,
         attempts=job.attempts,
         receipt=job.receipt,
-        webhook=_webhook_view(job.webhook),
+        webhook=WebhookView(**job.webhook.model_dump(exclude={"event"})) if job.webhook else None,
         batch=job.batch or None,
         links={"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"},
-    )
-
-
-def _webhook_view(webhook: Webhook | None) -> WebhookView | None:
-    return WebhookView(**webhook.model_dump(exclude={"event"})) if webhook else None
-
-
-class BatchCounts(BaseModel):
-    """How many jobs of a batch are where."""
-
-    total: int = Field(description="jobs that the batch was given")
-    unfinished: int = Field(description="of these, jobs that wait or run")
-    succeeded: int
-    failed: int
-    canceled: int
-
-
-class BatchView(BaseModel):
-    """A batch. Times are UTC."""
-
-    id: str = Field(description="for the field batch of requests")
-    status: BatchStatus = Field(
-        description="open: takes jobs; closed: some have not ended; ended: all have"
-    )
-    created_at: datetime
-    closed_at: datetime | None = Field(None, description="null while it takes jobs")
-    finished_at: datetime | None = Field(None, description="null before its end")
-    jobs: BatchCounts
-    webhook: WebhookView | None = Field(None, description="its delivery, if the batch has one")
-    links: dict[str, str] = Field(
-        description="paths of the batch (self), of its jobs, event stream, images and end (close)"
-    )
-
-
-def batch_view(batch: Batch, root: str = "") -> BatchView:
-    """``root``: the path before all addresses."""
-    here = f"{root}/batches/{batch.id}"
-    return BatchView(
-        id=batch.id,
-        status=batch.status,
-        created_at=_to_datetime(batch.created_at),
-        closed_at=_to_datetime(batch.closed_at) if batch.closed_at else None,
-        finished_at=_to_datetime(batch.finished_at) if batch.finished_at else None,
-        jobs=BatchCounts(**batch.model_dump(include=set(BatchCounts.model_fields))),
-        webhook=_webhook_view(batch.webhook),
-        links={
-            "self": here,
-            "jobs": f"{root}/jobs?batch={batch.id}",
-            "events": f"{here}/events",
-            "images": f"{here}/images.zip",
-            "close": f"{here}/close",
-        },
     )
 
 

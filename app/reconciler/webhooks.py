@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.gateway.subscriptions import end_tasks
-from app.gateway.views import batch_view, job_view
+from app.gateway.views import job_view
 from app.reconciler import metrics
 from app.webhooks.sender import DeliveryResult, WebhookSender
 from app.webhooks.signing import signature_headers
@@ -153,18 +153,21 @@ def webhook_body(job: Job | Batch, root: str = "") -> bytes:
     the job as ``GET`` shows it, or little more than its id when it has expired meanwhile.
     """
     assert job.webhook is not None  # noqa: S101 (only such jobs are announced)
-    ended = datetime.fromtimestamp(job.finished_at or job.created_at, UTC)
+    if isinstance(job, Batch):
+        kind, ended = "batch", job.finished_at or job.created_at
+        data = job.model_dump(mode="json", exclude={"webhook"})
+    else:
+        kind, ended = "job", datetime.fromtimestamp(job.finished_at or job.created_at, UTC)
+        data = _data(job, root)
     message = {
-        "type": f"{'batch' if isinstance(job, Batch) else 'job'}.{job.webhook.event}",
+        "type": f"{kind}.{job.webhook.event}",
         "timestamp": ended.isoformat(),
-        "data": _data(job, root),
+        "data": data,
     }
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _data(job: Job | Batch, root: str) -> dict[str, Any]:
-    if isinstance(job, Batch):
-        return batch_view(job, root).model_dump(mode="json", exclude={"webhook"})
+def _data(job: Job, root: str) -> dict[str, Any]:
     if job.status is Status.expired:
         return {"id": job.id, "task": job.task, "status": job.status}
     return job_view(job, None, root=root).model_dump(mode="json", exclude={"webhook"})

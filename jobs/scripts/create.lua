@@ -1,6 +1,5 @@
 -- – → queued. Answers the time of creation, -1 when the job exists or its idempotency key has been
--- used, and a quota of its owner that is used up, with how much of it is; or why its batch takes no
--- job, with how many that has.
+-- used, and a quota of its owner that is used up, with how much of it is.
 -- ARGV: owner, most unfinished jobs of it, most running ones, most records, most bytes of its
 -- pictures, bytes that this job may come to, seconds until the deadline, idempotency key, its
 -- fingerprint, its lifetime in milliseconds, batch, fields of the record
@@ -18,9 +17,9 @@ end
 
 local function batch_refusal(batch, owner)
   local f = redis.call('HMGET', p .. 'job:' .. batch, 'owner', 'most_jobs', 'total', 'closed_at')
-  if f[1] ~= owner or not f[2] then return 'no_batch 0' end
-  if f[4] then return 'batch_closed ' .. f[3] end
-  if tonumber(f[3]) >= tonumber(f[2]) then return 'batch_full ' .. f[3] end
+  if f[1] ~= owner or not f[2] or f[4] or tonumber(f[3]) >= tonumber(f[2]) then
+    return 'batch ' .. (f[3] or 0)
+  end
 end
 local function join_batch(batch, owner, at)
   redis.call('ZADD', p .. 'members:' .. batch, at, id)

@@ -1,34 +1,30 @@
-"""``/batches``: many jobs under one id, with one event stream, one webhook and one archive of their
+"""``/batches``: many jobs under one id, with one event stream, one webhook and one file of their
 images.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from app.gateway.admission import batch_problem, check_memory
+from app.gateway.admission import check_memory, quota_problem
 from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
 from app.gateway.batch_archive import stream_archive
-from app.gateway.dependencies import AnyCaller, BatchId, Reader, ServicesDependency, StreamSlot
-from app.gateway.event_streams import EventStream
+from app.gateway.dependencies import AnyCaller, BatchId, Reader, ServicesDependency
 from app.gateway.image_responses import Download, hold_linked
 from app.gateway.problems import Problem
-from app.gateway.routes.jobs import LastEventId, get_batch, server_sent, unheard_events
+from app.gateway.routes.jobs import get_batch
 from app.gateway.services import Services
 from app.gateway.submission import parse_webhook
-from app.gateway.views import BatchView, batch_view, json_response
-from jobs.batch import Batch, BatchStatus
-from jobs.batch_store import chunks
+from app.gateway.views import json_response
+from jobs.batch import Batch
 from jobs.requests import MAX_URL, TASKS
-from jobs.store import BatchRefused
+from jobs.store import OverQuota
 
 router = APIRouter(prefix="/batches", tags=["batches"])
 
@@ -37,23 +33,21 @@ class BatchRequest(BaseModel):
     """What a batch may have."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
     webhook: Annotated[
-        str | None,
-        Field(max_length=MAX_URL, description="HTTPS URL called when the batch ends"),
+        str | None, Field(max_length=MAX_URL, description="HTTPS URL called when the batch ends")
     ] = None
 
 
-@router.post("", status_code=201, summary="Create a batch", response_model=BatchView)
+@router.post("", status_code=201, summary="Create a batch", response_model=Batch)
 async def create_batch(
     services: ServicesDependency, caller: AnyCaller, body: BatchRequest | None = None
 ) -> Response:
     """An open batch. Submit jobs with its id as `batch`, then close it."""
     _require_submitter(caller)
     webhook = parse_webhook(services, body.webhook if body else None)
-    batch = await run_in_threadpool(_create, services, caller, webhook.url if webhook else None)
-    view = batch_view(batch, services.settings.root_path)
-    return json_response(view, 201, {"Location": view.links["self"]})
+    batch_id = await run_in_threadpool(_create, services, caller, webhook.url if webhook else "")
+    headers = {"Location": f"{services.settings.root_path}/batches/{batch_id}"}
+    return json_response(await get_batch(services, caller, batch_id), 201, headers)
 
 
 def _require_submitter(caller: Caller) -> None:
@@ -61,46 +55,43 @@ def _require_submitter(caller: Caller) -> None:
         caller.require_scope(next(iter(TASKS)))
 
 
-def _create(services: Services, caller: Caller, webhook: str | None) -> Batch:
-    settings = services.settings
-    check_memory(services.store, settings)
+def _create(services: Services, caller: Caller, url: str) -> str:
+    store, settings = services.store, services.settings
+    check_memory(store, settings)
     limits = settings.max_batches, settings.max_batch_jobs
-    # For as long as its last results, and as its webhook may be tried: pauses grow by a quarter.
+    # As long as its last results, and as its webhook is tried: pauses grow by up to a quarter.
     lifetime = max(settings.result_ttl, 1.5 * sum(settings.webhook_delays))
     try:
-        return services.store.batches.create(caller.owner, webhook, *limits, lifetime)
-    except BatchRefused as refused:
-        raise batch_problem(refused) from refused
+        return store.batches.create(caller.owner, url, *limits, lifetime)
+    except OverQuota as over:
+        raise quota_problem(store, settings, over.quota, over.used) from over
 
 
-@router.get("/{batch_id}", summary="Get a batch", response_model=BatchView)
-async def get_batch_view(
-    batch_id: BatchId, services: ServicesDependency, caller: Reader
-) -> Response:
+@router.get("/{batch_id}", summary="Get a batch", response_model=Batch)
+async def show_batch(batch_id: BatchId, services: ServicesDependency, caller: Reader) -> Response:
     """How many of its jobs are where; GET /jobs?batch=ID lists them."""
-    batch = await get_batch(services, caller, batch_id)
-    return json_response(batch_view(batch, services.settings.root_path))
+    return json_response(await get_batch(services, caller, batch_id))
 
 
-@router.post("/{batch_id}/close", summary="Close a batch", response_model=BatchView)
+@router.post("/{batch_id}/close", summary="Close a batch", response_model=Batch)
 async def close_batch(
     batch_id: BatchId, services: ServicesDependency, caller: AnyCaller
 ) -> Response:
-    """It takes no more jobs, and ends with the last one that it has: its webhook is called then.
-    Closing it twice does no harm.
+    """It takes no more jobs, and ends, calling its webhook, when all that it has have ended. To
+    close it twice does no harm.
     """
     _require_submitter(caller)
     await get_batch(services, caller, batch_id)
     await run_in_threadpool(services.store.batches.close, batch_id)
-    return await get_batch_view(batch_id, services, caller)
+    return json_response(await get_batch(services, caller, batch_id))
 
 
 @router.delete("/{batch_id}", status_code=202, summary="Delete a batch and its jobs")
 async def delete_batch(
     batch_id: BatchId, services: ServicesDependency, caller: AnyCaller
 ) -> Response:
-    """Cancels the jobs that have not ended, and erases all of them within seconds, as DELETE does a
-    job. No webhook is called any more.
+    """Cancels its jobs that have not ended, and erases all of them, as DELETE does a job, within
+    seconds. No webhook is called any more.
     """
     _require_submitter(caller)
     await get_batch(services, caller, batch_id)
@@ -110,47 +101,10 @@ async def delete_batch(
 
 def _erase(services: Services, caller: Caller, batch_id: str) -> None:
     store = services.store
-    for job_ids in () if caller.has_scope(ADMIN) else chunks(store.batches.members(batch_id)):
+    for job_ids in () if caller.has_scope(ADMIN) else store.batches.members(batch_id):
         for job in store.get_readable(job_ids):
             caller.require_scope(job.task)
     store.batches.erase(batch_id)
-
-
-async def open_batch_stream(
-    batch_id: BatchId,
-    services: ServicesDependency,
-    caller: Reader,
-    last_event_id: LastEventId = None,
-) -> AsyncIterator[EventStream]:
-    """What the client has not heard yet."""
-    batch = await get_batch(services, caller, batch_id)
-    over = batch.status is BatchStatus.ended
-    async with unheard_events(services, caller, batch_id, over, last_event_id) as stream:
-        yield stream
-
-
-_EVENT_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "`status`, `job` for each job that ends, and `final` with the batch, after "
-        "which the stream ends"
-    },
-    204: {"description": "the client has heard it all"},
-}
-
-
-@router.get(
-    "/{batch_id}/events",
-    summary="Stream the events of a batch",
-    response_class=EventSourceResponse,
-    responses=_EVENT_RESPONSES,
-    dependencies=[StreamSlot],
-)
-async def stream_batch_events(
-    stream: Annotated[EventStream, Depends(open_batch_stream)],
-) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events: every job that has ended, then those that end, then the end of all."""
-    async for event in server_sent(stream):
-        yield event
 
 
 @router.get(
@@ -162,24 +116,20 @@ async def stream_batch_events(
 async def get_batch_images(
     batch_id: BatchId, services: ServicesDependency, caller: Reader
 ) -> Response:
-    """A ZIP file of all images of a batch that has ended, and `manifest.json`, which has the job
+    """A ZIP file of all images of a batch that has ended, and `manifest.json`, which tells the job
     and the receipt of each.
     """
     batch = await get_batch(services, caller, batch_id)
-    if batch.status is not BatchStatus.ended:
-        raise Problem(
-            409,
-            f"{batch.unfinished} jobs of this batch have not ended"
-            if batch.closed_at
-            else "This batch is open; close it, and wait for its end.",
-            headers={"Retry-After": "1"},
-        )
+    if batch.finished_at is None:
+        detail = f"This batch is {batch.status}, and {batch.unfinished} of its jobs have not ended."
+        more = " Close it and wait for its end."
+        raise Problem(409, detail + more, headers={"Retry-After": "1"})
     headers = {
         "Content-Disposition": f'attachment; filename="{batch.id}.zip"',
         "Cache-Control": "private, no-store",
         "X-Content-Type-Options": "nosniff",
     }
-    job_ids = await run_in_threadpool(services.store.batches.members, batch_id)
+    members = await run_in_threadpool(services.store.batches.members, batch_id)
     with hold_linked(services, caller.rate_limit_key, f"link {batch_id}") as held:
-        parts = stream_archive(services, job_ids)
+        parts = stream_archive(services, members)
         return Download(parts, headers, "application/zip", held.pop_all())

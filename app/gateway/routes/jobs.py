@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -24,6 +23,7 @@ from app.gateway.auth import Caller
 from app.gateway.dependencies import (
     A_BATCH,
     AnyCaller,
+    EventsId,
     JobId,
     Reader,
     ServicesDependency,
@@ -34,7 +34,7 @@ from app.gateway.image_responses import has_current, wait_seconds
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from app.gateway.views import JobView, job_view, json_response
-from jobs.batch import Batch
+from jobs.batch import Batch, is_batch_id
 from jobs.blobs import job_folder
 from jobs.job import STREAM_START, Job, Status, event_order
 from jobs.requests import TASKS
@@ -81,7 +81,7 @@ class JobsView(BaseModel):
 
 
 async def get_batch(services: Services, caller: Caller, batch_id: str) -> Batch:
-    """A batch that the caller may see; 404 for any other."""
+    """A batch that the caller may know of; 404 for any other."""
     found = caller.get_visible(await run_in_threadpool(services.store.batches.get, batch_id))
     if found is None:
         raise Problem(404, "There is no such batch, or it has expired.")
@@ -121,11 +121,8 @@ async def list_jobs(
         services.store.list_jobs, status, limit, before, caller.list_scope, task, batch
     )
     root = services.settings.root_path
-    page = (
-        root + _next_page(following, limit, status=status, task=task, batch=batch)
-        if following
-        else None
-    )
+    only = {"status": status, "task": task, "batch": batch}
+    page = root + _next_page(following, limit, **only) if following else None
     view = JobsView(jobs=[job_view(job, None, root=root) for job in jobs], next=page)
     headers = {"Link": f'<{page}>; rel="next"'} if page else None
     return json_response(view, headers=headers)
@@ -229,52 +226,57 @@ def _erase(services: Services, job_id: str) -> bool:
     return True
 
 
-events_router = APIRouter(tags=["jobs"])
+events_router = APIRouter()
 _RETRY = 2000  # milliseconds after which a client comes back
 
 _EVENT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "`status`, `position`, `progress`, and `final` with the whole job, after "
-        "which the stream ends; a comment every 15 seconds keeps the connection open"
+        "description": "`status`, `position`, `progress`, of a batch `job` for each job that ends, "
+        "and `final` with the whole job or batch, after which the stream ends; a comment every 15 "
+        "seconds keeps the connection open"
     },
     204: {"description": "the client has heard it all"},
 }
 
 
-LastEventId = Annotated[
-    str | None,
-    Header(
-        description="id of the last event received; the stream goes on after it",
-        examples=["1764000000000-0"],
-    ),
-]
-
-
 async def open_stream(
-    job_id: JobId, services: ServicesDependency, caller: Reader, last_event_id: LastEventId = None
+    job_id: EventsId,
+    services: ServicesDependency,
+    caller: Reader,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            description="id of the last event received; the stream goes on after it",
+            examples=["1764000000000-0"],
+        ),
+    ] = None,
 ) -> AsyncIterator[EventStream]:
-    """What the client has not heard yet."""
-    job = require_job(caller.get_visible(await services.get_job(job_id)))
-    async with unheard_events(services, caller, job_id, job.status.final, last_event_id) as stream:
-        yield stream
-
-
-@asynccontextmanager
-async def unheard_events(
-    services: Services, caller: Caller, record_id: str, over: bool, last_event_id: str | None
-) -> AsyncIterator[EventStream]:
-    """Of a job or a batch. 204, which ends the client's attempts, when there are none."""
+    """What the client has not heard yet. 204, which ends its attempts, when that is nothing."""
     cursor = last_event_id if last_event_id and event_order(last_event_id) else STREAM_START
+    if is_batch_id(job_id):
+        over = (await get_batch(services, caller, job_id)).finished_at is not None
+    else:
+        over = require_job(caller.get_visible(await services.get_job(job_id))).status.final
     if over and cursor != STREAM_START:
-        news = await run_in_threadpool(services.store.events_after, {record_id: cursor})
-        if not news[record_id]:
+        news = await run_in_threadpool(services.store.events_after, {job_id: cursor})
+        if not news[job_id]:
             raise HTTPException(204)
-    with services.event_streams.open(record_id, cursor, caller.rate_limit_key) as stream:
+    with services.event_streams.open(job_id, cursor, caller.rate_limit_key) as stream:
         yield stream
 
 
 @events_router.get(
+    "/batches/{job_id}/events",
+    tags=["batches"],
+    name="stream_batch_events",
+    summary="Stream the events of a batch",
+    response_class=EventSourceResponse,
+    responses=_EVENT_RESPONSES,
+    dependencies=[StreamSlot],
+)
+@events_router.get(
     "/jobs/{job_id}/events",
+    tags=["jobs"],
     summary="Stream the events of a job",
     response_class=EventSourceResponse,
     responses=_EVENT_RESPONSES,
@@ -283,12 +285,7 @@ async def unheard_events(
 async def stream_events(
     stream: Annotated[EventStream, Depends(open_stream)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events: everything that has happened to the job, then what happens next."""
-    async for event in server_sent(stream):
-        yield event
-
-
-async def server_sent(stream: EventStream) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: everything that has happened to it, then what happens next."""
     yield ServerSentEvent(comment="follow", retry=_RETRY)
     async for update in stream:
         yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)
