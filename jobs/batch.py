@@ -30,7 +30,7 @@ class Batch(Record):
 
     id: str = Field(description="for the field batch of requests")
     owner: str = Field("", exclude=True)
-    created_at: datetime
+    created_at: datetime = Field(description="when it was created")
     closed_at: datetime | None = Field(None, description="null while it takes jobs")
     finished_at: datetime | None = Field(None, description="when all had ended; null before")
     total: int = Field(description="jobs that it was given")

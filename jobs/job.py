@@ -110,15 +110,13 @@ class WebhookState(StrEnum):
 
 
 class Webhook(Record):
-    """Where a job's end is announced. ``event`` is the status at the end; ``attempts`` counts
-    deliveries begun; ``detail`` says why the last one did not succeed.
-    """
+    """How far the announcement of an end is, of a job or a batch."""
 
-    url: str
+    url: str = Field(description="that is called at the end")
     state: WebhookState = WebhookState.waiting
-    event: str = ""
-    attempts: int = 0
-    detail: str = ""
+    event: str = Field("", exclude=True)  # the status at the end
+    attempts: int = Field(0, description="deliveries begun")
+    detail: str = Field("", description="why the last attempt did not succeed")
 
 
 class Job(Record):

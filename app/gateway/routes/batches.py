@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -40,11 +40,13 @@ class BatchRequest(BaseModel):
 
 @router.post("", status_code=201, summary="Create a batch", response_model=Batch)
 async def create_batch(
-    services: ServicesDependency, caller: AnyCaller, body: BatchRequest | None = None
+    services: ServicesDependency,
+    caller: AnyCaller,
+    body: Annotated[BatchRequest, Body(default_factory=BatchRequest)],
 ) -> Response:
     """An open batch. Submit jobs with its id as `batch`, then close it."""
     _require_submitter(caller)
-    webhook = parse_webhook(services, body.webhook if body else None)
+    webhook = parse_webhook(services, body.webhook)
     batch_id = await run_in_threadpool(_create, services, caller, webhook.url if webhook else "")
     headers = {"Location": f"{services.settings.root_path}/batches/{batch_id}"}
     return json_response(await get_batch(services, caller, batch_id), 201, headers)
