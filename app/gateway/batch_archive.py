@@ -8,7 +8,8 @@ says what was found.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 from zipfile import ZipFile, ZipInfo
@@ -48,31 +49,33 @@ async def stream_archive(
     services: Services, members: Iterable[Sequence[str]]
 ) -> AsyncIterator[bytes]:
     """The file in parts. On a fault of the storage the connection breaks before the file's end."""
-    outbox, manifest = _Outbox(), list[dict[str, Any]]()
+    outbox, manifest = _Outbox(), list[str]()
     with ZipFile(outbox, "w") as archive:
         for job_ids in members:
             jobs = await run_in_threadpool(services.store.get_all, job_ids)
             for job_id, job in zip(job_ids, jobs, strict=True):
-                manifest.append({"id": job_id, "status": Status.expired})
+                entry = dict[str, Any]()
                 if isinstance(job, Job) and job.status is not Status.expired:
-                    async for _ in _add_job(services, archive, job, manifest):
-                        yield outbox.take()
-        archive.writestr(_info(MANIFEST, 0), json.dumps(manifest, ensure_ascii=False, indent=1))
+                    added = _add_job(services, archive, job, len(manifest) + 1, entry)
+                    async with aclosing(added):  # an entry that is written ends before the file
+                        async for _ in added:
+                            yield outbox.take()
+                entry = entry or {"id": job_id, "status": Status.expired}
+                manifest.append(json.dumps(entry, ensure_ascii=False))
+        archive.writestr(_info(MANIFEST, 0), "[" + ",\n".join(manifest) + "]\n")
     yield outbox.take()
 
 
 async def _add_job(
-    services: Services, archive: ZipFile, job: Job, manifest: list[dict[str, Any]]
-) -> AsyncIterator[None]:
-    """Its images, part by part; then the last entry of ``manifest`` says more, unless the job is
-    erased meanwhile.
-    """
+    services: Services, archive: ZipFile, job: Job, number: int, entry: dict[str, Any]
+) -> AsyncGenerator[None]:
+    """Its images, part by part; ``entry`` is filled then, unless the job is erased meanwhile."""
     view = job_view(job, None, root=services.settings.root_path)
-    entry = view.model_dump(mode="json", exclude=_LEFT_OUT)
-    for record, image in zip(job.images, entry["images"], strict=True):
+    found = view.model_dump(mode="json", exclude=_LEFT_OUT)
+    for record, image in zip(job.images, found["images"], strict=True):
         if record.error:
             continue
-        image["file"] = f"{len(manifest):04d}-{record.index}.{record.format}"
+        image["file"] = f"{number:04d}-{record.index}.{record.format}"
         try:
             _, parts = await services.open_blob(record.blob)
         except BlobMissing:
@@ -80,11 +83,12 @@ async def _add_job(
             if again and not again.erasing and again.status is not Status.expired:
                 raise
             return
-        with archive.open(_info(image["file"], job.finished_at), "w") as file:
-            async for part in parts:
-                file.write(part)
-                yield
-    manifest[-1] = entry
+        async with aclosing(parts):
+            with archive.open(_info(image["file"], job.finished_at), "w") as file:
+                async for part in parts:
+                    file.write(part)
+                    yield
+    entry.update(found)
 
 
 def _info(name: str, at: float | None) -> ZipInfo:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -216,6 +217,24 @@ def test_large_files_are_sent_as_they_are_read(on_disk: tuple[httpx.Client, Serv
     assert opened.testzip() is None
     assert len(opened.namelist()) == 7
     assert max(map(len, parts)) < 2**20 < sum(map(len, parts)) / 20
+
+
+def test_a_reader_that_goes_away_gives_its_place_back(
+    on_disk: tuple[httpx.Client, Services],
+    caplog: pytest.LogCaptureFixture,
+    eventually: Callable[[Callable[[], bool], float], None],
+) -> None:
+    client, services = on_disk
+    batch = created(client)
+    large(services, joined(client, batch), count=4)
+    client.post(f"/batches/{batch}/close")
+    for _ in range(5):
+        with client.stream("GET", f"/batches/{batch}/images.zip") as response:
+            next(response.iter_raw())
+    eventually(lambda: services.downloads.in_use == 0, 10)
+    gc.collect()
+    client.get("/healthz")
+    assert caplog.records == []
 
 
 def test_the_file_is_counted_as_a_large_answer(client: TestClient, services: Services) -> None:
