@@ -104,7 +104,7 @@ def creation_arguments(new: NewJob) -> list[Any]:
     limits = [new.max_unfinished, new.max_running, new.max_records, new.max_stored, new.stored]
     limit_arguments = ["" if limit is None else limit for limit in [*limits, new.start_within]]
     flat = [x for pair in to_hash(new.job).items() for x in pair]
-    return [new.job.owner, *limit_arguments, *record, *flat]
+    return [new.job.owner, *limit_arguments, *record, new.job.batch, *flat]
 
 
 def outcome_arguments(outcome: JobOutcome) -> list[Any]:

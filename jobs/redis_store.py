@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import redis
 
+from jobs.batch import Batch
+from jobs.batch_store import BatchStore
 from jobs.errors import StoreError, UnreadableRecord
 from jobs.job import ErrorCode, Failure, Job, JobEvent, Priority, Status, WebhookState
 from jobs.load import Load, RedisGauge, Throughput
-from jobs.records import read_record, to_json, to_mapping
+from jobs.records import read_job_or_batch, read_record, to_json, to_mapping
 from jobs.redis_scripts import (
     creation_arguments,
     creation_result,
@@ -55,6 +57,7 @@ class JobStore(WorkerRecords):
         self._gauge = RedisGauge(client, prefix, memory_limit)
         self.change_channel = f"{prefix}changed"
         self._move = self._scripts.move
+        self.batches = BatchStore(client, prefix)
 
     def create_all(self, jobs: Sequence[NewJob]) -> CreateResult:
         """:meth:`create` of several jobs in one round trip, each as good as alone; an error in the
@@ -84,10 +87,19 @@ class JobStore(WorkerRecords):
 
     def get_all(self, job_ids: Sequence[str]) -> list[Job | UnreadableRecord | None]:
         """:meth:`get` of several jobs in one round trip."""
+        return list(map(read_record, job_ids, self._records(job_ids)))
+
+    def get_jobs_or_batches(
+        self, record_ids: Sequence[str]
+    ) -> list[Job | Batch | UnreadableRecord | None]:
+        """What has a webhook, by its id."""
+        return list(map(read_job_or_batch, record_ids, self._records(record_ids)))
+
+    def _records(self, record_ids: Sequence[str]) -> list[Any]:
         with self._client.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.hgetall(self._key(f"job:{job_id}"))
-            return list(map(read_record, job_ids, pipe.execute()))
+            for record_id in record_ids:
+                pipe.hgetall(self._key(f"job:{record_id}"))
+            return pipe.execute()
 
     def get_readable(self, job_ids: Sequence[str]) -> list[Job]:
         """Those of several jobs that there are, without those of another version."""
@@ -232,8 +244,8 @@ class JobStore(WorkerRecords):
         return True
 
     def events_after(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
-        """By job id, what happened after the event whose id is given; None: the job is erased or
-        unknown.
+        """By id of a job or batch, what happened after the event whose id is given; None: it is
+        erased or unknown.
         """
         with self._client.pipeline(transaction=False) as pipe:
             for job_id, cursor in cursors.items():
@@ -244,7 +256,7 @@ class JobStore(WorkerRecords):
         return {i: [parse_event(*e) for e in found] if there else None for i, there, found in pairs}
 
     def webhooks_due(self, limit: int = 100) -> list[str]:
-        """Final jobs whose client is to be notified now, longest due first."""
+        """Final jobs, and batches, whose client is to be notified now, longest due first."""
         return self._due("webhooks", limit)
 
     def postpone_webhooks(self, job_ids: Sequence[str], seconds: float) -> None:
@@ -252,13 +264,13 @@ class JobStore(WorkerRecords):
         if job_ids:
             self._scripts.call("postpone", "webhooks", seconds, *job_ids)
 
-    def claim_webhook(self, job_id: str, seconds: float) -> Job | None:
+    def claim_webhook(self, job_id: str, seconds: float) -> Job | Batch | None:
         """Begin a delivery: its attempts + 1. Nobody else gets it for ``seconds`` seconds. None
         when it is not due.
         """
         flat = self._move("claim_webhook", job_id, seconds)
-        job = read_record(job_id, to_mapping(flat)) if flat else None
-        return job if isinstance(job, Job) else None
+        found = read_job_or_batch(job_id, to_mapping(flat)) if flat else None
+        return None if isinstance(found, UnreadableRecord) else found
 
     def record_delivery(
         self, job_id: str, attempt: int, state: WebhookState, detail: str = "", delay: float = 0
@@ -344,14 +356,16 @@ class JobStore(WorkerRecords):
         before: Cursor | None,
         owner: str | None = None,
         task: str | None = None,
+        batch: str | None = None,
     ) -> tuple[list[Job], Cursor | None]:
-        """Newest first, those after ``before`` in that order, of ``owner`` or of everybody (None);
+        """Newest first, those after ``before`` in that order, of ``batch``, ``owner`` or everybody;
         and the cursor of the next page, None on the last. A page may be shorter than ``limit``, as
         only so many records are looked at for one. What can't be read is left out.
         """
         page: list[Job] = []
         looked_at = 0
         index = self._key("jobs" if owner is None else f"jobs:{owner}")
+        index = self._key(f"members:{batch}") if batch else index
         for score, chunk in self._newest_first(index, before):
             for job_id, job in chunk:
                 looked_at += 1
