@@ -130,9 +130,10 @@ train-queue: setup
 pictures: setup
 	$(BIN)/python -m docs.tools.renew
 
-# Those that no browser is needed for: docs/pictures/BUNDLE-*.
+# Those that no browser is needed for: docs/pictures/BUNDLE-* and the strip of README.
 gallery: setup
 	$(BIN)/python -m docs.tools.gallery
+	$(BIN)/python -m docs.tools.hero
 
 # What clients are made from: docs/openapi.json, for other languages, and the tasks that the mmml command knows.
 openapi: setup

@@ -13,6 +13,7 @@ from models.runtime.cpu.process import reexec_in_utf8, reexec_tuned
 COMMANDS = {
     "train": ("train", "train one part and write RUN/bundle"),
     "train-queue": ("train_queue", "work through a training plan"),
+    "train-bundle": ("train_bundle", "own photos to a bundle that is served"),
     "collect": ("bundles", "put the parts of several runs into one bundle"),
     "evaluate": ("evaluate", "measure a bundle on held-out data and write a report"),
     "sheet": ("evaluate", "draw the first pictures of a bundle on one sheet"),

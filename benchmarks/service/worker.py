@@ -11,17 +11,15 @@ from benchmarks.peers.pipelines import SUBJECTS, Subject
 from jobs.requests import TASKS
 from models.pipeline import Pipeline
 from models.runtime.cpu.process import reexec_tuned
-from workers.fake.squares import FakeLoader
 from workers.loader import PipelineKey
 from workers.settings import WorkerSettings
 from workers.worker import Worker, WorkerParts, limit_threads
 
 
-class SleepingLoader(FakeLoader):
+class SleepingLoader:
     """A pipeline of its own for each bundle and task, as with real weights."""
 
     def __init__(self, subject: Subject) -> None:
-        super().__init__()
         self._subject = subject
         self._held: dict[PipelineKey, Pipeline[Any]] = {}
 
@@ -39,6 +37,9 @@ class SleepingLoader(FakeLoader):
 
     def loaded(self) -> list[PipelineKey]:
         return list(self._held)
+
+    def forget_failures(self) -> None:
+        """There are none."""
 
     def bundles(self) -> dict[str, dict[str, Any]]:
         return {self._subject.bundle: {"sha256": "", "tasks": [*TASKS]}}

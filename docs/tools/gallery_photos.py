@@ -52,7 +52,7 @@ def columns(
     """
     captions = CAPTIONS[bundle]
     items = [Item(captions[k % len(captions)], seed=k) for k in range(_SEEDS * len(captions))]
-    made = _made(pipelines["synthesize"], items)
+    made = generate(pipelines["synthesize"], items)
     texts = [item.text for item in items]
     drawn: list[Column] = [([picture], text) for picture, text in zip(made, texts, strict=True)]
     sheets = _first_and_worst(bundle, "synthesize", drawn, shown)
@@ -89,7 +89,7 @@ def _changed(
         for text, images in zip(result, given, strict=True)
     ]
     seen = [with_hole(images) for images in given]
-    rows = zip(seen, _made(pipeline, items), result, strict=True)
+    rows = zip(seen, generate(pipeline, items), result, strict=True)
     return [([before, after], text) for before, after, text in rows]
 
 
@@ -108,7 +108,8 @@ def with_hole(images: Mapping[str, Image.Image]) -> Image.Image:
     return Image.composite(Image.new("RGB", whole.size, "white"), whole, images["mask"])
 
 
-def _made(pipeline: Pipeline[Any], items: Sequence[Item]) -> list[Image.Image]:
+def generate(pipeline: Pipeline[Any], items: Sequence[Item]) -> list[Image.Image]:
+    """As they are served. Raises what a picture failed by."""
     found = []
     for picture in pipeline.run([pipeline.with_serving_options(item) for item in items]).pictures:
         if isinstance(picture, ModelsError):

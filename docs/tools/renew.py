@@ -13,6 +13,7 @@ from docs.tools.studio_pictures import service
 
 def main() -> None:
     run("-m", "docs.tools.gallery")
+    run("-m", "docs.tools.hero")
     with service() as address:
         run("-m", "docs.tools.studio_pictures", "--url", address)
         run_notebooks(address)

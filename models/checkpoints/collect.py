@@ -13,13 +13,20 @@ from models.training.training_state import state_path
 
 
 def collect(
-    out: Path, folders: Sequence[Path], *, half: bool = False, training_state: bool = False
+    out: Path,
+    folders: Sequence[Path],
+    *,
+    half: bool = False,
+    training_state: bool = False,
+    domain: str = "",
+    licence: str = "",
 ) -> Bundle:
     """Copy every task of ``folders`` into the bundle ``out``, the last of a kind winning; equal
     files are kept once. The encoders' own task, ``damsm``, serves nobody but further training.
     Numbers stay as they are stored, and what the cards say of imported files goes along.
 
-    half: round matrices and kernels to float16; training_state: also what training goes on from.
+    half: round matrices and kernels to float16; training_state: also what training goes on from;
+    domain, licence: of the whole, instead of the last one's.
 
     Raises BundleError when there is nothing to collect.
     """
@@ -38,8 +45,8 @@ def collect(
                 raw,
                 states,
                 name=out.name,
-                domain=bundle.domain,
-                licence=str(bundle.raw.get("licence", "")),
+                domain=domain or bundle.domain,
+                licence=licence or str(bundle.raw.get("licence", "")),
                 words=words,
                 half=half,
                 metrics=bundle.raw.get("metrics", {}).get(task),

@@ -84,7 +84,7 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
     )
     for report in evaluate(arguments.bundle, arguments.data, arguments.out, options):
         sys.stdout.write(f"{report.task}, split {split}:\n{table(report)}\n\n")
-    sys.stderr.write(f"wrote {arguments.out / 'report.md'}\n")
+    sys.stderr.write(f"wrote {arguments.out / 'report.html'}\n")
 
 
 def add_sheet(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ def add_train_queue(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "plan", type=Path, nargs="?", default=_ROOT / "weights" / "plan.toml", help="a TOML file"
     )
-    parser.add_argument("--runs", type=Path, default=_state_folder(), help="folder of run folders")
+    parser.add_argument("--runs", type=Path, default=state_folder(), help="folder of run folders")
     parser.add_argument(
         "--data",
         action="append",
@@ -56,7 +56,10 @@ def run_train_queue(arguments: argparse.Namespace) -> None:
         raise PlanError(
             f"The plan names no data set {', '.join(unknown)}; it names {', '.join(sorted(named))}."
         )
-    Queue(workspace, data).work(arguments.most)
+    if Queue(workspace, data).work(arguments.most):
+        sys.stderr.write(
+            "Nothing is left that can be done here; --list says what waits for what.\n"
+        )
 
 
 def _parse_data(text: str) -> tuple[str, str]:
@@ -68,6 +71,7 @@ def _parse_data(text: str) -> tuple[str, str]:
     return name, str(Path(folder).resolve())
 
 
-def _state_folder() -> Path:
+def state_folder() -> Path:
+    """Where run folders lie unless somebody says otherwise."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "mmml" / "runs"

@@ -1,18 +1,17 @@
-"""Writes ``--out DIR``: ``report.json``, ``details.json``, ``report.md`` and the pictures that it
+"""Writes ``--out DIR``: ``report.json``, ``details.json``, ``report.html`` and the pictures that it
 shows, under ``images/TASK/METHOD/``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from models.evaluation.estimates import Estimate
 from models.evaluation.results import TaskReport
-
-SHOWN = 12  # samples in a grid
+from models.evaluation.web_report import SHOWN, web_page
 
 
 def write(
@@ -23,7 +22,7 @@ def write(
     _json(out / "report.json", {r.task: r.numbers() for r in reports})
     tasks = {r.task: r.details() for r in reports}
     _json(out / "details.json", {"facts": dict(facts), "tasks": tasks})
-    (out / "report.md").write_text(markdown(reports, facts), encoding="utf-8")
+    (out / "report.html").write_text(web_page(reports, facts), encoding="utf-8")
     for report in reports:
         _save_pictures(out / "images" / report.task, report, everything)
 
@@ -38,30 +37,6 @@ def _save_pictures(folder: Path, report: TaskReport, everything: bool) -> None:
         (folder / method).mkdir(parents=True, exist_ok=True)
         for k, picture in enumerate(pictures[:count]):
             picture.save(folder / method / f"{k:05d}.png")
-
-
-def markdown(reports: Sequence[TaskReport], facts: Mapping[str, Any]) -> str:
-    """The whole report."""
-    parts = [f"# Evaluation of {facts['bundle']} on {facts['data']} ({facts['split']})", ""]
-    parts += [*(f"- {line}" for line in _facts(facts)), ""]
-    for report in reports:
-        parts += [f"## {report.task}", "", f"{len(report.cases)} samples.", ""]
-        parts += [table(report), "", *(f"- {note}" for note in report.notes), ""]
-        parts += ["The first samples, not chosen:", "", *_grid(report), ""]
-    return "\n".join(parts).rstrip() + "\n"
-
-
-def _facts(facts: Mapping[str, Any]) -> list[str]:
-    final = "Final numbers: nothing is chosen by them." if facts["final"] else "Not final."
-    lines = [
-        f"bundle sha256 `{facts['bundle_sha256'][:12]}`, data `{facts['data_fingerprint']}`, "
-        f"{facts['samples']} samples asked for, seed {facts['seed']}",
-        f"Split {facts['split']}. {final} Intervals are 95 %. Rates are fractions. †: better than "
-        "real pictures by this metric, so no headline. (small): of fewer than 2,048 pictures.",
-    ]
-    for name, values in facts["judges"].items():
-        lines.append(f"{name}: " + ", ".join(f"{k} `{v}`" for k, v in values.items()))
-    return [*lines, *facts["notes"]]
 
 
 def table(report: TaskReport) -> str:
@@ -90,15 +65,6 @@ def _format_value(estimate: Estimate | None, beats_real: bool) -> str:
 def round_value(value: float) -> str:
     """A metric as tables have it."""
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
-
-
-def _grid(report: TaskReport) -> Iterator[str]:
-    """Captions beside the pictures of every method."""
-    yield table_line("caption", *report.pictures)
-    yield "|---" * (1 + len(report.pictures)) + "|"
-    for k, case in enumerate(report.cases[:SHOWN]):
-        places = (f"![](images/{report.task}/{method}/{k:05d}.png)" for method in report.pictures)
-        yield table_line(case.caption.replace("|", " "), *places)
 
 
 def table_line(*cells: str) -> str:

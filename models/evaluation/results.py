@@ -10,9 +10,7 @@ from PIL import Image
 
 from models.evaluation.cases import Case
 from models.evaluation.estimates import Estimate, Floats, Scores, bootstrap, ratio_of_means
-
-# Metrics of which less is better; edges and sharpness are best at 1.
-_LESS = ("kid_", "fid_", "two_heads", "l1", "diff", "kept_diff", "target_l1")
+from models.evaluation.names import ONE, is_better, metric_label
 
 
 @dataclass
@@ -50,16 +48,20 @@ class TaskReport:
     pictures: dict[str, Sequence[Image.Image]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def own(self) -> str:
+        """The method that is evaluated: its row comes first."""
+        return next(iter(self.rows), "")
+
     def row(self, method: str) -> Row:
         return self.rows.setdefault(method, Row())
 
     def beats_real(self, method: str, metric: str) -> bool:
         """Whether a row is better than real pictures: such a metric says nothing about realism."""
         made, real = (self.rows.get(m, Row()).estimates.get(metric) for m in (method, "real"))
-        if not made or not real or method == "real" or metric.startswith(("edges", "sharpness")):
+        if made is None or real is None or method == "real" or metric_label(metric).better == ONE:
             return False
-        less = metric.startswith(_LESS)
-        return made.value < real.value if less else made.value > real.value
+        return is_better(metric, made.value, real.value)
 
     def numbers(self) -> dict[str, dict[str, float]]:
         """``{method: {metric: number}}``."""

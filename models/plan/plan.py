@@ -33,7 +33,8 @@ class Stage:
     folder the machine knows; overrides: KEY=VALUE for ``--set``; init: the bundle that the first
     stage of a chain begins with, or None; encoders: the bundle that has them, or the stage that
     trains them; minutes, steps: limits, 0 for none; hours: planned;
-    samples: of the validation split to evaluate on, 0 for no evaluation.
+    samples: of the validation split to evaluate on, 0 for no evaluation; label: what the chain is
+    named after, the preset unless given.
     """
 
     preset: str
@@ -47,10 +48,11 @@ class Stage:
     steps: int
     hours: float
     samples: int
+    label: str = ""
 
     @property
     def chain(self) -> str:
-        return f"{self.preset}/{self.part}"
+        return f"{self.label or self.preset}/{self.part}"
 
     @property
     def name(self) -> str:

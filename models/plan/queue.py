@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -29,7 +29,8 @@ from models.plan.status import Workspace, metrics_of
 _ORPHAN_WAIT = 120.0  # seconds that a training without its queue has for a step and its snapshot
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 SPLIT = "validation"
-_PROGRAM = (sys.executable, "-m", "models")
+_PROGRAM = (sys.executable, *(["-P"] if sys.flags.safe_path else []), "-m", "models")
+_WATCHED_EVERY = 5.0  # seconds
 
 
 class QueueError(ModelsError):
@@ -46,34 +47,40 @@ class Stopped(ModelsError):
 
 class Queue:
     """data: name -> folder of a data set on this machine (aviary is everywhere); program: what
-    runs the commands train, evaluate and sheet.
+    runs the commands train, evaluate and sheet; watch: is called with a stage and the last line of
+    its log every few seconds.
     """
 
     def __init__(
-        self, workspace: Workspace, data: Mapping[str, str], program: Sequence[str] = _PROGRAM
+        self,
+        workspace: Workspace,
+        data: Mapping[str, str],
+        program: Sequence[str] = _PROGRAM,
+        watch: Callable[[Stage, str], None] | None = None,
     ) -> None:
         self.workspace, self.progress = workspace, workspace.progress
         self.data, self.program = {"aviary": "aviary", **data}, program
+        self._watch = watch
         self._failed: set[str] = set()
         self._child: subprocess.Popen[bytes] | None = None
         self._signal = 0
         workspace.runs.mkdir(parents=True, exist_ok=True)
 
-    def work(self, most: int = 0) -> None:
-        """Do the stages that can be done, ``most`` at most, 0 for all.
+    def work(self, most: int = 0) -> bool:
+        """Do the stages that can be done, ``most`` at most, 0 for all; whether none is left.
 
         Raises Stopped after a signal, QueueError when another queue is at work or stages failed.
         """
         self._lock = _locked(self.workspace.runs / "queue.lock")
         previous = {n: signal.signal(n, self._on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
         try:
-            self._work(most)
+            return self._work(most)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
             self._lock.close()
 
-    def _work(self, most: int) -> None:
+    def _work(self, most: int) -> bool:
         count = 0
         while (stage := self.next()) is not None and not (most and count >= most):
             self._stage(stage)
@@ -83,8 +90,7 @@ class Queue:
                 f"Failed: {', '.join(sorted(self._failed))}. The same command tries again; each "
                 "run folder's queue.log says why."
             )
-        if stage is None:
-            _say("Nothing is left that can be done here; --list says what waits for what.")
+        return stage is None
 
     def next(self) -> Stage | None:
         """The first stage that isn't done, has not failed just now and has all it needs."""
@@ -115,8 +121,9 @@ class Queue:
         if not self._run(stage, sheet, trained=True):
             return
         metrics = metrics_of(run / "evaluation" / "report.json", bundle) if stage.samples else {}
-        self.progress.add(name, "finished", metrics=metrics, bundle=_digest(bundle))
-        _say(f"{name}: finished {json.dumps(metrics)}; {run}")
+        done = {"minutes": stage.minutes, "metrics": metrics, "bundle": _digest(bundle)}
+        self.progress.add(name, "finished", **done)
+        _say(f"{name}: finished{f' {json.dumps(metrics)}' if metrics else ''}; {run}")
 
     def _training(self, stage: Stage) -> list[str]:
         """The words of the train command."""
@@ -154,7 +161,7 @@ class Queue:
             )
         if self._signal:  # it came before there was anybody to tell
             self._child.terminate()
-        status = self._child.wait()
+        status = self._wait(stage, log)
         self._child = None
         if self._signal:
             self.progress.add(stage.name, "interrupted", trained=trained)
@@ -166,6 +173,16 @@ class Queue:
             self._failed.add(stage.name)
             _say(f"{stage.name}: {words[0]} failed: {reason}")
         return status == 0
+
+    def _wait(self, stage: Stage, log: Path) -> int:
+        """The exit status of the process that runs now."""
+        assert self._child is not None  # noqa: S101 (_run has just begun it)
+        while True:
+            try:
+                return self._child.wait(_WATCHED_EVERY if self._watch else None)
+            except subprocess.TimeoutExpired:
+                if self._watch:
+                    self._watch(stage, _last_line(log))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         again, self._signal = bool(self._signal), number

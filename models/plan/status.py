@@ -44,7 +44,7 @@ class Workspace:
         last = self.progress.last().get(stage.name, {})
         event, hours = last.get("event", ""), _hours(self.run(stage) / "stats.jsonl")
         metrics = last.get("metrics", {})
-        if event == "finished":
+        if event == "finished" and last.get("minutes", stage.minutes) >= stage.minutes:
             return Status(True, "finished", hours, metrics)
         if (shipped := self._shipped(stage)) is not None:
             return Status(True, f"in {shipped.parent.name}/{shipped.name}", hours, metrics)

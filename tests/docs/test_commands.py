@@ -143,4 +143,4 @@ def test_the_training_leaves_a_bundle_and_a_report(outcomes: dict[str, Future[Ou
     tasks = json.loads(bundle.read_text())["tasks"]
     assert {"synthesize", "manipulate", "inpaint"} <= tasks.keys()
     assert (outcome.folder / "runs" / "damsm" / "stats.jsonl").is_file()
-    assert (outcome.folder / "report" / "report.md").is_file()
+    assert (outcome.folder / "report" / "report.html").is_file()

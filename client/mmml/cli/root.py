@@ -35,6 +35,7 @@ _HELP = {
     "admin": "Show and control workers, queue and jobs.",
     "keys": "Create, list and revoke API keys.",
     "serve": "Run the whole service on this machine until Ctrl-C.",
+    "train-bundle": "Train a bundle on a folder of captioned photos.",
 }
 
 

@@ -23,7 +23,7 @@ def test_evaluate(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     invoke("evaluate", tiny, "--out", tmp_path, *common)
     printed = capsys.readouterr()
     assert "attribute_accuracy" in printed.out
-    assert "report.md" in printed.err
+    assert "report.html" in printed.err
     assert "| metric | n | efficient-t2i | real |" in printed.out
     assert "validation" in printed.out
     report = json.loads((tmp_path / "report.json").read_text())

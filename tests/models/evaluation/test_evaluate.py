@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from models.errors import ModelsError
-from models.evaluation.report import SHOWN, markdown
 from models.evaluation.results import TaskReport
 from models.evaluation.run import Options, evaluate
 from models.evaluation.runner import EvaluationError
+from models.evaluation.web_report import SHOWN, web_page
 
 SAMPLES = 6
 
@@ -84,7 +84,8 @@ def test_report_says_which_split_and_whether_it_is_final(
 ) -> None:
     facts = json.loads((evaluated[0] / "details.json").read_text())["facts"]
     assert (facts["split"], facts["final"]) == ("validation", False)
-    assert "Split validation. Not final." in markdown([], facts)
+    assert "Split validation. Not final." in web_page([], facts)
+    assert "Not final: things are chosen" in web_page([], facts)
 
 
 def test_small_and_beaten_numbers_are_marked(evaluated: tuple[Path, dict[str, Any]]) -> None:
@@ -93,8 +94,8 @@ def test_small_and_beaten_numbers_are_marked(evaluated: tuple[Path, dict[str, An
     assert one["fid_efficientnet-lite2"]["small"]
     assert not one["kid_efficientnet-lite2"]["small"]
     assert not one["one_bird"]["beats_real"]
-    text = (evaluated[0] / "report.md").read_text()
-    assert text.index("| kid_efficientnet-lite2 |") < text.index("| fid_efficientnet-lite2 |")
+    text = (evaluated[0] / "report.html").read_text()
+    assert text.index(">kid_efficientnet-lite2<") < text.index(">fid_efficientnet-lite2<")
     assert "(small)" in text
 
 
@@ -108,14 +109,14 @@ def test_pictures_are_judged_in_the_asked_size(tiny: Path, tmp_path: Path) -> No
 def test_what_is_missing_is_said(evaluated: tuple[Path, dict[str, Any]]) -> None:
     facts = json.loads((evaluated[0] / "details.json").read_text())["facts"]
     facts["notes"] = ["Left out: sim. Make <encoders>."]
-    assert "- Left out: sim. Make <encoders>." in markdown([], facts)
+    assert "<li>Left out: sim. Make &lt;encoders&gt;.</li>" in web_page([], facts)
 
 
 def test_report_shows_the_first_pictures_which_are_kept(
     evaluated: tuple[Path, dict[str, Any]],
 ) -> None:
-    text = (evaluated[0] / "report.md").read_text()
-    shown = re.findall(r"!\[\]\((\S+)\)", text)
+    text = (evaluated[0] / "report.html").read_text()
+    shown = re.findall(r'src="(\S+)"', text)
     assert len(shown) > 3 * SAMPLES
     assert all((evaluated[0] / place).exists() for place in shown)
     assert SHOWN >= SAMPLES

@@ -61,4 +61,4 @@ def test_the_report_says_how_it_was_served(still: Path, tmp_path: Path) -> None:
     evaluate(still, "aviary", tmp_path, options)
     facts = json.loads((tmp_path / "details.json").read_text())["facts"]
     assert facts["serving"]["synthesize"] == {"noise_scale": 0.5, "candidates": 2}
-    assert "candidates: 2" in (tmp_path / "report.md").read_text()
+    assert "candidates: 2" in (tmp_path / "report.html").read_text()
