@@ -9,7 +9,8 @@ import sys
 import pytest
 import redis
 
-from jobs.connections import as_celery, normalized
+from jobs.connections import as_celery
+from jobs.redis_address import normalized
 from jobs.settings import SharedSettings, read_settings
 
 SAME = {
