@@ -138,7 +138,7 @@ class SentinelAddress:
         except ValueError as error:
             raise ValueError(f"this is no address of Sentinels. {_HELP}") from error
         master, _, database = parts.path.strip("/").partition("/")
-        if not master:
+        if not master or master.isdigit():  # as Celery writes it
             raise ValueError(f"the master's name is missing after the Sentinels. {_HELP}")
         query, tls = dict(parse_qsl(parts.query)), parts.scheme == "sentinels"
         _refuse_unknown(parts.scheme, query, (*_LOGIN, *_TLS) if tls else _LOGIN)

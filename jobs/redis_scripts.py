@@ -29,9 +29,18 @@ def _load_scripts() -> dict[str, str]:
     texts = {p.name.removesuffix(".lua"): p.read_text("utf-8") for p in folder.iterdir()}
     before, after = (texts.pop(name) for name in _SHARED)
     return {
-        name: "\n".join([before, text, after] if "function move(" in text else [before, text])
+        name: "\n".join(
+            [_first_line(name), before, text, *([after] if "function move(" in text else [])]
+        )
         for name, text in texts.items()
     }
+
+
+def _first_line(name: str) -> str:
+    """Only new jobs need memory that Redis may lack: whatever brings others to their end, or erases
+    them, makes room. A replica refuses any script that begins so.
+    """
+    return "#!lua" if name == "create" else "#!lua flags=allow-oom"
 
 
 SCRIPTS = _load_scripts()

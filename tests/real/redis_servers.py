@@ -20,7 +20,7 @@ from tests.chaos.processes import free_port, wait_until
 
 MASTER = "mine"
 _OPENSSL = "openssl req -x509 -newkey rsa:2048 -nodes"
-# As docs/redis.md has them.
+# As docs/deploying.md has them.
 _AUTHORITY = "-days 3650 -subj /CN=mmml-CA -keyout ca.key -out ca.crt"
 _CERTIFICATE = (
     "-days 365 -subj /CN=redis -addext subjectAltName=IP:127.0.0.1 "
