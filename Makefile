@@ -5,6 +5,9 @@ PORT ?= 8000
 # TORCH_CPU_INDEX in the environment of all machines: those with an NVIDIA driver ignore it.
 TORCH_INDEX ?=
 TORCH_CPU_INDEX ?=
+# Without a network: make wheels where there is one, then make serve WHEELS=wheels. EXTRAS=embedded,worker: to serve only.
+WHEELS ?=
+EXTRAS ?= embedded,worker,train,dev
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -14,13 +17,17 @@ export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 export MALLOC_TOP_PAD_ ?= 134217728
 
-.PHONY: setup serve test check chart audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist gallery openapi generators pictures studio-pictures bench-gpu clean
+.PHONY: setup wheels serve test check chart audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist gallery openapi generators pictures studio-pictures bench-gpu clean
 
 setup: $(READY)
 
 $(READY): pyproject.toml client/pyproject.toml constraints.txt
-	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" TORCH_CPU_INDEX="$(TORCH_CPU_INDEX)" deploy/setup.sh $(VENV)
+	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" TORCH_CPU_INDEX="$(TORCH_CPU_INDEX)" WHEELS="$(WHEELS)" \
+	  EXTRAS="$(EXTRAS)" deploy/setup.sh $(VENV)
 	touch $(READY)
+
+wheels:
+	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" EXTRAS="$(EXTRAS)" deploy/wheels.sh $(or $(WHEELS),wheels)
 
 serve: setup
 	$(BIN)/mmml serve --port $(PORT)
