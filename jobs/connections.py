@@ -1,97 +1,32 @@
 """How processes reach each other: one address of Redis, one meaning, for the job store, its
 subscriptions and Celery alike; names on the wire, and Celery's settings as plain data.
 
-Each library reads some spellings of an address, and ignores in silence what it does not know; so an
-address is brought into one form first, and what that can't say is refused. Celery carries wake-ups
-only: a message says that jobs may wait, and a worker that hears it asks the job store for some. One
-that is lost costs a second, one too many costs a question.
+Celery carries wake-ups only: a message says that jobs may wait, and a worker that hears it asks the
+job store for some. One that is lost costs a second, one too many costs a question.
 """
 
 from __future__ import annotations
 
 import time
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import redis
+import redis.asyncio
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.sentinel import Sentinel
 
-_SCHEMES = {
-    "redis": "redis",
-    "valkey": "redis",
-    "rediss": "rediss",
-    "valkeys": "rediss",
-    "unix": "unix",
-    "redis+socket": "unix",
-    "redis+unix": "unix",
-}
-_DATABASE = ("db", "virtual_host")
-_TLS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname")
-_CERTIFICATES = ("required", "optional", "none")
-_HELP = "Write redis://USER:PASSWORD@HOST:PORT/DB, rediss:// for TLS, or unix:///PATH?db=DB."
-
-
-def normalized(url: str) -> str:
-    """The address as redis-py reads it. Raises ValueError, with a sentence."""
-    if "#" in url:
-        raise ValueError("a # in a user name or password is written %23")
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"this is no address of Redis. {_HELP}") from error
-    if parts.scheme not in _SCHEMES:
-        given = f"{parts.scheme}:// is not served" if "://" in url else "the scheme is missing"
-        server = (
-            "the master, or a proxy that follows it" if "sentinel" in parts.scheme else "one server"
-        )
-        raise ValueError(f"{given}; name {server}. {_HELP}")
-    scheme, query = _SCHEMES[parts.scheme], dict(parse_qsl(parts.query))
-    database = _database(scheme, parts, query)
-    if unknown := [name for name in query if scheme != "rediss" or name not in _TLS]:
-        raise ValueError(f"the option {unknown[0]!r} is not served with {scheme}://. {_HELP}")
-    options = _tls_options(query) if scheme == "rediss" else {}
-    login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    if scheme == "unix":
-        return f"unix://{login}{parts.path}?db={database}"
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    tail = f"?{urlencode(options)}" if options else ""
-    return f"{scheme}://{login}{host or '127.0.0.1'}:{port or 6379}/{database}{tail}"
-
-
-def with_password(url: str, password: str) -> str:
-    """The address with a password, unless it has one."""
-    scheme, rest = url.split("://", 1)
-    login, at, place = rest.rpartition("@")
-    if ":" in login or not password:
-        return url
-    return f"{scheme}://{login}:{quote(password, safe='')}@{place if at else rest}"
-
-
-def _database(scheme: str, parts: SplitResult, query: dict[str, str]) -> int:
-    """The number, from the path or from the option that names it; 0 when there is none."""
-    if scheme == "unix" and (parts.hostname or not parts.path):
-        raise ValueError("a socket's path is absolute: unix:///PATH, with three slashes")
-    named = [query.pop(name) for name in _DATABASE if name in query]
-    path = "" if scheme == "unix" else parts.path.strip("/")
-    given = {value for value in (*named, path) if value}
-    if len(given) > 1 or not all(value.isascii() and value.isdigit() for value in given):
-        raise ValueError(f"the database must be one whole number, and is {' or '.join(given)!r}")
-    return int(given.pop()) if given else 0
-
-
-def _tls_options(query: dict[str, str]) -> dict[str, str]:
-    """Certificates are checked unless the address says otherwise."""
-    wanted = query.get("ssl_cert_reqs", "required").lower().removeprefix("cert_")
-    if wanted not in _CERTIFICATES:
-        raise ValueError(f"ssl_cert_reqs must be one of {', '.join(_CERTIFICATES)}")
-    checked = query.get("ssl_check_hostname", "true" if wanted == "required" else "false").lower()
-    if checked not in ("true", "false"):
-        raise ValueError("ssl_check_hostname must be true or false")
-    return {**query, "ssl_cert_reqs": wanted, "ssl_check_hostname": checked}
+from jobs.redis_address import SentinelAddress, is_sentinel
 
 
 def as_celery(url: str) -> str:
-    """A normalized address in Celery's words, which spells sockets and databases differently."""
+    """A normalized address in Celery's words, which spells sockets, databases and Sentinels
+    differently.
+    """
+    if is_sentinel(url):
+        found = SentinelAddress.parse(url)
+        login = f"{found.login}@" if found.login else ""
+        return ";".join(f"sentinel://{login}{host}/{found.database}" for host in found.hosts)
     parts = urlsplit(url)
     if parts.scheme != "unix":
         return url
@@ -106,12 +41,28 @@ _CONNECTIONS = 512
 
 def connect(url: str, timeout: float = 5.0) -> redis.Redis:
     """A client that fails after ``timeout`` seconds instead of hanging."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 2.0),
-        max_connections=_CONNECTIONS,
-    )
+    limits: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 2.0),
+    }
+    if not is_sentinel(url):
+        return redis.Redis.from_url(url, **limits, max_connections=_CONNECTIONS)
+    found = SentinelAddress.parse(url)
+    asked = {**found.sentinel_arguments(), **limits}
+    sentinels = Sentinel(found.pairs, sentinel_kwargs=asked, **limits)
+    own = {**found.redis_arguments(), "max_connections": _CONNECTIONS}
+    return sentinels.master_for(found.master, **own)
+
+
+def connect_async(url: str, connect_timeout: float) -> redis.asyncio.Redis:
+    """A client of asyncio, for one subscription."""
+    limits: dict[str, Any] = {"socket_connect_timeout": connect_timeout}
+    if not is_sentinel(url):
+        return redis.asyncio.Redis.from_url(url, **limits)
+    found = SentinelAddress.parse(url)
+    asked = {**found.sentinel_arguments(), "socket_timeout": connect_timeout, **limits}
+    sentinels = AsyncSentinel(found.pairs, sentinel_kwargs=asked, **limits)
+    return sentinels.master_for(found.master, **found.redis_arguments())
 
 
 def wait_until_ready(url: str, seconds: float) -> None:
@@ -148,15 +99,19 @@ def celery_config(redis_url: str, prefix: str, timeout: float = 30.0) -> dict[st
     Late acknowledgement and one message at a time, so that a busy worker leaves them to the others.
     What is taken and not acknowledged is not written to Redis: a wake-up is worth no transaction.
     """
+    found = SentinelAddress.parse(redis_url) if is_sentinel(redis_url) else None
+    limits = {"socket_timeout": timeout, "socket_connect_timeout": 2}
+    asked = {**found.sentinel_arguments(), **limits} if found else {}
     return {
         "broker_url": as_celery(redis_url),
+        "broker_use_ssl": found.tls_arguments() or False if found else False,
         "broker_transport_options": {
             "ack_emulation": False,
             "global_keyprefix": _celery_prefix(prefix),
             "health_check_interval": 10,
             "socket_keepalive": urlsplit(redis_url).scheme != "unix",
-            "socket_timeout": timeout,
-            "socket_connect_timeout": 2,
+            **limits,
+            **({"master_name": found.master, "sentinel_kwargs": asked} if found else {}),
         },
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

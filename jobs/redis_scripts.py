@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from types import FunctionType
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from jobs.job import Job, JobEvent, Status
 from jobs.records import to_hash, to_json
 from jobs.store import JobOutcome, NewJob, OverQuota, Quota
 
+_REPLICA_MILLISECONDS = 1000
 MoveCall = tuple[str, Sequence[Any]]  # a job's id, and what its move is given beside it
 _SHARED = ("prelude", "each")
 T = TypeVar("T")
@@ -30,9 +32,18 @@ def _load_scripts() -> dict[str, str]:
     texts = {p.name.removesuffix(".lua"): p.read_text("utf-8") for p in folder.iterdir()}
     before, after = (texts.pop(name) for name in _SHARED)
     return {
-        name: "\n".join([before, text, after] if "function move(" in text else [before, text])
+        name: "\n".join(
+            [_first_line(name), before, text, *([after] if "function move(" in text else [])]
+        )
         for name, text in texts.items()
     }
+
+
+def _first_line(name: str) -> str:
+    """Only new jobs need memory that Redis may lack: whatever brings others to their end, or erases
+    them, makes room. A replica refuses any script that begins so.
+    """
+    return "#!lua" if name == "create" else "#!lua flags=allow-oom"
 
 
 SCRIPTS = _load_scripts()
@@ -66,10 +77,13 @@ class Scripts:
 
     def call(self, script: str, *args: Any) -> Any:
         """The answer of a script that is no move."""
+        return self._evaluate(self._client, script, args)
+
+    def _evaluate(self, client: redis.Redis, script: str, args: Sequence[Any]) -> Any:
         try:
-            return self._client.evalsha(_SHA[script], 1, self._prefix, *args)
+            return client.evalsha(_SHA[script], 1, self._prefix, *args)
         except NoScriptError:  # a server that has just started knows none
-            return self._client.eval(SCRIPTS[script], 1, self._prefix, *args)
+            return client.eval(SCRIPTS[script], 1, self._prefix, *args)
 
     def move(self, script: str, job_id: str, *args: Any) -> Any:
         """The answer for one job; raises its error."""
@@ -78,14 +92,34 @@ class Scripts:
             raise answer
         return answer
 
-    def move_all(self, script: str, calls: Sequence[MoveCall]) -> list[Any]:
+    def move_all(self, script: str, calls: Sequence[MoveCall], replicas: int = 0) -> list[Any]:
         """The answers in the calls' order, and what the script says beside them; each call is a
         move of its own, and StoreError stands in the place of one that the server refused.
+        ``replicas``: so many have to have what the server knows now, or else it is StoreError.
         """
-        return [_to_store_error(answer) for answer in self._send(script, calls)] if calls else []
+        if not calls:
+            return []
+        return [_to_store_error(answer) for answer in self._send(script, calls, replicas)]
 
-    def _send(self, script: str, calls: Sequence[MoveCall]) -> list[Any]:
-        return list(self.call(script, *(x for i, args in calls for x in (i, len(args), *args))))
+    def _send(self, script: str, calls: Sequence[MoveCall], replicas: int = 0) -> list[Any]:
+        flat = [x for job_id, args in calls for x in (job_id, len(args), *args)]
+        with self.replicated(replicas) as client:
+            return list(self._evaluate(client, script, flat))
+
+    @contextmanager
+    def replicated(self, replicas: int) -> Iterator[redis.Redis]:
+        """A client. StoreError unless so many replicas have, at the end, what the server knows."""
+        if not replicas:
+            yield self._client
+            return
+        with self._client.client() as connection:  # Redis waits for what one connection saw
+            yield connection
+            there = connection.wait(replicas, _REPLICA_MILLISECONDS)
+        if there < replicas:
+            raise StoreError(
+                f"{there} of {replicas} replicas of Redis follow, and MMML_REDIS_REPLICAS asks for "
+                "more: what was recorded may be lost with the server"
+            )
 
 
 def _to_store_error(answer: Any) -> Any:

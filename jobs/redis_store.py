@@ -47,13 +47,19 @@ _REBUILD_BATCH = 200  # jobs of one call: a few milliseconds of the server
 class JobStore(WorkerRecords):
     """Every change of a job is one row of ARCHITECTURE.md's table, made by one compare-and-set.
     Methods block, and are safe to call from several threads; ``change_channel`` is where the id of
-    a changed job is published; ``memory_limit`` in bytes takes the place of the server's own.
+    a changed job is published; ``memory_limit`` in bytes takes the place of the server's own. A job
+    is created once ``replicas`` of the server have it, too.
     """
 
     def __init__(
-        self, client: redis.Redis, prefix: str = "mmml:", memory_limit: int | None = None
+        self,
+        client: redis.Redis,
+        prefix: str = "mmml:",
+        memory_limit: int | None = None,
+        replicas: int = 0,
     ) -> None:
         super().__init__(client, prefix)
+        self._replicas = replicas
         self._gauge = RedisGauge(client, prefix, memory_limit)
         self.change_channel = f"{prefix}changed"
         self._move = self._scripts.move
@@ -66,14 +72,15 @@ class JobStore(WorkerRecords):
         if not jobs:
             return CreateResult([])
         calls = [(new.job.id, creation_arguments(new)) for new in jobs]
-        *answers, wakeups = self._scripts.move_all("create", calls)
+        *answers, wakeups = self._scripts.move_all("create", calls, self._replicas)
         return CreateResult(
             [creation_result(*each) for each in zip(jobs, answers, strict=True)], wakeups
         )
 
     def get_idempotency_record(self, name: str) -> IdempotencyRecord | None:
         """The job that the :class:`IdempotencyKey` of that name created."""
-        found = cast("bytes | None", self._client.get(self._key(f"once:{name}")))
+        with self._scripts.replicated(self._replicas) as client:
+            found = cast("bytes | None", client.get(self._key(f"once:{name}")))
         return IdempotencyRecord(*found.decode().split(" ", 1)) if found else None
 
     def get(self, job_id: str) -> Job | None:

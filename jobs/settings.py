@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from jobs.connections import normalized, with_password
+from jobs.redis_address import normalized, with_password
 
 S = TypeVar("S", bound="SharedSettings")
 
@@ -81,6 +81,12 @@ class SharedSettings(BaseSettings):
     redis_url: RedisAddress = Field("redis://127.0.0.1:6379/0", description="job store and broker")
     redis_password: SecretStr = Field(
         SecretStr(""), description="password for the address before, where that has none"
+    )
+    redis_replicas: int = Field(
+        0,
+        ge=0,
+        description="replicas of Redis that have a job before it is accepted; with fewer, "
+        "submissions are refused",
     )
     redis_prefix: str = Field(
         "mmml:", description="prefix of every key; {mmml}: keeps all in one slot of a Redis Cluster"

@@ -20,6 +20,7 @@ from limits import RateLimitItem, parse
 from limits.errors import StorageError
 from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
+from redis.exceptions import OutOfMemoryError
 
 from app.gateway.problems import Problem
 from jobs.errors import StoreError
@@ -97,6 +98,9 @@ class RateLimiter:
             ) and limiter.hit(policy.item, policy.name, caller, cost=cost)
             stats = limiter.get_window_stats(policy.item, policy.name, caller)
         except StorageError as error:
+            if isinstance(error.storage_error, OutOfMemoryError):
+                # New jobs are refused elsewhere; whoever reads and erases is not held up.
+                return LimitStatus(policy, True, policy.item.amount, policy.window)
             raise StoreError(f"the limits can't be counted: {error}") from error
         reset = min(max(math.ceil(stats.reset_time - time.time()), 1), policy.window)
         return LimitStatus(policy, allowed, max(stats.remaining, 0), reset)

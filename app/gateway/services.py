@@ -255,7 +255,8 @@ class Services:
     def connect(cls, settings: GatewaySettings, make_store: type[JobStore] = JobStore) -> Services:
         """Redis, Celery and the blob store that the settings name."""
         client, prefix = connect(settings.redis_url, _STORE_TIMEOUT), settings.redis_prefix
-        store = make_store(client, prefix, settings.redis_memory or None)
+        memory, replicas = settings.redis_memory or None, settings.redis_replicas
+        store = make_store(client, prefix, memory, replicas)
         sessions = SessionStore(client, prefix)
         rate_limiter = RateLimiter(client, prefix)
         return cls(

@@ -13,6 +13,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from app.gateway.auth import unauthorized
+from jobs.connections import connect_async
 from jobs.job import Job
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class JobChanges:
     async def run(self, on_change: Callable[[str], None]) -> None:
         pause = 0.1
         while True:
-            client = redis.asyncio.Redis.from_url(self._url, socket_connect_timeout=2)
+            client = connect_async(self._url, 2.0)
             try:
                 async with client.pubsub() as subscription:
                     await subscription.subscribe(self._channel)

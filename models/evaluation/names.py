@@ -44,6 +44,7 @@ _NAMES = {
     "mp": MetricLabel("Manipulative precision", MORE),
     "kept_diff": MetricLabel("Change where none was asked", LESS),
     "target_l1": MetricLabel("L1 to the drawing asked for", LESS),
+    "feature_distance": MetricLabel("Distance of features", LESS),
     "l1": MetricLabel("L1", LESS),
     "psnr_hole": MetricLabel("PSNR in the hole, dB", MORE),
     "psnr": MetricLabel("PSNR, dB", MORE),

@@ -6,13 +6,15 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
+import app.gateway.metrics  # noqa: F401 (its metrics are registered)
 import pytest
 import yaml
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
-import workers.metrics  # noqa: F401 (its metrics are registered)
+import workers.metrics  # noqa: F401
 from app.reconciler.metrics import StoreCollector
 from jobs.redis_store import JobStore
 from tests.deploy.conftest import ROOT, compose_file
@@ -74,6 +76,13 @@ def test_every_query_of_the_dashboard_asks_for_metrics_that_there_are(exported: 
         assert asked <= exported, query
 
 
+def test_keda_asks_for_metrics_that_there_are(exported: set[str]) -> None:
+    values = yaml.safe_load((ROOT / "deploy/helm/mmml/values.yaml").read_text())
+    asked = names(values["keda"]["query"])
+    assert asked == {"mmml_jobs_waiting", "mmml_jobs_leased"}
+    assert asked <= exported
+
+
 def test_every_metric_of_ours_is_shown_or_alerts(exported: set[str]) -> None:
     shown = {name for text in [*queries(), *(a["expr"] for a in alerts())] for name in names(text)}
     roots = {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown}
@@ -117,3 +126,25 @@ def test_each_alert_fires_and_is_silent_otherwise() -> None:
     for alert in alerts():
         assert tried.count(f"alertname: {alert['alert']}") >= 2, alert["alert"]
     promtool("test", "rules", "alerts_test.yml")
+
+
+_QUEUE_OF_TWO_RECONCILERS = """
+rule_files: []
+tests:
+  - input_series:
+      - {series: 'mmml_jobs_waiting{priority="high",instance="a"}', values: "30"}
+      - {series: 'mmml_jobs_waiting{priority="high",instance="b"}', values: "30"}
+      - {series: 'mmml_jobs_waiting{priority="normal",instance="a"}', values: "5"}
+      - {series: 'mmml_jobs_waiting{priority="all",instance="a"}', values: "99"}
+      - {series: 'mmml_jobs_leased{instance="a"}', values: "20"}
+      - {series: 'mmml_jobs_leased{instance="b"}', values: "20"}
+    promql_expr_test:
+      - {expr: 'QUERY', eval_time: 0s, exp_samples: [{labels: "{}", value: 55}]}
+"""
+
+
+def test_keda_counts_each_job_once_and_none_that_no_worker_may_have(tmp_path: Path) -> None:
+    values = yaml.safe_load((ROOT / "deploy/helm/mmml/values.yaml").read_text())
+    tried = tmp_path / "queue.yml"
+    tried.write_text(_QUEUE_OF_TWO_RECONCILERS.replace("QUERY", values["keda"]["query"]))
+    promtool("test", "rules", str(tried))

@@ -8,8 +8,10 @@ import sys
 
 import pytest
 import redis
+from pydantic import SecretStr
 
-from jobs.connections import as_celery, normalized
+from jobs.connections import as_celery, celery_config
+from jobs.redis_address import SentinelAddress, normalized
 from jobs.settings import SharedSettings, read_settings
 
 SAME = {
@@ -28,6 +30,15 @@ SAME = {
         *("unix://u:p@/run/r.sock", "redis+socket://u:p@/run/r.sock?db=0")
     ],
     "redis://[::1]:6379/1": ["redis://[::1]/1", "valkey://[::1]:6379/1"],
+    "sentinel://u:p%40w@a:26379,[::1]:7000/mine/2": [
+        "sentinel://u:p%40w@a,[::1]:7000/mine/2",
+    ],
+    "sentinel://a:26379/mine/0?sentinel_password=p%40w": [
+        "sentinel://a/mine?sentinel_password=p%40w"
+    ],
+    "sentinels://a:26379/mine/0?ssl_cert_reqs=required&ssl_check_hostname=true": [
+        "sentinels://a/mine/"
+    ],
     "rediss://h:6379/0?ssl_cert_reqs=required&ssl_check_hostname=true": [
         *("rediss://h", "valkeys://h?ssl_cert_reqs=CERT_REQUIRED")
     ],
@@ -57,7 +68,10 @@ for url in sys.argv[1:]:
     made = Channel._connparams(channel)
     print(json.dumps({**made, "connection_class": made["connection_class"].__name__}))
 """
-URLS = [*SAME, "rediss://:pw@h:1/5?ssl_cert_reqs=none&ssl_ca_certs=/ca.pem"]
+URLS = [
+    *(url for url in SAME if "sentinel" not in url),
+    "rediss://:pw@h:1/5?ssl_cert_reqs=none&ssl_ca_certs=/ca.pem",
+]
 READS = {"none": 0, "optional": 1, "required": 2}
 
 
@@ -76,11 +90,35 @@ def test_both_libraries_read_the_same() -> None:
             assert mine["ssl_check_hostname"] == theirs["ssl_check_hostname"]
 
 
+def test_celery_asks_each_sentinel_for_the_same_master() -> None:
+    url = normalized("sentinels://:pw@a,b:7/mine/3?ssl_ca_certs=/ca&sentinel_password=other")
+    config = celery_config(url, "mmml:")
+    assert config["broker_url"] == "sentinel://:pw@a:26379/3;sentinel://:pw@b:7/3"
+    tls = {"ssl_ca_certs": "/ca", "ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    assert config["broker_use_ssl"] == tls
+    options = config["broker_transport_options"]
+    assert options["master_name"] == "mine"
+    asked = {"username": None, "password": "other", "ssl": True, **tls}
+    assert asked.items() <= options["sentinel_kwargs"].items()
+
+
+def test_a_password_of_its_own_file_is_that_of_redis() -> None:
+    with_one = SharedSettings(redis_url="sentinel://a,b/mine", redis_password=SecretStr("p@w"))
+    assert with_one.redis_url == "sentinel://:p%40w@a:26379,b:26379/mine/0"
+    found = SentinelAddress.parse(with_one.redis_url)
+    assert found.redis_arguments() == {"username": None, "password": "p@w", "db": 0}
+
+
 @pytest.mark.parametrize(
     ("url", "result"),
     [
-        ("sentinel://h:26379/0", "sentinel:// is not served; name the master, or a proxy"),
-        ("redis+sentinel://h:26379/mine/0", "name the master, or a proxy that follows it"),
+        ("sentinel://h:26379", "the master's name is missing after the Sentinels"),
+        ("sentinel://h:26379/0", "the master's name is missing after the Sentinels"),
+        ("sentinel://h:26379/mine/x", "must be one whole number"),
+        ("sentinel://h:port/mine", "is no address of Sentinels"),
+        ("sentinel://h/mine?ssl_ca_certs=/ca", "'ssl_ca_certs' is not served with sentinel://"),
+        ("sentinels://h/mine?ssl_cert_reqs=maybe", "must be one of required, optional, none"),
+        ("redis+sentinel://h:26379/mine/0", r"redis\+sentinel:// is not served"),
         ("redis+cluster://h:7000", r"redis\+cluster:// is not served"),
         ("localhost:6379", "the scheme is missing|is not served"),
         ("127.0.0.1", "the scheme is missing"),
@@ -112,6 +150,6 @@ def test_a_process_ends_with_a_sentence_that_holds_no_secret(
     with pytest.raises(SystemExit) as caught:
         read_settings(SharedSettings)
     result = str(caught.value).splitlines()
-    assert result[0].startswith("mmml: MMML_REDIS_URL can't be used: sentinel:// is not served")
+    assert result[0].startswith("mmml: MMML_REDIS_URL can't be used: the master's name is missing")
     assert result[1].startswith("mmml: MMML_LEASE_TTL can't be used:")
     assert "hunter2" not in str(caught.value)
