@@ -32,7 +32,8 @@ WORKDIR /build
 COPY pyproject.toml ./
 COPY client/pyproject.toml client/
 COPY deploy/requirements.py deploy/
-RUN python deploy/requirements.py > service.txt \
+ARG EXTRAS=
+RUN set -e; for extra in '' $EXTRAS; do python deploy/requirements.py $extra; done > service.txt \
  && python deploy/requirements.py worker > worker.txt \
  && python deploy/requirements.py client > client.txt
 
