@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 TORCH_CPU_INDEX ?=
 # Without a network: make wheels where there is one, then make serve WHEELS=wheels. EXTRAS=embedded,worker: to serve only.
 WHEELS ?=
-EXTRAS ?= embedded,worker,train,dev
+EXTRAS ?= embedded,worker,train,otel,dev
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check

@@ -15,11 +15,12 @@ def requirements(image: str) -> list[str]:
     """Lines for pip. torch is apart, as each machine has its own build of it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     client = tomllib.loads((ROOT / "client/pyproject.toml").read_text())["project"]
-    worker = project["optional-dependencies"]["worker"]
+    extras = project["optional-dependencies"]
+    both, worker = [*project["dependencies"], *extras["otel"]], extras["worker"]
     torch = [line for line in worker if line.startswith("torch")]
     return {
-        "gateway": [*project["dependencies"], *client["dependencies"]],
-        "worker": [*project["dependencies"], *(line for line in worker if line not in torch)],
+        "gateway": [*both, *client["dependencies"]],
+        "worker": [*both, *(line for line in worker if line not in torch)],
         "torch": torch,
     }[image]
 

@@ -13,7 +13,7 @@ if [ -n "${TORCH_INDEX:-}" ] && [ -z "$(torch_wheels)" ]; then
 fi
 # shellcheck disable=SC2046  # a path a line
 pip wheel -w "$folder" --find-links "$folder" -c constraints.txt $(torch_wheels) 'torch>=2.9,<3' 'torchvision>=0.24' \
-    'setuptools>=77' ./client ".[${EXTRAS:-embedded,worker,train,dev}]"
+    'setuptools>=77' ./client ".[${EXTRAS:-embedded,worker,train,otel,dev}]"
 rm -rf "$folder"/mmml_*.whl build client/build  # the checkout itself is installed
 printf 'mmml: %s has %s wheels. Copy it beside the checkout, then: make serve WHEELS=%s\n' "$folder" \
     "$(find "$folder" -name '*.whl' | wc -l)" "$folder" >&2

@@ -36,6 +36,7 @@ _DEFAULTS = {
     "bundle_sha256": "",
     "request_id": "",
     "batch": "",
+    "traceparent": "",
 }
 _EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
 
