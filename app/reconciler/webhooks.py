@@ -110,7 +110,8 @@ class WebhookDispatcher:
 
     async def _deliver(self, job: Job | Batch) -> None:
         try:
-            with span("webhook", job.traceparent, job=job.id):
+            trace = job.traceparent if isinstance(job, Job) else ""
+            with span("webhook", trace, job=job.id):
                 answer = await self._send(job)
             await asyncio.to_thread(self._record_delivery, job, answer)
         except Exception as error:  # not settled: it is due again when its lease ends
