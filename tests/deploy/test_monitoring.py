@@ -9,11 +9,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import app.gateway.metrics  # noqa: F401 (its metrics are registered)
 import pytest
 import yaml
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
+import app.gateway.request_log  # noqa: F401 (its metrics are registered)
 import workers.metrics  # noqa: F401
 from app.reconciler.metrics import StoreCollector
 from jobs.redis_store import JobStore
