@@ -133,6 +133,8 @@ class GatewaySettings(WebhookSettings):
     max_stored: ByteSize = Field(
         ByteSize(10 * 2**30), description="most bytes of images that one key stores; 0: no limit"
     )
+    max_batches: int = Field(1000, ge=1, description="most batches of one key")
+    max_batch_jobs: int = Field(1000, ge=1, description="most jobs of one batch")
     min_free_disk: ByteSize = Field(
         ByteSize(2**30), description="disk space kept free: below it no job with images is taken"
     )

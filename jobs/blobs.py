@@ -11,7 +11,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -114,7 +114,7 @@ class BlobStore:
         with _translate_errors(f"{key} could not be read"), _missing(key):
             return self._read(_check_key(key))
 
-    def open(self, key: str) -> tuple[int, Iterator[bytes]]:
+    def open(self, key: str) -> tuple[int, Generator[bytes]]:
         """The number of bytes, and the bytes in parts; BlobMissing when there are none."""
         with _translate_errors(f"{key} could not be read"), _missing(key):
             if self._folder is not None:
@@ -180,14 +180,14 @@ def _remove_tree(folder: Path) -> None:
             shutil.rmtree(folder)
 
 
-def _cut(chunks: Iterable[Any]) -> Iterator[bytes]:
+def _cut(chunks: Iterable[Any]) -> Generator[bytes]:
     for chunk in chunks:
         view = memoryview(chunk)
         for start in range(0, len(view), _PART):
             yield bytes(view[start : start + _PART])
 
 
-def _parts(file: BinaryIO) -> Iterator[bytes]:
+def _parts(file: BinaryIO) -> Generator[bytes]:
     with file:
         while part := file.read(_PART):
             yield part

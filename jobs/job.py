@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-JOB_SCHEMA = 1  # a worker leaves jobs of a higher one to newer workers
+JOB_SCHEMA = 2  # a worker leaves jobs of a higher one to newer workers
 DEFAULT_GROUP = "default"  # of workers that serve every bundle
 
 
@@ -61,19 +61,19 @@ class ErrorCode(StrEnum):
     internal = "internal"
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
     # Errors name fields, not what is in them: captions are for no log.
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
-class Failure(_Record):
+class Failure(Record):
     """A code for programs and a sentence for people."""
 
     code: ErrorCode
     detail: str = Field(description="a sentence that says what to do")
 
 
-class ImageRecord(_Record):
+class ImageRecord(Record):
     """Picture ``index`` of a job: stored bytes, or why there are none. Sizes in pixels; frames: of
     an animation, 1 for others; explanation: where its explanation is stored, empty without one;
     candidate: which of those drawn for it this is.
@@ -92,7 +92,7 @@ class ImageRecord(_Record):
     error: Failure | None = None
 
 
-class Timings(_Record):
+class Timings(Record):
     """In milliseconds."""
 
     queued_ms: float | None = Field(None, description="waiting in the queue")
@@ -109,25 +109,23 @@ class WebhookState(StrEnum):
     failed = "failed"
 
 
-class Webhook(_Record):
-    """Where a job's end is announced. ``event`` is the status at the end; ``attempts`` counts
-    deliveries begun; ``detail`` says why the last one did not succeed.
-    """
+class Webhook(Record):
+    """How far the announcement of an end is, of a job or a batch."""
 
-    url: str
+    url: str = Field(description="that is called at the end")
     state: WebhookState = WebhookState.waiting
-    event: str = ""
-    attempts: int = 0
-    detail: str = ""
+    event: str = Field("", exclude=True)  # the status at the end
+    attempts: int = Field(0, description="deliveries begun")
+    detail: str = Field("", description="why the last attempt did not succeed")
 
 
-class Job(_Record):
+class Job(Record):
     """One request's record. Times are the store's, in seconds since 1970; ``inputs`` maps picture
     names to blob keys; ``group`` is that of the workers that serve its bundle; ``pictures`` are
     drawn for it, frames counted; ``done`` counts those that the present run has stored; ``faults``
     counts runs that the storage kept from their end, ``hand_backs`` workers that lacked its bundle;
     ``bundle_sha256``: the bundle that its request was read with; ``erasing``: its blobs may be gone
-    already.
+    already; ``batch``: the id of the one that it belongs to, empty without one.
     """
 
     schema_version: int = JOB_SCHEMA
@@ -158,6 +156,7 @@ class Job(_Record):
     cancel_requested: bool = False
     erasing: bool = False
     webhook: Webhook | None = None
+    batch: str = ""
 
 
 def new_id() -> str:
@@ -181,7 +180,8 @@ _ID = re.compile(r"^(\d{1,15})-(\d{1,15})$", re.ASCII)
 
 class JobEvent(BaseModel):
     """``status`` is a :class:`Status` or :data:`CANCEL_REQUESTED`; "" when only ``done`` of
-    ``total`` pictures changed. Ids look like ``1764000000000-0`` and grow.
+    ``total`` pictures changed. Of a batch it is a :class:`jobs.batch.BatchStatus`, or that of
+    ``job``, which has ended. Ids look like ``1764000000000-0`` and grow.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -190,14 +190,15 @@ class JobEvent(BaseModel):
     status: str = ""
     done: int | None = None
     total: int | None = None
+    job: str = ""
 
     @property
     def final(self) -> bool:
-        """The job is over."""
-        return self.status in FINAL
+        """The job, or the batch, is over."""
+        return self.status in FINAL and not self.job
 
 
-FINAL = frozenset(status.value for status in Status if status.final)
+FINAL = frozenset(["ended", *(status.value for status in Status if status.final)])
 
 
 def event_order(event_id: str) -> tuple[int, int] | None:

@@ -11,16 +11,18 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from prometheus_client import Counter
 from pydantic import ValidationError
 
+from jobs.batch import Batch, is_batch_id, read_webhook
 from jobs.errors import NewerRecord, UnreadableRecord
 from jobs.job import JOB_SCHEMA, Job, Priority, Timings
 from jobs.requests import TASKS, TaskRequest
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 UNREADABLE = Counter("mmml_unreadable_records", "records that could not be read, each time")
 
@@ -33,6 +35,7 @@ _DEFAULTS = {
     "priority": Priority.normal.value,
     "bundle_sha256": "",
     "request_id": "",
+    "batch": "",
 }
 _EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
 
@@ -54,9 +57,9 @@ def to_hash(job: Job) -> dict[str, str]:
 
 
 def from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
-    if not fields:
+    if not fields or b"most_jobs" in fields:  # nothing, or a batch
         return None
-    text = {k.decode(): v.decode() for k, v in fields.items()}
+    text = _to_text(fields)
     raw: dict[str, Any] = {"id": text["id"], "task": text["task"], "status": text["status"]}
     raw |= {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
     raw |= {k: float(text[k]) for k in _FLOAT_FIELDS if k in text}
@@ -66,21 +69,41 @@ def from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
     raw["cancel_requested"] = text.get("cancel_requested") == "1"
     raw["erasing"] = "erase" in text
     raw.setdefault("request", {})
-    if "webhook" in text:
-        prefix = "webhook_"
-        rest = {k.removeprefix(prefix): v for k, v in text.items() if k.startswith(prefix)}
-        raw["webhook"] = {"url": text["webhook"], **rest}
+    raw["webhook"] = read_webhook(text)
     return Job.model_validate(raw)
+
+
+def _to_text(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {k.decode(): v.decode() for k, v in fields.items()}
 
 
 def read_record(job_id: str, fields: Mapping[bytes, bytes]) -> Job | UnreadableRecord | None:
     """The job of a hash, None for an empty one."""
+    return _read(job_id, fields, from_hash)
+
+
+def read_job_or_batch(
+    record_id: str, fields: Mapping[bytes, bytes]
+) -> Job | Batch | UnreadableRecord | None:
+    """The job or the batch of a hash, None for an empty one."""
+    parse = _batch_from_hash if is_batch_id(record_id) else from_hash
+    return _read(record_id, fields, parse)
+
+
+def _batch_from_hash(fields: Mapping[bytes, bytes]) -> Batch | None:
+    text = _to_text(fields)
+    return Batch.model_validate({**text, "webhook": read_webhook(text)}) if text else None
+
+
+def _read(
+    record_id: str, fields: Mapping[bytes, bytes], parse: Callable[[Mapping[bytes, bytes]], T]
+) -> T | UnreadableRecord:
     try:
-        return from_hash(fields)
+        return parse(fields)
     except (ValueError, KeyError, TypeError) as error:
         UNREADABLE.inc()
-        _warn(job_id, " ".join(str(error).split()))
-        return UnreadableRecord(job_id)
+        _warn(record_id, " ".join(str(error).split()))
+        return UnreadableRecord(record_id)
 
 
 @functools.lru_cache(maxsize=1000)

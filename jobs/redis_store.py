@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FunctionType
-from typing import Any, TypeVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import redis
 
+from jobs.batch import Batch
+from jobs.batch_store import BatchStore
 from jobs.errors import StoreError, UnreadableRecord
 from jobs.gauges import StoreGauges
 from jobs.job import ErrorCode, Failure, Job, JobEvent, Priority, Status, WebhookState
 from jobs.load import Load, RedisGauge, Throughput
-from jobs.records import read_record, to_json, to_mapping
+from jobs.records import read_job_or_batch, read_record, to_json, to_mapping
 from jobs.redis_scripts import (
     Scripts,
     creation_arguments,
@@ -22,6 +22,7 @@ from jobs.redis_scripts import (
     outcome_arguments,
     parse_event,
     to_bool,
+    translate_errors,
 )
 from jobs.store import (
     LEFT_TO_NEWER,
@@ -43,32 +44,11 @@ from jobs.store import (
     Usage,
 )
 
-T = TypeVar("T")
-
 _CHUNK = 100  # records fetched at a time for a page
 _REBUILD_BATCH = 200  # jobs of one call: a few milliseconds of the server
 
 
-def _translate_errors(store: type[T]) -> type[T]:
-    """Have every public method turn the client's errors into StoreError."""
-    for name, method in list(vars(store).items()):
-        if isinstance(method, FunctionType) and not name.startswith("_"):
-            setattr(store, name, _translated(method))
-    return store
-
-
-def _translated(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(*args, **kwargs)
-        except redis.RedisError as error:
-            raise StoreError(f"the job store can't be reached: {error}") from error
-
-    return call
-
-
-@_translate_errors
+@translate_errors
 class JobStore:
     """Every change of a job is one row of ARCHITECTURE.md's table, made by one compare-and-set.
     Methods block, and are safe to call from several threads; ``change_channel`` is where the id of
@@ -84,6 +64,7 @@ class JobStore:
         self.change_channel = f"{prefix}changed"
         self._scripts = Scripts(client, prefix)
         self._move = self._scripts.move
+        self.batches = BatchStore(client, prefix)
 
     def _key(self, name: str) -> str:
         return self._prefix + name
@@ -116,10 +97,19 @@ class JobStore:
 
     def get_all(self, job_ids: Sequence[str]) -> list[Job | UnreadableRecord | None]:
         """:meth:`get` of several jobs in one round trip."""
+        return list(map(read_record, job_ids, self._records(job_ids)))
+
+    def get_jobs_or_batches(
+        self, record_ids: Sequence[str]
+    ) -> list[Job | Batch | UnreadableRecord | None]:
+        """What has a webhook, by its id."""
+        return list(map(read_job_or_batch, record_ids, self._records(record_ids)))
+
+    def _records(self, record_ids: Sequence[str]) -> list[Any]:
         with self._client.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.hgetall(self._key(f"job:{job_id}"))
-            return list(map(read_record, job_ids, pipe.execute()))
+            for record_id in record_ids:
+                pipe.hgetall(self._key(f"job:{record_id}"))
+            return pipe.execute()
 
     def get_readable(self, job_ids: Sequence[str]) -> list[Job]:
         """Those of several jobs that there are, without those of another version."""
@@ -264,8 +254,8 @@ class JobStore:
         return True
 
     def events_after(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
-        """By job id, what happened after the event whose id is given; None: the job is erased or
-        unknown.
+        """By id of a job or batch, what happened after the event whose id is given; None: it is
+        erased or unknown.
         """
         with self._client.pipeline(transaction=False) as pipe:
             for job_id, cursor in cursors.items():
@@ -276,7 +266,7 @@ class JobStore:
         return {i: [parse_event(*e) for e in found] if there else None for i, there, found in pairs}
 
     def webhooks_due(self, limit: int = 100) -> list[str]:
-        """Final jobs whose client is to be notified now, longest due first."""
+        """Final jobs, and batches, whose client is to be notified now, longest due first."""
         return self._due("webhooks", limit)
 
     def postpone_webhooks(self, job_ids: Sequence[str], seconds: float) -> None:
@@ -284,13 +274,13 @@ class JobStore:
         if job_ids:
             self._scripts.call("postpone", "webhooks", seconds, *job_ids)
 
-    def claim_webhook(self, job_id: str, seconds: float) -> Job | None:
+    def claim_webhook(self, job_id: str, seconds: float) -> Job | Batch | None:
         """Begin a delivery: its attempts + 1. Nobody else gets it for ``seconds`` seconds. None
         when it is not due.
         """
         flat = self._move("claim_webhook", job_id, seconds)
-        job = read_record(job_id, to_mapping(flat)) if flat else None
-        return job if isinstance(job, Job) else None
+        found = read_job_or_batch(job_id, to_mapping(flat)) if flat else None
+        return None if isinstance(found, UnreadableRecord) else found
 
     def record_delivery(
         self, job_id: str, attempt: int, state: WebhookState, detail: str = "", delay: float = 0
@@ -388,14 +378,16 @@ class JobStore:
         before: Cursor | None,
         owner: str | None = None,
         task: str | None = None,
+        batch: str | None = None,
     ) -> tuple[list[Job], Cursor | None]:
-        """Newest first, those after ``before`` in that order, of ``owner`` or of everybody (None);
+        """Newest first, those after ``before`` in that order, of ``batch``, ``owner`` or everybody;
         and the cursor of the next page, None on the last. A page may be shorter than ``limit``, as
         only so many records are looked at for one. What can't be read is left out.
         """
         page: list[Job] = []
         looked_at = 0
         index = self._key("jobs" if owner is None else f"jobs:{owner}")
+        index = self._key(f"members:{batch}") if batch else index
         for score, chunk in self._newest_first(index, before):
             for job_id, job in chunk:
                 looked_at += 1

@@ -125,6 +125,10 @@ class TaskRequest(BaseModel):
         str | None,
         Field(max_length=MAX_URL, description="HTTPS URL called when the job ends"),
     ] = None
+    batch: Annotated[
+        str | None,
+        Field(max_length=MAX_NAME, description="batch that the job belongs to: POST /batches"),
+    ] = None
 
     @model_validator(mode="before")
     @classmethod

@@ -69,6 +69,8 @@ class Quota(Enum):
     unfinished = "unfinished"  # jobs
     records = "records"  # of jobs, those of finished ones too
     stored = "stored"  # bytes of pictures
+    batches = "batches"
+    batch = "batch"  # jobs of the one that this job was to belong to, if that takes any
 
 
 class OverQuota(StoreError):

@@ -91,7 +91,9 @@ def check_disk(blobs: BlobStore, settings: GatewaySettings) -> None:
 
 
 def quota_problem(store: JobStore, settings: GatewaySettings, quota: Quota, used: int) -> Problem:
-    """429 for an owner who has ``used`` all that it may. Blocks."""
+    """429 for an owner who has ``used`` all that it may, 409 for a batch that takes no more jobs.
+    Blocks.
+    """
     details = {
         Quota.unfinished: f"This key has {used} unfinished jobs, which is all that it may have "
         "now; it may have fewer while the queue is nearly full. Wait until one has ended, or "
@@ -100,7 +102,13 @@ def quota_problem(store: JobStore, settings: GatewaySettings, quota: Quota, used
         f"memory for job records. {_DELETE}",
         Quota.stored: f"This key's images take {_size(used)}, and this job's might not fit into "
         f"the {_size(settings.max_stored)} that it may store. {_DELETE}",
+        Quota.batches: f"This key has {used} batches, which is all that it may have. Delete some "
+        "(DELETE /batches/ID), or wait until they expire.",
+        Quota.batch: f"This batch takes no more jobs: it was closed or deleted, or its {used} jobs "
+        "are all that one may have. Create another batch.",
     }
+    if quota is Quota.batch:
+        return Problem(409, details[quota])
     throughput = store.throughput()
     if quota is not Quota.unfinished:
         seconds = _until_expiry(settings, throughput)

@@ -28,6 +28,7 @@ TAGS = [
         "tasks": "Send a text, and a photo where the task edits one. The answer is a job or, with "
         "`?wait=30` and `Accept: image/png`, the image.",
         "jobs": "Follow a job, fetch its images, cancel it, erase it.",
+        "batches": "Many jobs under one id: one event stream, one webhook, all images in one file.",
         "models": "Which bundles of weights are served, and which words they know.",
         "webhooks": "The secret that verifies the messages sent to a job's `webhook`.",
         "openai": "The tasks in the shape of OpenAI's Images API, for programs written for that.",

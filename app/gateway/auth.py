@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TypeVar
 
 from app.gateway.api_keys import (
     ADMIN,
@@ -23,8 +24,11 @@ from app.gateway.api_keys import (
 from app.gateway.problems import Problem
 from app.gateway.rate_limits import LimitStatus, Policy, RateLimiter, limit_exceeded
 from app.settings import GatewaySettings
+from jobs.batch import Batch
 from jobs.errors import JobsError, StoreError
 from jobs.job import Job
+
+T = TypeVar("T", Job, Batch)
 
 _MODE_CACHE_SECONDS = 2.0  # seconds after which it is looked up again whether there are keys
 
@@ -78,11 +82,11 @@ class Caller:
                 scope=scope,
             )
 
-    def can_see(self, job: Job) -> bool:
+    def can_see(self, job: Job | Batch) -> bool:
         """Whether the job may be known to exist."""
         return job.owner == self.owner or self.has_scope(ADMIN)
 
-    def get_visible(self, job: Job | None) -> Job | None:
+    def get_visible(self, job: T | None) -> T | None:
         """The job, if the caller may know of it: another owner's is as good as none."""
         return job if job and self.can_see(job) else None
 

@@ -20,6 +20,7 @@ from anyio import to_thread
 from app.gateway.problems import Problem
 from app.gateway.subscriptions import RECHECK, JobSubscriptions, end_tasks
 from app.gateway.views import job_view
+from jobs.batch import Batch
 from jobs.errors import StoreError, UnreadableRecord
 from jobs.job import CANCEL_REQUESTED, STREAM_START, JobEvent, Status, event_order
 from jobs.redis_store import JobStore
@@ -32,7 +33,7 @@ _STATUS_DATA = {CANCEL_REQUESTED: {"status": Status.running, "cancel_requested":
 
 @dataclass(frozen=True)
 class Update:
-    """What a stream says: ``kind`` is status, position, progress or final. Updates that can be
+    """What a stream says: ``kind`` is status, position, progress, job or final. Updates that can be
     resumed from have an id.
     """
 
@@ -42,7 +43,7 @@ class Update:
 
 
 class EventStream:
-    """The updates of one job for one stream, from the event after ``cursor`` to the end."""
+    """The updates of a job or batch for one stream, from the event after ``cursor`` to the end."""
 
     def __init__(self, job_id: str, cursor: str, caller: str) -> None:
         self.job_id, self.cursor, self.caller = job_id, cursor, caller
@@ -77,6 +78,8 @@ class EventStream:
         if event.final and end:
             self._push(Update("final", end, event.id))
             self.close()
+        elif event.job:
+            self._push(Update("job", {"id": event.job, "status": event.status}, event.id))
         elif event.status:
             self.waiting = event.status == Status.queued
             data = _STATUS_DATA.get(event.status, {"status": event.status})
@@ -250,11 +253,13 @@ class EventStreams:
         return _Snapshot(events, ends, self._store.queue_positions(job_ids) if job_ids else {})
 
     def _final_data(self, job_id: str, status: str) -> Mapping[str, Any]:
-        (job,) = self._store.get_all([job_id])
+        (job,) = self._store.get_jobs_or_batches([job_id])
         if isinstance(job, UnreadableRecord):
             return {"id": job_id, "status": status}
         if job is None or job.status is Status.expired:
             return {"id": job_id, "status": Status.expired}
+        if isinstance(job, Batch):
+            return job.model_dump(mode="json")
         return job_view(job, None, root=self._root).model_dump(mode="json")
 
     def _dispatch(self, snapshot: _Snapshot) -> None:

@@ -41,7 +41,7 @@ from app.gateway.middleware import (
 )
 from app.gateway.protocol import TimedHttpProtocol, timed_protocol
 from app.gateway.request_log import RequestLog, RouteNote
-from app.gateway.routes import admin, docs, images, jobs, openai, service, studio, tasks
+from app.gateway.routes import admin, batches, docs, images, jobs, openai, service, studio, tasks
 from app.gateway.services import Services
 from app.gateway.subscriptions import JobSubscriptions
 from app.settings import GatewaySettings
@@ -99,6 +99,7 @@ def _add_routes(app: FastAPI, root_path: str) -> None:
         jobs.router,
         jobs.events_router,
         images.router,
+        batches.router,
         service.models_router,
         service.webhooks_router,
         openai.router,

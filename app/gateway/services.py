@@ -7,7 +7,15 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Generator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -161,14 +169,15 @@ class Services:
             return await self._local_blobs(key)
         return await to_thread.run_sync(self.blobs.get, key, limiter=self.storage_threads)
 
-    async def open_blob(self, key: str) -> tuple[int, AsyncIterator[bytes]]:
+    async def open_blob(self, key: str) -> tuple[int, AsyncGenerator[bytes]]:
         """Its size, and its bytes in parts, of which one is held at a time. Raises BlobError."""
         size, parts = await to_thread.run_sync(self.blobs.open, key, limiter=self.storage_threads)
         return size, self._parts(parts)
 
-    async def _parts(self, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-        while part := await to_thread.run_sync(next, parts, b"", limiter=self.storage_threads):
-            yield part
+    async def _parts(self, parts: Generator[bytes]) -> AsyncGenerator[bytes]:
+        with contextlib.closing(parts):
+            while part := await to_thread.run_sync(next, parts, b"", limiter=self.storage_threads):
+                yield part
 
     async def job_view(self, job: Job) -> JobView:
         """The view of a job; of one that waits with its position."""

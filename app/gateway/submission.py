@@ -15,7 +15,7 @@ from anyio import to_thread
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.admission import check_admission, check_disk
+from app.gateway.admission import check_admission, check_disk, quota_problem
 from app.gateway.auth import Caller
 from app.gateway.caption_warnings import caption_warnings
 from app.gateway.decoders import QUICK_BYTES, QUICK_PIXELS
@@ -39,9 +39,9 @@ from jobs.job import Job, Priority, Status, Webhook, new_id
 from jobs.logs import note_id, noted_id
 from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
 from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest
-from jobs.store import IdempotencyKey, NewJob
+from jobs.store import IdempotencyKey, NewJob, Quota
 
-_NOT_STORED = {"webhook", "priority"}  # in the request: the job has them itself
+_NOT_STORED = {"webhook", "priority", "batch"}  # in the request: the job has them itself
 _PICTURE_BYTES = 2**18  # that a picture of 256×256 pixels takes at most
 _WEBHOOK_ADVICE = "Give an https:// address of a host on the internet."
 
@@ -78,12 +78,14 @@ async def submit(
     if earlier:
         return Submission(earlier, replayed=True)
     request = _validate(task, fields, strict)
-    found, webhook = _find_bundle_task(services, request), _parse_webhook(services, request)
+    found, webhook = _find_bundle_task(services, request), parse_webhook(services, request.webhook)
     request = _resolve_defaults(request, found)
     method = request.method or found.method
     text_warnings = caption_warnings(found, method, request.texts, services.catalogue.current())
     if task.images or caller.key:  # before any effort is made, and anything is counted
         await run_in_threadpool(_check_room, services, caller, bool(task.images))
+    if request.batch is not None:
+        await run_in_threadpool(_check_batch, services, caller, request.batch)
     job_id = job_id or new_id()
     note_id("job", job_id)
     uploads, more = await _normalize_inputs(services, caller, task, pictures)
@@ -99,6 +101,7 @@ async def submit(
         inputs={name: input_key(job_id, name) for name in uploads},
         warnings=(*text_warnings, *more),
         webhook=webhook,
+        batch=request.batch or "",
     )
     async with _store_inputs(services, job, uploads):
         await _charge_pictures(services, caller, request.returned_count)
@@ -126,6 +129,15 @@ def _check_room(services: Services, caller: Caller, uploads: bool) -> None:
     check_admission(services.store, services.settings, caller)
     if uploads:
         check_disk(services.blobs, services.settings)
+
+
+def _check_batch(services: Services, caller: Caller, batch_id: str) -> None:
+    """What the script that creates the job would refuse, before it costs anything."""
+    batch = services.store.batches.get(batch_id)
+    if batch is None or batch.owner != caller.owner:
+        raise Problem(422, "batch: there is no such batch; create one with POST /batches.")
+    if batch.closed_at:
+        raise quota_problem(services.store, services.settings, Quota.batch, batch.total)
 
 
 def _expected_bytes(uploads: Mapping[str, bytes], pictures: int) -> int:
@@ -237,17 +249,17 @@ def _handle_duplicate(
     return Submission(earlier, replayed=True)
 
 
-def _parse_webhook(services: Services, request: TaskRequest) -> Webhook | None:
+def parse_webhook(services: Services, url: str | None) -> Webhook | None:
     """Where to announce the end. What can be known of the address without looking it up is refused
     here; the rest when it is called.
     """
-    if request.webhook is None:
+    if url is None:
         return None
     try:
-        services.settings.webhook_policy().check(request.webhook)
+        services.settings.webhook_policy().check(url)
     except UnsafeAddress as error:
         raise Problem(422, f"webhook can't be used: {error} {_WEBHOOK_ADVICE}") from error
-    return Webhook(url=request.webhook)
+    return Webhook(url=url)
 
 
 def _find_bundle_task(services: Services, request: TaskRequest) -> BundleTask:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from jobs.bundles import BundleInfo, Catalogue
-from jobs.job import Failure, Job, Priority, Status, Timings, WebhookState
+from jobs.job import Failure, Job, Priority, Status, Timings, Webhook
 from jobs.requests import TASKS
 
 
@@ -34,15 +34,6 @@ class ProgressView(BaseModel):
 
     done: int = Field(description="images that are stored")
     total: int = Field(description="images that were requested")
-
-
-class WebhookView(BaseModel):
-    """How far the announcement of the job's end is."""
-
-    url: str = Field(description="that is called when the job ends")
-    state: WebhookState
-    attempts: int = Field(description="deliveries begun")
-    detail: str = Field(description="why the last attempt did not succeed")
 
 
 class JobView(BaseModel):
@@ -76,9 +67,8 @@ class JobView(BaseModel):
     timings: Timings
     attempts: int = Field(description="runs begun by a worker")
     receipt: dict[str, Any] = Field(description="what is needed to repeat the job exactly")
-    webhook: WebhookView | None = Field(
-        None, description="its delivery, when the request named one"
-    )
+    webhook: Webhook | None = Field(None, description="its delivery, when the request named one")
+    batch: str | None = Field(None, description="that the job belongs to")
     links: dict[str, str] = Field(
         description="paths of the job (self), of its event stream and of its cancellation"
     )
@@ -125,7 +115,8 @@ def job_view(
         timings=job.timings,
         attempts=job.attempts,
         receipt=job.receipt,
-        webhook=WebhookView(**job.webhook.model_dump(exclude={"event"})) if job.webhook else None,
+        webhook=job.webhook,
+        batch=job.batch or None,
         links={"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"},
     )
 

@@ -1,5 +1,5 @@
-"""Tells clients' servers that their jobs are over: at least once, also when a reconciler dies over
-it.
+"""Tells clients' servers that their jobs and batches are over: at least once, also when a
+reconciler dies over it.
 
 A delivery is due from the very move that ends the job. Taking one up postpones it, so that another
 reconciler takes it only when this one has not reported in time; receivers know a message that comes
@@ -26,6 +26,7 @@ from app.gateway.views import job_view
 from app.reconciler import metrics
 from app.webhooks.sender import DeliveryResult, WebhookSender
 from app.webhooks.signing import signature_headers
+from jobs.batch import Batch
 from jobs.errors import UnreadableRecord
 from jobs.job import Job, Status, WebhookState
 from jobs.redis_store import JobStore
@@ -49,7 +50,7 @@ class WebhookDispatcher:
 
     store: JobStore
     sender: WebhookSender
-    secrets: Callable[[Job], Sequence[str]]
+    secrets: Callable[[Job | Batch], Sequence[str]]
     delays: Sequence[float]
     lease_seconds: float
     rng: random.Random = field(default_factory=random.SystemRandom)
@@ -79,7 +80,7 @@ class WebhookDispatcher:
             task.add_done_callback(self._tasks.pop)
         return len(jobs)
 
-    def _claim_due(self, room: int) -> list[Job]:
+    def _claim_due(self, room: int) -> list[Job | Batch]:
         """At most ``room`` deliveries, and of each host no more than its share: one that is slow
         or silent must not hold up the others. What it can't get now stands back for a moment.
         """
@@ -87,8 +88,8 @@ class WebhookDispatcher:
         per_host = Counter(self._tasks.values())
         chosen: list[str] = []
         crowded: list[str] = []
-        for job_id, job in zip(due, self.store.get_all(due), strict=True):
-            host = _host(job) if isinstance(job, Job) else ""
+        for job_id, job in zip(due, self.store.get_jobs_or_batches(due), strict=True):
+            host = _host(job) if isinstance(job, Job | Batch) else ""
             if isinstance(job, UnreadableRecord) or per_host[host] >= self.max_per_host:
                 crowded.append(job_id)
             elif len(chosen) < room:
@@ -106,14 +107,14 @@ class WebhookDispatcher:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             await end_tasks(*late)
 
-    async def _deliver(self, job: Job) -> None:
+    async def _deliver(self, job: Job | Batch) -> None:
         try:
             answer = await self._send(job)
             await asyncio.to_thread(self._record_delivery, job, answer)
         except Exception as error:  # not settled: it is due again when its lease ends
             log.warning("webhook of job %s: %s", job.id, error, exc_info=error)
 
-    async def _send(self, job: Job) -> DeliveryResult:
+    async def _send(self, job: Job | Batch) -> DeliveryResult:
         assert job.webhook is not None  # noqa: S101 (claimed as one that has a webhook)
         content = webhook_body(job, self.root)
         secrets = await asyncio.to_thread(self.secrets, job)
@@ -121,7 +122,7 @@ class WebhookDispatcher:
         kind = {"content-type": "application/json", "user-agent": "mmml-webhooks"}
         return await self.sender.post(job.webhook.url, kind | signed, content)
 
-    def _record_delivery(self, job: Job, answer: DeliveryResult) -> None:
+    def _record_delivery(self, job: Job | Batch, answer: DeliveryResult) -> None:
         assert job.webhook is not None  # noqa: S101
         attempt = job.webhook.attempts
         metrics.count_delivery(answer)
@@ -137,26 +138,31 @@ class WebhookDispatcher:
             self.store.record_delivery(job.id, attempt, pending, answer.problem, pause)
 
 
-def _host(job: Job) -> str:
+def _host(job: Job | Batch) -> str:
     """With its port: two services of one machine are two hosts here."""
     return urlsplit(job.webhook.url).netloc.lower() if job.webhook else ""
 
 
-def message_id(job: Job) -> str:
+def message_id(job: Job | Batch) -> str:
     """The same for every attempt, so that a receiver can tell a message it has from a new one."""
     return f"msg_{job.id}"
 
 
-def webhook_body(job: Job, root: str = "") -> bytes:
-    """``{"type": "job.succeeded", "timestamp": …, "data": …}``; data is the job as ``GET`` shows
-    it, or little more than its id when it has expired meanwhile.
+def webhook_body(job: Job | Batch, root: str = "") -> bytes:
+    """``{"type": "job.succeeded", "timestamp": …, "data": …}``, of a batch ``batch.ended``; data is
+    the job as ``GET`` shows it, or little more than its id when it has expired meanwhile.
     """
     assert job.webhook is not None  # noqa: S101 (only such jobs are announced)
-    ended = datetime.fromtimestamp(job.finished_at or job.created_at, UTC)
+    if isinstance(job, Batch):
+        kind, ended = "batch", job.finished_at or job.created_at
+        data = job.model_dump(mode="json", exclude={"webhook"})
+    else:
+        kind, ended = "job", datetime.fromtimestamp(job.finished_at or job.created_at, UTC)
+        data = _data(job, root)
     message = {
-        "type": f"job.{job.webhook.event}",
+        "type": f"{kind}.{job.webhook.event}",
         "timestamp": ended.isoformat(),
-        "data": _data(job, root),
+        "data": data,
     }
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 

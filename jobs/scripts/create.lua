@@ -2,7 +2,7 @@
 -- used, and a quota of its owner that is used up, with how much of it is.
 -- ARGV: owner, most unfinished jobs of it, most running ones, most records, most bytes of its
 -- pictures, bytes that this job may come to, seconds until the deadline, idempotency key, its
--- fingerprint, its lifetime in milliseconds, fields of the record
+-- fingerprint, its lifetime in milliseconds, batch, fields of the record
 local function over_quota(ARGV)
   local owner = ARGV[1]
   if owner == '' then return nil end  -- everybody's
@@ -15,16 +15,30 @@ local function over_quota(ARGV)
       tonumber(ARGV[6]))
 end
 
+local function batch_refusal(batch, owner)
+  local f = redis.call('HMGET', p .. 'job:' .. batch, 'owner', 'most_jobs', 'total', 'closed_at')
+  if f[1] ~= owner or not f[2] or f[4] or tonumber(f[3]) >= tonumber(f[2]) then
+    return 'batch ' .. (f[3] or 0)
+  end
+end
+local function join_batch(batch, owner, at)
+  redis.call('ZADD', p .. 'members:' .. batch, at, id)
+  redis.call('HINCRBY', p .. 'job:' .. batch, 'total', 1)
+  if redis.call('HINCRBY', p .. 'job:' .. batch, 'unfinished', 1) > 1 then return end
+  for _, name in ipairs(batch_keys(batch)) do redis.call('PERSIST', name) end
+  redis.call('ZADD', p .. 'batches:' .. owner, '+inf', batch)
+end
+
 local function move(ARGV)
   created = created or 0
-  local owner, once = ARGV[1], ARGV[8]
+  local owner, once, batch = ARGV[1], ARGV[8], ARGV[11]
   if redis.call('EXISTS', key) == 1 then return '-1' end
   if once ~= '' and redis.call('EXISTS', p .. 'once:' .. once) == 1 then return '-1' end
-  local refusal = over_quota(ARGV)
+  local refusal = over_quota(ARGV) or (batch ~= '' and batch_refusal(batch, owner))
   if refusal then return refusal end
   -- Jobs of one call have times in the order in which they came.
   local at = stamp(now + created / 1000000)
-  local fields = {unpack(ARGV, 11)}
+  local fields = {unpack(ARGV, 12)}
   local function add(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
   if once ~= '' then
     redis.call('SET', p .. 'once:' .. once, id .. ' ' .. ARGV[9], 'PX', ARGV[10])
@@ -50,6 +64,7 @@ local function move(ARGV)
   redis.call('SADD', p .. 'active:' .. owner, id)
   join_line(at, group, priority, owner, deadline)
   record_event('status', 'queued')
+  if batch ~= '' then join_batch(batch, owner, at) end
   created = created + 1
   return at
 end

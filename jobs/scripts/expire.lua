@@ -30,6 +30,8 @@ local function move(ARGV)
     keep('finished_at', 'webhook', 'webhook_state', 'webhook_event', 'webhook_attempts',
       'webhook_detail')
   end
+  local batch = get('batch')
+  if batch then leave_batch(batch, status) end  -- where an earlier version has ended it
   count_stored(owner, -(get('stored') or 0))
   redis.call('DEL', key, p .. 'events:' .. id)
   redis.call('HSET', key, 'status', 'expired', unpack(kept))

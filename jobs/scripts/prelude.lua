@@ -91,10 +91,46 @@ local function count_stored(owner, change)
   end
 end
 
+-- Batches: a record beside those of jobs, the events and the members of one. It expires some time
+-- after its last unfinished job has ended.
+local function batch_keys(batch)
+  return {p .. 'job:' .. batch, p .. 'events:' .. batch, p .. 'members:' .. batch}
+end
+local function record_batch_event(batch, ...)
+  redis.call('XADD', p .. 'events:' .. batch, '*', ...)
+  publish(batch)
+end
+-- A batch without unfinished jobs has ended if it is closed.
+local function end_batch(batch)
+  local record = p .. 'job:' .. batch
+  local f = redis.call('HMGET', record, 'unfinished', 'owner', 'lifetime', 'closed_at', 'webhook')
+  if f[1] ~= '0' then return end
+  if f[4] and redis.call('HSETNX', record, 'finished_at', stamp(now)) == 1 then
+    record_batch_event(batch, 'status', 'ended')
+    if f[5] then
+      redis.call('HSET', record, 'webhook_state', 'pending', 'webhook_event', 'ended')
+      redis.call('ZADD', p .. 'webhooks', stamp(now), batch)
+    end
+  end
+  for _, name in ipairs(batch_keys(batch)) do redis.call('EXPIRE', name, f[3]) end
+  redis.call('ZADD', p .. 'batches:' .. f[2], stamp(now + tonumber(f[3])), batch)
+end
+-- A job of it has ended; that is counted once.
+local function leave_batch(batch, status)
+  local record = p .. 'job:' .. batch
+  if redis.call('HSETNX', key, 'counted', '1') == 0 then return end
+  if redis.call('EXISTS', record) == 0 then return end  -- it was erased
+  redis.call('HINCRBY', record, status, 1)
+  redis.call('HINCRBY', record, 'unfinished', -1)
+  record_batch_event(batch, 'job', id, 'status', status)
+  end_batch(batch)
+end
+
 -- The job's end; more fields of its record may be given. `f`: what `ending_fields` found; `stored`:
 -- bytes of its results. What was uploaded for it is erased soon.
 local function ending_fields()
-  return redis.call('HMGET', key, 'status', 'owner', 'token', 'erase', 'webhook', 'inputs', 'stored')
+  return redis.call('HMGET', key, 'status', 'owner', 'token', 'erase', 'webhook', 'inputs', 'stored',
+    'batch')
 end
 local function finish_job(status, f, stored, ...)
   local owner, erase, webhook = f[2] or '', f[4], f[5]
@@ -115,6 +151,7 @@ local function finish_job(status, f, stored, ...)
   end
   record_event('status', status)
   publish(id .. ' ' .. status)
+  if f[8] then leave_batch(f[8], status) end
 end
 
 local function anybody_waits(groups)

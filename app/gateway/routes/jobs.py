@@ -20,12 +20,21 @@ from starlette.responses import Response
 
 from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
-from app.gateway.dependencies import AnyCaller, JobId, Reader, ServicesDependency, StreamSlot
+from app.gateway.dependencies import (
+    A_BATCH,
+    AnyCaller,
+    EventsId,
+    JobId,
+    Reader,
+    ServicesDependency,
+    StreamSlot,
+)
 from app.gateway.event_streams import EventStream
 from app.gateway.image_responses import has_current, wait_seconds
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from app.gateway.views import JobView, job_view, json_response
+from jobs.batch import Batch, is_batch_id
 from jobs.blobs import job_folder
 from jobs.job import STREAM_START, Job, Status, event_order
 from jobs.requests import TASKS
@@ -71,6 +80,14 @@ class JobsView(BaseModel):
     next: str | None = Field(None, description="path of the next page; null on the last one")
 
 
+async def get_batch(services: Services, caller: Caller, batch_id: str) -> Batch:
+    """A batch that the caller may know of; 404 for any other."""
+    found = caller.get_visible(await run_in_threadpool(services.store.batches.get, batch_id))
+    if found is None:
+        raise Problem(404, "There is no such batch, or it has expired.")
+    return found
+
+
 def require_job(job: Job | None) -> Job:
     """404 when there never was such a job, 410 when its lifetime is over."""
     if job is None:
@@ -88,6 +105,9 @@ async def list_jobs(
         Status | None, Query(description="only jobs in this state", examples=["failed"])
     ] = None,
     task: Annotated[str | None, _one_of_the_tasks] = None,
+    batch: Annotated[
+        str | None, Query(description="only jobs of this batch", examples=[A_BATCH])
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="jobs per page", examples=[20])] = 20,
     cursor: Annotated[str | None, _a_cursor] = None,
 ) -> Response:
@@ -95,11 +115,14 @@ async def list_jobs(
     if task is not None and task not in TASKS:
         raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
     before = _cursor(cursor) if cursor is not None else None
+    if batch is not None:
+        await get_batch(services, caller, batch)
     jobs, following = await run_in_threadpool(
-        services.store.list_jobs, status, limit, before, caller.list_scope, task
+        services.store.list_jobs, status, limit, before, caller.list_scope, task, batch
     )
     root = services.settings.root_path
-    page = root + _next_page(following, limit, status=status, task=task) if following else None
+    only = {"status": status, "task": task, "batch": batch}
+    page = root + _next_page(following, limit, **only) if following else None
     view = JobsView(jobs=[job_view(job, None, root=root) for job in jobs], next=page)
     headers = {"Link": f'<{page}>; rel="next"'} if page else None
     return json_response(view, headers=headers)
@@ -203,20 +226,21 @@ def _erase(services: Services, job_id: str) -> bool:
     return True
 
 
-events_router = APIRouter(tags=["jobs"])
+events_router = APIRouter()
 _RETRY = 2000  # milliseconds after which a client comes back
 
 _EVENT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "`status`, `position`, `progress`, and `final` with the whole job, after "
-        "which the stream ends; a comment every 15 seconds keeps the connection open"
+        "description": "`status`, `position`, `progress`, of a batch `job` for each job that ends, "
+        "and `final` with the whole job or batch, after which the stream ends; a comment every 15 "
+        "seconds keeps the connection open"
     },
     204: {"description": "the client has heard it all"},
 }
 
 
 async def open_stream(
-    job_id: JobId,
+    job_id: EventsId,
     services: ServicesDependency,
     caller: Reader,
     last_event_id: Annotated[
@@ -229,8 +253,11 @@ async def open_stream(
 ) -> AsyncIterator[EventStream]:
     """What the client has not heard yet. 204, which ends its attempts, when that is nothing."""
     cursor = last_event_id if last_event_id and event_order(last_event_id) else STREAM_START
-    job = require_job(caller.get_visible(await services.get_job(job_id)))
-    if job.status.final and cursor != STREAM_START:
+    if is_batch_id(job_id):
+        over = (await get_batch(services, caller, job_id)).finished_at is not None
+    else:
+        over = require_job(caller.get_visible(await services.get_job(job_id))).status.final
+    if over and cursor != STREAM_START:
         news = await run_in_threadpool(services.store.events_after, {job_id: cursor})
         if not news[job_id]:
             raise HTTPException(204)
@@ -239,7 +266,17 @@ async def open_stream(
 
 
 @events_router.get(
+    "/batches/{job_id}/events",
+    tags=["batches"],
+    name="stream_batch_events",
+    summary="Stream the events of a batch",
+    response_class=EventSourceResponse,
+    responses=_EVENT_RESPONSES,
+    dependencies=[StreamSlot],
+)
+@events_router.get(
     "/jobs/{job_id}/events",
+    tags=["jobs"],
     summary="Stream the events of a job",
     response_class=EventSourceResponse,
     responses=_EVENT_RESPONSES,
@@ -248,7 +285,7 @@ async def open_stream(
 async def stream_events(
     stream: Annotated[EventStream, Depends(open_stream)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events: everything that has happened to the job, then what happens next."""
+    """Server-sent events: everything that has happened to it, then what happens next."""
     yield ServerSentEvent(comment="follow", retry=_RETRY)
     async for update in stream:
         yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)

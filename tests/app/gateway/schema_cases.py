@@ -25,6 +25,7 @@ from tests.picture_files import mask, png
 
 NEGATIVE, POSITIVE = schemathesis.GenerationMode.NEGATIVE, schemathesis.GenerationMode.POSITIVE
 _ROUNDS = 50  # of one way of making requests, when it keeps running out of new ones
+_KNOWN_TO_SERVICE = ("bundle", "method", "model", "webhook", "batch")  # which of them there are
 _BODIES = ("application/json", "multipart/form-data")
 _NO_FILES = "Unsupported type: 'Binary'"  # a broken form with a file that schemathesis can't judge
 
@@ -39,7 +40,7 @@ _CONFIG = {
             "include-name": f"POST /{task}",
             "checks": {"positive_data_acceptance": {"expected-statuses": _REFUSED}},
         }
-        for task in ("synthesize", "manipulate", "inpaint")
+        for task in ("synthesize", "manipulate", "inpaint", "batches")
     ]
     + [
         {
@@ -67,7 +68,7 @@ HEADERS = st.fixed_dictionaries(
 
 def _sensible(body: dict[str, Any], form: bool) -> dict[str, Any]:
     """The same request, with words and pictures that the service can use."""
-    made = {k: v for k, v in body.items() if k not in ("bundle", "method", "model", "webhook")}
+    made = {k: v for k, v in body.items() if k not in _KNOWN_TO_SERVICE}
     words = "prompt" if "prompt" in body else "text"
     made[words] = f"a red bird {body.get(words, '')}"[:1000]
     for name, data in (("image", png()), ("mask", mask())):
@@ -181,7 +182,8 @@ class Cases:
     def _send(self, tally: Tally, case: schemathesis.Case[Any], extra: dict[str, str]) -> None:
         headers = {**extra, **self._auth}
         positive = case.meta is not None and case.meta.generation.mode is POSITIVE
-        if positive and case.media_type in _BODIES and tally.cases % 2:
+        described = positive and "/batches" not in case.path and case.media_type in _BODIES
+        if described and tally.cases % 2:
             form = case.media_type != "application/json"
             body = cast("dict[str, Any]", case.body)
             made = _sensible(body, form)

@@ -70,6 +70,12 @@ def test_answers_follow_the_document(services: Services, url: str) -> None:
         "POST /jobs/{job_id}/cancel": [a_job(services, finished=False), done],
     }
     real = {label: [{"job_id": job} for job in ids] for label, ids in jobs.items()}
+    owner = services.authenticator.keys.all()[0].owner
+    batch = services.store.batches.create(owner, "", 9, 9, 3600)
+    services.store.batches.close(batch)
+    for label in ("GET /batches/{batch_id}", "GET /batches/{batch_id}/images.zip"):
+        real[label] = [{"batch_id": batch}]
+    real["GET /batches/{job_id}/events"] = [{"job_id": batch}]
     real["GET /models/{bundle}/vocabulary"] = [{"bundle": "paper"}]
     cases = Cases(url, KEY, real)
     findings: dict[str, str] = {}

@@ -7,10 +7,12 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import redis
 import standardwebhooks
 
 from app.reconciler.__main__ import webhook_dispatcher
@@ -283,3 +285,81 @@ def test_what_stands_back_is_due_again_without_an_attempt(store: JobStore) -> No
     assert store.claim_webhook(job.id, 60)
     store.postpone_webhooks([job.id], 0)  # a delivery under way keeps its time
     assert store.webhooks_due() == []
+
+
+def a_batch(store: JobStore, url: str, jobs: int = 1) -> tuple[str, list[str]]:
+    batch = store.batches.create("", url, 9, 99, 3600)
+    return batch, [queued(store, batch=batch).id for _ in range(jobs)]
+
+
+def test_the_end_of_a_batch_is_announced_once(store: JobStore, redis_client: redis.Redis) -> None:
+    """Whoever ends its last jobs at the same time, and however many reconcilers there are."""
+    with Receiver().running() as receiver:
+        batch, jobs = a_batch(store, receiver.url(), jobs=8)
+        with ThreadPoolExecutor(9) as pool:  # as two gateways and their clients
+            beside = JobStore(redis_client, store.change_channel.removesuffix("changed"))
+            for job in jobs:
+                pool.submit(store.cancel, job)
+                pool.submit(beside.cancel, job)
+            pool.submit(beside.batches.close, batch)
+            pool.submit(store.batches.close, batch)
+        dispatchers = [a_dispatcher(each) for each in (store, beside, store)]
+        with ThreadPoolExecutor(3) as pool:
+            assert sum(pool.map(deliver, dispatchers)) == 1
+    (message,) = receiver.got
+    assert standardwebhooks.Webhook(SECRET).verify(message.body, message.headers) == message.json
+    assert message.headers["webhook-id"] == f"msg_{batch}"
+    assert message.json["type"] == "batch.ended"
+    found = store.batches.get(batch)
+    assert found is not None
+    assert message.json["data"] == found.model_dump(mode="json", exclude={"webhook"})
+    assert (message.json["data"]["status"], message.json["data"]["canceled"]) == ("ended", 8)
+    assert found.webhook is not None
+    assert found.webhook.state is WebhookState.delivered
+
+
+def test_a_batchs_failed_delivery_is_made_again(store: JobStore) -> None:
+    receiver = Receiver([answering(500), answering(200)])
+    with receiver.running():
+        batch, _ = a_batch(store, receiver.url(), jobs=0)
+        store.batches.close(batch)
+        deliver(a_dispatcher(store))
+        time.sleep(0.1)
+        deliver(a_dispatcher(store))
+    first, second = receiver.got
+    assert first.body == second.body
+    assert store.batches.get(batch).webhook.attempts == 2  # type: ignore[union-attr]
+
+
+def test_batches_share_their_hosts_room(store: JobStore) -> None:
+    with Receiver().running() as receiver:
+        for _ in range(3):
+            store.batches.close(a_batch(store, receiver.url(), jobs=0)[0])
+        assert deliver(a_dispatcher(store, max_per_host=2)) == 2
+    assert len(receiver.got) == 2
+
+
+def test_an_erased_or_expired_batch_is_not_announced(
+    store: JobStore, redis_client: redis.Redis, prefix: str
+) -> None:
+    with Receiver().running() as receiver:
+        erased, gone = (a_batch(store, receiver.url(), jobs=0)[0] for _ in range(2))
+        store.batches.close(erased)
+        store.batches.close(gone)
+        store.batches.erase(erased)
+        redis_client.delete(f"{prefix}job:{gone}")
+        deliver(a_dispatcher(store))
+        assert store.webhooks_due() == []
+    assert receiver.got == []
+
+
+def test_a_batch_of_another_version_waits(
+    store: JobStore, redis_client: redis.Redis, prefix: str
+) -> None:
+    with Receiver().running() as receiver:
+        batch, _ = a_batch(store, receiver.url(), jobs=0)
+        store.batches.close(batch)
+        redis_client.hset(f"{prefix}job:{batch}", "total", "many")
+        deliver(a_dispatcher(store))
+        assert receiver.got == []
+        assert redis_client.zscore(f"{prefix}webhooks", batch)

@@ -1,0 +1,137 @@
+"""``/batches``: many jobs under one id, with one event stream, one webhook and one file of their
+images.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from app.gateway.admission import check_memory, quota_problem
+from app.gateway.api_keys import ADMIN
+from app.gateway.auth import Caller
+from app.gateway.batch_archive import stream_archive
+from app.gateway.dependencies import AnyCaller, BatchId, Reader, ServicesDependency
+from app.gateway.image_responses import Download, hold_linked
+from app.gateway.problems import Problem
+from app.gateway.routes.jobs import get_batch
+from app.gateway.services import Services
+from app.gateway.submission import parse_webhook
+from app.gateway.views import json_response
+from jobs.batch import Batch
+from jobs.requests import MAX_URL, TASKS
+from jobs.store import OverQuota
+
+router = APIRouter(prefix="/batches", tags=["batches"])
+
+
+class BatchRequest(BaseModel):
+    """What a batch may have."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    webhook: Annotated[
+        str | None, Field(max_length=MAX_URL, description="HTTPS URL called when the batch ends")
+    ] = None
+
+
+@router.post("", status_code=201, summary="Create a batch", response_model=Batch)
+async def create_batch(
+    services: ServicesDependency,
+    caller: AnyCaller,
+    body: Annotated[BatchRequest, Body(default_factory=BatchRequest)],
+) -> Response:
+    """An open batch. Submit jobs with its id as `batch`, then close it."""
+    _require_submitter(caller)
+    webhook = parse_webhook(services, body.webhook)
+    batch_id = await run_in_threadpool(_create, services, caller, webhook.url if webhook else "")
+    headers = {"Location": f"{services.settings.root_path}/batches/{batch_id}"}
+    return json_response(await get_batch(services, caller, batch_id), 201, headers)
+
+
+def _require_submitter(caller: Caller) -> None:
+    if not any(map(caller.has_scope, TASKS)):
+        caller.require_scope(next(iter(TASKS)))
+
+
+def _create(services: Services, caller: Caller, url: str) -> str:
+    store, settings = services.store, services.settings
+    check_memory(store, settings)
+    limits = settings.max_batches, settings.max_batch_jobs
+    # As long as its last results, and as its webhook is tried: pauses grow by up to a quarter.
+    lifetime = max(settings.result_ttl, 1.5 * sum(settings.webhook_delays))
+    try:
+        return store.batches.create(caller.owner, url, *limits, lifetime)
+    except OverQuota as over:
+        raise quota_problem(store, settings, over.quota, over.used) from over
+
+
+@router.get("/{batch_id}", summary="Get a batch", response_model=Batch)
+async def show_batch(batch_id: BatchId, services: ServicesDependency, caller: Reader) -> Response:
+    """How many of its jobs are where; GET /jobs?batch=ID lists them."""
+    return json_response(await get_batch(services, caller, batch_id))
+
+
+@router.post("/{batch_id}/close", summary="Close a batch", response_model=Batch)
+async def close_batch(
+    batch_id: BatchId, services: ServicesDependency, caller: AnyCaller
+) -> Response:
+    """It takes no more jobs, and ends, calling its webhook, when all that it has have ended. To
+    close it twice does no harm.
+    """
+    _require_submitter(caller)
+    await get_batch(services, caller, batch_id)
+    await run_in_threadpool(services.store.batches.close, batch_id)
+    return json_response(await get_batch(services, caller, batch_id))
+
+
+@router.delete("/{batch_id}", status_code=202, summary="Delete a batch and its jobs")
+async def delete_batch(
+    batch_id: BatchId, services: ServicesDependency, caller: AnyCaller
+) -> Response:
+    """Cancels its jobs that have not ended, and erases all of them, as DELETE does a job, within
+    seconds. No webhook is called any more.
+    """
+    _require_submitter(caller)
+    await get_batch(services, caller, batch_id)
+    await run_in_threadpool(_erase, services, caller, batch_id)
+    return Response(status_code=202)
+
+
+def _erase(services: Services, caller: Caller, batch_id: str) -> None:
+    store = services.store
+    for job_ids in () if caller.has_scope(ADMIN) else store.batches.members(batch_id):
+        for job in store.get_readable(job_ids):
+            caller.require_scope(job.task)
+    store.batches.erase(batch_id)
+
+
+@router.get(
+    "/{batch_id}/images.zip",
+    summary="Get all images of a batch",
+    response_class=Response,
+    responses={200: {"content": {"application/zip": {}}}},
+)
+async def get_batch_images(
+    batch_id: BatchId, services: ServicesDependency, caller: Reader
+) -> Response:
+    """A ZIP file of all images of a batch that has ended, and `manifest.json`, which tells the job
+    and the receipt of each.
+    """
+    batch = await get_batch(services, caller, batch_id)
+    if batch.finished_at is None:
+        detail = f"This batch is {batch.status}, and {batch.unfinished} of its jobs have not ended."
+        more = " Close it and wait for its end."
+        raise Problem(409, detail + more, headers={"Retry-After": "1"})
+    headers = {
+        "Content-Disposition": f'attachment; filename="{batch.id}.zip"',
+        "Cache-Control": "private, no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    members = await run_in_threadpool(services.store.batches.members, batch_id)
+    with hold_linked(services, caller.rate_limit_key, f"link {batch_id}") as held:
+        parts = stream_archive(services, members)
+        return Download(parts, headers, "application/zip", held.pop_all())
