@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast
@@ -40,6 +40,7 @@ from mmml.requests import (
     Text,
     build_request,
     client_options,
+    record_path,
     service_url,
     submit_request,
 )
@@ -126,7 +127,7 @@ class AsyncClient:
         return await self._record(ApiRequest("POST", f"/jobs/{job_id}/cancel"))
 
     async def delete(self, job_id: str) -> None:
-        await self._response(ApiRequest("DELETE", f"/jobs/{job_id}"))
+        await self._response(ApiRequest("DELETE", record_path(job_id)))
 
     async def events(self, job_id: str) -> AsyncIterator[Event]:
         cursor = EventCursor(job_id, self._retry_for)
@@ -140,6 +141,28 @@ class AsyncClient:
                 delay = cursor.delay_after(error)
             if not cursor.finished:
                 await anyio.sleep(delay)
+
+    async def create_batch(self, webhook: str | None = None) -> str:
+        return await self._run(operations.create_batch(webhook, self._retry_for))
+
+    async def batch(self, batch_id: str) -> dict[str, Any]:
+        return await self._record(ApiRequest("GET", record_path(batch_id)))
+
+    async def close_batch(self, batch_id: str) -> dict[str, Any]:
+        return await self._record(ApiRequest("POST", f"{record_path(batch_id)}/close"))
+
+    async def save_batch(self, batch_id: str, path: str | Path) -> None:
+        await self.close_batch(batch_id)
+        async for _ in self.events(batch_id):
+            pass
+        target = Path(path)
+        part = target.with_name(f"{target.name}.part")
+        request = ApiRequest("GET", f"{record_path(batch_id)}/images.zip")
+        async with self._opened(request) as response:
+            with part.open("wb") as file:
+                async for data in response.aiter_bytes():
+                    file.write(data)
+        part.replace(target)
 
     async def models(self) -> dict[str, Any]:
         return await self._record(ApiRequest("GET", "/models"))
@@ -180,20 +203,26 @@ class AsyncClient:
         except httpx.TransportError as error:
             raise connection_error(self._url, error) from error
 
-    async def _stream(self, cursor: EventCursor) -> AsyncGenerator[Event]:
-        response = await self._send(cursor.request(), stream=True)
+    @asynccontextmanager
+    async def _opened(self, request: ApiRequest) -> AsyncIterator[httpx.Response]:
+        """A response that is read as it comes."""
+        response = await self._send(request, stream=True)
         try:
             if response.is_error:
                 await response.aread()
                 raise error_from_response(response)
-            async for sent in EventSource(response).aiter_sse():
-                event = cursor.receive(sent)
-                if event:
-                    yield event
+            yield response
         except httpx.TransportError as error:
             raise connection_error(self._url, error) from error
         finally:
             await response.aclose()
+
+    async def _stream(self, cursor: EventCursor) -> AsyncGenerator[Event]:
+        async with self._opened(cursor.request()) as response:
+            async for sent in EventSource(response).aiter_sse():
+                event = cursor.receive(sent)
+                if event:
+                    yield event
 
 
 @_documented_like(Job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast
@@ -37,6 +38,7 @@ from mmml.requests import (
     Text,
     build_request,
     client_options,
+    record_path,
     service_url,
     submit_request,
 )
@@ -118,12 +120,14 @@ class Client:
         return self._record(ApiRequest("POST", f"/jobs/{job_id}/cancel"))
 
     def delete(self, job_id: str) -> None:
-        """Cancel the job if it is not over, and erase its inputs, pictures and record."""
-        self._response(ApiRequest("DELETE", f"/jobs/{job_id}"))
+        """Cancel the job if it is not over, and erase its inputs, pictures and record; by the id of
+        a batch, those of all its jobs.
+        """
+        self._response(ApiRequest("DELETE", record_path(job_id)))
 
     def events(self, job_id: str) -> Iterator[Event]:
-        """The job's events as they happen, until it ends. A connection that breaks, for example
-        because the service restarts, is resumed where it was.
+        """The events of a job or batch as they happen, until it ends. A connection that breaks, for
+        example because the service restarts, is resumed where it was.
         """
         cursor = EventCursor(job_id, self._retry_for)
         while not cursor.finished:
@@ -134,6 +138,35 @@ class Client:
                 delay = cursor.delay_after(error)
             if not cursor.finished:
                 time.sleep(delay)
+
+    def create_batch(self, webhook: str | None = None) -> str:
+        """The id of a new batch, for the option ``batch`` of submissions. ``webhook``: an address
+        that is called when it has been closed and all of its jobs have ended.
+        """
+        return self._run(operations.create_batch(webhook, self._retry_for))
+
+    def batch(self, batch_id: str) -> dict[str, Any]:
+        """The batch's record: how many of its jobs are where."""
+        return self._record(ApiRequest("GET", record_path(batch_id)))
+
+    def close_batch(self, batch_id: str) -> dict[str, Any]:
+        """The batch takes no more jobs."""
+        return self._record(ApiRequest("POST", f"{record_path(batch_id)}/close"))
+
+    def save_batch(self, batch_id: str, path: str | Path) -> None:
+        """Close the batch, wait for its end, and write a ZIP file with all of its images and
+        ``manifest.json``, which has the record of each job.
+        """
+        self.close_batch(batch_id)
+        for _ in self.events(batch_id):
+            pass
+        target = Path(path)
+        part = target.with_name(f"{target.name}.part")
+        request = ApiRequest("GET", f"{record_path(batch_id)}/images.zip")
+        with self._opened(request) as response, part.open("wb") as file:
+            for data in response.iter_bytes():
+                file.write(data)
+        part.replace(target)
 
     def models(self) -> dict[str, Any]:
         """Bundles, their tasks and methods, and which serve by default."""
@@ -176,20 +209,26 @@ class Client:
         except httpx.TransportError as error:
             raise connection_error(self._url, error) from error
 
-    def _stream(self, cursor: EventCursor) -> Generator[Event]:
-        response = self._send(cursor.request(), stream=True)
+    @contextmanager
+    def _opened(self, request: ApiRequest) -> Iterator[httpx.Response]:
+        """A response that is read as it comes."""
+        response = self._send(request, stream=True)
         try:
             if response.is_error:
                 response.read()
                 raise error_from_response(response)
-            for sent in EventSource(response).iter_sse():
-                event = cursor.receive(sent)
-                if event:
-                    yield event
+            yield response
         except httpx.TransportError as error:
             raise connection_error(self._url, error) from error
         finally:
             response.close()
+
+    def _stream(self, cursor: EventCursor) -> Generator[Event]:
+        with self._opened(cursor.request()) as response:
+            for sent in EventSource(response).iter_sse():
+                event = cursor.receive(sent)
+                if event:
+                    yield event
 
 
 class Job(BaseJob):

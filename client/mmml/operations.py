@@ -24,7 +24,7 @@ from mmml.errors import (
     Unreachable,
     error_from_response,
 )
-from mmml.requests import ApiRequest, list_jobs_request
+from mmml.requests import ApiRequest, list_jobs_request, record_path
 
 RETRY_FOR = 30.0  # seconds for which a service that cannot be reached is retried
 _DELAY = 0.5  # seconds, when the service does not say how long
@@ -193,13 +193,18 @@ def list_jobs(
         request = ApiRequest("GET", page["next"], named=True)
 
 
+def create_batch(webhook: str | None, retry_for: float) -> Operation[str]:
+    request = ApiRequest("POST", "/batches", {"json": {"webhook": webhook}})
+    return str((yield from get_record(request, RetryPolicy(retry_for)))["id"])
+
+
 RECONNECT_DELAY = 0.5  # seconds before a stream that ended early is requested again
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a job. ``kind``: status, position, progress or final; the data of
-    ``final`` is the job.
+    """Something that happened to a job or batch. ``kind``: status, position, progress, job (one of
+    a batch has ended) or final; the data of ``final`` is the job or batch.
     """
 
     kind: str
@@ -208,12 +213,12 @@ class Event:
 
 
 class EventCursor:
-    """The position in a job's event stream, from which a broken connection is resumed.
+    """The position in a job's or batch's event stream, from which a broken connection is resumed.
     ``finished``: nothing can follow.
     """
 
-    def __init__(self, job_id: str, retry_for: float) -> None:
-        self._path, self._retries = f"/jobs/{job_id}/events", RetryPolicy(retry_for)
+    def __init__(self, record_id: str, retry_for: float) -> None:
+        self._path, self._retries = f"{record_path(record_id)}/events", RetryPolicy(retry_for)
         self._last_id = ""
         self.finished = False
 

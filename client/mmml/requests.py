@@ -149,8 +149,9 @@ class Options(TypedDict, total=False):
     """Options of all tasks; GET /models lists bundles and methods. ``size``: 64, 128 or 256 pixels
     of the longer side, as a photo is or as looks best when absent; ``explain``: how each word
     affected the image, see ``Job.explanation``; ``priority``: which of the jobs that wait start
-    first; ``webhook``: an address that is called when the job
-    ends; ``idempotency_key``: the same key makes no second job, even from another process.
+    first; ``webhook``: an address that is called when the job ends; ``batch``: that the job belongs
+    to, see ``create_batch``; ``idempotency_key``: the same key makes no second job, even from
+    another process.
     """
 
     seed: int
@@ -162,6 +163,7 @@ class Options(TypedDict, total=False):
     explain: bool
     priority: Literal["low", "normal", "high"]
     webhook: str
+    batch: str
     idempotency_key: str
 
 
@@ -207,6 +209,11 @@ def _form(fields: Mapping[str, Any], images: Mapping[str, bytes | str]) -> dict[
 
 def _form_value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def record_path(record_id: str) -> str:
+    """Of a job or a batch."""
+    return f"/{'batches' if record_id.startswith('batch_') else 'jobs'}/{record_id}"
 
 
 def list_jobs_request(limit: int, status: str | None, task: str | None) -> ApiRequest:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -234,3 +236,34 @@ def test_an_argument_under_its_earlier_name() -> None:
         client.job("1")
     with pytest.raises(TypeError, match="no argument patients"):
         Client(patients=1.0)
+
+
+def test_a_batch_as_one_file(mmml: Client, services: Services, tmp_path: Path) -> None:
+    batch = mmml.create_batch()
+    jobs = [mmml.synthesize("a bird", batch=batch) for _ in range(2)]
+    for job in jobs:
+        succeed(services, job.id)
+    assert mmml.batch(batch)["succeeded"] == 2
+    mmml.save_batch(batch, tmp_path / "birds.zip")
+    with zipfile.ZipFile(tmp_path / "birds.zip") as archive:
+        names = archive.namelist()
+        manifest = json.loads(archive.read("manifest.json"))
+        assert archive.read(names[0]) == jobs[0].wait().pictures[0]
+    assert [job["id"] for job in manifest] == [job.id for job in jobs]
+    assert [path.name for path in tmp_path.glob("birds*")] == ["birds.zip"]
+    kinds = [event.kind for event in mmml.events(batch)]
+    assert kinds == ["status", "job", "job", "status", "final"]
+    with pytest.raises(Refused, match="Create another batch"):
+        mmml.synthesize("a bird", batch=batch)
+    mmml.delete(batch)
+    with pytest.raises(Refused, match="no such batch"):
+        mmml.batch(batch)
+
+
+def test_a_batch_that_is_gone_leaves_no_file(mmml: Client, tmp_path: Path) -> None:
+    batch = mmml.create_batch(webhook="https://example.com/hook")
+    assert mmml.batch(batch)["webhook"]["state"] == "waiting"
+    mmml.delete(batch)
+    with pytest.raises(Refused):
+        mmml.save_batch(batch, tmp_path / "birds.zip")
+    assert list(tmp_path.glob("birds*")) == []
