@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from app.gateway.api_keys import COOKIE
 from app.gateway.openai.errors import ErrorResponse
 from app.gateway.openai.requests import EditRequest, GenerationRequest
 from app.gateway.problems import ProblemView
@@ -51,7 +52,20 @@ class DocumentedApp(FastAPI):
             schemas = document["components"]["schemas"] | self._shared
             _add_examples(schemas)
             document["components"]["schemas"] = dict(sorted(schemas.items()))
+            _add_sessions(document)
         return self.openapi_schema or {}
+
+
+def _add_sessions(document: Schema) -> None:
+    """Where a key is taken, the cookie of its session is, too."""
+    document["components"]["securitySchemes"]["Session"] = {
+        **{"type": "apiKey", "description": "From POST /session."},
+        **{"in": "cookie", "name": COOKIE},
+    }
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "security" in operation:
+                operation["security"].append({"Session": []})
 
 
 def reference(name: str) -> Schema:

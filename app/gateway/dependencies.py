@@ -13,7 +13,8 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Path, Request
-from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
+from fastapi.security.base import SecurityBase
 from starlette.concurrency import run_in_threadpool
 
 from app.gateway.api_keys import COOKIE, READ, SECURE_COOKIE
@@ -45,9 +46,6 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _bearer = HTTPBearer(
     scheme_name="API key", description="Not needed on an open service.", auto_error=False
 )
-_cookie = APIKeyCookie(
-    name=COOKIE, scheme_name="Session", description="From POST /session.", auto_error=False
-)
 
 
 @dataclass(frozen=True)
@@ -58,44 +56,66 @@ class Credentials:
     session: str | None
 
 
-# Each dependency of a dependency costs a request as much as checking its body does, so there are no
-# more of them than the OpenAPI document needs.
 def has_tls(request: Request, settings: GatewaySettings) -> bool:
     """Whether the client came over TLS, be it as far as a proxy."""
     return (settings.public_url or request.url.scheme).startswith("https")
 
 
-Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-Cookie = Annotated[str | None, Depends(_cookie)]
-
-
-def _credentials(
-    request: Request, bearer: HTTPAuthorizationCredentials | None, cookie: str | None
-) -> Credentials:
-    if bearer:
+async def _credentials(request: Request) -> Credentials:
+    if bearer := await _bearer(request):
         return Credentials(bearer.credentials, None)
-    if request.cookies and has_tls(request, request.app.state.services.settings):
-        cookie = request.cookies.get(SECURE_COOKIE)
-    return Credentials(None, cookie)
+    if not request.cookies:
+        return Credentials(None, None)
+    name = SECURE_COOKIE if has_tls(request, request.app.state.services.settings) else COOKIE
+    return Credentials(None, request.cookies.get(name))
 
 
-async def caller(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
-    """Anybody with a key, looking at something; 401 and 429 otherwise."""
-    shown = _credentials(request, bearer, cookie)
-    return await _authenticate(request, shown, Authenticator.count_request)
+RateCounter = Callable[[Authenticator, Caller], LimitStatus | None]
+
+
+class _Access(SecurityBase):
+    """Anybody with a key or a session's cookie, counted by ``count``; 401 and 429 otherwise. One
+    dependency without others: to FastAPI each costs as much as checking the body does. What the
+    OpenAPI document says of cookies, :mod:`app.gateway.api_document` adds.
+    """
+
+    model, scheme_name = _bearer.model, _bearer.scheme_name
+
+    def __init__(self, count: RateCounter) -> None:
+        self._count = count
+
+    async def __call__(self, request: Request) -> Caller:
+        found = await self._authenticate(request)
+        name_uploader(request, found.rate_limit_key)
+        return found
+
+    async def _authenticate(self, request: Request) -> Caller:
+        services: Services = request.app.state.services
+        address = request.client.host if request.client else ""
+        if services.authenticator.cached_is_open:  # nobody has to be asked
+            return Caller(None, address)
+        shown = await _credentials(request)
+        found, standing = await run_in_threadpool(
+            _authenticate_and_count, services.authenticator, shown, address, self._count
+        )
+        note_id("key", found.key_id)
+        if found.key and shown.session:
+            _require_same_origin(request, services.settings.public_url)
+        if standing:
+            report_limit(request, standing)
+        if standing and not standing.allowed:
+            item = standing.policy.item
+            raise limit_exceeded(standing, f"This key may send {item} ({standing.policy.name}).")
+        return found
+
+
+caller = _Access(Authenticator.count_request)
+submitter = _Access(Authenticator.count_submission)
 
 
 async def reader(caller: Annotated[Caller, Depends(caller)]) -> Caller:
     caller.require_scope(READ)
     return caller
-
-
-async def submitter(request: Request, bearer: Bearer, cookie: Cookie) -> Caller:
-    """A caller who sends work; the route checks the task's scope."""
-    shown = _credentials(request, bearer, cookie)
-    found = await _authenticate(request, shown, Authenticator.count_submission)
-    name_uploader(request, found.rate_limit_key)
-    return found
 
 
 AnyCaller = Annotated[Caller, Depends(caller)]
@@ -114,28 +134,6 @@ async def hold_stream_slot(caller: Reader, services: ServicesDependency) -> Asyn
 
 
 StreamSlot = Depends(hold_stream_slot)
-
-
-RateCounter = Callable[[Authenticator, Caller], LimitStatus | None]
-
-
-async def _authenticate(request: Request, credentials: Credentials, count: RateCounter) -> Caller:
-    services = await get_services(request)
-    address = request.client.host if request.client else ""
-    if services.authenticator.cached_is_open:  # nobody has to be asked
-        return Caller(None, address)
-    found, standing = await run_in_threadpool(
-        _authenticate_and_count, services.authenticator, credentials, address, count
-    )
-    note_id("key", found.key_id)
-    if found.key and credentials.session:
-        _require_same_origin(request, services.settings.public_url)
-    if standing:
-        report_limit(request, standing)
-    if standing and not standing.allowed:
-        item = standing.policy.item
-        raise limit_exceeded(standing, f"This key may send {item} ({standing.policy.name}).")
-    return found
 
 
 def _authenticate_and_count(

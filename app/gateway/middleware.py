@@ -298,6 +298,8 @@ class _Upload:
         self._count(-self._taken)
 
     def _count(self, size: int) -> None:
+        if not size:
+            return
         budget, was_large = self._budget, self._is_large
         self._taken += size
         budget.left -= size

@@ -219,7 +219,7 @@ class WithoutSignatures(logging.Filter):
     """Keeps out of the access log what lets its readers see pictures."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
+        if isinstance(record.args, tuple) and any("signature=" in str(x) for x in record.args):
             record.args = tuple(
                 _SIGNATURE.sub(r"\1…", part) if isinstance(part, str) else part
                 for part in record.args
