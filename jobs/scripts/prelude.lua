@@ -127,10 +127,9 @@ local function anybody_waits(groups)
 end
 
 -- How many wake-ups to send for so many jobs: no more than there are workers and not on their way.
--- A worker looks by itself whenever some of its jobs are over: the only one there is, if it holds a
--- batch of them, needs none.
+-- One that is busy is woken, too: it looks by itself when some of its jobs are over, and that would
+-- leave its networks without work until the next batch has been claimed and prepared.
 local function missing_wakeups(jobs)
   local workers = redis.call('ZCOUNT', p .. 'alive', stamp(now), '+inf')
-  if workers == 1 and redis.call('ZCARD', p .. 'leased') >= 8 then return 0 end
   return math.max(math.min(jobs, workers) - redis.call('LLEN', p .. 'celery:wakeups'), 0)
 end
