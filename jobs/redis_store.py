@@ -49,7 +49,7 @@ _CHUNK = 100  # records fetched at a time for a page
 _REBUILD_BATCH = 200  # jobs of one call: a few milliseconds of the server
 
 
-def _translate_errors(store: type[T]) -> type[T]:
+def translate_redis_errors(store: type[T]) -> type[T]:
     """Have every public method turn the client's errors into StoreError."""
     for name, method in list(vars(store).items()):
         if isinstance(method, FunctionType) and not name.startswith("_"):
@@ -68,7 +68,7 @@ def _translated(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-@_translate_errors
+@translate_redis_errors
 class JobStore:
     """Every change of a job is one row of ARCHITECTURE.md's table, made by one compare-and-set.
     Methods block, and are safe to call from several threads; ``change_channel`` is where the id of

@@ -1,4 +1,6 @@
-"""The Redis of a running service, or one that is started for a moment."""
+"""What every command of ``mmml keys`` and ``mmml admin`` has at hand: the Redis of a running
+service, or one that is started for a moment.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +8,69 @@ import contextlib
 import getpass
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import click
 import redis
 
-from app.gateway.api_keys import ApiKeyError
+from app.gateway.api_keys import ApiKeyError, KeyStore
+from app.local.broker import LocalServiceError, broker_at, default_state_dir
+from jobs.connections import connect, wait_until_ready
 from jobs.errors import StoreError
+from jobs.redis_store import JobStore
+from jobs.settings import SharedSettings
 
-if TYPE_CHECKING:
-    from jobs.settings import SharedSettings
+
+class CommandOutput(Protocol):
+    """What the ``mmml`` command passes to its commands."""
+
+    def print_result(self, record: Any, lines: Iterable[str]) -> None:
+        """Print ``record`` in JSON when that was asked for, else ``lines``."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Jobs and keys of the service that a command is about."""
+
+    settings: SharedSettings
+    jobs: JobStore
+    keys: KeyStore
+
+
+@dataclass(frozen=True)
+class CommandContext:
+    """``state_dir``: of the local service; None for the user's own."""
+
+    output: CommandOutput
+    state_dir: Path | None
+
+    @contextlib.contextmanager
+    def backend(self) -> Iterator[Backend]:
+        """Of the local service, or as ``MMML_REDIS_URL`` says. What goes wrong within the block
+        becomes a sentence.
+        """
+        try:
+            with broker_at((self.state_dir or default_state_dir()).absolute()) as url:
+                wait_until_ready(url, 10)
+                settings = SharedSettings()
+                with contextlib.closing(connect(url)) as client:
+                    prefix = settings.redis_prefix
+                    yield Backend(settings, JobStore(client, prefix), KeyStore(client, prefix))
+        except (LocalServiceError, ApiKeyError, StoreError, redis.RedisError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+def set_context(context: click.Context, state_dir: Path | None) -> None:
+    """What a group of commands does first."""
+    context.obj = CommandContext(context.find_root().obj, state_dir)
+
+
+state_dir_option = click.option(
+    "--state-dir", type=click.Path(path_type=Path), help="as given to mmml serve"
+)
 
 
 def operator() -> str:
@@ -27,24 +80,3 @@ def operator() -> str:
     except (KeyError, OSError):  # a container's user need not have a name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-@contextlib.contextmanager
-def connected(state_dir: Path | None) -> Iterator[tuple[redis.Redis, SharedSettings]]:
-    """Of the local service with that state folder, or as ``MMML_REDIS_URL`` says. What goes wrong
-    within the block becomes a sentence.
-    """
-    from app.local.broker import LocalServiceError, broker_at, default_state_dir
-    from jobs.connections import connect, wait_until_ready
-    from jobs.settings import SharedSettings
-
-    try:
-        with broker_at((state_dir or default_state_dir()).absolute()) as url:
-            wait_until_ready(url, 10)
-            client = connect(url)
-            try:
-                yield client, SharedSettings()
-            finally:
-                client.close()
-    except (LocalServiceError, ApiKeyError, StoreError, redis.RedisError) as error:
-        raise click.ClickException(str(error)) from error

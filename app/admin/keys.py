@@ -4,20 +4,16 @@ that ``MMML_REDIS_URL`` names.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import click
 from limits import parse
 
-from app.admin.connection import connected, operator
+from app.admin.connection import Backend, CommandContext, operator, set_context, state_dir_option
 from app.gateway.api_keys import (
     ApiKey,
-    KeyStore,
     default_scopes,
     find_key,
     generate_key,
@@ -26,30 +22,14 @@ from app.gateway.api_keys import (
     revoke,
 )
 from jobs.job import Priority
-from jobs.redis_store import JobStore
-
-
-class CommandOutput(Protocol):
-    """What the ``mmml`` command passes to its commands."""
-
-    def print_result(self, record: Any, lines: Iterable[str]) -> None:
-        """Print ``record`` in JSON when that was asked for, else ``lines``."""
-
-
-@dataclass(frozen=True)
-class KeysContext:
-    """What the commands of this group have at hand."""
-
-    output: CommandOutput
-    state_dir: Path | None
 
 
 @click.group()
-@click.option("--state-dir", type=click.Path(path_type=Path), help="as given to mmml serve")
+@state_dir_option
 @click.pass_context
 def keys(context: click.Context, state_dir: Path | None) -> None:
     """Make, list and revoke API keys."""
-    context.obj = KeysContext(context.find_root().obj, state_dir)
+    set_context(context, state_dir)
 
 
 def _rate(_context: object, _parameter: object, value: str | None) -> str | None:
@@ -78,7 +58,7 @@ def _rate(_context: object, _parameter: object, value: str | None) -> str | None
 @click.option("--take-over", metavar="KEY", help="see the jobs of this key, which is to be revoked")
 @click.pass_obj
 def create(
-    command: KeysContext,
+    command: CommandContext,
     /,
     name: str,
     scopes: tuple[str, ...],
@@ -89,27 +69,27 @@ def create(
 
     Without --scope it may use every task and look at its own jobs.
     """
-    with _audited_key_store(command.state_dir) as (store, audit):
+    with command.backend() as backend:
         text = generate_key()
         key = new_api_key(
             text,
             name,
             parse_scopes(scopes) if scopes else default_scopes(),
-            owner=find_key(store, take_over).owner if take_over else None,
+            owner=find_key(backend.keys, take_over).owner if take_over else None,
             **limits,
         )
-        store.add(key)
-        audit("create key", key)
+        backend.keys.add(key)
+        _audit(backend, "create key", key)
     command.output.print_result({**_public_record(key), "key": text}, [text])
     click.echo(f"Key {key.id} ({name}). Keep it: it is not shown again.", err=True)
 
 
 @keys.command(name="list")
 @click.pass_obj
-def list_keys(command: KeysContext) -> None:
+def list_keys(command: CommandContext) -> None:
     """List the keys, never their text."""
-    with _key_store(command.state_dir) as store:
-        found = store.all()
+    with command.backend() as backend:
+        found = backend.keys.all()
     command.output.print_result([_public_record(key) for key in found], map(_line, found))
     if not found:
         click.echo("There are no keys: the service is open, to this machine only.", err=True)
@@ -118,11 +98,11 @@ def list_keys(command: KeysContext) -> None:
 @keys.command(name="revoke")
 @click.argument("key")
 @click.pass_obj
-def revoke_key(command: KeysContext, key: str) -> None:
+def revoke_key(command: CommandContext, key: str) -> None:
     """End a key by its id or name. Its jobs stay."""
-    with _audited_key_store(command.state_dir) as (store, audit):
-        ended = revoke(store, key)
-        audit("revoke key", ended)
+    with command.backend() as backend:
+        ended = revoke(backend.keys, key)
+        _audit(backend, "revoke key", ended)
     command.output.print_result(
         _public_record(ended), [f"Key {ended.id} ({ended.name}) is revoked."]
     )
@@ -131,14 +111,14 @@ def revoke_key(command: KeysContext, key: str) -> None:
 @keys.command()
 @click.argument("key")
 @click.pass_obj
-def forget(command: KeysContext, key: str) -> None:
+def forget(command: CommandContext, key: str) -> None:
     """Remove a revoked key from the list. Without any key left, a local service is open again."""
-    with _audited_key_store(command.state_dir) as (store, audit):
-        found = find_key(store, key)
+    with command.backend() as backend:
+        found = find_key(backend.keys, key)
         if found.revoked_at is None:
             raise click.ClickException(f"Key {found.id} is in use; revoke it first.")
-        store.remove(found.id)
-        audit("forget key", found)
+        backend.keys.remove(found.id)
+        _audit(backend, "forget key", found)
     command.output.print_result(
         _public_record(found), [f"Key {found.id} ({found.name}) is forgotten."]
     )
@@ -146,7 +126,7 @@ def forget(command: KeysContext, key: str) -> None:
 
 @keys.command()
 @click.pass_obj
-def generate(command: KeysContext) -> None:
+def generate(command: CommandContext) -> None:
     """Print a fresh key without storing it, for MMML_FIRST_KEY or a secret file."""
     text = generate_key()
     command.output.print_result({"key": text}, [text])
@@ -171,21 +151,5 @@ def _line(key: ApiKey) -> str:
     return f"{key.id}  {made}  {state:<7}  {key.name:<20}  {scopes}  {details}".rstrip()
 
 
-@contextlib.contextmanager
-def _key_store(state_dir: Path | None) -> Iterator[KeyStore]:
-    with _audited_key_store(state_dir) as (store, _):
-        yield store
-
-
-@contextlib.contextmanager
-def _audited_key_store(
-    state_dir: Path | None,
-) -> Iterator[tuple[KeyStore, Callable[[str, ApiKey], None]]]:
-    """The keys, and what notes that one of them was changed."""
-    with connected(state_dir) as (client, settings):
-        jobs = JobStore(client, settings.redis_prefix)
-
-        def audit(action: str, key: ApiKey) -> None:
-            jobs.record_action(operator(), action, f"{key.id} {key.name}")
-
-        yield KeyStore(client, settings.redis_prefix), audit
+def _audit(backend: Backend, action: str, key: ApiKey) -> None:
+    backend.jobs.record_action(operator(), action, f"{key.id} {key.name}")

@@ -4,52 +4,34 @@ one that ``MMML_REDIS_URL`` names. The same over HTTP: :mod:`app.gateway.routes.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from app.admin.connection import connected, operator
-from app.admin.keys import CommandOutput
-from app.gateway.api_keys import KeyStore
+from app.admin.connection import CommandContext, operator, set_context, state_dir_option
 from jobs.administration import purge as purge_queue
 from jobs.administration import usage as usage_by_owner
 from jobs.job import Job, Status
-from jobs.redis_store import JobStore
 from jobs.store import AdminAction
 
 
-@dataclass(frozen=True)
-class AdminContext:
-    """What the commands of this group have at hand."""
-
-    output: CommandOutput
-    state_dir: Path | None
-
-    @contextlib.contextmanager
-    def store(self) -> Iterator[JobStore]:
-        with connected(self.state_dir) as (client, settings):
-            yield JobStore(client, settings.redis_prefix)
-
-
 @click.group()
-@click.option("--state-dir", type=click.Path(path_type=Path), help="as given to mmml serve")
+@state_dir_option
 @click.pass_context
 def admin(context: click.Context, state_dir: Path | None) -> None:
     """Look at workers, queue and jobs, and change what they do."""
-    context.obj = AdminContext(context.find_root().obj, state_dir)
+    set_context(context, state_dir)
 
 
 @admin.command()
 @click.pass_obj
-def workers(command: AdminContext) -> None:
+def workers(command: CommandContext) -> None:
     """List the live workers."""
-    with command.store() as store:
-        found = store.live_workers()
+    with command.backend() as backend:
+        found = backend.jobs.live_workers()
     command.output.print_result(found, map(_worker_line, found))
     if not found:
         click.echo("No worker is alive.", err=True)
@@ -64,10 +46,10 @@ def _worker_line(worker: dict[str, Any]) -> str:
 
 @admin.command()
 @click.pass_obj
-def queue(command: AdminContext) -> None:
+def queue(command: CommandContext) -> None:
     """Waiting jobs and their age, by priority; what else operators watch."""
-    with connected(command.state_dir) as (client, settings):
-        gauges = JobStore(client, settings.redis_prefix).gauges(settings.result_ttl)
+    with command.backend() as backend:
+        gauges = backend.jobs.gauges(backend.settings.result_ttl)
     lines = [
         f"{priority}: {waiting.jobs} waiting, the oldest for {waiting.oldest_age:.0f} s"
         for priority, waiting in [*gauges.waiting.items(), ("all", gauges.all_waiting)]
@@ -86,12 +68,12 @@ def queue(command: AdminContext) -> None:
 )
 @click.pass_obj
 def jobs(
-    command: AdminContext, status: str | None, owner: str | None, task: str | None, limit: int
+    command: CommandContext, status: str | None, owner: str | None, task: str | None, limit: int
 ) -> None:
     """List the newest jobs of everybody."""
     wanted = Status(status) if status else None
-    with command.store() as store:
-        found, _ = store.list_jobs(wanted, limit, None, owner, task)
+    with command.backend() as backend:
+        found, _ = backend.jobs.list_jobs(wanted, limit, None, owner, task)
     command.output.print_result([_job_record(job) for job in found], map(_job_line, found))
 
 
@@ -110,7 +92,7 @@ def _job_line(job: Job) -> str:
 @admin.command()
 @click.argument("worker")
 @click.pass_obj
-def drain(command: AdminContext, worker: str) -> None:
+def drain(command: CommandContext, worker: str) -> None:
     """Have a worker finish what it holds and claim no more, until it is resumed or ends."""
     _set_drained(command, worker, True)
 
@@ -118,18 +100,18 @@ def drain(command: AdminContext, worker: str) -> None:
 @admin.command()
 @click.argument("worker")
 @click.pass_obj
-def resume(command: AdminContext, worker: str) -> None:
+def resume(command: CommandContext, worker: str) -> None:
     """Have a drained worker claim jobs again."""
     _set_drained(command, worker, False)
 
 
-def _set_drained(command: AdminContext, worker: str, drained: bool) -> None:
-    with command.store() as store:
-        if not store.set_drained(worker, drained):
+def _set_drained(command: CommandContext, worker: str, drained: bool) -> None:
+    with command.backend() as backend:
+        if not backend.jobs.set_drained(worker, drained):
             raise click.ClickException(
                 f"There is no live worker {worker!r}; 'mmml admin workers' lists them."
             )
-        store.record_action(operator(), "drain" if drained else "resume", worker)
+        backend.jobs.record_action(operator(), "drain" if drained else "resume", worker)
     does = "claims no more jobs" if drained else "claims jobs again"
     command.output.print_result(
         {"worker": worker, "drained": drained}, [f"{worker} {does} within two seconds."]
@@ -138,13 +120,13 @@ def _set_drained(command: AdminContext, worker: str, drained: bool) -> None:
 
 @admin.command()
 @click.pass_obj
-def reload(command: AdminContext) -> None:
+def reload(command: CommandContext) -> None:
     """Have all workers look at their bundles again, those too that could not be loaded."""
-    with command.store() as store:
-        names = store.request_reload()
+    with command.backend() as backend:
+        names = backend.jobs.request_reload()
         if not names:
             raise click.ClickException("No worker is alive.")
-        store.record_action(operator(), "reload", " ".join(names))
+        backend.jobs.record_action(operator(), "reload", " ".join(names))
     does = "looks at its bundles within two seconds."
     command.output.print_result({"workers": names}, [f"{name} {does}" for name in names])
 
@@ -154,10 +136,10 @@ def reload(command: AdminContext) -> None:
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="at most so many"
 )
 @click.pass_obj
-def audit(command: AdminContext, limit: int) -> None:
+def audit(command: CommandContext, limit: int) -> None:
     """List what operators did, the newest first."""
-    with command.store() as store:
-        found = store.actions(limit)
+    with command.backend() as backend:
+        found = backend.jobs.actions(limit)
     command.output.print_result([asdict(one) for one in found], map(_action_line, found))
 
 
@@ -172,14 +154,14 @@ def _local_time(seconds: float) -> str:
 @admin.command()
 @click.argument("job")
 @click.pass_obj
-def requeue(command: AdminContext, job: str) -> None:
+def requeue(command: CommandContext, job: str) -> None:
     """Take a job from the worker that holds it: it waits again."""
-    with command.store() as store:
-        if not store.take_back(job):
+    with command.backend() as backend:
+        if not backend.jobs.take_back(job):
             raise click.ClickException(
                 f"No worker holds job {job}: it waits, is over, or never was."
             )
-        store.record_action(operator(), "requeue", job)
+        backend.jobs.record_action(operator(), "requeue", job)
     command.output.print_result({"job": job}, [f"Job {job} waits again."])
 
 
@@ -188,10 +170,10 @@ def requeue(command: AdminContext, job: str) -> None:
 @click.option("--task", help="only of this task")
 @click.confirmation_option(prompt="Cancel these waiting jobs?")
 @click.pass_obj
-def purge(command: AdminContext, owner: str | None, task: str | None) -> None:
+def purge(command: CommandContext, owner: str | None, task: str | None) -> None:
     """Cancel the jobs that wait. Running ones go on."""
-    with command.store() as store:
-        count = purge_queue(store, owner, task, operator())
+    with command.backend() as backend:
+        count = purge_queue(backend.jobs, owner, task, operator())
     command.output.print_result({"canceled": count}, [f"{count} jobs are canceled."])
 
 
@@ -204,13 +186,11 @@ def purge(command: AdminContext, owner: str | None, task: str | None) -> None:
     help="how far back to look",
 )
 @click.pass_obj
-def usage(command: AdminContext, hours: float) -> None:
+def usage(command: CommandContext, hours: float) -> None:
     """Jobs by owner, the busiest first; no further back than results live."""
-    with connected(command.state_dir) as (client, settings):
-        keys = KeyStore(client, settings.redis_prefix).all()
-        names = {key.owner: key.name for key in reversed(keys)}
-        store = JobStore(client, settings.redis_prefix)
-        found = usage_by_owner(store, ["", *names], hours * 3600)
+    with command.backend() as backend:
+        names = {key.owner: key.name for key in reversed(backend.keys.all())}
+        found = usage_by_owner(backend.jobs, ["", *names], hours * 3600)
     lines = [
         f"{u.owner or '(no key)'}  {names.get(u.owner, '')}  {u.jobs} jobs, "
         f"{u.unfinished} unfinished"

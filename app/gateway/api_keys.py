@@ -14,15 +14,15 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from typing import Any, cast
 
 import redis
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.errors import JobsError, StoreError
+from jobs.errors import JobsError
 from jobs.job import Priority
+from jobs.redis_store import translate_redis_errors
 from jobs.requests import TASKS
 
 READ, ADMIN = "read", "admin"
@@ -57,6 +57,7 @@ class ApiKey(BaseModel):
     priority: Priority = Priority.normal
 
 
+@translate_redis_errors
 class KeyStore:
     """One hash: id → record. Methods block, and raise StoreError when Redis can't be reached."""
 
@@ -64,52 +65,36 @@ class KeyStore:
         self._client, self._key = client, prefix + "keys"
 
     def get(self, key_id: str) -> ApiKey | None:
-        with translate_redis_errors():
-            found = cast("bytes | None", self._client.hget(self._key, key_id))
+        found = cast("bytes | None", self._client.hget(self._key, key_id))
         return ApiKey.model_validate_json(found) if found else None
 
     def revoked_among(self, key_ids: Collection[str]) -> set[str]:
         """Those that have been revoked."""
         if not key_ids:
             return set()
-        with translate_redis_errors():
-            records = cast("list[bytes | None]", self._client.hmget(self._key, list(key_ids)))
+        records = cast("list[bytes | None]", self._client.hmget(self._key, list(key_ids)))
         keys = [ApiKey.model_validate_json(record) for record in records if record]
         return {key.id for key in keys if key.revoked_at is not None}
 
     def add(self, key: ApiKey) -> bool:
         """False when the id exists."""
-        with translate_redis_errors():
-            return bool(self._client.hsetnx(self._key, key.id, key.model_dump_json()))
+        return bool(self._client.hsetnx(self._key, key.id, key.model_dump_json()))
 
     def replace(self, key: ApiKey) -> None:
-        with translate_redis_errors():
-            self._client.hset(self._key, key.id, key.model_dump_json())
+        self._client.hset(self._key, key.id, key.model_dump_json())
 
     def remove(self, key_id: str) -> None:
-        with translate_redis_errors():
-            self._client.hdel(self._key, key_id)
+        self._client.hdel(self._key, key_id)
 
     def all(self) -> list[ApiKey]:
         """Oldest first, the revoked ones included."""
-        with translate_redis_errors():
-            records = cast("list[bytes]", self._client.hvals(self._key))
+        records = cast("list[bytes]", self._client.hvals(self._key))
         keys = map(ApiKey.model_validate_json, records)
         return sorted(keys, key=lambda key: key.created_at)
 
     def any(self) -> bool:
         """Whether there is a record at all, be it of a revoked key."""
-        with translate_redis_errors():
-            return self._client.hlen(self._key) > 0
-
-
-@contextmanager
-def translate_redis_errors() -> Iterator[None]:
-    """Turns the client's errors into StoreError."""
-    try:
-        yield
-    except redis.RedisError as error:
-        raise StoreError(f"the keys can't be reached: {error}") from error
+        return self._client.hlen(self._key) > 0
 
 
 def generate_key() -> str:
@@ -234,6 +219,7 @@ end
 """
 
 
+@translate_redis_errors
 class SessionStore:
     """Session hash → key id: a Redis key of its own for each session, which the server forgets in
     time, and a set of each API key's sessions. Methods block, and raise StoreError when Redis can't
@@ -245,17 +231,15 @@ class SessionStore:
         self._start = client.register_script(_START)
 
     def put(self, digest: str, key_id: str, lifetime: int) -> None:
-        with translate_redis_errors():
-            self._start([self._prefix], [digest, key_id, lifetime, MOST_SESSIONS])
+        self._start([self._prefix], [digest, key_id, lifetime, MOST_SESSIONS])
 
     def get(self, digest: str) -> str | None:
-        with translate_redis_errors():
-            found = cast("bytes | None", self._client.get(self._prefix + digest))
+        found = cast("bytes | None", self._client.get(self._prefix + digest))
         return found.decode() if found else None
 
     def remove(self, digest: str) -> None:
         key_id = self.get(digest)
-        with translate_redis_errors(), self._client.pipeline() as pipe:
+        with self._client.pipeline() as pipe:
             pipe.delete(self._prefix + digest)
             pipe.zrem(f"{self._prefix}of:{key_id}", digest)
             pipe.execute()

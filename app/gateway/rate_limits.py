@@ -14,16 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import prometheus_client
 import redis
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
 from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 
-from app.gateway.metrics import RATE_LIMITED
 from app.gateway.problems import Problem
 from jobs.errors import StoreError
 
+_REFUSED = prometheus_client.Counter(
+    "mmml_rate_limited", "requests refused by a rate limit", ["policy"]
+)
 _EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 
@@ -113,7 +116,7 @@ def rate_limit_headers(statuses: Sequence[LimitStatus]) -> list[tuple[bytes, byt
 
 def limit_exceeded(status: LimitStatus, detail: str) -> Problem:
     """429, with the moment from which it is worth trying again."""
-    RATE_LIMITED.labels(status.policy.name).inc()
+    _REFUSED.labels(status.policy.name).inc()
     members: dict[str, Any] = {"type": _EXCEEDED, "violated-policies": [status.policy.name]}
     return Problem(
         429,

@@ -7,13 +7,14 @@ from __future__ import annotations
 import re
 import secrets
 
+from prometheus_client import Counter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.gateway.metrics import REQUESTS
 from app.gateway.problems import as_problem
 from jobs.logs import log_ids
 
+_REQUESTS = Counter("mmml_requests", "requests that were answered", ["route", "status"])
 _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
 _ROUTED = "mmml.routed"  # in the scope
 
@@ -66,7 +67,7 @@ class RequestLog:
                     await as_problem(error).response(scope["path"])(scope, receive, send_noted)
                 raise
             finally:
-                REQUESTS.labels(routed[0] if routed else "none", status or "none").inc()
+                _REQUESTS.labels(routed[0] if routed else "none", status or "none").inc()
 
 
 def _request_id(scope: Scope) -> str:

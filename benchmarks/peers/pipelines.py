@@ -20,7 +20,7 @@ from models.registry import load
 from models.runtime.autotune import Memory, tune
 from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from tests.chaos.stack import write_bundle
-from workers.fake.squares import FakePipeline
+from tests.squares import FakePipeline
 from workers.settings import WorkerSettings
 
 TASK = "synthesize"

@@ -20,7 +20,7 @@ from jobs.redis_store import JobStore
 from jobs.store import Attempt, ClaimRequest, ClaimResult, JobOutcome
 from models.pipeline import Item
 from tests.chaos.strikes import Strikes, kill_self
-from workers.fake.squares import FakeLoader, FakePipeline
+from tests.squares import FakeLoader, FakePipeline
 from workers.settings import WorkerSettings
 from workers.worker import Worker, WorkerParts, limit_threads
 

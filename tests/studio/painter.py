@@ -10,7 +10,7 @@ from PIL import Image
 
 from models.errors import UnknownBundle
 from models.pipeline import Item, Pipeline, Pixels
-from workers.fake.squares import FakeLoader, FakePipeline
+from tests.squares import FakeLoader, FakePipeline
 
 SIDE = 64
 

@@ -13,9 +13,9 @@ from jobs.blobs import BlobStore
 from jobs.job import Job
 from jobs.redis_store import JobStore
 from tests.moves import claimed, queued
+from tests.squares import FakeLoader, FakePipeline
 from workers.batcher import Batcher
 from workers.claimer import Claimer
-from workers.fake.squares import FakeLoader, FakePipeline
 from workers.job_runner import JobRunner
 from workers.leases import JobSlots, Leases
 

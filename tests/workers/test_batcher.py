@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from models.pipeline import Item, Pixels
+from tests.squares import FakePipeline
 from workers.batcher import Batcher
-from workers.fake.squares import FakePipeline
 
 
 @pytest.fixture

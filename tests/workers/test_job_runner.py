@@ -24,8 +24,8 @@ from models.errors import UnknownBundle
 from models.explanation import ExplainedWord, Explanation
 from models.pipeline import Item, OutputWithAttention
 from tests.moves import queued, renew
+from tests.squares import FakeLoader, FakePipeline
 from tests.workers.conftest import Shop
-from workers.fake.squares import FakeLoader, FakePipeline
 
 Eventually = Callable[[Callable[[], bool], float], None]
 

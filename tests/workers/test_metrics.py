@@ -8,8 +8,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from jobs.job import Job
 from jobs.redis_store import JobStore
+from tests.squares import FakeLoader, FakePipeline
 from tests.workers.conftest import Shop
-from workers.fake.squares import FakeLoader, FakePipeline
 from workers.leases import Leases
 from workers.loader import PipelineKey
 from workers.metrics import WorkerCollector

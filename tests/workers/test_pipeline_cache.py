@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models.errors import ModelsError
-from workers.fake.squares import FakePipeline
+from tests.squares import FakePipeline
 from workers.loader import PipelineKey
 from workers.pipeline_cache import PipelineCache
 

@@ -15,7 +15,7 @@ import torch
 
 from models.pipeline import Item, Pipeline, Pixels
 from models.runtime.autotune import Memory, match_within_bars, measure, psnr, tune
-from workers.fake.squares import FakePipeline
+from tests.squares import FakePipeline
 
 Cost = Callable[[int], float]  # seconds of a forward pass of so many pictures
 

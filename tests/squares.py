@@ -61,7 +61,7 @@ class FakePipeline(Pipeline[Item]):
         pixels = np.broadcast_to(colours[best], (8, 8, 3)).astype(np.float32)
         return OutputWithAttention(pixels, candidate=best) if best else pixels
 
-    def finish(self, prepared: Item, pixels: Pixels) -> Image.Image:  # noqa: ARG002
+    def finish(self, prepared: Item, pixels: Pixels) -> Image.Image:
         return to_image(pixels)
 
     def example(self) -> Item:
@@ -74,7 +74,7 @@ class FakeLoader:
 
     pipeline: FakePipeline = field(default_factory=FakePipeline)
 
-    def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Pipeline[Any]:  # noqa: ARG002
+    def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Pipeline[Any]:
         if bundle == "missing":
             raise UnknownBundle("There is no bundle 'missing'.")
         return self.pipeline
