@@ -4,7 +4,9 @@ request class.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
@@ -25,10 +27,11 @@ from app.gateway.middleware import release_upload_memory
 from app.gateway.services import Services, WaitResult
 from app.gateway.submission import Submission, submit
 from app.gateway.subscriptions import JobSubscription
-from app.gateway.uploads import is_json, read_request
+from app.gateway.uploads import ImageInput, is_json, read_request
 from app.gateway.views import JobView, json_response
 from jobs.job import Job, Status, new_id
 from jobs.requests import TASKS, TaskRequest
+from jobs.store import IdempotencyKey
 
 
 def router() -> APIRouter:
@@ -42,34 +45,7 @@ def router() -> APIRouter:
 def _add(made: APIRouter, task: type[TaskRequest]) -> None:
     async def post(request: Request, caller: Submitter) -> Response:
         caller.require_scope(task.task)
-        services = await get_services(request)
-        seconds = wait_seconds(request, services.settings.max_wait)
-        who = caller.rate_limit_key
-        fields, pictures = await read_request(request, task, services.decoders, who)
-        ttl = services.settings.idempotency_ttl
-        idempotency_key = None
-        if HEADER in request.headers:
-            made = partial(read_idempotency_key, request, fields, pictures, ttl, caller.owner)
-            idempotency_key = await (
-                services.decoders.run(who, made, quick=True)
-                if pictures
-                else run_in_threadpool(made)
-            )
-        job_id = new_id()
-        with services.subscriptions.subscribe(job_id) as subscription:
-            accepted = await submit(
-                services,
-                caller,
-                task,
-                fields,
-                pictures,
-                idempotency_key,
-                strict=is_json(request),
-                job_id=job_id,
-            )
-            pictures.clear()
-            release_upload_memory(request)
-            return await _respond(request, services, caller, accepted, seconds, subscription)
+        return await _accept(request, caller, task)
 
     made.add_api_route(
         f"/{task.task}",
@@ -80,15 +56,7 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         summary=task.summary,
         description=task.__doc__,
         response_model=None,
-        responses={
-            202: {"model": JobView, "description": "accepted; poll the URL in Location"},
-            200: {
-                "model": JobView,
-                # The first is what generated clients read.
-                "content": {"application/json": {}, **IMAGE_CONTENT},
-                "description": "the finished job or, if Accept asks for an image, its first image",
-            },
-        },
+        responses=_RESPONSES,
         openapi_extra={
             "requestBody": task_body(task),
             "parameters": [_WAIT_PARAMETER, _KEY_PARAMETER],
@@ -96,6 +64,15 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
     )
 
 
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    202: {"model": JobView, "description": "accepted; poll the URL in Location"},
+    200: {
+        "model": JobView,
+        # The first is what generated clients read.
+        "content": {"application/json": {}, **IMAGE_CONTENT},
+        "description": "the finished job or, if Accept asks for an image, its first image",
+    },
+}
 _WAIT_PARAMETER = {
     "name": "wait",
     "in": "query",
@@ -112,6 +89,37 @@ _KEY_PARAMETER = {
     "description": "a random value; the same request sent again with it returns the same job",
     "schema": {"type": "string", "pattern": PATTERN, "examples": ["order-4711-bird"]},
 }
+
+
+async def _accept(request: Request, caller: Caller, task: type[TaskRequest]) -> Response:
+    services = await get_services(request)
+    seconds = wait_seconds(request, services.settings.max_wait)
+    fields, pictures = await read_request(request, task, services.decoders, caller.rate_limit_key)
+    key = await _idempotency_key(request, services, caller, fields, pictures)
+    job_id, strict = new_id(), is_json(request)
+    with services.subscriptions.subscribe(job_id) as subscription:
+        accepted = await submit(
+            services, caller, task, fields, pictures, key, strict=strict, job_id=job_id
+        )
+        pictures.clear()
+        release_upload_memory(request)
+        return await _respond(request, services, caller, accepted, seconds, subscription)
+
+
+async def _idempotency_key(
+    request: Request,
+    services: Services,
+    caller: Caller,
+    fields: Mapping[str, Any],
+    pictures: Mapping[str, ImageInput],
+) -> IdempotencyKey | None:
+    if HEADER not in request.headers:
+        return None
+    ttl = services.settings.idempotency_ttl
+    read = partial(read_idempotency_key, request, fields, pictures, ttl, caller.owner)
+    if not pictures:
+        return await run_in_threadpool(read)
+    return await services.decoders.run(caller.rate_limit_key, read, quick=True)
 
 
 async def _respond(
