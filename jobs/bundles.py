@@ -209,10 +209,7 @@ class Catalogue:
 
     @classmethod
     def open(
-        cls,
-        folder: Path,
-        defaults: Mapping[str, str] | None = None,
-        licences: Collection[str] = (),
+        cls, folder: Path, defaults: Mapping[str, str] | None = None, licences: Collection[str] = ()
     ) -> Catalogue:
         """Read every ``folder/*/bundle.json``. ``defaults`` go before the folder's own, which count
         where the bundle is there; ``licences``: of the tasks that are served, none for any.

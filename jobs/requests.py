@@ -11,14 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from jobs.captions import Blend
 from jobs.request_texts import (
@@ -122,8 +115,7 @@ class TaskRequest(BaseModel):
         Field(description="jobs of higher priority start first; a key may be limited to one"),
     ] = "normal"
     webhook: Annotated[
-        str | None,
-        Field(max_length=MAX_URL, description="HTTPS URL called when the job ends"),
+        str | None, Field(max_length=MAX_URL, description="HTTPS URL called when the job ends")
     ] = None
 
     @model_validator(mode="before")

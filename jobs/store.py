@@ -8,13 +8,7 @@ from enum import Enum
 from typing import Any
 
 from jobs.errors import StoreError
-from jobs.job import (
-    DEFAULT_GROUP,
-    Failure,
-    ImageRecord,
-    Job,
-    Timings,
-)
+from jobs.job import DEFAULT_GROUP, Failure, ImageRecord, Job, Timings
 
 Cursor = tuple[float, str]  # creation time and id of the last job of a page
 MAX_LISTING_SCAN = 1000  # records looked at for one page

@@ -52,7 +52,6 @@ def _rate(_context: object, _parameter: object, value: str | None) -> str | None
     "--priority",
     type=click.Choice(list(Priority)),
     default=Priority.normal.value,
-    show_default=True,
     help="the highest that its jobs may have",
 )
 @click.option("--take-over", metavar="KEY", help="see the jobs of this key, which is to be revoked")

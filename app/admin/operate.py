@@ -63,9 +63,7 @@ def queue(command: CommandContext) -> None:
 @click.option("--status", type=click.Choice(list(Status)), help="only these")
 @click.option("--owner", metavar="KEY", help="id of the key that submitted them")
 @click.option("--task", help="only of this task")
-@click.option(
-    "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="at most so many"
-)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, help="at most so many")
 @click.pass_obj
 def jobs(
     command: CommandContext, status: str | None, owner: str | None, task: str | None, limit: int
@@ -132,9 +130,7 @@ def reload(command: CommandContext) -> None:
 
 
 @admin.command()
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="at most so many"
-)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="at most so many")
 @click.pass_obj
 def audit(command: CommandContext, limit: int) -> None:
     """List what operators did, the newest first."""
@@ -179,11 +175,7 @@ def purge(command: CommandContext, owner: str | None, task: str | None) -> None:
 
 @admin.command()
 @click.option(
-    "--hours",
-    type=click.FloatRange(0, min_open=True),
-    default=24.0,
-    show_default=True,
-    help="how far back to look",
+    "--hours", type=click.FloatRange(0, min_open=True), default=24.0, help="how far back to look"
 )
 @click.pass_obj
 def usage(command: CommandContext, hours: float) -> None:

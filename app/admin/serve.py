@@ -13,16 +13,9 @@ import click
 @click.option(
     "--host",
     default="127.0.0.1",
-    show_default=True,
     help="address to listen on; any other than loopback needs API keys",
 )
-@click.option(
-    "--port",
-    default=8000,
-    show_default=True,
-    type=click.IntRange(1, 65535),
-    help="port to listen on",
-)
+@click.option("--port", default=8000, type=click.IntRange(1, 65535), help="port to listen on")
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path),

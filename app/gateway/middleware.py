@@ -303,10 +303,7 @@ class _Upload:
         budget, was_large = self._budget, self._is_large
         self._taken += size
         budget.left -= size
-        for counter, change in (
-            (budget.held, size),
-            (budget.large, self._is_large - was_large),
-        ):
+        for counter, change in ((budget.held, size), (budget.large, self._is_large - was_large)):
             counter[self._caller] += change
             if not counter[self._caller]:
                 del counter[self._caller]

@@ -32,13 +32,7 @@ from app.gateway import problems
 from app.gateway.api_document import DESCRIPTION, TAGS, DocumentedApp
 from app.gateway.api_keys import KeyStore
 from app.gateway.auth import AccessError, ensure_keys
-from app.gateway.middleware import (
-    BodyTimeout,
-    HeadAsGet,
-    HostGuard,
-    PathPrefix,
-    UploadMemoryBudget,
-)
+from app.gateway.middleware import BodyTimeout, HeadAsGet, HostGuard, PathPrefix, UploadMemoryBudget
 from app.gateway.protocol import TimedHttpProtocol, timed_protocol
 from app.gateway.request_log import RequestLog, RouteNote
 from app.gateway.routes import admin, docs, images, jobs, openai, service, studio, tasks

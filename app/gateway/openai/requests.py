@@ -55,8 +55,7 @@ class ImagesRequest(BaseModel):
     model: Annotated[str | None, Field(description="a bundle; if omitted, the default one")] = None
     n: Annotated[int | None, Field(description="number of images, 1 to 16")] = None
     size: Annotated[
-        str | None,
-        Field(description="auto (as made), or WIDTHxHEIGHT, to which images are scaled"),
+        str | None, Field(description="auto (as made), or WIDTHxHEIGHT, to which images are scaled")
     ] = None
     fit: Annotated[
         Fit | None,

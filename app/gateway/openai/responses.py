@@ -143,11 +143,7 @@ def _all_small(images: Sequence[ImageRecord], target: TargetSize | None) -> bool
 
 
 async def _url_of(
-    request: Request,
-    services: Services,
-    job: Job,
-    image: ImageRecord,
-    target: TargetSize | None,
+    request: Request, services: Services, job: Job, image: ImageRecord, target: TargetSize | None
 ) -> JsonObject:
     links = UrlSigner(services.store, services.settings.link_ttl)
     scaled = {} if target is None else {"size": str(target), "fit": target.fit}

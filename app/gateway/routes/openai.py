@@ -28,12 +28,7 @@ from app.gateway.openai.requests import (
     read_edit,
     read_generation,
 )
-from app.gateway.openai.responses import (
-    UrlSigner,
-    image_events,
-    images_response,
-    linked_name,
-)
+from app.gateway.openai.responses import UrlSigner, image_events, images_response, linked_name
 from app.gateway.openai.scaling import Fit, TargetSize, stored_or_scaled
 from app.gateway.openai.submission import submit_images_request, wait_for_success
 from app.gateway.problems import Problem

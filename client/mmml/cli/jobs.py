@@ -26,13 +26,7 @@ _JOB = click.Argument(["job_id"], metavar="JOB")
 
 
 @click.command(cls=JsonCommand)
-@click.option(
-    "--limit",
-    default=20,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="at most so many",
-)
+@click.option("--limit", default=20, type=click.IntRange(1, 10_000), help="at most so many")
 @click.option("--status", type=click.Choice(_STATUSES), help="only jobs in this state")
 @click.option("--task", type=click.Choice(list(tasks())), help="only jobs of this task")
 @click.pass_obj

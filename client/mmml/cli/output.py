@@ -47,7 +47,6 @@ def timeout_parameter() -> click.Option:
         ["--timeout"],
         type=click.FloatRange(0, min_open=True),
         default=300.0,
-        show_default=True,
         help="seconds to wait for the end of the job",
     )
 

@@ -158,18 +158,12 @@ _STATUSES = "; ".join(f"{code:d} {text}" for code, text in MEANINGS.items())
 
 @click.group(
     cls=Root,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog=f"Exit statuses: {_STATUSES}.",
     params=[json_parameter()],
 )
 @click.version_option(__version__, prog_name="mmml")
-@click.option(
-    "--url",
-    envvar="MMML_URL",
-    default=DEFAULT_URL,
-    show_default=True,
-    help="address of the service",
-)
+@click.option("--url", envvar="MMML_URL", default=DEFAULT_URL, help="address of the service")
 @click.option(
     "--api-key",
     envvar="MMML_API_KEY",

@@ -162,19 +162,13 @@ _A_DAY = 24 * 3600.0  # seconds for which a job is waited for
     type=click.Choice(FORMATS),
     default="png",
     help="of rows that name none",
-    show_default=True,
 )
 @click.option(
-    "--concurrency",
-    default=8,
-    show_default=True,
-    type=click.IntRange(1, 64),
-    help="jobs that run at a time",
+    "--concurrency", default=8, type=click.IntRange(1, 64), help="jobs that run at a time"
 )
 @click.option(
     "--retries",
     default=2,
-    show_default=True,
     type=click.IntRange(0),
     help="further jobs for a row whose job failed by a fault of the service",
 )
@@ -183,7 +177,6 @@ _A_DAY = 24 * 3600.0  # seconds for which a job is waited for
     "--patience",  # its name before
     "retry_for",
     default=300.0,
-    show_default=True,
     type=click.FloatRange(0),
     help="seconds to retry while the service is busy or unreachable",
 )
