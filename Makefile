@@ -136,7 +136,7 @@ gallery: setup
 
 # What clients are made from: docs/openapi.json, for other languages, and the tasks that the mmml command knows.
 openapi: setup
-	$(BIN)/python -m app.gateway.openapi docs/openapi.json client/mmml/tasks.json
+	$(BIN)/python -m docs.tools.openapi docs/openapi.json client/mmml/tasks.json
 
 # What tests/docs generates clients with: from docs/openapi.json, in Python and TypeScript; needs npm.
 generators: setup

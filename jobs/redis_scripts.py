@@ -4,10 +4,12 @@ and what else has to be atomic; what they are given, and what they answer.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from types import FunctionType
+from typing import Any, TypeVar
 
 import redis
 from redis.exceptions import NoScriptError
@@ -19,6 +21,7 @@ from jobs.store import JobOutcome, NewJob, OverQuota, Quota
 
 MoveCall = tuple[str, Sequence[Any]]  # a job's id, and what its move is given beside it
 _SHARED = ("prelude", "each")
+T = TypeVar("T")
 
 
 def _load_scripts() -> dict[str, str]:
@@ -34,6 +37,25 @@ def _load_scripts() -> dict[str, str]:
 
 SCRIPTS = _load_scripts()
 _SHA = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in SCRIPTS.items()}  # noqa: S324 (names scripts)
+
+
+def translate_errors(store: type[T]) -> type[T]:
+    """Have every public method turn the client's errors into StoreError."""
+    for name, method in list(vars(store).items()):
+        if isinstance(method, FunctionType) and not name.startswith("_"):
+            setattr(store, name, _translated(method))
+    return store
+
+
+def _translated(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except redis.RedisError as error:
+            raise StoreError(f"the job store can't be reached: {error}") from error
+
+    return call
 
 
 class Scripts:

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FunctionType
-from typing import Any, TypeVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import redis
 
 from jobs.errors import StoreError, UnreadableRecord
-from jobs.gauges import StoreGauges
 from jobs.job import ErrorCode, Failure, Job, JobEvent, Priority, Status, WebhookState
 from jobs.load import Load, RedisGauge, Throughput
 from jobs.records import read_record, to_json, to_mapping
 from jobs.redis_scripts import (
-    Scripts,
     creation_arguments,
     creation_result,
     outcome_arguments,
     parse_event,
     to_bool,
+    translate_errors,
 )
 from jobs.store import (
     LEFT_TO_NEWER,
     MAX_LISTING_SCAN,
-    MOST_ACTIONS,
     MOST_TOMBSTONES,
     TOMBSTONE_SECONDS,
-    AdminAction,
     Attempt,
     ClaimedJob,
     ClaimRequest,
@@ -40,36 +34,15 @@ from jobs.store import (
     JobOutcome,
     NewJob,
     Renewal,
-    Usage,
 )
-
-T = TypeVar("T")
+from jobs.worker_records import WorkerRecords
 
 _CHUNK = 100  # records fetched at a time for a page
 _REBUILD_BATCH = 200  # jobs of one call: a few milliseconds of the server
 
 
-def translate_redis_errors(store: type[T]) -> type[T]:
-    """Have every public method turn the client's errors into StoreError."""
-    for name, method in list(vars(store).items()):
-        if isinstance(method, FunctionType) and not name.startswith("_"):
-            setattr(store, name, _translated(method))
-    return store
-
-
-def _translated(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(*args, **kwargs)
-        except redis.RedisError as error:
-            raise StoreError(f"the job store can't be reached: {error}") from error
-
-    return call
-
-
-@translate_redis_errors
-class JobStore:
+@translate_errors
+class JobStore(WorkerRecords):
     """Every change of a job is one row of ARCHITECTURE.md's table, made by one compare-and-set.
     Methods block, and are safe to call from several threads; ``change_channel`` is where the id of
     a changed job is published; ``memory_limit`` in bytes takes the place of the server's own.
@@ -78,15 +51,10 @@ class JobStore:
     def __init__(
         self, client: redis.Redis, prefix: str = "mmml:", memory_limit: int | None = None
     ) -> None:
-        self._client = client
+        super().__init__(client, prefix)
         self._gauge = RedisGauge(client, prefix, memory_limit)
-        self._prefix = prefix
         self.change_channel = f"{prefix}changed"
-        self._scripts = Scripts(client, prefix)
         self._move = self._scripts.move
-
-    def _key(self, name: str) -> str:
-        return self._prefix + name
 
     def create_all(self, jobs: Sequence[NewJob]) -> CreateResult:
         """:meth:`create` of several jobs in one round trip, each as good as alone; an error in the
@@ -363,20 +331,8 @@ class JobStore:
         lines = [f"turns:{group}:{priority}" for group in groups for priority in Priority]
         return self._client.exists(*map(self._key, lines)) > 0
 
-    def usage(self, owner: str) -> Usage:
-        with self._client.pipeline(transaction=False) as pipe:
-            pipe.scard(self._key(f"active:{owner}"))
-            pipe.zcard(self._key(f"jobs:{owner}"))
-            pipe.hget(self._key("stored"), owner)
-            unfinished, records, stored = pipe.execute()
-        return Usage(unfinished, records, int(stored or 0))
-
     def load(self) -> Load:
         return self._gauge.load()
-
-    def gauges(self, result_ttl: float) -> StoreGauges:
-        """For operators. ``result_ttl``: lifetime of results in seconds."""
-        return StoreGauges.parse(self._scripts.call("gauges", result_ttl))
 
     def throughput(self) -> Throughput:
         return self._gauge.throughput()
@@ -425,57 +381,9 @@ class JobStore:
             offset = offset + _CHUNK if score == top else 0
             top, before = score, min(before or (score, last), (score, last))
 
-    def heartbeat(self, worker: str, info: Mapping[str, Any], ttl: float) -> bool:
-        """A worker is alive for ``ttl`` more seconds. Returns whether it is to claim nothing."""
-        record = to_json({**info, "name": worker})
-        return bool(self._scripts.call("heartbeat", worker, record, ttl))
-
     def close(self) -> None:
         """Close all connections; a later call opens one again."""
         self._client.close()
-
-    def remove_worker(self, worker: str) -> None:
-        """A worker is gone."""
-        self._client.zrem(self._key("alive"), worker)
-        self._client.hdel(self._key("workers"), worker)
-        self._client.srem(self._key("drained"), worker)
-        self.take_reload(worker)
-
-    def set_drained(self, worker: str, drained: bool) -> bool:
-        """Have a worker claim nothing, or claim again, from its next heartbeat on. False when no
-        live worker has that name.
-        """
-        if worker.encode() not in self._scripts.call("live_workers"):
-            return False
-        change = self._client.sadd if drained else self._client.srem
-        change(self._key("drained"), worker)
-        return True
-
-    def request_reload(self) -> list[str]:
-        """Have every live worker look at its bundles again. Returns their names."""
-        names = [name.decode() for name in self._scripts.call("live_workers")]
-        if names:
-            self._client.sadd(self._key("reload"), *names)
-        return names
-
-    def take_reload(self, worker: str) -> bool:
-        """Whether that has been asked of a worker since it was last answered."""
-        return self._client.srem(self._key("reload"), worker) == 1
-
-    def record_action(self, by: str, action: str, target: str) -> None:
-        """Keep an :class:`AdminAction`."""
-        fields = {"by": by, "action": action, "target": target}
-        self._client.xadd(self._key("audit"), cast("Any", fields), maxlen=MOST_ACTIONS)
-
-    def actions(self, limit: int) -> list[AdminAction]:
-        """What operators did, the newest first."""
-        found = cast("Any", self._client.xrevrange(self._key("audit"), count=limit))
-        return [
-            AdminAction(
-                int(i.split(b"-")[0]) / 1000, **{k.decode(): v.decode() for k, v in f.items()}
-            )
-            for i, f in found
-        ]
 
     def take_back(self, job_id: str) -> bool:
         """Take a job from the worker that holds it, as if that had released it. False when none
@@ -483,25 +391,3 @@ class JobStore:
         """
         token = cast("bytes | None", self._client.hget(self._key(f"job:{job_id}"), "token"))
         return token is not None and self.release_all([(job_id, token.decode())]) == [True]
-
-    def waiting(self) -> list[str]:
-        """Ids of all jobs that wait, the oldest first."""
-        found = cast("list[bytes]", self._client.zrange(self._key("queued"), 0, -1))
-        return [job_id.decode() for job_id in found]
-
-    def count_jobs(self, owners: Sequence[str], seconds: float) -> list[tuple[int, int]]:
-        """Of each owner the jobs created within ``seconds``, and the unfinished ones."""
-        now, micro = self._client.time()
-        since = now + micro / 1e6 - seconds
-        with self._client.pipeline(transaction=False) as pipe:
-            for owner in owners:
-                pipe.zcount(self._key(f"jobs:{owner}"), since, "+inf")
-                pipe.scard(self._key(f"active:{owner}"))
-            answers = pipe.execute()
-        return list(zip(answers[::2], answers[1::2], strict=True))
-
-    def live_workers(self) -> list[dict[str, Any]]:
-        """What the live workers said of themselves."""
-        names = self._scripts.call("live_workers")
-        records = self._client.hmget(self._key("workers"), names) if names else []
-        return [json.loads(record) for record in cast("list[bytes | None]", records) if record]

@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from app.gateway.openapi import task_descriptions
 from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
+from docs.tools.openapi import task_descriptions
 from jobs.images import decode_photo
 from jobs.requests import TASKS, register_task
 from mmml.cli.tasks import task_command

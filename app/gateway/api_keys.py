@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.errors import JobsError
 from jobs.job import Priority
-from jobs.redis_store import translate_redis_errors
+from jobs.redis_scripts import translate_errors
 from jobs.requests import TASKS
 
 READ, ADMIN = "read", "admin"
@@ -57,7 +57,7 @@ class ApiKey(BaseModel):
     priority: Priority = Priority.normal
 
 
-@translate_redis_errors
+@translate_errors
 class KeyStore:
     """One hash: id → record. Methods block, and raise StoreError when Redis can't be reached."""
 
@@ -219,7 +219,7 @@ end
 """
 
 
-@translate_redis_errors
+@translate_errors
 class SessionStore:
     """Session hash → key id: a Redis key of its own for each session, which the server forgets in
     time, and a set of each API key's sessions. Methods block, and raise StoreError when Redis can't

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from app.gateway.openapi import task_descriptions
+from docs.tools.openapi import task_descriptions
 from jobs.job import Status
 from jobs.requests import TASKS
 from mmml.cli.jobs import jobs

@@ -1,4 +1,4 @@
-"""``python -m app.gateway.openapi DOCUMENT TASKS``: what clients are made from, as files: the
+"""``python -m docs.tools.openapi DOCUMENT TASKS``: what clients are made from, as files: the
 service's OpenAPI document, and the short description of the tasks that the Python client carries.
 """
 
