@@ -42,10 +42,6 @@ Blend = tuple[tuple[str, float], ...]  # captions and their shares, which are > 
 Span = tuple[str, int, int]  # a token in lower case, and where it stands: [start, end)
 
 
-def _ascii(token: str) -> str:
-    return token.encode("ascii", "ignore").decode()
-
-
 def _match_spans(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
     return ((match[0], *match.span()) for match in pattern.finditer(text))
 
@@ -70,12 +66,13 @@ def word_spans(text: str, tokenizer: str = "regexp") -> list[Span]:
     their compatible form (NFKC), so a ligature is its letters; invisible ones, such as soft
     hyphens, are skipped; those outside ASCII are dropped, and words left empty with them.
     """
-    read = [text.lower()] if text.isascii() else list(map(_plain, text))
-    lowered = "".join(read)
-    # Some characters, such as İ and ﬂ, become several.
-    origin = range(len(text)) if text.isascii() else [k for k, r in enumerate(read) for _ in r]
-    found = ((_ascii(token), start, end) for token, start, end in TOKENIZERS[tokenizer](lowered))
-    return [(word, origin[start], origin[end - 1] + 1) for word, start, end in found if word]
+    if text.isascii():
+        return list(TOKENIZERS[tokenizer](text.lower()))
+    read = list(map(_plain, text))
+    origin = [k for k, r in enumerate(read) for _ in r]  # some, such as İ and ﬂ, become several
+    found = TOKENIZERS[tokenizer]("".join(read))
+    spans = ((t.encode("ascii", "ignore").decode(), start, end) for t, start, end in found)
+    return [(word, origin[start], origin[end - 1] + 1) for word, start, end in spans if word]
 
 
 @lru_cache(4096)
@@ -195,6 +192,8 @@ def _foreign_words(text: str) -> list[Span]:
     """Words and symbols of ``text`` with no ASCII letter or digit at all, punctuation left
     aside.
     """
+    if text.isascii():
+        return []
     chunks = (
         span
         for span in _match_spans(_CHUNK, text)

@@ -18,6 +18,8 @@ MAX_FRAMES = 64
 
 def _clean(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
+    if text.isascii() and text.isprintable() and text.strip():  # most are, and nothing is wrong
+        return " ".join(text.split())
     if any(unicodedata.category(c) == "Cc" and c not in "\t\n\r" for c in text):
         raise ValueError("contains control characters; send plain text")
     text = " ".join(text.split())

@@ -53,11 +53,9 @@ class HostGuard:
         scope["mmml.standings"] = standings
 
         async def send_with_limits(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", []),
-                    *rate_limits.rate_limit_headers(standings),
-                ]
+            if standings and message["type"] == "http.response.start":
+                limits = rate_limits.rate_limit_headers(standings)
+                message["headers"] = [*message.get("headers", []), *limits]
             await send(message)
 
         problem = await self._find_problem(scope)
