@@ -18,8 +18,8 @@ class Coalescer(Generic[Item, Result]):
     """``function`` is called in a thread with all that waits, ``max_batch`` at a time. It answers
     in the same order; an exception in an answer's place is raised for that one, one that it raises
     for all of them. ``gather_window``: seconds for more to come before a trip, when some have come
-    during another already, or as often as ``windows`` says that it changes nothing: then there is
-    much to do, and fewer trips are worth more. Use from the event loop only.
+    during another already, or ``busy`` says that it changes nothing: then there is much to do, and
+    fewer trips are worth more. Use from the event loop only.
     """
 
     def __init__(
@@ -27,10 +27,10 @@ class Coalescer(Generic[Item, Result]):
         function: Callable[[Sequence[Item]], Sequence[Result | Exception]],
         max_batch: int = 64,
         gather_window: float = 0.0,
-        windows: Callable[[], float] = lambda: 0.0,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._function, self._max_batch = function, max_batch
-        self._gather_window, self._windows = gather_window, windows
+        self._gather_window, self._busy = gather_window, busy
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, getattr(function, "__name__", "grouped"))
@@ -47,8 +47,8 @@ class Coalescer(Generic[Item, Result]):
         try:
             some_came = False
             while self._waiting:
-                if moments := self._gather_window and max(float(some_came), self._windows()):
-                    await asyncio.sleep(moments * self._gather_window)
+                if self._gather_window and (some_came or self._busy()):
+                    await asyncio.sleep(self._gather_window)
                 count = min(len(self._waiting), self._max_batch)
                 group = [self._waiting.popleft() for _ in range(count)]
                 _set_results(group, await self._call(loop, [item for item, _ in group]))

@@ -24,9 +24,8 @@ from jobs.redis_store import JobStore
 from jobs.store import NewJob, OverQuota
 
 log = logging.getLogger(__name__)
-_GATHER_WINDOW = 0.005  # seconds, for each batch's worth of jobs that wait
+_GATHER_WINDOW = 0.005  # seconds; twice as many cost the networks time between two batches
 _BATCH = 8
-_MAX_WINDOWS = 3.0  # times that
 _BUSY_SECONDS = 0.1  # seconds for which jobs that were seen waiting are believed to
 
 
@@ -63,23 +62,17 @@ class JobEnqueuer:
     ) -> None:
         self._store, self._wakeups, self._settings = store, wakeups, settings
         self._coalescer = Coalescer(
-            self._create, gather_window=_GATHER_WINDOW, windows=self._gather_windows
+            self._create,
+            gather_window=_GATHER_WINDOW,
+            busy=lambda: time.monotonic() < self._busy_until,
         )
-        self._busy_until, self._waiting = float("-inf"), 0.0
+        self._busy_until = float("-inf")
 
     async def enqueue(self, new: NewJob) -> Job | None:
         """Record the job and wake a worker. None when its idempotency key has created a job before.
         Raises Problem when there is no room for it.
         """
         return await self._coalescer(new)
-
-    def _gather_windows(self) -> float:
-        """How long to gather, by how many wait already, in the store or claimed by a worker: behind
-        them nobody is done later for having come with more.
-        """
-        if time.monotonic() >= self._busy_until:
-            return 0.0
-        return min(max(self._waiting / _BATCH, 1.0), _MAX_WINDOWS)
 
     def _create(self, new_jobs: Sequence[NewJob]) -> list[Job | Exception | None]:
         load = self._load()
@@ -98,9 +91,9 @@ class JobEnqueuer:
     def _load(self) -> Load:
         load = self._store.load()
         held = (load.unfinished - load.waiting) / max(load.workers, 1)
+        # Behind others nobody is done later for having come with more.
         if load.waiting or held >= _BATCH:
             self._busy_until = time.monotonic() + _BUSY_SECONDS
-            self._waiting = load.waiting or held
         return load
 
     def _admit(self, new: NewJob, load: Load, before: int) -> NewJob | Problem:

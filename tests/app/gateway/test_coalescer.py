@@ -103,7 +103,7 @@ def test_where_nobody_minds_a_moment_is_waited_for_company() -> None:
     work = Work()
 
     async def run() -> list[int]:
-        double = Coalescer(work, gather_window=0.2, windows=lambda: 1.0)
+        double = Coalescer(work, gather_window=0.2, busy=lambda: True)
         first = asyncio.create_task(double(2))
         await asyncio.sleep(0.05)
         assert work.groups == []

@@ -85,13 +85,6 @@ def test_behind_others_a_job_waits_a_moment_for_company(desk: Desk) -> None:
     assert desk.trips == [1, 1, 2]
 
 
-def test_the_longer_the_line_the_longer_it_waits(desk: Desk) -> None:
-    desk.take(*(new() for _ in range(32)))
-    desk.take(new())  # sees them
-    desk.take_apart(0.012)  # more than twice the least
-    assert desk.trips == [32, 1, 2]
-
-
 def test_room_is_counted_for_each_of_them(store: JobStore) -> None:
     desk = Desk(store, max_queue=3)
     answers = desk.take(*(new() for _ in range(5)))
