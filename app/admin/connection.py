@@ -5,13 +5,14 @@ service, or one that is started for a moment.
 from __future__ import annotations
 
 import contextlib
+import functools
 import getpass
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Concatenate, ParamSpec, Protocol
 
 import click
 import redis
@@ -22,6 +23,9 @@ from jobs.connections import connect, wait_until_ready
 from jobs.errors import StoreError
 from jobs.redis_store import JobStore
 from jobs.settings import SharedSettings
+
+P = ParamSpec("P")
+Report = tuple[Any, Iterable[str]]  # a record for programs, and lines for people
 
 
 class CommandOutput(Protocol):
@@ -38,6 +42,10 @@ class Backend:
     settings: SharedSettings
     jobs: JobStore
     keys: KeyStore
+
+    def record_action(self, action: str, target: str) -> None:
+        """For the list of what operators did."""
+        self.jobs.record_action(operator(), action, target)
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,19 @@ class CommandContext:
                     yield Backend(settings, JobStore(client, prefix), KeyStore(client, prefix))
         except (LocalServiceError, ApiKeyError, StoreError, redis.RedisError) as error:
             raise click.ClickException(str(error)) from error
+
+
+def reports(function: Callable[Concatenate[Backend, P], Report]) -> Callable[P, None]:
+    """A command whose function is given the backend, and returns what is to be printed."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        context: CommandContext = click.get_current_context().obj
+        with context.backend() as backend:
+            record, lines = function(backend, *args, **kwargs)
+        context.output.print_result(record, lines)
+
+    return run
 
 
 def set_context(context: click.Context, state_dir: Path | None) -> None:

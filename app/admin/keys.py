@@ -11,7 +11,14 @@ from typing import Any
 import click
 from limits import parse
 
-from app.admin.connection import Backend, CommandContext, operator, set_context, state_dir_option
+from app.admin.connection import (
+    Backend,
+    CommandContext,
+    Report,
+    reports,
+    set_context,
+    state_dir_option,
+)
 from app.gateway.api_keys import (
     ApiKey,
     default_scopes,
@@ -55,72 +62,64 @@ def _rate(_context: object, _parameter: object, value: str | None) -> str | None
     help="the highest that its jobs may have",
 )
 @click.option("--take-over", metavar="KEY", help="see the jobs of this key, which is to be revoked")
-@click.pass_obj
+@reports
 def create(
-    command: CommandContext,
+    backend: Backend,
     /,
     name: str,
     scopes: tuple[str, ...],
     take_over: str | None,
     **limits: Any,
-) -> None:
+) -> Report:
     """Make a key and print it, once: only a hash is kept.
 
     Without --scope it may use every task and look at its own jobs.
     """
-    with command.backend() as backend:
-        text = generate_key()
-        key = new_api_key(
-            text,
-            name,
-            parse_scopes(scopes) if scopes else default_scopes(),
-            owner=find_key(backend.keys, take_over).owner if take_over else None,
-            **limits,
-        )
-        backend.keys.add(key)
-        _audit(backend, "create key", key)
-    command.output.print_result({**_public_record(key), "key": text}, [text])
+    text = generate_key()
+    key = new_api_key(
+        text,
+        name,
+        parse_scopes(scopes) if scopes else default_scopes(),
+        owner=find_key(backend.keys, take_over).owner if take_over else None,
+        **limits,
+    )
+    backend.keys.add(key)
+    backend.record_action("create key", f"{key.id} {key.name}")
     click.echo(f"Key {key.id} ({name}). Keep it: it is not shown again.", err=True)
+    return {**_public_record(key), "key": text}, [text]
 
 
 @keys.command(name="list")
-@click.pass_obj
-def list_keys(command: CommandContext) -> None:
+@reports
+def list_keys(backend: Backend) -> Report:
     """List the keys, never their text."""
-    with command.backend() as backend:
-        found = backend.keys.all()
-    command.output.print_result([_public_record(key) for key in found], map(_line, found))
+    found = backend.keys.all()
     if not found:
         click.echo("There are no keys: the service is open, to this machine only.", err=True)
+    return [_public_record(key) for key in found], map(_line, found)
 
 
 @keys.command(name="revoke")
 @click.argument("key")
-@click.pass_obj
-def revoke_key(command: CommandContext, key: str) -> None:
+@reports
+def revoke_key(backend: Backend, key: str) -> Report:
     """End a key by its id or name. Its jobs stay."""
-    with command.backend() as backend:
-        ended = revoke(backend.keys, key)
-        _audit(backend, "revoke key", ended)
-    command.output.print_result(
-        _public_record(ended), [f"Key {ended.id} ({ended.name}) is revoked."]
-    )
+    ended = revoke(backend.keys, key)
+    backend.record_action("revoke key", f"{ended.id} {ended.name}")
+    return _public_record(ended), [f"Key {ended.id} ({ended.name}) is revoked."]
 
 
 @keys.command()
 @click.argument("key")
-@click.pass_obj
-def forget(command: CommandContext, key: str) -> None:
+@reports
+def forget(backend: Backend, key: str) -> Report:
     """Remove a revoked key from the list. Without any key left, a local service is open again."""
-    with command.backend() as backend:
-        found = find_key(backend.keys, key)
-        if found.revoked_at is None:
-            raise click.ClickException(f"Key {found.id} is in use; revoke it first.")
-        backend.keys.remove(found.id)
-        _audit(backend, "forget key", found)
-    command.output.print_result(
-        _public_record(found), [f"Key {found.id} ({found.name}) is forgotten."]
-    )
+    found = find_key(backend.keys, key)
+    if found.revoked_at is None:
+        raise click.ClickException(f"Key {found.id} is in use; revoke it first.")
+    backend.keys.remove(found.id)
+    backend.record_action("forget key", f"{found.id} {found.name}")
+    return _public_record(found), [f"Key {found.id} ({found.name}) is forgotten."]
 
 
 @keys.command()
@@ -148,7 +147,3 @@ def _line(key: ApiKey) -> str:
     ]
     details = "  ".join(extra for extra in extras if extra)
     return f"{key.id}  {made}  {state:<7}  {key.name:<20}  {scopes}  {details}".rstrip()
-
-
-def _audit(backend: Backend, action: str, key: ApiKey) -> None:
-    backend.jobs.record_action(operator(), action, f"{key.id} {key.name}")

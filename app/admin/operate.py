@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from app.admin.connection import CommandContext, operator, set_context, state_dir_option
+from app.admin.connection import Backend, Report, operator, reports, set_context, state_dir_option
 from jobs.administration import purge as purge_queue
 from jobs.administration import usage as usage_by_owner
 from jobs.job import Job, Status
@@ -27,14 +27,13 @@ def admin(context: click.Context, state_dir: Path | None) -> None:
 
 
 @admin.command()
-@click.pass_obj
-def workers(command: CommandContext) -> None:
+@reports
+def workers(backend: Backend) -> Report:
     """List the live workers."""
-    with command.backend() as backend:
-        found = backend.jobs.live_workers()
-    command.output.print_result(found, map(_worker_line, found))
+    found = backend.jobs.live_workers()
     if not found:
         click.echo("No worker is alive.", err=True)
+    return found, map(_worker_line, found)
 
 
 def _worker_line(worker: dict[str, Any]) -> str:
@@ -45,18 +44,17 @@ def _worker_line(worker: dict[str, Any]) -> str:
 
 
 @admin.command()
-@click.pass_obj
-def queue(command: CommandContext) -> None:
+@reports
+def queue(backend: Backend) -> Report:
     """Waiting jobs and their age, by priority; what else operators watch."""
-    with command.backend() as backend:
-        gauges = backend.jobs.gauges(backend.settings.result_ttl)
+    gauges = backend.jobs.gauges(backend.settings.result_ttl)
     lines = [
         f"{priority}: {waiting.jobs} waiting, the oldest for {waiting.oldest_age:.0f} s"
         for priority, waiting in [*gauges.waiting.items(), ("all", gauges.all_waiting)]
     ]
     rest = {k: v for k, v in asdict(gauges).items() if not isinstance(v, dict)}
     lines += [f"{name.replace('_', ' ')}: {value}" for name, value in rest.items()]
-    command.output.print_result(asdict(gauges), lines)
+    return asdict(gauges), lines
 
 
 @admin.command()
@@ -64,15 +62,14 @@ def queue(command: CommandContext) -> None:
 @click.option("--owner", metavar="KEY", help="id of the key that submitted them")
 @click.option("--task", help="only of this task")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, help="at most so many")
-@click.pass_obj
+@reports
 def jobs(
-    command: CommandContext, status: str | None, owner: str | None, task: str | None, limit: int
-) -> None:
+    backend: Backend, status: str | None, owner: str | None, task: str | None, limit: int
+) -> Report:
     """List the newest jobs of everybody."""
     wanted = Status(status) if status else None
-    with command.backend() as backend:
-        found, _ = backend.jobs.list_jobs(wanted, limit, None, owner, task)
-    command.output.print_result([_job_record(job) for job in found], map(_job_line, found))
+    found, _ = backend.jobs.list_jobs(wanted, limit, None, owner, task)
+    return [_job_record(job) for job in found], map(_job_line, found)
 
 
 def _job_record(job: Job) -> dict[str, Any]:
@@ -89,54 +86,49 @@ def _job_line(job: Job) -> str:
 
 @admin.command()
 @click.argument("worker")
-@click.pass_obj
-def drain(command: CommandContext, worker: str) -> None:
+@reports
+def drain(backend: Backend, worker: str) -> Report:
     """Have a worker finish what it holds and claim no more, until it is resumed or ends."""
-    _set_drained(command, worker, True)
+    return _set_drained(backend, worker, True)
 
 
 @admin.command()
 @click.argument("worker")
-@click.pass_obj
-def resume(command: CommandContext, worker: str) -> None:
+@reports
+def resume(backend: Backend, worker: str) -> Report:
     """Have a drained worker claim jobs again."""
-    _set_drained(command, worker, False)
+    return _set_drained(backend, worker, False)
 
 
-def _set_drained(command: CommandContext, worker: str, drained: bool) -> None:
-    with command.backend() as backend:
-        if not backend.jobs.set_drained(worker, drained):
-            raise click.ClickException(
-                f"There is no live worker {worker!r}; 'mmml admin workers' lists them."
-            )
-        backend.jobs.record_action(operator(), "drain" if drained else "resume", worker)
+def _set_drained(backend: Backend, worker: str, drained: bool) -> Report:
+    if not backend.jobs.set_drained(worker, drained):
+        raise click.ClickException(
+            f"There is no live worker {worker!r}; 'mmml admin workers' lists them."
+        )
+    backend.record_action("drain" if drained else "resume", worker)
     does = "claims no more jobs" if drained else "claims jobs again"
-    command.output.print_result(
-        {"worker": worker, "drained": drained}, [f"{worker} {does} within two seconds."]
-    )
+    return {"worker": worker, "drained": drained}, [f"{worker} {does} within two seconds."]
 
 
 @admin.command()
-@click.pass_obj
-def reload(command: CommandContext) -> None:
+@reports
+def reload(backend: Backend) -> Report:
     """Have all workers look at their bundles again, those too that could not be loaded."""
-    with command.backend() as backend:
-        names = backend.jobs.request_reload()
-        if not names:
-            raise click.ClickException("No worker is alive.")
-        backend.jobs.record_action(operator(), "reload", " ".join(names))
+    names = backend.jobs.request_reload()
+    if not names:
+        raise click.ClickException("No worker is alive.")
+    backend.record_action("reload", " ".join(names))
     does = "looks at its bundles within two seconds."
-    command.output.print_result({"workers": names}, [f"{name} {does}" for name in names])
+    return {"workers": names}, [f"{name} {does}" for name in names]
 
 
 @admin.command()
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="at most so many")
-@click.pass_obj
-def audit(command: CommandContext, limit: int) -> None:
+@reports
+def audit(backend: Backend, limit: int) -> Report:
     """List what operators did, the newest first."""
-    with command.backend() as backend:
-        found = backend.jobs.actions(limit)
-    command.output.print_result([asdict(one) for one in found], map(_action_line, found))
+    found = backend.jobs.actions(limit)
+    return [asdict(one) for one in found], map(_action_line, found)
 
 
 def _action_line(one: AdminAction) -> str:
@@ -149,43 +141,38 @@ def _local_time(seconds: float) -> str:
 
 @admin.command()
 @click.argument("job")
-@click.pass_obj
-def requeue(command: CommandContext, job: str) -> None:
+@reports
+def requeue(backend: Backend, job: str) -> Report:
     """Take a job from the worker that holds it: it waits again."""
-    with command.backend() as backend:
-        if not backend.jobs.take_back(job):
-            raise click.ClickException(
-                f"No worker holds job {job}: it waits, is over, or never was."
-            )
-        backend.jobs.record_action(operator(), "requeue", job)
-    command.output.print_result({"job": job}, [f"Job {job} waits again."])
+    if not backend.jobs.take_back(job):
+        raise click.ClickException(f"No worker holds job {job}: it waits, is over, or never was.")
+    backend.record_action("requeue", job)
+    return {"job": job}, [f"Job {job} waits again."]
 
 
 @admin.command()
 @click.option("--owner", metavar="KEY", help="only of this key, by its id")
 @click.option("--task", help="only of this task")
 @click.confirmation_option(prompt="Cancel these waiting jobs?")
-@click.pass_obj
-def purge(command: CommandContext, owner: str | None, task: str | None) -> None:
+@reports
+def purge(backend: Backend, owner: str | None, task: str | None) -> Report:
     """Cancel the jobs that wait. Running ones go on."""
-    with command.backend() as backend:
-        count = purge_queue(backend.jobs, owner, task, operator())
-    command.output.print_result({"canceled": count}, [f"{count} jobs are canceled."])
+    count = purge_queue(backend.jobs, owner, task, operator())
+    return {"canceled": count}, [f"{count} jobs are canceled."]
 
 
 @admin.command()
 @click.option(
     "--hours", type=click.FloatRange(0, min_open=True), default=24.0, help="how far back to look"
 )
-@click.pass_obj
-def usage(command: CommandContext, hours: float) -> None:
+@reports
+def usage(backend: Backend, hours: float) -> Report:
     """Jobs by owner, the busiest first; no further back than results live."""
-    with command.backend() as backend:
-        names = {key.owner: key.name for key in reversed(backend.keys.all())}
-        found = usage_by_owner(backend.jobs, ["", *names], hours * 3600)
+    names = {key.owner: key.name for key in reversed(backend.keys.all())}
+    found = usage_by_owner(backend.jobs, ["", *names], hours * 3600)
     lines = [
         f"{u.owner or '(no key)'}  {names.get(u.owner, '')}  {u.jobs} jobs, "
         f"{u.unfinished} unfinished"
         for u in found
     ]
-    command.output.print_result([asdict(u) for u in found], lines)
+    return [asdict(u) for u in found], lines
