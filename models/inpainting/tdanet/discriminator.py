@@ -1,4 +1,4 @@
-"""The discriminators that inpainting with a small budget can have, behind one pair of losses."""
+"""Inpainting with a small budget: its options, and the discriminator that it can have."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import ModelsError
-from models.inpainting.tdanet.network import (
-    InpaintConfig,
-    InpaintDiscriminator,
-    InpaintDiscriminatorConfig,
-)
+from models.inpainting.tdanet.network import InpaintConfig
 from models.training.augment import augment, parse_changes
 from models.training.losses import discriminator_loss
 from models.training.noise import Noise
-from models.training.projected_discriminator import ProjectedDiscriminator, build_projected
+from models.training.projected_discriminator import build_projected
 
 
 @dataclass(frozen=True)
@@ -32,8 +28,8 @@ class InpaintingOptions:
     truth in the hole; seeking: weight of mode seeking for these; mean_fill_weight: how much of the
     discriminator's loss the others bear.
 
-    discriminator: own, projected or none; projected has ndf, mismatched (share of wrong captions
-    among the fakes), discriminator_size and augment (DiffAugment's changes, comma separated).
+    discriminator: projected or none; projected has ndf, mismatched (share of wrong captions among
+    the fakes), discriminator_size and augment (DiffAugment's changes, comma separated).
     """
 
     width: int = 24
@@ -60,7 +56,7 @@ class InpaintingOptions:
     damsm: float = 0.0
     attributes: float = 0.0
     rate_classifier: float = 2e-3
-    discriminator: str = "own"
+    discriminator: str = "none"
     ndf: int = 96
     discriminator_size: int = 96
     mismatched: float = 0.5
@@ -104,47 +100,29 @@ def small_config(size: int, options: InpaintingOptions, text: int) -> InpaintCon
     )
 
 
-_KINDS = ("own", "projected", "none")
-
-
 class FillDiscriminator(nn.Module):
-    """One of the discriminators, and what it asks of a fill and of itself. That which looks at
-    sentences learns by hinge losses and from wrong captions, the network's own by least squares.
+    """The projected discriminator, and what it asks of a fill and of itself: hinge losses, wrong
+    captions being fakes as well.
     """
 
     def __init__(self, options: InpaintingOptions, sentence: int) -> None:
         super().__init__()
         self.options = options
         self.changes = parse_changes(options.augment)
-        self.network: InpaintDiscriminator | ProjectedDiscriminator = (
-            InpaintDiscriminator(InpaintDiscriminatorConfig((32, 64, 128), 2))
-            if options.discriminator == "own"
-            else build_projected(options, sentence)
-        )
-
-    @property
-    def uses_text(self) -> bool:
-        """Whether it looks at sentences."""
-        return not isinstance(self.network, InpaintDiscriminator)
+        self.network = build_projected(options, sentence)
 
     def generator_loss(
         self, made: Tensor, sentence: Tensor, weight: Tensor, noise: Noise
     ) -> Tensor:
         """The generator's, of composed pictures [B,3,S,S] by weight [B]; sentence [B,D]."""
-        if isinstance(self.network, InpaintDiscriminator):
-            short = (self.network(made) - 1).square().flatten(1)
-        else:
-            found = self.network.features(self._augment(made, noise, "g"))
-            short = -self.network.logits(found, sentence)
-        return (short.float().mean(1) * weight).mean()
+        found = self.network.features(self._augment(made, noise, "g"))
+        realness = self.network.logits(found, sentence).float()
+        return (-realness.mean(1) * weight).mean()
 
     def discriminator_loss(
         self, real: Tensor, made: Tensor, sentences: tuple[Tensor, Tensor], noise: Noise
     ) -> Tensor:
         """Its own loss; sentences: what the captions say, and wrong ones."""
-        if isinstance(self.network, InpaintDiscriminator):
-            good, bad = self.network(torch.cat([real, made])).chunk(2)
-            return 0.5 * ((good - 1).square().mean() + bad.square().mean())
         conditioning, wrong = sentences
         pairs = [
             (self._augment(images, noise, tag), conditioning)
@@ -160,6 +138,6 @@ class FillDiscriminator(nn.Module):
 
 def build_discriminator(options: InpaintingOptions, sentence: int) -> FillDiscriminator | None:
     """As the options say; none for ``discriminator = "none"``. Raises ModelsError for others."""
-    if options.discriminator not in _KINDS:
-        raise ModelsError(f"discriminator is {', '.join(_KINDS)}, not {options.discriminator!r}.")
+    if options.discriminator not in ("projected", "none"):
+        raise ModelsError(f"discriminator is projected or none, not {options.discriminator!r}.")
     return None if options.discriminator == "none" else FillDiscriminator(options, sentence)

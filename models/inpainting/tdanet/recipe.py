@@ -50,7 +50,7 @@ from models.training.objective import OptimizerStep, Values, adam, weighted_sum
 class StepState:
     """Pictures [B,3,S,S] and masks [B,1,S,S] of a batch; both paths' pictures; compared [B,1,1,1]:
     0 where the generation path was drawn freely; the generation path's composed picture, with its
-    graph; a wrong sentence [B,D] for each picture where the discriminator looks at sentences.
+    graph; a wrong sentence [B,D] for each picture where there is a discriminator.
     """
 
     batch: Batch
@@ -112,7 +112,7 @@ class InpaintingObjective(TwoPathObjective):
         with self.autocast():
             paths = self.paths(images, mask, caption, noise, drawn)
         wrong = None
-        if self.discriminator is not None and self.discriminator.uses_text:
+        if self.discriminator is not None:
             wrong = encode_captions(self.text, batch.negative_ids, batch.negative_lengths).sentence
         return StepState(
             batch,
@@ -141,10 +141,10 @@ class InpaintingObjective(TwoPathObjective):
         return loss, {"shown": right}
 
     def _discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
+        wrong, made = state.negative_sentence, state.composed.detach()
         assert self.discriminator is not None  # noqa: S101 (this is its phase)
-        own, wrong = state.caption.sentence, state.negative_sentence
-        sentences = self._conditioning(own), self._conditioning(own if wrong is None else wrong)
-        made = state.composed.detach()
+        assert wrong is not None  # noqa: S101
+        sentences = self._conditioning(state.caption.sentence), self._conditioning(wrong)
         with self.autocast():
             loss = self.discriminator.discriminator_loss(state.images, made, sentences, state.noise)
         return loss, {"d": loss}

@@ -54,12 +54,15 @@ def test_published_phases(tmp_path: Path) -> None:
         {"text": False},
         PROJECTED,
         {**PROJECTED, "text": False, "damsm": 0.1},
-        {"discriminator": "none", "edges": 1.0},
+        {"edges": 1.0},
         {"latent": "conditional"},
-        {"latent": "conditional", "free": 0.5, "seeking": 0.1, "mean_fill_weight": 0.1},
+        {
+            **PROJECTED,
+            **{"latent": "conditional", "free": 0.5, "seeking": 0.1, "mean_fill_weight": 0.1},
+        },
     ],
     ids=[
-        *("plain", "damsm", "no-text", "projected", "projected-no-text", "unjudged"),
+        *("plain", "damsm", "no-text", "projected", "projected-no-text", "edges"),
         *("conditional", "free"),
     ],
 )
@@ -72,7 +75,8 @@ def test_small_phases(options: dict[str, Any], tmp_path: Path) -> None:
 def test_named_attributes_are_asked_for_by_a_classifier_of_its_own(tmp_path: Path) -> None:
     torch.manual_seed(0)
     photos = NoisePhotos(32, attributes=(6, 10))
-    objective = PARTS["inpainting"]({**SMALL, "attributes": 1.0}, photos, TinyEncoders())
+    options = {**SMALL, **PROJECTED, "attributes": 1.0}
+    objective = PARTS["inpainting"](options, photos, TinyEncoders())
     assert list(objective.optimizer_steps) == ["classifier", "critic", "generator"]
     watch_two_steps(objective, photos, "inpainting", tmp_path)
 
@@ -190,7 +194,7 @@ def _by_hand(
 def test_wrong_options_are_sentences() -> None:
     with pytest.raises(ModelsError, match="no small configuration for 48"):
         built(SMALL, 48)
-    with pytest.raises(ModelsError, match="own, projected, none"):
+    with pytest.raises(ModelsError, match="projected or none"):
         built({**SMALL, "discriminator": "wgan"}, 32)
     with pytest.raises(ModelsError, match="augment knows"):
         built({**SMALL, **PROJECTED, "augment": "blur"}, 32)
