@@ -8,8 +8,6 @@ keep their rows there.
 Usage: ``python -m benchmarks.forward [--rounds N] [--threads N] [--clock cpu] [--only NAME …]``.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import platform

@@ -2,8 +2,6 @@
 that they reach. Peak is what one large product of matrices reaches there in the same precision.
 """
 
-from __future__ import annotations
-
 import statistics
 import tempfile
 import time

@@ -13,8 +13,6 @@ wheels of what the machine lacks (of ``pyproject.toml``: the extras embedded, wo
 --dry-run takes every step on a CPU, in its smallest form.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil

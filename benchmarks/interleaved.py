@@ -5,8 +5,6 @@ A benchmark module starts a :class:`Child` for each and, when it finds itself a 
 :func:`answer`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

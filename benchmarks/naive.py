@@ -2,8 +2,6 @@
 all layers of VGG-16, all output heads, torch's own instance norm, contiguous memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -2,8 +2,6 @@
 the rule that the parity tests draw theirs by: no file of weights is needed to measure speed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path

@@ -4,8 +4,6 @@ with the default allocator; two threads, one run, in turns.
 Usage: ``python -m benchmarks.training [ROUNDS]``.
 """
 
-from __future__ import annotations
-
 import statistics
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """``CARD.md`` of a bundle: sections of imported methods, each under its method's name."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from models.bundle import Bundle

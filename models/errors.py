@@ -1,7 +1,5 @@
 """What can go wrong in this room; every message is a sentence a person can act on."""
 
-from __future__ import annotations
-
 
 class ModelsError(Exception):
     """Base of every error raised on purpose by `models`."""

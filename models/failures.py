@@ -2,8 +2,6 @@
 from. What is not listed here is a mistake in the code, and keeps its traceback.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import re

@@ -1,7 +1,5 @@
 """What a file is that can't be used, from how it begins; and files that are written whole."""
 
-from __future__ import annotations
-
 import os
 import zipfile
 from pathlib import Path

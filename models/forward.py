@@ -1,7 +1,5 @@
 """Raw runs: tensors straight to a bundle's networks, for parity checks and bug reports."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a pipeline is asked for, apart from it: whoever only asks needs no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

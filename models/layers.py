@@ -2,8 +2,6 @@
 keep or change the size, and unscaled self-attention.
 """
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 import torch

@@ -2,8 +2,6 @@
 exit status 0 when every bar holds. ``--quick`` compares a few ratios with those stored instead.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What must hold, read from what was measured."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """All contestants in turns, several rounds; ratios are taken within a round."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """Who takes part: processes that are ready before anything is timed, and give the same pictures."""
 
-from __future__ import annotations
-
 import io
 import os
 import signal

@@ -1,7 +1,5 @@
 """What one client feels: idle, waking up, and submitting."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import statistics

@@ -1,7 +1,5 @@
 """Which machine, and how busy, a number comes from."""
 
-from __future__ import annotations
-
 import os
 import platform
 import time

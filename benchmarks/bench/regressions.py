@@ -1,7 +1,5 @@
 """The quick run: a few ratios against those that are stored."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The results: ``bench.json`` for programs, ``bench.md`` for people."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence

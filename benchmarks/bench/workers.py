@@ -1,7 +1,5 @@
 """More workers, more jobs."""
 
-from __future__ import annotations
-
 import statistics
 from contextlib import ExitStack
 from pathlib import Path

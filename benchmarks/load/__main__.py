@@ -1,7 +1,5 @@
 """``python -m benchmarks.load URL EXCHANGE``: put load on a server and print a report as JSON."""
 
-from __future__ import annotations
-
 import argparse
 import gc
 import json

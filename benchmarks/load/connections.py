@@ -4,8 +4,6 @@ The generator shares the cores with what it measures, so it must cost little: a 
 takes longer for a request than the servers do. Parsing is httptools', the loop uvloop's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """How a client asks for one picture: by which requests, and what it takes for an answer."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The two ways to put load on a server."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import random

@@ -1,7 +1,5 @@
 """What a run of load found, and the generator as a child process."""
 
-from __future__ import annotations
-
 import json
 import math
 import subprocess

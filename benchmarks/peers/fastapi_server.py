@@ -2,8 +2,6 @@
 used by one thread at a time. ``/echo`` checks a request and answers it, no more.
 """
 
-from __future__ import annotations
-
 import threading
 
 import uvicorn

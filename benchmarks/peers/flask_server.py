@@ -1,7 +1,5 @@
 """One request at a time on Flask's own server, as AttnGAN's ``eval/`` answers them."""
 
-from __future__ import annotations
-
 from flask import Flask, Response, request
 
 from benchmarks.peers.start import Given, given, item, pngs

@@ -2,8 +2,6 @@
 about as long as the service lets it wait; other windows gain nothing (docs/log.md).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import litserve

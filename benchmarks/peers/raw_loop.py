@@ -4,8 +4,6 @@ whoever runs the same pipeline one batch at a time.
 Reads ``SECONDS BATCH`` lines and answers each with pictures per second.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import sys

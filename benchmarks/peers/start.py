@@ -1,7 +1,5 @@
 """The arguments of a peer's program: subject, weights folder, port."""
 
-from __future__ import annotations
-
 import os
 import sys
 from dataclasses import dataclass

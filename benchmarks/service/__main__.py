@@ -2,8 +2,6 @@
 Ctrl-C. Prints its address; ``python -m benchmarks.load ADDRESS wait`` puts load on it.
 """
 
-from __future__ import annotations
-
 import argparse
 import signal
 import sys

@@ -2,8 +2,6 @@
 comes alone and when many come at a time; prints the tables of docs/scaling.md.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import sys

@@ -1,7 +1,5 @@
 """Starts the service's processes and says what they cost."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The vocabulary of AttnGAN's ``captions.pickle``, by an unpickler of plain values only."""
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 from typing import Any

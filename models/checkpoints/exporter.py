@@ -1,7 +1,5 @@
 """Bundles back to the authors' file layouts, for their code and for comparison."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path

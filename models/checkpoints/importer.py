@@ -1,7 +1,5 @@
 """Published files in, one task of a bundle out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

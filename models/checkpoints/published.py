@@ -1,7 +1,5 @@
 """What a method's folder reads of its published files, and where these folders lie."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module

@@ -1,7 +1,5 @@
 """Word vectors for the words of a vocabulary, from the files in which others keep them."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path

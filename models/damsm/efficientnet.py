@@ -5,8 +5,6 @@ Attribute names equal the keys of the public PyTorch weights (Apache-2.0), so th
 are.
 """
 
-from __future__ import annotations
-
 import importlib
 import math
 from collections.abc import Collection, Sequence

@@ -1,7 +1,5 @@
 """The published DAMSM image encoder (AttnGAN section 3.2): Inception-v3 and two linear heads."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Any
 

@@ -6,8 +6,6 @@ pictures: both encoders run in train mode. Adam starts anew each epoch, at 0.98 
 until a tenth of the first, and only the text encoder's gradient is clipped.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass

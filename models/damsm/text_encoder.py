@@ -1,7 +1,5 @@
 """The DAMSM text encoder (AttnGAN section 3.2): a bidirectional RNN over word embeddings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ The margin (76/64, as AttnGAN's) is what random crops move in. Photos that are c
 their objects have none: a crop would take the head or the tail off.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Is a data set fit to train on? Counts, broken photos, caption lengths and unknown words."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Training holes. A hole plane is float32 [S,S]: 1 = known, 0 = to be filled."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Captions of photos as numbers, encoded once, and as the tensors of a batch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Reading every photo of a data set once: whether it decodes, and a digest of its bytes."""
 
-from __future__ import annotations
-
 import io
 import os
 import zlib

@@ -1,7 +1,5 @@
 """One split of a photo folder as training data: cached squares, encoded captions."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys

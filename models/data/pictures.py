@@ -2,8 +2,6 @@
 that look at pictures alone, and at larger ones than a cache should hold.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """From a folder to its photos: the layouts that are recognised, and which one a folder has."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Protocol

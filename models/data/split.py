@@ -1,7 +1,5 @@
 """Which photos train, which validate and which test."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 

@@ -3,8 +3,6 @@ slightly spotted. Training pairs real pictures with such versions of themselves 
 Zhang et al. 2021, "Designing a Practical Degradation Model", weaker).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -4,8 +4,6 @@ pixel becomes a block (sub-pixel convolution, Shi et al. 2016).
 What it learns is the difference to bicubic enlargement (Kim et al. 2016); it starts as none.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 

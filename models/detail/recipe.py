@@ -5,8 +5,6 @@ frozen ImageNet features, and lightly by a discriminator of patches (Ledig et al
 gives the mean of all pictures that fit, which is too soft.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -4,8 +4,6 @@ It judges generated pictures and never gives a training signal: nothing under ``
 imports this module, and :class:`AttributeReader` runs without gradients.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Training of the attribute reader on renders that no generator trains on (split "judge")."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

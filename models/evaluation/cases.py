@@ -1,7 +1,5 @@
 """What is asked of a pipeline, and what is known about the right answer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

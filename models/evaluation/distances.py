@@ -3,8 +3,6 @@
 FID is biased by the number of pictures, the more the fewer there are; KID is not, so it leads.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise
 

@@ -4,8 +4,6 @@ They stand behind sim and R-precision, and never give a training signal. The tru
 comes from its package, so the file holds the text encoder and the image head only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -2,8 +2,6 @@
 by bicubic enlargement, and by any other way that is given.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

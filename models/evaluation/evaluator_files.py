@@ -3,8 +3,6 @@
 ``{"attributes": {"aviary": {"file", "sha256", "accuracy", …}}, "encoders": {DATA: {…}}}``
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The loop that trains judging networks, apart from what they judge."""
 
-from __future__ import annotations
-
 import math
 import sys
 import time

@@ -4,8 +4,6 @@ EfficientNet-Lite2 with ImageNet weights is what the package offers; nothing tra
 official Inception weights are used when the user gives their file (see :mod:`.inception`).
 """
 
-from __future__ import annotations
-
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass

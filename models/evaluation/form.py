@@ -4,8 +4,6 @@ It is trained on renders and on collages of them, judges generated pictures and 
 training signal. :mod:`.anatomy` says from its labels whether a picture shows one whole bird.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

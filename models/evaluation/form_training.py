@@ -1,7 +1,5 @@
 """Training of the form judge on renders that no generator trains on (split "judge")."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Held-out Aviary: birds of the splits "test" and "validation", with their true colours."""
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass
 

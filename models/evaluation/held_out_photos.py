@@ -1,7 +1,5 @@
 """A held-out split of a photo folder: captions and photos, without knowledge of right colours."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property

@@ -4,8 +4,6 @@ The network of 2015-12-05 differs from torchvision's in its pooling: averages le
 and the last block takes a maximum. Its classifier has 1008 outputs.
 """
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import cast

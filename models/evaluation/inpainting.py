@@ -7,8 +7,6 @@ Rows: the bundle's method (its mean, z = mu); the classical ones (``telea``, …
 hole left grey; ``no-text``; ``shuffled-text``, the method with another photo's caption; ``real``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TypeVar
 

@@ -4,8 +4,6 @@ Rows: the bundle's method; ``identity``, the photo as it was; ``recolour``, the 
 to a colour that the caption names; ``no-text``; ``real``, the paired render, where there is one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

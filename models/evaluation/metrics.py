@@ -5,8 +5,6 @@ names with ``_upstream`` repeat TDANet's ``evaluation.py`` (grey pictures, relat
 SSIM along columns only, the best candidate of several).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import cast
 

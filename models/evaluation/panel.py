@@ -1,7 +1,5 @@
 """The judges of one evaluation. None of them ever gives a training signal."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -2,8 +2,6 @@
 was trained.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

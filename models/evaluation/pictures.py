@@ -1,7 +1,5 @@
 """Pictures as tensors and arrays: the few conversions that every judge needs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 

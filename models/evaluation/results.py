@@ -56,7 +56,12 @@ class TaskReport:
     def beats_real(self, method: str, metric: str) -> bool:
         """Whether a row is better than real pictures: such a metric says nothing about realism."""
         made, real = (self.rows.get(m, Row()).estimates.get(metric) for m in (method, "real"))
-        if not made or not real or method == "real" or metric.startswith(("edges", "sharpness")):
+        if (
+            made is None
+            or real is None
+            or method == "real"
+            or metric.startswith(("edges", "sharpness"))
+        ):
             return False
         less = metric.startswith(_LESS)
         return made.value < real.value if less else made.value > real.value

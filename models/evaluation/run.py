@@ -1,7 +1,5 @@
 """One evaluation: a bundle's tasks on a held-out split, judged and reported."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 import time

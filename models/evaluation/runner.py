@@ -1,7 +1,5 @@
 """Runs the pipelines that are served, on many cases, in small batches."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any

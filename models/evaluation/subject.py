@@ -5,8 +5,6 @@ pixels. No number of a distance says as plainly that a smear is no bird. Efficie
 where pictures or snapshots were chosen by this measure, Lite0 chose, and never the other way round.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -5,8 +5,6 @@ method without a caption; ``shuffled-text``, the method's pictures judged by oth
 ``blurred-8``, real pictures at 8×8 pixels and back.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

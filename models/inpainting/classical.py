@@ -2,8 +2,6 @@
 (Bertalmio et al. 2001) and patches of the same photo (:mod:`models.inpainting.patchmatch`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -6,8 +6,6 @@ Patches are named by their top left pixels, "corners", numbered row by row over 
 patch fits into the picture.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view

@@ -2,8 +2,6 @@
 as the published compositions paste them: (1 − M) · made + M · photo.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass

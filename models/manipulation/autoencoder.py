@@ -3,8 +3,6 @@ encoder, residual blocks conditioned on the text, a decoder. What each does diff
 its own network. Keys as published.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What the trainings of TAGAN and SISGAN share: a generator, a discriminator, Adam as published."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Any
 

@@ -4,8 +4,6 @@ as well as they are in the photo; it enlarges photos that have too few pixels th
 network's own pictures.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass

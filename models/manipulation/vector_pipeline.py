@@ -1,7 +1,5 @@
 """Edits by networks that read word vectors: SISGAN and TAGAN."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TypeVar

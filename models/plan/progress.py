@@ -1,7 +1,5 @@
 """``progress.jsonl``: what a queue did, one line an event, and what follows from it."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The first pictures that a bundle makes of a held-out split, as they come, on one sheet."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PIL import Image

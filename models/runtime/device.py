@@ -1,7 +1,5 @@
 """Where tensors live, and how they get there and back."""
 
-from __future__ import annotations
-
 import functools
 import os
 import platform

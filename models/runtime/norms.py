@@ -1,7 +1,5 @@
 """Norms of one picture's features, in the activations' dtype and memory format on every device."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The numbers that networks compute with: float32, or half as many bits where nobody sees it."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager
 
 import torch

@@ -1,7 +1,5 @@
 """Text to pictures by Efficient-T2I; what other methods do otherwise, they override."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

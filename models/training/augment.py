@@ -2,8 +2,6 @@
 alike, so that a discriminator can't learn a small data set by heart.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -6,8 +6,6 @@ al. 2016) finds the noise from which the generator can draw a real picture again
 the data has then a place in the noise, so layouts come within minutes and modes can't be dropped.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

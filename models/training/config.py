@@ -1,7 +1,5 @@
 """Options of a training: a preset, then the command line; unknown keys are refused."""
 
-from __future__ import annotations
-
 import math
 import sys
 import tomllib

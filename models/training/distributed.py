@@ -4,8 +4,6 @@ Gradients are defined as those of one process with the whole batch. Everything w
 gloo on CPUs included; with a single process every function returns its argument.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Exponential moving averages of modules, with warm-up."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -2,8 +2,6 @@
 from its step alone, so it is the same wherever it is made.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from itertools import count

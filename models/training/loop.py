@@ -6,8 +6,6 @@ for bit on the same number of processes and slices; on another number or split u
 (and to the masks of dropout). A GPU draws its noise itself: other noise than a CPU's.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import sys

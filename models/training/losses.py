@@ -1,7 +1,5 @@
 """Losses: hinge, of discriminators that see sentences too; cross entropies; of edges."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """The seam between loop and method: an objective knows no loop, the loop no architecture."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The trainable parts of a bundle: which objective, by which encoders, as which task."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial

@@ -4,8 +4,6 @@ what a whole ImageNet classifier says of them.
 No photo is looked at, and the classifier that evaluates has no part in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

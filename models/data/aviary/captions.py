@@ -1,7 +1,5 @@
 """Captions for Aviary in the manner of CUB's: free word order, synonyms, two to six parts named."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ With a colour of its own such a part could not be inferred from anything in sigh
 that is asked for it all the same learns to paint the mean of all colours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from models.data.aviary.drawing import PARTS, Array, Bird

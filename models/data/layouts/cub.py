@@ -2,8 +2,6 @@
 al. (2016), "Learning Deep Representations of Fine-Grained Visual Descriptions".
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from models.data.layouts import base

@@ -1,7 +1,5 @@
 """Oxford-102 flowers with the captions of Reed et al. (2016)."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A plain folder: every photo has a .txt of the same name beside it, one caption a line."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath

@@ -1,7 +1,5 @@
 """COCO's outlines of objects, polygons or run lengths, as planes of pixels."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -2,8 +2,6 @@
 ones, each also like the hole cell before it. No weights.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -2,8 +2,6 @@
 3.4), by relativistic least squares. Keys as published.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torchvision.models.vgg import make_layers

@@ -2,8 +2,6 @@
 the coherent semantic attention layer. Masks are 1 = known; keys as published.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """CSA's files as its trainer saves them: import and export."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path

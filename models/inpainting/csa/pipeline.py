@@ -1,7 +1,5 @@
 """Holes filled by CSA, the same for every seed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor

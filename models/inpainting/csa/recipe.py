@@ -10,8 +10,6 @@ change no weight that ships, so that small budgets leave them out (``detail = "n
 to integers, or "exact". Pictures of a batch are treated apart; the published batch is of one.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ generator goes on from; blocks, attention, pyramids and discriminators are TDANe
 of it. Masks are 1 = known. Keys as published, without the aliases under ``model`` and ``shortcut``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """PICNet's published files: import and export."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path

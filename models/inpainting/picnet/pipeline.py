@@ -2,8 +2,6 @@
 sample; ``noise_scale`` 0 gives the mean, which is nearer to the truth.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor

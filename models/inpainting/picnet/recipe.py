@@ -9,8 +9,6 @@ picture's. The posterior's target is N(0, m_σ²), narrow for small holes; the p
 The published network is that of 256 pixels; smaller ones keep latents of 8×8 and lose levels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ one power iteration in each forward, in eval mode too. Keys as published:
 ``NAME.module.weight_{bar,u,v}``, ``bias``.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

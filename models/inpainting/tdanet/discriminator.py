@@ -1,7 +1,5 @@
 """Inpainting with a small budget: its options, and the discriminator that it can have."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

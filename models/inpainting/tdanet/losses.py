@@ -10,8 +10,6 @@ paths' L1 covers the
 whole picture, and the discriminators see the reconstruction alone as fake.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Masks are 1 = known. Keys as published, without the aliases under ``model`` and ``shortcut``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 

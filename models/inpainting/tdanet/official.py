@@ -13,8 +13,6 @@ repeated: L1 there misses the finest scales of batches below four, and object ma
 from their photos.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Holes filled by TDANet. Picture 0 of a job is the mean (z = mu), the others are samples."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial

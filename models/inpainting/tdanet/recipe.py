@@ -21,8 +21,6 @@ classifier reads them that learns beside from the real pictures (see
 training see :mod:`models.inpainting.tdanet.official`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

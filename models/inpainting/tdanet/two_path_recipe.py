@@ -1,7 +1,5 @@
 """What every way of training TDANet shares: its networks' two paths, previews and what ships."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

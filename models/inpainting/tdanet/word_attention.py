@@ -1,7 +1,5 @@
 """How TDANet looks up the words of a caption from the cells of a picture."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from models.damsm.text_encoder import word_mask

@@ -4,8 +4,6 @@ Instance norms have neither parameters nor running statistics. GLU halves the ch
 half is the value.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """ManiGAN's discriminators, one per resolution, with and without sentence. Keys as published."""
 
-from __future__ import annotations
-
 from math import log2
 
 import torch

@@ -6,8 +6,6 @@ from the paper: as in the published training the L1 regulariser stands in the co
 the word-level term of the discriminator loss, which depends on no trained weight, is left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -12,8 +12,6 @@ of the discriminators is left out: it depends on no trained weight. A mismatched
 with its neighbour's sentence, neighbours being those of one process.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import isqrt

@@ -1,7 +1,5 @@
 """The part of a bundle that looks at photos for ManiGAN, of either kind."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol, cast
 

@@ -1,7 +1,5 @@
 """ManiGAN's networks in the pipeline of edits."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast

@@ -2,8 +2,6 @@
 the file of the visual-semantic embedding, and word vectors come beside it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path

@@ -2,8 +2,6 @@
 by the DAMSM text encoder that it was trained with.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

@@ -7,8 +7,6 @@ edits are by the sentence of the row after, in the other half by the own one. Ro
 process.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from types import MappingProxyType
 

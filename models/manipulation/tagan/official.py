@@ -2,8 +2,6 @@
 the authors' code asks fastText for them word by word.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path

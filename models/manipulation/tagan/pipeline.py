@@ -1,7 +1,5 @@
 """TAGAN in the pipeline of edits. Its discriminator tells how much each word counts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ discriminator judges photos alone, and their words with captions that fit and th
 words on edits counts for the generator only. Rows before each other are those of one process.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from math import log2
 from pathlib import Path

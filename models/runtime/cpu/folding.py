@@ -1,7 +1,5 @@
 """Layers merged into others that compute the same with fewer products, which is time on a CPU."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """glibc's allocator for processes that handle large tensors and pictures."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping

@@ -6,8 +6,6 @@ time has to wait for the threads that read and store other jobs meanwhile. A tra
 once.
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Callable

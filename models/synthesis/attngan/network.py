@@ -4,8 +4,6 @@ of twice the size that attend to the words. Keys as published.
 Canonical behaviour is the reference at batch size one: attention masks are per sample.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

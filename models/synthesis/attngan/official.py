@@ -1,7 +1,5 @@
 """AttnGAN's published files: import and export. Bare state dicts of before torch 0.4.1."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path

@@ -2,8 +2,6 @@
 the words of all are there to attend to.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ A mismatched pair is a picture with its neighbour's sentence, neighbours being t
 the authors' neighbours are those of a batch sorted by length. Word masks are per sample.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from types import MappingProxyType
 

@@ -9,8 +9,6 @@ one choice of ten, ``n5`` five normals as they are; ``6c10`` is six such choices
 a group makes has mean 0 and variance 1.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable

@@ -6,8 +6,6 @@ generator; the discriminator sees the sentence in a projection term. Keys as pub
 ``main.*`` aliases.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ variances (momentum 0.1) and the singular vectors of spectral norms those of the
 their notebook takes the file as it is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import pairwise

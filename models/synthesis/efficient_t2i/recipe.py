@@ -10,8 +10,6 @@ kind of fake (Reed et al. 2016), DiffAugment for small data sets, real pictures 
 encoder's noise (:mod:`models.training.auxiliary_networks`).
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any

@@ -6,8 +6,6 @@ The text decides the parts that it names, the code (:mod:`models.synthesis.effic
 all else. At serving the code is noise of the same shapes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
