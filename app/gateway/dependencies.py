@@ -38,7 +38,6 @@ ServicesDependency = Annotated[Services, Depends(get_services)]
 _A_JOB = "0199c3f0a1b2c3d4e5f60718293a4b5c"
 JobId = Annotated[str, Path(description="id of a job", examples=[_A_JOB])]
 A_BATCH = f"batch_{_A_JOB}"
-EventsId = Annotated[str, Path(description="id of a job or of a batch", examples=[_A_JOB])]
 BatchId = Annotated[str, Path(description="id of a batch", examples=[A_BATCH])]
 ImageIndex = Annotated[str, Path(description="number of the image, from 0", examples=["0"])]
 BundleName = Annotated[str, Path(description="name of a bundle", examples=["aviary"])]

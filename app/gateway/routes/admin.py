@@ -16,6 +16,7 @@ from app.gateway.dependencies import AnyCaller, JobId, ServicesDependency, Worke
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from jobs.administration import purge, usage
+from jobs.job import Priority
 
 
 async def administrator(caller: AnyCaller) -> Caller:
@@ -36,11 +37,36 @@ async def list_workers(services: ServicesDependency) -> list[dict[str, Any]]:
     return await run_in_threadpool(services.store.live_workers)
 
 
+class WaitingView(BaseModel):
+    """Jobs that wait."""
+
+    jobs: int = Field(description="how many")
+    oldest_age: float = Field(description="age of the oldest in seconds; 0 of none")
+
+
+class QueueView(BaseModel):
+    """The job store at this moment."""
+
+    waiting: dict[Priority, WaitingView] = Field(
+        description="by priority, jobs that a worker could have now"
+    )
+    all_waiting: WaitingView
+    leased: int = Field(description="jobs that a worker holds")
+    suspects: int = Field(description="jobs that died with a worker and wait to run alone")
+    delayed: int = Field(description="jobs put off because the storage was unavailable")
+    results_due: int = Field(description="jobs that are over for longer than results live")
+    webhooks_due: int = Field(description="webhooks to be sent")
+    workers: int = Field(description="that are alive")
+    used_bytes: int = Field(description="memory that Redis uses")
+    limit_bytes: int | None = Field(description="memory that Redis may use; null without a limit")
+
+
 @router.get("/queue", summary="Get the state of the queue")
-async def get_queue(services: ServicesDependency) -> dict[str, Any]:
+async def get_queue(services: ServicesDependency) -> QueueView:
     """Waiting jobs and the age of the oldest in seconds, by priority; counts; memory of Redis."""
     gauges = services.store.gauges
-    return asdict(await run_in_threadpool(gauges, services.settings.result_ttl))
+    found = await run_in_threadpool(gauges, services.settings.result_ttl)
+    return QueueView.model_validate(asdict(found))
 
 
 class Drained(BaseModel):

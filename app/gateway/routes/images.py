@@ -63,8 +63,9 @@ async def get_explanation(
     """Heat maps of where each word acted on an image whose request had ``explain``."""
     record = await _record(services, caller, job_id, index)
     if not record.explanation:
+        number = record.index + 1
         raise Problem(
-            404, f"Picture {index} was not explained; send the request again with explain true."
+            404, f"Image {number} was not explained; send the request again with explain true."
         )
     try:
         data = await services.get_blob(record.explanation)
@@ -88,10 +89,12 @@ async def _record(services: Services, caller: Caller, job_id: str, index: str) -
     record = next((i for i in job.images if str(i.index) == index), None)
     if record is None:
         raise Problem(
-            404, f"This job has {len(job.images)} pictures, and none numbered {index[:20]}."
+            404,
+            f"This job has {len(job.images)} images, which URLs count from 0; there is no "
+            f"/images/{index[:20]}.",
         )
     if record.error:
-        raise Problem(404, f"Picture {index} was not made: {record.error.detail}")
+        raise Problem(404, f"Image {record.index + 1} was not made: {record.error.detail}")
     return record
 
 

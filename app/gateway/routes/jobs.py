@@ -23,7 +23,7 @@ from app.gateway.auth import Caller
 from app.gateway.dependencies import (
     A_BATCH,
     AnyCaller,
-    EventsId,
+    BatchId,
     JobId,
     Reader,
     ServicesDependency,
@@ -34,7 +34,7 @@ from app.gateway.image_responses import has_current, wait_seconds
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from app.gateway.views import JobView, job_view, json_response
-from jobs.batch import Batch, is_batch_id
+from jobs.batch import Batch
 from jobs.blobs import job_folder
 from jobs.job import STREAM_START, Job, Status, event_order
 from jobs.requests import TASKS
@@ -239,41 +239,59 @@ _EVENT_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def open_stream(
-    job_id: EventsId,
+LastEventId = Annotated[
+    str | None,
+    Header(
+        description="id of the last event received; the stream goes on after it",
+        examples=["1764000000000-0"],
+    ),
+]
+
+
+async def _unheard_from(
+    record_id: str, ended: bool, services: Services, last_event_id: str | None
+) -> str:
+    """Where a client's stream goes on. 204, which ends its attempts, when it has heard it all."""
+    cursor = last_event_id if last_event_id and event_order(last_event_id) else STREAM_START
+    if ended and cursor != STREAM_START:
+        news = await run_in_threadpool(services.store.events_after, {record_id: cursor})
+        if not news[record_id]:
+            raise HTTPException(204)
+    return cursor
+
+
+async def open_job_stream(
+    job_id: JobId,
     services: ServicesDependency,
     caller: Reader,
-    last_event_id: Annotated[
-        str | None,
-        Header(
-            description="id of the last event received; the stream goes on after it",
-            examples=["1764000000000-0"],
-        ),
-    ] = None,
+    last_event_id: LastEventId = None,
 ) -> AsyncIterator[EventStream]:
-    """What the client has not heard yet. 204, which ends its attempts, when that is nothing."""
-    cursor = last_event_id if last_event_id and event_order(last_event_id) else STREAM_START
-    if is_batch_id(job_id):
-        over = (await get_batch(services, caller, job_id)).finished_at is not None
-    else:
-        over = require_job(caller.get_visible(await services.get_job(job_id))).status.final
-    if over and cursor != STREAM_START:
-        news = await run_in_threadpool(services.store.events_after, {job_id: cursor})
-        if not news[job_id]:
-            raise HTTPException(204)
+    """What the client has not heard yet of a job."""
+    ended = require_job(caller.get_visible(await services.get_job(job_id))).status.final
+    cursor = await _unheard_from(job_id, ended, services, last_event_id)
     with services.event_streams.open(job_id, cursor, caller.rate_limit_key) as stream:
         yield stream
 
 
-@events_router.get(
-    "/batches/{job_id}/events",
-    tags=["batches"],
-    name="stream_batch_events",
-    summary="Stream the events of a batch",
-    response_class=EventSourceResponse,
-    responses=_EVENT_RESPONSES,
-    dependencies=[StreamSlot],
-)
+async def open_batch_stream(
+    batch_id: BatchId,
+    services: ServicesDependency,
+    caller: Reader,
+    last_event_id: LastEventId = None,
+) -> AsyncIterator[EventStream]:
+    """What the client has not heard yet of a batch."""
+    ended = (await get_batch(services, caller, batch_id)).finished_at is not None
+    cursor = await _unheard_from(batch_id, ended, services, last_event_id)
+    with services.event_streams.open(batch_id, cursor, caller.rate_limit_key) as stream:
+        yield stream
+
+
+async def _server_sent(stream: EventStream) -> AsyncIterator[ServerSentEvent]:
+    yield ServerSentEvent(comment="follow", retry=_RETRY)
+    async for update in stream:
+        yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)
+
+
 @events_router.get(
     "/jobs/{job_id}/events",
     tags=["jobs"],
@@ -283,9 +301,24 @@ async def open_stream(
     dependencies=[StreamSlot],
 )
 async def stream_events(
-    stream: Annotated[EventStream, Depends(open_stream)],
+    stream: Annotated[EventStream, Depends(open_job_stream)],
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: everything that has happened to it, then what happens next."""
-    yield ServerSentEvent(comment="follow", retry=_RETRY)
-    async for update in stream:
-        yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)
+    async for event in _server_sent(stream):
+        yield event
+
+
+@events_router.get(
+    "/batches/{batch_id}/events",
+    tags=["batches"],
+    summary="Stream the events of a batch",
+    response_class=EventSourceResponse,
+    responses=_EVENT_RESPONSES,
+    dependencies=[StreamSlot],
+)
+async def stream_batch_events(
+    stream: Annotated[EventStream, Depends(open_batch_stream)],
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: every job that has ended, then every end, and the batch's own."""
+    async for event in _server_sent(stream):
+        yield event

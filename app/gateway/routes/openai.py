@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
@@ -141,7 +142,10 @@ async def openai_get_image(
     job = require_job(await run_in_threadpool(services.store.get, job_id))
     record = next((i for i in job.images if i.index == index and not i.error), None)
     if record is None:
-        raise Problem(404, f"This job has no picture {index}.")
+        raise Problem(
+            404,
+            f"This job has {len(job.images)} images, which URLs count from 0; there is no {index}.",
+        )
     who, link = f"links of {job.owner}", f"link {job_id}/{index}"
     target = TargetSize.parse(size or "", fit)
     if target is None or target.is_met_by(record):
@@ -159,34 +163,50 @@ async def _in_one_part(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-@router.get("/models", summary="List models", dependencies=[Depends(caller)])
-async def openai_list_models(services: ServicesDependency) -> dict[str, Any]:
+class OpenAIModel(BaseModel):
+    """A bundle, as OpenAI's clients read a model."""
+
+    id: str = Field(description="the bundle's name")
+    object: Literal["model"] = Field(description="always model")
+    created: int = Field(description="seconds since 1970")
+    owned_by: Literal["mmml"] = Field(description="always mmml")
+    tasks: list[str] = Field(description="what it does; this service's own field")
+
+
+class OpenAIModels(BaseModel):
     """All bundles."""
-    return {"object": "list", "data": await run_in_threadpool(_models, services)}
+
+    object: Literal["list"] = Field(description="always list")
+    data: list[OpenAIModel] = Field(description="by name")
+
+
+@router.get("/models", summary="List models", dependencies=[Depends(caller)])
+async def openai_list_models(services: ServicesDependency) -> OpenAIModels:
+    """All bundles."""
+    return OpenAIModels(object="list", data=await run_in_threadpool(_models, services))
 
 
 @router.get("/models/{model}", summary="Get a model", dependencies=[Depends(caller)])
-async def openai_get_model(model: BundleName, services: ServicesDependency) -> dict[str, Any]:
+async def openai_get_model(model: BundleName, services: ServicesDependency) -> OpenAIModel:
     """One bundle."""
     found = await run_in_threadpool(_models, services)
     for one in found:
-        if one["id"] == model:
+        if one.id == model:
             return one
-    names = ", ".join(one["id"] for one in found) or "none"
+    names = ", ".join(one.id for one in found) or "none"
     raise Problem(404, f"There is no such model; there are: {names}.", code="model_not_found")
 
 
-def _models(services: Services) -> list[dict[str, Any]]:
+def _models(services: Services) -> list[OpenAIModel]:
     return [_model(info) for info in services.catalogue.current().bundles.values() if info.tasks]
 
 
-def _model(info: BundleInfo) -> dict[str, Any]:
-    """``tasks`` is this service's own."""
+def _model(info: BundleInfo) -> OpenAIModel:
     folder = next(iter(info.tasks.values())).folder
-    return {
-        "id": info.name,
-        "object": "model",
-        "created": int((folder / "bundle.json").stat().st_mtime),
-        "owned_by": "mmml",
-        "tasks": list(info.tasks),
-    }
+    return OpenAIModel(
+        id=info.name,
+        object="model",
+        created=int((folder / "bundle.json").stat().st_mtime),
+        owned_by="mmml",
+        tasks=list(info.tasks),
+    )

@@ -5,7 +5,7 @@ caller is, with a cookie for web pages.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
@@ -41,13 +41,51 @@ from jobs.settings import VERSION
 health_router = APIRouter(tags=["health"])
 
 
+class HealthView(BaseModel):
+    """A process that runs."""
+
+    status: Literal["ok"] = Field(description="always ok")
+    version: str = Field(description="of the service")
+
+
+class ReadyWorker(BaseModel):
+    """A worker that accepts jobs."""
+
+    name: str = Field(description="its name")
+    device: str | None = Field(description="where its networks run: cpu, cuda, mps")
+
+
+class BundleState(BaseModel):
+    """How a bundle is served."""
+
+    sha256: str = Field(description="of the bundle.json that requests are read with")
+    workers: int = Field(description="that can load it")
+    of_another_version: int = Field(description="of these, how many have another version")
+
+
+class ReadyView(BaseModel):
+    """That jobs are served, and by whom."""
+
+    status: Literal["ready"] = Field(description="always ready")
+    workers: list[ReadyWorker] | int = Field(description="or their number, for who has no key")
+    tasks: dict[str, dict[str, BundleState]] = Field(
+        {}, description="by task and bundle; for administrators and open services"
+    )
+    warnings: list[str] = Field([], description="what is wrong with Redis's settings, if anything")
+
+
 @health_router.get("/healthz", summary="Check that the process runs")
-async def healthz() -> dict[str, str]:
+async def healthz() -> HealthView:
     """Answers as long as this process runs."""
-    return {"status": "ok", "version": VERSION}
+    return HealthView(status="ok", version=VERSION)
 
 
-@health_router.get("/readyz", summary="Check that jobs are served")
+@health_router.get(
+    "/readyz",
+    summary="Check that jobs are served",
+    response_model=ReadyView,
+    response_model_exclude_unset=True,
+)
 async def readyz(request: Request, services: ServicesDependency) -> dict[str, Any]:
     """200 if the job store answers and at least one worker accepts jobs, else 503. Administrators,
     and callers of an open service, see the workers and, by task, the bundles that they can load.

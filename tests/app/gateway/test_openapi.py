@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from fastapi.testclient import TestClient
 
+from app.gateway.services import Services
 from docs.tools.openapi import openapi_document
 
 FILE = Path(__file__).parents[3] / "docs" / "openapi.json"
@@ -101,3 +102,26 @@ def test_each_schema_is_there_once() -> None:
                     assert schema == {"$ref": "#/components/schemas/ProblemView"}
         for content in operation.get("requestBody", {}).get("content", {}).values():
             assert set(content["schema"]) == {"$ref"}, name
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/healthz", "HealthView"),
+        ("/readyz", "ReadyView"),
+        ("/admin/queue", "QueueView"),
+        ("/v1/models", "OpenAIModels"),
+        ("/v1/models/{model}", "OpenAIModel"),
+    ],
+)
+def test_answers_are_components(path: str, name: str) -> None:
+    answer = DOCUMENT["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+    assert answer["schema"] == {"$ref": f"#/components/schemas/{name}"}
+
+
+def test_a_ready_service_answers_as_documented(client: TestClient, services: Services) -> None:
+    services.store.heartbeat("w", {"device": "cpu"}, 10)
+    for path in ("/readyz", "/healthz", "/v1/models"):
+        content = DOCUMENT["paths"][path]["get"]["responses"]["200"]["content"]
+        schema = {**content["application/json"]["schema"], "components": DOCUMENT["components"]}
+        jsonschema.validate(client.get(path).json(), schema)
