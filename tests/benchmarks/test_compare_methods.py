@@ -32,7 +32,7 @@ def _begin(out: Path) -> subprocess.Popen[str]:
 
 
 def _wait_for(text: str, log: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 400
     while not (log.exists() and text in log.read_text()):
         assert time.monotonic() < deadline
         assert process.poll() is None
