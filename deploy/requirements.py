@@ -16,10 +16,11 @@ def requirements(image: str) -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     client = tomllib.loads((ROOT / "client/pyproject.toml").read_text())["project"]
     worker = project["optional-dependencies"]["worker"]
+    otel = project["optional-dependencies"]["otel"]
     torch = [line for line in worker if line.startswith("torch")]
     return {
-        "gateway": [*project["dependencies"], *client["dependencies"]],
-        "worker": [*project["dependencies"], *(line for line in worker if line not in torch)],
+        "gateway": [*project["dependencies"], *otel, *client["dependencies"]],
+        "worker": [*project["dependencies"], *otel, *(x for x in worker if x not in torch)],
         "torch": torch,
     }[image]
 

@@ -51,4 +51,4 @@ if [ -n "${TORCH_INDEX:-}" ]; then
 else
     pip install -c constraints.txt 'torch>=2.9,<3' 'torchvision>=0.24'
 fi
-pip install -c constraints.txt -e ./client -e '.[embedded,worker,train,dev]'
+pip install -c constraints.txt -e ./client -e '.[embedded,worker,train,otel,dev]'

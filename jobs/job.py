@@ -135,6 +135,7 @@ class Job(_Record):
     task: str
     owner: str = ""  # whose key it was submitted with; empty on a service without keys
     request_id: str = ""  # of the request that submitted it, for logs
+    traceparent: str = ""  # of that request's span; empty without traces
     group: str = DEFAULT_GROUP
     priority: Priority = Priority.normal
     pictures: int = 1

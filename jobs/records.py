@@ -33,6 +33,7 @@ _DEFAULTS = {
     "priority": Priority.normal.value,
     "bundle_sha256": "",
     "request_id": "",
+    "traceparent": "",
 }
 _EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
 

@@ -100,6 +100,11 @@ class SharedSettings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="text, or json: an object a line, with the ids it is about"
     )
+    traces: bool = Field(
+        False,
+        description="send traces to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names; needs "
+        "pip install 'mmml-service[otel]'",
+    )
     metrics_port: int = Field(
         0,
         ge=0,

@@ -30,13 +30,14 @@ _WORTH_A_TRIP = 8  # pictures
 @dataclass(frozen=True)
 class ForwardResult:
     """One picture's raw output; seconds that its batch took; batch: a number that pictures of one
-    batch share; batch_size: how many were drawn in it.
+    batch share; batch_size: how many were drawn in it; ended: when, in seconds since 1970.
     """
 
     pixels: Any
     seconds: float
     batch: int
     batch_size: int
+    ended: float
 
 
 @dataclass(frozen=True)
@@ -240,8 +241,9 @@ class Batcher:
         seconds, number = time.perf_counter() - started, next(self._numbers)
         metrics.BUSY.inc(seconds)
         metrics.BATCH_SIZE.observe(_count_pictures(units))
+        about = seconds, number, _count_pictures(units), time.time()
         for unit, pixels in zip(units, outputs, strict=True):
-            unit.future.set_result(ForwardResult(pixels, seconds, number, _count_pictures(units)))
+            unit.future.set_result(ForwardResult(pixels, *about))
 
     def _bisect(self, units: Sequence[_QueuedItem], error: Exception) -> None:
         """Narrow a failure down to the pictures that cause it."""

@@ -25,6 +25,7 @@ from jobs.redis_store import JobStore
 from jobs.requests import TASKS
 from jobs.settings import VERSION
 from jobs.store import JobOutcome
+from jobs.traces import record_span, span
 from models.item import Item
 from workers.batcher import Batcher, ForwardResult
 from workers.failures import to_failure
@@ -118,7 +119,8 @@ class JobImages:
         item = frames[0][0]
         try:
             made = [self._finish_frame(*frame) for frame in frames]
-            record = self._store(item, [image for image, _, _ in made], made[0][1])
+            with span("store", self.job.traceparent):
+                record = self._store(item, [image for image, _, _ in made], made[0][1])
             return record.model_copy(update={"candidate": made[0][2]})
         except (JobStopped, BlobError):
             raise
@@ -136,9 +138,16 @@ class JobImages:
             raise result
         forwarded = self._wait(result)
         image, explanation = self.pipeline.finish_output(prepared, forwarded.pixels)
-        self._seconds[forwarded.batch] = forwarded.seconds
-        self._batch_sizes.append(forwarded.batch_size)
+        self._note_batch(forwarded)
         return image, explanation, self.pipeline.candidate(prepared, forwarded.pixels)
+
+    def _note_batch(self, made: ForwardResult) -> None:
+        if made.batch not in self._seconds:
+            start = made.ended - made.seconds
+            pictures = made.batch_size
+            record_span("model", self.job.traceparent, start, made.ended, pictures=pictures)
+        self._seconds[made.batch] = made.seconds
+        self._batch_sizes.append(made.batch_size)
 
     def _wait(self, future: Future[ForwardResult]) -> ForwardResult:
         """Wait for the networks, looking up now and then whether the job is still wanted."""

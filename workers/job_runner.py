@@ -24,6 +24,7 @@ from jobs.records import read_request
 from jobs.redis_store import JobStore
 from jobs.requests import TASKS, TaskRequest
 from jobs.store import LEFT_TO_NEWER, Attempt, JobOutcome
+from jobs.traces import record_span, span, trace_id
 from models.errors import BundleError
 from models.item import Item
 from workers import metrics
@@ -144,6 +145,7 @@ class _JobGroup:
             if isinstance(attempt, Attempt):
                 now = {"attempts": attempt.number, "started_at": attempt.started_at}
                 run.job = job.model_copy(update=now)
+                record_span("queued", job.traceparent, job.created_at, attempt.started_at)
                 yield run
             elif attempt is not None:
                 log.warning("job %s left to the reconciler: %s", job.id, attempt)
@@ -257,7 +259,9 @@ class _JobRun:
 
     def log_ids(self) -> AbstractContextManager[None]:
         """Lines within the block are about this job."""
-        return log_ids(job=self.job.id, key=self.job.owner, request=self.job.request_id)
+        job = self.job
+        trace = trace_id(job.traceparent)
+        return log_ids(job=job.id, key=job.owner, request=job.request_id, trace=trace)
 
     def log_end(self, outcome: JobOutcome) -> None:
         """The one line of a job that is over."""
@@ -277,8 +281,10 @@ class _JobRun:
         """Read and prepare the job's pictures and put them in line; what fails is reported in
         :meth:`collect`.
         """
+        parent, bundle = self.job.traceparent, self.job.request.get("bundle") or ""
         try:
-            self._images = self._prepare_images()
+            with span("load", parent, job=self.job.id, task=self.job.task, bundle=bundle):
+                self._images = self._prepare_images()
         except Exception as error:
             self._error = error
 

@@ -25,6 +25,7 @@ from jobs.images import ImageLimits
 from jobs.metrics import serve_metrics
 from jobs.redis_store import JobStore
 from jobs.storage_identity import require_own_storage
+from jobs.traces import configure_tracing
 from workers.batcher import Batcher
 from workers.claimer import Claimer
 from workers.job_runner import JobRunner
@@ -243,6 +244,7 @@ class Worker:
                 "only take jobs from others. See the lines above, or name another folder in "
                 "MMML_WEIGHTS_DIR."
             )
+        configure_tracing(settings, "worker")
         gc.freeze()  # libraries and networks stay; to look at them again and again takes long
         serve_metrics(settings, WorkerCollector(self.device, self.pipelines, self.leases))
         self.batcher.start()

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.gateway.metrics import REQUESTS
 from app.gateway.problems import as_problem
 from jobs.logs import log_ids
+from jobs.traces import trace_id, traceparent
 
 _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
 _ROUTED = "mmml.routed"  # in the scope
@@ -32,6 +33,11 @@ class RouteNote:
         finally:
             if _ROUTED in scope and "route" in scope:
                 scope[_ROUTED].append(scope["route"].path)
+
+
+def is_untraced(scope: Scope) -> bool:
+    """Requests that change nothing: they are many, and their addresses may be signed."""
+    return scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS")
 
 
 class RequestLog:
@@ -58,7 +64,7 @@ class RequestLog:
                 MutableHeaders(scope=message).setdefault("X-Request-ID", request_id)
             await send(message)
 
-        with log_ids(request=request_id):
+        with log_ids(request=request_id, trace=trace_id(traceparent())):
             try:
                 await self._app(scope, receive, send_noted)
             except Exception as error:

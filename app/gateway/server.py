@@ -40,7 +40,7 @@ from app.gateway.middleware import (
     UploadMemoryBudget,
 )
 from app.gateway.protocol import TimedHttpProtocol, timed_protocol
-from app.gateway.request_log import RequestLog, RouteNote
+from app.gateway.request_log import RequestLog, RouteNote, is_untraced
 from app.gateway.routes import admin, docs, images, jobs, openai, service, studio, tasks
 from app.gateway.services import Services
 from app.gateway.subscriptions import JobSubscriptions
@@ -50,6 +50,7 @@ from jobs.errors import StoreError
 from jobs.logs import configure_logging
 from jobs.metrics import serve_metrics
 from jobs.settings import VERSION
+from jobs.traces import configure_tracing
 
 log = logging.getLogger(__name__)
 _THREADS = 128  # calls to a store that hangs, before others have to wait behind them
@@ -83,6 +84,7 @@ def create_app(settings: GatewaySettings, services: Services | None = None) -> F
         redoc_url=None,
         responses=problems.RESPONSES,
         servers=[{"url": settings.root_path}] if settings.root_path else None,
+        telemetry={"exclude": is_untraced, "operation_spans": False},
     )
     app.state.services = given
     problems.install_problem_handlers(app)
@@ -315,4 +317,5 @@ def gateway_server(
     )
     logging.getLogger("uvicorn.access").addFilter(WithoutSignatures())
     serve_metrics(settings)
+    configure_tracing(settings, "gateway")
     return GatewayServer(config, app.state.services.subscriptions)

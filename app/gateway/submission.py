@@ -40,6 +40,7 @@ from jobs.logs import note_id, noted_id
 from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
 from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest
 from jobs.store import IdempotencyKey, NewJob
+from jobs.traces import traceparent
 
 _NOT_STORED = {"webhook", "priority"}  # in the request: the job has them itself
 _PICTURE_BYTES = 2**18  # that a picture of 256×256 pixels takes at most
@@ -92,6 +93,7 @@ async def submit(
         task=task.task,
         owner=caller.owner,
         request_id=noted_id("request"),
+        traceparent=traceparent(),
         priority=_priority(caller, request),
         pictures=request.drawn_count,
         request=request.model_dump(mode="json", exclude=_NOT_STORED, exclude_none=True),

@@ -33,6 +33,7 @@ from jobs.metrics import serve_metrics
 from jobs.redis_store import JobStore
 from jobs.settings import read_settings
 from jobs.storage_identity import require_own_storage
+from jobs.traces import configure_tracing
 
 log = logging.getLogger("reconciler")
 
@@ -114,6 +115,7 @@ def webhook_dispatcher(settings: WebhookSettings, store: JobStore) -> WebhookDis
 def main() -> None:
     settings = read_settings(WebhookSettings)
     configure_logging(settings)
+    configure_tracing(settings, "reconciler")
     try:
         require_own_storage(settings)
     except JobsError as error:

@@ -29,6 +29,7 @@ from app.webhooks.signing import signature_headers
 from jobs.errors import UnreadableRecord
 from jobs.job import Job, Status, WebhookState
 from jobs.redis_store import JobStore
+from jobs.traces import span
 
 log = logging.getLogger(__name__)
 _POLL_INTERVAL = 0.5  # seconds
@@ -108,7 +109,8 @@ class WebhookDispatcher:
 
     async def _deliver(self, job: Job) -> None:
         try:
-            answer = await self._send(job)
+            with span("webhook", job.traceparent, job=job.id):
+                answer = await self._send(job)
             await asyncio.to_thread(self._record_delivery, job, answer)
         except Exception as error:  # not settled: it is due again when its lease ends
             log.warning("webhook of job %s: %s", job.id, error, exc_info=error)

@@ -223,8 +223,10 @@ def _versions(text: str) -> dict[str, str]:
 def test_images_ask_for_what_the_projects_need() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     client = tomllib.loads((ROOT / "client/pyproject.toml").read_text())["project"]
-    assert _asked("gateway") == [*project["dependencies"], *client["dependencies"]]
-    worker = [*project["dependencies"], *project["optional-dependencies"]["worker"]]
+    extras = project["optional-dependencies"]
+    service = [*project["dependencies"], *extras["otel"]]
+    assert _asked("gateway") == [*service, *client["dependencies"]]
+    worker = [*service, *extras["worker"]]
     assert sorted([*_asked("worker"), *_asked("torch")]) == sorted(worker)
     assert [line.split(">")[0] for line in _asked("torch")] == ["torch", "torchvision"]
 
