@@ -19,6 +19,11 @@ JOB_SCHEMA = 1  # a worker leaves jobs of a higher one to newer workers
 DEFAULT_GROUP = "default"  # of workers that serve every bundle
 
 
+def bundle_group(bundle: str) -> str:
+    """Of the jobs of one bundle, where that has a group of its own."""
+    return f"bundle/{bundle}"  # as in jobs/scripts/prelude.lua
+
+
 class Status(StrEnum):
     """Where a job is; it only moves as the transition table of ARCHITECTURE.md says."""
 

@@ -12,7 +12,16 @@ import redis
 
 from jobs.errors import StoreError, UnreadableRecord
 from jobs.gauges import StoreGauges
-from jobs.job import ErrorCode, Failure, Job, JobEvent, Priority, Status, WebhookState
+from jobs.job import (
+    DEFAULT_GROUP,
+    ErrorCode,
+    Failure,
+    Job,
+    JobEvent,
+    Priority,
+    Status,
+    WebhookState,
+)
 from jobs.load import Load, RedisGauge, Throughput
 from jobs.records import read_record, to_json, to_mapping
 from jobs.redis_scripts import (
@@ -151,17 +160,25 @@ class JobStore:
             self.release_all(left, LEFT_TO_NEWER, "left")
         return claimed
 
-    def acquire_suspect_lock(self, worker: str, seconds: float) -> bool:
+    def acquire_suspect_lock(
+        self, worker: str, seconds: float, groups: Sequence[str] = (DEFAULT_GROUP,)
+    ) -> bool:
         """Whether ``worker`` is the one that runs suspects, for ``seconds`` more: jobs that died
-        with a worker. False when there is none, too.
+        with a worker. False when there is none of its groups, too.
         """
-        return bool(self._scripts.call("acquire_suspect_lock", worker, seconds))
+        return bool(self._scripts.call("acquire_suspect_lock", worker, seconds, *groups))
 
     def claim_suspect(
-        self, claim_id: str, worker: str, lease_ttl: float, lock_seconds: float
+        self,
+        claim_id: str,
+        worker: str,
+        lease_ttl: float,
+        lock_seconds: float,
+        groups: Sequence[str] = (DEFAULT_GROUP,),
     ) -> ClaimedJob | None:
         """One suspect for the worker whose turn it is, which runs nothing beside it."""
-        record = self._scripts.call("claim_suspect", worker, claim_id, lease_ttl, lock_seconds)
+        seconds = lease_ttl, lock_seconds
+        record = self._scripts.call("claim_suspect", worker, claim_id, *seconds, *groups)
         return next(iter(self._read_claims([record] if record else [])), None)
 
     def release_suspect_lock(self, worker: str) -> None:
@@ -327,7 +344,7 @@ class JobStore:
         count = 0
         if self._client.exists(self._key("unfinished")):  # an earlier version's, with its messages
             self._client.delete("mmml", self._key("newest"))
-        for name in ("unfinished", "queued", "leased"):
+        for name in ("unfinished", "queued", "leased", "suspects"):
             members = cast("list[bytes]", self._client.zrange(self._key(name), 0, -1))
             for n in range(0, len(members), _REBUILD_BATCH):
                 calls = [(i.decode(), ()) for i in members[n : n + _REBUILD_BATCH]]
@@ -429,6 +446,15 @@ class JobStore:
         """A worker is alive for ``ttl`` more seconds. Returns whether it is to claim nothing."""
         record = to_json({**info, "name": worker})
         return bool(self._scripts.call("heartbeat", worker, record, ttl))
+
+    def place_bundles(self, names: Sequence[str] = ()) -> frozenset[str]:
+        """From now on jobs of these bundles wait in groups of their own (:func:`bundle_group`), of
+        which only workers claim that serve the bundle. Returns all bundles that have one.
+        """
+        if names:
+            self._client.sadd(self._key("placed"), *names)
+        found = cast("set[bytes]", self._client.smembers(self._key("placed")))
+        return frozenset(name.decode() for name in found)
 
     def close(self) -> None:
         """Close all connections; a later call opens one again."""

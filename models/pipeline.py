@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -198,6 +199,11 @@ class Pipeline(ABC, Generic[P]):
             for count in (size for size in SIZES if size <= round_up_batch(batch)):
                 self.forward([prepared] * count)
 
+    def weight_bytes(self) -> int:
+        """Bytes of all weights of its networks, as they are in memory."""
+        found = {t.data_ptr(): t.nbytes for t in _weights(self, set())}
+        return sum(found.values())
+
     def free_memory(self) -> None:
         """Give cached memory back to the device, before a smaller batch is tried."""
         if self.device.type == "cuda":
@@ -292,6 +298,18 @@ class Pipeline(ABC, Generic[P]):
         if self.precision != "float32":
             cast_weights(module, PRECISIONS[self.precision])
         return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _weights(holder: object, visited: set[int]) -> Iterator[Tensor]:
+    """Parameters and buffers of the networks that an object holds, and parts of it of this
+    package, such as its detail stage.
+    """
+    for value in vars(holder).values():
+        if isinstance(value, nn.Module):
+            yield from chain(value.parameters(), value.buffers())
+        elif id(value) not in visited and type(value).__module__.startswith(__package__):
+            visited.add(id(value))
+            yield from _weights(value, visited) if hasattr(value, "__dict__") else ()
 
 
 def config_from(cls: type[C], raw: Mapping[str, Any], where: str) -> C:

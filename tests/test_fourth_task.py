@@ -32,6 +32,7 @@ from workers.job_runner import JobRunner
 from workers.leases import JobSlots, Leases
 from workers.loader import preload
 from workers.pipeline_cache import CachedPipelineLoader
+from workers.settings import WorkerSettings
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def runner(services: Services) -> Iterator[JobRunner]:
     pipelines = CachedPipelineLoader(services.settings.weights_dir, "cpu", "float32", 4)
     batcher, leases = Batcher(4, 0.0, lambda _: None), Leases(services.store, 15)
     batcher.start()
-    preload(pipelines, services.settings.weights_dir, {})
+    preload(pipelines, WorkerSettings(weights_dir=services.settings.weights_dir))
     yield JobRunner(services.store, services.blobs, pipelines, batcher, leases, JobSlots(16))
     batcher.stop()
 

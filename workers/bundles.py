@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ _Stamp = tuple[int, int]  # time of the last change in nanoseconds, inode
 
 
 class LocalBundles:
-    """The bundles of a folder. Safe to call from several threads."""
+    """The bundles of a folder, or those of these names. Safe to call from several threads."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, only: Collection[str] = ()) -> None:
+        self._folder, self._only = folder, only
         self._lock = threading.Lock()
         self._read: dict[str, tuple[_Stamp, BundleInfo | None]] = {}
         self._refused: set[tuple[str, str, str]] = set()  # name, sha256, task
@@ -39,6 +39,8 @@ class LocalBundles:
             except OSError:  # it has just gone
                 continue
             name, stamp = path.parent.name, (status.st_mtime_ns, status.st_ino)
+            if self._only and name not in self._only:
+                continue
             known = self._read.get(name)
             found[name] = known if known and known[0] == stamp else (stamp, _read(path.parent))
         return found

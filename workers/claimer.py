@@ -47,7 +47,7 @@ class Claimer:
     executor: Executor
     name: str
     lease_ttl: float
-    groups: Sequence[str] = (DEFAULT_GROUP,)
+    groups: Sequence[str] = (DEFAULT_GROUP,)  # take turns
     wake: Callable[[], None] = lambda: None
     last_answer_at: float = field(default_factory=time.monotonic)
     paused: bool = False  # an operator has drained this worker
@@ -92,10 +92,12 @@ class Claimer:
         networks busy: what is claimed too early keeps others idle.
         """
         free, ahead = self.job_slots.free, self.batcher.room()
-        if self.paused or free <= 0 or ahead <= 0:
+        if self.paused or free <= 0 or ahead <= 0 or not self.groups:
             return None
+        turn = self._claims % len(self.groups)
+        groups = (*self.groups[turn:], *self.groups[:turn])
         lowest_first = self._claims % _LOWEST_FIRST_EVERY == _LOWEST_FIRST_EVERY - 1
-        return ClaimRequest(free, ahead, self.groups, lowest_first, self.batcher.short())
+        return ClaimRequest(free, ahead, groups, lowest_first, self.batcher.short())
 
     def _loop(self) -> None:
         pause = 0.1
@@ -150,7 +152,7 @@ class Claimer:
         """One job that died with a worker, if it is this worker's turn, after all others have
         ended here. A round for all follows.
         """
-        if not self.store.acquire_suspect_lock(self.name, SUSPECT_LOCK_SECONDS):
+        if not self.store.acquire_suspect_lock(self.name, SUSPECT_LOCK_SECONDS, self.groups):
             return
         try:
             while not self.job_slots.wait_empty(_RENEW_SUSPECT_LOCK):
@@ -158,7 +160,7 @@ class Claimer:
                     return
             claim_id = secrets.token_hex(8)
             claimed = self.store.claim_suspect(
-                claim_id, self.name, self.lease_ttl, SUSPECT_LOCK_SECONDS
+                claim_id, self.name, self.lease_ttl, SUSPECT_LOCK_SECONDS, self.groups
             )
             running = self._dispatch([claimed] if claimed else [])
             while wait(running, _RENEW_SUSPECT_LOCK).not_done and not self._draining:
@@ -169,7 +171,7 @@ class Claimer:
 
     def _renew_suspect_lock(self) -> bool:
         self.last_answer_at = time.monotonic()
-        return self.store.acquire_suspect_lock(self.name, SUSPECT_LOCK_SECONDS)
+        return self.store.acquire_suspect_lock(self.name, SUSPECT_LOCK_SECONDS, self.groups)
 
 
 def _group_jobs(held: Sequence[HeldJob]) -> Iterator[list[HeldJob]]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobs.bundles import Catalogue
+from jobs.bundles import BundleTask, Catalogue
 from jobs.errors import BundlesError
 from jobs.requests import TASKS
 from models.errors import ModelsError
@@ -16,6 +14,7 @@ log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from models.pipeline import Pipeline
+    from workers.settings import WorkerSettings
 
 PipelineKey = tuple[str, ...]  # bundle, task, method, and of a real one the bundle's sha256
 
@@ -29,7 +28,9 @@ class PipelineLoader(Protocol):
         """
         ...
 
-    def loaded(self) -> list[PipelineKey]: ...
+    def loaded(self) -> dict[PipelineKey, int]:
+        """What is in memory, and how many bytes its networks' weights take."""
+        ...
 
     def forget_failures(self) -> None:
         """Read every bundle again, those too that could not be loaded."""
@@ -40,21 +41,30 @@ class PipelineLoader(Protocol):
         ...
 
 
-def preload(pipelines: PipelineLoader, weights_dir: Path, defaults: Mapping[str, str]) -> None:
-    """Load each task's default. A bundle that can't be loaded fails the jobs that ask for it, not
-    the worker.
+def preload(pipelines: PipelineLoader, settings: WorkerSettings) -> None:
+    """Load each task's default, and all of pinned bundles. A bundle that can't be loaded fails the
+    jobs that ask for it, not the worker.
     """
+    weights_dir, served = settings.weights_dir, settings.serve_bundles
     try:
-        catalogue = Catalogue.open(weights_dir, defaults)
+        catalogue = Catalogue.open(weights_dir, settings.defaults())
     except BundlesError as error:
         log.error("%s", error)
         return
+    for name in {*served, *settings.pinned_bundles} - set(catalogue.bundles):
+        log.error("there is no bundle %s under %s; its jobs wait", name, weights_dir)
     for task in TASKS:
-        found = catalogue.find(task, None)
-        if found is None:
+        default = catalogue.find(task, None)
+        pinned = [catalogue.find(task, name) for name in settings.pinned_bundles]
+        if default is None:
             log.warning("no bundle under %s offers %s", weights_dir, task)
-            continue
-        try:
-            pipelines.get(found.bundle, task, found.method)
-        except ModelsError as error:
-            log.error("%s of bundle %s is not served: %s", task, found.bundle, error)
+        for found in filter(None, [default, *pinned]):
+            if not served or found.bundle in served:
+                _load(pipelines, task, found)
+
+
+def _load(pipelines: PipelineLoader, task: str, found: BundleTask) -> None:
+    try:
+        pipelines.get(found.bundle, task, found.method)
+    except ModelsError as error:
+        log.error("%s of bundle %s is not served: %s", task, found.bundle, error)

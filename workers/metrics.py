@@ -62,9 +62,9 @@ class WorkerCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "mmml_pipelines_loaded", "pipelines in memory", len(self.pipelines.loaded())
-        )
+        loaded = self.pipelines.loaded()
+        yield GaugeMetricFamily("mmml_pipelines_loaded", "pipelines in memory", len(loaded))
+        yield GaugeMetricFamily("mmml_weight_bytes", "weights in memory", sum(loaded.values()))
         yield GaugeMetricFamily("mmml_jobs_held", "jobs held here", len(self.leases.held()))
         if self.device.startswith("cuda"):
             yield from _gpu_memory(self.device)

@@ -4,11 +4,12 @@ used dropped.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,22 @@ log = logging.getLogger(__name__)
 
 
 class PipelineCache:
-    """At most ``limit`` pipelines, made by ``load``. While one is loaded, those that are there are
+    """At most ``limit`` pipelines, made by ``load``, and at most ``budget`` bytes of weights, 0 for
+    any number; those of the bundles ``pinned`` stay. While one is loaded, those that are there are
     handed out, and others can be loaded too.
     """
 
-    def __init__(self, load: Callable[[PipelineKey], Pipeline[Any]], limit: int) -> None:
+    def __init__(
+        self,
+        load: Callable[[PipelineKey], Pipeline[Any]],
+        limit: int,
+        budget: int = 0,
+        pinned: Collection[str] = (),
+    ) -> None:
         self._load, self._limit = load, limit
+        self._budget, self._pinned = budget, pinned
         self._held: OrderedDict[PipelineKey, Pipeline[Any]] = OrderedDict()
+        self._sizes: dict[PipelineKey, int] = {}  # bytes, of all that were ever loaded
         self._lock = threading.Lock()  # never held while something is loaded
         self._loading: defaultdict[PipelineKey, threading.Lock] = defaultdict(threading.Lock)
 
@@ -42,11 +52,12 @@ class PipelineCache:
         with self._lock:
             loading = self._loading[key]
         with loading:  # two jobs must not load the same weights twice
-            return self.find(key) or self._add(key, self._load(key))
+            return self.find(key) or self._load_and_add(key)
 
-    def keys(self) -> list[PipelineKey]:
+    def sizes(self) -> dict[PipelineKey, int]:
+        """What is there, the least recently used first, and how many bytes its weights take."""
         with self._lock:
-            return list(self._held)
+            return {key: self._sizes[key] for key in self._held}
 
     def find(self, key: PipelineKey) -> Pipeline[Any] | None:
         """The pipeline if it is there."""
@@ -55,17 +66,46 @@ class PipelineCache:
                 self._held.move_to_end(key)
             return self._held.get(key)
 
-    def _add(self, key: PipelineKey, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+    def _load_and_add(self, key: PipelineKey) -> Pipeline[Any]:
+        """Room is made before, where it is known how much, so that both never are in memory."""
+        self._make_room(key)
+        pipeline = self._load(key)
         with self._lock:
-            self._held[key] = pipeline
-            if len(self._held) > self._limit:
-                self._held.popitem(last=False)
+            self._held[key], self._sizes[key] = pipeline, pipeline.weight_bytes()
+        self._make_room(key)
+        taken = sum(self.sizes().values())
+        if self._budget and taken > self._budget:
+            log.warning("networks take %d bytes, MMML_NETWORK_MEMORY is less", taken)
         return pipeline
+
+    def _make_room(self, key: PipelineKey) -> None:
+        with self._lock:
+            dropped = [(k, self._held.pop(k)) for k in self._to_drop(key)]
+        if dropped:
+            log.info("dropped %s for %s", ", ".join(k[0] for k, _ in dropped), key[0])
+            del dropped
+            # Pipelines refer to themselves, and the worker froze what it had loaded at its start.
+            gc.unfreeze()
+            gc.collect()
+
+    def _to_drop(self, key: PipelineKey) -> list[PipelineKey]:
+        """The least recently used, until ``key`` fits in beside the others."""
+        result = []
+        left = {k: self._sizes[k] for k in self._held} | {key: self._sizes.get(key, 0)}
+        for k in self._held:
+            over = self._budget and sum(left.values()) > self._budget
+            if len(left) <= self._limit and not over:
+                break
+            if k != key and k[0] not in self._pinned:
+                result.append(k)
+                del left[k]
+        return result
 
 
 class CachedPipelineLoader:
-    """Loads from the weights folder. precision may be "auto"; what was measured of a pipeline is
-    remembered in the file ``tunings``.
+    """Loads from the weights folder, those bundles ``only`` if any are named. precision may be
+    "auto"; what was measured of a pipeline is remembered in the file ``tunings``. ``budget``, in
+    bytes, and ``pinned``: see :class:`PipelineCache`.
     """
 
     def __init__(
@@ -76,12 +116,15 @@ class CachedPipelineLoader:
         max_batch: int,
         limit: int = 12,
         tunings: Path | None = None,
+        budget: int = 0,
+        pinned: Collection[str] = (),
+        only: Collection[str] = (),
     ) -> None:
         self._memory = Memory(tunings)
         self._weights_dir, self._device, self._precision = weights_dir, device, precision
         self._max_batch = max_batch
-        self._bundles = LocalBundles(weights_dir)
-        self._cache = PipelineCache(self._load, limit)
+        self._bundles = LocalBundles(weights_dir, only)
+        self._cache = PipelineCache(self._load, limit, budget, pinned)
 
     def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Pipeline[Any]:
         """Networks that are loaded serve their jobs even when their bundle has been replaced."""
@@ -123,8 +166,8 @@ class CachedPipelineLoader:
         log.info("loaded %s for %s by %s in %.1f s", bundle, task, method, seconds)
         return pipeline
 
-    def loaded(self) -> list[PipelineKey]:
-        return self._cache.keys()
+    def loaded(self) -> dict[PipelineKey, int]:
+        return self._cache.sizes()
 
     def forget_failures(self) -> None:
         self._bundles.forget_failures()

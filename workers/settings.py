@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import ByteSize, Field, model_validator
 
 from jobs.settings import SharedSettings
 
@@ -49,6 +50,19 @@ class WorkerSettings(SharedSettings):
         4.0, ge=0, description="longest wait for a fuller batch, in milliseconds"
     )
     max_loaded: int = Field(12, ge=1, description="pipelines kept in memory")
+    network_memory: ByteSize = Field(
+        ByteSize(0),
+        description="most bytes of networks' weights kept in memory, the least recently used "
+        "leave; 0: any number",
+    )
+    pinned_bundles: tuple[str, ...] = Field(
+        (), description='bundles that are loaded at the start and stay, such as ["cub"]'
+    )
+    serve_bundles: tuple[str, ...] = Field(
+        (),
+        description="the only bundles that this worker serves; their jobs wait in queues of their "
+        "own; [] serves all",
+    )
     stuck_after: float = Field(
         120.0, gt=0, description="longest forward pass; a worker that exceeds it is restarted"
     )
@@ -58,6 +72,15 @@ class WorkerSettings(SharedSettings):
         description="time for running jobs to finish after SIGTERM; then they are released",
     )
     max_pixels: int = Field(50_000_000, description="largest photo, in pixels")
+
+    @model_validator(mode="after")
+    def _pins_are_served(self) -> Self:
+        others = sorted(set(self.pinned_bundles) - set(self.serve_bundles or self.pinned_bundles))
+        if others:
+            raise ValueError(
+                f"MMML_PINNED_BUNDLES names {others[0]}, which MMML_SERVE_BUNDLES leaves out"
+            )
+        return self
 
     def sized_for(self, device: str) -> WorkerSettings:
         """With numbers in the place of zeros: a GPU is fast in batches, and needs as many jobs held

@@ -51,6 +51,7 @@ class Watchdog:
     end_process: Callable[[str], None] = end_process
     set_paused: Callable[[bool], None] = lambda _: None  # whether an operator has drained it
     reload: Callable[[], None] = lambda: None  # an operator wants the bundles looked at again
+    choose_groups: Callable[[], None] = lambda: None  # finds out which jobs this worker claims
     ready: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -84,6 +85,7 @@ class Watchdog:
         if self.ready:
             if self.store.take_reload(self.name):
                 self.reload()
+            self.choose_groups()
             self.set_paused(self.store.heartbeat(self.name, self.describe(), HEARTBEAT_TTL))
 
     def _loop(self) -> None:

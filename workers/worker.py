@@ -22,6 +22,7 @@ from jobs.blobs import BlobStore
 from jobs.connections import QUEUE, TASK_NAME, celery_config, connect
 from jobs.errors import JobsError
 from jobs.images import ImageLimits
+from jobs.job import DEFAULT_GROUP, bundle_group
 from jobs.metrics import serve_metrics
 from jobs.redis_store import JobStore
 from jobs.storage_identity import require_own_storage
@@ -127,6 +128,9 @@ def _pipelines(settings: WorkerSettings, device: str) -> PipelineLoader:
         settings.max_batch,
         settings.max_loaded,
         settings.cache_dir / "tunings.json",
+        settings.network_memory,
+        settings.pinned_bundles,
+        settings.serve_bundles,
     )
 
 
@@ -178,6 +182,7 @@ class Worker:
             stuck_after=settings.stuck_after,
             set_paused=self.claimer.pause,
             reload=self.reload,
+            choose_groups=self._choose_groups,
         )
         self.celery = build_app(
             settings.redis_url,
@@ -209,6 +214,7 @@ class Worker:
             executor=self.executor,
             name=settings.worker_name,
             lease_ttl=settings.lease_ttl,
+            groups=() if settings.serve_bundles else (DEFAULT_GROUP,),
             wake=lambda: send_wakeup(self.celery),
         )
 
@@ -221,11 +227,25 @@ class Worker:
     def _claimable(self) -> bool:
         return self.claimer.capacity() is not None and self.store.has_claimable(self.claimer.groups)
 
+    def _choose_groups(self) -> None:
+        """Which groups this worker claims from; for the bundles that it alone serves there are
+        some from now on.
+        """
+        only = self.settings.serve_bundles
+        placed = self.store.place_bundles(only)
+        mine = [bundle_group(name) for name in self.pipelines.bundles() if name in placed]
+        self.claimer.groups = tuple(mine) if only else (DEFAULT_GROUP, *mine)
+
     def describe(self) -> dict[str, Any]:
+        loaded = self.pipelines.loaded()
         return {
             "device": self.device,
             "precision": self.settings.precision,
-            "loaded": [list(key) for key in self.pipelines.loaded()],
+            "loaded": [list(key) for key in loaded],
+            "weight_bytes": list(loaded.values()),
+            "network_memory": int(self.settings.network_memory) or None,
+            "pinned": self.settings.pinned_bundles,
+            "groups": self.claimer.groups,
             "bundles": self.pipelines.bundles(),
             "concurrency": self.settings.concurrency,
             "waiting": self.batcher.queued_pictures(),
@@ -237,7 +257,7 @@ class Worker:
     def run(self) -> None:
         """Load, work until SIGTERM, then let running jobs end or hand them back."""
         settings = self.settings
-        preload(self.pipelines, settings.weights_dir, settings.defaults())
+        preload(self.pipelines, settings)
         if not self.pipelines.bundles():
             raise SystemExit(
                 f"mmml: no bundle under {settings.weights_dir} can be loaded, so this worker would "
@@ -265,12 +285,8 @@ class Worker:
         """
         log.info("an operator asks for it: all bundles are looked at again")
         self.pipelines.forget_failures()
-        settings = self.settings
         threading.Thread(
-            target=preload,
-            args=(self.pipelines, settings.weights_dir, settings.defaults()),
-            name="reload",
-            daemon=True,
+            target=preload, args=(self.pipelines, self.settings), name="reload", daemon=True
         ).start()
 
     def _ready(self) -> None:

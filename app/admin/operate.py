@@ -5,6 +5,7 @@ one that ``MMML_REDIS_URL`` names. The same over HTTP: :mod:`app.gateway.routes.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -57,9 +58,21 @@ def workers(command: AdminContext) -> None:
 
 def _worker_line(worker: dict[str, Any]) -> str:
     state = "drained" if worker.get("drained") else "working"
-    loaded = ", ".join(sorted({key[0] for key in worker.get("loaded", [])}))
     running = f"{worker.get('running', 0)} running"
-    return f"{worker['name']}  {worker.get('device', '')}  {state}  {running}  {loaded}".rstrip()
+    start = f"{worker['name']}  {worker.get('device', '')}  {state}  {running}"
+    return f"{start}  {', '.join(_held_bundles(worker))}".rstrip()
+
+
+def _held_bundles(worker: dict[str, Any]) -> Iterator[str]:
+    """Bundles in its memory, and how much of it they take."""
+    sizes: Counter[str] = Counter()
+    loaded = [key[0] for key in worker.get("loaded", [])]
+    for name, size in zip(loaded, worker.get("weight_bytes", [0] * len(loaded)), strict=True):
+        sizes[name] += size
+    for name, size in sorted(sizes.items()):
+        facts = [f"{size / 1e6:.0f} MB"] if size else []
+        facts += ["pinned"] if name in worker.get("pinned", []) else []
+        yield f"{name} ({', '.join(facts)})" if facts else name
 
 
 @admin.command()

@@ -45,7 +45,7 @@ class ReconcilerLoop:
     """Recovers jobs, round by round until ``stop`` is set."""
 
     reconciler: Reconciler
-    _rebuilt: bool = False
+    _rebuilt: frozenset[str] | None = None  # the bundles that had a group of their own then
 
     def run_once(self) -> None:
         """A fault of one duty does not keep the other from being done; what was not done is found
@@ -56,10 +56,11 @@ class ReconcilerLoop:
                 duty()
 
     def _rebuild(self) -> int:
-        if self._rebuilt:
+        placed = self.reconciler.store.place_bundles()
+        if placed == self._rebuilt:
             return 0
         count = self.reconciler.rebuild()
-        self._rebuilt = True
+        self._rebuilt = placed
         return count
 
     def run(self, stop: threading.Event) -> None:

@@ -23,8 +23,9 @@ class Reconciler:
     max_attempts: int = 3
 
     def rebuild(self) -> int:
-        """Once at the start: the records are the truth, the sets that are made of them follow. So
-        jobs of an earlier version find their places. Returns how many were looked at.
+        """At the start, and when a bundle has got a group of its own: the records are the truth,
+        the sets that are made of them follow. So jobs of an earlier version, and those that waited
+        for all workers, find their places. Returns how many were looked at.
         """
         return self.store.rebuild_sets()
 

@@ -35,8 +35,8 @@ class SleepingLoader:
             self._held[key] = self._subject.pipeline(Path())
         return self._held[key]
 
-    def loaded(self) -> list[PipelineKey]:
-        return list(self._held)
+    def loaded(self) -> dict[PipelineKey, int]:
+        return dict.fromkeys(self._held, 0)
 
     def forget_failures(self) -> None:
         """There are none."""

@@ -1,5 +1,5 @@
 -- Gives a worker that has the turn one job that died with a worker, so that it runs alone.
--- ARGV: worker, id of this claim, seconds of the lease, seconds for which the turn is kept
+-- ARGV: worker, id of this claim, seconds of the lease, seconds for which the turn is kept, groups
 local turn, remembered = p .. 'suspect:turn', p .. 'claim:' .. ARGV[2]
 if redis.call('GET', turn) ~= ARGV[1] then return false end
 redis.call('PEXPIRE', turn, math.floor(tonumber(ARGV[4]) * 1000))
@@ -8,7 +8,7 @@ if before then
   select_job(before)
   return holds(ARGV[2] .. ':1') and redis.call('HGETALL', key)
 end
-local first = redis.call('ZRANGEBYSCORE', p .. 'suspects', '-inf', stamp(now), 'LIMIT', 0, 1)[1]
+local first = first_suspect({unpack(ARGV, 5)})
 if not first then return false end
 select_job(first)
 redis.call('ZREM', p .. 'suspects', id)

@@ -41,6 +41,7 @@ local function move(ARGV)
   elseif owner ~= '' and redis.call('HDEL', p .. 'max_running', owner) == 1 then
     redis.call('DEL', p .. 'running:' .. owner)
   end
+  choose_group()
   local group, priority, _, deadline = placement()
   if created == 0 then line_before = anybody_waits({group}) end
   if group ~= last_group then redis.call('SADD', p .. 'groups', group) end

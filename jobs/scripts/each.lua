@@ -11,5 +11,5 @@ while place <= #ARGV do
 end
 send_published()
 -- Where a line was before, workers have no room, or a wake-up is on its way.
-if created then answers[#answers + 1] = line_before and 0 or missing_wakeups(created) end
+if created then answers[#answers + 1] = line_before and 0 or missing_wakeups(any_worker and 1e6 or created) end
 return answers

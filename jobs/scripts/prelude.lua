@@ -5,6 +5,7 @@ local id, key  -- of the job that moves
 local published = {}
 local created, line_before  -- jobs that were made by this call, and whether others waited before
 local last_group  -- of those
+local any_worker = false  -- whether any worker may be the only one that claims from a job's group
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 
@@ -68,6 +69,18 @@ local function leave_line()
   end
 end
 
+-- Bundles that workers serve which serve no others have a group of their own, so that nobody looks
+-- through jobs that it can't do. A job's record names its group from the moment on that there is one.
+local function choose_group()
+  if redis.call('EXISTS', p .. 'placed') == 0 then return end
+  local bundle = not get('group') and cjson.decode(get('request') or '{}').bundle
+  if bundle and redis.call('SISMEMBER', p .. 'placed', bundle) == 1 then
+    leave_line()
+    redis.call('HSET', key, 'group', 'bundle/' .. bundle)
+  end
+  any_worker = true
+end
+
 -- Who holds what. A job with a lease is in `leased`; one that died with a worker in `suspects`.
 local function drop_lease(owner)
   redis.call('HDEL', key, 'token', 'lease', 'begun')
@@ -82,6 +95,16 @@ local function drop_lease(owner)
   end
 end
 local function holds(token) return get('token') == token end
+-- The first that is due and of one of these groups; so many are looked at, as there are few.
+local function first_suspect(groups)
+  local due = redis.call('ZRANGEBYSCORE', p .. 'suspects', '-inf', stamp(now), 'LIMIT', 0, 100)
+  for _, job_id in ipairs(due) do
+    local its = redis.call('HGET', p .. 'job:' .. job_id, 'group') or 'default'
+    for _, group in ipairs(groups) do
+      if group == its then return job_id end
+    end
+  end
+end
 local function lease_dead() return tonumber(get('lease') or '0') < now end
 
 -- Bytes of an owner's pictures, where they are limited.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,28 @@ def test_mended_networks_are_offered_after_a_reload(
     loader.forget_failures()
     assert "synthesize" in loader.bundles()["tiny"]["tasks"]
     assert loader.get("tiny", "synthesize", spec["method"])
+
+
+def test_networks_that_leave_are_out_of_memory(tmp_path: Path) -> None:
+    tiny_bundle(tmp_path / "tiny")
+    ask = ("tiny", "synthesize", ""), ("tiny", "manipulate", "")
+    large = CachedPipelineLoader(tmp_path, "cpu", "float32", 2)
+    sizes = [large.get(*each).weight_bytes() for each in ask]
+    stored = sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors"))
+    assert 0 < max(sizes) < sum(sizes) < 2 * stored
+    loader = CachedPipelineLoader(tmp_path, "cpu", "float32", 2, budget=max(sizes))
+    first = weakref.ref(loader.get(*ask[0]))
+    gc.freeze()  # as a worker does at its start
+    assert first() is not None
+    loader.get(*ask[1])
+    assert first() is None
+    assert list(loader.loaded().values()) == [sizes[1]]
+
+
+def test_a_worker_of_some_bundles_offers_no_others(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        tiny_bundle(tmp_path / name)
+    loader = CachedPipelineLoader(tmp_path, "cpu", "float32", 2, only=("one",))
+    assert list(loader.bundles()) == ["one"]
+    with pytest.raises(UnknownBundle):
+        loader.get("other", "synthesize", "", LocalBundles(tmp_path).loadable()["other"]["sha256"])

@@ -10,7 +10,7 @@ from itertools import pairwise
 import redis
 
 from jobs.errors import StoreError
-from jobs.job import Status
+from jobs.job import Status, bundle_group
 from jobs.redis_store import JobStore
 from jobs.store import ClaimRequest, ClaimResult
 from models.pipeline import Item
@@ -65,6 +65,26 @@ def test_no_more_pictures_are_claimed_than_keep_the_networks_busy(
     time.sleep(0.15)  # the first batch is under way, two more are in line
     assert len(shop.leases.held()) == 3
     eventually(all_are(shop, Status.succeeded, jobs), 20)
+
+
+def test_groups_take_turns(shop: Shop, eventually: Eventually) -> None:
+    """A full line of one bundle does not hold up another's."""
+    shop.claimer.groups = bundle_group("birds"), bundle_group("flowers")
+    shop.store.place_bundles(["birds", "flowers"])
+    many = [shop.submit(bundle="birds", owner="many") for _ in range(30)]
+    single = shop.submit(bundle="flowers", owner="single")
+    shop.pipeline.seconds = 0.05
+    shop.claimer.start()
+    shop.claimer.notify()
+    eventually(all_are(shop, Status.succeeded, [*many, single]), 60)
+    started = [shop.job(job).started_at or 0.0 for job in many]
+    earlier = sum(at < (shop.job(single).started_at or 0.0) for at in started)
+    assert earlier <= 16  # two claims of what keeps the networks busy
+
+
+def test_a_worker_of_no_group_claims_nothing(shop: Shop) -> None:
+    shop.claimer.groups = ()
+    assert shop.claimer.capacity() is None
 
 
 def test_a_single_job_is_done_soon_beside_a_crowd(shop: Shop, eventually: Eventually) -> None:

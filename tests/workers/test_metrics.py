@@ -18,8 +18,8 @@ from workers.metrics import WorkerCollector
 class Holding(FakeLoader):
     """Says what it has."""
 
-    def loaded(self) -> list[PipelineKey]:
-        return [("fake", "synthesize", "fake")]
+    def loaded(self) -> dict[PipelineKey, int]:
+        return {("fake", "synthesize", "fake"): 7}
 
 
 def collector() -> WorkerCollector:
@@ -64,6 +64,7 @@ def test_what_a_worker_holds_is_read_when_it_is_asked_for(store: JobStore) -> No
     registry, leases = CollectorRegistry(), Leases(store, 10)
     registry.register(WorkerCollector("cpu", Holding(FakePipeline()), leases))
     assert registry.get_sample_value("mmml_pipelines_loaded") == 1
+    assert registry.get_sample_value("mmml_weight_bytes") == 7
     assert registry.get_sample_value("mmml_jobs_held") == 0
     leases.add(Job(id="j", task="synthesize", request={}).id, "t")
     assert registry.get_sample_value("mmml_jobs_held") == 1

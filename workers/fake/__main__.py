@@ -11,9 +11,8 @@ from workers.worker import Worker, WorkerParts
 def main() -> None:
     settings = WorkerSettings(device="cpu", precision="float32")
     configure_logging(settings, worker=settings.worker_name)
-    Worker(
-        settings, WorkerParts(pipelines=lambda given, _device: DrawingLoader(given.weights_dir))
-    ).run()
+    loader = DrawingLoader(settings.weights_dir, settings.serve_bundles)
+    Worker(settings, WorkerParts(pipelines=lambda _settings, _device: loader)).run()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -142,11 +142,11 @@ def _draw_caption(item: Item, text: str) -> Image.Image:
 
 class DrawingLoader:
     """One fake pipeline for every task of every bundle that is asked for. weights: where the
-    bundles' words are found, for explanations.
+    bundles' words are found, for explanations; only: the bundles that it offers, if any are named.
     """
 
-    def __init__(self, weights: Path = Path("weights")) -> None:
-        self._weights = weights
+    def __init__(self, weights: Path = Path("weights"), only: Collection[str] = ()) -> None:
+        self._weights, self._only = weights, only
         self._pipelines: dict[PipelineKey, DrawingPipeline] = {}
 
     def get(
@@ -161,11 +161,11 @@ class DrawingLoader:
             "Pipeline[Any]", self._pipelines.setdefault(key, DrawingPipeline(*key, self._weights))
         )
 
-    def loaded(self) -> list[PipelineKey]:
-        return list(self._pipelines)
+    def loaded(self) -> dict[PipelineKey, int]:
+        return dict.fromkeys(self._pipelines, 0)
 
     def forget_failures(self) -> None:
         """Nothing is remembered."""
 
     def bundles(self) -> dict[str, dict[str, Any]]:
-        return LocalBundles(self._weights).loadable()
+        return LocalBundles(self._weights, self._only).loadable()

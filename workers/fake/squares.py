@@ -79,8 +79,8 @@ class FakeLoader:
             raise UnknownBundle("There is no bundle 'missing'.")
         return self.pipeline
 
-    def loaded(self) -> list[PipelineKey]:
-        return []
+    def loaded(self) -> dict[PipelineKey, int]:
+        return {}
 
     def forget_failures(self) -> None:
         """There are none."""

@@ -49,6 +49,14 @@ def test_workers_are_drained_and_resumed(operated: JobStore) -> None:
     assert operated.heartbeat("gpu1", info, 10) is False
 
 
+def test_workers_tell_what_their_bundles_take(operated: JobStore) -> None:
+    loaded = [["cub", "synthesize", "m"], ["cub", "inpaint", "m"], ["flowers", "synthesize", "m"]]
+    sizes = {"weight_bytes": [20_000_000, 10_600_000, 9_000_000], "pinned": ["cub"]}
+    operated.heartbeat("gpu1", {"device": "cuda", "loaded": loaded, **sizes}, 10)
+    held = "cub (31 MB, pinned), flowers (9 MB)"
+    assert admin("workers").stdout == f"gpu1  cuda  working  0 running  {held}\n"
+
+
 def test_a_worker_that_comes_back_under_its_name_is_not_drained(operated: JobStore) -> None:
     operated.heartbeat("gpu1", {}, 10)
     operated.set_drained("gpu1", True)
