@@ -13,6 +13,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
+import app.gateway.rate_limits
 import app.gateway.request_log  # noqa: F401 (its metrics are registered)
 import workers.metrics  # noqa: F401
 from app.reconciler.metrics import StoreCollector
