@@ -79,6 +79,7 @@ def make(page: Page, task: str, text: str, seed: int, count: int = 1) -> None:
     before = page.url
     page.click("#generate")
     page.wait_for_url(lambda url: url != before)
+    page.locator("#stage h2", has_text=text).wait_for()  # not the job before
 
 
 def paint(page: Page) -> None:
@@ -86,7 +87,8 @@ def paint(page: Page) -> None:
     page.evaluate("scrollTo(0, 0)")
     box = page.locator("canvas.mask").bounding_box()
     assert box  # noqa: S101
-    points = [(0.40, 0.52), (0.50, 0.60), (0.60, 0.66), (0.46, 0.66), (0.56, 0.72)]
+    points = [(0.27, 0.63), (0.35, 0.53), (0.44, 0.46), (0.53, 0.41)]
+    points += [(0.53, 0.46), (0.45, 0.54), (0.35, 0.62)]
     for k, (x, y) in enumerate(points):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
         if k == 0:

@@ -25,7 +25,7 @@ COLOURS = ("red", "green", "blue", "yellow")
 TINY = (
     *("loop.threads=1", "loop.batch=4", "loop.settle_batches=1", "loop.log_every=1"),
     *("damsm.hidden=16", "damsm.features=32", "damsm.words=8", "damsm.input_size=32"),
-    *("loop.size=32", "detail.loop.size=64", "detail.patch=32", "synthesis.widths=4,2,1"),
+    *("loop.size=32", "detail.loop.size=64", "detail.patch=32", "synthesis.widths=8,4,2,1"),
     *("synthesis.ngf=8", "manipulation.ngf=8", "inpainting.width=8", "loop.workers=0"),
     *(f"{part}.ndf=16" for part in ("synthesis", "manipulation", "inpainting")),
     *(f"{part}.discriminator_size=32" for part in ("synthesis", "manipulation", "inpainting")),

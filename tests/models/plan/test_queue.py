@@ -114,6 +114,17 @@ def test_stages_are_done_in_order_with_what_they_need(tmp_path: Path) -> None:
     assert len(work.calls()) == 8, "nothing is done twice"
 
 
+def test_a_stage_with_more_minutes_goes_on(tmp_path: Path) -> None:
+    work = Workplace(tmp_path)
+    work.queue().work()
+    work.plan.write_text(PLAN.replace("[{ minutes = 1 }, { steps", "[{ minutes = 2 }, { steps"))
+    assert work.queue().work(), "nothing else can be done here"
+    assert work.calls()[6:] == [
+        f"{words} {tmp_path}/runs/a/synthesis-1{rest}"
+        for words, rest in (("train", ""), ("evaluate", "/evaluation"), ("sheet", "/sheet.webp"))
+    ]
+
+
 def test_encoders_are_trained_before_what_needs_them(tmp_path: Path) -> None:
     work = Workplace(tmp_path)
     work.plan.write_text("""
