@@ -40,7 +40,7 @@ def page(results: Mapping[str, Any]) -> str:
         if task in tasks:
             parts += [f"## {title}", *_task(task, tasks[task])]
     parts += ["## Open questions", *_questions(tasks)]
-    return "\n\n".join(map(_wrapped, parts)) + "\n"
+    return "\n\n".join(_wrapped(part) for part in parts if part) + "\n"
 
 
 def _wrapped(part: str) -> str:
@@ -71,9 +71,7 @@ def _head(results: Mapping[str, Any]) -> Iterator[str]:
     paragraphs = (INTRODUCTION, COMMAND, BUDGET, SAME, CELLS)
     yield from (text.format(**words) for text in paragraphs)
     yield from (
-        text
-        for text, needed in ((OUTLINES, results["outlined"]), (ONE_SEED, seeds == [1]))
-        if needed
+        text for text, needed in ((OUTLINES, results["outlined"]), (ONE_SEED, 1 in seeds)) if needed
     )
     if results["failed"]:
         yield f"**Incomplete.** {results['failed']}"
@@ -153,6 +151,7 @@ def _questions(tasks: Mapping[str, Any]) -> Iterator[str]:
     pair = ("efficient-t2i-interpolated", "efficient-t2i")
     if all(row in rows for row in pair):
         cells = read_cells("synthesize", {row: rows[row] for row in pair})
-        yield "Interpolation, measured here:\n\n" + "\n".join(
-            f"- {line}" for line in verdicts("synthesize", COLUMNS["synthesize"], cells)
-        )
+        said = [f"- {line}" for line in verdicts("synthesize", COLUMNS["synthesize"], cells)]
+        if said:
+            yield "Interpolation, as measured here:"
+            yield "\n".join(said)

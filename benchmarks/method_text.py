@@ -65,7 +65,9 @@ SHEETS = {
     "the bundle of the encoders, and each is edited by the caption of the next.",
     "inpaint": "First seeds, not chosen; birds as above, each with its own caption.",
 }
-ONE_SEED = "**One seed: nothing tells how far another training would differ.**"
+ONE_SEED = """
+**No verdict goes by rows of a single seed**: another training may differ by more than rows do.
+"""
 
 # By table and row; the row "" is the column's head. Efficient-T2I: IJCNN 2020; AttnGAN: CVPR 2018;
 # manipulation: ManiGAN's table 1; inpainting: TDANet's table, the best of several candidates.

@@ -16,7 +16,7 @@ def verdicts(task: str, columns: Sequence[Column], cells: Cells) -> Iterator[str
     sure.
     """
     for column in _judged(columns):
-        found = {r: c for r, c in _own(column, cells).items() if r not in REFERENCES[task]}
+        found = {r: c for r, c in _own(task, column, cells).items() if r not in REFERENCES[task]}
         if len(found) < 2:
             continue
         ordered = sorted(found, key=lambda row: found[row].value, reverse=column.more)
@@ -31,7 +31,7 @@ def verdicts(task: str, columns: Sequence[Column], cells: Cells) -> Iterator[str
 def unlike_references(task: str, columns: Sequence[Column], cells: Cells) -> Iterator[str]:
     """Of each judged column: which trained rows are better than every row without training."""
     for column in _judged(columns):
-        found = _own(column, cells)
+        found = _own(task, column, cells)
         untrained = [r for r in REFERENCES[task] if r in found and r != "real"]
         trained = [r for r in found if r not in REFERENCES[task]]
         ahead = [r for r in trained if all(_better(column, found[r], found[x]) for x in untrained)]
@@ -46,7 +46,7 @@ def published_order(task: str, columns: Sequence[Column], cells: Cells) -> Itera
     """How many pairs of rows that intervals tell apart stand in the papers' order."""
     held, turned = 0, []
     for column, printed in _printed(task, columns):
-        found = _own(column, cells)
+        found = _own(task, column, cells)
         for a, b in permutations([r for r in printed if r in found], 2):
             if _better(column, found[a], found[b]):
                 agrees = (printed[a] > printed[b]) == column.more
@@ -74,9 +74,12 @@ def _judged(columns: Sequence[Column]) -> list[Column]:
     return [c for c in columns if c.judged]
 
 
-def _own(column: Column, cells: Cells) -> dict[str, Cell]:
-    """The column's cells by row."""
-    return {row: c[column.metric] for row, c in cells.items() if column.metric in c}
+def _own(task: str, column: Column, cells: Cells) -> dict[str, Cell]:
+    """The column's cells by row; no trained row of a single seed, whose next training may differ by
+    more than rows do.
+    """
+    found = {row: c[column.metric] for row, c in cells.items() if column.metric in c}
+    return {row: c for row, c in found.items() if len(c.seeds) > 1 or row in REFERENCES[task]}
 
 
 def _better(column: Column, one: Cell, other: Cell) -> bool:

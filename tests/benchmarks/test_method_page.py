@@ -84,10 +84,21 @@ def test_the_page_begins_with_what_training_brought() -> None:
     )
     short, rest = text.split("## Manipulation")
     assert "- Manipulation: MP, better than each of identity, recolour: manigan." in short
-    assert "**One seed" in short
+    assert "**No verdict goes by rows of a single seed**" in short
     assert "**Incomplete.** Something failed." in short
     assert "| manigan | – | – | – | 0.300 ± 0.010 | 8.47, .101, .281, .072 |" in rest
     assert max(len(x) for x in text.splitlines() if not x.startswith("|")) <= 120
+
+
+def test_a_single_training_gives_no_verdict() -> None:
+    lone = {"metrics": {"mp": {"value": 0.8, "half": 0.01, "seeds": [0.8]}}}
+    cells = read_cells("manipulate", {**ROWS, "manigan": lone})
+    assert list(verdicts("manipulate", COLUMNS["manipulate"], cells)) == [
+        "MP: no intervals are apart."
+    ]
+    assert list(unlike_references("manipulate", COLUMNS["manipulate"], cells)) == [
+        "MP, better than each of identity, recolour: no trained row."
+    ]
 
 
 def test_the_published_order_is_compared_where_intervals_are_apart() -> None:
@@ -103,7 +114,7 @@ def test_the_published_order_is_compared_where_intervals_are_apart() -> None:
 
 
 def test_less_is_better_of_errors() -> None:
-    metrics = {"kid_": {"half": 0.1, "seeds": [1.0]}}
+    metrics = {"kid_": {"half": 0.1, "seeds": [1.0] * 3}}
     rows = {
         name: {"metrics": {"kid_": {**metrics["kid_"], "value": value}}}
         for name, value in (("attngan", 1.0), ("efficient-t2i", 2.0), ("blurred-8", 1.5))
