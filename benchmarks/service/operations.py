@@ -56,7 +56,8 @@ def _counters(client: redis.Redis) -> dict[str, float]:
 
 async def _submit(url: str, jobs: int, clients: int) -> None:
     """So many jobs, of each client one after the other, each waited for."""
-    limits = httpx.Limits(max_connections=clients)
+    # The gateway closes idle connections after five seconds; a busy machine may be as late.
+    limits = httpx.Limits(max_connections=clients, keepalive_expiry=2.0)
     async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as http:
 
         async def one_by_one(count: int) -> None:

@@ -13,8 +13,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
-import app.gateway.rate_limits
-import app.gateway.request_log  # noqa: F401 (its metrics are registered)
+import app.gateway.server  # noqa: F401 (all metrics of the gateway are registered)
 import workers.metrics  # noqa: F401
 from app.reconciler.metrics import StoreCollector
 from jobs.redis_store import JobStore
