@@ -16,7 +16,8 @@ require_python() {
 }
 
 use_wheels() {
-    if ! ls "$WHEELS"/*.whl >/dev/null 2>&1; then
+    set -- "$WHEELS"/*.whl
+    if ! [ -e "$1" ]; then
         say "There are no wheels in $WHEELS. Fill it where there is a network: make wheels. Nothing was installed."
         exit 1
     fi

@@ -92,6 +92,14 @@ class KeyStore:
         keys = map(ApiKey.model_validate_json, records)
         return sorted(keys, key=lambda key: key.created_at)
 
+    def get_first(self) -> ApiKey | None:
+        """The key that came from the settings, if that is known."""
+        found = cast("bytes | None", self._client.get(f"{self._key}:first"))
+        return self.get(found.decode()) if found else None
+
+    def set_first(self, key_id: str) -> None:
+        self._client.set(f"{self._key}:first", key_id)
+
     def any(self) -> bool:
         """Whether there is a record at all, be it of a revoked key."""
         return self._client.hlen(self._key) > 0
@@ -177,7 +185,10 @@ def find_key(store: KeyStore, wanted: str) -> ApiKey:
 
 
 def add_first_key(store: KeyStore, text: str) -> None:
-    """Let the key of the settings in, with every scope. A key revoked since stays revoked."""
+    """Let the key of the settings in, with every scope. A new one takes the place of the one before
+    and has its jobs; that one is revoked. A key revoked since stays revoked, so a gateway that
+    starts again with the earlier one changes nothing.
+    """
     if len(text) < MIN_LENGTH:
         raise ApiKeyError(
             f"MMML_FIRST_KEY has {len(text)} characters, and {MIN_LENGTH} are needed. "
@@ -188,7 +199,17 @@ def add_first_key(store: KeyStore, text: str) -> None:
             f"MMML_FIRST_KEY could be guessed: it needs {MIN_DISTINCT} different characters, and "
             "letters, digits and signs only. Make one with: mmml keys generate"
         )
-    store.add(new_api_key(text, "first", default_scopes() | {ADMIN}))
+    before, own = store.get_first(), store.get(key_id(text))
+    if own is not None and own.revoked_at is not None:
+        return
+    replaced = before if before and before.id != key_id(text) else None
+    if replaced:
+        revoke(store, replaced.id)
+    if own is None:
+        owner = replaced.owner if replaced else None
+        store.add(new_api_key(text, "first", default_scopes() | {ADMIN}, owner=owner))
+    if replaced or before is None:
+        store.set_first(key_id(text))
 
 
 def _digest(text: str) -> str:

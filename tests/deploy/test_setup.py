@@ -146,6 +146,31 @@ def test_without_a_driver_and_index_it_is_said_what_is_done(machine: Machine) ->
     assert not any("--index-url" in line for line in machine.downloads)
 
 
+def test_a_folder_of_wheels_takes_the_place_of_any_index(machine: Machine) -> None:
+    machine.install_python("3, 12")
+    folder = machine.folder / "wheels"
+    folder.mkdir()
+    (folder / "one.whl").touch()
+    status, said = machine.set_up(WHEELS="wheels", TORCH_INDEX="https://index.example/cpu")
+    assert status == 0, said
+    assert not any("--index-url" in line for line in machine.downloads)
+    assert "There is no NVIDIA driver" not in said
+
+
+def test_an_empty_folder_of_wheels_is_refused_before_anything_else(machine: Machine) -> None:
+    machine.install_python("3, 12")
+    status, said = machine.set_up(WHEELS="wheels")
+    assert status == 1
+    assert "There are no wheels in wheels. Fill it where there is a network: make wheels." in said
+    assert not machine.venv.exists()
+
+
+def test_fewer_parts_are_installed_where_that_is_asked_for(machine: Machine) -> None:
+    machine.install_python("3, 12")
+    machine.set_up(EXTRAS="embedded,worker")
+    assert machine.downloads[-1].endswith("-e .[embedded,worker]")
+
+
 def test_an_index_that_is_given_is_used(machine: Machine) -> None:
     machine.install_python("3, 12")
     machine.set_up(TORCH_INDEX="https://index.example/cpu", TORCH_CPU_INDEX="https://other.example")

@@ -121,6 +121,33 @@ def test_the_first_key_comes_once(stores: Stores) -> None:
         add_first_key(stores.keys, "short")
 
 
+def test_another_first_key_takes_the_place_of_the_one_before(stores: Stores) -> None:
+    texts = [generate_key() for _ in range(3)]
+    other = added(stores.keys, "first")  # somebody's own of that name
+    for text in texts:
+        add_first_key(stores.keys, text)
+        add_first_key(stores.keys, text)  # another gateway, or the next start
+    found = [verify_key(stores.keys, text) for text in texts]
+    assert found[:2] == [None, None]
+    assert found[2] is not None
+    oldest = stores.keys.get(key_id(texts[0]))
+    assert oldest is not None
+    assert found[2].owner == oldest.owner  # jobs stay reachable
+    add_first_key(stores.keys, texts[0])  # a gateway that still has the earlier one starts again
+    assert verify_key(stores.keys, texts[0]) is None
+    assert verify_key(stores.keys, texts[2]) == found[2]
+    assert verify_key(stores.keys, other) is not None
+
+
+def test_a_first_key_of_an_earlier_version_is_known_after_one_start(stores: Stores) -> None:
+    old, new = "0123456789" * 4, "9876543210" * 4
+    stores.keys.add(new_api_key(old, "first", default_scopes() | {ADMIN}))
+    add_first_key(stores.keys, old)
+    add_first_key(stores.keys, new)
+    assert verify_key(stores.keys, old) is None
+    assert verify_key(stores.keys, new) is not None
+
+
 def test_a_session_ends_with_its_key(stores: Stores) -> None:
     text = added(stores.keys)
     key = verify_key(stores.keys, text)
