@@ -5,6 +5,7 @@ all layers of VGG-16, all output heads, torch's own instance norm, contiguous me
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,12 @@ class Naive:
 
     def _synthesis(self) -> Forward:
         config = config_from(GeneratorConfig, self.pipeline.spec.network, self.task)
-        generator = self._load(Generator(config), "generator")
+        shaped = replace(config, latent="")  # the noise has its shapes already
+        generator = self._load(Generator(shaped), "generator")
 
         def forward(prepared: Any) -> Tensor:
             (words,) = prepared.captions
-            return generator(prepared.z[None], self._caption(words)[1])
+            return generator(prepared.z, self._caption(words)[1])
 
         return forward
 
