@@ -52,11 +52,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class Trial(Stage):
-    """One training of one row. batch: pictures of a step."""
+    """One training of one row, which is its label. batch: pictures of a step."""
 
-    label: str
-    seed: int
-    batch: int
+    seed: int = 0
+    batch: int = 0
 
     @property
     def name(self) -> str:

@@ -14,11 +14,13 @@ from PIL import Image, ImageDraw
 from benchmarks.method_report import Budget, Trained
 from docs.tools.gallery_photos import CAPTIONS, centre_mask, with_hole
 from models.bundle import Bundle
+from models.evaluation.pictures import stack
 from models.evaluation.run import Options, open_held_out
 from models.evaluation.runner import Runner
 from models.pipeline import Item
-from models.plan.sheet import first_items, tile
+from models.plan.sheet import first_items
 from models.registry import load
+from models.training.run import grid
 
 _COUNT = 8
 _MARGIN = 176  # pixels of a row's name
@@ -64,7 +66,7 @@ def _items(task: str, budget: Budget, run: Trained) -> list[Item]:
 
 def _sheet(lines: Mapping[str, Sequence[Any]]) -> Image.Image:
     """Rows of pictures with their names at the left."""
-    rows = {label: tile(pictures) for label, pictures in lines.items()}
+    rows = {label: grid(stack(pictures), _COUNT) for label, pictures in lines.items()}
     height = next(iter(rows.values())).height
     width = max(row.width for row in rows.values())
     page = Image.new("RGB", (_MARGIN + width, height * len(rows)), "white")
