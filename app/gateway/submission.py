@@ -5,7 +5,7 @@ then send a hint.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -71,40 +71,20 @@ async def submit(
     many gateways it arrives. ``strict``: numbers are numbers, not the text of numbers. ``job_id``:
     of the new job.
     """
-    earlier = (
-        await run_in_threadpool(find_earlier_job, services, idempotency_key)
-        if idempotency_key
-        else None
-    )
-    if earlier:
-        return Submission(earlier, replayed=True)
+    if idempotency_key:
+        earlier = await run_in_threadpool(find_earlier_job, services, idempotency_key)
+        if earlier:
+            return Submission(earlier, replayed=True)
     request = _validate(task, fields, strict)
     found, webhook = _find_bundle_task(services, request), parse_webhook(services, request.webhook)
     request = _resolve_defaults(request, found)
     method = request.method or found.method
-    text_warnings = caption_warnings(found, method, request.texts, services.catalogue.current())
-    if task.images or caller.key:  # before any effort is made, and anything is counted
-        await run_in_threadpool(_check_room, services, caller, bool(task.images))
-    if request.batch is not None:
-        await run_in_threadpool(_check_batch, services, caller, request.batch)
+    warnings = caption_warnings(found, method, request.texts, services.catalogue.current())
+    await _check_limits(services, caller, request)
     job_id = job_id or new_id()
     note_id("job", job_id)
     uploads, more = await _normalize_inputs(services, caller, task, pictures)
-    job = Job(
-        id=job_id,
-        task=task.task,
-        owner=caller.owner,
-        request_id=noted_id("request"),
-        traceparent=traceparent(),
-        priority=_priority(caller, request),
-        pictures=request.drawn_count,
-        request=request.model_dump(mode="json", exclude=_NOT_STORED, exclude_none=True),
-        bundle_sha256=found.sha256,
-        inputs={name: input_key(job_id, name) for name in uploads},
-        warnings=(*text_warnings, *more),
-        webhook=webhook,
-        batch=request.batch or "",
-    )
+    job = _build_job(caller, request, found, job_id, uploads, [*warnings, *more], webhook)
     async with _store_inputs(services, job, uploads):
         await _charge_pictures(services, caller, request.returned_count)
         stored = _expected_bytes(uploads, request.returned_count)
@@ -113,6 +93,32 @@ async def submit(
     if created is None:
         return await run_in_threadpool(_handle_duplicate, services, job, idempotency_key)
     return Submission(created)
+
+
+def _build_job(
+    caller: Caller,
+    request: TaskRequest,
+    found: BundleTask,
+    job_id: str,
+    uploads: Collection[str],
+    warnings: Sequence[str],
+    webhook: Webhook | None,
+) -> Job:
+    return Job(
+        id=job_id,
+        task=request.task,
+        owner=caller.owner,
+        request_id=noted_id("request"),
+        traceparent=traceparent(),
+        priority=_priority(caller, request),
+        pictures=request.drawn_count,
+        request=request.model_dump(mode="json", exclude=_NOT_STORED, exclude_none=True),
+        bundle_sha256=found.sha256,
+        inputs={name: input_key(job_id, name) for name in uploads},
+        warnings=tuple(warnings),
+        webhook=webhook,
+        batch=request.batch or "",
+    )
 
 
 def _priority(caller: Caller, request: TaskRequest) -> Priority:
@@ -125,6 +131,14 @@ def _priority(caller: Caller, request: TaskRequest) -> Priority:
             "use a key made with: mmml keys create NAME --priority high",
         )
     return wanted
+
+
+async def _check_limits(services: Services, caller: Caller, request: TaskRequest) -> None:
+    """Before any effort is made, and anything is counted."""
+    if request.images or caller.key:
+        await run_in_threadpool(_check_room, services, caller, bool(request.images))
+    if request.batch is not None:
+        await run_in_threadpool(_check_batch, services, caller, request.batch)
 
 
 def _check_room(services: Services, caller: Caller, uploads: bool) -> None:
