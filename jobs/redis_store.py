@@ -16,7 +16,6 @@ from jobs.job import (
     Failure,
     Job,
     JobEvent,
-    Priority,
     Status,
     WebhookState,
 )
@@ -252,21 +251,6 @@ class JobStore(WorkerRecords):
         """The uploads of these jobs have been erased."""
         self._scripts.move_all("forget_inputs", [(job_id, ()) for job_id in job_ids])
 
-    def rewrite_log(self) -> bool:
-        """Have the server write its append-only file anew if jobs were erased since the last time:
-        until then it holds their records. Returns whether it was asked to. Raises StoreError when
-        it refuses.
-        """
-        state = self._client.info("persistence")
-        count = int(self._client.get(self._key("erasures")) or 0)
-        failed = state.get("aof_last_bgrewrite_status", "ok") != "ok"
-        busy = state.get("aof_rewrite_in_progress")  # perhaps since before they were erased
-        if not state.get("aof_enabled") or busy or not (count or failed):
-            return False
-        self._client.bgrewriteaof()
-        self._client.decrby(self._key("erasures"), count)
-        return True
-
     def events_after(self, cursors: Mapping[str, str]) -> dict[str, list[JobEvent] | None]:
         """By id of a job or batch, what happened after the event whose id is given; None: it is
         erased or unknown.
@@ -303,12 +287,6 @@ class JobStore(WorkerRecords):
         when another attempt has begun meanwhile.
         """
         return bool(self._move("record_delivery", job_id, attempt, state, detail, delay))
-
-    def service_secret(self, name: str, proposal: str) -> str:
-        """A secret that all processes share: the first value ever proposed for ``name``."""
-        key = self._key(f"secret:{name}")
-        self._client.set(key, proposal, nx=True)
-        return cast("bytes", self._client.get(key)).decode()
 
     def dead_leases(self, limit: int = 500) -> list[str]:
         """Jobs whose worker is silent for too long."""
@@ -362,11 +340,6 @@ class JobStore(WorkerRecords):
         """An estimate of how many jobs start before each; None for one that does not wait."""
         return dict(zip(job_ids, self._scripts.call("positions", *job_ids), strict=True))
 
-    def has_claimable(self, groups: Sequence[str]) -> bool:
-        """Whether a worker of these groups would get a job."""
-        lines = [f"turns:{group}:{priority}" for group in groups for priority in Priority]
-        return self._client.exists(*map(self._key, lines)) > 0
-
     def load(self) -> Load:
         return self._gauge.load()
 
@@ -418,19 +391,6 @@ class JobStore(WorkerRecords):
             last, score = next(reversed(scores.items()))
             offset = offset + _CHUNK if score == top else 0
             top, before = score, min(before or (score, last), (score, last))
-
-    def place_bundles(self, names: Sequence[str] = ()) -> frozenset[str]:
-        """From now on jobs of these bundles wait in groups of their own (:func:`bundle_group`), of
-        which only workers claim that serve the bundle. Returns all bundles that have one.
-        """
-        if names:
-            self._client.sadd(self._key("placed"), *names)
-        found = cast("set[bytes]", self._client.smembers(self._key("placed")))
-        return frozenset(name.decode() for name in found)
-
-    def close(self) -> None:
-        """Close all connections; a later call opens one again."""
-        self._client.close()
 
     def take_back(self, job_id: str) -> bool:
         """Take a job from the worker that holds it, as if that had released it. False when none

@@ -11,6 +11,7 @@ from typing import Any, cast
 import redis
 
 from jobs.gauges import StoreGauges
+from jobs.job import Priority
 from jobs.records import to_json
 from jobs.redis_scripts import Scripts, translate_errors
 from jobs.store import MOST_ACTIONS, AdminAction, Usage
@@ -108,3 +109,42 @@ class WorkerRecords:
     def gauges(self, result_ttl: float) -> StoreGauges:
         """For operators. ``result_ttl``: lifetime of results in seconds."""
         return StoreGauges.parse(self._scripts.call("gauges", result_ttl))
+
+    def place_bundles(self, names: Sequence[str] = ()) -> frozenset[str]:
+        """From now on jobs of these bundles wait in groups of their own (:func:`bundle_group`), of
+        which only workers claim that serve the bundle. Returns all bundles that have one.
+        """
+        if names:
+            self._client.sadd(self._key("placed"), *names)
+        found = cast("set[bytes]", self._client.smembers(self._key("placed")))
+        return frozenset(name.decode() for name in found)
+
+    def rewrite_log(self) -> bool:
+        """Have the server write its append-only file anew if jobs were erased since the last time:
+        until then it holds their records. Returns whether it was asked to. Raises StoreError when
+        it refuses.
+        """
+        state = self._client.info("persistence")
+        count = int(self._client.get(self._key("erasures")) or 0)
+        failed = state.get("aof_last_bgrewrite_status", "ok") != "ok"
+        busy = state.get("aof_rewrite_in_progress")  # perhaps since before they were erased
+        if not state.get("aof_enabled") or busy or not (count or failed):
+            return False
+        self._client.bgrewriteaof()
+        self._client.decrby(self._key("erasures"), count)
+        return True
+
+    def service_secret(self, name: str, proposal: str) -> str:
+        """A secret that all processes share: the first value ever proposed for ``name``."""
+        key = self._key(f"secret:{name}")
+        self._client.set(key, proposal, nx=True)
+        return cast("bytes", self._client.get(key)).decode()
+
+    def has_claimable(self, groups: Sequence[str]) -> bool:
+        """Whether a worker of these groups would get a job."""
+        lines = [f"turns:{group}:{priority}" for group in groups for priority in Priority]
+        return self._client.exists(*map(self._key, lines)) > 0
+
+    def close(self) -> None:
+        """Close all connections; a later call opens one again."""
+        self._client.close()
