@@ -22,7 +22,7 @@ from tests.client.environments import requirements
 from tests.deploy.conftest import ROOT
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
-_SOURCES = ("app", "client", "deploy", "jobs", "workers")
+_SOURCES = ("app", "client", "deploy", "jobs", "models", "workers")
 _FILES = ("constraints.txt", "LICENSE", "pyproject.toml", "README.md")
 _PICTURE = """
 import fcntl, socket, struct
