@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,12 @@ class Random:
     def __len__(self) -> int:
         return 1000
 
-    def batch(self, part: str, indices: object, sources: list[np.random.Generator]) -> Batch:  # noqa: ARG002
+    def batch(
+        self,
+        part: str,  # noqa: ARG002
+        indices: Sequence[int],  # noqa: ARG002
+        sources: Sequence[np.random.Generator],
+    ) -> Batch:
         count, captions = len(sources), self.captions
         lengths = torch.full((count,), WORDS)
         ids = torch.randint(1, 1000, (count, WORDS))

@@ -172,15 +172,16 @@ def settle_spectral(module: nn.Module, iterations: int = 20) -> nn.Module:
     """Twenty power iterations in float64, as trained vectors have seen thousands."""
     for layer in module.modules():
         if hasattr(layer, "weight_orig"):
-            matrix = layer.weight_orig.flatten(1).double()
-            u = layer.weight_u.double()
+            values = dict(layer.named_parameters()) | dict(layer.named_buffers())
+            matrix = values["weight_orig"].flatten(1).double()
+            u = values["weight_u"].double()
             for _ in range(iterations):
                 v = matrix.T @ u
                 v = v / v.norm()
                 u = matrix @ v
                 u = u / u.norm()
-            layer.weight_u.copy_(u)
-            layer.weight_v.copy_(v)
+            values["weight_u"].copy_(u)
+            values["weight_v"].copy_(v)
     return module
 
 
