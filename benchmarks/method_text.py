@@ -66,7 +66,8 @@ SHEETS = {
     "inpaint": "First seeds, not chosen; birds as above, each with its own caption.",
 }
 ONE_SEED = """
-**No verdict goes by rows of a single seed**: another training may differ by more than rows do.
+**No verdict goes by rows of a single seed**, whose ± is that of pictures alone: another training
+may differ by more than rows do.
 """
 
 # By table and row; the row "" is the column's head. Efficient-T2I: IJCNN 2020; AttnGAN: CVPR 2018;
