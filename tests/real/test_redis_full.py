@@ -11,6 +11,7 @@ import redis
 
 from app.gateway.api_keys import generate_key
 from jobs.connections import connect
+from tests.app.conftest import png
 from tests.real.fleet import Fleet
 from tests.real.test_redis import broker
 
@@ -34,8 +35,11 @@ def fill(url: str) -> redis.Redis:
     return client
 
 
-def submit(http: httpx.Client, text: str) -> str:
-    made = http.post("/synthesize", json={"text": text})
+def submit(http: httpx.Client, text: str, **photo: bytes) -> str:
+    if photo:
+        made = http.post("/manipulate", data={"text": text}, files=photo)
+    else:
+        made = http.post("/synthesize", json={"text": text})
     assert made.status_code == 202, made.text
     return str(made.json()["id"])
 
@@ -55,7 +59,8 @@ def test_reading_and_erasing_go_on_without_memory(server: str, tmp_path: Path, k
                 assert http.get(f"/jobs/{job}?wait=30").json()["status"] == "succeeded"
             done.append(submit(http, "a red bird fail:slow=3"))  # ends without memory
             done.append(submit(http, "a red bird"))  # begins without
-            waiting = submit(http, "a red bird fail:slow=30")
+            # Of another task, as the jobs of one batch end together.
+            waiting = submit(http, "a red bird fail:slow=12", image=png(64, 64))
             client = fill(server)
             refused = http.post("/synthesize", json={"text": "a red bird"})
             assert refused.status_code == 503, refused.text
