@@ -44,7 +44,7 @@ def _check_size(size: int | None) -> int | None:
 
 def _seed(seed: int | None) -> int | None:
     if seed is not None and seed < 0:
-        raise ValueError("must be at least 0; omit it for a random seed")
+        raise ValueError("must be at least 0; leave it out for a random seed")
     return seed
 
 
