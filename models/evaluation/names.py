@@ -18,7 +18,7 @@ class MetricLabel:
 
 # What a metric's name begins with; the longest that fits counts.
 _NAMES = {
-    "attribute_accuracy": MetricLabel("MetricLabel parts in the named colour", MORE),
+    "attribute_accuracy": MetricLabel("Named parts in the named colour", MORE),
     "edited_attribute_accuracy": MetricLabel("Parts to change, in the named colour", MORE),
     "unnamed_attribute_accuracy": MetricLabel("Other parts, in their own colour", MORE),
     "one_bird": MetricLabel("One whole bird", MORE),

@@ -109,6 +109,7 @@ def test_texts_cannot_become_markup() -> None:
 
 
 def test_metrics_have_names_and_directions() -> None:
+    assert metric_label("attribute_accuracy").text == "Named parts in the named colour"
     assert metric_label("l1_center_upstream").text == "L1 (centre, TDANet's protocol)"
     assert metric_label("kid_efficientnet-lite2").text == "KID (efficientnet-lite2)"
     assert metric_label("psnr_hole").text == "PSNR in the hole, dB"
