@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.evaluation import papers
+
 _FEWEST = 20  # pictures below which an interval is too narrow to be one
 # Student's t, 97.5 %, by degrees of freedom; the last for all beyond.
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -142,3 +144,28 @@ def read_cells(task: str, rows: Mapping[str, Any]) -> Cells:
         for label, row in rows.items()
     }
     return {label: found for label, found in cells.items() if found}
+
+
+def published(task: str) -> dict[str, dict[str, float]]:
+    """What the papers print of these methods on CUB, by row and column's metric, in the table's
+    units.
+    """
+    ablations = papers.ABLATIONS if task == "manipulate" else {}
+    found = {name.lower(): row for name, row in papers.columns(task, "CUB").items()}
+    found |= {f"manigan-{name.replace('_', '-')}": row for name, row in ablations.items()}
+    return {
+        row: {
+            column.metric: round(column.scale * value, 4)
+            for column in COLUMNS[task]
+            for metric, value in numbers.items()
+            if _is_of(column, metric)
+        }
+        for row, numbers in found.items()
+    }
+
+
+def _is_of(column: Column, metric: str) -> bool:
+    """Whether a paper's metric is the column's, whatever network or protocol measures it."""
+    if column.metric.endswith("_"):
+        return metric.startswith(column.metric)
+    return metric.removesuffix("_upstream") == column.metric

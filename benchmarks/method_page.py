@@ -9,7 +9,7 @@ from dataclasses import replace
 from textwrap import fill
 from typing import Any
 
-from benchmarks.method_cells import COLUMNS, KINDS, Cells, Column, read_cells
+from benchmarks.method_cells import COLUMNS, KINDS, Cells, Column, published, read_cells
 from benchmarks.method_text import (
     BUDGET,
     CELLS,
@@ -18,7 +18,6 @@ from benchmarks.method_text import (
     NOTES,
     ONE_SEED,
     OUTLINES,
-    PUBLISHED,
     PUBLISHED_PICTURES,
     QUESTIONS,
     SAME,
@@ -28,6 +27,7 @@ from benchmarks.method_verdicts import published_order, unlike_references, verdi
 from models.evaluation.report import table_line
 
 _WIDTH = 120
+Printed = Mapping[str, Mapping[str, float]]  # by row and metric
 _HEADLINES = ("kid_", "mp", "l1_center", "l1_object")
 _TITLES = {"synthesize": "Synthesis", "manipulate": "Manipulation", "inpaint": "Inpainting"}
 
@@ -92,17 +92,17 @@ def _short(tasks: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _task(task: str, rows: Mapping[str, Any]) -> Iterator[str]:
-    columns, cells = COLUMNS[task], read_cells(task, rows)
+    columns, cells, printed = COLUMNS[task], read_cells(task, rows), published(task)
     if task == "inpaint":
         for kind, title in KINDS.items():
             own = [c for c in columns if c.metric.endswith(kind)]
-            yield f"{title}:\n\n{_table(own, cells, PUBLISHED[kind])}"
+            yield f"{title}:\n\n{_table(own, cells, printed)}"
         yield (
-            "Centre less object masks (published: without sign):\n\n"
-            f"{_table(*_differences(columns, cells), PUBLISHED['difference'])}"
+            "Centre less object masks (published: of the two tables above, without sign):\n\n"
+            f"{_table(*_differences(columns, cells), _published_differences(printed))}"
         )
     else:
-        yield _table(columns, cells, PUBLISHED[task])
+        yield _table(columns, cells, printed)
     yield NOTES[task]
     said = (verdicts, unlike_references, published_order)
     yield "\n".join(f"- {line}" for found in said for line in found(task, columns, cells))
@@ -123,12 +123,24 @@ def _differences(columns: Sequence[Column], cells: Cells) -> tuple[list[Column],
     return kept, {row: own for row, own in found.items() if own and row != "real"}
 
 
-def _table(columns: Sequence[Column], cells: Cells, published: Mapping[str, str]) -> str:
+def _published_differences(printed: Printed) -> Printed:
+    """As the papers print them, without sign."""
+    a, b = KINDS
+    return {
+        row: {k: abs(v - own[k.removesuffix(a) + b]) for k, v in own.items() if k.endswith(a)}
+        for row, own in printed.items()
+    }
+
+
+def _table(columns: Sequence[Column], cells: Cells, printed: Printed) -> str:
+    theirs = [c for c in columns if any(c.metric in own for own in printed.values())]
     heads = [f"{c.title} {c.arrow}".strip() for c in columns]
-    lines = [table_line("", *heads, published[""]), "|---" * (2 + len(columns)) + "|"]
+    heads.append("published †: " + ", ".join(c.title.split(",")[0] for c in theirs))
+    lines = [table_line("", *heads), "|---" * (2 + len(columns)) + "|"]
     for row, found in cells.items():
         own = [str(found[c.metric]) if c.metric in found else "–" for c in columns]
-        lines.append(table_line(row, *own, published.get(row, "–")))
+        numbers = [f"{printed.get(row, {}).get(c.metric, 0):.4g}" for c in theirs]
+        lines.append(table_line(row, *own, ", ".join(numbers) if row in printed else "–"))
     return "\n".join(lines)
 
 

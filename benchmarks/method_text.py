@@ -1,5 +1,5 @@
-"""The words of a comparison's page, what the papers print of these methods on CUB, and what is
-known of the questions that the project began with. Paragraphs are wrapped where they are written.
+"""The words of a comparison's page, and what is known of the questions that the project began with.
+Paragraphs are wrapped where they are written.
 """
 
 from __future__ import annotations
@@ -69,44 +69,6 @@ ONE_SEED = """
 **No verdict goes by rows of a single seed**, whose ± is that of pictures alone: another training
 may differ by more than rows do.
 """
-
-# By table and row; the row "" is the column's head. Efficient-T2I: IJCNN 2020; AttnGAN: CVPR 2018;
-# manipulation: ManiGAN's table 1; inpainting: TDANet's table, the best of several candidates.
-PUBLISHED = {
-    "synthesize": {
-        "": "published †: IS, FID",
-        "efficient-t2i": "4.23, 11.17",
-        "attngan": "4.36, –",
-    },
-    "manipulate": {
-        "": "published †: IS, sim, diff, MP",
-        "sisgan": "2.24, .045, .508, .022",
-        "tagan": "3.32, .048, .267, .035",
-        "manigan-without-acm": "4.01, .138, .491, .070",
-        "manigan-concatenation": "3.81, .135, .512, .065",
-        "manigan-without-main": "8.48, .084, .235, .064",
-        "manigan-without-dcm": "3.84, .123, .447, .068",
-        "manigan": "8.47, .101, .281, .072",
-    },
-    "center": {
-        "": "published †: l1, PSNR, TV, SSIM",
-        "csa": "3.99, 20.79, 3.64, 82.69",
-        "picnet": "3.65, 20.96, 3.71, 84.51",
-        "tdanet": "3.53, 21.30, 3.55, 84.63",
-    },
-    "object": {
-        "": "published †: l1, PSNR, TV, SSIM",
-        "csa": "6.42, 19.13, 4.33, 72.65",
-        "picnet": "7.28, 18.80, 4.12, 70.78",
-        "tdanet": "4.80, 20.89, 3.34, 79.16",
-    },
-    "difference": {
-        "": "published †: l1, PSNR, TV, SSIM",
-        "csa": "2.43, 1.66, 0.69, 10.4",
-        "picnet": "3.63, 2.16, 0.41, 13.73",
-        "tdanet": "1.27, 0.41, 0.21, 5.47",
-    },
-}
 
 # The questions that the project began with.
 QUESTIONS = (

@@ -4,11 +4,10 @@ without training, and whether the published order holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 
-from benchmarks.method_cells import KINDS, REFERENCES, Cell, Cells, Column
-from benchmarks.method_text import PUBLISHED
+from benchmarks.method_cells import REFERENCES, Cell, Cells, Column, published
 
 
 def verdicts(task: str, columns: Sequence[Column], cells: Cells) -> Iterator[str]:
@@ -44,9 +43,10 @@ def unlike_references(task: str, columns: Sequence[Column], cells: Cells) -> Ite
 
 def published_order(task: str, columns: Sequence[Column], cells: Cells) -> Iterator[str]:
     """How many pairs of rows that intervals tell apart stand in the papers' order."""
-    held, turned = 0, []
-    for column, printed in _printed(task, columns):
+    held, turned, rows = 0, [], published(task)
+    for column in _judged(columns):
         found = _own(task, column, cells)
+        printed = {row: own[column.metric] for row, own in rows.items() if column.metric in own}
         for a, b in permutations([r for r in printed if r in found], 2):
             if _better(column, found[a], found[b]):
                 agrees = (printed[a] > printed[b]) == column.more
@@ -58,16 +58,6 @@ def published_order(task: str, columns: Sequence[Column], cells: Cells) -> Itera
             f"Of {held + len(turned)} pairs with intervals apart, {held} are in the published order"
         )
         yield f"{pairs}{against}."
-
-
-def _printed(task: str, columns: Sequence[Column]) -> Iterator[tuple[Column, Mapping[str, float]]]:
-    """Judged columns with what the papers print of each row."""
-    for table in KINDS if task == "inpaint" else (task,):
-        own = [c for c in columns if table == task or c.metric.endswith(table)]
-        rows = {row: text.split(", ") for row, text in PUBLISHED[table].items() if row}
-        for place, column in enumerate(own):
-            if column.judged and all(len(cells) == len(own) for cells in rows.values()):
-                yield column, {row: float(cells[place]) for row, cells in rows.items()}
 
 
 def _judged(columns: Sequence[Column]) -> list[Column]:

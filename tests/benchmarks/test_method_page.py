@@ -86,7 +86,7 @@ def test_the_page_begins_with_what_training_brought() -> None:
     assert "- Manipulation: MP, better than each of identity, recolour: manigan." in short
     assert "**No verdict goes by rows of a single seed**" in short
     assert "**Incomplete.** Something failed." in short
-    assert "| manigan | – | – | – | 0.300 ± 0.010 | 8.47, .101, .281, .072 |" in rest
+    assert "| manigan | – | – | – | 0.300 ± 0.010 | 8.47, 0.101, 0.281, 0.072 |" in rest
     assert max(len(x) for x in text.splitlines() if not x.startswith("|")) <= 120
 
 
