@@ -28,7 +28,7 @@ SYNTHESIZED = (
     ("cub", "this bird is red all over with black wings", 9),
 )
 EDITED = ("a blue bird with a white belly and a short beak", 16, "a yellow bird with grey wings")
-FILLED = 4  # of the drawn birds held out, with the hole over the part that its caption names
+FILLED = 11  # of the drawn birds of validation, with the hole over the part that its caption names
 Tile = tuple[Image.Image, str]
 
 
@@ -53,7 +53,7 @@ def _edit(pipelines: dict[str, Pipeline[Any]]) -> list[Tile]:
 
 def _fill(pipeline: Pipeline[Any]) -> list[Tile]:
     """A drawn bird with a hole, and the hole filled."""
-    case = HeldOutAviary("test").inpainting(FILLED + 1, pipeline.spec.size, "object")[FILLED]
+    case = HeldOutAviary("validation").inpainting(FILLED + 1, pipeline.spec.size, "object")[FILLED]
     assert case.mask is not None  # noqa: S101 (every case of inpainting has one)
     images = {"image": case.picture, "mask": case.mask}
     (filled,) = generate(pipeline, [Item(case.caption, case.seed, images=images, fidelity="photo")])
