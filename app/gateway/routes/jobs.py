@@ -292,13 +292,15 @@ async def _server_sent(stream: EventStream) -> AsyncIterator[ServerSentEvent]:
         yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)
 
 
+_STREAM: dict[str, Any] = {
+    "response_class": EventSourceResponse,
+    "responses": _EVENT_RESPONSES,
+    "dependencies": [StreamSlot],
+}
+
+
 @events_router.get(
-    "/jobs/{job_id}/events",
-    tags=["jobs"],
-    summary="Stream the events of a job",
-    response_class=EventSourceResponse,
-    responses=_EVENT_RESPONSES,
-    dependencies=[StreamSlot],
+    "/jobs/{job_id}/events", tags=["jobs"], summary="Stream the events of a job", **_STREAM
 )
 async def stream_events(
     stream: Annotated[EventStream, Depends(open_job_stream)],
@@ -312,9 +314,7 @@ async def stream_events(
     "/batches/{batch_id}/events",
     tags=["batches"],
     summary="Stream the events of a batch",
-    response_class=EventSourceResponse,
-    responses=_EVENT_RESPONSES,
-    dependencies=[StreamSlot],
+    **_STREAM,
 )
 async def stream_batch_events(
     stream: Annotated[EventStream, Depends(open_batch_stream)],

@@ -410,8 +410,8 @@ def test_a_gateway_beside_sees_the_same(
         jobs = [joined(client, batch), joined(other, batch)]
         threading.Timer(0.3, lambda: [finished(services.store, job) for job in jobs]).start()
         other.post(f"/batches/{batch}/close")
-        told = [json.loads(e.data)["id"] for e in follow(other, batch) if e.event == "job"]
-        assert told == jobs
+        ended = [json.loads(e.data)["id"] for e in follow(other, batch) if e.event == "job"]
+        assert ended == jobs
         assert client.get(f"/batches/{batch}").json()["status"] == "ended"
 
 
