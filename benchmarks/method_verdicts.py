@@ -54,10 +54,8 @@ def published_order(task: str, columns: Sequence[Column], cells: Cells) -> Itera
                 turned += [] if agrees else [f"{a} before {b} by {column.name}"]
     if held or turned:
         against = f"; against it: {'; '.join(turned)}" if turned else ""
-        pairs = (
-            f"Of {held + len(turned)} pairs with intervals apart, {held} are in the published order"
-        )
-        yield f"{pairs}{against}."
+        pairs = f"{held} of {held + len(turned)} pairs with intervals apart stand in the published"
+        yield f"{pairs} order{against}."
 
 
 def _judged(columns: Sequence[Column]) -> list[Column]:

@@ -103,12 +103,12 @@ def test_a_single_training_gives_no_verdict() -> None:
 
 def test_the_published_order_is_compared_where_intervals_are_apart() -> None:
     assert said(published_order) == [
-        "Of 2 pairs with intervals apart, 2 are in the published order."
+        "2 of 2 pairs with intervals apart stand in the published order."
     ]
     turned = {**ROWS, "sisgan": row(0.25)}
     cells = read_cells("manipulate", turned)
     assert list(published_order("manipulate", COLUMNS["manipulate"], cells)) == [
-        "Of 3 pairs with intervals apart, 2 are in the published order; against it: sisgan before "
+        "2 of 3 pairs with intervals apart stand in the published order; against it: sisgan before "
         "tagan by MP."
     ]
 
