@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.images import decode_photo, encode
-from jobs.job import ErrorCode, Failure, ImageRecord, Timings
+from jobs.job import ErrorCode, Failure, ImageRecord, Status, Timings
 from jobs.store import JobOutcome
 from tests.conftest import write_paper_bundle
 from tests.moves import begun
@@ -45,6 +46,32 @@ def client(services: Services) -> Iterator[TestClient]:
         create_app(services.settings, services), raise_server_exceptions=False
     ) as made:
         yield made
+
+
+# Asks for the gateway, though it does not use it: a fixture that needs nothing of it ends after it,
+# and a worker that still looks for jobs then finds the connections closed.
+@pytest.fixture
+def work(services: Services, client: TestClient) -> Iterator[Callable[..., None]]:
+    """``work(pictures=1)`` starts a worker that takes one job, a moment after it is queued."""
+    over = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def loop(pictures: int) -> None:
+        while not over.wait(0.01):
+            jobs, _ = services.store.list_jobs(Status.queued, 1, None)
+            if jobs:
+                over.wait(0.1)
+                succeed(services, jobs[0].id, pictures)
+                return
+
+    def start(pictures: int = 1) -> None:
+        threads.append(threading.Thread(target=loop, args=(pictures,)))
+        threads[-1].start()
+
+    yield start
+    over.set()
+    for thread in threads:
+        thread.join()
 
 
 def png(

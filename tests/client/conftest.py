@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -11,13 +9,11 @@ import pytest
 from anyio import to_thread
 from fastapi.testclient import TestClient
 
-from app.gateway.services import Services
-from jobs.job import Status
 from mmml import AsyncClient, Client
 from tests.app import conftest as gateway
-from tests.app.conftest import succeed
 
-settings, services, client = gateway.settings, gateway.services, gateway.client
+settings, services = gateway.settings, gateway.services
+client, work = gateway.client, gateway.work
 
 
 class Through(httpx.BaseTransport):
@@ -63,21 +59,3 @@ def mmml(through: Through) -> Iterator[Client]:
 def open_async(through: Through) -> Callable[[], AsyncClient]:
     """An asynchronous client of the same gateway, made in the loop that uses it."""
     return lambda: AsyncClient(transport=Threaded(through))
-
-
-@pytest.fixture
-def work(services: Services) -> Callable[..., None]:
-    """A worker that takes one job."""
-
-    def loop(pictures: int) -> None:
-        for _ in range(1000):
-            jobs, _ = services.store.list_jobs(Status.queued, 1, None)
-            if jobs:
-                succeed(services, jobs[0].id, pictures)
-                return
-            time.sleep(0.01)
-
-    def start(pictures: int = 1) -> None:
-        threading.Thread(target=loop, args=(pictures,), daemon=True).start()
-
-    return start

@@ -102,8 +102,10 @@ def test_its_events_tell_each_job_that_ends(client: TestClient, services: Servic
         succeed(services, second)
         services.store.batches.close(batch)
 
-    threading.Thread(target=later).start()
+    ending = threading.Thread(target=later)
+    ending.start()
     events = follow(client, batch)
+    ending.join()
     assert [(e.event, json.loads(e.data)) for e in events[:-1]] == [
         ("status", {"status": "open"}),
         ("job", {"id": first, "status": "succeeded"}),

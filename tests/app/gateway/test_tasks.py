@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from PIL import Image
 
 from app.gateway.services import Services
 from jobs.images import encode
-from jobs.job import Status
 from tests.app.conftest import mask_png, png, stored_photo, succeed
 from tests.moves import claimed
 from tests.services import LocalClient
@@ -317,26 +316,13 @@ def test_a_full_queue_is_503(services: Services) -> None:
         assert response.headers["retry-after"]
 
 
-def finish_soon(services: Services, pictures: int = 1) -> None:
-    """A worker that takes the next job a moment later."""
-
-    def work() -> None:
-        while True:
-            jobs, _ = services.store.list_jobs(Status.queued, 1, None)
-            if jobs:
-                time.sleep(0.1)
-                succeed(services, jobs[0].id, pictures)
-                return
-            time.sleep(0.01)
-
-    threading.Thread(target=work, daemon=True).start()
-
-
 @pytest.mark.parametrize(
     "how", [{"params": {"wait": 10}}, {"headers": {"prefer": "respond-async, wait=10"}}]
 )
-def test_waiting_returns_the_finished_job(client: TestClient, services: Services, how: Any) -> None:
-    finish_soon(services)
+def test_waiting_returns_the_finished_job(
+    client: TestClient, work: Callable[..., None], how: Any
+) -> None:
+    work()
     started = time.monotonic()
     response = client.post("/synthesize", json={"text": "a bird"}, **how)
     assert time.monotonic() - started < 3
@@ -351,8 +337,10 @@ def test_waiting_in_vain_returns_202(client: TestClient) -> None:
     assert response.json()["status"] == "queued"
 
 
-def test_waiting_with_accept_returns_the_picture(client: TestClient, services: Services) -> None:
-    finish_soon(services)
+def test_waiting_with_accept_returns_the_picture(
+    client: TestClient, work: Callable[..., None]
+) -> None:
+    work()
     response = client.post(
         "/synthesize", json={"text": "a bird"}, params={"wait": 10}, headers={"accept": "image/png"}
     )
@@ -363,9 +351,9 @@ def test_waiting_with_accept_returns_the_picture(client: TestClient, services: S
 
 @pytest.mark.parametrize("accept", ["image/png", "application/json"])
 def test_who_wants_a_picture_waits_for_the_first_worker(
-    client: TestClient, services: Services, accept: str
+    client: TestClient, work: Callable[..., None], accept: str
 ) -> None:
-    finish_soon(services)
+    work()
     asked = {"params": {"wait": 0.01}, "headers": {"accept": accept}}
     response = client.post("/synthesize", json={"text": "a bird"}, **asked)
     wanted = accept.startswith("image")

@@ -35,8 +35,9 @@ def mmml(client: TestClient) -> Command:
     return run
 
 
+# Asks for the gateway, though it does not use it, to end before its connections are closed.
 @pytest.fixture
-def worker(services: Services) -> Iterator[None]:
+def worker(services: Services, client: TestClient) -> Iterator[None]:
     """Does every job; a text with "fail" fails, one with "lost" is lost at its first job, and of
     one with "partial" the last image fails.
     """
@@ -57,11 +58,11 @@ def worker(services: Services) -> Iterator[None]:
             for job in services.store.list_jobs(Status.queued, 10, None)[0]:
                 one(job.id, job.request["text"], job.request["count"])
 
-    thread = threading.Thread(target=loop, daemon=True)
+    thread = threading.Thread(target=loop)
     thread.start()
     yield
     over.set()
-    thread.join(10)
+    thread.join()
 
 
 def _fail(services: Services, job_id: str, code: ErrorCode, detail: str) -> None:
