@@ -11,11 +11,24 @@ import httpx
 
 from tests.real.conftest import free_port
 
+# The bucket is there before the first request can be answered.
+_PROGRAM = """
+import sys
+from moto.backends import get_backend
+from moto.server import main
+get_backend("s3")["123456789012"]["aws"].create_bucket(sys.argv.pop(1), "us-east-1")
+main(sys.argv[1:])
+"""
+
 
 @dataclass
 class S3Server:
-    """Forgets everything when it is stopped. ``environment`` is what a client of it needs."""
+    """With one bucket, empty at each start: it forgets everything when it is stopped.
 
+    ``environment`` is what a client of it needs.
+    """
+
+    bucket: str
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -33,7 +46,7 @@ class S3Server:
         }
 
     def start(self) -> None:
-        command = [sys.executable, "-W", "ignore", "-m", "moto.server"]
+        command = [sys.executable, "-W", "ignore", "-c", _PROGRAM, self.bucket]
         command += ["-H", "127.0.0.1", "-p", str(self.port)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -47,9 +60,6 @@ class S3Server:
         assert self.process
         self.process.kill()
         self.process.wait()
-
-    def make_bucket(self, name: str) -> None:
-        httpx.put(f"{self.url}/{name}", timeout=30).raise_for_status()
 
     def _answers(self) -> bool:
         try:

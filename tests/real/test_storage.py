@@ -30,9 +30,8 @@ pytestmark = [
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
     """Running, with an empty bucket ``photos``; this process's environment leads to it."""
-    server = S3Server()
+    server = S3Server("photos")
     server.start()
-    server.make_bucket("photos")
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     yield server
@@ -103,7 +102,6 @@ def test_the_service_on_s3(service: Service, s3: S3Server) -> None:
     assert int(refused.headers["Retry-After"]) > 0
     assert "storage can't be reached" in refused.json()["detail"]
     s3.start()
-    s3.make_bucket("photos")
     service.all_succeed([job], 90)
 
 
