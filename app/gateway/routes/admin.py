@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
@@ -31,10 +31,43 @@ Administrator = Annotated[Caller, Depends(administrator)]
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(administrator)])
 
 
-@router.get("/workers", summary="List workers")
-async def list_workers(services: ServicesDependency) -> list[dict[str, Any]]:
-    """The last heartbeat of each live worker; `drained`: it claims no jobs."""
-    return await run_in_threadpool(services.store.live_workers)
+class WorkerBundle(BaseModel):
+    """A bundle that a worker can load."""
+
+    sha256: str = Field(description="digest of its files")
+    tasks: list[str] = Field(description="what it serves")
+
+
+class WorkerView(BaseModel):
+    """The last heartbeat of a worker. One of an earlier version may lack fields."""
+
+    name: str = Field(description="as `drain` and `resume` take it")
+    device: str | None = Field(None, description="`cpu`, or the GPU that it uses")
+    precision: str | None = Field(None, description="of its networks, as it was set")
+    groups: list[str] = Field([], description="whose jobs it claims")
+    pinned: list[str] = Field([], description="bundles that stay loaded")
+    bundles: dict[str, WorkerBundle] = Field({}, description="what it can load, by name")
+    loaded: list[list[str]] = Field(
+        [], description="networks in its memory: bundle, task, method, digest"
+    )
+    weight_bytes: list[int] = Field([], description="memory of each of `loaded`")
+    network_memory: int | None = Field(
+        None, description="bytes that networks may take; null without a limit"
+    )
+    concurrency: int | None = Field(None, description="jobs that it holds at most")
+    running: int | None = Field(None, description="jobs that it holds")
+    waiting: int | None = Field(None, description="pictures of these that wait for the networks")
+    drained: bool = Field(False, description="it claims no jobs")
+    last_batch_at: float | None = Field(
+        None, description="end of its last batch, in seconds since 1970"
+    )
+
+
+@router.get("/workers", summary="List workers", response_model_exclude_unset=True)
+async def list_workers(services: ServicesDependency) -> list[WorkerView]:
+    """The last heartbeat of each live worker."""
+    found = await run_in_threadpool(services.store.live_workers)
+    return [WorkerView.model_validate(one) for one in found]
 
 
 class WaitingView(BaseModel):

@@ -55,8 +55,9 @@ def test_nobody_else_gets_in(services: Services, method: str, path: str) -> None
 
 def test_workers_are_listed_and_drained(operator: TestClient, services: Services) -> None:
     assert operator.post("/admin/workers/gpu1/drain").status_code == 404
-    services.store.heartbeat("gpu1", {"device": "cpu"}, 10)
-    assert operator.get("/admin/workers").json()[0]["name"] == "gpu1"
+    said = {"device": "cpu", "loaded": [["a", "inpaint", "csa", "0f"]], "running": 2}
+    services.store.heartbeat("gpu1", said | {"field_of_a_later_version": 1}, 10)
+    assert operator.get("/admin/workers").json() == [said | {"name": "gpu1"}]
     assert operator.post("/admin/workers/gpu1/drain").json()["drained"] is True
     assert services.store.heartbeat("gpu1", {}, 10) is True
     assert operator.post("/admin/workers/gpu1/resume").json()["drained"] is False
