@@ -1,6 +1,6 @@
 """The pictures of README and docs, from the shipped bundles: for each task the first cases of the
-held-out split as they come, and the worst of them as failures; of the drawn birds also where words
-act, and a morph.
+held-out split as they come, and the worst of them as failures, where any failed; of the drawn birds
+also where words act, and a morph.
 
 Usage: ``make gallery`` or ``python -m docs.tools.gallery [--bundles weights/aviary …]``.
 """
@@ -30,7 +30,7 @@ from models.pipeline import Item, Pipeline
 
 FOLDER = Path("docs/pictures")
 SHIPPED = [Path("weights/aviary"), Path("weights/cub"), Path("weights/flowers")]
-TILE, GAP, TEXT, SHOWN = 128, 6, 44, 6
+TILE, GAP, LINE, SHOWN = 128, 6, 12, 6
 TASKS = ("synthesize", "manipulate", "inpaint")
 
 
@@ -69,9 +69,14 @@ def _of_photos(name: str, pipelines: Mapping[str, Pipeline[Any]]) -> None:
 def _drawn(name: str, pipelines: Mapping[str, Pipeline[Any]], cases: int) -> None:
     for task, pipeline in pipelines.items():
         shown = _shown(pipeline, _cases(task, cases, pipeline.spec.size))
-        worst = sorted(shown, key=lambda s: s.right)[:SHOWN]
+        failed = [s for s in shown if s.right < 1]
+        worst = sorted(failed, key=lambda s: s.right)[:SHOWN]
         for kind, chosen in (("first", shown[:SHOWN]), ("worst", worst)):
             path = FOLDER / f"{name}-{task}-{kind}.png"
+            if not chosen:
+                path.unlink(missing_ok=True)
+                sys.stdout.write(f"{path}: none of {len(shown)} failed\n")
+                continue
             sheet([_column(task, s) for s in chosen]).save(path, optimize=True)
             rates = ", ".join(f"{s.right:.0%}" for s in chosen)
             sys.stdout.write(f"{path}: named parts in their colour {rates}\n")
@@ -123,18 +128,20 @@ def _column(task: str, shown: Shown) -> tuple[list[Image.Image], str]:
 
 
 def sheet(columns: Sequence[tuple[list[Image.Image], str]]) -> Image.Image:
-    """Columns of equal pictures with their captions, on white."""
+    """Columns of equal pictures with their whole captions, on white."""
     rows = len(columns[0][0])
+    texts = [textwrap.wrap(caption, 24) for _, caption in columns]
     width = len(columns) * (TILE + GAP) - GAP
-    out = Image.new("RGB", (width, rows * (TILE + GAP) + TEXT), "white")
+    out = Image.new(
+        "RGB", (width, rows * (TILE + GAP) + LINE * max(map(len, texts)) + GAP), "white"
+    )
     draw = ImageDraw.Draw(out)
-    for k, (pictures, caption) in enumerate(columns):
+    for k, (pictures, _) in enumerate(columns):
         x = k * (TILE + GAP)
         for row, picture in enumerate(pictures):
             tile = picture.resize((TILE, TILE), Image.Resampling.BICUBIC)
             out.paste(tile, (x, row * (TILE + GAP)))
-        lines = textwrap.wrap(caption, 24)[:4]
-        draw.multiline_text((x, rows * (TILE + GAP)), "\n".join(lines), fill="black", spacing=1)
+        draw.multiline_text((x, rows * (TILE + GAP)), "\n".join(texts[k]), fill="black", spacing=1)
     return out
 
 
