@@ -55,7 +55,9 @@ def run_train_bundle(arguments: argparse.Namespace) -> None:
     found = check(open_listing(folder))
     sys.stderr.write("\n".join(lines(found)) + "\n")
     require_enough(found)
-    sys.stderr.write(f"trains {', '.join(arguments.tasks)} for {arguments.hours:g} hours; {runs}\n")
+    sys.stderr.write(
+        f"trains {', '.join(arguments.tasks)} for {arguments.hours:g} hours in all; keeps {runs}\n"
+    )
     options = Options(
         folder,
         into.resolve(),

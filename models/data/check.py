@@ -113,11 +113,11 @@ def lines(found: Check) -> list[str]:
         f"licence: {listing.licence}",
         *_split_lines(found),
         *_lengths_lines(found.lengths),
-        *_some("photos do not decode", [f"{k}: {why}" for k, why in found.faults.items()]),
-        *_some("photos have no caption", found.uncaptioned),
+        *_some("photos that do not decode", [f"{k}: {why}" for k, why in found.faults.items()]),
+        *_some("photos without a caption", found.uncaptioned),
     ]
     boxed = sum(record.box is not None for record in listing.records)
-    skipped = _some("rows are skipped", listing.skipped) if listing.skipped else []
+    skipped = _some("rows that are skipped", listing.skipped) if listing.skipped else []
     return [*rows, *skipped, f"boxes: {boxed} photos; object masks: {found.masked} photos"]
 
 
@@ -158,4 +158,4 @@ def _lengths_lines(found: Lengths | None) -> list[str]:
 
 def _some(text: str, names: Sequence[str]) -> list[str]:
     more = [f"  and {len(names) - LISTED} more"] if len(names) > LISTED else []
-    return [f"{len(names)} {text}", *(f"  {name}" for name in names[:LISTED]), *more]
+    return [f"{text}: {len(names)}", *(f"  {name}" for name in names[:LISTED]), *more]

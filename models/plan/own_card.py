@@ -18,7 +18,7 @@ from models.data.prepare import Prepared
 from models.plan.sheet import COLUMNS
 from models.training.run import code_version, lines_of
 
-_ROW = "| {part} | {minutes:.1f} | {steps:,} of {batch} | {shown:,.0f} | {init} |"
+_ROW = "| {part} | {minutes:.1f} | {steps} of {batch} | {shown:,.0f} | {init} |"
 _FEW = 500  # photos, below which synthesis mostly repeats what it saw
 
 
@@ -49,7 +49,7 @@ def _data(found: Check, prepared: Prepared) -> str:
         f"{len(split['train'])} photos of a folder called `{listing.name}` (layout "
         f"{listing.layout}), with captions of {len(prepared.words) - 1} known words ({captions} "
         f"captions in all). Held out: {len(split['validation'])} for validation, "
-        f"{len(split['test'])} for test. Left out: {len(found.faults)} that do not decode, "
+        f"{len(split['test'])} for test. Left out: {len(found.faults)} undecodable, "
         f"{len(found.uncaptioned)} without a caption. None of the photos is in the bundle; rights "
         "to them are their owners' matter, and this command has asked nobody."
     )
@@ -78,7 +78,7 @@ def _numbers(part: str, run: Path, count: int) -> dict[str, Any]:
     return {
         "part": part,
         "minutes": float(last.get("seconds", 0)) / 60,
-        "steps": steps,
+        "steps": f"{steps:,}" if steps else f"fewer than {options['loop']['log_every']}",
         "batch": batch,
         "shown": steps * batch / count,
         "init": Path(options["init"]).name if options["init"] else "nothing",

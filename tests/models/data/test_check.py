@@ -33,7 +33,7 @@ def test_broken_missing_and_mute_photos_are_found(tmp_path: Path) -> None:
     assert found.uncaptioned == ("002.Bird_2/Bird_2_0.jpg",)
     assert len(found.usable) == 9
     found.require_usable()
-    assert "1 photos have no caption" in lines(found)
+    assert "photos without a caption: 1" in lines(found)
 
 
 def test_truncated_jpeg_is_broken(tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def test_captions_that_are_none_are_skipped_and_named(
     assert "6 rows are skipped (" in capsys.readouterr().err
     said = "\n".join(lines(check(listing)))
     assert "annotation 77 of image 3 has no caption" in said
-    assert "2 photos have no caption" in said
+    assert "photos without a caption: 2" in said
 
 
 @pytest.mark.parametrize("content", ["[]", '{"images": []}', '{"images": {}, "annotations": []}'])

@@ -158,7 +158,7 @@ def test_photos_become_a_bundle_that_is_served(tmp_path: Path) -> None:
         assert isinstance(made, Image.Image), made
         assert len(made.getcolors(1 << 20) or ()) > 1, "not one flat colour"
     card = (bundle / "CARD.md").read_text()
-    assert "1 that do not decode" in card
+    assert "1 undecodable" in card
     assert "photos are few" in card
     assert "CC0-1.0" in card
     assert (bundle / "picture.webp").stat().st_size
