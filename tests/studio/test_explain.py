@@ -70,8 +70,8 @@ def test_a_word_shows_where_it_acted(page: Page) -> None:
     # Where the word acted, the picture is seen; the rest is dimmed.
     assert strong[3] == 0
     assert weak[3] > 200
-    expect(page.locator(".legend")).to_have_text("did not act acted most")
-    expect(page.get_by_role("button", name="W: what the text scales")).to_be_visible()
+    expect(page.locator(".legend")).to_have_text("Dark: did not act Clear: acted most")
+    expect(page.get_by_role("button", name="What the text scales (W)")).to_be_visible()
 
 
 def test_nothing_is_said_without_an_explanation(page: Page) -> None:

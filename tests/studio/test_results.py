@@ -89,8 +89,11 @@ def test_the_lock_keeps_the_seed(page: Page, stand: Stand) -> None:
     assert first
     lock = page.get_by_role("button", name="Keep the seed")
     expect(lock).to_have_attribute("aria-pressed", "false")
+    drawn = lock.locator("use")
+    expect(drawn).to_have_attribute("href", re.compile("#unlock$"))
     lock.click()
     expect(lock).to_have_attribute("aria-pressed", "true")
+    expect(drawn).to_have_attribute("href", re.compile("#lock$"))
     expect(page.locator("#option-seed")).to_have_value(str(first.images[0].seed))
     second = stand.services.store.get(make(page))
     assert second
@@ -123,7 +126,9 @@ def test_compare_any_two(page: Page) -> None:
     choices = page.get_by_role("radiogroup", name="Second image").locator("input")
     expect(choices).to_have_count(2)
     choices.nth(1).check()
-    expect(page.locator("#pair-text")).to_have_text("a blue bird (seed 1) — a red bird (seed 2)")
+    expect(page.locator("#pair-text")).to_have_text(
+        "First: a blue bird, seed 1\nSecond: a red bird, seed 2"
+    )
     page.get_by_role("slider", name="First and second").focus()
     page.keyboard.press("Home")
     assert (

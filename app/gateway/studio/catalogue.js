@@ -3,7 +3,7 @@
 
 import { get, root } from "./api.js";
 
-const HANDLED = new Set(["text", "weight", "webhook"]); // by widgets of their own, or not at all
+const HANDLED = new Set(["text", "weight", "webhook", "batch"]); // by widgets of their own, or not at all
 
 /** The schema without "or null": what a person may fill in. */
 function plain(schema) {

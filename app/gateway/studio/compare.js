@@ -2,12 +2,12 @@
 
 import { el } from "./dom.js";
 
-/** An element; `after` is the picture's own element, `before` an address. */
-export function compare(before, after, names = ["Before", "After"]) {
+/** An element; `after` is the picture's own element, `before` an address; `start`: percent of it that is seen at first. */
+export function compare(before, after, names = ["Before", "After"], start = 20) {
   const under = el("img", { class: "before", src: before, alt: names[0] });
   const edge = el("div", { class: "edge", "aria-hidden": "true" });
   const slider = el("input", {
-    type: "range", min: 0, max: 100, step: 1, value: 50, "aria-label": `${names[0]} and ${names[1].toLowerCase()}`,
+    type: "range", min: 0, max: 100, step: 1, value: start, "aria-label": `${names[0]} and ${names[1].toLowerCase()}`,
     oninput: () => move(slider.valueAsNumber),
   });
   const labels = [el("span", { class: "tag left", "aria-hidden": "true" }, names[0]),
@@ -19,6 +19,6 @@ export function compare(before, after, names = ["Before", "After"]) {
     labels[1].classList.toggle("gone", place > 85);
     slider.setAttribute("aria-valuetext", `${100 - place} % ${names[1].toLowerCase()}`);
   };
-  move(50);
+  move(start);
   return el("div", { class: "compare" }, under, after, edge, ...labels, slider);
 }

@@ -26,7 +26,7 @@ function bytes(address) {
   return new Blob([Uint8Array.from(text, (c) => c.charCodeAt(0))], { type: "image/png" });
 }
 
-const FEATURES = { W: "W: what the text scales", b: "b: what the text adds" };
+const FEATURES = { W: "What the text scales (W)", b: "What the text adds (b)" };
 const HINT = "Point at a word to see where it acted.";
 
 /** A text with those words as buttons that have a map. Places are counted in characters. */
@@ -70,7 +70,7 @@ export async function explanation(image, texts, canvas) {
   ));
   const features = Object.entries(found.features || {})
     .map(([name, address]) => pointed(address, FEATURES[name] || name, "chip"));
-  const legend = el("p", { class: "legend soft" }, "did not act ", el("span", { class: "legend-ramp", "aria-hidden": "true" }), " acted most");
+  const legend = el("p", { class: "legend soft" }, "Dark: did not act ", el("span", { class: "legend-ramp", "aria-hidden": "true" }), " Clear: acted most");
   return el("div", { class: "explanation" }, hint, ...lines, legend,
     features.length ? el("div", { class: "chips" }, ...features) : null);
 }

@@ -2,11 +2,11 @@
 // has by its type. What few people change is folded away.
 
 import { root } from "./api.js";
-import { button, el } from "./dom.js";
+import { button, el, icon } from "./dom.js";
 
 const MAX_SEED = 2 ** 32;
 const HINTS = { explain: "Show where each word acted" };
-const FOLDED = new Set(["method", "priority", "noise_scale", "candidates", "fidelity"]);
+const FOLDED = new Set(["format", "size", "method", "priority", "noise_scale", "candidates", "fidelity"]);
 const STILL_ONLY = "png", ANIMATION = "webp", ANIMATION_ONLY = "gif";
 
 const title = (name) => name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
@@ -85,7 +85,8 @@ export class Options {
 
   show(task) {
     this.task = task;
-    const fields = task.fields.filter(({ name }) => name !== "frames");
+    const fields = task.fields.filter(({ name }) => name !== "frames")
+      .sort((a, b) => (b.name === "bundle") - (a.name === "bundle"));
     const [folded, open] = [[], []];
     for (const field of fields) (FOLDED.has(field.name) ? folded : open).push(this.#widget(field));
     this.more = el("details", { class: "more fold" }, el("summary", {}, "More options"),
@@ -142,7 +143,11 @@ export class Options {
 
   /** The lock is closed while there is a seed: every image then starts from it. */
   #lock() {
-    this.place.querySelector("#seed-lock")?.setAttribute("aria-pressed", String(Boolean(this.#control("seed").value)));
+    const lock = this.place.querySelector("#seed-lock");
+    if (!lock) return;
+    const closed = Boolean(this.#control("seed").value);
+    lock.setAttribute("aria-pressed", String(closed));
+    lock.replaceChildren(icon(closed ? "lock" : "unlock"));
   }
 
   /** What the bundle does where a field is left empty stands in it. */
@@ -158,7 +163,7 @@ export class Options {
     const serving = this.catalogue.offer(this.task.name, this.bundle)?.serving || {};
     for (const [name, value] of Object.entries(serving)) {
       const control = this.#control(name);
-      if (control?.tagName === "INPUT") control.placeholder = `${value} (as ${this.bundle})`;
+      if (control?.tagName === "INPUT") control.placeholder = `${value} by default`;
     }
   }
 

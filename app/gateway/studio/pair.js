@@ -19,11 +19,11 @@ export class Pair {
   }
 
   #show(first, second) {
-    const label = ({ job, image }) => `${textOf(job)} (seed ${image.seed})`;
-    byId("pair-text").textContent = second ? `${label(first)} — ${label(second)}`
+    const label = ({ job, image }) => `${textOf(job)}, seed ${image.seed}`;
+    byId("pair-text").textContent = second ? `First: ${label(first)}\nSecond: ${label(second)}`
       : "There is no other image yet. Generate one more, then compare.";
     byId("pair-view").replaceChildren(...(second ? [shaped(el("figure", { class: "picture" }, compare(
-      first.image.url, el("img", { class: "after", src: second.image.url, alt: label(second) }), ["First", "Second"],
+      first.image.url, el("img", { class: "after", src: second.image.url, alt: label(second) }), ["First", "Second"], 50,
     )), first.image)] : []));
   }
 }

@@ -9,7 +9,7 @@ export function textsOf(job) {
 export const textOf = (job) => textsOf(job).join(job.input.frames ? " → " : " + ");
 
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "narrow" });
 
 /** "3 minutes ago". */
 export function ago(time) {
