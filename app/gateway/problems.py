@@ -22,6 +22,8 @@ from jobs.errors import BlobError, ImageProblem, StoreError, UnreadableRecord
 
 log = logging.getLogger(__name__)
 _MOST_ERRORS = 10  # reported of one request
+# As RFC 9110 has them; HTTPStatus before Python 3.13 has older ones.
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
 MEDIA_TYPE = "application/problem+json"
 _SENTENCES = {
     404: "There is nothing at this address. GET /docs lists what there is.",
@@ -77,7 +79,7 @@ class Problem(Exception):
         """As RFC 9457 has it."""
         body: dict[str, Any] = {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": _PHRASES.get(self.status) or HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
             "instance": instance,
