@@ -88,7 +88,12 @@ async def close_batch(
     return json_response(await get_batch(services, caller, batch_id))
 
 
-@router.delete("/{batch_id}", status_code=202, summary="Delete a batch and its jobs")
+@router.delete(
+    "/{batch_id}",
+    status_code=202,
+    summary="Delete a batch and its jobs",
+    response_class=Response,
+)
 async def delete_batch(
     batch_id: BatchId, services: ServicesDependency, caller: AnyCaller
 ) -> Response:
@@ -113,7 +118,9 @@ def _erase(services: Services, caller: Caller, batch_id: str) -> None:
     "/{batch_id}/images.zip",
     summary="Get all images of a batch",
     response_class=Response,
-    responses={200: {"content": {"application/zip": {}}}},
+    responses={
+        200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
+    },
 )
 async def get_batch_images(
     batch_id: BatchId, services: ServicesDependency, caller: Reader

@@ -51,6 +51,18 @@ def test_operations_have_short_names() -> None:
     assert {"synthesize", "manipulate", "inpaint", "get_job", "list_jobs", "get_image"} <= set(ids)
 
 
+def test_every_answer_has_a_schema() -> None:
+    without = [
+        f"{name} {status} {kind}"
+        for name, operation in operations()
+        for status, answer in operation["responses"].items()
+        for kind, content in answer.get("content", {}).items()
+        if kind != "text/event-stream" and not content.get("schema")
+        if "/v1/" not in name  # programs of OpenAI's API bring their own types
+    ]
+    assert without == []
+
+
 def test_everything_is_described() -> None:
     described = {tag["name"] for tag in DOCUMENT["tags"] if tag["description"]}
     for name, operation in operations():
