@@ -10,7 +10,7 @@ const EMPTY = "Nothing yet. Images that you generate are listed here until the s
 
 function thumbnail(job) {
   const image = job.images.find(({ url }) => url);
-  if (image) return el("img", { src: image.url, alt: "", loading: "lazy", decoding: "async" });
+  if (image) return el("img", { src: image.url, class: job.input.frames && "frames", alt: "", loading: "lazy", decoding: "async" });
   return el("span", { class: `state ${job.status}` }, ENDS[job.status]);
 }
 
