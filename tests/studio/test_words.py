@@ -17,6 +17,7 @@ def test_no_words_of_the_api(page: Page) -> None:
     write(page, "zorgly")
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("#problem p")).to_have_text("Bundle 'paper' knows no word of this text.")
+    expect(page.locator("#text-feedback")).to_be_empty()  # the same is not said twice
     page.locator(".more summary").click()
     for task in ("synthesize", "manipulate", "inpaint"):
         choose(page, task)

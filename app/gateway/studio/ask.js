@@ -108,6 +108,7 @@ export class Ask {
     const place = byId("problem");
     place.hidden = false;
     place.replaceChildren(el("p", {}, this.message(problem.message)));
+    if (/\bknows no word of\b/.test(problem.message)) byId("text-feedback").textContent = ""; // said once
     const errors = problem.errors || [];
     this.options.wrong(errors);
     if (errors.some(({ field }) => field === "text") || /\b(text|word)\b/.test(problem.message)) {
