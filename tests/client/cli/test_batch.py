@@ -238,9 +238,10 @@ def test_checking_finds_every_bad_row(
 def test_checking_sends_nothing(
     mmml: Command, table: Callable[..., str], tmp_path: Path, services: Services
 ) -> None:
-    result = mmml("batch", table("task,text", "synthesize,a bird"), "-o", "out", "--check")
-    assert result.stdout == "1 rows can be sent.\n"
+    words = ("batch", table("task,text", "synthesize,a bird"))
+    assert mmml(*words, "--check").stdout == "Rows that can be sent: 1\n"
     assert jobs(services) == 0
+    assert "-o FOLDER" in mmml(*words).stderr  # to send them, it has to be given
 
 
 class Reluctant(Client):

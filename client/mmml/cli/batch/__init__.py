@@ -149,9 +149,8 @@ _A_DAY = 24 * 3600.0  # seconds for which a job is waited for
 @click.option(
     "-o",
     "--output",
-    required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="folder for images and results.csv",
+    help="folder for images and results.csv; needed unless --check is given",
 )
 @click.option(
     "--task", type=click.Choice(list(tasks())), help="task of all rows, instead of a column task"
@@ -185,7 +184,7 @@ _A_DAY = 24 * 3600.0  # seconds for which a job is waited for
 def batch(
     run: CliContext,
     file: Path,
-    output: Path,
+    output: Path | None,
     task: str | None,
     picture_format: str,
     concurrency: int,
@@ -201,8 +200,10 @@ def batch(
     """
     rows = read_rows(file, task, None if check else _SHOWN)
     if check:
-        run.print_result({"rows": len(rows)}, [f"{len(rows)} rows can be sent."])
+        run.print_result({"rows": len(rows)}, [f"Rows that can be sent: {len(rows)}"])
         return
+    if output is None:
+        raise click.UsageError("Name a folder for the images: -o FOLDER.")
     with open_journal(output) as journal, run.connect(timeout=_A_DAY, retry_for=0) as client:
         client.models()  # a service that is not there is reported at once
         runner = BatchRunner(
