@@ -1,7 +1,7 @@
 """What one whole drawn bird looks like in labels, and which pictures do.
 
 A bird is whole when each of its parts is found once, as one region of about its size, at about its
-place, and all of them hang together. Sizes and places are those of renders (:meth:`Anatomy.of`).
+place, and all of them hang together. Sizes and places are those of renders.
 """
 
 from __future__ import annotations
@@ -61,31 +61,8 @@ class Anatomy:
     places: Mapping[str, tuple[float, float, float, float]]
 
     @classmethod
-    def of(cls, label_maps: Labels) -> Anatomy:
-        """The ranges of whole birds, labels [N,S,S]."""
-        areas = np.array([[_area(one, k + 1) for k in range(len(COUNTED))] for one in label_maps])
-        spots = np.array([_spots(one) for one in label_maps])  # [N,6,2]
-        low, high = spots.min(0), spots.max(0)
-        return cls(
-            {
-                c: (float(areas[:, k].min()), float(areas[:, k].max()))
-                for k, c in enumerate(COUNTED)
-            },
-            {
-                p: (float(low[k, 0]), float(high[k, 0]), float(low[k, 1]), float(high[k, 1]))
-                for k, p in enumerate(PARTS)
-            },
-        )
-
-    def facts(self) -> dict[str, dict[str, list[float]]]:
-        """As JSON holds it; :meth:`of_facts` reads it."""
-        return {
-            name: {k: [round(v, 5) for v in values] for k, values in ranges.items()}
-            for name, ranges in (("areas", self.areas), ("places", self.places))
-        }
-
-    @classmethod
     def of_facts(cls, facts: Mapping[str, Mapping[str, Sequence[float]]]) -> Anatomy:
+        """As ``judges.json`` holds it."""
         areas = {k: (v[0], v[1]) for k, v in facts["areas"].items()}
         return cls(areas, {k: (v[0], v[1], v[2], v[3]) for k, v in facts["places"].items()})
 

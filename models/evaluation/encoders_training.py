@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.damsm.image_encoder import CompactImageEncoder
 from models.damsm.losses import damsm_losses
@@ -18,7 +21,6 @@ from models.evaluation.cases import HeldOut
 from models.evaluation.encoders import EvaluationEncoders, build, configs, own_weights
 from models.evaluation.estimates import bootstrap
 from models.evaluation.evaluator_files import save_network
-from models.evaluation.evaluator_training import TrainingLength, fit
 from models.evaluation.held_out_aviary import HeldOutAviary
 from models.evaluation.metrics import caption_pools
 from models.evaluation.panel import POOL, Panel
@@ -104,14 +106,26 @@ def _train(
     rng = np.random.default_rng(options.seed)
     text.train()
     image.train()
-    length, words = TrainingLength(options.minutes, options.steps), list(text.parameters())
-    return fit(
-        optimiser,
-        lambda: _loss(text, image, _batch(data, rng, options.batch)),
-        length,
-        words,
-        options.clip,
-    )
+    step, share, started = 0, 0.0, time.monotonic()
+    while share < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = options.rate * _schedule(share)
+        loss = _loss(text, image, _batch(data, rng, options.batch))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(text.parameters(), options.clip)
+        optimiser.step()
+        step += 1
+        minutes = (time.monotonic() - started) / 60
+        share = step / options.steps if options.steps else minutes / options.minutes
+        if step % 100 == 0:
+            sys.stderr.write(f"step {step} loss {float(loss.detach()):.3f}\n")
+    return step
+
+
+def _schedule(share: float) -> float:
+    """Of the rate: it rises over the first twentieth and falls along a cosine."""
+    return min(share * 20 + 0.02, 1.0) * (0.5 + 0.5 * math.cos(math.pi * min(share, 1.0)))
 
 
 def _batch(data: TrainingData, rng: np.random.Generator, count: int) -> Batch:

@@ -87,6 +87,8 @@ def read_evaluator(
         if found is not None:
             state = safetensors.torch.load(read_checked(place, found))
             return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}, found
+    if kind != "encoders":
+        raise EvaluatorMissing(f"There is no judge of {kind}; restore the folder {EVALUATORS}.")
     data = "" if name == "aviary" else " --data DIR"
     raise EvaluatorMissing(
         f"There is no judge of {kind} for {name!r}; make one by "

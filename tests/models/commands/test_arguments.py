@@ -78,7 +78,7 @@ def test_places_to_write_to(tmp_path: Path) -> None:
         "import damsm --text-encoder a --image-encoder b --captions c --out FILE/x",
         "export B --layout tdanet --out FILE",
         "judge encoders --minutes nan --out new",
-        "judge form --out FILE",
+        "judge encoders --out FILE",
         "collect FILE run",
         "draw --size 0 --out new.png",
         "draw --out new.pdf",

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from models.data.aviary.drawing import PARTS, bird, label_map
-from models.evaluation.anatomy import Anatomy, form, label_agreement, regions
+from models.evaluation.anatomy import form, label_agreement, regions
+from models.evaluation.form import load_form_evaluator
 
 MAPS = np.stack([label_map(bird("validation", k), 64) for k in range(60)])
-ANATOMY = Anatomy.of(np.stack([label_map(bird("judge", k), 64) for k in range(300)]))
+ANATOMY = load_form_evaluator().anatomy
 CROWN, BELLY, WINGS, TAIL, BILL = (
     PARTS.index(p) + 1 for p in ("crown", "belly", "wings", "tail", "bill")
 )
@@ -64,12 +65,6 @@ def test_a_sliver_is_no_second_head() -> None:
     maps = MAPS.copy()
     maps[:, 2:4, 2:4] = CROWN
     assert not form(ANATOMY, maps)["two_heads"].any()
-
-
-def test_facts_come_back() -> None:
-    again = Anatomy.of_facts(ANATOMY.facts())
-    assert again.areas["bill"] == pytest.approx(ANATOMY.areas["bill"], abs=1e-4)
-    assert again.facts() == ANATOMY.facts()
 
 
 def test_regions_are_told_by_size() -> None:

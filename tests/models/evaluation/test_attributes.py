@@ -11,12 +11,6 @@ import torch
 
 from models.data.aviary.drawing import COLOUR_NAMES, PARTS, bird, render
 from models.evaluation import attributes
-from models.evaluation.attributes_training import (
-    ReaderOptions,
-    degrade,
-    held_out_accuracy,
-    train_reader,
-)
 from models.evaluation.evaluator_files import (
     EVALUATORS,
     MANIFEST,
@@ -26,12 +20,13 @@ from models.evaluation.evaluator_files import (
     save_network,
 )
 from models.evaluation.pictures import stack
+from tests.models.evaluation.drawings import degrade
 
 
 def test_shipped_reader_reads_held_out_renders() -> None:
-    accuracy, by_part = held_out_accuracy(attributes.load_reader().network, 200)
-    assert accuracy >= 0.97
-    assert min(by_part.values()) >= 0.97
+    birds = [bird("test", k) for k in range(200)]
+    read = attributes.load_reader().read(stack([render(b, 64) for b in birds])).numpy()
+    assert (read == attributes.colour_indices(birds)).mean(0).min() >= 0.97
 
 
 def test_reader_takes_other_sizes_and_disturbances() -> None:
@@ -53,15 +48,14 @@ def test_reader_says_what_a_recoloured_bird_changed() -> None:
     assert COLOUR_NAMES[int(read[1, PARTS.index("belly")])] == after.colour_of("belly")
 
 
-def test_reader_is_small_and_has_its_own_seed() -> None:
+def test_reader_is_small() -> None:
     count = sum(p.numel() for p in attributes.AttributeNet().parameters())
     assert count <= 300_000
-    assert ReaderOptions().seed != 0  # what the presets train with
     assert sum(p.stat().st_size for p in EVALUATORS.glob("*attributes*")) < 1_500_000
 
 
-def test_missing_reader_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(EvaluatorMissing, match="judge attributes"):
+def test_missing_reader_is_to_be_restored(tmp_path: Path) -> None:
+    with pytest.raises(EvaluatorMissing, match="judge of attributes; restore"):
         attributes.load_reader([tmp_path])
 
 
@@ -81,12 +75,9 @@ def test_damaged_reader_is_refused(tmp_path: Path) -> None:
         attributes.load_reader([tmp_path])
 
 
-def test_training_and_saving_make_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    network = train_reader(ReaderOptions(batch=4, count=8), steps=2)
-    path = save_network(
-        tmp_path / "made", "attributes", network.state_dict(), {"accuracy": 0.5}, "aviary"
-    )
+def test_a_saved_reader_is_found(tmp_path: Path) -> None:
+    state = attributes.AttributeNet().state_dict()
+    path = save_network(tmp_path / "made", "attributes", state, {"accuracy": 0.5}, "aviary")
     found = attributes.load_reader([tmp_path / "made"])
     assert found.accuracy == 0.5
     assert found.sha256[:8] in path.name

@@ -49,32 +49,6 @@ def test_test_split_is_final_or_warned_of(
     assert ("choose nothing" in capsys.readouterr().err) == (split == "test" and not final)
 
 
-def test_judge_makes_a_form_judge(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    words = ("form", "--steps", "1", "--geometries", "8", "--count", "10")
-    invoke("judge", *words, "--out", tmp_path / "judges")
-    assert '"accuracy"' in capsys.readouterr().out
-    found = json.loads((tmp_path / "judges" / "judges.json").read_text())["form"]["aviary"]
-    first = "python -m models judge form --steps 1 --out weights/judges"
-    assert found["command"] == first
-    invoke("judge", *words, "--resume", "--out", tmp_path / "judges")
-    found = json.loads((tmp_path / "judges" / "judges.json").read_text())["form"]["aviary"]
-    assert found["command"] == f"{first}; {first.replace(' --out', ' --resume --out')}"
-
-
-def test_judge_makes_a_reader(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    cache = tmp_path / "cache" / "mmml"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
-    words = ("attributes", "--steps", "1", "--geometries", "8", "--count", "10")
-    invoke("judge", *words, "--out", tmp_path / "judges")
-    assert '"accuracy"' in capsys.readouterr().out
-    assert json.loads((tmp_path / "judges" / "judges.json").read_text())["attributes"]["aviary"]
-
-
 @pytest.mark.parametrize("command", ["evaluate", "judge"])
 def test_too_few_held_out_pictures_are_noticed_before_the_work(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str

@@ -8,26 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from models.data.aviary.drawing import PARTS, bird, label_map, render
-from models.evaluation.anatomy import Anatomy, form
-from models.evaluation.collages import Drawing, eyeless, near, paste, shift
+from models.evaluation.anatomy import form
 from models.evaluation.evaluator_files import (
     EVALUATORS,
     MANIFEST,
     EvaluatorError,
     EvaluatorMissing,
-    save_network,
 )
-from models.evaluation.evaluator_training import degrade
-from models.evaluation.form import (
-    PartNet,
-    load_form_evaluator,
-)
-from models.evaluation.form_training import FormOptions, train_form_evaluator
+from models.evaluation.form import load_form_evaluator
 from models.evaluation.pictures import stack
+from tests.models.evaluation.drawings import Drawing, degrade, eyeless, near, paste, shift
 
 COUNT = 40
 BILL, TAIL, LEGS = PARTS.index("bill") + 1, PARTS.index("tail") + 1, 8
@@ -126,8 +119,8 @@ def test_judge_is_small() -> None:
     assert sum(p.stat().st_size for p in EVALUATORS.glob("aviary-form-*")) <= 500_000
 
 
-def test_missing_judge_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(EvaluatorMissing, match="judge form"):
+def test_missing_judge_is_to_be_restored(tmp_path: Path) -> None:
+    with pytest.raises(EvaluatorMissing, match="judge of form; restore"):
         load_form_evaluator([tmp_path])
 
 
@@ -137,17 +130,3 @@ def test_damaged_judge_is_refused(tmp_path: Path) -> None:
         (tmp_path / path.name).write_bytes(b"")
     with pytest.raises(EvaluatorError, match="sha256"):
         load_form_evaluator([tmp_path])
-
-
-def test_training_and_saving_make_a_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    before = PartNet().state_dict()
-    network = train_form_evaluator(FormOptions(batch=4, count=8), steps=2)
-    assert any(not torch.equal(before[k], v) for k, v in network.state_dict().items())
-    anatomy = Anatomy.of(np.stack([label_map(bird("judge", k), 64) for k in range(4)]))
-    facts = {"accuracy": 0.5, "anatomy": anatomy.facts()}
-    path = save_network(tmp_path / "made", "form", network.state_dict(), facts, "aviary")
-    found = load_form_evaluator([tmp_path / "made"])
-    assert found.accuracy == 0.5
-    assert found.sha256[:8] in path.name
-    assert set(found.anatomy.places) == set(PARTS)
