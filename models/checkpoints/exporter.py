@@ -39,6 +39,12 @@ def exportable_config(bundle: Bundle, task: str, cls: type[Config], fixed: Seque
     return config
 
 
+def role_files(bundle: Bundle, task: str, names: Mapping[str, str]) -> dict[str, Content]:
+    """Bare state dicts of the roles that the bundle holds; names: role -> file."""
+    held = bundle.task(task).files
+    return {name: bundle.state(task, role) for role, name in names.items() if role in held}
+
+
 def export(folder: Path, layout: str, out: Path) -> list[Path]:
     """Write one task's files, text encoder or word vectors and captions file into ``out``; what was
     imported comes back bit by bit.

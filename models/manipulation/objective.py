@@ -29,19 +29,21 @@ class EditorObjective(Objective):
 
     averaged = ("generator",)
 
-    def set_up(self, options: Any, generator: nn.Module, judging: Modules) -> None:
-        """judging: what the discriminator's step trains. options: anything with rate, rate_d and
-        halve_every, steps after which both halve.
-        """
+    def set_up(self, options: Any, generator: nn.Module, discriminator: nn.Module) -> None:
+        """options: anything with rate, rate_d and halve_every, steps after which both halve."""
         self.halve_every: int = options.halve_every
-        for network in (generator, judging["discriminator"]):
-            init_normal(network)
-        self.modules = {"generator": generator, **judging}
-        judges = adam([*judging.values()], options.rate_d, _BETAS)
+        self.modules = {"generator": generator, "discriminator": discriminator}
+        rates = {"discriminator": options.rate_d, "generator": options.rate}
         self.optimizer_steps = {
-            "discriminator": OptimizerStep(judges, tuple(judging)),
-            "generator": OptimizerStep(adam([generator], options.rate, _BETAS), self.averaged),
+            name: OptimizerStep(adam([self.modules[name]], rate, _BETAS), (name,))
+            for name, rate in rates.items()
         }
+        for network in self.modules.values():
+            init_normal(network)
+
+    def draw(self, noise: Noise, name: str) -> Tensor:
+        """Noise of the conditioning [B,condition] for the edit of that name."""
+        return noise.normal(name, self.config.condition)
 
     def rate_share(self, step: int) -> float:
         return halving(step, self.halve_every)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from jobs.captions import Vocabulary
+from models.errors import ModelsError
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,12 @@ class Batch:
     """Tensors of B samples; pictures are float32 [B,3,S,S] in [-1,1].
 
     ids: int64 [B,L], zero padded; lengths: int64 [B]; class_ids: int64 [B], pairs of equal class
-    are not negatives of
-    each other; wrong_ids, wrong_lengths: a caption that does not fit the picture; source: the
-    picture before an edit,
-    ``images`` being the edit's target; hole: float32 [B,1,S,S], 1 = known, 0 = to be filled;
-    more_ids [B,K,L], more_lengths [B,K]: further captions of each picture, for mixing sentences;
-    shown, named, wrong_named: int64 [B,A], values of attributes where a data set knows them: of the
-    picture, and as far as the caption or the wrong one says them, else -1; code: float32 [B,n],
+    are no negatives of each other; negative_ids, negative_lengths: a caption that does not fit the
+    picture; source: the picture before an edit, ``images`` being the edit's target; known_mask:
+    float32 [B,1,S,S], 1 = known, 0 = to be filled; more_ids [B,K,L], more_lengths [B,K]: further
+    captions of each picture, for mixing sentences; image_attributes, caption_attributes,
+    negative_attributes: int64 [B,A], values of attributes where a data set knows them: of the
+    picture, and as far as the caption or the negative one says them, else -1; code: float32 [B,n],
     what a data set that draws its pictures drew them from besides the caption, in the shapes of its
     ``latent``; labels: int64 [B,S,S], what each pixel of such a picture shows.
     """
@@ -44,6 +44,13 @@ class Batch:
     negative_attributes: Tensor | None = None
     code: Tensor | None = None
     labels: Tensor | None = None
+
+    def need(self, name: str) -> Tensor:
+        """A field that some data sets leave out. Raises ModelsError where this one does."""
+        value: Tensor | None = getattr(self, name)
+        if value is None:
+            raise ModelsError(f"This data set has no {name}, which the training needs.")
+        return value
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""

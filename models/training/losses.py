@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -56,13 +55,10 @@ _SMALL = (6, 7, 8)  # of the labels of a drawn bird: bill, eye, legs
 
 
 def small_part_mask(labels: Tensor) -> Tensor:
-    """float32 [B,1,S,S] of labels [B,S,S]: 1 where a thing of few pixels is."""
-    return isin(labels, _SMALL).float()[:, None]
-
-
-def isin(labels: Tensor, wanted: Sequence[int]) -> Tensor:
-    """bool like ``labels``: which are wanted. No tensor of these has to reach a device."""
-    return torch.stack([labels == label for label in wanted]).any(0)
+    """float32 [B,1,S,S] of labels [B,S,S]: 1 where a thing of few pixels is. No tensor of the
+    wanted labels has to reach a device.
+    """
+    return torch.stack([labels == label for label in _SMALL]).any(0).float()[:, None]
 
 
 def edge_loss(made: Tensor, images: Tensor, counted: Tensor) -> Tensor:

@@ -9,13 +9,11 @@ from pathlib import Path
 from torch import nn
 
 from models.bundle import Bundle
-from models.checkpoints.exporter import Content
+from models.checkpoints.exporter import Content, role_files
 from models.checkpoints.files import fit, need, read
 from models.checkpoints.published import Published
 from models.errors import BundleError
 from models.inpainting.csa.network import ATTENTIVE, CoarseNetwork, CsaConfig, RefineNetwork
-
-_FILES = {"coarse": "net_P.pth", "refine": "net_G.pth"}
 
 
 def read_published(files: Mapping[str, Path]) -> Published:
@@ -35,4 +33,4 @@ def read_published(files: Mapping[str, Path]) -> Published:
 
 def published_files(bundle: Bundle, task: str) -> dict[str, Content]:
     """Bare state dicts."""
-    return {name: bundle.state(task, role) for role, name in _FILES.items()}
+    return role_files(bundle, task, {"coarse": "net_P.pth", "refine": "net_G.pth"})

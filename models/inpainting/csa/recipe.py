@@ -120,8 +120,7 @@ class CsaObjective(Objective):
         return max(0.0, 1 - max(0, epoch + 2 - o.constant) / (o.falling + 1))
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
-        assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
-        images, mask = self.to_memory_format(batch.images), batch.known_mask
+        images, mask = self.to_memory_format(batch.images), batch.need("known_mask")
         probes: list[Tensor] = []
         with self.autocast():
             coarse = self.coarse(coarse_input(images, mask)).float()
@@ -182,8 +181,7 @@ class CsaObjective(Objective):
 
     def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: the picture, with its hole, and both fills."""
-        assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
-        images, mask = batch.images, batch.known_mask
+        images, mask = batch.images, batch.need("known_mask")
         coarse = averaged["coarse"](coarse_input(images, mask))
         refined = averaged["refine"](refine_input(images, mask, coarse), 1 - mask)
         fills = [compose(x, images, mask) for x in (coarse, refined.clamp(-1, 1))]

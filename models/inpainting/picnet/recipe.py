@@ -117,8 +117,7 @@ class PicnetObjective(Objective):
         }
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
-        assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
-        images, mask = self.to_memory_format(batch.images), batch.known_mask
+        images, mask = self.to_memory_format(batch.images), batch.need("known_mask")
         with self.autocast():
             return self._paths(images, mask, noise)
 
@@ -188,8 +187,7 @@ class PicnetObjective(Objective):
 
     def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: the picture, with its hole, filled by the mean and by a sample."""
-        assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
-        images, mask = batch.images, batch.known_mask
+        images, mask = batch.images, batch.need("known_mask")
         seen = averaged["encoder"](images, mask)
         z = seen.mu + seen.sigma * noise.normal("gen", *seen.mu.shape[1:])
         feature = seen.features[self.config.feature]

@@ -106,13 +106,10 @@ class OfficialInpaintingObjective(TwoPathObjective):
         }
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
-        assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
-        images, caption = (
-            self.to_memory_format(batch.images),
-            encode_captions(self.text, batch.ids, batch.lengths),
-        )
+        images = self.to_memory_format(batch.images)
+        caption = encode_captions(self.text, batch.ids, batch.lengths)
         with self.autocast():
-            paths = self.paths(images, batch.known_mask, caption, noise)
+            paths = self.paths(images, batch.need("known_mask"), caption, noise)
         return StepState(images, paths, caption)
 
     def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:

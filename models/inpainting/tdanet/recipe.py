@@ -104,8 +104,7 @@ class InpaintingObjective(TwoPathObjective):
         self.optimizer_steps["generator"] = OptimizerStep(optimiser, trained, clip=5.0)
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
-        assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
-        images, mask = self.to_memory_format(batch.images), batch.known_mask
+        images, mask = self.to_memory_format(batch.images), batch.need("known_mask")
         caption = encode_captions(self.text, batch.ids, batch.lengths)
         free = (noise.uniform("free") < self.options.free).float()
         drawn = free if self.options.latent == "conditional" else None

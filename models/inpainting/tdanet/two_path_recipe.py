@@ -54,17 +54,15 @@ class TwoPathObjective(Objective):
 
     def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: pictures, their holes, filled, and filled by the next one's caption."""
-        assert batch.known_mask is not None  # noqa: S101 (the data set's duty)
         own = self._fill(batch, batch.ids, batch.lengths, averaged)
         other = self._fill(batch, batch.ids.roll(1, 0), batch.lengths.roll(1), averaged)
-        holed = batch.images * batch.known_mask
+        holed = batch.images * batch.need("known_mask")
         return stack_rows(batch.images, holed, own, other)
 
     def _fill(self, batch: Batch, ids: Tensor, lengths: Tensor, averaged: Modules) -> Tensor:
-        assert batch.known_mask is not None  # noqa: S101
-        caption = encode_captions(self.text, ids, lengths)
+        caption, mask = encode_captions(self.text, ids, lengths), batch.need("known_mask")
         texts = caption.words, caption.sentence, caption.pad
-        found = averaged["encoder"](batch.images, batch.known_mask, *texts)
+        found = averaged["encoder"](batch.images, mask, *texts)
         feature = found.features[self.config.feature]
-        out = averaged["generator"](found.mu, found.summary, feature, batch.known_mask)[-1]
-        return compose(out, batch.images, batch.known_mask)
+        out = averaged["generator"](found.mu, found.summary, feature, mask)[-1]
+        return compose(out, batch.images, mask)

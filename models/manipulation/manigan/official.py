@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.bundle import Bundle
-from models.checkpoints.exporter import Content, exportable_config
+from models.checkpoints.exporter import Content, exportable_config, role_files
 from models.checkpoints.files import count, fit, need, read
 from models.checkpoints.published import UNCUT, Published
 from models.damsm.inception import described
@@ -327,6 +327,4 @@ def published_files(bundle: Bundle, task: str) -> dict[str, Content]:
     """Bare state dicts."""
     exportable_config(bundle, task, ManiganConfig, ("norm", "combination", "modules"))
     names = {"main": "main.pth", "dcm": "dcm.pth", "image_encoder": "image_encoder.pth"}
-    held = bundle.task(task).files
-    roles = {**names, "detail": "vgg16.pth"}
-    return {name: bundle.state(task, role) for role, name in roles.items() if role in held}
+    return role_files(bundle, task, {**names, "detail": "vgg16.pth"})

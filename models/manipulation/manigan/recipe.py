@@ -87,7 +87,6 @@ class ManipulationObjective(Objective):
 
     def loss(self, name: str, state: tuple[Batch, Noise], step: int) -> tuple[Tensor, Values]:
         batch, noise = state
-        assert batch.source is not None  # noqa: S101 (the data set's duty)
         with self.autocast():
             final, main = self._edit(self.modules, batch, *self._noise(noise))
         o, weight = self.options, self._weight(batch)
@@ -107,16 +106,14 @@ class ManipulationObjective(Objective):
         self, modules: Modules, batch: Batch, z: Tensor, noise: Tensor
     ) -> tuple[Tensor, MainOutput | None]:
         """The final picture, and what the main module made where there is one."""
-        assert batch.source is not None  # noqa: S101
         words, sentence = self.text(batch.ids, batch.lengths)
         pad = padding(batch.lengths, words.shape[2])
-        photo = self.image.photo(batch.source.contiguous(memory_format=torch.channels_last))
+        photo = self.image.photo(batch.need("source").contiguous(memory_format=torch.channels_last))
         return edit(modules, z, noise, words, sentence, pad, photo)
 
     def _weight(self, batch: Batch) -> Tensor:
         """[B,1,S,S], mean 1 per picture."""
-        assert batch.source is not None  # noqa: S101
-        changed = (batch.images - batch.source).abs().amax(1, keepdim=True) > _CHANGED
+        changed = (batch.images - batch.need("source")).abs().amax(1, keepdim=True) > _CHANGED
         weight = 1 + self.options.edited * changed.float()
         if batch.labels is not None:
             weight = weight * (1 + self.options.small * small_part_mask(batch.labels))
@@ -124,9 +121,8 @@ class ManipulationObjective(Objective):
 
     def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: the photo, the edit's target, what the networks make of it."""
-        assert batch.source is not None  # noqa: S101
         final = self._edit(averaged, batch, *self._noise(noise))[0]
-        return stack_rows(batch.source, batch.images, final)
+        return stack_rows(batch.need("source"), batch.images, final)
 
 
 def _weighted_l1(picture: Tensor, target: Tensor, weight: Tensor) -> Tensor:

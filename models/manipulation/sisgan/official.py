@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from models.bundle import Bundle
+from models.checkpoints.exporter import Content, role_files
 from models.checkpoints.files import count, fit, need, read
 from models.checkpoints.published import Published
 from models.checkpoints.word_vectors import read_vectors, read_vocabulary, vector_note
@@ -74,18 +75,16 @@ def _discriminator(path: Path, sentence: int) -> nn.Module:
     return fit(SisganDiscriminator(config), state, what)
 
 
-def published_files(bundle: Bundle, task: str) -> dict[str, Mapping[str, Tensor]]:
+def published_files(bundle: Bundle, task: str) -> dict[str, Content]:
     """The networks' files; of the embedding its sentence encoder alone. Raises BundleError when the
     bundle reads sentences otherwise.
     """
-    held = bundle.task(task).files
-    if "sentence_encoder" not in held:
+    if "sentence_encoder" not in bundle.task(task).files:
         raise BundleError(
             f"Bundle {bundle.name!r} can't be written in SISGAN's layout: it reads sentences by a "
             "DAMSM text encoder, which its authors' code does not have. Imported bundles can."
         )
     cell = bundle.state(task, "sentence_encoder")
     embedding = {f"txt_encoder.{k.removeprefix('cell.')}_l0": v for k, v in cell.items()}
-    roles = (role for role in ("generator", "discriminator") if role in held)
-    files = {f"{role}.pth": bundle.state(task, role) for role in roles}
-    return {**files, "text_embedding.pth": embedding}
+    names = {"generator": "generator.pth", "discriminator": "discriminator.pth"}
+    return {**role_files(bundle, task, names), "text_embedding.pth": embedding}

@@ -89,7 +89,7 @@ class SisganObjective(EditorObjective):
             load_vgg(self.generator.encoder, o.vgg_file)
         looks = SisganDiscriminatorConfig(o.ndf, o.condition, sentence)
         self.discriminator = SisganDiscriminator(looks)
-        self.set_up(options, self.generator, {"discriminator": self.discriminator})
+        self.set_up(options, self.generator, self.discriminator)
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         sentence = self._read(batch.ids, batch.lengths)
@@ -102,7 +102,9 @@ class SisganObjective(EditorObjective):
 
     def discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         with torch.no_grad(), self.autocast():
-            fake = self.generator(state.photos, state.given, self._draw(state, "judged")).picture
+            fake = self.generator(
+                state.photos, state.given, self.draw(state.noise, "judged")
+            ).picture
         with self.autocast():
             real = self.discriminator(state.photos, state.own)
             mismatch = self.discriminator(state.photos, state.own.roll(1, 0))
@@ -113,18 +115,14 @@ class SisganObjective(EditorObjective):
 
     def generator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         with self.autocast():
-            edit = self.generator(state.photos, state.given, self._draw(state, "edit"))
+            edit = self.generator(state.photos, state.given, self.draw(state.noise, "edit"))
             logits = self.discriminator(self.to_memory_format(edit.picture), state.given)
         values = {"g_fake": logit_loss(logits, 1), "kl": kl_loss(edit.mu, 2 * edit.log_sigma)}
         return weighted_sum(values, {"kl": self.options.kl_weight}), values
 
-    def _draw(self, state: StepState, name: str) -> Tensor:
-        return state.noise.normal(name, self.config.condition)
-
     def edit(self, generator: nn.Module, batch: Batch, noise: Noise) -> Edited:
         sentence = self._read(batch.negative_ids, batch.negative_lengths)
-        draw = noise.normal("edit", self.config.condition)
-        return generator(self.to_memory_format(batch.images), sentence, draw)
+        return generator(self.to_memory_format(batch.images), sentence, self.draw(noise, "edit"))
 
 
 @torch.no_grad()

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from models.bundle import Bundle
+from models.checkpoints.exporter import Content, role_files
 from models.checkpoints.files import count, fit, need, read
 from models.checkpoints.published import Published
 from models.checkpoints.word_vectors import read_vectors, read_vocabulary, vector_note
@@ -63,8 +64,7 @@ def _discriminator(
     return config, fit(TaganDiscriminator(config), state, what)
 
 
-def published_files(bundle: Bundle, task: str) -> dict[str, Mapping[str, Tensor]]:
+def published_files(bundle: Bundle, task: str) -> dict[str, Content]:
     """The networks' files."""
-    held = bundle.task(task).files
-    roles = (role for role in ("generator", "discriminator") if role in held)
-    return {f"{role}.pth": bundle.state(task, role) for role in roles}
+    names = {"generator": "generator.pth", "discriminator": "discriminator.pth"}
+    return role_files(bundle, task, names)

@@ -39,10 +39,9 @@ _RMS = 0.3  # about that of fastText's vectors
 
 @dataclass(frozen=True)
 class Options:
-    """vectors: of words, see :func:`training_vectors`; matching:
-    weight of captions' match; reconstruction_weight: of L1 with the own caption; kl_weight: of the
-    conditioning; halve_every: steps after which the rates halve, 0 for never; the rest are widths
-    and rates.
+    """vectors: of words, see :func:`training_vectors`; matching: weight of captions' match;
+    reconstruction_weight: of L1 with the own caption; kl_weight: of the conditioning; halve_every:
+    steps after which the rates halve, 0 for never; the rest are widths and rates.
     """
 
     vectors: str = "damsm"
@@ -61,49 +60,42 @@ class Options:
 
 @dataclass(frozen=True)
 class StepState:
-    """Photos, their captions' vectors and padding, those of the rows before, and noise."""
+    """Photos, their captions as vectors and padding, those of the rows before, and noise."""
 
     photos: Tensor
-    vectors: Tensor
-    pad: Tensor
+    own: tuple[Tensor, Tensor]
     others: tuple[Tensor, Tensor]
     noise: Noise
 
 
 class TaganObjective(EditorObjective):
-    """See :class:`models.training.objective.Objective`. Learned word vectors are the
-    discriminator's; the generator reads them.
-    """
+    """See :class:`models.training.objective.Objective`."""
 
     method = "tagan"
     shipped = ("discriminator", "word_vectors")
 
     def __init__(self, options: Options, size: int, vectors: nn.Embedding) -> None:
         super().__init__()
-        self.options, self.vectors = options, vectors
+        self.options, self.vectors, self.frozen = options, vectors, {"word_vectors": vectors}
         o, words = options, vectors.embedding_dim
         self.config = TaganConfig(size, o.ngf, o.blocks, o.condition, words, o.hidden)
         stages = int(log2(size)) - 4
         looks = TaganDiscriminatorConfig(o.ndf, stages, words, o.hidden)
         self.generator, self.discriminator = TaganGenerator(self.config), TaganDiscriminator(looks)
-        judging: dict[str, nn.Module] = {"discriminator": self.discriminator}
-        if vectors.weight.requires_grad:
-            judging["word_vectors"] = vectors
-        else:
-            self.frozen = {"word_vectors": vectors}
-        self.set_up(options, self.generator, judging)
+        self.set_up(options, self.generator, self.discriminator)
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         vectors, pad = _look_up(self.vectors, batch.ids, batch.lengths)
         photos = self.to_memory_format(batch.images)
-        others = vectors.detach().roll(1, 0), pad.roll(1, 0)
-        return StepState(photos, vectors, pad, others, noise)
+        return StepState(photos, (vectors, pad), (vectors.roll(1, 0), pad.roll(1, 0)), noise)
 
     def discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         with torch.no_grad(), self.autocast():
-            fake = self.generator(state.photos, *state.others, self._draw(state, "judged")).picture
+            fake = self.generator(
+                state.photos, *state.others, self.draw(state.noise, "judged")
+            ).picture
         with self.autocast():
-            text = self.discriminator.look_for(state.vectors, state.pad)
+            text = self.discriminator.look_for(*state.own)
             logits, found = self.discriminator(state.photos)
             faked, _ = self.discriminator(self.to_memory_format(fake))
         fits = probability_loss(match(found, text), 1)
@@ -113,12 +105,11 @@ class TaganObjective(EditorObjective):
         return weighted_sum(values, {"d_match": self.options.matching}), values
 
     def generator_loss(self, state: StepState) -> tuple[Tensor, Values]:
-        own = state.vectors.detach(), state.pad
         with self.autocast():
-            edit = self.generator(state.photos, *state.others, self._draw(state, "edit"))
+            edit = self.generator(state.photos, *state.others, self.draw(state.noise, "edit"))
             text = self.discriminator.look_for(*state.others)
             logits, found = self.discriminator(self.to_memory_format(edit.picture))
-            same = self.generator(state.photos, *own, self._draw(state, "same"))
+            same = self.generator(state.photos, *state.own, self.draw(state.noise, "same"))
         values = {
             "g_fake": logit_loss(logits, 1),
             "g_match": probability_loss(match(found, text), 1),
@@ -128,17 +119,13 @@ class TaganObjective(EditorObjective):
         }
         o = self.options
         weights = {"g_match": o.matching, "g_l1": o.reconstruction_weight}
-        return weighted_sum(
-            values, {**weights, "kl_edit": o.kl_weight, "kl_same": o.kl_weight}
-        ), values
-
-    def _draw(self, state: StepState, name: str) -> Tensor:
-        return state.noise.normal(name, self.config.condition)
+        weights |= dict.fromkeys(("kl_edit", "kl_same"), o.kl_weight)
+        return weighted_sum(values, weights), values
 
     def edit(self, generator: nn.Module, batch: Batch, noise: Noise) -> Edited:
         caption = _look_up(self.vectors, batch.negative_ids, batch.negative_lengths)
-        draw = noise.normal("edit", self.config.condition)
-        return generator(self.to_memory_format(batch.images), *caption, draw)
+        photos = self.to_memory_format(batch.images)
+        return generator(photos, *caption, self.draw(noise, "edit"))
 
     def export(self, averaged: Modules) -> Exported:
         network, roles = super().export(averaged)
@@ -147,17 +134,12 @@ class TaganObjective(EditorObjective):
 
 
 def training_vectors(kind: str, text: TextEncoder, words: Vocabulary) -> nn.Embedding:
-    """``damsm``: the frozen text encoder's embedding at fastText's level, no foreign data;
-    ``learned``: new ones, to be trained; else those of a file
-    (:func:`models.checkpoints.word_vectors.read_vectors`), words that it lacks as the mean of the
-    others. Raises BundleError for a file that does not fit.
+    """``damsm``: the frozen text encoder's embedding at fastText's level, no foreign data; else
+    those of a file (:func:`models.checkpoints.word_vectors.read_vectors`), words that it lacks as
+    the mean of the others. Raises BundleError for a file that does not fit.
     """
-    table = text.encoder.weight.detach().float()
-    if kind == "learned":
-        made = nn.Embedding(len(table), table.shape[1], padding_idx=0)
-        nn.init.uniform_(made.weight[1:].detach(), -0.1, 0.1)
-        return made
     if kind == "damsm":
+        table = text.encoder.weight.detach().float()
         table = table * (_RMS / table[1:].square().mean().sqrt())
         return as_embedding(torch.cat([torch.zeros_like(table[:1]), table[1:]]))
     kept, found = read_vectors(Path(kind), words.words)

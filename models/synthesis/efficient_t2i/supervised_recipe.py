@@ -24,7 +24,7 @@ from models.synthesis.efficient_t2i.recipe import (
     zero_init_residuals,
 )
 from models.training.batch import Batch
-from models.training.losses import isin
+from models.training.losses import small_part_mask
 from models.training.noise import Noise
 from models.training.objective import OptimizerStep, Values, adam, weighted_sum
 
@@ -36,8 +36,8 @@ _SATURATION_WEIGHT = 0.05
 class RenderingOptions:
     """ngf, widths, attention, spectral: see :class:`GeneratorConfig`; foreground: how much more
     than a pixel of the backdrop one of any other label weighs; small: how much more again one of
-    the labels in small_labels (comma separated); edges: weight of the difference of gradients;
-    labels: weight of saying what each pixel shows, from the generator's last features.
+    bill, eye and legs; edges: weight of the difference of gradients; labels: weight of saying what
+    each pixel shows, from the generator's last features.
     """
 
     ngf: int = 24
@@ -46,7 +46,6 @@ class RenderingOptions:
     spectral: bool = False
     foreground: float = 1.0
     small: float = 4.0
-    small_labels: str = "6,7,8"
     edges: float = 1.0
     labels: float = 0.05
     label_count: int = 10
@@ -93,28 +92,25 @@ class RenderingObjective(GeneratorObjective):
         trained = [self.generator, self.labeller]
         optimiser = adam(trained, options.rate, (options.beta1, options.beta2))
         self.optimizer_steps = {"generator": OptimizerStep(optimiser, tuple(self.modules))}
-        self._small = [int(text) for text in options.small_labels.split(",")]
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
-        assert batch.code is not None  # noqa: S101 (its data set has a latent)
         with torch.no_grad():
             _, sentence = self.text(batch.ids, batch.lengths)
         with self.autocast():
-            features = self.generator.features_from_code(batch.code, sentence)
+            features = self.generator.features_from_code(batch.need("code"), sentence)
             return StepState(
                 batch, self.generator.to_raw(features), self.labeller(features).float()
             )
 
     def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         o, batch = self.options, state.batch
-        assert batch.labels is not None  # noqa: S101 (its data set has a latent)
-        images = self.to_memory_format(batch.images)
+        images, labels = self.to_memory_format(batch.images), batch.need("labels")
         gap = torch.tanh(state.raw) - images
         values = {
-            "pixels": (self._weights(batch.labels) * gap.abs()).mean(),
+            "pixels": (self._weights(labels) * gap.abs()).mean(),
             "coarse": functional.avg_pool2d(gap, 8).abs().mean(),
             "edges": gap.diff(dim=2).abs().mean() + gap.diff(dim=3).abs().mean(),
-            "labels": functional.cross_entropy(state.label_logits, batch.labels),
+            "labels": functional.cross_entropy(state.label_logits, labels),
             "beyond": functional.relu(state.raw.abs() - _SATURATION).square().mean(),
         }
         weights = {"edges": o.edges, "labels": o.labels, "beyond": _SATURATION_WEIGHT}
@@ -122,6 +118,7 @@ class RenderingObjective(GeneratorObjective):
 
     def _weights(self, labels: Tensor) -> Tensor:
         """float32 [B,1,S,S]: what each pixel weighs."""
-        o = self.options
-        small = isin(labels, self._small)
-        return (1 + o.foreground * (labels > 0) + o.small * small).float()[:, None]
+        foreground = (labels > 0).float()[:, None]
+        return (
+            1 + self.options.foreground * foreground + self.options.small * small_part_mask(labels)
+        )
