@@ -14,9 +14,8 @@ from models.training.noise import Noise
 from models.training.objective import (
     Modules,
     Objective,
-    OptimizerStep,
     Values,
-    adam,
+    adam_steps,
     halving,
     stack_rows,
 )
@@ -33,11 +32,12 @@ class EditorObjective(Objective):
         """options: anything with rate, rate_d and halve_every, steps after which both halve."""
         self.halve_every: int = options.halve_every
         self.modules = {"generator": generator, "discriminator": discriminator}
-        rates = {"discriminator": options.rate_d, "generator": options.rate}
-        self.optimizer_steps = {
-            name: OptimizerStep(adam([self.modules[name]], rate, _BETAS), (name,))
-            for name, rate in rates.items()
-        }
+        self.optimizer_steps = adam_steps(
+            self.modules,
+            _BETAS,
+            discriminator=(["discriminator"], options.rate_d),
+            generator=(["generator"], options.rate),
+        )
         for network in self.modules.values():
             init_normal(network)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -99,6 +99,16 @@ def adam(
     """Adam over everything in ``modules`` that can be trained, one kernel for each weight."""
     weights = [p for m in modules for p in m.parameters() if p.requires_grad]
     return torch.optim.Adam(weights, rate, betas, fused=True)
+
+
+def adam_steps(
+    modules: Modules, betas: tuple[float, float], **steps: tuple[Sequence[str], float]
+) -> dict[str, OptimizerStep]:
+    """Steps by name, in their order, each by an Adam of its own: which modules, at which rate."""
+    return {
+        name: OptimizerStep(adam([modules[each] for each in trains], rate, betas), tuple(trains))
+        for name, (trains, rate) in steps.items()
+    }
 
 
 @torch.no_grad()

@@ -64,11 +64,8 @@ def _mix(x: Tensor, hole_mask: Tensor) -> _Mixture | None:
     found = _rows(x, best[..., 0])
     directions = sought / (sought.norm(dim=2, keepdim=True) + _EPS)
     own = hole_mask.gather(1, cells)[..., None]  # what follows a picture's last one stays finite
-    made, kept, copied = (
-        [found[:, 0]],
-        [torch.zeros_like(value[:, 0])],
-        [torch.ones_like(value[:, 0])],
-    )
+    share = value[:, 0]
+    made, kept, copied = [found[:, 0]], [torch.zeros_like(share)], [torch.ones_like(share)]
     for k in range(1, count):
         along = (directions[:, k] * made[-1]).sum(1, keepdim=True)
         total = along + value[:, k]

@@ -40,7 +40,7 @@ from models.inpainting.tdanet.network import compose
 from models.layers import init_normal
 from models.training.batch import Batch, TrainingData
 from models.training.noise import Noise
-from models.training.objective import Modules, Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.objective import Modules, Objective, Values, adam_steps, stack_rows
 
 _BETAS = (0.5, 0.999)
 _FEATURES = 512  # channels of relu4_3, which the consistency loss compares with
@@ -106,13 +106,12 @@ class CsaObjective(Objective):
         self.modules = {"coarse": self.coarse, "refine": self.refine, **discriminators}
         for module in self.modules.values():
             init_normal(module)
-        made: list[nn.Module] = [self.coarse, self.refine]
-        self.optimizer_steps = {
-            "discriminators": OptimizerStep(
-                adam(list(discriminators.values()), options.rate_d, _BETAS), tuple(discriminators)
-            ),
-            "generators": OptimizerStep(adam(made, options.rate, _BETAS), self.averaged),
-        }
+        self.optimizer_steps = adam_steps(
+            self.modules,
+            _BETAS,
+            discriminators=(list(discriminators), options.rate_d),
+            generators=(self.averaged, options.rate),
+        )
 
     def rate_share(self, step: int) -> float:
         o = self.options
@@ -129,11 +128,9 @@ class CsaObjective(Objective):
         return StepState(images, 1 - mask, coarse, refined, probes)
 
     def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
-        return (
-            self._discriminator_loss(state)
-            if name == "discriminators"
-            else self._generator_loss(state)
-        )
+        if name == "discriminators":
+            return self._discriminator_loss(state)
+        return self._generator_loss(state)
 
     def _discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         pictures = state.images, state.refined.detach()

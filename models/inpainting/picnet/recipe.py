@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from models.errors import ModelsError
@@ -29,7 +29,7 @@ from models.inpainting.tdanet.network import (
 from models.inpainting.tdanet.official import init_weights
 from models.training.batch import Batch, TrainingData
 from models.training.noise import Noise
-from models.training.objective import Modules, Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.objective import Modules, Objective, Values, adam_steps, stack_rows
 
 _BETAS = (0.0, 0.999)
 _SIZES = {64: 3, 128: 4, 256: 5}  # pixels: levels
@@ -106,15 +106,12 @@ class PicnetObjective(Objective):
         }
         for module in self.modules.values():
             init_weights(module)
-        pair: list[nn.Module] = [self.discriminator, self.rec_discriminator]
-        self.optimizer_steps = {
-            "discriminators": OptimizerStep(
-                adam(pair, options.rate_d, _BETAS), ("discriminator", "rec_discriminator")
-            ),
-            "generator": OptimizerStep(
-                adam([self.encoder, self.generator], options.rate, _BETAS), self.averaged
-            ),
-        }
+        self.optimizer_steps = adam_steps(
+            self.modules,
+            _BETAS,
+            discriminators=(["discriminator", "rec_discriminator"], options.rate_d),
+            generator=(self.averaged, options.rate),
+        )
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         images, mask = self.to_memory_format(batch.images), batch.need("known_mask")
@@ -140,26 +137,20 @@ class PicnetObjective(Objective):
         return StepState(images, mask, rec, gen, posterior, prior)
 
     def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
-        discriminators = name == "discriminators"
+        judging = name == "discriminators"
+        found = self._discriminator_losses if judging else self._adversarial_losses
         with self.autocast():
-            values = (
-                self._discriminator_losses(state)
-                if discriminators
-                else self._adversarial_losses(state)
-            )
-        if not discriminators:
+            values = found(state)
+        if not judging:
             values |= self._compared(state)
         return torch.stack(list(values.values())).sum(), values
 
     def _discriminator_losses(self, state: StepState) -> Values:
         """The discriminators' losses, by their published names."""
-        pairs = {
-            "img_d": (self.discriminator, state.gen[-1]),
-            "img_d_rec": (self.rec_discriminator, state.rec[-1]),
-        }
+        loss, real = losses.least_squares_discriminator_loss, state.images
         return {
-            name: losses.least_squares_discriminator_loss(network, state.images, made)
-            for name, (network, made) in pairs.items()
+            "img_d": loss(self.discriminator, real, state.gen[-1]),
+            "img_d_rec": loss(self.rec_discriminator, real, state.rec[-1]),
         }
 
     def _adversarial_losses(self, state: StepState) -> Values:

@@ -43,7 +43,7 @@ from models.inpainting.tdanet.two_path_recipe import TwoPathObjective
 from models.inpainting.tdanet.word_attention import WordAttention
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import OptimizerStep, Values, adam
+from models.training.objective import Values, adam_steps
 
 _BETAS = (0.0, 0.999)
 _MAX_WORDS = 128  # at which the authors' generation cuts
@@ -89,21 +89,17 @@ class OfficialInpaintingObjective(TwoPathObjective):
         self.frozen["image_encoder"] = image
         w = options.width
         critics = InpaintDiscriminatorConfig((w, 2 * w, 4 * w, 4 * w, 4 * w))
-        self.discriminator, self.rec_discriminator = (
-            InpaintDiscriminator(critics),
-            InpaintDiscriminator(critics),
-        )
+        self.discriminator = InpaintDiscriminator(critics)
+        self.rec_discriminator = InpaintDiscriminator(critics)
         self.modules |= {"critic": self.discriminator, "critic_rec": self.rec_discriminator}
         for module in self.modules.values():
             init_weights(module, options.published_masks)
-        discriminator_optimizer = adam(
-            [self.discriminator, self.rec_discriminator], options.rate_d, _BETAS
+        self.optimizer_steps = adam_steps(
+            self.modules,
+            _BETAS,
+            critics=(["critic", "critic_rec"], options.rate_d),
+            generator=(self.averaged, options.rate),
         )
-        made = adam([self.encoder, self.generator], options.rate, _BETAS)
-        self.optimizer_steps = {
-            "critics": OptimizerStep(discriminator_optimizer, ("critic", "critic_rec")),
-            "generator": OptimizerStep(made, ("encoder", "generator")),
-        }
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         images = self.to_memory_format(batch.images)
@@ -113,11 +109,8 @@ class OfficialInpaintingObjective(TwoPathObjective):
         return StepState(images, paths, caption)
 
     def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
-        values = (
-            self._discriminator_losses(state)
-            if name == "critics"
-            else self._generator_losses(state)
-        )
+        judging = name == "critics"
+        values = (self._discriminator_losses if judging else self._generator_losses)(state)
         return torch.stack(list(values.values())).sum(), values
 
     def _discriminator_losses(self, state: StepState) -> Values:

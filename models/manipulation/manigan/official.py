@@ -140,8 +140,7 @@ class AdversarialObjective(Objective):
         """One module's phases: its discriminators', named with their stage, then its own."""
         o = self.options
         for own_discriminator, stage in discriminators.items():
-            side = max(self.config.base << stage, _SMALLEST)
-            made = ManiganDiscriminator(side, o.ndf, self.config.text)
+            made = stage_discriminator(self.config.base << stage, o.ndf, self.config.text)
             self.modules[own_discriminator] = init_orthogonal(made)
             self.optimizer_steps[own_discriminator] = OptimizerStep(
                 adam([made], o.rate_d, _BETAS), (own_discriminator,)
@@ -267,6 +266,11 @@ def manigan_config(
     regions, detail = encoders.channels
     features = text.config.features
     return ManiganConfig(**widths, base=size // 4, text=features, regions=regions, detail=detail)
+
+
+def stage_discriminator(side: int, ndf: int, text: int) -> ManiganDiscriminator:
+    """For pictures of ``side`` pixels, see :func:`upsample_for_discriminator`."""
+    return ManiganDiscriminator(max(side, _SMALLEST), ndf, text)
 
 
 def upsample_for_discriminator(pictures: Tensor) -> Tensor:

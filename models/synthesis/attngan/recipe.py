@@ -17,17 +17,19 @@ from torch.nn import functional
 from models.damsm.inception import ImageEncoder
 from models.damsm.losses import Caption, encode_captions, matching_losses
 from models.damsm.text_encoder import TextEncoder
-from models.manipulation.manigan.discriminators import ManiganDiscriminator
 from models.manipulation.manigan.losses import adversarial_loss, discriminator_loss, kl_loss
-from models.manipulation.manigan.official import init_orthogonal, upsample_for_discriminator
+from models.manipulation.manigan.official import (
+    init_orthogonal,
+    stage_discriminator,
+    upsample_for_discriminator,
+)
 from models.synthesis.attngan.network import AttnganConfig, AttnganGenerator, AttnganOutput
 from models.training.batch import Batch, TrainingData
 from models.training.noise import Noise
-from models.training.objective import Modules, Objective, OptimizerStep, Values, adam, stack_rows
+from models.training.objective import Modules, Objective, Values, adam_steps, stack_rows
 from models.training.parts import Encoders
 
 _BETAS = (0.5, 0.999)
-_SMALLEST = 64  # side that a discriminator is built for
 
 
 @dataclass(frozen=True)
@@ -71,18 +73,14 @@ class AttnganObjective(Objective):
         self.config = AttnganConfig(o.ngf, base, o.stages, o.blocks, o.z, o.condition, features)
         self.generator = AttnganGenerator(self.config)
         self.judges = {
-            f"judge{k}": ManiganDiscriminator(max(base << k, _SMALLEST), o.ndf, features)
-            for k in range(o.stages)
+            f"judge{k}": stage_discriminator(base << k, o.ndf, features) for k in range(o.stages)
         }
         for network in (self.generator, *self.judges.values()):
             init_orthogonal(network)
         self.modules = {"generator": self.generator, **self.judges}
-        steps = {
-            name: OptimizerStep(adam([judge], o.rate_d, _BETAS), (name,))
-            for name, judge in self.judges.items()
-        }
-        last = OptimizerStep(adam([self.generator], o.rate, _BETAS), self.averaged)
-        self.optimizer_steps = {**steps, "generator": last}
+        judging = {name: ([name], o.rate_d) for name in self.judges}
+        drawing = {"generator": (self.averaged, o.rate)}
+        self.optimizer_steps = adam_steps(self.modules, _BETAS, **judging, **drawing)
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         caption = encode_captions(self.text, batch.ids, batch.lengths)
