@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,7 +35,7 @@ class Child:
         )
         self.report: dict[str, Any] = json.loads(self._answer())
 
-    def time(self, turn: str = "run") -> float:
+    def time(self, turn: str) -> float:
         """Milliseconds of one turn."""
         assert self._process.stdin is not None  # noqa: S101
         self._process.stdin.write(f"{turn}\n")
@@ -52,20 +51,17 @@ class Child:
 
 
 def answer(
-    functions: Mapping[str, Turn] | Turn,
-    report: Mapping[str, Any] | None = None,
-    clock: Callable[[], float] = time.perf_counter,
+    functions: Mapping[str, Turn], report: Mapping[str, Any], clock: Callable[[], float]
 ) -> None:
     """The report on standard output, then one turn per line of standard input: its name comes in,
     its milliseconds go out. The first turn is tried a few times before.
     """
-    named = {"run": functions} if callable(functions) else functions
     for _ in range(3):
-        next(iter(named.values()))()
-    sys.stdout.write(f"{json.dumps(report or {})}\n")
+        next(iter(functions.values()))()
+    sys.stdout.write(f"{json.dumps(report)}\n")
     sys.stdout.flush()
     for line in sys.stdin:
         started = clock()
-        named[line.strip()]()
+        functions[line.strip()]()
         sys.stdout.write(f"{(clock() - started) * 1000}\n")
         sys.stdout.flush()

@@ -22,7 +22,7 @@ from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from tests.models.parity import rule
 
 _SEED = 1234
-_WORDS = ["<end>", *(f"word{k}" for k in range(1, 5450))]  # as many as CUB's captions have
+_WORDS = ["<end>", "a", "bird", *(f"word{k}" for k in range(3, 5450))]  # as many as CUB's have
 _SETTLED = 20  # power iterations; trained weights have seen thousands
 
 
@@ -46,7 +46,7 @@ def bundle(folder: Path, task: str) -> Bundle:
         "text_encoder": asdict(text),
         "image_encoder": {"kind": "inception"} if "detail" in modules else None,
     }
-    return save_task(folder, task, spec, states, name="official", words=_WORDS)
+    return save_task(folder, task, spec, states, name=folder.name, words=_WORDS)
 
 
 def _synthesis(config: GeneratorConfig) -> dict[str, nn.Module]:

@@ -5,27 +5,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from models.bundle import MANIFEST, save_task
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from benchmarks import official
+from models.bundle import MANIFEST
 from models.detail.stage import PART as DETAIL
 from models.pipeline import Item, Pipeline
 from models.registry import load
 from models.runtime.autotune import Memory, tune
-from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from tests.chaos.stack import write_bundle
 from tests.squares import FakePipeline
 from workers.settings import WorkerSettings
 
 TASK = "synthesize"
 SHIPPED = Path(__file__).resolve().parents[2] / "weights"
-_WORDS = ("<end>", "a", "bird")
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ def write_weights(folder: Path, subject: Subject) -> Path:
     elif (SHIPPED / subject.bundle).is_dir():
         _link_networks(SHIPPED / subject.bundle, target)
     else:
-        write_random(target, GeneratorConfig())
+        official.bundle(target, TASK)
     return folder
 
 
@@ -97,22 +93,3 @@ def _link_networks(bundle: Path, target: Path) -> None:
     raw["tasks"].pop(DETAIL, None)
     (target / MANIFEST).unlink()
     (target / MANIFEST).write_text(json.dumps(raw))
-
-
-def write_random(folder: Path, config: GeneratorConfig) -> None:
-    """A bundle of Efficient-T2I with random weights."""
-    torch.manual_seed(1)
-    text = TextEncoderConfig(len(_WORDS))
-    spec = {
-        "method": "efficient-t2i",
-        "size": config.size,
-        "max_words": 12,
-        "tokenizer": "regexp",
-        "text_encoder": asdict(text),
-        "network": asdict(config),
-    }
-    states = {
-        "text_encoder": TextEncoder(text).state_dict(),
-        "generator": Generator(config).state_dict(),
-    }
-    save_task(folder, TASK, spec, states, name=folder.name, words=_WORDS)

@@ -54,15 +54,11 @@ def frechet(made: Tensor, real: Tensor) -> float:
     return means + float((x**2).sum()) + float((y**2).sum()) - 2 * cross
 
 
-def kid(made: Tensor, real: Tensor) -> float:
-    """Kernel distance of feature sets [N,D] and [M,D]: the unbiased squared MMD with the cubic
-    kernel (Bińkowski et al. 2018), the mean over subsets of at most 1,000 of each side.
+class Kernels:
+    """The kernel distance of feature sets [N,D] and [M,D]: the unbiased squared MMD with the cubic
+    kernel (Bińkowski et al. 2018), the mean over subsets of at most 1,000 of each side. What it
+    adds up is kept, so that leaving pictures out costs no new products.
     """
-    return _Kernels(made, real).distance(np.arange(len(made)))
-
-
-class _Kernels:
-    """What the kernel distance adds up, so that leaving pictures out costs no new products."""
 
     def __init__(self, made: Tensor, real: Tensor) -> None:
         a, b = made.double(), real.double()
@@ -118,7 +114,7 @@ def set_metrics(made: Features, real: Tensor | None, network: str) -> dict[str, 
     n, logits, a = len(made.pooled), made.logits, made.pooled
     found = {}
     if real is not None and min(n, len(real)) > 1:
-        kernels = _Kernels(a, real)
+        kernels = Kernels(a, real)
         found[f"kid_{network}"] = jackknife(n, kernels.distance, kernels.distance(np.arange(n)))
         distance = jackknife(n, lambda k: frechet(a[k], real), fid(a, real))
         found[f"fid_{network}"] = replace(distance, small=min(n, len(real)) < FEWEST)

@@ -17,14 +17,14 @@ _NORMAL_95 = 1.959964
 @dataclass(frozen=True)
 class Estimate:
     """A metric's value, the ends of its 95 % interval (None where there is none), its sample
-    count, and how the interval was made; small: of so few samples that the report marks it.
+    count, and by what the interval was made; small: of so few samples that the report marks it.
     """
 
     value: float
     low: float | None
     high: float | None
     n: int
-    interval: str
+    by: str
     small: bool = False
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from PIL import Image
@@ -75,15 +75,7 @@ class TaskReport:
         """The numbers with sample counts and intervals."""
         return {
             m: {
-                k: {
-                    "value": e.value,
-                    "low": e.low,
-                    "high": e.high,
-                    "n": e.n,
-                    "by": e.interval,
-                    "small": e.small,
-                    "beats_real": self.beats_real(m, k),
-                }
+                k: {**asdict(e), "beats_real": self.beats_real(m, k)}
                 for k, e in row.estimates.items()
             }
             for m, row in self.rows.items()
