@@ -18,7 +18,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "measure a bundle on held-out data and write a report"),
     "sheet": ("evaluate", "draw the first pictures of a bundle on one sheet"),
     "enlarge": ("evaluate", "measure a bundle's detail stage beside bicubic enlargement"),
-    "judge": ("evaluators", "train the networks that evaluate the others"),
+    "judge": ("evaluate", "train the networks that evaluate the others"),
     "subject": ("bundles", "teach a bundle to choose pictures that show its subject"),
     "data": ("data", "check and prepare data sets"),
     "recalibrate": ("bundles", "estimate batch statistics of synthesis again"),

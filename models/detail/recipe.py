@@ -26,18 +26,15 @@ from models.training.projected_discriminator import trunk_taps
 @dataclass(frozen=True)
 class DetailOptions:
     """width, depth, scale: see :class:`DetailConfig`; patch: side in pixels of what is cut from
-    each picture; blur, grain, spots: see :class:`Degradation`; features, adversarial: weights
-    beside L1, 0 for none; taps: blocks of EfficientNet-Lite0 that features are compared after;
-    adversarial_start: step from which both count; ndf: channels of the discriminator.
+    each picture; features, adversarial: weights beside L1, 0 for none; taps: blocks of
+    EfficientNet-Lite0 that features are compared after; adversarial_start: step from which both
+    count; ndf: channels of the discriminator.
     """
 
     width: int = 48
     depth: int = 12
     scale: int = 4
     patch: int = 128
-    blur: float = 0.9
-    grain: float = 0.03
-    spots: float = 0.03
     features: float = 0.1
     taps: str = "0,2,4"
     adversarial: float = 0.005
@@ -45,7 +42,6 @@ class DetailOptions:
     ndf: int = 48
     rate: float = 1e-3
     rate_d: float = 4e-4
-    beta1: float = 0.9
     beta2: float = 0.99
 
 
@@ -72,14 +68,13 @@ class DetailObjective(Objective):
         self.network = DetailNetwork(self.config)
         self.discriminator = PatchDiscriminator(options.ndf)
         self.modules = {"network": self.network, "discriminator": self.discriminator}
-        betas = options.beta1, options.beta2
+        betas = 0.9, options.beta2
         self.optimizer_steps = {
             "network": OptimizerStep(adam([self.network], options.rate, betas), ("network",), 1.0),
             "discriminator": OptimizerStep(
                 adam([self.discriminator], options.rate_d, (0.5, options.beta2)), ("discriminator",)
             ),
         }
-        self._degradation = Degradation(options.blur, options.grain, options.spots)
         self._taps = trunk_taps(options.taps)
         if options.features:
             self.trunk = EfficientNetLite0(max(self._taps))
@@ -93,7 +88,7 @@ class DetailObjective(Objective):
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         o = self.options
         real = recolour(_patches(batch.images, o.patch, o.scale, noise), noise)
-        small = self.to_memory_format(degrade(real, o.scale, self._degradation, noise))
+        small = self.to_memory_format(degrade(real, o.scale, Degradation(), noise))
         with self.autocast():
             made = self.network(small)
         return StepState(self.to_memory_format(real), made, enlarge(small, o.scale))

@@ -51,7 +51,8 @@ def _hinge(margin: Tensor) -> Tensor:
     return functional.relu(margin.float()).mean()
 
 
-_SMALL = (6, 7, 8)  # of the labels of a drawn bird: bill, eye, legs
+LABELS = 10  # that a pixel of a drawn bird can have
+_SMALL = (6, 7, 8)  # of these: bill, eye, legs
 
 
 def small_part_mask(labels: Tensor) -> Tensor:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.official_pictures import fetch
 from jobs.images import encode
 from models.pipeline import Item
 from models.registry import load
 from tests.models.checkpoints.published import Case, a_photo
 from tests.models.tiny import SIZE, task_of, tiny_method
 from tests.real.conftest import Service
+from tests.real.official_pictures import fetch
 
 pytestmark = [
     pytest.mark.real,

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.official_pictures import fetch
 from jobs.images import encode
 from models.checkpoints.importer import import_published
 from tests.models.checkpoints.published import Case, a_photo, holes, signed, truncated
 from tests.models.inpainting.without_text import METHODS
 from tests.real.conftest import Service
+from tests.real.official_pictures import fetch
 
 pytestmark = [
     pytest.mark.real,

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.official_pictures import Comparison, by_rule, fetch, import_files
 from tests.conftest import WORDS
 from tests.models.checkpoints.published import METHODS, SMALL, Published, cases
 from tests.real.conftest import Service
+from tests.real.official_pictures import Comparison, by_rule, fetch, import_files
 
 pytestmark = [
     pytest.mark.real,

@@ -49,7 +49,6 @@ class InpaintingOptions:
     small: float = 0.0
     edges: float = 0.0
     labels: float = 0.0
-    label_count: int = 10
     adversarial: float = 0.2
     text: bool = True
     convolution: str = "plain"

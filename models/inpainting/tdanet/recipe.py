@@ -41,7 +41,7 @@ from models.inpainting.tdanet.network import InpaintEncoder, InpaintGenerator, c
 from models.inpainting.tdanet.two_path_recipe import TwoPathObjective
 from models.training.auxiliary_networks import build_classifier, reading_loss
 from models.training.batch import Batch
-from models.training.losses import edge_loss
+from models.training.losses import LABELS, edge_loss
 from models.training.noise import Noise
 from models.training.objective import OptimizerStep, Values, adam, weighted_sum
 
@@ -85,7 +85,7 @@ class InpaintingObjective(TwoPathObjective):
         made: list[nn.Module] = [self.encoder, self.generator]
         trained: tuple[str, ...] = ("encoder", "generator")
         if options.labels:
-            self.labeller = nn.Conv2d(config.decoder[-1], options.label_count, 3, padding=1)
+            self.labeller = nn.Conv2d(config.decoder[-1], LABELS, 3, padding=1)
             self.modules["labeller"] = self.labeller
             made, trained = [*made, self.labeller], (*trained, "labeller")
         self.optimizer_steps = {}

@@ -260,9 +260,11 @@ class AdversarialObjective(Objective):
 def manigan_config(
     options: Any, size: int, text: TextEncoder, encoders: FrozenEncoders
 ) -> ManiganConfig:
-    """Of pictures of ``size`` pixels; options: anything with AdversarialOptions' widths."""
-    names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination")
-    widths = {name: getattr(options, name) for name in names}
+    """Of pictures of ``size`` pixels; options: anything with AdversarialOptions' widths, and
+    ``modules`` where there is a choice.
+    """
+    names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination", "modules")
+    widths = {name: getattr(options, name) for name in names if hasattr(options, name)}
     regions, detail = encoders.channels
     features = text.config.features
     return ManiganConfig(**widths, base=size // 4, text=features, regions=regions, detail=detail)

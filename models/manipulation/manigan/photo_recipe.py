@@ -16,7 +16,7 @@ the bird being what is unlike the photo's corners (:mod:`models.manipulation.man
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -132,8 +132,7 @@ class PhotoObjective(Objective):
             "image_encoder": encoders.image,
             **encoders.bundle_modules,
         }
-        config = manigan_config(options, size, text, encoders)
-        self.config = replace(config, modules=options.modules)
+        self.config = manigan_config(options, size, text, encoders)
         self.averaged = self.config.roles
         self.discriminator = build_projected(options, text.config.features)
         editing = networks(self.config)

@@ -18,7 +18,9 @@ from torch.nn import functional
 from models.damsm.image_encoder import CompactImageEncoder
 from models.damsm.text_encoder import TextEncoder, padding
 from models.manipulation.manigan.losses import kl_loss
-from models.manipulation.manigan.network import MainOutput, ManiganConfig, edit, networks
+from models.manipulation.manigan.network import MainOutput, edit, networks
+from models.manipulation.manigan.official import manigan_config
+from models.manipulation.manigan.photo_encoder import compact_encoders
 from models.training.batch import Batch
 from models.training.losses import edge_loss, small_part_mask
 from models.training.noise import Noise
@@ -68,15 +70,7 @@ class ManipulationObjective(Objective):
         super().__init__()
         self.options, self.text, self.image = options, text, image
         self.frozen = {"text_encoder": text, "image_encoder": image}
-        names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination", "modules")
-        regions, detail = image.photo_channels
-        self.config = ManiganConfig(
-            **{name: getattr(options, name) for name in names},
-            base=size // 4,
-            text=text.config.features,
-            regions=regions,
-            detail=detail,
-        )
+        self.config = manigan_config(options, size, text, compact_encoders(image))
         self.averaged = self.config.roles
         self.modules = networks(self.config)
         optimiser = adam(list(self.modules.values()), options.rate, (0.5, 0.99))

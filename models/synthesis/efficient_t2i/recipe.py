@@ -252,7 +252,7 @@ class SynthesisObjective(GeneratorObjective):
 
     def _adversarial_loss(self, fake: Tensor, state: StepState) -> Tensor:
         with self.autocast():
-            pictures = self._augment(fake, state.noise, "g")
+            pictures = augment(fake, state.noise, "g", self.changes)
             return generator_loss(self.discriminator, (pictures, state.sentence))
 
     def _reconstruct(self, state: StepState) -> tuple[Tensor, Tensor]:
@@ -273,24 +273,16 @@ class SynthesisObjective(GeneratorObjective):
         to_captions, to_pictures = contrastive_loss(sentence_scores(gather(code.float()), captions))
         return to_captions + to_pictures
 
-    def _augment(self, images: Tensor, noise: Noise, tag: str) -> Tensor:
-        return augment(images, noise, tag, self.changes)
-
     def _discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         assert state.raw is not None  # noqa: S101 (no turn while the generator only reconstructs)
-        real = self.to_memory_format(self._augment(state.images, state.noise, "real"))
-        fake = self.to_memory_format(
-            self._augment(torch.tanh(state.raw.detach()), state.noise, "fake")
+        pictures = {"real": state.images, "fake": torch.tanh(state.raw.detach())}
+        real, fake = (
+            (self.to_memory_format(augment(x, state.noise, tag, self.changes)), state.sentence)
+            for tag, x in pictures.items()
         )
-        matching_sentence, share = state.sentence, self.options.mismatched
+        negative, share = state.negative_sentence, self.options.mismatched
         with self.autocast():
-            loss = discriminator_loss(
-                self.discriminator,
-                (real, matching_sentence),
-                (fake, matching_sentence),
-                state.negative_sentence,
-                share,
-            )
+            loss = discriminator_loss(self.discriminator, real, fake, negative, share)
         return loss, {"d": loss}
 
 

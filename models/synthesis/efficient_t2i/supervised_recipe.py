@@ -24,7 +24,7 @@ from models.synthesis.efficient_t2i.recipe import (
     zero_init_residuals,
 )
 from models.training.batch import Batch
-from models.training.losses import small_part_mask
+from models.training.losses import LABELS, small_part_mask
 from models.training.noise import Noise
 from models.training.objective import OptimizerStep, Values, adam, weighted_sum
 
@@ -48,9 +48,7 @@ class RenderingOptions:
     small: float = 4.0
     edges: float = 1.0
     labels: float = 0.05
-    label_count: int = 10
     rate: float = 2e-3
-    beta1: float = 0.9
     beta2: float = 0.99
 
 
@@ -87,10 +85,10 @@ class RenderingObjective(GeneratorObjective):
         self.generator = Generator(self.config)
         zero_init_residuals(self.generator)
         features = self.generator.bn.num_features
-        self.labeller = nn.Conv2d(features, options.label_count, 3, padding=1)
+        self.labeller = nn.Conv2d(features, LABELS, 3, padding=1)
         self.modules = {"generator": self.generator, "labeller": self.labeller}
         trained = [self.generator, self.labeller]
-        optimiser = adam(trained, options.rate, (options.beta1, options.beta2))
+        optimiser = adam(trained, options.rate, (0.9, options.beta2))
         self.optimizer_steps = {"generator": OptimizerStep(optimiser, tuple(self.modules))}
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:

@@ -96,7 +96,7 @@ def test_options_of_the_loop_that_mean_nothing_are_refused(
         ("synthesis", {"rate_d": -2e-4}),
         ("synthesis", {"ngf": 0}),
         ("inpainting", {"width": -8}),
-        ("detail", {"blur": -0.5}),
+        ("detail", {"features": -0.5}),
     ],
 )
 def test_options_of_a_part_that_mean_nothing_are_refused(part: str, values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.official_pictures [TASK…]``: official PNG against HTTP, a row a task and
+"""``python -m tests.real.official_pictures [TASK…]``: official PNG against HTTP, a row a task and
 case.
 
 Networks of the published sizes get weights by the rule of the parity tests, which holds them to the
@@ -113,7 +113,7 @@ def serving(folder: Path, **settings: str) -> Iterator[httpx.Client]:
     state = tempfile.mkdtemp(dir=folder)
     with (
         (folder / "serve.log").open("ab") as log,
-        subprocess.Popen(  # noqa: S603 (the command is built here)
+        subprocess.Popen(
             [*command, "--state-dir", state, "--until-stdin-closes"],
             env=plain | result | settings,
             stdin=subprocess.PIPE,
