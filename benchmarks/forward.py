@@ -58,10 +58,8 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     rows = []
     for name in options.only:
-        task, folder, bar = NETWORKS[name]
-        with tempfile.TemporaryDirectory() as temporary:
-            if folder is None:
-                folder = official.bundle(Path(temporary) / "official", task).folder
+        task, shipped, bar = NETWORKS[name]
+        with official.opened(task, shipped) as folder:
             rows.append({"name": name, "bar": bar, **row(folder, task, options)})
         rows[-1]["ok"] = rows[-1]["ratio"] >= bar and rows[-1]["psnr"] >= LEAST_PSNR
         sys.stdout.write(f"{line(rows[-1])}\n")

@@ -5,10 +5,8 @@ that they reach. Peak is what one large product of matrices reaches there in the
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +27,8 @@ _SIDE = 8192  # of the matrices whose product is the peak
 def rows(device: str, rounds: int, dry: bool) -> Iterator[dict[str, Any]]:
     """One per network and batch size; a dry run takes one picture of each, untuned."""
     for name, (task, folder, _) in NETWORKS.items():
-        with _bundle(task, folder) as bundle:
+        with official.opened(task, folder) as bundle:
             yield from _network(name, bundle, task, device, rounds, dry)
-
-
-@contextmanager
-def _bundle(task: str, folder: Path | None) -> Iterator[Path]:
-    """The shipped one, or a published network's."""
-    if folder is not None:
-        yield folder
-        return
-    with tempfile.TemporaryDirectory() as name:
-        yield official.bundle(Path(name), task).folder
 
 
 def _network(

@@ -4,7 +4,9 @@ the rule that the parity tests draw theirs by: no file of weights is needed to m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,16 @@ def bundle(folder: Path, task: str) -> Bundle:
         "image_encoder": {"kind": "inception"} if "detail" in modules else None,
     }
     return save_task(folder, task, spec, states, name=folder.name, words=_WORDS)
+
+
+@contextmanager
+def opened(task: str, shipped: Path | None) -> Iterator[Path]:
+    """The shipped bundle's folder, or that of the task's published network while it is used."""
+    if shipped is not None:
+        yield shipped
+        return
+    with tempfile.TemporaryDirectory() as name:
+        yield bundle(Path(name) / "official", task).folder
 
 
 def _synthesis(config: GeneratorConfig) -> dict[str, nn.Module]:

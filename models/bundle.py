@@ -211,10 +211,10 @@ def save_task(
     """Add one task to a bundle folder, or replace it; returns the bundle as it now is.
 
     spec: the task's dictionary without `files` (`vocabulary` may be left out when words is given).
-    states: role -> state dict. words: the vocabulary, index 0 = "<end>". half: matrices and
-    kernels are stored as float16, vectors (biases, norms) stay float32; without it all are
-    float32, but those that are float16 already. metrics: kept under
-    metrics[task]. A crash at any moment leaves the old bundle whole.
+    states: role -> state dict. words: the vocabulary, index 0 = "<end>". half: matrices and kernels
+    are stored as float16, vectors (biases, norms) stay float32; without it all are float32, but
+    those that are float16 already. metrics: kept under metrics[task]. A crash at any moment leaves
+    the old bundle whole.
     """
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)

@@ -92,21 +92,15 @@ def _fit_square(start: int, side: int, length: int) -> int:
 
 def _closest_overlap(found: list[Square], force: bool) -> tuple[int, int] | None:
     """Two squares that overlap, or with ``force`` the two that lie closest."""
-    best: tuple[float, int, int] | None = None
-    for a in range(len(found)):
-        for b in range(a):
-            s, t = found[a], found[b]
-            gap = (
-                max(
-                    abs(2 * s.x + s.side - 2 * t.x - t.side),
-                    abs(2 * s.y + s.side - 2 * t.y - t.side),
-                )
-                / 2
-            )
-            gap -= (s.side + t.side) / 2
-            if (force or gap < 0) and (best is None or gap < best[0]):
-                best = gap, a, b
-    return best[1:] if best else None
+    gaps = {(a, b): _gap(found[a], found[b]) for a in range(len(found)) for b in range(a)}
+    pair = min(gaps, key=gaps.__getitem__, default=None)
+    return pair if pair and (force or gaps[pair] < 0) else None
+
+
+def _gap(s: Square, t: Square) -> float:
+    """Between two squares, negative where they overlap."""
+    across, down = (abs(2 * (a - b) + s.side - t.side) for a, b in ((s.x, t.x), (s.y, t.y)))
+    return max(across, down) / 2 - (s.side + t.side) / 2
 
 
 def cut(picture: NDArray[np.uint8], square: Square) -> NDArray[np.uint8]:
@@ -183,8 +177,7 @@ def _seam_correction(photo: Pixels, hole_mask: HoleMask, made: Pixels) -> Pixels
     """The difference of both pictures beside the hole, continued smoothly across it.
 
     As in Poisson blending, the network decides what changes from place to place inside the hole,
-    the photo's
-    surroundings which colours it starts from.
+    the photo's surroundings which colours it starts from.
     """
     side = len(hole_mask)
     work = min(side, _SEAM_SIZE)
@@ -256,10 +249,9 @@ class Letterbox:
 def enlarge_change(photo: Image.Image, before: Pixels, after: Pixels) -> Image.Image:
     """Add the change from ``before`` to ``after`` (both [h,w,3], small) to a photo of any size.
 
-    Fast guided filter (He and Sun 2015): where the change is locally a linear function of the
-    small photo's colours,
-    the same function of the full photo's colours is added, so that the change ends where the
-    photo's edges are.
+    Fast guided filter (He and Sun 2015): where the change is locally a linear function of the small
+    photo's colours, the same function of the full photo's colours is added, so that the change ends
+    where the photo's edges are.
     """
     slope, offset = _linear_model(before, after - before)
     source = np.asarray(photo)

@@ -21,8 +21,7 @@ class _Spectral(nn.Module):
     the rest.
 
     Keys ``weight_orig``, ``weight_u``, ``weight_v`` as in published files. In train mode every
-    forward does one power
-    iteration; in eval mode the stored vectors are used as they are.
+    forward does one power iteration; in eval mode the stored vectors are used as they are.
     """
 
     weight_orig: nn.Parameter

@@ -1,9 +1,8 @@
 """A pipeline: one task of one bundle, loaded. Plain values and PIL images in, PIL images out.
 
 The three steps may run in different threads: :meth:`Pipeline.prepare` and :meth:`Pipeline.finish`
-handle one item each,
-:meth:`Pipeline.forward` alone needs the networks and takes a batch. :meth:`Pipeline.run` does all
-of it in place.
+handle one item each, :meth:`Pipeline.forward` alone needs the networks and takes a batch.
+:meth:`Pipeline.run` does all of it in place.
 """
 
 from __future__ import annotations

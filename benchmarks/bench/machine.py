@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import time
-from pathlib import Path
 from typing import Any
 
+from models.runtime.device import processor
 from models.training.run import commit, package_version
 
 _PACKAGES = ("torch", "celery", "redis", "fastapi", "uvicorn", "litserve", "flask")
@@ -16,7 +16,7 @@ _PACKAGES = ("torch", "celery", "redis", "fastapi", "uvicorn", "litserve", "flas
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, versions, the commit, and the load at the beginning."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "python": platform.python_version(),
@@ -35,10 +35,3 @@ def described(found: dict[str, Any]) -> str:
         f"{found['python']}, {versions}; commit {found['commit']}, {found['date']}; load average "
         f"{found['load_before']} before it began."
     )
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()

@@ -24,7 +24,6 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--offered", type=float, help="open loop: jobs per second")
     parser.add_argument("--seconds", type=float, default=5.0, help="time that is measured")
     parser.add_argument("--warm", type=float, default=1.0, help="time before it")
-    parser.add_argument("--first", type=int, default=0, help="seed of the first job")
     return parser.parse_args(words)
 
 
@@ -37,9 +36,9 @@ def main(words: Sequence[str]) -> int:
 
     gc.freeze()
     if given.offered:
-        found = open_(job, given.offered, given.seconds, given.warm, given.first)
+        found = open_(job, given.offered, given.seconds, given.warm)
     else:
-        found = closed(job, given.clients, given.seconds, given.warm, given.first)
+        found = closed(job, given.clients, given.seconds, given.warm)
     sys.stdout.write(json.dumps(asdict(uvloop.run(found))) + "\n")
     return 0
 

@@ -39,13 +39,13 @@ class Record:
             self.latencies.append(now - due)
 
 
-async def closed(job: Job, clients: int, seconds: float, warm: float, first: int = 0) -> Report:
+async def closed(job: Job, clients: int, seconds: float, warm: float) -> Report:
     """``clients`` that ask, wait for the answer and ask again. What is answered in the first
-    ``warm`` seconds is not counted; ``first`` is the number of the first job.
+    ``warm`` seconds is not counted.
     """
     began = time.monotonic()
     record = Record(began + warm, began + warm + seconds)
-    numbers = itertools.count(first)
+    numbers = itertools.count()
 
     async def client() -> None:
         while (now := time.monotonic()) < record.end:
@@ -59,9 +59,7 @@ async def closed(job: Job, clients: int, seconds: float, warm: float, first: int
     return report(seconds, record.latencies, record.failures, cpu / (warm + seconds), record.total)
 
 
-async def open_(
-    job: Job, offered: float, seconds: float, warm: float, first: int = 0, seed: int = 1
-) -> Report:
+async def open_(job: Job, offered: float, seconds: float, warm: float, seed: int = 1) -> Report:
     """``offered`` jobs per second at random moments (a Poisson process), however the server does.
     A job's time runs from when it was due, so a server that falls behind can't hide it. Jobs
     without an answer 10 s after the end are failures.
@@ -70,7 +68,7 @@ async def open_(
     record = Record(began + warm, began + warm + seconds)
     cpu = time.process_time()
     tasks = []
-    for number, due in enumerate(arrivals(offered, warm + seconds, seed), first):
+    for number, due in enumerate(arrivals(offered, warm + seconds, seed)):
         await asyncio.sleep(max(began + due - time.monotonic(), 0))
         tasks.append(asyncio.create_task(record.one(job, number, began + due, counted=True)))
     cpu = time.process_time() - cpu

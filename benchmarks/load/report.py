@@ -55,13 +55,12 @@ def loaded(
     warm: float = 1.0,
     clients: int = 0,
     offered: float = 0.0,
-    first: int = 0,
 ) -> Report:
     """Load from another process: ``clients`` in a closed loop, or ``offered`` jobs per second in
     an open one. Raises RuntimeError when the generator fails.
     """
     command = [sys.executable, "-m", "benchmarks.load", url, exchange]
-    command += ["--seconds", str(seconds), "--warm", str(warm), "--first", str(first)]
+    command += ["--seconds", str(seconds), "--warm", str(warm)]
     command += ["--offered", str(offered)] if offered else ["--clients", str(clients)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -10,7 +10,8 @@ import uvicorn
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
-from benchmarks.peers.start import Given, given, item, png
+from benchmarks.peers.start import Given, given, png
+from models.pipeline import Item
 
 
 class Asked(BaseModel):
@@ -25,7 +26,7 @@ def build(given: Given) -> FastAPI:
 
     @app.post("/predict")
     def predict(asked: Asked) -> Response:
-        prepared = pipeline.prepare(item(asked.text, asked.seed))
+        prepared = pipeline.prepare(Item(asked.text, asked.seed))
         with networks:
             (output,) = pipeline.forward([prepared])
         return Response(png(pipeline, prepared, output), media_type="image/png")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from benchmarks.peers.start import Given, given, item, pngs
+from benchmarks.peers.start import Given, given, pngs
+from models.pipeline import Item
 
 
 def build(given: Given) -> Flask:
@@ -14,7 +15,7 @@ def build(given: Given) -> Flask:
     @app.post("/predict")
     def predict() -> Response:
         asked = request.get_json()
-        (data,) = pngs(pipeline, [item(asked["text"], asked["seed"])])
+        (data,) = pngs(pipeline, [Item(asked["text"], asked["seed"])])
         return Response(data, mimetype="image/png")
 
     return app

@@ -10,7 +10,8 @@ import litserve
 from fastapi import Response
 from torch import set_num_threads
 
-from benchmarks.peers.start import Given, given, item, png
+from benchmarks.peers.start import Given, given, png
+from models.pipeline import Item
 
 BATCH_TIMEOUT = 0.005  # seconds
 
@@ -28,7 +29,7 @@ class Pictures(litserve.LitAPI):  # type: ignore[misc]
 
     # LitServe reads the annotation: without one, request is the JSON object that was sent.
     def decode_request(self, request) -> Any:  # type: ignore[no-untyped-def]
-        return self.pipeline.prepare(item(request["text"], request["seed"]))
+        return self.pipeline.prepare(Item(request["text"], request["seed"]))
 
     def batch(self, inputs: list[Any]) -> list[Any]:
         return inputs

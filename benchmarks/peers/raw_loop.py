@@ -13,8 +13,8 @@ import time
 from typing import Any
 
 from benchmarks.load.exchanges import TEXT
-from benchmarks.peers.start import given, item, pngs
-from models.pipeline import Pipeline
+from benchmarks.peers.start import given, pngs
+from models.pipeline import Item, Pipeline
 
 
 def rate(pipeline: Pipeline[Any], seconds: float, batch: int) -> float:
@@ -22,7 +22,7 @@ def rate(pipeline: Pipeline[Any], seconds: float, batch: int) -> float:
     numbers = itertools.count()
     made, began = 0, time.perf_counter()
     while (spent := time.perf_counter() - began) < seconds:
-        pngs(pipeline, [item(TEXT, next(numbers)) for _ in range(batch)])
+        pngs(pipeline, [Item(TEXT, next(numbers)) for _ in range(batch)])
         made += batch
     return made / spent
 

@@ -34,11 +34,6 @@ def given(module: str) -> Given:
     return Given(SUBJECTS[name], Path(weights), int(port))
 
 
-def item(text: str, seed: int) -> Item:
-    """What a request asks for."""
-    return Item(text, seed)
-
-
 def png(pipeline: Pipeline[Any], prepared: Any, output: Output) -> bytes:
     """The answer to a request."""
     return encode(pipeline.finish_output(prepared, output)[0])

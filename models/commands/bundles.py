@@ -64,8 +64,8 @@ def run_forward(arguments: argparse.Namespace) -> None:
 
 
 def add_recalibrate(parser: argparse.ArgumentParser) -> None:
-    """Synthesis with batch statistics
-    estimated again, as Efficient-T2I's authors do before they score a checkpoint."""
+    """Synthesis with batch statistics estimated again, as Efficient-T2I's authors do before they
+    score a checkpoint."""
     parser.add_argument("bundle", type=Path, help="folder, such as weights/bird")
     parser.add_argument("--data", required=True, help="a data folder, for its training captions")
     parser.add_argument(
@@ -91,8 +91,8 @@ def run_recalibrate(arguments: argparse.Namespace) -> None:
 
 
 def add_subject(parser: argparse.ArgumentParser) -> None:
-    """Teach a bundle what its subject looks like (a
-    bird, a flower), so that it chooses whole ones among candidates."""
+    """Teach a bundle what its subject looks like (a bird, a flower), so that it chooses whole ones
+    among candidates."""
     parser.add_argument("bundle", type=Path, help="folder, such as weights/cub; it is changed")
     parser.add_argument("--data", required=True, help="a data folder, for its training captions")
     parser.add_argument("--pictures", type=whole(2), default=2000, help="made to learn from")

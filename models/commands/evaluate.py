@@ -10,8 +10,7 @@ from models.commands.arguments import device, new_folder, new_picture, number, w
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
-    """What a bundle can do, measured
-    on pictures and captions that it never saw."""
+    """What a bundle can do, measured on pictures and captions that it never saw."""
     parser.add_argument("bundle", type=Path, help="folder, such as weights/aviary")
     parser.add_argument("--data", default="aviary", help="aviary, or a data folder")
     parser.add_argument("--out", type=new_folder, required=True, help="folder for the report")
@@ -88,8 +87,7 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
 
 
 def add_sheet(parser: argparse.ArgumentParser) -> None:
-    """The first pictures that a bundle
-    makes of held-out captions and photos, as they come."""
+    """The first pictures that a bundle makes of held-out captions and photos, as they come."""
     parser.add_argument("source", type=Path, help="a bundle, or a run's folder")
     parser.add_argument("--data", default="aviary", help="aviary, or a data folder")
     parser.add_argument("--out", type=new_picture, required=True, help="a .webp or .png file")
@@ -108,8 +106,7 @@ def run_sheet(arguments: argparse.Namespace) -> None:
 
 
 def add_enlarge(parser: argparse.ArgumentParser) -> None:
-    """A bundle's detail stage beside bicubic
-    enlargement, on held-out pictures at 256 pixels."""
+    """A bundle's detail stage beside bicubic enlargement, on held-out pictures at 256 pixels."""
     parser.add_argument("bundle", type=Path, help="a bundle that holds a detail stage")
     parser.add_argument("--data", default="aviary", help="a data set's folder, or aviary")
     parser.add_argument(

@@ -15,8 +15,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def add_train_queue(parser: argparse.ArgumentParser) -> None:
-    """Work through a training plan, stage by stage. Stopped,
-    however it was, the same command goes on."""
+    """Work through a training plan, stage by stage. Stopped, however it was, the same command goes
+    on."""
     parser.add_argument(
         "plan", type=Path, nargs="?", default=_ROOT / "weights" / "plan.toml", help="a TOML file"
     )

@@ -15,8 +15,7 @@ from models.damsm.efficientnet import EfficientNetLite, EfficientNetLite0
 @dataclass(frozen=True)
 class CompactEncoderConfig:
     """input_size: side to which pictures are resized (multiple of 16, regions are a sixteenth of
-    it);
-    taps: trunk blocks whose features make the regions; hidden: width of the head."""
+    it); taps: trunk blocks whose features make the regions; hidden: width of the head."""
 
     input_size: int = 128
     taps: tuple[int, ...] = (2, 4, 10)
@@ -27,8 +26,7 @@ class CompactEncoderConfig:
 @dataclass(frozen=True)
 class PhotoFeatures:
     """What manipulation sees of a photo: code [B,features]; regions [B,C,r,r]; detail [B,D,H/2,W/2]
-    of the photo at
-    the network's own size."""
+    of the photo at the network's own size."""
 
     code: Tensor
     regions: Tensor

@@ -74,9 +74,8 @@ def word_mask(pad: Tensor, positions: int, as_published: bool = False) -> Tensor
     """Padding [B,L] for scores [B,positions,L] of picture positions over words.
 
     ``as_published`` repeats the slip of AttnGAN's family that the published weights were trained
-    with: rows are ordered
-    by sample, the mask by position, so samples of a batch read each other's padding. For a batch
-    of one both agree.
+    with: rows are ordered by sample, the mask by position, so samples of a batch read each other's
+    padding. For a batch of one both agree.
     """
     if not as_published:
         return pad[:, None]

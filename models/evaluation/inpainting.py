@@ -21,7 +21,7 @@ from models.evaluation.cases import Case, HeldOut
 from models.evaluation.estimates import Floats, Scores, ratio_of_means
 from models.evaluation.metrics import edges, frame_metrics, psnr_inside, upstream_best
 from models.evaluation.panel import Panel
-from models.evaluation.pictures import chunks, unit
+from models.evaluation.pictures import chunks, join_chunks, unit
 from models.evaluation.results import Row, TaskReport
 from models.evaluation.runner import Runner, items, photo_and_mask, shuffled
 from models.inpainting.classical import METHODS, ClassicalPipeline
@@ -115,7 +115,7 @@ def _fill_row(
 def _edges(images: Sequence[Image.Image], cases: Sequence[Case]) -> dict[str, Floats]:
     """``edges`` and ``sharpness`` inside the hole of each picture."""
     parts = [edges(unit(images[part]), _holes(cases[part])) for part in chunks(images)]
-    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+    return join_chunks(parts)
 
 
 def _holes(cases: Sequence[Case]) -> Tensor:
@@ -126,8 +126,7 @@ def _holes(cases: Sequence[Case]) -> Tensor:
 
 def measure(images: Sequence[Image.Image], cases: Sequence[Case]) -> dict[tuple[str, str], Floats]:
     """Values of each picture by (metric, suffix); suffix "_upstream" is upstream's protocol."""
-    parts = [_measure_chunk(images[part], cases[part]) for part in chunks(images)]
-    return {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
+    return join_chunks([_measure_chunk(images[part], cases[part]) for part in chunks(images)])
 
 
 def _measure_chunk(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
+
+from models.evaluation.estimates import Floats
 
 Pixels = NDArray[np.float32]
 CHUNK = 64  # pictures held as floats at once, fewer where they are larger than 256 pixels
@@ -67,6 +70,14 @@ def chunks(pictures: AnyPictures) -> Iterator[slice]:
     for first in pictures[:1]:
         step = min(CHUNK, max(1, CHUNK * 256**2 // (first.width * first.height)))
         yield from (slice(k, k + step) for k in range(0, len(pictures), step))
+
+
+K = TypeVar("K")
+
+
+def join_chunks(parts: Sequence[Mapping[K, Floats]]) -> dict[K, Floats]:
+    """What was found of each chunk, value by value."""
+    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
 def map_chunks(pictures: AnyPictures, function: Callable[[Tensor], Tensor]) -> Tensor:

@@ -21,7 +21,7 @@ from models.evaluation.estimates import Floats, Scores, ratio_of_means
 from models.evaluation.features import FeatureNetwork, cached_features, features_of
 from models.evaluation.metrics import distinct_colours, edges
 from models.evaluation.panel import Panel
-from models.evaluation.pictures import Pictures, chunks, unit
+from models.evaluation.pictures import Pictures, chunks, join_chunks, unit
 from models.evaluation.results import TaskReport
 from models.evaluation.runner import Runner, derangement, items
 from models.pipeline import Item
@@ -78,8 +78,7 @@ def _picture_rows(report: TaskReport, panel: Panel) -> None:
 
 
 def _edges(images: Sequence[Image.Image]) -> dict[str, Floats]:
-    parts = [edges(unit(images[part])) for part in chunks(images)]
-    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+    return join_chunks([edges(unit(images[part])) for part in chunks(images)])
 
 
 def _set_rows(report: TaskReport, panel: Panel, others: Pictures, fingerprint: str) -> None:

@@ -32,9 +32,9 @@ class Stage:
     """One training run. number: its place in the chain, from 1; data: the data set's name, whose
     folder the machine knows; overrides: KEY=VALUE for ``--set``; init: the bundle that the first
     stage of a chain begins with, or None; encoders: the bundle that has them, or the stage that
-    trains them; minutes, steps: limits, 0 for none; hours: planned;
-    samples: of the validation split to evaluate on, 0 for no evaluation; label: what the chain is
-    named after, the preset unless given.
+    trains them; minutes, steps: limits, 0 for none; hours: planned; samples: of the validation
+    split to evaluate on, 0 for no evaluation; label: what the chain is named after, the preset
+    unless given.
     """
 
     preset: str

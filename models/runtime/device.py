@@ -81,10 +81,10 @@ def hardware(device: torch.device) -> str:
     """What a device is, in words that are the same on every machine like this one."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()} x{os.cpu_count()}"
+    return f"{processor()} x{os.cpu_count()}"
 
 
-def _processor() -> str:
+def processor() -> str:
     """The model's name; Linux keeps it in a file of its own."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

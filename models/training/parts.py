@@ -99,8 +99,8 @@ def known_options(part: str) -> set[str]:
 
 class Encoders:
     """The frozen encoders of a bundle and their vocabulary: the DAMSM pair of its own task or of
-    whichever holds one, else a text encoder alone (synthesis needs no more);
-    detail: the network that published manipulation sees detail through, where there is one.
+    whichever holds one, else a text encoder alone (synthesis needs no more); detail: the network
+    that published manipulation sees detail through, where there is one.
     """
 
     def __init__(self, folder: Path) -> None:

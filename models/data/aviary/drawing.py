@@ -1,12 +1,9 @@
 """Aviary: drawn birds whose parts have known colours.
 
 A :class:`Bird` says everything about one picture: pose, background, and a colour for each of six
-parts. Geometry is
-drawn once as a label map; a picture is then a sum of part layers, each times its part's colour.
-The sum is exact under
-box downsampling, so the same bird in other colours costs one small product, which makes paired
-renders cheap.
-Sample *i* of split *s* is always the same bird.
+parts. Geometry is drawn once as a label map; a picture is then a sum of part layers, each times its
+part's colour. The sum is exact under box downsampling, so the same bird in other colours costs one
+small product, which makes paired renders cheap. Sample *i* of split *s* is always the same bird.
 """
 
 from __future__ import annotations
@@ -105,9 +102,8 @@ class Layers:
     """A bird's geometry at one size S.
 
     base: float32 [S,S,3], everything that no part colours, in [0,1]; weights: float32 [6,S,S], how
-    strongly (and how
-    brightly) each part's colour shows; masks: float32 [6,S,S], share of each pixel that the part
-    covers.
+    strongly (and how brightly) each part's colour shows; masks: float32 [6,S,S], share of each
+    pixel that the part covers.
     """
 
     base: Array

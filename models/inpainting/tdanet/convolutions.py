@@ -1,8 +1,7 @@
 """Convolutions of TDANet: its spectral normalisation, and the kinds its encoder may be built of.
 
 Unlike torch's own, the normalisation flattens every weight on dimension 0, transposed convolutions
-included, and does
-one power iteration in each forward, in eval mode too. Keys as published:
+included, and does one power iteration in each forward, in eval mode too. Keys as published:
 ``NAME.module.weight_{bar,u,v}``, ``bias``.
 """
 

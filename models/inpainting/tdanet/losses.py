@@ -2,12 +2,10 @@
 published training).
 
 Reconstruction draws its latent from the posterior, which sees the hidden region; generation draws
-it from the prior, as
-at test time. The published training gives each path the *other* one's word context (``crossed``),
-so that the
-combination of the test was never trained; uncrossed is what the paper says. Unlike PICNet, both
-paths' L1 covers the
-whole picture, and the discriminators see the reconstruction alone as fake.
+it from the prior, as at test time. The published training gives each path the *other* one's word
+context (``crossed``), so that the combination of the test was never trained; uncrossed is what the
+paper says. Unlike PICNet, both paths' L1 covers the whole picture, and the discriminators see the
+reconstruction alone as fake.
 """
 
 from __future__ import annotations
@@ -52,8 +50,7 @@ def two_paths(
     crossed: bool = False,
 ) -> Paths:
     """images [B,3,S,S] in [-1,1]; mask [B,1,S,S], 1 = known; texts: words [B,text,T], sentence
-    [B,text], pad [B,T];
-    draws [2,B,z,h,w]: standard normal, of the posterior and of the prior."""
+    [B,text], pad [B,T]; draws [2,B,z,h,w]: standard normal, of the posterior and of the prior."""
     words, sentence, pad = texts
     shown = torch.cat([images * mask, images * (1 - mask)])
     features = encoder.pyramid(shown, torch.cat([mask, 1 - mask]))

@@ -31,9 +31,8 @@ _KNOWN = 1 - 1e-6  # resized masks of known cells may miss one by rounding
 class InpaintConfig:
     """encoder: channels after each halving; feature: which of these also feeds the generator;
     decoder: channels after each doubling, the last ``outputs`` of which paint a picture; z: latent
-    channels;
-    text: word and sentence features; refine: blocks before the prior. Defaults are the published
-    network, 256×256.
+    channels; text: word and sentence features; refine: blocks before the prior. Defaults are the
+    published network, 256×256.
 
     The last two are ablations. text_attention: False puts zeros in the place of sentence and word
     context. convolution: of the blocks that halve and refine; "plain"; "gated"; "dilated" in the
@@ -77,8 +76,7 @@ class InpaintConfig:
 @dataclass(frozen=True)
 class Encoded:
     """features: every level; refined: the deepest after refinement; summary [B,condition,h,w]
-    (f_text);
-    mu, sigma [B,z,h,w] of the prior; attention [B,h·w,T] over words."""
+    (f_text); mu, sigma [B,z,h,w] of the prior; attention [B,h·w,T] over words."""
 
     features: list[Tensor]
     summary: Tensor

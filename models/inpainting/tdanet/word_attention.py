@@ -24,8 +24,7 @@ class WordAttention(nn.Module):
         """features [B,C,h,w], words [B,text,T], pad bool [B,T] (True = none), keep bool [B,h·w].
 
         ``reverse`` flips the scores: cells then look for what they do not show. Returns (context
-        [B,text],
-        attention [B,h·w,T]); cells that are not kept attend to nothing.
+        [B,text], attention [B,h·w,T]); cells that are not kept attend to nothing.
         """
         query = self.conv_image(features).flatten(2).transpose(1, 2)
         scores = logits(query, words)

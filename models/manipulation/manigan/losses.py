@@ -48,9 +48,8 @@ def adversarial_loss(discriminator: ManiganDiscriminator, fake: Tensor, sentence
 def main_loss(
     adversarial: Sequence[Tensor], matching: Tensor, perceptual: Tensor, kl: Tensor
 ) -> Tensor:
-    """The main module's loss: one adversarial term per resolution, the sum of the four DAMSM
-    losses of the largest
-    picture, :func:`perceptual_loss`, :func:`kl_loss`."""
+    """The main module's loss: one adversarial term per resolution, the sum of the four DAMSM losses
+    of the largest picture, :func:`perceptual_loss`, :func:`kl_loss`."""
     return torch.stack(list(adversarial)).sum() + LAMBDA_MATCH * matching + perceptual + kl
 
 

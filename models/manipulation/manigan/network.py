@@ -1,9 +1,8 @@
 """ManiGAN: the main module (``G_NET``) edits in three stages, the detail correction module (DCM)
 finishes.
 
-Canonical behaviour is the reference at batch size one: attention masks are per sample, so a
-picture does not
-depend on its batch. Keys as published.
+Canonical behaviour is the reference at batch size one: attention masks are per sample, so a picture
+does not depend on its batch. Keys as published.
 """
 
 from __future__ import annotations
@@ -93,9 +92,8 @@ class ManiganConfig:
 
 @dataclass(frozen=True)
 class MainOutput:
-    """hidden [B,ngf,S,S] is what the DCM works on; pictures are empty when not asked for;
-    attention maps are
-    [B,L,h,w] of the second and third stage."""
+    """hidden [B,ngf,S,S] is what the DCM works on; pictures are empty when not asked for; attention
+    maps are [B,L,h,w] of the second and third stage."""
 
     hidden: Tensor
     pictures: tuple[Tensor, ...]
@@ -185,9 +183,8 @@ class MainModule(nn.Module):
         regions: Tensor,
         with_pictures: bool = True,
     ) -> MainOutput:
-        """z [B,z]; noise [B,condition]; words [B,text,L]; sentence [B,text]; pad bool [B,L] (True
-        = none);
-        code [B,text] and regions [B,regions,r,r] of the photo. Pictures are in [-1,1]."""
+        """z [B,z]; noise [B,condition]; words [B,text,L]; sentence [B,text]; pad bool [B,L] (True =
+        none); code [B,text] and regions [B,regions,r,r] of the photo. Pictures are in [-1,1]."""
         condition, mu, logvar = self.ca_net(sentence, noise)
         h1 = self.h_net1(torch.cat([condition, z, code], 1))
         photo1 = self.imgUpSample(in_autocast(regions))

@@ -55,11 +55,10 @@ _CLIP = 5.0
 @dataclass(frozen=True)
 class PhotoOptions:
     """Widths, the paper's ablations (combination, modules: see :class:`ManiganConfig`), rates and
-    loss weights. edited: share of photos that get another class's caption;
-    mismatched: share of wrong captions among the discriminator's fakes; ndf, discriminator_size,
-    taps, text: see :class:`ProjectedConfig`; augment: DiffAugment's changes, comma separated;
-    warmup_steps: steps in which photos are only brought back with their own captions, before
-    anything judges them.
+    loss weights. edited: share of photos that get another class's caption; mismatched: share of
+    wrong captions among the discriminator's fakes; ndf, discriminator_size, taps, text: see
+    :class:`ProjectedConfig`; augment: DiffAugment's changes, comma separated; warmup_steps: steps
+    in which photos are only brought back with their own captions, before anything judges them.
 
     Weights: matching: of the DAMSM losses; reconstruction: L1 of photos with their own caption, and
     stages: of the main module's pictures beside the final one; perceptual: their early features;

@@ -1,10 +1,9 @@
 """Training ManiGAN on paired pictures: what a drawn data set offers and photos do not.
 
 Main module and detail correction learn together. Since the target of every edit is known, an L1
-loss at each stage
-takes the place of the paper's adversarial, matching and correction losses (sections 3.4 and 3.5);
-pixels that the edit
-changes weigh more, and one caption in twenty changes nothing.
+loss at each stage takes the place of the paper's adversarial, matching and correction losses
+(sections 3.4 and 3.5); pixels that the edit changes weigh more, and one caption in twenty changes
+nothing.
 """
 
 from __future__ import annotations

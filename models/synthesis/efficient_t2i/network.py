@@ -1,9 +1,8 @@
 """Efficient-T2I (Souza, Wehrmann, Ruiz, IJCNN 2020): one generator, one discriminator, no stages.
 
 BigGAN-deep style bottleneck blocks with leaky ReLU (slope 0.01); text and noise enter every
-normalisation of the
-generator; the discriminator sees the sentence in a projection term. Keys as published, without the
-``main.*`` aliases.
+normalisation of the generator; the discriminator sees the sentence in a projection term. Keys as
+published, without the ``main.*`` aliases.
 """
 
 from __future__ import annotations
