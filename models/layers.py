@@ -30,12 +30,13 @@ class _Spectral(nn.Module):
     bias: nn.Parameter | None
     eps: float
 
-    def _setup(self, weight: Tensor, bias: Tensor | None, eps: float) -> None:
-        self.eps = eps
+    def _setup(self, plain: nn.Conv2d | nn.Linear, eps: float) -> None:
+        self.eps, weight = eps, plain.weight.detach()
         nn.init.orthogonal_(weight)
         self.weight_orig = nn.Parameter(weight)
-        self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
-        matrix = weight.detach().flatten(1)
+        bias = None if plain.bias is None else nn.Parameter(plain.bias.detach())
+        self.register_parameter("bias", bias)
+        matrix = weight.flatten(1)
         self.register_buffer("weight_u", functional.normalize(torch.randn(matrix.shape[0]), dim=0))
         self.register_buffer("weight_v", functional.normalize(torch.randn(matrix.shape[1]), dim=0))
         self._iterate(matrix)
@@ -66,7 +67,7 @@ class SpectralConv2d(_Spectral):
         super().__init__()
         plain = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)
         self.padding = kernel // 2
-        self._setup(plain.weight.detach(), None if plain.bias is None else plain.bias.detach(), eps)
+        self._setup(plain, eps)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.conv2d(x, self.weight(), self.bias, padding=self.padding)
@@ -84,7 +85,7 @@ class SpectralLinear(_Spectral):
     def __init__(self, a: int, b: int, bias: bool = True, eps: float = 1e-5) -> None:
         super().__init__()
         plain = nn.Linear(a, b, bias=bias)
-        self._setup(plain.weight.detach(), None if plain.bias is None else plain.bias.detach(), eps)
+        self._setup(plain, eps)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight(), self.bias)

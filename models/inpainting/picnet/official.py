@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from models.bundle import Bundle
 from models.checkpoints.exporter import Content, exportable_config
 from models.checkpoints.published import Published
@@ -27,6 +25,4 @@ def published_files(bundle: Bundle, task: str) -> dict[str, Content]:
     """See :func:`models.inpainting.tdanet.official.pair_files`."""
     fixed = ("spectral", "convolution", "text", "text_attention")
     config = exportable_config(bundle, task, PicnetConfig, fixed)
-    with torch.device("meta"):
-        networks = PicnetEncoder(config), PicnetGenerator(config)
-    return pair_files(bundle, task, *networks)
+    return pair_files(bundle, task, config, encoder=PicnetEncoder, generator=PicnetGenerator)

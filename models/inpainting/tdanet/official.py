@@ -15,7 +15,7 @@ from their photos.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -194,9 +194,7 @@ def published_files(bundle: Bundle, task: str) -> dict[str, Content]:
     """See :func:`pair_files`."""
     fixed = ("spectral", "text_attention", "convolution")
     config = exportable_config(bundle, task, InpaintConfig, fixed)
-    with torch.device("meta"):
-        networks = InpaintEncoder(config), InpaintGenerator(config)
-    return pair_files(bundle, task, *networks)
+    return pair_files(bundle, task, config, encoder=InpaintEncoder, generator=InpaintGenerator)
 
 
 def pair_size(config: InpaintConfig) -> int:
@@ -205,13 +203,15 @@ def pair_size(config: InpaintConfig) -> int:
 
 
 def pair_files(
-    bundle: Bundle, task: str, encoder: nn.Module, generator: nn.Module
+    bundle: Bundle, task: str, config: InpaintConfig, **classes: Callable[[Any], nn.Module]
 ) -> dict[str, Content]:
     """The files of TDANet or PICNet: every convolution under all of its names, each key with
-    DataParallel's prefix. The networks' weights do not matter.
+    DataParallel's prefix. classes: of the networks, by role.
     """
     files: dict[str, Content] = {}
-    for role, network in (("encoder", encoder), ("generator", generator)):
+    for role, build in classes.items():
+        with torch.device("meta"):  # their weights do not matter
+            network = build(config)
         state = _add_block_aliases(network, bundle.state(task, role))
         names = {f"module.{key}": value for key, value in state.items()}
         files[f"net_{role[0].upper()}.pth"] = names
