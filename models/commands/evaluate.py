@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 
 from models.commands.arguments import device, new_folder, new_picture, number, whole
@@ -40,10 +41,13 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         choices=("network", "photo"),
         help="of edits and fills (default: as the bundle serves)",
     )
-    parser.add_argument("--judges", type=Path, help="folder of judging networks")
+    parser.add_argument("--judges", dest="evaluators", type=Path, help="folder of judging networks")
     parser.add_argument("--inception", type=Path, help="official Inception-v3 weights (.pth)")
     parser.add_argument(
-        "--no-features", action="store_true", help="leave out KID, FID, IS and ImageNet classes"
+        "--no-features",
+        dest="features",
+        action="store_false",
+        help="leave out KID, FID, IS and ImageNet classes",
     )
     parser.add_argument(
         "--classifier",
@@ -63,23 +67,12 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
     split = arguments.split or (FINAL if arguments.final else "validation")
     if split == FINAL and not arguments.final:
         sys.stderr.write("--split test without --final: choose nothing by these numbers.\n")
-    options = Options(
+    options = replace(
+        Options(**{field.name: getattr(arguments, field.name) for field in fields(Options)}),
         tasks=tuple(arguments.tasks),
-        samples=arguments.samples,
         split=split,
         final=split == FINAL and arguments.final,
-        size=arguments.size,
-        seed=arguments.seed,
-        batch=arguments.batch,
         device=best_device(arguments.device),
-        evaluators=arguments.judges,
-        inception=arguments.inception,
-        classifier=arguments.classifier,
-        features=not arguments.no_features,
-        save_images=arguments.save_images,
-        noise_scale=arguments.noise_scale,
-        candidates=arguments.candidates,
-        fidelity=arguments.fidelity,
     )
     for report in evaluate(arguments.bundle, arguments.data, arguments.out, options):
         sys.stdout.write(f"{report.task}, split {split}:\n{table(report)}\n\n")
