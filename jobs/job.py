@@ -19,6 +19,11 @@ JOB_SCHEMA = 2  # a worker leaves jobs of a higher one to newer workers
 DEFAULT_GROUP = "default"  # of workers that serve every bundle
 
 
+def needed_schema(batch: str) -> int:
+    """The lowest schema whose workers can do a job: those of the first don't count batches."""
+    return 2 if batch else 1
+
+
 def bundle_group(bundle: str) -> str:
     """Of the jobs of one bundle, where that has a group of its own."""
     return f"bundle/{bundle}"  # as in jobs/scripts/prelude.lua

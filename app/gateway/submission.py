@@ -35,7 +35,7 @@ from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
 from jobs.errors import BlobError, BlobMissing, ImageProblem, StoreError
 from jobs.images import ImageLimits, decode_photo, encode
-from jobs.job import Job, Priority, Status, Webhook, new_id
+from jobs.job import Job, Priority, Status, Webhook, needed_schema, new_id
 from jobs.logs import note_id, noted_id
 from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
 from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest
@@ -104,7 +104,9 @@ def _build_job(
     warnings: Sequence[str],
     webhook: Webhook | None,
 ) -> Job:
+    batch = request.batch or ""
     return Job(
+        schema_version=needed_schema(batch),
         id=job_id,
         task=request.task,
         owner=caller.owner,
@@ -117,7 +119,7 @@ def _build_job(
         inputs={name: input_key(job_id, name) for name in uploads},
         warnings=tuple(warnings),
         webhook=webhook,
-        batch=request.batch or "",
+        batch=batch,
     )
 
 
