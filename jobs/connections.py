@@ -16,6 +16,7 @@ import redis.asyncio
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.sentinel import Sentinel
 
+from jobs.errors import StoreError
 from jobs.redis_address import SentinelAddress, is_sentinel
 
 
@@ -66,17 +67,26 @@ def connect_async(url: str, connect_timeout: float) -> redis.asyncio.Redis:
 
 
 def wait_until_ready(url: str, seconds: float) -> None:
-    """Block until the server answers (it may still be reading its append-only file)."""
+    """Block until the server answers (it may still be reading its append-only file). StoreError
+    when it does not, at once where it refuses the login.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
             connect(url).ping()
-        except redis.RedisError:
-            if time.monotonic() > deadline:
-                raise
+        except redis.RedisError as error:
+            refused = isinstance(error, redis.AuthenticationError)
+            if refused or time.monotonic() > deadline:
+                raise unreachable(error) from error
             time.sleep(0.05)
         else:
             return
+
+
+def unreachable(error: redis.RedisError) -> StoreError:
+    """What ends a process that can do nothing without Redis."""
+    why = str(error).rstrip(".")
+    return StoreError(f"Redis does not answer: {why}. Is it running, and is MMML_REDIS_URL right?")
 
 
 QUEUE = "wakeups"

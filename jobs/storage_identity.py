@@ -11,8 +11,8 @@ from typing import cast
 import redis
 
 from jobs.blobs import BlobStore
-from jobs.connections import connect, wait_until_ready
-from jobs.errors import BlobError, BlobMissing, StoreError, WrongStorage
+from jobs.connections import connect, unreachable, wait_until_ready
+from jobs.errors import BlobError, BlobMissing, WrongStorage
 from jobs.settings import SharedSettings
 
 log = logging.getLogger(__name__)
@@ -37,9 +37,7 @@ def require_own_storage(
         wait_until_ready(settings.redis_url, timeout)
         _compare(settings, blobs or BlobStore.from_url(settings.storage_url), client)
     except redis.RedisError as error:
-        raise StoreError(
-            f"Redis does not answer: {error}. Is it running, and is MMML_REDIS_URL right?"
-        ) from error
+        raise unreachable(error) from error
     except BlobError as error:
         log.warning("not known yet whether this is the service's storage: %s", error)
     finally:

@@ -94,6 +94,7 @@ def run_worker(
     signals.worker_shutting_down.connect(stopping, weak=False)
     app.worker_main(
         [
+            "--quiet",
             "worker",
             *("--pool", "solo"),
             *("--queues", QUEUE),

@@ -160,10 +160,7 @@ def check_access(settings: GatewaySettings, broker_timeout: float = _BROKER_TIME
         wait_until_ready(settings.redis_url, broker_timeout)
         ensure_keys(KeyStore(client, settings.redis_prefix), settings)
     except (redis.RedisError, StoreError) as error:
-        raise AccessError(
-            f"The API keys can't be read, because Redis does not answer: {error}. Is it running, "
-            "and is MMML_REDIS_URL right?"
-        ) from error
+        raise AccessError(f"The API keys can't be read. {error}") from error
     finally:
         client.close()
 

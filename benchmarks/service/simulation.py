@@ -15,7 +15,6 @@ from benchmarks.peers.pipelines import SUBJECTS, Subject
 from benchmarks.service.operations import Costs, measure
 from benchmarks.service.stack import running
 
-_SUBJECT = "sleep80"
 _CLIENTS_PER_PICTURE = 4  # of a batch of all workers: one runs, two are looked ahead, one comes
 _SAMPLE = 20  # jobs of each client that the arithmetic is based on
 _TOLERANCE = 0.15
@@ -51,9 +50,8 @@ def deviation(numbers: tuple[float, float]) -> float:
     return found / expected - 1 if expected else 0.0
 
 
-def simulate(jobs: int, workers: int) -> dict[str, tuple[float, float]]:
+def simulate(subject: Subject, jobs: int, workers: int) -> dict[str, tuple[float, float]]:
     """See :func:`comparison`; on a service of its own, with its private Valkey."""
-    subject = SUBJECTS[_SUBJECT]
     clients = _CLIENTS_PER_PICTURE * subject.batch * workers
     limits = {"MMML_MAX_WAITS": str(2 * clients)}
     with (
@@ -72,8 +70,9 @@ def main(words: Sequence[str]) -> int:
     )
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--subject", default="sleep80", choices=("sleep80", "sleep320"))
     given = parser.parse_args(words)
-    compared = simulate(given.jobs, given.workers)
+    compared = simulate(SUBJECTS[given.subject], given.jobs, given.workers)
     sys.stdout.write(
         f"| {given.jobs:,} jobs, {given.workers} workers | arithmetic | simulation | off by |\n"
         "| --- | --- | --- | --- |\n"

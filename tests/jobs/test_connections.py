@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 import redis
 from pydantic import SecretStr
 
-from jobs.connections import as_celery, celery_config
+from jobs.connections import as_celery, celery_config, wait_until_ready
+from jobs.errors import StoreError
 from jobs.redis_address import SentinelAddress, normalized
 from jobs.settings import SharedSettings, read_settings
 
@@ -153,3 +155,10 @@ def test_a_process_ends_with_a_sentence_that_holds_no_secret(
     assert result[0].startswith("mmml: MMML_REDIS_URL can't be used: the master's name is missing")
     assert result[1].startswith("mmml: MMML_LEASE_TTL can't be used:")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_refused_login_is_not_waited_for(valkey: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(StoreError, match=r"Redis does not answer: .*[^.]\. Is it running"):
+        wait_until_ready(valkey.replace("unix://", "unix://nobody:wrong@"), 30)
+    assert time.monotonic() - began < 10
