@@ -55,7 +55,7 @@ SUBJECTS = {
         Subject("sleep10", "sleeps 10 ms a picture", "null", 8, (0.0, 0.010)),
         Subject("sleep20", "sleeps 20 ms a picture", "null", 8, (0.0, 0.020)),
         Subject("sleep80", "sleeps 80 ms a picture", "null", 8, (0.0, 0.080)),
-        Subject("sleep320", "sleeps 320 ms a picture", "null", 8, (0.0, 0.320)),
+        Subject("sleep640", "sleeps 640 ms a picture", "null", 8, (0.0, 0.640)),
         Subject("hard", "sleeps 8 ms + 0.5 ms a picture", "null", 16, (0.008, 0.0005)),
         Subject("demo", "demo bundle, 64 px", "aviary", 8),
         Subject("net256", "published network, 256 px", "random256", 4, clients=16, seconds=10.0),

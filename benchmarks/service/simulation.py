@@ -16,7 +16,7 @@ from benchmarks.service.operations import Costs, measure
 from benchmarks.service.stack import running
 
 _CLIENTS_PER_PICTURE = 4  # of a batch of all workers: one runs, two are looked ahead, one comes
-_SAMPLE = 20  # jobs of each client that the arithmetic is based on
+_SAMPLE = 10  # jobs of each client that the arithmetic is based on
 _TOLERANCE = 0.15
 
 
@@ -70,7 +70,7 @@ def main(words: Sequence[str]) -> int:
     )
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--subject", default="sleep80", choices=("sleep80", "sleep320"))
+    parser.add_argument("--subject", default="sleep80", choices=("sleep80", "sleep640"))
     given = parser.parse_args(words)
     compared = simulate(SUBJECTS[given.subject], given.jobs, given.workers)
     sys.stdout.write(
