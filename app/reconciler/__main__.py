@@ -140,6 +140,7 @@ def main() -> None:
     threads = [threading.Thread(target=duty, args=(stop,)) for duty in duties]
     for thread in threads:
         thread.start()
+    log.info("ready: results are erased after %.0f s", settings.result_ttl)
     ReconcilerLoop(Reconciler(store, settings.max_attempts)).run(stop)
     for thread in threads:
         thread.join()

@@ -187,5 +187,5 @@ def test_no_poll_breaks_in_a_rolling_restart(proxied: Callable[[str], Proxied]) 
         time.sleep(1)
     assert polls.count > 100
     assert polls.broken == []
-    if proxy.kind == "nginx":  # asks the next gateway for what no gateway has taken
-        assert polls.repeated == 0
+    # nginx asks the next gateway for what none has taken; Caddy's checks need half a second.
+    assert polls.repeated <= {"nginx": 0, "caddy": polls.count // 10}[proxy.kind]
