@@ -41,7 +41,8 @@ class Proxied:
         self.gateways = [self._gateway(port) for port in self.ports]
         command = {"nginx": self._nginx, "caddy": self._caddy}[kind](str(shutil.which(kind)))
         env = {"HOME": str(fleet.folder), "PATH": "/usr/bin:/bin"}
-        self._proxy = Process(kind, command, env, fleet.folder / f"{kind}.log", fleet.folder)
+        log = fleet.folder / f"{kind}.log"
+        self._proxy = Process(kind, command, env, log, fleet.folder, grouped=True)
         self._proxy.start()
         fleet.processes.append(self._proxy)
         wait_until(lambda: answers(f"{self.url}/readyz"), 30, fleet.logs())
