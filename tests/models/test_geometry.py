@@ -132,3 +132,15 @@ def test_detail_survives_an_edit() -> None:
     kept = np.corrcoef(result[..., 0].ravel(), pixels[..., 0].ravel())[0, 1]
     assert kept > 0.95
     assert result[..., 0].mean() - pixels[..., 0].mean() == pytest.approx(51, abs=4)
+
+
+def test_a_new_pattern_is_drawn_and_imprecision_elsewhere_is_not() -> None:
+    photo = Image.new("RGB", (512, 512), (120, 120, 120))
+    before = np.full((64, 64, 3), 120 / 255, np.float32)
+    imprecision = np.random.default_rng(2).uniform(-0.02, 0.02, before.shape).astype(np.float32)
+    after = before + imprecision
+    after[16:48, 16:48] += 0.3 * (np.arange(32) % 8 < 4)[:, None]  # stripes of four pixels
+    result = np.asarray(enlarge_change(photo, before, after)).astype(float) - 120
+    middle = result[256, 192:384, 0].reshape(-1, 64)  # a period is 64 pixels
+    assert (middle[:, 8:24].mean(), middle[:, 40:56].mean()) == pytest.approx((76, 0), abs=12)
+    assert np.abs(result[:64, :64]).max() <= 3
