@@ -40,6 +40,8 @@ class TaskSpec:
     the config classes. files: role -> {"path", "sha256"}. classical: weightless methods offered.
     serving: fields of :class:`models.item.Item` for requests that leave them open. reads_text:
     False for a method without words; it may lack vocabulary, tokenizer, max_words, text_encoder.
+    min_words: a caption with fewer known words is read several times over, until it has as many;
+    for networks that never saw captions as short.
     """
 
     method: str
@@ -55,6 +57,7 @@ class TaskSpec:
     serving: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     reads_text: bool = True
+    min_words: int = 0
     raw: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -76,6 +79,7 @@ class TaskSpec:
             serving=need.get("serving", dict) if "serving" in raw else {},
             licence=str(raw.get("licence", "")),
             reads_text=reads_text,
+            min_words=need.get("min_words", int) if "min_words" in raw else 0,
             raw=dict(raw),
         )
 

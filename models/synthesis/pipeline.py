@@ -90,7 +90,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         self._traced = TracedModule(self.generator, self.autocast)
 
     def prepare(self, item: Item) -> Prepared:
-        captions = tuple(self.encode(text).ids for text, _ in item.blend)
+        captions = tuple(self._encode_short(text) for text, _ in item.blend)
         if item.explain and not self.explains:
             raise InputProblem("bad_input", f"Bundle {self.bundle.name!r} can't explain pictures.")
         if item.candidates > 1 and self.encoders is None:
@@ -98,6 +98,11 @@ class SynthesisPipeline(Pipeline[Prepared]):
                 "bad_input", f"Bundle {self.bundle.name!r} can't choose among candidates."
             )
         return Prepared(item.blend, captions, self._noise(item), self._size(item), item.explain)
+
+    def _encode_short(self, text: str) -> tuple[int, ...]:
+        """Indices of the caption, which is repeated where the network is used to longer ones."""
+        ids = self.encode(text).ids
+        return ids * max(1, -(-self.spec.min_words // len(ids)))
 
     def _noise(self, item: Item) -> Tensor:
         """z [candidates,z]: more candidates leave the first ones as they are."""
