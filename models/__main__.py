@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
 from models.failures import exit_with_sentence
@@ -31,7 +32,9 @@ COMMANDS = {
 
 def command_line() -> argparse.ArgumentParser:
     """All commands with their arguments."""
-    parser = argparse.ArgumentParser(prog="python -m models", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=os.environ.get("MMML_PROGRAM", "python -m models"), description=__doc__
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (module, text) in COMMANDS.items():
         found = importlib.import_module(f"models.commands.{module}")

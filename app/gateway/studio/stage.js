@@ -50,7 +50,7 @@ export class Stage {
     this.#fill(el("div", { class: "nothing" },
       el("div", { class: "nothing-picture", "aria-hidden": "true" }, icon(DRAWN.has(task.name) ? `task-${task.name}` : "photo")),
       el("h2", {}, "Your images appear here"),
-      el("p", { class: "soft" }, "Describe it in a sentence of six words or more, with parts and colours. Then choose Generate."),
+      el("p", { class: "soft" }, "Describe it in a sentence, with parts and colours. Then choose Generate."),
       examples.length ? el("div", { class: "examples" }, examples.map((text) => el("button", {
         type: "button", class: "example", onclick: () => use(text),
       }, text))) : null));

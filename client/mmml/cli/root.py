@@ -33,8 +33,13 @@ from mmml.tasks import tasks
 GROUP = "mmml.commands"
 _HELP = {
     "admin": "Show and control workers, queue and jobs.",
+    "data": "Check and prepare data sets.",
+    "evaluate": "Measure a bundle on held-out data.",
+    "export": "Write a bundle's weights in their authors' layout.",
+    "import": "Make a bundle of published checkpoints.",
     "keys": "Create, list and revoke API keys.",
     "serve": "Run the whole service on this machine until Ctrl-C.",
+    "train": "Train one part of a bundle.",
     "train-bundle": "Train a bundle on a folder of captioned photos.",
 }
 
