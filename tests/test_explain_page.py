@@ -26,6 +26,6 @@ def test_every_task_that_explains_is_told_of() -> None:
 
 
 def test_its_pictures_are_there() -> None:
-    for name in ("explained.png", "morph.png"):
+    for name in ("explained.webp", "morph.png"):
         assert (ROOT / f"docs/pictures/aviary-{name}").stat().st_size > 10_000
         assert f"(pictures/aviary-{name})" in PAGE

@@ -61,8 +61,8 @@ def main() -> None:
 
 def _of_photos(name: str, pipelines: Mapping[str, Pipeline[Any]]) -> None:
     for kind, found in columns(name, pipelines, SHOWN).items():
-        path = FOLDER / f"{name}-{kind}.png"
-        sheet(found).save(path, optimize=True)
+        path = FOLDER / f"{name}-{kind}.webp"
+        sheet(found).save(path, quality=90, method=6)
         sys.stdout.write(f"{path}\n")
 
 
@@ -72,15 +72,15 @@ def _drawn(name: str, pipelines: Mapping[str, Pipeline[Any]], cases: int) -> Non
         failed = [s for s in shown if s.right < 1]
         worst = sorted(failed, key=lambda s: s.right)[:SHOWN]
         for kind, chosen in (("first", shown[:SHOWN]), ("worst", worst)):
-            path = FOLDER / f"{name}-{task}-{kind}.png"
+            path = FOLDER / f"{name}-{task}-{kind}.webp"
             if not chosen:
                 path.unlink(missing_ok=True)
                 sys.stdout.write(f"{path}: none of {len(shown)} failed\n")
                 continue
-            sheet([_column(task, s) for s in chosen]).save(path, optimize=True)
+            sheet([_column(task, s) for s in chosen]).save(path, quality=90, method=6)
             rates = ", ".join(f"{s.right:.0%}" for s in chosen)
             sys.stdout.write(f"{path}: named parts in their colour {rates}\n")
-    sheet(explained(pipelines)).save(FOLDER / f"{name}-explained.png", optimize=True)
+    sheet(explained(pipelines)).save(FOLDER / f"{name}-explained.webp", quality=90, method=6)
     save_morph(pipelines["synthesize"], FOLDER, f"{name}-morph")
 
 
