@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, suppress
@@ -51,7 +51,9 @@ class JobStopped(Exception):
 
 @dataclass
 class JobImages:
-    """Collects how long the networks took, and in what company."""
+    """Collects how long the networks took, and in what company. ``check`` raises for a picture that
+    is not to be stored.
+    """
 
     job: Job
     lease: Lease
@@ -60,6 +62,7 @@ class JobImages:
     blobs: BlobStore
     store: JobStore
     format: str
+    check: Callable[[Image.Image], None]
     _seconds: dict[int, float] = field(default_factory=dict)
     _batch_sizes: list[int] = field(default_factory=list)
     _pending: list[list[_PendingFrame]] = field(default_factory=list)
@@ -139,6 +142,7 @@ class JobImages:
         forwarded = self._wait(result)
         image, explanation = self.pipeline.finish_output(prepared, forwarded.pixels)
         self._note_batch(forwarded)
+        self.check(image)
         return image, explanation, self.pipeline.candidate(prepared, forwarded.pixels)
 
     def _note_batch(self, made: ForwardResult) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -33,6 +34,7 @@ from workers.failures import to_failure
 from workers.job_images import JobImages, JobStopped
 from workers.leases import JobSlots, Lease, Leases
 from workers.loader import PipelineLoader
+from workers.policy import PolicyHook
 
 if TYPE_CHECKING:
     from models.pipeline import Pipeline
@@ -61,6 +63,7 @@ class JobRunner:
     retry_after: float = 15.0
     hand_back_delay: float = 1.0
     limits: ImageLimits = field(default_factory=ImageLimits)
+    policy: PolicyHook = field(default_factory=PolicyHook)
 
     def run(self, held: Sequence[HeldJob]) -> None:
         """Do claimed jobs. They share the thread and the round trips to the store, not their fate:
@@ -295,8 +298,16 @@ class _JobRun:
             raise request
         pipeline = self._pipeline(request.bundle or "", request.method or "")
         images = runner.load_inputs(job)
+        runner.policy.check_inputs(request, images)
         pictures = JobImages(
-            job, self.lease, pipeline, runner.batcher, runner.blobs, runner.store, request.format
+            job,
+            self.lease,
+            pipeline,
+            runner.batcher,
+            runner.blobs,
+            runner.store,
+            request.format,
+            partial(runner.policy.check_image, request),
         )
         pictures.prepare([_frame_items(request, n, images) for n in range(request.count)])
         return pictures

@@ -72,6 +72,11 @@ class WorkerSettings(SharedSettings):
         description="time for running jobs to finish after SIGTERM; then they are released",
     )
     max_pixels: int = Field(50_000_000, description="largest photo, in pixels")
+    policy: str = Field(
+        "",
+        description="`package.module:name` of an object that may refuse requests and generated "
+        "images: [deploying.md](deploying.md#a-policy-of-your-own)",
+    )
 
     @model_validator(mode="after")
     def _pins_are_served(self) -> Self:

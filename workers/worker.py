@@ -33,6 +33,7 @@ from workers.job_runner import JobRunner
 from workers.leases import JobSlots, Leases
 from workers.loader import PipelineLoader, preload
 from workers.metrics import WorkerCollector
+from workers.policy import load_policy
 from workers.settings import WorkerSettings
 from workers.watchdog import Drain, Watchdog, end_process
 
@@ -157,6 +158,7 @@ class Worker:
     def __init__(self, settings: WorkerSettings, parts: WorkerParts = DEFAULT_PARTS) -> None:
         self.device = resolve_device(settings.device)
         self.settings = settings = settings.sized_for(self.device)
+        self.policy = load_policy(settings.policy)
         blobs = parts.blobs(settings.storage_url)
         try:
             require_own_storage(settings, blobs, _BROKER_TIMEOUT)
@@ -205,6 +207,7 @@ class Worker:
             max_attempts=settings.max_attempts,
             retry_after=settings.lease_ttl,
             limits=ImageLimits(max_pixels=settings.max_pixels),
+            policy=self.policy,
         )
         return Claimer(
             store=self.store,
