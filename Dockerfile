@@ -48,6 +48,8 @@ COPY client client
 COPY jobs jobs
 COPY app app
 RUN deploy/install.sh --no-deps ./client .
+COPY deploy/notices.py deploy/
+RUN install -d /opt/mmml/share/doc/mmml && /opt/mmml/bin/python deploy/notices.py > /opt/mmml/share/doc/mmml/third-party.txt
 
 FROM base AS gateway
 COPY --from=gateway-build /opt/mmml /opt/mmml
@@ -69,6 +71,8 @@ COPY jobs jobs
 COPY models models
 COPY workers workers
 RUN deploy/install.sh --no-deps .
+COPY deploy/notices.py deploy/
+RUN install -d /opt/mmml/share/doc/mmml && /opt/mmml/bin/python deploy/notices.py > /opt/mmml/share/doc/mmml/third-party.txt
 
 FROM base AS worker
 COPY --from=worker-build /opt/mmml /opt/mmml

@@ -17,7 +17,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 1000000000
 export MALLOC_MMAP_THRESHOLD_ ?= 1000000000
 export MALLOC_TOP_PAD_ ?= 134217728
 
-.PHONY: setup wheels serve test check chart audit format docs chaos chaos-quick peers bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist lock gallery openapi generators pictures studio-pictures bench-gpu clean
+.PHONY: setup wheels serve test check chart audit format docs chaos chaos-quick peers notices bench bench-quick weights-aviary weights-cub weights-flowers train-queue dist lock gallery openapi generators pictures studio-pictures bench-gpu clean
 
 setup: $(READY)
 
@@ -79,6 +79,10 @@ bench-gpu: setup
 # Fails where the list of known weaknesses can't be reached; make check says so and goes on.
 audit: setup
 	$(BIN)/python .ci/audit.py --required
+
+# Names, versions, licences and their texts of all that is installed here: make -s notices > third-party.txt
+notices: setup
+	$(BIN)/python deploy/notices.py
 
 format: setup
 	$(BIN)/ruff format .
