@@ -299,16 +299,9 @@ class _JobRun:
         pipeline = self._pipeline(request.bundle or "", request.method or "")
         images = runner.load_inputs(job)
         runner.policy.check_inputs(request, images)
-        pictures = JobImages(
-            job,
-            self.lease,
-            pipeline,
-            runner.batcher,
-            runner.blobs,
-            runner.store,
-            request.format,
-            partial(runner.policy.check_image, request),
-        )
+        check = partial(runner.policy.check_image, request)
+        parts = (runner.batcher, runner.blobs, runner.store)
+        pictures = JobImages(job, self.lease, pipeline, *parts, request.format, check)
         pictures.prepare([_frame_items(request, n, images) for n in range(request.count)])
         return pictures
 

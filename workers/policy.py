@@ -30,13 +30,11 @@ class Policy(Protocol):
         """Asked once in each run of a job, before the networks. images: by field name, photos mode
         RGB, masks mode L with 255 = hole; not to be changed.
         """
-        ...
 
     def after(self, request: Mapping[str, Any], image: Image.Image) -> str | None:
         """Asked of each generated image, each frame of an animation, before it is stored. image:
         mode RGB, as the client would get it; not to be changed.
         """
-        ...
 
 
 class PolicyHook:
@@ -64,9 +62,7 @@ class PolicyHook:
 
 
 def load_policy(name: str) -> PolicyHook:
-    """The policy ``package.module:name``; of an empty name, one that allows everything. Raises
-    SystemExit.
-    """
+    """Of ``package.module:name``, or of "" one that allows everything. Raises SystemExit."""
     try:
         return PolicyHook(pkgutil.resolve_name(name) if name else None)
     except Exception as error:  # of whatever its module does

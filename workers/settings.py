@@ -73,9 +73,7 @@ class WorkerSettings(SharedSettings):
     )
     max_pixels: int = Field(50_000_000, description="largest photo, in pixels")
     policy: str = Field(
-        "",
-        description="`package.module:name` of an object that may refuse requests and generated "
-        "images: [deploying.md](deploying.md#a-policy-of-your-own)",
+        "", description="`package.module:name` of an object that may refuse requests and images"
     )
 
     @model_validator(mode="after")
