@@ -70,6 +70,11 @@ class ErrorCode(StrEnum):
     storage = "storage"
     internal = "internal"
 
+    @classmethod
+    def _missing_(cls, value: object) -> ErrorCode | None:
+        """A newer version's code reads as ``internal``, so that its records can be read."""
+        return cls.internal if isinstance(value, str) else None
+
 
 class Record(BaseModel):
     # Errors name fields, not what is in them: captions are for no log.

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from jobs.errors import NewerRecord, UnreadableRecord
-from jobs.job import JOB_SCHEMA, Job
+from jobs.job import JOB_SCHEMA, ErrorCode, Failure, Job
 from jobs.records import UNREADABLE, read_record, read_request, to_hash
 from jobs.redis_store import JobStore
 from tests.moves import a_job, claimed, queued
@@ -18,6 +18,17 @@ def test_unknown_fields_are_no_fault() -> None:
     job = a_job()
     fields = {k.encode(): v.encode() for k, v in to_hash(job).items()}
     assert read_record(job.id, {**fields, b"mood": b"good"}) == job
+
+
+def test_an_error_code_of_a_newer_version_is_internal() -> None:
+    job = a_job()
+    fields = {k.encode(): v.encode() for k, v in to_hash(job).items()}
+    failed = b'{"code": "refused", "detail": "Such pictures are not made here."}'
+    read = read_record(job.id, {**fields, b"status": b"failed", b"error": failed})
+    assert isinstance(read, Job)
+    assert read.error == Failure(code=ErrorCode.internal, detail="Such pictures are not made here.")
+    with pytest.raises(ValueError, match="7 is not a valid ErrorCode"):
+        ErrorCode(7)
 
 
 @pytest.mark.parametrize(
