@@ -27,6 +27,7 @@ class WholePhotos:
 
     tokenizer = "regexp"
     max_words = 24
+    min_words = 0
     attributes = (0, 0)
     latent = ""
 

@@ -69,7 +69,8 @@ class TrainingData(Protocol):
     """One split of a data set as the loop sees it: batches by part, nothing else.
 
     fingerprint: hash of everything a batch depends on besides its random sources; attributes: how
-    many attributes a picture has and how many values each, (0, 0) when unknown; latent: the shapes
+    many attributes a picture has and how many values each, (0, 0) when unknown; min_words: captions
+    of fewer words are unlike its own, 0 where it has short ones; latent: the shapes
     of what pictures are drawn from (:mod:`models.synthesis.efficient_t2i.latent`), empty when
     unknown.
     """
@@ -78,6 +79,7 @@ class TrainingData(Protocol):
     size: int
     vocabulary: Vocabulary
     max_words: int
+    min_words: int
     tokenizer: str
     domain: str
     licence: str

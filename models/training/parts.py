@@ -280,6 +280,8 @@ def save(
             "text_encoder": asdict(text.config) if text else {},
             "image_encoder": described(roles.get("image_encoder")),
         }
+    if part == "synthesis" and not objective.method:
+        spec["min_words"] = data.min_words
     spec |= {**objective.task_fields, **({"stage": stage} if stage else {})}
     states = {role: module.state_dict() for role, module in roles.items()}
     return save_task(

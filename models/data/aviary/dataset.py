@@ -51,6 +51,7 @@ class Aviary:
     licence = "Apache-2.0"
     tokenizer = "regexp"
     max_words = 40
+    min_words = 0
     attributes = (len(PARTS), len(COLOUR_NAMES))
     # Where it looks; pose and tints; the backdrop; the colours of parts that no caption names.
     latent = f"s1,u{len(POSE) + 3 * len(PARTS)},c{BACKDROPS},{len(PARTS)}c{len(COLOUR_NAMES)}"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from jobs.captions import Vocabulary
 from models.data.layouts.base import DataError
 from models.data.photos import Photos
 from tests.models.data.photo_sets import WORDS, photos, record, sources
@@ -123,6 +124,13 @@ def test_long_captions_are_thinned_in_their_order(tmp_path: Path) -> None:
     drawn = [data.batch("damsm", [0], sources(1, seed)).ids[0] for seed in range(5)]
     assert all(len(ids) == data.max_words and (ids.diff() > 0).all() for ids in drawn)
     assert not all(torch.equal(drawn[0], ids) for ids in drawn[1:])
+
+
+def test_two_thirds_of_a_short_caption_are_long_enough(tmp_path: Path) -> None:
+    short, long = "a red bird on a blue zorgly tree", "a red bird " * 4  # zorgly is not known
+    known = Vocabulary(WORDS).encode(short).ids
+    rows = [record(tmp_path, k, (long,) if k else (short, long)) for k in range(3)]
+    assert photos(tmp_path, rows).min_words == len(known) * 2 // 3
 
 
 def test_photos_without_known_words_or_broken_ones_are_dropped(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
+from models.bundle import Bundle
 from models.data.check import check
 from models.data.sources import open_listing
 from models.item import Item
@@ -123,7 +124,7 @@ def test_progress_counts_what_is_left_of_all(
 
 def command(tmp_path: Path, hours: float) -> subprocess.CompletedProcess[str]:
     """As ``mmml train-bundle`` runs it."""
-    start = "from app.admin.train_bundle import train_bundle; train_bundle()"
+    start = "from app.admin.model_commands import train_bundle; train_bundle()"
     words = [str(tmp_path / "discs"), "--into", str(tmp_path / "weights/mine")]
     words += ["--runs", str(tmp_path / "runs"), "--hours", str(hours), "--licence", "CC0-1.0"]
     words += [word for option in TINY for word in ("--set", option)]
@@ -157,6 +158,7 @@ def test_photos_become_a_bundle_that_is_served(tmp_path: Path) -> None:
         (made,) = load(bundle, task, None, "cpu").run([item]).pictures
         assert isinstance(made, Image.Image), made
         assert len(made.getcolors(1 << 20) or ()) > 1, "not one flat colour"
+    assert Bundle.open(bundle).task("synthesize").min_words == 4  # captions have seven words
     card = (bundle / "CARD.md").read_text()
     assert "1 undecodable" in card
     assert "photos are few" in card
