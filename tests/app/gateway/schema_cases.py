@@ -33,6 +33,7 @@ _NO_FILES = "Unsupported type: 'Binary'"  # a broken form with a file that schem
 # may lead, and that a job was erased a moment ago.
 _REFUSED = [*("2xx", "401", "403", "404", "409", "410"), *("413", "415", "422")]
 _GONE = ["2xx", "3xx", "401", "403", "404", "409", "410"]
+_LIMITED = ["429"]  # open batches and logins are counted
 _CONFIG = {
     "checks": {"positive_data_acceptance": {"expected-statuses": _GONE}},
     "operations": [
@@ -40,7 +41,14 @@ _CONFIG = {
             "include-name": f"POST /{task}",
             "checks": {"positive_data_acceptance": {"expected-statuses": _REFUSED}},
         }
-        for task in ("synthesize", "manipulate", "inpaint", "batches")
+        for task in ("synthesize", "manipulate", "inpaint")
+    ]
+    + [
+        {
+            "include-name": f"POST /{name}",
+            "checks": {"positive_data_acceptance": {"expected-statuses": expected + _LIMITED}},
+        }
+        for name, expected in (("batches", _REFUSED), ("session", _GONE))
     ]
     + [
         {
