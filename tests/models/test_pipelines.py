@@ -180,7 +180,8 @@ def test_photos_of_the_networks_size_get_its_own_pixels(tiny: Path, task: str) -
         assert np.array_equal(fitted[known], expected[known])
     assert np.array_equal(own, expected)
     assert np.array_equal(own, made(pipeline, replace(asked, fidelity="network"))[0])
-    assert (own != fitted).any()
+    # Of an edit all arrives either way; a fill meets the colours beside the hole.
+    assert (np.abs(own.astype(int) - fitted).max() > 1) == (task == "inpaint")
 
 
 @pytest.mark.parametrize("task", ["manipulate", "inpaint"])

@@ -31,6 +31,7 @@ class NoisePhotos:
     """What :class:`models.training.batch.TrainingData` asks for; photos differ in their colours."""
 
     name, max_words, tokenizer, domain, licence = "noise", _LONGEST, "regexp", "noise", "CC0-1.0"
+    min_words = 0
     fingerprint = "noise"
 
     def __init__(self, size: int, attributes: tuple[int, int] = (0, 0), labels: int = 0) -> None:

@@ -30,7 +30,7 @@ class Grey:
     """Pictures of one random grey each."""
 
     name, domain, licence, fingerprint = "grey", "grey squares", "", "grey"
-    tokenizer, max_words, attributes, latent = "regexp", 4, (0, 0), ""
+    tokenizer, max_words, min_words, attributes, latent = "regexp", 4, 0, (0, 0), ""
     size = 8
     vocabulary = Vocabulary([END, "grey"])
 
