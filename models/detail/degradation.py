@@ -5,6 +5,7 @@ Zhang et al. 2021, "Designing a Practical Degradation Model", weaker).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,6 @@ from torch.nn import functional
 
 from models.training.noise import Noise
 
-_KERNEL = 5  # pixels of the blur
 _NO_BLUR = 0.05  # standard deviation in pixels that leaves a picture as it is
 
 
@@ -33,7 +33,8 @@ def degrade(pictures: Tensor, scale: int, bounds: Degradation, noise: Noise) -> 
     """Small versions [B,3,H/scale,W/scale] in [-1,1] of pictures [B,3,H,W], in 8-bit steps."""
     small = functional.avg_pool2d(pictures, scale)
     height, width = small.shape[-2:]
-    small = _blur(small, _draw(noise, "blur", bounds.blur).clamp_min(_NO_BLUR))
+    deviations = _draw(noise, "blur", bounds.blur).clamp_min(_NO_BLUR)
+    small = _blur(small, deviations, math.ceil(2 * bounds.blur))
     strength = _draw(noise, "grain", bounds.grain)[:, None, None, None]
     small = small + strength * noise.normal("grain", 3, height, width)
     cells = noise.normal("spots", 3, -(-height // 2), -(-width // 2))
@@ -57,15 +58,14 @@ def _draw(noise: Noise, name: str, bound: float) -> Tensor:
     return bound * drawn[:, 0] * (drawn[:, 1] < 0.5)
 
 
-def _blur(pictures: Tensor, deviations: Tensor) -> Tensor:
-    """Each picture under a Gaussian of its own standard deviation [B]."""
+def _blur(pictures: Tensor, deviations: Tensor, reach: int) -> Tensor:
+    """Each picture under a Gaussian of its own standard deviation [B], cut off at ``reach``."""
     b, channels, height, width = pictures.shape
-    places = torch.arange(_KERNEL, device=pictures.device) - _KERNEL // 2
+    places = torch.arange(-reach, reach + 1, device=pictures.device)
     line = torch.exp(-(places**2) / (2 * deviations[:, None] ** 2))
     line = line / line.sum(1, keepdim=True)
     kernels = (line[:, :, None] * line[:, None]).repeat_interleave(channels, 0)[:, None]
-    edge = _KERNEL // 2
-    padded = functional.pad(pictures, (edge, edge, edge, edge), mode="replicate")
+    padded = functional.pad(pictures, (reach, reach, reach, reach), mode="replicate")
     flat = padded.reshape(1, b * channels, *padded.shape[-2:])
     out = functional.conv2d(flat, kernels, groups=b * channels)
     return out.view(b, channels, height, width)
