@@ -40,7 +40,7 @@ def test_parts_are_replaced_one_by_one(tmp_path: Path) -> None:
     data = json.loads((tmp_path / "bench.json").read_text())
     assert data["bars"] == rows
     assert all(list(row) == ["name", "value", "bar", "ok"] for row in rows)
-    assert [row["value"] for row in rows if row["name"].endswith("hoped for")] == [700]
+    assert [row["value"] for row in rows if row["name"].endswith("over HTTP")] == [700]
     assert [row["value"] for row in rows if row["name"].startswith("workers")] == [3.8]
     page = (tmp_path / "bench.md").read_text()
     assert "gateway 900" in page
