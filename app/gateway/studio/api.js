@@ -4,9 +4,9 @@
 export const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 export class Problem extends Error {
-  constructor(status, detail, errors = [], retryAfter = null) {
+  constructor(status, detail, { errors = [], code = "", retryAfter = null } = {}) {
     super(detail);
-    Object.assign(this, { status, errors, retryAfter });
+    Object.assign(this, { status, errors, code, retryAfter });
   }
 }
 
@@ -14,9 +14,9 @@ const NO_ANSWER = "The service does not answer. Is it running, and is this devic
 
 async function problemOf(response) {
   const body = await response.json().catch(() => ({}));
-  const wait = Number(response.headers.get("Retry-After"));
+  const retryAfter = Number(response.headers.get("Retry-After")) || null;
   const detail = body.detail || `The service answered ${response.status} ${response.statusText}.`;
-  return new Problem(response.status, detail, body.errors || [], wait || null);
+  return new Problem(response.status, detail, { errors: body.errors, code: body.code, retryAfter });
 }
 
 /** The answer to a request. With keys, a 401 concerns the whole page. */

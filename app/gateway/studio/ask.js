@@ -108,10 +108,11 @@ export class Ask {
     const place = byId("problem");
     place.hidden = false;
     place.replaceChildren(el("p", {}, this.message(problem.message)));
-    if (/\bknows no word of\b/.test(problem.message)) byId("text-feedback").textContent = ""; // said once
+    const unknown = problem.code === "no_known_words";
+    if (unknown) byId("text-feedback").textContent = ""; // said once
     const errors = problem.errors || [];
     this.options.wrong(errors);
-    if (errors.some(({ field }) => field === "text") || /\b(text|word)\b/.test(problem.message)) {
+    if (unknown || errors.some(({ field }) => field === "text") || /\btext\b/.test(problem.message)) {
       this.caption.field.setAttribute("aria-invalid", "true");
     }
     if (problem.retryAfter && problem.retryAfter <= MOST_WAIT) this.#again(problem.retryAfter, place);
