@@ -124,6 +124,7 @@ weights-cub: AFTER = $(BIN)/python -m models train inpainting --preset cub --dat
   && $(BIN)/python -m models collect weights/cub $(CALMED)/bundle \
   && $(BIN)/python -m models subject weights/cub --data $(DATA)
 weights-flowers: PARTS_OF = synthesis detail
+weights-flowers: AFTER = $(BIN)/python -m models subject weights/flowers --data $(DATA)
 # Those of photos need the folder of the data set: make weights-cub DATA=CUB_200_2011
 weights-cub weights-flowers: DATA ?= $(error Say where the photos are: make $@ DATA=FOLDER)
 weights-aviary: DATA = aviary
