@@ -58,14 +58,14 @@ def _draw(noise: Noise, name: str, bound: float) -> Tensor:
     return bound * drawn[:, 0] * (drawn[:, 1] < 0.5)
 
 
-def _blur(pictures: Tensor, deviations: Tensor, reach: int) -> Tensor:
-    """Each picture under a Gaussian of its own standard deviation [B], cut off at ``reach``."""
+def _blur(pictures: Tensor, deviations: Tensor, radius: int) -> Tensor:
+    """Each picture under a Gaussian of its own standard deviation [B], cut off at ``radius``."""
     b, channels, height, width = pictures.shape
-    places = torch.arange(-reach, reach + 1, device=pictures.device)
+    places = torch.arange(-radius, radius + 1, device=pictures.device)
     line = torch.exp(-(places**2) / (2 * deviations[:, None] ** 2))
     line = line / line.sum(1, keepdim=True)
     kernels = (line[:, :, None] * line[:, None]).repeat_interleave(channels, 0)[:, None]
-    padded = functional.pad(pictures, (reach, reach, reach, reach), mode="replicate")
+    padded = functional.pad(pictures, (radius, radius, radius, radius), mode="replicate")
     flat = padded.reshape(1, b * channels, *padded.shape[-2:])
     out = functional.conv2d(flat, kernels, groups=b * channels)
     return out.view(b, channels, height, width)
