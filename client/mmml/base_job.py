@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from PIL import Image
 
@@ -17,6 +17,7 @@ from mmml.operations import (
     OnChange,
     Operation,
     download_images,
+    get_record,
     require_success,
     wait_for_end,
 )
@@ -89,8 +90,8 @@ FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gi
 class BaseJob:
     """A job as it was when the service was asked last. ``record``: the answer of GET /jobs/ID."""
 
-    def __init__(self, record: dict[str, Any]) -> None:
-        self.record = record
+    def __init__(self, client: Any, record: dict[str, Any]) -> None:
+        self._client, self.record = client, record
         self._pictures: list[bytes] | None = None
 
     def __repr__(self) -> str:
@@ -137,18 +138,23 @@ class BaseJob:
         return [Image.open(io.BytesIO(data)) for data in self.pictures]
 
     def _wait(
-        self,
-        default_timeout: float,
-        retry_for: float,
-        on_change: OnChange | None,
-        timeout: float | None,
-        fetch: bool,
-    ) -> Operation[None]:
-        seconds = default_timeout if timeout is None else timeout
-        self.record = yield from wait_for_end(self.id, seconds, retry_for, on_change)
+        self, on_change: OnChange | None, timeout: float | None, fetch: bool
+    ) -> Operation[Self]:
+        client = self._client
+        seconds = client._timeout if timeout is None else timeout
+        self.record = yield from wait_for_end(self.id, seconds, client._retry_for, on_change)
         require_success(self.record)
         if fetch:
-            self._pictures = yield from download_images(self.record, retry_for)
+            self._pictures = yield from download_images(self.record, client._retry_for)
+        return self
+
+    def _update(self, request: ApiRequest) -> Operation[Self]:
+        self.record = yield from get_record(request, self._client._retry_for)
+        return self
+
+    def _explanation(self, index: int) -> Operation[Explanation]:
+        request = explanation_request(self.record, index)
+        return parse_explanation((yield from get_record(request, self._client._retry_for)))
 
     def _write_images(self, path: str | Path) -> list[Path]:
         first, written = Path(path), []

@@ -92,16 +92,21 @@ class Sleep:
     seconds: float
 
 
-Step = ApiRequest | Sleep
-# A request is sent its response, or thrown Unreachable; a Sleep is sent None.
-Operation = Generator[Step, httpx.Response | None, T]
+@dataclass(frozen=True)
+class Call:
+    """Call what may block: it reads or writes files."""
+
+    function: Callable[[], Any]
+
+
+Step = ApiRequest | Sleep | Call
+# A request is sent its response, or thrown Unreachable; a call is sent its result, a Sleep None.
+Operation = Generator[Step, Any, T]
 
 
 def send(request: ApiRequest) -> Operation[httpx.Response]:
     """One response. Raises Refused and Unreachable."""
-    response = yield request
-    if response is None:
-        raise TypeError("a request is answered by a response")
+    response: httpx.Response = yield request
     if response.is_error:
         raise error_from_response(response)
     return response
@@ -135,8 +140,24 @@ def read_object(response: httpx.Response) -> dict[str, Any]:
     return body
 
 
-def get_record(request: ApiRequest, retries: RetryPolicy) -> Operation[dict[str, Any]]:
-    return read_object((yield from send_with_retries(request, retries)))
+def get_record(request: ApiRequest, retry_for: float) -> Operation[dict[str, Any]]:
+    return read_object((yield from send_with_retries(request, RetryPolicy(retry_for))))
+
+
+def get_member(request: ApiRequest, name: str, retry_for: float) -> Operation[str]:
+    return str((yield from get_record(request, retry_for))[name])
+
+
+def submit(encode: Callable[[], ApiRequest], retry_for: float) -> Operation[dict[str, Any]]:
+    """The record of a job. ``encode`` makes its request, and reads the images for it."""
+    request: ApiRequest = yield Call(encode)
+    return (yield from get_record(request, retry_for))
+
+
+def delete(record_id: str, retry_for: float) -> Operation[None]:
+    """A job, or a batch with all of its jobs."""
+    request = ApiRequest("DELETE", record_path(record_id))
+    yield from send_with_retries(request, RetryPolicy(retry_for))
 
 
 def wait_for_end(
@@ -186,16 +207,11 @@ def list_jobs(
     """The newest jobs, over as many pages as it takes."""
     request, jobs = list_jobs_request(limit, status, task), list[dict[str, Any]]()
     while True:
-        page = yield from get_record(request, RetryPolicy(retry_for))
+        page = yield from get_record(request, retry_for)
         jobs += page["jobs"]
         if not page["next"] or len(jobs) >= limit:
             return jobs[:limit]
         request = ApiRequest("GET", page["next"], named=True)
-
-
-def create_batch(webhook: str | None, retry_for: float) -> Operation[str]:
-    request = ApiRequest("POST", "/batches", {"json": {"webhook": webhook}})
-    return str((yield from get_record(request, RetryPolicy(retry_for)))["id"])
 
 
 RECONNECT_DELAY = 0.5  # seconds before a stream that ended early is requested again
