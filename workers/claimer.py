@@ -19,9 +19,7 @@ from jobs.errors import StoreError
 from jobs.job import DEFAULT_GROUP
 from jobs.redis_store import JobStore
 from jobs.store import ClaimedJob, ClaimRequest, ClaimResult
-from workers.batcher import Batcher
 from workers.job_runner import HeldJob, JobRunner
-from workers.leases import JobSlots, Leases
 
 log = logging.getLogger(__name__)
 POLL_INTERVAL = 1.0  # seconds
@@ -41,9 +39,6 @@ class Claimer:
 
     store: JobStore
     runner: JobRunner
-    batcher: Batcher
-    leases: Leases
-    job_slots: JobSlots
     executor: Executor
     name: str
     lease_ttl: float
@@ -91,13 +86,13 @@ class Claimer:
         """What may be claimed; None when there is no room. So much is looked ahead as keeps the
         networks busy: what is claimed too early keeps others idle.
         """
-        free, ahead = self.job_slots.free, self.batcher.room()
+        free, ahead = self.runner.leases.free, self.runner.batcher.room()
         if self.paused or free <= 0 or ahead <= 0 or not self.groups:
             return None
         turn = self._claims % len(self.groups)
         groups = (*self.groups[turn:], *self.groups[:turn])
         lowest_first = self._claims % _LOWEST_FIRST_EVERY == _LOWEST_FIRST_EVERY - 1
-        return ClaimRequest(free, ahead, groups, lowest_first, self.batcher.short())
+        return ClaimRequest(free, ahead, groups, lowest_first, self.runner.batcher.short())
 
     def _loop(self) -> None:
         pause = 0.1
@@ -135,9 +130,8 @@ class Claimer:
 
     def _dispatch(self, jobs: Sequence[ClaimedJob]) -> list[Future[None]]:
         pictures = sum(claimed.job.pictures for claimed in jobs)
-        self.job_slots.acquire(len(jobs))
-        self.batcher.expect(pictures)
-        held = [(c.job, self.leases.add(c.job.id, c.token)) for c in jobs]
+        self.runner.batcher.expect(pictures)
+        held = [(c.job, self.runner.leases.add(c.job.id, c.token)) for c in jobs]
         return [self.executor.submit(self.runner.run, group) for group in _group_jobs(held)]
 
     def _wake_other_worker(self, claim: ClaimResult) -> None:
@@ -155,7 +149,7 @@ class Claimer:
         if not self.store.acquire_suspect_lock(self.name, SUSPECT_LOCK_SECONDS, self.groups):
             return
         try:
-            while not self.job_slots.wait_empty(_RENEW_SUSPECT_LOCK):
+            while not self.runner.leases.wait_empty(_RENEW_SUSPECT_LOCK):
                 if self._draining or not self._renew_suspect_lock():
                     return
             claim_id = secrets.token_hex(8)

@@ -30,7 +30,7 @@ from jobs.traces import configure_tracing
 from workers.batcher import Batcher
 from workers.claimer import Claimer
 from workers.job_runner import JobRunner
-from workers.leases import JobSlots, Leases
+from workers.leases import Leases
 from workers.loader import PipelineLoader, preload
 from workers.metrics import WorkerCollector
 from workers.policy import load_policy
@@ -166,11 +166,10 @@ class Worker:
             raise SystemExit(f"mmml: {error}") from error
         self.store = parts.store(connect(settings.redis_url), settings.redis_prefix)
         self.pipelines = parts.pipelines(settings, self.device)
-        self.job_slots = JobSlots(settings.concurrency, self._notify)
         self.batcher = Batcher(
             settings.max_batch, settings.max_delay_ms / 1000, self._on_fatal, self._notify
         )
-        self.leases = Leases(self.store, settings.lease_ttl)
+        self.leases = Leases(self.store, settings.lease_ttl, settings.concurrency, self._notify)
         self.executor = ThreadPoolExecutor(settings.concurrency, "jobs")
         self.claimer = self._build_claimer(blobs)
         self.drain = Drain(self.store, self.leases, settings.drain, self.claimer.stop)
@@ -203,7 +202,6 @@ class Worker:
             pipelines=self.pipelines,
             batcher=self.batcher,
             leases=self.leases,
-            job_slots=self.job_slots,
             max_attempts=settings.max_attempts,
             retry_after=settings.lease_ttl,
             limits=ImageLimits(max_pixels=settings.max_pixels),
@@ -212,9 +210,6 @@ class Worker:
         return Claimer(
             store=self.store,
             runner=runner,
-            batcher=self.batcher,
-            leases=self.leases,
-            job_slots=self.job_slots,
             executor=self.executor,
             name=settings.worker_name,
             lease_ttl=settings.lease_ttl,
