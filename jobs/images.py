@@ -109,9 +109,7 @@ def opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]
             raise ImageProblem(
                 415, f"{name} is not a PNG, JPEG or WebP picture; convert it to one of these."
             ) from error
-        except Image.DecompressionBombError as error:
-            raise _too_large(name, limits) from error
-        except MemoryError as error:
+        except (Image.DecompressionBombError, MemoryError) as error:
             raise _too_large(name, limits) from error
         except _DECODE_ERRORS as error:
             raise _broken_image(name) from error

@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 UNREADABLE = Counter("mmml_unreadable_records", "records that could not be read, each time")
 
 _JSON_FIELDS = ("request", "inputs", "images", "warnings", "error", "timings", "receipt")
-_FLOAT_FIELDS = ("created_at", "started_at", "finished_at", "deadline")
-_COUNTS = ("hand_backs",)  # written by scripts alone
 _INT_FIELDS = ("schema_version", "pictures", "attempts", "faults", "done")
 _DEFAULTS = {
     "group": Job.model_fields["group"].default,
@@ -61,17 +59,9 @@ def from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
     if not fields or b"most_jobs" in fields:  # nothing, or a batch
         return None
     text = _to_text(fields)
-    raw: dict[str, Any] = {"id": text["id"], "task": text["task"], "status": text["status"]}
-    raw |= {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
-    raw |= {k: float(text[k]) for k in _FLOAT_FIELDS if k in text}
-    raw |= {k: int(text[k]) for k in (*_INT_FIELDS, *_COUNTS) if k in text}
-    raw |= {k: text[k] for k in _DEFAULTS if k in text}
-    raw["owner"] = text.get("owner", "")
-    raw["cancel_requested"] = text.get("cancel_requested") == "1"
-    raw["erasing"] = "erase" in text
-    raw.setdefault("request", {})
-    raw["webhook"] = read_webhook(text)
-    return Job.model_validate(raw)
+    parsed = {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
+    derived = {"erasing": "erase" in text, "webhook": read_webhook(text)}
+    return Job.model_validate({"request": {}, **text, **parsed, **derived})
 
 
 def _to_text(fields: Mapping[bytes, bytes]) -> dict[str, str]:
