@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
@@ -117,9 +117,10 @@ class AsyncClient:
         while not cursor.finished:
             delay = RECONNECT_DELAY
             try:
-                async with aclosing(self._stream(cursor)) as stream:
-                    async for event in stream:
-                        yield event
+                async with self._opened(cursor.request()) as response:
+                    async for sent in EventSource(response).aiter_sse():
+                        if event := cursor.receive(sent):
+                            yield event
             except MmmlError as error:
                 delay = cursor.delay_after(error)
             if not cursor.finished:
@@ -185,13 +186,6 @@ class AsyncClient:
             raise connection_error(self._url, error) from error
         finally:
             await response.aclose()
-
-    async def _stream(self, cursor: EventCursor) -> AsyncGenerator[Event]:
-        async with self._opened(cursor.request()) as response:
-            async for sent in EventSource(response).aiter_sse():
-                event = cursor.receive(sent)
-                if event:
-                    yield event
 
 
 class AsyncJob(BaseJob):

@@ -51,19 +51,7 @@ class Explanation:
     features: Mapping[str, Image.Image]
 
 
-def explanation_request(job: Record, index: int) -> ApiRequest:
-    """The request for it. Raises MmmlError when the job has none."""
-    image = next((i for i in job["images"] if i["index"] == index), None)
-    path = image.get("explanation") if image else None
-    if not path:
-        raise MmmlError(
-            f"Job {job['id']} has no explanation of picture {index}: submit it with explain=True, "
-            "and wait for it."
-        )
-    return ApiRequest("GET", path)
-
-
-def parse_explanation(record: Record) -> Explanation:
+def _parse_explanation(record: Record) -> Explanation:
     """The answer, with its maps as images of mode L."""
     words = tuple(map(_word, record["words"]))
     return Explanation(record["image"], record["method"], words, _maps(record["features"]))
@@ -153,8 +141,15 @@ class BaseJob:
         return self
 
     def _explanation(self, index: int) -> Operation[Explanation]:
-        request = explanation_request(self.record, index)
-        return parse_explanation((yield from get_record(request, self._client._retry_for)))
+        image = next((i for i in self.record["images"] if i["index"] == index), None)
+        path = image.get("explanation") if image else None
+        if not path:
+            raise MmmlError(
+                f"Job {self.id} has no explanation of picture {index}: submit it with "
+                "explain=True, and wait for it."
+            )
+        request = ApiRequest("GET", path)
+        return _parse_explanation((yield from get_record(request, self._client._retry_for)))
 
     def _write_images(self, path: str | Path) -> list[Path]:
         first, written = Path(path), []

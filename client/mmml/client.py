@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -166,7 +166,10 @@ class Client:
         while not cursor.finished:
             delay = RECONNECT_DELAY
             try:
-                yield from self._stream(cursor)
+                with self._opened(cursor.request()) as response:
+                    for sent in EventSource(response).iter_sse():
+                        if event := cursor.receive(sent):
+                            yield event
             except MmmlError as error:
                 delay = cursor.delay_after(error)
             if not cursor.finished:
@@ -229,13 +232,6 @@ class Client:
             raise connection_error(self._url, error) from error
         finally:
             response.close()
-
-    def _stream(self, cursor: EventCursor) -> Generator[Event]:
-        with self._opened(cursor.request()) as response:
-            for sent in EventSource(response).iter_sse():
-                event = cursor.receive(sent)
-                if event:
-                    yield event
 
 
 class Job(BaseJob):

@@ -24,7 +24,7 @@ from mmml.errors import (
     Unreachable,
     error_from_response,
 )
-from mmml.requests import ApiRequest, list_jobs_request, record_path
+from mmml.requests import ApiRequest, record_path
 
 RETRY_FOR = 30.0  # seconds for which a service that cannot be reached is retried
 _DELAY = 0.5  # seconds, when the service does not say how long
@@ -83,6 +83,7 @@ FINAL = ("succeeded", "failed", "canceled", "expired")
 OnChange = Callable[[Record], None]
 _LONG_POLL = 20.0  # seconds
 _TRIES = 3  # of a request whose answer was lost
+_PAGE = 100  # jobs requested at a time
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,9 @@ def list_jobs(
     limit: int, status: str | None, task: str | None, retry_for: float
 ) -> Operation[list[dict[str, Any]]]:
     """The newest jobs, over as many pages as it takes."""
-    request, jobs = list_jobs_request(limit, status, task), list[dict[str, Any]]()
+    filters = {k: v for k, v in {"status": status, "task": task}.items() if v}
+    request = ApiRequest("GET", "/jobs", {"params": {**filters, "limit": min(limit, _PAGE)}})
+    jobs: list[dict[str, Any]] = []
     while True:
         page = yield from get_record(request, retry_for)
         jobs += page["jobs"]

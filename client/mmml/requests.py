@@ -120,7 +120,6 @@ def _read(name: str | os.PathLike[str]) -> bytes | str:
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT = 300.0  # seconds for which a job is waited for
 _NETWORK = httpx.Timeout(60.0, connect=5.0)  # longer than a long poll
-_PAGE = 100  # jobs requested at a time
 
 
 @dataclass(frozen=True)
@@ -216,26 +215,15 @@ def record_path(record_id: str) -> str:
     return f"/{'batches' if record_id.startswith('batch_') else 'jobs'}/{record_id}"
 
 
-def list_jobs_request(limit: int, status: str | None, task: str | None) -> ApiRequest:
-    filters = {k: v for k, v in {"status": status, "task": task}.items() if v}
-    return ApiRequest("GET", "/jobs", {"params": {**filters, "limit": min(limit, _PAGE)}})
-
-
-class ClientOptions(TypedDict):
-    """Keyword arguments of httpx.Client and httpx.AsyncClient."""
-
-    base_url: str
-    headers: dict[str, str]
-    timeout: httpx.Timeout
-
-
 def service_url(url: str | None) -> str:
     """Where the service is: as given, else as the environment's MMML_URL says."""
     return url or os.environ.get("MMML_URL") or DEFAULT_URL
 
 
-def client_options(url: str, api_key: str | None) -> ClientOptions:
-    """``api_key`` is taken from the environment's MMML_API_KEY when it is not given."""
+def client_options(url: str, api_key: str | None) -> dict[str, Any]:
+    """Keyword arguments of httpx.Client and httpx.AsyncClient. ``api_key`` is taken from the
+    environment's MMML_API_KEY when it is not given.
+    """
     key = api_key or os.environ.get("MMML_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return {"base_url": url, "headers": headers, "timeout": _NETWORK}

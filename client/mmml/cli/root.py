@@ -118,20 +118,16 @@ class Root(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return self._invoke(ctx)
-        except click.ClickException as error:
-            if wants_json(ctx):
-                raise JsonCommandError(error) from error
-            raise
-        except KeyboardInterrupt:
-            ctx.exit(ExitStatus.interrupted)
-
-    def _invoke(self, ctx: click.Context) -> Any:
+        ended: click.ClickException
         try:
             return super().invoke(ctx)
         except MmmlError as error:
-            raise CommandError(exit_status(error), str(error), error) from error
+            ended = CommandError(exit_status(error), str(error), error)
+        except click.ClickException as error:
+            ended = error
+        except KeyboardInterrupt:
+            ctx.exit(ExitStatus.interrupted)
+        raise JsonCommandError(ended) if wants_json(ctx) else ended
 
 
 _STATUSES = "; ".join(f"{code:d} {text}" for code, text in MEANINGS.items())
