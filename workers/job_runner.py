@@ -167,13 +167,12 @@ class _JobGroup:
         """None for a job that stopped without an outcome."""
         job = run.job
         try:
-            outcome = run.collect()
-            if run.lacks_bundle:
-                self._hand_back(run)
-                return None
-            return outcome
+            return run.collect()
         except JobStopped:
             self._handle_stop(run)
+            return None
+        except _BundleElsewhere:
+            self._hand_back(run)
             return None
         except BlobMissing as error:
             return JobOutcome(error=to_failure(error), warnings=job.warnings)
@@ -240,6 +239,10 @@ class _JobGroup:
             self._runner.discard_outputs(run.job, run.lease)
 
 
+class _BundleElsewhere(Exception):
+    """Another worker may have the bundle that the job was read with."""
+
+
 @dataclass
 class _JobRun:
     """One claimed job, in two halves: what leads to the networks, and what follows them."""
@@ -249,7 +252,6 @@ class _JobRun:
     lease: Lease
     request: TaskRequest | ValidationError
     started: float = field(default_factory=time.monotonic)
-    lacks_bundle: bool = False
     _images: JobImages | None = None
     _error: Exception | None = None
 
@@ -305,10 +307,9 @@ class _JobRun:
         pipelines, job = self.runner.pipelines, self.job
         try:
             return pipelines.get(bundle, job.task, method, job.bundle_sha256)
-        except BundleError:
-            self.lacks_bundle = job.hand_backs < self._most_hand_backs(bundle)
-            if self.lacks_bundle:
-                raise
+        except BundleError as error:
+            if job.hand_backs < self._most_hand_backs(bundle):
+                raise _BundleElsewhere from error
             return pipelines.get(bundle, job.task, method)
 
     def _most_hand_backs(self, bundle: str) -> int:
@@ -327,18 +328,16 @@ class _JobRun:
         """Whether :meth:`collect` need not wait for the networks."""
         return self._images is None or self._images.is_ready()
 
-    def collect(self) -> JobOutcome | None:
-        """Store the pictures once they are there; None for want of a bundle. Raises BlobError, and
-        Stopped.
+    def collect(self) -> JobOutcome:
+        """Store the pictures once they are there. Raises BlobError, JobStopped and
+        _BundleElsewhere.
         """
         job, pictures = self.job, self._images
         if pictures:
             return pictures.outcome(pictures.collect(), self.started)
         error = self._error or RuntimeError("the job was not begun")
-        if isinstance(error, BlobError):
+        if isinstance(error, BlobError | _BundleElsewhere):
             raise error
-        if self.lacks_bundle:
-            return None
         # Every failure ends in the record, with its sentence.
         log.warning("job %s: %s", job.id, error, exc_info=error)
         return JobOutcome(error=to_failure(error), warnings=job.warnings)

@@ -74,40 +74,6 @@ def send_wakeup(app: Celery) -> None:
         log.warning("no wake-up sent: %s", error)
 
 
-def run_worker(
-    app: Celery,
-    name: str,
-    on_ready: Callable[[], None],
-    on_stop: Callable[[], None],
-    events: bool = False,
-) -> None:
-    """Consume until SIGTERM. Wake-ups take no time, so no pool of threads is needed for them."""
-
-    def ready(**_: Any) -> None:
-        on_ready()
-
-    def stopping(**_: Any) -> None:
-        on_stop()
-
-    for chatty in _VERBOSE_LOGGERS:
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    signals.worker_ready.connect(ready, weak=False)
-    signals.worker_shutting_down.connect(stopping, weak=False)
-    app.worker_main(
-        [
-            "--quiet",
-            "worker",
-            *("--pool", "solo"),
-            *("--queues", QUEUE),
-            *("--hostname", f"{name}@mmml"),
-            *("--loglevel", "INFO"),
-            "--without-gossip",
-            "--without-mingle",
-            *([] if events else ["--without-heartbeat"]),
-        ]
-    )
-
-
 _BROKER_TIMEOUT = 60.0  # seconds for which a broker that still starts is waited for
 
 
@@ -269,9 +235,7 @@ class Worker:
         self.batcher.start()
         self.leases.start()
         self.watchdog.start()
-        run_worker(
-            self.celery, settings.worker_name, self._ready, self._stopping, settings.remote_control
-        )
+        self._consume()
         self.claimer.stop(settings.drain)
         self.executor.shutdown()  # jobs that are held go on until the drain ends the process
         self.drain.mark_done()
@@ -288,13 +252,33 @@ class Worker:
             target=preload, args=(self.pipelines, self.settings), name="reload", daemon=True
         ).start()
 
-    def _ready(self) -> None:
+    def _consume(self) -> None:
+        """Hear wake-ups until SIGTERM. They take no time, so no pool of threads is needed."""
+        for chatty in _VERBOSE_LOGGERS:
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+        signals.worker_ready.connect(self._ready, weak=False)
+        signals.worker_shutting_down.connect(self._stopping, weak=False)
+        self.celery.worker_main(
+            [
+                "--quiet",
+                "worker",
+                *("--pool", "solo"),
+                *("--queues", QUEUE),
+                *("--hostname", f"{self.settings.worker_name}@mmml"),
+                *("--loglevel", "INFO"),
+                "--without-gossip",
+                "--without-mingle",
+                *([] if self.settings.remote_control else ["--without-heartbeat"]),
+            ]
+        )
+
+    def _ready(self, **_: Any) -> None:
         self.watchdog.ready = True
         self.watchdog.send_heartbeat()
         self.claimer.start()
         self.claimer.notify()
 
-    def _stopping(self) -> None:
+    def _stopping(self, **_: Any) -> None:
         self.drain.begin()
         self.watchdog.stop()
 
