@@ -46,8 +46,8 @@ class Claimer:
     wake: Callable[[], None] = lambda: None
     last_answer_at: float = field(default_factory=time.monotonic)
     paused: bool = False  # an operator has drained this worker
+    draining: bool = False  # it is to end
     _event: threading.Event = field(default_factory=threading.Event)
-    _draining: bool = False
     _claims: int = 0
     _claim_id: str = ""
     _last_wakeup_at: float = float("-inf")
@@ -62,15 +62,11 @@ class Claimer:
         """Claim nothing more, and wait for a claim that is under way. False when it still is after
         ``seconds``.
         """
-        self._draining = True
+        self.draining = True
         self.notify()
         if self._thread.ident is not None:  # else it was never started
             self._thread.join(seconds)
         return not self._thread.is_alive()
-
-    @property
-    def draining(self) -> bool:
-        return self._draining
 
     def pause(self, paused: bool) -> None:
         """Claim nothing until this is undone; what is held goes on."""
@@ -96,7 +92,7 @@ class Claimer:
 
     def _loop(self) -> None:
         pause = 0.1
-        while not self._draining:
+        while not self.draining:
             self._event.wait(POLL_INTERVAL)
             self._event.clear()
             try:
@@ -125,7 +121,7 @@ class Claimer:
         self._wake_other_worker(claim)
         if claim.jobs and claim.more_waiting and self.capacity():
             self._event.set()
-        if claim.suspects and not self._draining:
+        if claim.suspects and not self.draining:
             self._run_suspect()
 
     def _dispatch(self, jobs: Sequence[ClaimedJob]) -> list[Future[None]]:
@@ -150,14 +146,14 @@ class Claimer:
             return
         try:
             while not self.runner.leases.wait_empty(_RENEW_SUSPECT_LOCK):
-                if self._draining or not self._renew_suspect_lock():
+                if self.draining or not self._renew_suspect_lock():
                     return
             claim_id = secrets.token_hex(8)
             claimed = self.store.claim_suspect(
                 claim_id, self.name, self.lease_ttl, SUSPECT_LOCK_SECONDS, self.groups
             )
             running = self._dispatch([claimed] if claimed else [])
-            while wait(running, _RENEW_SUSPECT_LOCK).not_done and not self._draining:
+            while wait(running, _RENEW_SUSPECT_LOCK).not_done and not self.draining:
                 self._renew_suspect_lock()
         finally:
             self.store.release_suspect_lock(self.name)

@@ -133,7 +133,10 @@ class Worker:
         self.store = parts.store(connect(settings.redis_url), settings.redis_prefix)
         self.pipelines = parts.pipelines(settings, self.device)
         self.batcher = Batcher(
-            settings.max_batch, settings.max_delay_ms / 1000, self._on_fatal, self._notify
+            settings.max_batch,
+            settings.max_delay_ms / 1000,
+            lambda error: end_process(f"fatal error of the networks: {error}"),
+            self._notify,
         )
         self.leases = Leases(self.store, settings.lease_ttl, settings.concurrency, self._notify)
         self.executor = ThreadPoolExecutor(settings.concurrency, "jobs")
@@ -182,9 +185,6 @@ class Worker:
             groups=() if settings.serve_bundles else (DEFAULT_GROUP,),
             wake=lambda: send_wakeup(self.celery),
         )
-
-    def _on_fatal(self, error: BaseException) -> None:
-        end_process(f"fatal error of the networks: {error}")
 
     def _notify(self) -> None:
         self.claimer.notify()

@@ -23,6 +23,7 @@ from mmml.errors import (
     StillRunning,
     Unreachable,
     error_from_response,
+    json_object,
 )
 from mmml.requests import ApiRequest, record_path
 
@@ -132,11 +133,8 @@ def send_with_retries(request: ApiRequest, retries: RetryPolicy) -> Operation[ht
 
 def read_object(response: httpx.Response) -> dict[str, Any]:
     """The JSON object of a response. Raises MmmlError when it comes from another program."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
+    body = json_object(response)
+    if body is None:
         raise MmmlError(f"What answers at {response.url} is no mmml service; check the address.")
     return body
 

@@ -202,12 +202,8 @@ def submit_request(
 def _form(fields: Mapping[str, Any], images: Mapping[str, bytes | str]) -> dict[str, Any]:
     references = {name: text for name, text in images.items() if isinstance(text, str)}
     files = {name: (name, data) for name, data in images.items() if isinstance(data, bytes)}
-    data = {name: _form_value(value) for name, value in fields.items()}
+    data = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in fields.items()}
     return {"data": data | references, "files": files or None}
-
-
-def _form_value(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def record_path(record_id: str) -> str:

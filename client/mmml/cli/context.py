@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import click
 
-from mmml import Client, JobFailed, MmmlError, Refused, StillRunning, Unreachable
+from mmml import Client, JobFailed, MmmlError, StillRunning, Unreachable
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -171,24 +171,19 @@ class JsonCommandError(click.ClickException):
 
 
 def exit_status(error: MmmlError) -> ExitStatus:
-    if isinstance(error, Refused):
-        return _http_exit_status(error.status or 500)
-    for kind, code in _KINDS.items():
+    for kind, status in _BY_KIND.items():
         if isinstance(error, kind):
-            return code
-    return ExitStatus.refused
+            return status
+    return _BY_HTTP_STATUS.get(error.status or 422, ExitStatus.refused)
 
 
-_KINDS = {
+_BY_KIND = {
     JobFailed: ExitStatus.failed,
     StillRunning: ExitStatus.unfinished,
     Unreachable: ExitStatus.no_service,
 }
-
-
-def _http_exit_status(status: int) -> ExitStatus:
-    if status in (500, 502, 504):
-        return ExitStatus.no_service
-    if status in (401, 403):
-        return ExitStatus.denied
-    return ExitStatus.busy if status in (429, 503) else ExitStatus.refused
+_BY_HTTP_STATUS = {
+    **dict.fromkeys((500, 502, 504), ExitStatus.no_service),
+    **dict.fromkeys((401, 403), ExitStatus.denied),
+    **dict.fromkeys((429, 503), ExitStatus.busy),
+}

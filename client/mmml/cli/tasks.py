@@ -27,6 +27,8 @@ _WEIGHT = "share of a text in the mix, once for each text"
 
 def task_command(task: Task) -> click.Command:
     images = [click.Argument([name], metavar=name.upper()) for name in task.images]
+    several: dict[str, Any] = {"nargs": -1, "required": True, "metavar": "TEXT..."}
+    texts = click.Argument(["text"], **several if "text" in task.repeatable else {})
     options = [_option(field) for name, field in task.fields.items() if name not in _NOT_OPTIONS]
     if "weight" in task.repeatable:
         options.append(click.Option(["--weight"], type=float, multiple=True, help=_WEIGHT))
@@ -35,7 +37,7 @@ def task_command(task: Task) -> click.Command:
         task.name,
         params=[
             *images,
-            _text_argument(task),
+            texts,
             *options,
             *output_parameters(),
             timeout_parameter(),
@@ -63,12 +65,6 @@ _IMAGES = {"image": "photo.jpg", "mask": "140,40,80,60"}
 def _example(task: Task) -> str:
     words = ["mmml", task.name, *(_IMAGES.get(name, name) for name in task.images)]
     return f'Example: {" ".join(words)} "a bird with a red crown" -o bird.png'
-
-
-def _text_argument(task: Task) -> click.Argument:
-    if "text" in task.repeatable:
-        return click.Argument(["text"], nargs=-1, required=True, metavar="TEXT...")
-    return click.Argument(["text"])
 
 
 def merge_texts(text: str | tuple[str, ...], weights: Sequence[float]) -> Any:
