@@ -116,7 +116,7 @@ class AsyncClient:
                         if event := cursor.receive(sent):
                             yield event
             except MmmlError as error:
-                delay = cursor.delay_after(error)
+                delay = cursor.retries.delay_after(error)
             if not cursor.finished:
                 await anyio.sleep(delay)
 

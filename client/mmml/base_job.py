@@ -11,14 +11,13 @@ from typing import Any, Self
 
 from PIL import Image
 
-from mmml.errors import MmmlError, Record
+from mmml.errors import JobFailed, MmmlError, Record
 from mmml.operations import (
     FINAL,
     OnChange,
     Operation,
     download_images,
     get_record,
-    require_success,
     wait_for_end,
 )
 from mmml.requests import ApiRequest
@@ -131,7 +130,8 @@ class BaseJob:
         client = self._client
         seconds = client._timeout if timeout is None else timeout
         self.record = yield from wait_for_end(self.id, seconds, client._retry_for, on_change)
-        require_success(self.record)
+        if self.status != "succeeded":
+            raise JobFailed(self.record)
         if fetch:
             self._pictures = yield from download_images(self.record, client._retry_for)
         return self

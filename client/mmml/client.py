@@ -165,7 +165,7 @@ class Client:
                         if event := cursor.receive(sent):
                             yield event
             except MmmlError as error:
-                delay = cursor.delay_after(error)
+                delay = cursor.retries.delay_after(error)
             if not cursor.finished:
                 time.sleep(delay)
 

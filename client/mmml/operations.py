@@ -17,7 +17,6 @@ from httpx_sse import ServerSentEvent
 
 from mmml.errors import (
     Busy,
-    JobFailed,
     MmmlError,
     Record,
     StillRunning,
@@ -52,14 +51,12 @@ class RetryPolicy:
         if self._outage_start is None:
             self._outage_start = now
         delay = _DELAY if error.retry_after is None else error.retry_after
-        if now + delay > min(self.until, self._end(error, self._outage_start)):
+        # Exceeding a rate limit is no outage: a caller with a deadline may wait until then.
+        limited = error.status == _OVER_LIMIT and math.isfinite(self.until)
+        end = math.inf if limited else self._outage_start + self.seconds
+        if now + delay > min(self.until, end):
             raise error
         return delay
-
-    def _end(self, error: MmmlError, start: float) -> float:
-        """Exceeding a rate limit is no outage: a caller with a deadline may wait until then."""
-        waits = error.status == _OVER_LIMIT and math.isfinite(self.until)
-        return self.until if waits else start + self.seconds
 
     def reset(self) -> None:
         """The service answers again."""
@@ -183,13 +180,6 @@ def wait_for_end(
         poll = min(longest, max(0.0, deadline - time.monotonic()))
 
 
-def require_success(job: Record) -> Record:
-    """The job. Raises JobFailed when it ended otherwise."""
-    if job["status"] != "succeeded":
-        raise JobFailed(job)
-    return job
-
-
 def download_images(job: Record, retry_for: float) -> Operation[list[bytes]]:
     """The image files of a finished job; those that failed are left out."""
     files = []
@@ -235,7 +225,7 @@ class EventCursor:
     """
 
     def __init__(self, record_id: str, retry_for: float) -> None:
-        self._path, self._retries = f"{record_path(record_id)}/events", RetryPolicy(retry_for)
+        self._path, self.retries = f"{record_path(record_id)}/events", RetryPolicy(retry_for)
         self._last_id = ""
         self.finished = False
 
@@ -248,11 +238,7 @@ class EventCursor:
         """The event; None for what only keeps the connection open."""
         if not sent.data:
             return None
-        self._retries.reset()
+        self.retries.reset()
         self._last_id = sent.id or self._last_id
         self.finished = sent.event == "final"
         return Event(sent.event, json.loads(sent.data), sent.id)
-
-    def delay_after(self, error: MmmlError) -> float:
-        """Seconds until the next try. Raises ``error`` when there is none."""
-        return self._retries.delay_after(error)

@@ -149,25 +149,17 @@ class CommandError(click.ClickException):
         click.echo(printable(f"error: {self.message}"), file, err=file is None)
 
 
-class JsonCommandError(click.ClickException):
-    """The same for programs: one line of JSON on stderr."""
-
-    def __init__(self, error: click.ClickException) -> None:
-        super().__init__(error.format_message())
-        self.exit_code = int(error.exit_code)  # type: ignore[misc]
-        self._record = {
-            "exit": self.exit_code,
-            "meaning": ExitStatus(self.exit_code).name,
-            "detail": self.message,
-            **{
-                name: value
-                for name in ("code", "status", "retry_after")
-                if (value := getattr(getattr(error, "cause", None), name, None))
-            },
-        }
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(json_line({"error": self._record}), file, err=file is None)
+def json_error(error: click.ClickException) -> str:
+    """The same for programs: one line of JSON."""
+    cause = getattr(error, "cause", None)
+    facts = {name: getattr(cause, name, None) for name in ("code", "status", "retry_after")}
+    record = {
+        "exit": int(error.exit_code),
+        "meaning": ExitStatus(error.exit_code).name,
+        "detail": error.format_message(),
+        **{name: value for name, value in facts.items() if value},
+    }
+    return json_line({"error": record})
 
 
 def exit_status(error: MmmlError) -> ExitStatus:

@@ -21,8 +21,8 @@ from mmml.cli.context import (
     CommandError,
     ExitStatus,
     JsonCommand,
-    JsonCommandError,
     exit_status,
+    json_error,
     json_parameter,
     wants_json,
 )
@@ -127,7 +127,10 @@ class Root(click.Group):
             ended = error
         except KeyboardInterrupt:
             ctx.exit(ExitStatus.interrupted)
-        raise JsonCommandError(ended) if wants_json(ctx) else ended
+        if wants_json(ctx):
+            click.echo(json_error(ended), err=True)
+            ctx.exit(ended.exit_code)
+        raise ended
 
 
 _STATUSES = "; ".join(f"{code:d} {text}" for code, text in MEANINGS.items())

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
+from mmml.base_job import FORMATS
 from mmml.cli.context import CliContext, JsonCommand
 from mmml.cli.output import (
     default_output,
     deliver,
-    format_of,
     output_parameters,
     timeout_parameter,
     wait_for_job,
@@ -106,7 +106,8 @@ def _run(task: Task, values: Mapping[str, Any]) -> None:
     images = {name: values[name] for name in task.images}
     with run.connect(timeout=values["timeout"]) as client:
         text = merge_texts(values["text"], values.get("weight", ()))
-        job = client.submit_task(task.name, text, images, format=format_of(output), **options)
+        format = FORMATS.get(output.suffix.lower()) if output else None
+        job = client.submit_task(task.name, text, images, format=format, **options)
         if values["no_wait"]:
             run.print_result(job.record, [job.id])
             return
