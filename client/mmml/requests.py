@@ -8,6 +8,7 @@ import io
 import os
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
@@ -71,12 +72,10 @@ def _as_png_mode(image: Image.Image) -> Image.Image:
 def _as_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile and image.mode == "CMYK":
         source, target = io.BytesIO(profile), ImageCms.createProfile("sRGB")
-        try:
+        with suppress(ImageCms.PyCMSError, OSError):  # unreadable: it is ignored as in a file
             converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            converted = None  # it can't be read, and is ignored as in a file
-        if converted:
-            return converted
+            if converted:
+                return converted
     return image.convert("RGB")
 
 
