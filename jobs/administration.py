@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.job import Job, Status
+from jobs.job import Status
 from jobs.redis_store import JobStore
 
 _PAGE = 500  # jobs
@@ -33,17 +33,12 @@ def purge(store: JobStore, owner: str | None, task: str | None, by: str) -> int:
     """Cancel the jobs that wait, of that owner and task if they are given. Returns how many.
     by: who does it, for the list of what operators did.
     """
-    wanted = [
-        job.id for job in _waiting(store) if owner in (None, job.owner) and task in (None, job.task)
-    ]
-    count = sum(store.cancel(job_id) is Status.canceled for job_id in wanted)
+    ids, count = store.waiting(), 0
+    for n in range(0, len(ids), _PAGE):
+        for job in store.get_readable(ids[n : n + _PAGE]):
+            if owner in (None, job.owner) and task in (None, job.task):
+                count += store.cancel(job.id) is Status.canceled
     store.record_action(
         by, "purge", f"{count} jobs of {owner or 'all owners'}, {task or 'all tasks'}"
     )
     return count
-
-
-def _waiting(store: JobStore) -> Iterator[Job]:
-    ids = store.waiting()
-    for n in range(0, len(ids), _PAGE):
-        yield from store.get_readable(ids[n : n + _PAGE])

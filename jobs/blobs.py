@@ -243,7 +243,8 @@ def is_missing_bucket(error: Exception) -> bool:
 
 def _lasting_reason(error: Exception) -> str | None:
     """Why it will not work before an operator acts; None for a fault that may pass."""
-    number = _errno(error)
+    text = _OS_ERROR.search(str(error))
+    number = getattr(error, "errno", None) or (int(text[1]) if text else 0)
     if number in _BY_ERRNO:
         return _BY_ERRNO[number]
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
@@ -251,10 +252,3 @@ def _lasting_reason(error: Exception) -> str | None:
     if isinstance(error, NotFoundError) or is_missing_bucket(error):
         return NO_STORE
     return None
-
-
-def _errno(error: Exception) -> int:
-    if isinstance(error, OSError) and error.errno:
-        return error.errno
-    found = _OS_ERROR.search(str(error))
-    return int(found[1]) if found else 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 
 from PIL import PngImagePlugin
 
@@ -153,7 +154,7 @@ def check_part_count(data: bytes, name: str) -> int:
     them.
     """
     if data.startswith(SIGNATURE):
-        parts, scans = _png_chunks(data), 0
+        parts, scans = sum(1 for _ in islice(_chunks(data), MAX_PARTS + 1)), 0
     elif data.startswith(_JPEG):
         parts, scans = _jpeg_segments(data)
     else:
@@ -167,15 +168,6 @@ def too_many_parts(name: str) -> ImageProblem:
     return ImageProblem(
         422, f"{name} is cut into too many pieces; open it in an editor and save it again."
     )
-
-
-def _png_chunks(data: bytes) -> int:
-    """How many chunks there are, as far as it matters."""
-    place, count = len(SIGNATURE), 0
-    while place + 8 <= len(data) and count <= MAX_PARTS:
-        place += 12 + int.from_bytes(data[place : place + 4], "big")
-        count += 1
-    return count
 
 
 def _jpeg_segments(data: bytes) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
@@ -86,6 +86,7 @@ def encode(image: Image.Image, extension: str = "png", xmp: bytes = b"") -> byte
 # From here on a WebP is written by the method that does not hold all coefficients: 49 megapixels of
 # noise take 0.6 GB and 5 s instead of 1.5 GB and 20 s, for files of the same size.
 _MANY_PIXELS = 8_000_000
+_webp = threading.Lock()  # the decoder holds such a picture four times: one of them at a time
 
 
 @contextmanager
@@ -100,7 +101,8 @@ def opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]
                 _check_size(image, name, limits)
                 if image.width * image.height * scans > MAX_SCANNED:
                     raise too_many_parts(name)
-                with _turn(image):
+                heavy = image.format == "WEBP" and image.width * image.height > _MANY_PIXELS
+                with _webp if heavy else nullcontext():
                     image.load()
                     yield _apply_exif_rotation(image)
         except UnidentifiedImageError as error:
@@ -109,21 +111,10 @@ def opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]
             raise ImageProblem(
                 415, f"{name} is not a PNG, JPEG or WebP picture; convert it to one of these."
             ) from error
-        except Image.DecompressionBombError as error:
-            raise _too_large(name, limits) from error
-        except MemoryError as error:
+        except (Image.DecompressionBombError, MemoryError) as error:
             raise _too_large(name, limits) from error
         except _DECODE_ERRORS as error:
             raise _broken_image(name) from error
-
-
-_LARGE = 8_000_000  # pixels
-_webp = threading.Lock()  # the decoder holds such a picture four times: one of them at a time
-
-
-def _turn(image: Image.Image) -> AbstractContextManager[object]:
-    heavy = image.format == "WEBP" and image.width * image.height > _LARGE
-    return _webp if heavy else nullcontext()
 
 
 def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
@@ -241,12 +232,12 @@ _REST_MS = 800  # first and last frame: that is where the captions themselves ar
 def encode_frames(
     frames: Sequence[Image.Image], extension: str, xmp: bytes = b""
 ) -> tuple[bytes, tuple[int, int]]:
-    """(bytes, size in pixels) of several RGB pictures of one size: an endless "webp" or "gif", or a
-    strip from left to right as "png" or "jpeg".
+    """(bytes, size in pixels) of one RGB picture, or of several of one size: an endless "webp" or
+    "gif", or a strip from left to right as "png" or "jpeg".
     """
-    if extension in MOVING:
+    if len(frames) > 1 and extension in MOVING:
         return _animated(frames, extension, xmp), frames[0].size
-    strip = _strip(frames)
+    strip = _strip(frames) if len(frames) > 1 else frames[0]
     return encode(strip, extension, xmp), strip.size
 
 

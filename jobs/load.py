@@ -5,6 +5,7 @@ computed from. One round trip measures what submissions ask, another what a refu
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,10 +88,8 @@ class RedisGauge:
         """Bytes of the heaviest of the newest finished jobs."""
         if time.monotonic() - self._measured_at > _SAMPLE_EVERY:
             self._measured_at = time.monotonic()
-            try:
+            with suppress(redis.ResponseError):  # a managed server may not offer MEMORY
                 self._bytes_per_job = self._measure()
-            except redis.ResponseError:  # a managed server may not offer MEMORY
-                self._bytes_per_job = BYTES_PER_JOB
         return self._bytes_per_job
 
     def _measure(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from PIL import Image, ImageChops, ImageDraw, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageOps, ImageStat
 
 from jobs.errors import ImageProblem
 from jobs.images import ImageLimits, flatten, opened
@@ -151,8 +151,7 @@ def _is_painted(rgba: Image.Image, name: str) -> bool:
     colours = sample.convert("RGB")
     if _coloured(colours, where) <= _COLOURED and not _is_grey_picture(colours, where):
         return True
-    ranges = [_range(channel.histogram(where)) for channel in colours.split()]
-    if all(high - low <= _SAME for low, high in ranges):
+    if all(high - low <= _SAME for low, high in ImageStat.Stat(colours, where).extrema):
         raise ImageProblem(
             422, f"{name} is painted in one colour on transparent; paint the hole in white."
         )
@@ -212,11 +211,6 @@ def _greys(counts: list[int]) -> float:
     if sum(map(bool, counts)) <= 2:
         return 0.0
     return sum(counts[_DARK:_LIGHT]) / sum(counts)
-
-
-def _range(counts: list[int]) -> tuple[int, int]:
-    found = [value for value, count in enumerate(counts) if count]
-    return found[0], found[-1]
 
 
 def _binary(plane: Image.Image) -> Image.Image:

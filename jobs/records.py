@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from jobs.batch import Batch, is_batch_id, read_webhook
 from jobs.errors import NewerRecord, UnreadableRecord
-from jobs.job import JOB_SCHEMA, Job, Priority, Timings
+from jobs.job import JOB_SCHEMA, Job
 from jobs.requests import TASKS, TaskRequest
 
 T = TypeVar("T")
@@ -27,18 +27,16 @@ log = logging.getLogger(__name__)
 UNREADABLE = Counter("mmml_unreadable_records", "records that could not be read, each time")
 
 _JSON_FIELDS = ("request", "inputs", "images", "warnings", "error", "timings", "receipt")
-_FLOAT_FIELDS = ("created_at", "started_at", "finished_at", "deadline")
-_COUNTS = ("hand_backs",)  # written by scripts alone
-_INT_FIELDS = ("schema_version", "pictures", "attempts", "faults", "done")
-_DEFAULTS = {
-    "group": Job.model_fields["group"].default,
-    "priority": Priority.normal.value,
-    "bundle_sha256": "",
-    "request_id": "",
-    "batch": "",
-    "traceparent": "",
+_ALWAYS = {
+    *("id", "task", "owner", "status"),
+    *("schema_version", "pictures", "attempts", "faults", "done"),
 }
-_EMPTY: tuple[Any, ...] = (None, (), {}, Timings())
+# Written by scripts, or under other names.
+_NOT_WRITTEN = {
+    *("created_at", "started_at", "finished_at", "deadline", "hand_backs"),
+    *("cancel_requested", "erasing", "webhook"),
+}
+_EMPTY = Job(id="", task="", request={}).model_dump(mode="json")
 
 
 def to_json(value: Any) -> str:
@@ -47,31 +45,21 @@ def to_json(value: Any) -> str:
 
 def to_hash(job: Job) -> dict[str, str]:
     """Flat strings; what is empty or left to the store is left out."""
-    raw = job.model_dump(mode="json")
-    fields = {k: to_json(raw[k]) for k in _JSON_FIELDS if getattr(job, k) not in _EMPTY}
-    fields |= {k: str(raw[k]) for k in _INT_FIELDS}
-    fields |= {k: raw[k] for k, default in _DEFAULTS.items() if raw[k] != default}
+    raw = job.model_dump(mode="json", exclude=_NOT_WRITTEN)
+    kept = {k: v for k, v in raw.items() if k in _ALWAYS or v != _EMPTY[k]}
+    fields = {k: to_json(v) if k in _JSON_FIELDS else str(v) for k, v in kept.items()}
     if job.webhook:
         fields |= {"webhook": job.webhook.url, "webhook_state": job.webhook.state.value}
-    names = {"id": job.id, "task": job.task, "owner": job.owner}
-    return fields | names | {"status": job.status.value}
+    return fields
 
 
 def from_hash(fields: Mapping[bytes, bytes] | Any) -> Job | None:
     if not fields or b"most_jobs" in fields:  # nothing, or a batch
         return None
     text = _to_text(fields)
-    raw: dict[str, Any] = {"id": text["id"], "task": text["task"], "status": text["status"]}
-    raw |= {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
-    raw |= {k: float(text[k]) for k in _FLOAT_FIELDS if k in text}
-    raw |= {k: int(text[k]) for k in (*_INT_FIELDS, *_COUNTS) if k in text}
-    raw |= {k: text[k] for k in _DEFAULTS if k in text}
-    raw["owner"] = text.get("owner", "")
-    raw["cancel_requested"] = text.get("cancel_requested") == "1"
-    raw["erasing"] = "erase" in text
-    raw.setdefault("request", {})
-    raw["webhook"] = read_webhook(text)
-    return Job.model_validate(raw)
+    parsed = {k: json.loads(text[k]) for k in _JSON_FIELDS if k in text}
+    derived = {"erasing": "erase" in text, "webhook": read_webhook(text)}
+    return Job.model_validate({"request": {}, **text, **parsed, **derived})
 
 
 def _to_text(fields: Mapping[bytes, bytes]) -> dict[str, str]:

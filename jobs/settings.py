@@ -36,8 +36,9 @@ class OtherNames(PydanticBaseSettingsSource):
 
     def get_field_value(self, _field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         variable = f"MMML_{field_name}".upper()
-        earlier = self._earlier_name(field_name)
-        if earlier in os.environ:
+        renamed: Mapping[str, str] = getattr(self.settings_cls, "renamed", {})
+        earlier = f"MMML_{renamed.get(field_name, '')}".upper()
+        if field_name in renamed and earlier in os.environ:
             log.warning("%s is called %s now; the earlier name still works", earlier, variable)
             return os.environ[earlier], field_name, False
         path = os.environ.get(f"{variable}_FILE")
@@ -46,10 +47,6 @@ class OtherNames(PydanticBaseSettingsSource):
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{variable}_FILE: {path} can't be read: {error}") from error
         return value, field_name, False
-
-    def _earlier_name(self, field_name: str) -> str:
-        renamed: Mapping[str, str] = getattr(self.settings_cls, "renamed", {})
-        return f"MMML_{renamed[field_name]}".upper() if field_name in renamed else ""
 
     def __call__(self) -> dict[str, Any]:
         fields = self.settings_cls.model_fields.items()

@@ -51,7 +51,9 @@ def _compare(settings: SharedSettings, blobs: BlobStore, client: redis.Redis) ->
         with client.lock(f"{key}:lock", timeout=_LOCK_SECONDS):  # two may be the first
             stored, known = _stored_id(blobs), _known_id(client, key)
             if known is None:
-                stored = stored or _new_id(blobs)
+                if stored is None:
+                    stored = secrets.token_hex(16)
+                    blobs.put(BLOB_KEY, stored.encode())
                 client.set(key, stored)
                 return
     if stored != known:
@@ -73,9 +75,3 @@ def _stored_id(blobs: BlobStore) -> str | None:
 def _known_id(client: redis.Redis, key: str) -> str | None:
     found = cast("bytes | None", client.get(key))
     return found.decode() if found else None
-
-
-def _new_id(blobs: BlobStore) -> str:
-    made = secrets.token_hex(16)
-    blobs.put(BLOB_KEY, made.encode())
-    return made

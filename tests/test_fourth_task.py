@@ -29,7 +29,7 @@ from tests.services import LocalClient, connected
 from tests.toy import Mirror
 from workers.batcher import Batcher
 from workers.job_runner import JobRunner
-from workers.leases import JobSlots, Leases
+from workers.leases import Leases
 from workers.loader import preload
 from workers.pipeline_cache import CachedPipelineLoader
 from workers.settings import WorkerSettings
@@ -58,7 +58,7 @@ def runner(services: Services) -> Iterator[JobRunner]:
     batcher, leases = Batcher(4, 0.0, lambda _: None), Leases(services.store, 15)
     batcher.start()
     preload(pipelines, WorkerSettings(weights_dir=services.settings.weights_dir))
-    yield JobRunner(services.store, services.blobs, pipelines, batcher, leases, JobSlots(16))
+    yield JobRunner(services.store, services.blobs, pipelines, batcher, leases)
     batcher.stop()
 
 

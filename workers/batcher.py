@@ -214,7 +214,8 @@ class Batcher:
             units = [first]
             if first.run_alone:
                 return units
-            self._best_batch = self._max_pictures(first)
+            # No more than pay may share its forward pass.
+            self._best_batch = min(self._max_batch, first.pipeline.best_batch or self._max_batch)
             deadline = time.monotonic() + self._max_delay
             while True:
                 units += self._queue.pop_matching(
@@ -224,10 +225,6 @@ class Batcher:
                 if _count_pictures(units) >= self._best_batch or not self._preparing or left <= 0:
                     return units
                 self._ready.wait(left)
-
-    def _max_pictures(self, unit: _QueuedItem) -> int:
-        """How many pictures may share this one's forward pass: no more than pay."""
-        return min(self._max_batch, unit.pipeline.best_batch or self._max_batch)
 
     def _run(self, units: Sequence[_QueuedItem]) -> None:
         self.busy_since = time.monotonic()  # each part of a batch that is halved is progress

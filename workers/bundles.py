@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +30,17 @@ class LocalBundles:
     def refresh(self) -> None:
         """Look whether any ``bundle.json`` has changed, come or gone."""
         with self._lock:
-            self._read = dict(self._reread())
-
-    def _reread(self) -> Mapping[str, tuple[_Stamp, BundleInfo | None]]:
-        found = {}
-        for path in self._folder.glob("*/bundle.json"):
-            try:
-                status = path.stat()
-            except OSError:  # it has just gone
-                continue
-            name, stamp = path.parent.name, (status.st_mtime_ns, status.st_ino)
-            if self._only and name not in self._only:
-                continue
-            known = self._read.get(name)
-            found[name] = known if known and known[0] == stamp else (stamp, _read(path.parent))
-        return found
+            found = {}
+            for path in self._folder.glob("*/bundle.json"):
+                name = path.parent.name
+                if self._only and name not in self._only:
+                    continue
+                with suppress(OSError):  # it has just gone
+                    status = path.stat()
+                    stamp, known = (status.st_mtime_ns, status.st_ino), self._read.get(name)
+                    same = known if known and known[0] == stamp else None
+                    found[name] = same or (stamp, _read(path.parent))
+            self._read = found
 
     def sha256(self, name: str) -> str:
         """Of the bundle as it was last seen; empty when there is none."""

@@ -19,9 +19,7 @@ from jobs.errors import StoreError
 from jobs.job import DEFAULT_GROUP
 from jobs.redis_store import JobStore
 from jobs.store import ClaimedJob, ClaimRequest, ClaimResult
-from workers.batcher import Batcher
 from workers.job_runner import HeldJob, JobRunner
-from workers.leases import JobSlots, Leases
 
 log = logging.getLogger(__name__)
 POLL_INTERVAL = 1.0  # seconds
@@ -41,9 +39,6 @@ class Claimer:
 
     store: JobStore
     runner: JobRunner
-    batcher: Batcher
-    leases: Leases
-    job_slots: JobSlots
     executor: Executor
     name: str
     lease_ttl: float
@@ -51,8 +46,8 @@ class Claimer:
     wake: Callable[[], None] = lambda: None
     last_answer_at: float = field(default_factory=time.monotonic)
     paused: bool = False  # an operator has drained this worker
+    draining: bool = False  # it is to end
     _event: threading.Event = field(default_factory=threading.Event)
-    _draining: bool = False
     _claims: int = 0
     _claim_id: str = ""
     _last_wakeup_at: float = float("-inf")
@@ -67,15 +62,11 @@ class Claimer:
         """Claim nothing more, and wait for a claim that is under way. False when it still is after
         ``seconds``.
         """
-        self._draining = True
+        self.draining = True
         self.notify()
         if self._thread.ident is not None:  # else it was never started
             self._thread.join(seconds)
         return not self._thread.is_alive()
-
-    @property
-    def draining(self) -> bool:
-        return self._draining
 
     def pause(self, paused: bool) -> None:
         """Claim nothing until this is undone; what is held goes on."""
@@ -91,17 +82,17 @@ class Claimer:
         """What may be claimed; None when there is no room. So much is looked ahead as keeps the
         networks busy: what is claimed too early keeps others idle.
         """
-        free, ahead = self.job_slots.free, self.batcher.room()
+        free, ahead = self.runner.leases.free, self.runner.batcher.room()
         if self.paused or free <= 0 or ahead <= 0 or not self.groups:
             return None
         turn = self._claims % len(self.groups)
         groups = (*self.groups[turn:], *self.groups[:turn])
         lowest_first = self._claims % _LOWEST_FIRST_EVERY == _LOWEST_FIRST_EVERY - 1
-        return ClaimRequest(free, ahead, groups, lowest_first, self.batcher.short())
+        return ClaimRequest(free, ahead, groups, lowest_first, self.runner.batcher.short())
 
     def _loop(self) -> None:
         pause = 0.1
-        while not self._draining:
+        while not self.draining:
             self._event.wait(POLL_INTERVAL)
             self._event.clear()
             try:
@@ -130,14 +121,13 @@ class Claimer:
         self._wake_other_worker(claim)
         if claim.jobs and claim.more_waiting and self.capacity():
             self._event.set()
-        if claim.suspects and not self._draining:
+        if claim.suspects and not self.draining:
             self._run_suspect()
 
     def _dispatch(self, jobs: Sequence[ClaimedJob]) -> list[Future[None]]:
         pictures = sum(claimed.job.pictures for claimed in jobs)
-        self.job_slots.acquire(len(jobs))
-        self.batcher.expect(pictures)
-        held = [(c.job, self.leases.add(c.job.id, c.token)) for c in jobs]
+        self.runner.batcher.expect(pictures)
+        held = [(c.job, self.runner.leases.add(c.job.id, c.token)) for c in jobs]
         return [self.executor.submit(self.runner.run, group) for group in _group_jobs(held)]
 
     def _wake_other_worker(self, claim: ClaimResult) -> None:
@@ -155,15 +145,15 @@ class Claimer:
         if not self.store.acquire_suspect_lock(self.name, SUSPECT_LOCK_SECONDS, self.groups):
             return
         try:
-            while not self.job_slots.wait_empty(_RENEW_SUSPECT_LOCK):
-                if self._draining or not self._renew_suspect_lock():
+            while not self.runner.leases.wait_empty(_RENEW_SUSPECT_LOCK):
+                if self.draining or not self._renew_suspect_lock():
                     return
             claim_id = secrets.token_hex(8)
             claimed = self.store.claim_suspect(
                 claim_id, self.name, self.lease_ttl, SUSPECT_LOCK_SECONDS, self.groups
             )
             running = self._dispatch([claimed] if claimed else [])
-            while wait(running, _RENEW_SUSPECT_LOCK).not_done and not self._draining:
+            while wait(running, _RENEW_SUSPECT_LOCK).not_done and not self.draining:
                 self._renew_suspect_lock()
         finally:
             self.store.release_suspect_lock(self.name)

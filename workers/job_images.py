@@ -19,7 +19,7 @@ from jobs.ai_mark import ai_mark
 from jobs.blobs import BlobStore, output_key
 from jobs.errors import BlobError, StoreError
 from jobs.explanation import ExplanationView
-from jobs.images import EXTENSION, MOVING, encode, encode_frames
+from jobs.images import EXTENSION, MOVING, encode_frames
 from jobs.job import ImageRecord, Job, Timings
 from jobs.redis_store import JobStore
 from jobs.requests import TASKS
@@ -169,7 +169,7 @@ class JobImages:
     def _store(
         self, item: Item, frames: list[Image.Image], explanation: _AnyExplanation
     ) -> ImageRecord:
-        data, size = self._encode(frames)
+        data, size = encode_frames(frames, self.format, ai_mark(self.job.task))
         blob = self._put(item, EXTENSION[self.format], data)
         explanation_key = (
             self._put(item, "json", _explanation_bytes(item.index, explanation))
@@ -187,11 +187,6 @@ class JobImages:
             frames=len(frames) if self.format in MOVING else 1,
             explanation=explanation_key,
         )
-
-    def _encode(self, frames: list[Image.Image]) -> tuple[bytes, tuple[int, int]]:
-        if len(frames) > 1:
-            return encode_frames(frames, self.format, ai_mark(self.job.task))
-        return encode(frames[0], self.format, ai_mark(self.job.task)), frames[0].size
 
     def _put(self, item: Item, extension: str, data: bytes) -> str:
         key = output_key(self.job.id, self.lease.token, item.index, extension)

@@ -32,7 +32,7 @@ from workers import metrics
 from workers.batcher import Batcher
 from workers.failures import to_failure
 from workers.job_images import JobImages, JobStopped
-from workers.leases import JobSlots, Lease, Leases
+from workers.leases import Lease, Leases
 from workers.loader import PipelineLoader
 from workers.policy import PolicyHook
 
@@ -58,7 +58,6 @@ class JobRunner:
     pipelines: PipelineLoader
     batcher: Batcher
     leases: Leases
-    job_slots: JobSlots
     max_attempts: int = 3
     retry_after: float = 15.0
     hand_back_delay: float = 1.0
@@ -101,14 +100,14 @@ class _JobGroup:
     def __init__(self, runner: JobRunner, held: Sequence[HeldJob]) -> None:
         self._runner, self._store, self._held = runner, runner.store, held
         self._unqueued = sum(job.pictures for job, _ in held)
-        self._held_slots = len(held)
 
     def run(self) -> None:
         """Begin all of them, then end each as it comes; ends that come together are stored
-        together, and leave their slots to the next.
+        together, and make room for the next.
         """
         runs = list(self._begin())
-        self._free_slots(len(self._held) - len(runs))
+        begun = {run.lease.token for run in runs}
+        self._runner.leases.remove(*(lease for _, lease in self._held if lease.token not in begun))
         for run in runs:
             with run.log_ids():
                 run.prepare()
@@ -126,18 +125,12 @@ class _JobGroup:
 
     def release(self) -> None:
         """Whatever became of the jobs, they are held no more."""
-        for _, lease in self._held:
-            self._runner.leases.remove(lease)
         self._arrived()
-        self._free_slots(self._held_slots)
+        self._runner.leases.remove(*(lease for _, lease in self._held))
 
     def _arrived(self) -> None:
         self._runner.batcher.arrived(self._unqueued)
         self._unqueued = 0
-
-    def _free_slots(self, jobs: int) -> None:
-        self._held_slots -= jobs
-        self._runner.job_slots.release(jobs)
 
     def _begin(self) -> Iterator[_JobRun]:
         """Those that are still this worker's: from now on it is an attempt."""
@@ -174,13 +167,12 @@ class _JobGroup:
         """None for a job that stopped without an outcome."""
         job = run.job
         try:
-            outcome = run.collect()
-            if run.lacks_bundle:
-                self._hand_back(run)
-                return None
-            return outcome
+            return run.collect()
         except JobStopped:
             self._handle_stop(run)
+            return None
+        except _BundleElsewhere:
+            self._hand_back(run)
             return None
         except BlobMissing as error:
             return JobOutcome(error=to_failure(error), warnings=job.warnings)
@@ -232,7 +224,7 @@ class _JobGroup:
             for (run, outcome), answer in zip(ends, self._store.finish_all(endings), strict=True):
                 with run.log_ids():
                     self._check_finished(run, outcome, answer)
-        self._free_slots(len(ends))
+        self._runner.leases.remove(*(run.lease for run, _ in ends))
 
     def _check_finished(self, run: _JobRun, outcome: JobOutcome, answer: bool | StoreError) -> None:
         if answer is True:
@@ -247,6 +239,10 @@ class _JobGroup:
             self._runner.discard_outputs(run.job, run.lease)
 
 
+class _BundleElsewhere(Exception):
+    """Another worker may have the bundle that the job was read with."""
+
+
 @dataclass
 class _JobRun:
     """One claimed job, in two halves: what leads to the networks, and what follows them."""
@@ -256,7 +252,6 @@ class _JobRun:
     lease: Lease
     request: TaskRequest | ValidationError
     started: float = field(default_factory=time.monotonic)
-    lacks_bundle: bool = False
     _images: JobImages | None = None
     _error: Exception | None = None
 
@@ -312,10 +307,9 @@ class _JobRun:
         pipelines, job = self.runner.pipelines, self.job
         try:
             return pipelines.get(bundle, job.task, method, job.bundle_sha256)
-        except BundleError:
-            self.lacks_bundle = job.hand_backs < self._most_hand_backs(bundle)
-            if self.lacks_bundle:
-                raise
+        except BundleError as error:
+            if job.hand_backs < self._most_hand_backs(bundle):
+                raise _BundleElsewhere from error
             return pipelines.get(bundle, job.task, method)
 
     def _most_hand_backs(self, bundle: str) -> int:
@@ -334,18 +328,16 @@ class _JobRun:
         """Whether :meth:`collect` need not wait for the networks."""
         return self._images is None or self._images.is_ready()
 
-    def collect(self) -> JobOutcome | None:
-        """Store the pictures once they are there; None for want of a bundle. Raises BlobError, and
-        Stopped.
+    def collect(self) -> JobOutcome:
+        """Store the pictures once they are there. Raises BlobError, JobStopped and
+        _BundleElsewhere.
         """
         job, pictures = self.job, self._images
         if pictures:
             return pictures.outcome(pictures.collect(), self.started)
         error = self._error or RuntimeError("the job was not begun")
-        if isinstance(error, BlobError):
+        if isinstance(error, BlobError | _BundleElsewhere):
             raise error
-        if self.lacks_bundle:
-            return None
         # Every failure ends in the record, with its sentence.
         log.warning("job %s: %s", job.id, error, exc_info=error)
         return JobOutcome(error=to_failure(error), warnings=job.warnings)

@@ -1,5 +1,5 @@
-"""What a worker holds: leases, which keep a job its own (one thread renews them all and tells each
-job what it learned), and slots, which bound how many jobs there are.
+"""What a worker holds: leases, which keep a job its own. One thread renews them all, and tells each
+job what it learned.
 """
 
 from __future__ import annotations
@@ -29,13 +29,21 @@ class Lease:
 
 
 class Leases:
-    """All leases of this process; renewed three times per lifetime."""
+    """All leases of this process, of at most ``limit`` jobs; renewed three times per lifetime.
+    ``on_release`` is called when jobs have ended.
+    """
 
-    def __init__(self, store: JobStore, ttl: float) -> None:
-        self._store, self._ttl = store, ttl
+    def __init__(
+        self,
+        store: JobStore,
+        ttl: float,
+        limit: int = 16,
+        on_release: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store, self._ttl, self.limit, self._on_release = store, ttl, limit, on_release
         self._held: dict[str, Lease] = {}
         self.changed_at = time.monotonic()  # when a job was last taken or left
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="leases", daemon=True)
 
@@ -49,18 +57,32 @@ class Leases:
     def add(self, job_id: str, token: str) -> Lease:
         """Renew the lease of a claimed job until it is removed."""
         lease = Lease(job_id, token)
-        with self._lock:
+        with self._changed:
             self._held[token] = lease
             self.changed_at = time.monotonic()
         return lease
 
-    def remove(self, lease: Lease) -> None:
-        with self._lock:
-            self._held.pop(lease.token, None)
+    def remove(self, *leases: Lease) -> None:
+        """These jobs are held no more. Those that were not held change nothing."""
+        with self._changed:
+            found = [self._held.pop(lease.token, None) for lease in leases]
             self.changed_at = time.monotonic()
+            self._changed.notify_all()
+        if any(found):
+            self._on_release()
+
+    @property
+    def free(self) -> int:
+        """How many more jobs may be held."""
+        return self.limit - len(self._held)
+
+    def wait_empty(self, seconds: float) -> bool:
+        """Wait until no job is held. False when one still is after ``seconds``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._held, seconds)
 
     def held(self) -> list[Lease]:
-        with self._lock:
+        with self._changed:
             return list(self._held.values())
 
     def renew(self) -> None:
@@ -80,32 +102,3 @@ class Leases:
     def _loop(self) -> None:
         while not self._stop.wait(self._ttl / 3):
             self.renew()
-
-
-class JobSlots:
-    """``limit`` jobs may be held; ``on_release`` is called when one has ended."""
-
-    def __init__(self, limit: int, on_release: Callable[[], None] = lambda: None) -> None:
-        self.limit, self._on_release = limit, on_release
-        self._held = 0
-        self._changed = threading.Condition()
-
-    @property
-    def free(self) -> int:
-        return self.limit - self._held
-
-    def acquire(self, jobs: int) -> None:
-        with self._changed:
-            self._held += jobs
-
-    def release(self, jobs: int) -> None:
-        if jobs:
-            with self._changed:
-                self._held -= jobs
-                self._changed.notify_all()
-            self._on_release()
-
-    def wait_empty(self, seconds: float) -> bool:
-        """Wait until no job is held. False when one still is after ``seconds``."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._held, seconds)

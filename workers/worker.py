@@ -30,7 +30,7 @@ from jobs.traces import configure_tracing
 from workers.batcher import Batcher
 from workers.claimer import Claimer
 from workers.job_runner import JobRunner
-from workers.leases import JobSlots, Leases
+from workers.leases import Leases
 from workers.loader import PipelineLoader, preload
 from workers.metrics import WorkerCollector
 from workers.policy import load_policy
@@ -72,40 +72,6 @@ def send_wakeup(app: Celery) -> None:
         app.send_task(TASK_NAME, retry=False)
     except (OperationalError, OSError) as error:
         log.warning("no wake-up sent: %s", error)
-
-
-def run_worker(
-    app: Celery,
-    name: str,
-    on_ready: Callable[[], None],
-    on_stop: Callable[[], None],
-    events: bool = False,
-) -> None:
-    """Consume until SIGTERM. Wake-ups take no time, so no pool of threads is needed for them."""
-
-    def ready(**_: Any) -> None:
-        on_ready()
-
-    def stopping(**_: Any) -> None:
-        on_stop()
-
-    for chatty in _VERBOSE_LOGGERS:
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    signals.worker_ready.connect(ready, weak=False)
-    signals.worker_shutting_down.connect(stopping, weak=False)
-    app.worker_main(
-        [
-            "--quiet",
-            "worker",
-            *("--pool", "solo"),
-            *("--queues", QUEUE),
-            *("--hostname", f"{name}@mmml"),
-            *("--loglevel", "INFO"),
-            "--without-gossip",
-            "--without-mingle",
-            *([] if events else ["--without-heartbeat"]),
-        ]
-    )
 
 
 _BROKER_TIMEOUT = 60.0  # seconds for which a broker that still starts is waited for
@@ -166,11 +132,13 @@ class Worker:
             raise SystemExit(f"mmml: {error}") from error
         self.store = parts.store(connect(settings.redis_url), settings.redis_prefix)
         self.pipelines = parts.pipelines(settings, self.device)
-        self.job_slots = JobSlots(settings.concurrency, self._notify)
         self.batcher = Batcher(
-            settings.max_batch, settings.max_delay_ms / 1000, self._on_fatal, self._notify
+            settings.max_batch,
+            settings.max_delay_ms / 1000,
+            lambda error: end_process(f"fatal error of the networks: {error}"),
+            self._notify,
         )
-        self.leases = Leases(self.store, settings.lease_ttl)
+        self.leases = Leases(self.store, settings.lease_ttl, settings.concurrency, self._notify)
         self.executor = ThreadPoolExecutor(settings.concurrency, "jobs")
         self.claimer = self._build_claimer(blobs)
         self.drain = Drain(self.store, self.leases, settings.drain, self.claimer.stop)
@@ -203,7 +171,6 @@ class Worker:
             pipelines=self.pipelines,
             batcher=self.batcher,
             leases=self.leases,
-            job_slots=self.job_slots,
             max_attempts=settings.max_attempts,
             retry_after=settings.lease_ttl,
             limits=ImageLimits(max_pixels=settings.max_pixels),
@@ -212,18 +179,12 @@ class Worker:
         return Claimer(
             store=self.store,
             runner=runner,
-            batcher=self.batcher,
-            leases=self.leases,
-            job_slots=self.job_slots,
             executor=self.executor,
             name=settings.worker_name,
             lease_ttl=settings.lease_ttl,
             groups=() if settings.serve_bundles else (DEFAULT_GROUP,),
             wake=lambda: send_wakeup(self.celery),
         )
-
-    def _on_fatal(self, error: BaseException) -> None:
-        end_process(f"fatal error of the networks: {error}")
 
     def _notify(self) -> None:
         self.claimer.notify()
@@ -274,9 +235,7 @@ class Worker:
         self.batcher.start()
         self.leases.start()
         self.watchdog.start()
-        run_worker(
-            self.celery, settings.worker_name, self._ready, self._stopping, settings.remote_control
-        )
+        self._consume()
         self.claimer.stop(settings.drain)
         self.executor.shutdown()  # jobs that are held go on until the drain ends the process
         self.drain.mark_done()
@@ -293,13 +252,33 @@ class Worker:
             target=preload, args=(self.pipelines, self.settings), name="reload", daemon=True
         ).start()
 
-    def _ready(self) -> None:
+    def _consume(self) -> None:
+        """Hear wake-ups until SIGTERM. They take no time, so no pool of threads is needed."""
+        for chatty in _VERBOSE_LOGGERS:
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+        signals.worker_ready.connect(self._ready, weak=False)
+        signals.worker_shutting_down.connect(self._stopping, weak=False)
+        self.celery.worker_main(
+            [
+                "--quiet",
+                "worker",
+                *("--pool", "solo"),
+                *("--queues", QUEUE),
+                *("--hostname", f"{self.settings.worker_name}@mmml"),
+                *("--loglevel", "INFO"),
+                "--without-gossip",
+                "--without-mingle",
+                *([] if self.settings.remote_control else ["--without-heartbeat"]),
+            ]
+        )
+
+    def _ready(self, **_: Any) -> None:
         self.watchdog.ready = True
         self.watchdog.send_heartbeat()
         self.claimer.start()
         self.claimer.notify()
 
-    def _stopping(self) -> None:
+    def _stopping(self, **_: Any) -> None:
         self.drain.begin()
         self.watchdog.stop()
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, cast
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import anyio
 import httpx
 from anyio import to_thread
 from httpx_sse import EventSource
 
-from mmml import operations
-from mmml.base_job import BaseJob, Explanation, explanation_request, parse_explanation
+from mmml.base_job import BaseJob
 from mmml.client import Client, Job
 from mmml.errors import MmmlError, connection_error, error_from_response
 from mmml.operations import (
     RECONNECT_DELAY,
     RETRY_FOR,
+    Call,
     Event,
     EventCursor,
-    OnChange,
     Operation,
-    RetryPolicy,
     Sleep,
     Step,
     retry_seconds,
@@ -32,36 +30,38 @@ from mmml.operations import (
 from mmml.requests import (
     TIMEOUT,
     ApiRequest,
-    Mask,
-    Options,
-    PhotoOptions,
-    Picture,
-    SynthesisOptions,
-    Text,
     build_request,
     client_options,
     record_path,
     service_url,
-    submit_request,
 )
 
+P = ParamSpec("P")
 T = TypeVar("T")
-C = TypeVar("C", bound=type)
 
 
-def _documented_like(blocking: type) -> Callable[[C], C]:
-    """Gives the methods of a class the docstrings that they have in ``blocking``."""
+def _awaited(
+    method: Callable[Concatenate[Any, P], T],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """A method of the blocking client or job, to be awaited: called on an object of this module it
+    returns what ``_run`` returns here, a coroutine.
+    """
 
-    def decorate(waiting: C) -> C:
-        for name, method in vars(waiting).items():
-            if not name.startswith("_") and method.__doc__ is None:
-                method.__doc__ = getattr(blocking, name).__doc__
-        return waiting
+    @functools.wraps(method)
+    async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        coroutine = cast("Coroutine[Any, Any, T]", method(self, *args, **kwargs))
+        return await coroutine
 
-    return decorate
+    return call
 
 
-@_documented_like(Client)
+def _awaited_job(
+    method: Callable[Concatenate[Any, P], Job],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, AsyncJob]]:
+    """The same of one that returns a job."""
+    return cast("Any", _awaited(method))
+
+
 class AsyncClient:
     """A :class:`mmml.Client` that may be shared by tasks: the same methods, to be awaited."""
 
@@ -81,77 +81,49 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    async def synthesize(self, text: Text, **options: Unpack[SynthesisOptions]) -> AsyncJob:
-        return await self.submit_task("synthesize", text, **options)
-
-    async def manipulate(
-        self, image: Picture, text: str, **options: Unpack[PhotoOptions]
-    ) -> AsyncJob:
-        return await self.submit_task("manipulate", text, {"image": image}, **options)
-
-    async def inpaint(
-        self, image: Picture, mask: Mask, text: str, **options: Unpack[PhotoOptions]
-    ) -> AsyncJob:
-        return await self.submit_task("inpaint", text, {"image": image, "mask": mask}, **options)
-
-    async def submit_task(
-        self, task: str, text: Text, images: Mapping[str, Mask] | None = None, **options: Any
-    ) -> AsyncJob:
-        given = cast("Options", options)
-        request = await to_thread.run_sync(submit_request, task, text, images or {}, given)
-        return AsyncJob(self, await self._record(request))
-
+    synthesize = _awaited_job(Client.synthesize)
+    manipulate = _awaited_job(Client.manipulate)
+    inpaint = _awaited_job(Client.inpaint)
+    submit_task = _awaited_job(Client.submit_task)
     submit = submit_task
-
-    async def job(self, job_id: str) -> AsyncJob:
-        return AsyncJob(self, await self._record(ApiRequest("GET", f"/jobs/{job_id}")))
-
-    async def jobs(
-        self, limit: int = 20, status: str | None = None, task: str | None = None
-    ) -> list[dict[str, Any]]:
-        return await self._run(operations.list_jobs(limit, status, task, self._retry_for))
-
-    async def cancel(self, job_id: str) -> dict[str, Any]:
-        return await self._record(ApiRequest("POST", f"/jobs/{job_id}/cancel"))
-
-    async def delete(self, job_id: str) -> None:
-        await self._response(ApiRequest("DELETE", record_path(job_id)))
+    job = _awaited_job(Client.job)
+    jobs = _awaited(Client.jobs)
+    cancel = _awaited(Client.cancel)
+    delete = _awaited(Client.delete)
+    create_batch = _awaited(Client.create_batch)
+    batch = _awaited(Client.batch)
+    close_batch = _awaited(Client.close_batch)
+    models = _awaited(Client.models)
+    webhook_secret = _awaited(Client.webhook_secret)
 
     async def events(self, job_id: str) -> AsyncIterator[Event]:
+        """The events of a job or batch as they happen, until it ends. A connection that breaks, for
+        example because the service restarts, is resumed where it was.
+        """
         cursor = EventCursor(job_id, self._retry_for)
         while not cursor.finished:
             delay = RECONNECT_DELAY
             try:
-                async with aclosing(self._stream(cursor)) as stream:
-                    async for event in stream:
-                        yield event
+                async with self._opened(cursor.request()) as response:
+                    async for sent in EventSource(response).aiter_sse():
+                        if event := cursor.receive(sent):
+                            yield event
             except MmmlError as error:
-                delay = cursor.delay_after(error)
+                delay = cursor.retries.delay_after(error)
             if not cursor.finished:
                 await anyio.sleep(delay)
 
-    async def create_batch(self, webhook: str | None = None) -> str:
-        return await self._run(operations.create_batch(webhook, self._retry_for))
-
-    async def batch(self, batch_id: str) -> dict[str, Any]:
-        return await self._record(ApiRequest("GET", record_path(batch_id)))
-
-    async def close_batch(self, batch_id: str) -> dict[str, Any]:
-        return await self._record(ApiRequest("POST", f"{record_path(batch_id)}/close"))
-
     async def save_batch(self, batch_id: str, path: str | Path) -> None:
+        """Close the batch, wait for its end, and write a ZIP file with all of its images and
+        ``manifest.json``, which has the record of each job.
+        """
         await self.close_batch(batch_id)
         async for _ in self.events(batch_id):
             pass
@@ -164,17 +136,8 @@ class AsyncClient:
                     file.write(data)
         part.replace(target)
 
-    async def models(self) -> dict[str, Any]:
-        return await self._record(ApiRequest("GET", "/models"))
-
-    async def webhook_secret(self) -> str:
-        return str((await self._record(ApiRequest("GET", "/webhooks/secret")))["secret"])
-
-    async def _record(self, request: ApiRequest) -> dict[str, Any]:
-        return await self._run(operations.get_record(request, RetryPolicy(self._retry_for)))
-
-    async def _response(self, request: ApiRequest) -> httpx.Response:
-        return await self._run(operations.send_with_retries(request, RetryPolicy(self._retry_for)))
+    def _job(self, record: Operation[dict[str, Any]]) -> Operation[AsyncJob]:
+        return AsyncJob(self, (yield from record))
 
     async def _run(self, operation: Operation[T]) -> T:
         """Perform the operation's steps until it returns."""
@@ -191,10 +154,11 @@ class AsyncClient:
             result: T = end.value
             return result
 
-    async def _do(self, step: Step) -> httpx.Response | None:
+    async def _do(self, step: Step) -> Any:
         if isinstance(step, Sleep):
-            await anyio.sleep(step.seconds)
-            return None
+            return await anyio.sleep(step.seconds)
+        if isinstance(step, Call):
+            return await to_thread.run_sync(step.function)
         return await self._send(step)
 
     async def _send(self, request: ApiRequest, stream: bool = False) -> httpx.Response:
@@ -217,52 +181,29 @@ class AsyncClient:
         finally:
             await response.aclose()
 
-    async def _stream(self, cursor: EventCursor) -> AsyncGenerator[Event]:
-        async with self._opened(cursor.request()) as response:
-            async for sent in EventSource(response).aiter_sse():
-                event = cursor.receive(sent)
-                if event:
-                    yield event
 
-
-@_documented_like(Job)
 class AsyncJob(BaseJob):
     """A job of a :class:`AsyncClient`."""
 
-    def __init__(self, client: AsyncClient, record: dict[str, Any]) -> None:
-        super().__init__(record)
-        self._client = client
+    _client: AsyncClient
 
-    async def wait(
-        self, on_change: OnChange | None = None, timeout: float | None = None, fetch: bool = True
-    ) -> AsyncJob:
-        client = self._client
-        await client._run(self._wait(client._timeout, client._retry_for, on_change, timeout, fetch))
-        return self
-
-    async def refresh(self) -> AsyncJob:
-        self.record = await self._client._record(ApiRequest("GET", f"/jobs/{self.id}"))
-        return self
+    wait = _awaited_job(Job.wait)
+    refresh = _awaited_job(Job.refresh)
+    cancel = _awaited_job(Job.cancel)
+    delete = _awaited(Job.delete)
+    explanation = _awaited(Job.explanation)
 
     async def events(self) -> AsyncIterator[Event]:
+        """The job's events, until it ends."""
         async for event in self._client.events(self.id):
             if event.kind == "final":
                 self.record = dict(event.data)
             yield event
 
-    async def cancel(self) -> AsyncJob:
-        self.record = await self._client.cancel(self.id)
-        return self
-
-    async def delete(self) -> None:
-        await self._client.delete(self.id)
-
     async def save(self, path: str | Path) -> list[Path]:
+        """Write the pictures, waiting for them first if need be; several are numbered: bird.png,
+        bird-1.png, bird-2.png.
+        """
         if self._pictures is None:
             await self.wait()
         return await to_thread.run_sync(self._write_images, path)
-
-    async def explanation(self, index: int = 0) -> Explanation:
-        return parse_explanation(
-            await self._client._record(explanation_request(self.record, index))
-        )

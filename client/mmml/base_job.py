@@ -7,17 +7,17 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from PIL import Image
 
-from mmml.errors import MmmlError, Record
+from mmml.errors import JobFailed, MmmlError, Record
 from mmml.operations import (
     FINAL,
     OnChange,
     Operation,
     download_images,
-    require_success,
+    get_record,
     wait_for_end,
 )
 from mmml.requests import ApiRequest
@@ -50,19 +50,7 @@ class Explanation:
     features: Mapping[str, Image.Image]
 
 
-def explanation_request(job: Record, index: int) -> ApiRequest:
-    """The request for it. Raises MmmlError when the job has none."""
-    image = next((i for i in job["images"] if i["index"] == index), None)
-    path = image.get("explanation") if image else None
-    if not path:
-        raise MmmlError(
-            f"Job {job['id']} has no explanation of picture {index}: submit it with explain=True, "
-            "and wait for it."
-        )
-    return ApiRequest("GET", path)
-
-
-def parse_explanation(record: Record) -> Explanation:
+def _parse_explanation(record: Record) -> Explanation:
     """The answer, with its maps as images of mode L."""
     words = tuple(map(_word, record["words"]))
     return Explanation(record["image"], record["method"], words, _maps(record["features"]))
@@ -89,8 +77,8 @@ FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gi
 class BaseJob:
     """A job as it was when the service was asked last. ``record``: the answer of GET /jobs/ID."""
 
-    def __init__(self, record: dict[str, Any]) -> None:
-        self.record = record
+    def __init__(self, client: Any, record: dict[str, Any]) -> None:
+        self._client, self.record = client, record
         self._pictures: list[bytes] | None = None
 
     def __repr__(self) -> str:
@@ -137,18 +125,31 @@ class BaseJob:
         return [Image.open(io.BytesIO(data)) for data in self.pictures]
 
     def _wait(
-        self,
-        default_timeout: float,
-        retry_for: float,
-        on_change: OnChange | None,
-        timeout: float | None,
-        fetch: bool,
-    ) -> Operation[None]:
-        seconds = default_timeout if timeout is None else timeout
-        self.record = yield from wait_for_end(self.id, seconds, retry_for, on_change)
-        require_success(self.record)
+        self, on_change: OnChange | None, timeout: float | None, fetch: bool
+    ) -> Operation[Self]:
+        client = self._client
+        seconds = client._timeout if timeout is None else timeout
+        self.record = yield from wait_for_end(self.id, seconds, client._retry_for, on_change)
+        if self.status != "succeeded":
+            raise JobFailed(self.record)
         if fetch:
-            self._pictures = yield from download_images(self.record, retry_for)
+            self._pictures = yield from download_images(self.record, client._retry_for)
+        return self
+
+    def _update(self, request: ApiRequest) -> Operation[Self]:
+        self.record = yield from get_record(request, self._client._retry_for)
+        return self
+
+    def _explanation(self, index: int) -> Operation[Explanation]:
+        image = next((i for i in self.record["images"] if i["index"] == index), None)
+        path = image.get("explanation") if image else None
+        if not path:
+            raise MmmlError(
+                f"Job {self.id} has no explanation of picture {index}: submit it with "
+                "explain=True, and wait for it."
+            )
+        request = ApiRequest("GET", path)
+        return _parse_explanation((yield from get_record(request, self._client._retry_for)))
 
     def _write_images(self, path: str | Path) -> list[Path]:
         first, written = Path(path), []

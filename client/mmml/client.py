@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast
 
 import httpx
 from httpx_sse import EventSource
 
 from mmml import operations
-from mmml.base_job import BaseJob, Explanation, explanation_request, parse_explanation
+from mmml.base_job import BaseJob, Explanation
 from mmml.errors import MmmlError, connection_error, error_from_response
 from mmml.operations import (
     RECONNECT_DELAY,
     RETRY_FOR,
+    Call,
     Event,
     EventCursor,
     OnChange,
     Operation,
-    RetryPolicy,
     Sleep,
     Step,
+    get_record,
     retry_seconds,
 )
 from mmml.requests import (
@@ -68,17 +69,15 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    # What follows only passes an operation to ``_run`` and returns what that returns, so that
+    # AsyncClient has it from here.
 
     def synthesize(self, text: Text, **options: Unpack[SynthesisOptions]) -> Job:
         """Generate images from a text, or from a mix of several."""
@@ -95,19 +94,20 @@ class Client:
         return self.submit_task("inpaint", text, {"image": image, "mask": mask}, **options)
 
     def submit_task(
-        self, task: str, text: Text, images: Mapping[str, Mask] | None = None, **options: Any
+        self, /, task: str, text: Text, images: Mapping[str, Mask] | None = None, **options: Any
     ) -> Job:
         """Submit a job of any task; ``images`` by field name. When the answer is lost, the
         request is sent again under the same ``Idempotency-Key``, so there is one job all the same.
         """
-        request = submit_request(task, text, images or {}, cast("Options", options))
-        return Job(self, self._record(request))
+        encode = partial(submit_request, task, text, images or {}, cast("Options", options))
+        return self._run(self._job(operations.submit(encode, self._retry_for)))
 
     submit = submit_task
 
     def job(self, job_id: str) -> Job:
         """A job that was submitted earlier."""
-        return Job(self, self._record(ApiRequest("GET", f"/jobs/{job_id}")))
+        request = ApiRequest("GET", f"/jobs/{job_id}")
+        return self._run(self._job(get_record(request, self._retry_for)))
 
     def jobs(
         self, limit: int = 20, status: str | None = None, task: str | None = None
@@ -117,13 +117,40 @@ class Client:
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         """The job's record, canceled or asked to stop."""
-        return self._record(ApiRequest("POST", f"/jobs/{job_id}/cancel"))
+        return self._run(get_record(ApiRequest("POST", f"/jobs/{job_id}/cancel"), self._retry_for))
 
     def delete(self, job_id: str) -> None:
         """Cancel the job if it is not over, and erase its inputs, pictures and record; by the id of
         a batch, those of all its jobs.
         """
-        self._response(ApiRequest("DELETE", record_path(job_id)))
+        return self._run(operations.delete(job_id, self._retry_for))
+
+    def create_batch(self, webhook: str | None = None) -> str:
+        """The id of a new batch, for the option ``batch`` of submissions. ``webhook``: an address
+        that is called when it has been closed and all of its jobs have ended.
+        """
+        request = ApiRequest("POST", "/batches", {"json": {"webhook": webhook}})
+        return self._run(operations.get_member(request, "id", self._retry_for))
+
+    def batch(self, batch_id: str) -> dict[str, Any]:
+        """The batch's record: how many of its jobs are where."""
+        return self._run(get_record(ApiRequest("GET", record_path(batch_id)), self._retry_for))
+
+    def close_batch(self, batch_id: str) -> dict[str, Any]:
+        """The batch takes no more jobs."""
+        request = ApiRequest("POST", f"{record_path(batch_id)}/close")
+        return self._run(get_record(request, self._retry_for))
+
+    def models(self) -> dict[str, Any]:
+        """Bundles, their tasks and methods, and which serve by default."""
+        return self._run(get_record(ApiRequest("GET", "/models"), self._retry_for))
+
+    def webhook_secret(self) -> str:
+        """The secret with which :func:`mmml.verify_webhook` verifies messages of this service."""
+        request = ApiRequest("GET", "/webhooks/secret")
+        return self._run(operations.get_member(request, "secret", self._retry_for))
+
+    # What follows waits by itself, and is written for either client.
 
     def events(self, job_id: str) -> Iterator[Event]:
         """The events of a job or batch as they happen, until it ends. A connection that breaks, for
@@ -133,25 +160,14 @@ class Client:
         while not cursor.finished:
             delay = RECONNECT_DELAY
             try:
-                yield from self._stream(cursor)
+                with self._opened(cursor.request()) as response:
+                    for sent in EventSource(response).iter_sse():
+                        if event := cursor.receive(sent):
+                            yield event
             except MmmlError as error:
-                delay = cursor.delay_after(error)
+                delay = cursor.retries.delay_after(error)
             if not cursor.finished:
                 time.sleep(delay)
-
-    def create_batch(self, webhook: str | None = None) -> str:
-        """The id of a new batch, for the option ``batch`` of submissions. ``webhook``: an address
-        that is called when it has been closed and all of its jobs have ended.
-        """
-        return self._run(operations.create_batch(webhook, self._retry_for))
-
-    def batch(self, batch_id: str) -> dict[str, Any]:
-        """The batch's record: how many of its jobs are where."""
-        return self._record(ApiRequest("GET", record_path(batch_id)))
-
-    def close_batch(self, batch_id: str) -> dict[str, Any]:
-        """The batch takes no more jobs."""
-        return self._record(ApiRequest("POST", f"{record_path(batch_id)}/close"))
 
     def save_batch(self, batch_id: str, path: str | Path) -> None:
         """Close the batch, wait for its end, and write a ZIP file with all of its images and
@@ -168,19 +184,8 @@ class Client:
                 file.write(data)
         part.replace(target)
 
-    def models(self) -> dict[str, Any]:
-        """Bundles, their tasks and methods, and which serve by default."""
-        return self._record(ApiRequest("GET", "/models"))
-
-    def webhook_secret(self) -> str:
-        """The secret with which :func:`mmml.verify_webhook` verifies messages of this service."""
-        return str(self._record(ApiRequest("GET", "/webhooks/secret"))["secret"])
-
-    def _record(self, request: ApiRequest) -> dict[str, Any]:
-        return self._run(operations.get_record(request, RetryPolicy(self._retry_for)))
-
-    def _response(self, request: ApiRequest) -> httpx.Response:
-        return self._run(operations.send_with_retries(request, RetryPolicy(self._retry_for)))
+    def _job(self, record: Operation[dict[str, Any]]) -> Operation[Job]:
+        return Job(self, (yield from record))
 
     def _run(self, operation: Operation[T]) -> T:
         """Perform the operation's steps until it returns."""
@@ -197,11 +202,10 @@ class Client:
             result: T = end.value
             return result
 
-    def _do(self, step: Step) -> httpx.Response | None:
+    def _do(self, step: Step) -> Any:
         if isinstance(step, Sleep):
-            time.sleep(step.seconds)
-            return None
-        return self._send(step)
+            return time.sleep(step.seconds)
+        return step.function() if isinstance(step, Call) else self._send(step)
 
     def _send(self, request: ApiRequest, stream: bool = False) -> httpx.Response:
         try:
@@ -223,20 +227,11 @@ class Client:
         finally:
             response.close()
 
-    def _stream(self, cursor: EventCursor) -> Generator[Event]:
-        with self._opened(cursor.request()) as response:
-            for sent in EventSource(response).iter_sse():
-                event = cursor.receive(sent)
-                if event:
-                    yield event
-
 
 class Job(BaseJob):
     """A job of a :class:`Client`."""
 
-    def __init__(self, client: Client, record: dict[str, Any]) -> None:
-        super().__init__(record)
-        self._client = client
+    _client: Client
 
     def wait(
         self, on_change: OnChange | None = None, timeout: float | None = None, fetch: bool = True
@@ -245,14 +240,23 @@ class Job(BaseJob):
         JobFailed, and StillRunning after ``timeout`` seconds. ``on_change`` is called with the
         record about once a second.
         """
-        client = self._client
-        client._run(self._wait(client._timeout, client._retry_for, on_change, timeout, fetch))
-        return self
+        return self._client._run(self._wait(on_change, timeout, fetch))
 
     def refresh(self) -> Job:
         """This job as it is now."""
-        self.record = self._client._record(ApiRequest("GET", f"/jobs/{self.id}"))
-        return self
+        return self._client._run(self._update(ApiRequest("GET", f"/jobs/{self.id}")))
+
+    def cancel(self) -> Job:
+        """A waiting job ends at once, a running one within seconds."""
+        return self._client._run(self._update(ApiRequest("POST", f"/jobs/{self.id}/cancel")))
+
+    def delete(self) -> None:
+        """Cancel it if it is not over, and erase all of it."""
+        return self._client.delete(self.id)
+
+    def explanation(self, index: int = 0) -> Explanation:
+        """How each word affected an image of a job submitted with ``explain=True``."""
+        return self._client._run(self._explanation(index))
 
     def events(self) -> Iterator[Event]:
         """The job's events, until it ends."""
@@ -261,15 +265,6 @@ class Job(BaseJob):
                 self.record = dict(event.data)
             yield event
 
-    def cancel(self) -> Job:
-        """A waiting job ends at once, a running one within seconds."""
-        self.record = self._client.cancel(self.id)
-        return self
-
-    def delete(self) -> None:
-        """Cancel it if it is not over, and erase all of it."""
-        self._client.delete(self.id)
-
     def save(self, path: str | Path) -> list[Path]:
         """Write the pictures, waiting for them first if need be; several are numbered: bird.png,
         bird-1.png, bird-2.png.
@@ -277,7 +272,3 @@ class Job(BaseJob):
         if self._pictures is None:
             self.wait()
         return self._write_images(path)
-
-    def explanation(self, index: int = 0) -> Explanation:
-        """How each word affected an image of a job submitted with ``explain=True``."""
-        return parse_explanation(self._client._record(explanation_request(self.record, index)))

@@ -89,7 +89,7 @@ class StillRunning(MmmlError):
 
 def error_from_response(answer: httpx.Response) -> Refused:
     after = answer.headers.get("retry-after", "")
-    problem = _problem(answer)
+    problem = json_object(answer)
     fallback = f"The service answered {answer.status_code} {answer.reason_phrase}."
     return (Busy if answer.status_code in _LATER else Refused)(
         str(problem.get("detail", fallback)) if problem else fallback,
@@ -99,7 +99,8 @@ def error_from_response(answer: httpx.Response) -> Refused:
     )
 
 
-def _problem(answer: httpx.Response) -> Record | None:
+def json_object(answer: httpx.Response) -> dict[str, Any] | None:
+    """What the body holds, if it is an object in JSON."""
     try:
         body = answer.json()
     except ValueError:

@@ -17,14 +17,14 @@ from httpx_sse import ServerSentEvent
 
 from mmml.errors import (
     Busy,
-    JobFailed,
     MmmlError,
     Record,
     StillRunning,
     Unreachable,
     error_from_response,
+    json_object,
 )
-from mmml.requests import ApiRequest, list_jobs_request, record_path
+from mmml.requests import ApiRequest, record_path
 
 RETRY_FOR = 30.0  # seconds for which a service that cannot be reached is retried
 _DELAY = 0.5  # seconds, when the service does not say how long
@@ -51,14 +51,12 @@ class RetryPolicy:
         if self._outage_start is None:
             self._outage_start = now
         delay = _DELAY if error.retry_after is None else error.retry_after
-        if now + delay > min(self.until, self._end(error, self._outage_start)):
+        # Exceeding a rate limit is no outage: a caller with a deadline may wait until then.
+        limited = error.status == _OVER_LIMIT and math.isfinite(self.until)
+        end = math.inf if limited else self._outage_start + self.seconds
+        if now + delay > min(self.until, end):
             raise error
         return delay
-
-    def _end(self, error: MmmlError, start: float) -> float:
-        """Exceeding a rate limit is no outage: a caller with a deadline may wait until then."""
-        waits = error.status == _OVER_LIMIT and math.isfinite(self.until)
-        return self.until if waits else start + self.seconds
 
     def reset(self) -> None:
         """The service answers again."""
@@ -83,6 +81,7 @@ FINAL = ("succeeded", "failed", "canceled", "expired")
 OnChange = Callable[[Record], None]
 _LONG_POLL = 20.0  # seconds
 _TRIES = 3  # of a request whose answer was lost
+_PAGE = 100  # jobs requested at a time
 
 
 @dataclass(frozen=True)
@@ -92,16 +91,21 @@ class Sleep:
     seconds: float
 
 
-Step = ApiRequest | Sleep
-# A request is sent its response, or thrown Unreachable; a Sleep is sent None.
-Operation = Generator[Step, httpx.Response | None, T]
+@dataclass(frozen=True)
+class Call:
+    """Call what may block: it reads or writes files."""
+
+    function: Callable[[], Any]
+
+
+Step = ApiRequest | Sleep | Call
+# A request is sent its response, or thrown Unreachable; a call is sent its result, a Sleep None.
+Operation = Generator[Step, Any, T]
 
 
 def send(request: ApiRequest) -> Operation[httpx.Response]:
     """One response. Raises Refused and Unreachable."""
-    response = yield request
-    if response is None:
-        raise TypeError("a request is answered by a response")
+    response: httpx.Response = yield request
     if response.is_error:
         raise error_from_response(response)
     return response
@@ -126,17 +130,30 @@ def send_with_retries(request: ApiRequest, retries: RetryPolicy) -> Operation[ht
 
 def read_object(response: httpx.Response) -> dict[str, Any]:
     """The JSON object of a response. Raises MmmlError when it comes from another program."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
+    body = json_object(response)
+    if body is None:
         raise MmmlError(f"What answers at {response.url} is no mmml service; check the address.")
     return body
 
 
-def get_record(request: ApiRequest, retries: RetryPolicy) -> Operation[dict[str, Any]]:
-    return read_object((yield from send_with_retries(request, retries)))
+def get_record(request: ApiRequest, retry_for: float) -> Operation[dict[str, Any]]:
+    return read_object((yield from send_with_retries(request, RetryPolicy(retry_for))))
+
+
+def get_member(request: ApiRequest, name: str, retry_for: float) -> Operation[str]:
+    return str((yield from get_record(request, retry_for))[name])
+
+
+def submit(encode: Callable[[], ApiRequest], retry_for: float) -> Operation[dict[str, Any]]:
+    """The record of a job. ``encode`` makes its request, and reads the images for it."""
+    request: ApiRequest = yield Call(encode)
+    return (yield from get_record(request, retry_for))
+
+
+def delete(record_id: str, retry_for: float) -> Operation[None]:
+    """A job, or a batch with all of its jobs."""
+    request = ApiRequest("DELETE", record_path(record_id))
+    yield from send_with_retries(request, RetryPolicy(retry_for))
 
 
 def wait_for_end(
@@ -163,13 +180,6 @@ def wait_for_end(
         poll = min(longest, max(0.0, deadline - time.monotonic()))
 
 
-def require_success(job: Record) -> Record:
-    """The job. Raises JobFailed when it ended otherwise."""
-    if job["status"] != "succeeded":
-        raise JobFailed(job)
-    return job
-
-
 def download_images(job: Record, retry_for: float) -> Operation[list[bytes]]:
     """The image files of a finished job; those that failed are left out."""
     files = []
@@ -184,18 +194,15 @@ def list_jobs(
     limit: int, status: str | None, task: str | None, retry_for: float
 ) -> Operation[list[dict[str, Any]]]:
     """The newest jobs, over as many pages as it takes."""
-    request, jobs = list_jobs_request(limit, status, task), list[dict[str, Any]]()
+    filters = {k: v for k, v in {"status": status, "task": task}.items() if v}
+    request = ApiRequest("GET", "/jobs", {"params": {**filters, "limit": min(limit, _PAGE)}})
+    jobs: list[dict[str, Any]] = []
     while True:
-        page = yield from get_record(request, RetryPolicy(retry_for))
+        page = yield from get_record(request, retry_for)
         jobs += page["jobs"]
         if not page["next"] or len(jobs) >= limit:
             return jobs[:limit]
         request = ApiRequest("GET", page["next"], named=True)
-
-
-def create_batch(webhook: str | None, retry_for: float) -> Operation[str]:
-    request = ApiRequest("POST", "/batches", {"json": {"webhook": webhook}})
-    return str((yield from get_record(request, RetryPolicy(retry_for)))["id"])
 
 
 RECONNECT_DELAY = 0.5  # seconds before a stream that ended early is requested again
@@ -218,7 +225,7 @@ class EventCursor:
     """
 
     def __init__(self, record_id: str, retry_for: float) -> None:
-        self._path, self._retries = f"{record_path(record_id)}/events", RetryPolicy(retry_for)
+        self._path, self.retries = f"{record_path(record_id)}/events", RetryPolicy(retry_for)
         self._last_id = ""
         self.finished = False
 
@@ -231,11 +238,7 @@ class EventCursor:
         """The event; None for what only keeps the connection open."""
         if not sent.data:
             return None
-        self._retries.reset()
+        self.retries.reset()
         self._last_id = sent.id or self._last_id
         self.finished = sent.event == "final"
         return Event(sent.event, json.loads(sent.data), sent.id)
-
-    def delay_after(self, error: MmmlError) -> float:
-        """Seconds until the next try. Raises ``error`` when there is none."""
-        return self._retries.delay_after(error)

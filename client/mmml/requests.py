@@ -8,6 +8,7 @@ import io
 import os
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
@@ -71,12 +72,10 @@ def _as_png_mode(image: Image.Image) -> Image.Image:
 def _as_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile and image.mode == "CMYK":
         source, target = io.BytesIO(profile), ImageCms.createProfile("sRGB")
-        try:
+        with suppress(ImageCms.PyCMSError, OSError):  # unreadable: it is ignored as in a file
             converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            converted = None  # it can't be read, and is ignored as in a file
-        if converted:
-            return converted
+            if converted:
+                return converted
     return image.convert("RGB")
 
 
@@ -120,7 +119,6 @@ def _read(name: str | os.PathLike[str]) -> bytes | str:
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT = 300.0  # seconds for which a job is waited for
 _NETWORK = httpx.Timeout(60.0, connect=5.0)  # longer than a long poll
-_PAGE = 100  # jobs requested at a time
 
 
 @dataclass(frozen=True)
@@ -203,12 +201,8 @@ def submit_request(
 def _form(fields: Mapping[str, Any], images: Mapping[str, bytes | str]) -> dict[str, Any]:
     references = {name: text for name, text in images.items() if isinstance(text, str)}
     files = {name: (name, data) for name, data in images.items() if isinstance(data, bytes)}
-    data = {name: _form_value(value) for name, value in fields.items()}
+    data = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in fields.items()}
     return {"data": data | references, "files": files or None}
-
-
-def _form_value(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def record_path(record_id: str) -> str:
@@ -216,26 +210,15 @@ def record_path(record_id: str) -> str:
     return f"/{'batches' if record_id.startswith('batch_') else 'jobs'}/{record_id}"
 
 
-def list_jobs_request(limit: int, status: str | None, task: str | None) -> ApiRequest:
-    filters = {k: v for k, v in {"status": status, "task": task}.items() if v}
-    return ApiRequest("GET", "/jobs", {"params": {**filters, "limit": min(limit, _PAGE)}})
-
-
-class ClientOptions(TypedDict):
-    """Keyword arguments of httpx.Client and httpx.AsyncClient."""
-
-    base_url: str
-    headers: dict[str, str]
-    timeout: httpx.Timeout
-
-
 def service_url(url: str | None) -> str:
     """Where the service is: as given, else as the environment's MMML_URL says."""
     return url or os.environ.get("MMML_URL") or DEFAULT_URL
 
 
-def client_options(url: str, api_key: str | None) -> ClientOptions:
-    """``api_key`` is taken from the environment's MMML_API_KEY when it is not given."""
+def client_options(url: str, api_key: str | None) -> dict[str, Any]:
+    """Keyword arguments of httpx.Client and httpx.AsyncClient. ``api_key`` is taken from the
+    environment's MMML_API_KEY when it is not given.
+    """
     key = api_key or os.environ.get("MMML_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return {"base_url": url, "headers": headers, "timeout": _NETWORK}

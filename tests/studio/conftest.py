@@ -32,7 +32,7 @@ from tests.studio.chromium import TIMEOUT, chromium
 from tests.studio.painter import PainterLoader
 from workers.batcher import Batcher
 from workers.job_runner import JobRunner
-from workers.leases import JobSlots, Leases
+from workers.leases import Leases
 
 
 class Stand:
@@ -47,9 +47,8 @@ class Stand:
         self._batcher = Batcher(16, 0.0, lambda _: None)
         self._leases = Leases(services.store, 15)
         self.loader = PainterLoader()
-        self._slots = JobSlots(1)
         self._runner = JobRunner(
-            services.store, services.blobs, self.loader, self._batcher, self._leases, self._slots
+            services.store, services.blobs, self.loader, self._batcher, self._leases
         )
         self._server = gateway_server(services.settings, "127.0.0.1", self.port, 1, services)
         self._threads = [
@@ -82,7 +81,6 @@ class Stand:
         while not self._stopping.is_set():
             found = store.claim(new_id(), one, 15).jobs if self.working.wait(0.1) else ()
             for held in found:
-                self._slots.acquire(1)
                 self._runner.run([(held.job, self._leases.add(held.job.id, held.token))])
             if not found:
                 time.sleep(0.02)

@@ -17,7 +17,7 @@ from tests.squares import FakeLoader, FakePipeline
 from workers.batcher import Batcher
 from workers.claimer import Claimer
 from workers.job_runner import JobRunner
-from workers.leases import JobSlots, Leases
+from workers.leases import Leases
 
 LEASE = 0.3  # seconds
 
@@ -56,7 +56,6 @@ class Shop:
         others = [(c.job.id, c.token) for c in found if c.job.id not in job_ids]
         if others:
             self.store.release_all(others)
-        self.runner.job_slots.acquire(len(mine))
         self.runner.batcher.expect(sum(c.job.pictures for c in mine))
         self.runner.run([(c.job, self.leases.add(c.job.id, c.token)) for c in mine])
 
@@ -70,20 +69,18 @@ class Shop:
 def shop(store: JobStore) -> Iterator[Shop]:
     pipeline = FakePipeline()
     fatal: list[BaseException] = []
-    slots = JobSlots(16, lambda: claimer.notify())
     batcher = Batcher(4, 0.05, fatal.append, lambda: claimer.notify())
-    leases = Leases(store, LEASE)
+    leases = Leases(store, LEASE, 16, lambda: claimer.notify())
     runner = JobRunner(
         store,
         BlobStore.from_url("memory://"),
         FakeLoader(pipeline),
         batcher,
         leases,
-        slots,
         retry_after=0.1,
     )
     executor = ThreadPoolExecutor(16)
-    claimer = Claimer(store, runner, batcher, leases, slots, executor, "w", LEASE)
+    claimer = Claimer(store, runner, executor, "w", LEASE)
     batcher.start()
     leases.start()
     yield Shop(store, runner, claimer, pipeline, fatal)

@@ -43,14 +43,14 @@ def test_a_wake_up_is_heard_at_once(shop: Shop, eventually: Eventually) -> None:
 
 
 def test_no_more_is_claimed_than_there_are_slots(shop: Shop, eventually: Eventually) -> None:
-    shop.runner.job_slots.limit = 2
+    shop.leases.limit = 2
     held: list[int] = []
     shop.pipeline.on_forward = lambda _batch: held.append(len(shop.leases.held()))
     jobs = [shop.submit() for _ in range(7)]
     shop.claimer.start()
     eventually(all_are(shop, Status.succeeded, jobs), 10)
     assert max(held) == 2
-    eventually(lambda: shop.runner.job_slots.free == 2, 2)
+    eventually(lambda: shop.leases.free == 2, 2)
     assert shop.runner.batcher.room() == 8  # nothing is expected any more
 
 

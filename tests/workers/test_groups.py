@@ -43,12 +43,11 @@ def test_what_is_lost_before_it_begins_is_left_out(shop: Shop) -> None:
     found = {c.job.id: c for c in claimed(shop.store)}
     shop.store.cancel(canceled)
     release(shop.store, lost, found[lost].token)
-    shop.runner.job_slots.acquire(3)
     shop.runner.batcher.expect(3)
     shop.runner.run([(c.job, shop.leases.add(c.job.id, c.token)) for c in found.values()])
     wanted = [Status.canceled, Status.queued, Status.succeeded]
     assert statuses(shop, [canceled, lost, good]) == wanted
-    assert (shop.leases.held(), shop.runner.job_slots.free) == ([], 16)
+    assert (shop.leases.held(), shop.leases.free) == ([], 16)
 
 
 def test_one_is_canceled_and_the_others_go_on(shop: Shop, eventually: Eventually) -> None:
@@ -75,11 +74,11 @@ def test_one_that_has_ended_leaves_its_slot_to_the_next(shop: Shop, eventually: 
     thread = threading.Thread(target=shop.do, args=group)
     thread.start()
     assert reached.wait(10)
-    eventually(lambda: shop.runner.job_slots.free == 15, 10)
+    eventually(lambda: shop.leases.free == 15, 10)
     assert shop.job(group[4]).status is Status.running
     goes_on.set()
     thread.join(10)
-    assert shop.runner.job_slots.free == 16
+    assert shop.leases.free == 16
 
 
 class PickyBlobs(BlobStore):

@@ -47,7 +47,8 @@ def fill(photo: Image.Image, mask: Image.Image, text: str, seed: int) -> Image.I
 def _shapes(text: str, name: str, size: tuple[int, int], spread: float = 1.0) -> Image.Image:
     """What is random follows from ``name``."""
     source = random.Random(name)  # noqa: S311 (a drawing, not a secret)
-    colours = _colours(text) or [_any_colour(source)]
+    named: list[str | Colour] = [word for word in tokenize(text) if word in ImageColor.colormap]
+    colours = named or [_any_colour(source)]
     image = Image.new("RGB", size, _any_colour(source))
     pen = ImageDraw.Draw(image)
     for number in range(_SHAPES):
@@ -56,10 +57,6 @@ def _shapes(text: str, name: str, size: tuple[int, int], spread: float = 1.0) ->
         shape = pen.ellipse if source.random() < 0.5 else pen.rectangle
         shape((x - w, y - h, x + w, y + h), fill=colours[number % len(colours)])
     return image
-
-
-def _colours(text: str) -> list[str | Colour]:
-    return [word for word in tokenize(text) if word in ImageColor.colormap]
 
 
 def _any_colour(source: random.Random) -> Colour:
@@ -87,7 +84,8 @@ def explain(
     them.
     """
     name = "attention" if item.images else "region"
-    size = _frame(picture)
+    scale = _LONGER_SIDE / max(picture.size)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     words = [
         _word_view(number, word, {name: _spot(word.word, size)})
         for number, (text, _) in enumerate(item.blend)
@@ -117,12 +115,6 @@ def _word_view(text: int, word: Word, maps: dict[str, str]) -> WordView:
 
 def _random_for(word: str) -> random.Random:
     return random.Random(word)  # noqa: S311 (a drawing, not a secret)
-
-
-def _frame(picture: Image.Image) -> tuple[int, int]:
-    scale = _LONGER_SIDE / max(picture.size)
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    return width, height
 
 
 def _spot(word: str, size: tuple[int, int]) -> str:

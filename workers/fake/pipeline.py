@@ -92,9 +92,6 @@ class DrawingPipeline:
             wish.raise_failure()
         return [_draw(item) for item in batch]
 
-    def finish(self, _prepared: Item, picture: Image.Image) -> Image.Image:
-        return picture
-
     def finish_output(
         self, prepared: Item, picture: Image.Image
     ) -> tuple[Image.Image, ExplanationView | None]:

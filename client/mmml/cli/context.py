@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import click
 
-from mmml import Client, JobFailed, MmmlError, Refused, StillRunning, Unreachable
+from mmml import Client, JobFailed, MmmlError, StillRunning, Unreachable
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -149,46 +149,33 @@ class CommandError(click.ClickException):
         click.echo(printable(f"error: {self.message}"), file, err=file is None)
 
 
-class JsonCommandError(click.ClickException):
-    """The same for programs: one line of JSON on stderr."""
-
-    def __init__(self, error: click.ClickException) -> None:
-        super().__init__(error.format_message())
-        self.exit_code = int(error.exit_code)  # type: ignore[misc]
-        self._record = {
-            "exit": self.exit_code,
-            "meaning": ExitStatus(self.exit_code).name,
-            "detail": self.message,
-            **{
-                name: value
-                for name in ("code", "status", "retry_after")
-                if (value := getattr(getattr(error, "cause", None), name, None))
-            },
-        }
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(json_line({"error": self._record}), file, err=file is None)
+def json_error(error: click.ClickException) -> str:
+    """The same for programs: one line of JSON."""
+    cause = getattr(error, "cause", None)
+    facts = {name: getattr(cause, name, None) for name in ("code", "status", "retry_after")}
+    record = {
+        "exit": int(error.exit_code),
+        "meaning": ExitStatus(error.exit_code).name,
+        "detail": error.format_message(),
+        **{name: value for name, value in facts.items() if value},
+    }
+    return json_line({"error": record})
 
 
 def exit_status(error: MmmlError) -> ExitStatus:
-    if isinstance(error, Refused):
-        return _http_exit_status(error.status or 500)
-    for kind, code in _KINDS.items():
+    for kind, status in _BY_KIND.items():
         if isinstance(error, kind):
-            return code
-    return ExitStatus.refused
+            return status
+    return _BY_HTTP_STATUS.get(error.status or 422, ExitStatus.refused)
 
 
-_KINDS = {
+_BY_KIND = {
     JobFailed: ExitStatus.failed,
     StillRunning: ExitStatus.unfinished,
     Unreachable: ExitStatus.no_service,
 }
-
-
-def _http_exit_status(status: int) -> ExitStatus:
-    if status in (500, 502, 504):
-        return ExitStatus.no_service
-    if status in (401, 403):
-        return ExitStatus.denied
-    return ExitStatus.busy if status in (429, 503) else ExitStatus.refused
+_BY_HTTP_STATUS = {
+    **dict.fromkeys((500, 502, 504), ExitStatus.no_service),
+    **dict.fromkeys((401, 403), ExitStatus.denied),
+    **dict.fromkeys((429, 503), ExitStatus.busy),
+}

@@ -64,10 +64,6 @@ def _check_name(_context: click.Context, _parameter: click.Parameter, value: Pat
     return value
 
 
-def format_of(output: Path | None) -> str | None:
-    return FORMATS.get(output.suffix.lower()) if output else None
-
-
 def default_output(job: Job, stem: str) -> Path:
     """A file for the job's pictures, in the format they have."""
     format = job.record["input"].get("format")

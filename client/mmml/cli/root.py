@@ -1,12 +1,10 @@
-"""The root of the command line. A command's module is imported when the command is used. Task
-commands come from the description of the tasks; the service's, such as ``mmml serve``, from entry
-points of the group ``mmml.commands`` that an installed service offers: without it they say where to
-find them. Commands of a few lines stand here.
+"""The root of the command line. Task commands come from the description of the tasks; those of the
+service, such as ``mmml serve``, from entry points of the group ``mmml.commands`` that an installed
+service offers: without it they say where to find them. Commands of a few lines stand here.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -16,17 +14,20 @@ import click
 from click.shell_completion import get_completion_class
 
 from mmml import Client, MmmlError, __version__
+from mmml.cli.batch import batch
 from mmml.cli.context import (
     MEANINGS,
     CliContext,
     CommandError,
     ExitStatus,
     JsonCommand,
-    JsonCommandError,
     exit_status,
+    json_error,
     json_parameter,
     wants_json,
 )
+from mmml.cli.jobs import cancel, delete, download, events, jobs, show, wait
+from mmml.cli.tasks import task_command
 from mmml.requests import DEFAULT_URL
 from mmml.tasks import tasks
 
@@ -42,10 +43,6 @@ _HELP = {
     "train": "Train one part of a bundle.",
     "train-bundle": "Train a bundle on a folder of captioned photos.",
 }
-
-
-def service_command_names() -> set[str]:
-    return {*_HELP, *entry_points(group=GROUP).names}
 
 
 def find_service_command(name: str) -> EntryPoint | None:
@@ -101,62 +98,39 @@ def _unavailable(name: str, reason: str) -> click.Command:
     )
 
 
-# command -> the module of mmml.cli that has it, under this name
-COMMANDS = {
-    "batch": "batch",
-    "cancel": "jobs",
-    "completion": "root",
-    "delete": "jobs",
-    "download": "jobs",
-    "events": "jobs",
-    "jobs": "jobs",
-    "models": "root",
-    "show": "jobs",
-    "wait": "jobs",
-    "webhook-secret": "root",
-}
-
-
 class Root(click.Group):
     """Tasks first, then the rest. Ctrl-C and errors end with the statuses of docs/cli.md."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return [*tasks(), *sorted({*COMMANDS, *service_command_names()})]
+        service = {*_HELP, *entry_points(group=GROUP).names}
+        return [*tasks(), *sorted({*self.commands, *service} - {*tasks()})]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name in tasks():
-            return importlib.import_module("mmml.cli.tasks").task_command(tasks()[cmd_name])
-        if cmd_name not in COMMANDS:
-            return service_command(cmd_name)
-        module = importlib.import_module(f"mmml.cli.{COMMANDS[cmd_name]}")
-        return getattr(module, cmd_name.replace("-", "_"))
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The service's are looked for, and imported, when they are used."""
+        return super().get_command(ctx, cmd_name) or service_command(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            self._suggest(ctx, args[0])
+            names = ", ".join(self.list_commands(ctx))
+            raise click.UsageError(f"There is no command {args[0]!r}; there are: {names}.", ctx)
         return super().resolve_command(ctx, args)
 
-    def _suggest(self, ctx: click.Context, given: str) -> None:
-        names = ", ".join(self.list_commands(ctx))
-        raise click.UsageError(f"There is no command {given!r}; there are: {names}.", ctx)
-
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return self._invoke(ctx)
-        except click.ClickException as error:
-            if wants_json(ctx):
-                raise JsonCommandError(error) from error
-            raise
-        except KeyboardInterrupt:
-            ctx.exit(ExitStatus.interrupted)
-
-    def _invoke(self, ctx: click.Context) -> Any:
+        ended: click.ClickException
         try:
             return super().invoke(ctx)
         except MmmlError as error:
-            raise CommandError(exit_status(error), str(error), error) from error
+            ended = CommandError(exit_status(error), str(error), error)
+        except click.ClickException as error:
+            ended = error
+        except KeyboardInterrupt:
+            ctx.exit(ExitStatus.interrupted)
+        if wants_json(ctx):
+            click.echo(json_error(ended), err=True)
+            ctx.exit(ended.exit_code)
+        raise ended
 
 
 _STATUSES = "; ".join(f"{code:d} {text}" for code, text in MEANINGS.items())
@@ -183,7 +157,13 @@ def cli(context: click.Context, url: str, api_key: str | None) -> None:
     context.obj.as_json = wants_json(context)
 
 
-@click.command(cls=JsonCommand)
+for _command in (batch, cancel, delete, download, events, jobs, show, wait):
+    cli.add_command(_command)
+for _task in tasks().values():
+    cli.add_command(task_command(_task))
+
+
+@cli.command(cls=JsonCommand)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
@@ -198,7 +178,7 @@ def completion(context: click.Context, shell: str) -> None:
     click.echo(shell_class(root, {}, "mmml", "_MMML_COMPLETE").source())
 
 
-@click.command(cls=JsonCommand)
+@cli.command(cls=JsonCommand)
 @click.pass_obj
 def models(run: CliContext) -> None:
     """List bundles with their tasks and methods; * marks each task's default."""
@@ -215,7 +195,7 @@ def _lines(catalogue: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {mark} {name:<11} {task['size']:>4} px  {', '.join(task['methods'])}"
 
 
-@click.command("webhook-secret", cls=JsonCommand)
+@cli.command("webhook-secret", cls=JsonCommand)
 @click.pass_obj
 def webhook_secret(run: CliContext) -> None:
     """Show the secret that verifies this service's webhooks."""

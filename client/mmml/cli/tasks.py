@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
+from mmml.base_job import FORMATS
 from mmml.cli.context import CliContext, JsonCommand
 from mmml.cli.output import (
     default_output,
     deliver,
-    format_of,
     output_parameters,
     timeout_parameter,
     wait_for_job,
@@ -27,6 +27,8 @@ _WEIGHT = "share of a text in the mix, once for each text"
 
 def task_command(task: Task) -> click.Command:
     images = [click.Argument([name], metavar=name.upper()) for name in task.images]
+    several: dict[str, Any] = {"nargs": -1, "required": True, "metavar": "TEXT..."}
+    texts = click.Argument(["text"], **several if "text" in task.repeatable else {})
     options = [_option(field) for name, field in task.fields.items() if name not in _NOT_OPTIONS]
     if "weight" in task.repeatable:
         options.append(click.Option(["--weight"], type=float, multiple=True, help=_WEIGHT))
@@ -35,7 +37,7 @@ def task_command(task: Task) -> click.Command:
         task.name,
         params=[
             *images,
-            _text_argument(task),
+            texts,
             *options,
             *output_parameters(),
             timeout_parameter(),
@@ -63,12 +65,6 @@ _IMAGES = {"image": "photo.jpg", "mask": "140,40,80,60"}
 def _example(task: Task) -> str:
     words = ["mmml", task.name, *(_IMAGES.get(name, name) for name in task.images)]
     return f'Example: {" ".join(words)} "a bird with a red crown" -o bird.png'
-
-
-def _text_argument(task: Task) -> click.Argument:
-    if "text" in task.repeatable:
-        return click.Argument(["text"], nargs=-1, required=True, metavar="TEXT...")
-    return click.Argument(["text"])
 
 
 def merge_texts(text: str | tuple[str, ...], weights: Sequence[float]) -> Any:
@@ -110,7 +106,8 @@ def _run(task: Task, values: Mapping[str, Any]) -> None:
     images = {name: values[name] for name in task.images}
     with run.connect(timeout=values["timeout"]) as client:
         text = merge_texts(values["text"], values.get("weight", ()))
-        job = client.submit_task(task.name, text, images, format=format_of(output), **options)
+        format = FORMATS.get(output.suffix.lower()) if output else None
+        job = client.submit_task(task.name, text, images, format=format, **options)
         if values["no_wait"]:
             run.print_result(job.record, [job.id])
             return

@@ -15,6 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 
 import click
 from PIL import Image
@@ -113,13 +114,8 @@ def _sixels(band: Sequence[bytes], colour: int) -> str:
 
 
 def _runs(text: str) -> str:
-    runs, start = [], 0
-    for k in range(1, len(text) + 1):
-        if k == len(text) or text[k] != text[start]:
-            length = k - start
-            runs.append(f"!{length}{text[start]}" if length > 3 else text[start:k])
-            start = k
-    return "".join(runs)
+    runs = ((character, len(list(same))) for character, same in groupby(text))
+    return "".join(f"!{n}{character}" if n > 3 else character * n for character, n in runs)
 
 
 MAX_ROWS = 20  # an image leaves room for the command

@@ -6,13 +6,14 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app.gateway.services import Services
 from jobs.images import decode_photo
-from mmml import Busy, Client, Job, MmmlError, Refused
+from mmml import Busy, Client, Job, MmmlError, Refused, Unreachable
 from mmml.cli.batch import BatchRunner
 from mmml.cli.batch.journal import Journal, open_journal
 from mmml.cli.batch.rows import Row, read_rows
@@ -276,6 +277,31 @@ def test_a_busy_service_is_asked_again_when_it_says(tmp_path: Path) -> None:
         assert journal.state(row).seed == 5
     assert busy.asked == 3
     assert (tmp_path / "0001.png").read_bytes() == b"picture"
+
+
+class Flickering(Done):
+    """A job whose service is away again and again, and answers in between."""
+
+    def __init__(self, outages: int) -> None:
+        super().__init__({"id": "j1", "status": "succeeded", "input": {"seed": 5}, "warnings": []})
+        self.outages = outages
+
+    def wait(self, on_change: Any = None, *_: object, **__: object) -> Job:
+        on_change(self.record)
+        if self.outages:
+            self.outages -= 1
+            raise Unreachable("No service answers.")
+        return self
+
+
+def test_each_outage_of_a_long_job_is_retried(tmp_path: Path) -> None:
+    service = Reluctant(Busy("Full.", 503, 0.01, None))
+    service.submit_task = lambda *_, **__: Flickering(3)  # type: ignore[method-assign]
+    row = Row(1, "synthesize", {"text": "a bird"}, {}, "d1")
+    with open_journal(tmp_path) as journal:
+        runner = BatchRunner(service, journal, tmp_path, retry_for=0.7)
+        runner.run([row], lambda _: None)
+        assert journal.state(row).done
 
 
 def test_retries_of_a_busy_service_end(tmp_path: Path) -> None:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
-from mmml import Busy, Client, Job, MmmlError, StillRunning, Unreachable
+from mmml import Busy, Client, Job, MmmlError, StillRunning
 from mmml.cli.batch.journal import Journal, open_journal, write_results
 from mmml.cli.batch.rows import FORMATS, Row, read_rows
 from mmml.cli.context import CliContext, CommandError, ExitStatus, JsonCommand, exit_status
+from mmml.operations import RetryPolicy
 from mmml.tasks import tasks
 
 T = TypeVar("T")
-_DELAY = 1.0, 30.0  # seconds before a request is tried again, when the service does not say
+_DELAY = 1.0  # seconds before a row has another job
 _TRANSIENT = ("lost", "storage", "out_of_memory", "expired", "internal")  # another job may succeed
 _GONE = (404, 410)  # the job that an earlier run made was deleted since
 _POSTPONED = (Busy, StillRunning)  # nothing is lost: the next run goes on with the row
@@ -52,23 +52,14 @@ class BatchRunner:
         this, a full disk (MmmlError, OSError), or Ctrl-C. Jobs under way go on.
         """
         with ThreadPoolExecutor(self.concurrency, "batch") as pool:
+            ends = {pool.submit(self._run_row, row): row for row in rows}
             try:
-                for row in self._finish_rows(pool, rows):
-                    on_end(row)
+                for end in as_completed(ends):
+                    end.result()
+                    on_end(ends[end])
             finally:
                 self._stop.set()
-
-    def _finish_rows(self, pool: ThreadPoolExecutor, rows: Sequence[Row]) -> Iterator[Row]:
-        """Rows as they end; no more are begun than are under way."""
-        waiting, running = list(reversed(rows)), dict[Future[None], Row]()
-        while waiting or running:
-            while waiting and len(running) < self.concurrency:
-                row = waiting.pop()
-                running[pool.submit(self._run_row, row)] = row
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                row = running.pop(future)
-                future.result()
-                yield row
+                pool.shutdown(cancel_futures=True)
 
     def _run_row(self, row: Row) -> None:
         for _ in range(self.retries + 1):
@@ -79,24 +70,34 @@ class BatchRunner:
             except MmmlError as error:
                 if not self._should_retry(row, error):
                     return
+            except OSError:  # a full disk, for the other rows, too
+                self._stop.set()
+                raise
             else:
                 return
 
     def _should_retry(self, row: Row, error: MmmlError) -> bool:
         """Record the row's error; whether another job may help. Raises what ends the batch."""
         if exit_status(error) in _FATAL:
+            self._stop.set()
             raise error
         if isinstance(error, _POSTPONED):
             self.journal.record(row, status="waiting", error=str(error))
             return False
         self.journal.record_failure(row, str(error))
         helps = error.code in _TRANSIENT or error.status in _GONE
-        return helps and not self._stop.wait(_DELAY[0])
+        return helps and not self._stop.wait(_DELAY)
 
     def _attempt(self, row: Row) -> None:
-        job = self._retry(lambda: self._job(row))
+        retries = RetryPolicy(self.retry_for)
+
+        def on_change(_record: object) -> None:
+            self._check()
+            retries.reset()
+
+        job = self._retry(retries, lambda: self._job(row))
         self.journal.record(row, job=job.id, status="submitted", error="")
-        self._retry(lambda: job.wait(self._check))
+        self._retry(retries, lambda: job.wait(on_change))
         files = job.save(self._target(row))
         self.journal.record(
             row,
@@ -121,23 +122,18 @@ class BatchRunner:
         suffix = {"jpeg": "jpg"}.get(format, format)
         return self.folder / f"{self.journal.stem(row)}.{suffix}"
 
-    def _check(self, _record: object) -> None:
+    def _check(self) -> None:
         if self._stop.is_set():
             raise BatchStopped
 
-    def _retry(self, step: Callable[[], T]) -> T:
+    def _retry(self, retries: RetryPolicy, step: Callable[[], T]) -> T:
         """``step``, again while the service is away or busy."""
-        deadline, delay = time.monotonic() + self.retry_for, _DELAY[0]
         while True:
-            self._check(None)
+            self._check()
             try:
                 return step()
-            except (Busy, Unreachable) as error:
-                seconds = error.retry_after or delay
-                if time.monotonic() + seconds > deadline:
-                    raise
-                self._stop.wait(seconds)
-                delay = min(2 * delay, _DELAY[1])
+            except MmmlError as error:
+                self._stop.wait(retries.delay_after(error))
 
 
 _SHOWN = 10  # mistakes of a file that was to be sent; --check shows all

@@ -65,8 +65,7 @@ class Journal:
         """Change the row's state and write it down."""
         with self._lock:
             state = self.states.setdefault(row.digest, RowState())
-            for name, value in changes.items():
-                setattr(state, name, value)
+            vars(state).update(changes)
             _write(self._handle, {"row": row.digest, "number": row.number, **changes})
 
     def record_failure(self, row: Row, error: str) -> None:
@@ -124,8 +123,7 @@ def _read(handle: TextIO) -> Journal:
         if "row" in entry:
             state = journal.states.setdefault(entry.pop("row"), RowState())
             entry.pop("number", None)
-            for name, value in entry.items():
-                setattr(state, name, value)
+            vars(state).update(entry)
     return journal
 
 
