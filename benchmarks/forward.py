@@ -30,6 +30,7 @@ from benchmarks.naive import Naive
 from models.pipeline import Pipeline, Pixels, to_pixels
 from models.registry import load
 from models.runtime.autotune import LEAST_PSNR, Memory, psnr, tune
+from models.tables import markdown_table
 
 SIZES = (1, 2, 4, 8, 16)
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
         with official.opened(task, shipped) as folder:
             rows.append({"name": name, "bar": bar, **row(folder, task, options)})
         rows[-1]["ok"] = rows[-1]["ratio"] >= bar and rows[-1]["psnr"] >= LEAST_PSNR
-        sys.stdout.write(f"{line(rows[-1])}\n")
+        sys.stdout.write(f"| {' | '.join(cells(rows[-1]))} |\n")
         sys.stdout.flush()
     write(rows, options)
 
@@ -166,8 +167,8 @@ def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     )
     head += ("in its batch", "bar", "dB", "precision", "batch")
     head += (f"ms a picture in batches of {', '.join(map(str, SIZES))}", "step")
-    table = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *map(line, rows)]
-    (RESULTS / "forward.md").write_text(f"{machine}. {NOTE}\n\n" + "\n".join(table) + "\n")
+    table = markdown_table(head, map(cells, rows))
+    (RESULTS / "forward.md").write_text(f"{machine}. {NOTE}\n\n{table}\n")
 
 
 def bar_row(r: dict[str, Any]) -> dict[str, Any]:
@@ -196,11 +197,17 @@ NOTE = (
 )
 
 
-def line(r: dict[str, Any]) -> str:
+def cells(r: dict[str, Any]) -> list[str]:
+    """Of a row in the table."""
     sweep = ", ".join(f"{ms:g}" for ms in r["sweep_ms"].values())
     names = ("name", "naive_ms", "alone_ms", "served_ms", "ratio_alone", "ratio", "bar", "psnr")
-    cells = (*(r[name] for name in names), r["precision"], r["best_batch"], sweep, r["batch_step"])
-    return "| " + " | ".join(map(str, cells)) + " |"
+    return [
+        *(str(r[name]) for name in names),
+        r["precision"],
+        str(r["best_batch"]),
+        sweep,
+        str(r["batch_step"]),
+    ]
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bench.bars import rows
 from benchmarks.bench.machine import described
 from benchmarks.peers.pipelines import SUBJECTS, Subject
+from models.tables import markdown_table
 
 Row = Mapping[str, Any]
 
@@ -64,7 +65,7 @@ def finite(value: Any) -> Any:
 def markdown(bars: Sequence[Row], parts: Mapping[str, Any]) -> str:
     """Everything on one page."""
     shown = [[b["name"], _number(b["value"]), b["bar"], _holds(b["ok"])] for b in bars]
-    text = ["# Bars", "", *_table(["what", "measured", "bar", "holds"], shown)]
+    text = ["# Bars", "", markdown_table(["what", "measured", "bar", "holds"], shown)]
     for name, part in parts.items():
         title = SUBJECTS[name].title if name in SUBJECTS else name
         text += ["", f"# {title[0].upper()}{title[1:]}", "", described(part["machine"]), ""]
@@ -81,13 +82,13 @@ def _contest(part: Row, subject: Subject) -> list[str]:
         costs = ", ".join(f"{kind} {used:.0f}" for kind, used in part["costs"][name].items())
         closed.append([name, *map(_number, (found["rate"], *times, ratio)), costs])
     text = [f"{subject.clients} clients that wait, batches of up to {subject.batch}:", ""]
-    text += _table(["who", *names], closed)
+    text.append(markdown_table(["who", *names], closed))
     if part["open"]:
-        text += ["", "Jobs that arrive at random, however the server does:", "", *_open(part)]
+        text += ["", "Jobs that arrive at random, however the server does:", "", _open(part)]
     return text
 
 
-def _open(part: Row) -> list[str]:
+def _open(part: Row) -> str:
     cells = []
     for row in part["open"]:
         for name in ("service", "litserve"):
@@ -96,7 +97,7 @@ def _open(part: Row) -> list[str]:
             values = (found[k] for k in ("rate", "p50", "p95", "p99", "failures"))
             cells.append([offered, name, *map(_number, values)])
     head = ["offered jobs/s", "who", "jobs/s", "p50 ms", "p95 ms", "p99 ms", "unanswered"]
-    return _table(head, cells)
+    return markdown_table(head, cells)
 
 
 def _latency(part: Row) -> list[str]:
@@ -108,19 +109,15 @@ def _latency(part: Row) -> list[str]:
         f"Submissions: {part['submit_rate']:.0f}/s from 8 clients; p99 "
         f"{_number(part['submit_p99'])} ms at {part['submit_offered']:.0f}/s."
     )
-    return [*_table(["what", "p50 ms", "p95 ms", "p99 ms"], cells), "", submitted]
+    return [markdown_table(["what", "p50 ms", "p95 ms", "p99 ms"], cells), "", submitted]
 
 
 def _rates(part: Row) -> list[str]:
-    return _table(["number", "jobs/s"], [[k, _number(v)] for k, v in part["rates"].items()])
+    rates = [[name, _number(rate)] for name, rate in part["rates"].items()]
+    return [markdown_table(["number", "jobs/s"], rates)]
 
 
 _PAGES = {"latency": _latency, "workers": _rates}
-
-
-def _table(head: Sequence[str], cells: Iterable[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *cells]
-    return ["| " + " | ".join(line) + " |" for line in lines]
 
 
 def _number(value: float | None) -> str:

@@ -24,6 +24,7 @@ from models.evaluation.metrics import edges, psnr
 from models.evaluation.perceptual import FeatureDistance
 from models.evaluation.pictures import Pictures, stack
 from models.runtime.precision import PRECISIONS, cast_weights
+from models.tables import markdown_table
 from models.training.run import grid
 
 Enlarging = Callable[[Tensor], Tensor]  # [B,3,S,S] to [B,3,4S,4S], both in [-1,1]
@@ -115,13 +116,12 @@ def _milliseconds(way: Enlarging, small: Tensor) -> float:
 
 def table(found: Mapping[str, Quality]) -> str:
     """As Markdown."""
-    head = "| way | PSNR, dB | feature distance | edges, real = 1 | CPU ms |\n"
-    head += "|---|---|---|---|---|\n"
+    head = ("way", "PSNR, dB", "feature distance", "edges, real = 1", "CPU ms")
     rows = [
-        f"| {name} | {q.psnr:.2f} | {q.features:.3f} | {q.edges:.2f} | {q.milliseconds:.1f} |\n"
+        (name, f"{q.psnr:.2f}", f"{q.features:.3f}", f"{q.edges:.2f}", f"{q.milliseconds:.1f}")
         for name, q in found.items()
     ]
-    return head + "".join(rows)
+    return markdown_table(head, rows) + "\n"
 
 
 def rows_of_pictures(

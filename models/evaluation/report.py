@@ -12,6 +12,7 @@ from typing import Any
 from models.evaluation.estimates import Estimate
 from models.evaluation.results import TaskReport
 from models.evaluation.web_report import SHOWN, web_page
+from models.tables import markdown_table
 
 
 def write(
@@ -42,13 +43,13 @@ def _save_pictures(folder: Path, report: TaskReport, everything: bool) -> None:
 def table(report: TaskReport) -> str:
     """Every metric of every row with sample counts and intervals, as Markdown."""
     rows = {m: row.estimates for m, row in report.rows.items() if row.estimates}
-    lines = [table_line("metric", "n", *rows), "|---" * (2 + len(rows)) + "|"]
+    lines = []
     for metric in dict.fromkeys(name for found in rows.values() for name in found):
         found = {m: estimates.get(metric) for m, estimates in rows.items()}
         n = next((e.n for e in found.values() if e), 0)
         cells = [_format_value(e, report.beats_real(m, metric)) for m, e in found.items()]
-        lines.append(table_line(metric, str(n), *cells))
-    return "\n".join(lines)
+        lines.append([metric, str(n), *cells])
+    return markdown_table(["metric", "n", *rows], lines)
 
 
 def _format_value(estimate: Estimate | None, beats_real: bool) -> str:
@@ -65,8 +66,3 @@ def _format_value(estimate: Estimate | None, beats_real: bool) -> str:
 def round_value(value: float) -> str:
     """A metric as tables have it."""
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
-
-
-def table_line(*cells: str) -> str:
-    """A row of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
