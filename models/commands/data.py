@@ -43,46 +43,36 @@ def run_data(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    if arguments.data == "aviary":
-        _check_aviary(arguments)
-    else:
-        _check_folder(arguments)
-
-
-def _check_folder(arguments: argparse.Namespace) -> None:
-    from models.data.check import check, lines
+    from models.data.check import bundle_vocabularies, check, lines, unknown_lines, unknown_words
     from models.data.sources import open_listing
 
-    found = check(open_listing(Path(arguments.data), arguments.split_file))
-    _print(lines(found))
-    _check_words(arguments, [text for record in found.usable for text in record.captions])
-    found.require_usable()
+    found = None
+    if arguments.data == "aviary":
+        rows, captions = _describe_aviary()
+    else:
+        found = check(open_listing(Path(arguments.data), arguments.split_file))
+        rows, captions = lines(found), [text for r in found.usable for text in r.captions]
+    if arguments.bundle:
+        for tasks, (words, tokenizer) in bundle_vocabularies(arguments.bundle).items():
+            rows += unknown_lines(tasks, unknown_words(captions, words, tokenizer))
+    _print(rows)
+    if found is not None:
+        found.require_usable()
     _print(["usable: yes"])
 
 
-def _check_aviary(arguments: argparse.Namespace) -> None:
-    from models.data.aviary.captions import captions, vocabulary
+def _describe_aviary() -> tuple[list[str], list[str]]:
+    """What there is to say, and some captions."""
+    from models.data.aviary.captions import caption, vocabulary
     from models.data.aviary.drawing import bird, generator
 
-    birds = [(bird("train", k), generator("train", k)) for k in range(_BIRDS)]
-    texts = [captions(sample, source, 1)[0].text for sample, source in birds]
-    _print(
-        [
-            "aviary: endless; every number of a split is another bird, drawn when it is asked for",
-            f"vocabulary: {len(vocabulary())} entries, padding included",
-        ]
-    )
-    _check_words(arguments, texts)
-    _print(["usable: yes"])
-
-
-def _check_words(arguments: argparse.Namespace, captions: list[str]) -> None:
-    if not arguments.bundle:
-        return
-    from models.data.check import bundle_vocabularies, unknown_lines, unknown_words
-
-    for tasks, (words, tokenizer) in bundle_vocabularies(arguments.bundle).items():
-        _print(unknown_lines(tasks, unknown_words(captions, words, tokenizer)))
+    indices = range(_BIRDS)
+    captions = [caption(bird("train", k), generator("train", k)).text for k in indices]
+    rows = [
+        "aviary: endless; every number of a split is another bird, drawn when it is asked for",
+        f"vocabulary: {len(vocabulary())} entries, padding included",
+    ]
+    return rows, captions
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
@@ -124,7 +114,7 @@ def run_draw(arguments: argparse.Namespace) -> None:
     import numpy as np
     from PIL import Image
 
-    from models.data.aviary.captions import captions
+    from models.data.aviary.captions import caption
     from models.data.aviary.drawing import bird, generator, layers, render
     from models.data.masks import around
 
@@ -136,5 +126,4 @@ def run_draw(arguments: argparse.Namespace) -> None:
         plane = layers(sample, arguments.size).masks[PARTS.index(arguments.part)]
         hole = around(plane, source) == 0
         Image.fromarray(np.where(hole, 255, 0).astype(np.uint8)).save(arguments.mask)
-    for caption in captions(sample, source, 3):
-        sys.stdout.write(caption.text + "\n")
+    _print(caption(sample, source).text for _ in range(3))

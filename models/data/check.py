@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jobs.captions import Vocabulary, tokenize
 from models.data.layouts.base import DataError, Listing, Record
-from models.data.photo_files import faults
+from models.data.photo_files import read_photos
 from models.data.split import SPLITS, divide
 
 LISTED = 20  # broken photos, or unknown words, shown one by one
@@ -53,9 +53,9 @@ class Check:
 
 
 def check(listing: Listing) -> Check:
-    """Decode every photo in full, draw every mask, and count."""
-    broken = faults(listing.records)
-    usable = tuple(r for r in listing.records if r.captions and r.key not in broken)
+    """Decode every photo, draw every mask, and count."""
+    fine, broken = read_photos(listing.records)
+    usable = tuple(r for r in listing.records if r.captions and r.key in fine)
     return Check(
         listing=listing,
         usable=usable,

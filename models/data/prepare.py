@@ -17,7 +17,7 @@ from pathlib import Path
 
 from jobs.captions import END, Vocabulary, tokenize
 from models.data.layouts.base import DataError, Listing, Record, make_folder, read_json
-from models.data.photo_files import Digest, digests
+from models.data.photo_files import Digest, read_photos
 from models.data.split import VERSION, divide
 from models.files import write_whole
 
@@ -69,7 +69,7 @@ def prepare(
     captions, to ``out``. Photos that do not decode or lack captions are left out of every split.
     """
     refuse_inside(listing, out)
-    found = digests(listing.records)
+    found, _ = read_photos(listing.records)
     usable = [r for r in listing.records if r.captions and r.key in found]
     split = divide(usable, listing.held_out, validation=validation, seed=seed)
     by_key = {record.key: record for record in usable}

@@ -122,11 +122,6 @@ def caption(
     return Caption(text, tuple(parts))
 
 
-def captions(sample: Bird, rng: np.random.Generator, count: int = 10) -> list[Caption]:
-    """The captions of one sample."""
-    return [caption(sample, rng) for _ in range(count)]
-
-
 def vocabulary() -> Vocabulary:
     """Every word that the grammar can write, and common fillers."""
     from models.data.aviary.drawing import COLOUR_NAMES
