@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,17 @@ class Case:
     edited: Bools | None = None
     kept: Bools | None = None
     labels: NDArray[np.uint8] | None = None
+
+    @property
+    def unnamed(self) -> Bools | None:
+        """Parts that must stay as they are."""
+        return None if self.counted is None else ~self.counted
+
+
+def of_all(cases: Sequence[Case], name: str) -> list[Any] | None:
+    """One field of every case; None where one lacks it, or there is no case."""
+    values = [getattr(case, name) for case in cases]
+    return values if values and all(value is not None for value in values) else None
 
 
 class HeldOut(Protocol):

@@ -23,7 +23,7 @@ from models.evaluation.metrics import edges, frame_metrics, psnr_inside, upstrea
 from models.evaluation.panel import Panel
 from models.evaluation.pictures import chunks, join_chunks, unit
 from models.evaluation.results import Row, TaskReport
-from models.evaluation.runner import Runner, items, photo_and_mask, shuffled
+from models.evaluation.runner import Runner, derangement
 from models.inpainting.classical import METHODS, ClassicalPipeline
 
 KINDS = ("center", "object")
@@ -64,16 +64,15 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
 def _pictures(runner: Runner, cases: Sequence[Case], seed: int) -> dict[str, list[Image.Image]]:
     """Every row's pictures for one kind of mask."""
     captions = [c.caption for c in cases]
-    asked = items(cases, captions, photo_and_mask)
     spec = runner.pipeline
-    images = {runner.method: runner.run(asked)}
+    images = {runner.method: runner.make(cases, captions)}
     for name in METHODS:
         classical = ClassicalPipeline(spec.bundle, spec.task, name, "cpu", "float32")
-        images[name] = Runner(classical).run(asked)
+        images[name] = Runner(classical).make(cases, captions)
     images["identity"] = [mask_hole(c) for c in cases]
-    empty = [runner.no_text] * len(cases)
-    images["no-text"] = runner.run(items(cases, empty, photo_and_mask))
-    images["shuffled-text"] = runner.run(items(cases, shuffled(cases, seed), photo_and_mask))
+    images["no-text"] = runner.make(cases, [runner.no_text] * len(cases))
+    others = derangement(len(cases), seed)
+    images["shuffled-text"] = runner.make(cases, [captions[k] for k in others])
     images["real"] = [c.picture for c in cases]
     return images
 

@@ -15,7 +15,7 @@ from PIL import Image
 from jobs.captions import tokenize
 from models.data.aviary.captions import COLOUR_WORDS
 from models.data.aviary.drawing import COLOURS
-from models.evaluation.cases import Bools, Case, HeldOut
+from models.evaluation.cases import Bools, Case, HeldOut, of_all
 from models.evaluation.distances import set_metrics
 from models.evaluation.estimates import Floats, Scores
 from models.evaluation.features import features_of
@@ -23,7 +23,7 @@ from models.evaluation.metrics import difference_inside, l1, manipulation_precis
 from models.evaluation.panel import Panel
 from models.evaluation.pictures import as_array, chunks, unit
 from models.evaluation.results import Row, TaskReport
-from models.evaluation.runner import Runner, items, photo
+from models.evaluation.runner import Runner
 
 # colour word -> colour in [0,1]; synonyms and common words of photo captions included
 _WORDS = {
@@ -45,12 +45,11 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
     before = [c.picture for c in cases]
     report.pictures = {
         "input": before,
-        runner.method: runner.run(items(cases, captions, photo)),
+        runner.method: runner.make(cases, captions),
         "recolour": [recolour(c.picture, c.caption) for c in cases],
-        "no-text": runner.run(items(cases, [runner.no_text] * len(cases), photo)),
+        "no-text": runner.make(cases, [runner.no_text] * len(cases)),
     }
-    targets = [c.target for c in cases if c.target is not None]
-    if cases and len(targets) == len(cases):
+    if (targets := of_all(cases, "target")) is not None:
         report.pictures["real"] = targets
     real = panel.subjects(before)
     for method, images in {**report.pictures, "identity": before}.items():
@@ -78,27 +77,20 @@ def _fill_row(
         precision = manipulation_precision(similarity, difference)
         row.add_scores({"sim": Scores.of(similarity), "mp": Scores.of(precision)})
     row.add_scores(panel.retrieval(images, captions, seed) | panel.attributes(images, cases))
-    row.add_scores(panel.attributes(images, cases, lambda c: c.edited), "edited_{}")
-    row.add_scores(panel.attributes(images, cases, _unnamed), "unnamed_{}")
+    row.add_scores(panel.attributes(images, cases, "edited"), "edited_{}")
+    row.add_scores(panel.attributes(images, cases, "unnamed"), "unnamed_{}")
     _add_kept(row, images, cases)
     if panel.features:
         row.add(set_metrics(features_of(panel.features, images), None, panel.features.name))
-
-
-def _unnamed(case: Case) -> Bools | None:
-    """Parts that must stay as they are."""
-    return None if case.counted is None else ~case.counted
 
 
 def _add_kept(row: Row, images: Sequence[Image.Image], cases: Sequence[Case]) -> None:
     """``kept_diff``: mean absolute difference where neither caption nor edit asks for a change;
     ``target_l1``: to the paired render.
     """
-    kept = [c.kept for c in cases if c.kept is not None]
-    targets = [c.target for c in cases if c.target is not None]
-    if len(kept) == len(cases):
+    if (kept := of_all(cases, "kept")) is not None:
         row.add_scores({"kept_diff": _kept_difference(images, cases, kept)})
-    if len(targets) == len(cases):
+    if (targets := of_all(cases, "target")) is not None:
         row.add_scores({"target_l1": Scores.of(_distance(images, targets))})
 
 

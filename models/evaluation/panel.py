@@ -13,7 +13,7 @@ from PIL import Image
 
 from models.evaluation.anatomy import form, label_agreement
 from models.evaluation.attributes import AttributeReader, load_reader
-from models.evaluation.cases import Bools, Case, HeldOut
+from models.evaluation.cases import Case, HeldOut, of_all
 from models.evaluation.encoders import EvaluationEncoders, load_encoders
 from models.evaluation.estimates import Floats, Scores
 from models.evaluation.evaluator_files import EvaluatorMissing, evaluator_folders
@@ -76,13 +76,11 @@ class Panel:
         self,
         pictures: Sequence[Image.Image],
         cases: Sequence[Case],
-        which: Callable[[Case], Bools | None] = lambda c: c.counted,
+        which: str = "counted",
     ) -> dict[str, Scores]:
-        """``attribute_accuracy`` over the parts that ``which`` says; nothing without truth."""
-        truth = [c.truth for c in cases if c.truth is not None]
-        counted = [w for w in map(which, cases) if w is not None]
-        read = self.colours(pictures)
-        if read is None or not cases or min(len(truth), len(counted)) < len(cases):
+        """``attribute_accuracy`` over the parts that the cases' field says; nothing without."""
+        truth, counted, read = of_all(cases, "truth"), of_all(cases, which), self.colours(pictures)
+        if read is None or truth is None or counted is None:
             return {}
         return {"attribute_accuracy": attribute_scores(read, np.stack(truth), np.stack(counted))}
 
@@ -103,9 +101,8 @@ class Panel:
         """``label_miou``: of labels inside the hole with those of the true picture; nothing without
         them.
         """
-        true = [c.labels for c in cases if c.labels is not None]
-        masks = [c.mask for c in cases if c.mask is not None]
-        if self.form is None or not cases or min(len(true), len(masks)) < len(cases):
+        true, masks = of_all(cases, "labels"), of_all(cases, "mask")
+        if self.form is None or true is None or masks is None:
             return {}
         small = [m.resize((SIDE, SIDE), Image.Resampling.NEAREST) for m in masks]
         holes = np.stack([np.asarray(m) >= 128 for m in small])
@@ -164,12 +161,9 @@ def load_panel(
     notes: list[str] = []
     reader, shape = None, None
     if data.name == "aviary":
-        reader = _or_note(
-            lambda: load_reader(evaluator_folders(evaluators)), "attribute_accuracy", notes
-        )
-        shape = _or_note(
-            lambda: load_form_evaluator(evaluator_folders(evaluators)), "one_bird", notes
-        )
+        folders = evaluator_folders(evaluators)
+        reader = _or_note(lambda: load_reader(folders), "attribute_accuracy", notes)
+        shape = _or_note(lambda: load_form_evaluator(folders), "one_bird", notes)
     encoders = _or_note(
         lambda: load_encoders(data.name, evaluators), "sim, mp and r_precision", notes
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,12 @@ from models.evaluation.cases import Case
 from models.pipeline import Item, Pipeline
 
 _NEUTRAL = ("this", "the", "a", "bird", "flower", "it")  # words that ask for nothing
+# task -> what an item shows of its case, by the names that pipelines have for it
+_SHOWN: dict[str, dict[str, str]] = {
+    "synthesize": {},
+    "manipulate": {"image": "picture"},
+    "inpaint": {"image": "picture", "mask": "mask"},
+}
 
 
 class EvaluationError(ModelsError):
@@ -40,9 +46,21 @@ class Runner:
         return self.pipeline.method
 
     @property
-    def _serve(self) -> dict[str, Any]:
+    def served_with(self) -> dict[str, Any]:
         """The serving options that differ from what an item has by itself."""
         return {**self.pipeline.serving, **self.serving}
+
+    def items(self, cases: Sequence[Case], texts: Sequence[str], index: int = 0) -> list[Item]:
+        """One per case with the given captions; index: 0 is the mean where a task has one."""
+        shown = _SHOWN[self.pipeline.task]
+        return [
+            Item(text, case.seed, index, {name: getattr(case, of) for name, of in shown.items()})
+            for case, text in zip(cases, texts, strict=True)
+        ]
+
+    def make(self, cases: Sequence[Case], texts: Sequence[str]) -> list[Image.Image]:
+        """One picture per case with the given captions; errors as :meth:`run`."""
+        return self.run(self.items(cases, texts))
 
     def run(self, items: Sequence[Item]) -> list[Image.Image]:
         """One picture per item. Raises the first item's error: cases were checked before."""
@@ -73,9 +91,9 @@ class Runner:
 
     def filter_known(self, cases: Sequence[Case]) -> list[Case]:
         """The cases whose caption has a word that the vocabulary knows."""
-        return [c for c in cases if self._knows(c.caption)]
+        return [c for c in cases if self.knows(c.caption)]
 
-    def _knows(self, text: str) -> bool:
+    def knows(self, text: str) -> bool:
         if not self.pipeline.reads_text:
             return True
         try:
@@ -87,37 +105,7 @@ class Runner:
     @property
     def no_text(self) -> str:
         """A caption that says nothing: one filler word, or the vocabulary's first word."""
-        return next((w for w in _NEUTRAL if self._knows(w)), self.pipeline.known_word)
-
-
-def blank(case: Case) -> dict[str, Image.Image]:
-    """The images of an item that needs none."""
-    del case
-    return {}
-
-
-def photo(case: Case) -> dict[str, Image.Image]:
-    """The images of an edit."""
-    return {"image": case.picture}
-
-
-def photo_and_mask(case: Case) -> dict[str, Image.Image]:
-    """The images of a fill."""
-    if case.mask is None:
-        raise EvaluationError("An inpainting case needs a mask.")
-    return {"image": case.picture, "mask": case.mask}
-
-
-def items(
-    cases: Sequence[Case],
-    texts: Sequence[str],
-    images: Callable[[Case], dict[str, Image.Image]] = blank,
-    index: int = 0,
-) -> list[Item]:
-    """One item per case with the given captions; index: 0 is the mean where a task has one."""
-    return [
-        Item(text, case.seed, index, images(case)) for case, text in zip(cases, texts, strict=True)
-    ]
+        return next((w for w in _NEUTRAL if self.knows(w)), self.pipeline.known_word)
 
 
 def derangement(count: int, seed: int) -> list[int]:
@@ -127,8 +115,3 @@ def derangement(count: int, seed: int) -> list[int]:
     for k, following in zip(order, order[1:] + order[:1], strict=True):
         others[k] = following
     return others
-
-
-def shuffled(cases: Sequence[Case], seed: int) -> list[str]:
-    """For every case another one's caption."""
-    return [cases[k].caption for k in derangement(len(cases), seed)]

@@ -8,7 +8,6 @@ method without a caption; ``shuffled-text``, the method's pictures judged by oth
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from models.evaluation.metrics import distinct_colours, edges
 from models.evaluation.panel import Panel
 from models.evaluation.pictures import Pictures, chunks, join_chunks, unit
 from models.evaluation.results import TaskReport
-from models.evaluation.runner import Runner, derangement, items
+from models.evaluation.runner import Runner, derangement
 from models.pipeline import Item
 
 SEEDS = 16  # pictures of one caption, for diversity
@@ -32,16 +31,18 @@ CAPTIONS = 20
 
 def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int) -> TaskReport:
     """All rows of one bundle's synthesis."""
-    cases = runner.filter_known(data.synthesis(count, runner.size))
+    asked = data.synthesis(count, runner.size)
+    known = [k for k, case in enumerate(asked) if runner.knows(case.caption)]
+    cases = [asked[k] for k in known]
     report = TaskReport("synthesize", cases)
-    report.notes += [f"{name}: {value}" for name, value in sorted(runner._serve.items())]
+    report.notes += [f"{name}: {value}" for name, value in sorted(runner.served_with.items())]
     captions = [c.caption for c in cases]
-    made = runner.run(items(cases, captions))
+    made = runner.make(cases, captions)
     real = [c.picture for c in cases]
     pictures = {
         runner.method: made,
         "real": real,
-        "no-text": runner.run(items(cases, [runner.no_text] * len(cases))),
+        "no-text": runner.make(cases, [runner.no_text] * len(cases)),
         "shuffled-text": [made[k] for k in derangement(len(made), seed)],
         "blurred-8": [blur(p, 8) for p in real],
     }
@@ -51,7 +52,7 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
         row.add_scores(panel.attributes(images, cases) | panel.retrieval(images, captions, seed))
     _picture_rows(report, panel)
     _set_rows(report, panel, data.references(count, runner.size), data.fingerprint)
-    _variety_rows(report, generate_variations(runner, data, cases), panel, runner.method)
+    _variety_rows(report, runner, data, known[:CAPTIONS], panel)
     return report
 
 
@@ -118,49 +119,31 @@ def _reference_note(network: FeatureNetwork, count: int) -> str:
     return note + ". KID leads; FID of fewer than 2,048 pictures grows with their lack."
 
 
-@dataclass(frozen=True)
-class SeedVariations:
-    """A caption's case, pictures made of it with 16 seeds, and real pictures that fit it."""
-
-    case: Case
-    made: list[Image.Image]
-    real: list[Image.Image]
-
-
-def generate_variations(
-    runner: Runner, data: HeldOut, cases: Sequence[Case]
-) -> list[SeedVariations]:
-    """For the first captions that have real pictures to compare with."""
-    found = []
-    for k, case in enumerate(cases[:CAPTIONS]):
-        alike = data.alike(k, SEEDS, runner.size)
-        if len(alike) > 1:
-            seeds = [(case.seed + 1 + n) % 2**32 for n in range(SEEDS)]
-            found.append(
-                SeedVariations(case, runner.run([Item(case.caption, s) for s in seeds]), alike)
-            )
-    return found
-
-
 def _variety_rows(
-    report: TaskReport, groups: Sequence[SeedVariations], panel: Panel, method: str
+    report: TaskReport, runner: Runner, data: HeldOut, indices: Sequence[int], panel: Panel
 ) -> None:
-    """``diversity``: 16 seeds for one caption, relative to real pictures with that caption;
+    """Of the first captions, the cases ``indices`` of the data, that have real pictures to compare
+    with. ``diversity``: 16 seeds for one caption, relative to real pictures with that caption;
     ``distinct_unnamed_colours``: of a part that the caption leaves open, in these 16 pictures
     (drawn uniformly from ten colours: 8.1).
     """
-    for row, sets in ((method, [g.made for g in groups]), ("real", [g.real for g in groups])):
-        counts = [_distinct(panel, g.case, s) for g, s in zip(groups, sets, strict=True)]
+    pairs = zip(report.cases, [data.alike(k, SEEDS, runner.size) for k in indices], strict=False)
+    found = [(case, alike) for case, alike in pairs if len(alike) > 1]
+    cases, real = [case for case, _ in found], [alike for _, alike in found]
+    made = [
+        runner.run([Item(c.caption, (c.seed + 1 + n) % 2**32) for n in range(SEEDS)]) for c in cases
+    ]
+    for row, sets in ((runner.method, made), ("real", real)):
+        counts = [_distinct(panel, case, images) for case, images in zip(cases, sets, strict=True)]
         known = [c for c in counts if c is not None]
         if known:
             values, weights = np.array(known, np.float64).T
             report.row(row).add_scores({"distinct_unnamed_colours": Scores(values, weights)})
     if panel.features:
-        made, real = (
-            [features_of(panel.features, s).pooled for s in sets]
-            for sets in ([g.made for g in groups], [g.real for g in groups])
+        one, other = (
+            [features_of(panel.features, images).pooled for images in sets] for sets in (made, real)
         )
-        report.row(method).add({"diversity": diversity(made, real)})
+        report.row(runner.method).add({"diversity": diversity(one, other)})
 
 
 def _distinct(panel: Panel, case: Case, images: Sequence[Image.Image]) -> tuple[float, int] | None:

@@ -10,14 +10,13 @@ from models.bundle import Bundle
 from models.errors import ModelsError
 from models.evaluation.cases import Case, HeldOut
 from models.evaluation.pictures import stack
-from models.evaluation.run import Options, open_held_out
-from models.evaluation.runner import Runner, blank, items, photo, photo_and_mask
+from models.evaluation.run import TASKS, Options, open_held_out
+from models.evaluation.runner import Runner
 from models.pipeline import Item
 from models.registry import PIPELINES, load
 from models.training.run import grid
 
 COLUMNS = 8
-_IMAGES = {"synthesize": blank, "manipulate": photo, "inpaint": photo_and_mask}
 _MASK = "object"  # kind of mask, and the one where the data has no objects
 _OTHER_MASK = "center"
 
@@ -31,7 +30,7 @@ def draw_sheet(source: Path, data: str, out: Path, count: int, split: str, devic
     """
     folder = source if (source / "bundle.json").exists() else source / "bundle"
     bundle = Bundle.open(folder)
-    task = next((t for t in bundle.tasks if t in _IMAGES and t in PIPELINES), None)
+    task = next((t for t in bundle.tasks if t in TASKS and t in PIPELINES), None)
     if task is None:
         page = _newest_grid(source)
     else:
@@ -63,7 +62,7 @@ def first_items(
         raise ModelsError(f"{data.name} has no samples for {task!r} in the split {data.split}.")
     # Index 1: of several pictures of a request the first is the mean, this one a sample.
     index = 1 if task == "inpaint" else 0
-    return cases, items(cases, [c.caption for c in cases], _IMAGES[task], index)
+    return cases, runner.items(cases, [c.caption for c in cases], index)
 
 
 def _cases(data: HeldOut, task: str, count: int, size: int) -> list[Case]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -78,6 +78,32 @@ def test_synthesis_of_all_photos_has_no_row_to_compare_reality(
     assert "kid_efficientnet-lite2" not in report.numbers()["real"]
     assert "kid_efficientnet-lite2" in report.numbers()["blurred-8"]
     assert any("no further held-out pictures" in note for note in report.notes)
+
+
+class Mute(Gardens):
+    """The first photo that is asked for has no word that anybody knows."""
+
+    def caption_texts(self, index: int) -> tuple[str, ...]:
+        first = int(np.random.default_rng(0).permutation(len(self))[0])
+        return ("xyzzy",) if index == first else super().caption_texts(index)
+
+
+class Noting(HeldOutPhotos):
+    """Notes for which samples it is asked for more of the kind."""
+
+    asked: ClassVar[list[int]] = []
+
+    def alike(self, index: int, count: int, size: int) -> list[Image.Image]:
+        self.asked.append(index)
+        return super().alike(index, count, size)
+
+
+def test_variety_is_compared_with_photos_of_the_same_caption(tiny: Path) -> None:
+    photos: Any = Mute()
+    runner = Runner(load(tiny, "synthesize", None, "cpu"))
+    report = synthesis.evaluate(runner, Noting(photos, "test"), Panel(), 4, 0)
+    assert len(report.cases) == 3
+    assert Noting.asked == [1, 2, 3], "the first was left out"
 
 
 def test_manipulation_has_no_paired_answer(tiny: Path, gardens: HeldOutPhotos) -> None:
