@@ -5,7 +5,7 @@ the rule that the parity tests draw theirs by: no file of weights is needed to m
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -31,8 +31,8 @@ _SETTLED = 20  # power iterations; trained weights have seen thousands
 def bundle(folder: Path, task: str) -> Bundle:
     """A bundle of this task alone."""
     torch.manual_seed(_SEED)
-    method, config, build, scale = _PARTS[task]
-    modules = build(config)
+    method, config, scale = _PARTS[task]
+    modules = _networks(task, config)
     text = TextEncoderConfig(len(_WORDS))
     modules["text_encoder"] = TextEncoder(text)
     states = {
@@ -61,24 +61,20 @@ def opened(task: str, shipped: Path | None) -> Iterator[Path]:
         yield bundle(Path(name) / "official", task).folder
 
 
-def _synthesis(config: GeneratorConfig) -> dict[str, nn.Module]:
-    return {"generator": Generator(config)}
+def _networks(task: str, config: Any) -> dict[str, nn.Module]:
+    """By role."""
+    if task == "synthesize":
+        return {"generator": Generator(config)}
+    if task == "inpaint":
+        return {"encoder": InpaintEncoder(config), "generator": InpaintGenerator(config)}
+    return {**networks(config), "image_encoder": InceptionImageEncoder(), "detail": VggDetail()}
 
 
-def _manipulation(config: ManiganConfig) -> dict[str, nn.Module]:
-    seeing = {"image_encoder": InceptionImageEncoder(), "detail": VggDetail()}
-    return {**networks(config), **seeing}
-
-
-def _inpainting(config: InpaintConfig) -> dict[str, nn.Module]:
-    return {"encoder": InpaintEncoder(config), "generator": InpaintGenerator(config)}
-
-
-# task -> method, configuration, networks by role, the rule's scale
-_PARTS: dict[str, tuple[str, Any, Callable[[Any], dict[str, nn.Module]], rule.Scale]] = {
-    "synthesize": ("efficient-t2i", GeneratorConfig(), _synthesis, rule.efficient_t2i),
-    "manipulate": ("manigan", ManiganConfig(), _manipulation, rule.manigan),
-    "inpaint": ("tdanet", InpaintConfig(), _inpainting, rule.tdanet),
+# task -> method, configuration, the rule's scale
+_PARTS: dict[str, tuple[str, Any, rule.Scale]] = {
+    "synthesize": ("efficient-t2i", GeneratorConfig(), rule.efficient_t2i),
+    "manipulate": ("manigan", ManiganConfig(), rule.manigan),
+    "inpaint": ("tdanet", InpaintConfig(), rule.tdanet),
 }
 
 

@@ -64,7 +64,9 @@ def finite(value: Any) -> Any:
 
 def markdown(bars: Sequence[Row], parts: Mapping[str, Any]) -> str:
     """Everything on one page."""
-    shown = [[b["name"], _number(b["value"]), b["bar"], _holds(b["ok"])] for b in bars]
+    shown = [
+        [b["name"], _number(b["value"]), b["bar"], "yes" if b["ok"] else "**no**"] for b in bars
+    ]
     text = ["# Bars", "", markdown_table(["what", "measured", "bar", "holds"], shown)]
     for name, part in parts.items():
         title = SUBJECTS[name].title if name in SUBJECTS else name
@@ -124,7 +126,3 @@ def _number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _holds(ok: bool) -> str:
-    return "yes" if ok else "**no**"

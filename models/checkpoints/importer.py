@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from models.bundle import Bundle, save_task
@@ -14,7 +14,9 @@ Files = Mapping[str, Path]
 
 
 def import_published(method: str, files: Files, out: Path) -> Bundle:
-    """The published files of a method, by their roles, as one task of the bundle ``out``."""
+    """The published files of a method, by their roles, as one task of the bundle ``out``, whose
+    card says where they came from.
+    """
     folder = published_folder(method)
     found: Published = folder.module("official").read_published(files)
     licence = folder.package.LICENCE
@@ -32,12 +34,7 @@ def import_published(method: str, files: Files, out: Path) -> Bundle:
     spec |= found.more
     states = {role: module.state_dict() for role, module in found.roles.items()}
     bundle = save_task(out, folder.task, spec, states, name=out.name, words=found.words)
-    _note_origin(bundle, f"{method} for `{folder.task}`. Licence: {licence}.", found.notes, files)
+    origin = [f"{method} for `{folder.task}`. Licence: {licence}.", *found.notes, ""]
+    origin += [f"- {role}: `{file.name}`" for role, file in sorted(files.items())]
+    put_section(bundle, method, "\n".join(origin))
     return bundle
-
-
-def _note_origin(bundle: Bundle, what: str, notes: Sequence[str], files: Files) -> None:
-    """Say in the model card where the files came from."""
-    lines = [what, *notes, ""]
-    lines += [f"- {role}: `{file.name}`" for role, file in sorted(files.items())]
-    put_section(bundle, what.partition(" ")[0], "\n".join(lines))

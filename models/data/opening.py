@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobs.captions import Vocabulary
 from models.data.aviary.dataset import Aviary, cache_folder
 from models.data.layouts.base import DataError, Listing
-
-if TYPE_CHECKING:
-    from models.data.photos import Photos
-    from models.data.pictures import WholePhotos
-    from models.data.prepare import Prepared
-    from models.training.batch import TrainingData
+from models.data.photos import Photos
+from models.data.pictures import WholePhotos
+from models.data.prepare import Prepared, prepared_for, refuse_inside
+from models.data.sources import open_listing
+from models.training.batch import TrainingData
 
 AVIARY_SAMPLES = 6000  # geometries in Aviary unless a caller asks for another number
 AVIARY_LARGE = 400  # the same where pictures alone are wanted, at sixteen times the pixels
@@ -59,8 +58,6 @@ def open_photos(
     cache: Path | None = None,
 ) -> Photos:
     """``open_data`` of a photo folder; cache: where prepared and decoded data is kept."""
-    from models.data.photos import Photos
-
     folder = cache or cache_folder()
     opened = _open_folder(Path(where), prepared, folder)
     more: Any = {"vocabulary": vocabulary, "captions": captions, "limit": limit}
@@ -76,8 +73,6 @@ def open_pictures(
     prepared: Path | None = None,
 ) -> Aviary | WholePhotos:
     """``open_data`` for who needs pictures alone: whole photos, decoded anew for every batch."""
-    from models.data.pictures import WholePhotos
-
     if str(where) == "aviary":
         return Aviary(size, limit or AVIARY_LARGE, split)
     opened = _open_folder(Path(where), prepared, cache_folder())
@@ -85,9 +80,6 @@ def open_pictures(
 
 
 def _open_folder(where: Path, prepared: Path | None, cache: Path) -> tuple[Listing, Prepared]:
-    from models.data.prepare import Prepared, prepared_for, refuse_inside
-    from models.data.sources import open_listing
-
     listing = open_listing(where)
     refuse_inside(listing, cache)
     return listing, Prepared.open(prepared) if prepared else prepared_for(listing, cache)

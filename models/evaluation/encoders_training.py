@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +16,13 @@ from models.damsm.image_encoder import CompactImageEncoder
 from models.damsm.losses import damsm_losses
 from models.damsm.text_encoder import TextEncoder
 from models.data.aviary.dataset import Aviary
+from models.data.opening import open_data
 from models.evaluation.cases import HeldOut
 from models.evaluation.encoders import EvaluationEncoders, build, configs, own_weights
 from models.evaluation.estimates import bootstrap
 from models.evaluation.evaluator_files import save_network
 from models.evaluation.held_out_aviary import HeldOutAviary
+from models.evaluation.held_out_photos import open_held_out_photos
 from models.evaluation.metrics import caption_pools
 from models.evaluation.panel import POOL, Panel
 from models.evaluation.runner import EvaluationError
@@ -90,9 +91,6 @@ def _open(where: str, options: EncoderOptions) -> tuple[TrainingData, HeldOut]:
     if where == "aviary":
         size = options.size or _AVIARY_SIZE
         return Aviary(size, options.count, split="judge"), HeldOutAviary("test")
-    from models.data.opening import open_data
-    from models.evaluation.held_out_photos import open_held_out_photos
-
     size = options.size or _PHOTO_SIZE
     return open_data(where, size=size, split="train"), open_held_out_photos(where, size, "test")
 
@@ -103,14 +101,15 @@ def _train(
     """Adam on both encoders' own weights; the number of steps."""
     trained = [p for m in (text, image) for p in m.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, options.rate, betas=(0.5, 0.999))
-    rng = np.random.default_rng(options.seed)
+    rng, count = np.random.default_rng(options.seed), min(options.batch, len(data))
     text.train()
     image.train()
     step, share, started = 0, 0.0, time.monotonic()
     while share < 1:
         for group in optimiser.param_groups:
             group["lr"] = options.rate * _schedule(share)
-        loss = _loss(text, image, _batch(data, rng, options.batch))
+        indices = [int(k) for k in rng.choice(len(data), count, replace=False)]
+        loss = _loss(text, image, data.batch("damsm", indices, rng.spawn(count)))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(text.parameters(), options.clip)
@@ -126,12 +125,6 @@ def _train(
 def _schedule(share: float) -> float:
     """Of the rate: it rises over the first twentieth and falls along a cosine."""
     return min(share * 20 + 0.02, 1.0) * (0.5 + 0.5 * math.cos(math.pi * min(share, 1.0)))
-
-
-def _batch(data: TrainingData, rng: np.random.Generator, count: int) -> Batch:
-    indices = [int(k) for k in rng.choice(len(data), min(count, len(data)), replace=False)]
-    sources: Sequence[np.random.Generator] = rng.spawn(len(indices))
-    return data.batch("damsm", indices, sources)
 
 
 def _loss(text: TextEncoder, image: CompactImageEncoder, batch: Batch) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 from models.bundle import Bundle
 from models.evaluation.cases import HeldOut
 from models.evaluation.held_out_aviary import HeldOutAviary
+from models.evaluation.held_out_photos import open_held_out_photos
 from models.evaluation.panel import Panel, load_panel
 from models.evaluation.report import write
 from models.evaluation.results import TaskReport
@@ -94,8 +95,6 @@ def open_held_out(where: str, bundle: Bundle, options: Options) -> HeldOut:
         raise EvaluationError(f"--split is one of {', '.join(SPLITS)}, not {options.split!r}.")
     if where == "aviary":
         return HeldOutAviary(options.split, options.seed)
-    from models.evaluation.held_out_photos import open_held_out_photos
-
     size = options.size or max(spec.size for spec in bundle.tasks.values())
     return open_held_out_photos(where, size, options.split, options.seed)
 

@@ -71,8 +71,7 @@ def train_bundle(options: Options, found: Check) -> Bundle:
     for hours in _rounds(options.hours):
         plan = plan_of(options, hours)
         workspace = Workspace(plan, options.runs, options.runs / "none")
-        last = plan_of(options, options.hours)
-        watch = Watch(workspace, last)
+        watch = Watch(workspace, plan_of(options, options.hours))
         Queue(workspace, {NAME: str(options.folder)}, watch=watch).work()
         made = _publish(options, plan, workspace, found, prepared)
     assert made is not None  # noqa: S101 (there is one round at least)
@@ -177,7 +176,8 @@ def _publish(
     made = collect(options.into, bundles, domain=options.domain, licence=options.licence)
     write_picture(runs.get("synthesis"), made.folder)
     write_card(made, runs, found, prepared, options.init)
-    _say(f"{made.folder}: serves {', '.join(task for task in TASKS if task in made.tasks)}")
+    served = ", ".join(task for task in TASKS if task in made.tasks)
+    sys.stderr.write(f"{made.folder}: serves {served}\n")
     return made
 
 
@@ -211,7 +211,3 @@ class Watch:
 def span(minutes: float) -> str:
     """Minutes as a person says them."""
     return f"{minutes:.1f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import hashlib
 import json
 import os
 import signal
@@ -121,7 +122,8 @@ class Queue:
         if not self._run(stage, sheet, trained=True):
             return
         metrics = metrics_of(run / "evaluation" / "report.json", bundle) if stage.samples else {}
-        done = {"minutes": stage.minutes, "metrics": metrics, "bundle": _digest(bundle)}
+        done = {"minutes": stage.minutes, "metrics": metrics}
+        done["bundle"] = hashlib.sha256((bundle / "bundle.json").read_bytes()).hexdigest()
         self.progress.add(name, "finished", **done)
         _say(f"{name}: finished{f' {json.dumps(metrics)}' if metrics else ''}; {run}")
 
@@ -247,12 +249,6 @@ def _recorded_init(run: Path) -> str:
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1].removeprefix("error: ") if lines else "nothing was said"
-
-
-def _digest(bundle: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256((bundle / "bundle.json").read_bytes()).hexdigest()
 
 
 def _say(text: str) -> None:

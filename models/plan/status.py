@@ -42,8 +42,9 @@ class Workspace:
 
     def status(self, stage: Stage) -> Status:
         last = self.progress.last().get(stage.name, {})
-        event, hours = last.get("event", ""), _hours(self.run(stage) / "stats.jsonl")
-        metrics = last.get("metrics", {})
+        event, metrics = last.get("event", ""), last.get("metrics", {})
+        trained = [line.get("seconds", 0.0) for line in lines_of(self.run(stage) / "stats.jsonl")]
+        hours = max(trained, default=0.0) / 3600
         if event == "finished" and last.get("minutes", stage.minutes) >= stage.minutes:
             return Status(True, "finished", hours, metrics)
         if (shipped := self._shipped(stage)) is not None:
@@ -108,12 +109,6 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _hours(stats: Path) -> float:
-    """Hours of training that a run's statistics report."""
-    seconds = [line["seconds"] for line in lines_of(stats) if "seconds" in line]
-    return seconds[-1] / 3600 if seconds else 0.0
 
 
 def metrics_of(report: Path, bundle: Path) -> dict[str, float]:

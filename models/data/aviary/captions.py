@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jobs.captions import END, Vocabulary, tokenize
-from models.data.aviary.drawing import PARTS, Bird
+from models.data.aviary.drawing import COLOUR_NAMES, PARTS, Bird
 
 PART_WORDS: dict[str, tuple[str, ...]] = {
     "crown": ("crown", "crown", "head", "cap", "crest"),
@@ -124,8 +124,6 @@ def caption(
 
 def vocabulary() -> Vocabulary:
     """Every word that the grammar can write, and common fillers."""
-    from models.data.aviary.drawing import COLOUR_NAMES
-
     sources = [
         *COLOUR_NAMES,
         *(w for words in (*PART_WORDS.values(), *COLOUR_WORDS.values()) for w in words),
