@@ -28,47 +28,25 @@ class InceptionFileError(ModelsError):
     """The file does not hold Inception-v3 weights; the text says what it holds."""
 
 
-def _mean(x: Tensor) -> Tensor:
-    return functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-
-
-class _BlockA(parts.InceptionA):  # type: ignore[misc]
+class _LastBlock(parts.InceptionE):  # type: ignore[misc]
     def _forward(self, x: Tensor) -> list[Tensor]:
-        five = self.branch5x5_2(self.branch5x5_1(x))
-        three = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
-        return [self.branch1x1(x), five, three, self.branch_pool(_mean(x))]
+        *others, _ = super()._forward(x)
+        return [*others, self.branch_pool(functional.max_pool2d(x, 3, stride=1, padding=1))]
 
 
-class _BlockC(parts.InceptionC):  # type: ignore[misc]
-    def _forward(self, x: Tensor) -> list[Tensor]:
-        seven = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))
-        twice = x
-        for k in range(1, 6):
-            twice = self.get_submodule(f"branch7x7dbl_{k}")(twice)
-        return [self.branch1x1(x), seven, twice, self.branch_pool(_mean(x))]
-
-
-class _BlockE(parts.InceptionE):  # type: ignore[misc]
-    last = False
-
-    def _forward(self, x: Tensor) -> list[Tensor]:
-        three = self.branch3x3_1(x)
-        three = torch.cat([self.branch3x3_2a(three), self.branch3x3_2b(three)], 1)
-        twice = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
-        twice = torch.cat([self.branch3x3dbl_3a(twice), self.branch3x3dbl_3b(twice)], 1)
-        pooled = functional.max_pool2d(x, 3, stride=1, padding=1) if self.last else _mean(x)
-        return [self.branch1x1(x), three, twice, self.branch_pool(pooled)]
+def _without_padding(_module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+    """torchvision's averages over 3×3 cells, of the cells alone that lie inside."""
+    inside = functional.avg_pool2d(torch.ones_like(inputs[0][:1, :1]), 3, stride=1, padding=1)
+    return inputs[0] / inside
 
 
 def fid_network() -> nn.Module:
     """Inception-v3 of FID with random weights; keys are those of the public PyTorch conversion."""
     network = Inception3(num_classes=1008, aux_logits=False, init_weights=False)
-    for name, channels, pooled in (("5b", 192, 32), ("5c", 256, 64), ("5d", 288, 64)):
-        setattr(network, f"Mixed_{name}", _BlockA(channels, pool_features=pooled))
-    for name, width in (("6b", 128), ("6c", 160), ("6d", 160), ("6e", 192)):
-        setattr(network, f"Mixed_{name}", _BlockC(768, channels_7x7=width))
-    network.Mixed_7b, network.Mixed_7c = _BlockE(1280), _BlockE(2048)
-    network.Mixed_7c.last = True
+    for block in network.children():
+        if isinstance(block, parts.InceptionA | parts.InceptionC | parts.InceptionE):
+            block.branch_pool.register_forward_pre_hook(_without_padding)
+    network.Mixed_7c = _LastBlock(2048)
     return network
 
 

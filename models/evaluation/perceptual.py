@@ -29,10 +29,8 @@ class FeatureDistance:
     def __call__(self, made: Tensor, real: Tensor) -> Floats:
         """float64 [N] of pictures float32 [N,3,H,W] in [-1,1]."""
         first, second = self._trunk(made, _TAPS), self._trunk(real, _TAPS)
-        gaps = [_gap(first[tap], second[tap]) for tap in _TAPS]
+        gaps = []
+        for tap in _TAPS:
+            a, b = functional.normalize(first[tap], dim=1), functional.normalize(second[tap], dim=1)
+            gaps.append((a - b).square().sum(1).mean((1, 2)))
         return np.asarray(torch.stack(gaps).mean(0).double().numpy(), np.float64)
-
-
-def _gap(a: Tensor, b: Tensor) -> Tensor:
-    difference = functional.normalize(a, dim=1) - functional.normalize(b, dim=1)
-    return difference.square().sum(1).mean((1, 2))

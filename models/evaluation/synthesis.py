@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from models.evaluation.cases import Case, HeldOut
 from models.evaluation.distances import diversity, set_metrics
@@ -88,10 +87,14 @@ def _set_rows(report: TaskReport, panel: Panel, others: Pictures, fingerprint: s
     """
     if panel.features is None:
         return
-    further = _further(panel.features, others, fingerprint, report.pictures["real"][0].width)
-    own = features_of(panel.features, report.pictures["real"])
-    reference = own.pooled if further is None else torch.cat([own.pooled, further])
-    if further is None:
+    real, further = report.pictures["real"], None
+    own = features_of(panel.features, real)
+    reference = own.pooled
+    if len(others) > 1:
+        what = f"{fingerprint} {others.indices} {real[0].width}"
+        further = cached_features(panel.features, others, what).pooled
+        reference = torch.cat([own.pooled, further])
+    else:
         report.notes.append(
             "There are no further held-out pictures: KID and FID compare with the very pictures "
             "that the captions describe, and row real has neither."
@@ -101,15 +104,6 @@ def _set_rows(report: TaskReport, panel: Panel, others: Pictures, fingerprint: s
         seen = own if method == "real" else features_of(panel.features, images)
         against = further if method == "real" else reference
         report.row(method).add(set_metrics(seen, against, panel.features.name))
-
-
-def _further(
-    network: FeatureNetwork, pictures: Pictures, fingerprint: str, size: int
-) -> Tensor | None:
-    """Pooled features of further real pictures, or None where there are less than two."""
-    if len(pictures) < 2:
-        return None
-    return cached_features(network, pictures, f"{fingerprint} {pictures.indices} {size}").pooled
 
 
 def _reference_note(network: FeatureNetwork, count: int) -> str:
