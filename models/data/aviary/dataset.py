@@ -127,125 +127,107 @@ class Aviary:
     def batch(
         self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]
     ) -> Batch:
-        places = np.asarray(indices)
-        birds = [self.sample(int(k), rng) for k, rng in zip(indices, sources, strict=True)]
+        drawn = [self._drawn(part, int(k), rng) for k, rng in zip(indices, sources, strict=True)]
+        places, birds = np.asarray(indices), [d.bird for d in drawn]
+        batch = self._batch(self.paint(places, birds), drawn)
         if part == "manipulation":
-            return self._edit_batch(places, birds, sources)
-        if part == "inpainting":
-            return self._hole_batch(places, birds, sources)
-        drawn = list(zip(birds, sources, strict=True))
-        caption_rows = [_caption_attributes(b, caption(b, rng)) for b, rng in drawn]
-        wrong = [_mismatched_caption(b, rng) for b, rng in drawn]
-        more = [[caption(b, rng).text for _ in range(self.captions)] for b, rng in drawn]
-        images, classes = self.paint(places, birds), _unique_classes(sources)
-        batch = self._batch(images, caption_rows, wrong, classes, more=more)
+            source = self.paint(places, [d.before for d in drawn])
+            return replace(batch, source=source, labels=self._labels_of(places))
         batch = replace(batch, image_attributes=_all_attributes(birds))
-        return self._with_code(batch, places, birds, sources) if part == "synthesis" else batch
+        if part == "inpainting":
+            known = np.stack([d.known_mask for d in drawn if d.known_mask is not None])[:, None]
+            known_mask = torch.from_numpy(known)
+            return replace(batch, known_mask=known_mask, labels=self._labels_of(places))
+        if part == "synthesis":
+            code = _code(batch, birds, sources)
+            return replace(batch, code=code, labels=self._labels_of(places))
+        return batch
 
     def _labels_of(self, places: np.ndarray) -> Tensor:
         """int64 [B,S,S], see :func:`models.data.aviary.drawing.label_map`."""
         return torch.from_numpy(self._labels[places].astype(np.int64))
 
-    def _hole_batch(
-        self, places: np.ndarray, birds: Sequence[Bird], sources: Sequence[np.random.Generator]
-    ) -> Batch:
-        """With holes; parts that nothing shows continue their neighbours."""
-        whole, holes, caption_rows, wrong = [], [], [], []
-        for sample, masks, rng in zip(birds, self.part_masks(places), sources, strict=True):
-            own = caption(sample, rng, must_name=PARTS if rng.random() < _ALL_NAMED else ())
-            hole = random_hole(masks, rng)
-            new = continue_colours(sample, own.parts, masks, hole)
-            whole.append(new)
-            holes.append(hole)
-            caption_rows.append(_caption_attributes(new, own))
-            wrong.append(_mismatched_caption(new, rng))
-        images = self.paint(places, whole)
-        batch = self._batch(images, caption_rows, wrong, _unique_classes(sources))
-        hole_planes = torch.from_numpy(np.stack(holes)[:, None])
-        labels = self._labels_of(places)
-        return replace(
-            batch, known_mask=hole_planes, image_attributes=_all_attributes(whole), labels=labels
-        )
-
-    def _with_code(
-        self,
-        batch: Batch,
-        places: np.ndarray,
-        birds: Sequence[Bird],
-        sources: Sequence[np.random.Generator],
-    ) -> Batch:
-        """With what the pictures were drawn from. Parts that the caption names get any colour in
-        the code, so that theirs can be learned from the caption alone.
+    def _drawn(self, part: str, index: int, rng: np.random.Generator) -> Drawn:
+        """All decisions of one sample but its code's, in a fixed order. The caption of an edit
+        names every changed part, and sometimes parts that stay; parts in a hole that nothing shows
+        continue their neighbours.
         """
-        assert batch.caption_attributes is not None and batch.image_attributes is not None  # noqa: S101, PT018 (just made)
-        other = torch.tensor(
-            np.stack([rng.integers(0, len(COLOUR_NAMES), len(PARTS)) for rng in sources])
-        )
-        colours = torch.where(batch.caption_attributes >= 0, other, batch.image_attributes)
-        facing = torch.tensor([[1.0 if b.facing_left else -1.0] for b in birds])
-        pose = torch.from_numpy(np.stack([pose_values(b) for b in birds]))
-        backdrop = torch.tensor([b.backdrop for b in birds])
-        code = [
-            facing,
-            (pose - 0.5) * 12**0.5,
-            _choice(backdrop, BACKDROPS),
-            _choice(colours, len(COLOUR_NAMES)).flatten(1),
-        ]
-        return replace(batch, code=torch.cat(code, 1), labels=self._labels_of(places))
-
-    def _edit_batch(
-        self, indices: np.ndarray, before: Sequence[Bird], sources: Sequence[np.random.Generator]
-    ) -> Batch:
-        """Paired renders: the caption names every changed part, and sometimes parts that stay."""
-        after, caption_rows, wrong = [], [], []
-        for old, rng in zip(before, sources, strict=True):
+        before = new = self.sample(index, rng)
+        known, more = None, 0
+        if part == "manipulation":
             count = int(rng.choice((0, 1, 2, 3), p=(0.05, 0.4, 0.35, 0.2)))
             changed = [PARTS[k] for k in rng.permutation(len(PARTS))[:count]]
-            new = old.recolour({p: other_colour(old.colour_of(p), rng) for p in changed})
-            after.append(new)
+            new = before.recolour({p: other_colour(before.colour_of(p), rng) for p in changed})
             own = caption(new, rng, must_name=changed, most=max(2, count + 1))
-            caption_rows.append(_caption_attributes(new, own))
-            wrong.append(_mismatched_caption(new, rng))
-        images, source = self.paint(indices, after), self.paint(indices, before)
-        batch = self._batch(images, caption_rows, wrong, _unique_classes(sources))
-        return replace(batch, source=source, labels=self._labels_of(indices))
+        elif part == "inpainting":
+            own = caption(before, rng, must_name=PARTS if rng.random() < _ALL_NAMED else ())
+            (masks,) = self.part_masks(np.array([index]))
+            known = random_hole(masks, rng)
+            new = continue_colours(before, own.parts, masks, known)
+        else:
+            own, more = caption(before, rng), self.captions
+        return Drawn(
+            before,
+            new,
+            own,
+            negative=_mismatched_caption(new, rng),
+            more=[caption(new, rng).text for _ in range(more)],
+            class_id=int(rng.integers(1 << 62)),
+            known_mask=known,
+        )
 
-    def _batch(
-        self,
-        images: Tensor,
-        matching: Sequence[CaptionAttributes],
-        negative: Sequence[CaptionAttributes],
-        classes: Tensor,
-        more: Sequence[Sequence[str]] | None = None,
-    ) -> Batch:
-        ids, lengths = pad_rows([self._ids(t.text) for t in matching])
-        wrong_ids, wrong_lengths = pad_rows([self._ids(t.text) for t in negative])
-        several = [[self._ids(text) for text in texts] for texts in more or ()]
-        more_ids, more_lengths = pad_groups(several) if self.captions and several else (None, None)
+    def _batch(self, images: Tensor, drawn: Sequence[Drawn]) -> Batch:
+        ids, lengths = pad_rows([self._ids(d.caption.text) for d in drawn])
+        wrong_ids, wrong_lengths = pad_rows([self._ids(d.negative[1].text) for d in drawn])
+        several = [[self._ids(text) for text in d.more] for d in drawn if d.more]
+        more_ids, more_lengths = pad_groups(several) if several else (None, None)
         return Batch(
             images=images,
             ids=ids,
             lengths=lengths,
-            class_ids=classes,
+            class_ids=torch.tensor([d.class_id for d in drawn]),
             negative_ids=wrong_ids,
             negative_lengths=wrong_lengths,
             more_ids=more_ids,
             more_lengths=more_lengths,
-            caption_attributes=torch.tensor([t.values for t in matching]),
-            negative_attributes=torch.tensor([t.values for t in negative]),
+            caption_attributes=torch.tensor([_values(d.bird, d.caption.parts) for d in drawn]),
+            negative_attributes=torch.tensor(
+                [_values(b, c.parts) for b, c in (d.negative for d in drawn)]
+            ),
         )
 
 
 @dataclass(frozen=True)
-class CaptionAttributes:
-    """A caption, and by part the index of the colour that it says, -1 where it says none."""
+class Drawn:
+    """One sample: the bird before an edit and as it is shown, its caption, another bird with a
+    caption that does not fit, further captions, a class of its own, in whatever batch it is; where
+    there is a hole, float32 [S,S], 1 = known.
+    """
 
-    text: str
-    values: tuple[int, ...]
+    before: Bird
+    bird: Bird
+    caption: Caption
+    negative: tuple[Bird, Caption]
+    more: Sequence[str]
+    class_id: int
+    known_mask: np.ndarray | None
 
 
-def _caption_attributes(sample: Bird, caption: Caption) -> CaptionAttributes:
-    return CaptionAttributes(caption.text, _values(sample, caption.parts))
+def _code(batch: Batch, birds: Sequence[Bird], sources: Sequence[np.random.Generator]) -> Tensor:
+    """What the pictures were drawn from. Parts that the caption names get any colour in the code,
+    so that theirs can be learned from the caption alone.
+    """
+    colours = [rng.integers(0, len(COLOUR_NAMES), len(PARTS)) for rng in sources]
+    named = batch.need("caption_attributes") >= 0
+    shown = torch.where(named, torch.tensor(np.stack(colours)), batch.need("image_attributes"))
+    pose = torch.from_numpy(np.stack([pose_values(b) for b in birds]))
+    code = [
+        torch.tensor([[1.0 if b.facing_left else -1.0] for b in birds]),
+        (pose - 0.5) * 12**0.5,
+        _choice(torch.tensor([b.backdrop for b in birds]), BACKDROPS),
+        _choice(shown, len(COLOUR_NAMES)).flatten(1),
+    ]
+    return torch.cat(code, 1)
 
 
 def _values(sample: Bird, parts: Collection[str]) -> tuple[int, ...]:
@@ -262,21 +244,18 @@ def _choice(values: Tensor, count: int) -> Tensor:
     return standardise(functional.one_hot(values, count).float())
 
 
-def _unique_classes(sources: Sequence[np.random.Generator]) -> Tensor:
-    """int64 [B]: a class of its own for every picture, in whatever batch it is."""
-    return torch.tensor([int(rng.integers(1 << 62)) for rng in sources])
-
-
 def other_colour(colour: str, rng: np.random.Generator) -> str:
     """One of the other nine."""
     others = [name for name in COLOUR_NAMES if name != colour]
     return others[int(rng.integers(len(others)))]
 
 
-def _mismatched_caption(sample: Bird, rng: np.random.Generator) -> CaptionAttributes:
-    """A caption that is wrong in one named part at least, and half of the time in every part."""
+def _mismatched_caption(sample: Bird, rng: np.random.Generator) -> tuple[Bird, Caption]:
+    """A caption that is wrong in one named part at least, and half of the time in every part, with
+    the bird that it fits.
+    """
     parts = [p for p in PARTS if rng.random() < 0.5] if rng.random() < 0.5 else list(PARTS)
     parts = parts or [PARTS[int(rng.integers(len(PARTS)))]]
     other = sample.recolour({p: other_colour(sample.colour_of(p), rng) for p in parts})
     named = parts[int(rng.integers(len(parts)))]
-    return _caption_attributes(other, caption(other, rng, must_name=[named]))
+    return other, caption(other, rng, must_name=[named])
