@@ -1,11 +1,12 @@
 """``docs/comparison.md`` from the results of a comparison: the budget, the papers' tables with ours
 beside them, and verdicts where intervals are apart. The page is its own template: what stands
-between ``<!-- NAME -->`` and ``<!-- / -->`` is written anew, a section of a task without rows goes.
+between ``<!-- NAME -->`` and ``<!-- / -->`` is written anew.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,10 +53,9 @@ def page(results: Mapping[str, Any]) -> str:
     parts = [_filled(head, _head(results))]
     for section in sections:
         task = _TASKS.get(section[3 : section.index("\n")])
-        if task is None:
-            parts.append(section)
-        elif task in results["tasks"]:
-            parts.append(_filled(section, _task(task, results["tasks"][task])))
+        rows = results["tasks"].get(task)
+        blocks = _task(task, rows) if task and rows else defaultdict(lambda: "Not measured here.")
+        parts.append(_filled(section, blocks))
     return "".join(parts)
 
 
