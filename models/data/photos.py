@@ -72,19 +72,16 @@ class Photos:
         self.size, self.split, self.captions = size, split, captions
         self.augment = split == "train" if augment is None else augment
         self.vocabulary = vocabulary or Vocabulary(prepared.words)
-        self._layout, self._folder, self._prepared = listing.layout, folder, prepared
         self._cached = members(listing, prepared, split, limit)
-        self._squares = cache.photo_squares(self._cached, **self._cache_options())
-        self._select_usable(listing)
-        self.fingerprint = self._fingerprint()
-
-    def _cache_options(self) -> cache.Options:
-        return {
-            "layout": self._layout,
-            "size": self.size,
-            "content": self._prepared.content,
-            "folder": self._folder,
+        self._cache: cache.Options = {
+            "layout": listing.layout,
+            "size": size,
+            "content": prepared.content,
+            "folder": folder,
         }
+        self._squares = cache.photo_squares(self._cached, **self._cache)
+        self._select_usable(listing)
+        self.fingerprint = self._fingerprint(prepared.content)
 
     def _select_usable(self, listing: Listing) -> None:
         """Encode the captions, and keep the photos that decode and have one."""
@@ -113,8 +110,8 @@ class Photos:
         several = len(np.unique(self._classes)) > 1
         self._kinds = self._classes if several else np.arange(len(rows))
 
-    def _fingerprint(self) -> str:
-        facts = [cache.VERSION, self._prepared.content, self.split, self.size, self.captions]
+    def _fingerprint(self, content: str) -> str:
+        facts = [cache.VERSION, content, self.split, self.size, self.captions]
         facts += [self.augment, self.max_words, list(self.vocabulary.words), list(self.keys)]
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return f"{self.name}-{self.split}-{self.size}-{digest[:16]}"
@@ -153,7 +150,7 @@ class Photos:
         """uint8 [N,C,C] beside the cached squares; None when no photo has a mask."""
         if not any(record.object_mask for record in self._cached):
             return None
-        return cache.mask_squares(self._cached, **self._cache_options()).pixels
+        return cache.mask_squares(self._cached, **self._cache).pixels
 
     def batch(
         self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]

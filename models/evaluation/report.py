@@ -42,8 +42,7 @@ def _save_pictures(folder: Path, report: TaskReport, everything: bool) -> None:
 
 def table(report: TaskReport) -> str:
     """Every metric of every row with sample counts and intervals, as Markdown."""
-    rows = {m: row.estimates for m, row in report.rows.items() if row.estimates}
-    lines = []
+    rows, lines = report.estimates, []
     for metric in dict.fromkeys(name for found in rows.values() for name in found):
         found = {m: estimates.get(metric) for m, estimates in rows.items()}
         n = next((e.n for e in found.values() if e), 0)

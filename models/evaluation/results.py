@@ -63,21 +63,18 @@ class TaskReport:
             return False
         return is_better(metric, made.value, real.value)
 
+    @property
+    def estimates(self) -> dict[str, dict[str, Estimate]]:
+        """``{method: {metric: estimate}}`` of rows that have any."""
+        return {m: row.estimates for m, row in self.rows.items() if row.estimates}
+
     def numbers(self) -> dict[str, dict[str, float]]:
         """``{method: {metric: number}}``."""
-        return {
-            m: {k: e.value for k, e in row.estimates.items()}
-            for m, row in self.rows.items()
-            if row.estimates
-        }
+        return {m: {k: e.value for k, e in found.items()} for m, found in self.estimates.items()}
 
     def details(self) -> dict[str, dict[str, dict[str, Any]]]:
         """The numbers with sample counts and intervals."""
         return {
-            m: {
-                k: {**asdict(e), "beats_real": self.beats_real(m, k)}
-                for k, e in row.estimates.items()
-            }
-            for m, row in self.rows.items()
-            if row.estimates
+            m: {k: {**asdict(e), "beats_real": self.beats_real(m, k)} for k, e in found.items()}
+            for m, found in self.estimates.items()
         }

@@ -141,7 +141,7 @@ def _ends(estimate: Estimate) -> tuple[float, float]:
 
 def _numbers(report: TaskReport, data: str) -> str:
     """Every metric of every row; the papers' columns stand beside the bundle's own."""
-    rows = {m: row.estimates for m, row in report.rows.items() if row.estimates}
+    rows = report.estimates
     paper = papers.columns(report.task, data)
     lines = []
     for metric in _metrics(rows, paper):
