@@ -6,12 +6,15 @@ nothing else waits for. Several reconcilers share the work: each claims what it 
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 from app.reconciler import metrics
+from app.reconciler.reconcile import INTERVAL, log_errors
 from jobs.blobs import BlobStore, input_prefix, job_folder
 from jobs.errors import BlobError, StoreError
 from jobs.redis_store import JobStore
@@ -35,10 +38,6 @@ class ParallelEraser:
         threads = _LOCAL_THREADS if self.blobs.is_local else _REMOTE_THREADS
         return ThreadPoolExecutor(threads, "erase")
 
-    def erase(self, prefixes: Sequence[str]) -> list[BlobError | None]:
-        """What went wrong with each."""
-        return list(self._pool.map(self._erase, prefixes))
-
     def _erase(self, prefix: str) -> BlobError | None:
         try:
             self.blobs.delete_prefix(prefix)
@@ -59,7 +58,7 @@ class ParallelEraser:
         count = faults = 0
         for n in range(0, len(job_ids), _SLICE):
             part = job_ids[n : n + _SLICE]
-            answers = self.erase([prefix(job_id) for job_id in part])
+            answers = list(self._pool.map(self._erase, map(prefix, part)))
             gone = [i for i, error in zip(part, answers, strict=True) if error is None]
             record(gone)
             count += len(gone)
@@ -158,3 +157,19 @@ class OrphanCollector:
             page = folders[n : n + PAGE]
             there = self.store.exist_all(page)
             yield from (job_id for job_id, known in zip(page, there, strict=True) if not known)
+
+
+Duty = InputEraser | ResultExpirer | OrphanCollector | LogRewriter
+
+
+def run_duties(duties: Sequence[Duty], stop: threading.Event) -> None:
+    """Page by page, with a pause when no duty had a whole one; in a thread of its own: storage that
+    is slow or away holds up nothing else.
+    """
+    while not stop.is_set():
+        most = 0
+        for duty in duties:
+            with log_errors(f"{type(duty).__name__} failed"):
+                most = max(most, duty.run_once(time.monotonic()))
+        if most < PAGE:
+            stop.wait(INTERVAL)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.reconciler import metrics
@@ -11,8 +14,17 @@ from jobs.job import ErrorCode, Job, Status
 from jobs.redis_store import JobStore
 
 log = logging.getLogger(__name__)
+INTERVAL = 2.0  # seconds between two rounds
 _BATCH_SIZE = 2000  # jobs of one round
 _MAX_CLAIMS = 20  # of a job that is never begun, before it runs alone
+
+
+@contextmanager
+def log_errors(description: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the broker restarts
+        log.warning("%s: %s", description, error)
 
 
 @dataclass
@@ -21,13 +33,30 @@ class Reconciler:
 
     store: JobStore
     max_attempts: int = 3
+    _rebuilt: frozenset[str] | None = None  # the bundles that had a group of their own then
+
+    def run(self, stop: threading.Event) -> None:
+        """Round by round. A fault of one duty does not keep the other from being done; what was not
+        done is found again next time.
+        """
+        while not stop.is_set():
+            liveness.touch_file()
+            for duty in (self.rebuild, self.run_once):
+                with log_errors("jobs not reconciled"):
+                    duty()
+            stop.wait(INTERVAL)
 
     def rebuild(self) -> int:
         """At the start, and when a bundle has got a group of its own: the records are the truth,
         the sets that are made of them follow. So jobs of an earlier version, and those that waited
         for all workers, find their places. Returns how many were looked at.
         """
-        return self.store.rebuild_sets()
+        placed = self.store.place_bundles()
+        if placed == self._rebuilt:
+            return 0
+        count = self.store.rebuild_sets()
+        self._rebuilt = placed
+        return count
 
     def run_once(self) -> int:
         """Handle the jobs that nobody works on. Returns how many were put back in line."""

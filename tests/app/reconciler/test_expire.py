@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.reconciler.__main__ import ExpiryLoop, ReconcilerLoop
 from app.reconciler.expire import (
     InputEraser,
     LogRewriter,
     OrphanCollector,
     ParallelEraser,
     ResultExpirer,
+    run_duties,
 )
 from app.reconciler.reconcile import Reconciler
 from jobs.blobs import BlobStore, input_key, output_key
@@ -210,7 +210,7 @@ def test_recovery_does_not_wait_for_the_sweep(store: JobStore) -> None:
     ended(store, 3)
     stop = threading.Event()
     blobs = StubbornBlobs(set(), seconds=1.0)
-    sweep = threading.Thread(target=ExpiryLoop([sweeper(store, blobs)]).run, args=(stop,))
+    sweep = threading.Thread(target=run_duties, args=([sweeper(store, blobs)], stop))
     sweep.start()
     try:
         while not blobs.asked:
@@ -218,7 +218,7 @@ def test_recovery_does_not_wait_for_the_sweep(store: JobStore) -> None:
         dead = queued(store).id
         claimed_one(store, dead, lease=0.01)
         time.sleep(0.05)
-        ReconcilerLoop(Reconciler(store)).run_once()
+        Reconciler(store).run_once()
         assert blobs._running
         assert store.has_claimable(["default"])
     finally:
