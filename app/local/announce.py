@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TextIO
@@ -63,58 +63,44 @@ def _bundles(catalogue: Catalogue, worker: WorkerInfo) -> list[str]:
     return [*lines, "(* serves requests that name no bundle)"]
 
 
-class Announcer:
-    """Waits for the first worker, and says so. ``find_workers`` returns the heartbeats of live
-    workers; ``ready`` makes the text of the first and the seconds it took.
+@contextmanager
+def announcing(
+    find_workers: Callable[[], Sequence[WorkerInfo]],
+    ready: Callable[[WorkerInfo, float], str],
+    log: Path,
+    screen: TextIO = sys.stderr,
+) -> Iterator[None]:
+    """Waits in a thread for the first worker, and says so, unless the block ends before.
+    ``find_workers`` returns the heartbeats of live workers; ``ready`` makes the text of the first
+    and the seconds it took.
     """
+    stop, started = threading.Event(), time.monotonic()
+    # A terminal's line is written over.
+    before, after, pause = ("\r\x1b[K", "\r", 1.0) if screen.isatty() else ("", "\n", _QUIET)
 
-    def __init__(
-        self,
-        find_workers: Callable[[], Sequence[WorkerInfo]],
-        ready: Callable[[WorkerInfo, float], str],
-        log: Path,
-        screen: TextIO = sys.stderr,
-    ) -> None:
-        self._find_workers, self._ready, self._log = find_workers, ready, log
-        self._screen = screen
-        self._stop = threading.Event()
-        self._started = time.monotonic()
-        self._next_line = 0.0
+    def show(text: str) -> None:
+        screen.write(before + text)
+        screen.flush()
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """In a thread, until a worker is ready or the block ends."""
-        thread = threading.Thread(target=self._run, name="announcer", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            thread.join(2)
-
-    def _run(self) -> None:
-        while not self._stop.wait(_POLL):
-            seconds = time.monotonic() - self._started
-            if worker := self._first_worker():
-                self._write(self._ready(worker, seconds), over=True)
+    def run() -> None:
+        next_line = 0.0
+        while not stop.wait(_POLL):
+            seconds = time.monotonic() - started
+            workers: Sequence[WorkerInfo] = ()
+            with suppress(StoreError):  # the next look may find it
+                workers = find_workers()
+            if workers:
+                show(ready(workers[0], seconds))
                 return
-            self._report_progress(seconds)
+            if seconds >= next_line:
+                next_line = seconds + pause
+                text = f"Loading the networks: {seconds:.0f} s (the worker's log: {log})"
+                show(text + after)
 
-    def _first_worker(self) -> WorkerInfo | None:
-        try:
-            return next(iter(self._find_workers()), None)
-        except StoreError:  # the next look may find it
-            return None
-
-    def _report_progress(self, seconds: float) -> None:
-        over = self._screen.isatty()
-        if seconds >= self._next_line:
-            self._next_line = seconds + (1.0 if over else _QUIET)
-            text = f"Loading the networks: {seconds:.0f} s (the worker's log: {self._log})"
-            self._write(text + ("\r" if over else "\n"), over)
-
-    def _write(self, text: str, over: bool) -> None:
-        """``over``: over the line that the cursor stands on, on a terminal."""
-        erase = "\r\x1b[K" if over and self._screen.isatty() else ""
-        self._screen.write(erase + text)
-        self._screen.flush()
+    thread = threading.Thread(target=run, name="announcer", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(2)

@@ -8,10 +8,18 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from app.local.announce import Announcer, WorkerInfo, ready_text, service_address
+from app.gateway.server import (
+    check_access,
+    exit_on_sigterm,
+    gateway_server,
+    raise_open_file_limit,
+    require_keys_unless_loopback,
+)
+from app.gateway.services import Services
+from app.local.announce import WorkerInfo, announcing, ready_text, service_address
 from app.local.broker import (
     LocalServiceError,
     configured_redis_url,
@@ -26,7 +34,7 @@ from jobs.connections import connect
 from jobs.job import ErrorCode
 from jobs.redis_store import JobStore
 from jobs.requests import TASKS
-from jobs.settings import SharedSettings, read_settings
+from jobs.settings import read_settings
 from jobs.storage_identity import require_own_storage
 
 FAKE_WORKER_MODULE = "workers.fake"
@@ -93,31 +101,13 @@ def write_fake_bundle(folder: Path) -> None:
 GRACE_SECONDS = 5.0  # for running requests, and then for running jobs, once the service is to end
 
 
-def _child_processes(state_dir: Path, worker: str) -> list[ChildProcess]:
-    logs = state_dir / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    port = read_settings(SharedSettings).metrics_port
-    children = {"reconciler": "app.reconciler", "worker": worker}
-    return [
-        ChildProcess(
-            name,
-            [*PYTHON_COMMAND, "-m", module],
-            logs / f"{name}.log",
-            environment={"MMML_METRICS_PORT": str(port + n)} if port else {},
-        )
-        for n, (name, module) in enumerate(children.items(), start=1)
-    ]
-
-
 @contextlib.contextmanager
-def run_processes(
-    state_dir: Path, check: Callable[[], None] = lambda: None, worker: str = "workers"
-) -> Iterator[None]:
+def _run_processes(state_dir: Path, host: str, worker: str) -> Iterator[None]:
     """Everything but the gateway, running; addresses are in the environment for this process and
-    children. ``check`` may refuse once the broker answers, before anything else is started;
-    ``worker`` is the module that is the worker.
+    children. What speaks against a start is found once the broker answers, before anything else is
+    started. ``worker`` is the module that is the worker.
     """
-    blobs = os.environ.get("MMML_STORAGE_URL") or (state_dir / "blobs").absolute().as_uri()
+    blobs = os.environ.get("MMML_STORAGE_URL") or (state_dir / "blobs").as_uri()
     drain = os.environ.get("MMML_DRAIN") or str(GRACE_SECONDS)
     private = not configured_redis_url()
     with (
@@ -129,10 +119,13 @@ def run_processes(
             MMML_DRAIN=drain,
         ),
     ):
-        check()
+        settings = local_settings(host)
+        require_bundles(settings.weights_dir)
+        check_access(settings)
+        require_own_storage(settings)
         if private:
-            _forget_workers()
-        supervisor = Supervisor(_child_processes(state_dir, worker))
+            _forget_workers(settings)
+        supervisor = Supervisor(_child_processes(state_dir, worker, settings.metrics_port))
         try:
             supervisor.start()
             yield
@@ -140,9 +133,23 @@ def run_processes(
             supervisor.stop()
 
 
-def _forget_workers() -> None:
+def _child_processes(state_dir: Path, worker: str, metrics_port: int) -> list[ChildProcess]:
+    logs = state_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    children = {"reconciler": "app.reconciler", "worker": worker}
+    return [
+        ChildProcess(
+            name,
+            [*PYTHON_COMMAND, "-m", module],
+            logs / f"{name}.log",
+            environment={"MMML_METRICS_PORT": str(metrics_port + n)} if metrics_port else {},
+        )
+        for n, (name, module) in enumerate(children.items(), start=1)
+    ]
+
+
+def _forget_workers(settings: GatewaySettings) -> None:
     """Those that a killed service left in a broker of its own, which look alive for a while."""
-    settings = read_settings(SharedSettings)
     store = JobStore(connect(settings.redis_url), settings.redis_prefix)
     for worker in store.live_workers():
         store.remove_worker(worker["name"])
@@ -166,36 +173,24 @@ def serve(host: str, port: int, state_dir: Path | None = None, fake: bool = Fals
     Without API keys the service is open, so only loopback addresses are accepted then (AccessError
     otherwise).
     """
-    from app.gateway.server import check_access, exit_on_sigterm, raise_open_file_limit
-
-    def check() -> None:
-        require_bundles(local_settings(host).weights_dir)
-        check_access(local_settings(host))
-        require_own_storage(local_settings(host))
-
     raise_open_file_limit()
     exit_on_sigterm()
-    if not fake:
+    own: contextlib.AbstractContextManager[Path]
+    if fake:
+        own = fake_environment(state_dir)
+    else:
+        own = contextlib.nullcontext(state_dir or default_state_dir())
         make_private(state_dir or default_state_dir())
-    own = (
-        fake_environment(state_dir)
-        if fake
-        else contextlib.nullcontext(state_dir or default_state_dir())
-    )
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        own as folder,
-        run_processes(folder.absolute(), check, FAKE_WORKER_MODULE if fake else "workers"),
-    ):
-        _run_gateway(host, port, folder.absolute())
+    with contextlib.suppress(KeyboardInterrupt), own as folder:
+        state = folder.absolute()
+        with _run_processes(state, host, FAKE_WORKER_MODULE if fake else "workers"):
+            _run_gateway(host, port, state)
 
 
 def local_settings(host: str) -> GatewaySettings:
     """The settings of the environment, for a person at a terminal: no line for each request unless
     it is asked for, and keys where others can reach the service.
     """
-    from app.gateway.server import require_keys_unless_loopback
-
     settings = read_settings(GatewaySettings)
     if "access_log" not in settings.model_fields_set:
         settings = settings.model_copy(update={"access_log": False})
@@ -203,9 +198,6 @@ def local_settings(host: str) -> GatewaySettings:
 
 
 def _run_gateway(host: str, port: int, state_dir: Path) -> None:
-    from app.gateway.server import gateway_server
-    from app.gateway.services import Services
-
     settings = local_settings(host)
     services = Services.connect(settings)
     server = gateway_server(settings, host, port, GRACE_SECONDS, services)
@@ -219,7 +211,7 @@ def _run_gateway(host: str, port: int, state_dir: Path) -> None:
         return ready_text(address, services.catalogue.current(), worker, state_dir, seconds)
 
     log = state_dir / "logs" / "worker.log"
-    with Announcer(services.store.live_workers, ready, log).running():
+    with announcing(services.store.live_workers, ready, log):
         try:
             server.run()
         finally:

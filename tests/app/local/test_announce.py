@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.local.announce import Announcer, ready_text, service_address
+from app.local.announce import announcing, ready_text, service_address
 from jobs.bundles import Catalogue
 from jobs.errors import StoreError
 from tests.conftest import write_paper_bundle
@@ -73,7 +73,7 @@ def announce(screen: Screen, answers: list[Any]) -> str:
         ready.set()
         return f"ready: {worker['device']}\n"
 
-    with Announcer(find_workers, text, Path("/logs/worker.log"), screen).running():
+    with announcing(find_workers, text, Path("/logs/worker.log"), screen):
         assert ready.wait(10)
     return screen.getvalue()
 
