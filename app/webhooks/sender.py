@@ -69,17 +69,6 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
             self._policy.check_address(address)
         return addresses[:_MAX_ADDRESSES]
 
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ARG002
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
-    ) -> httpcore.AsyncNetworkStream:
-        raise httpcore.ConnectError(f"{path} is no public address")
-
-    async def sleep(self, seconds: float) -> None:
-        await self._dialer.sleep(seconds)
-
 
 _MAX_RETRY_AFTER = 24 * 3600.0  # seconds that a receiver may ask for
 

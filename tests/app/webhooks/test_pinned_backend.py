@@ -96,10 +96,5 @@ def test_a_name_without_address() -> None:
             asyncio.run(PinnedBackend(AddressPolicy(), names, Dialer()).connect_tcp("x.example", 1))
 
 
-def test_no_unix_sockets() -> None:
-    with pytest.raises(httpcore.ConnectError):
-        asyncio.run(PinnedBackend(AddressPolicy()).connect_unix_socket("/tmp/x"))
-
-
 def test_this_machines_own_resolver() -> None:
     assert ip_address("127.0.0.1") in asyncio.run(resolve("127.0.0.1", 80))
