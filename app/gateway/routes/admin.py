@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 
 from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
 from app.gateway.dependencies import AnyCaller, JobId, ServicesDependency, WorkerName
 from app.gateway.problems import Problem
 from app.gateway.services import Services
-from jobs.administration import purge, usage
+from jobs.administration import Usage, purge, usage
+from jobs.gauges import StoreGauges
 from jobs.job import Priority
+from jobs.store import AdminAction
 
 
 async def administrator(caller: AnyCaller) -> Caller:
@@ -63,11 +63,15 @@ class WorkerView(BaseModel):
     )
 
 
-@router.get("/workers", summary="List workers", response_model_exclude_unset=True)
-async def list_workers(services: ServicesDependency) -> list[WorkerView]:
+@router.get(
+    "/workers",
+    summary="List workers",
+    response_model=list[WorkerView],
+    response_model_exclude_unset=True,
+)
+def list_workers(services: ServicesDependency) -> list[dict[str, Any]]:
     """The last heartbeat of each live worker."""
-    found = await run_in_threadpool(services.store.live_workers)
-    return [WorkerView.model_validate(one) for one in found]
+    return services.store.live_workers()
 
 
 class WaitingView(BaseModel):
@@ -94,12 +98,10 @@ class QueueView(BaseModel):
     limit_bytes: int | None = Field(description="memory that Redis may use; null without a limit")
 
 
-@router.get("/queue", summary="Get the state of the queue")
-async def get_queue(services: ServicesDependency) -> QueueView:
+@router.get("/queue", summary="Get the state of the queue", response_model=QueueView)
+def get_queue(services: ServicesDependency) -> StoreGauges:
     """Waiting jobs and the age of the oldest in seconds, by priority; counts; memory of Redis."""
-    gauges = services.store.gauges
-    found = await run_in_threadpool(gauges, services.settings.result_ttl)
-    return QueueView.model_validate(asdict(found))
+    return services.store.gauges(services.settings.result_ttl)
 
 
 class Drained(BaseModel):
@@ -110,30 +112,22 @@ class Drained(BaseModel):
 
 
 @router.post("/workers/{name}/drain", summary="Drain a worker")
-async def drain_worker(
-    name: WorkerName, services: ServicesDependency, caller: Administrator
-) -> Drained:
+def drain_worker(name: WorkerName, services: ServicesDependency, caller: Administrator) -> Drained:
     """The worker finishes what it holds and claims no more, until it is resumed or ends."""
-    return await _set_drained(services, caller, name, True)
+    return _set_drained(services, caller, name, True)
 
 
 @router.post("/workers/{name}/resume", summary="Resume a worker")
-async def resume_worker(
-    name: WorkerName, services: ServicesDependency, caller: Administrator
-) -> Drained:
+def resume_worker(name: WorkerName, services: ServicesDependency, caller: Administrator) -> Drained:
     """The worker claims jobs again."""
-    return await _set_drained(services, caller, name, False)
+    return _set_drained(services, caller, name, False)
 
 
-async def _set_drained(services: Services, caller: Caller, name: str, drained: bool) -> Drained:
-    if not await run_in_threadpool(services.store.set_drained, name, drained):
+def _set_drained(services: Services, caller: Caller, name: str, drained: bool) -> Drained:
+    if not services.store.set_drained(name, drained):
         raise Problem(404, "There is no live worker of that name; GET /admin/workers lists them.")
-    await _record(services, caller, "drain" if drained else "resume", name)
+    services.store.record_action(caller.key_id, "drain" if drained else "resume", name)
     return Drained(worker=name, drained=drained)
-
-
-async def _record(services: Services, caller: Caller, action: str, target: str) -> None:
-    await run_in_threadpool(services.store.record_action, caller.key_id, action, target)
 
 
 class Reloaded(BaseModel):
@@ -143,10 +137,10 @@ class Reloaded(BaseModel):
 
 
 @router.post("/reload", summary="Reload bundles")
-async def reload_bundles(services: ServicesDependency, caller: Administrator) -> Reloaded:
+def reload_bundles(services: ServicesDependency, caller: Administrator) -> Reloaded:
     """All workers look at their bundles again, those too that could not be loaded."""
-    names = await run_in_threadpool(services.store.request_reload)
-    await _record(services, caller, "reload", " ".join(names))
+    names = services.store.request_reload()
+    services.store.record_action(caller.key_id, "reload", " ".join(names))
     return Reloaded(workers=names)
 
 
@@ -162,13 +156,12 @@ class ActionView(BaseModel):
 _Limit = Query(ge=1, le=10_000, description="at most so many", examples=[50])
 
 
-@router.get("/audit", summary="List what operators did")
-async def get_audit(
+@router.get("/audit", summary="List what operators did", response_model=list[ActionView])
+def get_audit(
     services: ServicesDependency, limit: Annotated[int, _Limit] = 50
-) -> list[ActionView]:
+) -> list[AdminAction]:
     """Changes by `/admin`, `mmml admin` and `mmml keys`, the newest first; 10,000 are kept."""
-    found = await run_in_threadpool(services.store.actions, limit)
-    return [ActionView.model_validate(asdict(one)) for one in found]
+    return services.store.actions(limit)
 
 
 class Requeued(BaseModel):
@@ -178,15 +171,13 @@ class Requeued(BaseModel):
 
 
 @router.post("/jobs/{job_id}/requeue", summary="Take a job from its worker")
-async def requeue_job(
-    job_id: JobId, services: ServicesDependency, caller: Administrator
-) -> Requeued:
+def requeue_job(job_id: JobId, services: ServicesDependency, caller: Administrator) -> Requeued:
     """A job that a worker holds waits again, and the attempt does not count. The worker drops what
     it has of it.
     """
-    if not await run_in_threadpool(services.store.take_back, job_id):
+    if not services.store.take_back(job_id):
         raise Problem(409, "No worker holds this job: it waits, is over, or never was.")
-    await _record(services, caller, "requeue", job_id)
+    services.store.record_action(caller.key_id, "requeue", job_id)
     return Requeued(job=job_id)
 
 
@@ -204,13 +195,11 @@ class Purged(BaseModel):
 
 
 @router.post("/purge", summary="Cancel waiting jobs")
-async def purge_queue(
+def purge_queue(
     wanted: PurgeRequest, services: ServicesDependency, caller: Administrator
 ) -> Purged:
     """Cancels waiting jobs; running jobs go on."""
-    narrowed = wanted.owner, wanted.task
-    count = await run_in_threadpool(purge, services.store, *narrowed, caller.key_id)
-    return Purged(canceled=count)
+    return Purged(canceled=purge(services.store, wanted.owner, wanted.task, caller.key_id))
 
 
 class UsageView(BaseModel):
@@ -224,12 +213,8 @@ class UsageView(BaseModel):
 _Hours = Query(gt=0, le=8760, description="how far back to look", examples=[24])
 
 
-@router.get("/usage", summary="Count jobs by owner")
-async def get_usage(
-    services: ServicesDependency, hours: Annotated[float, _Hours] = 24.0
-) -> list[UsageView]:
+@router.get("/usage", summary="Count jobs by owner", response_model=list[UsageView])
+def get_usage(services: ServicesDependency, hours: Annotated[float, _Hours] = 24.0) -> list[Usage]:
     """Owners with most jobs first; no further back than results are kept."""
-    keys = await run_in_threadpool(services.authenticator.keys.all)
-    owners = sorted({key.owner for key in keys})
-    found = await run_in_threadpool(usage, services.store, owners, hours * 3600)
-    return [UsageView(**asdict(each)) for each in found]
+    owners = sorted({key.owner for key in services.authenticator.keys.all()})
+    return usage(services.store, owners, hours * 3600)
