@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from app.gateway.api_keys import (
     ADMIN,
@@ -29,6 +29,7 @@ from jobs.errors import JobsError, StoreError
 from jobs.job import Job
 
 T = TypeVar("T", Job, Batch)
+RateName = Literal["submit", "read", "login"]  # jobs; what submits none; sessions
 
 _MODE_CACHE_SECONDS = 2.0  # seconds after which it is looked up again whether there are keys
 
@@ -129,8 +130,8 @@ class Authenticator:
         return self._is_open if time.monotonic() - self._checked_at < _MODE_CACHE_SECONDS else None
 
     def authenticate(self, key_text: str | None, session: str | None, address: str) -> Caller:
-        """The caller with that key or session cookie; Problem 401 when it is neither. An open
-        service looks at neither.
+        """The caller with that key or session cookie; Problem 401 when it is neither, or 429 for
+        an address that has shown too many wrong keys. An open service looks at neither.
         """
         if self.is_open():
             return Caller(None, address)
@@ -140,40 +141,28 @@ class Authenticator:
             key = get_session_key(self.sessions, self.keys, session)
         else:
             raise unauthorized("This service needs an API key: send Authorization: Bearer KEY.")
-        if key is None:
-            self._count_wrong(address)
-            raise unauthorized("This API key is not known, or has been revoked.")
-        return Caller(key, address)
-
-    def _count_wrong(self, address: str) -> None:
-        """Raises Problem 429 for an address that has shown too many wrong keys."""
-        policy = Policy.parse("wrong-keys", self._settings.rate_wrong_keys)
-        standing = self.rate_limiter.hit(policy, address)
+        if key is not None:
+            return Caller(key, address)
+        wrong = Policy.parse("wrong-keys", self._settings.rate_wrong_keys)
+        standing = self.rate_limiter.hit(wrong, address)
         if not standing.allowed:
-            raise limit_exceeded(
-                standing, "This address has shown too many keys that are not known."
-            )
+            what = "This address has shown too many keys that are not known."
+            raise limit_exceeded(standing, what)
+        raise unauthorized("This API key is not known, or has been revoked.")
 
-    def count_submission(self, caller: Caller) -> LimitStatus | None:
-        """One more job in the moving window; None on an open service."""
+    def count(self, caller: Caller, name: RateName) -> LimitStatus | None:
+        """One more request in the moving window of that name; None on an open service."""
         if caller.key is None:
             return None
-        return self._count("submit", caller.key.rate or self._settings.rate_submit, caller)
-
-    def count_request(self, caller: Caller) -> LimitStatus | None:
-        """The same for requests that submit nothing."""
-        if caller.key is None:
-            return None
-        return self._count("read", self._settings.rate_read, caller)
+        own = caller.key.rate if name == "submit" else None
+        policy = Policy.parse(name, own or getattr(self._settings, f"rate_{name}"))
+        return self.rate_limiter.hit(policy, caller.rate_limit_key)
 
     def count_login(self, caller: Caller) -> None:
         """The same for sessions. Raises Problem 429."""
-        standing = self._count("login", self._settings.rate_login, caller)
-        if not standing.allowed:
+        standing = self.count(caller, "login")
+        if standing and not standing.allowed:
             raise limit_exceeded(standing, f"This key may start {standing.policy.item} sessions.")
-
-    def _count(self, name: str, rate: str, caller: Caller) -> LimitStatus:
-        return self.rate_limiter.hit(Policy.parse(name, rate), caller.rate_limit_key)
 
     def charge_pictures(self, caller: Caller, count: int) -> LimitStatus | None:
         """Take ``count`` from the day's pictures; None when they are not limited."""

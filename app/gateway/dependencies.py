@@ -7,8 +7,7 @@ before a byte of the body is read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -18,7 +17,7 @@ from fastapi.security.base import SecurityBase
 from starlette.concurrency import run_in_threadpool
 
 from app.gateway.api_keys import COOKIE, READ, SECURE_COOKIE
-from app.gateway.auth import Authenticator, Caller
+from app.gateway.auth import Caller, RateName
 from app.gateway.middleware import name_uploader
 from app.gateway.problems import Problem
 from app.gateway.rate_limits import LimitStatus, limit_exceeded
@@ -50,41 +49,26 @@ _bearer = HTTPBearer(
 )
 
 
-@dataclass(frozen=True)
-class Credentials:
-    """What a request shows of itself: a key or, only without one, a session's cookie."""
-
-    key: str | None
-    session: str | None
-
-
 def has_tls(request: Request, settings: GatewaySettings) -> bool:
     """Whether the client came over TLS, be it as far as a proxy."""
     return (settings.public_url or request.url.scheme).startswith("https")
 
 
-async def _credentials(request: Request) -> Credentials:
-    if bearer := await _bearer(request):
-        return Credentials(bearer.credentials, None)
-    if not request.cookies:
-        return Credentials(None, None)
-    name = SECURE_COOKIE if has_tls(request, request.app.state.services.settings) else COOKIE
-    return Credentials(None, request.cookies.get(name))
-
-
-RateCounter = Callable[[Authenticator, Caller], LimitStatus | None]
+def session_cookie(request: Request, settings: GatewaySettings) -> str:
+    """The name of the cookie: over TLS no other is taken."""
+    return SECURE_COOKIE if has_tls(request, settings) else COOKIE
 
 
 class _Access(SecurityBase):
-    """Anybody with a key or a session's cookie, counted by ``count``; 401 and 429 otherwise. One
+    """Anybody with a key or, only without one, a session's cookie; 401 and 429 otherwise. One
     dependency without others: to FastAPI each costs as much as checking the body does. What the
     OpenAPI document says of cookies, :mod:`app.gateway.api_document` adds.
     """
 
     model, scheme_name = _bearer.model, _bearer.scheme_name
 
-    def __init__(self, count: RateCounter) -> None:
-        self._count = count
+    def __init__(self, counted: RateName) -> None:
+        self._counted = counted
 
     async def __call__(self, request: Request) -> Caller:
         found = await self._authenticate(request)
@@ -96,23 +80,28 @@ class _Access(SecurityBase):
         address = request.client.host if request.client else ""
         if services.authenticator.cached_is_open:  # nobody has to be asked
             return Caller(None, address)
-        shown = await _credentials(request)
-        found, standing = await run_in_threadpool(
-            _authenticate_and_count, services.authenticator, shown, address, self._count
-        )
+        bearer, session = await _bearer(request), None
+        if not bearer and request.cookies:
+            session = request.cookies.get(session_cookie(request, services.settings))
+        key = bearer.credentials if bearer else None
+
+        def authenticate_and_count() -> tuple[Caller, LimitStatus | None]:
+            found = services.authenticator.authenticate(key, session, address)
+            return found, services.authenticator.count(found, self._counted)
+
+        found, standing = await run_in_threadpool(authenticate_and_count)  # both in one trip
         note_id("key", found.key_id)
-        if found.key and shown.session:
+        if found.key and session:
             _require_same_origin(request, services.settings.public_url)
         if standing:
-            report_limit(request, standing)
+            request.scope["mmml.standings"].append(standing)  # for the answer's headers
         if standing and not standing.allowed:
             item = standing.policy.item
             raise limit_exceeded(standing, f"This key may send {item} ({standing.policy.name}).")
         return found
 
 
-caller = _Access(Authenticator.count_request)
-submitter = _Access(Authenticator.count_submission)
+caller, submitter = _Access("read"), _Access("submit")
 
 
 async def reader(caller: Annotated[Caller, Depends(caller)]) -> Caller:
@@ -136,19 +125,6 @@ async def hold_stream_slot(caller: Reader, services: ServicesDependency) -> Asyn
 
 
 StreamSlot = Depends(hold_stream_slot)
-
-
-def _authenticate_and_count(
-    authenticator: Authenticator, credentials: Credentials, address: str, count: RateCounter
-) -> tuple[Caller, LimitStatus | None]:
-    """Both in one trip to a thread."""
-    found = authenticator.authenticate(credentials.key, credentials.session, address)
-    return found, count(authenticator, found)
-
-
-def report_limit(request: Request, standing: LimitStatus) -> None:
-    """Have the answer's headers say what is left."""
-    request.scope.setdefault("mmml.standings", []).append(standing)
 
 
 def _require_same_origin(request: Request, public_url: str | None) -> None:

@@ -58,26 +58,24 @@ class HostGuard:
                 message["headers"] = [*message.get("headers", []), *limits]
             await send(message)
 
-        problem = await self._find_problem(scope)
-        if problem is None:
-            await self._app(scope, receive, send_with_limits)
-        else:
+        try:
+            await self._check(scope)
+        except Problem as problem:
             # What is left of the body is not waited for.
             problem.headers["Connection"] = "close"
             await problem.response(scope["path"])(scope, receive, send_with_limits)
-
-    async def _find_problem(self, scope: Scope) -> Problem | None:
-        headers = Headers(scope=scope)
-        problem = _ambiguous_host(scope, headers)
-        if problem is not None:
-            return problem
-        if await self._is_open():
-            problem = self._check_origin(scope, headers)
-        elif self._always_check_host:
-            problem = self._check_host(headers)
         else:
-            problem = None
-        return problem or self._check_content_length(headers) or _encoded(headers)
+            await self._app(scope, receive, send_with_limits)
+
+    async def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        _require_one_host(scope, headers)
+        if await self._is_open():
+            self._check_origin(scope, headers)
+        elif self._always_check_host:
+            self._check_host(headers)
+        self._check_content_length(headers)
+        _refuse_encoding(headers)
 
     async def _is_open(self) -> bool:
         """Whether this machine alone may come in; also when that can't be found out just now."""
@@ -89,44 +87,40 @@ class HostGuard:
         except StoreError:
             return True
 
-    def _check_origin(self, scope: Scope, headers: Headers) -> Problem | None:
+    def _check_origin(self, scope: Scope, headers: Headers) -> None:
         # Behind a proxy on this machine the client is the one that the proxy names.
         # A server's end may be a unix socket too, which has a path.
         server = scope.get("server") or ("", None)
         ours = str(server[0]).startswith("/") or _is_loopback_endpoint(server)
         if not (ours and _is_loopback_endpoint(scope.get("client"))):
-            return Problem(
+            raise Problem(
                 403,
                 "This service has no API keys, so it answers on 127.0.0.1 only. Make a key with "
                 "'mmml keys create NAME' on its machine.",
             )
-        problem = self._check_host(headers)
+        self._check_host(headers)
         origin = headers.get("origin")
-        if problem is None and origin is not None and not self._is_allowed_host(origin):
-            problem = Problem(
+        if origin is not None and not self._is_allowed_host(origin):
+            raise Problem(
                 403,
                 f"Web pages of {origin[:100]} may not use this service. List that origin in "
                 "MMML_CORS_ORIGINS if they shall.",
             )
-        return problem
 
-    def _check_host(self, headers: Headers) -> Problem | None:
-        if self._is_allowed_host(f"//{headers.get('host', '')}"):
-            return None
-        return Problem(
-            400,
-            "This service does not answer under that host name. Use 127.0.0.1 or localhost, or "
-            "list the name in MMML_ALLOWED_HOSTS.",
-        )
+    def _check_host(self, headers: Headers) -> None:
+        if not self._is_allowed_host(f"//{headers.get('host', '')}"):
+            raise Problem(
+                400,
+                "This service does not answer under that host name. Use 127.0.0.1 or localhost, or "
+                "list the name in MMML_ALLOWED_HOSTS.",
+            )
 
-    def _check_content_length(self, headers: Headers) -> Problem | None:
+    def _check_content_length(self, headers: Headers) -> None:
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()):
-            return None
-        if len(length) < 16 and int(length) <= self._max_body:
-            return None
-        megabytes = self._max_body // 2**20
-        return Problem(413, f"The request is larger than {megabytes} MB. Scale the pictures down.")
+        is_number = length.isascii() and length.isdigit()
+        if is_number and (len(length) > 15 or int(length) > self._max_body):
+            size = self._max_body // 2**20
+            raise Problem(413, f"The request is larger than {size} MB. Scale the pictures down.")
 
     def _is_allowed_host(self, address: str) -> bool:
         if "*" in self._hosts or address in self._origins:
@@ -134,27 +128,24 @@ class HostGuard:
         return _hostname(address) in self._hosts
 
 
-def _ambiguous_host(scope: Scope, headers: Headers) -> Problem | None:
+def _require_one_host(scope: Scope, headers: Headers) -> None:
     """A proxy and this service must not read different names (RFC 9112, section 3.2)."""
     hosts = headers.getlist("host")
-    if len(hosts) == 1 and hosts[0].strip():
-        return None
-    if not hosts and scope["http_version"] == "1.0":
-        return None
-    return Problem(400, "A request names its host once, in one Host header that is not empty.")
+    is_one = len(hosts) == 1 and hosts[0].strip()
+    if not is_one and (hosts or scope["http_version"] != "1.0"):
+        raise Problem(400, "A request names its host once, in one Host header that is not empty.")
 
 
-def _encoded(headers: Headers) -> Problem | None:
+def _refuse_encoding(headers: Headers) -> None:
     """A compressed body could be of any size once it is unpacked."""
     encodings = ", ".join(headers.getlist("content-encoding"))
-    if encodings.strip().lower() in ("", "identity"):
-        return None
-    return Problem(
-        415,
-        f"Content-Encoding {encodings[:100]} is not taken: send the body as it is. Pictures are "
-        "compressed already.",
-        headers={"Accept-Encoding": "identity"},
-    )
+    if encodings.strip().lower() not in ("", "identity"):
+        raise Problem(
+            415,
+            f"Content-Encoding {encodings[:100]} is not taken: send the body as it is. Pictures "
+            "are compressed already.",
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 @lru_cache(64)  # headers may be long
@@ -264,8 +255,9 @@ class UploadMemoryBudget:
             await self._app(scope, receive, send)
             return
         upload = _Upload(self, receive)
+        scope[_UPLOAD] = upload
         try:
-            await self._app({**scope, _UPLOAD: upload}, upload.receive, send)
+            await self._app(scope, upload.receive, send)
         finally:
             upload.release()
 
@@ -340,8 +332,10 @@ class PathPrefix:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if path == self._prefix or path.startswith(f"{self._prefix}/"):
-            scope = {**scope, "path": path[len(self._prefix) :] or "/"}
-        await self._app(scope, receive, send)
+            changed = {"path": path[len(self._prefix) :] or "/"}
+            await _call_changed(self._app, scope, changed, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class HeadAsGet:
@@ -366,4 +360,18 @@ class HeadAsGet:
                 await send(message)
                 await send({"type": "http.response.body", "body": b""})
 
-        await self._app({**scope, "method": "GET"}, receive_until_answered, send_head)
+        await _call_changed(self._app, scope, {"method": "GET"}, receive_until_answered, send_head)
+
+
+async def _call_changed(
+    app: ASGIApp, scope: Scope, changed: dict[str, str], receive: Receive, send: Send
+) -> None:
+    """Call ``app`` with a changed scope. Which route it finds is noted in the original, too: the
+    access log and the counts name requests as they came.
+    """
+    inner = {**scope, **changed}
+    try:
+        await app(inner, receive, send)
+    finally:
+        if "route" in inner:
+            scope["route"] = inner["route"]

@@ -17,23 +17,6 @@ from jobs.traces import trace_id, traceparent
 
 _REQUESTS = Counter("mmml_requests", "requests that were answered", ["route", "status"])
 _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
-_ROUTED = "mmml.routed"  # in the scope
-
-
-class RouteNote:
-    """ASGI middleware, the one next to the routes: tells :class:`RequestLog` which one was found;
-    what lies between passes copies of the scope.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            if _ROUTED in scope and "route" in scope:
-                scope[_ROUTED].append(scope["route"].path)
 
 
 def is_untraced(scope: Scope) -> bool:
@@ -54,8 +37,6 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        routed: list[str] = []
-        scope[_ROUTED] = routed
         status = ""
 
         async def send_noted(message: Message) -> None:
@@ -73,7 +54,8 @@ class RequestLog:
                     await as_problem(error).response(scope["path"])(scope, receive, send_noted)
                 raise
             finally:
-                _REQUESTS.labels(routed[0] if routed else "none", status or "none").inc()
+                route = scope["route"].path if "route" in scope else "none"
+                _REQUESTS.labels(route, status or "none").inc()
 
 
 def _request_id(scope: Scope) -> str:

@@ -14,6 +14,7 @@ import re
 import resource
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -34,7 +35,7 @@ from app.gateway.api_keys import KeyStore
 from app.gateway.auth import AccessError, ensure_keys
 from app.gateway.middleware import BodyTimeout, HeadAsGet, HostGuard, PathPrefix, UploadMemoryBudget
 from app.gateway.protocol import TimedHttpProtocol, timed_protocol
-from app.gateway.request_log import RequestLog, RouteNote, is_untraced
+from app.gateway.request_log import RequestLog, is_untraced
 from app.gateway.routes import admin, batches, docs, images, jobs, openai, service, studio, tasks
 from app.gateway.services import Services
 from app.gateway.subscriptions import JobSubscriptions
@@ -108,7 +109,6 @@ def _add_routes(app: FastAPI, root_path: str) -> None:
 
 def _add_middleware(app: FastAPI, services: Services, settings: GatewaySettings) -> None:
     """The last one added sees a request first."""
-    app.add_middleware(RouteNote)
     app.add_middleware(HeadAsGet)
     app.add_middleware(UploadMemoryBudget, limit=settings.upload_memory, most=settings.max_uploads)
     app.add_middleware(BodyTimeout, pause=settings.body_timeout, rate=settings.body_rate)
@@ -132,21 +132,14 @@ _OPEN_FILES = 65_536
 _BROKER_TIMEOUT = 30.0  # seconds for which a broker that still starts is waited for
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens on ``host``."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def require_keys_unless_loopback(settings: GatewaySettings, host: str) -> GatewaySettings:
-    """The settings, with API keys required where others than this machine can reach the service."""
-    if is_loopback(host):
-        return settings
-    return settings.model_copy(update={"require_keys": True})
+    """The settings, with API keys required where others than this machine can reach a server that
+    listens on ``host``.
+    """
+    own = host == "localhost"
+    with contextlib.suppress(ValueError):
+        own = own or ip_address(host.strip("[]")).is_loopback
+    return settings if own else settings.model_copy(update={"require_keys": True})
 
 
 def check_access(settings: GatewaySettings, broker_timeout: float = _BROKER_TIMEOUT) -> None:
@@ -169,11 +162,7 @@ def exit_on_sigterm() -> None:
     """End this process in order: uvicorn raises the signal again once it has shut down, which would
     otherwise be a death by signal.
     """
-
-    def end(_number: int, _frame: object) -> None:
-        raise SystemExit(0)
-
-    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
 
 
 def raise_open_file_limit() -> None:

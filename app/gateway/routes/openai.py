@@ -181,15 +181,15 @@ class OpenAIModels(BaseModel):
 
 
 @router.get("/models", summary="List models", dependencies=[Depends(caller)])
-async def openai_list_models(services: ServicesDependency) -> OpenAIModels:
+def openai_list_models(services: ServicesDependency) -> OpenAIModels:
     """All bundles."""
-    return OpenAIModels(object="list", data=await run_in_threadpool(_models, services))
+    return OpenAIModels(object="list", data=_models(services))
 
 
 @router.get("/models/{model}", summary="Get a model", dependencies=[Depends(caller)])
-async def openai_get_model(model: BundleName, services: ServicesDependency) -> OpenAIModel:
+def openai_get_model(model: BundleName, services: ServicesDependency) -> OpenAIModel:
     """One bundle."""
-    found = await run_in_threadpool(_models, services)
+    found = _models(services)
     for one in found:
         if one.id == model:
             return one

@@ -9,20 +9,15 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
 from app.gateway.admission import check_memory
 from app.gateway.api_keys import (
     ADMIN,
-    COOKIE,
     LIFETIME,
-    SECURE_COOKIE,
-    ApiKey,
     end_session,
     start_session,
 )
-from app.gateway.auth import Caller
 from app.gateway.dependencies import (
     AnyCaller,
     BundleName,
@@ -30,6 +25,7 @@ from app.gateway.dependencies import (
     ServicesDependency,
     caller,
     has_tls,
+    session_cookie,
 )
 from app.gateway.problems import Problem
 from app.gateway.services import Services
@@ -86,11 +82,11 @@ async def healthz() -> HealthView:
     response_model=ReadyView,
     response_model_exclude_unset=True,
 )
-async def readyz(request: Request, services: ServicesDependency) -> dict[str, Any]:
+def readyz(request: Request, services: ServicesDependency) -> dict[str, Any]:
     """200 if the job store answers and at least one worker accepts jobs, else 503. Administrators,
     and callers of an open service, see the workers and, by task, the bundles that they can load.
     """
-    workers = await run_in_threadpool(services.store.live_workers)
+    workers = services.store.live_workers()
     if not workers:
         raise Problem(
             503,
@@ -98,10 +94,10 @@ async def readyz(request: Request, services: ServicesDependency) -> dict[str, An
             headers={"Retry-After": "2"},
         )
     ready: dict[str, Any] = {"status": "ready", "workers": len(workers)}
-    if await run_in_threadpool(_may_see_names, services, request):
+    if _may_see_names(services, request):
         ready["workers"] = [{"name": w["name"], "device": w.get("device")} for w in workers]
         ready["tasks"] = {task: _bundle_states(services, workers, task) for task in TASKS}
-    if warnings := await run_in_threadpool(services.redis_warnings):
+    if warnings := services.redis_warnings():
         ready["warnings"] = warnings
     return ready
 
@@ -167,11 +163,11 @@ async def get_vocabulary(bundle: BundleName, services: ServicesDependency) -> Vo
 
 
 @models_router.get("/{bundle}/picture", include_in_schema=False)
-async def picture(bundle: str, services: ServicesDependency) -> Response:
+def picture(bundle: str, services: ServicesDependency) -> Response:
     """What the bundle makes, as ``picture.webp`` in its folder shows it; for the studio."""
     info = services.catalogue.current().bundles.get(bundle)
     path = info.folder / "picture.webp" if info else None
-    if path is None or not await run_in_threadpool(path.is_file):
+    if path is None or not path.is_file():
         raise Problem(404, "This bundle has no picture.")
     return FileResponse(path, headers={"Cache-Control": "private, max-age=3600"})
 
@@ -186,14 +182,13 @@ class SecretView(BaseModel):
 
 
 @webhooks_router.get("/secret", summary="Get the signing secret")
-async def get_webhook_secret(
+def get_webhook_secret(
     services: ServicesDependency, caller: Reader, response: Response
 ) -> SecretView:
     """The secret that verifies the `webhook-signature` of messages to the webhooks of your jobs."""
     configured = services.settings.webhook_secret.get_secret_value()
-    found = await run_in_threadpool(signing_secrets, configured, services.store, caller.owner)
     response.headers["Cache-Control"] = "no-store"
-    return SecretView(secret=found[0])
+    return SecretView(secret=signing_secrets(configured, services.store, caller.owner)[0])
 
 
 session_router = APIRouter(prefix="/session", tags=["access"])
@@ -218,43 +213,32 @@ async def get_session(caller: AnyCaller) -> SessionView:
 
 
 @session_router.post("", status_code=204, summary="Start a session")
-async def create_session(
-    request: Request, services: ServicesDependency, caller: AnyCaller
-) -> Response:
+def create_session(request: Request, services: ServicesDependency, caller: AnyCaller) -> Response:
     """Sets a cookie for web pages, which then fetch images and event streams without a key in the
     URL. An open service needs no cookie and sets none.
     """
     response = Response(status_code=204)
     if caller.key is not None:
-        value = await run_in_threadpool(_start, services, caller, caller.key)
-        name, secure = _cookie(request, services)
+        services.authenticator.count_login(caller)
+        check_memory(services.store, services.settings)
+        value = start_session(services.authenticator.sessions, caller.key)
         response.set_cookie(
-            name, value, max_age=LIFETIME, httponly=True, samesite="strict", secure=secure
+            session_cookie(request, services.settings),
+            value,
+            max_age=LIFETIME,
+            httponly=True,
+            samesite="strict",
+            secure=has_tls(request, services.settings),
         )
     return response
 
 
-def _cookie(request: Request, services: Services) -> tuple[str, bool]:
-    """Its name, and whether it is for TLS only."""
-    secure = has_tls(request, services.settings)
-    return SECURE_COOKIE if secure else COOKIE, secure
-
-
-def _start(services: Services, caller: Caller, key: ApiKey) -> str:
-    services.authenticator.count_login(caller)
-    check_memory(services.store, services.settings)
-    return start_session(services.authenticator.sessions, key)
-
-
 @session_router.delete("", status_code=204, summary="End the session")
-async def delete_session(
-    request: Request, services: ServicesDependency, _caller: AnyCaller
-) -> Response:
+def delete_session(request: Request, services: ServicesDependency, _caller: AnyCaller) -> Response:
     """Invalidates the cookie."""
-    name, secure = _cookie(request, services)
-    value = request.cookies.get(name)
-    if value:
-        await run_in_threadpool(end_session, services.authenticator.sessions, value)
+    name, secure = session_cookie(request, services.settings), has_tls(request, services.settings)
+    if value := request.cookies.get(name):
+        end_session(services.authenticator.sessions, value)
     response = Response(status_code=204)
     response.delete_cookie(name, secure=secure, httponly=True, samesite="strict")
     return response
