@@ -11,13 +11,16 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from app.gateway.auth import Caller
 from app.gateway.problems import Problem
 from app.gateway.services import Services
-from app.gateway.uploads import AlphaMask, ImageInput, UploadedFile
+from app.gateway.uploads import ImageInput, UploadedFile
 from jobs.job import Job, Status
 from jobs.store import IdempotencyKey
 
@@ -26,16 +29,14 @@ PATTERN = r'^"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?$'
 _KEY = re.compile(PATTERN, re.ASCII)
 
 
-def read_idempotency_key(
+async def read_idempotency_key(
     request: Request,
+    services: Services,
+    caller: Caller,
     fields: Mapping[str, Any],
     pictures: Mapping[str, ImageInput],
-    ttl: float,
-    owner: str = "",
 ) -> IdempotencyKey | None:
-    """The key that the request carries. ``owner`` keeps the keys of different callers apart.
-    Blocking: hashes the pictures.
-    """
+    """The key that the request carries. Those of different callers are kept apart."""
     given = request.headers.getlist(HEADER)
     if not given:
         return None
@@ -45,16 +46,19 @@ def read_idempotency_key(
             f"{HEADER} must be one value of 1 to 255 visible characters, such as a random UUID."
         )
         raise Problem(400, detail)
-    name = hashlib.sha256(f"{owner}\0{found[1]}".encode()).hexdigest()
-    return IdempotencyKey(name, _fingerprint(request.url.path, fields, pictures), ttl)
+    name = hashlib.sha256(f"{caller.owner}\0{found[1]}".encode()).hexdigest()
+    read = partial(_fingerprint, request.url.path, fields, pictures)
+    if pictures:
+        fingerprint = await services.decoders.run(caller.rate_limit_key, read, quick=True)
+    else:
+        fingerprint = await run_in_threadpool(read)
+    return IdempotencyKey(name, fingerprint, services.settings.idempotency_ttl)
 
 
 def _fingerprint(path: str, fields: Mapping[str, Any], pictures: Mapping[str, ImageInput]) -> str:
     """What was asked for, whatever the order of the fields and the form's boundary."""
     contents = {
-        name: hashlib.sha256(p.data).hexdigest()
-        if isinstance(p, UploadedFile | AlphaMask)
-        else repr(p)
+        name: hashlib.sha256(p.data).hexdigest() if isinstance(p, UploadedFile) else repr(p)
         for name, p in pictures.items()
     }
     try:

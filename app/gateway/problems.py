@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +20,7 @@ from starlette.responses import Response
 from app.gateway.openai.errors import is_openai_path, misplaced, openai_error
 from jobs.errors import BlobError, ImageProblem, StoreError, UnreadableRecord
 
+M = TypeVar("M", bound=BaseModel)
 log = logging.getLogger(__name__)
 _MOST_ERRORS = 10  # reported of one request
 # As RFC 9110 has them; HTTPStatus before Python 3.13 has older ones.
@@ -94,9 +95,7 @@ def _json(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def validation_problem(
-    error: ValidationError | RequestValidationError, what: str = "The request"
-) -> Problem:
+def validation_problem(error: ValidationError | RequestValidationError) -> Problem:
     """422 from pydantic's findings, one sentence per field."""
     errors = []
     for found in error.errors()[:_MOST_ERRORS]:
@@ -104,13 +103,21 @@ def validation_problem(
         names = [str(p) for p in found["loc"] if p not in ("query", "path", "header")]
         place = ".".join(name for name in names if not name.startswith("("))
         errors.append({"field": place[:100] or "body", "detail": _message(found)[:300]})
-    return field_problem(errors, what)
+    return field_problem(errors)
 
 
-def field_problem(errors: Sequence[Mapping[str, str]], what: str = "The request") -> Problem:
+def validated(kind: type[M], given: Mapping[str, Any], strict: bool = False) -> M:
+    """What was given, as that class. Problem 422 otherwise. ``strict``: no numbers as text."""
+    try:
+        return kind.model_validate(dict(given), strict=strict)
+    except ValidationError as error:
+        raise validation_problem(error) from error
+
+
+def field_problem(errors: Sequence[Mapping[str, str]]) -> Problem:
     """422 from what is wrong with single fields."""
     sentences = "; ".join(_sentence(e["field"], e["detail"]) for e in errors)
-    return Problem(422, f"{what} can't be used: {sentences}.", errors=errors)
+    return Problem(422, f"The request can't be used: {sentences}.", errors=errors)
 
 
 def _message(found: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import (
     AsyncGenerator,
@@ -42,7 +41,6 @@ from jobs.blobs import BlobStore
 from jobs.bundles import DEFAULTS, Catalogue
 from jobs.connections import connect
 from jobs.errors import BlobError, BundlesError, StoreError
-from jobs.images import ImageLimits
 from jobs.job import Job, Status
 from jobs.load import Throughput
 from jobs.redis_store import JobStore
@@ -60,7 +58,6 @@ class LiveCatalogue:
         self, folder: Path, defaults: Mapping[str, str], licences: Collection[str] = ()
     ) -> None:
         self._folder, self._defaults, self._licences = folder, dict(defaults), licences
-        self._lock = threading.Lock()
         self._last_fingerprint = self._fingerprint()
         self._current = self._read()
 
@@ -69,14 +66,13 @@ class LiveCatalogue:
 
     def refresh(self) -> None:
         """Blocking. A bundle that can't be read keeps the last good catalogue in place."""
-        with self._lock:
-            try:
-                stamp = self._fingerprint()
-                if stamp != self._last_fingerprint:
-                    self._current = self._read()
-                    self._last_fingerprint = stamp
-            except (BundlesError, OSError) as error:
-                log.error("%s", error)
+        try:
+            stamp = self._fingerprint()
+            if stamp != self._last_fingerprint:
+                self._current = self._read()
+                self._last_fingerprint = stamp
+        except (BundlesError, OSError) as error:
+            log.error("%s", error)
 
     def _read(self) -> Catalogue:
         """With all words, so that no request has to wait for a file of them."""
@@ -104,20 +100,8 @@ _STORAGE_THREADS = 32
 _STORE_TIMEOUT = 2.0  # seconds: a request that asks twice still answers within five
 
 
-@dataclass(frozen=True)
-class WaitResult:
-    """The job after a wait, and whether there was a place to wait in."""
-
-    job: Job | None
-    waited: bool
-
-
-@dataclass(frozen=True)
-class QueuePosition:
-    """About how many jobs start before one, and when it is likely to, in seconds since 1970."""
-
-    position: int
-    estimated_start: float | None
+# About how many jobs start before one, and when it is likely to, in seconds since 1970.
+QueuePosition = tuple[int | None, float | None]
 
 
 @dataclass
@@ -133,15 +117,15 @@ class Services:
     authenticator: Authenticator
     stream_slots: PerCallerSemaphore
     wait_slots: PerCallerSemaphore
-    redis_warnings: Callable[[], list[str]] = list  # see app.gateway.redis_warnings; blocks
+    redis_warnings: Callable[[], list[str]] = list  # blocks
     decoders: Decoders = field(init=False)
     storage_threads: anyio.CapacityLimiter = field(init=False)  # so that nothing else waits for it
     downloads: PerCallerSemaphore = field(init=False)
     converting: WeakValueDictionary[str, anyio.Lock] = field(init=False)  # by caller
     event_streams: EventStreams = field(init=False)
     enqueuer: JobEnqueuer = field(init=False)
-    get_job: Coalescer[str, Job | None] = field(init=False)  # at a record
-    queue_position: Coalescer[str, QueuePosition | None] = field(init=False)  # in the queue
+    get_job: Coalescer[str, Job | None] = field(init=False)
+    queue_position: Coalescer[str, QueuePosition] = field(init=False)
     _worker_seen: bool = False
     _throughput: Throughput | None = None
     _throughput_at: float = 0.0
@@ -181,9 +165,8 @@ class Services:
 
     async def job_view(self, job: Job) -> JobView:
         """The view of a job; of one that waits with its position."""
-        place = await self.queue_position(job.id) if job.status is Status.queued else None
-        position, start = (place.position, place.estimated_start) if place else (None, None)
-        return job_view(job, position, start, self.settings.root_path)
+        place = await self.queue_position(job.id) if job.status is Status.queued else (None, None)
+        return job_view(job, *place, self.settings.root_path)
 
     def _get_blobs(self, keys: Sequence[str]) -> list[bytes | Exception]:
         return [self._get_blob(key) for key in keys]
@@ -194,37 +177,29 @@ class Services:
         except BlobError as error:
             return error
 
-    def _queue_positions(self, job_ids: Sequence[str]) -> list[QueuePosition | None]:
-        positions = self.store.queue_positions(job_ids)
-        return [self._queue_position(positions[job_id]) for job_id in job_ids]
-
-    def _queue_position(self, position: int | None) -> QueuePosition | None:
+    def _queue_positions(self, job_ids: Sequence[str]) -> list[QueuePosition]:
         """With an estimate of the time, from a rate that is a moment old."""
-        if position is None:
-            return None
-        if (
-            self._throughput is None
-            or time.monotonic() - self._throughput_at > _THROUGHPUT_CACHE_SECONDS
-        ):
+        positions = self.store.queue_positions(job_ids)
+        age = time.monotonic() - self._throughput_at
+        if self._throughput is None or age > _THROUGHPUT_CACHE_SECONDS:
             self._throughput, self._throughput_at = self.store.throughput(), time.monotonic()
-        rate, now = (
-            self._throughput.rate,
-            self._throughput.now + time.monotonic() - self._throughput_at,
-        )
-        return QueuePosition(position, now + (position + 1) / rate if rate else None)
+            age = 0.0
+        rate, now = self._throughput.rate, self._throughput.now + age
+        return [
+            (place, now + (place + 1) / rate if place is not None and rate else None)
+            for place in map(positions.get, job_ids)
+        ]
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """What listens to the job store, for as long as the server runs."""
         await self.subscriptions.start()
-        self.event_streams.start()
         refreshing = asyncio.create_task(self._refresh_catalogue())
         revoking = asyncio.create_task(self._end_revoked())
         try:
             yield
         finally:
             await end_tasks(refreshing, revoking)
-            await self.event_streams.stop()
             await self.subscriptions.stop()
             self.store.close()
 
@@ -247,9 +222,7 @@ class Services:
             callers = self.stream_slots.callers | self.wait_slots.callers
             with contextlib.suppress(StoreError):
                 find = self.authenticator.keys.revoked_among
-                revoked = await run_in_threadpool(find, callers) if callers else set()
-                self.event_streams.close_streams_of(revoked)
-                self.subscriptions.end_waits_of(revoked)
+                self.subscriptions.end_callers(await run_in_threadpool(find, callers))
 
     @classmethod
     def connect(cls, settings: GatewaySettings, make_store: type[JobStore] = JobStore) -> Services:
@@ -272,20 +245,16 @@ class Services:
             wait_slots=PerCallerSemaphore(settings.max_waits),
         )
 
-    @property
-    def image_limits(self) -> ImageLimits:
-        return ImageLimits(max_pixels=self.settings.max_pixels)
-
     async def wait_until_final(
         self, subscription: JobSubscription, seconds: float, caller: str, known: Job | None = None
-    ) -> WaitResult:
+    ) -> tuple[Job | None, bool]:
         """The watched job once it is final, or as it is after ``seconds``; or as it is now, when
         ``caller`` has enough requests waiting already. ``known``: as it was since it is watched.
+        And whether there was a place to wait in.
         """
         with self.wait_slots.acquire(caller) as free:
             seconds = seconds if free else 0.0
-            job = await subscription.wait_until_final(self.get_job, seconds, caller, known)
-        return WaitResult(job, waited=free)
+            return await subscription.wait_until_final(self.get_job, seconds, caller, known), free
 
 
 def redis_warnings(client: redis.Redis, memory_limit: int) -> list[str]:

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from anyio import to_thread
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from app.gateway.admission import check_admission, check_disk, quota_problem
@@ -20,7 +19,7 @@ from app.gateway.auth import Caller
 from app.gateway.caption_warnings import caption_warnings
 from app.gateway.decoders import QUICK_BYTES, QUICK_PIXELS
 from app.gateway.idempotency import find_earlier_job
-from app.gateway.problems import Problem, validation_problem
+from app.gateway.problems import Problem, validated
 from app.gateway.services import Services
 from app.gateway.uploads import (
     AlphaMask,
@@ -75,20 +74,22 @@ async def submit(
         earlier = await run_in_threadpool(find_earlier_job, services, idempotency_key)
         if earlier:
             return Submission(earlier, replayed=True)
-    request = _validate(task, fields, strict)
+    request = validated(task, fields, strict)
     found, webhook = _find_bundle_task(services, request), parse_webhook(services, request.webhook)
     request = _resolve_defaults(request, found)
-    method = request.method or found.method
-    warnings = caption_warnings(found, method, request.texts, services.catalogue.current())
-    await _check_limits(services, caller, request)
+    catalogue, method = services.catalogue.current(), request.method or found.method
+    warnings = caption_warnings(found, method, request.texts, catalogue)
+    if request.images or caller.key or request.batch is not None:
+        await run_in_threadpool(_check_limits, services, caller, request)
     job_id = job_id or new_id()
     note_id("job", job_id)
     uploads, more = await _normalize_inputs(services, caller, task, pictures)
     job = _build_job(caller, request, found, job_id, uploads, [*warnings, *more], webhook)
     async with _store_inputs(services, job, uploads):
-        await _charge_pictures(services, caller, request.returned_count)
-        stored = _expected_bytes(uploads, request.returned_count)
-        new = _new_job(services, caller, job, idempotency_key, stored)
+        count = request.returned_count
+        if caller.key and caller.key.pictures_per_day:
+            await run_in_threadpool(services.authenticator.charge_pictures, caller, count)
+        new = _new_job(services, caller, job, idempotency_key, uploads, count)
         created = await services.enqueuer.enqueue(new)
     if created is None:
         return await run_in_threadpool(_handle_duplicate, services, job, idempotency_key)
@@ -135,33 +136,20 @@ def _priority(caller: Caller, request: TaskRequest) -> Priority:
     return wanted
 
 
-async def _check_limits(services: Services, caller: Caller, request: TaskRequest) -> None:
-    """Before any effort is made, and anything is counted."""
+def _check_limits(services: Services, caller: Caller, request: TaskRequest) -> None:
+    """Before any effort is made, and anything is counted. Blocks."""
+    store, settings = services.store, services.settings
     if request.images or caller.key:
-        await run_in_threadpool(_check_room, services, caller, bool(request.images))
-    if request.batch is not None:
-        await run_in_threadpool(_check_batch, services, caller, request.batch)
-
-
-def _check_room(services: Services, caller: Caller, uploads: bool) -> None:
-    check_admission(services.store, services.settings, caller)
-    if uploads:
-        check_disk(services.blobs, services.settings)
-
-
-def _check_batch(services: Services, caller: Caller, batch_id: str) -> None:
-    """What the script that creates the job would refuse, before it costs anything."""
-    batch = services.store.batches.get(batch_id)
+        check_admission(store, settings, caller)
+    if request.images:
+        check_disk(services.blobs, settings)
+    if request.batch is None:
+        return
+    batch = store.batches.get(request.batch)
     if batch is None or batch.owner != caller.owner:
         raise Problem(422, "batch: there is no such batch; create one with POST /batches.")
     if batch.closed_at:
-        raise quota_problem(services.store, services.settings, Quota.batch, batch.total)
-
-
-def _expected_bytes(uploads: Mapping[str, bytes], pictures: int) -> int:
-    """What a job may come to store: results are about as large as their photo."""
-    sizes = [len(data) for data in uploads.values()]
-    return sum(sizes) + pictures * max(_PICTURE_BYTES, *sizes, 0)
+        raise quota_problem(store, settings, Quota.batch, batch.total)
 
 
 def _new_job(
@@ -169,9 +157,11 @@ def _new_job(
     caller: Caller,
     job: Job,
     idempotency_key: IdempotencyKey | None,
-    stored: int,
+    uploads: Mapping[str, bytes],
+    count: int,
 ) -> NewJob:
     settings, key = services.settings, caller.key
+    sizes = [len(data) for data in uploads.values()]
     return NewJob(
         job,
         idempotency_key,
@@ -179,27 +169,20 @@ def _new_job(
         max_unfinished=(key.max_active or settings.max_active) if key else None,
         max_running=(key.max_running or settings.max_running or None) if key else None,
         max_stored=(int(settings.max_stored) or None) if key else None,
-        stored=stored,
+        # Results are about as large as their photo.
+        stored=sum(sizes) + count * max(_PICTURE_BYTES, *sizes, 0),
     )
-
-
-def _validate(task: type[TaskRequest], fields: Mapping[str, Any], strict: bool) -> TaskRequest:
-    try:
-        return task.model_validate(dict(fields), strict=strict)
-    except ValidationError as error:
-        raise validation_problem(error) from error
 
 
 def _resolve_defaults(request: TaskRequest, found: BundleTask) -> TaskRequest:
     """With what it left open decided, so that the job can be made again as it was."""
     decided = {
         "bundle": found.bundle,
-        "method": _choose_method(found, request.method),
+        "method": request.method or found.method,
         "seed": secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     }
     request = request.with_bundle_defaults(found.serving).model_copy(update=decided)
-    _check_possible(found, request)
-    _check_candidates(found, request)
+    _check_offered(found, request)
     return request
 
 
@@ -211,9 +194,9 @@ async def _normalize_inputs(
     """
     if not task.images:
         return {}, []
-    limits, who = services.image_limits, caller.rate_limit_key
+    limits, who = ImageLimits(max_pixels=services.settings.max_pixels), caller.rate_limit_key
     normalize = partial(_decode_and_encode, services, caller, task, dict(pictures))
-    files = [p.data for p in pictures.values() if isinstance(p, UploadedFile | AlphaMask)]
+    files = [p.data for p in pictures.values() if isinstance(p, UploadedFile)]
     if sum(map(len, files)) <= QUICK_BYTES:
         small = replace(limits, max_pixels=min(QUICK_PIXELS, limits.max_pixels))
         try:
@@ -235,8 +218,12 @@ async def _store_inputs(
     if not uploads:
         yield
         return
+
+    def put() -> None:
+        for name, data in uploads.items():
+            services.blobs.put(job.inputs[name], data)
+
     try:
-        put = partial(_put_blobs, services, job, uploads)
         await to_thread.run_sync(put, limiter=services.storage_threads)
         yield
     except (Problem, BlobError):
@@ -244,16 +231,6 @@ async def _store_inputs(
         with suppress(BlobError):
             await to_thread.run_sync(erase, folder, limiter=services.storage_threads)
         raise
-
-
-def _put_blobs(services: Services, job: Job, uploads: Mapping[str, bytes]) -> None:
-    for name, data in uploads.items():
-        services.blobs.put(job.inputs[name], data)
-
-
-async def _charge_pictures(services: Services, caller: Caller, count: int) -> None:
-    if caller.key and caller.key.pictures_per_day:
-        await run_in_threadpool(services.authenticator.charge_pictures, caller, count)
 
 
 def _handle_duplicate(
@@ -296,29 +273,23 @@ def _find_bundle_task(services: Services, request: TaskRequest) -> BundleTask:
     )
 
 
-def _choose_method(found: BundleTask, method: str | None) -> str:
-    if method is not None and method not in found.methods:
+def _check_offered(found: BundleTask, request: TaskRequest) -> None:
+    """Raises Problem 422 for what the bundle can't do."""
+    method = request.method or found.method
+    if method not in found.methods:
         offered = ", ".join(found.methods)
         raise Problem(
             422, f"Bundle {found.bundle!r} does not offer method {method!r}; there are: {offered}."
         )
-    return method or found.method
-
-
-def _check_possible(found: BundleTask, request: TaskRequest) -> None:
-    why = found.explanation_problem(request.method or found.method) if request.explain else None
+    why = found.explanation_problem(method) if request.explain else None
     why = why or found.size_problem(request.size)
+    if getattr(request, "candidates", 1) > 1 and not found.ranks_candidates:
+        why = why or (
+            f"Bundle {found.bundle!r} lacks {CANDIDATE_RANKER}, which would choose among "
+            "candidates; leave candidates out, or add it to the bundle."
+        )
     if why:
         raise Problem(422, why)
-
-
-def _check_candidates(found: BundleTask, request: TaskRequest) -> None:
-    if getattr(request, "candidates", 1) > 1 and not found.ranks_candidates:
-        raise Problem(
-            422,
-            f"Bundle {found.bundle!r} lacks {CANDIDATE_RANKER}, which would choose among "
-            "candidates; leave candidates out, or add it to the bundle.",
-        )
 
 
 def _decode_and_encode(
@@ -364,7 +335,7 @@ def _make_mask(
 
 
 def _read_input(services: Services, caller: Caller, name: str, picture: ImageInput) -> bytes:
-    if isinstance(picture, UploadedFile | AlphaMask):
+    if isinstance(picture, UploadedFile):
         return picture.data
     if isinstance(picture, EarlierImage):
         return _read_earlier_image(services, caller, name, picture)

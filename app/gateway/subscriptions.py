@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any
 
 import redis.asyncio
@@ -68,9 +68,7 @@ class JobChanges:
 
 
 class JobSubscriptions:
-    """Lets requests wait for a job's end. ``listeners`` are called with the id of each job that
-    changes; "" means that some may have been missed.
-    """
+    """Lets requests wait for a job's end, or follow it."""
 
     def __init__(self, source: JobChanges) -> None:
         self._source = source
@@ -78,7 +76,6 @@ class JobSubscriptions:
         self._task: asyncio.Task[None] | None = None
         self.closing = False
         self.ended_callers = set[str]()
-        self.listeners: list[Callable[[str], None]] = []
 
     async def start(self) -> None:
         self.closing = False
@@ -87,28 +84,37 @@ class JobSubscriptions:
     def close(self) -> None:
         """Let nobody wait any longer: the server is about to end."""
         self.closing = True
-        self._on_change("")
+        self._wake_all()
 
     async def stop(self) -> None:
         """Wake everybody, so that no request outlives the server."""
         self.close()
         await end_tasks(self._task)
 
+    def end_callers(self, callers: Collection[str]) -> None:
+        """They wait no longer, whatever becomes of their jobs."""
+        if callers:
+            self.ended_callers.update(callers)
+            self._wake_all()
+
     def _on_change(self, notice: str) -> None:
         """``notice`` is as in :mod:`jobs.job`; "" when some may have been missed."""
         job_id, _, over = notice.partition(" ")
         if not job_id:
-            for subscriptions in self._subscriptions.values():
-                _wake(subscriptions)
-        elif over:
-            _wake(self._subscriptions.get(job_id, ()))
-        for listener in self.listeners:
-            listener(job_id)
+            self._wake_all()
+        for subscription in self._subscriptions.get(job_id, ()):
+            if over or subscription.every_change:
+                subscription.event.set()
+
+    def _wake_all(self) -> None:
+        for subscriptions in self._subscriptions.values():
+            for subscription in subscriptions:
+                subscription.event.set()
 
     @contextlib.contextmanager
-    def subscribe(self, job_id: str) -> Iterator[JobSubscription]:
-        """From here on the end of the job is not missed."""
-        subscription = JobSubscription(self, job_id)
+    def subscribe(self, job_id: str, every_change: bool = False) -> Iterator[JobSubscription]:
+        """From here on the end of the job is not missed; with ``every_change``, nothing is."""
+        subscription = JobSubscription(self, job_id, every_change)
         self._subscriptions[job_id].add(subscription)
         try:
             yield subscription
@@ -117,26 +123,29 @@ class JobSubscriptions:
             if not self._subscriptions[job_id]:
                 del self._subscriptions[job_id]
 
-    def end_waits_of(self, callers: Collection[str]) -> None:
-        """They wait no longer, whatever becomes of their jobs."""
-        self.ended_callers.update(callers)
-        for subscriptions in self._subscriptions.values():
-            _wake(subscriptions)
-
-    async def wait_until_final(
-        self, job_id: str, read: JobReader, seconds: float, caller: str
-    ) -> Job | None:
-        """:meth:`JobSubscription.wait_until_final` of a job that is watched from now on."""
-        with self.subscribe(job_id) as subscription:
-            return await subscription.wait_until_final(read, seconds, caller)
-
 
 class JobSubscription:
-    """One request that waits for the end of a job."""
+    """One request that waits for the end of a job, or for every change."""
 
-    def __init__(self, subscriptions: JobSubscriptions, job_id: str) -> None:
+    def __init__(
+        self, subscriptions: JobSubscriptions, job_id: str, every_change: bool = False
+    ) -> None:
         self._subscriptions, self.job_id = subscriptions, job_id
+        self.every_change = every_change
         self.event = asyncio.Event()
+
+    def is_closed(self, caller: str) -> bool:
+        """Whether the server is about to end, or the key of ``caller`` has been revoked."""
+        return self._subscriptions.closing or caller in self._subscriptions.ended_callers
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether there was a change within ``seconds``."""
+        changed = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                changed = await self.event.wait()
+        self.event.clear()
+        return changed
 
     async def wait_until_final(
         self, read: JobReader, seconds: float, caller: str = "", known: Job | None = None
@@ -149,22 +158,14 @@ class JobSubscription:
         deadline = clock() + seconds
         job = known or await read(self.job_id)
         while job is not None and not job.status.final and not self._subscriptions.closing:
-            if caller in self._subscriptions.ended_callers:
+            if self.is_closed(caller):
                 raise unauthorized("This API key has been revoked.")
             left = deadline - clock()
             if left <= 0:
                 return job
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, RECHECK)):
-                    await self.event.wait()
-            self.event.clear()
+            await self.wait(min(left, RECHECK))
             job = await read(self.job_id)
         return job
-
-
-def _wake(subscriptions: Iterable[JobSubscription]) -> None:
-    for subscription in subscriptions:
-        subscription.event.set()
 
 
 _AGAIN = 0.05  # seconds between two cancellations

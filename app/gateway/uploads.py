@@ -47,11 +47,8 @@ class PhotoAlphaMask:
     """A mask: the hole is where the photo is transparent."""
 
 
-@dataclass(frozen=True)
-class AlphaMask:
-    """A mask: the hole is where this picture, a file as sent, is transparent."""
-
-    data: bytes
+class AlphaMask(UploadedFile):
+    """A mask: the hole is where this picture is transparent."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class BoxMask:
     box: tuple[int, int, int, int]
 
 
-ImageInput = UploadedFile | EarlierImage | PhotoAlphaMask | AlphaMask | BoxMask
+ImageInput = UploadedFile | EarlierImage | PhotoAlphaMask | BoxMask
 _ACCEPTED_PHOTO_FORMS = (
     "a file, base64, a data URL (data:image/png;base64,…) or the path of an earlier image"
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from jobs.bundles import BundleInfo, Catalogue
-from jobs.job import Failure, Job, Priority, Status, Timings, Webhook
+from jobs.job import Failure, ImageRecord, Job, Priority, Status, Timings, Webhook
 from jobs.requests import TASKS
 
 
@@ -81,44 +81,22 @@ def job_view(
     since 1970; ``root``: the path before all addresses.
     """
     here = f"{root}/jobs/{job.id}"
-    images = [
-        ImageView(
-            index=i.index,
-            url=None if i.error else f"{here}/images/{i.index}",
-            width=i.width,
-            height=i.height,
-            sha256=i.sha256,
-            seed=i.seed,
-            format=i.format,
-            frames=i.frames,
-            explanation=f"{here}/images/{i.index}/explanation" if i.explanation else None,
-            error=i.error,
-        )
-        for i in job.images
-    ]
-    return JobView(
-        id=job.id,
-        task=job.task,
-        status=job.status,
-        created_at=_to_datetime(job.created_at),
-        started_at=_to_datetime(job.started_at) if job.started_at else None,
-        finished_at=_to_datetime(job.finished_at) if job.finished_at else None,
-        priority=job.priority,
-        queue_position=position,
-        estimated_start=_to_datetime(estimated_start) if estimated_start else None,
-        cancel_requested=job.cancel_requested,
-        progress=_progress(job),
-        input=job.request,
-        images=images,
-        warnings=list(job.warnings),
-        error=job.error,
-        timings=job.timings,
-        attempts=job.attempts,
-        receipt=job.receipt,
-        webhook=job.webhook,
-        batch=job.batch or None,
-        links={"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"},
-    )
+    own = {
+        "queue_position": position,
+        "estimated_start": estimated_start,
+        "progress": _progress(job),
+        "input": job.request,
+        "images": [dict(image) | _image_links(image, here) for image in job.images],
+        "batch": job.batch or None,
+        "links": {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"},
+    }
+    return JobView.model_validate(dict(job) | own)
+
+
+def _image_links(image: ImageRecord, job: str) -> dict[str, str | None]:
+    here = f"{job}/images/{image.index}"
+    explanation = f"{here}/explanation" if image.explanation else None
+    return {"url": None if image.error else here, "explanation": explanation}
 
 
 def _progress(job: Job) -> ProgressView:
@@ -205,7 +183,3 @@ def _bundle_view(info: BundleInfo, defaults: dict[str, str | None], root: str) -
         tasks=tasks,
         vocabulary=f"{root}/models/{info.name}/vocabulary",
     )
-
-
-def _to_datetime(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

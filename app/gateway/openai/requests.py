@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from starlette.requests import Request
 
 from app.gateway.forms import read_form
 from app.gateway.openai.scaling import SIDES, Fit, TargetSize
-from app.gateway.problems import Problem, field_problem, validation_problem
+from app.gateway.problems import Problem, field_problem, validated
 from app.gateway.uploads import (
     TEXT_BODY,
     AlphaMask,
@@ -152,20 +151,17 @@ def rename_fields_for_client(problem: Problem) -> Problem:
     )
 
 
-_MAX_FILES = (
-    17  # sixteen photos and a mask, as their client may send; refused by name, not by number
-)
+_MAX_FILES = 17  # sixteen photos and a mask, as their client may send; refused by name
 _PHOTO_NAMES = ("image", "image[]")
 _PICTURES = (*_PHOTO_NAMES, "mask")
 _NUMBERED = re.compile(r"image\[?\d+\]?")
-_R = TypeVar("_R", bound=ImagesRequest)
 
 
 async def read_generation(request: Request) -> GenerationRequest:
     """From JSON."""
     if not is_json(request):
         raise wrong_type(media_type(request), "application/json")
-    return _validate(GenerationRequest, parse_json(await read_body(request, TEXT_BODY)))
+    return validated(GenerationRequest, parse_json(await read_body(request, TEXT_BODY)))
 
 
 async def read_edit(request: Request) -> tuple[EditRequest, dict[str, ImageInput]]:
@@ -179,7 +175,7 @@ async def read_edit(request: Request) -> tuple[EditRequest, dict[str, ImageInput
     mask = raw.pop("mask", None)
     if mask is not None:
         pictures["mask"] = AlphaMask(_file("mask", mask))
-    return _validate(EditRequest, raw), pictures
+    return validated(EditRequest, raw), pictures
 
 
 def _photo(raw: dict[str, Any]) -> bytes:
@@ -205,10 +201,3 @@ def _file(name: str, value: object) -> bytes:
 
 def _unusable(field: str, detail: str) -> Problem:
     return field_problem([{"field": field, "detail": detail}])
-
-
-def _validate(kind: type[_R], raw: Mapping[str, Any]) -> _R:
-    try:
-        return kind.model_validate(raw)
-    except ValidationError as error:
-        raise validation_problem(error) from error

@@ -7,8 +7,8 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack, aclosing, nullcontext
 from typing import Any
 
 from fastapi import Request
@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from app.gateway.image_responses import Download, hold_download, is_small
 from app.gateway.openai.errors import openai_error
 from app.gateway.openai.scaling import TargetSize, stored_or_scaled
-from app.gateway.openai.submission import cancel_unless_resumable, poll_job
+from app.gateway.openai.submission import poll_job
 from app.gateway.problems import Problem, as_problem
 from app.gateway.services import Services
 from app.gateway.submission import Submission
@@ -30,14 +30,12 @@ from jobs.redis_store import JobStore
 class UrlSigner:
     """Signs and checks addresses. Methods block."""
 
-    def __init__(
-        self, store: JobStore, lifetime: float, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._store, self._lifetime, self._clock = store, lifetime, clock
+    def __init__(self, store: JobStore, lifetime: float) -> None:
+        self._store, self._lifetime = store, lifetime
 
     def sign(self, name: str) -> dict[str, str]:
         """The query of an address that works from now on; ``name`` is all that it serves."""
-        expires = int(self._clock() + self._lifetime)
+        expires = int(time.time() + self._lifetime)
         return {"expires": str(expires), "signature": self._signature(name, expires)}
 
     def check(self, name: str, expires: int, signature: str) -> None:
@@ -45,7 +43,7 @@ class UrlSigner:
         right = self._signature(name, expires)
         if not hmac.compare_digest(right.encode(), signature.encode("utf-8", "replace")):
             raise Problem(403, "This address is not signed by this service; use it unchanged.")
-        if self._clock() >= expires:
+        if time.time() >= expires:
             raise Problem(410, "This address has expired. GET /jobs lists your jobs' pictures.")
 
     def _signature(self, name: str, expires: int) -> str:
@@ -167,9 +165,10 @@ async def image_events(
     """``image_generation.completed`` or ``image_edit.completed``, once for each picture."""
     job = accepted.job
     try:
-        async for job in poll_job(request, services, accepted.job, who):
-            if not job.status.final:
-                yield format_sse_event(comment="waiting")
+        async with aclosing(poll_job(request, services, job, who)) as states:
+            async for job in states:
+                if not job.status.final:
+                    yield format_sse_event(comment="waiting")
         made = [image for image in job.images if not image.error]
         with nullcontext() if _all_small(made, target) else hold_download(services, who):
             for image in made:
@@ -181,8 +180,6 @@ async def image_events(
     except Exception as error:  # the answer has begun, so it can only be reported within it
         _, _, openai_body = openai_error(as_problem(error).body(request.url.path), {})
         yield b"\n\n" + _event({"type": "error", **openai_body})  # also amid a picture
-    finally:
-        await cancel_unless_resumable(request, services, job)
 
 
 def _completed(job: Job, image: ImageRecord, target: TargetSize | None, kind: str) -> JsonObject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 import anyio
 from fastapi import Request
@@ -36,12 +36,9 @@ async def submit_images_request(
     body = _with_own_model(body, services.settings.openai_models)
     await run_in_threadpool(_check_model, services, task, body)
     fields = body.task_fields() | ({} if pictures else _generated_size(services, task, body))
-    ttl = services.settings.idempotency_ttl
-    idempotency_key = await run_in_threadpool(
-        read_idempotency_key, request, fields, pictures, ttl, caller.owner
-    )
+    key = await read_idempotency_key(request, services, caller, fields, pictures)
     try:
-        return await submit(services, caller, TASKS[task], fields, pictures, idempotency_key)
+        return await submit(services, caller, TASKS[task], fields, pictures, key)
     except Problem as problem:
         raise rename_fields_for_client(problem) from problem
 
@@ -77,32 +74,40 @@ def _generated_size(services: Services, task: str, body: ImagesRequest) -> dict[
     return {"size": next((side for side in sides if side >= long_side), sides[-1])}
 
 
-async def poll_job(request: Request, services: Services, job: Job, who: str) -> AsyncIterator[Job]:
+async def poll_job(request: Request, services: Services, job: Job, who: str) -> AsyncGenerator[Job]:
     """The job as it is, every 15 seconds, and at last when it has succeeded; Problem otherwise, and
-    when ``who`` asks has lost the right to.
+    when ``who`` asks has lost the right to. Whoever leaves before its end spares the work that
+    nobody will see, unless the same request, sent again, finds the same job.
     """
-    left = services.settings.openai_wait
-    while not job.status.final and left > 0 and not services.subscriptions.closing:
+    left, resumable = services.settings.openai_wait, HEADER in request.headers
+    try:
+        with services.subscriptions.subscribe(job.id) as watch:
+            while not job.status.final and left > 0 and not services.subscriptions.closing:
+                yield job
+                seconds = min(left, _KEEPALIVE_SECONDS)
+                job = await watch.wait_until_final(services.get_job, seconds, who) or job
+                left -= seconds
         yield job
-        job = (
-            await services.subscriptions.wait_until_final(
-                job.id, services.get_job, min(left, _KEEPALIVE_SECONDS), who
-            )
-            or job
-        )
-        left -= _KEEPALIVE_SECONDS
-    yield job
-    if not job.status.final:
-        raise _timeout_problem(services, _is_resumable(request))
-    if job.status is not Status.succeeded:
-        raise job_failure_problem(job, {"X-Should-Retry": "false"})
+        if not job.status.final:
+            raise _timeout_problem(services, resumable)
+        if job.status is not Status.succeeded:
+            raise job_failure_problem(job, {"X-Should-Retry": "false"})
+    finally:
+        if not job.status.final and not resumable:
+            with anyio.CancelScope(shield=True):
+                await run_in_threadpool(services.store.cancel, job.id)
 
 
 async def wait_for_success(
     request: Request, services: Services, accepted: Submission, who: str
 ) -> Job:
     """The job once it has succeeded; Problem otherwise, also when its client has gone away."""
-    ending = asyncio.create_task(_poll_until_final(request, services, accepted.job, who))
+
+    async def poll_until_final() -> Job:
+        states = [job async for job in poll_job(request, services, accepted.job, who)]
+        return states[-1]
+
+    ending = asyncio.create_task(poll_until_final())
     leaving = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({ending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -114,31 +119,10 @@ async def wait_for_success(
         ending.cancel()
 
 
-async def _poll_until_final(request: Request, services: Services, job: Job, who: str) -> Job:
-    try:
-        async for now in poll_job(request, services, job, who):
-            job = now
-    finally:
-        await cancel_unless_resumable(request, services, job)
-    return job
-
-
 async def _wait_for_disconnect(request: Request) -> None:
     """Returns when the client closes its connection; its body has been read by now."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-async def cancel_unless_resumable(request: Request, services: Services, job: Job) -> None:
-    """Spare the work that nobody will see."""
-    if not job.status.final and not _is_resumable(request):
-        with anyio.CancelScope(shield=True):
-            await run_in_threadpool(services.store.cancel, job.id)
-
-
-def _is_resumable(request: Request) -> bool:
-    """Whether the same request, sent again, finds the same job."""
-    return HEADER in request.headers
 
 
 def _timeout_problem(services: Services, resumable: bool) -> Problem:

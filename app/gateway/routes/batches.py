@@ -19,7 +19,6 @@ from app.gateway.dependencies import AnyCaller, BatchId, Reader, ServicesDepende
 from app.gateway.image_responses import Download, hold_linked
 from app.gateway.problems import Problem
 from app.gateway.routes.jobs import get_batch
-from app.gateway.services import Services
 from app.gateway.submission import parse_webhook
 from app.gateway.views import json_response
 from jobs.batch import Batch
@@ -39,17 +38,26 @@ class BatchRequest(BaseModel):
 
 
 @router.post("", status_code=201, summary="Create a batch", response_model=Batch)
-async def create_batch(
+def create_batch(
     services: ServicesDependency,
     caller: AnyCaller,
     body: Annotated[BatchRequest, Body(default_factory=BatchRequest)],
 ) -> Response:
     """An open batch. Submit jobs with its id as `batch`, then close it."""
     _require_submitter(caller)
+    store, settings = services.store, services.settings
     webhook = parse_webhook(services, body.webhook)
-    batch_id = await run_in_threadpool(_create, services, caller, webhook.url if webhook else "")
-    headers = {"Location": f"{services.settings.root_path}/batches/{batch_id}"}
-    return json_response(await get_batch(services, caller, batch_id), 201, headers)
+    check_memory(store, settings)
+    limits = settings.max_batches, settings.max_batch_jobs
+    # As long as its last results, and as its webhook is tried: pauses grow by up to a quarter.
+    lifetime = max(settings.result_ttl, 1.5 * sum(settings.webhook_delays))
+    try:
+        url = webhook.url if webhook else ""
+        batch_id = store.batches.create(caller.owner, url, *limits, lifetime)
+    except OverQuota as over:
+        raise quota_problem(store, settings, over.quota, over.used) from over
+    headers = {"Location": f"{settings.root_path}/batches/{batch_id}"}
+    return json_response(get_batch(services, caller, batch_id), 201, headers)
 
 
 def _require_submitter(caller: Caller) -> None:
@@ -57,35 +65,21 @@ def _require_submitter(caller: Caller) -> None:
         caller.require_scope(next(iter(TASKS)))
 
 
-def _create(services: Services, caller: Caller, url: str) -> str:
-    store, settings = services.store, services.settings
-    check_memory(store, settings)
-    limits = settings.max_batches, settings.max_batch_jobs
-    # As long as its last results, and as its webhook is tried: pauses grow by up to a quarter.
-    lifetime = max(settings.result_ttl, 1.5 * sum(settings.webhook_delays))
-    try:
-        return store.batches.create(caller.owner, url, *limits, lifetime)
-    except OverQuota as over:
-        raise quota_problem(store, settings, over.quota, over.used) from over
-
-
 @router.get("/{batch_id}", summary="Get a batch", response_model=Batch)
-async def show_batch(batch_id: BatchId, services: ServicesDependency, caller: Reader) -> Response:
+def show_batch(batch_id: BatchId, services: ServicesDependency, caller: Reader) -> Response:
     """How many of its jobs are where; GET /jobs?batch=ID lists them."""
-    return json_response(await get_batch(services, caller, batch_id))
+    return json_response(get_batch(services, caller, batch_id))
 
 
 @router.post("/{batch_id}/close", summary="Close a batch", response_model=Batch)
-async def close_batch(
-    batch_id: BatchId, services: ServicesDependency, caller: AnyCaller
-) -> Response:
+def close_batch(batch_id: BatchId, services: ServicesDependency, caller: AnyCaller) -> Response:
     """It takes no more jobs, and ends, calling its webhook, when all that it has have ended. To
     close it twice does no harm.
     """
     _require_submitter(caller)
-    await get_batch(services, caller, batch_id)
-    await run_in_threadpool(services.store.batches.close, batch_id)
-    return json_response(await get_batch(services, caller, batch_id))
+    get_batch(services, caller, batch_id)
+    services.store.batches.close(batch_id)
+    return json_response(get_batch(services, caller, batch_id))
 
 
 @router.delete(
@@ -94,24 +88,18 @@ async def close_batch(
     summary="Delete a batch and its jobs",
     response_class=Response,
 )
-async def delete_batch(
-    batch_id: BatchId, services: ServicesDependency, caller: AnyCaller
-) -> Response:
+def delete_batch(batch_id: BatchId, services: ServicesDependency, caller: AnyCaller) -> Response:
     """Cancels its jobs that have not ended, and erases all of them, as DELETE does a job, within
     seconds. No webhook is called any more.
     """
     _require_submitter(caller)
-    await get_batch(services, caller, batch_id)
-    await run_in_threadpool(_erase, services, caller, batch_id)
-    return Response(status_code=202)
-
-
-def _erase(services: Services, caller: Caller, batch_id: str) -> None:
+    get_batch(services, caller, batch_id)
     store = services.store
     for job_ids in () if caller.has_scope(ADMIN) else store.batches.members(batch_id):
         for job in store.get_readable(job_ids):
             caller.require_scope(job.task)
     store.batches.erase(batch_id)
+    return Response(status_code=202)
 
 
 @router.get(
@@ -128,7 +116,7 @@ async def get_batch_images(
     """A ZIP file of all images of a batch that has ended, and `manifest.json`, which tells the job
     and the receipt of each.
     """
-    batch = await get_batch(services, caller, batch_id)
+    batch = await run_in_threadpool(get_batch, services, caller, batch_id)
     if batch.finished_at is None:
         detail = f"This batch is {batch.status}, and {batch.unfinished} of its jobs have not ended."
         more = " Close it and wait for its end."

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
-from app.gateway.routes.studio import StaticFile
+from app.gateway.routes.studio import ASK_FIRST, StaticFile
 
 _FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")
 _PAGE = """<!doctype html>
@@ -45,7 +45,6 @@ _START_REDOC = """Redoc.init("/openapi.json", { disableSearch: true, hideLoading
 # The hash of nothing: it fills an empty <style> by script, which policies don't concern.
 _EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 _LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
-_CACHING = "no-cache"  # a new version is seen at once
 
 
 def _below(root: str, text: str) -> bytes:
@@ -68,16 +67,16 @@ def router(root: str = "") -> APIRouter:
 
     @made.get("/docs")
     async def docs(request: Request) -> Response:
-        return swagger.respond(request, _CACHING)
+        return swagger.respond(request, ASK_FIRST)
 
     @made.get("/redoc")
     async def reference(request: Request) -> Response:
-        return redoc.respond(request, _CACHING)
+        return redoc.respond(request, ASK_FIRST)
 
     @made.get("/docs/{name}")
     async def file(name: str, request: Request) -> Response:
         if name not in assets:
             raise HTTPException(404)
-        return assets[name].respond(request, _CACHING)
+        return assets[name].respond(request, ASK_FIRST)
 
     return made

@@ -29,7 +29,7 @@ from app.gateway.dependencies import (
     ServicesDependency,
     StreamSlot,
 )
-from app.gateway.event_streams import EventStream
+from app.gateway.event_streams import Update
 from app.gateway.image_responses import has_current, wait_seconds
 from app.gateway.problems import Problem
 from app.gateway.services import Services
@@ -80,9 +80,9 @@ class JobsView(BaseModel):
     next: str | None = Field(None, description="path of the next page; null on the last one")
 
 
-async def get_batch(services: Services, caller: Caller, batch_id: str) -> Batch:
-    """A batch that the caller may know of; 404 for any other."""
-    found = caller.get_visible(await run_in_threadpool(services.store.batches.get, batch_id))
+def get_batch(services: Services, caller: Caller, batch_id: str) -> Batch:
+    """A batch that the caller may know of; 404 for any other. Blocks."""
+    found = caller.get_visible(services.store.batches.get(batch_id))
     if found is None:
         raise Problem(404, "There is no such batch, or it has expired.")
     return found
@@ -116,7 +116,7 @@ async def list_jobs(
         raise Problem(422, f"There is no such task; there are: {', '.join(TASKS)}.")
     before = _cursor(cursor) if cursor is not None else None
     if batch is not None:
-        await get_batch(services, caller, batch)
+        await run_in_threadpool(get_batch, services, caller, batch)
     jobs, following = await run_in_threadpool(
         services.store.list_jobs, status, limit, before, caller.list_scope, task, batch
     )
@@ -153,9 +153,8 @@ async def get_job(
     with services.subscriptions.subscribe(job_id) as watch:
         found = caller.get_visible(await services.get_job(job_id))
         if seconds and not require_job(found).status.final:
-            found = (
-                await services.wait_until_final(watch, seconds, caller.rate_limit_key, found)
-            ).job
+            who = caller.rate_limit_key
+            found, _ = await services.wait_until_final(watch, seconds, who, found)
     return await _response(request, services, require_job(found))
 
 
@@ -248,6 +247,9 @@ LastEventId = Annotated[
 ]
 
 
+UpdateStream = AsyncIterator[Update]
+
+
 async def _unheard_from(
     record_id: str, ended: bool, services: Services, last_event_id: str | None
 ) -> str:
@@ -265,7 +267,7 @@ async def open_job_stream(
     services: ServicesDependency,
     caller: Reader,
     last_event_id: LastEventId = None,
-) -> AsyncIterator[EventStream]:
+) -> AsyncIterator[UpdateStream]:
     """What the client has not heard yet of a job."""
     ended = require_job(caller.get_visible(await services.get_job(job_id))).status.final
     cursor = await _unheard_from(job_id, ended, services, last_event_id)
@@ -278,15 +280,16 @@ async def open_batch_stream(
     services: ServicesDependency,
     caller: Reader,
     last_event_id: LastEventId = None,
-) -> AsyncIterator[EventStream]:
+) -> AsyncIterator[UpdateStream]:
     """What the client has not heard yet of a batch."""
-    ended = (await get_batch(services, caller, batch_id)).finished_at is not None
+    batch = await run_in_threadpool(get_batch, services, caller, batch_id)
+    ended = batch.finished_at is not None
     cursor = await _unheard_from(batch_id, ended, services, last_event_id)
     with services.event_streams.open(batch_id, cursor, caller.rate_limit_key) as stream:
         yield stream
 
 
-async def _server_sent(stream: EventStream) -> AsyncIterator[ServerSentEvent]:
+async def _server_sent(stream: UpdateStream) -> AsyncIterator[ServerSentEvent]:
     yield ServerSentEvent(comment="follow", retry=_RETRY)
     async for update in stream:
         yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)
@@ -303,7 +306,7 @@ _STREAM: dict[str, Any] = {
     "/jobs/{job_id}/events", tags=["jobs"], summary="Stream the events of a job", **_STREAM
 )
 async def stream_events(
-    stream: Annotated[EventStream, Depends(open_job_stream)],
+    stream: Annotated[UpdateStream, Depends(open_job_stream)],
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: everything that has happened to it, then what happens next."""
     async for event in _server_sent(stream):
@@ -317,7 +320,7 @@ async def stream_events(
     **_STREAM,
 )
 async def stream_batch_events(
-    stream: Annotated[EventStream, Depends(open_batch_stream)],
+    stream: Annotated[UpdateStream, Depends(open_batch_stream)],
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: every job that has ended, then every end, and the batch's own."""
     async for event in _server_sent(stream):

@@ -33,13 +33,10 @@ _TYPES = {
     ".webmanifest": "application/manifest+json",
 }
 _FOR_GOOD = "public, max-age=31536000, immutable"
-_ASK_FIRST = "no-cache"
-_CONTENT_POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
-)
+ASK_FIRST = "no-cache"  # a new version is seen at once
 _PROTECTION = {
-    "Content-Security-Policy": _CONTENT_POLICY,
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -118,10 +115,10 @@ def _overview(request: Request) -> str:
 """
 
 
-def router(root: str = "", folder: Path = FOLDER) -> APIRouter:
+def router(root: str = "") -> APIRouter:
     """The page and its files, read once. ``root``: the path before all addresses."""
     made = APIRouter(include_in_schema=False)
-    files = read_files(folder)
+    files = read_files()
     version = content_digest(files)
     page = _page(files.pop(_PAGE), root, f"{root}/studio/{version}", files)
 
@@ -135,13 +132,13 @@ def router(root: str = "", folder: Path = FOLDER) -> APIRouter:
             return PlainTextResponse(_overview(request), headers={"Vary": "Accept"})
         if wanted[0] == _JSON:
             raise HTTPException(404)
-        return page.respond(request, _ASK_FIRST, "Accept, Accept-Encoding")
+        return page.respond(request, ASK_FIRST, "Accept, Accept-Encoding")
 
     @made.get("/studio/{asked}/{name}")
     async def file(asked: str, name: str, request: Request) -> Response:
         """A file of the page. A page of another version gets today's, which it may not keep."""
         if name not in files:
             raise HTTPException(404)
-        return files[name].respond(request, _FOR_GOOD if asked == version else _ASK_FIRST)
+        return files[name].respond(request, _FOR_GOOD if asked == version else ASK_FIRST)
 
     return made

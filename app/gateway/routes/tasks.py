@@ -4,12 +4,9 @@ request class.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.gateway.api_document import task_body
@@ -24,14 +21,13 @@ from app.gateway.image_responses import (
     wait_seconds,
 )
 from app.gateway.middleware import release_upload_memory
-from app.gateway.services import Services, WaitResult
+from app.gateway.services import Services
 from app.gateway.submission import Submission, submit
 from app.gateway.subscriptions import JobSubscription
-from app.gateway.uploads import ImageInput, is_json, read_request
+from app.gateway.uploads import is_json, read_request
 from app.gateway.views import JobView, json_response
 from jobs.job import Job, Status, new_id
 from jobs.requests import TASKS, TaskRequest
-from jobs.store import IdempotencyKey
 
 
 def router() -> APIRouter:
@@ -95,7 +91,7 @@ async def _accept(request: Request, caller: Caller, task: type[TaskRequest]) -> 
     services = await get_services(request)
     seconds = wait_seconds(request, services.settings.max_wait)
     fields, pictures = await read_request(request, task, services.decoders, caller.rate_limit_key)
-    key = await _idempotency_key(request, services, caller, fields, pictures)
+    key = await read_idempotency_key(request, services, caller, fields, pictures)
     job_id, strict = new_id(), is_json(request)
     with services.subscriptions.subscribe(job_id) as subscription:
         accepted = await submit(
@@ -104,22 +100,6 @@ async def _accept(request: Request, caller: Caller, task: type[TaskRequest]) -> 
         pictures.clear()
         release_upload_memory(request)
         return await _respond(request, services, caller, accepted, seconds, subscription)
-
-
-async def _idempotency_key(
-    request: Request,
-    services: Services,
-    caller: Caller,
-    fields: Mapping[str, Any],
-    pictures: Mapping[str, ImageInput],
-) -> IdempotencyKey | None:
-    if HEADER not in request.headers:
-        return None
-    ttl = services.settings.idempotency_ttl
-    read = partial(read_idempotency_key, request, fields, pictures, ttl, caller.owner)
-    if not pictures:
-        return await run_in_threadpool(read)
-    return await services.decoders.run(caller.rate_limit_key, read, quick=True)
 
 
 async def _respond(
@@ -140,9 +120,9 @@ async def _respond(
             # The networks are still being loaded, and who asks for a picture can do nothing with
             # a job.
             seconds = services.settings.max_wait
-        waited = await _wait(services, caller, accepted, seconds, subscription)
-        job = waited.job or job
-        if waited.waited:
+        ended, waited = await _wait(services, caller, accepted, seconds, subscription)
+        job = ended or job
+        if waited:
             headers["Preference-Applied"] = f"wait={seconds:g}"
         if wanted and job.status.final:
             return await _first_image(services, caller, job, wanted, headers)
@@ -158,7 +138,7 @@ async def _wait(
     accepted: Submission,
     seconds: float,
     subscription: JobSubscription,
-) -> WaitResult:
+) -> tuple[Job | None, bool]:
     if not accepted.replayed:
         return await services.wait_until_final(
             subscription, seconds, caller.rate_limit_key, accepted.job

@@ -119,7 +119,7 @@ def waited(story: Callable[[Announcer], Awaitable[None]], seconds: float) -> tup
         known = Job(id="a", task="t", created_at=0, request={})
         with waiters.subscribe("a") as watch:
             await story(announcer)
-            job = await watch.wait_until_final(read, seconds, known)
+            job = await watch.wait_until_final(read, seconds, known=known)
         await waiters.stop()
         assert job is not None
         return job.status
