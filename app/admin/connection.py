@@ -17,10 +17,10 @@ from typing import Any, Concatenate, ParamSpec, Protocol
 import click
 import redis
 
-from app.gateway.api_keys import ApiKeyError, KeyStore
-from app.local.broker import LocalServiceError, broker_at, default_state_dir
+from app.gateway.api_keys import KeyStore
+from app.local.broker import broker_at, default_state_dir
 from jobs.connections import connect, wait_until_ready
-from jobs.errors import StoreError
+from jobs.errors import JobsError
 from jobs.redis_store import JobStore
 from jobs.settings import SharedSettings
 
@@ -67,7 +67,7 @@ class CommandContext:
                 with contextlib.closing(connect(url)) as client:
                     prefix = settings.redis_prefix
                     yield Backend(settings, JobStore(client, prefix), KeyStore(client, prefix))
-        except (LocalServiceError, ApiKeyError, StoreError, redis.RedisError) as error:
+        except (JobsError, redis.RedisError) as error:
             raise click.ClickException(str(error)) from error
 
 

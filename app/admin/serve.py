@@ -29,9 +29,6 @@ def serve(
     host: str, port: int, state_dir: Path | None, fake: bool, until_stdin_closes: bool
 ) -> None:
     """Run the whole service on this machine until Ctrl-C."""
-    from app.gateway.api_keys import ApiKeyError
-    from app.gateway.auth import AccessError
-    from app.local.broker import LocalServiceError
     from app.local.parent_watcher import exit_when_stdin_closes
     from app.local.serve import serve as run
     from jobs.errors import JobsError
@@ -41,7 +38,7 @@ def serve(
         exit_when_stdin_closes()
     try:
         run(host, port, state_dir, fake)
-    except (LocalServiceError, AccessError, ApiKeyError, JobsError) as error:
+    except JobsError as error:
         raise click.ClickException(str(error)) from error
 
 

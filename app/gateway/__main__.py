@@ -4,8 +4,6 @@ elsewhere.
 
 from __future__ import annotations
 
-from app.gateway.api_keys import ApiKeyError
-from app.gateway.auth import AccessError
 from app.gateway.server import (
     check_access,
     exit_on_sigterm,
@@ -27,7 +25,7 @@ def main() -> None:
     try:
         check_access(settings)
         require_own_storage(settings)
-    except (AccessError, ApiKeyError, JobsError) as error:
+    except JobsError as error:
         raise SystemExit(f"mmml: {error}") from error
     gateway_server(settings, settings.host, settings.port, settings.grace).run()
 

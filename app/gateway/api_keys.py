@@ -219,10 +219,7 @@ def _digest(text: str) -> str:
 COOKIE = "mmml_session"
 SECURE_COOKIE = f"__Host-{COOKIE}"  # over TLS; no neighbouring host can set it (RFC 6265bis)
 LIFETIME = 12 * 3600  # seconds
-
-
 MOST_SESSIONS = 20  # of one key; a further one ends the oldest
-
 _START = """
 local prefix, digest, key_id = KEYS[1], ARGV[1], ARGV[2]
 local lifetime, most = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -251,34 +248,25 @@ class SessionStore:
         self._client, self._prefix = client, prefix + "session:"
         self._start = client.register_script(_START)
 
-    def put(self, digest: str, key_id: str, lifetime: int) -> None:
-        self._start([self._prefix], [digest, key_id, lifetime, MOST_SESSIONS])
+    def put(self, value: str, key_id: str, lifetime: int) -> None:
+        """``value``: of the cookie."""
+        self._start([self._prefix], [_digest(value), key_id, lifetime, MOST_SESSIONS])
 
-    def get(self, digest: str) -> str | None:
-        found = cast("bytes | None", self._client.get(self._prefix + digest))
+    def get(self, value: str) -> str | None:
+        """The id of the session's key."""
+        found = cast("bytes | None", self._client.get(self._prefix + _digest(value)))
         return found.decode() if found else None
 
-    def remove(self, digest: str) -> None:
-        key_id = self.get(digest)
+    def remove(self, value: str) -> None:
+        key_id = self.get(value)
         with self._client.pipeline() as pipe:
-            pipe.delete(self._prefix + digest)
-            pipe.zrem(f"{self._prefix}of:{key_id}", digest)
+            pipe.delete(self._prefix + _digest(value))
+            pipe.zrem(f"{self._prefix}of:{key_id}", _digest(value))
             pipe.execute()
-
-
-def start_session(sessions: SessionStore, key: ApiKey) -> str:
-    """The cookie's value for a new session of ``key``."""
-    value = secrets.token_urlsafe(32)
-    sessions.put(_digest(value), key.id, LIFETIME)
-    return value
 
 
 def get_session_key(sessions: SessionStore, keys: KeyStore, value: str) -> ApiKey | None:
     """The session's key, unless it has been revoked."""
-    key_id = sessions.get(_digest(value))
+    key_id = sessions.get(value)
     key = keys.get(key_id) if key_id else None
     return key if key and key.revoked_at is None else None
-
-
-def end_session(sessions: SessionStore, value: str) -> None:
-    sessions.remove(_digest(value))

@@ -7,8 +7,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 from anyio import to_thread
@@ -17,26 +16,17 @@ from starlette.concurrency import run_in_threadpool
 from app.gateway.admission import check_admission, check_disk, quota_problem
 from app.gateway.auth import Caller
 from app.gateway.caption_warnings import caption_warnings
-from app.gateway.decoders import QUICK_BYTES, QUICK_PIXELS
 from app.gateway.idempotency import find_earlier_job
+from app.gateway.inputs import InputNormalizer
 from app.gateway.problems import Problem, validated
 from app.gateway.services import Services
-from app.gateway.uploads import (
-    AlphaMask,
-    BoxMask,
-    EarlierImage,
-    ImageInput,
-    PhotoAlphaMask,
-    UploadedFile,
-)
+from app.gateway.uploads import ImageInput
 from app.webhooks.addresses import UnsafeAddress
 from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
-from jobs.errors import BlobError, BlobMissing, ImageProblem, StoreError
-from jobs.images import ImageLimits, decode_photo, encode
-from jobs.job import Job, Priority, Status, Webhook, needed_schema, new_id
+from jobs.errors import BlobError, StoreError
+from jobs.job import Job, Priority, Webhook, needed_schema, new_id
 from jobs.logs import note_id, noted_id
-from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
 from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest
 from jobs.store import IdempotencyKey, NewJob, Quota
 from jobs.traces import traceparent
@@ -83,7 +73,8 @@ async def submit(
         await run_in_threadpool(_check_limits, services, caller, request)
     job_id = job_id or new_id()
     note_id("job", job_id)
-    uploads, more = await _normalize_inputs(services, caller, task, pictures)
+    inputs = InputNormalizer(services, caller, dict(pictures))
+    uploads, more = await inputs.normalize(task.images)
     job = _build_job(caller, request, found, job_id, uploads, [*warnings, *more], webhook)
     async with _store_inputs(services, job, uploads):
         count = request.returned_count
@@ -186,27 +177,6 @@ def _resolve_defaults(request: TaskRequest, found: BundleTask) -> TaskRequest:
     return request
 
 
-async def _normalize_inputs(
-    services: Services, caller: Caller, task: type[TaskRequest], pictures: Mapping[str, ImageInput]
-) -> tuple[dict[str, bytes], list[str]]:
-    """Every picture as a PNG, and warnings. Few are decoded at a time: each may take much memory
-    meanwhile.
-    """
-    if not task.images:
-        return {}, []
-    limits, who = ImageLimits(max_pixels=services.settings.max_pixels), caller.rate_limit_key
-    normalize = partial(_decode_and_encode, services, caller, task, dict(pictures))
-    files = [p.data for p in pictures.values() if isinstance(p, UploadedFile)]
-    if sum(map(len, files)) <= QUICK_BYTES:
-        small = replace(limits, max_pixels=min(QUICK_PIXELS, limits.max_pixels))
-        try:
-            return await services.decoders.run(who, partial(normalize, small), quick=True)
-        except ImageProblem as problem:
-            if problem.status != 413:
-                raise
-    return await services.decoders.run(who, partial(normalize, limits))
-
-
 @asynccontextmanager
 async def _store_inputs(
     services: Services, job: Job, uploads: Mapping[str, bytes]
@@ -290,80 +260,3 @@ def _check_offered(found: BundleTask, request: TaskRequest) -> None:
         )
     if why:
         raise Problem(422, why)
-
-
-def _decode_and_encode(
-    services: Services,
-    caller: Caller,
-    task: type[TaskRequest],
-    pictures: Mapping[str, ImageInput],
-    limits: ImageLimits,
-) -> tuple[dict[str, bytes], list[str]]:
-    raw = {name: _read_input(services, caller, name, picture) for name, picture in pictures.items()}
-    size, photo_data = (0, 0), b""  # of the photo, which goes before its mask in every task
-    normalized, result = dict[str, bytes](), list[str]()
-    for spec in task.images:
-        picture, data = pictures[spec.name], raw[spec.name]
-        if spec.kind == "photo":
-            photo = decode_photo(data, spec.name, limits)
-            normalized[spec.name], size, photo_data = encode(photo), photo.size, data
-            del photo  # not needed beside its mask
-        else:
-            mask = _make_mask(limits, spec.name, picture, data, size, photo_data)
-            normalized[spec.name], result = encode(mask.image), [*result, *mask.warnings]
-    return normalized, result
-
-
-def _make_mask(
-    limits: ImageLimits,
-    name: str,
-    picture: ImageInput,
-    data: bytes,
-    size: tuple[int, int],
-    photo_data: bytes,
-) -> Mask:
-    if isinstance(picture, PhotoAlphaMask):
-        mask = alpha_mask(photo_data, "the photo", limits)
-    elif isinstance(picture, AlphaMask):
-        mask = alpha_mask(data, name, limits, "save it with the hole erased to alpha 0")
-    elif isinstance(picture, BoxMask):
-        mask = box_mask(picture.box, size)
-    else:
-        mask = read_mask(data, name, limits)
-    check_mask(mask.image, size, mask.marks)
-    return mask
-
-
-def _read_input(services: Services, caller: Caller, name: str, picture: ImageInput) -> bytes:
-    if isinstance(picture, UploadedFile):
-        return picture.data
-    if isinstance(picture, EarlierImage):
-        return _read_earlier_image(services, caller, name, picture)
-    return b""
-
-
-def _read_earlier_image(
-    services: Services, caller: Caller, name: str, picture: EarlierImage
-) -> bytes:
-    job = caller.get_visible(services.store.get(picture.job_id))
-    where = f"/jobs/{picture.job_id}/images/{picture.index}"
-    if job is None or job.status is Status.expired:
-        raise Problem(
-            422, f"{name}: there is no {where} any more, or there never was; send a picture."
-        )
-    if not job.status.final:
-        raise Problem(
-            409,
-            f"{name}: {where} is not finished yet; wait for that job first.",
-            headers={"Retry-After": "1"},
-        )
-    record = next((i for i in job.images if i.index == picture.index and not i.error), None)
-    if record is None:
-        raise Problem(422, f"{name}: that job has no image {picture.index}.")
-    try:
-        return services.blobs.get(record.blob)
-    except BlobMissing as error:
-        again = services.store.get(picture.job_id)
-        if again and not again.erasing and again.status is not Status.expired:
-            raise
-        raise Problem(422, f"{name}: {where} has been erased.") from error

@@ -86,11 +86,11 @@ def job_view(
         "estimated_start": estimated_start,
         "progress": _progress(job),
         "input": job.request,
-        "images": [dict(image) | _image_links(image, here) for image in job.images],
+        "images": [vars(image) | _image_links(image, here) for image in job.images],
         "batch": job.batch or None,
         "links": {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"},
     }
-    return JobView.model_validate(dict(job) | own)
+    return JobView.model_validate(vars(job) | own)
 
 
 def _image_links(image: ImageRecord, job: str) -> dict[str, str | None]:

@@ -19,13 +19,14 @@ from pathlib import Path
 
 from app.local.supervisor import ChildProcess, Supervisor
 from app.settings import GatewaySettings
+from jobs.errors import JobsError
 from jobs.settings import SharedSettings, read_settings
 
 MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107 on Linux and 103 on macOS
 LOCK_WAIT_SECONDS = 10.0
 
 
-class LocalServiceError(RuntimeError):
+class LocalServiceError(JobsError):
     """The private service can't start; the message says what to do."""
 
 

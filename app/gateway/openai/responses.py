@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
@@ -22,7 +23,6 @@ from app.gateway.openai.scaling import TargetSize, stored_or_scaled
 from app.gateway.openai.submission import poll_job
 from app.gateway.problems import Problem, as_problem
 from app.gateway.services import Services
-from app.gateway.submission import Submission
 from jobs.job import ImageRecord, Job
 from jobs.redis_store import JobStore
 
@@ -57,73 +57,132 @@ def linked_name(job_id: str, index: int, size: str | None, fit: str | None) -> s
 
 
 JsonObject = dict[str, Any]
-
-
-async def images_response(
-    request: Request,
-    services: Services,
-    job: Job,
-    target: TargetSize | None,
-    as_url: bool,
-    who: str,
-    headers: Mapping[str, str],
-) -> Response:
-    """``job``, ``warnings`` and ``seed`` are this service's own. Large pictures leave storage as
-    their reader takes them. ``who``: by whom they are counted.
-    """
-    made = [image for image in job.images if not image.error]
-    first = made[0]
-    links = [await _url_of(request, services, job, i, target) for i in made] if as_url else []
-    held = [_B64_JSON] * len(made)
-    content = {
-        "created": int(job.finished_at or job.created_at),
-        "data": [{**o, "seed": i.seed} for o, i in zip(links or held, made, strict=True)],
-        "background": "opaque",
-        "output_format": first.format,
-        "size": _size(first, target),
-        "job": job.id,
-        "warnings": _warnings(job, first, target),
-    }
-    if as_url:
-        return JSONResponse(content, 200, headers)
-    parts = _with_pictures(services, content, made, target, who)
-    if _all_small(made, target):
-        whole = b"".join([part async for part in parts])
-        return Response(whole, 200, headers, "application/json")
-    with ExitStack() as counted:
-        counted.enter_context(hold_download(services, who))
-        return Download(parts, headers, "application/json", counted.pop_all())
-
-
 _PLACE = secrets.token_hex(16)  # where a picture will stand; no client can know it
 _B64_JSON = {"b64_json": _PLACE}
 
 
-async def _with_pictures(
-    services: Services,
-    content: JsonObject,
-    images: Sequence[ImageRecord],
-    target: TargetSize | None,
-    who: str,
-) -> AsyncIterator[bytes]:
-    """The JSON of ``content``, with one of ``images`` in each place, scaled to ``target``."""
-    before, *after = json.dumps(content).encode().split(_PLACE.encode())
-    yield before
-    for image, text in zip(images, after, strict=True):
-        async for part in _base64(_parts(services, image, target, who)):
+@dataclass(frozen=True)
+class ImagesAnswer:
+    """How one request under ``/v1/images`` is answered: with pictures scaled to ``target``. Large
+    ones leave storage as their reader takes them. ``who``: by whom they are counted.
+    """
+
+    request: Request
+    services: Services
+    target: TargetSize | None
+    who: str
+
+    async def response(self, job: Job, as_url: bool, headers: Mapping[str, str]) -> Response:
+        """``job``, ``warnings`` and ``seed`` are this service's own."""
+        made = _made(job)
+        first = made[0]
+        data = [await self._url(job, image) if as_url else _B64_JSON for image in made]
+        content = {
+            "created": int(job.finished_at or job.created_at),
+            "data": [{**each, "seed": image.seed} for each, image in zip(data, made, strict=True)],
+            "background": "opaque",
+            "output_format": first.format,
+            **self._about(job, first),
+        }
+        if as_url:
+            return JSONResponse(content, 200, headers)
+        parts = self._with_pictures(content, made)
+        if self._are_small(made):
+            whole = b"".join([part async for part in parts])
+            return Response(whole, 200, headers, "application/json")
+        with ExitStack() as counted:
+            counted.enter_context(hold_download(self.services, self.who))
+            return Download(parts, headers, "application/json", counted.pop_all())
+
+    async def events(self, job: Job, kind: str) -> AsyncIterator[bytes]:
+        """``image_generation.completed`` or ``image_edit.completed``, once for each picture."""
+        try:
+            async with aclosing(poll_job(self.request, self.services, job, self.who)) as states:
+                async for job in states:
+                    if not job.status.final:
+                        yield format_sse_event(comment="waiting")
+            made = _made(job)
+            small = self._are_small(made)
+            with nullcontext() if small else hold_download(self.services, self.who):
+                for image in made:
+                    event = self._completed(job, image, kind)
+                    yield f"event: {event['type']}\ndata: ".encode()
+                    async for part in self._with_pictures(event, [image]):
+                        yield part
+                    yield b"\n\n"
+        except Exception as error:  # the answer has begun, so it can only be reported within it
+            problem = as_problem(error).body(self.request.url.path)
+            event = {"type": "error", **openai_error(problem, {})[2]}
+            yield b"\n\n"  # also amid a picture
+            yield format_sse_event(data_str=json.dumps(event), event="error")
+
+    async def _with_pictures(
+        self, content: JsonObject, images: Sequence[ImageRecord]
+    ) -> AsyncIterator[bytes]:
+        """The JSON of ``content``, with one of ``images`` in each place."""
+        before, *after = json.dumps(content).encode().split(_PLACE.encode())
+        yield before
+        for image, text in zip(images, after, strict=True):
+            async for part in _base64(self._parts(image)):
+                yield part
+            yield text
+
+    async def _parts(self, image: ImageRecord) -> AsyncIterator[bytes]:
+        if is_small(image) or self._is_scaled(image):
+            yield await stored_or_scaled(self.services, image, self.target, self.who)
+            return
+        _, parts = await self.services.open_blob(image.blob)
+        async for part in parts:
             yield part
-        yield text
+
+    def _is_scaled(self, image: ImageRecord) -> bool:
+        return self.target is not None and not self.target.is_met_by(image)
+
+    def _are_small(self, images: Sequence[ImageRecord]) -> bool:
+        return all(map(is_small, images)) and (self.target is None or self.target.is_small)
+
+    async def _url(self, job: Job, image: ImageRecord) -> JsonObject:
+        settings, target = self.services.settings, self.target
+        links = UrlSigner(self.services.store, settings.link_ttl)
+        scaled = {} if target is None else {"size": str(target), "fit": target.fit}
+        name = linked_name(job.id, image.index, scaled.get("size"), scaled.get("fit"))
+        query = scaled | await run_in_threadpool(links.sign, name)
+        path = self.request.url_for("openai_get_image", job_id=job.id, index=str(image.index))
+        address = str(path.include_query_params(**query))
+        here = str(self.request.base_url).rstrip("/")
+        origin = settings.public_url or here
+        return {"url": origin + settings.root_path + address.removeprefix(here)}
+
+    def _completed(self, job: Job, image: ImageRecord, kind: str) -> JsonObject:
+        none = {"image_tokens": 0, "text_tokens": 0}
+        return {
+            "type": f"{kind}.completed",
+            **_B64_JSON,
+            "created_at": int(job.finished_at or job.created_at),
+            "background": "opaque",
+            "output_format": image.format,
+            "quality": "auto",
+            "usage": {
+                "input_tokens": 0,
+                "output_tokens": 0,
+                "total_tokens": 0,
+                "input_tokens_details": none,
+            },
+            "seed": image.seed,
+            **self._about(job, image),
+        }
+
+    def _about(self, job: Job, image: ImageRecord) -> JsonObject:
+        scaled = [self.target.warning(image)] if self.target and self._is_scaled(image) else []
+        return {
+            "size": str(self.target or f"{image.width}x{image.height}"),
+            "job": job.id,
+            "warnings": [*job.warnings, *scaled],
+        }
 
 
-async def _parts(
-    services: Services, image: ImageRecord, target: TargetSize | None, who: str
-) -> AsyncIterator[bytes]:
-    if is_small(image) or (target and not target.is_met_by(image)):
-        yield await stored_or_scaled(services, image, target, who)
-        return
-    _, parts = await services.open_blob(image.blob)
-    async for part in parts:
-        yield part
+def _made(job: Job) -> list[ImageRecord]:
+    return [image for image in job.images if not image.error]
 
 
 async def _base64(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -134,84 +193,3 @@ async def _base64(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         rest = whole[cut:]
         yield base64.b64encode(whole[:cut])
     yield base64.b64encode(rest)
-
-
-def _all_small(images: Sequence[ImageRecord], target: TargetSize | None) -> bool:
-    return all(map(is_small, images)) and (target is None or target.is_small)
-
-
-async def _url_of(
-    request: Request, services: Services, job: Job, image: ImageRecord, target: TargetSize | None
-) -> JsonObject:
-    links = UrlSigner(services.store, services.settings.link_ttl)
-    scaled = {} if target is None else {"size": str(target), "fit": target.fit}
-    name = linked_name(job.id, image.index, scaled.get("size"), scaled.get("fit"))
-    query = scaled | await run_in_threadpool(links.sign, name)
-    path = request.url_for("openai_get_image", job_id=job.id, index=str(image.index))
-    address = str(path.include_query_params(**query))
-    here = str(request.base_url).rstrip("/")
-    origin = services.settings.public_url or here
-    return {"url": origin + services.settings.root_path + address.removeprefix(here)}
-
-
-async def image_events(
-    request: Request,
-    services: Services,
-    accepted: Submission,
-    target: TargetSize | None,
-    kind: str,
-    who: str,
-) -> AsyncIterator[bytes]:
-    """``image_generation.completed`` or ``image_edit.completed``, once for each picture."""
-    job = accepted.job
-    try:
-        async with aclosing(poll_job(request, services, job, who)) as states:
-            async for job in states:
-                if not job.status.final:
-                    yield format_sse_event(comment="waiting")
-        made = [image for image in job.images if not image.error]
-        with nullcontext() if _all_small(made, target) else hold_download(services, who):
-            for image in made:
-                event = _completed(job, image, target, kind)
-                yield f"event: {event['type']}\ndata: ".encode()
-                async for part in _with_pictures(services, event, [image], target, who):
-                    yield part
-                yield b"\n\n"
-    except Exception as error:  # the answer has begun, so it can only be reported within it
-        _, _, openai_body = openai_error(as_problem(error).body(request.url.path), {})
-        yield b"\n\n" + _event({"type": "error", **openai_body})  # also amid a picture
-
-
-def _completed(job: Job, image: ImageRecord, target: TargetSize | None, kind: str) -> JsonObject:
-    none = {"image_tokens": 0, "text_tokens": 0}
-    return {
-        "type": f"{kind}.completed",
-        **_B64_JSON,
-        "created_at": int(job.finished_at or job.created_at),
-        "background": "opaque",
-        "output_format": image.format,
-        "quality": "auto",
-        "size": _size(image, target),
-        "usage": {
-            "input_tokens": 0,
-            "output_tokens": 0,
-            "total_tokens": 0,
-            "input_tokens_details": none,
-        },
-        "seed": image.seed,
-        "job": job.id,
-        "warnings": _warnings(job, image, target),
-    }
-
-
-def _size(image: ImageRecord, target: TargetSize | None) -> str:
-    return str(target or f"{image.width}x{image.height}")
-
-
-def _warnings(job: Job, image: ImageRecord, target: TargetSize | None) -> list[str]:
-    scaled = target and not target.is_met_by(image)
-    return [*job.warnings, *([target.warning(image)] if target and scaled else [])]
-
-
-def _event(data: JsonObject) -> bytes:
-    return format_sse_event(data_str=json.dumps(data), event=data["type"])

@@ -98,13 +98,11 @@ async def poll_job(request: Request, services: Services, job: Job, who: str) -> 
                 await run_in_threadpool(services.store.cancel, job.id)
 
 
-async def wait_for_success(
-    request: Request, services: Services, accepted: Submission, who: str
-) -> Job:
+async def wait_for_success(request: Request, services: Services, job: Job, who: str) -> Job:
     """The job once it has succeeded; Problem otherwise, also when its client has gone away."""
 
     async def poll_until_final() -> Job:
-        states = [job async for job in poll_job(request, services, accepted.job, who)]
+        states = [state async for state in poll_job(request, services, job, who)]
         return states[-1]
 
     ending = asyncio.create_task(poll_until_final())

@@ -29,13 +29,12 @@ from app.gateway.openai.requests import (
     read_edit,
     read_generation,
 )
-from app.gateway.openai.responses import UrlSigner, image_events, images_response, linked_name
+from app.gateway.openai.responses import ImagesAnswer, UrlSigner, linked_name
 from app.gateway.openai.scaling import Fit, TargetSize, stored_or_scaled
 from app.gateway.openai.submission import submit_images_request, wait_for_success
 from app.gateway.problems import Problem
 from app.gateway.routes.jobs import require_job
 from app.gateway.services import Services
-from app.gateway.submission import Submission
 from app.gateway.uploads import ImageInput
 from jobs.bundles import BundleInfo
 
@@ -99,21 +98,16 @@ async def _respond(
     accepted = await submit_images_request(request, services, caller, body, pictures)
     pictures.clear()
     release_upload_memory(request)
-    headers = _headers(accepted)
-    if body.stream:
-        target, who = body.target_size(), caller.rate_limit_key
-        events = image_events(request, services, accepted, target, kind, who)
-        headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return StreamingResponse(events, 200, headers, "text/event-stream")
-    who, as_url = caller.rate_limit_key, body.response_format == "url"
-    job = await wait_for_success(request, services, accepted, who)
-    target = body.target_size()
-    return await images_response(request, services, job, target, as_url, who, headers)
-
-
-def _headers(accepted: Submission) -> dict[str, str]:
     headers = {"X-Request-ID": accepted.job.id}
-    return headers | ({"Idempotency-Replayed": "true"} if accepted.replayed else {})
+    if accepted.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    answer = ImagesAnswer(request, services, body.target_size(), caller.rate_limit_key)
+    if body.stream:
+        headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        events = answer.events(accepted.job, kind)
+        return StreamingResponse(events, 200, headers, "text/event-stream")
+    job = await wait_for_success(request, services, accepted.job, caller.rate_limit_key)
+    return await answer.response(job, body.response_format == "url", headers)
 
 
 @router.get(

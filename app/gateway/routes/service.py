@@ -4,6 +4,7 @@ caller is, with a cookie for web pages.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,8 +16,6 @@ from app.gateway.admission import check_memory
 from app.gateway.api_keys import (
     ADMIN,
     LIFETIME,
-    end_session,
-    start_session,
 )
 from app.gateway.dependencies import (
     AnyCaller,
@@ -221,7 +220,8 @@ def create_session(request: Request, services: ServicesDependency, caller: AnyCa
     if caller.key is not None:
         services.authenticator.count_login(caller)
         check_memory(services.store, services.settings)
-        value = start_session(services.authenticator.sessions, caller.key)
+        value = secrets.token_urlsafe(32)
+        services.authenticator.sessions.put(value, caller.key.id, LIFETIME)
         response.set_cookie(
             session_cookie(request, services.settings),
             value,
@@ -238,7 +238,7 @@ def delete_session(request: Request, services: ServicesDependency, _caller: AnyC
     """Invalidates the cookie."""
     name, secure = session_cookie(request, services.settings), has_tls(request, services.settings)
     if value := request.cookies.get(name):
-        end_session(services.authenticator.sessions, value)
+        services.authenticator.sessions.remove(value)
     response = Response(status_code=204)
     response.delete_cookie(name, secure=secure, httponly=True, samesite="strict")
     return response
