@@ -84,14 +84,16 @@ def reports(function: Callable[Concatenate[Backend, P], Report]) -> Callable[P, 
     return run
 
 
-def set_context(context: click.Context, state_dir: Path | None) -> None:
-    """What a group of commands does first."""
-    context.obj = CommandContext(context.find_root().obj, state_dir)
+def command_group(name: str, text: str) -> click.Group:
+    """A group of commands that are about one service."""
 
+    @click.group(name, help=text)
+    @click.option("--state-dir", type=click.Path(path_type=Path), help="as given to mmml serve")
+    @click.pass_context
+    def group(context: click.Context, state_dir: Path | None) -> None:
+        context.obj = CommandContext(context.find_root().obj, state_dir)
 
-state_dir_option = click.option(
-    "--state-dir", type=click.Path(path_type=Path), help="as given to mmml serve"
-)
+    return group
 
 
 def operator() -> str:

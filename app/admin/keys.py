@@ -5,20 +5,12 @@ that ``MMML_REDIS_URL`` names.
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
 from limits import parse
 
-from app.admin.connection import (
-    Backend,
-    CommandContext,
-    Report,
-    reports,
-    set_context,
-    state_dir_option,
-)
+from app.admin.connection import Backend, CommandContext, Report, command_group, reports
 from app.gateway.api_keys import (
     ApiKey,
     default_scopes,
@@ -30,13 +22,7 @@ from app.gateway.api_keys import (
 )
 from jobs.job import Priority
 
-
-@click.group()
-@state_dir_option
-@click.pass_context
-def keys(context: click.Context, state_dir: Path | None) -> None:
-    """Make, list and revoke API keys."""
-    set_context(context, state_dir)
+keys = command_group("keys", "Make, list and revoke API keys.")
 
 
 def _rate(_context: object, _parameter: object, value: str | None) -> str | None:

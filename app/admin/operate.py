@@ -8,24 +8,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
-from app.admin.connection import Backend, Report, operator, reports, set_context, state_dir_option
+from app.admin.connection import Backend, Report, command_group, operator, reports
 from jobs.administration import purge as purge_queue
 from jobs.administration import usage as usage_by_owner
 from jobs.job import Job, Status
-from jobs.store import AdminAction
 
-
-@click.group()
-@state_dir_option
-@click.pass_context
-def admin(context: click.Context, state_dir: Path | None) -> None:
-    """Look at workers, queue and jobs, and change what they do."""
-    set_context(context, state_dir)
+admin = command_group("admin", "Look at workers, queue and jobs, and change what they do.")
 
 
 @admin.command()
@@ -83,13 +75,10 @@ def jobs(
     """List the newest jobs of everybody."""
     wanted = Status(status) if status else None
     found, _ = backend.jobs.list_jobs(wanted, limit, None, owner, task)
-    return [_job_record(job) for job in found], map(_job_line, found)
-
-
-def _job_record(job: Job) -> dict[str, Any]:
-    """Without what it is to show: captions are for its owner."""
+    # Without what they are to show: captions are for their owners.
     names = {"id", "task", "owner", "status", "priority", "pictures", "attempts", "created_at"}
-    return job.model_dump(mode="json", include=names)
+    records = [job.model_dump(mode="json", include=names) for job in found]
+    return records, map(_job_line, found)
 
 
 def _job_line(job: Job) -> str:
@@ -142,11 +131,8 @@ def reload(backend: Backend) -> Report:
 def audit(backend: Backend, limit: int) -> Report:
     """List what operators did, the newest first."""
     found = backend.jobs.actions(limit)
-    return [asdict(one) for one in found], map(_action_line, found)
-
-
-def _action_line(one: AdminAction) -> str:
-    return f"{_local_time(one.time)}  {one.by}  {one.action}  {one.target}"
+    lines = [f"{_local_time(one.time)}  {one.by}  {one.action}  {one.target}" for one in found]
+    return [asdict(one) for one in found], lines
 
 
 def _local_time(seconds: float) -> str:

@@ -69,24 +69,14 @@ def _add_sessions(document: Schema) -> None:
                 operation["security"].append({"Session": []})
 
 
-def reference(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def task_body(task: type[TaskRequest]) -> Schema:
-    """The request body of ``POST /{task}``, which refers to shared components. JSON stands first:
-    documentation pages prefill it.
+def request_body(components: Mapping[str, str]) -> Schema:
+    """A body that is one of shared components, by media type. JSON stands first: documentation
+    pages prefill it.
     """
-    kinds = {"application/json": "Request", "multipart/form-data": "Form"}
-    return _body({kind: f"{task.__name__}{suffix}" for kind, suffix in kinds.items()})
-
-
-def openai_body(kind: type[BaseModel], media_type: str) -> Schema:
-    return _body({media_type: kind.__name__})
-
-
-def _body(components: Mapping[str, str]) -> Schema:
-    content = {kind: {"schema": reference(name)} for kind, name in components.items()}
+    content = {
+        kind: {"schema": {"$ref": f"#/components/schemas/{name}"}}
+        for kind, name in components.items()
+    }
     return {"required": True, "content": content}
 
 
@@ -115,7 +105,8 @@ def _lifted(components: Schema, model: type[BaseModel]) -> Schema:
 def _add_task(components: Schema, task: type[TaskRequest]) -> None:
     schema = _lifted(components, task)
     images = {spec.name: _image(spec) for spec in task.images}
-    files = {spec.name: _file(_file_text(spec)) for spec in task.images}
+    box = '; instead of a file also a box "x,y,width,height", or "alpha"'
+    files = {s.name: _file(s.description + box * (s.kind == "mask")) for s in task.images}
     required = [*schema.get("required", []), *images]
     for suffix, properties in (
         ("Request", schema["properties"] | images),
@@ -141,11 +132,6 @@ def _without_null(properties: Schema) -> Schema:
 
 def _file(description: str) -> Schema:
     return {"type": "string", "format": "binary", "description": description}
-
-
-def _file_text(spec: ImageField) -> str:
-    box = '; instead of a file also a box "x,y,width,height", or "alpha"'
-    return spec.description + box * (spec.kind == "mask")
 
 
 def _image(spec: ImageField) -> Schema:

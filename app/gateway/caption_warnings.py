@@ -10,9 +10,8 @@ from jobs.bundles import BundleTask, Catalogue
 
 log = logging.getLogger(__name__)
 _MAX_LISTED = 20  # most words that one sentence lists
-_FUNCTION_WORD_LENGTH = (
-    3  # letters of words that say little of what a bundle can draw: the, has, its
-)
+# Letters of words that say little of what a bundle can draw: the, has, its.
+_FUNCTION_WORD_LENGTH = 3
 
 
 def caption_warnings(

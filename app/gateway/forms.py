@@ -45,7 +45,11 @@ async def read_form(
                 elif content or is_file or name in pictures:
                     raw[name] = content
                 elif name.lstrip().startswith("{"):
-                    raise _json_as_form()
+                    raise Problem(  # what curl's -d makes of JSON
+                        415,
+                        "The body looks like JSON, but its Content-Type says that it is a form. "
+                        "Send Content-Type: application/json with it.",
+                    )
         finally:
             await form.close()
     except HTTPException as error:
@@ -93,15 +97,6 @@ async def _from_first_part(
     yield held
     async for chunk in body:
         yield chunk
-
-
-def _json_as_form() -> Problem:
-    """What curl's ``-d`` makes of JSON."""
-    return Problem(
-        415,
-        "The body looks like JSON, but its Content-Type says that it is a form. Send "
-        "Content-Type: application/json with it.",
-    )
 
 
 def _unreadable(why: str) -> Problem:

@@ -126,7 +126,7 @@ async def image_response(
     try:
         if extension == record.format and is_small(record):
             return Response(await services.get_blob(record.blob), 200, headers, media_type)
-        with hold_linked(services, who, link) as held:
+        with hold_download(services, who, link) as held:
             size, parts = await _opened(services, record, extension, who)
             headers["Content-Length"] = str(size)
             return Download(parts, headers, media_type, held.pop_all())
@@ -140,26 +140,19 @@ def is_small(record: ImageRecord) -> bool:
     return record.width * record.height * record.frames <= SMALL
 
 
-def hold_download(services: Services, who: str, share: int = 1) -> AbstractContextManager[None]:
-    """One of the large answers that ``who`` reads at a time; ``share``: of how many equal shares of
-    a caller's it has one. Raises Problem 429.
+@contextmanager
+def hold_download(services: Services, who: str, link: str = "") -> Iterator[ExitStack]:
+    """One of the large answers that ``who`` reads at a time, and one of ``link`` unless that is
+    empty. What is popped off the stack is given back later. Raises Problem 429.
     """
     refusal = (
         "{limit} large answers are being read already, which is all one caller or address may have "
         "at a time. Read them first."
     )
-    return services.downloads.hold(who, refusal, 2, share)
-
-
-@contextmanager
-def hold_linked(services: Services, who: str, link: str) -> Iterator[ExitStack]:
-    """The same, counted for ``link`` too unless it is empty. What is popped off the stack is given
-    back later. Raises Problem 429.
-    """
     with ExitStack() as held:
-        held.enter_context(hold_download(services, who))
+        held.enter_context(services.downloads.hold(who, refusal, 2))
         if link:
-            held.enter_context(hold_download(services, link, _LINK_SHARE))
+            held.enter_context(services.downloads.hold(link, refusal, 2, _LINK_SHARE))
         yield held
 
 

@@ -169,13 +169,13 @@ class Services:
         return job_view(job, *place, self.settings.root_path)
 
     def _get_blobs(self, keys: Sequence[str]) -> list[bytes | Exception]:
-        return [self._get_blob(key) for key in keys]
-
-    def _get_blob(self, key: str) -> bytes | Exception:
-        try:
-            return self.blobs.get(key)
-        except BlobError as error:
-            return error
+        found: list[bytes | Exception] = []
+        for key in keys:
+            try:
+                found.append(self.blobs.get(key))
+            except BlobError as error:
+                found.append(error)
+        return found
 
     def _queue_positions(self, job_ids: Sequence[str]) -> list[QueuePosition]:
         """With an estimate of the time, from a rate that is a moment old."""

@@ -5,7 +5,6 @@ Receivers verify them with any library of that specification, or with ``mmml.ver
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import secrets
 from collections.abc import Sequence
@@ -59,8 +58,8 @@ def _signature(secret: str, message_id: str, stamp: str, body: bytes) -> str:
 def _key(secret: str) -> bytes:
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadSecret("a webhook secret is whsec_ and base64 of 24 to 64 bytes") from error
+    except ValueError:
+        key = b""
     if not secret.startswith(PREFIX) or not 24 <= len(key) <= 64:
         raise BadSecret("a webhook secret is whsec_ and base64 of 24 to 64 bytes")
     return key

@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import ExitStack, aclosing, nullcontext
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,9 +90,8 @@ class ImagesAnswer:
         if self._are_small(made):
             whole = b"".join([part async for part in parts])
             return Response(whole, 200, headers, "application/json")
-        with ExitStack() as counted:
-            counted.enter_context(hold_download(self.services, self.who))
-            return Download(parts, headers, "application/json", counted.pop_all())
+        with hold_download(self.services, self.who) as held:
+            return Download(parts, headers, "application/json", held.pop_all())
 
     async def events(self, job: Job, kind: str) -> AsyncIterator[bytes]:
         """``image_generation.completed`` or ``image_edit.completed``, once for each picture."""

@@ -33,7 +33,8 @@ async def submit_images_request(
     """The job: /inpaint for a photo and a mask, /manipulate for a photo, else /synthesize."""
     task = "inpaint" if "mask" in pictures else "manipulate" if pictures else "synthesize"
     caller.require_scope(task)
-    body = _with_own_model(body, services.settings.openai_models)
+    own_model = services.settings.openai_models.get(body.model or "", body.model)
+    body = body.model_copy(update={"model": own_model or None})
     await run_in_threadpool(_check_model, services, task, body)
     fields = body.task_fields() | ({} if pictures else _generated_size(services, task, body))
     key = await read_idempotency_key(request, services, caller, fields, pictures)
@@ -41,11 +42,6 @@ async def submit_images_request(
         return await submit(services, caller, TASKS[task], fields, pictures, key)
     except Problem as problem:
         raise rename_fields_for_client(problem) from problem
-
-
-def _with_own_model(asked: ImagesRequest, names: Mapping[str, str]) -> ImagesRequest:
-    own = names.get(asked.model or "", asked.model)
-    return asked.model_copy(update={"model": own or None})
 
 
 def _check_model(services: Services, task: str, body: ImagesRequest) -> None:

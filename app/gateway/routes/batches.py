@@ -16,7 +16,7 @@ from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
 from app.gateway.batch_archive import stream_archive
 from app.gateway.dependencies import AnyCaller, BatchId, Reader, ServicesDependency
-from app.gateway.image_responses import Download, hold_linked
+from app.gateway.image_responses import Download, hold_download
 from app.gateway.problems import Problem
 from app.gateway.routes.jobs import get_batch
 from app.gateway.submission import parse_webhook
@@ -127,6 +127,6 @@ async def get_batch_images(
         "X-Content-Type-Options": "nosniff",
     }
     members = await run_in_threadpool(services.store.batches.members, batch_id)
-    with hold_linked(services, caller.rate_limit_key, f"link {batch_id}") as held:
+    with hold_download(services, caller.rate_limit_key, f"link {batch_id}") as held:
         parts = stream_archive(services, members)
         return Download(parts, headers, "application/zip", held.pop_all())

@@ -177,16 +177,10 @@ async def cancel_job(
     """A waiting job ends at once, a running one at its next step. 409 if it has ended."""
     before = await _get_changeable(services, caller, job_id)
     if before.status.final:
-        raise Problem(409, f"This job is over: it has {_STATUS_PHRASES[before.status]}.")
+        been = "been " if before.status is Status.canceled else ""
+        raise Problem(409, f"This job is over: it has {been}{before.status}.")
     await run_in_threadpool(services.store.cancel, job_id)
     return await _response(request, services, require_job(await services.get_job(job_id)))
-
-
-_STATUS_PHRASES = {
-    Status.succeeded: "succeeded",
-    Status.failed: "failed",
-    Status.canceled: "been canceled",
-}
 
 
 @router.delete(

@@ -10,21 +10,19 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from app.gateway.api_document import openai_body
+from app.gateway.api_document import request_body
 from app.gateway.auth import Caller
 from app.gateway.dependencies import BundleName, JobId, ServicesDependency, Submitter, caller
 from app.gateway.image_responses import (
     IMAGE_CONTENT,
     Download,
-    hold_linked,
+    hold_download,
     image_headers,
     image_response,
 )
 from app.gateway.middleware import release_upload_memory
 from app.gateway.openai.errors import PREFIX, RESPONSES
 from app.gateway.openai.requests import (
-    EditRequest,
-    GenerationRequest,
     ImagesRequest,
     read_edit,
     read_generation,
@@ -61,7 +59,7 @@ async def _hold_wait_slot(services: ServicesDependency, caller: Submitter) -> As
     response_model=None,
     responses=_PICTURES,
     dependencies=[Depends(_hold_wait_slot)],
-    openapi_extra={"requestBody": openai_body(GenerationRequest, "application/json")},
+    openapi_extra={"requestBody": request_body({"application/json": "GenerationRequest"})},
 )
 async def openai_generate_images(
     request: Request, services: ServicesDependency, caller: Submitter
@@ -77,7 +75,7 @@ async def openai_generate_images(
     response_model=None,
     responses=_PICTURES,
     dependencies=[Depends(_hold_wait_slot)],
-    openapi_extra={"requestBody": openai_body(EditRequest, "multipart/form-data")},
+    openapi_extra={"requestBody": request_body({"multipart/form-data": "EditRequest"})},
 )
 async def openai_edit_image(
     request: Request, services: ServicesDependency, caller: Submitter
@@ -144,7 +142,7 @@ async def openai_get_image(
     target = TargetSize.parse(size or "", fit)
     if target is None or target.is_met_by(record):
         return await image_response(services, job_id, record, "any", who, link)
-    with hold_linked(services, who, link) as held:
+    with hold_download(services, who, link) as held:
         data = await stored_or_scaled(services, record, target, who)
         headers = image_headers(record, record.format, services.settings.result_ttl)
         headers["Content-Length"] = str(len(data))

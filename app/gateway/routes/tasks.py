@@ -4,12 +4,13 @@ request class.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.gateway.api_document import task_body
+from app.gateway.api_document import request_body
 from app.gateway.auth import Caller
 from app.gateway.dependencies import Submitter, get_services
 from app.gateway.idempotency import HEADER, PATTERN, read_idempotency_key
@@ -54,7 +55,12 @@ def _add(made: APIRouter, task: type[TaskRequest]) -> None:
         response_model=None,
         responses=_RESPONSES,
         openapi_extra={
-            "requestBody": task_body(task),
+            "requestBody": request_body(
+                {
+                    "application/json": f"{task.__name__}Request",
+                    "multipart/form-data": f"{task.__name__}Form",
+                }
+            ),
             "parameters": [_WAIT_PARAMETER, _KEY_PARAMETER],
         },
     )
@@ -120,7 +126,12 @@ async def _respond(
             # The networks are still being loaded, and who asks for a picture can do nothing with
             # a job.
             seconds = services.settings.max_wait
-        ended, waited = await _wait(services, caller, accepted, seconds, subscription)
+        who, known = caller.rate_limit_key, None if accepted.replayed else job
+        watching: AbstractContextManager[JobSubscription] = nullcontext(subscription)
+        if accepted.replayed:  # that is not the job which was subscribed to
+            watching = services.subscriptions.subscribe(job.id)
+        with watching as watched:
+            ended, waited = await services.wait_until_final(watched, seconds, who, known)
         job = ended or job
         if waited:
             headers["Preference-Applied"] = f"wait={seconds:g}"
@@ -130,21 +141,6 @@ async def _respond(
         headers["Retry-After"] = "1"
     view = await services.job_view(job)
     return json_response(view, 200 if job.status.final else 202, headers)
-
-
-async def _wait(
-    services: Services,
-    caller: Caller,
-    accepted: Submission,
-    seconds: float,
-    subscription: JobSubscription,
-) -> tuple[Job | None, bool]:
-    if not accepted.replayed:
-        return await services.wait_until_final(
-            subscription, seconds, caller.rate_limit_key, accepted.job
-        )
-    with services.subscriptions.subscribe(accepted.job.id) as earlier:
-        return await services.wait_until_final(earlier, seconds, caller.rate_limit_key)
 
 
 async def _first_image(
