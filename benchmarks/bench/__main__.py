@@ -25,6 +25,7 @@ from benchmarks.bench.regressions import Baseline, best, guarded_ratios, regress
 from benchmarks.bench.tables import Results
 from benchmarks.bench.workers import workers
 from benchmarks.peers.pipelines import SUBJECTS
+from benchmarks.service.claims import claims
 from tests.chaos.processes import ROOT, at_end, end_all
 
 Part = Callable[[Path, int], dict[str, Any]]
@@ -50,6 +51,7 @@ PARTS: dict[str, Part] = {
     "net256": partial(_subject, "net256"),
     "latency": lambda folder, rounds: latency(folder, rounds, say),
     "workers": lambda folder, rounds: workers(folder, rounds, 4, say),
+    "claims": lambda folder, _rounds: claims(folder),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.bench.bars import rows
 from benchmarks.bench.machine import described
 from benchmarks.peers.pipelines import SUBJECTS, Subject
+from benchmarks.service.claims import table
 from models.tables import markdown_table
 
 Row = Mapping[str, Any]
@@ -119,7 +120,13 @@ def _rates(part: Row) -> list[str]:
     return [markdown_table(["number", "jobs/s"], rates)]
 
 
-_PAGES = {"latency": _latency, "workers": _rates}
+def _claims(part: Row) -> list[str]:
+    head, *cells = table(part)
+    what = f"Claims where none, and where {part['jobs']:,} jobs of {part['owners']:,} owners wait"
+    return [f"{what} behind those that are claimed:", "", markdown_table(head, cells)]
+
+
+_PAGES = {"latency": _latency, "workers": _rates, "claims": _claims}
 
 
 def _number(value: float | None) -> str:

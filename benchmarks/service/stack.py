@@ -38,11 +38,14 @@ class Service:
         write_weights(folder / "weights", subject)
 
     def start(self) -> None:
-        self._start("broker", broker_command(self.folder, self._socket, _MEMORY))
-        wait_for_socket(self._socket)
+        self.start_broker()
         self._module("reconciler", "app.reconciler")
         self._module("gateway", "app.gateway")
         self.scale(self.count)
+
+    def start_broker(self) -> None:
+        self._start("broker", broker_command(self.folder, self._socket, _MEMORY))
+        wait_for_socket(self._socket)
 
     def scale(self, count: int) -> None:
         """Let there be ``count`` workers, and wait until they take jobs."""

@@ -33,6 +33,7 @@ for _, job_id in ipairs(redis.call('ZRANGEBYSCORE', p .. 'delayed', '-inf', stam
 end
 
 local lease, popped, leased = stamp(now + tonumber(ARGV[5])), {}, {}
+local caps = redis.call('EXISTS', p .. 'max_running') == 1
 local full = false  -- a job that has its turn has more pictures than there is room for
 
 local function room() return not full and #ids < most_jobs and size < most_pictures end
@@ -82,7 +83,7 @@ local function round(turns, group, priority)
   while #line > 0 and room() do
     local entry = table.remove(line, 1)
     moved[entry] = true
-    entry.cap = entry.cap or cap_of(entry.owner)
+    entry.cap = entry.cap or caps and cap_of(entry.owner)
     -- At its cap it joins again when one of its jobs ends.
     local pictures = not reached(entry.cap, entry.owner)
       and take(group, priority, entry.owner, entry.cap)

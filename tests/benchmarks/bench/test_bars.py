@@ -41,8 +41,9 @@ def test_every_bar_reads_what_its_part_writes() -> None:
         "submit_rate": 1e6,
         "submit_p99": 0.0,
     }
+    claims = {"claims": {"many": {"32": {"redis": {"p99": 0.0}}}}}
     parts = dict.fromkeys(("sleep10", "demo", "net256", "hard"), contest)
-    found = rows({**parts, "latency": latency, "workers": {"speedup": 4.0}})
+    found = rows({**parts, "latency": latency, "workers": {"speedup": 4.0}, **claims})
     assert [row["name"] for row in found if row["value"] is None] == []
 
 
