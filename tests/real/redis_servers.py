@@ -137,8 +137,11 @@ def watched(folder: Path, program: str, tls: bool) -> Iterator[Watched]:
     options = f"?ssl_ca_certs={folder / 'ca.crt'}" if tls else ""
     scheme = "sentinels" if tls else "sentinel"
     url = f"{scheme}://:letters@{hosts}/{MASTER}/0{options}"
+    own_url = f"redis{'s' if tls else ''}://:letters@127.0.0.1:{master.port}{options}"
     with ExitStack() as stack:
         for server in (master, *replicas, *sentinels):
+            if server is sentinels[0]:  # they look for replicas at once, and then every ten seconds
+                wait_until(lambda: _followers(own_url) == 2, 30, "replicas that follow")
             server.start()
             stack.callback(server.end)
         wait_until_ready(url, 20)
@@ -155,10 +158,15 @@ def _complete(url: str) -> bool:
         sentinel.close()
         if state["num-slaves"] < 2 or state["num-other-sentinels"] < 2:
             return False
+    return _followers(url) == 2
+
+
+def _followers(url: str) -> int:
+    wait_until_ready(url, 20)
     client = connect(url)
-    followers = client.info("replication")["connected_slaves"]
+    found = client.info("replication")["connected_slaves"]
     client.close()
-    return int(followers) == 2
+    return int(found)
 
 
 def plain_server() -> str:
