@@ -39,7 +39,7 @@ class Line(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.usable = False
         if self._answer and not self._answer.done():
-            self._answer.set_exception(error or ConnectionError("closed without an answer"))
+            self._answer.set_exception(error or ConnectionResetError("closed without an answer"))
 
     def ask(self, request: bytes) -> asyncio.Future[Answer]:
         """The answer to a whole request, once it is there. Raises ConnectionError."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 import tempfile
 import time
@@ -15,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import redis
+import uvloop
 
+from benchmarks.load.connections import Server
 from benchmarks.peers.pipelines import SUBJECTS
 from benchmarks.service.stack import Service, running
 from jobs.connections import connect
@@ -55,32 +57,28 @@ def _counters(client: redis.Redis) -> dict[str, float]:
     }
 
 
-async def _job(http: httpx.AsyncClient) -> None:
-    answer = await http.post("/synthesize", params={"wait": 30}, json={"text": "a red bird"})
-    assert answer.json()["status"] == "succeeded", answer.text
-
-
 async def _submit(url: str, jobs: int, clients: int) -> None:
     """So many jobs, of each client one after the other, each waited for."""
-    # The gateway closes idle connections after five seconds; a busy machine may be as late.
-    limits = httpx.Limits(max_connections=clients, keepalive_expiry=2.0)
-    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as http:
+    server = Server(url)
 
-        async def one_by_one(count: int) -> None:
-            while count:
-                with suppress(httpx.ReadError, httpx.RemoteProtocolError):  # closed meanwhile
-                    await _job(http)
-                    count -= 1
+    async def one_by_one(count: int) -> None:
+        while count:
+            # The gateway closes idle connections after five seconds; a busy machine may be as late.
+            with suppress(ConnectionResetError):
+                answer = await server.post("/synthesize?wait=30", {"text": "a red bird"})
+                assert json.loads(answer.body)["status"] == "succeeded", answer.body
+                count -= 1
 
-        await asyncio.gather(*(one_by_one(jobs // clients) for _ in range(clients)))
+    await asyncio.gather(*(one_by_one(jobs // clients) for _ in range(clients)))
+    server.close()
 
 
 def measure(service: Service, jobs: int, clients: int) -> tuple[Costs, float]:
     """Costs of a job, and the jobs per second of this machine meanwhile."""
     client = connect(service.redis_url)
-    asyncio.run(_submit(service.url, 2 * clients, clients))  # everything is warm
+    uvloop.run(_submit(service.url, 2 * clients, clients))  # everything is warm
     before, used, began = _counters(client), service.costs(), time.monotonic()
-    asyncio.run(_submit(service.url, jobs, clients))
+    uvloop.run(_submit(service.url, jobs, clients))
     seconds = time.monotonic() - began
     after, then = _counters(client), service.costs()
     client.close()
