@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench.bars import verdict
+from benchmarks.bench.bundles import bundles
 from benchmarks.bench.contest import Length, contest
 from benchmarks.bench.contestants import NAMES
 from benchmarks.bench.latency import latency
@@ -51,6 +52,7 @@ PARTS: dict[str, Part] = {
     "net256": partial(_subject, "net256"),
     "latency": lambda folder, rounds: latency(folder, rounds, say),
     "workers": lambda folder, rounds: workers(folder, rounds, 4, say),
+    "bundles": lambda folder, rounds: bundles(folder, 20 * rounds, say),
     "claims": lambda folder, _rounds: claims(folder),
 }
 

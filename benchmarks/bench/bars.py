@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.bench.bundles import served
 from benchmarks.service.claims import BAR, SIZES
 
 Parts = Mapping[str, Any]
@@ -74,6 +75,16 @@ BARS: tuple[Bar, ...] = (
         BAR,
         most=True,
         unit=" ms",
+    ),
+    *(
+        Bar(
+            f"{bundle}: one picture, /{task}, p95",
+            f"bundles.times.{bundle} {task}.p95",
+            120,
+            True,
+            " ms",
+        )
+        for bundle, task in served()
     ),
     Bar("workers: 4 of 1, a model of 20 ms", "workers.speedup", 3.8),
 )

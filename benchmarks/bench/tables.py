@@ -126,7 +126,16 @@ def _claims(part: Row) -> list[str]:
     return [f"{what} behind those that are claimed:", "", markdown_table(head, cells)]
 
 
-_PAGES = {"latency": _latency, "workers": _rates, "claims": _claims}
+def _bundles(part: Row) -> list[str]:
+    rows = [[k, *map(_number, found.values())] for k, found in part["times"].items()]
+    return [
+        "One at a time, 256×256 pixels:",
+        "",
+        markdown_table(["what", "p50 ms", "p95 ms"], rows),
+    ]
+
+
+_PAGES = {"latency": _latency, "workers": _rates, "claims": _claims, "bundles": _bundles}
 
 
 def _number(value: float | None) -> str:

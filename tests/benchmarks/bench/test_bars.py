@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from benchmarks.bench.bars import BARS, Bar, lookup, rows, verdict
+from benchmarks.bench.bundles import served
 from benchmarks.bench.contest import ratios
 from benchmarks.load import Report
+from jobs.requests import TASKS
 
 
 def report(rate: float, p95: float) -> Report:
@@ -41,10 +43,21 @@ def test_every_bar_reads_what_its_part_writes() -> None:
         "submit_rate": 1e6,
         "submit_p99": 0.0,
     }
-    claims = {"claims": {"many": {"32": {"redis": {"p99": 0.0}}}}}
+    pictures = {f"{bundle} {task}": {"p95": 0.0} for bundle, task in served()}
+    others = {
+        "workers": {"speedup": 4.0},
+        "claims": {"many": {"32": {"redis": {"p99": 0.0}}}},
+        "bundles": {"times": pictures},
+    }
     parts = dict.fromkeys(("sleep10", "demo", "net256", "hard"), contest)
-    found = rows({**parts, "latency": latency, "workers": {"speedup": 4.0}, **claims})
+    found = rows({**parts, "latency": latency, **others})
     assert [row["name"] for row in found if row["value"] is None] == []
+
+
+def test_every_shipped_bundle_has_its_bars() -> None:
+    assert {bundle for bundle, _ in served()} >= {"aviary", "cub", "flowers"}
+    assert {task for bundle, task in served() if bundle == "cub"} == set(TASKS)
+    assert ("flowers", "inpaint") not in served()
 
 
 def test_ratios_are_taken_within_a_round() -> None:
