@@ -44,19 +44,23 @@ local function take(group, priority, owner, capped)
   local first = redis.call('ZPOPMIN', waiting_key(group, priority, owner))
   if #first == 0 then return nil end
   select_job(first[1])
-  local record, fields = redis.call('HGETALL', key), {}
-  for n = 1, #record, 2 do fields[record[n]] = record[n + 1] end
-  local pictures = tonumber(fields.pictures or '1')
+  local record, status, claims, pictures = redis.call('HGETALL', key), nil, 0, 1
+  for n = 1, #record, 2 do
+    local name, value = record[n], record[n + 1]
+    if name == 'status' then status = value
+    elseif name == 'claims' then claims = value
+    elseif name == 'pictures' then pictures = tonumber(value) end
+  end
   if size + pictures > most_pictures and (#ids > 0 or ARGV[4] == '0') then
     redis.call('ZADD', waiting_key(group, priority, owner), first[2], id)
     full = true
     return 0
   end
   popped[#popped + 1] = id
-  if fields.status ~= 'queued' then return 0 end
+  if status ~= 'queued' then return 0 end
   ids[#ids + 1] = id
   local token = claim .. ':' .. #ids
-  redis.call('HSET', key, 'token', token, 'lease', lease, 'claims', (fields.claims or 0) + 1)
+  redis.call('HSET', key, 'token', token, 'lease', lease, 'claims', claims + 1)
   leased[#leased + 1], leased[#leased + 2] = lease, id
   if capped then redis.call('SADD', p .. 'running:' .. owner, id) end
   record[#record + 1], record[#record + 2] = 'token', token
