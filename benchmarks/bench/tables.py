@@ -121,9 +121,8 @@ def _rates(part: Row) -> list[str]:
 
 
 def _claims(part: Row) -> list[str]:
-    head, *cells = table(part)
     what = f"Claims where none, and where {part['jobs']:,} jobs of {part['owners']:,} owners wait"
-    return [f"{what} behind those that are claimed:", "", markdown_table(head, cells)]
+    return [f"{what} behind those that are claimed:", "", table(part)]
 
 
 def _bundles(part: Row) -> list[str]:

@@ -27,7 +27,6 @@ from tests.chaos.processes import at_end, wait_until
 
 SIZES = (1, 8, 16, 32)  # jobs; a worker on a processor has room for 16
 BAR = 2.0
-_TOGETHER = 200  # jobs that are created in one round trip
 _LEASE = 3600.0  # seconds: longer than this takes
 
 
@@ -54,8 +53,8 @@ def claim_times(client: redis.Redis, jobs: int, owners: int, claims: int = 500) 
     Others wait all the time, ``jobs`` of them, as so many come before each claim as it takes.
     """
     store, coming = JobStore(client), new_jobs(owners)
-    for start in range(0, jobs, _TOGETHER):
-        store.create_all([*islice(coming, min(_TOGETHER, jobs - start))])
+    for start in range(0, jobs, 200):
+        store.create_all([*islice(coming, min(200, jobs - start))])
     # Beside its work it may still compact the file that it appends all of this to.
     wait_until(lambda: not client.info("persistence")["aof_rewrite_in_progress"], 60, "quiet")
     client.config_set("slowlog-log-slower-than", 0)
@@ -95,15 +94,15 @@ def claims(folder: Path, jobs: int = 100_000, owners: int = 1000) -> dict[str, A
     return found
 
 
-def table(found: Mapping[str, Any]) -> list[list[str]]:
-    """The head, and a row for each size of a claim, while few wait and while many do."""
+def table(found: Mapping[str, Any]) -> str:
+    """A row for each size of a claim, while few wait and while many do."""
     clocks = [f"{who}: {p} ms" for who in ("Redis", "worker") for p in ("p50", "p95", "p99")]
-    rows = [["jobs", "others that wait", *clocks]]
+    rows: list[list[str]] = []
     for name, waiting in (("few", 0), ("many", found["jobs"])):
         for size, times in found[name].items():
             cells = (f"{value:.2f}" for clock in times.values() for value in clock.values())
             rows.append([size, f"{waiting:,}", *cells])
-    return rows
+    return markdown_table(["jobs", "others that wait", *clocks], rows)
 
 
 def main(words: Sequence[str]) -> int:
@@ -113,8 +112,7 @@ def main(words: Sequence[str]) -> int:
     given = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="mmml-bench-") as folder:
         found = claims(Path(folder), given.jobs, given.owners)
-    head, *rows = table(found)
-    sys.stdout.write(f"{markdown_table(head, rows)}\n")
+    sys.stdout.write(f"{table(found)}\n")
     return int(any(times["redis"]["p99"] > BAR for times in found["many"].values()))
 
 
