@@ -20,6 +20,7 @@ from models.damsm.losses import GAMMA1
 from models.damsm.subject_head import ROLE as HEAD
 from models.damsm.subject_head import SubjectHead
 from models.damsm.text_encoder import TextEncoder
+from models.layers import fold_batch_norm
 from models.pipeline import Pipeline
 
 PART = "damsm"  # of a bundle: the encoders that were trained together
@@ -65,7 +66,8 @@ class WordRegions:
         if PART not in bundle.tasks:
             return None
         text = pipeline.prepare_module(open_text_encoder(bundle, PART))
-        image = pipeline.prepare_module(open_image_encoder(bundle, PART))
+        encoder = fold_batch_norm(open_image_encoder(bundle, PART).eval())
+        image = pipeline.prepare_module(encoder)
         return cls(pipeline, text, image, _subject_head(pipeline, image))
 
     def find(self, pictures: Tensor, texts: Sequence[Sequence[str]]) -> list[list[Regions]]:

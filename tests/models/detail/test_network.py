@@ -23,6 +23,17 @@ def test_it_starts_as_bicubic_enlargement(scale: int) -> None:
     assert torch.equal(large, enlarge(small, scale))
 
 
+@torch.no_grad()
+def test_products_enlarge_as_torchs_kernel_does() -> None:
+    source = torch.Generator().manual_seed(0)
+    small = torch.rand(2, 3, 7, 12, generator=source)
+    wanted = torch.nn.functional.interpolate(small, scale_factor=4, mode="bicubic")
+    with torch.autocast("cpu", torch.bfloat16):
+        found = enlarge(small, 4)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, wanted, atol=1e-6)
+
+
 def test_it_learns_edges_that_bicubic_enlargement_blurs() -> None:
     torch.manual_seed(0)
     real = pictures()
