@@ -29,6 +29,7 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, pad_rows, 
 from models.errors import BundleError, InputProblem, ModelsError
 from models.explanation import Explanation
 from models.item import Item as Item
+from models.runtime.cpu.traces import TracedModule
 from models.runtime.cuda_graphs import (
     SIZES,
     CudaGraphRunner,
@@ -100,7 +101,7 @@ class Pipeline(ABC, Generic[P]):
         self.spec: TaskSpec = bundle.task(task)
         self.vocabulary = bundle.vocabulary(task)
         self.where = f"bundle {bundle.name!r}, {task}"  # in errors
-        self._graphs: dict[Callable[..., Tensor], CudaGraphRunner] = {}
+        self._runners: dict[Callable[..., Tensor], CudaGraphRunner | TracedModule] = {}
         self.load_networks()
 
     def load_networks(self) -> None:
@@ -191,17 +192,16 @@ class Pipeline(ABC, Generic[P]):
 
     def warm_up(self, batch: int = 1) -> None:
         """Run the networks once per size, so that the first client does not wait for it; on CUDA
-        every size and width of captions is captured.
+        every size and width of captions is captured, on a CPU the usual widths of one are traced.
         """
+        items, counts = [self.example()], [size for size in SIZES if size <= round_up_batch(batch)]
+        if self.reads_text:
+            widths, words = token_widths(self.spec.max_words), self.vocabulary.words[1:]
+            items = [replace(items[0], text=" ".join((words * n)[:n])) for n in widths]
         if self.device.type != "cuda":
-            prepared = self.prepare(self.example())
-            for count in dict.fromkeys((1, batch)):
-                self.forward([prepared] * count)
-            return
-        for width in token_widths(self.spec.max_words) if self.reads_text else (1,):
-            words = self.vocabulary.words[1:] * width
-            prepared = self.prepare(replace(self.example(), text=" ".join(words[:width])))
-            for count in (size for size in SIZES if size <= round_up_batch(batch)):
+            items, counts = items[:2], [1, 1, batch]  # a trace is made when a shape comes again
+        for prepared in map(self.prepare, items):
+            for count in counts:
                 self.forward([prepared] * count)
 
     def weight_bytes(self) -> int:
@@ -262,16 +262,23 @@ class Pipeline(ABC, Generic[P]):
         return to_device(x, self.device)
 
     def compute(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        """The network's output in the pipeline's precision. On CUDA it runs as a graph, so it must
-        treat the rows of its inputs apart and never look at values.
+        """The network's output in the pipeline's precision. On CUDA it runs as a graph, and one
+        picture alone on a CPU as a trace, so it must treat the rows of its inputs apart and never
+        look at values.
         """
-        if self.device.type != "cuda":
+        on_cuda = self.device.type == "cuda"
+        if on_cuda:
+            leave_default_stream(self.device)
+        elif len(inputs[0]) > 1:  # has too many shapes, and more work between Python's steps
             with self.autocast():
                 return network(*inputs)
-        leave_default_stream(self.device)
-        if network not in self._graphs:
-            self._graphs[network] = CudaGraphRunner(network, self._capture)
-        return self._graphs[network](*inputs)
+        if network not in self._runners:
+            self._runners[network] = (
+                CudaGraphRunner(network, self._capture)
+                if on_cuda
+                else TracedModule(network, self.autocast)
+            )
+        return self._runners[network](*inputs)
 
     def _capture(
         self, network: Callable[..., Tensor], inputs: Sequence[Tensor]
@@ -281,8 +288,7 @@ class Pipeline(ABC, Generic[P]):
 
     def pad_words(self, words: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
         """words [B,C,L] and pad [B,L] as :meth:`compute` wants them."""
-        pad = self.to_device(pad)
-        return (words, pad) if self.device.type != "cuda" else pad_tokens(words, pad)
+        return pad_tokens(words, self.to_device(pad))
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The pipeline's precision; nothing to do for float32."""

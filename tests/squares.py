@@ -27,6 +27,8 @@ class FakePipeline(Pipeline[Item]):
     raise for a whole batch. ``batches`` collects the sizes of all batches tried.
     """
 
+    reads_text = False
+
     def __init__(
         self, seconds: float = 0.0, on_forward: Callable[[Sequence[Item]], None] | None = None
     ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from models.errors import BundleError, InputProblem, ModelsError, UnknownBundle
@@ -80,6 +81,20 @@ def test_an_item_without_known_words_fails_alone(pipeline: Pipeline[Any]) -> Non
     assert isinstance(other, Image.Image)
     assert isinstance(bad, InputProblem)
     assert bad.code == "no_known_words"
+
+
+@torch.inference_mode()
+def test_one_picture_alone_runs_as_a_trace_and_several_from_python(pipeline: Pipeline[Any]) -> None:
+    runs = []
+
+    def network(x: torch.Tensor) -> torch.Tensor:
+        runs.append(len(x))
+        return x.tanh()
+
+    for rows in (1, 1, 1, 2, 2, 1):
+        x = torch.randn(rows, 3)
+        assert torch.equal(pipeline.compute(network, x), x.tanh())
+    assert runs == [1, 1, 2, 2]
 
 
 def test_warm_up(pipeline: Pipeline[Any]) -> None:

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 log = logging.getLogger(__name__)
 Network = Callable[..., Tensor]
@@ -36,8 +36,8 @@ class TraceBudget:
         return self._left >= 0
 
 
-# Batches of up to eight: twelve traces for a pipeline that is measured first, eight for one whose
-# tuning is remembered.
+# Synthesis in batches of up to eight takes twelve traces where a pipeline is measured first, eight
+# where its tuning is remembered. Edits and fills, traced for one picture alone, take a third.
 _PROCESS = TraceBudget(48)
 
 
@@ -50,7 +50,7 @@ class TracedModule:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
         allowance: TraceBudget = _PROCESS,
     ) -> None:

@@ -154,7 +154,7 @@ def test_what_was_measured_is_remembered(tmp_path: Path) -> None:
     again = Shelf(float32=each(0.02), bfloat16=flat(0.01))
     pipeline = again.tune(path=path)
     assert (pipeline.precision, pipeline.best_batch) == ("bfloat16", 16)
-    assert pipeline.batches == [1, 16]  # warm-up alone
+    assert pipeline.batches == [1, 1, 16]  # warm-up alone
     assert again.pipelines["float32"].batches == []
 
 
