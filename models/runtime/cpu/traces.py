@@ -24,7 +24,7 @@ Shapes = tuple[tuple[object, ...], ...]
 
 class TraceBudget:
     """How many traces may be made. Torch keeps each to the end of the process: not its weights, but
-    5 to 10 MB of what it wrote down.
+    6 to 22 MB of what it wrote down.
     """
 
     def __init__(self, most: int) -> None:
