@@ -41,6 +41,7 @@ _PROBES = 16  # pictures that are made alone and in batches: it may be one of th
 Pixels = NDArray[np.float32]
 AnyPipeline: TypeAlias = "Pipeline[Any]"
 Loading: TypeAlias = "Callable[[str], AnyPipeline]"
+Tuned: TypeAlias = "tuple[AnyPipeline, Tuning]"  # a pipeline, and what it is fastest with
 Clock = Callable[[], float]  # seconds
 
 
@@ -54,14 +55,6 @@ class Tuning:
     psnr: float | None
     batch: int
     milliseconds: dict[str, float]
-
-
-@dataclass(frozen=True)
-class _Tried:
-    """A pipeline, and what it was found to be fastest with."""
-
-    pipeline: AnyPipeline
-    tuning: Tuning
 
 
 class Memory:
@@ -115,27 +108,22 @@ def tune(
     return pipeline
 
 
-def measure(
-    first: AnyPipeline, load: Loading, precision: str, largest: int, clock: Clock
-) -> tuple[AnyPipeline, Tuning]:
+def measure(first: AnyPipeline, load: Loading, precision: str, largest: int, clock: Clock) -> Tuned:
     """The faster one of ``first`` and, for "auto", the precisions that this device may prefer, each
     in the batches that pay for it.
     """
     best = _try(first, None, largest, clock)
-    if precision == AUTO:
-        for name in candidates(first.device):
-            if name != first.precision:
-                other = load(name)
-                found = _psnr(first, other)
-                if found >= LEAST_PSNR:
-                    tried = _try(other, found, largest, clock)
-                    best = tried if _faster(tried, best, clock) else best
-    return best.pipeline, best.tuning
+    names = candidates(first.device) if precision == AUTO else ()
+    for other in (load(name) for name in names if name != first.precision):
+        if (found := _psnr(first, other)) >= LEAST_PSNR:
+            tried = _try(other, found, largest, clock)
+            best = tried if _faster(tried, best, clock) else best
+    return best
 
 
-def _try(pipeline: AnyPipeline, psnr: float | None, largest: int, clock: Clock) -> _Tried:
+def _try(pipeline: AnyPipeline, psnr: float | None, largest: int, clock: Clock) -> Tuned:
     batch, milliseconds = largest_useful_batch(pipeline, largest, clock)
-    return _Tried(pipeline, Tuning(pipeline.precision, psnr, batch, milliseconds))
+    return pipeline, Tuning(pipeline.precision, psnr, batch, milliseconds)
 
 
 def largest_useful_batch(
@@ -192,8 +180,12 @@ def match_within_bars(reference: Pixels, batched: Pixels) -> bool:
     """Whether a picture made in a batch passes for the one made alone: LEAST_PSNR in all, and
     LEAST_SHARE of the values within LARGEST_STEP.
     """
-    near = np.abs(reference - batched) <= LARGEST_STEP
-    return psnr(reference, batched) >= LEAST_PSNR and float(near.mean()) >= LEAST_SHARE
+    return psnr(reference, batched) >= LEAST_PSNR and _near(reference, batched)
+
+
+def _near(reference: Pixels, other: Pixels) -> bool:
+    """Whether few single values are far off, which a mean over the picture would hide."""
+    return float((np.abs(reference - other) <= LARGEST_STEP).mean()) >= LEAST_SHARE
 
 
 def _seconds(pipeline: AnyPipeline, batch: Sequence[Any], clock: Clock, runs: int = 2) -> float:
@@ -208,35 +200,23 @@ def _seconds(pipeline: AnyPipeline, batch: Sequence[Any], clock: Clock, runs: in
     return best
 
 
-def _faster(one: _Tried, other: _Tried, clock: Clock) -> bool:
+def _faster(one: Tuned, other: Tuned, clock: Clock) -> bool:
     """By picture, each in its batches; in turns, so that whatever else runs hits both."""
     times = [math.inf, math.inf]
-    prepared = [_batch(tried) for tried in (one, other)]
+    prepared = [[p.prepare(item) for item in p.examples(t.batch)] for p, t in (one, other)]
     for _ in range(3):
-        for n, tried in enumerate((one, other)):
-            seconds = _seconds(tried.pipeline, prepared[n], clock, runs=1)
-            times[n] = min(times[n], seconds / tried.tuning.batch)
+        for n, (pipeline, tuning) in enumerate((one, other)):
+            seconds = _seconds(pipeline, prepared[n], clock, runs=1)
+            times[n] = min(times[n], seconds / tuning.batch)
     return times[0] < _GAIN * times[1]
 
 
-def _batch(tried: _Tried) -> list[Any]:
-    """As many prepared examples as pay."""
-    pipeline = tried.pipeline
-    return [pipeline.prepare(item) for item in pipeline.examples(tried.tuning.batch)]
-
-
-_FAR, _FEW = 4 / 255, 0.001  # of a picture's values, so few may lie further off
-
-
 def _psnr(reference: AnyPipeline, other: AnyPipeline) -> float:
-    """dB of the worst of a few examples, pictures in [0,1]; 0 where single values are far off,
-    which a mean over the picture would hide.
-    """
+    """dB of the worst of a few examples, pictures in [0,1]; 0 where single values are far off."""
     worst = math.inf
     for item in reference.examples(_EXAMPLES):
         wanted, found = (_pixels(p, [p.prepare(item)])[0] for p in (reference, other))
-        far = float((np.abs(wanted - found) > _FAR).mean())
-        worst = min(worst, psnr(wanted, found) if far <= _FEW else 0.0)
+        worst = min(worst, psnr(wanted, found) if _near(wanted, found) else 0.0)
     return round(min(worst, 99.9), 1)
 
 
