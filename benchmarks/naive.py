@@ -19,7 +19,7 @@ from models.damsm.inception import InceptionImageEncoder
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, padding
 from models.inpainting.tdanet.network import InpaintConfig, InpaintEncoder, InpaintGenerator
 from models.manipulation.manigan.network import ManiganConfig, networks
-from models.manipulation.manigan.photo_encoder import as_photo_encoder, photo_encoder
+from models.manipulation.manigan.photo_encoder import photo_encoder
 from models.pipeline import Pipeline, config_from
 from models.runtime.norms import InstanceNorm
 from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
@@ -98,7 +98,7 @@ def _plain_photo_encoder(bundle: Bundle, task: str) -> Callable[[Tensor], PhotoF
     """The photo encoder; of the published one with VGG-16 whole, of which relu2_2 is kept."""
     encoder = photo_encoder(bundle, task, "naive").eval()
     if isinstance(encoder, CompactImageEncoder):
-        return as_photo_encoder(encoder).photo
+        return encoder.photo
     image = InceptionImageEncoder()
     image.load_state_dict(bundle.state(task, "image_encoder"))
     image.eval()

@@ -12,9 +12,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from jobs.captions import NO_WORDS, Vocabulary
 from models.errors import BundleError, UnknownBundle
 from models.files import what_it_is, write_whole
+
+C = TypeVar("C")
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -197,6 +199,17 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], what: str) -> No
         message = "; ".join(f"{kind}: {_shorten(keys)}" for kind, keys in faults.items() if keys)
         raise BundleError(f"Weights of {what} do not fit the network. {message}.")
     module.load_state_dict(dict(state), strict=True)
+
+
+def config_from(cls: type[C], raw: Mapping[str, Any], where: str) -> C:
+    """A network's configuration from ``bundle.json``; lists become tuples. Raises BundleError."""
+    unknown = sorted(raw.keys() - {f.name for f in fields(cls)})  # type: ignore[arg-type]
+    if unknown:
+        raise BundleError(
+            f"{where} has unknown options {', '.join(unknown)}; a newer version may have "
+            f"written it."
+        )
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
 
 
 def save_task(

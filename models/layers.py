@@ -16,27 +16,25 @@ from models.runtime.precision import attend, autocast_disabled
 M = TypeVar("M", bound=nn.Module)
 
 
-class _Spectral(nn.Module):
-    """A weight divided by its largest singular value (Miyato et al. 2018), first dimension against
-    the rest.
+class SpectralNorm(nn.Module):
+    """A linear layer, or a convolution that keeps the size, whose weight is divided by its largest
+    singular value (Miyato et al. 2018), first dimension against the rest.
 
     Keys ``weight_orig``, ``weight_u``, ``weight_v`` as in published files. In train mode every
     forward does one power iteration; in eval mode the stored vectors are used as they are.
     """
 
-    weight_orig: nn.Parameter
     weight_u: Tensor
     weight_v: Tensor
     bias: nn.Parameter | None
-    eps: float
 
-    def _setup(self, plain: nn.Conv2d | nn.Linear, eps: float) -> None:
-        self.eps, weight = eps, plain.weight.detach()
-        nn.init.orthogonal_(weight)
-        self.weight_orig = nn.Parameter(weight)
+    def __init__(self, plain: nn.Conv2d | nn.Linear, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight_orig = nn.Parameter(plain.weight.detach())
         bias = None if plain.bias is None else nn.Parameter(plain.bias.detach())
         self.register_parameter("bias", bias)
-        matrix = weight.flatten(1)
+        matrix = self.weight_orig.detach().flatten(1)
         self.register_buffer("weight_u", functional.normalize(torch.randn(matrix.shape[0]), dim=0))
         self.register_buffer("weight_v", functional.normalize(torch.randn(matrix.shape[1]), dim=0))
         self._iterate(matrix)
@@ -59,60 +57,29 @@ class _Spectral(nn.Module):
             u, v = self.weight_u.clone(), self.weight_v.clone()
             return self.weight_orig / torch.dot(u, matrix @ v)
 
-
-class SpectralConv2d(_Spectral):
-    """2-D convolution, stride 1, "same" zero padding for odd kernels."""
-
-    def __init__(self, a: int, b: int, kernel: int, bias: bool = True, eps: float = 1e-5) -> None:
-        super().__init__()
-        plain = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)
-        self.padding = kernel // 2
-        self._setup(plain, eps)
-
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self.weight(), self.bias, padding=self.padding)
+        weight = self.weight()
+        if weight.ndim == 2:
+            return functional.linear(x, weight, self.bias)
+        return functional.conv2d(x, weight, self.bias, padding=weight.shape[2] // 2)
 
-    def folded(self) -> nn.Conv2d:
+    @torch.no_grad()
+    def folded(self) -> nn.Module:
         """The same layer with a plain weight, for serving."""
-        b, a, k, _ = self.weight_orig.shape
-        plain = nn.Conv2d(a, b, k, padding=self.padding, bias=self.bias is not None)
-        return _copy_parameters(plain, self)
-
-
-class SpectralLinear(_Spectral):
-    """Fully connected layer."""
-
-    def __init__(self, a: int, b: int, bias: bool = True, eps: float = 1e-5) -> None:
-        super().__init__()
-        plain = nn.Linear(a, b, bias=bias)
-        self._setup(plain, eps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight(), self.bias)
-
-    def folded(self) -> nn.Linear:
-        """The same layer with a plain weight, for serving."""
-        b, a = self.weight_orig.shape
-        return _copy_parameters(nn.Linear(a, b, bias=self.bias is not None), self)
-
-
-Plain = TypeVar("Plain", nn.Conv2d, nn.Linear)
-
-
-@torch.no_grad()
-def _copy_parameters(plain: Plain, spectral: _Spectral) -> Plain:
-    mode = spectral.training
-    plain.weight.copy_(spectral.eval().weight())
-    spectral.train(mode)
-    if plain.bias is not None and spectral.bias is not None:
-        plain.bias.copy_(spectral.bias)
-    return plain.train(mode)
+        mode, bias = self.training, self.bias is not None
+        b, a, *kernel = self.weight_orig.shape
+        plain = _conv(a, b, kernel[0], bias) if kernel else nn.Linear(a, b, bias)
+        plain.weight.copy_(self.eval().weight())
+        if plain.bias is not None and self.bias is not None:
+            plain.bias.copy_(self.bias)
+        self.train(mode)
+        return plain.train(mode)
 
 
 def fold_spectral_norm(module: M) -> M:
     """Replace every spectral layer inside ``module``, in place, by its plain equal."""
     for name, child in module.named_children():
-        if isinstance(child, SpectralConv2d | SpectralLinear):
+        if isinstance(child, SpectralNorm):
             setattr(module, name, child.folded())
         else:
             fold_spectral_norm(child)
@@ -136,20 +103,21 @@ def fold_batch_norm(module: M) -> M:
 
 def conv(a: int, b: int, kernel: int, spectral: bool, bias: bool = True) -> nn.Module:
     """A convolution that keeps the size, of spectral norm one or with orthogonal weights."""
-    if spectral:
-        return SpectralConv2d(a, b, kernel, bias)
-    plain = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)
-    nn.init.orthogonal_(plain.weight)
-    return plain
+    return _orthogonal(_conv(a, b, kernel, bias), spectral)
 
 
 def linear(a: int, b: int, spectral: bool, bias: bool = True) -> nn.Module:
     """A fully connected layer, spectrally normalised or plain with orthogonal weights."""
-    if spectral:
-        return SpectralLinear(a, b, bias)
-    plain = nn.Linear(a, b, bias=bias)
+    return _orthogonal(nn.Linear(a, b, bias), spectral)
+
+
+def _conv(a: int, b: int, kernel: int, bias: bool) -> nn.Conv2d:
+    return nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)
+
+
+def _orthogonal(plain: nn.Conv2d | nn.Linear, spectral: bool) -> nn.Module:
     nn.init.orthogonal_(plain.weight)
-    return plain
+    return SpectralNorm(plain) if spectral else plain
 
 
 def nearest(x: Tensor, side: int | None = None) -> Tensor:

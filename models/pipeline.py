@@ -11,10 +11,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -25,8 +25,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from jobs.captions import EncodedCaption, Word
 from models.bundle import Bundle, TaskSpec, load_strict
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig, pad_rows, padding
-from models.errors import BundleError, InputProblem, ModelsError
+from models.bundle import config_from as config_from
+from models.damsm.text_encoder import TextEncoder, open_text_encoder, pad_rows, padding
+from models.detail.stage import DetailStage
+from models.errors import InputProblem, ModelsError
 from models.explanation import Explanation
 from models.item import Item as Item
 from models.runtime.cpu.traces import TracedModule
@@ -43,11 +45,7 @@ from models.runtime.device import leave_default_stream, to_device, to_host
 from models.runtime.device import prepare as prepare_device
 from models.runtime.precision import PRECISIONS, cast_weights
 
-if TYPE_CHECKING:
-    from models.detail.stage import DetailStage
-
 P = TypeVar("P")
-C = TypeVar("C")
 M = TypeVar("M", bound=nn.Module)
 Pixels = NDArray[np.float32]
 
@@ -82,13 +80,14 @@ class Pipeline(ABC, Generic[P]):
     """Base of all pipelines; ``P`` is what prepare returns and forward takes.
 
     best_batch: most pictures of a forward pass that pay, None while nobody has measured it; detail:
-    what enlarges the networks' pictures, where the bundle has it; reads_text: whether its method
-    looks at words.
+    what enlarges the networks' pictures, where the bundle has it and the method ``enlarges``;
+    reads_text: whether its method looks at words.
     """
 
     best_batch: int | None = None
     detail: DetailStage | None = None
     reads_text = True
+    enlarges = True
 
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
         if precision not in PRECISIONS:
@@ -103,6 +102,8 @@ class Pipeline(ABC, Generic[P]):
         self.where = f"bundle {bundle.name!r}, {task}"  # in errors
         self._runners: dict[Callable[..., Tensor], CudaGraphRunner | TracedModule] = {}
         self.load_networks()
+        if self.enlarges:
+            self.detail = DetailStage.for_pipeline(self)
 
     def load_networks(self) -> None:
         """Build the bundle's networks, for a method that has any."""
@@ -304,8 +305,7 @@ class Pipeline(ABC, Generic[P]):
 
     def load_text_encoder(self) -> TextEncoder:
         """The task's own, ready to serve."""
-        config = config_from(TextEncoderConfig, self.spec.text_encoder, self.where)
-        return self.prepare_module(self.load_state(TextEncoder(config), "text_encoder"))
+        return self.prepare_module(open_text_encoder(self.bundle, self.task))
 
     def prepare_module(self, module: M) -> M:
         """The module on the device, frozen, channels last, in the pipeline's precision."""
@@ -325,18 +325,6 @@ def _weights(holder: object, visited: set[int]) -> Iterator[Tensor]:
         elif id(value) not in visited and type(value).__module__.startswith(__package__):
             visited.add(id(value))
             yield from _weights(value, visited) if hasattr(value, "__dict__") else ()
-
-
-def config_from(cls: type[C], raw: Mapping[str, Any], where: str) -> C:
-    """A network's configuration from ``bundle.json``; lists become tuples. Raises BundleError."""
-    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(raw.keys() - known)
-    if unknown:
-        raise BundleError(
-            f"{where} has unknown options {', '.join(unknown)}; a newer version may have "
-            f"written it."
-        )
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
 
 
 def generator(seed: int) -> torch.Generator:

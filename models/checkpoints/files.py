@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,18 +126,29 @@ def _plain(value: object) -> bool:
 
 
 def drop_aliases(
-    state: Mapping[str, Tensor], canonical: Callable[[str], str], what: str
+    state: Mapping[str, Tensor], aliases: Mapping[str, str], what: str
 ) -> dict[str, Tensor]:
-    """Keys renamed by ``canonical``. Raises BundleError when two that meet differ."""
+    """Every tensor once, by its own name; aliases: beginnings of keys, alias -> own. Raises
+    BundleError when a tensor and its alias differ.
+    """
     kept: dict[str, Tensor] = {}
     for key, value in state.items():
-        name = canonical(key)
+        alias = next((start for start in aliases if key.startswith(start)), "")
+        name = aliases.get(alias, "") + key.removeprefix(alias)
         if name in kept and not torch.equal(kept[name], value):
             raise BundleError(
                 f"{what}: {key} and its alias {name} hold different numbers; the file is damaged."
             )
         kept.setdefault(name, value)
     return kept
+
+
+def add_aliases(state: Mapping[str, Tensor], aliases: Mapping[str, str]) -> dict[str, Tensor]:
+    """The opposite: every tensor by its own name and by its aliases."""
+    found = dict(state)
+    for alias, own in aliases.items():
+        found |= {alias + k.removeprefix(own): v for k, v in state.items() if k.startswith(own)}
+    return found
 
 
 def fit(module: nn.Module, state: Mapping[str, Tensor], what: str) -> nn.Module:

@@ -11,10 +11,8 @@ from torch.nn import functional
 from torchvision.models import inception as parts
 from torchvision.models.vgg import make_layers
 
-from models.bundle import Bundle, load_strict
+from models.bundle import Bundle, config_from, load_strict
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
-from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
-from models.pipeline import config_from
 
 INPUT = 299  # pixels
 
@@ -70,14 +68,6 @@ class VggDetail(nn.Module):
 
 
 ImageEncoder = CompactImageEncoder | InceptionImageEncoder
-
-
-def open_text_encoder(bundle: Bundle, task: str) -> TextEncoder:
-    """That of a bundle's task. Raises BundleError when its weights do not fit."""
-    where = f"bundle {bundle.name!r}, {task}"
-    text = TextEncoder(config_from(TextEncoderConfig, bundle.task(task).text_encoder, where))
-    load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text_encoder")
-    return text
 
 
 def open_image_encoder(bundle: Bundle, task: str) -> ImageEncoder:

@@ -102,6 +102,11 @@ class Caption:
     def pad(self) -> Tensor:
         return padding(self.lengths, self.words.shape[2])
 
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Words, sentence and padding, as generators take them."""
+        return self.words, self.sentence, self.pad
+
 
 @torch.no_grad()
 def encode_captions(text: TextEncoder, ids: Tensor, lengths: Tensor) -> Caption:

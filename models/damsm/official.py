@@ -27,7 +27,7 @@ from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.errors import BundleError, ModelsError
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Exported, Modules, OptimizerStep, Values, adam
+from models.training.objective import Values
 
 _HEADS = ("emb_features", "emb_cnn_code")
 _SPREAD = 0.1  # of the heads' first weights
@@ -66,10 +66,7 @@ class OfficialDamsmObjective(EncodersObjective):
         )
         self.image = _image_encoder(options)
         self.modules = {"text_encoder": self.text, "image_encoder": self.image}
-        optimiser = adam([self.text, self.image], options.rate, (0.5, 0.999))
-        self.optimizer_steps = {
-            "damsm": OptimizerStep(optimiser, self.averaged, options.clip, ("text_encoder",))
-        }
+        self.optimizer_steps = self.one_step(options.rate, options.clip)
 
     def rate_share(self, step: int) -> float:
         o = self.options
@@ -90,10 +87,6 @@ class OfficialDamsmObjective(EncodersObjective):
             regions, code = self.image(self.to_memory_format(state.images))
         by_words, by_sentence = matching_losses((regions, code), caption, state.class_ids)
         return by_words + by_sentence, {"words": by_words, "sentence": by_sentence}
-
-    def export(self, averaged: Modules) -> Exported:
-        image = {"kind": "inception", "features": self.options.features}
-        return {"text": asdict(self.text.config), "image": image}, dict(averaged)
 
 
 def _image_encoder(options: OfficialDamsmOptions) -> InceptionImageEncoder:

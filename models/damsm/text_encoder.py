@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from models.bundle import Bundle, config_from, load_strict
+
 
 @dataclass(frozen=True)
 class TextEncoderConfig:
@@ -46,7 +48,7 @@ class TextEncoder(nn.Module):
         return self.encoded(self.encoder(ids), lengths)
 
     def encoded(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The same from word vectors [B,L,words], the embedding's or mixed ones."""
+        """The same from word vectors [B,L,words]."""
         if int(lengths.min()) < 1:
             raise ValueError("every caption needs at least one known word")
         packed = nn.utils.rnn.pack_padded_sequence(
@@ -57,6 +59,14 @@ class TextEncoder(nn.Module):
         final = state[0] if isinstance(state, tuple) else state
         sentence = final.transpose(0, 1).reshape(len(lengths), -1)
         return words.transpose(1, 2).contiguous(), sentence
+
+
+def open_text_encoder(bundle: Bundle, task: str) -> TextEncoder:
+    """That of a bundle's task. Raises BundleError when its weights do not fit."""
+    where = f"bundle {bundle.name!r}, {task}"
+    text = TextEncoder(config_from(TextEncoderConfig, bundle.task(task).text_encoder, where))
+    load_strict(text, bundle.state(task, "text_encoder"), f"{where}: text_encoder")
+    return text
 
 
 def pad_rows(rows: Sequence[Any]) -> tuple[Tensor, Tensor]:

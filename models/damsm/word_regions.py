@@ -15,11 +15,11 @@ from torch.nn import functional
 from jobs.captions import Blend, Vocabulary, Word
 from models.bundle import load_strict
 from models.damsm.image_encoder import CompactImageEncoder
-from models.damsm.inception import open_image_encoder, open_text_encoder
+from models.damsm.inception import open_image_encoder
 from models.damsm.losses import GAMMA1
 from models.damsm.subject_head import ROLE as HEAD
 from models.damsm.subject_head import SubjectHead
-from models.damsm.text_encoder import TextEncoder
+from models.damsm.text_encoder import TextEncoder, open_text_encoder
 from models.layers import fold_batch_norm
 from models.pipeline import Pipeline
 

@@ -19,7 +19,7 @@ from models.detail.network import DetailConfig, DetailNetwork, PatchDiscriminato
 from models.training.batch import Batch
 from models.training.config import ConfigError
 from models.training.noise import Noise
-from models.training.objective import Modules, Objective, OptimizerStep, Values, adam
+from models.training.objective import Modules, Objective, Values, adam_step
 from models.training.projected_discriminator import trunk_taps
 
 
@@ -69,12 +69,10 @@ class DetailObjective(Objective):
         self.network = DetailNetwork(self.config)
         self.discriminator = PatchDiscriminator(options.ndf)
         self.modules = {"network": self.network, "discriminator": self.discriminator}
-        betas = 0.9, options.beta2
+        o, own, judging = options, (0.9, options.beta2), (0.5, options.beta2)
         self.optimizer_steps = {
-            "network": OptimizerStep(adam([self.network], options.rate, betas), ("network",), 1.0),
-            "discriminator": OptimizerStep(
-                adam([self.discriminator], options.rate_d, (0.5, options.beta2)), ("discriminator",)
-            ),
+            "network": adam_step(self.modules, ["network"], o.rate, own, clip=1.0),
+            "discriminator": adam_step(self.modules, ["discriminator"], o.rate_d, judging),
         }
         self._taps = trunk_taps(options.taps)
         if options.features:

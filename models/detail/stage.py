@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from models.bundle import Bundle, load_strict
+from models.bundle import Bundle, config_from, load_strict
 from models.detail.network import DetailConfig, DetailNetwork
-from models.pipeline import Pipeline, config_from
+
+if TYPE_CHECKING:
+    from models.pipeline import Pipeline
 
 PART = "detail"  # of a bundle
 

@@ -55,7 +55,7 @@ class Prepared:
 class ClassicalPipeline(Pipeline[Prepared]):
     """See :class:`models.pipeline.Pipeline`. Text has no influence, the seed on patches alone."""
 
-    reads_text = False
+    reads_text = enlarges = False
 
     def prepare(self, item: Item) -> Prepared:
         if item.explain:

@@ -16,8 +16,6 @@ from PIL import Image
 from torch import Tensor
 
 from jobs.captions import Word
-from models.bundle import Bundle
-from models.detail.stage import DetailStage
 from models.errors import InputProblem
 from models.geometry import HoleMask, Plane, Square, cut, paste, shrink, shrink_hole, squares
 from models.pipeline import (
@@ -62,10 +60,6 @@ class InpaintingPipeline(Pipeline[Prepared]):
 
     latent: tuple[int, int, int] | None = None  # shape of one square's noise, if there is any
     reads_text = False
-
-    def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
-        super().__init__(bundle, task, method, device, precision)
-        self.detail = DetailStage.for_pipeline(self)
 
     @abstractmethod
     def load_networks(self) -> None:

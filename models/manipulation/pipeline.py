@@ -18,8 +18,6 @@ from PIL import Image
 from torch import Tensor
 
 from jobs.captions import Word
-from models.bundle import Bundle
-from models.detail.stage import DetailStage
 from models.explanation import Area, Plane, over_picture
 from models.geometry import Letterbox, enlarge_change
 from models.pipeline import (
@@ -62,10 +60,6 @@ class ManipulationPipeline(Pipeline[Prepared]):
     """
 
     draws: tuple[int, ...]
-
-    def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
-        super().__init__(bundle, task, method, device, precision)
-        self.detail = DetailStage.for_pipeline(self)
 
     @abstractmethod
     def read_captions(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, ...]:

@@ -16,7 +16,6 @@ from torch.nn.utils.rnn import pad_sequence
 from jobs.captions import Blend
 from models.bundle import Bundle
 from models.damsm.word_regions import PART, Regions, WordRegions
-from models.detail.stage import DetailStage
 from models.errors import InputProblem
 from models.explanation import (
     Area,
@@ -77,7 +76,6 @@ class SynthesisPipeline(Pipeline[Prepared]):
         super().__init__(bundle, task, method, device, precision)
         self.text = self.load_text_encoder()
         self._loading = threading.Lock()
-        self.detail = DetailStage.for_pipeline(self)
 
     def load_networks(self) -> None:
         """Set ``generator``, and ``draws``: how many numbers each kind of its noise has."""

@@ -101,14 +101,17 @@ def adam(
     return torch.optim.Adam(weights, rate, betas, fused=True)
 
 
-def adam_steps(
-    modules: Modules, betas: tuple[float, float], **steps: tuple[Sequence[str], float]
-) -> dict[str, OptimizerStep]:
-    """Steps by name, in their order, each by an Adam of its own: which modules, at which rate."""
-    return {
-        name: OptimizerStep(adam([modules[each] for each in trains], rate, betas), tuple(trains))
-        for name, (trains, rate) in steps.items()
-    }
+def adam_step(
+    modules: Modules,
+    trains: Sequence[str],
+    rate: float,
+    betas: tuple[float, float],
+    clip: float = 0.0,
+    clips: tuple[str, ...] = (),
+) -> OptimizerStep:
+    """The step of an Adam of its own over the modules that it trains."""
+    optimiser = adam([modules[name] for name in trains], rate, betas)
+    return OptimizerStep(optimiser, tuple(trains), clip, clips)
 
 
 @torch.no_grad()

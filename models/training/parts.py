@@ -14,16 +14,10 @@ from torch import Tensor
 from jobs.captions import Vocabulary
 from models.bundle import Bundle, load_strict, save_task
 from models.damsm.image_encoder import CompactImageEncoder
-from models.damsm.inception import (
-    ImageEncoder,
-    VggDetail,
-    described,
-    open_image_encoder,
-    open_text_encoder,
-)
+from models.damsm.inception import ImageEncoder, VggDetail, described, open_image_encoder
 from models.damsm.official import OfficialDamsmObjective, OfficialDamsmOptions, load_detail
 from models.damsm.recipe import DamsmObjective, DamsmOptions
-from models.damsm.text_encoder import TextEncoder
+from models.damsm.text_encoder import TextEncoder, open_text_encoder
 from models.detail.recipe import DetailObjective, DetailOptions
 from models.inpainting.classical import CLASSICAL
 from models.inpainting.tdanet.discriminator import InpaintingOptions
@@ -268,7 +262,7 @@ def save(
         "method": method,
         "size": data.size,
         "licence": data.licence,
-        "network": {} if part == "damsm" else network,
+        "network": network,
         "classical": list(CLASSICAL) if part == "inpainting" else [],
     }
     if objective.method and not method_folders()[method].package.READS_TEXT:

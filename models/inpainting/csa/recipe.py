@@ -40,7 +40,7 @@ from models.inpainting.tdanet.network import compose
 from models.layers import init_normal
 from models.training.batch import Batch, TrainingData
 from models.training.noise import Noise
-from models.training.objective import Modules, Objective, Values, adam_steps, stack_rows
+from models.training.objective import Modules, Objective, Values, adam_step, stack_rows
 
 _BETAS = (0.5, 0.999)
 _FEATURES = 512  # channels of relu4_3, which the consistency loss compares with
@@ -106,12 +106,10 @@ class CsaObjective(Objective):
         self.modules = {"coarse": self.coarse, "refine": self.refine, **discriminators}
         for module in self.modules.values():
             init_normal(module)
-        self.optimizer_steps = adam_steps(
-            self.modules,
-            _BETAS,
-            discriminators=(list(discriminators), options.rate_d),
-            generators=(self.averaged, options.rate),
-        )
+        self.optimizer_steps = {
+            "discriminators": adam_step(self.modules, [*discriminators], options.rate_d, _BETAS),
+            "generators": adam_step(self.modules, self.averaged, options.rate, _BETAS),
+        }
 
     def rate_share(self, step: int) -> float:
         o = self.options

@@ -29,7 +29,7 @@ from models.inpainting.tdanet.network import (
 from models.inpainting.tdanet.official import init_weights
 from models.training.batch import Batch, TrainingData
 from models.training.noise import Noise
-from models.training.objective import Modules, Objective, Values, adam_steps, stack_rows
+from models.training.objective import Modules, Objective, Values, adam_step, stack_rows
 
 _BETAS = (0.0, 0.999)
 _SIZES = {64: 3, 128: 4, 256: 5}  # pixels: levels
@@ -106,12 +106,11 @@ class PicnetObjective(Objective):
         }
         for module in self.modules.values():
             init_weights(module)
-        self.optimizer_steps = adam_steps(
-            self.modules,
-            _BETAS,
-            discriminators=(["discriminator", "rec_discriminator"], options.rate_d),
-            generator=(self.averaged, options.rate),
-        )
+        judging = "discriminator", "rec_discriminator"
+        self.optimizer_steps = {
+            "discriminators": adam_step(self.modules, judging, options.rate_d, _BETAS),
+            "generator": adam_step(self.modules, self.averaged, options.rate, _BETAS),
+        }
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         images, mask = self.to_memory_format(batch.images), batch.need("known_mask")

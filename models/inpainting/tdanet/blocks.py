@@ -34,7 +34,7 @@ def fold_blocks(module: M) -> M:
             setattr(module, name, child.folded())
         else:
             fold_blocks(child)
-    if isinstance(module, FirstBlock | ResBlock):
+    if isinstance(module, ResBlock):
         pooled = module.conv2  # of gated convolutions it is neither linear nor to be merged
         if module.down and isinstance(pooled, nn.Conv2d):
             module.conv2, module.down = _fold_pooling(pooled), False
@@ -107,29 +107,13 @@ def fold_constant_channels(block: ResBlock, varying: int) -> None:
             setattr(block, name, PartlyConstantConv(plain, varying))
 
 
-class FirstBlock(nn.Module):
-    """Pixels to features at half the size, without activation before the first convolution. kind:
-    "plain" or "gated", see :func:`models.inpainting.tdanet.convolutions.conv3`.
-    """
-
-    def __init__(self, a: int, b: int, spectral: bool, kind: str = "plain") -> None:
-        super().__init__()
-        self.down = True  # False once folded: the second convolution has a stride then
-        self.conv1 = conv3(kind, a, b, spectral)
-        self.conv2 = conv3(kind, b, b, spectral)
-        self.bypass = conv(a, b, 1, spectral)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv2(activate(self.conv1(x)))
-        shortcut: Tensor = self.bypass(functional.avg_pool2d(x, 2))
-        return shortcut.add_(functional.avg_pool2d(h, 2) if self.down else h)
-
-
 class ResBlock(nn.Module):
     """Activation before each of two convolutions; the shortcut sees the raw input. ``down`` halves
     the size. kind: see :func:`models.inpainting.tdanet.convolutions.conv3`; only the first is
     dilated.
     """
+
+    of_pixels = False  # which are not activated
 
     def __init__(
         self,
@@ -149,11 +133,20 @@ class ResBlock(nn.Module):
         self.bypass = conv(a, b, 1, spectral)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(functional.leaky_relu(x, self.slope))
+        h = self.conv1(x if self.of_pixels else functional.leaky_relu(x, self.slope))
         h = self.conv2(activate(h, self.slope))
         # Pooling and a 1×1 convolution commute; this order has a quarter of the work.
         shortcut: Tensor = self.bypass(functional.avg_pool2d(x, 2) if self.halves else x)
         return shortcut.add_(functional.avg_pool2d(h, 2) if self.down else h)
+
+
+class FirstBlock(ResBlock):
+    """Pixels to features at half the size. kind: "plain" or "gated"."""
+
+    of_pixels = True
+
+    def __init__(self, a: int, b: int, spectral: bool, kind: str = "plain") -> None:
+        super().__init__(a, b, b, spectral, down=True, kind=kind)
 
 
 class UpBlock(nn.Module):

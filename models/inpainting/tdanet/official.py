@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from models.bundle import Bundle
 from models.checkpoints.exporter import Content, exportable_config
-from models.checkpoints.files import count, drop_aliases, fit, need, read
+from models.checkpoints.files import add_aliases, count, drop_aliases, fit, need, read
 from models.checkpoints.published import Published
 from models.damsm.losses import Caption, encode_captions, matching_losses
 from models.damsm.official import read_text
@@ -39,11 +39,10 @@ from models.inpainting.tdanet.network import (
     InpaintEncoder,
     InpaintGenerator,
 )
-from models.inpainting.tdanet.two_path_recipe import TwoPathObjective
 from models.inpainting.tdanet.word_attention import WordAttention
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import Values, adam_steps
+from models.training.objective import Values, adam_step
 
 _BETAS = (0.0, 0.999)
 _MAX_WORDS = 128  # at which the authors' generation cuts
@@ -76,7 +75,7 @@ class StepState:
     caption: Caption
 
 
-class OfficialInpaintingObjective(TwoPathObjective):
+class OfficialInpaintingObjective(losses.TwoPathObjective):
     """See :class:`models.training.objective.Objective`."""
 
     def __init__(
@@ -94,12 +93,10 @@ class OfficialInpaintingObjective(TwoPathObjective):
         self.modules |= {"critic": self.discriminator, "critic_rec": self.rec_discriminator}
         for module in self.modules.values():
             init_weights(module, options.published_masks)
-        self.optimizer_steps = adam_steps(
-            self.modules,
-            _BETAS,
-            critics=(["critic", "critic_rec"], options.rate_d),
-            generator=(self.averaged, options.rate),
-        )
+        self.optimizer_steps = {
+            "critics": adam_step(self.modules, ["critic", "critic_rec"], options.rate_d, _BETAS),
+            "generator": adam_step(self.modules, self.averaged, options.rate, _BETAS),
+        }
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         images = self.to_memory_format(batch.images)
@@ -161,7 +158,7 @@ def published_config(options: OfficialInpaintingOptions, text: int) -> InpaintCo
 def init_weights(module: nn.Module, published_masks: bool = False) -> None:
     """First weights as published: spectral normalisation hid the others from its initialisation."""
     for name, layer in module.named_modules():
-        if name.endswith(("conv_image", "query_conv")) and isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d) and name.endswith(("conv_image", "query_conv")):
             nn.init.orthogonal_(layer.weight, _GAIN)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
@@ -211,22 +208,19 @@ def pair_files(
     files: dict[str, Content] = {}
     for role, build in classes.items():
         with torch.device("meta"):  # their weights do not matter
-            network = build(config)
-        state = _add_block_aliases(network, bundle.state(task, role))
+            aliases = _block_aliases(build(config))
+        state = add_aliases(bundle.state(task, role), aliases)
         names = {f"module.{key}": value for key, value in state.items()}
         files[f"net_{role[0].upper()}.pth"] = names
     return files
 
 
-def _add_block_aliases(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    found = dict(state)
-    for block, module in network.named_modules():
-        for alias, own in KEY_ALIASES.get(type(module), {}).items():
-            start = f"{block}.{own}."
-            for key in state:
-                if key.startswith(start):
-                    found[f"{block}.{alias}.{key.removeprefix(start)}"] = state[key]
-    return found
+def _block_aliases(network: nn.Module) -> dict[str, str]:
+    return {
+        f"{block}.{alias}.": f"{block}.{own}."
+        for block, module in network.named_modules()
+        for alias, own in KEY_ALIASES.get(type(module), {}).items()
+    }
 
 
 class PublishedPair:
@@ -240,10 +234,8 @@ class PublishedPair:
     def sizes(self) -> dict[str, Any]:
         """Keyword arguments of :class:`InpaintConfig` that both methods have."""
         (e_what, g_what), e_state, g_state = self.names, self.encoder, self.generator
-        levels, decoders = (
-            count(e_state, "encoder{}.", e_what),
-            count(g_state, "decoder{}.", g_what),
-        )
+        levels = count(e_state, "encoder{}.", e_what)
+        decoders = count(g_state, "decoder{}.", g_what)
         blocks = ("block0", *(f"encoder{k}" for k in range(levels)))
         encoder = tuple(_width(e_state, block, e_what) for block in blocks)
         outputs = sum(f"out{k + 1}.conv1.module.bias" in g_state for k in range(decoders))
@@ -260,26 +252,9 @@ class PublishedPair:
         """Load both files strictly, each convolution once; the networks by role."""
         states = self.encoder, self.generator
         for module, state, what in zip((encoder, generator), states, self.names, strict=True):
-            fit(module, _drop_block_aliases(module, state, what), what)
+            fit(module, drop_aliases(state, _block_aliases(module), what), what)
         return {"encoder": encoder, "generator": generator}
 
 
 def _width(state: Mapping[str, Tensor], block: str, what: str) -> int:
     return len(need(state, f"{block}.bypass.module.bias", what))
-
-
-def _drop_block_aliases(
-    network: nn.Module, state: Mapping[str, Tensor], what: str
-) -> dict[str, Tensor]:
-    names = {}
-    for block, module in network.named_modules():
-        for alias, own in KEY_ALIASES.get(type(module), {}).items():
-            names[f"{block}.{alias}."] = f"{block}.{own}."
-
-    def canonical(key: str) -> str:
-        for alias, name in names.items():
-            if key.startswith(alias):
-                return name + key.removeprefix(alias)
-        return key
-
-    return drop_aliases(state, canonical, what)

@@ -38,12 +38,11 @@ from models.inpainting.tdanet.discriminator import (
     small_config,
 )
 from models.inpainting.tdanet.network import InpaintEncoder, InpaintGenerator, compose
-from models.inpainting.tdanet.two_path_recipe import TwoPathObjective
 from models.training.auxiliary_networks import build_classifier, reading_loss
 from models.training.batch import Batch
 from models.training.losses import LABELS, edge_loss
 from models.training.noise import Noise
-from models.training.objective import OptimizerStep, Values, adam, weighted_sum
+from models.training.objective import Values, adam_step, weighted_sum
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class StepState:
     noise: Noise
 
 
-class InpaintingObjective(TwoPathObjective):
+class InpaintingObjective(losses.TwoPathObjective):
     """See :class:`models.training.objective.Objective`."""
 
     def __init__(
@@ -82,26 +81,24 @@ class InpaintingObjective(TwoPathObjective):
             raise ModelsError("The DAMSM losses need the image encoder of a bundle.")
         if options.damsm and image is not None:
             self.frozen["image_encoder"] = image
-        made: list[nn.Module] = [self.encoder, self.generator]
-        trained: tuple[str, ...] = ("encoder", "generator")
         if options.labels:
             self.labeller = nn.Conv2d(config.decoder[-1], LABELS, 3, padding=1)
             self.modules["labeller"] = self.labeller
-            made, trained = [*made, self.labeller], (*trained, "labeller")
-        self.optimizer_steps = {}
+        trained, self.optimizer_steps = tuple(self.modules), {}
         if options.attributes:
             self.classifier = build_classifier(size, attributes)
-            self.modules["classifier"] = self.classifier
-            learning = adam([self.classifier], options.rate_classifier, (0.9, 0.999))
-            self.optimizer_steps["classifier"] = OptimizerStep(learning, ("classifier",))
+            self._add("classifier", self.classifier, options.rate_classifier, (0.9, 0.999))
         self.discriminator = build_discriminator(options, text.config.features)
         if self.discriminator is not None:
-            self.modules["critic"] = self.discriminator
-            discriminator_optimizer = adam([self.discriminator], options.rate_d, (0.0, 0.99))
-            self.optimizer_steps["critic"] = OptimizerStep(discriminator_optimizer, ("critic",))
+            self._add("critic", self.discriminator, options.rate_d, (0.0, 0.99))
         # The divergence of two Gaussians has no upper end: without a bound one step can end a run.
-        optimiser = adam(made, options.rate, (0.5, 0.99))
-        self.optimizer_steps["generator"] = OptimizerStep(optimiser, trained, clip=5.0)
+        step = adam_step(self.modules, trained, options.rate, (0.5, 0.99), clip=5.0)
+        self.optimizer_steps["generator"] = step
+
+    def _add(self, name: str, module: nn.Module, rate: float, betas: tuple[float, float]) -> None:
+        """A module that learns beside, in a step of its own."""
+        self.modules[name] = module
+        self.optimizer_steps[name] = adam_step(self.modules, [name], rate, betas)
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         images, mask = self.to_memory_format(batch.images), batch.need("known_mask")
@@ -133,8 +130,7 @@ class InpaintingObjective(TwoPathObjective):
         return self._generator_loss(state)
 
     def _classifier_loss(self, state: StepState) -> tuple[Tensor, Values]:
-        shown = state.batch.image_attributes
-        assert shown is not None  # noqa: S101 (checked with the options)
+        shown = state.batch.need("image_attributes")
         with self.autocast():
             loss, right = reading_loss(self.classifier, state.images, shown, learns=True)
         return loss, {"shown": right}
@@ -153,26 +149,22 @@ class InpaintingObjective(TwoPathObjective):
         return sentence if self.options.text else torch.zeros_like(sentence)
 
     def _generator_loss(self, state: StepState) -> tuple[Tensor, Values]:
-        o = self.options
-        values, weights = (
-            self._reconstruction_losses(state),
-            {"l1": o.l1, "edges": o.edges, "labels": o.labels},
-        )
+        o, values, read = self.options, self._reconstruction_losses(state), Values()
         if o.latent == "published":
-            values["kl"], weights["kl"] = torch.stack(losses.kl_losses(state.paths)).sum(), o.kl
+            values["kl"] = torch.stack(losses.kl_losses(state.paths)).sum()
         else:
-            values["nats"], weights["nats"] = losses.latent_kl(state.paths), o.nat
+            values["nats"] = losses.latent_kl(state.paths)
         if o.seeking:
-            values["seeking"], weights["seeking"] = self._mode_seeking_loss(state), o.seeking
+            values["seeking"] = self._mode_seeking_loss(state)
         if self.discriminator is not None:
-            values["g"], weights["g"] = self._adversarial_loss(state), o.adversarial
+            values["g"] = self._adversarial_loss(state)
         if o.damsm:
-            values["damsm"], weights["damsm"] = self._damsm_loss(state), o.damsm
-        read: Values = {}
+            values["damsm"] = self._damsm_loss(state)
         if o.attributes:
             values["reading"], read["named"] = self._attribute_loss(state)
-            weights["reading"] = o.attributes
-        return weighted_sum(values, weights), values | read
+        weights = {"l1": o.l1, "edges": o.edges, "labels": o.labels, "kl": o.kl, "nats": o.nat}
+        weights |= {"seeking": o.seeking, "g": o.adversarial, "damsm": o.damsm}
+        return weighted_sum(values, weights | {"reading": o.attributes}), values | read
 
     def _adversarial_loss(self, state: StepState) -> Tensor:
         assert self.discriminator is not None  # noqa: S101 (asked for by the caller)
@@ -222,7 +214,7 @@ class InpaintingObjective(TwoPathObjective):
 
     def _attribute_loss(self, state: StepState) -> tuple[Tensor, Tensor]:
         """The classifier's loss on what the captions name, and the share that it reads so."""
-        named, made = state.batch.caption_attributes, self.to_memory_format(state.composed)
-        assert named is not None  # noqa: S101 (checked with the options)
+        named = state.batch.need("caption_attributes")
         with self.autocast():
+            made = self.to_memory_format(state.composed)
             return reading_loss(self.classifier, made, named, learns=False)

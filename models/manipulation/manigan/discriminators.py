@@ -6,8 +6,11 @@ from math import log2
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.layers import conv3, halve, leaky
+
+_SMALLEST = 64  # side from which a discriminator can look
 
 
 def _same(a: int, b: int) -> nn.Sequential:
@@ -31,11 +34,13 @@ class Head(nn.Module):
 
 
 class ManiganDiscriminator(nn.Module):
-    """Pictures of ``size`` (64, 128 or 256 as published) to features and two probabilities."""
+    """Pictures of ``size`` (64, 128 or 256 as published; smaller ones are enlarged to 64) to
+    features and two probabilities.
+    """
 
     def __init__(self, size: int = 256, ndf: int = 64, text: int = 256) -> None:
         super().__init__()
-        d = ndf
+        d, size = ndf, max(size, _SMALLEST)
         first = [
             *halve(3, d, norm=False),
             *halve(d, 2 * d),
@@ -57,6 +62,8 @@ class ManiganDiscriminator(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """[B,3,size,size] in [-1,1] → [B,8·ndf,4,4]."""
+        if images.shape[-1] < _SMALLEST:
+            images = functional.interpolate(images, (_SMALLEST, _SMALLEST), mode="bilinear")
         for name, layer in self.named_children():
             if name.startswith("img_code"):
                 images = layer(images)

@@ -8,10 +8,10 @@ the word-level term of the discriminator loss, which depends on no trained weigh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from models.manipulation.manigan.discriminators import ManiganDiscriminator
@@ -58,7 +58,9 @@ def correction_loss(adversarial: Tensor, matching: Tensor, out: Tensor, real: Te
     return adversarial + LAMBDA_MATCH * matching - functional.l1_loss(out, real)
 
 
-def perceptual_loss(detail: nn.Module, fakes: Sequence[Tensor], reals: Sequence[Tensor]) -> Tensor:
+def perceptual_loss(
+    detail: Callable[[Tensor], Tensor], fakes: Sequence[Tensor], reals: Sequence[Tensor]
+) -> Tensor:
     """Mean over resolutions of the squared distance of VGG-16's relu2_2; pictures in [-1,1]."""
     pairs = zip(fakes, reals, strict=True)
     terms = [functional.mse_loss(detail(fake), detail(real).detach()) for fake, real in pairs]

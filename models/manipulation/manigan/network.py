@@ -25,6 +25,7 @@ from models.manipulation.manigan.blocks import (
     ToPixels,
     channel_attention,
     combination,
+    conv1,
     norm,
     up_block,
 )
@@ -121,15 +122,6 @@ class FirstStage(nn.Module):
         return h
 
 
-class ChannelAttention(nn.Module):
-    """Projections of words to positions; each stage holds those of both, as published."""
-
-    def __init__(self, config: ManiganConfig) -> None:
-        super().__init__()
-        self.conv_context2 = nn.Conv2d(config.text, config.base**2, 1, bias=False)
-        self.conv_context3 = nn.Conv2d(config.text, (2 * config.base) ** 2, 1, bias=False)
-
-
 class NextStage(nn.Module):
     """Features, words and photo features to features of twice the size."""
 
@@ -138,7 +130,9 @@ class NextStage(nn.Module):
         g = config.ngf
         self.stage = stage
         self.att = SpatialAttention(g, config.text)
-        self.channel_att = ChannelAttention(config)
+        # Projections of words to positions; each stage holds those of both, as published.
+        sides = {"conv_context2": config.base, "conv_context3": 2 * config.base}
+        self.channel_att = nn.ModuleDict({k: conv1(config.text, s**2) for k, s in sides.items()})
         self.SAIN = config.combined(3 * g)
         self.residual = nn.Sequential(*(ResBlock(3 * g, config.norm) for _ in range(config.blocks)))
         self.upsample = up_block(3 * g, g, kind=config.norm)
@@ -147,7 +141,7 @@ class NextStage(nn.Module):
         self, h: Tensor, words: Tensor, pad: Tensor, photo: Tensor
     ) -> tuple[Tensor, Tensor]:
         context, maps = self.att(h, words, pad)
-        project = self.channel_att.get_submodule(f"conv_context{self.stage}")
+        project = self.channel_att[f"conv_context{self.stage}"]
         channels = channel_attention(context, words, self.att.padding(pad), project)
         x = self.SAIN(torch.cat([h, context, channels], 1), photo)
         return self.upsample(self.residual(x)), maps
@@ -204,14 +198,6 @@ class MainModule(nn.Module):
         return picture.float()
 
 
-class ColourAttention(nn.Module):
-    """The DCM's projection of words to positions, 94 % of its parameters at 256×256."""
-
-    def __init__(self, text: int, positions: int) -> None:
-        super().__init__()
-        self.conv_context = nn.Conv2d(text, positions, 1, bias=False)
-
-
 class DetailStage(nn.Module):
     """The DCM's body: attention, affine combination with the detail features, residual blocks."""
 
@@ -219,18 +205,18 @@ class DetailStage(nn.Module):
         super().__init__()
         g = config.ngf
         self.att = SpatialAttention(g, config.text)
-        self.color_channel_att = ColourAttention(config.text, config.size**2)
+        # Its projection of words to positions has 94 % of the DCM's parameters at 256×256.
+        project = conv1(config.text, config.size**2)
+        self.color_channel_att = nn.ModuleDict({"conv_context": project})
         self.SAIN = config.combined(3 * g)
         self.residual = nn.Sequential(*(ResBlock(3 * g, config.norm) for _ in range(config.blocks)))
-        self.block = nn.Sequential(
-            nn.Conv2d(3 * g, 2 * g, 3, padding=1, bias=False), norm(config.norm, 2 * g), Glu()
-        )
+        self.block = nn.Sequential(conv3(3 * g, 2 * g), norm(config.norm, 2 * g), Glu())
 
     def forward(
         self, h: Tensor, detail: Tensor, words: Tensor, pad: Tensor
     ) -> tuple[Tensor, Tensor]:
         context, maps = self.att(h, words, pad)
-        project = self.color_channel_att.conv_context
+        project = self.color_channel_att["conv_context"]
         channels = channel_attention(context, words, self.att.padding(pad), project)
         x = self.SAIN(torch.cat([h, context, channels], 1), detail)
         return self.block(self.residual(x)), maps
@@ -295,17 +281,23 @@ def edit(
     sentence: Tensor,
     pad: Tensor,
     photo: PhotoFeatures,
-) -> tuple[Tensor, MainOutput | None]:
-    """The final picture [B,3,S,S] in [-1,1] of the networks by role, and what the main module made
-    where there is one; shapes as in :meth:`MainModule.forward`.
+    with_pictures: bool = True,
+) -> tuple[Tensor, Tensor, MainOutput | None]:
+    """The final picture [B,3,S,S] in [-1,1] of the networks by role; attention over words
+    [B,L,h,w]: the main module's last, which decides about colours, or else the DCM's; and what the
+    main module made where there is one, pictures that are not final being left out if not asked
+    for. Shapes as in :meth:`MainModule.forward`.
     """
     hidden, main = photo.regions, None
+    attention: tuple[Tensor, ...] = ()
     if "main" in made:
-        main = made["main"](z, noise, words, sentence, pad, photo.code, photo.regions)
-        hidden = main.hidden
+        shown = with_pictures or "dcm" not in made
+        main = made["main"](z, noise, words, sentence, pad, photo.code, photo.regions, shown)
+        hidden, attention = main.hidden, main.attention
     if "dcm" not in made:
-        return main.pictures[-1], main  # type: ignore[union-attr]
-    return made["dcm"](hidden, photo.detail, words, pad)[0], main
+        return main.pictures[-1], attention[-1], main  # type: ignore[union-attr]
+    final, own = made["dcm"](hidden, photo.detail, words, pad)
+    return final, (own, *attention)[-1], main
 
 
 def use_published_masks(module: nn.Module) -> nn.Module:

@@ -39,22 +39,14 @@ from models.manipulation.manigan.network import (
     DetailCorrection,
     MainModule,
     ManiganConfig,
+    edit,
     use_published_masks,
 )
 from models.manipulation.manigan.photo_encoder import FrozenEncoders
 from models.training.batch import Batch
 from models.training.noise import Noise
-from models.training.objective import (
-    Exported,
-    Modules,
-    Objective,
-    OptimizerStep,
-    Values,
-    adam,
-    stack_rows,
-)
+from models.training.objective import Exported, Modules, Objective, Values, adam_step, stack_rows
 
-_SMALLEST = 64  # side from which a discriminator can look
 _BETAS = (0.5, 0.999)
 
 
@@ -115,14 +107,11 @@ class AdversarialObjective(Objective):
         if options.published_masks:
             use_published_masks(self.main)
             use_published_masks(self.dcm)
-        self.frozen = {
-            "text_encoder": text,
-            "image_encoder": encoders.image,
-            **encoders.bundle_modules,
-        }
+        self.frozen = encoders.frozen(text)
         self.awaits: set[str] = set()
         self.modules, self.optimizer_steps = {}, {}
-        self.discriminator_stages: dict[str, int] = {}  # stage of every discriminator
+        self.judges: dict[str, ManiganDiscriminator] = {}
+        self.stages: dict[str, int] = {}  # that each of them looks at
         if options.train == "dcm":
             self._freeze_main()
         else:
@@ -139,15 +128,13 @@ class AdversarialObjective(Objective):
     def _add(self, name: str, module: nn.Module, discriminators: Mapping[str, int]) -> None:
         """One module's phases: its discriminators', named with their stage, then its own."""
         o = self.options
-        for own_discriminator, stage in discriminators.items():
-            made = stage_discriminator(self.config.base << stage, o.ndf, self.config.text)
-            self.modules[own_discriminator] = init_orthogonal(made)
-            self.optimizer_steps[own_discriminator] = OptimizerStep(
-                adam([made], o.rate_d, _BETAS), (own_discriminator,)
-            )
-            self.discriminator_stages[own_discriminator] = stage
+        for judge, stage in discriminators.items():
+            made = ManiganDiscriminator(self.config.base << stage, o.ndf, self.config.text)
+            self.modules[judge] = init_orthogonal(made)
+            self.judges[judge], self.stages[judge] = made, stage
+            self.optimizer_steps[judge] = adam_step(self.modules, [judge], o.rate_d, _BETAS)
         self.modules[name] = module
-        self.optimizer_steps[name] = OptimizerStep(adam([module], o.rate, _BETAS), (name,))
+        self.optimizer_steps[name] = adam_step(self.modules, [name], o.rate, _BETAS)
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         if self.awaits:
@@ -160,14 +147,8 @@ class AdversarialObjective(Objective):
         with self.autocast():
             photo = self.encoders.photo(images)
             with torch.set_grad_enabled(torch.is_grad_enabled() and "main" in self.modules):
-                out = self.main(
-                    *self._draws(noise),
-                    caption.words,
-                    caption.sentence,
-                    caption.pad,
-                    photo.code,
-                    photo.regions,
-                )
+                draws = draw_noise(self.config, noise)
+                out = self.main(*draws, *caption.parts, photo.code, photo.regions)
             final = None
             if "dcm" in self.modules:
                 hidden = out.hidden.detach()
@@ -176,23 +157,17 @@ class AdversarialObjective(Objective):
         reals = tuple(functional.adaptive_avg_pool2d(images, side) for side in sides)
         return StepState(reals, out.pictures, final, out.mu, out.logvar, caption, batch.class_ids)
 
-    def _draws(self, noise: Noise) -> tuple[Tensor, Tensor]:
-        return noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
-
     def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         if name == "main":
             return self._main_loss(state)
         if name == "dcm":
             return self._correction_loss(state)
-        own_discriminator, stage = self._discriminator(name), self.discriminator_stages[name]
+        stage = self.stages[name]
         fake = state.final if name == "judge_dcm" else state.pictures[stage]
         assert fake is not None  # noqa: S101 (made for this phase)
         with self.autocast():
             loss = losses.discriminator_loss(
-                own_discriminator,
-                upsample_for_discriminator(state.reals[stage]),
-                upsample_for_discriminator(fake),
-                state.caption.sentence,
+                self.judges[name], state.reals[stage], fake, state.caption.sentence
             )
         return loss, {name: loss}
 
@@ -200,9 +175,7 @@ class AdversarialObjective(Objective):
         sentence = state.caption.sentence
         with self.autocast():
             adversarial = [
-                losses.adversarial_loss(
-                    self._discriminator(f"judge{k}"), upsample_for_discriminator(picture), sentence
-                )
+                losses.adversarial_loss(self.judges[f"judge{k}"], picture, sentence)
                 for k, picture in enumerate(state.pictures)
             ]
             perceptual = losses.perceptual_loss(self.encoders.detail, state.pictures, state.reals)
@@ -215,9 +188,8 @@ class AdversarialObjective(Objective):
     def _correction_loss(self, state: StepState) -> tuple[Tensor, Values]:
         assert state.final is not None  # noqa: S101 (made for this phase)
         with self.autocast():
-            own_discriminator = self._discriminator("judge_dcm")
             adversarial = losses.adversarial_loss(
-                own_discriminator, upsample_for_discriminator(state.final), state.caption.sentence
+                self.judges["judge_dcm"], state.final, state.caption.sentence
             )
         matching = self._damsm_loss(state.final, state)
         loss = losses.correction_loss(adversarial, matching, state.final, state.reals[-1])
@@ -230,11 +202,6 @@ class AdversarialObjective(Objective):
         word, sentence = matching_losses(features, state.caption, state.class_ids)
         return word + sentence
 
-    def _discriminator(self, name: str) -> ManiganDiscriminator:
-        own_discriminator = self.modules[name]
-        assert isinstance(own_discriminator, ManiganDiscriminator)  # noqa: S101
-        return own_discriminator
-
     def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: the photo, and what the networks make of it by a caption not its own."""
         return stack_rows(batch.images, self._edit(averaged, batch, noise))
@@ -243,13 +210,8 @@ class AdversarialObjective(Objective):
         """Pictures [B,3,S,S] by the last network there is, from the wrong captions."""
         caption = encode_captions(self.text, batch.negative_ids, batch.negative_lengths)
         photo = self.encoders.photo(self.to_memory_format(batch.images))
-        words, sentence, pad = caption.words, caption.sentence, caption.pad
-        main = averaged.get("main", self.main)
-        out = main(*self._draws(noise), words, sentence, pad, photo.code, photo.regions)
-        if "dcm" not in averaged:
-            return out.pictures[-1]
-        final, _ = averaged["dcm"](out.hidden, photo.detail, words, pad)
-        return torch.as_tensor(final)
+        made = {"main": self.main, **averaged}
+        return edit(made, *draw_noise(self.config, noise), *caption.parts, photo)[0]
 
     def export(self, averaged: Modules) -> Exported:
         config = self.config if "dcm" in averaged else replace(self.config, modules="main")
@@ -270,16 +232,9 @@ def manigan_config(
     return ManiganConfig(**widths, base=size // 4, text=features, regions=regions, detail=detail)
 
 
-def stage_discriminator(side: int, ndf: int, text: int) -> ManiganDiscriminator:
-    """For pictures of ``side`` pixels, see :func:`upsample_for_discriminator`."""
-    return ManiganDiscriminator(max(side, _SMALLEST), ndf, text)
-
-
-def upsample_for_discriminator(pictures: Tensor) -> Tensor:
-    """Pictures [B,3,s,s] at the size that a discriminator needs at least."""
-    if pictures.shape[-1] >= _SMALLEST:
-        return pictures
-    return functional.interpolate(pictures, (_SMALLEST, _SMALLEST), mode="bilinear")
+def draw_noise(config: Any, noise: Noise) -> tuple[Tensor, Tensor]:
+    """A step's noise [B,z], and that of the conditioning [B,condition]."""
+    return noise.normal("z", config.z), noise.normal("condition", config.condition)
 
 
 def init_orthogonal(module: nn.Module) -> nn.Module:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from models.bundle import Bundle, load_strict
-from models.damsm.efficientnet import EfficientNetLite
 from models.damsm.image_encoder import CompactImageEncoder, PhotoFeatures
 from models.damsm.inception import InceptionImageEncoder, VggDetail, open_image_encoder
-
-
-class PhotoEncoder(Protocol):
-    """Photos [B,3,S,S] in [-1,1] to what manipulation sees of them."""
-
-    def photo(self, images: Tensor) -> PhotoFeatures: ...
 
 
 class InceptionPhotoEncoder(nn.Module):
@@ -34,30 +27,17 @@ class InceptionPhotoEncoder(nn.Module):
         return PhotoFeatures(code, regions, self.detail(images))
 
 
-def photo_encoder(bundle: Bundle, task: str, where: str) -> nn.Module:
-    """A PhotoEncoder as the task's ``image_encoder`` describes it, weights loaded."""
+PhotoEncoder = CompactImageEncoder | InceptionPhotoEncoder
+
+
+def photo_encoder(bundle: Bundle, task: str, where: str) -> PhotoEncoder:
+    """As the task's ``image_encoder`` describes it, weights loaded."""
     image = open_image_encoder(bundle, task)
     if not isinstance(image, InceptionImageEncoder):
         return image
     detail = VggDetail()
     load_strict(detail, bundle.state(task, "detail"), f"{where}: detail encoder")
     return InceptionPhotoEncoder(image, detail)
-
-
-def as_photo_encoder(module: nn.Module) -> PhotoEncoder:
-    return cast("PhotoEncoder", module)
-
-
-class StemDetail(nn.Module):
-    """The first layer of a compact trunk: what stands in for VGG's relu2_2 in small bundles."""
-
-    def __init__(self, trunk: EfficientNetLite) -> None:
-        super().__init__()
-        self.trunk = trunk
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[B,3,H,W] in [-1,1] → [B,stem_width,H/2,W/2]."""
-        return self.trunk.stem(images)
 
 
 @dataclass(frozen=True)
@@ -69,13 +49,17 @@ class FrozenEncoders:
 
     image: nn.Module
     encoder: PhotoEncoder
-    detail: nn.Module
+    detail: Callable[[Tensor], Tensor]
     channels: tuple[int, int]
 
     @torch.no_grad()
     def photo(self, images: Tensor) -> PhotoFeatures:
         """Of photos [B,3,S,S] in [-1,1], without a graph."""
         return self.encoder.photo(images)
+
+    def frozen(self, text: nn.Module) -> dict[str, nn.Module]:
+        """All that a training looks through, by role."""
+        return {"text_encoder": text, "image_encoder": self.image, **self.bundle_modules}
 
     @property
     def bundle_modules(self) -> dict[str, nn.Module]:
@@ -84,8 +68,8 @@ class FrozenEncoders:
 
 
 def compact_encoders(image: CompactImageEncoder) -> FrozenEncoders:
-    """Everything by one small trunk."""
-    return FrozenEncoders(image, image, StemDetail(image.trunk), image.photo_channels)
+    """Everything by one small trunk, whose first layer stands in for VGG's relu2_2."""
+    return FrozenEncoders(image, image, image.trunk.stem, image.photo_channels)
 
 
 def published_encoders(image: InceptionImageEncoder, detail: VggDetail) -> FrozenEncoders:

@@ -28,7 +28,7 @@ from models.damsm.losses import Caption, encode_captions, matching_losses
 from models.damsm.text_encoder import TextEncoder
 from models.manipulation.manigan.losses import foreground_saliency, kl_loss
 from models.manipulation.manigan.network import edit, networks
-from models.manipulation.manigan.official import manigan_config
+from models.manipulation.manigan.official import draw_noise, manigan_config
 from models.manipulation.manigan.photo_encoder import FrozenEncoders
 from models.training.augment import augment, parse_changes
 from models.training.batch import Batch
@@ -38,9 +38,8 @@ from models.training.objective import (
     Exported,
     Modules,
     Objective,
-    OptimizerStep,
     Values,
-    adam,
+    adam_step,
     stack_rows,
     weighted_sum,
 )
@@ -126,22 +125,15 @@ class PhotoObjective(Objective):
         super().__init__()
         self.options, self.text, self.encoders = options, text, encoders
         self.changes = parse_changes(options.augment)
-        self.frozen = {
-            "text_encoder": text,
-            "image_encoder": encoders.image,
-            **encoders.bundle_modules,
-        }
+        self.frozen = encoders.frozen(text)
         self.config = manigan_config(options, size, text, encoders)
         self.averaged = self.config.roles
         self.discriminator = build_projected(options, text.config.features)
-        editing = networks(self.config)
-        self.modules = {**editing, "judge": self.discriminator}
+        self.modules = {**networks(self.config), "judge": self.discriminator}
         betas = (0.0, options.beta2)
         self.optimizer_steps = {
-            "judge": OptimizerStep(adam([self.discriminator], options.rate_d, betas), ("judge",)),
-            "edit": OptimizerStep(
-                adam([*editing.values()], options.rate, betas), self.averaged, _CLIP
-            ),
+            "judge": adam_step(self.modules, ["judge"], options.rate_d, betas),
+            "edit": adam_step(self.modules, self.averaged, options.rate, betas, _CLIP),
         }
 
     def active_steps(self, step: int) -> tuple[str, ...]:
@@ -177,9 +169,7 @@ class PhotoObjective(Objective):
         """Final pictures, the main module's, and the conditioning's KL; without a main module there
         are none of these.
         """
-        z = noise.normal("z", self.config.z)
-        condition = noise.normal("condition", self.config.condition)
-        final, main = edit(modules, z, condition, given.words, given.sentence, given.pad, photo)
+        final, _, main = edit(modules, *draw_noise(self.config, noise), *given.parts, photo)
         if main is None:
             return final, (), final.new_zeros(())
         return final, main.pictures, kl_loss(main.mu, main.logvar)

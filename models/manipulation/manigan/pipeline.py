@@ -18,9 +18,10 @@ from models.manipulation.manigan.network import (
     DetailCorrection,
     MainModule,
     ManiganConfig,
+    edit,
     networks,
 )
-from models.manipulation.manigan.photo_encoder import as_photo_encoder, photo_encoder
+from models.manipulation.manigan.photo_encoder import photo_encoder
 from models.manipulation.pipeline import ManipulationPipeline, Prepared
 from models.pipeline import config_from
 
@@ -44,11 +45,11 @@ class ManiganPipeline(ManipulationPipeline):
     def load_networks(self) -> None:
         config = self.config = config_from(ManiganConfig, self.spec.network, self.where)
         self.text = self.load_text_encoder()
-        made = networks(config)
+        made = self._made = networks(config)
         for role, module in made.items():
             self.prepare_module(fold_blocks(self.load_state(module, role), self.device.type))
         encoder = fold_batch_norm(photo_encoder(self.bundle, self.task, self.where).eval())
-        self.image = as_photo_encoder(self.prepare_module(encoder))
+        self.image = self.prepare_module(encoder)
         # None where the configuration does without.
         self.main = cast("MainModule | None", made.get("main"))
         self.dcm = cast("DetailCorrection | None", made.get("dcm"))
@@ -86,21 +87,9 @@ class ManiganPipeline(ManipulationPipeline):
     def _attentive_edit(
         self, z: Tensor, noise: Tensor, words: Tensor, sentence: Tensor, pad: Tensor, photos: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The final picture of the networks there are, and attention over words [B,L,h,w]: the main
-        module's last, which decides about colours, or else the DCM's.
-        """
-        seen = self.image.photo(photos)
-        hidden, attention = seen.regions, cast("tuple[Tensor, ...]", ())
-        if self.main is not None:
-            alone = self.dcm is None
-            out = self.main(
-                z, noise, words, sentence, pad, seen.code, seen.regions, with_pictures=alone
-            )
-            hidden, attention = out.pictures[-1] if alone else out.hidden, out.attention
-        if self.dcm is None:
-            return hidden, attention[-1]
-        final, own = self.dcm(hidden, seen.detail, words, pad)
-        return final, (own, *attention)[-1]
+        """The final picture of the networks there are, and attention over words [B,L,h,w]."""
+        photo = self.image.photo(photos)
+        return edit(self._made, z, noise, words, sentence, pad, photo, with_pictures=False)[:2]
 
     def explain(self, prepared: Prepared, maps: AttentionMaps) -> Explanation:
         whole = self.lay_over(prepared)

@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.damsm.image_encoder import CompactImageEncoder
-from models.damsm.text_encoder import TextEncoder, padding
+from models.damsm.losses import encode_captions
+from models.damsm.text_encoder import TextEncoder
 from models.manipulation.manigan.losses import kl_loss
 from models.manipulation.manigan.network import MainOutput, edit, networks
-from models.manipulation.manigan.official import manigan_config
+from models.manipulation.manigan.official import draw_noise, manigan_config
 from models.manipulation.manigan.photo_encoder import compact_encoders
 from models.training.batch import Batch
 from models.training.losses import edge_loss, small_part_mask
@@ -26,9 +27,8 @@ from models.training.noise import Noise
 from models.training.objective import (
     Modules,
     Objective,
-    OptimizerStep,
     Values,
-    adam,
+    adam_step,
     stack_rows,
     weighted_sum,
 )
@@ -72,8 +72,8 @@ class ManipulationObjective(Objective):
         self.config = manigan_config(options, size, text, compact_encoders(image))
         self.averaged = self.config.roles
         self.modules = networks(self.config)
-        optimiser = adam(list(self.modules.values()), options.rate, (0.5, 0.99))
-        self.optimizer_steps = {"manipulation": OptimizerStep(optimiser, self.averaged, clip=5.0)}
+        step = adam_step(self.modules, self.averaged, options.rate, (0.5, 0.99), clip=5.0)
+        self.optimizer_steps = {"manipulation": step}
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> tuple[Batch, Noise]:
         return batch, noise
@@ -81,7 +81,7 @@ class ManipulationObjective(Objective):
     def loss(self, name: str, state: tuple[Batch, Noise], step: int) -> tuple[Tensor, Values]:
         batch, noise = state
         with self.autocast():
-            final, main = self._edit(self.modules, batch, *self._noise(noise))
+            final, main = self._edit(self.modules, batch, noise)
         o, weight = self.options, self._weight(batch)
         values = {"l1": _weighted_l1(final, batch.images, weight)}
         if o.edges:
@@ -92,17 +92,15 @@ class ManipulationObjective(Objective):
         weights = {"edges": o.edges, "stages": o.stages, "kl": o.kl}
         return weighted_sum(values, weights), values
 
-    def _noise(self, noise: Noise) -> tuple[Tensor, Tensor]:
-        return noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
-
     def _edit(
-        self, modules: Modules, batch: Batch, z: Tensor, noise: Tensor
+        self, modules: Modules, batch: Batch, noise: Noise
     ) -> tuple[Tensor, MainOutput | None]:
         """The final picture, and what the main module made where there is one."""
-        words, sentence = self.text(batch.ids, batch.lengths)
-        pad = padding(batch.lengths, words.shape[2])
+        caption = encode_captions(self.text, batch.ids, batch.lengths)
         photo = self.image.photo(batch.need("source").contiguous(memory_format=torch.channels_last))
-        return edit(modules, z, noise, words, sentence, pad, photo)
+        draws = draw_noise(self.config, noise)
+        final, _, main = edit(modules, *draws, *caption.parts, photo)
+        return final, main
 
     def _weight(self, batch: Batch) -> Tensor:
         """[B,1,S,S], mean 1 per picture."""
@@ -114,7 +112,7 @@ class ManipulationObjective(Objective):
 
     def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: the photo, the edit's target, what the networks make of it."""
-        final = self._edit(averaged, batch, *self._noise(noise))[0]
+        final = self._edit(averaged, batch, noise)[0]
         return stack_rows(batch.need("source"), batch.images, final)
 
 

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.damsm.losses import encode_captions
 from models.damsm.official import imagenet_state
 from models.damsm.text_encoder import TextEncoder
 from models.errors import ModelsError
-from models.manipulation.autoencoder import Edited
 from models.manipulation.manigan.losses import kl_loss
-from models.manipulation.objective import EditorObjective
+from models.manipulation.objective import EditorObjective, StepState
 from models.manipulation.sisgan.network import (
     SisganConfig,
     SisganDiscriminator,
@@ -55,16 +54,6 @@ class Options:
     rate_d: float = 2e-4
     kl_weight: float = 1.0
     halve_every: int = 0
-
-
-@dataclass(frozen=True)
-class StepState:
-    """Photos, their sentences, those that they are edited by, and noise."""
-
-    photos: Tensor
-    own: Tensor
-    given: Tensor
-    noise: Noise
 
 
 class SisganObjective(EditorObjective):
@@ -101,28 +90,21 @@ class SisganObjective(EditorObjective):
         return encode_captions(self.text, ids, lengths).sentence
 
     def discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
-        with torch.no_grad(), self.autocast():
-            fake = self.generator(
-                state.photos, state.given, self.draw(state.noise, "judged")
-            ).picture
+        fake = self.fake(state)
         with self.autocast():
             real = self.discriminator(state.photos, state.own)
             mismatch = self.discriminator(state.photos, state.own.roll(1, 0))
-            faked = self.discriminator(self.to_memory_format(fake), state.given)
+            faked = self.discriminator(fake, state.given)
         values = {"d_real": logit_loss(real, 1), "d_mismatch": logit_loss(mismatch, 0) / 2}
         values["d_fake"] = logit_loss(faked, 0) / 2
         return weighted_sum(values, {}), values
 
     def generator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         with self.autocast():
-            edit = self.generator(state.photos, state.given, self.draw(state.noise, "edit"))
+            edit = self.edited(state, state.given, "edit")
             logits = self.discriminator(self.to_memory_format(edit.picture), state.given)
         values = {"g_fake": logit_loss(logits, 1), "kl": kl_loss(edit.mu, 2 * edit.log_sigma)}
         return weighted_sum(values, {"kl": self.options.kl_weight}), values
-
-    def edit(self, generator: nn.Module, batch: Batch, noise: Noise) -> Edited:
-        sentence = self._read(batch.negative_ids, batch.negative_lengths)
-        return generator(self.to_memory_format(batch.images), sentence, self.draw(noise, "edit"))
 
 
 @torch.no_grad()

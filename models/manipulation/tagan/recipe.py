@@ -18,9 +18,8 @@ from torch.nn import functional
 from jobs.captions import Vocabulary
 from models.checkpoints.word_vectors import as_embedding, read_vectors
 from models.damsm.text_encoder import TextEncoder, padding
-from models.manipulation.autoencoder import Edited
 from models.manipulation.manigan.losses import kl_loss
-from models.manipulation.objective import EditorObjective
+from models.manipulation.objective import EditorObjective, StepState
 from models.manipulation.tagan.network import (
     TaganConfig,
     TaganDiscriminator,
@@ -58,16 +57,6 @@ class Options:
     halve_every: int = 0
 
 
-@dataclass(frozen=True)
-class StepState:
-    """Photos, their captions as vectors and padding, those of the rows before, and noise."""
-
-    photos: Tensor
-    own: tuple[Tensor, Tensor]
-    others: tuple[Tensor, Tensor]
-    noise: Noise
-
-
 class TaganObjective(EditorObjective):
     """See :class:`models.training.objective.Objective`."""
 
@@ -85,19 +74,20 @@ class TaganObjective(EditorObjective):
         self.set_up(options, self.generator, self.discriminator)
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
-        vectors, pad = _look_up(self.vectors, batch.ids, batch.lengths)
-        photos = self.to_memory_format(batch.images)
-        return StepState(photos, (vectors, pad), (vectors.roll(1, 0), pad.roll(1, 0)), noise)
+        own = self._read(batch.ids, batch.lengths)
+        before = tuple(x.roll(1, 0) for x in own)
+        return StepState(self.to_memory_format(batch.images), own, before, noise)
+
+    def _read(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors [B,T,D] of captions int64 [B,T], and where they are padded, bool [B,T]."""
+        return self.vectors(ids), padding(lengths, ids.shape[1]).to(ids.device)
 
     def discriminator_loss(self, state: StepState) -> tuple[Tensor, Values]:
-        with torch.no_grad(), self.autocast():
-            fake = self.generator(
-                state.photos, *state.others, self.draw(state.noise, "judged")
-            ).picture
+        fake = self.fake(state)
         with self.autocast():
             text = self.discriminator.look_for(*state.own)
             logits, found = self.discriminator(state.photos)
-            faked, _ = self.discriminator(self.to_memory_format(fake))
+            faked, _ = self.discriminator(fake)
         fits = probability_loss(match(found, text), 1)
         unlike = probability_loss(match(found, text.rolled()), 0)
         values = {"d_real": logit_loss(logits, 1), "d_match": (fits + unlike) / 2}
@@ -106,10 +96,10 @@ class TaganObjective(EditorObjective):
 
     def generator_loss(self, state: StepState) -> tuple[Tensor, Values]:
         with self.autocast():
-            edit = self.generator(state.photos, *state.others, self.draw(state.noise, "edit"))
-            text = self.discriminator.look_for(*state.others)
+            edit = self.edited(state, state.given, "edit")
+            text = self.discriminator.look_for(*state.given)
             logits, found = self.discriminator(self.to_memory_format(edit.picture))
-            same = self.generator(state.photos, *state.own, self.draw(state.noise, "same"))
+            same = self.edited(state, state.own, "same")
         values = {
             "g_fake": logit_loss(logits, 1),
             "g_match": probability_loss(match(found, text), 1),
@@ -121,11 +111,6 @@ class TaganObjective(EditorObjective):
         weights = {"g_match": o.matching, "g_l1": o.reconstruction_weight}
         weights |= dict.fromkeys(("kl_edit", "kl_same"), o.kl_weight)
         return weighted_sum(values, weights), values
-
-    def edit(self, generator: nn.Module, batch: Batch, noise: Noise) -> Edited:
-        caption = _look_up(self.vectors, batch.negative_ids, batch.negative_lengths)
-        photos = self.to_memory_format(batch.images)
-        return generator(photos, *caption, self.draw(noise, "edit"))
 
     def export(self, averaged: Modules) -> Exported:
         network, roles = super().export(averaged)
@@ -147,11 +132,6 @@ def training_vectors(kind: str, text: TextEncoder, words: Vocabulary) -> nn.Embe
     mean = found.weight[1:].mean(0)
     rows = [found.weight[places[w]] if w in places else mean for w in words.words]
     return as_embedding(torch.stack(rows))
-
-
-def _look_up(vectors: nn.Module, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors [B,T,D] of captions int64 [B,T], and where they are padded, bool [B,T]."""
-    return vectors(ids), padding(lengths, ids.shape[1]).to(ids.device)
 
 
 def build(options: Options, data: TrainingData, encoders: Encoders) -> Objective:

@@ -17,16 +17,13 @@ from torch.nn import functional
 from models.damsm.inception import ImageEncoder
 from models.damsm.losses import Caption, encode_captions, matching_losses
 from models.damsm.text_encoder import TextEncoder
+from models.manipulation.manigan.discriminators import ManiganDiscriminator
 from models.manipulation.manigan.losses import adversarial_loss, discriminator_loss, kl_loss
-from models.manipulation.manigan.official import (
-    init_orthogonal,
-    stage_discriminator,
-    upsample_for_discriminator,
-)
+from models.manipulation.manigan.official import draw_noise, init_orthogonal
 from models.synthesis.attngan.network import AttnganConfig, AttnganGenerator, AttnganOutput
 from models.training.batch import Batch, TrainingData
 from models.training.noise import Noise
-from models.training.objective import Modules, Objective, Values, adam_steps, stack_rows
+from models.training.objective import Modules, Objective, Values, adam_step, stack_rows
 from models.training.parts import Encoders
 
 _BETAS = (0.5, 0.999)
@@ -73,14 +70,15 @@ class AttnganObjective(Objective):
         self.config = AttnganConfig(o.ngf, base, o.stages, o.blocks, o.z, o.condition, features)
         self.generator = AttnganGenerator(self.config)
         self.judges = {
-            f"judge{k}": stage_discriminator(base << k, o.ndf, features) for k in range(o.stages)
+            f"judge{k}": ManiganDiscriminator(base << k, o.ndf, features) for k in range(o.stages)
         }
         for network in (self.generator, *self.judges.values()):
             init_orthogonal(network)
         self.modules = {"generator": self.generator, **self.judges}
-        judging = {name: ([name], o.rate_d) for name in self.judges}
-        drawing = {"generator": (self.averaged, o.rate)}
-        self.optimizer_steps = adam_steps(self.modules, _BETAS, **judging, **drawing)
+        rates = {**dict.fromkeys(self.judges, o.rate_d), "generator": o.rate}
+        self.optimizer_steps = {
+            name: adam_step(self.modules, [name], rate, _BETAS) for name, rate in rates.items()
+        }
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         caption = encode_captions(self.text, batch.ids, batch.lengths)
@@ -91,17 +89,13 @@ class AttnganObjective(Objective):
         return StepState(reals, made, caption, batch.class_ids)
 
     def _draw(self, generator: nn.Module, caption: Caption, noise: Noise) -> AttnganOutput:
-        z = noise.normal("z", self.config.z), noise.normal("condition", self.config.condition)
-        return generator(*z, caption.words, caption.sentence, caption.pad)
+        return generator(*draw_noise(self.config, noise), *caption.parts)
 
     def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         if name == "generator":
             return self._generator_loss(state)
         stage = list(self.judges).index(name)
-        real, fake = (
-            self.to_memory_format(upsample_for_discriminator(x[stage]))
-            for x in (state.reals, state.made.pictures)
-        )
+        real, fake = (self.to_memory_format(x[stage]) for x in (state.reals, state.made.pictures))
         with self.autocast():
             loss = discriminator_loss(self.judges[name], real, fake, state.caption.sentence)
         return loss, {name: loss}
@@ -110,9 +104,7 @@ class AttnganObjective(Objective):
         pictures, sentence = state.made.pictures, state.caption.sentence
         with self.autocast():
             fooled = [
-                adversarial_loss(
-                    judge, self.to_memory_format(upsample_for_discriminator(picture)), sentence
-                )
+                adversarial_loss(judge, self.to_memory_format(picture), sentence)
                 for judge, picture in zip(self.judges.values(), pictures, strict=True)
             ]
             features = self.image(self.to_memory_format(pictures[-1]))

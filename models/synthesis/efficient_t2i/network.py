@@ -165,23 +165,18 @@ class Generator(nn.Module):
         self.joined: nn.Module = nn.Identity()  # once folded: the conditions of all norms at once
         self.widths: list[int] = []  # and how wide each of these is
         self.block1 = linear(config.z, channels[0] * _BOTTOM**2, spectral)
-        self._order: list[str] = []
+        self.blocks: list[str] = []  # the layers between the first and the last, in order
         for level, (a, b) in enumerate(itertools.pairwise(channels)):
             if _BOTTOM * 2**level == config.attention:
                 self.non_local = SelfAttention(a, spectral)
-                self._order.append("non_local")
+                self.blocks.append("non_local")
             for number, out, up in ((2 + 2 * level, a, False), (3 + 2 * level, b, True)):
                 name = f"block{number}"
                 self.add_module(name, GeneratorBlock(a, out, up, condition, spectral))
-                self._order.append(name)
+                self.blocks.append(name)
         self.bn = nn.BatchNorm2d(channels[-1])
         self._last = f"block{2 * len(channels)}"
         self.add_module(self._last, conv(channels[-1], 3, 3, spectral))
-
-    @property
-    def blocks(self) -> tuple[str, ...]:
-        """Names of the layers between the first and the last, in order."""
-        return tuple(self._order)
 
     def forward(self, z: Tensor, sentence: Tensor) -> Tensor:
         """z [B,z] ~ N(0,1), sentence [B,sentence] → pictures [B,3,size,size] in [-1,1]."""
@@ -189,20 +184,19 @@ class Generator(nn.Module):
 
     def raw(self, z: Tensor, sentence: Tensor) -> Tensor:
         """The pictures before tanh, float32."""
-        return self.raw_from_code(shape_noise(z, self.config.latent), sentence)
-
-    def raw_from_code(self, z: Tensor, sentence: Tensor) -> Tensor:
-        """The same from noise that has its shape already, as a data set knows it."""
-        return self.to_raw(self.features_from_code(z, sentence))
+        shaped = shape_noise(z, self.config.latent)
+        return self.to_raw(self.features_from_code(shaped, sentence))
 
     def features_from_code(self, z: Tensor, sentence: Tensor) -> Tensor:
-        """The last features [B,C,size,size], which :meth:`to_raw` makes pictures of."""
+        """The last features [B,C,size,size], which :meth:`to_raw` makes pictures of, from noise
+        that has its shape already, as a data set knows it.
+        """
         h = in_autocast(self.block1(z).view(len(z), -1, _BOTTOM, _BOTTOM))
         joined: Tensor = self.joined(torch.cat([sentence, z], 1))
         condition: Condition = joined
         if self.widths:
             condition = joined.to(h.dtype)[:, :, None, None].split(self.widths, 1)
-        for name in self._order:
+        for name in self.blocks:
             layer = self.get_submodule(name)
             h = layer(h) if name == "non_local" else layer(h, condition)
         return _activate(self._norm(h))

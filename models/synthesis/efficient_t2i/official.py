@@ -20,7 +20,7 @@ from torch import Tensor
 from models.bundle import Bundle, load_strict, save_task
 from models.checkpoints.collect import collect
 from models.checkpoints.exporter import Content, exportable_config
-from models.checkpoints.files import drop_aliases, fit, need, read, read_beside
+from models.checkpoints.files import add_aliases, drop_aliases, fit, need, read, read_beside
 from models.checkpoints.published import UNCUT, Published
 from models.damsm.official import read_text
 from models.data.opening import open_photos
@@ -100,13 +100,7 @@ def read_published(files: Mapping[str, Path]) -> Published:
         attention=_attention_resolution(state, channels, what),
     )
     network = Generator(config)
-    aliases = {f"main.{k}.": f"{name}." for k, name in enumerate(network.blocks)}
-
-    def canonical(key: str) -> str:
-        alias = ".".join(key.split(".")[:2]) + "."
-        return aliases[alias] + key.removeprefix(alias) if alias in aliases else key
-
-    fit(network, drop_aliases(state, canonical, what), what)
+    fit(network, drop_aliases(state, _aliases(network), what), what)
     roles = {"generator": network, "text_encoder": text}
     published = {name: beside[name] for name in ("it", "netG_params") if name in beside}
     more = {"text_encoder": asdict(text.config), "published": published}
@@ -117,17 +111,16 @@ def published_files(bundle: Bundle, task: str) -> dict[str, Content]:
     """The averaged generator's training state, blocks listed a second time under ``main``."""
     config = exportable_config(bundle, task, GeneratorConfig, ("spectral", "latent"))
     with torch.device("meta"):
-        blocks = Generator(config).blocks
-    state = bundle.state(task, "generator")
-    found = dict(state)
-    for k, block in enumerate(blocks):
-        for key in state:
-            if key.startswith(f"{block}."):
-                found[f"main.{k}.{key.removeprefix(f'{block}.')}"] = state[key]
+        aliases = _aliases(Generator(config))
+    found = add_aliases(bundle.state(task, "generator"), aliases)
     beside = {"it": 0, **bundle.task(task).raw.get("published", {})}
     params = {**_PARAMS, "ngf": config.ngf, "z_dim": config.z}
     beside["netG_params"] = {**params, **beside.get("netG_params", {})}
     return {"netG.pth": {**beside, "optimizer": None, "net": found}}
+
+
+def _aliases(network: Generator) -> dict[str, str]:
+    return {f"main.{k}.": f"{name}." for k, name in enumerate(network.blocks)}
 
 
 def _attention_resolution(state: Mapping[str, Tensor], channels: list[int], what: str) -> int:

@@ -39,9 +39,8 @@ from models.training.noise import Noise
 from models.training.objective import (
     Modules,
     Objective,
-    OptimizerStep,
     Values,
-    adam,
+    adam_step,
     stack_rows,
     weighted_sum,
 )
@@ -173,17 +172,11 @@ class SynthesisObjective(GeneratorObjective):
         if options.reconstruction_weight:
             self.encoder = NoiseEncoder(size, self.z, sentence)
             self.modules["encoder"] = self.encoder
-        self.optimizer_steps = self._phases()
-
-    def _phases(self) -> dict[str, OptimizerStep]:
-        """The discriminator's turn, then the generator's."""
-        o, betas = self.options, (self.options.beta1, self.options.beta2)
-        drawing = tuple(name for name in _GENERATOR_MODULES if name in self.modules)
-        judging = adam([self.discriminator], o.rate_d, betas)
-        drawn = adam([self.modules[name] for name in drawing], o.rate_g, betas)
-        return {
-            "discriminator": OptimizerStep(judging, ("discriminator",)),
-            "generator": OptimizerStep(drawn, drawing),
+        drawing = [name for name in _GENERATOR_MODULES if name in self.modules]
+        betas = options.beta1, options.beta2
+        self.optimizer_steps = {
+            "discriminator": adam_step(self.modules, ["discriminator"], options.rate_d, betas),
+            "generator": adam_step(self.modules, drawing, options.rate_g, betas),
         }
 
     def active_steps(self, step: int) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from models.synthesis.efficient_t2i.recipe import (
 from models.training.batch import Batch
 from models.training.losses import LABELS, small_part_mask
 from models.training.noise import Noise
-from models.training.objective import OptimizerStep, Values, adam, weighted_sum
+from models.training.objective import Values, adam_step, weighted_sum
 
 _SATURATION = 2.5  # tanh(2.5) = 0.987: colours of the data lie within
 _SATURATION_WEIGHT = 0.05
@@ -87,9 +87,8 @@ class RenderingObjective(GeneratorObjective):
         features = self.generator.bn.num_features
         self.labeller = nn.Conv2d(features, LABELS, 3, padding=1)
         self.modules = {"generator": self.generator, "labeller": self.labeller}
-        trained = [self.generator, self.labeller]
-        optimiser = adam(trained, options.rate, (0.9, options.beta2))
-        self.optimizer_steps = {"generator": OptimizerStep(optimiser, tuple(self.modules))}
+        step = adam_step(self.modules, tuple(self.modules), options.rate, (0.9, options.beta2))
+        self.optimizer_steps = {"generator": step}
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         with torch.no_grad():

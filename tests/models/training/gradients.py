@@ -34,7 +34,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "words": 8,
             "dropout": 0.0,
             "hard": True,
-            "mix_words": 0.5,
         },
     ),
     # Blocks that start as shortcuts (zero_start) make nearly the same picture for every sample, and

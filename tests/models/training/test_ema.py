@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from models.layers import SpectralConv2d
+from models.layers import conv
 from models.training.ema import Average
 
 
@@ -20,7 +20,7 @@ def test_parameters_are_averaged_once_warmed_up() -> None:
 def test_buffers_are_copied() -> None:
     """Spectral norms keep unit vectors; a mean of two is shorter than either."""
     torch.manual_seed(0)
-    live = nn.Sequential(SpectralConv2d(3, 4, 3), nn.BatchNorm2d(4))
+    live = nn.Sequential(conv(3, 4, 3, spectral=True), nn.BatchNorm2d(4))
     average = Average(live, decay=0.9)
     for step in range(5):
         live(torch.randn(2, 3, 8, 8))
