@@ -82,8 +82,16 @@ class CompactImageEncoder(nn.Module):
         fine, coarse = (taps[t] for t in self.config.taps[-2:])
         side = (fine.shape[-2], fine.shape[-1])
         raised = functional.interpolate(coarse, side, mode="bilinear", align_corners=False)
-        detail = self.trunk.stem(images)
-        return PhotoFeatures(self.embed(taps)[1], torch.cat([fine, raised], 1), detail)
+        return PhotoFeatures(self.embed(taps)[1], torch.cat([fine, raised], 1), self.detail(images))
+
+    def detail(self, images: Tensor) -> Tensor:
+        """The trunk's stem [B,stem_width,H/2,W/2]: what stands in for VGG's relu2_2."""
+        return self.trunk.stem(images)
+
+    @property
+    def image(self) -> CompactImageEncoder:
+        """What sees regions and code; for photos of manipulation that may be another network."""
+        return self
 
     @property
     def photo_channels(self) -> tuple[int, int]:

@@ -24,11 +24,7 @@ from models.inpainting.tdanet.discriminator import InpaintingOptions
 from models.inpainting.tdanet.official import OfficialInpaintingObjective, OfficialInpaintingOptions
 from models.inpainting.tdanet.recipe import InpaintingObjective
 from models.manipulation.manigan.official import AdversarialObjective, AdversarialOptions
-from models.manipulation.manigan.photo_encoder import (
-    FrozenEncoders,
-    compact_encoders,
-    published_encoders,
-)
+from models.manipulation.manigan.photo_encoder import InceptionPhotoEncoder, PhotoEncoder
 from models.manipulation.manigan.photo_recipe import PhotoObjective, PhotoOptions
 from models.manipulation.manigan.recipe import ManipulationObjective, ManipulationOptions
 from models.registry import MethodFolder, method_folders
@@ -132,16 +128,16 @@ def _paired(options: ManipulationOptions, data: TrainingData, pair: Encoders) ->
     return ManipulationObjective(options, data.size, pair.text, pair.image)
 
 
-def _manipulation_encoders(pair: Encoders, options: AdversarialOptions) -> FrozenEncoders:
+def _manipulation_encoders(pair: Encoders, options: AdversarialOptions) -> PhotoEncoder:
     """What manipulation looks through; VGG-16 beside Inception, from the bundle if it is there."""
     if isinstance(pair.image, CompactImageEncoder):
-        return compact_encoders(pair.image)
+        return pair.image
     detail = pair.detail or VggDetail()
     if options.detail not in ("imagenet", "random"):
         raise ConfigError(f"detail is imagenet or random, not {options.detail!r}.")
     if options.detail == "imagenet" and (pair.detail is None or options.detail_file):
         load_detail(detail, options.detail_file)
-    return published_encoders(pair.image, detail)
+    return InceptionPhotoEncoder(pair.image, detail.eval().requires_grad_(False))
 
 
 Build = Callable[[Any, TrainingData, Any], Objective]  # of options, data and Encoders or None

@@ -42,7 +42,11 @@ from models.manipulation.manigan.network import (
     edit,
     use_published_masks,
 )
-from models.manipulation.manigan.photo_encoder import FrozenEncoders
+from models.manipulation.manigan.photo_encoder import (
+    PhotoEncoder,
+    bundle_modules,
+    frozen_modules,
+)
 from models.training.batch import Batch
 from models.training.noise import Noise
 from models.training.objective import Exported, Modules, Objective, Values, adam_step, stack_rows
@@ -95,7 +99,7 @@ class AdversarialObjective(Objective):
     """
 
     def __init__(
-        self, options: AdversarialOptions, size: int, text: TextEncoder, encoders: FrozenEncoders
+        self, options: AdversarialOptions, size: int, text: TextEncoder, encoders: PhotoEncoder
     ) -> None:
         super().__init__()
         if options.train not in ("main", "dcm", "both"):
@@ -107,7 +111,7 @@ class AdversarialObjective(Objective):
         if options.published_masks:
             use_published_masks(self.main)
             use_published_masks(self.dcm)
-        self.frozen = encoders.frozen(text)
+        self.frozen = frozen_modules(text, encoders)
         self.awaits: set[str] = set()
         self.modules, self.optimizer_steps = {}, {}
         self.judges: dict[str, ManiganDiscriminator] = {}
@@ -216,18 +220,18 @@ class AdversarialObjective(Objective):
     def export(self, averaged: Modules) -> Exported:
         config = self.config if "dcm" in averaged else replace(self.config, modules="main")
         main = averaged.get("main", self.main)
-        return asdict(config), {"main": main, **averaged, **self.encoders.bundle_modules}
+        return asdict(config), {"main": main, **averaged, **bundle_modules(self.encoders)}
 
 
 def manigan_config(
-    options: Any, size: int, text: TextEncoder, encoders: FrozenEncoders
+    options: Any, size: int, text: TextEncoder, encoders: PhotoEncoder
 ) -> ManiganConfig:
     """Of pictures of ``size`` pixels; options: anything with AdversarialOptions' widths, and
     ``modules`` where there is a choice.
     """
     names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination", "modules")
     widths = {name: getattr(options, name) for name in names if hasattr(options, name)}
-    regions, detail = encoders.channels
+    regions, detail = encoders.photo_channels
     features = text.config.features
     return ManiganConfig(**widths, base=size // 4, text=features, regions=regions, detail=detail)
 

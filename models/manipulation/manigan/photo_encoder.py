@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import torch
 from torch import Tensor, nn
 
 from models.bundle import Bundle, load_strict
@@ -22,11 +18,18 @@ class InceptionPhotoEncoder(nn.Module):
         super().__init__()
         self.image, self.detail = image, detail
 
+    @property
+    def photo_channels(self) -> tuple[int, int]:
+        return self.image.emb_features.out_channels, self.detail.channels
+
     def photo(self, images: Tensor) -> PhotoFeatures:
         regions, code = self.image(images)
         return PhotoFeatures(code, regions, self.detail(images))
 
 
+# ``image`` sees pictures as (regions, code) in the captions' space, ``photo`` is what the networks
+# see of photos, ``photo_channels`` being those of its regions and of its detail, and ``detail`` are
+# early features, for perceptual losses.
 PhotoEncoder = CompactImageEncoder | InceptionPhotoEncoder
 
 
@@ -40,40 +43,11 @@ def photo_encoder(bundle: Bundle, task: str, where: str) -> PhotoEncoder:
     return InceptionPhotoEncoder(image, detail)
 
 
-@dataclass(frozen=True)
-class FrozenEncoders:
-    """image: pictures → (regions, code) in the captions' space; encoder: photos → what the networks
-    see of them, ``channels`` being those of its regions and of its detail; detail: pictures → early
-    features, for perceptual losses.
-    """
-
-    image: nn.Module
-    encoder: PhotoEncoder
-    detail: Callable[[Tensor], Tensor]
-    channels: tuple[int, int]
-
-    @torch.no_grad()
-    def photo(self, images: Tensor) -> PhotoFeatures:
-        """Of photos [B,3,S,S] in [-1,1], without a graph."""
-        return self.encoder.photo(images)
-
-    def frozen(self, text: nn.Module) -> dict[str, nn.Module]:
-        """All that a training looks through, by role."""
-        return {"text_encoder": text, "image_encoder": self.image, **self.bundle_modules}
-
-    @property
-    def bundle_modules(self) -> dict[str, nn.Module]:
-        """Networks that a bundle needs beside the image encoder, by role."""
-        return {"detail": self.detail} if isinstance(self.detail, VggDetail) else {}
+def bundle_modules(encoder: PhotoEncoder) -> dict[str, nn.Module]:
+    """Networks that a bundle needs beside the image encoder, by role."""
+    return {"detail": encoder.detail} if isinstance(encoder, InceptionPhotoEncoder) else {}
 
 
-def compact_encoders(image: CompactImageEncoder) -> FrozenEncoders:
-    """Everything by one small trunk, whose first layer stands in for VGG's relu2_2."""
-    return FrozenEncoders(image, image, image.trunk.stem, image.photo_channels)
-
-
-def published_encoders(image: InceptionImageEncoder, detail: VggDetail) -> FrozenEncoders:
-    """Regions and code by Inception-v3, detail by VGG-16."""
-    detail.eval().requires_grad_(False)
-    channels = image.emb_features.out_channels, detail.channels
-    return FrozenEncoders(image, InceptionPhotoEncoder(image, detail), detail, channels)
+def frozen_modules(text: nn.Module, encoder: PhotoEncoder) -> dict[str, nn.Module]:
+    """All that a training looks through, by role."""
+    return {"text_encoder": text, "image_encoder": encoder.image, **bundle_modules(encoder)}

@@ -29,7 +29,11 @@ from models.damsm.text_encoder import TextEncoder
 from models.manipulation.manigan.losses import foreground_saliency, kl_loss
 from models.manipulation.manigan.network import edit, networks
 from models.manipulation.manigan.official import draw_noise, manigan_config
-from models.manipulation.manigan.photo_encoder import FrozenEncoders
+from models.manipulation.manigan.photo_encoder import (
+    PhotoEncoder,
+    bundle_modules,
+    frozen_modules,
+)
 from models.training.augment import augment, parse_changes
 from models.training.batch import Batch
 from models.training.losses import discriminator_loss, generator_loss
@@ -120,12 +124,12 @@ class PhotoObjective(Objective):
     """See :class:`models.training.objective.Objective`."""
 
     def __init__(
-        self, options: PhotoOptions, size: int, text: TextEncoder, encoders: FrozenEncoders
+        self, options: PhotoOptions, size: int, text: TextEncoder, encoders: PhotoEncoder
     ) -> None:
         super().__init__()
         self.options, self.text, self.encoders = options, text, encoders
         self.changes = parse_changes(options.augment)
-        self.frozen = encoders.frozen(text)
+        self.frozen = frozen_modules(text, encoders)
         self.config = manigan_config(options, size, text, encoders)
         self.averaged = self.config.roles
         self.discriminator = build_projected(options, text.config.features)
@@ -252,7 +256,7 @@ class PhotoObjective(Objective):
 
     def export(self, averaged: Modules) -> Exported:
         network, roles = super().export(averaged)
-        return network, {**roles, **self.encoders.bundle_modules}
+        return network, {**roles, **bundle_modules(self.encoders)}
 
 
 def _select_captions(edits: Tensor, other: Caption, own: Caption) -> Caption:

@@ -20,7 +20,6 @@ from models.damsm.text_encoder import TextEncoder
 from models.manipulation.manigan.losses import kl_loss
 from models.manipulation.manigan.network import MainOutput, edit, networks
 from models.manipulation.manigan.official import draw_noise, manigan_config
-from models.manipulation.manigan.photo_encoder import compact_encoders
 from models.training.batch import Batch
 from models.training.losses import edge_loss, small_part_mask
 from models.training.noise import Noise
@@ -69,7 +68,7 @@ class ManipulationObjective(Objective):
         super().__init__()
         self.options, self.text, self.image = options, text, image
         self.frozen = {"text_encoder": text, "image_encoder": image}
-        self.config = manigan_config(options, size, text, compact_encoders(image))
+        self.config = manigan_config(options, size, text, image)
         self.averaged = self.config.roles
         self.modules = networks(self.config)
         step = adam_step(self.modules, self.averaged, options.rate, (0.5, 0.99), clip=5.0)
