@@ -21,13 +21,13 @@ DEFAULTS = "defaults.json"  # beside the bundles: a bundle's name for each task
 
 class Serving(BaseModel):
     """What requests of a task get that leave these options open: the part ``serving`` of a task in
-    ``bundle.json``. As many candidates as the largest ``count`` has room for.
+    ``bundle.json``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     noise_scale: Annotated[float, Field(ge=0, le=MAX_NOISE_SCALE, allow_inf_nan=False)] = 1.0
-    candidates: Annotated[int, Field(ge=1, le=8)] = 1
+    candidates: Annotated[int, Field(ge=1, le=16)] = 1
     fidelity: Fidelity | None = None
 
 

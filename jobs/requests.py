@@ -29,7 +29,7 @@ MAX_URL = 2000
 MAX_NAME = 100  # characters
 MAX_SEED = 2**32 - 1
 MAX_NOISE_SCALE = 2
-MAX_DRAWN = 128  # pictures that the networks draw for one request
+MAX_MORPH_FRAMES = 128  # of all morphs of one request
 ImageFormat = Literal["png", "jpeg", "webp"]
 Fidelity = Literal["network", "photo"]
 CANDIDATE_RANKER = "damsm"  # the part of a bundle that chooses among candidates
@@ -232,11 +232,6 @@ class Synthesize(TaskRequest):
             raise ValueError("format gif is for morphs; add frames, or ask for png, jpeg or webp")
         if self.frames is not None:
             self._check_morph()
-        if self.drawn_count > MAX_DRAWN:
-            factor = "frames" if self.frames else "candidates"
-            raise ValueError(
-                f"count × {factor} is {self.drawn_count}, and may be at most {MAX_DRAWN}"
-            )
         return self
 
     def _check_morph(self) -> None:
@@ -248,6 +243,10 @@ class Synthesize(TaskRequest):
             raise ValueError("explain can't be combined with frames; explain the single captions")
         if (self.candidates or 1) > 1:
             raise ValueError("a morph is of one candidate, so that its frames belong together")
+        if self.returned_count > MAX_MORPH_FRAMES:
+            raise ValueError(
+                f"count × frames is {self.returned_count}, and may be at most {MAX_MORPH_FRAMES}"
+            )
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.request_texts import MAX_FRAMES, MAX_TEXTS, MAX_WEIGHT
-from jobs.requests import MAX_DRAWN, TASKS
+from jobs.requests import MAX_MORPH_FRAMES, TASKS
 from models.explanation import LONGER_SIDE
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +17,7 @@ def test_the_limits_are_the_codes() -> None:
     assert f"2 to {MAX_TEXTS} texts" in PAGE
     assert f"at most {MAX_WEIGHT:.0f}" in PAGE
     assert f"`frames` (2 to {MAX_FRAMES})" in PAGE
-    assert f"count × frames may be at most {MAX_DRAWN}" in PAGE
+    assert f"count × frames may be at most {MAX_MORPH_FRAMES}" in PAGE
 
 
 def test_every_task_that_explains_is_told_of() -> None:

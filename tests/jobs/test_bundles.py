@@ -44,7 +44,7 @@ def test_nobody_chooses_without_encoders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "serving",
     [
-        {"candidates": 9},
+        {"candidates": 17},
         {"candidates": 0},
         {"noise_scale": 3},
         {"nose_scale": 0.5},

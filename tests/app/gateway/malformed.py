@@ -394,7 +394,6 @@ FIELDS = [
     _fields("frames of candidates", 422, "a morph is of one candidate", text=["a bird"] * 2, frames=2, candidates=2),
     _fields("candidates that are none", 422, "candidates must be at least 1", candidates=0),
     _fields("candidates that are many", 422, "candidates must be at most 16", candidates=17),
-    _fields("candidates of many pictures", 422, "count × candidates is 144, and may be at most 128", candidates=9, count=16),
     _fields("noise scale below", 422, "noise_scale must be at least 0", noise_scale=-1),
     _fields("noise scale above", 422, "noise_scale must be at most 2", noise_scale=2.5),
     _fields("frames explained", 422, "explain the single captions", text=["a bird"] * 2, frames=2, explain=True),
