@@ -5,7 +5,6 @@ Zhang et al. 2021, "Designing a Practical Degradation Model", weaker).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from torch.nn import functional
 
 from models.training.noise import Noise
 
+_KERNEL = 5  # pixels of the blur
 _NO_BLUR = 0.05  # standard deviation in pixels that leaves a picture as it is
 
 
@@ -33,8 +33,7 @@ def degrade(pictures: Tensor, scale: int, bounds: Degradation, noise: Noise) -> 
     """Small versions [B,3,H/scale,W/scale] in [-1,1] of pictures [B,3,H,W], in 8-bit steps."""
     small = functional.avg_pool2d(pictures, scale)
     height, width = small.shape[-2:]
-    deviations = _draw(noise, "blur", bounds.blur).clamp_min(_NO_BLUR)
-    small = _blur(small, deviations, math.ceil(2 * bounds.blur))
+    small = _blur(small, _draw(noise, "blur", bounds.blur).clamp_min(_NO_BLUR))
     strength = _draw(noise, "grain", bounds.grain)[:, None, None, None]
     small = small + strength * noise.normal("grain", 3, height, width)
     cells = noise.normal("spots", 3, -(-height // 2), -(-width // 2))
@@ -58,14 +57,15 @@ def _draw(noise: Noise, name: str, bound: float) -> Tensor:
     return bound * drawn[:, 0] * (drawn[:, 1] < 0.5)
 
 
-def _blur(pictures: Tensor, deviations: Tensor, radius: int) -> Tensor:
-    """Each picture under a Gaussian of its own standard deviation [B], cut off at ``radius``."""
+def _blur(pictures: Tensor, deviations: Tensor) -> Tensor:
+    """Each picture under a Gaussian of its own standard deviation [B]."""
     b, channels, height, width = pictures.shape
-    places = torch.arange(-radius, radius + 1, device=pictures.device)
+    places = torch.arange(_KERNEL, device=pictures.device) - _KERNEL // 2
     line = torch.exp(-(places**2) / (2 * deviations[:, None] ** 2))
     line = line / line.sum(1, keepdim=True)
     kernels = (line[:, :, None] * line[:, None]).repeat_interleave(channels, 0)[:, None]
-    padded = functional.pad(pictures, (radius, radius, radius, radius), mode="replicate")
+    edge = _KERNEL // 2
+    padded = functional.pad(pictures, (edge, edge, edge, edge), mode="replicate")
     flat = padded.reshape(1, b * channels, *padded.shape[-2:])
     out = functional.conv2d(flat, kernels, groups=b * channels)
     return out.view(b, channels, height, width)

@@ -26,16 +26,15 @@ from models.training.projected_discriminator import trunk_taps
 @dataclass(frozen=True)
 class DetailOptions:
     """width, depth, scale: see :class:`DetailConfig`; patch: side in pixels of what is cut from
-    each picture; blur: see :class:`Degradation`; features, adversarial: weights beside L1, 0 for
-    none; taps: blocks of EfficientNet-Lite0 that features are compared after; adversarial_start:
-    step from which both count; ndf: channels of the discriminator.
+    each picture; features, adversarial: weights beside L1, 0 for none; taps: blocks of
+    EfficientNet-Lite0 that features are compared after; adversarial_start: step from which both
+    count; ndf: channels of the discriminator.
     """
 
     width: int = 48
     depth: int = 12
     scale: int = 4
     patch: int = 128
-    blur: float = Degradation.blur
     features: float = 0.1
     taps: str = "0,2,4"
     adversarial: float = 0.005
@@ -87,7 +86,7 @@ class DetailObjective(Objective):
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         o = self.options
         real = recolour(_patches(batch.images, o.patch, o.scale, noise), noise)
-        small = self.to_memory_format(degrade(real, o.scale, Degradation(o.blur), noise))
+        small = self.to_memory_format(degrade(real, o.scale, Degradation(), noise))
         with self.autocast():
             made = self.network(small)
         return StepState(self.to_memory_format(real), made, enlarge(small, o.scale))
