@@ -81,13 +81,15 @@ class Pipeline(ABC, Generic[P]):
 
     best_batch: most pictures of a forward pass that pay, None while nobody has measured it; detail:
     what enlarges the networks' pictures, where the bundle has it and the method ``enlarges``;
-    reads_text: whether its method looks at words.
+    reads_text: whether its method looks at words; traced: whether its networks take the same steps
+    whatever the values that they are given.
     """
 
     best_batch: int | None = None
     detail: DetailStage | None = None
     reads_text = True
     enlarges = True
+    traced = True
 
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
         if precision not in PRECISIONS:
@@ -264,13 +266,14 @@ class Pipeline(ABC, Generic[P]):
 
     def compute(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """The network's output in the pipeline's precision. On CUDA it runs as a graph, and one
-        picture alone on a CPU as a trace, so it must treat the rows of its inputs apart and never
-        look at values.
+        picture alone on a CPU as a trace (unless not ``traced``), so it must treat the rows of its
+        inputs apart and never look at values there.
         """
         on_cuda = self.device.type == "cuda"
         if on_cuda:
             leave_default_stream(self.device)
-        elif len(inputs[0]) > 1:  # has too many shapes, and more work between Python's steps
+        elif len(inputs[0]) > 1 or not self.traced:
+            # Several have too many shapes, and more work between Python's steps.
             with self.autocast():
                 return network(*inputs)
         if network not in self._runners:

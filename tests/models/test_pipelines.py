@@ -11,10 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+from models.checkpoints.importer import import_published
 from models.errors import BundleError, InputProblem, ModelsError, UnknownBundle
 from models.geometry import Letterbox
 from models.pipeline import Item, Pipeline
 from models.registry import load
+from tests.models.inpainting import without_text
 from tests.models.tiny import METHODS, task_of
 
 TASKS = ("synthesize", "manipulate", "inpaint")
@@ -95,6 +97,33 @@ def test_one_picture_alone_runs_as_a_trace_and_several_from_python(pipeline: Pip
         x = torch.randn(rows, 3)
         assert torch.equal(pipeline.compute(network, x), x.tanh())
     assert runs == [1, 1, 2, 2]
+
+
+def assert_values_do_not_stick(pipeline: Pipeline[Any], fresh: Pipeline[Any]) -> None:
+    """What was run first decides nothing about what comes later in the same shapes."""
+    holes = [(30, 20, 60, 45), (36, 24, 48, 36), (12, 8, 80, 52)]
+    items = [
+        Item(text, k, 0, {"image": a_photo(seed=k), "mask": a_mask(box=box)})
+        for k, (text, box) in enumerate(
+            zip(("a red bird", "red", "blue wings"), holes, strict=True)
+        )
+    ]
+    for one in (items[0], items[0], *items[1:]):
+        found = made(pipeline, one)[0]
+        fresh.traced = False
+        assert np.abs(found - made(fresh, one)[0]).max() <= 1
+
+
+def test_a_trace_serves_other_values(pipeline: Pipeline[Any]) -> None:
+    p = pipeline
+    assert_values_do_not_stick(p, load(p.bundle.folder, p.task, p.method, "cpu"))
+
+
+@pytest.mark.parametrize("method", list(without_text.METHODS))
+def test_a_trace_serves_other_holes(method: str, tmp_path: Path) -> None:
+    published = without_text.METHODS[method](tmp_path)
+    folder = import_published(method, published.files, tmp_path / "bundle").folder
+    assert_values_do_not_stick(*(load(folder, "inpaint", None, "cpu") for _ in range(2)))
 
 
 def test_warm_up(pipeline: Pipeline[Any]) -> None:

@@ -21,6 +21,8 @@ from models.pipeline import config_from
 class CsaPipeline(InpaintingPipeline):
     """See :class:`models.pipeline.Pipeline`."""
 
+    traced = False  # on a CPU, attention takes as many steps as the hole has cells
+
     def load_networks(self) -> None:
         config = config_from(CsaConfig, self.spec.network, self.where)
         self.coarse = self.prepare_module(self.load_state(CoarseNetwork(config), "coarse"))
