@@ -31,7 +31,7 @@ from models.detail.stage import DetailStage
 from models.errors import InputProblem, ModelsError
 from models.explanation import Explanation
 from models.item import Item as Item
-from models.runtime.cpu.traces import TracedModule
+from models.runtime.cpu.traces import OF_PROCESS, TracedModule
 from models.runtime.cuda_graphs import (
     SIZES,
     CudaGraphRunner,
@@ -82,7 +82,7 @@ class Pipeline(ABC, Generic[P]):
     best_batch: most pictures of a forward pass that pay, None while nobody has measured it; detail:
     what enlarges the networks' pictures, where the bundle has it and the method ``enlarges``;
     reads_text: whether its method looks at words; traced: whether its networks take the same steps
-    whatever the values that they are given.
+    whatever the values that they are given; allowance: of traces.
     """
 
     best_batch: int | None = None
@@ -90,6 +90,7 @@ class Pipeline(ABC, Generic[P]):
     reads_text = True
     enlarges = True
     traced = True
+    allowance = OF_PROCESS
 
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
         if precision not in PRECISIONS:
@@ -280,7 +281,7 @@ class Pipeline(ABC, Generic[P]):
             self._runners[network] = (
                 CudaGraphRunner(network, self._capture)
                 if on_cuda
-                else TracedModule(network, self.autocast)
+                else TracedModule(network, self.autocast, self.allowance)
             )
         return self._runners[network](*inputs)
 

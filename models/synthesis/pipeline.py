@@ -85,7 +85,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         self._latent, self.draws = config.latent, (config.z,)
         network = self.load_state(Generator(replace(config, latent="")), "generator")
         self.generator = self.prepare_module(fold_generator(network.eval(), self.device.type))
-        self._traced = TracedModule(self.generator, self.autocast)
+        self._traced = TracedModule(self.generator, self.autocast, self.allowance)
 
     def prepare(self, item: Item) -> Prepared:
         captions = tuple(self._encode_short(text) for text, _ in item.blend)

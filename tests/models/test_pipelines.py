@@ -16,6 +16,7 @@ from models.errors import BundleError, InputProblem, ModelsError, UnknownBundle
 from models.geometry import Letterbox
 from models.pipeline import Item, Pipeline
 from models.registry import load
+from models.runtime.cpu.traces import TraceBudget
 from tests.models.inpainting import without_text
 from tests.models.tiny import METHODS, task_of
 
@@ -87,7 +88,7 @@ def test_an_item_without_known_words_fails_alone(pipeline: Pipeline[Any]) -> Non
 
 @torch.inference_mode()
 def test_one_picture_alone_runs_as_a_trace_and_several_from_python(pipeline: Pipeline[Any]) -> None:
-    runs = []
+    runs, pipeline.allowance = [], TraceBudget(1)
 
     def network(x: torch.Tensor) -> torch.Tensor:
         runs.append(len(x))
@@ -101,6 +102,7 @@ def test_one_picture_alone_runs_as_a_trace_and_several_from_python(pipeline: Pip
 
 def assert_values_do_not_stick(pipeline: Pipeline[Any], fresh: Pipeline[Any]) -> None:
     """What was run first decides nothing about what comes later in the same shapes."""
+    pipeline.allowance, fresh.traced = TraceBudget(9), False
     holes = [(30, 20, 60, 45), (36, 24, 48, 36), (12, 8, 80, 52)]
     items = [
         Item(text, k, 0, {"image": a_photo(seed=k), "mask": a_mask(box=box)})
@@ -110,7 +112,6 @@ def assert_values_do_not_stick(pipeline: Pipeline[Any], fresh: Pipeline[Any]) ->
     ]
     for one in (items[0], items[0], *items[1:]):
         found = made(pipeline, one)[0]
-        fresh.traced = False
         assert np.abs(found - made(fresh, one)[0]).max() <= 1
 
 

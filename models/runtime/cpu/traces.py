@@ -38,7 +38,7 @@ class TraceBudget:
 
 # Synthesis in batches of up to eight takes twelve traces where a pipeline is measured first, eight
 # where its tuning is remembered. Edits and fills, traced for one picture alone, take a third.
-_PROCESS = TraceBudget(48)
+OF_PROCESS = TraceBudget(64)
 
 
 class TracedModule:
@@ -52,7 +52,7 @@ class TracedModule:
         self,
         network: Network,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        allowance: TraceBudget = _PROCESS,
+        allowance: TraceBudget = OF_PROCESS,
     ) -> None:
         self._network, self._autocast, self._allowance = network, autocast, allowance
         self._seen: set[Shapes] = set()
