@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.bench.bundles import served
-from benchmarks.service.claims import BAR, SIZES
+from benchmarks.service.claims import BAR, USUAL
 
 Parts = Mapping[str, Any]
 
@@ -70,8 +70,8 @@ BARS: tuple[Bar, ...] = (
     Bar("submit: p99 at 300/s", "latency.submit_p99", 50, most=True, unit=" ms"),
     Bar("wait: p95 from a job's end to its client", "latency.woken.p95", 5, most=True, unit=" ms"),
     Bar(
-        f"claim of {SIZES[-1]} jobs while 100,000 wait: p99 of Redis",
-        f"claims.many.{SIZES[-1]}.redis.p99",
+        f"claim of {USUAL} jobs while 100,000 wait: p99 of Redis",
+        f"claims.many.{USUAL}.redis.p99",
         BAR,
         most=True,
         unit=" ms",

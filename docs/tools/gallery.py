@@ -62,7 +62,8 @@ def main() -> None:
 def _of_photos(name: str, pipelines: Mapping[str, Pipeline[Any]]) -> None:
     for kind, found in columns(name, pipelines, SHOWN).items():
         path = FOLDER / f"{name}-{kind}.webp"
-        sheet(found).save(path, quality=90, method=6)
+        made = sheet(found) if len(found) <= SHOWN else grid([rows[0] for rows, _ in found])
+        made.save(path, quality=90, method=6)
         sys.stdout.write(f"{path}\n")
 
 
@@ -125,6 +126,17 @@ def _column(task: str, shown: Shown) -> tuple[list[Image.Image], str]:
     if case.mask is not None:
         given = Image.composite(Image.new("RGB", given.size, "white"), given, case.mask)
     return [given, shown.made], case.caption
+
+
+def grid(pictures: Sequence[Image.Image], across: int = 8) -> Image.Image:
+    """Pictures row by row, on white."""
+    step = TILE + GAP
+    down = -(-len(pictures) // across)
+    out = Image.new("RGB", (across * step - GAP, down * step - GAP), "white")
+    for k, picture in enumerate(pictures):
+        tile = picture.resize((TILE, TILE), Image.Resampling.LANCZOS)
+        out.paste(tile, (k % across * step, k // across * step))
+    return out
 
 
 def sheet(columns: Sequence[tuple[list[Image.Image], str]]) -> Image.Image:

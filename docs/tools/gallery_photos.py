@@ -48,7 +48,7 @@ def columns(
 ) -> dict[str, list[Column]]:
     """Sheets by name: of each task the first captions with the seed of their number, and of
     synthesis and manipulation, out of eight seeds each, those that the judging encoders find least
-    like their caption.
+    like their caption; of synthesis also all of these.
     """
     captions = CAPTIONS[bundle]
     items = [Item(captions[k % len(captions)], seed=k) for k in range(_SEEDS * len(captions))]
@@ -56,6 +56,7 @@ def columns(
     texts = [item.text for item in items]
     drawn: list[Column] = [([picture], text) for picture, text in zip(made, texts, strict=True)]
     sheets = _first_and_worst(bundle, "synthesize", drawn, shown)
+    sheets[f"synthesize-{len(drawn)}"] = drawn
     if "manipulate" in pipelines:
         others = [captions[(k + 1) % len(captions)] for k in range(len(made))]
         edited = _changed("manipulate", pipelines["manipulate"], made, others)
