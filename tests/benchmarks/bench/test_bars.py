@@ -46,7 +46,7 @@ def test_every_bar_reads_what_its_part_writes() -> None:
     pictures = {f"{bundle} {task}": {"p95": 0.0} for bundle, task in served()}
     others = {
         "workers": {"speedup": 4.0},
-        "claims": {"many": {"32": {"redis": {"p99": 0.0}}}},
+        "claims": {"many": {"16": {"redis": {"p99": 0.0}}}},
         "bundles": {"times": pictures},
     }
     parts = dict.fromkeys(("sleep10", "demo", "net256", "hard"), contest)
