@@ -53,11 +53,11 @@ def what_it_is(path: Path, wanted: str = ".pth") -> str:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:16].lower().startswith(_PAGE):
         return "is a web page (HTML), not the file: the download was refused; fetch it by a browser"
-    for mark, told in _KINDS.items():
+    for mark, kind in _KINDS.items():
         if start.startswith(mark):
-            return told
-    if head.startswith(b"PK") and (told := _zipped(path)):
-        return told
+            return kind
+    if head.startswith(b"PK") and (kind := _zipped(path)):
+        return kind
     other = is_safetensors(path) and wanted == ".pth"
     return "is a safetensors file; this needs a .pth file" if other else ""
 

@@ -119,11 +119,11 @@ class DamsmObjective(EncodersObjective):
         loss = words_loss + sentence_loss
         values = {"words": words_loss, "sentence": sentence_loss, "top1": top1}
         if self.options.attributes and state.negative_attributes is not None:
-            told = ["caption_attributes", "negative_attributes"][: 1 + self.options.hard]
-            said = torch.cat([state.need(name) for name in told])
-            values["told"] = self._attribute_loss(sentence, said)
+            names = ["caption_attributes", "negative_attributes"][: 1 + self.options.hard]
+            named = torch.cat([state.need(name) for name in names])
+            values["named"] = self._attribute_loss(sentence, named)
             values["shown"] = self._attribute_loss(code.float(), state.need("image_attributes"))
-            loss = loss + self.options.attributes * (values["told"] + values["shown"])
+            loss = loss + self.options.attributes * (values["named"] + values["shown"])
         return loss, values
 
     def _attribute_loss(self, features: Tensor, wanted: Tensor) -> Tensor:

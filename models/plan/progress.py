@@ -20,8 +20,8 @@ class Progress:
 
     def add(self, stage: str, event: str, **more: Any) -> None:
         """Append a line, which is on the disk when this returns."""
-        told = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage}
-        line = json.dumps({**told, "event": event, **more})
+        head = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage}
+        line = json.dumps({**head, "event": event, **more})
         with self.path.open("ab") as file:
             # A line that a kill tore must not swallow this one.
             torn = file.tell() > 0 and not self.path.read_bytes().endswith(b"\n")
