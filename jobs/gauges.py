@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from pydantic import BaseModel, Field
 
 from jobs.job import Priority
 
 _PRIORITIES = tuple(reversed(Priority))  # as in jobs/scripts/prelude.lua
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """Jobs that a worker could have now, and the age of the oldest in seconds; 0 of none."""
+class WaitingView(BaseModel):
+    """Jobs that wait."""
 
-    jobs: int
-    oldest_age: float
+    jobs: int = Field(description="how many")
+    oldest_age: float = Field(description="age of the oldest in seconds; 0 of none")
 
 
-@dataclass(frozen=True)
-class StoreGauges:
-    """Counts of jobs. ``all_waiting``: also those that ``waiting`` leaves out, whose owners are at
-    their ``max_running`` or which were put off; ``suspects`` died with a worker and wait to run
-    alone; ``results_due`` are over for longer than results live; memory of Redis in bytes, limit
-    None when it has none.
-    """
+class QueueView(BaseModel):
+    """The job store at this moment."""
 
-    waiting: Mapping[Priority, Waiting]
-    all_waiting: Waiting
-    leased: int
-    suspects: int
-    delayed: int
-    results_due: int
-    webhooks_due: int
-    workers: int
-    used_bytes: int
-    limit_bytes: int | None
+    waiting: dict[Priority, WaitingView] = Field(
+        description="by priority, jobs that a worker could have now"
+    )
+    all_waiting: WaitingView  # also jobs put off, and those of owners at their max_running
+    leased: int = Field(description="jobs that a worker holds")
+    suspects: int = Field(description="jobs that died with a worker and wait to run alone")
+    delayed: int = Field(description="jobs put off because the storage was unavailable")
+    results_due: int = Field(description="jobs that are over for longer than results live")
+    webhooks_due: int = Field(description="webhooks to be sent")
+    workers: int = Field(description="that are alive")
+    used_bytes: int = Field(description="memory that Redis uses")
+    limit_bytes: int | None = Field(description="memory that Redis may use; null without a limit")
 
     @classmethod
-    def parse(cls, answer: list[Any]) -> StoreGauges:
-        """From the answer of ``jobs/scripts/gauges.lua``."""
+    def parse(cls, answer: list[Any]) -> QueueView:
+        """From the answer of ``jobs/scripts/gauges.lua``, whose counts stand in the order above."""
         lines, counts = answer
-        waiting = [
-            Waiting(int(n), float(age)) for n, age in zip(lines[::2], lines[1::2], strict=True)
-        ]
-        leased, suspects, delayed, results, webhooks, workers, used, limit = map(int, counts)
+        pairs = zip(lines[::2], lines[1::2], strict=True)
+        waiting = [WaitingView(jobs=int(jobs), oldest_age=float(age)) for jobs, age in pairs]
         by_priority = dict(zip(_PRIORITIES, waiting[:-1], strict=True))
-        held = leased, suspects, delayed
-        return cls(by_priority, waiting[-1], *held, results, webhooks, workers, used, limit or None)
+        names = list(cls.model_fields)[2:]
+        named: dict[str, Any] = dict(zip(names, map(int, counts), strict=True))
+        named["limit_bytes"] = named["limit_bytes"] or None
+        return cls(waiting=by_priority, all_waiting=waiting[-1], **named)

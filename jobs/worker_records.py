@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import redis
 
-from jobs.gauges import StoreGauges
+from jobs.gauges import QueueView
 from jobs.job import Priority
 from jobs.records import to_json
 from jobs.redis_scripts import Scripts, translate_errors
@@ -106,9 +106,9 @@ class WorkerRecords:
             unfinished, records, stored = pipe.execute()
         return Usage(unfinished, records, int(stored or 0))
 
-    def gauges(self, result_ttl: float) -> StoreGauges:
+    def gauges(self, result_ttl: float) -> QueueView:
         """For operators. ``result_ttl``: lifetime of results in seconds."""
-        return StoreGauges.parse(self._scripts.call("gauges", result_ttl))
+        return QueueView.parse(self._scripts.call("gauges", result_ttl))
 
     def place_bundles(self, names: Sequence[str] = ()) -> frozenset[str]:
         """From now on jobs of these bundles wait in groups of their own (:func:`bundle_group`), of

@@ -58,9 +58,9 @@ def queue(backend: Backend) -> Report:
         f"{priority}: {waiting.jobs} waiting, the oldest for {waiting.oldest_age:.0f} s"
         for priority, waiting in [*gauges.waiting.items(), ("all", gauges.all_waiting)]
     ]
-    rest = {k: v for k, v in asdict(gauges).items() if not isinstance(v, dict)}
+    rest = {k: v for k, v in gauges.model_dump().items() if not isinstance(v, dict)}
     lines += [f"{name.replace('_', ' ')}: {value}" for name, value in rest.items()]
-    return asdict(gauges), lines
+    return gauges.model_dump(mode="json"), lines
 
 
 @admin.command()
@@ -175,4 +175,4 @@ def usage(backend: Backend, hours: float) -> Report:
         f"{u.unfinished} unfinished"
         for u in found
     ]
-    return [asdict(u) for u in found], lines
+    return [u.model_dump() for u in found], lines

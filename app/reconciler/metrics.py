@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from app.webhooks.sender import DeliveryResult
 from jobs.errors import StoreError
-from jobs.gauges import StoreGauges
+from jobs.gauges import QueueView
 from jobs.redis_store import JobStore
 
 RECOVERED = Counter("mmml_jobs_recovered", "jobs taken from dead workers")
@@ -63,7 +63,7 @@ class StoreCollector(Collector):
                 yield GaugeMetricFamily(name, text, value)
 
 
-def _waiting(gauges: StoreGauges) -> Iterator[Metric]:
+def _waiting(gauges: QueueView) -> Iterator[Metric]:
     """By priority; "all" counts also those that no worker may have yet."""
     jobs = GaugeMetricFamily("mmml_jobs_waiting", "jobs that wait", labels=["priority"])
     ages = GaugeMetricFamily(

@@ -13,9 +13,8 @@ from app.gateway.auth import Caller
 from app.gateway.dependencies import AnyCaller, JobId, ServicesDependency, WorkerName
 from app.gateway.problems import Problem
 from app.gateway.services import Services
-from jobs.administration import Usage, purge, usage
-from jobs.gauges import StoreGauges
-from jobs.job import Priority
+from jobs.administration import UsageView, purge, usage
+from jobs.gauges import QueueView
 from jobs.store import AdminAction
 
 
@@ -74,32 +73,8 @@ def list_workers(services: ServicesDependency) -> list[dict[str, Any]]:
     return services.store.live_workers()
 
 
-class WaitingView(BaseModel):
-    """Jobs that wait."""
-
-    jobs: int = Field(description="how many")
-    oldest_age: float = Field(description="age of the oldest in seconds; 0 of none")
-
-
-class QueueView(BaseModel):
-    """The job store at this moment."""
-
-    waiting: dict[Priority, WaitingView] = Field(
-        description="by priority, jobs that a worker could have now"
-    )
-    all_waiting: WaitingView
-    leased: int = Field(description="jobs that a worker holds")
-    suspects: int = Field(description="jobs that died with a worker and wait to run alone")
-    delayed: int = Field(description="jobs put off because the storage was unavailable")
-    results_due: int = Field(description="jobs that are over for longer than results live")
-    webhooks_due: int = Field(description="webhooks to be sent")
-    workers: int = Field(description="that are alive")
-    used_bytes: int = Field(description="memory that Redis uses")
-    limit_bytes: int | None = Field(description="memory that Redis may use; null without a limit")
-
-
-@router.get("/queue", summary="Get the state of the queue", response_model=QueueView)
-def get_queue(services: ServicesDependency) -> StoreGauges:
+@router.get("/queue", summary="Get the state of the queue")
+def get_queue(services: ServicesDependency) -> QueueView:
     """Waiting jobs and the age of the oldest in seconds, by priority; counts; memory of Redis."""
     return services.store.gauges(services.settings.result_ttl)
 
@@ -202,19 +177,13 @@ def purge_queue(
     return Purged(canceled=purge(services.store, wanted.owner, wanted.task, caller.key_id))
 
 
-class UsageView(BaseModel):
-    """Jobs of one owner."""
-
-    owner: str = Field(description="id of a key; empty for jobs of a time without keys")
-    jobs: int = Field(description="created within the hours, and not erased")
-    unfinished: int = Field(description="that wait or run")
-
-
 _Hours = Query(gt=0, le=8760, description="how far back to look", examples=[24])
 
 
-@router.get("/usage", summary="Count jobs by owner", response_model=list[UsageView])
-def get_usage(services: ServicesDependency, hours: Annotated[float, _Hours] = 24.0) -> list[Usage]:
+@router.get("/usage", summary="Count jobs by owner")
+def get_usage(
+    services: ServicesDependency, hours: Annotated[float, _Hours] = 24.0
+) -> list[UsageView]:
     """Owners with most jobs first; no further back than results are kept."""
     owners = sorted({key.owner for key in services.authenticator.keys.all()})
     return usage(services.store, owners, hours * 3600)
