@@ -54,10 +54,14 @@ def services(tmp_path: Path, fourth_task: None, valkey: str) -> Services:
 
 @pytest.fixture
 def runner(services: Services) -> Iterator[JobRunner]:
-    pipelines = CachedPipelineLoader(services.settings.weights_dir, "cpu", "float32", 4)
+    folder = services.settings.weights_dir
+    settings = WorkerSettings(
+        weights_dir=folder, cache_dir=folder, precision="float32", max_batch=4
+    )
+    pipelines = CachedPipelineLoader(settings, "cpu")
     batcher, leases = Batcher(4, 0.0, lambda _: None), Leases(services.store, 15)
     batcher.start()
-    preload(pipelines, WorkerSettings(weights_dir=services.settings.weights_dir))
+    preload(pipelines, settings)
     yield JobRunner(services.store, services.blobs, pipelines, batcher, leases)
     batcher.stop()
 

@@ -10,7 +10,6 @@ import threading
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Any
 
 from models.errors import BundleError, ModelsError, UnknownBundle
@@ -20,6 +19,7 @@ from models.runtime.autotune import Memory, tune
 from workers import metrics
 from workers.bundles import LocalBundles
 from workers.loader import PipelineKey
+from workers.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
 
@@ -103,28 +103,16 @@ class PipelineCache:
 
 
 class CachedPipelineLoader:
-    """Loads from the weights folder, those bundles ``only`` if any are named. precision may be
-    "auto"; what was measured of a pipeline is remembered in the file ``tunings``. ``budget``, in
-    bytes, and ``pinned``: see :class:`PipelineCache`.
+    """Loads from the weights folder what the settings say that this worker serves, for ``device``.
+    What was measured of a pipeline is remembered in a file of the cache folder.
     """
 
-    def __init__(
-        self,
-        weights_dir: Path,
-        device: str,
-        precision: str,
-        max_batch: int,
-        limit: int = 12,
-        tunings: Path | None = None,
-        budget: int = 0,
-        pinned: Collection[str] = (),
-        only: Collection[str] = (),
-    ) -> None:
-        self._memory = Memory(tunings)
-        self._weights_dir, self._device, self._precision = weights_dir, device, precision
-        self._max_batch = max_batch
-        self._bundles = LocalBundles(weights_dir, only)
-        self._cache = PipelineCache(self._load, limit, budget, pinned)
+    def __init__(self, settings: WorkerSettings, device: str) -> None:
+        self._settings, self._device = settings, device
+        self._memory = Memory(settings.cache_dir / "tunings.json")
+        self._bundles = LocalBundles(settings.weights_dir, settings.serve_bundles)
+        limits = settings.max_loaded, settings.network_memory, settings.pinned_bundles
+        self._cache = PipelineCache(self._load, *limits)
 
     def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Pipeline[Any]:
         """Networks that are loaded serve their jobs even when their bundle has been replaced."""
@@ -155,12 +143,12 @@ class CachedPipelineLoader:
         return pipeline
 
     def _load_networks(self, bundle: str, task: str, method: str) -> Pipeline[Any]:
-        started = time.perf_counter()
+        started, settings = time.perf_counter(), self._settings
 
         def loading(precision: str) -> Pipeline[Any]:
-            return load(self._weights_dir / bundle, task, method, self._device, precision)
+            return load(settings.weights_dir / bundle, task, method, self._device, precision)
 
-        pipeline = tune(loading, self._precision, self._max_batch, self._memory)
+        pipeline = tune(loading, settings.precision, settings.max_batch, self._memory)
         seconds = time.perf_counter() - started
         metrics.LOADS.labels(bundle, task).observe(seconds)
         log.info("loaded %s for %s by %s in %.1f s", bundle, task, method, seconds)

@@ -89,17 +89,7 @@ def resolve_device(name: str) -> str:
 def _pipelines(settings: WorkerSettings, device: str) -> PipelineLoader:
     from workers.pipeline_cache import CachedPipelineLoader
 
-    return CachedPipelineLoader(
-        settings.weights_dir,
-        device,
-        settings.precision,
-        settings.max_batch,
-        settings.max_loaded,
-        settings.cache_dir / "tunings.json",
-        settings.network_memory,
-        settings.pinned_bundles,
-        settings.serve_bundles,
-    )
+    return CachedPipelineLoader(settings, device)
 
 
 @dataclass(frozen=True)

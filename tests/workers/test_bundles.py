@@ -6,6 +6,7 @@ import gc
 import json
 import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.conftest import write_paper_bundle
 from tests.models.tiny import tiny_bundle
 from workers.bundles import LocalBundles
 from workers.pipeline_cache import CachedPipelineLoader
+from workers.settings import WorkerSettings
 
 
 def replace(folder: Path) -> str:
@@ -51,7 +53,15 @@ def test_a_bundle_whose_files_are_missing_is_not_offered(tmp_path: Path) -> None
 @pytest.fixture
 def loader(tmp_path: Path) -> CachedPipelineLoader:
     tiny_bundle(tmp_path / "tiny")
-    return CachedPipelineLoader(tmp_path, "cpu", "float32", 2, tunings=tmp_path / "tunings.json")
+    return build(tmp_path)
+
+
+def build(folder: Path, **settings: Any) -> CachedPipelineLoader:
+    """A loader of the bundles in a folder."""
+    here = {"weights_dir": folder, "cache_dir": folder}
+    return CachedPipelineLoader(
+        WorkerSettings(**here, precision="float32", max_batch=2, **settings), "cpu"
+    )
 
 
 def test_a_replaced_bundle_is_loaded_beside_the_earlier_one(
@@ -100,11 +110,11 @@ def test_mended_networks_are_offered_after_a_reload(
 def test_networks_that_leave_are_out_of_memory(tmp_path: Path) -> None:
     tiny_bundle(tmp_path / "tiny")
     ask = ("tiny", "synthesize", ""), ("tiny", "manipulate", "")
-    large = CachedPipelineLoader(tmp_path, "cpu", "float32", 2)
+    large = build(tmp_path)
     sizes = [large.get(*each).weight_bytes() for each in ask]
     stored = sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors"))
     assert 0 < max(sizes) < sum(sizes) < 2 * stored
-    loader = CachedPipelineLoader(tmp_path, "cpu", "float32", 2, budget=max(sizes))
+    loader = build(tmp_path, network_memory=max(sizes))
     first = weakref.ref(loader.get(*ask[0]))
     gc.freeze()  # as a worker does at its start
     assert first() is not None
@@ -116,7 +126,7 @@ def test_networks_that_leave_are_out_of_memory(tmp_path: Path) -> None:
 def test_a_worker_of_some_bundles_offers_no_others(tmp_path: Path) -> None:
     for name in ("one", "other"):
         tiny_bundle(tmp_path / name)
-    loader = CachedPipelineLoader(tmp_path, "cpu", "float32", 2, only=("one",))
+    loader = build(tmp_path, serve_bundles=("one",))
     assert list(loader.bundles()) == ["one"]
     with pytest.raises(UnknownBundle):
         loader.get("other", "synthesize", "", LocalBundles(tmp_path).loadable()["other"]["sha256"])
