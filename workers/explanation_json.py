@@ -21,16 +21,9 @@ def explanation_json(index: int, explanation: Explanation) -> bytes:
 
 
 def _word(found: ExplainedWord) -> WordView:
-    word = found.word
-    return WordView(
-        text=found.text,
-        word=word.word,
-        start=word.start,
-        end=word.end,
-        known=word.known,
-        peak=None if found.peak is None else round(min(found.peak, 1.0), 4),
-        maps={name: _map(plane) for name, plane in found.maps.items()},
-    )
+    word, maps = found.word, {name: _map(plane) for name, plane in found.maps.items()}
+    peak = None if found.peak is None else round(min(found.peak, 1.0), 4)
+    return WordView(**vars(word), known=word.known, text=found.text, peak=peak, maps=maps)
 
 
 def _map(plane: Plane) -> str:

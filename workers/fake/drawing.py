@@ -102,15 +102,9 @@ def explain(
 
 def _word_view(text: int, word: Word, maps: dict[str, str]) -> WordView:
     has_maps = word.column is not None
-    return WordView(
-        text=text,
-        word=word.word,
-        start=word.start,
-        end=word.end,
-        known=word.known,
-        peak=_random_for(word.word).random() if has_maps else None,
-        maps=maps if has_maps else {},
-    )
+    peak = _random_for(word.word).random() if has_maps else None
+    maps = maps if has_maps else {}
+    return WordView(**vars(word), known=word.known, text=text, peak=peak, maps=maps)
 
 
 def _random_for(word: str) -> random.Random:
