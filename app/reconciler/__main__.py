@@ -8,15 +8,7 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 
-from app.reconciler.expire import (
-    Duty,
-    InputEraser,
-    LogRewriter,
-    OrphanCollector,
-    ParallelEraser,
-    ResultExpirer,
-    run_duties,
-)
+from app.reconciler.expire import Duty, JobEraser, LogRewriter, OrphanCollector, run_duties
 from app.reconciler.metrics import StoreCollector
 from app.reconciler.reconcile import Reconciler
 from app.reconciler.webhooks import WebhookDispatcher
@@ -58,12 +50,12 @@ def main() -> None:
         raise SystemExit(f"mmml: {error}") from error
     client = connect(settings.redis_url)
     store = JobStore(client, settings.redis_prefix)
-    eraser = ParallelEraser(BlobStore.from_url(settings.storage_url))
+    eraser = JobEraser(store, BlobStore.from_url(settings.storage_url))
     expiry: Sequence[Duty] = [
-        InputEraser(store, eraser),
-        ResultExpirer(store, eraser, settings.result_ttl),
-        OrphanCollector(store, eraser),
-        LogRewriter(store),
+        lambda _now: eraser.erase_inputs(),
+        lambda _now: eraser.expire_results(settings.result_ttl),
+        OrphanCollector(eraser).run_once,
+        LogRewriter(store).run_once,
     ]
     serve_metrics(settings, StoreCollector(store, settings.result_ttl))
     stop = threading.Event()

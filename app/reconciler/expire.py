@@ -28,15 +28,34 @@ _MAX_FAULTS = 10  # of single jobs, before the storage as a whole is left alone 
 
 
 @dataclass
-class ParallelEraser:
-    """Erases many prefixes at once, as a storage far away answers each after a while."""
+class JobEraser:
+    """Erases what jobs have stored: many prefixes at once, as a storage far away answers each after
+    a while.
+    """
 
+    store: JobStore
     blobs: BlobStore
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         threads = _LOCAL_THREADS if self.blobs.is_local else _REMOTE_THREADS
         return ThreadPoolExecutor(threads, "erase")
+
+    def expire_results(self, result_ttl: float) -> int:
+        """Expire a page of the jobs that ended ``result_ttl`` seconds ago, and of those that their
+        clients want erased. Returns how many.
+        """
+        due = self.store.claim_results(result_ttl, PAGE, CLAIM_SECONDS)
+        expired = self.erase_jobs(due, job_folder, self.store.expire_all)
+        metrics.ERASED.inc(expired)
+        return expired
+
+    def erase_inputs(self) -> int:
+        """Erase what was uploaded for jobs that are over: nobody reads it any more, and it may be
+        as large as all else. Returns of how many.
+        """
+        due = self.store.claim_inputs(PAGE, CLAIM_SECONDS)
+        return self.erase_jobs(due, input_prefix, self.store.forget_inputs)
 
     def _erase(self, prefix: str) -> BlobError | None:
         try:
@@ -70,39 +89,6 @@ class ParallelEraser:
 
 
 @dataclass
-class ResultExpirer:
-    """``result_ttl``: lifetime of results in seconds."""
-
-    store: JobStore
-    eraser: ParallelEraser
-    result_ttl: float
-
-    def run_once(self, _now: float) -> int:
-        """Expire a page of the jobs that ended long ago, and of those that their clients want
-        erased. Returns how many.
-        """
-        due = self.store.claim_results(self.result_ttl, PAGE, CLAIM_SECONDS)
-        expired = self.eraser.erase_jobs(due, job_folder, self.store.expire_all)
-        metrics.ERASED.inc(expired)
-        return expired
-
-
-@dataclass
-class InputEraser:
-    """Erases what was uploaded for jobs that are over: nobody reads it any more, and it may be as
-    large as all else.
-    """
-
-    store: JobStore
-    eraser: ParallelEraser
-
-    def run_once(self, _now: float) -> int:
-        """Returns the uploads of how many jobs were erased."""
-        due = self.store.claim_inputs(PAGE, CLAIM_SECONDS)
-        return self.eraser.erase_jobs(due, input_prefix, self.store.forget_inputs)
-
-
-@dataclass
 class LogRewriter:
     """Nothing of an erased job is to stay in the broker's file: see
     :meth:`jobs.redis_store.JobStore.rewrite_log`.
@@ -133,8 +119,7 @@ class OrphanCollector:
     own monotonic clock.
     """
 
-    store: JobStore
-    eraser: ParallelEraser
+    eraser: JobEraser
     interval: float = 3600.0  # seconds
     _candidates: frozenset[str] = frozenset()
     _last_run: float = float("-inf")
@@ -155,11 +140,11 @@ class OrphanCollector:
         folders = self.eraser.blobs.list_job_ids()
         for n in range(0, len(folders), PAGE):
             page = folders[n : n + PAGE]
-            there = self.store.exist_all(page)
+            there = self.eraser.store.exist_all(page)
             yield from (job_id for job_id, known in zip(page, there, strict=True) if not known)
 
 
-Duty = InputEraser | ResultExpirer | OrphanCollector | LogRewriter
+Duty = Callable[[float], int]  # at a time by a monotonic clock; how many it has handled
 
 
 def run_duties(duties: Sequence[Duty], stop: threading.Event) -> None:
@@ -169,7 +154,7 @@ def run_duties(duties: Sequence[Duty], stop: threading.Event) -> None:
     while not stop.is_set():
         most = 0
         for duty in duties:
-            with log_errors(f"{type(duty).__name__} failed"):
-                most = max(most, duty.run_once(time.monotonic()))
+            with log_errors("what is over is not erased"):
+                most = max(most, duty(time.monotonic()))
         if most < PAGE:
             stop.wait(INTERVAL)

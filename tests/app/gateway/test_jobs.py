@@ -12,7 +12,7 @@ import redis
 from fastapi.testclient import TestClient
 
 from app.gateway.services import Services
-from app.reconciler.expire import ParallelEraser, ResultExpirer
+from app.reconciler.expire import JobEraser
 from jobs.errors import BlobMissing
 from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status
 from jobs.store import JobOutcome
@@ -167,12 +167,7 @@ def test_delete_of_a_running_job_stops_it_first(client: TestClient, services: Se
     assert client.delete(f"/jobs/{job}").status_code == 202
     assert client.get(f"/jobs/{job}").json()["cancel_requested"] is True
     services.store.finish_canceled(job, token)
-    assert (
-        ResultExpirer(services.store, ParallelEraser(services.blobs), 3600).run_once(
-            time.monotonic()
-        )
-        == 1
-    )
+    assert JobEraser(services.store, services.blobs).expire_results(3600) == 1
     assert client.get(f"/jobs/{job}").status_code == 410
 
 

@@ -12,11 +12,9 @@ import pytest
 import redis
 
 from app.reconciler.expire import (
-    InputEraser,
+    JobEraser,
     LogRewriter,
     OrphanCollector,
-    ParallelEraser,
-    ResultExpirer,
     run_duties,
 )
 from app.reconciler.reconcile import Reconciler
@@ -32,9 +30,9 @@ def test_sweep_erases_at_once_what_its_client_erased(store: JobStore) -> None:
     blobs.put(input_key(job.id, "image"), b"x")
     token = begun(store, job.id)
     store.cancel(job.id, erase=True)
-    assert ResultExpirer(store, ParallelEraser(blobs), 3600).run_once(time.monotonic()) == 0
+    assert JobEraser(store, blobs).expire_results(3600) == 0
     store.finish_canceled(job.id, token)
-    assert ResultExpirer(store, ParallelEraser(blobs), 3600).run_once(time.monotonic()) == 1
+    assert JobEraser(store, blobs).expire_results(3600) == 1
     with pytest.raises(BlobMissing):
         blobs.get(input_key(job.id, "image"))
 
@@ -43,8 +41,8 @@ def test_sweep_erases_what_is_over(store: JobStore) -> None:
     blobs, job = BlobStore.from_url("memory://"), queued(store)
     blobs.put(input_key(job.id, "image"), b"x")
     finished(store, job.id)
-    assert ResultExpirer(store, ParallelEraser(blobs), 3600).run_once(time.monotonic()) == 0
-    assert ResultExpirer(store, ParallelEraser(blobs), -1).run_once(time.monotonic()) == 1
+    assert JobEraser(store, blobs).expire_results(3600) == 0
+    assert JobEraser(store, blobs).expire_results(-1) == 1
     with pytest.raises(BlobMissing):
         blobs.get(input_key(job.id, "image"))
     tomb = store.get(job.id)
@@ -62,12 +60,12 @@ def test_uploads_are_erased_when_their_job_is_over(
         blobs.put(input_key(job.id, "image"), b"x")
     waiting, canceled, done = (job.id for job in jobs)
     blobs.put(output_key(done, "t", 0, "png"), b"y")
-    eraser = InputEraser(store, ParallelEraser(blobs))
-    assert eraser.run_once(0.0) == 0
+    eraser = JobEraser(store, blobs)
+    assert eraser.erase_inputs() == 0
     store.cancel(canceled)
     finished(store, done)
-    assert eraser.run_once(0.0) == 2
-    assert eraser.run_once(0.0) == 0
+    assert eraser.erase_inputs() == 2
+    assert eraser.erase_inputs() == 0
     for over in (canceled, done):
         with pytest.raises(BlobMissing):
             blobs.get(input_key(over, "image"))
@@ -82,13 +80,13 @@ def test_uploads_that_cannot_be_erased_are_tried_again_later(
     for job in jobs:
         store.cancel(job)
     blobs = StubbornBlobs({jobs[0]}, lasting=True)
-    eraser = InputEraser(store, ParallelEraser(blobs))  # type: ignore[arg-type]
-    assert eraser.run_once(0.0) == 2
-    assert eraser.run_once(0.0) == 0
+    eraser = JobEraser(store, blobs)  # type: ignore[arg-type]
+    assert eraser.erase_inputs() == 2
+    assert eraser.erase_inputs() == 0
     assert blobs.asked == 3
     redis_client.delete(store._key("inputs:claimed"))  # as a minute later
     blobs.stubborn.clear()
-    assert eraser.run_once(0.0) == 1
+    assert eraser.erase_inputs() == 1
 
 
 @pytest.mark.parametrize("url", ["memory://", "file"])
@@ -99,7 +97,7 @@ def test_uploads_without_a_job_are_erased_when_they_were_seen_twice(
     job, orphan = queued(store).id, new_id()
     for each in (job, orphan):
         blobs.put(input_key(each, "image"), b"x")
-    sweeper = OrphanCollector(store, ParallelEraser(blobs))
+    sweeper = OrphanCollector(JobEraser(store, blobs))
     assert sweeper.run_once(0.0) == 0
     assert sweeper.run_once(1800.0) == 0
     late = new_id()
@@ -145,8 +143,9 @@ def statuses(store: JobStore, jobs: list[str]) -> list[Status]:
     return [job.status for job in map(store.get, jobs) if job]
 
 
-def sweeper(store: JobStore, blobs: StubbornBlobs) -> ResultExpirer:
-    return ResultExpirer(store, ParallelEraser(blobs), -1)  # type: ignore[arg-type]
+def sweep(store: JobStore, blobs: StubbornBlobs) -> int:
+    """Of results that are over."""
+    return JobEraser(store, blobs).expire_results(-1)  # type: ignore[arg-type]
 
 
 def test_a_job_that_cannot_be_erased_does_not_keep_the_others(
@@ -154,12 +153,12 @@ def test_a_job_that_cannot_be_erased_does_not_keep_the_others(
 ) -> None:
     jobs = ended(store, 3)
     blobs = StubbornBlobs({jobs[0]})
-    assert sweeper(store, blobs).run_once(0.0) == 2
-    assert sweeper(store, blobs).run_once(0.0) == 0
+    assert sweep(store, blobs) == 2
+    assert sweep(store, blobs) == 0
     assert blobs.asked == 3  # it is left alone for a while,
     blobs.stubborn.clear()
     redis_client.delete(store._key("final:claimed"))
-    assert sweeper(store, blobs).run_once(0.0) == 1  # and then tried again
+    assert sweep(store, blobs) == 1  # and then tried again
     assert statuses(store, jobs) == [Status.expired] * 3
     assert not redis_client.exists(store._key("final:claimed"), store._key("final"))
 
@@ -167,7 +166,7 @@ def test_a_job_that_cannot_be_erased_does_not_keep_the_others(
 def test_an_outage_ends_the_sweep(store: JobStore) -> None:
     jobs = ended(store, 70)
     blobs = StubbornBlobs(set(jobs), lasting=False)
-    assert sweeper(store, blobs).run_once(0.0) == 0
+    assert sweep(store, blobs) == 0
     assert blobs.asked == 64  # those at once, and no further ones
 
 
@@ -175,7 +174,7 @@ def test_slow_storage_erases_many_at_once(store: JobStore) -> None:
     ended(store, 60)
     blobs = StubbornBlobs(set(), seconds=0.15)
     started = time.monotonic()
-    assert sweeper(store, blobs).run_once(0.0) == 60
+    assert sweep(store, blobs) == 60
     assert blobs.at_once > 30
     assert time.monotonic() - started < 3  # and not 9
 
@@ -195,13 +194,13 @@ def test_what_a_dead_reconciler_claimed_is_erased_by_another(store: JobStore) ->
     jobs = ended(store, 2)
     assert store.claim_results(-1, 5, 0.05) == jobs
     time.sleep(0.1)
-    assert sweeper(store, StubbornBlobs(set())).run_once(0.0) == 2
+    assert sweep(store, StubbornBlobs(set())) == 2
 
 
 def test_a_webhook_outlives_the_sweep_of_its_job(store: JobStore) -> None:
     job = queued(store, webhook=Webhook(url="https://example.org/"))
     finished(store, job.id)
-    assert sweeper(store, StubbornBlobs(set())).run_once(0.0) == 1
+    assert sweep(store, StubbornBlobs(set())) == 1
     assert store.webhooks_due() == [job.id]
 
 
@@ -210,8 +209,9 @@ def test_recovery_does_not_wait_for_the_sweep(store: JobStore) -> None:
     ended(store, 3)
     stop = threading.Event()
     blobs = StubbornBlobs(set(), seconds=1.0)
-    sweep = threading.Thread(target=run_duties, args=([sweeper(store, blobs)], stop))
-    sweep.start()
+    duties = [lambda _now: sweep(store, blobs)]
+    sweeping = threading.Thread(target=run_duties, args=(duties, stop))
+    sweeping.start()
     try:
         while not blobs.asked:
             time.sleep(0.01)
@@ -223,7 +223,7 @@ def test_recovery_does_not_wait_for_the_sweep(store: JobStore) -> None:
         assert store.has_claimable(["default"])
     finally:
         stop.set()
-        sweep.join()
+        sweeping.join()
 
 
 Eventually = Callable[[Callable[[], bool], float], None]
