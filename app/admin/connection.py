@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol
+from typing import Any, Concatenate, ParamSpec
 
 import click
 import redis
@@ -28,11 +28,9 @@ P = ParamSpec("P")
 Report = tuple[Any, Iterable[str]]  # a record for programs, and lines for people
 
 
-class CommandOutput(Protocol):
-    """What the ``mmml`` command passes to its commands."""
-
-    def print_result(self, record: Any, lines: Iterable[str]) -> None:
-        """Print ``record`` in JSON when that was asked for, else ``lines``."""
+def print_result(record: Any, lines: Iterable[str]) -> None:
+    """Print ``record`` in JSON when that was asked of the ``mmml`` command, else ``lines``."""
+    click.get_current_context().find_root().obj.print_result(record, lines)
 
 
 @dataclass(frozen=True)
@@ -48,27 +46,20 @@ class Backend:
         self.jobs.record_action(operator(), action, target)
 
 
-@dataclass(frozen=True)
-class CommandContext:
-    """``state_dir``: of the local service; None for the user's own."""
-
-    output: CommandOutput
-    state_dir: Path | None
-
-    @contextlib.contextmanager
-    def backend(self) -> Iterator[Backend]:
-        """Of the local service, or as ``MMML_REDIS_URL`` says. What goes wrong within the block
-        becomes a sentence.
-        """
-        try:
-            with broker_at((self.state_dir or default_state_dir()).absolute()) as url:
-                wait_until_ready(url, 10)
-                settings = SharedSettings()
-                with contextlib.closing(connect(url)) as client:
-                    prefix = settings.redis_prefix
-                    yield Backend(settings, JobStore(client, prefix), KeyStore(client, prefix))
-        except (JobsError, redis.RedisError) as error:
-            raise click.ClickException(str(error)) from error
+@contextlib.contextmanager
+def _backend(state_dir: Path) -> Iterator[Backend]:
+    """Of the local service with that folder, or as ``MMML_REDIS_URL`` says. What goes wrong within
+    the block becomes a sentence.
+    """
+    try:
+        with broker_at(state_dir.absolute()) as url:
+            wait_until_ready(url, 10)
+            settings = SharedSettings()
+            with contextlib.closing(connect(url)) as client:
+                prefix = settings.redis_prefix
+                yield Backend(settings, JobStore(client, prefix), KeyStore(client, prefix))
+    except (JobsError, redis.RedisError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def reports(function: Callable[Concatenate[Backend, P], Report]) -> Callable[P, None]:
@@ -76,10 +67,9 @@ def reports(function: Callable[Concatenate[Backend, P], Report]) -> Callable[P, 
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        context: CommandContext = click.get_current_context().obj
-        with context.backend() as backend:
+        with _backend(click.get_current_context().obj) as backend:
             record, lines = function(backend, *args, **kwargs)
-        context.output.print_result(record, lines)
+        print_result(record, lines)
 
     return run
 
@@ -91,7 +81,7 @@ def command_group(name: str, text: str) -> click.Group:
     @click.option("--state-dir", type=click.Path(path_type=Path), help="as given to mmml serve")
     @click.pass_context
     def group(context: click.Context, state_dir: Path | None) -> None:
-        context.obj = CommandContext(context.find_root().obj, state_dir)
+        context.obj = state_dir or default_state_dir()
 
     return group
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from limits import parse
 
-from app.admin.connection import Backend, CommandContext, Report, command_group, reports
+from app.admin.connection import Backend, Report, command_group, print_result, reports
 from app.gateway.api_keys import (
     ApiKey,
     default_scopes,
@@ -109,11 +109,10 @@ def forget(backend: Backend, key: str) -> Report:
 
 
 @keys.command()
-@click.pass_obj
-def generate(command: CommandContext) -> None:
+def generate() -> None:
     """Print a fresh key without storing it, for MMML_FIRST_KEY or a secret file."""
     text = generate_key()
-    command.output.print_result({"key": text}, [text])
+    print_result({"key": text}, [text])
 
 
 def _public_record(key: ApiKey) -> dict[str, Any]:
