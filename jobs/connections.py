@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
@@ -17,23 +16,20 @@ from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.sentinel import Sentinel
 
 from jobs.errors import StoreError
-from jobs.redis_address import SentinelAddress, is_sentinel
+from jobs.redis_address import RedisAddress
 
 
 def as_celery(url: str) -> str:
     """A normalized address in Celery's words, which spells sockets, databases and Sentinels
     differently.
     """
-    if is_sentinel(url):
-        found = SentinelAddress.parse(url)
-        login = f"{found.login}@" if found.login else ""
+    found = RedisAddress.parse(url)
+    login = f"{found.login}@" if found.login else ""
+    if found.is_sentinel:
         return ";".join(f"sentinel://{login}{host}/{found.database}" for host in found.hosts)
-    parts = urlsplit(url)
-    if parts.scheme != "unix":
-        return url
-    return (
-        f"redis+socket://{parts.netloc}{parts.path}?virtual_host={parts.query.removeprefix('db=')}"
-    )
+    if found.scheme == "unix":
+        return f"redis+socket://{login}{found.path}?virtual_host={found.database}"
+    return url
 
 
 # One for each thread that may ask at the same time, and to spare: a pool that is empty refuses.
@@ -46,24 +42,24 @@ def connect(url: str, timeout: float = 5.0) -> redis.Redis:
         "socket_timeout": timeout,
         "socket_connect_timeout": min(timeout, 2.0),
     }
-    if not is_sentinel(url):
+    found = RedisAddress.parse(url)
+    if not found.is_sentinel:
         return redis.Redis.from_url(url, **limits, max_connections=_CONNECTIONS)
-    found = SentinelAddress.parse(url)
     asked = {**found.sentinel_arguments(), **limits}
     sentinels = Sentinel(found.pairs, sentinel_kwargs=asked, **limits)
     own = {**found.redis_arguments(), "max_connections": _CONNECTIONS}
-    return sentinels.master_for(found.master, **own)
+    return sentinels.master_for(found.path, **own)
 
 
 def connect_async(url: str, connect_timeout: float) -> redis.asyncio.Redis:
     """A client of asyncio, for one subscription."""
     limits: dict[str, Any] = {"socket_connect_timeout": connect_timeout}
-    if not is_sentinel(url):
+    found = RedisAddress.parse(url)
+    if not found.is_sentinel:
         return redis.asyncio.Redis.from_url(url, **limits)
-    found = SentinelAddress.parse(url)
     asked = {**found.sentinel_arguments(), "socket_timeout": connect_timeout, **limits}
     sentinels = AsyncSentinel(found.pairs, sentinel_kwargs=asked, **limits)
-    return sentinels.master_for(found.master, **found.redis_arguments())
+    return sentinels.master_for(found.path, **found.redis_arguments())
 
 
 def wait_until_ready(url: str, seconds: float) -> None:
@@ -109,19 +105,20 @@ def celery_config(redis_url: str, prefix: str, timeout: float = 30.0) -> dict[st
     Late acknowledgement and one message at a time, so that a busy worker leaves them to the others.
     What is taken and not acknowledged is not written to Redis: a wake-up is worth no transaction.
     """
-    found = SentinelAddress.parse(redis_url) if is_sentinel(redis_url) else None
+    found = RedisAddress.parse(redis_url)
     limits = {"socket_timeout": timeout, "socket_connect_timeout": 2}
-    asked = {**found.sentinel_arguments(), **limits} if found else {}
+    asked = {**found.sentinel_arguments(), **limits}
+    sentinel = {"master_name": found.path, "sentinel_kwargs": asked} if found.is_sentinel else {}
     return {
         "broker_url": as_celery(redis_url),
-        "broker_use_ssl": found.tls_arguments() or False if found else False,
+        "broker_use_ssl": (found.is_sentinel and found.tls_arguments()) or False,
         "broker_transport_options": {
             "ack_emulation": False,
             "global_keyprefix": _celery_prefix(prefix),
             "health_check_interval": 10,
-            "socket_keepalive": urlsplit(redis_url).scheme != "unix",
+            "socket_keepalive": found.scheme != "unix",
             **limits,
-            **({"master_name": found.master, "sentinel_kwargs": asked} if found else {}),
+            **sentinel,
         },
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

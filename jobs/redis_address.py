@@ -7,7 +7,8 @@ names them and the master that they watch; it means whichever server is that mas
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Self
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -19,13 +20,15 @@ _SCHEMES = {
     "unix": "unix",
     "redis+socket": "unix",
     "redis+unix": "unix",
+    "sentinel": "sentinel",
+    "sentinels": "sentinels",
 }
+_SENTINELS = ("sentinel", "sentinels")
 _DATABASE = ("db", "virtual_host")
 _TLS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname")
-_CERTIFICATES = ("required", "optional", "none")
-_SENTINELS = ("sentinel", "sentinels")
-_SENTINEL_PORT = 26379
 _LOGIN = ("sentinel_username", "sentinel_password")
+_OPTIONS = {"rediss": _TLS, "sentinel": _LOGIN, "sentinels": (*_LOGIN, *_TLS)}
+_CERTIFICATES = ("required", "optional", "none")
 _HELP = (
     "Write redis://USER:PASSWORD@HOST:PORT/DB, rediss:// for TLS, unix:///PATH?db=DB, or "
     "sentinel://HOST:26379,HOST:26379/MASTER/DB."
@@ -33,62 +36,120 @@ _HELP = (
 
 
 def normalized(url: str) -> str:
-    """The address as redis-py reads it, or as :class:`SentinelAddress` does. Raises ValueError,
-    with a sentence.
-    """
-    if "#" in url:
-        raise ValueError("a # in a user name or password is written %23")
-    if is_sentinel(url.strip()):
-        return str(SentinelAddress.parse(url.strip()))
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"this is no address of Redis. {_HELP}") from error
-    if parts.scheme not in _SCHEMES:
-        given = f"{parts.scheme}:// is not served" if "://" in url else "the scheme is missing"
-        raise ValueError(f"{given}. {_HELP}")
-    scheme, query = _SCHEMES[parts.scheme], dict(parse_qsl(parts.query))
-    database = _database(scheme, parts, query)
-    _refuse_unknown(scheme, query, _TLS if scheme == "rediss" else ())
-    options = _tls_options(query) if scheme == "rediss" else {}
-    login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    if scheme == "unix":
-        return f"unix://{login}{parts.path}?db={database}"
-    host = _host(parts, port or 6379)
-    return f"{scheme}://{login}{host}/{database}{_tail(options)}"
+    """The address as redis-py reads it, or of Sentinels. Raises ValueError, with a sentence."""
+    return str(RedisAddress.parse(url))
 
 
 def with_password(url: str, password: str) -> str:
     """The address with a password, unless it has one."""
-    scheme, rest = url.split("://", 1)
-    login, at, place = rest.rpartition("@")
-    if ":" in login or not password:
+    found = RedisAddress.parse(url)
+    if ":" in found.login or not password:
         return url
-    return f"{scheme}://{login}:{quote(password, safe='')}@{place if at else rest}"
+    return str(replace(found, login=f"{found.login}:{quote(password, safe='')}"))
 
 
-def _host(parts: SplitResult, port: int) -> str:
-    name = parts.hostname or "127.0.0.1"
-    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+@dataclass(frozen=True)
+class RedisAddress:
+    """``scheme``: redis, rediss with TLS, unix, sentinel, or sentinels with TLS for Redis and
+    Sentinels alike; ``login``: USER:PASSWORD of Redis, as written; ``hosts``: HOST:PORT of Redis or
+    of the Sentinels; ``path``: of the socket, or the name under which Sentinels watch the master;
+    ``options``: those of TLS, and what Sentinels ask for themselves.
+    """
+
+    scheme: str
+    login: str
+    hosts: tuple[str, ...]
+    path: str
+    database: int
+    options: dict[str, str]
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Raises ValueError, with a sentence."""
+        if "#" in url:
+            raise ValueError("a # in a user name or password is written %23")
+        try:
+            parts = urlsplit(url.strip())
+            scheme = _SCHEMES.get(parts.scheme, "")
+            login, _, places = parts.netloc.rpartition("@")
+            hosts = tuple(_hosts(scheme, places))
+        except ValueError as error:
+            who = "Sentinels" if url.strip().startswith("sentinel") else "Redis"
+            raise ValueError(f"this is no address of {who}. {_HELP}") from error
+        if not scheme:
+            given = f"{parts.scheme}:// is not served" if "://" in url else "the scheme is missing"
+            raise ValueError(f"{given}. {_HELP}")
+        query = dict(parse_qsl(parts.query))
+        path, numbers = _path(scheme, parts, query)
+        if unknown := [name for name in query if name not in _OPTIONS.get(scheme, ())]:
+            raise ValueError(f"the option {unknown[0]!r} is not served with {scheme}://. {_HELP}")
+        options = _tls_options(query) if scheme in ("rediss", "sentinels") else query
+        return cls(scheme, login, hosts, path, _one_number(numbers - {""}), options)
+
+    def __str__(self) -> str:
+        login = f"{self.login}@" if self.login else ""
+        if self.scheme == "unix":
+            return f"unix://{login}{self.path}?db={self.database}"
+        master = f"{self.path}/" if self.path else ""
+        tail = f"?{urlencode(self.options)}" if self.options else ""
+        return f"{self.scheme}://{login}{','.join(self.hosts)}/{master}{self.database}{tail}"
+
+    @property
+    def is_sentinel(self) -> bool:
+        """Whether it names Sentinels, not Redis itself."""
+        return self.scheme in _SENTINELS
+
+    @property
+    def pairs(self) -> list[tuple[str, int]]:
+        """Host and port of each Sentinel."""
+        read = [urlsplit(f"//{host}") for host in self.hosts]
+        return [(one.hostname or "", one.port or 0) for one in read]
+
+    def tls_arguments(self) -> dict[str, Any]:
+        """Of a connection of redis-py, to Redis and to Sentinels; empty without TLS."""
+        named = {name: value for name, value in self.options.items() if name in _TLS}
+        return (
+            {**named, "ssl_check_hostname": named["ssl_check_hostname"] == "true"} if named else {}
+        )
+
+    def redis_arguments(self) -> dict[str, Any]:
+        """Of a connection to the master."""
+        user, _, password = self.login.partition(":")
+        named = {"username": unquote(user) or None, "password": unquote(password) or None}
+        secure = {"ssl": True, **self.tls_arguments()} if self.scheme == "sentinels" else {}
+        return {**named, **secure, "db": self.database}
+
+    def sentinel_arguments(self) -> dict[str, Any]:
+        """Of a connection to a Sentinel."""
+        user, password = (self.options.get(name) for name in _LOGIN)
+        secure = {"ssl": True, **self.tls_arguments()} if self.scheme == "sentinels" else {}
+        return {"username": user, "password": password, **secure}
 
 
-def _tail(options: dict[str, str]) -> str:
-    return f"?{urlencode(options)}" if options else ""
+def _hosts(scheme: str, places: str) -> Iterator[str]:
+    sentinel = scheme in _SENTINELS
+    for place in places.split(",") if sentinel else [places]:
+        one = urlsplit(f"//{place}")
+        name, port = one.hostname or "127.0.0.1", one.port or (26379 if sentinel else 6379)
+        yield f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
 
-def _refuse_unknown(scheme: str, query: dict[str, str], known: tuple[str, ...]) -> None:
-    if unknown := [name for name in query if name not in known]:
-        raise ValueError(f"the option {unknown[0]!r} is not served with {scheme}://. {_HELP}")
-
-
-def _database(scheme: str, parts: SplitResult, query: dict[str, str]) -> int:
-    """The number, from the path or from the option that names it; 0 when there is none."""
-    if scheme == "unix" and (parts.hostname or not parts.path):
+def _path(scheme: str, parts: SplitResult, query: dict[str, str]) -> tuple[str, set[str]]:
+    """The path of a socket or the name of a master; and the database, however often it is named,
+    which is taken out of ``query``.
+    """
+    path = parts.path.strip("/")
+    if scheme in _SENTINELS:
+        master, _, database = path.partition("/")
+        if not master or master.isdigit():  # as Celery writes it
+            raise ValueError(f"the master's name is missing after the Sentinels. {_HELP}")
+        return master, {database}
+    named = {query.pop(name) for name in _DATABASE if name in query}
+    if scheme != "unix":
+        return "", {*named, path}
+    if parts.hostname or not path:
         raise ValueError("a socket's path is absolute: unix:///PATH, with three slashes")
-    named = [query.pop(name) for name in _DATABASE if name in query]
-    path = "" if scheme == "unix" else parts.path.strip("/")
-    return _one_number({value for value in (*named, path) if value})
+    return parts.path, named
 
 
 def _one_number(given: set[str]) -> int:
@@ -106,73 +167,3 @@ def _tls_options(query: dict[str, str]) -> dict[str, str]:
     if checked not in ("true", "false"):
         raise ValueError("ssl_check_hostname must be true or false")
     return {**query, "ssl_cert_reqs": wanted, "ssl_check_hostname": checked}
-
-
-def is_sentinel(url: str) -> bool:
-    """Whether an address names Sentinels, not Redis itself."""
-    return url.partition("://")[0] in _SENTINELS
-
-
-@dataclass(frozen=True)
-class SentinelAddress:
-    """``sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER/DB``: user and password of Redis,
-    addresses of Sentinels, the name under which they watch the master. ``options``: those of TLS
-    (``sentinels://``, for Redis and Sentinels alike) and what the Sentinels ask for themselves.
-    """
-
-    login: str  # as written, USER:PASSWORD
-    hosts: tuple[str, ...]  # HOST:PORT
-    master: str
-    database: int
-    tls: bool
-    options: dict[str, str]
-
-    @classmethod
-    def parse(cls, url: str) -> Self:
-        """Raises ValueError, with a sentence."""
-        parts = urlsplit(url)
-        login, _, places = parts.netloc.rpartition("@")
-        try:
-            each = [urlsplit(f"//{place}") for place in places.split(",")]
-            hosts = tuple(_host(one, one.port or _SENTINEL_PORT) for one in each)
-        except ValueError as error:
-            raise ValueError(f"this is no address of Sentinels. {_HELP}") from error
-        master, _, database = parts.path.strip("/").partition("/")
-        if not master or master.isdigit():  # as Celery writes it
-            raise ValueError(f"the master's name is missing after the Sentinels. {_HELP}")
-        query, tls = dict(parse_qsl(parts.query)), parts.scheme == "sentinels"
-        _refuse_unknown(parts.scheme, query, (*_LOGIN, *_TLS) if tls else _LOGIN)
-        options = _tls_options(query) if tls else query
-        return cls(login, hosts, master, _one_number({database} - {""}), tls, options)
-
-    def __str__(self) -> str:
-        login = f"{self.login}@" if self.login else ""
-        scheme = "sentinels" if self.tls else "sentinel"
-        place = f"{','.join(self.hosts)}/{self.master}/{self.database}"
-        return f"{scheme}://{login}{place}{_tail(self.options)}"
-
-    @property
-    def pairs(self) -> list[tuple[str, int]]:
-        """Host and port of each Sentinel."""
-        read = [urlsplit(f"//{host}") for host in self.hosts]
-        return [(one.hostname or "", one.port or _SENTINEL_PORT) for one in read]
-
-    def tls_arguments(self) -> dict[str, Any]:
-        """Of a connection of redis-py, to Redis and to Sentinels; empty without TLS."""
-        if not self.tls:
-            return {}
-        named = {name: value for name, value in self.options.items() if name in _TLS}
-        return {**named, "ssl_check_hostname": named["ssl_check_hostname"] == "true"}
-
-    def redis_arguments(self) -> dict[str, Any]:
-        """Of a connection to the master."""
-        user, _, password = self.login.partition(":")
-        named = {"username": unquote(user) or None, "password": unquote(password) or None}
-        secure = {"ssl": True, **self.tls_arguments()} if self.tls else {}
-        return {**named, **secure, "db": self.database}
-
-    def sentinel_arguments(self) -> dict[str, Any]:
-        """Of a connection to a Sentinel."""
-        user, password = (self.options.get(name) for name in _LOGIN)
-        secure = {"ssl": True, **self.tls_arguments()} if self.tls else {}
-        return {"username": user, "password": password, **secure}

@@ -60,7 +60,7 @@ def _weights() -> Path:
     return here if here.is_dir() else Path(__file__).resolve().parent.parent / "weights"
 
 
-RedisAddress = Annotated[str, AfterValidator(normalized)]
+RedisUrl = Annotated[str, AfterValidator(normalized)]
 
 
 class SharedSettings(BaseSettings):
@@ -75,7 +75,7 @@ class SharedSettings(BaseSettings):
         env_prefix="MMML_", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
     )
 
-    redis_url: RedisAddress = Field("redis://127.0.0.1:6379/0", description="job store and broker")
+    redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", description="job store and broker")
     redis_password: SecretStr = Field(
         SecretStr(""), description="password for the address before, where that has none"
     )

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from jobs.connections import as_celery, celery_config, wait_until_ready
 from jobs.errors import StoreError
-from jobs.redis_address import SentinelAddress, normalized
+from jobs.redis_address import RedisAddress, normalized
 from jobs.settings import SharedSettings, read_settings
 
 SAME = {
@@ -107,7 +107,7 @@ def test_celery_asks_each_sentinel_for_the_same_master() -> None:
 def test_a_password_of_its_own_file_is_that_of_redis() -> None:
     with_one = SharedSettings(redis_url="sentinel://a,b/mine", redis_password=SecretStr("p@w"))
     assert with_one.redis_url == "sentinel://:p%40w@a:26379,b:26379/mine/0"
-    found = SentinelAddress.parse(with_one.redis_url)
+    found = RedisAddress.parse(with_one.redis_url)
     assert found.redis_arguments() == {"username": None, "password": "p@w", "db": 0}
 
 

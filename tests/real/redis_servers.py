@@ -15,7 +15,7 @@ import redis
 
 from app.local.broker import broker_binary
 from jobs.connections import connect, wait_until_ready
-from jobs.redis_address import SentinelAddress
+from jobs.redis_address import RedisAddress
 from tests.chaos.processes import free_port, wait_until
 
 MASTER = "mine"
@@ -151,7 +151,7 @@ def watched(folder: Path, program: str, tls: bool) -> Iterator[Watched]:
 
 def _complete(url: str) -> bool:
     """Whether every Sentinel knows the two others and both replicas, and these follow."""
-    found = SentinelAddress.parse(url)
+    found = RedisAddress.parse(url)
     for host, port in found.pairs:
         sentinel = redis.Redis(host, port, **found.sentinel_arguments())
         state = sentinel.sentinel_master(MASTER)
