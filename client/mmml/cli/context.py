@@ -140,7 +140,12 @@ MEANINGS = {
 class CommandError(click.ClickException):
     """Ends the command; ``cause`` is the client's error, if there was one."""
 
-    def __init__(self, exit_code: ExitStatus, detail: str, cause: MmmlError | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        exit_code: ExitStatus = ExitStatus.refused,
+        cause: MmmlError | None = None,
+    ) -> None:
         super().__init__(detail)
         self.exit_code = exit_code  # type: ignore[misc]  # click means it for classes
         self.cause = cause

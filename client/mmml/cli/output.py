@@ -96,18 +96,15 @@ def require_all_images(job: Job) -> None:
     images = job.record["images"]
     failures = [image["error"]["detail"] for image in images if image["error"]]
     if failures and job.status == "succeeded":
-        raise CommandError(
-            ExitStatus.partial, f"{len(failures)} of {len(images)} images failed: {failures[0]}"
-        )
+        detail = f"{len(failures)} of {len(images)} images failed: {failures[0]}"
+        raise CommandError(detail, ExitStatus.partial)
 
 
 def _save(job: Job, output: Path) -> list[Path]:
     try:
         return job.save(output)
     except OSError as error:
-        raise CommandError(
-            ExitStatus.refused, f"{output} can't be written: {error.strerror}."
-        ) from error
+        raise CommandError(f"{output} can't be written: {error.strerror}.") from error
 
 
 def _save_word_maps(job: Job, files: list[Path]) -> list[Path]:
@@ -125,10 +122,8 @@ def _save_word_maps(job: Job, files: list[Path]) -> list[Path]:
 
 def _write_to_stdout(pictures: list[bytes]) -> None:
     if len(pictures) > 1:
-        raise CommandError(
-            ExitStatus.usage,
-            f"stdout takes one picture, and there are {len(pictures)}; give -o FILE.",
-        )
+        detail = f"stdout takes one picture, and there are {len(pictures)}; give -o FILE."
+        raise CommandError(detail, ExitStatus.usage)
     sys.stdout.buffer.write(pictures[0])
 
 

@@ -88,7 +88,7 @@ def _accept_json(command: click.Command) -> None:
 
 def _unavailable(name: str, reason: str) -> click.Command:
     def refuse() -> None:
-        raise CommandError(ExitStatus.no_service, reason)
+        raise CommandError(reason, ExitStatus.no_service)
 
     return click.Command(
         name,
@@ -122,7 +122,7 @@ class Root(click.Group):
         try:
             return super().invoke(ctx)
         except MmmlError as error:
-            ended = CommandError(exit_status(error), str(error), error)
+            ended = CommandError(str(error), exit_status(error), error)
         except click.ClickException as error:
             ended = error
         except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmml import Job
-from mmml.cli.context import CliContext, CommandError, ExitStatus, printable
+from mmml.cli.context import CliContext, CommandError, printable
 from mmml.cli.output import default_output, wait_for_job
 from mmml.operations import OnChange
 
@@ -20,7 +20,7 @@ def test_control_characters_are_marked(result: str, capsys: pytest.CaptureFixtur
     context = CliContext(connect=lambda: None)  # type: ignore[arg-type, return-value]
     context.print_result({}, [result])
     context.warn(result)
-    CommandError(ExitStatus.refused, result).show()
+    CommandError(result).show()
     out, err = capsys.readouterr()
     for shown in (out, *err.splitlines()):
         assert "\ufffd" in shown

@@ -230,7 +230,7 @@ def _summarize(run: CliContext, rows: Sequence[Row], journal: Journal, path: Pat
     if failed:
         first = failed[0]
         raise CommandError(
-            ExitStatus.failed if len(failed) == len(rows) else ExitStatus.partial,
             f"{len(failed)} rows failed; the first is row {first.number}: "
             f"{journal.state(first).error}",
+            ExitStatus.failed if len(failed) == len(rows) else ExitStatus.partial,
         )

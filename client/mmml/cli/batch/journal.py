@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mmml.cli.batch.rows import Row
-from mmml.cli.context import CommandError, ExitStatus
+from mmml.cli.context import CommandError
 
 NAME = "journal.jsonl"
 
@@ -96,16 +96,12 @@ def open_journal(folder: Path) -> Iterator[Journal]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / NAME).open("a+", encoding="utf-8")
     except OSError as error:
-        raise CommandError(
-            ExitStatus.refused, f"{folder} can't be written: {error.strerror}."
-        ) from error
+        raise CommandError(f"{folder} can't be written: {error.strerror}.") from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CommandError(
-                ExitStatus.refused, f"Another batch is writing into {folder}."
-            ) from None
+            raise CommandError(f"Another batch is writing into {folder}.") from None
         yield _read(handle)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mmml.cli.context import CommandError, ExitStatus
+from mmml.cli.context import CommandError
 from mmml.tasks import Task, tasks
 
 FORMATS = ("png", "jpeg", "webp")
@@ -55,7 +55,7 @@ def read_rows(path: Path, task: str | None, most: int | None = None) -> list[Row
         left = len(mistakes) - len(shown)
         more = f"\n… and {left} more; --check shows all" if left else ""
         lines = "\n".join(shown)
-        raise CommandError(ExitStatus.refused, f"{path} was not sent:\n{lines}{more}")
+        raise CommandError(f"{path} was not sent:\n{lines}{more}")
     return rows
 
 
@@ -68,13 +68,9 @@ def _cells(path: Path) -> Iterator[dict[str, str]]:
                     k: v.strip() for k, v in cells.items() if isinstance(v, str) and v.strip()
                 } | ({_SURPLUS: f"line {table.line_num}"} if cells.get(_SURPLUS) else {})
     except OSError as error:
-        raise CommandError(
-            ExitStatus.refused, f"{path} can't be read: {error.strerror}."
-        ) from error
+        raise CommandError(f"{path} can't be read: {error.strerror}.") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise CommandError(
-            ExitStatus.refused, f"{path} is no CSV file in UTF-8: {error}."
-        ) from error
+        raise CommandError(f"{path} is no CSV file in UTF-8: {error}.") from error
 
 
 def _row(
