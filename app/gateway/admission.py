@@ -86,7 +86,7 @@ def check_disk(blobs: BlobStore, settings: GatewaySettings) -> None:
             f"The service's disk has {_size(free)} left, and {_size(least)} are kept for the jobs "
             "accepted before. Delete finished jobs (DELETE /jobs/ID), or try again when old "
             "results have expired; whoever runs the service can add space.",
-            headers={"Retry-After": "60"},
+            retry_after=60,
         )
 
 
@@ -114,7 +114,7 @@ def quota_problem(store: JobStore, settings: GatewaySettings, quota: Quota, used
         seconds = _until_expiry(settings, throughput)
     else:
         seconds = _seconds(1 / throughput.rate) if throughput.rate else _UNKNOWN
-    return Problem(429, details[quota], headers={"Retry-After": str(seconds)})
+    return Problem(429, details[quota], retry_after=seconds)
 
 
 def _queue_full(store: JobStore, settings: GatewaySettings, load: Load) -> Problem:
@@ -126,7 +126,7 @@ def _queue_full(store: JobStore, settings: GatewaySettings, load: Load) -> Probl
         503,
         f"{load.waiting} jobs are waiting, which is all this service takes; {speed}. "
         f"Try again in {seconds} s.",
-        headers={"Retry-After": str(seconds)},
+        retry_after=seconds,
     )
 
 
@@ -159,11 +159,8 @@ def _no_memory(store: JobStore, settings: GatewaySettings) -> Problem:
             f"in {seconds} s. Whoever runs the service can raise maxmemory of Redis and "
             "MMML_REDIS_MEMORY, or lower MMML_RESULT_TTL."
         )
-    return Problem(
-        503,
-        f"The memory for job records is full; jobs accepted before are finished. {helps}",
-        headers={"Retry-After": str(seconds)},
-    )
+    detail = f"The memory for job records is full; jobs accepted before are finished. {helps}"
+    return Problem(503, detail, retry_after=seconds)
 
 
 def _until_expiry(settings: GatewaySettings, throughput: Throughput) -> int:

@@ -71,7 +71,7 @@ class EventStreams:
         """
         if self._count >= self._limit:
             detail = "Too many event streams are open. Poll the job, or try again later."
-            raise Problem(503, detail, headers={"Retry-After": "5"})
+            raise Problem(503, detail, retry_after=5)
         self._count += 1
         try:
             with self._subscriptions.subscribe(job_id, every_change=True) as subscription:

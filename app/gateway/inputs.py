@@ -93,11 +93,8 @@ class InputNormalizer:
                 422, f"{name}: there is no {where} any more, or there never was; send a picture."
             )
         if not job.status.final:
-            raise Problem(
-                409,
-                f"{name}: {where} is not finished yet; wait for that job first.",
-                headers={"Retry-After": "1"},
-            )
+            detail = f"{name}: {where} is not finished yet; wait for that job first."
+            raise Problem(409, detail, retry_after=1)
         record = next((i for i in job.images if i.index == picture.index and not i.error), None)
         if record is None:
             raise Problem(422, f"{name}: that job has no image {picture.index}.")

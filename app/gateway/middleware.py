@@ -307,11 +307,8 @@ class _Upload:
 
 
 def _too_much(status: int, what: str) -> Problem:
-    return Problem(
-        status,
-        f"{what}. Try again in a few seconds.",
-        headers={"Retry-After": "5", "Connection": "close"},
-    )
+    detail = f"{what}. Try again in a few seconds."
+    return Problem(status, detail, retry_after=5, headers={"Connection": "close"})
 
 
 class PathPrefix:

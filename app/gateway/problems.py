@@ -53,7 +53,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {422: _ANY, "default": _ANY}
 
 
 class Problem(Exception):
-    """An answer other than success. ``errors`` lists single fields; ``extra`` adds members."""
+    """An answer other than success. ``errors`` lists single fields; ``retry_after``: seconds;
+    ``extra`` adds members.
+    """
 
     def __init__(
         self,
@@ -62,11 +64,14 @@ class Problem(Exception):
         *,
         errors: Sequence[Mapping[str, str]] = (),
         headers: Mapping[str, str] | None = None,
+        retry_after: int | None = None,
         **extra: Any,
     ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.errors = status, detail, list(errors)
         self.headers, self.extra = dict(headers or {}), extra
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(retry_after)
 
     def response(self, instance: str) -> Response:
         """The answer to the request for ``instance``, a URL path; under /v1 in OpenAI's shape."""
@@ -205,7 +210,7 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, BlobError):
         log.error("%s", error)
         detail = f"{error.reason} Try again later."
-        return Problem(503, detail, headers={"Retry-After": "60" if error.lasting else "5"})
+        return Problem(503, detail, retry_after=60 if error.lasting else 5)
     if isinstance(error, StoreError):
         return _store_problem(error)
     log.exception("unexpected error", exc_info=error)
@@ -217,7 +222,7 @@ def as_problem(error: Exception) -> Problem:
 def _store_problem(error: StoreError) -> Problem:
     if isinstance(error, UnreadableRecord):
         detail = "This job is of another version of the service. Ask again after its upgrade."
-        return Problem(503, detail, headers={"Retry-After": "60"})
+        return Problem(503, detail, retry_after=60)
     log.error("%s", error)
     detail = "The service can't reach its storage just now. Try again in a few seconds."
-    return Problem(503, detail, headers={"Retry-After": "5"})
+    return Problem(503, detail, retry_after=5)

@@ -122,12 +122,8 @@ def limit_exceeded(status: LimitStatus, detail: str) -> Problem:
     """429, with the moment from which it is worth trying again."""
     _REFUSED.labels(status.policy.name).inc()
     members: dict[str, Any] = {"type": _EXCEEDED, "violated-policies": [status.policy.name]}
-    return Problem(
-        429,
-        f"{detail} Try again in {status.reset} s.",
-        headers={"Retry-After": str(status.reset)},
-        **members,
-    )
+    detail = f"{detail} Try again in {status.reset} s."
+    return Problem(429, detail, retry_after=status.reset, **members)
 
 
 class PerCallerSemaphore:
@@ -156,8 +152,7 @@ class PerCallerSemaphore:
         limit = -(-self.limit // share)
         with self.acquire(caller, limit) as free:
             if not free:
-                detail = refusal.format(limit=limit)
-                raise Problem(429, detail, headers={"Retry-After": str(retry_after)})
+                raise Problem(429, refusal.format(limit=limit), retry_after=retry_after)
             yield
 
     @contextmanager

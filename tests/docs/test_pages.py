@@ -158,7 +158,7 @@ def test_every_status_is_explained() -> None:
 
 def test_every_type_code_and_member_is_explained() -> None:
     assert f"`{_EXCEEDED}`" in FAQ
-    result = {"headers", "errors"}
+    result = {"headers", "errors", "retry_after"}
     for call in problems():
         for keyword in call.keywords:
             if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):

@@ -121,13 +121,11 @@ async def _wait_for_disconnect(request: Request) -> None:
 
 def _timeout_problem(services: Services, resumable: bool) -> Problem:
     if services.subscriptions.closing:
-        return Problem(
-            503, "The service is being restarted. Send it again.", headers={"Retry-After": "2"}
-        )
+        return Problem(503, "The service is being restarted. Send it again.", retry_after=2)
     seconds = services.settings.openai_wait
     return Problem(
         504,
         f"The pictures were not made within {seconds:.0f} s, because much is being asked of the "
         "service. Try again later, or use its own routes, which do not wait (GET /docs).",
-        headers={"Retry-After": "1" if resumable else "120"},
+        retry_after=1 if resumable else 120,
     )

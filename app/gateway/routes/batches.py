@@ -120,7 +120,7 @@ async def get_batch_images(
     if batch.finished_at is None:
         detail = f"This batch is {batch.status}, and {batch.unfinished} of its jobs have not ended."
         more = " Close it and wait for its end."
-        raise Problem(409, detail + more, headers={"Retry-After": "1"})
+        raise Problem(409, detail + more, retry_after=1)
     headers = {
         "Content-Disposition": f'attachment; filename="{batch.id}.zip"',
         "Cache-Control": "private, no-store",

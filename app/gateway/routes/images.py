@@ -83,9 +83,7 @@ async def _record(services: Services, caller: Caller, job_id: str, index: str) -
     """The picture, if it was made and the caller may see it."""
     job = require_job(caller.get_visible(await services.get_job(job_id)))
     if not job.status.final:
-        raise Problem(
-            409, "The job is not finished yet; wait for it first.", headers={"Retry-After": "1"}
-        )
+        raise Problem(409, "The job is not finished yet; wait for it first.", retry_after=1)
     record = next((i for i in job.images if str(i.index) == index), None)
     if record is None:
         raise Problem(

@@ -87,11 +87,8 @@ def readyz(request: Request, services: ServicesDependency) -> dict[str, Any]:
     """
     workers = services.store.live_workers()
     if not workers:
-        raise Problem(
-            503,
-            "No worker is ready yet. Jobs are accepted and wait for one.",
-            headers={"Retry-After": "2"},
-        )
+        detail = "No worker is ready yet. Jobs are accepted and wait for one."
+        raise Problem(503, detail, retry_after=2)
     ready: dict[str, Any] = {"status": "ready", "workers": len(workers)}
     if _may_see_names(services, request):
         ready["workers"] = [{"name": w["name"], "device": w.get("device")} for w in workers]
