@@ -64,7 +64,6 @@ class ImageProblem(JobsError):
     do.
     """
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, detail: str, status: int = 422) -> None:
         super().__init__(detail)
-        self.status = status
-        self.detail = detail
+        self.detail, self.status = detail, status

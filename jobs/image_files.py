@@ -166,7 +166,7 @@ def check_part_count(data: bytes, name: str) -> int:
 
 def too_many_parts(name: str) -> ImageProblem:
     return ImageProblem(
-        422, f"{name} is cut into too many pieces; open it in an editor and save it again."
+        f"{name} is cut into too many pieces; open it in an editor and save it again."
     )
 
 

@@ -112,7 +112,7 @@ def opened(data: bytes, name: str, limits: ImageLimits) -> Iterator[Image.Image]
             if has_image_signature(data):
                 raise _broken_image(name) from error
             raise ImageProblem(
-                415, f"{name} is not a PNG, JPEG or WebP picture; convert it to one of these."
+                f"{name} is not a PNG, JPEG or WebP picture; convert it to one of these.", 415
             ) from error
         except (Image.DecompressionBombError, MemoryError) as error:
             raise _too_large(name, limits) from error
@@ -126,27 +126,26 @@ def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
         raise _too_large(name, limits)
     if min(width, height) < limits.min_side:
         raise ImageProblem(
-            422,
             f"{name} is {width}×{height} pixels; send one whose shorter side has at least "
             f"{limits.min_side}.",
         )
     # A JPEG of several pictures (MPO, as many phones write) is one photo and extras; its first is
     # used.
     if image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
-        raise ImageProblem(422, f"{name} is animated; send a single picture.")
+        raise ImageProblem(f"{name} is animated; send a single picture.")
 
 
 def _broken_image(name: str) -> ImageProblem:
     return ImageProblem(
-        422, f"{name} is broken or cut off and can't be decoded; export it again and resend."
+        f"{name} is broken or cut off and can't be decoded; export it again and resend."
     )
 
 
 def _too_large(name: str, limits: ImageLimits) -> ImageProblem:
     return ImageProblem(
-        413,
         f"{name} is larger than {limits.max_pixels // 1_000_000} megapixels "
         f"or {limits.max_side} pixels on a side; scale it down.",
+        413,
     )
 
 

@@ -24,16 +24,8 @@ _SOFT_EDGE = 0.3  # the same, of the smaller side alone; smoothed edges of one p
 _GREY = 0.5  # share of greys above which a picture is no mask
 
 
-@dataclass(frozen=True)
-class MaskAppearance:
-    """How a mask's sender sees its two sides."""
-
-    hole: str
-    known: str
-
-
-PAINTED = MaskAppearance("white", "black")
-TRANSPARENT = MaskAppearance("transparent", "opaque")
+# How a mask's sender sees the hole, and what is known.
+PAINTED, TRANSPARENT = ("white", "black"), ("transparent", "opaque")
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,7 @@ class Mask:
     """``image``: mode L, 255 = hole, 0 = known. ``warnings``: sentences for its sender."""
 
     image: Image.Image
-    marks: MaskAppearance = PAINTED
+    marks: tuple[str, str] = PAINTED
     warnings: list[str] = field(default_factory=list)
 
 
@@ -84,7 +76,7 @@ def alpha_mask(
     with opened(data, name, limits or ImageLimits()) as image:
         if not image.has_transparency_data:
             raise ImageProblem(
-                422, f"{name} has no transparency, so it can't mark the hole; {otherwise}."
+                f"{name} has no transparency, so it can't mark the hole; {otherwise}."
             )
         return _by_alpha(image.convert("RGBA"), [])
 
@@ -94,7 +86,6 @@ def box_mask(box: tuple[int, int, int, int], size: tuple[int, int]) -> Mask:
     x, y, w, h = box
     if w < 1 or h < 1 or x < 0 or y < 0 or x + w > size[0] or y + h > size[1]:
         raise ImageProblem(
-            422,
             f"the box {x},{y},{w},{h} does not lie inside the photo of {size[0]}×{size[1]} pixels; "
             "give x,y,width,height within it.",
         )
@@ -103,30 +94,24 @@ def box_mask(box: tuple[int, int, int, int], size: tuple[int, int]) -> Mask:
     return Mask(mask)
 
 
-def check_mask(
-    mask: Image.Image, size: tuple[int, int], appearance: MaskAppearance = PAINTED
-) -> None:
+def check_mask(mask: Image.Image, size: tuple[int, int], marks: tuple[str, str] = PAINTED) -> None:
     """A usable mask has both colours, and the photo's ``size``."""
+    hole, known = marks
     if mask.size != size:
         raise ImageProblem(
-            422,
-            f"the mask is {mask.width}×{mask.height} pixels but the photo is "
-            f"{size[0]}×{size[1]} "
-            f"(after its EXIF rotation); send a mask of the photo's size, {appearance.hole} where "
-            "it is to be filled.",
+            f"the mask is {mask.width}×{mask.height} pixels but the photo is {size[0]}×{size[1]} "
+            f"(after its EXIF rotation); send a mask of the photo's size, {hole} where it is to be "
+            "filled."
         )
     low, high = mask.getextrema()
     if high == 0:
         raise ImageProblem(
-            422,
-            f"the mask is all {appearance.known}, so nothing is to be filled; make the hole "
-            f"{appearance.hole}.",
+            f"the mask is all {known}, so nothing is to be filled; make the hole {hole}."
         )
     if low == 255:
         raise ImageProblem(
-            422,
-            f"the mask is all {appearance.hole}, so nothing of the photo is known; make "
-            f"{appearance.hole} only what is to be filled.",
+            f"the mask is all {hole}, so nothing of the photo is known; make {hole} only what is "
+            "to be filled."
         )
 
 
@@ -153,7 +138,7 @@ def _is_painted(rgba: Image.Image, name: str) -> bool:
         return True
     if all(high - low <= _SAME for low, high in ImageStat.Stat(colours, where).extrema):
         raise ImageProblem(
-            422, f"{name} is painted in one colour on transparent; paint the hole in white."
+            f"{name} is painted in one colour on transparent; paint the hole in white."
         )
     return False
 
@@ -168,7 +153,6 @@ def _check_black_and_white(flat: Image.Image, name: str) -> None:
     else:
         return
     raise ImageProblem(
-        422,
         f"{name} {what}, as if it were a photo, so it doesn't say what is to be filled; send a "
         "black image of the photo's size, white where it is to be filled.",
     )

@@ -16,7 +16,7 @@ from workers.failures import is_fatal, is_out_of_memory, to_failure
     [
         (InputProblem("no_known_words", "x"), ErrorCode.no_known_words),
         (InputProblem("something_new", "x"), ErrorCode.bad_input),
-        (ImageProblem(422, "x"), ErrorCode.bad_input),
+        (ImageProblem("x"), ErrorCode.bad_input),
         (UnknownBundle("x"), ErrorCode.unknown_bundle),
         (BundleError("x"), ErrorCode.model_error),
         (BlobMissing("x"), ErrorCode.storage),
