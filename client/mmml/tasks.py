@@ -6,7 +6,7 @@ the command line makes its commands and options from this, and finds mistakes be
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -70,23 +70,17 @@ class Task:
     name: str
     summary: str
     images: Mapping[str, str]
-    repeatable: tuple[str, ...]
-    required: tuple[str, ...]
+    repeatable: Sequence[str]
+    required: Sequence[str]
     fields: Mapping[str, Field]
 
 
 def read_tasks(text: str) -> dict[str, Task]:
-    return {
-        name: Task(
-            name,
-            task["summary"],
-            task["images"],
-            tuple(task["repeatable"]),
-            tuple(task["required"]),
-            {field: Field(field, schema) for field, schema in task["fields"].items()},
-        )
-        for name, task in json.loads(text).items()
-    }
+    found = {}
+    for name, task in json.loads(text).items():
+        fields = {field: Field(field, schema) for field, schema in task.pop("fields").items()}
+        found[name] = Task(name, fields=fields, **task)
+    return found
 
 
 @cache
