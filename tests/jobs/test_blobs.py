@@ -82,6 +82,15 @@ def test_erasing_leaves_no_folder_and_no_half_written_file(tmp_path: Path) -> No
     assert list(tmp_path.rglob("*")) == [tmp_path / "jobs"]
 
 
+def test_a_write_leaves_one_file_or_none(tmp_path: Path) -> None:
+    blobs = BlobStore.from_url(tmp_path.as_uri())
+    blobs.put("a/b", b"1")
+    (tmp_path / "a/folder/c").mkdir(parents=True)
+    with pytest.raises(BlobError, match=r"a/folder could not be stored"):
+        blobs.put("a/folder", b"2")
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [tmp_path / "a/b"]
+
+
 def test_one_run_is_erased_beside_another(blobs: BlobStore) -> None:
     for key in (output_key("a", "t", 0, "png"), output_key("a", "t", 1, "json")):
         blobs.put(key, b"1")
