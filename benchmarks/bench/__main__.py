@@ -21,7 +21,7 @@ from benchmarks.bench.bundles import bundles
 from benchmarks.bench.contest import Length, contest
 from benchmarks.bench.contestants import NAMES
 from benchmarks.bench.latency import latency
-from benchmarks.bench.machine import machine
+from benchmarks.bench.machine import file_us, machine
 from benchmarks.bench.regressions import Baseline, best, guarded_ratios, regressions
 from benchmarks.bench.tables import Results
 from benchmarks.bench.workers import workers
@@ -70,14 +70,16 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 
 
 def run_bench(given: argparse.Namespace, folder: Path) -> int:
-    """All parts that are asked for; each is written as soon as it is there."""
+    """All parts that are asked for; each is written as soon as it is there. Their folders are
+    erased at the end: it would cost the next part (see :func:`file_us`).
+    """
     results, where = Results(given.results), machine()
     rows: list[dict[str, Any]] = []
     for name in given.only:
         place = folder / name
         place.mkdir()
-        rows = results.keep(name, PARTS[name](place, given.rounds), where)
-        shutil.rmtree(place, ignore_errors=True)
+        about = {**where, "file_us": file_us(folder)}
+        rows = results.keep(name, PARTS[name](place, given.rounds), about)
     sys.stdout.write(f"\n{(given.results / 'bench.md').read_text()}\n{verdict(rows)}\n")
     return 0 if all(row["ok"] for row in rows) else 1
 
