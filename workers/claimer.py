@@ -26,6 +26,7 @@ POLL_INTERVAL = 1.0  # seconds
 SUSPECT_LOCK_SECONDS = 30.0  # seconds for which the turn to run suspects is kept without a word
 _RENEW_SUSPECT_LOCK = 1.0
 _MAX_BACKOFF = 2.0  # between two questions to a store that is away
+_MAX_CLAIM = 16  # jobs: while a claim goes on, Redis answers nobody else
 _MAX_GROUP = 8  # most jobs that share a thread
 _LOWEST_FIRST_EVERY = 10  # every so many claims
 _WAKEUP_INTERVAL = 0.1  # seconds between two wake-ups that this process sends
@@ -88,7 +89,8 @@ class Claimer:
         turn = self._claims % len(self.groups)
         groups = (*self.groups[turn:], *self.groups[:turn])
         lowest_first = self._claims % _LOWEST_FIRST_EVERY == _LOWEST_FIRST_EVERY - 1
-        return ClaimRequest(free, ahead, groups, lowest_first, self.runner.batcher.short())
+        jobs = min(free, _MAX_CLAIM)  # further ones by the next claim, which follows at once
+        return ClaimRequest(jobs, ahead, groups, lowest_first, self.runner.batcher.short())
 
     def _loop(self) -> None:
         pause = 0.1

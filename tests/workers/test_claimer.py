@@ -87,6 +87,15 @@ def test_a_worker_of_no_group_claims_nothing(shop: Shop) -> None:
     assert shop.claimer.capacity() is None
 
 
+def test_a_claim_keeps_redis_for_a_moment_only(shop: Shop) -> None:
+    """Whatever a GPU worker has room for."""
+    for slots, jobs in ((128, 16), (3, 3)):
+        shop.leases.limit = slots
+        request = shop.claimer.capacity()
+        assert request is not None
+        assert request.jobs == jobs
+
+
 def test_a_single_job_is_done_soon_beside_a_crowd(shop: Shop, eventually: Eventually) -> None:
     shop.pipeline.seconds = 0.1
     for _ in range(30):
