@@ -14,12 +14,11 @@ from models.errors import ModelsError
 
 def add_collect(parser: argparse.ArgumentParser) -> None:
     """The parts of several runs in one bundle."""
-    parser.add_argument("bundle", type=new_folder, help="folder to write, such as weights/mine")
-    parser.add_argument("runs", type=Path, nargs="+", help="bundles that training runs left")
-    parser.add_argument(
-        "--half", action="store_true", help="round to float16, which halves the files"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("bundle", type=new_folder, help="folder to write, such as weights/mine")
+    add("runs", type=Path, nargs="+", help="bundles that training runs left")
+    add("--half", action="store_true", help="round to float16, which halves the files")
+    add(
         "--training-state",
         action="store_true",
         help="also copy discriminators and optimisers, which train --init goes on from",
@@ -66,14 +65,13 @@ def run_forward(arguments: argparse.Namespace) -> None:
 def add_recalibrate(parser: argparse.ArgumentParser) -> None:
     """Synthesis with batch statistics estimated again, as Efficient-T2I's authors do before they
     score a checkpoint."""
-    parser.add_argument("bundle", type=Path, help="folder, such as weights/bird")
-    parser.add_argument("--data", required=True, help="a data folder, for its training captions")
-    parser.add_argument(
-        "--out", type=new_folder, required=True, help="folder to write: weights/NAME"
-    )
-    parser.add_argument("--passes", type=whole(1), default=100, help="batches (default: 100)")
-    parser.add_argument("--batch", type=whole(1), default=8, help="captions of each (default: 8)")
-    parser.add_argument("--seed", type=whole(0), default=0)
+    add = parser.add_argument
+    add("bundle", type=Path, help="folder, such as weights/bird")
+    add("--data", required=True, help="a data folder, for its training captions")
+    add("--out", type=new_folder, required=True, help="folder to write: weights/NAME")
+    add("--passes", type=whole(1), default=100, help="batches (default: 100)")
+    add("--batch", type=whole(1), default=8, help="captions of each (default: 8)")
+    add("--seed", type=whole(0), default=0)
 
 
 def run_recalibrate(arguments: argparse.Namespace) -> None:
@@ -93,17 +91,18 @@ def run_recalibrate(arguments: argparse.Namespace) -> None:
 def add_subject(parser: argparse.ArgumentParser) -> None:
     """Teach a bundle what its subject looks like (a bird, a flower), so that it chooses whole ones
     among candidates."""
-    parser.add_argument("bundle", type=Path, help="folder, such as weights/cub; it is changed")
-    parser.add_argument("--data", required=True, help="a data folder, for its training captions")
-    parser.add_argument("--pictures", type=whole(2), default=2000, help="made to learn from")
-    parser.add_argument(
+    add = parser.add_argument
+    add("bundle", type=Path, help="folder, such as weights/cub; it is changed")
+    add("--data", required=True, help="a data folder, for its training captions")
+    add("--pictures", type=whole(2), default=2000, help="made to learn from")
+    add(
         "--weight",
         type=number(least=0),
         default=0.05,
         help="of the log-odds beside the caption's cosine",
     )
-    parser.add_argument("--seed", type=whole(0), default=0)
-    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
+    add("--seed", type=whole(0), default=0)
+    add("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
 
 
 def run_subject(arguments: argparse.Namespace) -> None:

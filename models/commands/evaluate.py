@@ -12,51 +12,44 @@ from models.commands.arguments import device, new_folder, new_picture, number, w
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """What a bundle can do, measured on pictures and captions that it never saw."""
-    parser.add_argument("bundle", type=Path, help="folder, such as weights/aviary")
-    parser.add_argument("--data", default="aviary", help="aviary, or a data folder")
-    parser.add_argument("--out", type=new_folder, required=True, help="folder for the report")
-    parser.add_argument(
-        "--tasks", nargs="+", default=[], help="synthesize manipulate inpaint (default: all)"
-    )
-    parser.add_argument("--samples", type=whole(2), default=1000, help="per task and kind of mask")
-    parser.add_argument(
-        "--split", choices=("validation", "test"), help="default: validation; see --final"
-    )
-    parser.add_argument(
-        "--final", action="store_true", help="the split test, when nothing is chosen any more"
-    )
-    parser.add_argument(
-        "--size", type=whole(0), default=0, help="pixels (default: the network's own)"
-    )
-    parser.add_argument("--seed", type=whole(0), default=0)
-    parser.add_argument("--batch", type=whole(1), default=16, help="pictures per forward")
-    parser.add_argument(
+    add = parser.add_argument
+    add("bundle", type=Path, help="folder, such as weights/aviary")
+    add("--data", default="aviary", help="aviary, or a data folder")
+    add("--out", type=new_folder, required=True, help="folder for the report")
+    add("--tasks", nargs="+", default=[], help="synthesize manipulate inpaint (default: all)")
+    add("--samples", type=whole(2), default=1000, help="per task and kind of mask")
+    add("--split", choices=("validation", "test"), help="default: validation; see --final")
+    add("--final", action="store_true", help="the split test, when nothing is chosen any more")
+    add("--size", type=whole(0), default=0, help="pixels (default: the network's own)")
+    add("--seed", type=whole(0), default=0)
+    add("--batch", type=whole(1), default=16, help="pictures per forward")
+    add(
         "--noise-scale",
         type=number(least=0),
         help="of synthesis and of PICNet: 0 is the mean (default: as the bundle serves)",
     )
-    parser.add_argument("--candidates", type=whole(1), help="the same")
-    parser.add_argument(
+    add("--candidates", type=whole(1), help="the same")
+    add(
         "--fidelity",
         choices=("network", "photo"),
         help="of edits and fills (default: as the bundle serves)",
     )
-    parser.add_argument("--judges", dest="evaluators", type=Path, help="folder of judging networks")
-    parser.add_argument("--inception", type=Path, help="official Inception-v3 weights (.pth)")
-    parser.add_argument(
+    add("--judges", dest="evaluators", type=Path, help="folder of judging networks")
+    add("--inception", type=Path, help="official Inception-v3 weights (.pth)")
+    add(
         "--no-features",
         dest="features",
         action="store_false",
         help="leave out KID, FID, IS and ImageNet classes",
     )
-    parser.add_argument(
+    add(
         "--classifier",
         default="lite2",
         choices=("lite2", "lite0"),
         help="that sees birds and flowers: lite2 reports, lite0 is for choosing",
     )
-    parser.add_argument("--save-images", action="store_true", help="every picture, not only grids")
-    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
+    add("--save-images", action="store_true", help="every picture, not only grids")
+    add("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
 
 
 def run_evaluate(arguments: argparse.Namespace) -> None:
@@ -100,16 +93,13 @@ def run_sheet(arguments: argparse.Namespace) -> None:
 
 def add_enlarge(parser: argparse.ArgumentParser) -> None:
     """A bundle's detail stage beside bicubic enlargement, on held-out pictures at 256 pixels."""
-    parser.add_argument("bundle", type=Path, help="a bundle that holds a detail stage")
-    parser.add_argument("--data", default="aviary", help="a data set's folder, or aviary")
-    parser.add_argument(
-        "--count", type=whole(1), default=64, help="pictures of the validation split"
-    )
-    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
-    parser.add_argument("--threads", type=whole(1), default=1)
-    parser.add_argument(
-        "--sheet", type=new_picture, help="picture to write: a row for each, real last"
-    )
+    add = parser.add_argument
+    add("bundle", type=Path, help="a bundle that holds a detail stage")
+    add("--data", default="aviary", help="a data set's folder, or aviary")
+    add("--count", type=whole(1), default=64, help="pictures of the validation split")
+    add("--precision", default="float32", choices=("float32", "bfloat16"))
+    add("--threads", type=whole(1), default=1)
+    add("--sheet", type=new_picture, help="picture to write: a row for each, real last")
 
 
 def run_enlarge(arguments: argparse.Namespace) -> None:

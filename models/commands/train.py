@@ -37,29 +37,26 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _epilog()
     parts = ("damsm", "synthesis", "manipulation", "inpainting", "detail")
-    parser.add_argument("part", choices=parts)
-    parser.add_argument("--preset", default="aviary", help="sizes, rates and limits; see below")
-    parser.add_argument("--data", default="aviary", help="a data set's folder, or aviary")
-    parser.add_argument("--prepared", type=Path, help="folder written by: data prepare")
-    parser.add_argument(
-        "--out", type=new_folder, required=True, help="run folder; resumes what is there"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("part", choices=parts)
+    add("--preset", default="aviary", help="sizes, rates and limits; see below")
+    add("--data", default="aviary", help="a data set's folder, or aviary")
+    add("--prepared", type=Path, help="folder written by: data prepare")
+    add("--out", type=new_folder, required=True, help="run folder; resumes what is there")
+    add(
         "--encoders",
         type=Path,
         help="bundle that holds the text and image encoders; the preset's own, where it has one",
     )
-    parser.add_argument(
+    add(
         "--init",
         type=Path,
         help="run or bundle to start from: its weights, discriminators, sizes and encoders",
     )
-    parser.add_argument(
-        "--minutes", type=number(above=0), help="stop after so many minutes of training"
-    )
-    parser.add_argument("--steps", type=whole(1), help="stop after so many steps")
-    parser.add_argument("--config", type=Path, help="TOML file laid over the preset")
-    parser.add_argument(
+    add("--minutes", type=number(above=0), help="stop after so many minutes of training")
+    add("--steps", type=whole(1), help="stop after so many steps")
+    add("--config", type=Path, help="TOML file laid over the preset")
+    add(
         "--set",
         dest="assignments",
         action="append",
@@ -67,8 +64,8 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change one option of the preset; see below",
     )
-    parser.add_argument("--stage", default="", help="name in a training plan, for the bundle")
-    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
+    add("--stage", default="", help="name in a training plan, for the bundle")
+    add("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
 
 
 def _epilog() -> str:

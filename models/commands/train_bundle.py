@@ -19,21 +19,20 @@ def add_train_bundle(parser: argparse.ArgumentParser) -> None:
     """Your own photos to your own bundle: checks them, trains encoders and tasks one after the
     other, and puts the result where it is served. Stopped, however it was, the same command goes
     on; with more --hours it trains further (docs/own-photos.md)."""
-    parser.add_argument("folder", type=Path, help="photos, each with a .txt of its name beside it")
-    parser.add_argument("--hours", type=number(above=0), default=5.0, help="in all (default: 5)")
-    parser.add_argument(
-        "--tasks", type=_tasks, default=_TASKS, help=f"some of {','.join(_TASKS)} (default: all)"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("folder", type=Path, help="photos, each with a .txt of its name beside it")
+    add("--hours", type=number(above=0), default=5.0, help="in all (default: 5)")
+    add("--tasks", type=_tasks, default=_TASKS, help=f"some of {','.join(_TASKS)} (default: all)")
+    add(
         "--into",
         type=new_folder,
         help="the bundle's folder (default: of the photos' name, in the folder of the weights)",
     )
-    parser.add_argument("--init", type=Path, help="a bundle to begin with, such as weights/cub")
-    parser.add_argument("--domain", default="", help="what the photos show, for the catalogue")
-    parser.add_argument("--licence", default="", help="what others may do with the bundle")
-    parser.add_argument("--runs", type=new_folder, help="folder of what the training keeps")
-    parser.add_argument(
+    add("--init", type=Path, help="a bundle to begin with, such as weights/cub")
+    add("--domain", default="", help="what the photos show, for the catalogue")
+    add("--licence", default="", help="what others may do with the bundle")
+    add("--runs", type=new_folder, help="folder of what the training keeps")
+    add(
         "--set",
         dest="assignments",
         action="append",

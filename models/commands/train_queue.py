@@ -17,27 +17,24 @@ _ROOT = Path(__file__).resolve().parents[2]
 def add_train_queue(parser: argparse.ArgumentParser) -> None:
     """Work through a training plan, stage by stage. Stopped, however it was, the same command goes
     on."""
-    parser.add_argument(
-        "plan", type=Path, nargs="?", default=_ROOT / "weights" / "plan.toml", help="a TOML file"
-    )
-    parser.add_argument("--runs", type=Path, default=state_folder(), help="folder of run folders")
-    parser.add_argument(
+    add = parser.add_argument
+    add("plan", type=Path, nargs="?", default=_ROOT / "weights" / "plan.toml", help="a TOML file")
+    add("--runs", type=Path, default=state_folder(), help="folder of run folders")
+    add(
         "--data",
         action="append",
         default=[],
         metavar="NAME=FOLDER",
         help="where a data set lies; stages of others are left out",
     )
-    parser.add_argument(
+    add(
         "--weights",
         type=Path,
         default=_ROOT / "weights",
         help="committed bundles, after whose stages a new machine goes on",
     )
-    parser.add_argument(
-        "--most", type=whole(0), default=0, help="end after so many stages, 0 for all"
-    )
-    parser.add_argument("--list", action="store_true", help="print how far each stage is, and end")
+    add("--most", type=whole(0), default=0, help="end after so many stages, 0 for all")
+    add("--list", action="store_true", help="print how far each stage is, and end")
 
 
 def run_train_queue(arguments: argparse.Namespace) -> None:
