@@ -11,8 +11,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
+from torch import Tensor
 
 from models.evaluation.estimates import Estimate, jackknife, ratio_of_means
 from models.evaluation.features import Features
@@ -23,27 +22,9 @@ _SPLITS = 10  # of the Inception score, as everyone uses
 _SHUFFLE = 2020  # torch-fidelity's seed
 
 
-class _AsTheyAre(nn.Module):
-    """Returns its input, so that torchmetrics takes them instead of pictures."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.num_features = width
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features
-
-
-def fid(made: Tensor, real: Tensor) -> float:
-    """Fréchet distance of feature sets [N,D] and [M,D] (Heusel et al. 2017), by torchmetrics."""
-    metric = FrechetInceptionDistance(feature=_AsTheyAre(made.shape[1]))
-    metric.update(real.double(), real=True)
-    metric.update(made.double(), real=False)
-    return float(metric.compute())
-
-
 def frechet(made: Tensor, real: Tensor) -> float:
-    """The same distance through singular values: quick where samples are fewer than features.
+    """Fréchet distance of feature sets [N,D] and [M,D] (Heusel et al. 2017), through singular
+    values: quick where samples are fewer than features.
 
     tr √(Σ₁Σ₂) is the sum of the singular values of X₁X₂ᵀ, X being centred and scaled samples.
     """
@@ -116,7 +97,7 @@ def set_metrics(made: Features, real: Tensor | None, network: str) -> dict[str, 
     if real is not None and min(n, len(real)) > 1:
         kernels = Kernels(a, real)
         found[f"kid_{network}"] = jackknife(n, kernels.distance, kernels.distance(np.arange(n)))
-        distance = jackknife(n, lambda k: frechet(a[k], real), fid(a, real))
+        distance = jackknife(n, lambda k: frechet(a[k], real), frechet(a, real))
         found[f"fid_{network}"] = replace(distance, small=min(n, len(real)) < FEWEST)
     score = jackknife(n, lambda k: inception_score(logits[k]), inception_score(logits))
     return found | {f"is_{network}": score}
