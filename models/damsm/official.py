@@ -54,8 +54,6 @@ class OfficialDamsmOptions:
 
 
 class OfficialDamsmObjective(EncodersObjective):
-    """See :class:`models.training.objective.Objective`."""
-
     def __init__(self, options: OfficialDamsmOptions, vocabulary: int) -> None:
         super().__init__()
         self.options = options

@@ -55,8 +55,6 @@ class StepState:
 
 
 class DetailObjective(Objective):
-    """See :class:`models.training.objective.Objective`."""
-
     averaged = ("network",)
 
     def __init__(self, options: DetailOptions) -> None:

@@ -66,8 +66,6 @@ class Prepared:
 
 
 class SynthesisPipeline(Pipeline[Prepared]):
-    """See :class:`models.pipeline.Pipeline`."""
-
     generator: nn.Module
     draws: tuple[int, ...]
     _latent: str = ""

@@ -19,8 +19,6 @@ from models.pipeline import config_from
 
 
 class CsaPipeline(InpaintingPipeline):
-    """See :class:`models.pipeline.Pipeline`."""
-
     traced = False  # on a CPU, attention takes as many steps as the hole has cells
 
     def load_networks(self) -> None:

@@ -86,8 +86,6 @@ class StepState:
 
 
 class CsaObjective(Objective):
-    """See :class:`models.training.objective.Objective`."""
-
     method = "csa"
     averaged = ("coarse", "refine")
 

@@ -16,8 +16,6 @@ from models.pipeline import config_from
 
 
 class PicnetPipeline(InpaintingPipeline):
-    """See :class:`models.pipeline.Pipeline`."""
-
     def load_networks(self) -> None:
         config = self.config = config_from(PicnetConfig, self.spec.network, self.where)
         encoder = fold_blocks(self.load_state(PicnetEncoder(config), "encoder").eval())

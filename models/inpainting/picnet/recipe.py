@@ -86,8 +86,6 @@ def sized_config(options: Options, size: int) -> PicnetConfig:
 
 
 class PicnetObjective(Objective):
-    """See :class:`models.training.objective.Objective`."""
-
     method = "picnet"
     averaged = ("encoder", "generator")
 

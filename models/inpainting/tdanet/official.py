@@ -76,8 +76,6 @@ class StepState:
 
 
 class OfficialInpaintingObjective(losses.TwoPathObjective):
-    """See :class:`models.training.objective.Objective`."""
-
     def __init__(
         self, options: OfficialInpaintingOptions, size: int, text: TextEncoder, image: nn.Module
     ) -> None:

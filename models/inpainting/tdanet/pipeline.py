@@ -27,8 +27,6 @@ Attention = NDArray[np.float32]  # [T,squares,h,w]: of words over the cells of e
 
 
 class TdanetPipeline(InpaintingPipeline):
-    """See :class:`models.pipeline.Pipeline`."""
-
     reads_text = True
 
     def load_networks(self) -> None:

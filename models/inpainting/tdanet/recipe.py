@@ -64,8 +64,6 @@ class StepState:
 
 
 class InpaintingObjective(losses.TwoPathObjective):
-    """See :class:`models.training.objective.Objective`."""
-
     def __init__(
         self,
         options: InpaintingOptions,

@@ -121,8 +121,6 @@ class StepState:
 
 
 class PhotoObjective(Objective):
-    """See :class:`models.training.objective.Objective`."""
-
     def __init__(
         self, options: PhotoOptions, size: int, text: TextEncoder, encoders: PhotoEncoder
     ) -> None:

@@ -40,8 +40,6 @@ class AttentionMaps:
 
 
 class ManiganPipeline(ManipulationPipeline):
-    """See :class:`models.manipulation.pipeline.ManipulationPipeline`."""
-
     def load_networks(self) -> None:
         config = self.config = config_from(ManiganConfig, self.spec.network, self.where)
         self.text = self.load_text_encoder()

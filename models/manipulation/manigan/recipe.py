@@ -60,8 +60,6 @@ class ManipulationOptions:
 
 
 class ManipulationObjective(Objective):
-    """See :class:`models.training.objective.Objective`."""
-
     def __init__(
         self, options: ManipulationOptions, size: int, text: TextEncoder, image: CompactImageEncoder
     ) -> None:

@@ -16,8 +16,6 @@ from models.pipeline import config_from
 
 
 class SisganPipeline(VectorPipeline):
-    """See :class:`models.manipulation.pipeline.ManipulationPipeline`."""
-
     generator: SisganGenerator
 
     def load_networks(self) -> None:

@@ -57,8 +57,6 @@ class Options:
 
 
 class SisganObjective(EditorObjective):
-    """See :class:`models.training.objective.Objective`."""
-
     method = "sisgan"
     task_fields = MappingProxyType({"explains": False})
 

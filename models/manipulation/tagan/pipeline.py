@@ -21,8 +21,6 @@ from models.pipeline import config_from
 
 
 class TaganPipeline(VectorPipeline):
-    """See :class:`models.manipulation.pipeline.ManipulationPipeline`."""
-
     generator: TaganGenerator
 
     def load_networks(self) -> None:

@@ -58,8 +58,6 @@ class Options:
 
 
 class TaganObjective(EditorObjective):
-    """See :class:`models.training.objective.Objective`."""
-
     method = "tagan"
     shipped = ("discriminator", "word_vectors")
 

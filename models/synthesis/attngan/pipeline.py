@@ -21,8 +21,6 @@ from models.synthesis.pipeline import Prepared, SynthesisPipeline
 
 
 class AttnganPipeline(SynthesisPipeline):
-    """See :class:`models.synthesis.pipeline.SynthesisPipeline`."""
-
     generator: AttnganGenerator
 
     def load_networks(self) -> None:

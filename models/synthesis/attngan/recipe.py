@@ -55,8 +55,6 @@ class StepState:
 
 
 class AttnganObjective(Objective):
-    """See :class:`models.training.objective.Objective`."""
-
     method = "attngan"
     task_fields = MappingProxyType({"explains": True})
     averaged = ("generator",)

@@ -143,8 +143,6 @@ class GeneratorObjective(Objective):
 
 
 class SynthesisObjective(GeneratorObjective):
-    """See :class:`models.training.objective.Objective`."""
-
     def __init__(
         self,
         options: SynthesisOptions,

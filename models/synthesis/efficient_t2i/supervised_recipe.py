@@ -64,8 +64,6 @@ class StepState:
 
 
 class RenderingObjective(GeneratorObjective):
-    """See :class:`models.training.objective.Objective`."""
-
     def __init__(
         self, options: RenderingOptions, size: int, text: TextEncoder, latent: str
     ) -> None:
