@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import inception as parts
+from torchvision.models import Inception3
 from torchvision.models.vgg import make_layers
 
 from models.bundle import Bundle, config_from, load_strict
@@ -17,39 +16,24 @@ from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 INPUT = 299  # pixels
 
 
-class InceptionImageEncoder(nn.Module):
+class InceptionImageEncoder(Inception3):  # type: ignore[misc]
     """Pictures to region and global features. Keys as published, the trunk's torchvision's."""
 
     def __init__(self, features: int = 256) -> None:
-        super().__init__()
-        conv = parts.BasicConv2d
-        self.Conv2d_1a_3x3 = conv(3, 32, kernel_size=3, stride=2)
-        self.Conv2d_2a_3x3 = conv(32, 32, kernel_size=3)
-        self.Conv2d_2b_3x3 = conv(32, 64, kernel_size=3, padding=1)
-        self.Conv2d_3b_1x1 = conv(64, 80, kernel_size=1)
-        self.Conv2d_4a_3x3 = conv(80, 192, kernel_size=3)
-        for name, channels, pooled in (("5b", 192, 32), ("5c", 256, 64), ("5d", 288, 64)):
-            self.add_module(f"Mixed_{name}", parts.InceptionA(channels, pool_features=pooled))
-        self.Mixed_6a = parts.InceptionB(288)
-        for name, width in (("6b", 128), ("6c", 160), ("6d", 160), ("6e", 192)):
-            self.add_module(f"Mixed_{name}", parts.InceptionC(768, channels_7x7=width))
-        self.Mixed_7a = parts.InceptionD(768)
-        self.Mixed_7b = parts.InceptionE(1280)
-        self.Mixed_7c = parts.InceptionE(2048)
+        super().__init__(num_classes=1, aux_logits=False, init_weights=False)
+        del self.avgpool, self.dropout, self.fc
+        self._trunk = [name for name, _ in self.named_children()]
         self.emb_features = nn.Conv2d(768, features, 1, bias=False)
         self.emb_cnn_code = nn.Linear(2048, features)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images [B,3,H,W] in [-1,1] → (regions [B,features,17,17], code [B,features])."""
         x = functional.interpolate(images, (INPUT, INPUT), mode="bilinear", align_corners=False)
-        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
-        x = functional.max_pool2d(x, 3, 2)
-        x = functional.max_pool2d(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)), 3, 2)
-        for name in ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e"):
-            x = self.get_submodule(f"Mixed_{name}")(x)
-        regions: Tensor = self.emb_features(x)
-        x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
-        code: Tensor = self.emb_cnn_code(torch.flatten(x.mean((2, 3)), 1))
+        for name in self._trunk:
+            x = self.get_submodule(name)(x)
+            if name == "Mixed_6e":
+                regions: Tensor = self.emb_features(x)
+        code: Tensor = self.emb_cnn_code(x.mean((2, 3)))
         return regions, code
 
 

@@ -148,7 +148,7 @@ def read_published(files: Mapping[str, Path]) -> Published:
     words, text = read_text(files)
     image = read_image_encoder(files["image-encoder"])
     more = {"text_encoder": asdict(text.config), "image_encoder": described(image)}
-    roles = {"text_encoder": text, "image_encoder": image}
+    roles: dict[str, nn.Module] = {"text_encoder": text, "image_encoder": image}
     return Published(INPUT, {}, roles, words, UNCUT, more)
 
 

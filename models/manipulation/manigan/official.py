@@ -277,7 +277,7 @@ def read_published(files: Mapping[str, Path]) -> Published:
         detail=need(dcm_state, "upsample.1.weight", dcm_what).shape[1],
         combine=len(need(main_state, "SAIN1.conv.weight", main_what)),
     )
-    roles = {
+    roles: dict[str, nn.Module] = {
         "main": fit(MainModule(config), main_state, main_what),
         "dcm": fit(DetailCorrection(config), dcm_state, dcm_what),
         "text_encoder": text_encoder,
