@@ -16,11 +16,11 @@ from benchmarks.object_masks import score_outlined
 from models.bundle import Bundle
 from models.evaluation.run import TASKS, Options, open_held_out
 from models.evaluation.runner import Runner
+from models.files import json_lines
 from models.plan.plan import Stage
 from models.plan.sheet import first_items
 from models.registry import load
 from models.runtime.device import best_device
-from models.training.run import lines_of
 
 _BATCH = 16  # pictures of a timed forward
 OUTLINED = "outlined.json"
@@ -120,7 +120,7 @@ def costs(run: Path, budget: Budget) -> dict[str, float]:
     """
     path = run / "cost.json"
     if not path.exists():
-        seconds = [line["seconds"] for line in lines_of(run / "stats.jsonl") if "seconds" in line]
+        seconds = [line["seconds"] for line in json_lines(run / "stats.jsonl", "seconds")]
         bundle = Bundle.open(run / "bundle")
         task = next(t for t in bundle.tasks if t in TASKS)
         roles = [r for r in bundle.task(task).files if r not in _SHARED]

@@ -1,10 +1,15 @@
-"""What a file is that can't be used, from how it begins; and files that are written whole."""
+"""What a file is that can't be used, from how it begins; files that are written whole, or line by
+line.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 _HEAD = 512
 _KINDS = {
@@ -26,6 +31,20 @@ def write_whole(path: Path, data: bytes | str) -> None:
         file.flush()
         os.fsync(file.fileno())  # or a power cut leaves zeros
     part.replace(path)
+
+
+def json_lines(path: Path, key: str) -> Iterator[dict[str, Any]]:
+    """The objects that have ``key``, of a file of one a line, if there is one; what a kill tore is
+    passed over.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for written in text.splitlines():
+        try:
+            line = json.loads(written)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and key in line:
+            yield line
 
 
 def head_of(path: Path) -> bytes:

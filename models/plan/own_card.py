@@ -15,8 +15,9 @@ from models.bundle import Bundle
 from models.card import put_section
 from models.data.check import Check
 from models.data.prepare import Prepared
+from models.files import json_lines
 from models.plan.sheet import COLUMNS
-from models.training.run import code_version, lines_of
+from models.training.run import code_version
 
 _ROW = "| {part} | {minutes:.1f} | {steps} of {batch} | {shown:,.0f} | {init} |"
 _FEW = 500  # photos, below which synthesis mostly repeats what it saw
@@ -73,7 +74,7 @@ def _training(runs: Mapping[str, Path], count: int) -> str:
 
 def _numbers(part: str, run: Path, count: int) -> dict[str, Any]:
     options = json.loads((run / "options.json").read_text(encoding="utf-8"))
-    last = max(lines_of(run / "stats.jsonl"), key=lambda line: line["step"], default={})
+    last = max(json_lines(run / "stats.jsonl", "step"), key=lambda line: line["step"], default={})
     steps, batch = int(last.get("step", 0)), int(options["loop"]["batch"])
     return {
         "part": part,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-EVENTS = ("started", "trained", "finished", "interrupted", "failed")
+from models.files import json_lines
 
 
 class Progress:
@@ -19,7 +18,9 @@ class Progress:
         self.path = path
 
     def add(self, stage: str, event: str, **more: Any) -> None:
-        """Append a line, which is on the disk when this returns."""
+        """Append a line, which is on the disk when this returns. event: started, trained, finished,
+        interrupted or failed.
+        """
         head = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage}
         line = json.dumps({**head, "event": event, **more})
         with self.path.open("ab") as file:
@@ -29,18 +30,6 @@ class Progress:
             file.flush()
             os.fsync(file.fileno())
 
-    def lines(self) -> Iterator[dict[str, Any]]:
-        """Every whole line, the first first."""
-        if not self.path.exists():
-            return
-        for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                line = json.loads(text)
-            except ValueError:
-                continue
-            if isinstance(line, dict) and line.get("event") in EVENTS:
-                yield line
-
     def last(self) -> dict[str, dict[str, Any]]:
         """Stage -> its last event."""
-        return {line["stage"]: line for line in self.lines()}
+        return {line["stage"]: line for line in json_lines(self.path, "event")}

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.files import json_lines
 from models.plan.plan import Plan, Stage
 from models.plan.progress import Progress
-from models.training.run import lines_of
 
 _METRICS = 4  # shown of a stage
 
@@ -43,8 +43,8 @@ class Workspace:
     def status(self, stage: Stage) -> Status:
         last = self.progress.last().get(stage.name, {})
         event, metrics = last.get("event", ""), last.get("metrics", {})
-        trained = [line.get("seconds", 0.0) for line in lines_of(self.run(stage) / "stats.jsonl")]
-        hours = max(trained, default=0.0) / 3600
+        trained = json_lines(self.run(stage) / "stats.jsonl", "seconds")
+        hours = max((line["seconds"] for line in trained), default=0.0) / 3600
         if event == "finished" and last.get("minutes", stage.minutes) >= stage.minutes:
             return Status(True, "finished", hours, metrics)
         if (shipped := self._shipped(stage)) is not None:

@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.files import what_it_is, write_whole
+from models.files import json_lines, what_it_is, write_whole
 from models.training.config import ConfigError, changed_options, with_new_names
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Run:
         self._logged = step
         path = self.folder / "stats.jsonl"
         if path.is_file():  # a device can be read for ever
-            kept = [json.dumps(line) for line in lines_of(path) if line["step"] <= step]
+            kept = [json.dumps(line) for line in json_lines(path, "step") if line["step"] <= step]
             write_whole(path, "".join(line + "\n" for line in kept))
 
     def log(self, step: int, values: dict[str, float]) -> None:
@@ -174,19 +174,6 @@ class Run:
     def clear_bundle(self) -> None:
         """Forget an earlier bundle of this run: a run ends with exactly one."""
         shutil.rmtree(self.bundle, ignore_errors=True)
-
-
-def lines_of(stats: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a ``stats.jsonl``, if there is one; what a kill tore is passed over."""
-    if not stats.is_file():
-        return
-    for text in stats.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
-            yield line
 
 
 def grid(pictures: Tensor, columns: int) -> Image.Image:

@@ -15,10 +15,10 @@ from PIL import Image
 from benchmarks.compare_methods import VARIANTS, main, parts_of_methods, shortened, trial
 from benchmarks.method_page import page
 from benchmarks.method_report import Budget
+from models.files import json_lines
 from models.registry import PIPELINES
 from models.training.config import LoopOptions, build_options, override, read_preset
 from models.training.parts import parse_options
-from models.training.run import lines_of
 
 SMALL = "--pictures 24 --batch 4 --photos 16 --samples 2 --seeds 1 --methods sisgan tagan"
 
@@ -57,7 +57,7 @@ def test_a_killed_comparison_goes_on_and_trains_nothing_twice(
     assert again.returncode == 0, error
     assert "sisgan/seed-0: trains" not in error, "it was finished"
     assert "resumed at step " in log.read_text()
-    steps = [line["step"] for line in lines_of(log.with_name("stats.jsonl"))]
+    steps = [line["step"] for line in json_lines(log.with_name("stats.jsonl"), "step")]
     assert steps == sorted(set(steps))
     assert steps[-1] == 6
     report = (out / "comparison.md").read_text()

@@ -13,13 +13,14 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
+from models.files import json_lines
 from models.training.batch import Batch
 from models.training.config import ConfigError
 from models.training.interruption import Interrupted
 from models.training.loop import TrainingError
 from models.training.noise import Noise
 from models.training.objective import Values, adam, match_memory_format
-from models.training.run import Run, lines_of
+from models.training.run import Run
 from tests.models.training.test_loop import OPTIONS, Brightness, run, weights
 
 
@@ -184,7 +185,7 @@ def test_a_torn_line_is_forgotten_and_every_step_stands_once(tmp_path: Path) -> 
     with stats.open("a") as file:
         file.write('{"step": 4, "lo')
     run(tmp_path)
-    assert [line["step"] for line in lines_of(stats)] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in json_lines(stats, "step")] == [1, 2, 3, 4, 5, 6]
     assert len(stats.read_text().splitlines()) == 6
 
 
