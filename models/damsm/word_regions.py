@@ -19,7 +19,7 @@ from models.damsm.inception import open_image_encoder
 from models.damsm.losses import GAMMA1
 from models.damsm.subject_head import ROLE as HEAD
 from models.damsm.subject_head import SubjectHead
-from models.damsm.text_encoder import TextEncoder, open_text_encoder
+from models.damsm.text_encoder import open_text_encoder
 from models.layers import fold_batch_norm
 from models.pipeline import Pipeline
 
@@ -47,28 +47,19 @@ def word_regions(regions: Tensor, words: Tensor, gamma: float = GAMMA1) -> Regio
 class WordRegions:
     """The encoders of ``bundle.json``'s part "damsm", on the device of the pipeline that asks."""
 
-    def __init__(
-        self,
-        pipeline: Pipeline[object],
-        text: TextEncoder,
-        image: nn.Module,
-        subject: SubjectHead | None = None,
-    ) -> None:
+    def __init__(self, pipeline: Pipeline[object]) -> None:
         bundle = pipeline.bundle
         self.spec, self.autocast = bundle.task(PART), pipeline.autocast
         self.words = Vocabulary.load(bundle.vocabulary_path(PART))
-        self.text, self.image, self.subject = text, image, subject
+        self.text = pipeline.prepare_module(open_text_encoder(bundle, PART))
+        encoder = fold_batch_norm(open_image_encoder(bundle, PART).eval())
+        self.image = pipeline.prepare_module(encoder)
+        self.subject = _subject_head(pipeline, self.image)
 
     @classmethod
     def for_pipeline(cls, pipeline: Pipeline[object]) -> WordRegions | None:
         """Those of the pipeline's bundle, if it holds them."""
-        bundle = pipeline.bundle
-        if PART not in bundle.tasks:
-            return None
-        text = pipeline.prepare_module(open_text_encoder(bundle, PART))
-        encoder = fold_batch_norm(open_image_encoder(bundle, PART).eval())
-        image = pipeline.prepare_module(encoder)
-        return cls(pipeline, text, image, _subject_head(pipeline, image))
+        return cls(pipeline) if PART in pipeline.bundle.tasks else None
 
     def find(self, pictures: Tensor, texts: Sequence[Sequence[str]]) -> list[list[Regions]]:
         """What there is of each picture's texts. pictures [B,3,S,S] in [-1,1]."""

@@ -30,18 +30,16 @@ class DetailStage:
     scale: by which it enlarges; sha256: of its weights file.
     """
 
-    def __init__(self, pipeline: Pipeline[Any], network: DetailNetwork, sha256: str) -> None:
+    def __init__(self, pipeline: Pipeline[Any]) -> None:
+        network = open_network(pipeline.bundle)
         self._pipeline, self._network = pipeline, pipeline.prepare_module(network)
-        self.scale, self.sha256 = network.config.scale, sha256
+        self.scale = network.config.scale
+        self.sha256 = str(pipeline.bundle.task(PART).files["network"]["sha256"])
 
     @classmethod
     def for_pipeline(cls, pipeline: Pipeline[Any]) -> DetailStage | None:
         """That of the pipeline's bundle, if it holds one. Raises BundleError."""
-        bundle = pipeline.bundle
-        if PART not in bundle.tasks:
-            return None
-        sha256 = str(bundle.task(PART).files["network"]["sha256"])
-        return cls(pipeline, open_network(bundle), sha256)
+        return cls(pipeline) if PART in pipeline.bundle.tasks else None
 
     @property
     def provenance(self) -> dict[str, Any]:
