@@ -91,12 +91,16 @@ def _resample(plane: Plane, area: Area, width: int, height: int) -> Plane:
     size = frame(width, height)
     plane = _no_finer(plane, area.width * size[0] / width, area.height * size[1] / height)
     rows, columns = plane.shape
-    across = _Axis.of(area.x, area.width, columns, width / size[0])
-    down = _Axis.of(area.y, area.height, rows, height / size[1])
-    matrix = np.array([[across.step, 0, across.first], [0, down.step, down.first]])
+    # The frame's pixels lie so many cells of the map apart, and begin at its left and top.
+    across, left = width / size[0] * columns / area.width, -area.x * columns / area.width
+    down, top = height / size[1] * rows / area.height, -area.y * rows / area.height
+    # From the first pixel's middle, counted from the first cell's middle.
+    matrix = np.array([[across, 0, left + across / 2 - 0.5], [0, down, top + down / 2 - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     large = cv2.warpAffine(plane, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    covered = down.touching(size[1], rows)[:, None] & across.touching(size[0], columns)
+    covered = _touching(down, top, size[1], rows)[:, None] & _touching(
+        across, left, size[0], columns
+    )
     return np.asarray(np.where(covered, large, 0), np.float32)
 
 
@@ -108,26 +112,7 @@ def _no_finer(plane: Plane, width: float, height: float) -> Plane:
     return np.asarray(small, np.float32)
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """Where the pixels of a frame lie in a map, in cells: ``step`` apart, from ``edge`` on."""
-
-    step: float
-    edge: float
-
-    @classmethod
-    def of(cls, start: float, length: float, cells: int, pixel: float) -> _Axis:
-        """A map of so many cells from ``start`` on, in pixels of the picture, of which one pixel of
-        the frame holds ``pixel``.
-        """
-        return cls(pixel * cells / length, -start * cells / length)
-
-    @property
-    def first(self) -> float:
-        """The first pixel's middle, counted from the first cell's middle."""
-        return self.edge + self.step / 2 - 0.5
-
-    def touching(self, count: int, cells: int) -> NDArray[np.bool_]:
-        """Which of ``count`` pixels the map reaches into."""
-        begin = self.edge + self.step * np.arange(count)
-        return np.asarray((begin < cells) & (begin + self.step > 0))
+def _touching(step: float, edge: float, count: int, cells: int) -> NDArray[np.bool_]:
+    """Which of ``count`` pixels a map of so many cells reaches into."""
+    begin = edge + step * np.arange(count)
+    return np.asarray((begin < cells) & (begin + step > 0))
