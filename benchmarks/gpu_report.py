@@ -28,6 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.tables import markdown_table
+
 _FILES, _BYTES = 8, 16 * 2**20
 _RESERVE = 30.0  # seconds for the end of a training and for copying
 _SMALLEST = ("batch=2", "samples=8", "settle_batches=1", "threads=1", "log_every=1")
@@ -68,9 +70,8 @@ def _section(name: str, step: dict[str, Any]) -> Iterator[str]:
         yield f"failed: {step['failed']}\n"
     if step["rows"]:
         head = list(step["rows"][0])
-        yield "| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|\n"
-        for row in step["rows"]:
-            yield "| " + " | ".join(str(row.get(key, "")) for key in head) + " |\n"
+        rows = ([str(row.get(key, "")) for key in head] for row in step["rows"])
+        yield markdown_table(head, rows) + "\n"
 
 
 def main(arguments: Sequence[str]) -> int:

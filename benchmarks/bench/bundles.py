@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.bench.contest import Say
 from benchmarks.load.connections import Server
 from benchmarks.load.exchanges import Fields, Refused, picture
-from benchmarks.load.report import percentile
+from benchmarks.load.report import percentiles
 from benchmarks.peers.pipelines import SHIPPED, SUBJECTS
 from benchmarks.service.stack import running
 from jobs.requests import TASKS
@@ -66,5 +66,4 @@ async def _times(url: str, task: str, asked: Fields, count: int) -> dict[str, fl
         if int.from_bytes(data[16:20], "big") != PIXELS:
             raise Refused(f"{task} answers a picture that is not {PIXELS} pixels wide")
     server.close()
-    measured = sorted(times[_WARM:])
-    return {f"p{share}": percentile(measured, share / 100) for share in (50, 95)}
+    return percentiles(times[_WARM:], most=95)

@@ -14,7 +14,7 @@ from benchmarks.bench.contest import Say
 from benchmarks.load import loaded
 from benchmarks.load.connections import Server
 from benchmarks.load.exchanges import checked, fields, wait
-from benchmarks.load.report import percentile
+from benchmarks.load.report import percentiles
 from benchmarks.peers.pipelines import SUBJECTS
 from benchmarks.service.stack import running
 
@@ -57,7 +57,7 @@ async def _idle(url: str, count: int) -> dict[str, float]:
         began = time.perf_counter()
         await wait(server, fields(number))
         times.append(1000 * (time.perf_counter() - began) - MODEL_MS)
-    return _percentiles(times[_WARM:])
+    return percentiles(times[_WARM:])
 
 
 async def _woken(url: str, count: int) -> dict[str, float]:
@@ -68,8 +68,4 @@ async def _woken(url: str, count: int) -> dict[str, float]:
         now = time.time()
         ended = datetime.fromisoformat(json.loads(answer.body)["finished_at"]).timestamp()
         times.append(1000 * (now - ended))
-    return _percentiles(times[_WARM:])
-
-
-def _percentiles(times: list[float]) -> dict[str, float]:
-    return {f"p{share}": percentile(sorted(times), share / 100) for share in (50, 95, 99)}
+    return percentiles(times[_WARM:])

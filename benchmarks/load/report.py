@@ -47,6 +47,11 @@ def percentile(ascending: Sequence[float], share: float) -> float:
     return ascending[max(math.ceil(share * len(ascending)) - 1, 0)]
 
 
+def percentiles(times: Sequence[float], *, most: int = 99) -> dict[str, float]:
+    """``{"p50", "p95", "p99"}`` of times in any order, as far as ``most``."""
+    return {f"p{k}": percentile(sorted(times), k / 100) for k in (50, 95, 99) if k <= most}
+
+
 def loaded(
     url: str,
     exchange: str,

@@ -16,7 +16,7 @@ from typing import Any
 
 import redis
 
-from benchmarks.load.report import percentile
+from benchmarks.load.report import percentiles
 from benchmarks.peers.pipelines import SUBJECTS
 from benchmarks.service.stack import Service
 from jobs.connections import connect
@@ -68,7 +68,7 @@ def claim_times(client: redis.Redis, jobs: int, owners: int, claims: int = 500) 
             request = ClaimRequest(size, size, lowest_first=number % 10 == 9)
             pairs.append(_time_claim(client, store, request))
         servers, workers = zip(*pairs, strict=True)
-        found[str(size)] = {"redis": _percentiles(servers), "worker": _percentiles(workers)}
+        found[str(size)] = {"redis": percentiles(servers), "worker": percentiles(workers)}
     return found
 
 
@@ -79,10 +79,6 @@ def _time_claim(client: redis.Redis, store: JobStore, request: ClaimRequest) -> 
     (newest,) = client.slowlog_get(1)
     assert len(claimed.jobs) == request.jobs
     return [newest["duration"] / 1000, 1000 * seconds]
-
-
-def _percentiles(times: Sequence[float]) -> dict[str, float]:
-    return {f"p{share}": percentile(sorted(times), share / 100) for share in (50, 95, 99)}
 
 
 def claims(folder: Path, jobs: int = 100_000, owners: int = 1000) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from benchmarks.load.connections import Server
 from benchmarks.peers.pipelines import SUBJECTS
 from benchmarks.service.stack import Service, running
 from jobs.connections import connect
+from models.tables import markdown_table
 
 _SUBJECT = "hard"  # a pipeline that sleeps, so that only the service itself costs anything
 _BUSY = 0.6  # share of its processor that a process may use, so that queues stay short
@@ -87,7 +88,7 @@ def measure(service: Service, jobs: int, clients: int) -> tuple[Costs, float]:
     return Costs(**each, milliseconds=milliseconds), jobs / seconds
 
 
-def _print_costs(measured: Mapping[str, tuple[Costs, float]]) -> None:
+def cost_table(measured: Mapping[str, tuple[Costs, float]]) -> str:
     rows: dict[str, Callable[[Costs], str]] = {
         "calls of scripts": lambda c: f"{c.calls:.1f}",
         "Redis commands, those in scripts counted": lambda c: f"{c.commands:.0f}",
@@ -96,31 +97,27 @@ def _print_costs(measured: Mapping[str, tuple[Costs, float]]) -> None:
         "bytes kept in Redis until it expires": lambda c: f"{c.kept:,.0f}",
     }
     columns = [f"{name} ({rate:.0f} jobs/s)" for name, (_, rate) in measured.items()]
-    _row("a job costs", *columns)
-    _row(*["---"] * (1 + len(columns)))
-    for name, text in rows.items():
-        _row(name, *(text(costs) for costs, _ in measured.values()))
+    costs = [found for found, _ in measured.values()]
+    cells = [[name, *map(text, costs)] for name, text in rows.items()]
     for name in ("broker", "gateway", "worker", "reconciler"):
-        times = (f"{costs.milliseconds[name]:.2f} ms" for costs, _ in measured.values())
-        _row(f"processor time, {name}", *times)
+        times = (f"{found.milliseconds[name]:.2f} ms" for found in costs)
+        cells.append([f"processor time, {name}", *times])
+    return markdown_table(["a job costs", *columns], cells)
 
 
-def _print_sizes(costs: Costs) -> None:
+def size_table(costs: Costs) -> str:
     """How many of each at ``_BUSY``; a worker beside its networks."""
-    sys.stdout.write("\n")
-    _row("jobs/s", "Redis", "gateways", "workers", "Redis memory for a day", "to and from Redis")
-    _row(*["---"] * 6)
+    head = ["jobs/s", "Redis", "gateways", "workers", "Redis memory for a day", "to and from Redis"]
+    cells = []
     for rate in _RATES:
         needed = (
             f"{max(rate * costs.milliseconds[name] / 1000 / _BUSY, 0.01):.2f}"
             for name in ("broker", "gateway", "worker")
         )
         memory, traffic = rate * 86_400 * costs.kept, rate * (costs.received + costs.sent)
-        _row(f"{rate:,}", *needed, f"{memory / 1e9:,.0f} GB", f"{traffic / 1e6:,.1f} MB/s")
-
-
-def _row(*cells: str) -> None:
-    sys.stdout.write(f"| {' | '.join(cells)} |\n")
+        sums = f"{memory / 1e9:,.0f} GB", f"{traffic / 1e6:,.1f} MB/s"
+        cells.append([f"{rate:,}", *needed, *sums])
+    return markdown_table(head, cells)
 
 
 def main(words: Sequence[str]) -> int:
@@ -135,8 +132,8 @@ def main(words: Sequence[str]) -> int:
             "one at a time": measure(service, given.jobs // 8, 1),
             "64 at a time": measure(service, given.jobs, 64),
         }
-    _print_costs(measured)
-    _print_sizes(measured["64 at a time"][0])
+    sizes = size_table(measured["64 at a time"][0])
+    sys.stdout.write(f"{cost_table(measured)}\n\n{sizes}\n")
     return 0
 
 

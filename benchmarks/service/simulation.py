@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.peers.pipelines import SUBJECTS, Subject
 from benchmarks.service.operations import Costs, measure
 from benchmarks.service.stack import running
+from models.tables import markdown_table
 
 _CLIENTS_PER_PICTURE = 4  # of a batch of all workers: one runs, two are looked ahead, one comes
 _SAMPLE = 10  # jobs of each client that the arithmetic is based on
@@ -73,13 +74,13 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--subject", default="sleep80", choices=("sleep80", "sleep640"))
     given = parser.parse_args(words)
     compared = simulate(SUBJECTS[given.subject], given.jobs, given.workers)
-    sys.stdout.write(
-        f"| {given.jobs:,} jobs, {given.workers} workers | arithmetic | simulation | off by |\n"
-        "| --- | --- | --- | --- |\n"
+    what = f"{given.jobs:,} jobs, {given.workers} workers"
+    rows = (
+        (name, *(f"{number:,.3g}" for number in numbers), f"{deviation(numbers):+.0%}")
+        for name, numbers in compared.items()
     )
-    for name, numbers in compared.items():
-        expected, found = (f"{number:,.3g}" for number in numbers)
-        sys.stdout.write(f"| {name} | {expected} | {found} | {deviation(numbers):+.0%} |\n")
+    table = markdown_table([what, "arithmetic", "simulation", "off by"], rows)
+    sys.stdout.write(f"{table}\n")
     wanted = "jobs/s", "Redis memory kept, MB"
     return int(any(abs(deviation(compared[name])) > _TOLERANCE for name in wanted))
 
