@@ -8,7 +8,6 @@ are.
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Collection, Sequence
 
 import torch
@@ -17,7 +16,7 @@ from torch.nn import functional
 
 Stage = tuple[int, int, int, int, int]
 # (repeats, kernel, first stride, expansion, channels out) of each stage of Lite0
-_STAGES: tuple[Stage, ...] = (
+_LITE0: tuple[Stage, ...] = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -25,6 +24,16 @@ _STAGES: tuple[Stage, ...] = (
     (3, 5, 1, 6, 112),
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
+)
+# The same of Lite2: width 1.1 and depth 1.2 times as large (Tan and Le, section 3.3), rounded.
+_LITE2: tuple[Stage, ...] = (
+    (1, 3, 1, 1, 16),
+    (3, 3, 2, 6, 24),
+    (3, 5, 2, 6, 48),
+    (4, 3, 2, 6, 88),
+    (4, 5, 1, 6, 120),
+    (5, 5, 2, 6, 208),
+    (1, 3, 1, 6, 352),
 )
 
 
@@ -72,23 +81,6 @@ class Block(nn.Module):
         return h + x if self.skips else h
 
 
-def scaled_stages(width: float, depth: float) -> tuple[Stage, ...]:
-    """The stages by compound scaling: channels to multiples of 8, repeats rounded up; the first
-    and the last stage keep their single block, as the Lite family does.
-    """
-    last = len(_STAGES) - 1
-    return tuple(
-        (n if k in (0, last) else math.ceil(n * depth), kernel, stride, grow, _rounded(out * width))
-        for k, (n, kernel, stride, grow, out) in enumerate(_STAGES)
-    )
-
-
-def _rounded(channels: float) -> int:
-    """The nearest multiple of 8 that loses at most a tenth."""
-    near = max(8, int(channels + 4) // 8 * 8)
-    return near + 8 if near < 0.9 * channels else near
-
-
 class EfficientNetLite(nn.Module):
     """The feature trunk up to block ``last``, without the classifier."""
 
@@ -131,14 +123,14 @@ class EfficientNetLite0(EfficientNetLite):
     """Blocks 0 to ``last`` of 16; native input 224. For encoders and discriminators."""
 
     def __init__(self, last: int = 15) -> None:
-        super().__init__(_STAGES, last)
+        super().__init__(_LITE0, last)
 
 
 class EfficientNetLite2(EfficientNetLite):
     """Blocks 0 to ``last`` of 21 (width 1.1, depth 1.2); native input 260. For judges only."""
 
     def __init__(self, last: int = 20) -> None:
-        super().__init__(scaled_stages(1.1, 1.2), last)
+        super().__init__(_LITE2, last)
 
 
 class EfficientNetLiteClassifier(nn.Module):
