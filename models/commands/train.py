@@ -120,14 +120,7 @@ def _train(
     """Open data and networks, train, and write the bundle."""
     from models.training.config import ConfigError
     from models.training.loop import Loop
-    from models.training.parts import (
-        PARTS,
-        TASK_OF,
-        Encoders,
-        initialise,
-        needs_encoders,
-        save,
-    )
+    from models.training.parts import PARTS, TASK_OF, Encoders, initialise, needs_encoders, save
     from models.training.training_state import TrainingState, save_training_state
 
     part, task = arguments.part, TASK_OF[arguments.part][0]

@@ -73,10 +73,7 @@ class Panel:
         return found
 
     def attributes(
-        self,
-        pictures: Sequence[Image.Image],
-        cases: Sequence[Case],
-        which: str = "counted",
+        self, pictures: Sequence[Image.Image], cases: Sequence[Case], which: str = "counted"
     ) -> dict[str, Scores]:
         """``attribute_accuracy`` over the parts that the cases' field says; nothing without."""
         truth, counted, read = of_all(cases, "truth"), of_all(cases, which), self.colours(pictures)

@@ -42,11 +42,7 @@ from models.manipulation.manigan.network import (
     edit,
     use_published_masks,
 )
-from models.manipulation.manigan.photo_encoder import (
-    PhotoEncoder,
-    bundle_modules,
-    frozen_modules,
-)
+from models.manipulation.manigan.photo_encoder import PhotoEncoder, bundle_modules, frozen_modules
 from models.training.batch import Batch
 from models.training.noise import Noise
 from models.training.objective import Exported, Modules, Objective, Values, adam_step, stack_rows

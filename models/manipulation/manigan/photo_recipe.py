@@ -29,11 +29,7 @@ from models.damsm.text_encoder import TextEncoder
 from models.manipulation.manigan.losses import foreground_saliency, kl_loss
 from models.manipulation.manigan.network import edit, networks
 from models.manipulation.manigan.official import draw_noise, manigan_config
-from models.manipulation.manigan.photo_encoder import (
-    PhotoEncoder,
-    bundle_modules,
-    frozen_modules,
-)
+from models.manipulation.manigan.photo_encoder import PhotoEncoder, bundle_modules, frozen_modules
 from models.training.augment import augment, parse_changes
 from models.training.batch import Batch
 from models.training.losses import discriminator_loss, generator_loss
