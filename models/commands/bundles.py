@@ -28,12 +28,8 @@ def add_collect(parser: argparse.ArgumentParser) -> None:
 def run_collect(arguments: argparse.Namespace) -> None:
     from models.checkpoints.collect import collect
 
-    made = collect(
-        arguments.bundle,
-        arguments.runs,
-        half=arguments.half,
-        training_state=arguments.training_state,
-    )
+    a = arguments
+    made = collect(a.bundle, a.runs, half=a.half, training_state=a.training_state)
     sys.stderr.write(f"wrote {made.folder}: {', '.join(sorted(made.tasks))}\n")
 
 
@@ -77,14 +73,9 @@ def add_recalibrate(parser: argparse.ArgumentParser) -> None:
 def run_recalibrate(arguments: argparse.Namespace) -> None:
     from models.synthesis.efficient_t2i.official import recalibrate_bundle
 
-    made = recalibrate_bundle(
-        arguments.bundle,
-        arguments.data,
-        arguments.out,
-        passes=arguments.passes,
-        batch=arguments.batch,
-        seed=arguments.seed,
-    )
+    a = arguments
+    given = {"passes": a.passes, "batch": a.batch, "seed": a.seed}
+    made = recalibrate_bundle(a.bundle, a.data, a.out, **given)
     sys.stderr.write(f"wrote {made.folder}\n")
 
 
@@ -109,8 +100,7 @@ def run_subject(arguments: argparse.Namespace) -> None:
     from models.runtime.device import best_device
     from models.training.subject import Options, teach_subject
 
-    options = Options(
-        arguments.pictures, arguments.weight, arguments.seed, best_device(arguments.device)
-    )
-    found = teach_subject(arguments.bundle, arguments.data, options)
+    a = arguments
+    options = Options(a.pictures, a.weight, a.seed, best_device(a.device))
+    found = teach_subject(a.bundle, a.data, options)
     sys.stdout.write(f"correlation with the classifier, on captions held out: {found:.3f}\n")

@@ -191,21 +191,13 @@ def _data(
     from models.data.opening import open_data, open_pictures
 
     sys.stderr.write(f"opens the data set {arguments.data}\n")
+    given: Any = {"size": loop.size, "limit": loop.samples or None, "prepared": arguments.prepared}
     if arguments.part == "detail":
-        pictures = open_pictures(
-            arguments.data, size=loop.size, limit=loop.samples or None, prepared=arguments.prepared
-        )
-        sys.stderr.write(f"{pictures.name}: {len(pictures)} samples\n")
-        return pictures
-    data = open_data(
-        arguments.data,
-        size=loop.size,
-        split="train",
-        vocabulary=encoders.vocabulary if encoders else None,
-        captions=loop.captions if arguments.part in ("synthesis", "damsm") else 0,
-        limit=loop.samples or None,
-        prepared=arguments.prepared,
-    )
+        data: TrainingData = open_pictures(arguments.data, **given)
+    else:
+        words = encoders.vocabulary if encoders else None
+        captions = loop.captions if arguments.part in ("synthesis", "damsm") else 0
+        data = open_data(arguments.data, vocabulary=words, captions=captions, **given)
     sys.stderr.write(f"{data.name}: {len(data)} samples\n")
     return data
 

@@ -57,18 +57,9 @@ def run_train_bundle(arguments: argparse.Namespace) -> None:
     sys.stderr.write(
         f"trains {', '.join(arguments.tasks)} for {arguments.hours:g} hours in all; keeps {runs}\n"
     )
-    options = Options(
-        folder,
-        into.resolve(),
-        runs.resolve(),
-        arguments.hours,
-        arguments.tasks,
-        arguments.assignments,
-        arguments.init.resolve() if arguments.init else None,
-        arguments.domain,
-        arguments.licence,
-    )
-    train_bundle(options, found)
+    a, init = arguments, arguments.init.resolve() if arguments.init else None
+    asked = a.hours, a.tasks, a.assignments, init, a.domain, a.licence
+    train_bundle(Options(folder, into.resolve(), runs.resolve(), *asked), found)
 
 
 def _tasks(text: str) -> tuple[str, ...]:
