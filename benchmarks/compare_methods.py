@@ -29,7 +29,7 @@ from models.plan.plan import Plan
 from models.plan.queue import Queue, QueueError, Stopped
 from models.plan.status import Workspace
 from models.registry import method_folders
-from models.training.config import preset_names, read_preset
+from models.training.config import preset_paths, read_preset
 from models.training.parts import TASK_OF
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -57,7 +57,7 @@ def trial(label: str, seed: int, budget: Budget) -> Trial:
     """A row's training, of as many steps as the budget has pictures for."""
     method, own = VARIANTS.get(label, (label, ()))
     part, preset = parts_of_methods()[method], f"{method}-cub"
-    preset = preset if preset in preset_names() else "cub"
+    preset = preset if preset in preset_paths() else "cub"
     values = read_preset(preset, part)
     batch = budget.batch or values["loop"]["batch"]
     steps = max(1, budget.pictures // batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,7 +204,6 @@ def _data(
 
 def _record(arguments: argparse.Namespace, setup: _Setup) -> dict[str, Any]:
     """What a run depends on besides its data, for its folder."""
-    from models.training.config import as_json
     from models.training.run import code_version
 
     return {
@@ -212,7 +211,7 @@ def _record(arguments: argparse.Namespace, setup: _Setup) -> dict[str, Any]:
         "preset": arguments.preset,
         "stage": arguments.stage,
         "init": str(setup.init or ""),
-        "loop": as_json(setup.loop),
+        "loop": asdict(setup.loop),
         "options": setup.options,
         "version": code_version(),
     }

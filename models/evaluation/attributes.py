@@ -88,10 +88,9 @@ class AttributeReader:
     accuracy: float
 
     @torch.inference_mode()
-    def read(self, images: Tensor, batch: int = 100) -> Tensor:
+    def read(self, images: Tensor) -> Tensor:
         """Pictures float32 [N,3,S,S] in [-1,1], any S → int64 [N,6], COLOUR_NAMES of PARTS."""
-        found = [self.network(resize(x, SIDE))[0].argmax(2) for x in images.split(batch)]
-        return torch.cat(found) if found else torch.zeros(0, len(PARTS), dtype=torch.int64)
+        return self.network(resize(images, SIDE))[0].argmax(2)
 
 
 def load_reader(folders: Sequence[Path] | None = None) -> AttributeReader:

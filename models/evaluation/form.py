@@ -67,12 +67,11 @@ class FormEvaluator:
     accuracy: float
 
     @torch.inference_mode()
-    def read(self, images: Tensor, batch: int = 64) -> Tensor:
+    def read(self, images: Tensor) -> Tensor:
         """Pictures float32 [N,3,S,S] in [-1,1], any S → uint8 [N,64,64], labels as
         :func:`models.data.aviary.drawing.label_map` gives them.
         """
-        found = [self.network(resize(x, SIDE)).argmax(1).byte() for x in images.split(batch)]
-        return torch.cat(found) if found else torch.zeros(0, SIDE, SIDE, dtype=torch.uint8)
+        return self.network(resize(images, SIDE)).argmax(1).byte()
 
     def labels(self, pictures: Sequence[Image.Image]) -> Labels:
         """Labels uint8 [N,64,64] of pictures of one size."""

@@ -6,7 +6,7 @@ import math
 import sys
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,15 +99,11 @@ def preset_paths() -> dict[str, Path]:
     return {path.stem: path for path in sorted(found, key=lambda path: path.stem)}
 
 
-def preset_names() -> list[str]:
-    return list(preset_paths())
-
-
 def read_preset(name: str, part: str) -> dict[str, Any]:
     """The table ``[part]`` of a preset, ``[loop]`` below it: ``{"loop": …, "options": …}``."""
     path = preset_paths().get(name)
     if path is None:
-        raise ConfigError(f"There is no preset {name!r}; there are {', '.join(preset_names())}.")
+        raise ConfigError(f"There is no preset {name!r}; there are {', '.join(preset_paths())}.")
     return _of_part(tomllib.loads(path.read_text(encoding="utf-8")), part, f"Preset {name!r}")
 
 
@@ -220,10 +216,6 @@ def override(values: dict[str, Any], assignments: Sequence[str]) -> None:
         except tomllib.TOMLDecodeError:
             value = raw
         values[table][key.removeprefix("loop.")] = value
-
-
-def as_json(options: Any) -> dict[str, Any]:
-    return asdict(options)
 
 
 def with_limits(options: LoopOptions, minutes: float | None, steps: int | None) -> LoopOptions:

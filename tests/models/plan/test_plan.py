@@ -11,7 +11,7 @@ from models.training.config import (
     LoopOptions,
     build_options,
     override,
-    preset_names,
+    preset_paths,
     read_preset,
     with_limits,
 )
@@ -129,7 +129,7 @@ def test_the_committed_plan_holds_the_hours() -> None:
 def test_every_committed_stage_can_be_trained(stage: object) -> None:
     """Its preset has the part, its options are known, its schedule has an end."""
     found = next(s for s in PLAN.stages if s is stage)
-    assert found.preset in preset_names()
+    assert found.preset in preset_paths()
     if found.part not in PARTS:
         pytest.skip(f"no part {found.part} yet")
     values = read_preset(found.preset, found.part)

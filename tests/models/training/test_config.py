@@ -17,7 +17,7 @@ from models.training.config import (
     changed_options,
     merge_file,
     preset_descriptions,
-    preset_names,
+    preset_paths,
     with_limits,
 )
 from models.training.parts import known_options, parse_options
@@ -126,6 +126,6 @@ def test_earlier_names_of_options_are_read(
 
 def test_every_preset_says_what_it_is() -> None:
     told = preset_descriptions()
-    assert list(told) == preset_names()
+    assert list(told) == list(preset_paths())
     assert all(len(text) > 20 and "#" not in text for text in told.values())
     assert told["cub"].startswith("Bird photos")
