@@ -145,7 +145,7 @@ _BUILDERS: dict[type[Any], Build] = {
     DamsmOptions: lambda o, d, _: DamsmObjective(o, len(d.vocabulary), d.attributes),
     OfficialDamsmOptions: lambda o, d, _: OfficialDamsmObjective(o, len(d.vocabulary)),
     SynthesisOptions: lambda o, d, e: SynthesisObjective(
-        o, d.size, e.text, e.image if o.damsm else None, d.domain
+        o, d.size, e.text, e.image if o.damsm else None
     ),
     RenderingOptions: lambda o, d, e: RenderingObjective(o, d.size, e.text, d.latent),
     ManipulationOptions: _paired,

@@ -45,7 +45,6 @@ from models.training.objective import (
     weighted_sum,
 )
 from models.training.projected_discriminator import ProjectedDiscriminator, build_projected
-from models.training.subject_loss import SubjectLoss
 
 _GENERATOR_MODULES = ("generator", "encoder")  # what the generator's turn trains
 _SATURATION = 2.0  # tanh(2) = 0.964: colours of the data lie within
@@ -61,9 +60,7 @@ class SynthesisOptions:
     sentences of a picture; fresh_noise: new noise for the generator's turn; damsm: weight of
     finding the caption again through the frozen encoders, every damsm_every steps;
     saturation_weight: of keeping the last layer within what tanh can bring back: a discriminator
-    that wins early drives whole pictures to one saturated colour, from which no gradient returns;
-    subject: weight of showing no less of the subject than the photo
-    (:mod:`models.training.subject_loss`), in the steps of damsm.
+    that wins early drives whole pictures to one saturated colour, from which no gradient returns.
 
     reconstruction_weight: of drawing real pictures again from the noise that an encoder finds
     behind them, kl_weight: of a nat of that noise; warmup_steps: steps in which the generator does
@@ -96,7 +93,6 @@ class SynthesisOptions:
     damsm: float = 0.0
     saturation_weight: float = 0.0
     damsm_every: int = 2
-    subject: float = 0.0
     reconstruction_weight: float = 0.0
     kl_weight: float = 5e-4
     warmup_steps: int = 0
@@ -149,15 +145,12 @@ class SynthesisObjective(GeneratorObjective):
         size: int,
         text: TextEncoder,
         image: nn.Module | None = None,
-        domain: str = "",
     ) -> None:
         super().__init__()
         self.options, self.text = options, text
         self.frozen = {"text_encoder": text}
         if options.damsm and image is not None:
             self.frozen["image_encoder"] = image
-        if options.subject:
-            self.frozen["subject"] = SubjectLoss(domain)
         self.changes = parse_changes(options.augment)
         if options.warmup_steps and not options.reconstruction_weight:
             raise ModelsError("warmup_steps only reconstruct; they need reconstruction_weight > 0.")
@@ -236,9 +229,9 @@ class SynthesisObjective(GeneratorObjective):
             values["g"] = self._adversarial_loss(fake, state)
         if o.saturation_weight:
             values["beyond"] = functional.relu(raw.abs() - _SATURATION).square().mean()
-        if (step + 1) % o.damsm_every == 0:  # logged steps too
-            values |= self._losses_of_frozen_networks(fake, state)
-        weights = {"beyond": o.saturation_weight, "damsm": o.damsm, "subject": o.subject}
+        if "image_encoder" in self.frozen and (step + 1) % o.damsm_every == 0:  # logged steps too
+            values["damsm"] = self._damsm_loss(fake, state)
+        weights = {"beyond": o.saturation_weight, "damsm": o.damsm}
         weights |= {"rebuilt": reconstruction, "nats": reconstruction * o.kl_weight}
         return weighted_sum(values, weights), values
 
@@ -262,15 +255,6 @@ class SynthesisObjective(GeneratorObjective):
             z = mean + (spread / 2).exp() * state.noise.normal("behind", self.z)
             raw: Tensor = self.generator.raw(z, state.sentence)
         return raw, kl_divergence(mean, spread)
-
-    def _losses_of_frozen_networks(self, fake: Tensor, state: StepState) -> Values:
-        values = {}
-        if "image_encoder" in self.frozen:
-            values["damsm"] = self._damsm_loss(fake, state)
-        if "subject" in self.frozen:
-            with self.autocast():
-                values["subject"] = self.frozen["subject"](fake, state.images)
-        return values
 
     def _damsm_loss(self, fake: Tensor, state: StepState) -> Tensor:
         """DAMSM's sentence loss (AttnGAN equation 12), the wrong captions being negatives too."""

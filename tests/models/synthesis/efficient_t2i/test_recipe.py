@@ -17,7 +17,7 @@ SIZE, BATCH = 32, 4
 def built(**options: Any) -> SynthesisObjective:
     torch.manual_seed(0)
     chosen = SynthesisOptions(discriminator="own", ngf=4, ndf=4, z=4, **options)
-    return SynthesisObjective(chosen, SIZE, TinyEncoders().text, domain="birds")
+    return SynthesisObjective(chosen, SIZE, TinyEncoders().text)
 
 
 def losses(objective: SynthesisObjective, step: int) -> tuple[torch.Tensor, dict[str, Any]]:
@@ -70,10 +70,3 @@ def test_an_encoder_learns_through_signs() -> None:
     read = objective.encoder.read.weight.grad
     assert read is not None
     assert read[:3].abs().sum() > 0
-
-
-def test_the_subject_is_looked_for_in_every_second_step() -> None:
-    objective = built(subject=0.5)
-    assert set(losses(objective, 0)[1]) == {"g"}
-    loss, values = losses(objective, 1)
-    torch.testing.assert_close(loss, values["g"] + 0.5 * values["subject"])
