@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import models
+from models.bundle import Bundle
 from models.evaluation.encoders import load_encoders
 from models.evaluation.pictures import map_chunks
 from models.pipeline import Item, Pipeline
@@ -43,6 +44,12 @@ def likeness(data: str, pictures: Sequence[Image.Image], texts: Sequence[str]) -
     encoders = load_encoders(data)
     codes, sentences = map_chunks(pictures, encoders.codes), encoders.sentences(texts)
     return float((codes * sentences).sum(1).mean())
+
+
+@pytest.mark.parametrize("bundle", ["aviary", "cub", "flowers"])
+def test_a_bundle_is_called_as_its_folder(bundle: str) -> None:
+    """Messages name it so."""
+    assert Bundle.open(WEIGHTS / bundle).name == bundle
 
 
 @pytest.mark.parametrize(
