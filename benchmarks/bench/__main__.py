@@ -71,7 +71,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def run_bench(given: argparse.Namespace, folder: Path) -> int:
     """All parts that are asked for; each is written as soon as it is there. Their folders are
-    erased at the end: it would cost the next part (see :func:`file_us`).
+    erased at the end, as that may cost the next part (see :func:`file_us`).
     """
     results, where = Results(given.results), machine()
     rows: list[dict[str, Any]] = []

@@ -31,10 +31,9 @@ def machine() -> dict[str, Any]:
 
 
 def file_us(folder: Path) -> int:
-    """Microseconds of processor time that a new file takes there, about 20. On ext4 without a
-    journal it is up to 1,000 for minutes after many files were erased, because the kernel looks at
-    each of their inodes before it takes another: two times for each job of the service, whose peers
-    write no files.
+    """Microseconds of processor time that a new file takes there, 10 to 30 as a rule. It has been
+    950 after many files were erased (docs/log.md), and a job of the service makes a folder and a
+    file where its peers make none.
     """
     inside = Path(tempfile.mkdtemp(prefix="new-", dir=folder))
     before = time.process_time()

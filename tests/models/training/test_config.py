@@ -125,7 +125,7 @@ def test_earlier_names_of_options_are_read(
 
 
 def test_every_preset_says_what_it_is() -> None:
-    told = preset_descriptions()
-    assert list(told) == list(preset_paths())
-    assert all(len(text) > 20 and "#" not in text for text in told.values())
-    assert told["cub"].startswith("Bird photos")
+    descriptions = preset_descriptions()
+    assert list(descriptions) == list(preset_paths())
+    assert all(len(text) > 20 and "#" not in text for text in descriptions.values())
+    assert descriptions["cub"].startswith("Bird photos")
