@@ -12,7 +12,10 @@ from typing import Any
 
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from jobs.errors import StoreError
@@ -32,6 +35,9 @@ def as_celery(url: str) -> str:
     return url
 
 
+# Left to themselves, clients of Sentinels ask one that is down again and again, for up to a minute,
+# before they ask the next.
+_ASK_ONCE = Retry(NoBackoff(), 0)
 # One for each thread that may ask at the same time, and to spare: a pool that is empty refuses.
 _CONNECTIONS = 512
 
@@ -45,7 +51,7 @@ def connect(url: str, timeout: float = 5.0) -> redis.Redis:
     found = RedisAddress.parse(url)
     if not found.is_sentinel:
         return redis.Redis.from_url(url, **limits, max_connections=_CONNECTIONS)
-    asked = {**found.sentinel_arguments(), **limits}
+    asked = {**found.sentinel_arguments(), "retry": _ASK_ONCE, **limits}
     sentinels = Sentinel(found.pairs, sentinel_kwargs=asked, **limits)
     own = {**found.redis_arguments(), "max_connections": _CONNECTIONS}
     return sentinels.master_for(found.path, **own)
@@ -57,7 +63,9 @@ def connect_async(url: str, connect_timeout: float) -> redis.asyncio.Redis:
     found = RedisAddress.parse(url)
     if not found.is_sentinel:
         return redis.asyncio.Redis.from_url(url, **limits)
-    asked = {**found.sentinel_arguments(), "socket_timeout": connect_timeout, **limits}
+    once = AsyncRetry(NoBackoff(), 0)
+    own = {"socket_timeout": connect_timeout, "retry": once}
+    asked = {**found.sentinel_arguments(), **own, **limits}
     sentinels = AsyncSentinel(found.pairs, sentinel_kwargs=asked, **limits)
     return sentinels.master_for(found.path, **found.redis_arguments())
 
@@ -107,7 +115,7 @@ def celery_config(redis_url: str, prefix: str, timeout: float = 30.0) -> dict[st
     """
     found = RedisAddress.parse(redis_url)
     limits = {"socket_timeout": timeout, "socket_connect_timeout": 2}
-    asked = {**found.sentinel_arguments(), **limits}
+    asked = {**found.sentinel_arguments(), "retry": _ASK_ONCE, **limits}
     sentinel = {"master_name": found.path, "sentinel_kwargs": asked} if found.is_sentinel else {}
     return {
         "broker_url": as_celery(redis_url),

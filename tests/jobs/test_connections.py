@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 import redis
 from pydantic import SecretStr
+from redis.sentinel import Sentinel
 
-from jobs.connections import as_celery, celery_config, wait_until_ready
+from jobs.connections import as_celery, celery_config, connect, connect_async, wait_until_ready
 from jobs.errors import StoreError
 from jobs.redis_address import RedisAddress, normalized
 from jobs.settings import SharedSettings, read_settings
@@ -102,6 +106,31 @@ def test_celery_asks_each_sentinel_for_the_same_master() -> None:
     assert options["master_name"] == "mine"
     asked = {"username": None, "password": "other", "ssl": True, **tls}
     assert asked.items() <= options["sentinel_kwargs"].items()
+
+
+_SILENCE = 0.3  # seconds after which a Sentinel counts as away
+
+
+def _ask_by_celery(url: str) -> None:
+    options = celery_config(url, "mmml:", _SILENCE)["broker_transport_options"]
+    asked, found = options["sentinel_kwargs"], RedisAddress.parse(url)
+    Sentinel(found.pairs, sentinel_kwargs=asked).discover_master(options["master_name"])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda url: connect(url, _SILENCE).ping(),
+        lambda url: asyncio.run(connect_async(url, _SILENCE).ping()),  # type: ignore[arg-type]
+        _ask_by_celery,
+    ],
+)
+def test_a_silent_sentinel_is_asked_once(ask: Callable[[str], object]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        with pytest.raises(redis.RedisError):
+            ask(f"sentinel://127.0.0.1:{silent.getsockname()[1]}/mine/0")
+        assert time.monotonic() - started < 5 * _SILENCE
 
 
 def test_a_password_of_its_own_file_is_that_of_redis() -> None:
