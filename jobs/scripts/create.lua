@@ -50,10 +50,14 @@ local function move(ARGV)
     count_stored(owner, tonumber(ARGV[6]))
   end
   redis.call('HSET', key, 'created_at', at, unpack(fields))
-  if ARGV[3] ~= '' then
-    redis.call('HSET', p .. 'max_running', owner, ARGV[3])
-  elseif owner ~= '' and redis.call('HDEL', p .. 'max_running', owner) == 1 then
-    redis.call('DEL', p .. 'running:' .. owner)
+  if ARGV[3] ~= (redis.call('HGET', p .. 'max_running', owner) or '') then
+    if ARGV[3] ~= '' then
+      redis.call('HSET', p .. 'max_running', owner, ARGV[3])
+    else
+      redis.call('HDEL', p .. 'max_running', owner)
+      redis.call('DEL', p .. 'running:' .. owner)
+    end
+    join_all_turns(owner)
   end
   choose_group()
   local group, priority, _, deadline = placement()

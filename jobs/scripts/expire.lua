@@ -1,10 +1,11 @@
 -- final → expired: a tombstone stays. It remembers an undelivered webhook, if the job was not erased
 -- by its client. Each owner has so many: a further one takes the place of the oldest, and of what its
--- idempotency key remembers. ARGV: seconds that the tombstone stays, most of one owner
+-- idempotency key remembers, unless that has come to mean a newer job. ARGV: seconds that the tombstone stays, most of one owner
 local function forget_oldest(tombstones)
   select_job(redis.call('LPOP', tombstones))
   local once = get('once')
-  if once then redis.call('DEL', p .. 'once:' .. once) end
+  local made = once and redis.call('GET', p .. 'once:' .. once)
+  if made and string.match(made, '%S+') == id then redis.call('DEL', p .. 'once:' .. once) end
   redis.call('DEL', key)
 end
 

@@ -52,6 +52,16 @@ local function join_turns(group, priority, owner)
   local charged = redis.call('HGET', p .. 'charged', group .. ':' .. priority) or '0'
   redis.call('ZADD', turns_key(group, priority), 'NX', charged, owner)
 end
+-- An owner may have less running, or more: whichever of its lines left their turns come back.
+local function join_all_turns(owner)
+  for _, group in ipairs(redis.call('SMEMBERS', p .. 'groups')) do
+    for _, priority in ipairs(PRIORITIES) do
+      if redis.call('EXISTS', waiting_key(group, priority, owner)) == 1 then
+        join_turns(group, priority, owner)
+      end
+    end
+  end
+end
 local function join_line(score, group, priority, owner, deadline)
   redis.call('ZADD', waiting_key(group, priority, owner), score, id)
   redis.call('ZADD', p .. 'queued', score, id)
@@ -85,13 +95,8 @@ end
 local function drop_lease(owner)
   redis.call('HDEL', key, 'token', 'lease', 'begun')
   redis.call('ZREM', p .. 'leased', id)
-  if not cap_of(owner) or redis.call('SREM', p .. 'running:' .. owner, id) == 0 then return end
-  for _, group in ipairs(redis.call('SMEMBERS', p .. 'groups')) do
-    for _, priority in ipairs(PRIORITIES) do
-      if redis.call('EXISTS', waiting_key(group, priority, owner)) == 1 then
-        join_turns(group, priority, owner)
-      end
-    end
+  if cap_of(owner) and redis.call('SREM', p .. 'running:' .. owner, id) == 1 then
+    join_all_turns(owner)
   end
 end
 local function holds(token) return get('token') == token end

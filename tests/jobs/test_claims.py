@@ -114,6 +114,18 @@ def test_an_owner_at_its_cap_waits_and_comes_back(store: JobStore) -> None:
     assert ids(claimed(store)) == [jobs[1].id]
 
 
+@pytest.mark.parametrize("cap", [None, 3])
+def test_jobs_that_wait_at_a_cap_are_given_when_it_is_raised(
+    store: JobStore, cap: int | None
+) -> None:
+    queued(store, owner="me", max_running=1)
+    low = queued(store, owner="me", max_running=1, priority=Priority.low)
+    assert len(claimed(store)) == 1
+    assert claimed(store) == []
+    last = queued(store, owner="me", max_running=cap)
+    assert ids(claimed(store)) == [last.id, low.id]
+
+
 def test_a_dead_worker_takes_no_place_under_the_cap(store: JobStore) -> None:
     first, second = (queued(store, owner="me", max_running=1) for _ in range(2))
     died(store, first.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 import redis
@@ -137,6 +138,18 @@ def erased(store: JobStore, owner: str, count: int, keys: bool = False) -> list[
         store.cancel(job.id, erase=True)
         assert store.expire(job.id)
     return [job.id for job in jobs]
+
+
+def test_a_key_that_is_used_again_outlives_the_tombstone_of_its_first_job(store: JobStore) -> None:
+    once = IdempotencyKey("once", "f", 0.01)
+    first = queued(store, once, owner="me")
+    store.cancel(first.id, erase=True)
+    assert store.expire(first.id)
+    time.sleep(0.05)
+    again = queued(store, replace(once, ttl=3600), owner="me")
+    erased(store, "me", MOST_TOMBSTONES)
+    found = store.get_idempotency_record("once")
+    assert (found and found.job_id, store.get(first.id)) == (again.id, None)
 
 
 def test_tombstones_are_bounded(store: JobStore, redis_client: redis.Redis) -> None:
