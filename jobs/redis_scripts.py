@@ -51,7 +51,7 @@ _SHA = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in SCRIPTS.
 
 
 def translate_errors(store: type[T]) -> type[T]:
-    """Have every public method turn the client's errors into StoreError."""
+    """Have every public method turn the errors of ``_client`` into StoreError."""
     for name, method in list(vars(store).items()):
         if isinstance(method, FunctionType) and not name.startswith("_"):
             setattr(store, name, _translated(method))
@@ -60,10 +60,12 @@ def translate_errors(store: type[T]) -> type[T]:
 
 def _translated(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            return method(*args, **kwargs)
+            return method(self, *args, **kwargs)
         except redis.RedisError as error:
+            if isinstance(error, redis.ReadOnlyError):  # the address may mean another master by now
+                self._client.connection_pool.disconnect(inuse_connections=False)
             raise StoreError(f"the job store can't be reached: {error}") from error
 
     return call
