@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticKnownError
 
 from jobs.captions import Blend
 
@@ -25,6 +26,8 @@ def _clean(text: str) -> str:
     text = " ".join(text.split())
     if not any(unicodedata.category(c) != "Cf" for c in text):
         raise ValueError("is empty; describe the picture in words")
+    if len(text) > MAX_TEXT:  # some characters become several; workers read what is returned here
+        raise PydanticKnownError("string_too_long", {"max_length": MAX_TEXT})
     return text
 
 

@@ -14,6 +14,17 @@ def test_text_is_normalised() -> None:
     assert Synthesize(text="  a\n bird \u0065\u0301 ").text == "a bird é"
 
 
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_text_that_is_accepted_is_read_again_as_it_was(fits: bool) -> None:
+    text = "\u0958" * (MAX_TEXT // 2 + (not fits))  # becomes two characters in NFC
+    if fits:
+        request = Synthesize(text=text)
+        assert Synthesize.model_validate(request.model_dump(exclude_none=True)) == request
+    else:
+        with pytest.raises(ValidationError, match="at most 1000 characters"):
+            Synthesize(text=text)
+
+
 @pytest.mark.parametrize("text", ["", "   ", "\n\t", "a\x00bird", "x" * (MAX_TEXT + 1), "bell\x07"])
 def test_unusable_texts(text: str) -> None:
     with pytest.raises(ValidationError):

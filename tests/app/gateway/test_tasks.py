@@ -115,6 +115,10 @@ def test_long_captions_are_cut_with_a_warning(client: TestClient) -> None:
         ({"text": ""}, "text is empty"),
         ({"text": " \n "}, "describe the picture"),
         ({"text": "x" * 2000}, "more than 1000 characters; shorten it"),
+        (
+            {"text": "red " + "\u0958" * 600},
+            "more than 1000 characters; shorten it",
+        ),  # NFC: two each
         ({"text": "a\x00 bird"}, "control characters"),
         ({"text": "qwertz 小鸟 🐦"}, "knows no word of this text"),
         ({"seed": -1}, "seed"),
