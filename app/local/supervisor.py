@@ -38,6 +38,8 @@ class ChildProcess:
 
     def start(self) -> None:
         """Start the command under a guard that watches a pipe to this process."""
+        if self.log:  # its folder may have been tidied away since
+            self.log.parent.mkdir(parents=True, exist_ok=True)
         output = self.log.open("ab") if self.log else None
         # The command is built by this program, never by a client.
         self.process = subprocess.Popen(  # noqa: S603
@@ -72,7 +74,7 @@ class ChildProcess:
 
     def _last_words(self) -> str:
         """Where its log is and how that ends."""
-        if self.log is None:
+        if self.log is None or not self.log.exists():
             return ""
         with self.log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_WORDS))
@@ -123,7 +125,10 @@ class Supervisor:
     def _watch(self) -> None:
         while not self._stopping.wait(0.2):
             for child in self._processes:
-                sentence = child.restart_if_ended()
+                try:
+                    sentence = child.restart_if_ended()
+                except OSError as error:  # a full disk, or no memory: tried again after a pause
+                    sentence = f"{child.name} could not be started: {error}"
                 if sentence:
                     sys.stderr.write(f"mmml: {sentence}\n")
 

@@ -44,12 +44,17 @@ def test_state_folder_has_one_owner(tmp_path: Path) -> None:
         pass
 
 
-def test_supervisor_restarts_a_dead_child(tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
-    code = f"import time; open({str(marks)!r}, 'a').write('x'); time.sleep(0.2)"
-    supervisor = Supervisor(
-        [ChildProcess("worker", [sys.executable, "-c", code], tmp_path / "log")]
-    )
+@pytest.mark.parametrize("removed", ["nothing", "file", "folder"])
+def test_supervisor_restarts_a_dead_child(tmp_path: Path, removed: str) -> None:
+    marks, logs = tmp_path / "marks", tmp_path / "logs"
+    logs.mkdir()
+    change = {
+        "nothing": "",
+        "file": f"import os; os.unlink({str(logs / 'log')!r})",
+        "folder": f"import shutil; shutil.rmtree({str(logs)!r}, ignore_errors=True)",
+    }[removed]
+    code = f"import time; open({str(marks)!r}, 'a').write('x'); time.sleep(0.2)\n{change}"
+    supervisor = Supervisor([ChildProcess("worker", [sys.executable, "-c", code], logs / "log")])
     supervisor.start()
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and (not marks.exists() or len(marks.read_text()) < 2):
