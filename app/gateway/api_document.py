@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from app.gateway.api_keys import COOKIE
+from app.gateway.json_bodies import BatchRequest, PurgeRequest
 from app.gateway.openai.errors import ErrorResponse
 from app.gateway.openai.requests import EditRequest, GenerationRequest
 from app.gateway.problems import ProblemView
@@ -69,7 +70,7 @@ def _add_sessions(document: Schema) -> None:
                 operation["security"].append({"Session": []})
 
 
-def request_body(components: Mapping[str, str]) -> Schema:
+def request_body(components: Mapping[str, str], *, required: bool = True) -> Schema:
     """A body that is one of shared components, by media type. JSON stands first: documentation
     pages prefill it.
     """
@@ -77,14 +78,15 @@ def request_body(components: Mapping[str, str]) -> Schema:
         kind: {"schema": {"$ref": f"#/components/schemas/{name}"}}
         for kind, name in components.items()
     }
-    return {"required": True, "content": content}
+    return {"required": required, "content": content}
 
 
 def _shared_components() -> Schema:
     found: Schema = {}
     for task in TASKS.values():
         _add_task(found, task)
-    for model in (ProblemView, ErrorResponse, GenerationRequest, EditRequest):
+    small = BatchRequest, PurgeRequest
+    for model in (ProblemView, ErrorResponse, GenerationRequest, EditRequest, *small):
         found[model.__name__] = _lifted(found, model)
     edit = found["EditRequest"]
     edit["properties"] = _without_null(edit["properties"]) | {

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
+from app.gateway.api_document import request_body
 from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
 from app.gateway.dependencies import AnyCaller, JobId, ServicesDependency, WorkerName
+from app.gateway.json_bodies import PurgeRequest, json_body
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from jobs.administration import UsageView, purge, usage
@@ -156,22 +158,21 @@ def requeue_job(job_id: JobId, services: ServicesDependency, caller: Administrat
     return Requeued(job=job_id)
 
 
-class PurgeRequest(BaseModel):
-    """Which jobs; all that wait unless they are narrowed down."""
-
-    owner: str | None = Field(None, description="id of a key")
-    task: str | None = Field(None, description="name of a task")
-
-
 class Purged(BaseModel):
     """How many jobs were canceled."""
 
     canceled: int = Field(description="number of jobs")
 
 
-@router.post("/purge", summary="Cancel waiting jobs")
+@router.post(
+    "/purge",
+    summary="Cancel waiting jobs",
+    openapi_extra={"requestBody": request_body({"application/json": "PurgeRequest"})},
+)
 def purge_queue(
-    wanted: PurgeRequest, services: ServicesDependency, caller: Administrator
+    wanted: Annotated[PurgeRequest, Depends(json_body(PurgeRequest))],
+    services: ServicesDependency,
+    caller: Administrator,
 ) -> Purged:
     """Cancels waiting jobs; running jobs go on."""
     return Purged(canceled=purge(services.store, wanted.owner, wanted.task, caller.key_id))

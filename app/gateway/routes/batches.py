@@ -6,42 +6,42 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.gateway.admission import check_memory, quota_problem
+from app.gateway.api_document import request_body
 from app.gateway.api_keys import ADMIN
 from app.gateway.auth import Caller
 from app.gateway.batch_archive import stream_archive
 from app.gateway.dependencies import AnyCaller, BatchId, Reader, ServicesDependency
 from app.gateway.image_responses import Download, hold_download
+from app.gateway.json_bodies import BatchRequest, json_body
 from app.gateway.problems import Problem
 from app.gateway.routes.jobs import get_batch
 from app.gateway.submission import parse_webhook
 from app.gateway.views import json_response
 from jobs.batch import Batch
-from jobs.requests import MAX_URL, TASKS
+from jobs.requests import TASKS
 from jobs.store import OverQuota
 
 router = APIRouter(prefix="/batches", tags=["batches"])
 
 
-class BatchRequest(BaseModel):
-    """What a batch may have."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    webhook: Annotated[
-        str | None, Field(max_length=MAX_URL, description="HTTPS URL called when the batch ends")
-    ] = None
-
-
-@router.post("", status_code=201, summary="Create a batch", response_model=Batch)
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a batch",
+    response_model=Batch,
+    openapi_extra={
+        "requestBody": request_body({"application/json": "BatchRequest"}, required=False)
+    },
+)
 def create_batch(
     services: ServicesDependency,
     caller: AnyCaller,
-    body: Annotated[BatchRequest, Body(default_factory=BatchRequest)],
+    body: Annotated[BatchRequest, Depends(json_body(BatchRequest, optional=True))],
 ) -> Response:
     """An open batch. Submit jobs with its id as `batch`, then close it."""
     _require_submitter(caller)

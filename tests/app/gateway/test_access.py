@@ -616,3 +616,31 @@ def test_a_request_names_one_host(
         line.sendall(request.encode())
         answer = line.makefile("rb").read().decode()
     assert answer.startswith(f"HTTP/1.1 {status} ")
+
+
+@pytest.mark.parametrize("path", ["/batches", "/admin/purge"])
+def test_small_bodies_are_read_once_the_caller_is_known(
+    keyed: Services, http: TestClient, path: str
+) -> None:
+    sent: dict[str, Any] = {"headers": {"Content-Type": "application/json"}}
+    problem(http.post(path, content=b'{"webhook":', **sent), 401)  # not a word of the body
+    sent["headers"] |= bearer(key_of(keyed, "operator", {"admin", "synthesize"}))
+    found = problem(http.post(path, content=b'{"webhook":', **sent), 400)
+    assert found["detail"].startswith("The body is not valid JSON;")
+    many = b'{"webhook": [' + b"[]," * 30_000 + b"[]]}"  # in large: minutes of the event loop
+    assert "far more values" in problem(http.post(path, content=many, **sent), 400)["detail"]
+    large = b'{"webhook": "' + b"x" * 200_000 + b'"}'
+    assert (
+        "larger than the 128 kB" in problem(http.post(path, content=large, **sent), 413)["detail"]
+    )
+    form = bearer(sent["headers"]["Authorization"].split()[1])
+    found = problem(http.post(path, data={"webhook": "x"}, headers=form), 415)
+    assert "Send application/json" in found["detail"]
+    found = problem(http.post(path, json={"webhook": 1, "owner": 1}, headers=form), 422)
+    assert all(each["field"] in ("webhook", "owner") for each in found["errors"])
+
+
+def test_nothing_is_purged_without_a_body(keyed: Services, http: TestClient) -> None:
+    key = bearer(key_of(keyed, "operator", {"admin"}))
+    problem(http.post("/admin/purge", headers=key), 415)
+    assert http.post("/admin/purge", json={}, headers=key).json() == {"canceled": 0}

@@ -342,7 +342,7 @@ def test_its_webhook_is_checked_as_a_jobs_is(client: TestClient) -> None:
     assert (webhook["url"], webhook["state"]) == ("https://example.com/hook", "waiting")
     for bad in ({"webhook": "http://example.com"}, {"webhook": "https://127.0.0.1/"}, {"name": 1}):
         problem(client.post("/batches", json=bad), 422)
-    problem(client.post("/batches", content=b"nonsense"), 422)
+    problem(client.post("/batches", content=b"nonsense"), 415)
 
 
 def test_deleting_erases_every_job(client: TestClient, services: Services) -> None:
