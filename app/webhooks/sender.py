@@ -7,8 +7,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any
 
@@ -142,5 +144,12 @@ def _delivery_result(response: httpcore.Response) -> DeliveryResult:
 
 
 def _retry_after(response: httpcore.Response) -> float:
+    """Seconds, which may be given as a date (RFC 9110, section 10.2.3)."""
     given = next((v for name, v in response.headers if name.lower() == b"retry-after"), b"")
-    return min(float(given), _MAX_RETRY_AFTER) if given.isdigit() and len(given) < 10 else 0.0
+    text = given.decode("latin-1")
+    try:
+        date = None if given.isdigit() else parsedate_to_datetime(text).timestamp()
+        seconds = float(text) if date is None else date - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER)

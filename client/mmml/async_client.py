@@ -172,7 +172,7 @@ class AsyncClient:
         """A response that is read as it comes."""
         response = await self._send(request, stream=True)
         try:
-            if response.is_error:
+            if not response.is_success:
                 await response.aread()
                 raise error_from_response(response)
             yield response

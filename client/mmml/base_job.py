@@ -167,4 +167,6 @@ def _write_image(data: bytes, format: str, target: Path) -> None:
     if wanted == format:
         target.write_bytes(data)
     else:
-        Image.open(io.BytesIO(data)).save(target, wanted.upper())
+        image = Image.open(io.BytesIO(data))
+        # A GIF's picture has a palette, which a JPEG can't have.
+        (image.convert("RGB") if wanted == "jpeg" else image).save(target, wanted.upper())

@@ -218,7 +218,7 @@ class Client:
         """A response that is read as it comes."""
         response = self._send(request, stream=True)
         try:
-            if response.is_error:
+            if not response.is_success:
                 response.read()
                 raise error_from_response(response)
             yield response

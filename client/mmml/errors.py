@@ -11,7 +11,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -88,15 +90,26 @@ class StillRunning(MmmlError):
 
 
 def error_from_response(answer: httpx.Response) -> Refused:
-    after = answer.headers.get("retry-after", "")
     problem = json_object(answer)
     fallback = f"The service answered {answer.status_code} {answer.reason_phrase}."
+    if answer.has_redirect_location:
+        fallback = f"The address leads on to {answer.headers['location']}; is the URL right?"
     return (Busy if answer.status_code in _LATER else Refused)(
         str(problem.get("detail", fallback)) if problem else fallback,
         answer.status_code,
-        float(after) if after.isdigit() else None,
+        _retry_after(answer.headers.get("retry-after", "")),
         problem,
     )
+
+
+def _retry_after(text: str) -> float | None:
+    """Seconds, which a proxy may give as a date (RFC 9110, section 10.2.3)."""
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except (ValueError, OverflowError):
+        return None
 
 
 def json_object(answer: httpx.Response) -> dict[str, Any] | None:

@@ -106,7 +106,7 @@ Operation = Generator[Step, Any, T]
 def send(request: ApiRequest) -> Operation[httpx.Response]:
     """One response. Raises Refused and Unreachable."""
     response: httpx.Response = yield request
-    if response.is_error:
+    if not response.is_success:
         raise error_from_response(response)
     return response
 

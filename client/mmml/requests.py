@@ -189,7 +189,8 @@ def submit_request(
     can be sent again when its answer is lost.
     """
     fields: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
-    headers = {"Idempotency-Key": fields.pop("idempotency_key", None) or str(uuid.uuid4())}
+    key = fields.pop("idempotency_key", None) or str(uuid.uuid4())
+    headers = {"Idempotency-Key": _header_value(key, "Idempotency-Key")}
     encoded = {name: encode_image(image) for name, image in images.items()}
     if isinstance(text, str):
         body = _form({"text": text, **fields}, encoded)
@@ -217,16 +218,28 @@ def service_url(url: str | None) -> str:
 
 def client_options(url: str, api_key: str | None) -> dict[str, Any]:
     """Keyword arguments of httpx.Client and httpx.AsyncClient. ``api_key`` is taken from the
-    environment's MMML_API_KEY when it is not given.
+    environment's MMML_API_KEY when it is not given. Raises MmmlError.
     """
-    key = api_key or os.environ.get("MMML_API_KEY")
+    try:
+        httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise MmmlError(f"{url} is no address of a service: {error}.") from error
+    # A line feed comes with a key that was read from a file.
+    key = _header_value((api_key or os.environ.get("MMML_API_KEY") or "").strip(), "The API key")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return {"base_url": url, "headers": headers, "timeout": _NETWORK}
 
 
+def _header_value(text: str, what: str) -> str:
+    """The text. Raises MmmlError, which does not repeat it, when no header can hold it."""
+    if not (text.isascii() and text.isprintable()):
+        raise MmmlError(f"{what} may hold only letters, digits and signs of ASCII.")
+    return text
+
+
 def build_request(http: httpx.Client | httpx.AsyncClient, request: ApiRequest) -> httpx.Request:
     """The request as ``http`` sends it. Raises MmmlError when the service names an address of
-    another server, which must not be shown the API key.
+    another server, which must not be shown the API key, and when an id can't stand in an address.
     """
     if not request.path.startswith("/") or request.path.startswith("//"):
         raise MmmlError(
@@ -235,4 +248,7 @@ def build_request(http: httpx.Client | httpx.AsyncClient, request: ApiRequest) -
         )
     root = http.base_url.path.rstrip("/") if request.named else ""
     path = request.path.removeprefix(root) if request.path.startswith(f"{root}/") else request.path
-    return http.build_request(request.method, path, **request.options)
+    try:
+        return http.build_request(request.method, path, **request.options)
+    except httpx.InvalidURL as error:
+        raise MmmlError(f"{path[:100]!r} is no address: {error}.") from error

@@ -30,7 +30,7 @@ def verify_webhook(
         message_id, stamp = by_name["webhook-id"], by_name["webhook-timestamp"]
         signatures = by_name["webhook-signature"].split()
         age = abs((time.time() if now is None else now) - int(stamp))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise BadSignature("the webhook headers are missing or malformed") from error
     if age > _TOLERANCE:
         raise BadSignature("the message is too old or from the future")

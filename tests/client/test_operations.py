@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from email.utils import formatdate
 
 import httpx
 import pytest
@@ -100,3 +101,19 @@ def test_what_does_not_pass_is_raised() -> None:
         RetryPolicy(30).delay_after(error_from_response(httpx.Response(500, text="<html>")))
     with pytest.raises(MmmlError, match="answered 500 Internal Server Error"):
         RetryPolicy(30).delay_after(error_from_response(httpx.Response(500, text="<html>")))
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [("7", 7.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None), ("²", None), ("", None)],
+)
+def test_retry_after_in_every_form(given: str, seconds: float | None) -> None:
+    answer = httpx.Response(503, headers=[(b"retry-after", given.encode())], json={})
+    assert error_from_response(answer).retry_after == seconds
+
+
+def test_retry_after_as_a_date() -> None:
+    date = formatdate(time.time() + 20, usegmt=True)
+    after = error_from_response(busy(date)).retry_after
+    assert after is not None
+    assert 18 < after <= 20

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from jobs.images import decode_photo
-from mmml import Client, MmmlError, UnusablePicture
+from mmml import Client, Job, MmmlError, Refused, UnusablePicture
 from mmml.requests import encode_image
 from tests.app.conftest import png
 from tests.picture_files import exif, grey_profile, rgb_profile, saved
@@ -225,3 +225,60 @@ def test_a_key_goes_to_its_own_service_alone(url: str) -> None:
             with pytest.raises(MmmlError, match="not one of its own addresses"):
                 follow()
     assert {request.url.host for request in sent} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("status", [301, 307, 308])
+def test_an_address_that_leads_on_is_no_answer(status: int, tmp_path: Path) -> None:
+    """Such as that of a proxy which wants https: nothing is deleted there, nothing is a picture."""
+
+    def moved(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers={"location": "https://mmml.example/"})
+
+    client = Client(transport=httpx.MockTransport(moved))
+    job = Job(client, JOB)
+    for ask in (
+        client.models,
+        lambda: client.delete("1"),
+        lambda: list(client.events("1")),
+        lambda: client.save_batch("batch_1", tmp_path / "all.zip"),
+        job.explanation,
+    ):
+        with pytest.raises(Refused, match=r"leads on to https://mmml\.example/; is the URL right"):
+            ask()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_key_from_a_file_ends_with_its_line() -> None:
+    recorder = Recorder()
+    Client(transport=httpx.MockTransport(recorder), api_key="mmml_x\n").models()
+    assert recorder.request.headers["authorization"] == "Bearer mmml_x"
+
+
+def test_what_no_request_can_hold_is_said() -> None:
+    for key in ("mmml_\nx", "ключ"):
+        with pytest.raises(MmmlError, match="The API key may hold only") as caught:
+            Client(api_key=key)
+        assert key not in str(caught.value)
+    client = Client(transport=httpx.MockTransport(Recorder()))
+    with pytest.raises(MmmlError, match="Idempotency-Key may hold only"):
+        client.synthesize("a bird", idempotency_key="Vögel\n")
+    with pytest.raises(MmmlError, match="is no address"):
+        client.job("a\nb")
+    for url in ("http://[::1", "http://localhost:80x"):
+        with pytest.raises(MmmlError, match="is no address of a service: Invalid port"):
+            Client(url)
+
+
+@pytest.mark.parametrize("kind", ["png", "gif", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "webp"])
+def test_saved_in_any_format(kind: str, suffix: str, tmp_path: Path) -> None:
+    picture = Image.new("RGB", (16, 16), "red")
+    picture.paste("blue", (0, 0, 8, 16))
+    images = [{"index": 0, "url": "/jobs/1/images/0", "format": kind}]
+    job = Job(Client(), {**JOB, "images": images})
+    job._pictures = [saved(picture, kind.upper())]
+    [path] = job.save(tmp_path / f"bird.{suffix}")
+    with Image.open(path) as found:
+        pixel = found.convert("RGB").getpixel((12, 8))
+    assert isinstance(pixel, tuple)
+    assert max(abs(a - b) for a, b in zip(pixel, (255, 0, 0), strict=True)) < 12

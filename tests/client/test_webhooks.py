@@ -24,6 +24,7 @@ def test_what_verification_refuses() -> None:
         (secret, signed | {"webhook-id": "msg_2"}, BODY, 1000.0),
         (secret, signed | {"webhook-timestamp": "1001"}, BODY, 1000.0),
         (secret, signed | {"webhook-timestamp": "now"}, BODY, 1000.0),
+        (secret, signed | {"webhook-timestamp": "9" * 400}, BODY, 1000.0),
         (secret, {}, BODY, 1000.0),
     ]
     for given, sent, body, now in wrong:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -27,6 +28,10 @@ def printable(text: object) -> str:
 def json_line(record: Any) -> str:
     """JSON whose control characters are escaped, those that JSON would let through as well."""
     text = json.dumps(record, ensure_ascii=False, default=str)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # another charset, or a file's name that is none
+        text = json.dumps(record, default=str)
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -104,7 +104,7 @@ def _save(job: Job, output: Path) -> list[Path]:
     try:
         return job.save(output)
     except OSError as error:
-        raise CommandError(f"{output} can't be written: {error.strerror}.") from error
+        raise CommandError(f"{output} can't be written: {error.strerror or error}.") from error
 
 
 def _save_word_maps(job: Job, files: list[Path]) -> list[Path]:

@@ -5,9 +5,12 @@ service offers: without it they say where to find them. Commands of a few lines 
 
 from __future__ import annotations
 
+import errno
+import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -125,6 +128,10 @@ class Root(click.Group):
             ended = CommandError(str(error), exit_status(error), error)
         except click.ClickException as error:
             ended = error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # click ends without a word
+                raise
+            ended = CommandError(str(error), ExitStatus.refused)
         except KeyboardInterrupt:
             ctx.exit(ExitStatus.interrupted)
         if wants_json(ctx):
@@ -205,5 +212,9 @@ def webhook_secret(run: CliContext) -> None:
 
 
 def main() -> None:
-    """Errors are sentences and exit statuses, not tracebacks."""
+    """Errors are sentences and exit statuses, not tracebacks; what the terminal's charset lacks is
+    escaped.
+    """
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     cli(prog_name="mmml")

@@ -65,6 +65,14 @@ def test_redirects_are_not_followed(status: int) -> None:
             answering(503, "Retry-After: 999999"),
             DeliveryResult("The receiver answered 503.", retry_after=86400),
         ),
+        (
+            answering(503, "retry-after: Fri, 31 Dec 2100 23:59:59 GMT"),
+            DeliveryResult("The receiver answered 503.", retry_after=86400),
+        ),
+        (
+            answering(503, "retry-after: Wed, 21 Oct 2015 07:28:00 GMT"),
+            DeliveryResult("The receiver answered 503."),
+        ),
         (answering(503, "retry-after: soon"), DeliveryResult("The receiver answered 503.")),
     ],
 )

@@ -323,3 +323,18 @@ def test_no_key_ends_the_batch(tmp_path: Path) -> None:
         with pytest.raises(MmmlError, match="API key"):
             runner.run(rows, lambda _: None)
     assert closed.asked == 1
+
+
+def test_a_picture_that_is_no_files_name(mmml: Command, table: Callable[..., str]) -> None:
+    file = table("text,image", f'a bird,"data:,{"A" * 400}"')
+    found = mmml("batch", file, "--task", "manipulate", "--check")
+    assert "row 1: image: there is no file" in found.output
+    assert found.exit_code == ExitStatus.refused
+
+
+def test_a_journal_holds_any_sentence(tmp_path: Path) -> None:
+    row = Row(1, "synthesize", {"text": "a bird"}, {}, "d")
+    with open_journal(tmp_path) as journal:
+        journal.record(row, status="failed", error="a\u2028b\x85c", job="x")
+    with open_journal(tmp_path) as journal:
+        assert journal.state(row).error == "a\u2028b\x85c"

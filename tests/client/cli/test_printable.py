@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from mmml import Job
-from mmml.cli.context import CliContext, CommandError, printable
+from mmml.cli.context import CliContext, CommandError, ExitStatus, printable
 from mmml.cli.output import default_output, wait_for_job
 from mmml.operations import OnChange
 
@@ -64,3 +68,53 @@ def test_a_service_chooses_no_file(format: str | None) -> None:
 
 def test_other_text_stays() -> None:
     assert printable("größer: 鳥\t1\n") == "größer: 鳥\t1\n"
+
+
+def _python(
+    *words: str, output: int | IO[bytes] = subprocess.PIPE, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    """A process of its own: charsets and full disks are a process's."""
+    return subprocess.run(
+        [sys.executable, *words],
+        env={**os.environ, **environment},
+        stdout=output,
+        stderr=subprocess.PIPE,
+    )
+
+
+_SAY = r"""
+import click
+from mmml.cli import root
+from mmml.cli.context import CliContext
+@root.cli.command("say")
+@click.pass_obj
+def say(context):
+    context.print_result({"text": "\u65e5\U0001f600\udcff"}, ["\u65e5\udcff"])
+root.main()
+"""
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
+def test_what_a_charset_lacks_is_escaped(charset: str) -> None:
+    """In captions, and in files' names."""
+    strict = {"PYTHONIOENCODING": f"{charset}:strict"}
+    for_people = _python("-c", _SAY, "say", **strict)
+    assert for_people.returncode == 0, for_people.stderr
+    first = "日".encode() if charset == "utf-8" else rb"\u65e5"
+    assert for_people.stdout.strip() == first + rb"\udcff"
+    for_programs = _python("-c", _SAY, "--json", "say", **strict)
+    assert json.loads(for_programs.stdout) == {"text": "日\U0001f600\udcff"}
+
+
+def test_a_full_disk_is_a_sentence() -> None:
+    with Path("/dev/full").open("wb") as full:
+        found = _python("-m", "mmml", "completion", "bash", output=full)
+    assert found.returncode == ExitStatus.refused
+    assert found.stderr == b"error: [Errno 28] No space left on device\n"
+
+
+def test_the_commands_load_where_no_file_can_be_locked() -> None:
+    """``fcntl`` is not there on Windows."""
+    code = "import sys; sys.modules['fcntl'] = None; import mmml.cli.root, mmml.testing"
+    found = _python("-c", code)
+    assert found.returncode == 0, found.stderr

@@ -8,7 +8,6 @@ its key, not made again.
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,11 @@ from typing import Any, TextIO
 
 from mmml.cli.batch.rows import Row
 from mmml.cli.context import CommandError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where two batches in one folder are not kept apart
+    fcntl = None  # type: ignore[assignment]
 
 NAME = "journal.jsonl"
 
@@ -99,7 +103,8 @@ def open_journal(folder: Path) -> Iterator[Journal]:
         raise CommandError(f"{folder} can't be written: {error.strerror}.") from error
     with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fcntl:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CommandError(f"Another batch is writing into {folder}.") from None
         yield _read(handle)
@@ -108,7 +113,7 @@ def open_journal(folder: Path) -> Iterator[Journal]:
 def _read(handle: TextIO) -> Journal:
     handle.seek(0)
     text = handle.read()
-    entries = [entry for line in text.splitlines() if (entry := _entry(line))]
+    entries = [entry for line in text.split("\n") if (entry := _entry(line))]
     batch = next((str(e["batch"]) for e in entries if "batch" in e), "")
     journal = Journal(batch or secrets.token_hex(16), handle)
     if text and not text.endswith("\n"):  # a line that was cut by a kill

@@ -97,12 +97,19 @@ def _image(name: str, value: str, folder: Path) -> str:
     if not value:
         raise ValueError(f"{name} is missing")
     path = folder / value
-    if path.is_file():
+    if _is_file(path):
         _require_image(name, path)
         return str(path)
     if _REFERENCE.fullmatch(value):
         return value
-    raise ValueError(f"{name}: there is no file {path}")
+    raise ValueError(f"{name}: there is no file {str(path)[:300]}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a data URL, which is too long for a name
+        return False
 
 
 def _require_image(name: str, path: Path) -> None:
@@ -138,4 +145,4 @@ def _content(task: str, cells: Mapping[str, str], images: Mapping[str, str]) -> 
 
 def _fingerprint(value: str) -> str:
     path = Path(value)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else value
+    return hashlib.sha256(path.read_bytes()).hexdigest() if _is_file(path) else value
