@@ -10,16 +10,21 @@ from ipaddress import ip_network
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from limits import parse
+from limits import parse_many
 from pydantic import AfterValidator, ByteSize, Field, SecretStr, field_validator
 
 from app.webhooks.addresses import AddressPolicy, Network
 from app.webhooks.signing import check_secret
 from jobs.settings import SharedSettings
 
+_MOST = 10**9  # jobs, and seconds, that a rate is counted up to
 
-def _rate(text: str) -> str:
-    parse(text)  # ValueError when it is not a rate
+
+def check_rate(text: str) -> str:
+    """The rate itself. Raises ValueError unless it is one, not several, that can be counted."""
+    rates = parse_many(text)
+    if len(rates) != 1 or max(rates[0].amount, rates[0].get_expiry()) > _MOST:
+        raise ValueError(f"{text!r} is not one rate; write it like 60/minute or 5 per 2 hours")
     return text
 
 
@@ -41,7 +46,7 @@ def _root_path(text: str) -> str:
 
 RootPath = Annotated[str, AfterValidator(_root_path)]  # such as /images, or empty
 Origin = Annotated[str, AfterValidator(_origin)]  # such as https://app.example:8443
-Rate = Annotated[str, AfterValidator(_rate)]  # such as 600/minute
+Rate = Annotated[str, AfterValidator(check_rate)]  # such as 600/minute
 
 
 class WebhookSettings(SharedSettings):

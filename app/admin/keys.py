@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 import click
-from limits import parse
 
 from app.admin.connection import Backend, Report, command_group, print_result, reports
 from app.gateway.api_keys import (
@@ -20,6 +19,7 @@ from app.gateway.api_keys import (
     parse_scopes,
     revoke,
 )
+from app.settings import check_rate
 from jobs.job import Priority
 
 keys = command_group("keys", "Make, list and revoke API keys.")
@@ -28,7 +28,7 @@ keys = command_group("keys", "Make, list and revoke API keys.")
 def _rate(_context: object, _parameter: object, value: str | None) -> str | None:
     if value is not None:
         try:
-            parse(value)
+            check_rate(value)
         except ValueError as error:
             raise click.BadParameter("write it like 60/minute or 5 per 2 hours") from error
     return value

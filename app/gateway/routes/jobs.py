@@ -247,13 +247,16 @@ UpdateStream = AsyncIterator[Update]
 async def _unheard_from(
     record_id: str, ended: bool, services: Services, last_event_id: str | None
 ) -> str:
-    """Where a client's stream goes on. 204, which ends its attempts, when it has heard it all."""
-    cursor = last_event_id if last_event_id and event_order(last_event_id) else STREAM_START
-    if ended and cursor != STREAM_START:
-        news = await run_in_threadpool(services.store.events_after, {record_id: cursor})
-        if not news[record_id]:
-            raise HTTPException(204)
-    return cursor
+    """Where a client's stream goes on: at its begin after an event of another one, which may be
+    later than all of this one. 204, which ends its attempts, when it has heard it all.
+    """
+    if not last_event_id or not event_order(last_event_id):
+        return STREAM_START
+    events = await run_in_threadpool(services.store.events_after, {record_id: STREAM_START})
+    ids = [event.id for event in events[record_id] or ()]
+    if ended and last_event_id in ids[-1:]:
+        raise HTTPException(204)
+    return last_event_id if last_event_id in ids else STREAM_START
 
 
 async def open_job_stream(

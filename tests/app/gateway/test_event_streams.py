@@ -157,3 +157,17 @@ def test_the_end_of_the_server_ends_streams_and_waits(
     assert [e.event for e in events] == ["status", "position"]
     assert client.get(f"/jobs/{job}", params={"wait": 30}).json()["status"] == "queued"
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_later_event_of_another_job_begins_anew(
+    client: TestClient, services: Services, ended: bool
+) -> None:
+    """The stream of a job that ended before it was empty; that of a later one had no end."""
+    job = submitted(client)
+    if ended:
+        succeed(services, job)
+    else:
+        later(0.4, succeed, services, job)
+    events = follow(client, job, after="9999999999999-0")
+    assert (events[0].event, events[-1].event) == ("status", "final")
