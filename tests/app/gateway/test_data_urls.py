@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import textwrap
+import tracemalloc
 from urllib.parse import quote
 
 import pytest
@@ -54,3 +55,15 @@ def test_spaces_and_padding_do_not_matter(data: bytes, spaces: list[int], cut: b
     for place in spaces:
         text = text[:place] + "\n" + text[place:]
     assert forgiving_base64(text.replace("=", "") if cut else text) == data
+
+
+def test_large_percent_encoding_takes_little_memory() -> None:
+    """And no escape is cut in two, wherever it stands."""
+    for lead in range(3):
+        text = "data:," + "a" * lead + "%42" * 700_000 + "%4"
+        tracemalloc.start()
+        found = decode_text(text)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found == b"a" * lead + b"B" * 700_000 + b"%4"
+        assert most < 6 * len(text)
