@@ -19,7 +19,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -312,18 +312,27 @@ def _too_much(status: int, what: str) -> Problem:
 
 
 class PathPrefix:
-    """ASGI middleware: routes see no prefix, be it that the proxy has taken it away or not."""
+    """ASGI middleware: routes see no prefix, be it that the proxy has taken it away or not. Where
+    they lead on, which they do from a path with a slash too many, it is before the path.
+    """
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
         self._app, self._prefix = app, prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_below(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 307:
+                headers = MutableHeaders(scope=message)
+                target = urlsplit(headers["location"])
+                headers["location"] = target._replace(path=self._prefix + target.path).geturl()
+            await send(message)
+
         path = scope.get("path", "")
         if path == self._prefix or path.startswith(f"{self._prefix}/"):
             changed = {"path": path[len(self._prefix) :] or "/"}
-            await _call_changed(self._app, scope, changed, receive, send)
+            await _call_changed(self._app, scope, changed, receive, send_below)
         else:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_below)
 
 
 class HeadAsGet:

@@ -49,3 +49,12 @@ def test_the_client_follows_named_addresses_below_its_url() -> None:
             ("/jobs/1/images/0", True, "http://127.0.0.1/models/jobs/1/images/0"),
         ]:
             assert build_request(http, ApiRequest("GET", path, named=named)).url == url
+
+
+@pytest.mark.parametrize("passed_on", ["/images", ""])
+def test_a_slash_too_many_leads_on_below_the_path(services: Services, passed_on: str) -> None:
+    services.settings = services.settings.model_copy(update={"root_path": "/images"})
+    with LocalClient(create_app(services.settings, services)) as client:
+        moved = client.get(f"{passed_on}/models/?x=1", follow_redirects=False)
+        assert moved.status_code == 307
+        assert httpx.URL(moved.headers["location"]).raw_path == b"/images/models?x=1"
