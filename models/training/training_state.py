@@ -117,7 +117,8 @@ class TrainingState:
         for kind, value in found.items():
             if value is None or (kind != "step" and value.shape != weight.shape):
                 return {}
-            like = torch.zeros(()) if kind == "step" else weight.detach()
+            # Fused kernels read the step where the weight is.
+            like = weight.detach() if kind != "step" else torch.zeros((), device=weight.device)
             state[kind] = torch.empty_like(like).copy_(value)
         return state
 

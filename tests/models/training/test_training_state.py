@@ -17,6 +17,7 @@ from models.training.loop import Loop, build_fabric
 from models.training.parts import initialise, save
 from models.training.run import Run
 from models.training.training_state import TrainingState, save_training_state, state_path
+from tests.models.runtime.fake_cuda import DEVICE, fake_cuda, follow
 from tests.models.training.photos import NoisePhotos, TinyEncoders
 
 OPTIONS: dict[str, Any] = {
@@ -73,6 +74,22 @@ def test_discriminators_and_moments_come_back(
             torch.testing.assert_close(now["exp_avg_sq"], was["exp_avg_sq"], rtol=1e-2, atol=1e-12)
             assert now["exp_avg_sq"].stride() == two.stride()
     assert new.optimizer_steps["discriminator"].optimiser.param_groups[0]["lr"] == 1e-5
+
+
+def test_moments_and_their_step_lie_where_the_weights_are(
+    before: tuple[SynthesisObjective, Bundle],
+) -> None:
+    new = objective_of()
+    state = TrainingState.open(before[1].folder, "synthesize")
+    with fake_cuda() as mode:
+        for module in new.modules.values():
+            module.to(DEVICE)
+        for step in new.optimizer_steps.values():
+            follow(step.optimiser)
+        with mode:
+            state.load_moments(new)
+    found = new.optimizer_steps["generator"].optimiser.state.values()
+    assert {tensor.device for moments in found for tensor in moments.values()} == {DEVICE}
 
 
 def test_what_has_other_sizes_starts_fresh(
