@@ -211,7 +211,9 @@ class Loop:
         seed = self.options.seed
         places = np.random.default_rng([seed, stream]).integers(0, len(self.data), total)
         own = range(start, start + count)
-        sources = [np.random.default_rng([seed, stream, k]) for k in own]
+        # By spawn keys: numbers in a row are padded with zeros, so sample 0 would draw what places do.
+        spawned = [np.random.SeedSequence([seed, stream], spawn_key=(k,)) for k in own]
+        sources = [np.random.default_rng(sequence) for sequence in spawned]
         return self.data.batch(self.part, [int(places[k]) for k in own], sources)
 
     def _recalibrated_averages(self) -> dict[str, nn.Module]:

@@ -154,6 +154,27 @@ def test_slices_change_nothing_but_rounding(tmp_path: Path) -> None:
     assert torch.allclose(weights(sliced), weights(whole), atol=1e-5)
 
 
+class Ten(Grey):
+    """Ten photos with ten captions each; a batch holds the photos and the captions drawn."""
+
+    def batch(
+        self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]
+    ) -> Batch:
+        photos = torch.tensor(indices)
+        drawn = torch.tensor([[int(rng.integers(10))] for rng in sources])
+        ones = torch.ones_like(photos)
+        return Batch(torch.zeros(len(photos), 3, 8, 8), drawn, ones, photos, drawn, ones)
+
+
+def test_what_a_sample_draws_does_not_follow_from_its_photo(tmp_path: Path) -> None:
+    fabric = build_fabric(OPTIONS, "cpu")
+    loop = Loop(Brightness(), Ten(), "damsm", OPTIONS, Run(tmp_path), fabric)
+    batches = [loop.samples(step, 4, 0, 4)[0] for step in range(400)]
+    for place in range(4):
+        pairs = {(int(b.class_ids[place]), int(b.ids[place, 0])) for b in batches}
+        assert len(pairs) > 90, place
+
+
 def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="as a multiple of 3"):
         run(tmp_path, replace(OPTIONS, accumulate=3))
