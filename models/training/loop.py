@@ -211,7 +211,7 @@ class Loop:
         seed = self.options.seed
         places = np.random.default_rng([seed, stream]).integers(0, len(self.data), total)
         own = range(start, start + count)
-        # By spawn keys: numbers in a row are padded with zeros, so sample 0 would draw what places do.
+        # By spawn keys: [seed, stream, 0] is [seed, stream], so sample 0 would draw as places do.
         spawned = [np.random.SeedSequence([seed, stream], spawn_key=(k,)) for k in own]
         sources = [np.random.default_rng(sequence) for sequence in spawned]
         return self.data.batch(self.part, [int(places[k]) for k in own], sources)

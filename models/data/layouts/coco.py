@@ -21,6 +21,7 @@ NAME = "coco"
 NEEDS = "annotations/captions_*.json (instances_*.json for masks) and train2017/ or val2017/"
 LICENCE = "COCO: annotations CC BY 4.0; photos under their Flickr licences"
 _SPLIT = re.compile(r"captions_((?:train|val)20(?:14|17))\.json")
+_NUMBERED = len("000000000139.jpg")  # the end of a photo's name in every year
 _KNOWN = "train2014, val2014, train2017 and val2017"
 
 
@@ -38,11 +39,32 @@ def read(folder: Path, split_file: Path | None = None) -> base.Listing:
         out = base.held_out(split_file, base.read_split(split_file), records)
     else:
         out = frozenset(record.key for record in records if record.key.startswith("val"))
+    records, out = _each_once(records, out, skipped)
     if len(out) == len(records):  # only val at hand: it has to be divided like any other set
         out = frozenset()
     return base.Listing(
         NAME, "COCO", "everyday scenes", LICENCE, folder, records, out, tuple(skipped)
     )
+
+
+def _each_once(
+    records: tuple[base.Record, ...], out: frozenset[str], skipped: list[str]
+) -> tuple[tuple[base.Record, ...], frozenset[str]]:
+    """Records and held-out keys without copies: COCO 2017 divides the photos of 2014 anew, so most
+    of val2014 is in train2017 too. A copy that is held out is the one that stays.
+    """
+    first: dict[str, str] = {}
+    copies: set[str] = set()
+    for key in sorted((record.key for record in records), key=lambda key: key not in out):
+        kept = first.setdefault(key[-_NUMBERED:], key)
+        if _year(kept) != _year(key):
+            copies.add(key)
+            skipped.append(f"{key} is {kept} again")
+    return tuple(record for record in records if record.key not in copies), out - copies
+
+
+def _year(key: str) -> str:
+    return key.partition("/")[0][-4:]
 
 
 def _splits(folder: Path) -> list[_Split]:

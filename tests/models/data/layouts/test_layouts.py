@@ -109,6 +109,26 @@ def test_coco_of_one_split_holds_nothing_out(tmp_path: Path) -> None:
     assert listing.held_out == frozenset()
 
 
+def test_a_photo_of_two_years_is_there_once_and_held_out_where_one_is(tmp_path: Path) -> None:
+    made_sets.coco(tmp_path)
+    train = tmp_path / "annotations" / "captions_train2017.json"
+    notes = json.loads(train.read_text(encoding="utf-8"))
+    (image, *_) = notes["images"]
+    image["file_name"] = "COCO_val2014_000000000001.jpg"
+    made_sets.photo(tmp_path / "val2014" / image["file_name"])
+    made_sets.text(
+        tmp_path / "annotations" / "captions_val2014.json", json.dumps({**notes, "images": [image]})
+    )
+    listing = open_listing(tmp_path)
+    trained = [record.key for record in listing.records if record.key not in listing.held_out]
+    assert trained == ["train2017/000000000002.jpg", "train2017/000000000003.jpg"]
+    assert "val2014/COCO_val2014_000000000001.jpg" in listing.held_out
+    assert len(listing.held_out) == 4
+    assert listing.skipped == (
+        "train2017/000000000001.jpg is val2014/COCO_val2014_000000000001.jpg again",
+    )
+
+
 def test_plain_folder(tmp_path: Path) -> None:
     made_sets.plain(tmp_path)
     made_sets.photo(tmp_path / ".hidden" / "x.png")
