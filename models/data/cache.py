@@ -97,6 +97,7 @@ def square_photo(record: Record, side: int, layout: str) -> Bytes:
         # JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the time; never below what is needed.
         image.draft("RGB", (int(full[0] * scale) + 1, int(full[1] * scale) + 1))
         picture = _opaque(image)
+        picture.info = image.info  # how the camera was held
     across, down = picture.width / full[0], picture.height / full[1]
     region = (left * across, top * down, right * across, bottom * down)
     scaled = picture.resize((side, side), _FILTER, box=region, reducing_gap=2.0)

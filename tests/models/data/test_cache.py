@@ -64,6 +64,17 @@ def test_a_clipped_box_is_cut_to_its_middle_square(tmp_path: Path) -> None:
     assert near(corners(square), pixels[np.ix_((4, -5), (4, -5))])
 
 
+def test_a_transparent_photo_is_turned_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.full((16, 16, 4), 255, np.uint8)
+    pixels[:8, :, :3] = 0  # above, which is to the right once it is turned
+    Image.fromarray(pixels).save(tmp_path / "photo.png", exif=exif)
+    made = square_photo(Record("photo.png", tmp_path / "photo.png", ("a",)), 16, "folder")
+    assert made[:, -4:].max() == 0
+    assert made[:, :4].min() == 255
+
+
 def test_a_photo_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     one = record(tmp_path, 3)
     upright = square_photo(one, 32, "folder")
