@@ -48,6 +48,7 @@ class EncodersObjective(Objective):
     """What every way of training the pair shares."""
 
     averaged = ("text_encoder", "image_encoder")
+    least_slice = 2
 
     def one_step(self, rate: float, clip: float) -> dict[str, OptimizerStep]:
         """Everything by one Adam; clip: largest norm of the text encoder's gradient."""

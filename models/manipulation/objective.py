@@ -35,6 +35,7 @@ class EditorObjective(Objective):
     """A subclass names its networks by :meth:`set_up`, reads captions, and has the two losses."""
 
     averaged = ("generator",)
+    least_slice = 2
 
     def set_up(self, options: Any, generator: nn.Module, discriminator: nn.Module) -> None:
         """options: anything with rate, rate_d and halve_every, steps after which both halve."""

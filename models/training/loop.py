@@ -2,8 +2,9 @@
 
 Everything random in step *t* follows from (seed, t) and the sample's place in the batch. So a run
 that was killed anywhere resumes from its snapshot to the very numbers of an uninterrupted one, bit
-for bit on the same number of processes and slices; on another number or split up to rounding
-(and to the masks of dropout). A GPU draws its noise itself: other noise than a CPU's.
+for bit on the same number of processes and slices; on another number of processes up to rounding
+(and to the masks of dropout), in other slices up to what losses and norms see beside a sample. A
+GPU draws its noise itself: other noise than a CPU's.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Loop:
     ) -> None:
         self.objective, self.data, self.part = objective, data, part
         self.options, self.run, self.fabric = options, run, fabric
-        self.slices = _slices(options, fabric)
+        self.slices = _slices(options, fabric, objective.least_slice)
         objective.autocast = fabric.autocast
         layout = torch.channels_last if options.channels_last else torch.contiguous_format
         objective.layout = layout
@@ -322,13 +323,20 @@ class Loop:
             match_memory_format(phase.optimiser)
 
 
-def _slices(options: LoopOptions, fabric: Fabric) -> int:
-    """Slices of one process's share of a batch. Raises TrainingError when they don't divide it."""
+def _slices(options: LoopOptions, fabric: Fabric, least: int) -> int:
+    """Slices of one process's share of a batch. Raises TrainingError when they don't divide it or
+    would hold fewer than ``least`` samples.
+    """
     parts = fabric.world_size * options.accumulate
     if options.batch % parts:
         raise TrainingError(
             f"A batch of {options.batch} can't be split into {fabric.world_size} processes × "
             f"{options.accumulate} slices; choose loop.batch as a multiple of {parts}."
+        )
+    if options.batch // parts < least:
+        raise TrainingError(
+            f"This training compares samples with each other; choose loop.batch from "
+            f"{least * parts} up, or fewer slices (loop.accumulate)."
         )
     return options.accumulate
 

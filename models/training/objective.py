@@ -42,9 +42,10 @@ class Objective(ABC):
     averaged: names in ``modules`` whose moving average is what ships; config: of the networks that
     ship; phases: in their order; method: of the folder that it comes from, None for the part's own;
     shipped: names in ``modules`` and ``frozen`` that ship as they are; task_fields: further ones of
-    a task in ``bundle.json``. A step is ``forward_shared`` once, then every phase's ``loss``; with
-    gradient accumulation both are called once for each slice of the batch. ``autocast`` is the
-    run's precision, ``layout`` its memory format, both set by the loop.
+    a task in ``bundle.json``; least_slice: samples without which the losses mean nothing, 2 where
+    other samples' captions are the wrong ones. A step is ``forward_shared`` once, then every
+    phase's ``loss``; with gradient accumulation both are called once for each slice of the batch.
+    ``autocast`` is the run's precision, ``layout`` its memory format, both set by the loop.
     """
 
     modules: dict[str, nn.Module]
@@ -54,6 +55,7 @@ class Objective(ABC):
     method: str | None = None
     shipped: tuple[str, ...] = ()
     task_fields: Mapping[str, Any] = MappingProxyType({})
+    least_slice = 1
 
     def __init__(self) -> None:
         self.frozen: dict[str, nn.Module] = {}

@@ -94,6 +94,8 @@ class AdversarialObjective(Objective):
     to come from a bundle.
     """
 
+    least_slice = 2
+
     def __init__(
         self, options: AdversarialOptions, size: int, text: TextEncoder, encoders: PhotoEncoder
     ) -> None:

@@ -58,6 +58,7 @@ class AttnganObjective(Objective):
     method = "attngan"
     task_fields = MappingProxyType({"explains": True})
     averaged = ("generator",)
+    least_slice = 2
 
     def __init__(self, options: Options, size: int, text: TextEncoder, image: ImageEncoder) -> None:
         super().__init__()

@@ -13,6 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from jobs.captions import END, Vocabulary
+from models.damsm.recipe import EncodersObjective
+from models.manipulation.manigan.official import AdversarialObjective
+from models.manipulation.objective import EditorObjective
+from models.synthesis.attngan.recipe import AttnganObjective
 from models.training.batch import Batch
 from models.training.config import ConfigError, LoopOptions
 from models.training.loader import worker_count
@@ -178,6 +182,15 @@ def test_what_a_sample_draws_does_not_follow_from_its_photo(tmp_path: Path) -> N
 def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="as a multiple of 3"):
         run(tmp_path, replace(OPTIONS, accumulate=3))
+
+
+def test_slices_too_small_to_compare_samples_are_refused(tmp_path: Path) -> None:
+    objective = Brightness()
+    objective.least_slice = 2
+    with pytest.raises(TrainingError, match=r"loop\.batch from 8 up"):
+        run(tmp_path, replace(OPTIONS, accumulate=4), objective)
+    assert AdversarialObjective.least_slice == EditorObjective.least_slice == 2
+    assert EncodersObjective.least_slice == AttnganObjective.least_slice == 2
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_snapshot(tmp_path: Path) -> None:
