@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from models.damsm.efficientnet import load_imagenet
 from models.damsm.image_encoder import CompactEncoderConfig, CompactImageEncoder
 from models.damsm.losses import contrastive_loss, ranking_loss, sentence_scores, word_scores
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
+from models.training.auxiliary_networks import attribute_loss
 from models.training.batch import Batch
 from models.training.distributed import gather, gather_captions
 from models.training.noise import Noise
@@ -130,7 +130,7 @@ class DamsmObjective(EncodersObjective):
     def _attribute_loss(self, features: Tensor, wanted: Tensor) -> Tensor:
         """Cross entropy of attributes [B,A] read off features [B,D]; -1 counts for nothing."""
         found = self.modules["reader"](features).view(*wanted.shape, -1)
-        return functional.cross_entropy(found.flatten(0, 1), wanted.flatten(), ignore_index=-1)
+        return attribute_loss(found, wanted)
 
     def _sentence_loss(
         self, code: Tensor, sentence: Tensor, own: int, ids: Tensor

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.errors import ModelsError
-from models.training.distributed import gather
+from models.training.distributed import share_of_count
 
 _BOTTOM = 4
 _WIDEST = 128
@@ -87,8 +87,7 @@ def attribute_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     loss = functional.cross_entropy(
         logits.float().flatten(0, 1), flat, ignore_index=-1, reduction="sum"
     )
-    each = gather((flat >= 0).float().sum()[None]).mean()
-    return loss / each.clamp(min=1)
+    return loss / share_of_count((flat >= 0).float().sum())
 
 
 def build_classifier(size: int, attributes: tuple[int, int]) -> AuxiliaryClassifier:

@@ -29,6 +29,13 @@ def sum_over_processes(x: Tensor) -> Tensor:
     return differentiable.all_reduce(x) if world() > 1 else x
 
 
+def share_of_count(count: Tensor) -> Tensor:
+    """What a sum over counted values is divided by where their number differs from process to
+    process, so that each weighs the same: their mean number, of one counted value at least.
+    """
+    return sum_over_processes(count).clamp(min=1) / world()
+
+
 def gather(x: Tensor) -> Tensor:
     """Rows [B,…] of all processes in the order of their ranks, [world·B,…], with gradients."""
     if world() == 1:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.runtime.precision import autocast_disabled
+from models.training.distributed import share_of_count
 
 
 class ConditionalDiscriminator(Protocol):
@@ -66,7 +67,7 @@ def edge_loss(made: Tensor, images: Tensor, counted: Tensor) -> Tensor:
     """Mean absolute difference of gradients along both axes, over pixels counted [B,1,S,S]."""
     gap = (made - images) * counted
     found = gap.diff(dim=2).abs().sum() + gap.diff(dim=3).abs().sum()
-    return found / (counted.sum() * images.shape[1]).clamp(min=1)
+    return found / share_of_count(counted.sum() * images.shape[1])
 
 
 def probability_loss(probabilities: Tensor, label: int) -> Tensor:

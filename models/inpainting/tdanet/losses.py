@@ -21,6 +21,7 @@ from models.damsm.losses import Caption, encode_captions
 from models.damsm.text_encoder import TextEncoder
 from models.inpainting.tdanet.network import InpaintEncoder, InpaintGenerator, compose
 from models.training.batch import Batch
+from models.training.distributed import share_of_count
 from models.training.losses import small_part_mask
 from models.training.noise import Noise
 from models.training.objective import Modules, Objective, stack_rows
@@ -215,7 +216,7 @@ def pixel_weights(mask: Tensor, hole_weight: float, labels: Tensor | None, small
 def label_loss(logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
     """Cross entropy of logits [B,L,S,S] and labels [B,S,S], over pixels counted [B,1,S,S]."""
     each = functional.cross_entropy(logits.float(), labels, reduction="none") * counted[:, 0]
-    return each.sum() / counted.sum().clamp(min=1)
+    return each.sum() / share_of_count(counted.sum())
 
 
 def mode_seeking_loss(
@@ -234,4 +235,4 @@ def mode_seeking_loss(
     )
     drawn = (latents[0] - latents[1]).abs().mean((1, 2, 3)).detach()
     each = (drawn / (apart + _CLOSEST)).clamp(max=1e3)
-    return (each * weight).sum() / weight.sum().clamp(min=1)
+    return (each * weight).sum() / share_of_count(weight.sum())

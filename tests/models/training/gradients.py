@@ -34,6 +34,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "words": 8,
             "dropout": 0.0,
             "hard": True,
+            "attributes": 1.0,
         },
     ),
     # Blocks that start as shortcuts (zero_start) make nearly the same picture for every sample, and
@@ -44,7 +45,13 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "synthesis-projected": ("synthesis", SMALL_SYNTHESIS),
     "manipulation": ("manipulation", {"ngf": 4, "combine": 4}),
-    "inpainting": ("inpainting", {"width": 4, "z": 4, "refine": 1}),
+    "inpainting": (
+        "inpainting",
+        {
+            **{"width": 4, "z": 4, "refine": 1, "edges": 1.0, "labels": 1.0},
+            **{"latent": "conditional", "free": 0.4, "seeking": 1.0},
+        },
+    ),
 }
 
 
