@@ -205,9 +205,13 @@ def served_format(record: ImageRecord, wanted: str) -> str:
 
 
 def job_failure_problem(job: Job, headers: Mapping[str, str] | None = None) -> Problem:
-    error = job.error
-    status = 422 if error and error.code in _CLIENT_ERRORS else 500
-    detail = error.detail if error else f"The job was {job.status}."
+    """Why a job that is over has no picture to answer with."""
+    if job.error:
+        status, detail = 422 if job.error.code in _CLIENT_ERRORS else 500, job.error.detail
+    elif job.status is Status.canceled:
+        status, detail = 409, "The job was canceled before its pictures were made."
+    else:
+        status, detail = 410, "The job's pictures have been erased."
     return Problem(status, detail, headers=headers, job=job.id)
 
 

@@ -353,6 +353,15 @@ def test_waiting_with_accept_returns_the_picture(
     assert response.content.startswith(b"\x89PNG")
 
 
+def test_a_canceled_job_is_no_fault_of_the_server(client: TestClient, services: Services) -> None:
+    services.store.heartbeat("w", {}, 15)
+    headers = {"idempotency-key": "order-4711", "accept": "image/png"}
+    asked = {"json": {"text": "a bird"}, "params": {"wait": 0.1}, "headers": headers}
+    job_id = client.post("/synthesize", **asked).json()["id"]
+    client.post(f"/jobs/{job_id}/cancel").raise_for_status()
+    assert "was canceled" in detail(client.post("/synthesize", **asked), 409)
+
+
 @pytest.mark.parametrize("accept", ["image/png", "application/json"])
 def test_who_wants_a_picture_waits_for_the_first_worker(
     client: TestClient, work: Callable[..., None], accept: str
