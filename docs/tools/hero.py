@@ -22,8 +22,8 @@ FILE = Path("docs/pictures/hero.webp")
 TILE, GAP, TEXT, FONT = 256, 10, 68, 17
 # Bundle, caption, seed: `mmml synthesize CAPTION --bundle BUNDLE --seed SEED` makes the same.
 SYNTHESIZED = (
-    ("flowers", "a flower with long white petals and a yellow center", 7),
-    ("flowers", "a purple flower with rounded petals and a dark middle", 3),
+    ("flowers", "a flower with long white petals and a yellow center", 14),
+    ("flowers", "a purple flower with rounded petals and a dark middle", 30),
     ("cub", "a small bird with a bright yellow belly and a black crown", 26),
     ("cub", "this bird is red all over with black wings", 9),
 )
