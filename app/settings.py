@@ -23,7 +23,7 @@ _MOST = 10**9  # jobs, and seconds, that a rate is counted up to
 def check_rate(text: str) -> str:
     """The rate itself. Raises ValueError unless it is one, not several, that can be counted."""
     rates = parse_many(text)
-    if len(rates) != 1 or max(rates[0].amount, rates[0].get_expiry()) > _MOST:
+    if len(rates) != 1 or not 1 <= rates[0].amount <= _MOST or rates[0].get_expiry() > _MOST:
         raise ValueError(f"{text!r} is not one rate; write it like 60/minute or 5 per 2 hours")
     return text
 

@@ -32,8 +32,8 @@ def machine() -> dict[str, Any]:
 
 def file_us(folder: Path) -> int:
     """Microseconds of processor time that a new file takes there, 10 to 30 as a rule. It has been
-    950 after many files were erased (docs/log.md), and a job of the service makes a folder and a
-    file where its peers make none.
+    90 to 950 after many files were erased (docs/log.md), and a job of the service makes a folder
+    and a file where its peers make none.
     """
     inside = Path(tempfile.mkdtemp(prefix="new-", dir=folder))
     before = time.process_time()

@@ -1,6 +1,7 @@
 -- final → expired: a tombstone stays. It remembers an undelivered webhook, if the job was not erased
 -- by its client. Each owner has so many: a further one takes the place of the oldest, and of what its
--- idempotency key remembers, unless that has come to mean a newer job. ARGV: seconds that the tombstone stays, most of one owner
+-- idempotency key remembers, unless that has come to mean a newer job. ARGV: seconds that the
+-- tombstone stays, most of one owner
 local function forget_oldest(tombstones)
   select_job(redis.call('LPOP', tombstones))
   local once = get('once')

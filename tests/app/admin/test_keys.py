@@ -79,6 +79,7 @@ def test_a_new_key_takes_over(broker: KeyStore) -> None:
         (("create", "x", "--scope", "paint"), "There is no scope 'paint'"),
         (("create", "x", "--rate", "often"), "60/minute"),
         (("create", "x", "--rate", "1/second;5/minute"), "60/minute"),  # half of it was dropped
+        (("create", "x", "--rate", "0/minute"), "60/minute"),  # "try again in 60 s", for ever
         (("create", "x", "--rate", f"{10**20}/minute"), "60/minute"),
         (("create", "x", "--rate", f"5 per {10**14} days"), "60/minute"),
         (("create", "x", "--take-over", "nobody"), "There is no key 'nobody'"),
