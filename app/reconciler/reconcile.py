@@ -61,7 +61,7 @@ class Reconciler:
     def run_once(self) -> int:
         """Handle the jobs that nobody works on. Returns how many were put back in line."""
         for job_id in self.store.past_deadline(_BATCH_SIZE):
-            detail = "No worker took this job before its deadline. Submit it again later."
+            detail = "No worker started this job before its deadline. Submit it again later."
             self._give_up(job_id, ErrorCode.expired, detail)
             liveness.touch_file()
         dead = self.store.get_readable(self.store.dead_leases(_BATCH_SIZE))

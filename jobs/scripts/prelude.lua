@@ -68,6 +68,13 @@ local function join_line(score, group, priority, owner, deadline)
   if deadline then redis.call('ZADD', p .. 'deadlines', deadline, id) end
   join_turns(group, priority, owner)
 end
+-- A job that was begun in time and is put back waits anew: it has as long as at first.
+local function renew_deadline()
+  local f = redis.call('HMGET', key, 'deadline', 'start_within', 'created_at')
+  if not f[1] then return end
+  local seconds = f[2] or stamp(f[1] - f[3])
+  redis.call('HSET', key, 'start_within', seconds, 'deadline', stamp(now + seconds))
+end
 local function leave_line()
   local group, priority, owner = placement()
   local line = waiting_key(group, priority, owner)

@@ -17,6 +17,7 @@ local function move(_)
     local attempts = tonumber(get('attempts') or '0')
     if status == 'running' and attempts == 0 then  -- handed back by an earlier version
       redis.call('HSET', key, 'status', 'queued')
+      renew_deadline()
       drop_lease(get('owner') or '')
       join_line(get('created_at'), placement())
     end

@@ -16,6 +16,7 @@ local function move(ARGV)
     return 1
   end
   local was_running = get('status') == 'running'
+  if was_running then renew_deadline() end
   redis.call('HSET', key, 'status', 'queued', 'done', '0')
   redis.call('HDEL', key, 'started_at')
   if delay > 0 then

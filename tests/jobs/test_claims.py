@@ -332,11 +332,13 @@ def test_lost_sets_are_made_again_from_the_records(
 def test_a_job_handed_back_by_an_earlier_version_is_no_suspect(
     store: JobStore, redis_client: redis.Redis, prefix: str
 ) -> None:
-    job = queued(store)
+    job = queued(store, start_within=0.05)
     begun(store, job.id)
     redis_client.hset(f"{prefix}job:{job.id}", mapping={"attempts": 0, "lease": 0})
     redis_client.delete(f"{prefix}leased")
     redis_client.zadd(f"{prefix}unfinished", {job.id: 0})
+    time.sleep(0.1)
     store.rebuild_sets()
+    assert store.past_deadline() == []  # it was begun in time, and waits anew
     assert ids(claimed(store)) == [job.id]
     assert redis_client.exists(f"{prefix}unfinished") == 0

@@ -180,6 +180,27 @@ def test_give_up_as_expired_only_while_waiting(store: JobStore) -> None:
     assert store.past_deadline() == [held.id]
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.001])  # a fault of the storage puts a job off
+def test_a_job_that_was_begun_and_handed_back_waits_anew(store: JobStore, delay: float) -> None:
+    seconds = 4 * SHORT
+    job = queued(store, start_within=seconds)
+    for _ in range(2):  # each time as long as at first
+        token = begun(store, job.id)
+        time.sleep(seconds)
+        assert store.past_deadline() == []
+        before = time.time()
+        assert release(store, job.id, token, delay)
+        handed_back = store.get(job.id)
+        assert handed_back is not None
+        assert (handed_back.deadline or 0) - before == pytest.approx(seconds, abs=SHORT)
+        assert store.past_deadline() == []
+        assert not store.give_up(job.id, ErrorCode.expired, "no")
+        time.sleep(2 * delay)
+    time.sleep(seconds)
+    assert store.past_deadline() == [job.id]
+    assert store.give_up(job.id, ErrorCode.expired, "too late")
+
+
 def test_expiry_leaves_a_tombstone(store: JobStore) -> None:
     job = queued(store)
     assert not store.expire(job.id)
