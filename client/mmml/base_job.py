@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from PIL import Image
+from PIL import Image, ImageSequence, PngImagePlugin
 
 from mmml.errors import JobFailed, MmmlError, Record
 from mmml.operations import (
@@ -167,6 +167,41 @@ def _write_image(data: bytes, format: str, target: Path) -> None:
     if wanted == format:
         target.write_bytes(data)
     else:
-        image = Image.open(io.BytesIO(data))
-        # A GIF's picture has a palette, which a JPEG can't have.
-        (image.convert("RGB") if wanted == "jpeg" else image).save(target, wanted.upper())
+        with Image.open(io.BytesIO(data)) as image:
+            _convert(image, wanted, target)
+
+
+def _convert(image: Image.Image, format: str, target: Path) -> None:
+    """An animation stays one, or becomes a strip from left to right, as the service makes it."""
+    frames, durations = [], []
+    for frame in ImageSequence.Iterator(image):
+        frames.append(frame.convert("RGB"))
+        durations.append(frame.info.get("duration", 0))
+    options: dict[str, Any] = {"quality": 95, **_origin(image, format)}
+    if len(frames) > 1 and format in ("webp", "gif"):
+        options |= {"append_images": frames[1:], "duration": durations, "loop": 0}
+        frames[0].save(target, format.upper(), save_all=True, **options)
+    else:
+        _strip(frames).save(target, format.upper(), **options)
+
+
+def _strip(frames: Sequence[Image.Image]) -> Image.Image:
+    width, height = frames[0].size
+    strip = Image.new("RGB", (width * len(frames), height))
+    for place, frame in enumerate(frames):
+        strip.paste(frame, (place * width, 0))
+    return strip
+
+
+def _origin(image: Image.Image, format: str) -> dict[str, Any]:
+    """What a converted image says of its origin, as options of Pillow: the XMP packet by which the
+    service marks it as generated. GIFs hold none.
+    """
+    packet = image.info.get("xmp")
+    if not packet:
+        return {}
+    if format == "png":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", packet.decode())
+        return {"pnginfo": info}
+    return {"xmp": packet}

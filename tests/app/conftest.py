@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,19 +90,26 @@ def mask_png(width: int = 40, height: int = 30) -> bytes:
     return buffer.getvalue()
 
 
-def succeed(services: Services, job_id: str, pictures: int = 1, failed: bool = False) -> None:
-    """Do what a worker does; ``failed``: the last image failed."""
+def succeed(
+    services: Services,
+    job_id: str,
+    pictures: int = 1,
+    failed: bool = False,
+    files: Sequence[tuple[str, bytes, int]] = (),
+) -> None:
+    """Do what a worker does; ``failed``: the last image failed; ``files``: what it has drawn, by
+    format, bytes and number of frames.
+    """
     started = services.store.get(job_id)
     assert started
     token = begun(services.store, job_id)
     images = []
-    for n in range(pictures):
-        data = encode(Image.new("RGB", (20, 20), (n, 100, 200)))
-        key = f"jobs/{job_id}/out/t-{n}.png"
+    drawn = (Image.new("RGB", (20, 20), (n, 100, 200)) for n in range(pictures))
+    for n, (kind, data, frames) in enumerate(files or [("png", encode(i), 1) for i in drawn]):
+        key = f"jobs/{job_id}/out/t-{n}.{kind}"
         services.blobs.put(key, data)
-        images.append(
-            ImageRecord(index=n, seed=n, width=20, height=20, sha256=f"{n:064d}", blob=key)
-        )
+        size = {"width": 20, "height": 20, "sha256": f"{n:064d}", "frames": frames}
+        images.append(ImageRecord(index=n, seed=n, blob=key, format=kind, **size))
     if failed:
         error = Failure(code=ErrorCode.model_error, detail="It went wrong.")
         images[-1] = ImageRecord(index=pictures - 1, seed=pictures - 1, error=error)

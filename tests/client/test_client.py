@@ -13,10 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image
+from PIL import Image, ImageChops, ImageSequence
 
 from app.gateway.services import Services
 from app.webhooks.signing import signature_headers
+from jobs.ai_mark import ai_mark, read_mark
+from jobs.images import encode, encode_frames
 from jobs.job import ErrorCode, Failure
 from jobs.store import JobOutcome
 from mmml import (
@@ -54,6 +56,56 @@ def test_saving_waits_and_changes_the_format(mmml: Client, work: Work, tmp_path:
     [path] = mmml.synthesize("a bird").save(tmp_path / "bird.jpg")
     with Image.open(path) as picture:
         assert picture.format == "JPEG"
+
+
+FRAMES = [Image.new("RGB", (20, 20), colour) for colour in ("red", "green", "blue")]
+
+
+@pytest.mark.parametrize("made_as", ["gif", "webp"])
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".jpg"])
+def test_no_frame_of_an_animation_is_lost_by_saving(
+    mmml: Client, services: Services, tmp_path: Path, made_as: str, suffix: str
+) -> None:
+    job = mmml.synthesize(["a red bird", "a blue bird"], frames=3, format=made_as)
+    data, _ = encode_frames(FRAMES, made_as, ai_mark("synthesize"))
+    succeed(services, job.id, files=[(made_as, data, len(FRAMES))])
+    [path] = job.save(tmp_path / f"morph{suffix}")
+    with Image.open(path) as saved:
+        if suffix in (".gif", ".webp"):
+            frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(saved)]
+            assert saved.info["loop"] == 0
+        else:  # a strip from left to right, as the service draws it
+            assert (saved.size, getattr(saved, "n_frames", 1)) == ((60, 20), 1)
+            frames = [saved.convert("RGB").crop((x, 0, x + 20, 20)) for x in (0, 20, 40)]
+        assert len(frames) == len(FRAMES)
+        for frame, drawn in zip(frames, FRAMES, strict=True):
+            difference = ImageChops.difference(frame.crop((5, 5, 15, 15)), drawn.crop((5, 5, 15, 15)))
+            assert max(high for _, high in difference.getextrema()) < 12
+        assert bool(read_mark(saved)) == (made_as != "gif" and suffix != ".gif")
+
+
+def test_a_converted_animation_keeps_its_pace(
+    mmml: Client, services: Services, tmp_path: Path
+) -> None:
+    job = mmml.synthesize(["a red bird", "a blue bird"], frames=3)
+    data, _ = encode_frames(FRAMES, "webp")
+    succeed(services, job.id, files=[("webp", data, len(FRAMES))])
+    [path] = job.save(tmp_path / "morph.gif")
+    with Image.open(path) as saved:
+        paces = [frame.info["duration"] for frame in ImageSequence.Iterator(saved)]
+    assert paces == [800, 80, 800]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_a_converted_image_still_says_that_it_was_generated(
+    mmml: Client, services: Services, tmp_path: Path, suffix: str
+) -> None:
+    job = mmml.synthesize("a bird")
+    mark = ai_mark("synthesize")
+    succeed(services, job.id, files=[("png", encode(FRAMES[0], "png", mark), 1)])
+    [path] = job.save(tmp_path / f"bird{suffix}")
+    with Image.open(path) as saved:
+        assert read_mark(saved) == mark
 
 
 def test_pictures_need_an_end(mmml: Client) -> None:
