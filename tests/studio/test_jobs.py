@@ -6,6 +6,8 @@ import base64
 import re
 import shutil
 import subprocess
+import time
+from email.utils import formatdate
 from pathlib import Path
 
 import numpy as np
@@ -150,10 +152,12 @@ def test_a_job_that_fails(page: Page, stand: Stand) -> None:
     expect(page.locator("#gallery-jobs .state")).to_have_text("failed")
 
 
-def test_a_service_that_is_full(page: Page, stand: Stand) -> None:
+@pytest.mark.parametrize("as_date", [False, True])  # a proxy may send either
+def test_a_service_that_is_full(page: Page, as_date: bool) -> None:
     def full(route) -> None:  # type: ignore[no-untyped-def]
-        problem = {"status": 503, "detail": "1000 jobs wait already. Try again in 2 s."}
-        route.fulfill(status=503, json=problem, headers={"Retry-After": "2"})
+        problem = {"status": 503, "detail": "1000 jobs wait already. Try again in 6 s."}
+        after = formatdate(time.time() + 6, usegmt=True) if as_date else "6"
+        route.fulfill(status=503, json=problem, headers={"Retry-After": after})
 
     page.route("**/synthesize", full)
     ask(page)

@@ -12,9 +12,16 @@ export class Problem extends Error {
 
 const NO_ANSWER = "The service does not answer. Is it running, and is this device still connected?";
 
+/** Seconds, which a proxy may give as a date (RFC 9110, section 10.2.3); null for none. */
+function secondsUntilRetry(text) {
+  if (/^\d+$/.test(text)) return Number(text) || null;
+  const left = Date.parse(text) - Date.now();
+  return left > 0 ? left / 1000 : null;
+}
+
 async function problemOf(response) {
   const body = await response.json().catch(() => ({}));
-  const retryAfter = Number(response.headers.get("Retry-After")) || null;
+  const retryAfter = secondsUntilRetry(response.headers.get("Retry-After"));
   const detail = body.detail || `The service answered ${response.status} ${response.statusText}.`;
   return new Problem(response.status, detail, { errors: body.errors, code: body.code, retryAfter });
 }

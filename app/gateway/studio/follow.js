@@ -48,6 +48,7 @@ export function follow(start, { onchange, onproblem, onpause = () => {} }) {
 // What a service that restarts, or has a lot to do, answers for a while.
 const PASSING = new Set([0, 429, 502, 503, 504]);
 const PAUSE = 1000; // milliseconds between two polls
+const LONGEST = 120_000; // however long the service asks for: a timer takes no more than 25 days
 
 async function poll(id, signal, tell, onpause) {
   for (;;) {
@@ -60,7 +61,7 @@ async function poll(id, signal, tell, onpause) {
     } catch (problem) {
       if (!PASSING.has(problem.status)) throw problem;
       onpause(true);
-      pause = Math.max(PAUSE, (problem.retryAfter || 0) * 1000);
+      pause = Math.min(Math.max(PAUSE, (problem.retryAfter || 0) * 1000), LONGEST);
     }
     await new Promise((done) => { setTimeout(done, pause); });
     if (signal.aborted) return;
