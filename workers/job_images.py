@@ -90,9 +90,11 @@ class JobImages:
         return all(not isinstance(result, Future) or result.done() for result in made)
 
     def collect(self) -> list[ImageRecord]:
-        """Store each picture as it comes. Raises BlobError, and Stopped."""
+        """Store each picture as it comes. Raises BlobError, and JobStopped; then no further one is
+        drawn.
+        """
         records: list[ImageRecord] = []
-        with self._cancel_on_stop():
+        with self._cancel_on_error():
             for frames in self._pending:
                 records.append(self._record(frames))
                 self._report_progress(len(records), len(self._pending))
@@ -109,10 +111,10 @@ class JobImages:
                 self.store.record_progress(self.job.id, self.lease.token, done, total)
 
     @contextmanager
-    def _cancel_on_stop(self) -> Iterator[None]:
+    def _cancel_on_error(self) -> Iterator[None]:
         try:
             yield
-        except JobStopped:
+        except BaseException:  # whatever it is, nobody waits for the other pictures any more
             for _, _, future in chain.from_iterable(self._pending):
                 if isinstance(future, Future):
                     future.cancel()
