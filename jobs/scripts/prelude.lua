@@ -107,15 +107,17 @@ local function drop_lease(owner)
   end
 end
 local function holds(token) return get('token') == token end
--- The first that is due and of one of these groups; so many are looked at, as there are few.
+-- The first that is due and of one of these groups. There are few, so a search costs little.
 local function first_suspect(groups)
-  local due = redis.call('ZRANGEBYSCORE', p .. 'suspects', '-inf', stamp(now), 'LIMIT', 0, 100)
-  for _, job_id in ipairs(due) do
-    local its = redis.call('HGET', p .. 'job:' .. job_id, 'group') or 'default'
-    for _, group in ipairs(groups) do
-      if group == its then return job_id end
+  local mine, start, due = {}, 0, nil
+  for _, group in ipairs(groups) do mine[group] = true end
+  repeat
+    due = redis.call('ZRANGEBYSCORE', p .. 'suspects', '-inf', stamp(now), 'LIMIT', start, 100)
+    for _, job_id in ipairs(due) do
+      if mine[redis.call('HGET', p .. 'job:' .. job_id, 'group') or 'default'] then return job_id end
     end
-  end
+    start = start + 100
+  until #due < 100
 end
 local function lease_dead() return tonumber(get('lease') or '0') < now end
 

@@ -78,6 +78,22 @@ def test_suspects_wait_for_workers_of_their_group(store: JobStore) -> None:
     assert store.claim_suspect("d", "w", 10, 10, ALL) is None
 
 
+def test_no_number_of_suspects_of_other_groups_hides_one(store: JobStore) -> None:
+    store.place_bundles(["birds"])
+    wanted = ClaimRequest(jobs=1000, pictures=1000, groups=(*BIRDS, *ALL))
+    for n, bundle in ((250, "birds"), (1, "flowers")):
+        for _ in range(n):
+            last = of(store, bundle)
+        held = [(c.job.id, c.token) for c in claimed(store, 0.01, wanted)]
+        assert None not in store.begin_all(held)
+        time.sleep(0.03)
+        assert all(store.requeue(job_id, 20) for job_id, _ in held)
+    assert store.acquire_suspect_lock("w", 10, ALL)
+    suspect = store.claim_suspect("c", "w", 10, 10, ALL)
+    assert suspect is not None
+    assert suspect.job.id == last.id
+
+
 def test_every_worker_is_woken_for_a_placed_bundle(store: JobStore) -> None:
     """Any of them may be the only one that serves it."""
     for name in ("a", "b", "c"):
