@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,43 @@ def test_one_batch_at_a_time(tmp_path: Path) -> None:
         open_journal(tmp_path),
     ):
         pass
+
+
+# Windows' module for it, which locks bytes from the file's position on, and refuses as it does.
+_WINDOWS = '''
+import fcntl, os, sys, types
+def locking(file, mode, count):
+    assert (mode, count) == (2, 1)
+    assert os.lseek(file, 0, os.SEEK_CUR) > os.fstat(file).st_size  # others may read the journal
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise PermissionError(13, "Permission denied") from None
+sys.modules["msvcrt"] = types.SimpleNamespace(LK_NBLCK=2, locking=locking)
+sys.modules["fcntl"] = None
+'''
+_TWICE = '''
+from pathlib import Path
+from mmml.cli.batch.journal import open_journal
+from mmml.cli.batch.rows import Row
+folder, row = Path(sys.argv[1]), Row(2, "synthesize", {"text": "a bird"}, {}, "d1")
+for status in ("", "submitted"):
+    with open_journal(folder) as journal:
+        assert journal.state(row).status == status
+        journal.record(row, status="submitted")
+        try:
+            with open_journal(folder):
+                raise SystemExit("two have it")
+        except Exception as error:
+            assert "Another batch" in str(error)
+'''
+
+
+def test_one_batch_at_a_time_on_windows(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", _WINDOWS + _TWICE, str(tmp_path)], capture_output=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
 
 
 @pytest.mark.parametrize(

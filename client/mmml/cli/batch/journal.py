@@ -24,10 +24,11 @@ from mmml.cli.context import CommandError
 
 try:
     import fcntl
-except ImportError:  # Windows, where two batches in one folder are not kept apart
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 NAME = "journal.jsonl"
+_LOCKED_BYTE = 2**30  # which no journal reaches: Windows keeps others from reading what is locked
 
 
 @dataclass
@@ -103,11 +104,25 @@ def open_journal(folder: Path) -> Iterator[Journal]:
         raise CommandError(f"{folder} can't be written: {error.strerror}.") from error
     with handle:
         try:
-            if fcntl:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            _lock(handle)
+        except (BlockingIOError, PermissionError):
             raise CommandError(f"Another batch is writing into {folder}.") from None
         yield _read(handle)
+
+
+def _lock(handle: TextIO) -> None:
+    """Until it is closed. Raises BlockingIOError, on Windows PermissionError, if it is locked."""
+    if fcntl:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    import msvcrt
+
+    file = handle.fileno()
+    os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
+    try:
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    finally:
+        os.lseek(file, 0, os.SEEK_SET)
 
 
 def _read(handle: TextIO) -> Journal:
