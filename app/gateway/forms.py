@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
@@ -66,10 +67,22 @@ async def read_form(
 async def _parsed(request: Request, files: int, longest: int) -> FormData:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind.lower() != b"multipart/form-data":
-        return await request.form(max_fields=MAX_FIELDS)
+        return FormData(_urlencoded(await request.body()))
     parts = _from_first_part(request.stream(), options.get(b"boundary", b""))
     limits = {"max_files": files, "max_fields": MAX_FIELDS, "max_part_size": longest}
     return await _Parser(request.headers, parts, **limits).parse()
+
+
+def _urlencoded(body: bytes) -> list[tuple[str, str]]:
+    """Names and values in UTF-8, percent-encoded or, as curl's -d sends them, not."""
+    if body.count(b"&") >= MAX_FIELDS:
+        raise _unreadable(f"Too many fields. Maximum number of fields is {MAX_FIELDS}.")
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as error:
+        raise Problem(
+            400, "The form holds bytes that are not UTF-8; send its text as UTF-8."
+        ) from error
 
 
 class _Parser(MultiPartParser):
@@ -100,6 +113,8 @@ async def _from_first_part(
 
 
 def _unreadable(why: str) -> Problem:
+    if why.startswith("Too many files"):
+        return Problem(400, f"The form can't be used: {why}")
     return Problem(
         400,
         f"The form can't be read: {why} Let an HTTP library make the form and its Content-Type.",

@@ -30,6 +30,7 @@ class BatchRequest(BaseModel):
 class PurgeRequest(BaseModel):
     """Which jobs; all that wait unless they are narrowed down."""
 
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     owner: str | None = Field(None, description="id of a key")
     task: str | None = Field(None, description="name of a task")
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 
 from app.gateway.openai.errors import is_openai_path, misplaced, openai_error
 from jobs.errors import BlobError, ImageProblem, StoreError, UnreadableRecord
@@ -173,6 +174,8 @@ def install_problem_handlers(app: FastAPI) -> None:
         problem = as_problem(error)
         if problem.status == 404 and isinstance(error, HTTPException):
             problem.detail = misplaced(path) or problem.detail
+        if problem.status == 405:
+            problem.headers["Allow"] = ", ".join(_allowed_methods(request))
         return problem.response(path)
 
     kinds: tuple[type[Exception], ...] = (
@@ -189,6 +192,17 @@ def install_problem_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, on_problem)
 
 
+def _allowed_methods(request: Request) -> list[str]:
+    """Of all routes of the address: the framework names those of the first. HEAD is GET here."""
+
+    def allowed(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    found = [method for method in ("DELETE", "GET", "PATCH", "POST", "PUT") if allowed(method)]
+    return sorted([*found, "HEAD"] if "GET" in found else found)
+
+
 def as_problem(error: Exception) -> Problem:
     """The problem that a client gets for any error."""
     if isinstance(error, Problem):
@@ -200,8 +214,6 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         detail = _SENTENCES.get(error.status_code, str(error.detail))
         headers = dict(error.headers or {})
-        if headers.get("Allow") == "GET":
-            headers["Allow"] = "GET, HEAD"
         if error.status_code == 413:  # what is left of the body is not read
             headers["Connection"] = "close"
         return Problem(error.status_code, detail, headers=headers)

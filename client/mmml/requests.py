@@ -239,7 +239,8 @@ def _header_value(text: str, what: str) -> str:
 
 def build_request(http: httpx.Client | httpx.AsyncClient, request: ApiRequest) -> httpx.Request:
     """The request as ``http`` sends it. Raises MmmlError when the service names an address of
-    another server, which must not be shown the API key, and when an id can't stand in an address.
+    another server, which must not be shown the API key, when an id can't stand in an address, and
+    for text that is not Unicode.
     """
     if not request.path.startswith("/") or request.path.startswith("//"):
         raise MmmlError(
@@ -252,3 +253,8 @@ def build_request(http: httpx.Client | httpx.AsyncClient, request: ApiRequest) -
         return http.build_request(request.method, path, **request.options)
     except httpx.InvalidURL as error:
         raise MmmlError(f"{path[:100]!r} is no address: {error}.") from error
+    except UnicodeEncodeError as error:
+        raise MmmlError(
+            "The request holds half of a surrogate pair, which a terminal makes of bytes that are "
+            "not UTF-8; give text in UTF-8."
+        ) from error

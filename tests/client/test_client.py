@@ -79,7 +79,9 @@ def test_no_frame_of_an_animation_is_lost_by_saving(
             frames = [saved.convert("RGB").crop((x, 0, x + 20, 20)) for x in (0, 20, 40)]
         assert len(frames) == len(FRAMES)
         for frame, drawn in zip(frames, FRAMES, strict=True):
-            difference = ImageChops.difference(frame.crop((5, 5, 15, 15)), drawn.crop((5, 5, 15, 15)))
+            difference = ImageChops.difference(
+                frame.crop((5, 5, 15, 15)), drawn.crop((5, 5, 15, 15))
+            )
             assert max(high for _, high in difference.getextrema()) < 12
         assert bool(read_mark(saved)) == (made_as != "gif" and suffix != ".gif")
 

@@ -264,6 +264,13 @@ def test_what_no_request_can_hold_is_said() -> None:
         client.synthesize("a bird", idempotency_key="Vögel\n")
     with pytest.raises(MmmlError, match="is no address"):
         client.job("a\nb")
+    for text in ("a \udcff bird", ["a bird", "a \udcff bird"]):  # forms, and JSON
+        with pytest.raises(MmmlError, match="half of a surrogate pair"):
+            client.synthesize(text)
+    with pytest.raises(MmmlError, match="half of a surrogate pair"):
+        client.job("\udcff")
+    with pytest.raises(MmmlError, match="half of a surrogate pair"):
+        client.manipulate(Image.new("RGB", (16, 16)), "a \udcff bird")
     for url in ("http://[::1", "http://localhost:80x"):
         with pytest.raises(MmmlError, match="is no address of a service: Invalid port"):
             Client(url)

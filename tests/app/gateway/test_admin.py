@@ -74,6 +74,14 @@ def test_the_queue_is_shown_and_purged(operator: TestClient, services: Services)
     assert ended.status == "canceled"
 
 
+def test_a_misspelt_field_purges_nothing(operator: TestClient, services: Services) -> None:
+    job = queued(services.store, owner="k2")
+    answer = operator.post("/admin/purge", json={"onwer": "k1"})
+    assert answer.status_code == 422
+    assert "onwer is not a field" in answer.json()["detail"]
+    assert services.store.waiting() == [job.id]
+
+
 def test_a_job_is_taken_from_its_worker(operator: TestClient, services: Services) -> None:
     job = queued(services.store)
     assert operator.post(f"/admin/jobs/{job.id}/requeue").status_code == 409

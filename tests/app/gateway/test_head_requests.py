@@ -32,3 +32,17 @@ def test_a_stream_ends_with_its_headers(client: TestClient, services: Services) 
 def test_where_only_post_is_allowed(client: TestClient) -> None:
     assert client.head("/synthesize").status_code == 405
     assert client.put("/healthz").headers["allow"] == "GET, HEAD"
+
+
+def test_all_methods_of_an_address_are_named(client: TestClient) -> None:
+    allowed = {
+        f"/jobs/{'0' * 32}": "DELETE, GET, HEAD",
+        "/batches/batch_1": "DELETE, GET, HEAD",
+        "/session": "DELETE, GET, HEAD, POST",
+        "/synthesize": "POST",
+        "/v1/images/generations": "POST",
+        f"/jobs/{'0' * 32}/cancel": "POST",
+    }
+    for path, methods in allowed.items():
+        answer = client.request("OPTIONS", path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods), path

@@ -87,3 +87,27 @@ def test_base64_that_was_not_percent_encoded(client: TestClient) -> None:
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )
     assert answer.status_code == 202
+
+
+@pytest.mark.parametrize(
+    "body", ["text=a grüner bird", "text=a+gr%C3%BCner+bird", "text=a gr%C3%BCner+bird"]
+)
+def test_text_of_a_form_is_utf_8(client: TestClient, body: str) -> None:
+    """'curl -d' sends it as it is, HTTP libraries percent-encode it."""
+    answer = client.post(
+        "/synthesize",
+        content=body.encode(),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["input"]["text"] == "a grüner bird"
+
+
+def test_names_and_values_of_a_form_without_text_are_kept(client: TestClient) -> None:
+    """As a browser reads them: an empty value, a name alone, a further equals sign."""
+    answer = client.post(
+        "/synthesize",
+        content=b"text=a+bird+%3D+x=y&seed=&bundle",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert answer.json()["input"]["text"] == "a bird = x=y"

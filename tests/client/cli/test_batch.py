@@ -180,7 +180,7 @@ def test_one_batch_at_a_time(tmp_path: Path) -> None:
 
 
 # Windows' module for it, which locks bytes from the file's position on, and refuses as it does.
-_WINDOWS = '''
+_WINDOWS = """
 import fcntl, os, sys, types
 def locking(file, mode, count):
     assert (mode, count) == (2, 1)
@@ -191,8 +191,8 @@ def locking(file, mode, count):
         raise PermissionError(13, "Permission denied") from None
 sys.modules["msvcrt"] = types.SimpleNamespace(LK_NBLCK=2, locking=locking)
 sys.modules["fcntl"] = None
-'''
-_TWICE = '''
+"""
+_TWICE = """
 from pathlib import Path
 from mmml.cli.batch.journal import open_journal
 from mmml.cli.batch.rows import Row
@@ -206,7 +206,7 @@ for status in ("", "submitted"):
                 raise SystemExit("two have it")
         except Exception as error:
             assert "Another batch" in str(error)
-'''
+"""
 
 
 def test_one_batch_at_a_time_on_windows(tmp_path: Path) -> None:
