@@ -147,9 +147,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
             400, "The body is not valid JSON; let a JSON library write it, as UTF-8."
         ) from error
     if not isinstance(raw, dict):
-        raise Problem(
-            422, 'The body must be a JSON object such as {"text": "a bird with a red crown"}.'
-        )
+        raise Problem(422, 'The body must be a JSON object such as {"field": "value"}.')
     if len(raw) > MAX_FIELDS:
         raise Problem(422, f"The body has more than {MAX_FIELDS} fields; GET /docs lists them.")
     return raw

@@ -427,7 +427,7 @@ BODIES = [
     _body("json of no type", 415, "Content-Type is missing", _json({"text": TEXT}), ""),
     _body("json that is cut", 400, "let a JSON library write it", b'{"text": "a bird"'),
     _body("json with a remark", 400, "not valid JSON", b'{"text": "a bird" /* red */}'),
-    _body("json that is a list", 422, "must be a JSON object such as", b"[]"),
+    _body("json that is a list", 422, 'must be a JSON object such as {"field": "value"}.', b"[]"),
     _body("json that is a string", 422, "must be a JSON object such as", b'"a bird"'),
     _body("json that is null", 422, "must be a JSON object such as", b"null"),
     _body("json nested ten thousand times", 400, "far more values", b'{"a":' * 20_000),
