@@ -73,12 +73,12 @@ async def _parsed(request: Request, files: int, longest: int) -> FormData:
     return await _Parser(request.headers, parts, **limits).parse()
 
 
-def _urlencoded(body: bytes) -> list[tuple[str, str]]:
+def _urlencoded(body: bytes) -> list[tuple[str, str | UploadFile]]:
     """Names and values in UTF-8, percent-encoded or, as curl's -d sends them, not."""
     if body.count(b"&") >= MAX_FIELDS:
         raise _unreadable(f"Too many fields. Maximum number of fields is {MAX_FIELDS}.")
     try:
-        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+        return [*parse_qsl(body.decode(), keep_blank_values=True, errors="strict")]
     except UnicodeDecodeError as error:
         raise Problem(
             400, "The form holds bytes that are not UTF-8; send its text as UTF-8."
