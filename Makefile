@@ -122,9 +122,9 @@ weights-cub: CALMED = $(RUNS)/cub/inpainting-calmed
 weights-cub: AFTER = $(BIN)/python -m models train inpainting --preset cub --data $(DATA) --init $(RUNS)/cub/inpainting/bundle \
   --encoders $(RUNS)/cub/damsm/bundle --set adversarial=0.02 --set rate=3e-4 --minutes 10 $(FLAGS) --out $(CALMED) \
   && $(BIN)/python -m models collect weights/cub $(CALMED)/bundle \
-  && $(BIN)/python -m models subject weights/cub --data $(DATA)
+  && $(BIN)/python -m models ratings weights/cub models/data/ratings/cub
 weights-flowers: PARTS_OF = synthesis detail
-weights-flowers: AFTER = $(BIN)/python -m models subject weights/flowers --data $(DATA)
+weights-flowers: AFTER = $(BIN)/python -m models ratings weights/flowers models/data/ratings/flowers
 # Those of photos need the folder of the data set: make weights-cub DATA=CUB_200_2011
 weights-cub weights-flowers: DATA ?= $(error Say where the photos are: make $@ DATA=FOLDER)
 weights-aviary: DATA = aviary

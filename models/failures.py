@@ -22,7 +22,6 @@ _LOWER = {
     "train": "lower loop.batch or loop.size (--set loop.batch=8), or take each batch in slices "
     "(--set loop.accumulate=4)",
     "evaluate": "lower --batch or --size",
-    "subject": "lower --pictures",
 }
 
 

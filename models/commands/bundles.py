@@ -1,4 +1,4 @@
-"""Bundles: parts of several in one, tensors to the networks, what is estimated or taught later."""
+"""Bundles: parts of several in one, tensors to the networks, what is estimated later."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-from models.commands.arguments import device, new_file, new_folder, number, whole
+from models.commands.arguments import device, new_file, new_folder, whole
 from models.errors import ModelsError
 
 
@@ -77,30 +77,3 @@ def run_recalibrate(arguments: argparse.Namespace) -> None:
     given = {"passes": a.passes, "batch": a.batch, "seed": a.seed}
     made = recalibrate_bundle(a.bundle, a.data, a.out, **given)
     sys.stderr.write(f"wrote {made.folder}\n")
-
-
-def add_subject(parser: argparse.ArgumentParser) -> None:
-    """Teach a bundle what its subject looks like (a bird, a flower), so that it chooses whole ones
-    among candidates."""
-    add = parser.add_argument
-    add("bundle", type=Path, help="folder, such as weights/cub; it is changed")
-    add("--data", required=True, help="a data folder, for its training captions")
-    add("--pictures", type=whole(2), default=2000, help="made to learn from")
-    add(
-        "--weight",
-        type=number(least=0),
-        default=0.05,
-        help="of the log-odds beside the caption's cosine",
-    )
-    add("--seed", type=whole(0), default=0)
-    add("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
-
-
-def run_subject(arguments: argparse.Namespace) -> None:
-    from models.runtime.device import best_device
-    from models.training.subject import Options, teach_subject
-
-    a = arguments
-    options = Options(a.pictures, a.weight, a.seed, best_device(a.device))
-    found = teach_subject(a.bundle, a.data, options)
-    sys.stdout.write(f"correlation with the classifier, on captions held out: {found:.3f}\n")

@@ -17,8 +17,8 @@ from models.bundle import load_strict
 from models.damsm.image_encoder import CompactImageEncoder
 from models.damsm.inception import open_image_encoder
 from models.damsm.losses import GAMMA1
-from models.damsm.subject_head import ROLE as HEAD
-from models.damsm.subject_head import SubjectHead
+from models.damsm.rating_head import ROLE as HEAD
+from models.damsm.rating_head import RatingHead
 from models.damsm.text_encoder import open_text_encoder
 from models.layers import fold_batch_norm
 from models.pipeline import Pipeline
@@ -54,7 +54,7 @@ class WordRegions:
         self.text = pipeline.prepare_module(open_text_encoder(bundle, PART))
         encoder = fold_batch_norm(open_image_encoder(bundle, PART).eval())
         self.image = pipeline.prepare_module(encoder)
-        self.subject = _subject_head(pipeline, self.image)
+        self.rating = _rating_head(pipeline, self.image)
 
     @classmethod
     def for_pipeline(cls, pipeline: Pipeline[object]) -> WordRegions | None:
@@ -75,22 +75,22 @@ class WordRegions:
 
     def agreement(self, pictures: Tensor, blend: Blend) -> list[float]:
         """Of each picture [K,3,S,S] in [-1,1] with the mean of the captions by their shares: the
-        cosine of AttnGAN's equation 11, and what the bundle's subject head adds, if it has one.
+        cosine of AttnGAN's equation 11, and what the bundle's rating head adds, if it has one.
         The same for the same pictures in the same order.
         """
         with self.autocast():
-            codes, subject = self._encode_images(pictures.float())
+            codes, rating = self._encode_images(pictures.float())
         sentences = [share * self._encode_texts(text, pictures.device)[1] for text, share in blend]
         mean = torch.stack(sentences).sum(0)
-        scores = functional.cosine_similarity(codes.float(), mean[None]) + subject
+        scores = functional.cosine_similarity(codes.float(), mean[None]) + rating
         return cast("list[float]", scores.tolist())
 
     def _encode_images(self, pictures: Tensor) -> tuple[Tensor, Tensor | float]:
-        """Codes [K,D], and what the subject head says [K]."""
-        if self.subject is None or not isinstance(self.image, CompactImageEncoder):
+        """Codes [K,D], and what the rating head says [K]."""
+        if self.rating is None or not isinstance(self.image, CompactImageEncoder):
             return self.image(pictures)[1], 0.0
         taps = self.image.taps(pictures)
-        return self.image.embed(taps)[1], self.subject(taps)
+        return self.image.embed(taps)[1], self.rating(taps)
 
     def _encode_texts(self, text: str, device: torch.device) -> tuple[Tensor, Tensor]:
         """Word features [D,T] and sentence features [D] of one caption."""
@@ -114,11 +114,11 @@ class WordRegions:
         ]
 
 
-def _subject_head(pipeline: Pipeline[object], image: nn.Module) -> SubjectHead | None:
+def _rating_head(pipeline: Pipeline[object], image: nn.Module) -> RatingHead | None:
     """The one that the bundle holds, if it does."""
     bundle = pipeline.bundle
     if HEAD not in bundle.task(PART).files or not isinstance(image, CompactImageEncoder):
         return None
-    head = SubjectHead.on(image.trunk, image.config.taps)
+    head = RatingHead.on(image.trunk, image.config.taps)
     load_strict(head, bundle.state(PART, HEAD), f"bundle {bundle.name!r}, {PART}: {HEAD}")
     return head.to(pipeline.device).requires_grad_(False)
