@@ -14,7 +14,7 @@ from limits import parse_many
 from pydantic import AfterValidator, ByteSize, Field, SecretStr, field_validator
 
 from app.webhooks.addresses import AddressPolicy, Network
-from app.webhooks.signing import check_secret
+from app.webhooks.signing import secret_key
 from jobs.settings import SharedSettings
 
 _MOST = 10**9  # jobs, and seconds, that a rate is counted up to
@@ -79,7 +79,7 @@ class WebhookSettings(SharedSettings):
     @classmethod
     def _secrets(cls, given: SecretStr) -> SecretStr:
         for secret in given.get_secret_value().split():
-            check_secret(secret)
+            secret_key(secret)
         return given
 
     def webhook_policy(self) -> AddressPolicy:

@@ -1,5 +1,6 @@
 """How full the job store is, and how fast room is made: what a refusal's ``Retry-After`` is
-computed from. One round trip measures what submissions ask, another what a refusal needs.
+computed from; and what operators watch. One round trip measures what submissions ask, another what
+a refusal needs, a third what operators see.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+from pydantic import BaseModel, Field
 
-from jobs.redis_scripts import Scripts
+from jobs.job import Priority
+from jobs.redis_scripts import Scripts, translate_errors
 
 # Bytes that one finished job of one picture takes in a server with its own defaults, indices and
 # events included, until real ones can be measured: docs/log.md
@@ -52,11 +55,55 @@ class Throughput:
     oldest_age: float | None
 
 
-class RedisGauge:
-    """Raises redis.RedisError when the server can't be reached."""
+_PRIORITIES = tuple(reversed(Priority))  # as in jobs/scripts/prelude.lua
 
-    def __init__(self, client: redis.Redis, prefix: str, memory_limit: int | None) -> None:
-        self._client, self._prefix, self._limit = client, prefix, memory_limit
+
+class WaitingView(BaseModel):
+    """Jobs that wait."""
+
+    jobs: int = Field(description="how many")
+    oldest_age: float = Field(description="age of the oldest in seconds; 0 of none")
+
+
+class QueueView(BaseModel):
+    """The job store at this moment."""
+
+    waiting: dict[Priority, WaitingView] = Field(
+        description="by priority, jobs that a worker could have now"
+    )
+    all_waiting: WaitingView  # also jobs put off, and those of owners at their max_running
+    leased: int = Field(description="jobs that a worker holds")
+    suspects: int = Field(description="jobs that died with a worker and wait to run alone")
+    delayed: int = Field(description="jobs put off because the storage was unavailable")
+    results_due: int = Field(description="jobs that are over for longer than results live")
+    webhooks_due: int = Field(description="webhooks to be sent")
+    workers: int = Field(description="that are alive")
+    used_bytes: int = Field(description="memory that Redis uses")
+    limit_bytes: int | None = Field(description="memory that Redis may use; null without a limit")
+
+    @classmethod
+    def parse(cls, answer: list[Any]) -> QueueView:
+        """From the answer of ``jobs/scripts/gauges.lua``, whose counts stand in the order above."""
+        lines, counts = answer
+        pairs = zip(lines[::2], lines[1::2], strict=True)
+        waiting = [WaitingView(jobs=int(jobs), oldest_age=float(age)) for jobs, age in pairs]
+        by_priority = dict(zip(_PRIORITIES, waiting[:-1], strict=True))
+        names = list(cls.model_fields)[2:]
+        named: dict[str, Any] = dict(zip(names, map(int, counts), strict=True))
+        named["limit_bytes"] = named["limit_bytes"] or None
+        return cls(waiting=by_priority, all_waiting=waiting[-1], **named)
+
+
+@translate_errors
+class StoreLoad:
+    """A part of :class:`jobs.redis_store.JobStore`. Methods block, and are safe to call from
+    several threads.
+    """
+
+    def __init__(
+        self, client: redis.Redis, prefix: str = "mmml:", memory_limit: int | None = None
+    ) -> None:
+        self._client, self._prefix, self._memory_limit = client, prefix, memory_limit
         self._measured_at = float("-inf")
         self._bytes_per_job = BYTES_PER_JOB
         self._scripts = Scripts(client, prefix)
@@ -64,7 +111,7 @@ class RedisGauge:
     def load(self) -> Load:
         """Counts and memory as they are now; the weight of a job is at most half a minute old."""
         waiting, unfinished, workers, used, limit = self._scripts.call("load")
-        limit = min(filter(None, (self._limit, limit)), default=None)
+        limit = min(filter(None, (self._memory_limit, limit)), default=None)
         return Load(waiting, unfinished, workers, used, limit, self._measured_bytes())
 
     def throughput(self) -> Throughput:
@@ -83,6 +130,10 @@ class RedisGauge:
         ended = self._client.zcount(final, now - window, now)
         oldest_age = now - oldest[0][1] if oldest else None
         return Throughput(now, ended / window if ended else None, oldest_age)
+
+    def gauges(self, result_ttl: float) -> QueueView:
+        """For operators. ``result_ttl``: lifetime of results in seconds."""
+        return QueueView.parse(self._scripts.call("gauges", result_ttl))
 
     def _measured_bytes(self) -> int:
         """Bytes of the heaviest of the newest finished jobs."""

@@ -5,7 +5,6 @@ and what else has to be atomic; what they are given, and what they answer.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -13,7 +12,7 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 import redis
-from redis.exceptions import NoScriptError
+from redis.commands.core import Script
 
 from jobs.errors import StoreError
 from jobs.job import Job, JobEvent, Status
@@ -47,7 +46,6 @@ def _first_line(name: str) -> str:
 
 
 SCRIPTS = _load_scripts()
-_SHA = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in SCRIPTS.items()}  # noqa: S324 (names scripts)
 
 
 def translate_errors(store: type[T]) -> type[T]:
@@ -76,16 +74,11 @@ class Scripts:
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         self._client, self._prefix = client, prefix
+        self._scripts = {name: Script(client, text) for name, text in SCRIPTS.items()}
 
     def call(self, script: str, *args: Any) -> Any:
         """The answer of a script that is no move."""
-        return self._evaluate(self._client, script, args)
-
-    def _evaluate(self, client: redis.Redis, script: str, args: Sequence[Any]) -> Any:
-        try:
-            return client.evalsha(_SHA[script], 1, self._prefix, *args)
-        except NoScriptError:  # a server that has just started knows none
-            return client.eval(SCRIPTS[script], 1, self._prefix, *args)
+        return self._scripts[script]([self._prefix], args)
 
     def move(self, script: str, job_id: str, *args: Any) -> Any:
         """The answer for one job; raises its error."""
@@ -106,7 +99,7 @@ class Scripts:
     def _send(self, script: str, calls: Sequence[MoveCall], replicas: int = 0) -> list[Any]:
         flat = [x for job_id, args in calls for x in (job_id, len(args), *args)]
         with self.replicated(replicas) as client:
-            return list(self._evaluate(client, script, flat))
+            return list(self._scripts[script]([self._prefix], flat, client))
 
     @contextmanager
     def replicated(self, replicas: int) -> Iterator[redis.Redis]:

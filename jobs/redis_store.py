@@ -19,7 +19,6 @@ from jobs.job import (
     Status,
     WebhookState,
 )
-from jobs.load import Load, RedisGauge, Throughput
 from jobs.records import read_job_or_batch, read_record, to_json, to_mapping
 from jobs.redis_scripts import (
     creation_arguments,
@@ -66,9 +65,8 @@ class JobStore(WorkerRecords):
         memory_limit: int | None = None,
         replicas: int = 0,
     ) -> None:
-        super().__init__(client, prefix)
+        super().__init__(client, prefix, memory_limit)
         self._replicas = replicas
-        self._gauge = RedisGauge(client, prefix, memory_limit)
         self.change_channel = f"{prefix}changed"
         self._move = self._scripts.move
         self.batches = BatchStore(client, prefix)
@@ -339,12 +337,6 @@ class JobStore(WorkerRecords):
     def queue_positions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
         """An estimate of how many jobs start before each; None for one that does not wait."""
         return dict(zip(job_ids, self._scripts.call("positions", *job_ids), strict=True))
-
-    def load(self) -> Load:
-        return self._gauge.load()
-
-    def throughput(self) -> Throughput:
-        return self._gauge.throughput()
 
     def list_jobs(
         self,

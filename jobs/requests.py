@@ -93,34 +93,31 @@ class TaskRequest(BaseModel):
         ),
         AfterValidator(_seed),
     ] = None
-    count: Annotated[int, Field(ge=1, le=16, description="number of images")] = 1
-    bundle: Annotated[
-        str | None, Field(max_length=MAX_NAME, description="weights to use; GET /models lists them")
-    ] = None
-    method: Annotated[
-        str | None,
-        Field(max_length=MAX_NAME, description="algorithm to use; GET /models lists them"),
-    ] = None
-    format: Annotated[ImageFormat, Field(description="png is lossless")] = "png"
+    count: int = Field(1, ge=1, le=16, description="number of images")
+    bundle: str | None = Field(
+        None, max_length=MAX_NAME, description="weights to use; GET /models lists them"
+    )
+    method: str | None = Field(
+        None, max_length=MAX_NAME, description="algorithm to use; GET /models lists them"
+    )
+    format: ImageFormat = Field("png", description="png is lossless")
     size: Annotated[
         int | None,
         *_OneOfSizes,
         Field(description="longer side in pixels; if omitted, the photo's own"),
     ] = None
-    explain: Annotated[
-        bool, Field(description="also return where each word acted: images[].explanation")
-    ] = False
-    priority: Annotated[
-        Literal["low", "normal", "high"],
-        Field(description="jobs of higher priority start first; a key may be limited to one"),
-    ] = "normal"
-    webhook: Annotated[
-        str | None, Field(max_length=MAX_URL, description="HTTPS URL called when the job ends")
-    ] = None
-    batch: Annotated[
-        str | None,
-        Field(max_length=MAX_NAME, description="batch that the job belongs to: POST /batches"),
-    ] = None
+    explain: bool = Field(
+        False, description="also return where each word acted: images[].explanation"
+    )
+    priority: Literal["low", "normal", "high"] = Field(
+        "normal", description="jobs of higher priority start first; a key may be limited to one"
+    )
+    webhook: str | None = Field(
+        None, max_length=MAX_URL, description="HTTPS URL called when the job ends"
+    )
+    batch: str | None = Field(
+        None, max_length=MAX_NAME, description="batch that the job belongs to: POST /batches"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -184,34 +181,28 @@ class Synthesize(TaskRequest):
     serving = ("noise_scale", "candidates")
 
     text: Texts  # type: ignore[assignment]
-    frames: Annotated[
-        int | None,
-        Field(
-            ge=2,
-            le=MAX_FRAMES,
-            description="steps from the first of two texts to the second: an animation (webp, "
-            "gif) or a strip (png, jpeg)",
-        ),
-    ] = None
-    noise_scale: Annotated[
-        float | None,
-        Field(
-            ge=0,
-            le=MAX_NOISE_SCALE,
-            allow_inf_nan=False,
-            description="factor of the noise: below 1, images of a text are more alike; if "
-            "omitted, the bundle's",
-        ),
-    ] = None
-    candidates: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            le=16,
-            description="images generated for each image requested, of which the one that agrees "
-            "best with the text is returned; if omitted, the bundle's",
-        ),
-    ] = None
+    frames: int | None = Field(
+        None,
+        ge=2,
+        le=MAX_FRAMES,
+        description="steps from the first of two texts to the second: an animation (webp, gif) or "
+        "a strip (png, jpeg)",
+    )
+    noise_scale: float | None = Field(
+        None,
+        ge=0,
+        le=MAX_NOISE_SCALE,
+        allow_inf_nan=False,
+        description="factor of the noise: below 1, images of a text are more alike; if omitted, "
+        "the bundle's",
+    )
+    candidates: int | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="images generated for each image requested, of which the one that agrees best "
+        "with the text is returned; if omitted, the bundle's",
+    )
     format: _FormatOfMorphs = "png"  # type: ignore[assignment]
     size: Annotated[
         int | None,
@@ -281,14 +272,12 @@ class PhotoRequest(TaskRequest):
     explained_by = ()
     serving = ("fidelity",)
 
-    fidelity: Annotated[
-        Fidelity | None,
-        Field(
-            description="network: the network's output; photo: its change, fitted to the photo's "
-            "edges and colours; if omitted, the bundle's choice, else network for photos of the "
-            "network's size and photo for others"
-        ),
-    ] = None
+    fidelity: Fidelity | None = Field(
+        None,
+        description="network: the network's output; photo: its change, fitted to the photo's edges "
+        "and colours; if omitted, the bundle's choice, else network for photos of the network's "
+        "size and photo for others",
+    )
 
 
 class Manipulate(PhotoRequest):

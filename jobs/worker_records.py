@@ -8,22 +8,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import redis
-
-from jobs.gauges import QueueView
 from jobs.job import Priority
+from jobs.load import StoreLoad
 from jobs.records import to_json
-from jobs.redis_scripts import Scripts, translate_errors
+from jobs.redis_scripts import translate_errors
 from jobs.store import MOST_ACTIONS, AdminAction, Usage
 
 
 @translate_errors
-class WorkerRecords:
+class WorkerRecords(StoreLoad):
     """Methods block, and are safe to call from several threads."""
-
-    def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:
-        self._client, self._prefix = client, prefix
-        self._scripts = Scripts(client, prefix)
 
     def _key(self, name: str) -> str:
         return self._prefix + name
@@ -105,10 +99,6 @@ class WorkerRecords:
             pipe.hget(self._key("stored"), owner)
             unfinished, records, stored = pipe.execute()
         return Usage(unfinished, records, int(stored or 0))
-
-    def gauges(self, result_ttl: float) -> QueueView:
-        """For operators. ``result_ttl``: lifetime of results in seconds."""
-        return QueueView.parse(self._scripts.call("gauges", result_ttl))
 
     def place_bundles(self, names: Sequence[str] = ()) -> frozenset[str]:
         """From now on jobs of these bundles wait in groups of their own (:func:`bundle_group`), of

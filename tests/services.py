@@ -36,7 +36,7 @@ class LocalClient(TestClient):
 def connected(settings: GatewaySettings, redis_url: str) -> Services:
     """With keys of its own on that broker, so that it finds nothing of other tests."""
     own = {"redis_url": redis_url, "redis_prefix": f"{new_id()}:"}
-    return Services.connect(settings.model_copy(update=own))
+    return Services(settings.model_copy(update=own))
 
 
 @contextmanager

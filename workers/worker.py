@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -92,36 +91,28 @@ def _pipelines(settings: WorkerSettings, device: str) -> PipelineLoader:
     return CachedPipelineLoader(settings, device)
 
 
-@dataclass(frozen=True)
-class WorkerParts:
-    """Makers of what a worker is built on: the store from a Redis client and its keys' prefix, the
-    blobs from their address, the pipelines from settings and device.
-    """
-
-    store: Callable[[redis.Redis, str], JobStore] = JobStore
-    blobs: Callable[[str], BlobStore] = BlobStore.from_url
-    pipelines: Callable[[WorkerSettings, str], PipelineLoader] = _pipelines
-
-
-DEFAULT_PARTS = WorkerParts()
-
-
 class Worker:
-    """Everything is loaded and warm before the first job is claimed. ``parts`` replace those that
-    the settings name.
+    """Everything is loaded and warm before the first job is claimed. What it is built on is made of
+    a Redis client and its keys' prefix, the address of the blobs, and settings and device.
     """
 
-    def __init__(self, settings: WorkerSettings, parts: WorkerParts = DEFAULT_PARTS) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        make_store: Callable[[redis.Redis, str], JobStore] = JobStore,
+        open_blobs: Callable[[str], BlobStore] = BlobStore.from_url,
+        make_pipelines: Callable[[WorkerSettings, str], PipelineLoader] = _pipelines,
+    ) -> None:
         self.device = resolve_device(settings.device)
         self.settings = settings = settings.sized_for(self.device)
         self.policy = load_policy(settings.policy)
-        blobs = parts.blobs(settings.storage_url)
+        blobs = open_blobs(settings.storage_url)
         try:
             require_own_storage(settings, blobs, _BROKER_TIMEOUT)
         except JobsError as error:
             raise SystemExit(f"mmml: {error}") from error
-        self.store = parts.store(connect(settings.redis_url), settings.redis_prefix)
-        self.pipelines = parts.pipelines(settings, self.device)
+        self.store = make_store(connect(settings.redis_url), settings.redis_prefix)
+        self.pipelines = make_pipelines(settings, self.device)
         self.batcher = Batcher(
             settings.max_batch,
             settings.max_delay_ms / 1000,

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi.sse import ServerSentEvent
+
 from app.gateway.coalescer import Coalescer
 from app.gateway.problems import Problem
 from app.gateway.subscriptions import RECHECK, JobSubscription, JobSubscriptions
@@ -23,19 +25,9 @@ from jobs.redis_store import JobStore
 
 _POSITIONS_EVERY = 1.0  # seconds between two looks at the place in the queue
 _GATHER_WINDOW = 0.02  # seconds in which changes are gathered for one read
+_RETRY = 2000  # milliseconds after which a client comes back
 _STORE_PAUSE = 1.0  # seconds before a store that can't be reached is asked again
 _STATUS_DATA = {CANCEL_REQUESTED: {"status": Status.running, "cancel_requested": True}}
-
-
-@dataclass(frozen=True)
-class Update:
-    """What a stream says: ``kind`` is status, position, progress, job or final. Updates that can be
-    resumed from have an id.
-    """
-
-    kind: str
-    data: Mapping[str, Any]
-    id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,9 +57,10 @@ class EventStreams:
     @contextlib.contextmanager
     def open(
         self, job_id: str, cursor: str = STREAM_START, caller: str = ""
-    ) -> Iterator[AsyncIterator[Update]]:
-        """The updates of a job or batch for one stream of ``caller``, from the event after
-        ``cursor`` to the end. Problem 503 when too many are open.
+    ) -> Iterator[AsyncIterator[ServerSentEvent]]:
+        """What one stream of ``caller`` says of a job or batch, from the event after ``cursor`` to
+        the end: status, position, progress, job or final; what it can be resumed from has an id.
+        Problem 503 when too many are open.
         """
         if self._count >= self._limit:
             detail = "Too many event streams are open. Poll the job, or try again later."
@@ -81,10 +74,11 @@ class EventStreams:
 
     async def _follow(
         self, subscription: JobSubscription, cursor: str, caller: str
-    ) -> AsyncIterator[Update]:
+    ) -> AsyncIterator[ServerSentEvent]:
         """Ends early when the server does, or ``caller``'s key is revoked: clients come back."""
         job_id, waiting, place, changed = subscription.job_id, False, None, True
         clock = asyncio.get_running_loop().time
+        yield ServerSentEvent(comment="follow", retry=_RETRY)
         while not subscription.is_closed(caller):
             try:
                 if changed:
@@ -92,9 +86,9 @@ class EventStreams:
                     news = await self._news((job_id, cursor))
                     for update in _updates(job_id, news):
                         yield update
-                        if update.kind == "final":
+                        if update.event == "final":
                             return
-                        if update.kind == "status":
+                        if update.event == "status":
                             waiting = update.data["status"] == Status.queued
                         cursor = update.id or cursor
                 position = await self._positions(job_id) if waiting else None
@@ -104,7 +98,7 @@ class EventStreams:
                 continue
             if position not in (None, place):
                 place = position
-                yield Update("position", {"queue_position": position})
+                yield _sse("position", {"queue_position": position})
             changed = await subscription.wait(_POSITIONS_EVERY if waiting else RECHECK)
             if changed:
                 await asyncio.sleep(_GATHER_WINDOW)
@@ -144,21 +138,25 @@ class EventStreams:
         return job_view(job, None, root=self._root).model_dump(mode="json")
 
 
+def _sse(kind: str, data: Mapping[str, Any], event_id: str | None = None) -> ServerSentEvent:
+    return ServerSentEvent(event=kind, data=data, id=event_id)
+
+
 def _order(event_id: str) -> tuple[int, int]:
     return event_order(event_id) or (0, 0)
 
 
-def _updates(job_id: str, news: _News) -> Iterator[Update]:
+def _updates(job_id: str, news: _News) -> Iterator[ServerSentEvent]:
     if news.events is None:
-        yield Update("final", {"id": job_id, "status": Status.expired})
+        yield _sse("final", {"id": job_id, "status": Status.expired})
         return
     for event in news.events:
         if event.final and news.end:
-            yield Update("final", news.end, event.id)
+            yield _sse("final", news.end, event.id)
         elif event.job:
-            yield Update("job", {"id": event.job, "status": event.status}, event.id)
+            yield _sse("job", {"id": event.job, "status": event.status}, event.id)
         elif event.status:
             data = _STATUS_DATA.get(event.status, {"status": event.status})
-            yield Update("status", data, event.id)
+            yield _sse("status", data, event.id)
         else:
-            yield Update("progress", {"done": event.done, "total": event.total}, event.id)
+            yield _sse("progress", {"done": event.done, "total": event.total}, event.id)

@@ -5,7 +5,7 @@ event loop, and before it is known who sends it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,9 +22,9 @@ class BatchRequest(BaseModel):
     """What a batch may have."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    webhook: Annotated[
-        str | None, Field(max_length=MAX_URL, description="HTTPS URL called when the batch ends")
-    ] = None
+    webhook: str | None = Field(
+        None, max_length=MAX_URL, description="HTTPS URL called when the batch ends"
+    )
 
 
 class PurgeRequest(BaseModel):

@@ -57,7 +57,7 @@ _EXPOSED_HEADERS = (
 
 def create_app(settings: GatewaySettings, services: Services | None = None) -> FastAPI:
     """The ASGI application. ``services`` replaces the backends that the settings name."""
-    given = services or Services.connect(settings)
+    given = services or Services(settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

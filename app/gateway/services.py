@@ -16,7 +16,6 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -104,48 +103,44 @@ _STORE_TIMEOUT = 2.0  # seconds: a request that asks twice still answers within 
 QueuePosition = tuple[int | None, float | None]
 
 
-@dataclass
 class Services:
-    """The backends of one gateway."""
+    """The backends of one gateway: Redis, Celery and the blob store that the settings name."""
 
-    settings: GatewaySettings
-    store: JobStore
-    wakeups: WakeUpSender
-    blobs: BlobStore
-    catalogue: LiveCatalogue
-    subscriptions: JobSubscriptions
-    authenticator: Authenticator
-    stream_slots: PerCallerSemaphore
-    wait_slots: PerCallerSemaphore
-    redis_warnings: Callable[[], list[str]] = list  # blocks
-    decoders: Decoders = field(init=False)
-    storage_threads: anyio.CapacityLimiter = field(init=False)  # so that nothing else waits for it
-    downloads: PerCallerSemaphore = field(init=False)
-    converting: WeakValueDictionary[str, anyio.Lock] = field(init=False)  # by caller
-    event_streams: EventStreams = field(init=False)
-    enqueuer: JobEnqueuer = field(init=False)
-    get_job: Coalescer[str, Job | None] = field(init=False)
-    queue_position: Coalescer[str, QueuePosition] = field(init=False)
-    _worker_seen: bool = False
-    _throughput: Throughput | None = None
-    _throughput_at: float = 0.0
-    _local_blobs: Coalescer[str, bytes] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.decoders = Decoders(self.settings.decoders)
-        self.storage_threads = anyio.CapacityLimiter(_STORAGE_THREADS)
-        self.downloads = PerCallerSemaphore(self.settings.max_downloads)
-        self.converting = WeakValueDictionary()
-        self.event_streams = EventStreams(
-            self.store,
-            self.subscriptions,
-            self.settings.max_event_streams,
-            self.settings.root_path,
-        )
+    def __init__(
+        self, settings: GatewaySettings, make_store: Callable[..., JobStore] = JobStore
+    ) -> None:
+        client, prefix = connect(settings.redis_url, _STORE_TIMEOUT), settings.redis_prefix
+        memory, replicas = settings.redis_memory or None, settings.redis_replicas
+        self.settings = settings
+        self.store = make_store(client, prefix, memory, replicas)
+        self.wakeups = WakeUpSender(settings.redis_url, prefix)
         self.enqueuer = JobEnqueuer(self.store, lambda: self.wakeups, lambda: self.settings)
-        self.get_job = Coalescer(self.store.get_all)
+        self.blobs = BlobStore.from_url(settings.storage_url)
+        self.storage_threads = anyio.CapacityLimiter(_STORAGE_THREADS)  # nothing else waits for it
+        self.catalogue = LiveCatalogue(settings.weights_dir, settings.defaults(), settings.licences)
+        self.authenticator = Authenticator(
+            KeyStore(client, prefix),
+            SessionStore(client, prefix),
+            RateLimiter(client, prefix),
+            settings,
+        )
+        self.redis_warnings = partial(redis_warnings, client, settings.redis_memory)  # blocks
+        self.stream_slots = PerCallerSemaphore(settings.max_streams)
+        self.wait_slots = PerCallerSemaphore(settings.max_waits)
+        self.downloads = PerCallerSemaphore(settings.max_downloads)
+        self.decoders = Decoders(settings.decoders)
+        self.converting = WeakValueDictionary[str, anyio.Lock]()  # by caller
+        changes = JobChanges(settings.redis_url, self.store.change_channel)
+        self.subscriptions = JobSubscriptions(changes)
+        self.event_streams = EventStreams(
+            self.store, self.subscriptions, settings.max_event_streams, settings.root_path
+        )
+        self.get_job = Coalescer[str, Job | None](self.store.get_all)
         self.queue_position = Coalescer(self._queue_positions)
         self._local_blobs = Coalescer(self._get_blobs)
+        self._worker_seen = False
+        self._throughput: Throughput | None = None
+        self._throughput_at = 0.0
 
     async def get_blob(self, key: str) -> bytes:
         """What is stored under that key. Raises BlobError, BlobMissing too."""
@@ -223,27 +218,6 @@ class Services:
             with contextlib.suppress(StoreError):
                 find = self.authenticator.keys.revoked_among
                 self.subscriptions.end_callers(await run_in_threadpool(find, callers))
-
-    @classmethod
-    def connect(cls, settings: GatewaySettings, make_store: type[JobStore] = JobStore) -> Services:
-        """Redis, Celery and the blob store that the settings name."""
-        client, prefix = connect(settings.redis_url, _STORE_TIMEOUT), settings.redis_prefix
-        memory, replicas = settings.redis_memory or None, settings.redis_replicas
-        store = make_store(client, prefix, memory, replicas)
-        sessions = SessionStore(client, prefix)
-        rate_limiter = RateLimiter(client, prefix)
-        return cls(
-            settings=settings,
-            store=store,
-            wakeups=WakeUpSender(settings.redis_url, prefix),
-            blobs=BlobStore.from_url(settings.storage_url),
-            catalogue=LiveCatalogue(settings.weights_dir, settings.defaults(), settings.licences),
-            subscriptions=JobSubscriptions(JobChanges(settings.redis_url, store.change_channel)),
-            authenticator=Authenticator(KeyStore(client, prefix), sessions, rate_limiter, settings),
-            redis_warnings=partial(redis_warnings, client, settings.redis_memory),
-            stream_slots=PerCallerSemaphore(settings.max_streams),
-            wait_slots=PerCallerSemaphore(settings.max_waits),
-        )
 
     async def wait_until_final(
         self, subscription: JobSubscription, seconds: float, caller: str, known: Job | None = None

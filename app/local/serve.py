@@ -199,7 +199,7 @@ def local_settings(host: str) -> GatewaySettings:
 
 def _run_gateway(host: str, port: int, state_dir: Path) -> None:
     settings = local_settings(host)
-    services = Services.connect(settings)
+    services = Services(settings)
     server = gateway_server(settings, host, port, GRACE_SECONDS, services)
     if settings.log_format == "json":
         server.run()

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from app.webhooks.sender import DeliveryResult
 from jobs.errors import StoreError
-from jobs.gauges import QueueView
+from jobs.load import QueueView
 from jobs.redis_store import JobStore
 
 RECOVERED = Counter("mmml_jobs_recovered", "jobs taken from dead workers")

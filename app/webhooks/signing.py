@@ -14,10 +14,6 @@ from jobs.redis_store import JobStore
 PREFIX = "whsec_"
 
 
-class BadSecret(ValueError):
-    """The text is no signing secret."""
-
-
 def new_secret() -> str:
     """A random secret of 32 bytes."""
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -27,7 +23,7 @@ def derive_secret(secret: str, owner: str) -> str:
     """The secret of one ``owner``, from which nobody learns another's; the service's own for ""."""
     if not owner:
         return secret
-    digest = hmac.digest(_key(secret), f"webhooks of {owner}".encode(), "sha256")
+    digest = hmac.digest(secret_key(secret), f"webhooks of {owner}".encode(), "sha256")
     return PREFIX + base64.b64encode(digest).decode()
 
 
@@ -44,24 +40,19 @@ def signature_headers(
     }
 
 
-def check_secret(secret: str) -> str:
-    """The secret itself. Raises BadSecret unless it is ``whsec_`` and base64 of 24 to 64 bytes."""
-    _key(secret)
-    return secret
-
-
 def _signature(secret: str, message_id: str, stamp: str, body: bytes) -> str:
     signed = f"{message_id}.{stamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, "sha256")).decode()
+    return "v1," + base64.b64encode(hmac.digest(secret_key(secret), signed, "sha256")).decode()
 
 
-def _key(secret: str) -> bytes:
+def secret_key(secret: str) -> bytes:
+    """What signs. Raises ValueError unless the text is ``whsec_`` and base64 of 24 to 64 bytes."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except ValueError:
         key = b""
     if not secret.startswith(PREFIX) or not 24 <= len(key) <= 64:
-        raise BadSecret("a webhook secret is whsec_ and base64 of 24 to 64 bytes")
+        raise ValueError("a webhook secret is whsec_ and base64 of 24 to 64 bytes")
     return key
 
 

@@ -9,7 +9,7 @@ from benchmarks.peers.pipelines import SUBJECTS, sleeping
 from models.runtime.cpu.process import reexec_tuned
 from tests.squares import FakeLoader
 from workers.settings import WorkerSettings
-from workers.worker import Worker, WorkerParts, limit_threads
+from workers.worker import Worker, limit_threads
 
 
 def main(name: str) -> None:
@@ -18,7 +18,7 @@ def main(name: str) -> None:
     assert sleeps  # others have networks, and the worker as it is
     limit_threads(settings.threads)
     loader = FakeLoader(sleeping(*sleeps))
-    Worker(settings, WorkerParts(pipelines=lambda _settings, _device: loader)).run()
+    Worker(settings, make_pipelines=lambda _settings, _device: loader).run()
 
 
 if __name__ == "__main__":

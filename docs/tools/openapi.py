@@ -21,7 +21,7 @@ _SCHEMA_KEYS = ("type", "description", "enum", "minimum", "maximum", "minLength"
 def openapi_document() -> str:
     """What ``GET /openapi.json`` answers; needs neither broker nor weights."""
     settings = GatewaySettings(allowed_hosts=())
-    schema = create_app(settings, Services.connect(settings)).openapi()
+    schema = create_app(settings, Services(settings)).openapi()
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 

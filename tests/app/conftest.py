@@ -37,7 +37,7 @@ def settings(weights: Path, valkey: str, prefix: str) -> GatewaySettings:
 
 @pytest.fixture
 def services(settings: GatewaySettings) -> Services:
-    return Services.connect(settings)
+    return Services(settings)
 
 
 @pytest.fixture

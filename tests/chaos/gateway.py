@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from app.gateway.enqueue import WakeUpSender
@@ -35,8 +34,8 @@ def _end(_number: int, _frame: object) -> None:
 def main(folder: str) -> None:
     signal.signal(signal.SIGTERM, _end)
     settings = GatewaySettings()
-    services = Services.connect(settings)
-    services = replace(services, wakeups=DyingWakeUps(services.wakeups, Strikes(Path(folder))))
+    services = Services(settings)
+    services.wakeups = DyingWakeUps(services.wakeups, Strikes(Path(folder)))
     gateway_server(settings, settings.host, settings.port, settings.grace, services).run()
 
 

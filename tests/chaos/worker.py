@@ -22,7 +22,7 @@ from models.pipeline import Item
 from tests.chaos.strikes import Strikes, kill_self
 from tests.squares import FakeLoader, FakePipeline
 from workers.settings import WorkerSettings
-from workers.worker import Worker, WorkerParts, limit_threads
+from workers.worker import Worker, limit_threads
 
 MEMORY = 4  # pictures whose text says "memory" that fit at a time
 LONG = 4.0  # seconds that "long" takes
@@ -95,20 +95,21 @@ class Misbehaviour:
         time.sleep(next((seconds for word, seconds in times.items() if word in words), 0.0))
 
 
-def parts(strikes: Strikes) -> WorkerParts:
-    """A worker's parts, each with its weak point."""
+def worker(strikes: Strikes) -> Worker:
+    """Each of its parts has its weak point."""
     pipeline = FakePipeline(on_forward=Misbehaviour(strikes))
-    return WorkerParts(
-        store=partial(DyingStore, strikes=strikes),
-        blobs=partial(DyingBlobs, strikes=strikes),
-        pipelines=lambda _settings, _device: FakeLoader(pipeline),
+    return Worker(
+        WorkerSettings(),
+        make_store=partial(DyingStore, strikes=strikes),
+        open_blobs=partial(DyingBlobs, strikes=strikes),
+        make_pipelines=lambda _settings, _device: FakeLoader(pipeline),
     )
 
 
 def main(folder: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     limit_threads(1)
-    Worker(WorkerSettings(), parts(Strikes(Path(folder)))).run()
+    worker(Strikes(Path(folder))).run()
 
 
 if __name__ == "__main__":

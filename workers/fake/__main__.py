@@ -5,14 +5,14 @@ from __future__ import annotations
 from jobs.logs import configure_logging
 from workers.fake.pipeline import DrawingLoader
 from workers.settings import WorkerSettings
-from workers.worker import Worker, WorkerParts
+from workers.worker import Worker
 
 
 def main() -> None:
     settings = WorkerSettings(device="cpu", precision="float32")
     configure_logging(settings, worker=settings.worker_name)
     loader = DrawingLoader(settings.weights_dir, settings.serve_bundles)
-    Worker(settings, WorkerParts(pipelines=lambda _settings, _device: loader)).run()
+    Worker(settings, make_pipelines=lambda _settings, _device: loader).run()
 
 
 if __name__ == "__main__":

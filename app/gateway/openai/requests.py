@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from starlette.requests import Request
@@ -50,43 +50,36 @@ class ImagesRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    prompt: Annotated[str, Field(description="the caption")]
-    model: Annotated[str | None, Field(description="a bundle; if omitted, the default one")] = None
-    n: Annotated[int | None, Field(description="number of images, 1 to 16")] = None
-    size: Annotated[
-        str | None, Field(description="auto (as made), or WIDTHxHEIGHT, to which images are scaled")
-    ] = None
-    fit: Annotated[
-        Fit | None,
-        Field(
-            description="for a size of another aspect: cover (cut, the default) or contain (bars)"
-        ),
-    ] = None
-    response_format: Annotated[
-        Literal["b64_json", "url"] | None, Field(description="if omitted, b64_json")
-    ] = None
-    output_format: Annotated[str | None, Field(description="png, jpeg or webp")] = None
-    stream: Annotated[bool | None, Field(description="as server-sent events")] = None
-    partial_images: Annotated[
-        int | None, Field(ge=0, le=3, description="accepted; only final pictures are sent")
-    ] = None
-    quality: Annotated[str | None, Field(description="accepted; there is one quality")] = None
-    background: Annotated[str | None, Field(description="auto or opaque")] = None
-    moderation: Annotated[str | None, Field(description="accepted; nothing is moderated")] = None
-    user: Annotated[str | None, Field(description="accepted, not kept")] = None
-    safety_identifier: Annotated[str | None, Field(description="accepted, not kept")] = None
-    seed: Annotated[
-        int | None, Field(description="if omitted, a random seed is chosen and returned")
-    ] = None
-    method: Annotated[str | None, Field(description="algorithm to use; GET /models lists them")] = (
-        None
+    prompt: str = Field(description="the caption")
+    model: str | None = Field(None, description="a bundle; if omitted, the default one")
+    n: int | None = Field(None, description="number of images, 1 to 16")
+    size: str | None = Field(
+        None, description="auto (as made), or WIDTHxHEIGHT, to which images are scaled"
     )
-    style: Annotated[str | None, Field(description="accepted; there is one style")] = None
-    output_compression: Annotated[int | None, Field(description="refused")] = None
-    complexity: Annotated[Any, Field(description="refused")] = None
-    frame_count: Annotated[Any, Field(description="refused")] = None
-    frame_duration_ms: Annotated[Any, Field(description="refused")] = None
-    svg: Annotated[Any, Field(description="refused")] = None
+    fit: Fit | None = Field(
+        None, description="for a size of another aspect: cover (cut, the default) or contain (bars)"
+    )
+    response_format: Literal["b64_json", "url"] | None = Field(
+        None, description="if omitted, b64_json"
+    )
+    output_format: str | None = Field(None, description="png, jpeg or webp")
+    stream: bool | None = Field(None, description="as server-sent events")
+    partial_images: int | None = Field(
+        None, ge=0, le=3, description="accepted; only final pictures are sent"
+    )
+    quality: str | None = Field(None, description="accepted; there is one quality")
+    background: str | None = Field(None, description="auto or opaque")
+    moderation: str | None = Field(None, description="accepted; nothing is moderated")
+    user: str | None = Field(None, description="accepted, not kept")
+    safety_identifier: str | None = Field(None, description="accepted, not kept")
+    seed: int | None = Field(None, description="if omitted, a random seed is chosen and returned")
+    method: str | None = Field(None, description="algorithm to use; GET /models lists them")
+    style: str | None = Field(None, description="accepted; there is one style")
+    output_compression: int | None = Field(None, description="refused")
+    complexity: Any = Field(None, description="refused")
+    frame_count: Any = Field(None, description="refused")
+    frame_duration_ms: Any = Field(None, description="refused")
+    svg: Any = Field(None, description="refused")
 
     @field_validator(*_CHOICES, mode="before", check_fields=False)
     @classmethod
@@ -137,8 +130,8 @@ class GenerationRequest(ImagesRequest):
 class EditRequest(ImagesRequest):
     """``POST /v1/images/edits``, beside its pictures."""
 
-    input_fidelity: Annotated[str | None, Field(description="refused")] = None
-    markup: Annotated[Any, Field(description="refused")] = None
+    input_fidelity: str | None = Field(None, description="refused")
+    markup: Any = Field(None, description="refused")
 
 
 def rename_fields_for_client(problem: Problem) -> Problem:

@@ -16,7 +16,7 @@ from app.gateway.json_bodies import PurgeRequest, json_body
 from app.gateway.problems import Problem
 from app.gateway.services import Services
 from jobs.administration import UsageView, purge, usage
-from jobs.gauges import QueueView
+from jobs.load import QueueView
 from jobs.store import AdminAction
 
 

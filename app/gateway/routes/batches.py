@@ -21,7 +21,6 @@ from app.gateway.json_bodies import BatchRequest, json_body
 from app.gateway.problems import Problem
 from app.gateway.routes.jobs import get_batch
 from app.gateway.submission import parse_webhook
-from app.gateway.views import json_response
 from jobs.batch import Batch
 from jobs.requests import TASKS
 from jobs.store import OverQuota
@@ -33,7 +32,6 @@ router = APIRouter(prefix="/batches", tags=["batches"])
     "",
     status_code=201,
     summary="Create a batch",
-    response_model=Batch,
     openapi_extra={
         "requestBody": request_body({"application/json": "BatchRequest"}, required=False)
     },
@@ -42,7 +40,8 @@ def create_batch(
     services: ServicesDependency,
     caller: AnyCaller,
     body: Annotated[BatchRequest, Depends(json_body(BatchRequest, optional=True))],
-) -> Response:
+    response: Response,
+) -> Batch:
     """An open batch. Submit jobs with its id as `batch`, then close it."""
     _require_submitter(caller)
     store, settings = services.store, services.settings
@@ -56,8 +55,8 @@ def create_batch(
         batch_id = store.batches.create(caller.owner, url, *limits, lifetime)
     except OverQuota as over:
         raise quota_problem(store, settings, over.quota, over.used) from over
-    headers = {"Location": f"{settings.root_path}/batches/{batch_id}"}
-    return json_response(get_batch(services, caller, batch_id), 201, headers)
+    response.headers["Location"] = f"{settings.root_path}/batches/{batch_id}"
+    return get_batch(services, caller, batch_id)
 
 
 def _require_submitter(caller: Caller) -> None:
@@ -65,21 +64,21 @@ def _require_submitter(caller: Caller) -> None:
         caller.require_scope(next(iter(TASKS)))
 
 
-@router.get("/{batch_id}", summary="Get a batch", response_model=Batch)
-def show_batch(batch_id: BatchId, services: ServicesDependency, caller: Reader) -> Response:
+@router.get("/{batch_id}", summary="Get a batch")
+def show_batch(batch_id: BatchId, services: ServicesDependency, caller: Reader) -> Batch:
     """How many of its jobs are where; GET /jobs?batch=ID lists them."""
-    return json_response(get_batch(services, caller, batch_id))
+    return get_batch(services, caller, batch_id)
 
 
-@router.post("/{batch_id}/close", summary="Close a batch", response_model=Batch)
-def close_batch(batch_id: BatchId, services: ServicesDependency, caller: AnyCaller) -> Response:
+@router.post("/{batch_id}/close", summary="Close a batch")
+def close_batch(batch_id: BatchId, services: ServicesDependency, caller: AnyCaller) -> Batch:
     """It takes no more jobs, and ends, calling its webhook, when all that it has have ended. To
     close it twice does no harm.
     """
     _require_submitter(caller)
     get_batch(services, caller, batch_id)
     services.store.batches.close(batch_id)
-    return json_response(get_batch(services, caller, batch_id))
+    return get_batch(services, caller, batch_id)
 
 
 @router.delete(

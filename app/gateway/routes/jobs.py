@@ -29,7 +29,6 @@ from app.gateway.dependencies import (
     ServicesDependency,
     StreamSlot,
 )
-from app.gateway.event_streams import Update
 from app.gateway.image_responses import has_current, wait_seconds
 from app.gateway.problems import Problem
 from app.gateway.services import Services
@@ -220,7 +219,6 @@ def _erase(services: Services, job_id: str) -> bool:
 
 
 events_router = APIRouter()
-_RETRY = 2000  # milliseconds after which a client comes back
 
 _EVENT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -241,7 +239,7 @@ LastEventId = Annotated[
 ]
 
 
-UpdateStream = AsyncIterator[Update]
+EventStream = AsyncIterator[ServerSentEvent]
 
 
 async def _unheard_from(
@@ -264,7 +262,7 @@ async def open_job_stream(
     services: ServicesDependency,
     caller: Reader,
     last_event_id: LastEventId = None,
-) -> AsyncIterator[UpdateStream]:
+) -> AsyncIterator[EventStream]:
     """What the client has not heard yet of a job."""
     ended = require_job(caller.get_visible(await services.get_job(job_id))).status.final
     cursor = await _unheard_from(job_id, ended, services, last_event_id)
@@ -277,19 +275,13 @@ async def open_batch_stream(
     services: ServicesDependency,
     caller: Reader,
     last_event_id: LastEventId = None,
-) -> AsyncIterator[UpdateStream]:
+) -> AsyncIterator[EventStream]:
     """What the client has not heard yet of a batch."""
     batch = await run_in_threadpool(get_batch, services, caller, batch_id)
     ended = batch.finished_at is not None
     cursor = await _unheard_from(batch_id, ended, services, last_event_id)
     with services.event_streams.open(batch_id, cursor, caller.rate_limit_key) as stream:
         yield stream
-
-
-async def _server_sent(stream: UpdateStream) -> AsyncIterator[ServerSentEvent]:
-    yield ServerSentEvent(comment="follow", retry=_RETRY)
-    async for update in stream:
-        yield ServerSentEvent(event=update.kind, data=update.data, id=update.id)
 
 
 _STREAM: dict[str, Any] = {
@@ -303,10 +295,10 @@ _STREAM: dict[str, Any] = {
     "/jobs/{job_id}/events", tags=["jobs"], summary="Stream the events of a job", **_STREAM
 )
 async def stream_events(
-    stream: Annotated[UpdateStream, Depends(open_job_stream)],
+    stream: Annotated[EventStream, Depends(open_job_stream)],
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: everything that has happened to it, then what happens next."""
-    async for event in _server_sent(stream):
+    async for event in stream:
         yield event
 
 
@@ -317,8 +309,8 @@ async def stream_events(
     **_STREAM,
 )
 async def stream_batch_events(
-    stream: Annotated[UpdateStream, Depends(open_batch_stream)],
+    stream: Annotated[EventStream, Depends(open_batch_stream)],
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: every job that has ended, then every end, and the batch's own."""
-    async for event in _server_sent(stream):
+    async for event in stream:
         yield event

@@ -7,7 +7,6 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -579,11 +578,12 @@ def test_addresses_behind_a_proxy_are_the_public_ones(keyed: Services, mine: str
     ("trusted", "secure"), [((), False), (("10.0.0.0/8",), False), (("127.0.0.0/8",), True)]
 )
 def test_only_trusted_proxies_say_who_calls(
-    weights: Path, keyed: Services, mine: str, trusted: tuple[str, ...], secure: bool
+    keyed: Services, mine: str, trusted: tuple[str, ...], secure: bool
 ) -> None:
-    settings = GatewaySettings(weights_dir=weights, require_keys=True, trusted_proxies=trusted)
+    changes = {"require_keys": True, "trusted_proxies": trusted}
+    settings = keyed.settings.model_copy(update=changes)
     headers = {**bearer(mine), "X-Forwarded-Proto": "https", "X-Forwarded-For": "9.9.9.9"}
-    with listening(replace(keyed, settings=settings)) as port:
+    with listening(Services(settings)) as port:
         answer = httpx.post(f"http://127.0.0.1:{port}/session", headers=headers)
     assert ("; Secure" in answer.headers["set-cookie"]) == secure
 

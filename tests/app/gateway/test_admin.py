@@ -46,7 +46,7 @@ def test_nobody_else_gets_in(services: Services, method: str, path: str) -> None
     with TestClient(create_app(services.settings, services)) as client:
         assert client.request(method, path, json={}).status_code == 403  # open service
     text, _ = add_key(services, set(default_scopes()))
-    with TestClient(create_app(services.settings, Services.connect(services.settings))) as client:
+    with TestClient(create_app(services.settings, Services(services.settings))) as client:
         assert client.request(method, path, json={}).status_code == 401
         answer = client.request(method, path, json={}, headers={"Authorization": f"Bearer {text}"})
         assert answer.status_code == 403

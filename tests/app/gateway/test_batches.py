@@ -10,7 +10,6 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -306,7 +305,7 @@ def test_a_job_is_no_batch_and_a_batch_no_job(client: TestClient) -> None:
 def small(services: Services) -> Iterator[TestClient]:
     limits = {"max_batches": 2, "max_batch_jobs": 2}
     settings = services.settings.model_copy(update=limits)
-    with LocalClient(create_app(settings, replace(services, settings=settings))) as made:
+    with LocalClient(create_app(settings, Services(settings))) as made:
         yield made
 
 
@@ -407,7 +406,7 @@ def test_a_batch_does_not_get_around_a_keys_limits(
 def test_a_gateway_beside_sees_the_same(
     client: TestClient, services: Services, settings: GatewaySettings
 ) -> None:
-    with LocalClient(create_app(settings, Services.connect(settings))) as other:
+    with LocalClient(create_app(settings, Services(settings))) as other:
         batch = created(client)
         jobs = [joined(client, batch), joined(other, batch)]
         threading.Timer(0.3, lambda: [finished(services.store, job) for job in jobs]).start()

@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
@@ -105,7 +104,7 @@ def test_a_job_erased_while_followed_ends_the_stream(
 @pytest.fixture
 def one_stream(services: Services) -> Iterator[tuple[TestClient, Services]]:
     settings = services.settings.model_copy(update={"max_event_streams": 1})
-    limited = replace(services, settings=settings)
+    limited = Services(settings)
     with LocalClient(create_app(settings, limited)) as made:
         yield made, limited
 
@@ -135,7 +134,7 @@ class Faltering(JobStore):
 
 
 def test_a_stream_outlives_a_store_that_is_away(settings: GatewaySettings) -> None:
-    shaky = Services.connect(settings, Faltering)
+    shaky = Services(settings, Faltering)
     store = shaky.store
     assert isinstance(store, Faltering)
     with LocalClient(create_app(shaky.settings, shaky)) as client:

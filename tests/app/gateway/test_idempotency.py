@@ -129,7 +129,7 @@ class Overtaking(JobStore):
 
 
 def test_the_overtaken_request_leaves_nothing_behind(settings: GatewaySettings) -> None:
-    services = late = Services.connect(settings, Overtaking)
+    services = late = Services(settings, Overtaking)
     store = late.store
     assert isinstance(store, Overtaking)
     pictures = {"image": UploadedFile(png())}

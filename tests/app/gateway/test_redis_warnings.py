@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import redis
@@ -49,10 +48,10 @@ def test_readyz_and_the_log_say_so(
     services: Services, server: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.config_set("maxmemory-policy", "allkeys-lfu")
-    given = replace(services, redis_warnings=lambda: redis_warnings(server, 0))
-    with LocalClient(create_app(given.settings, given)) as client:
+    services.redis_warnings = lambda: redis_warnings(server, 0)
+    with LocalClient(create_app(services.settings, services)) as client:
         assert "allkeys-lfu" in caplog.text
-        given.store.heartbeat("worker", {"device": "cpu"}, 60)
+        services.store.heartbeat("worker", {"device": "cpu"}, 60)
         assert "allkeys-lfu" in client.get("/readyz").json()["warnings"][0]
         server.config_set("maxmemory-policy", "noeviction")
         assert "warnings" not in client.get("/readyz").json()

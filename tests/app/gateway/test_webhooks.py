@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import standardwebhooks
 from fastapi.testclient import TestClient
@@ -67,7 +65,7 @@ def test_the_settings_secret_comes_first(services: Services) -> None:
     settings = services.settings.model_copy(
         update={"webhook_secret": WebhookSettings(webhook_secret=f"{new} {old}").webhook_secret}
     )
-    with LocalClient(create_app(settings, replace(services, settings=settings))) as client:
+    with LocalClient(create_app(settings, Services(settings))) as client:
         assert client.get("/webhooks/secret").json()["secret"] == new
 
 
