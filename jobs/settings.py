@@ -139,9 +139,7 @@ class SharedSettings(BaseSettings):
     def defaults(self) -> dict[str, str]:
         """Default bundle by task, where one is set."""
         prefix = "default_"
-        named = {
-            k.removeprefix(prefix): v for k, v in self.model_dump().items() if k.startswith(prefix)
-        }
+        named = {k.removeprefix(prefix): v for k, v in self if k.startswith(prefix)}
         return {task: bundle for task, bundle in named.items() if bundle}
 
 

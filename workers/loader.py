@@ -26,19 +26,15 @@ class PipelineLoader(Protocol):
         """The pipeline of the bundle with that ``sha256``, or as it is now. Raises ModelsError when
         there is none, BundleError when another worker may have it.
         """
-        ...
 
     def loaded(self) -> dict[PipelineKey, int]:
         """What is in memory, and how many bytes its networks' weights take."""
-        ...
 
     def forget_failures(self) -> None:
         """Read every bundle again, those too that could not be loaded."""
-        ...
 
     def bundles(self) -> dict[str, dict[str, Any]]:
         """By bundle that can be loaded its ``sha256`` and ``tasks``."""
-        ...
 
 
 def preload(pipelines: PipelineLoader, settings: WorkerSettings) -> None:

@@ -101,14 +101,6 @@ def wants_json(context: click.Context) -> bool:
     return bool(context.find_root().meta.get(_AS_JSON))
 
 
-class JsonCommand(click.Command):
-    """A command with ``--json``, and how the service is reached."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.params += json_parameters()
-
-
 class ExitStatus(IntEnum):
     """Exit statuses; documented in docs/cli.md from :data:`MEANINGS`."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mmml.cli.context import CliContext, JsonCommand, json_line
+from mmml.cli.context import CliContext, json_line
 from mmml.cli.output import (
     default_output,
     deliver,
@@ -25,7 +25,7 @@ _STATUSES = ("queued", "running", "succeeded", "failed", "canceled")
 _JOB = click.Argument(["job_id"], metavar="JOB")
 
 
-@click.command(cls=JsonCommand)
+@click.command()
 @click.option("--limit", default=20, type=click.IntRange(1, 10_000), help="at most so many")
 @click.option("--status", type=click.Choice(_STATUSES), help="only jobs in this state")
 @click.option("--task", type=click.Choice(list(tasks())), help="only jobs of this task")
@@ -47,7 +47,7 @@ def _local_time(timestamp: str) -> str:
     return datetime.fromisoformat(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-@click.command(cls=JsonCommand, params=[_JOB])
+@click.command(params=[_JOB])
 @click.option(
     "--show/--no-show", "in_terminal", default=None, help="also show its images in the terminal"
 )
@@ -83,7 +83,7 @@ def _facts(job: Mapping[str, Any]) -> Iterator[str]:
         yield f"error     {job['error']['code']}: {job['error']['detail']}"
 
 
-@click.command(cls=JsonCommand, params=[_JOB, timeout_parameter()])
+@click.command(params=[_JOB, timeout_parameter()])
 @click.pass_obj
 def wait(run: CliContext, job_id: str, timeout: float) -> None:
     """Wait for the end of a job; exit status 1 if it failed, 8 if some images did."""
@@ -97,7 +97,7 @@ def wait(run: CliContext, job_id: str, timeout: float) -> None:
         require_all_images(job)
 
 
-@click.command(cls=JsonCommand, params=[_JOB, *output_parameters(), timeout_parameter()])
+@click.command(params=[_JOB, *output_parameters(), timeout_parameter()])
 @click.pass_obj
 def download(
     run: CliContext,
@@ -114,7 +114,7 @@ def download(
         deliver(run, job, output or default_output(job, job_id), show, opened)
 
 
-@click.command(cls=JsonCommand)
+@click.command()
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
 @click.pass_obj
 def cancel(run: CliContext, job_ids: tuple[str, ...]) -> None:
@@ -125,7 +125,7 @@ def cancel(run: CliContext, job_ids: tuple[str, ...]) -> None:
             run.print_result(record, [record["status"]])
 
 
-@click.command(cls=JsonCommand)
+@click.command()
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
 @click.pass_obj
 def delete(run: CliContext, job_ids: tuple[str, ...]) -> None:
@@ -136,7 +136,7 @@ def delete(run: CliContext, job_ids: tuple[str, ...]) -> None:
             run.print_result({"id": job_id, "deleted": True}, [])
 
 
-@click.command(cls=JsonCommand, params=[_JOB])
+@click.command(params=[_JOB])
 @click.pass_obj
 def events(run: CliContext, job_id: str) -> None:
     """Follow a job to its end: one line of JSON for each event."""

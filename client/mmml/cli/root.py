@@ -23,10 +23,10 @@ from mmml.cli.context import (
     CliContext,
     CommandError,
     ExitStatus,
-    JsonCommand,
     exit_status,
     json_error,
     json_parameter,
+    json_parameters,
     wants_json,
 )
 from mmml.cli.jobs import cancel, delete, download, events, jobs, show, wait
@@ -104,6 +104,11 @@ def _unavailable(name: str, reason: str) -> click.Command:
 class Root(click.Group):
     """Tasks first, then the rest. Ctrl-C and errors end with the statuses of docs/cli.md."""
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """With ``--json``, and how the service is reached."""
+        cmd.params += json_parameters()
+        super().add_command(cmd, name)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         service = {*_HELP, *entry_points(group=GROUP).names}
         return [*tasks(), *sorted({*self.commands, *service} - {*tasks()})]
@@ -170,7 +175,7 @@ for _task in tasks().values():
     cli.add_command(task_command(_task))
 
 
-@cli.command(cls=JsonCommand)
+@cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
@@ -185,7 +190,7 @@ def completion(context: click.Context, shell: str) -> None:
     click.echo(shell_class(root, {}, "mmml", "_MMML_COMPLETE").source())
 
 
-@cli.command(cls=JsonCommand)
+@cli.command()
 @click.pass_obj
 def models(run: CliContext) -> None:
     """List bundles with their tasks and methods; * marks each task's default."""
@@ -202,7 +207,7 @@ def _lines(catalogue: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {mark} {name:<11} {task['size']:>4} px  {', '.join(task['methods'])}"
 
 
-@cli.command("webhook-secret", cls=JsonCommand)
+@cli.command("webhook-secret")
 @click.pass_obj
 def webhook_secret(run: CliContext) -> None:
     """Show the secret that verifies this service's webhooks."""

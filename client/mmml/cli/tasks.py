@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from mmml.base_job import FORMATS
-from mmml.cli.context import CliContext, JsonCommand
+from mmml.cli.context import CliContext
 from mmml.cli.output import (
     default_output,
     deliver,
@@ -33,7 +33,7 @@ def task_command(task: Task) -> click.Command:
     if "weight" in task.repeatable:
         options.append(click.Option(["--weight"], type=float, multiple=True, help=_WEIGHT))
     described = "".join(_argument_help(name, text) for name, text in task.images.items())
-    return JsonCommand(
+    return click.Command(
         task.name,
         params=[
             *images,

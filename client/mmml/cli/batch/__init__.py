@@ -15,7 +15,7 @@ import click
 from mmml import Busy, Client, Job, MmmlError, StillRunning
 from mmml.cli.batch.journal import Journal, open_journal, write_results
 from mmml.cli.batch.rows import FORMATS, Row, read_rows
-from mmml.cli.context import CliContext, CommandError, ExitStatus, JsonCommand, exit_status
+from mmml.cli.context import CliContext, CommandError, ExitStatus, exit_status
 from mmml.operations import RetryPolicy
 from mmml.tasks import tasks
 
@@ -140,7 +140,7 @@ _SHOWN = 10  # mistakes of a file that was to be sent; --check shows all
 _A_DAY = 24 * 3600.0  # seconds for which a job is waited for
 
 
-@click.command(cls=JsonCommand)
+@click.command()
 @click.argument("file", type=click.Path(dir_okay=False, exists=True, path_type=Path))
 @click.option(
     "-o",
