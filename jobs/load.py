@@ -94,6 +94,14 @@ class QueueView(BaseModel):
         return cls(waiting=by_priority, all_waiting=waiting[-1], **named)
 
 
+class UsageView(BaseModel):
+    """Jobs of one owner."""
+
+    owner: str = Field(description="id of a key; empty for jobs of a time without keys")
+    jobs: int = Field(description="created within the hours, and not erased")
+    unfinished: int = Field(description="that wait or run")
+
+
 @translate_errors
 class StoreLoad:
     """A part of :class:`jobs.redis_store.JobStore`. Methods block, and are safe to call from

@@ -352,22 +352,21 @@ class JobStore(WorkerRecords):
         only so many records are looked at for one. What can't be read is left out.
         """
         page: list[Job] = []
-        looked_at = 0
         index = self._key("jobs" if owner is None else f"jobs:{owner}")
         index = self._key(f"members:{batch}") if batch else index
-        for score, chunk in self._newest_first(index, before):
-            for job_id, job in chunk:
-                looked_at += 1
-                if job and status in (None, job.status) and task in (None, job.task):
-                    page.append(job)
-                if len(page) == limit or looked_at == MAX_LISTING_SCAN:
-                    return page, (score[job_id], job_id)
+        for looked_at, (cursor, job) in enumerate(self._newest_first(index, before), 1):
+            if job and status in (None, job.status) and task in (None, job.task):
+                page.append(job)
+            if len(page) == limit or looked_at == MAX_LISTING_SCAN:
+                return page, cursor
         return page, None
 
     def _newest_first(
         self, index: str, before: Cursor | None
-    ) -> Iterator[tuple[dict[str, float], list[tuple[str, Job | None]]]]:
-        """(creation times by id, records) of the jobs of ``index`` after ``before``, in chunks."""
+    ) -> Iterator[tuple[Cursor, Job | None]]:
+        """The jobs of ``index`` after ``before``, fetched in chunks; None for one that can't be
+        read.
+        """
         top: float | str = before[0] if before else "+inf"
         offset = 0
         while True:
@@ -376,8 +375,8 @@ class JobStore(WorkerRecords):
             )
             scores = {i.decode(): s for i, s in cast("list[tuple[bytes, float]]", found)}
             ids = [i for i, score in scores.items() if before is None or (score, i) < before]
-            records = [job if isinstance(job, Job) else None for job in self.get_all(ids)]
-            yield scores, list(zip(ids, records, strict=True))
+            for job_id, job in zip(ids, self.get_all(ids), strict=True):
+                yield (scores[job_id], job_id), job if isinstance(job, Job) else None
             if len(scores) < _CHUNK:
                 return
             last, score = next(reversed(scores.items()))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from jobs.job import Priority
-from jobs.load import StoreLoad
+from jobs.load import StoreLoad, UsageView
 from jobs.records import to_json
 from jobs.redis_scripts import translate_errors
 from jobs.store import MOST_ACTIONS, AdminAction, Usage
@@ -81,8 +81,8 @@ class WorkerRecords(StoreLoad):
         found = cast("list[bytes]", self._client.zrange(self._key("queued"), 0, -1))
         return [job_id.decode() for job_id in found]
 
-    def count_jobs(self, owners: Sequence[str], seconds: float) -> list[tuple[int, int]]:
-        """Of each owner the jobs created within ``seconds``, and the unfinished ones."""
+    def count_jobs(self, owners: Sequence[str], seconds: float) -> list[UsageView]:
+        """Of each owner, the busiest first. ``seconds``: how far back."""
         now, micro = self._client.time()
         since = now + micro / 1e6 - seconds
         with self._client.pipeline(transaction=False) as pipe:
@@ -90,7 +90,11 @@ class WorkerRecords(StoreLoad):
                 pipe.zcount(self._key(f"jobs:{owner}"), since, "+inf")
                 pipe.scard(self._key(f"active:{owner}"))
             answers = pipe.execute()
-        return list(zip(answers[::2], answers[1::2], strict=True))
+        found = [
+            UsageView(owner=owner, jobs=jobs, unfinished=unfinished)
+            for owner, jobs, unfinished in zip(owners, answers[::2], answers[1::2], strict=True)
+        ]
+        return sorted(found, key=lambda u: (-u.jobs, u.owner))
 
     def usage(self, owner: str) -> Usage:
         with self._client.pipeline(transaction=False) as pipe:

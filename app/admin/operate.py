@@ -14,7 +14,6 @@ import click
 
 from app.admin.connection import Backend, Report, command_group, operator, reports
 from jobs.administration import purge as purge_queue
-from jobs.administration import usage as usage_by_owner
 from jobs.job import Job, Status
 
 admin = command_group("admin", "Look at workers, queue and jobs, and change what they do.")
@@ -169,7 +168,7 @@ def purge(backend: Backend, owner: str | None, task: str | None) -> Report:
 def usage(backend: Backend, hours: float) -> Report:
     """Jobs by owner, the busiest first; no further back than results live."""
     names = {key.owner: key.name for key in reversed(backend.keys.all())}
-    found = usage_by_owner(backend.jobs, ["", *names], hours * 3600)
+    found = backend.jobs.count_jobs(["", *names], hours * 3600)
     lines = [
         f"{u.owner or '(no key)'}  {names.get(u.owner, '')}  {u.jobs} jobs, "
         f"{u.unfinished} unfinished"

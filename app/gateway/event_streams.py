@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi.sse import ServerSentEvent
@@ -27,32 +26,28 @@ _POSITIONS_EVERY = 1.0  # seconds between two looks at the place in the queue
 _GATHER_WINDOW = 0.02  # seconds in which changes are gathered for one read
 _RETRY = 2000  # milliseconds after which a client comes back
 _STORE_PAUSE = 1.0  # seconds before a store that can't be reached is asked again
+# About how many jobs start before one, and when it is likely to, in seconds since 1970.
+QueuePosition = tuple[int | None, float | None]
 _STATUS_DATA = {CANCEL_REQUESTED: {"status": Status.running, "cancel_requested": True}}
 
 
-@dataclass(frozen=True)
-class _News:
-    """What has happened; None: the job is erased. ``end``: the job as a client sees it once it is
-    over.
-    """
-
-    events: Sequence[JobEvent] | None
-    end: Mapping[str, Any] | None
-
-
 class EventStreams:
-    """All open streams of this process. ``limit``: how many there may be; ``root``: the path before
-    all addresses.
+    """All open streams of this process. ``positions`` finds how many jobs start before one;
+    ``limit``: how many streams there may be; ``root``: the path before all addresses.
     """
 
     def __init__(
-        self, store: JobStore, subscriptions: JobSubscriptions, limit: int, root: str = ""
+        self,
+        store: JobStore,
+        subscriptions: JobSubscriptions,
+        positions: Coalescer[str, QueuePosition],
+        limit: int,
+        root: str = "",
     ) -> None:
-        self._store, self._subscriptions, self._limit = store, subscriptions, limit
-        self._root = root
+        self._store, self._subscriptions, self._positions = store, subscriptions, positions
+        self._limit, self._root = limit, root
         self._count = 0
         self._news = Coalescer(self._read_news, max_batch=512)
-        self._positions = Coalescer(self._read_positions, max_batch=512)
 
     @contextlib.contextmanager
     def open(
@@ -83,15 +78,14 @@ class EventStreams:
             try:
                 if changed:
                     recheck = clock() + RECHECK
-                    news = await self._news((job_id, cursor))
-                    for update in _updates(job_id, news):
+                    for update in await self._news((job_id, cursor)):
                         yield update
                         if update.event == "final":
                             return
                         if update.event == "status":
                             waiting = update.data["status"] == Status.queued
                         cursor = update.id or cursor
-                position = await self._positions(job_id) if waiting else None
+                position, _ = await self._positions(job_id) if waiting else (None, None)
             except StoreError:
                 changed = True
                 await asyncio.sleep(_STORE_PAUSE)
@@ -104,8 +98,8 @@ class EventStreams:
                 await asyncio.sleep(_GATHER_WINDOW)
             changed = changed or clock() >= recheck
 
-    def _read_news(self, asked: Sequence[tuple[str, str]]) -> list[_News]:
-        """Of jobs, after a cursor each. Blocking."""
+    def _read_news(self, asked: Sequence[tuple[str, str]]) -> list[list[ServerSentEvent]]:
+        """What has happened to jobs, after a cursor each. Blocking."""
         cursors: dict[str, str] = {}
         for job_id, cursor in asked:
             cursors[job_id] = min(cursor, cursors.get(job_id, cursor), key=_order)
@@ -119,13 +113,8 @@ class EventStreams:
         for job_id, cursor in asked:
             events = found[job_id]
             after = None if events is None else [e for e in events if _order(e.id) > _order(cursor)]
-            result.append(_News(after, ends.get(job_id)))
+            result.append(list(_updates(job_id, after, ends.get(job_id))))
         return result
-
-    def _read_positions(self, job_ids: Sequence[str]) -> list[int | None]:
-        """How many jobs wait in front of each. Blocking."""
-        positions = self._store.queue_positions(job_ids)
-        return [positions[job_id] for job_id in job_ids]
 
     def _final_data(self, job_id: str, status: str) -> Mapping[str, Any]:
         (job,) = self._store.get_jobs_or_batches([job_id])
@@ -146,13 +135,18 @@ def _order(event_id: str) -> tuple[int, int]:
     return event_order(event_id) or (0, 0)
 
 
-def _updates(job_id: str, news: _News) -> Iterator[ServerSentEvent]:
-    if news.events is None:
+def _updates(
+    job_id: str, events: Sequence[JobEvent] | None, end: Mapping[str, Any] | None
+) -> Iterator[ServerSentEvent]:
+    """``events``: None when the job is erased; ``end``: the job as a client sees it once it is
+    over.
+    """
+    if events is None:
         yield _sse("final", {"id": job_id, "status": Status.expired})
         return
-    for event in news.events:
-        if event.final and news.end:
-            yield _sse("final", news.end, event.id)
+    for event in events:
+        if event.final and end:
+            yield _sse("final", end, event.id)
         elif event.job:
             yield _sse("job", {"id": event.job, "status": event.status}, event.id)
         elif event.status:

@@ -31,7 +31,7 @@ from app.gateway.auth import Authenticator
 from app.gateway.coalescer import Coalescer
 from app.gateway.decoders import Decoders
 from app.gateway.enqueue import JobEnqueuer, WakeUpSender
-from app.gateway.event_streams import EventStreams
+from app.gateway.event_streams import EventStreams, QueuePosition
 from app.gateway.rate_limits import PerCallerSemaphore, RateLimiter
 from app.gateway.subscriptions import JobChanges, JobSubscription, JobSubscriptions, end_tasks
 from app.gateway.views import JobView, job_view
@@ -99,10 +99,6 @@ _STORAGE_THREADS = 32
 _STORE_TIMEOUT = 2.0  # seconds: a request that asks twice still answers within five
 
 
-# About how many jobs start before one, and when it is likely to, in seconds since 1970.
-QueuePosition = tuple[int | None, float | None]
-
-
 class Services:
     """The backends of one gateway: Redis, Celery and the blob store that the settings name."""
 
@@ -132,11 +128,15 @@ class Services:
         self.converting = WeakValueDictionary[str, anyio.Lock]()  # by caller
         changes = JobChanges(settings.redis_url, self.store.change_channel)
         self.subscriptions = JobSubscriptions(changes)
-        self.event_streams = EventStreams(
-            self.store, self.subscriptions, settings.max_event_streams, settings.root_path
-        )
         self.get_job = Coalescer[str, Job | None](self.store.get_all)
-        self.queue_position = Coalescer(self._queue_positions)
+        self.queue_position = Coalescer(self._queue_positions, max_batch=512)
+        self.event_streams = EventStreams(
+            self.store,
+            self.subscriptions,
+            self.queue_position,
+            settings.max_event_streams,
+            settings.root_path,
+        )
         self._local_blobs = Coalescer(self._get_blobs)
         self._worker_seen = False
         self._throughput: Throughput | None = None

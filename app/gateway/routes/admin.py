@@ -15,8 +15,8 @@ from app.gateway.dependencies import AnyCaller, JobId, ServicesDependency, Worke
 from app.gateway.json_bodies import PurgeRequest, json_body
 from app.gateway.problems import Problem
 from app.gateway.services import Services
-from jobs.administration import UsageView, purge, usage
-from jobs.load import QueueView
+from jobs.administration import purge
+from jobs.load import QueueView, UsageView
 from jobs.store import AdminAction
 
 
@@ -187,4 +187,4 @@ def get_usage(
 ) -> list[UsageView]:
     """Owners with most jobs first; no further back than results are kept."""
     owners = sorted({key.owner for key in services.authenticator.keys.all()})
-    return usage(services.store, owners, hours * 3600)
+    return services.store.count_jobs(owners, hours * 3600)
