@@ -22,11 +22,7 @@ from app.gateway.image_responses import (
 )
 from app.gateway.middleware import release_upload_memory
 from app.gateway.openai.errors import PREFIX, RESPONSES
-from app.gateway.openai.requests import (
-    ImagesRequest,
-    read_edit,
-    read_generation,
-)
+from app.gateway.openai.requests import ImagesRequest, read_edit, read_generation
 from app.gateway.openai.responses import ImagesAnswer, UrlSigner, linked_name
 from app.gateway.openai.scaling import Fit, TargetSize, stored_or_scaled
 from app.gateway.openai.submission import submit_images_request, wait_for_success

@@ -13,10 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import FileResponse
 
 from app.gateway.admission import check_memory
-from app.gateway.api_keys import (
-    ADMIN,
-    LIFETIME,
-)
+from app.gateway.api_keys import ADMIN, LIFETIME
 from app.gateway.dependencies import (
     AnyCaller,
     BundleName,
