@@ -22,13 +22,13 @@ FILE = Path("docs/pictures/hero.webp")
 TILE, GAP, TEXT, FONT = 256, 10, 68, 17
 # Bundle, caption, seed: `mmml synthesize CAPTION --bundle BUNDLE --seed SEED` makes the same.
 SYNTHESIZED = (
-    ("flowers", "a flower with long white petals and a yellow center", 14),
-    ("flowers", "a purple flower with rounded petals and a dark middle", 30),
-    ("cub", "a small bird with a bright yellow belly and a black crown", 26),
-    ("cub", "this bird is red all over with black wings", 9),
+    ("flowers", "a flower with long white petals and a yellow center", 27),
+    ("flowers", "a purple flower with rounded petals and a dark middle", 2),
+    ("cub", "a small bird with a bright yellow belly and a black crown", 13),
+    ("cub", "this bird is red all over with black wings", 27),
 )
-EDITED = ("a blue bird with a white belly and a short beak", 16, "a yellow bird with grey wings")
-FILLED = 11  # of the drawn birds of validation, with the hole over the part that its caption names
+EDITED = ("a blue bird with a white belly and a short beak", 27, "a yellow bird with grey wings")
+FILLED = 20  # of the drawn birds of validation, with the hole over the part that its caption names
 Tile = tuple[Image.Image, str]
 
 
