@@ -30,7 +30,7 @@ from models.training.run import grid
 
 _ACROSS = 8  # pictures along a side of a sheet
 _BEST = 9
-_HELD_OUT = 5  # parts: each in turn is left out to learn how well the others foretell it
+_HELD_OUT = 5  # parts: each in turn is left out to learn how well the others predict it
 _QUALITY = 90
 
 
@@ -103,14 +103,14 @@ def learn_ratings(folder: Path, rated: Path, weight: float, device: str) -> floa
     image = _encoder(pipeline)
     features, mirrored = (_features(image, x) for x in (pictures, pictures.flip(3)))
     head = RatingHead.on(image.trunk, image.config.taps)
-    foretold = torch.zeros(len(ratings))
+    predicted = torch.zeros(len(ratings))
     for left_out in torch.arange(len(ratings)).tensor_split(_HELD_OUT):
         kept = torch.ones(len(ratings), dtype=torch.bool).index_fill(0, left_out, value=False)
         fit(head, torch.cat([features[kept], mirrored[kept]]), ratings[kept].repeat(2), 1)
-        foretold[left_out] = (features[left_out] * head.weight.detach()).sum(1)
+        predicted[left_out] = (features[left_out] * head.weight.detach()).sum(1)
     fit(head, torch.cat([features, mirrored]), ratings.repeat(2), weight)
     _add(pipeline.bundle, head)
-    return float(torch.corrcoef(torch.stack([foretold, ratings]))[0, 1])
+    return float(torch.corrcoef(torch.stack([predicted, ratings]))[0, 1])
 
 
 def _synthesis(folder: Path, device: str) -> SynthesisPipeline:
