@@ -61,9 +61,9 @@ def draw_sheets(folder: Path, where: str, out: Path, options: SheetOptions) -> N
 
 
 def _draw(
-    pipeline: SynthesisPipeline, text: str, sheet: int, place: int, options: SheetOptions
+    pipeline: SynthesisPipeline, text: str, sheet: int, cell: int, options: SheetOptions
 ) -> Pixels:
-    seed = (options.seed + sheet) * _ACROSS**2 + place
+    seed = (options.seed + sheet) * _ACROSS**2 + cell
     item = Item(text, seed, size=pipeline.spec.size, noise_scale=options.noise_scale)
     (made,) = pipeline.forward([pipeline.prepare(item)])
     return made.pixels if isinstance(made, OutputWithAttention) else made
