@@ -92,8 +92,7 @@ class Meeting(BlobStore):
 
 def test_a_slow_storage_does_not_hold_up_the_decoding_of_others(services: Services) -> None:
     settings = services.settings.model_copy(update={"decoders": 1})
-    services.settings = settings
-    services.__post_init__()
+    services = Services(settings)
     services.blobs = Meeting(services.blobs._store)
     with LocalClient(create_app(settings, services)) as client, ThreadPoolExecutor(2) as threads:
 
