@@ -133,9 +133,13 @@ def read_ratings(folder: Path) -> tuple[Tensor, Tensor]:
     sheets = sorted(folder.glob("*.webp"))
     if not sheets:
         raise ModelsError(f"{folder} has no sheets (NAME.webp) to learn from.")
-    pictures = torch.cat([_cut(sheet) for sheet in sheets])
+    pictures = [_cut(sheet) for sheet in sheets]
+    if len({len(x[0][0]) for x in pictures}) > 1:
+        raise ModelsError(f"The sheets in {folder} hold pictures of several sizes; keep one.")
     ratings = torch.cat([_read_text(sheet.with_suffix(".txt")) for sheet in sheets])
-    return pictures, ratings
+    if len(ratings.unique()) == 1:
+        raise ModelsError(f"All ratings in {folder} are the same: there is nothing to learn.")
+    return torch.cat(pictures), ratings
 
 
 def _cut(sheet: Path) -> Tensor:

@@ -114,6 +114,13 @@ def test_sheets_that_are_none_are_refused(tmp_path: Path) -> None:
         read_ratings(sheet(tmp_path / "rated", size=100))
 
 
+def test_sheets_that_teach_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelsError, match="nothing to learn"):
+        read_ratings(sheet(tmp_path / "same", rows="5 5 5 5 5 5 5 5\n" * 8))
+    with pytest.raises(ModelsError, match="several sizes"):
+        read_ratings(sheet(sheet(tmp_path / "sizes"), "b", size=256))
+
+
 def test_a_bundle_without_encoders_is_refused(tmp_path: Path) -> None:
     folder = tiny_bundle(tmp_path / "bundle").folder
     with pytest.raises(ModelsError, match="image encoder"):
