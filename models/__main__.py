@@ -20,7 +20,7 @@ COMMANDS = {
     "sheet": ("evaluate", "draw the first pictures of a bundle on one sheet"),
     "enlarge": ("evaluate", "measure a bundle's detail stage beside bicubic enlargement"),
     "judge": ("evaluate", "train the networks that evaluate the others"),
-    "rating-sheets": ("ratings", "draw a bundle's pictures for people to rate"),
+    "sheets": ("sheets", "draw sheets of a bundle's pictures, to be rated or learned from"),
     "ratings": ("ratings", "teach a bundle to choose pictures that people would rate high"),
     "data": ("data", "check and prepare data sets"),
     "recalibrate": ("bundles", "estimate batch statistics of synthesis again"),

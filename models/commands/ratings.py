@@ -1,4 +1,4 @@
-"""Pictures rated by people, and what a bundle learns of them."""
+"""Teach a bundle how people rate pictures."""
 
 from __future__ import annotations
 
@@ -6,30 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from models.commands.arguments import device, new_folder, number, whole
-
-
-def add_rating_sheets(parser: argparse.ArgumentParser) -> None:
-    """Sheets of 64 pictures that a bundle makes of training captions, for people to rate: beside
-    each NAME.webp goes a NAME.txt with 8 lines of 8 ratings from 0 to 9."""
-    add = parser.add_argument
-    add("bundle", type=Path, help="folder, such as weights/cub")
-    add("--data", required=True, help="a data folder, for its training captions")
-    add("--out", type=new_folder, required=True, help="folder to write")
-    add("--sheets", type=whole(1), default=8, help="default: 8")
-    add("--noise-scale", type=number(least=0), default=0.9, help="default: 0.9")
-    add("--seed", type=whole(0), default=0)
-    add("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
-
-
-def run_rating_sheets(arguments: argparse.Namespace) -> None:
-    from models.runtime.device import best_device
-    from models.training.ratings import SheetOptions, draw_sheets
-
-    a = arguments
-    options = SheetOptions(a.sheets, a.noise_scale, a.seed, best_device(a.device))
-    draw_sheets(a.bundle, a.data, a.out, options)
-    sys.stderr.write(f"wrote {a.out}: rate the pictures of each sheet in a .txt beside it\n")
+from models.commands.arguments import device, number
 
 
 def add_ratings(parser: argparse.ArgumentParser) -> None:

@@ -64,12 +64,13 @@ class DetailObjective(Objective):
         self.options = options
         self.config = DetailConfig(options.width, options.depth, options.scale)
         self.network = DetailNetwork(self.config)
-        self.discriminator = PatchDiscriminator(options.ndf)
-        self.modules = {"network": self.network, "discriminator": self.discriminator}
+        self.modules = {"network": self.network}
+        self._add_discriminators()
         o, own, judging = options, (0.9, options.beta2), (0.5, options.beta2)
+        discriminators = [name for name in self.modules if name != "network"]
         self.optimizer_steps = {
             "network": adam_step(self.modules, ["network"], o.rate, own, clip=1.0),
-            "discriminator": adam_step(self.modules, ["discriminator"], o.rate_d, judging),
+            "discriminator": adam_step(self.modules, discriminators, o.rate_d, judging),
         }
         self._taps = trunk_taps(options.taps)
         if options.features:
@@ -77,13 +78,17 @@ class DetailObjective(Objective):
             load_imagenet(self.trunk)
             self.frozen = {"trunk": self.trunk.eval().requires_grad_(False)}
 
+    def _add_discriminators(self) -> None:
+        self.discriminator = PatchDiscriminator(self.options.ndf)
+        self.modules["discriminator"] = self.discriminator
+
     def active_steps(self, step: int) -> tuple[str, ...]:
         adversarial = self.options.adversarial and step >= self.options.adversarial_start
         return tuple(self.optimizer_steps) if adversarial else ("network",)
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
         o = self.options
-        real = recolour(_patches(batch.images, o.patch, o.scale, noise), noise)
+        real = recolour(cut_patches(batch.images, o.patch, o.scale, noise), noise)
         small = self.to_memory_format(degrade(real, o.scale, Degradation(), noise))
         with self.autocast():
             made = self.network(small)
@@ -131,7 +136,7 @@ class DetailObjective(Objective):
         return torch.cat([enlarge(small, self.options.scale), made, real]).clamp(-1, 1)
 
 
-def _patches(pictures: Tensor, side: int, scale: int, noise: Noise) -> Tensor:
+def cut_patches(pictures: Tensor, side: int, scale: int, noise: Noise) -> Tensor:
     """A square of each picture [B,3,S,S], at a multiple of ``scale`` pixels; some flipped."""
     size = pictures.shape[-1]
     if size < side:

@@ -18,6 +18,7 @@ from models.damsm.inception import ImageEncoder, VggDetail, described, open_imag
 from models.damsm.official import OfficialDamsmObjective, OfficialDamsmOptions, load_detail
 from models.damsm.recipe import DamsmObjective, DamsmOptions
 from models.damsm.text_encoder import TextEncoder, open_text_encoder
+from models.detail.generated_recipe import GeneratedDetailObjective, GeneratedDetailOptions
 from models.detail.recipe import DetailObjective, DetailOptions
 from models.inpainting.classical import CLASSICAL
 from models.inpainting.tdanet.discriminator import InpaintingOptions
@@ -48,7 +49,7 @@ OPTIONS: dict[str, dict[str, type[Any]]] = {
     "synthesis": {"hinge": SynthesisOptions, "rendering": RenderingOptions},
     "manipulation": {"paired": ManipulationOptions, "adversarial": AdversarialOptions},
     "inpainting": {"small": InpaintingOptions, "official": OfficialInpaintingOptions},
-    "detail": {"compact": DetailOptions},
+    "detail": {"compact": DetailOptions, "generated": GeneratedDetailOptions},
 }
 
 
@@ -162,6 +163,7 @@ _BUILDERS: dict[type[Any], Build] = {
         o, d.size, e.text, e.image
     ),
     DetailOptions: lambda o, _d, _e: DetailObjective(o),
+    GeneratedDetailOptions: lambda o, _d, _e: GeneratedDetailObjective(o),
 }
 
 

@@ -12,12 +12,8 @@ import torch
 from PIL import Image
 
 from models.bundle import Bundle
-from models.commands.ratings import (
-    add_rating_sheets,
-    add_ratings,
-    run_rating_sheets,
-    run_ratings,
-)
+from models.commands.ratings import add_ratings, run_ratings
+from models.commands.sheets import add_sheets, run_sheets
 from models.damsm.rating_head import ROLE
 from models.errors import ModelsError
 from models.registry import load
@@ -57,9 +53,9 @@ def test_sheets_are_drawn_rated_and_learnt(
     folder, photos = tiny_bundle(tmp_path / "b", damsm=True).folder, cub(tmp_path / "p", each=5)
     before, sheets = Bundle.open(folder), tmp_path / "sheets"
     words = [str(folder), "--data", str(photos), "--out", str(sheets), "--sheets", "2"]
-    run(add_rating_sheets, run_rating_sheets, *words, "--device", "cpu")
+    run(add_sheets, run_sheets, *words, "--device", "cpu")
     drawn = sorted(sheets.iterdir())
-    assert [p.name for p in drawn] == ["0.webp", "1.webp"]
+    assert [p.name for p in drawn] == ["000.webp", "001.webp"]
     assert drawn[0].read_bytes() != drawn[1].read_bytes()
     for path in drawn:
         with Image.open(path) as opened:

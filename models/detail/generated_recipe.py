@@ -1,0 +1,168 @@
+"""Training the detail stage on pictures that a bundle's synthesis made, beside real ones.
+
+Real pictures made small (:mod:`models.detail.recipe`) teach edges. What a generator makes is softer
+still and has faults of its own, which no degradation has, and there is no truth to compare it with:
+discriminators on ImageNet features (Sauer et al. 2021) ask whether it looks like a photo once it is
+enlarged. One sees whole pictures at half their size, the other squares at full size. Made small
+again, pictures have to be what they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.data.sheets import read_sheets
+from models.detail.recipe import DetailObjective, DetailOptions, StepState, cut_patches
+from models.training.batch import Batch
+from models.training.config import ConfigError
+from models.training.losses import ImagesWithSentences, discriminator_loss, generator_loss
+from models.training.noise import Noise
+from models.training.objective import Values
+from models.training.projected_discriminator import ProjectedConfig, ProjectedDiscriminator
+
+# Blocks of EfficientNet-Lite0 that the discriminator of a view looks at: of squares shallow ones too,
+# which see the grid of blocks that a network of one size may paint.
+_SEEN = {"whole": (2, 4, 10, 15), "squares": (0, 2, 4, 10)}
+_SOFT = 3  # small pixels over which a picture is compared with what it was
+
+
+@dataclass(frozen=True)
+class GeneratedDetailOptions(DetailOptions):
+    """generated: folder of sheets as the command ``sheets`` writes them; realism: weight of the
+    discriminators' verdict on generated pictures, kept: of being the same when small; heads: channels
+    of the discriminators. The patch discriminator of real pictures is off.
+    """
+
+    generated: str = ""
+    realism: float = 0.1
+    kept: float = 5.0
+    heads: int = 96
+    adversarial: float = 0.0
+    adversarial_start: int = 0
+    rate: float = 3e-4
+    rate_d: float = 5e-4
+
+
+@dataclass(frozen=True)
+class GeneratedState(StepState):
+    """small: generated pictures [B,3,S/scale,S/scale]; enlarged, photos: these enlarged, and real
+    ones [B,3,S,S]; squares: patches of both, in this order.
+    """
+
+    small: Tensor
+    enlarged: Tensor
+    photos: Tensor
+    squares: tuple[Tensor, Tensor]
+
+    @property
+    def views(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """What each discriminator sees: generated and real pictures."""
+        halves = (functional.avg_pool2d(x, 2) for x in (self.enlarged, self.photos))
+        return {"whole": (next(halves), next(halves)), "squares": self.squares}
+
+
+class GeneratedDetailObjective(DetailObjective):
+    options: GeneratedDetailOptions
+
+    def __init__(self, options: GeneratedDetailOptions) -> None:
+        if not options.generated:
+            raise ConfigError(
+                "detail.generated names a folder of pictures that the bundle made: write one with "
+                "the command sheets."
+            )
+        self.pictures = read_sheets(Path(options.generated))
+        super().__init__(options)
+
+    def _add_discriminators(self) -> None:
+        super()._add_discriminators()
+        o = self.options
+        for name, seen in _SEEN.items():
+            self.modules[name] = ProjectedDiscriminator(
+                ProjectedConfig(
+                    o.patch, seen, width=o.heads, deepest=o.patch // 16, text=0, sentence=1
+                )
+            )
+
+    def active_steps(self, step: int) -> tuple[str, ...]:
+        return tuple(self.optimizer_steps)
+
+    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> GeneratedState:
+        o, state = self.options, super().forward_shared(batch, noise, step)
+        if batch.images.shape[-1] != self.pictures.shape[-1] * o.scale:
+            raise ConfigError(
+                f"detail.generated holds pictures of {self.pictures.shape[-1]} pixels; with these "
+                f"photos they have to have {batch.images.shape[-1] // o.scale}."
+            )
+        small = self.to_memory_format(self._draw(noise).to(batch.images))
+        with self.autocast():
+            enlarged = self.network(small)
+        photos = self.to_memory_format(batch.images)
+        squares = (cut_patches(x, o.patch, o.scale, noise) for x in (enlarged, photos))
+        return GeneratedState(
+            **vars(state),
+            small=small,
+            enlarged=enlarged,
+            photos=photos,
+            squares=(next(squares), next(squares)),
+        )
+
+    def _draw(self, noise: Noise) -> Tensor:
+        """Generated pictures, half of them mirrored."""
+        which, mirrored = noise.uniform("generated", 2).cpu().T
+        drawn = self.pictures[(which.double() * len(self.pictures)).long()]
+        return torch.where((mirrored < 0.5)[:, None, None, None], drawn.flip(3), drawn)
+
+    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
+        assert isinstance(state, GeneratedState)  # noqa: S101 (from forward_shared)
+        if name == "discriminator":
+            return self._discriminators_loss(state)
+        o = self.options
+        loss, values = super().loss(name, state, step)
+        values["kept"] = functional.l1_loss(self._soften(state.enlarged), _blur(state.small))
+        with self.autocast():
+            verdicts = [
+                generator_loss(self._projected(view), _unconditional(made))
+                for view, (made, _) in state.views.items()
+            ]
+        values["realism"] = torch.stack(verdicts).mean()
+        return loss + o.kept * values["kept"] + o.realism * values["realism"], values
+
+    def _soften(self, enlarged: Tensor) -> Tensor:
+        return _blur(functional.avg_pool2d(enlarged, self.options.scale))
+
+    def _discriminators_loss(self, state: GeneratedState) -> tuple[Tensor, Values]:
+        with self.autocast():
+            losses = [
+                self._judge(self._projected(view), made.detach(), real)
+                for view, (made, real) in state.views.items()
+            ]
+        loss = torch.stack(losses).sum()
+        values = {"discriminators": loss}
+        if self.options.adversarial:
+            own, more = self._discriminator_loss(state)
+            loss, values = loss + own, values | more
+        return loss, values
+
+    @staticmethod
+    def _judge(discriminator: ProjectedDiscriminator, made: Tensor, real: Tensor) -> Tensor:
+        fake = _unconditional(made)
+        return discriminator_loss(discriminator, _unconditional(real), fake, fake[1], 0.0)
+
+    def _projected(self, view: str) -> ProjectedDiscriminator:
+        found = self.modules[view]
+        assert isinstance(found, ProjectedDiscriminator)  # noqa: S101 (made above)
+        return found
+
+
+def _blur(small: Tensor) -> Tensor:
+    return functional.avg_pool2d(small, _SOFT, 1)
+
+
+def _unconditional(pictures: Tensor) -> ImagesWithSentences:
+    """With the empty sentence of a discriminator that reads none."""
+    return pictures, pictures.new_zeros(len(pictures), 1, dtype=torch.float32)
