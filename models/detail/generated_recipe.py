@@ -25,8 +25,8 @@ from models.training.noise import Noise
 from models.training.objective import Values
 from models.training.projected_discriminator import ProjectedConfig, ProjectedDiscriminator
 
-# Blocks of EfficientNet-Lite0 that the discriminator of a view looks at: of squares shallow ones too,
-# which see the grid of blocks that a network of one size may paint.
+# Blocks of EfficientNet-Lite0 that the discriminator of a view looks at: of squares a shallow one
+# too, which sees the grid of blocks that a network may paint.
 _SEEN = {"whole": (2, 4, 10, 15), "squares": (0, 2, 4, 10)}
 _SOFT = 3  # small pixels over which a picture is compared with what it was
 
@@ -34,8 +34,8 @@ _SOFT = 3  # small pixels over which a picture is compared with what it was
 @dataclass(frozen=True)
 class GeneratedDetailOptions(DetailOptions):
     """generated: folder of sheets as the command ``sheets`` writes them; realism: weight of the
-    discriminators' verdict on generated pictures, kept: of being the same when small; heads: channels
-    of the discriminators. The patch discriminator of real pictures is off.
+    discriminators' verdict on generated pictures, kept: of being the same when small; heads:
+    channels of the discriminators. The patch discriminator of real pictures is off.
     """
 
     generated: str = ""
