@@ -20,11 +20,16 @@ from models.bundle import Bundle
 from models.checkpoints.collect import collect
 from models.commands.train import bundle_of
 from models.damsm.efficientnet import EfficientNetLite0, load_imagenet
+from models.data.sheets import read_sheets
+from models.detail.network import enlarge
+from models.detail.stage import open_network
 from models.errors import ModelsError
 from models.pipeline import Item
 from models.registry import load
 from models.training.config import LoopOptions, build_options, override, read_preset
-from tests.models.tiny import tiny_bundle
+from models.training.sheets import SheetOptions, draw_sheets
+from tests.models.data.made_sets import cub
+from tests.models.tiny import SIZE, tiny_bundle
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +59,16 @@ def train(part: str, out: Path, steps: int, *more: str, cache: Path) -> str:
         command(part, out, steps, *more), env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def train_fails(part: str, out: Path, *more: str, cache: Path) -> str:
+    env = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    done = subprocess.run(
+        command(part, out, 1, *more), env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode, done.stderr
+    assert "Traceback" not in done.stderr
     return done.stderr
 
 
@@ -118,6 +133,27 @@ def test_a_detail_stage_joins_the_bundle_of_other_parts(tmp_path: Path, cache: P
     again = train("detail", tmp_path / "more", 1, "--init", str(whole.folder), *late, cache=cache)
     assert "wrote" in again
     assert Bundle.open(tmp_path / "more/bundle").task("detail").network["width"] == 8
+
+
+def test_a_detail_stage_learns_from_what_its_bundle_makes(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    bundle, photos = tiny_bundle(tmp_path / "tiny").folder, cub(tmp_path / "photos", each=4)
+    draw_sheets(bundle, str(photos), tmp_path / "sheets", SheetOptions(sheets=1))
+    options = ("--set", "width=8", "--set", "depth=1", "--set", "patch=64", "--set", "heads=8")
+    generated = ("--set", "objective=generated", "--set", f"generated={tmp_path / 'sheets'}")
+    large = ("--set", f"loop.size={SIZE * 4}", "--set", "loop.precision=32-true")
+    first = ("--set", "loop.ema=0", "--set", "loop.warmup=0")
+    train("detail", tmp_path / "run", 3, *options, *generated, *large, *first, cache=cache)
+    network = open_network(Bundle.open(tmp_path / "run/bundle"))
+    small = read_sheets(tmp_path / "sheets")[:2]
+    assert (network(small) - enlarge(small, 4)).abs().max() > 1e-3
+    other = ("--set", "loop.size=64")
+    sizes = train_fails("detail", tmp_path / "wrong", *options, *generated, *other, cache=cache)
+    assert "with these photos they have to have 16" in sizes
+    none = train_fails("detail", tmp_path / "none", "--set", "objective=generated", cache=cache)
+    assert "write one with the command sheets" in none
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
