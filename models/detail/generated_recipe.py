@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from models.data.sheets import read_sheets
@@ -66,6 +66,21 @@ class GeneratedState(StepState):
         return {"whole": (next(halves), next(halves)), "squares": self.squares}
 
 
+class Pictures(nn.Module):
+    """Pictures [N,3,S,S] in [-1,1], kept as uint8 on the device of the training."""
+
+    levels: Tensor
+
+    def __init__(self, pictures: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("levels", ((pictures + 1) * 127.5).round().to(torch.uint8))
+
+    def forward(self, which: Tensor) -> Tensor:
+        """The pictures float32 [B,3,S,S] at ``which``, [B] in [0,1)."""
+        drawn = self.levels[(which.double() * len(self.levels)).long()]
+        return drawn.float() / 127.5 - 1
+
+
 class GeneratedDetailObjective(DetailObjective):
     options: GeneratedDetailOptions
 
@@ -75,8 +90,9 @@ class GeneratedDetailObjective(DetailObjective):
                 "detail.generated names a folder of pictures that the bundle made: write one with "
                 "the command sheets."
             )
-        self.pictures = read_sheets(Path(options.generated))
         super().__init__(options)
+        self.pictures = Pictures(read_sheets(Path(options.generated)))
+        self.frozen = {**self.frozen, "pictures": self.pictures}
 
     def _add_discriminators(self) -> None:
         super()._add_discriminators()
@@ -93,12 +109,13 @@ class GeneratedDetailObjective(DetailObjective):
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> GeneratedState:
         o, state = self.options, super().forward_shared(batch, noise, step)
-        if batch.images.shape[-1] != self.pictures.shape[-1] * o.scale:
+        size, expected = self.pictures.levels.shape[-1], batch.images.shape[-1] // o.scale
+        if size != expected:
             raise ConfigError(
-                f"detail.generated holds pictures of {self.pictures.shape[-1]} pixels; with these "
-                f"photos they have to have {batch.images.shape[-1] // o.scale}."
+                f"detail.generated holds pictures of {size} pixels; with these photos they have to "
+                f"have {expected}."
             )
-        small = self.to_memory_format(self._draw(noise).to(batch.images))
+        small = self.to_memory_format(self._draw(noise))
         with self.autocast():
             enlarged = self.network(small)
         photos = self.to_memory_format(batch.images)
@@ -113,8 +130,8 @@ class GeneratedDetailObjective(DetailObjective):
 
     def _draw(self, noise: Noise) -> Tensor:
         """Generated pictures, half of them mirrored."""
-        which, mirrored = noise.uniform("generated", 2).cpu().T
-        drawn = self.pictures[(which.double() * len(self.pictures)).long()]
+        which, mirrored = noise.uniform("generated", 2).T
+        drawn: Tensor = self.pictures(which)
         return torch.where((mirrored < 0.5)[:, None, None, None], drawn.flip(3), drawn)
 
     def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from models.checkpoints.importer import import_published
@@ -169,6 +170,7 @@ def _encoded(encoder: Any, vectors: Tensor, lengths: Sequence[int]) -> tuple[Ten
     ("preset", "part"),
     [
         *(("cub", part) for part in ("damsm", "synthesis", "manipulation", "inpainting", "detail")),
+        ("cub", "detail generated"),
         ("aviary", "synthesis"),
         ("csa-cub", "inpainting"),
         ("picnet-cub", "inpainting"),
@@ -181,12 +183,16 @@ def test_a_training_step_stays_on_the_device(
     preset: str, part: str, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TextEncoder, "encoded", _encoded)
+    part, _, generated = part.partition(" ")
     data: Any = Drawings(64, labels=9)
     encoders: Any = None if part in ("damsm", "detail") else TinyEncoders()
     options = dict(read_preset(preset, part)["options"])
     options |= {"warmup_steps": 0} if "warmup_steps" in options else {}
     if part == "detail":
         options |= {"patch": 32, "adversarial_start": 1}
+    if generated:
+        Image.new("RGB", (8 * 16, 8 * 16)).save(tmp_path / "a.webp")
+        options |= {"objective": generated, "generated": str(tmp_path)}
     objective = PARTS[part](options, data, encoders)
     objective.averaged = ()
     fabric: Any = FakeFabric(dtype, objective)
