@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.data.sheets import read_sheets
+from models.detail.network import enlarge
 from models.detail.recipe import DetailObjective, DetailOptions, StepState, cut_patches
 from models.training.batch import Batch
 from models.training.config import ConfigError
 from models.training.losses import ImagesWithSentences, discriminator_loss, generator_loss
 from models.training.noise import Noise
-from models.training.objective import Values
+from models.training.objective import Modules, Values
 from models.training.projected_discriminator import ProjectedConfig, ProjectedDiscriminator
 
 # Blocks of EfficientNet-Lite0 that the discriminator of a view looks at: of squares a shallow one
@@ -148,6 +149,14 @@ class GeneratedDetailObjective(DetailObjective):
             ]
         values["realism"] = torch.stack(verdicts).mean()
         return loss + o.kept * values["kept"] + o.realism * values["realism"], values
+
+    def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
+        """Rows of eight: generated pictures bicubically and by the network, then the rows of real
+        ones.
+        """
+        small = self._draw(noise)[:8]
+        rows = [enlarge(small, self.options.scale), averaged["network"](small)]
+        return torch.cat([*rows, super().preview(batch, noise, averaged)]).clamp(-1, 1)
 
     def _soften(self, enlarged: Tensor) -> Tensor:
         return _blur(functional.avg_pool2d(enlarged, self.options.scale))

@@ -144,8 +144,10 @@ def test_a_detail_stage_learns_from_what_its_bundle_makes(
     options = ("--set", "width=8", "--set", "depth=1", "--set", "patch=64", "--set", "heads=8")
     generated = ("--set", "objective=generated", "--set", f"generated={tmp_path / 'sheets'}")
     large = ("--set", f"loop.size={SIZE * 4}", "--set", "loop.precision=32-true")
-    first = ("--set", "loop.ema=0", "--set", "loop.warmup=0")
+    first = ("--set", "loop.ema=0", "--set", "loop.warmup=0", "--set", "loop.preview_every=3")
     train("detail", tmp_path / "run", 3, *options, *generated, *large, *first, cache=cache)
+    with Image.open(tmp_path / "run/samples/0000003.png") as sheet:
+        assert sheet.size == (8 * SIZE * 4, 5 * SIZE * 4)
     network = open_network(Bundle.open(tmp_path / "run/bundle"))
     small = read_sheets(tmp_path / "sheets")[:2]
     assert (network(small) - enlarge(small, 4)).abs().max() > 1e-3
