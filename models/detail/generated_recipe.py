@@ -4,7 +4,8 @@ Real pictures made small (:mod:`models.detail.recipe`) teach edges. What a gener
 still and has faults of its own, which no degradation has, and there is no truth to compare it with:
 discriminators on ImageNet features (Sauer et al. 2021) ask whether it looks like a photo once it is
 enlarged. One sees whole pictures at half their size, the other squares at full size. Made small
-again, pictures have to be what they were.
+again, pictures have to be what they were, and a network that makes blocks of pixels must not paint
+their grid.
 """
 
 from __future__ import annotations
@@ -24,28 +25,33 @@ from models.training.config import ConfigError
 from models.training.losses import ImagesWithSentences, discriminator_loss, generator_loss
 from models.training.noise import Noise
 from models.training.objective import Modules, Values
-from models.training.projected_discriminator import ProjectedConfig, ProjectedDiscriminator
+from models.training.projected_discriminator import (
+    ProjectedConfig,
+    ProjectedDiscriminator,
+    trunk_taps,
+)
 
-# Blocks of EfficientNet-Lite0 that the discriminator of a view looks at: of squares a shallow one
-# too, which sees the grid of blocks that a network may paint.
-_SEEN = {"whole": (2, 4, 10, 15), "squares": (0, 2, 4, 10)}
+_VIEWS = ("whole", "squares")
 _SOFT = 3  # small pixels over which a picture is compared with what it was
 
 
 @dataclass(frozen=True)
 class GeneratedDetailOptions(DetailOptions):
     """generated: folder of sheets as the command ``sheets`` writes them; realism: weight of the
-    discriminators' verdict on generated pictures, kept: of being the same when small; heads:
-    channels of the discriminators. The patch discriminator of real pictures is off.
+    discriminators' verdict on generated pictures; kept: of being the same when small; even: of
+    edges as strong anywhere in a block; seen: blocks of EfficientNet-Lite0 that the discriminators
+    look at; heads: channels of theirs. The patch discriminator of real pictures is off.
     """
 
     generated: str = ""
     realism: float = 0.1
     kept: float = 5.0
+    even: float = 1.0
+    seen: str = "2,4,10,15"
     heads: int = 96
     adversarial: float = 0.0
     adversarial_start: int = 0
-    rate: float = 3e-4
+    rate: float = 4e-4
     rate_d: float = 5e-4
 
 
@@ -98,12 +104,10 @@ class GeneratedDetailObjective(DetailObjective):
     def _add_discriminators(self) -> None:
         super()._add_discriminators()
         o = self.options
-        for name, seen in _SEEN.items():
-            self.modules[name] = ProjectedDiscriminator(
-                ProjectedConfig(
-                    o.patch, seen, width=o.heads, deepest=o.patch // 16, text=0, sentence=1
-                )
-            )
+        config = ProjectedConfig(
+            o.patch, trunk_taps(o.seen), width=o.heads, deepest=o.patch // 16, text=0, sentence=1
+        )
+        self.modules |= {name: ProjectedDiscriminator(config) for name in _VIEWS}
 
     def active_steps(self, step: int) -> tuple[str, ...]:
         return tuple(self.optimizer_steps)
@@ -117,8 +121,7 @@ class GeneratedDetailObjective(DetailObjective):
                 f"have {expected}."
             )
         small = self.to_memory_format(self._draw(noise))
-        with self.autocast():
-            enlarged = self.network(small)
+        enlarged = self.enlarge(small, noise, "generated")
         photos = self.to_memory_format(batch.images)
         squares = (cut_patches(x, o.patch, o.scale, noise) for x in (enlarged, photos))
         return GeneratedState(
@@ -142,13 +145,15 @@ class GeneratedDetailObjective(DetailObjective):
         o = self.options
         loss, values = super().loss(name, state, step)
         values["kept"] = functional.l1_loss(self._soften(state.enlarged), _blur(state.small))
+        values["even"] = unevenness(state.enlarged, o.scale)
         with self.autocast():
             verdicts = [
                 generator_loss(self._projected(view), _unconditional(made))
                 for view, (made, _) in state.views.items()
             ]
         values["realism"] = torch.stack(verdicts).mean()
-        return loss + o.kept * values["kept"] + o.realism * values["realism"], values
+        weights = {"kept": o.kept, "even": o.even, "realism": o.realism}
+        return loss + torch.stack([w * values[k] for k, w in weights.items()]).sum(), values
 
     def preview(self, batch: Batch, noise: Noise, averaged: Modules) -> Tensor:
         """Rows of eight: generated pictures bicubically and by the network, then the rows of real
@@ -183,6 +188,19 @@ class GeneratedDetailObjective(DetailObjective):
         found = self.modules[view]
         assert isinstance(found, ProjectedDiscriminator)  # noqa: S101 (made above)
         return found
+
+
+def unevenness(pictures: Tensor, scale: int) -> Tensor:
+    """How much the mean strength of edges in pictures [B,3,S,S] depends on their position in
+    blocks of ``scale`` pixels, whose grid sub-pixel convolution may paint (Odena et al. 2016): the
+    squared deviations from their mean, as a share of it, added up; 0 in photos.
+    """
+    found = []
+    for axis in (2, 3):
+        steps = pictures.float().diff(dim=axis).abs().mean((0, 1, 5 - axis))
+        positions = steps[: len(steps) // scale * scale].view(-1, scale).mean(0)
+        found.append(((positions / positions.mean().detach() - 1) ** 2).sum())
+    return torch.stack(found).sum()
 
 
 def _blur(small: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """A compact network that enlarges pictures: all of its work is done at the small size, then each
 pixel becomes a block (sub-pixel convolution, Shi et al. 2016).
 
-What it learns is the difference to bicubic enlargement (Kim et al. 2016); it starts as none.
+What it learns is the difference to bicubic enlargement (Kim et al. 2016); it starts as none. Where
+feathers or leaves have grain that a small picture can't hold, it has to come from somewhere: planes
+of noise beside the picture, always the same, so that a picture is enlarged the same way each time.
 """
 
 from __future__ import annotations
@@ -18,24 +20,30 @@ from models.layers import conv
 from models.runtime.precision import autocast_disabled
 
 _SLOPE = 0.1
+_NOISE_SIDE = 128  # pixels after which the planes repeat
 
 
 @dataclass(frozen=True)
 class DetailConfig:
-    """width: channels; depth: convolutions between first and last; scale: of the side."""
+    """width: channels; depth: convolutions between first and last; scale: of the side; noise:
+    planes of noise beside the picture.
+    """
 
     width: int = 48
     depth: int = 12
     scale: int = 4
+    noise: int = 0
 
 
 class DetailNetwork(nn.Module):
     """Pictures [B,3,H,W] in about [-1,1] to [B,3,scale·H,scale·W]."""
 
+    planes: Tensor
+
     def __init__(self, config: DetailConfig) -> None:
         super().__init__()
         self.config = config
-        widths = [3, *[config.width] * (config.depth + 1)]
+        widths = [3 + config.noise, *[config.width] * (config.depth + 1)]
         layers: list[nn.Module] = []
         for a, b in pairwise(widths):
             conv = nn.Conv2d(a, b, 3, padding=1)
@@ -47,9 +55,25 @@ class DetailNetwork(nn.Module):
         nn.init.zeros_(self.blocks.weight)
         nn.init.zeros_(self.blocks.bias)  # type: ignore[arg-type]
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        change = functional.pixel_shuffle(self.blocks(self.body(pictures)), self.config.scale)
+        planes = torch.randn(
+            1, config.noise, _NOISE_SIDE, _NOISE_SIDE, generator=torch.Generator().manual_seed(0)
+        )
+        self.register_buffer("planes", planes, persistent=False)
+
+    def forward(self, pictures: Tensor, noise: Tensor | None = None) -> Tensor:
+        """noise: normal [B,noise,H,W] instead of the network's own, while it is trained."""
+        seen = pictures
+        if self.config.noise:
+            noise = self._noise(pictures) if noise is None else noise
+            seen = torch.cat([pictures, noise.to(pictures)], 1)
+        change = functional.pixel_shuffle(self.blocks(self.body(seen)), self.config.scale)
         return enlarge(pictures, self.config.scale) + change
+
+    def _noise(self, pictures: Tensor) -> Tensor:
+        b, _, height, width = pictures.shape
+        down, across = -(-height // _NOISE_SIDE), -(-width // _NOISE_SIDE)
+        tiled = self.planes.repeat(1, 1, down, across)[:, :, :height, :width]
+        return tiled.expand(b, -1, -1, -1)
 
 
 def enlarge(pictures: Tensor, scale: int) -> Tensor:

@@ -25,8 +25,8 @@ from models.training.projected_discriminator import trunk_taps
 
 @dataclass(frozen=True)
 class DetailOptions:
-    """width, depth, scale: see :class:`DetailConfig`; patch: side in pixels of what is cut from
-    each picture; features, adversarial: weights beside L1, 0 for none; taps: blocks of
+    """width, depth, scale, noise: see :class:`DetailConfig`; patch: side in pixels of what is cut
+    from each picture; features, adversarial: weights beside L1, 0 for none; taps: blocks of
     EfficientNet-Lite0 that features are compared after; adversarial_start: step from which both
     count; ndf: channels of the discriminator.
     """
@@ -34,6 +34,7 @@ class DetailOptions:
     width: int = 48
     depth: int = 12
     scale: int = 4
+    noise: int = 0
     patch: int = 128
     features: float = 0.1
     taps: str = "0,2,4"
@@ -62,7 +63,7 @@ class DetailObjective(Objective):
         if options.patch % (8 * options.scale):
             raise ConfigError(f"detail.patch must be a multiple of {8 * options.scale}.")
         self.options = options
-        self.config = DetailConfig(options.width, options.depth, options.scale)
+        self.config = DetailConfig(options.width, options.depth, options.scale, options.noise)
         self.network = DetailNetwork(self.config)
         self.modules = {"network": self.network}
         self._add_discriminators()
@@ -90,9 +91,15 @@ class DetailObjective(Objective):
         o = self.options
         real = recolour(cut_patches(batch.images, o.patch, o.scale, noise), noise)
         small = self.to_memory_format(degrade(real, o.scale, Degradation(), noise))
-        with self.autocast():
-            made = self.network(small)
+        made = self.enlarge(small, noise, "degraded")
         return StepState(self.to_memory_format(real), made, enlarge(small, o.scale))
+
+    def enlarge(self, small: Tensor, noise: Noise, tag: str) -> Tensor:
+        """Small pictures enlarged, with fresh noise; tag tells draws of a step apart."""
+        planes = noise.normal(f"planes, {tag}", self.config.noise, *small.shape[2:])
+        with self.autocast():
+            made: Tensor = self.network(small, planes)
+        return made
 
     def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
         if name == "discriminator":

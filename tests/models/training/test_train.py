@@ -141,7 +141,18 @@ def test_a_detail_stage_learns_from_what_its_bundle_makes(
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     bundle, photos = tiny_bundle(tmp_path / "tiny").folder, cub(tmp_path / "photos", each=4)
     draw_sheets(bundle, str(photos), tmp_path / "sheets", SheetOptions(sheets=1))
-    options = ("--set", "width=8", "--set", "depth=1", "--set", "patch=64", "--set", "heads=8")
+    options = (
+        "--set",
+        "width=8",
+        "--set",
+        "depth=1",
+        "--set",
+        "patch=64",
+        "--set",
+        "heads=8",
+        "--set",
+        "noise=2",
+    )
     generated = ("--set", "objective=generated", "--set", f"generated={tmp_path / 'sheets'}")
     large = ("--set", f"loop.size={SIZE * 4}", "--set", "loop.precision=32-true")
     first = ("--set", "loop.ema=0", "--set", "loop.warmup=0", "--set", "loop.preview_every=3")
