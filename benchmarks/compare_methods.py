@@ -66,7 +66,7 @@ def trial(label: str, seed: int, budget: Budget) -> Trial:
     shorter = shortened(values, steps)
     overrides = (*(f"loop.{key}={value}" for key, value in loop.items()), *shorter, *own)
     begin = (preset, part, 1, "data", overrides, None, budget.encoders)
-    return Trial(*begin, 0.0, steps, 0.0, budget.samples, label, seed, batch)
+    return Trial(*begin, 0.0, steps, 0.0, budget.samples, label, None, seed, batch)
 
 
 def shortened(values: Mapping[str, Any], steps: int) -> tuple[str, ...]:

@@ -39,15 +39,16 @@ _SOFT = 3  # small pixels over which a picture is compared with what it was
 class GeneratedDetailOptions(DetailOptions):
     """generated: folder of sheets as the command ``sheets`` writes them; realism: weight of the
     discriminators' verdict on generated pictures; kept: of being the same when small; even: of
-    edges as strong anywhere in a block; seen: blocks of EfficientNet-Lite0 that the discriminators
-    look at; heads: channels of theirs. The patch discriminator of real pictures is off.
+    edges as strong anywhere in a block; realism_taps: blocks of EfficientNet-Lite0 that the
+    discriminators look at; heads: channels of theirs. The patch discriminator of real pictures is
+    off.
     """
 
     generated: str = ""
     realism: float = 0.1
     kept: float = 5.0
     even: float = 1.0
-    seen: str = "2,4,10,15"
+    realism_taps: str = "2,4,10,15"
     heads: int = 96
     adversarial: float = 0.0
     adversarial_start: int = 0
@@ -105,7 +106,12 @@ class GeneratedDetailObjective(DetailObjective):
         super()._add_discriminators()
         o = self.options
         config = ProjectedConfig(
-            o.patch, trunk_taps(o.seen), width=o.heads, deepest=o.patch // 16, text=0, sentence=1
+            o.patch,
+            trunk_taps(o.realism_taps),
+            width=o.heads,
+            deepest=o.patch // 16,
+            text=0,
+            sentence=1,
         )
         self.modules |= {name: ProjectedDiscriminator(config) for name in _VIEWS}
 
@@ -169,7 +175,7 @@ class GeneratedDetailObjective(DetailObjective):
     def _discriminators_loss(self, state: GeneratedState) -> tuple[Tensor, Values]:
         with self.autocast():
             losses = [
-                self._judge(self._projected(view), made.detach(), real)
+                self._hinge_loss(self._projected(view), made.detach(), real)
                 for view, (made, real) in state.views.items()
             ]
         loss = torch.stack(losses).sum()
@@ -180,7 +186,7 @@ class GeneratedDetailObjective(DetailObjective):
         return loss, values
 
     @staticmethod
-    def _judge(discriminator: ProjectedDiscriminator, made: Tensor, real: Tensor) -> Tensor:
+    def _hinge_loss(discriminator: ProjectedDiscriminator, made: Tensor, real: Tensor) -> Tensor:
         fake = _unconditional(made)
         return discriminator_loss(discriminator, _unconditional(real), fake, fake[1], 0.0)
 

@@ -62,11 +62,11 @@ class DetailNetwork(nn.Module):
 
     def forward(self, pictures: Tensor, noise: Tensor | None = None) -> Tensor:
         """noise: normal [B,noise,H,W] instead of the network's own, while it is trained."""
-        seen = pictures
+        stacked = pictures
         if self.config.noise:
             noise = self._noise(pictures) if noise is None else noise
-            seen = torch.cat([pictures, noise.to(pictures)], 1)
-        change = functional.pixel_shuffle(self.blocks(self.body(seen)), self.config.scale)
+            stacked = torch.cat([pictures, noise.to(pictures)], 1)
+        change = functional.pixel_shuffle(self.blocks(self.body(stacked)), self.config.scale)
         return enlarge(pictures, self.config.scale) + change
 
     def _noise(self, pictures: Tensor) -> Tensor:

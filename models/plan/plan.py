@@ -20,7 +20,13 @@ LONGEST = 2.0  # hours: what a lost machine costs at most
 
 _CHAIN = {"preset": str, "part": str, "data": str, "encoders": str, "init": str, "samples": int}
 _NEEDED = ("preset", "part", "data")
-_STAGE = {"minutes": (int, float), "steps": int, "hours": (int, float), "set": list}
+_STAGE = {
+    "minutes": (int, float),
+    "steps": int,
+    "hours": (int, float),
+    "set": list,
+    "generated": str,
+}
 
 
 class PlanError(ModelsError):
@@ -34,7 +40,7 @@ class Stage:
     stage of a chain begins with, or None; encoders: the bundle that has them, or the stage that
     trains them; minutes, steps: limits, 0 for none; hours: planned; samples: of the validation
     split to evaluate on, 0 for no evaluation; label: what the chain is named after, the preset
-    unless given.
+    unless given; generated: the bundle whose pictures a detail stage learns from as well, or None.
     """
 
     preset: str
@@ -49,6 +55,7 @@ class Stage:
     hours: float
     samples: int
     label: str = ""
+    generated: Path | None = None
 
     @property
     def chain(self) -> str:
@@ -146,6 +153,7 @@ def _stage(
         steps=steps,
         hours=hours,
         samples=chain.get("samples", 0),
+        generated=root / raw["generated"] if "generated" in raw else None,
     )
 
 

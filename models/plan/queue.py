@@ -31,6 +31,8 @@ _ORPHAN_WAIT = 120.0  # seconds that a training without its queue has for a step
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 SPLIT = "validation"
 _PROGRAM = (sys.executable, *(["-P"] if sys.flags.safe_path else []), "-m", "models")
+# Pictures about as they are served, in a quarter of the time: the best of a few.
+_SHEETS = ("--sheets", "40", "--noise-scale", "0.8", "--candidates", "4")
 _WATCHED_EVERY = 5.0  # seconds
 
 
@@ -109,6 +111,8 @@ class Queue:
         if not (last.get("trained") or last.get("event") == "trained"):
             self.progress.add(name, "started")
             _say(f"{name}: trains; follow {run / 'queue.log'}")
+            if stage.generated and not self._run(stage, self._drawing(stage, stage.generated)):
+                return
             if not self._run(stage, self._training(stage)):
                 return
             self.progress.add(name, "trained")
@@ -139,9 +143,20 @@ class Queue:
         words += ["--encoders", str(encoders)] if encoders else []
         words += ["--minutes", f"{stage.minutes:g}"] if stage.minutes else []
         words += ["--steps", str(stage.steps)] if stage.steps else []
-        for text in stage.overrides:
+        overrides = list(stage.overrides)
+        if stage.generated:
+            overrides += ["objective=generated", f"generated={self._sheets(stage)}"]
+        for text in overrides:
             words += ["--set", text]
         return words
+
+    def _drawing(self, stage: Stage, bundle: Path) -> list[str]:
+        """The words of the command that draws what the stage learns from."""
+        words = ["sheets", str(bundle), "--data", self.data[stage.data]]
+        return [*words, "--out", str(self._sheets(stage)), *_SHEETS]
+
+    def _sheets(self, stage: Stage) -> Path:
+        return self.workspace.run(stage) / "sheets"
 
     def _run(self, stage: Stage, words: Sequence[str], *, trained: bool = False) -> bool:
         """Run ``python -m models`` to its end, its output in ``queue.log``; whether it succeeded.

@@ -115,6 +115,23 @@ def test_stages_are_done_in_order_with_what_they_need(tmp_path: Path) -> None:
     assert len(work.calls()) == 8, "nothing is done twice"
 
 
+def test_what_a_detail_stage_learns_from_is_drawn_first(tmp_path: Path) -> None:
+    work = Workplace(tmp_path)
+    work.plan.write_text("""
+[[chain]]
+preset = "a"
+part = "detail"
+data = "photos"
+stage = [{ steps = 7, hours = 1, generated = "weights/a" }]
+""")
+    work.queue(photos="folder").work()
+    run = tmp_path / "runs/a/detail-1"
+    assert work.calls() == [f"sheets {run}/sheets", f"train {run}", f"sheet {run}/sheet.webp"]
+    sheets, training, _ = (tmp_path / "calls").read_text().splitlines()
+    assert sheets.startswith(f"sheets {tmp_path}/weights/a --data folder ")
+    assert f"--set objective=generated --set generated={run}/sheets" in training
+
+
 def test_a_stage_with_more_minutes_goes_on(tmp_path: Path) -> None:
     work = Workplace(tmp_path)
     work.queue().work()
