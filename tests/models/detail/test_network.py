@@ -80,3 +80,25 @@ def test_the_same_step_makes_the_same_pairs_however_it_is_split() -> None:
     whole = degrade(recolour(real, Noise(1, 7, 4)), 4, bounds, Noise(1, 7, 4))
     part = degrade(recolour(real[2:], Noise(1, 7, 4, 2, 2)), 4, bounds, Noise(1, 7, 4, 2, 2))
     assert torch.allclose(whole[2:], part, atol=1 / 127)
+
+
+def test_noise_is_the_same_each_time_and_for_each_picture_of_a_batch() -> None:
+    network = DetailNetwork(DetailConfig(width=8, depth=1, noise=2)).eval()
+    torch.nn.init.normal_(network.blocks.weight)
+    again = DetailNetwork(DetailConfig(width=8, depth=1, noise=2)).eval()
+    again.load_state_dict(network.state_dict())
+    pictures = torch.zeros(2, 3, 16, 16)
+    with torch.no_grad():
+        first, second = network(pictures)
+        assert torch.allclose(first, again(pictures[:1])[0], atol=1e-4)
+    assert torch.equal(first, second)
+    assert first.std() > 0.01, "a plain picture gets grain"
+
+
+def test_noise_covers_pictures_larger_than_its_planes() -> None:
+    network = DetailNetwork(DetailConfig(width=8, depth=1, noise=2)).eval()
+    torch.nn.init.normal_(network.blocks.weight)
+    with torch.no_grad():
+        (made,) = network(torch.zeros(1, 3, 140, 260))
+    assert made.shape == (3, 560, 1040)
+    assert made[:, :, -16:].std() > 0.01
