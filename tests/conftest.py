@@ -17,7 +17,7 @@ import pytest
 import redis
 from hypothesis import settings
 
-from app.local.broker import broker_command, wait_for_socket
+from app.local.broker import BROKER_MEMORY, broker_command, wait_for_socket
 from jobs.captions import END
 from jobs.connections import connect
 from jobs.redis_store import JobStore
@@ -56,11 +56,11 @@ def valkey() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def private_broker() -> Iterator[str]:
-    """Address of a broker that no other test knows: its memory is one test's alone."""
+def private_broker(memory: int = BROKER_MEMORY) -> Iterator[str]:
+    """Address of a broker that no other test knows: its memory, in bytes, is one test's alone."""
     folder = Path(tempfile.mkdtemp(prefix="mmml-"))  # short: sockets have short paths
     socket = folder / "v.sock"
-    process = subprocess.Popen(broker_command(folder, socket), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(broker_command(folder, socket, memory), stdout=subprocess.DEVNULL)
     try:
         wait_for_socket(socket)
         yield f"unix://{socket}?db=0"

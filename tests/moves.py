@@ -39,6 +39,13 @@ _LIMITS = (
 )
 
 
+def read(store: JobStore, job_id: str) -> Job:
+    """The record as it is now."""
+    found = store.get(job_id)
+    assert found is not None
+    return found
+
+
 def claimed(store: JobStore, lease: float = 10, wanted: ClaimRequest = ANY) -> list[ClaimedJob]:
     return list(store.claim(new_id(), wanted, lease).jobs)
 

@@ -10,22 +10,16 @@ import pytest
 import redis
 
 from jobs.connections import wakeups_key
-from jobs.job import Job, Priority, Status
+from jobs.job import Priority, Status, new_id
 from jobs.redis_store import JobStore
 from jobs.store import Attempt, ClaimedJob, ClaimRequest, NewJob
-from tests.moves import a_job, begun, claimed, claimed_one, died, finish, queued, release
+from tests.moves import a_job, begun, claimed, claimed_one, died, finish, queued, read, release
 
 ONE = ClaimRequest(jobs=1, pictures=100)
 
 
 def ids(found: Sequence[ClaimedJob]) -> list[str]:
     return [c.job.id for c in found]
-
-
-def status(store: JobStore, job: Job) -> Status:
-    found = store.get(job.id)
-    assert found is not None
-    return found.status
 
 
 def test_a_claim_takes_no_more_than_there_is_room_for(store: JobStore) -> None:
@@ -157,7 +151,7 @@ def test_a_job_canceled_after_its_claim_is_not_begun(store: JobStore) -> None:
     token = claimed_one(store, job.id)
     assert store.cancel(job.id) is Status.canceled
     assert store.begin_all([(job.id, token)]) == [None]
-    assert status(store, job) is Status.canceled
+    assert read(store, job.id).status is Status.canceled
 
 
 def test_a_job_claimed_and_never_begun_is_no_suspect(store: JobStore) -> None:
@@ -192,7 +186,7 @@ def test_a_canceled_job_of_a_dead_worker_ends(store: JobStore) -> None:
     assert store.cancel(job.id) is Status.running
     time.sleep(0.1)
     assert store.requeue(job.id, 20)
-    assert status(store, job) is Status.canceled
+    assert read(store, job.id).status is Status.canceled
 
 
 def test_suspects_are_run_by_one_worker_at_a_time(store: JobStore) -> None:
@@ -291,6 +285,14 @@ def test_a_worker_that_holds_a_batch_is_woken_for_the_next(store: JobStore) -> N
     assert len(claimed(store)) == 8
     assert store.create_all([NewJob(a_job())]).wakeups == 1
     assert store.create_all([NewJob(a_job())]).wakeups == 0  # behind the other
+
+
+def test_positions_are_of_those_that_wait(store: JobStore) -> None:
+    first, second, unknown = queued(store).id, queued(store).id, new_id()
+    asked = [second, first, unknown]
+    assert store.queue_positions(asked) == {first: 0, second: 1, unknown: None}
+    begun(store, first)
+    assert store.queue_positions(asked) == {first: None, second: 0, unknown: None}
 
 
 def test_positions_count_turns_and_priorities(store: JobStore) -> None:

@@ -1,12 +1,14 @@
-"""The memory of a real broker: what is promised to accepted jobs is there when they end."""
+"""Load: the memory of a real broker, where what is promised to accepted jobs is there when they
+end, and how fast the queue drains.
+"""
 
 from __future__ import annotations
 
-import subprocess
+import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+import redis
 
 from app.gateway.admission import check_admission, check_memory
 from app.gateway.api_keys import (
@@ -18,32 +20,31 @@ from app.gateway.api_keys import (
 )
 from app.gateway.auth import Caller
 from app.gateway.problems import Problem
-from app.local.broker import BROKER_MEMORY, broker_command, wait_for_socket
+from app.local.broker import BROKER_MEMORY
 from app.settings import GatewaySettings
 from jobs.connections import connect
 from jobs.job import ImageRecord, Job, Status
 from jobs.redis_store import JobStore
 from jobs.store import ClaimRequest, JobOutcome
-from tests.moves import begun, finish, finished, queued
+from tests.conftest import private_broker
+from tests.moves import begun, died, finish, finished, queued
 
 ONE = ClaimRequest(jobs=1, pictures=1)
 LIMIT = 8 * 2**20
 
 
 @pytest.fixture
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobStore]:
+def small_client() -> Iterator[redis.Redis]:
     """A broker with room for some hundred jobs."""
-    folder: Path = tmp_path_factory.mktemp("v")
-    command = broker_command(folder, folder / "v.sock", LIMIT)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        wait_for_socket(folder / "v.sock")
-        client = connect(f"unix://{folder}/v.sock?db=0")
-        yield JobStore(client)
+    with private_broker(LIMIT) as address:
+        client = connect(address)
+        yield client
         client.close()
-    finally:
-        process.terminate()
-        process.wait(10)
+
+
+@pytest.fixture
+def small(small_client: redis.Redis) -> JobStore:
+    return JobStore(small_client)
 
 
 def submitted(store: JobStore) -> Job:
@@ -93,15 +94,17 @@ def test_every_accepted_job_can_be_finished(small: JobStore) -> None:
     check_admission(small, GatewaySettings(), caller)
 
 
-def test_what_keeps_the_service_going_has_room_when_no_job_has(small: JobStore) -> None:
+def test_what_keeps_the_service_going_has_room_when_no_job_has(
+    small: JobStore, small_client: redis.Redis
+) -> None:
     """The last tenth is left to workers and to whoever runs the service."""
-    keys, settings = KeyStore(small._client), GatewaySettings()
+    keys, settings = KeyStore(small_client), GatewaySettings()
     keys.add(new_api_key(generate_key(), "shop", default_scopes()))
     running = submitted(small)
     token = begun(small, running.id)
     filling = 0
     while (left := 0.92 * LIMIT - small.load().used_bytes) > 0:
-        small._client.set(f"filling:{filling}", b"x" * min(int(left) + 1000, 2**20))
+        small_client.set(f"filling:{filling}", b"x" * min(int(left) + 1000, 2**20))
         filling += 1
     for check in (check_memory, lambda *both: check_admission(*both, Caller(None, ""))):
         with pytest.raises(Problem, match="memory"):
@@ -113,17 +116,16 @@ def test_what_keeps_the_service_going_has_room_when_no_job_has(small: JobStore) 
     assert small.expire(running.id)
 
 
-def test_the_lower_limit_of_two_counts(small: JobStore) -> None:
-    client = small._client
+def test_the_lower_limit_of_two_counts(small_client: redis.Redis) -> None:
     for own, wanted in ((LIMIT // 2, LIMIT // 2), (2 * LIMIT, LIMIT)):
-        assert JobStore(client, memory_limit=own).load().limit_bytes == wanted
+        assert JobStore(small_client, memory_limit=own).load().limit_bytes == wanted
 
 
-def test_the_weight_of_a_job_is_what_it_takes(small: JobStore) -> None:
+def test_the_weight_of_a_job_is_what_it_takes(small: JobStore, small_client: redis.Redis) -> None:
     done(small, 100)  # what scripts and tables take once is not counted
     before = small.load().used_bytes
     done(small, 400)
-    load = JobStore(small._client).load()
+    load = JobStore(small_client).load()
     measured = (load.used_bytes - before) / 400
     assert measured * 0.9 < load.bytes_per_job < measured * 1.5
     assert load.limit_bytes == LIMIT
@@ -134,3 +136,30 @@ def test_the_private_broker_has_a_limit(valkey: str) -> None:
     assert JobStore(client).load().limit_bytes == BROKER_MEMORY
     assert JobStore(client, memory_limit=1000).load().limit_bytes == 1000
     client.close()
+
+
+def test_load_counts_and_weighs(store: JobStore) -> None:
+    job, suspect = queued(store), queued(store)
+    died(store, suspect.id)
+    begun(store, job.id)
+    queued(store)
+    load = store.load()
+    assert (load.waiting, load.unfinished) == (1, 3)
+    assert load.used_bytes > 0
+    assert load.bytes_per_job > 500
+
+
+def test_drain_looks_back_only_as_long_as_jobs_have_waited(store: JobStore) -> None:
+    nothing = store.throughput()
+    assert (nothing.rate, nothing.oldest_age) == (None, None)
+    for _ in range(4):
+        store.cancel(queued(store).id)
+    idle = store.throughput()
+    assert idle.rate == pytest.approx(4 / 60)
+    assert idle.oldest_age == pytest.approx(0, abs=5)
+    queued(store)
+    time.sleep(1.5)
+    for _ in range(3):
+        store.cancel(queued(store).id)
+    busy = store.throughput()
+    assert busy.rate == pytest.approx(3 / 1.5, rel=0.3)

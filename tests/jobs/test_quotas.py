@@ -1,4 +1,4 @@
-"""What one owner may have: records, bytes of pictures, tombstones."""
+"""What one owner may have: unfinished jobs, records, bytes of pictures, tombstones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobs.store import (
     Quota,
     Usage,
 )
-from tests.moves import a_job, begun, create, finish, finished, queued, release
+from tests.moves import a_job, begun, create, finish, finished, queued, read, release
 
 MB = 2**20
 
@@ -112,9 +112,7 @@ def test_however_a_job_ends_its_uploads_are_given_back(store: JobStore, end: obj
     assert store.claim_inputs(9, 60) == [job.id]
     assert store.claim_inputs(9, 60) == []
     store.forget_inputs([job.id])
-    now = store.get(job.id)
-    assert now is not None
-    assert now.inputs == {}
+    assert read(store, job.id).inputs == {}
 
 
 def test_a_job_without_uploads_leaves_none(store: JobStore) -> None:
@@ -122,12 +120,14 @@ def test_a_job_without_uploads_leaves_none(store: JobStore) -> None:
     assert store.claim_inputs(9, 60) == []
 
 
-def test_without_a_limit_nothing_is_counted(store: JobStore, redis_client: redis.Redis) -> None:
+def test_without_a_limit_nothing_is_counted(
+    store: JobStore, redis_client: redis.Redis, prefix: str
+) -> None:
     job = queued(store, owner="me", stored=8 * MB)
     finished(store, job.id, JobOutcome(stored=MB))
     store.expire(job.id)
     assert store.usage("me").stored == 0
-    assert not redis_client.exists(store._key("stored"))
+    assert not redis_client.exists(f"{prefix}stored")
 
 
 def erased(store: JobStore, owner: str, count: int, keys: bool = False) -> list[str]:
@@ -152,7 +152,7 @@ def test_a_key_that_is_used_again_outlives_the_tombstone_of_its_first_job(store:
     assert (found and found.job_id, store.get(first.id)) == (again.id, None)
 
 
-def test_tombstones_are_bounded(store: JobStore, redis_client: redis.Redis) -> None:
+def test_tombstones_are_bounded(store: JobStore, redis_client: redis.Redis, prefix: str) -> None:
     (other,) = erased(store, "you", 1)
     first = erased(store, "me", 10, keys=True)
     assert store.get_idempotency_record(f"once-{first[0]}")
@@ -160,9 +160,33 @@ def test_tombstones_are_bounded(store: JobStore, redis_client: redis.Redis) -> N
     assert store.exist_all([*first, last[0], other]) == [*[False] * 9, True, True, True]
     assert store.get_idempotency_record(f"once-{first[0]}") is None
     assert store.get_idempotency_record(f"once-{first[9]}")
-    tombstones = store._key("tombstones:me")
+    tombstones = f"{prefix}tombstones:me"
     assert redis_client.llen(tombstones) == MOST_TOMBSTONES
     assert 0 < redis_client.ttl(tombstones) <= 7 * 24 * 3600
-    keys = [store._key(f"job:{i}") for i in last[-100:]]
+    keys = [f"{prefix}job:{i}" for i in last[-100:]]
     weight = sum(int(redis_client.memory_usage(key) or 0) for key in keys) / len(keys)
     assert weight < 512  # so that those of one owner take less than 2.5 MB
+
+
+def test_an_owners_unfinished_jobs_are_counted(store: JobStore) -> None:
+    first, second = queued(store, owner="me"), queued(store, owner="me")
+    queued(store, owner="you")
+    assert store.usage("me").unfinished == 2
+    token = begun(store, first.id)
+    assert store.usage("me").unfinished == 2
+    finish(store, first.id, token)
+    store.cancel(second.id)
+    assert (store.usage("me").unfinished, store.usage("you").unfinished) == (0, 1)
+
+
+def test_an_owner_has_no_more_unfinished_jobs_than_it_may(store: JobStore) -> None:
+    jobs = [NewJob(a_job(owner="me"), max_unfinished=2) for _ in range(3)]
+    answers = store.create_all(jobs).jobs
+    assert [isinstance(answer, Job) for answer in answers] == [True, True, False]
+    refusal = answers[2]
+    assert isinstance(refusal, OverQuota)
+    assert refusal.used == 2
+    with pytest.raises(OverQuota):
+        create(store, jobs[2])
+    store.cancel(jobs[0].job.id)
+    assert create(store, jobs[2])
