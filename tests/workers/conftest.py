@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.blobs import BlobStore
-from jobs.job import Job
+from jobs.job import ErrorCode, Job, Status
 from jobs.redis_store import JobStore
 from tests.moves import claimed, queued
 from tests.squares import FakeLoader, FakePipeline
@@ -19,6 +20,7 @@ from workers.claimer import Claimer
 from workers.job_runner import JobRunner
 from workers.leases import Leases
 
+Eventually = Callable[[Callable[[], bool], float], None]
 LEASE = 0.3  # seconds
 
 
@@ -59,10 +61,29 @@ class Shop:
         self.runner.batcher.expect(sum(c.job.pictures for c in mine))
         self.runner.run([(c.job, self.leases.add(c.job.id, c.token)) for c in mine])
 
+    def run(self, text: str | list[Any] = "a bird", **request: Any) -> Job:
+        """A job that was submitted and done."""
+        job_id = self.submit(text, **request)
+        self.do(job_id)
+        return self.job(job_id)
+
+    def begin(self, job_id: str, eventually: Eventually) -> threading.Thread:
+        """Do it in a thread of its own; returns when it runs."""
+        thread = threading.Thread(target=self.do, args=(job_id,))
+        thread.start()
+        eventually(lambda: self.job(job_id).status is Status.running, 5)
+        return thread
+
     def job(self, job_id: str) -> Job:
         found = self.store.get(job_id)
         assert found is not None
         return found
+
+
+def failure(job: Job) -> tuple[Status, ErrorCode | None, str]:
+    """How it ended, and why: code and sentence."""
+    error = job.error
+    return job.status, error.code if error else None, error.detail if error else ""
 
 
 @pytest.fixture

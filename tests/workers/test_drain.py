@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 from jobs.job import Status
 from tests.moves import begun
-from tests.workers.conftest import Shop
+from tests.workers.conftest import Eventually, Shop
 from workers.watchdog import Drain
-
-Eventually = Callable[[Callable[[], bool], float], None]
 
 
 def running(shop: Shop, eventually: Eventually, seconds: float) -> tuple[str, threading.Thread]:
     """A job whose forward pass takes ``seconds``."""
     shop.pipeline.seconds = seconds
     job_id = shop.submit()
-    thread = threading.Thread(target=shop.do, args=(job_id,))
-    thread.start()
-    eventually(lambda: shop.job(job_id).status is Status.running, 5)
-    return job_id, thread
+    return job_id, shop.begin(job_id, eventually)
 
 
 def test_a_job_that_ends_in_time_is_not_disturbed(shop: Shop, eventually: Eventually) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 import redis
+from obstore.store import MemoryStore
 
 from jobs.blobs import BlobStore
 from jobs.errors import BlobError, StoreError
@@ -94,7 +95,7 @@ class PickyBlobs(BlobStore):
 
 def test_a_storage_fault_of_one_is_not_the_others(shop: Shop) -> None:
     jobs = [shop.submit() for _ in range(3)]
-    blobs = PickyBlobs(shop.runner.blobs._store)
+    blobs = PickyBlobs(MemoryStore())
     blobs.refused = jobs[1]
     shop.runner.blobs = blobs
     shop.do(*jobs)

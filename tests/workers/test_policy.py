@@ -11,27 +11,16 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jobs.job import ErrorCode, Job, Status
+from jobs.job import ErrorCode, Status
 from jobs.requests import Synthesize
 from tests.docs.blocks import ROOT, blocks
-from tests.workers.conftest import Shop
+from tests.workers.conftest import Shop, failure
 from workers.policy import PolicyHook, load_policy
 from workers.settings import WorkerSettings
 from workers.worker import Worker
 
 PAGE = ROOT / "docs" / "deploying.md"
 UNCHECKED = "It could not be checked whether this is allowed. Try again later."
-
-
-def run(shop: Shop, text: str = "a bird", **request: Any) -> Job:
-    job_id = shop.submit(text, **request)
-    shop.do(job_id)
-    return shop.job(job_id)
-
-
-def failure(job: Job) -> tuple[Status, ErrorCode | None, str]:
-    error = job.error
-    return job.status, error and error.code, error.detail if error else ""
 
 
 def fails(*_: object) -> str:
@@ -46,7 +35,7 @@ def test_a_refused_request_never_reaches_the_networks(shop: Shop) -> None:
         return "Not here."
 
     shop.runner.policy = PolicyHook(SimpleNamespace(before=before))
-    job = run(shop, owner="alice", webhook="https://a.example/secret")
+    job = shop.run(owner="alice", webhook="https://a.example/secret")
     assert failure(job) == (Status.failed, ErrorCode.bad_input, "Not here.")
     assert (shop.pipeline.batches, job.images, job.attempts) == ([], (), 1)
     ((request, images),) = asked
@@ -62,7 +51,7 @@ def test_inputs_are_shown_decoded(shop: Shop, photo: bytes) -> None:
 
     shop.runner.policy = PolicyHook(SimpleNamespace(before=before))
     shop.runner.blobs.put("in/photo", photo)
-    job = run(shop, task="manipulate", inputs={"image": "in/photo"})
+    job = shop.run(task="manipulate", inputs={"image": "in/photo"})
     assert failure(job)[2] == "manipulate RGB (20, 16)"
 
 
@@ -81,7 +70,7 @@ def test_one_of_four_images_is_refused(shop: Shop) -> None:
         return "Not this one." if len(seen) == 3 else None
 
     shop.runner.policy = PolicyHook(SimpleNamespace(after=after))
-    job = run(shop, count=4)
+    job = shop.run(count=4)
     assert job.status is Status.succeeded
     assert [image.error and image.error.detail for image in job.images] == [
         *(None, None),
@@ -94,7 +83,7 @@ def test_one_of_four_images_is_refused(shop: Shop) -> None:
 
 def test_a_job_without_an_allowed_image_fails(shop: Shop) -> None:
     shop.runner.policy = PolicyHook(SimpleNamespace(after=lambda *_: "None of them."))
-    assert failure(run(shop, count=2)) == (Status.failed, ErrorCode.bad_input, "None of them.")
+    assert failure(shop.run(count=2)) == (Status.failed, ErrorCode.bad_input, "None of them.")
 
 
 @pytest.mark.parametrize("name", ["before", "after"])
@@ -103,17 +92,17 @@ def test_a_policy_that_fails_refuses(
     shop: Shop, caplog: pytest.LogCaptureFixture, name: str, method: Callable[..., Any]
 ) -> None:
     shop.runner.policy = PolicyHook(SimpleNamespace(**{name: method}))
-    assert failure(run(shop)) == (Status.failed, ErrorCode.internal, UNCHECKED)
+    assert failure(shop.run()) == (Status.failed, ErrorCode.internal, UNCHECKED)
     assert "Traceback" in caplog.text
     assert "test_policy.py" in caplog.text or method is not fails
     shop.runner.policy = PolicyHook()
-    assert run(shop).status is Status.succeeded
+    assert shop.run().status is Status.succeeded
 
 
 def test_without_a_policy_everything_is_allowed(shop: Shop) -> None:
     assert WorkerSettings().policy == ""
     shop.runner.policy = load_policy("")
-    assert run(shop).status is Status.succeeded
+    assert shop.run().status is Status.succeeded
 
 
 @pytest.mark.parametrize(
@@ -146,10 +135,10 @@ def test_the_examples_of_the_page_refuse(
         (tmp_path / f"{name}.py").write_text(text)
     try:
         shop.runner.policy = load_policy("words_example:policy")
-        assert run(shop, "a bird with a Gun").error
-        assert run(shop, "a gunboat").status is Status.succeeded
+        assert shop.run("a bird with a Gun").error
+        assert shop.run("a gunboat").status is Status.succeeded
         shop.runner.policy = load_policy("images_example:policy")
-        assert run(shop).error  # squares of one colour
+        assert shop.run().error  # squares of one colour
         request = Synthesize(text="a bird")
         shop.runner.policy.check_image(request, Image.radial_gradient("L").convert("RGB"))
     finally:
