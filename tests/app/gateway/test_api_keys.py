@@ -174,3 +174,11 @@ def test_an_absent_server_is_a_store_error() -> None:
     keys = KeyStore(connect("redis://127.0.0.1:1/0", 0.2))
     with pytest.raises(StoreError):
         keys.any()
+
+
+@pytest.mark.parametrize(
+    "weak", ["a" * 40, "abcd" * 10, "mmml_" + "0" * 40, "key with spaces in it " * 3]
+)
+def test_a_first_key_that_could_be_guessed_is_refused(stores: Stores, weak: str) -> None:
+    with pytest.raises(ApiKeyError, match="could be guessed"):
+        add_first_key(stores.keys, weak)

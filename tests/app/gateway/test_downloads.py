@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import socket
 import threading
 import time
@@ -25,33 +24,17 @@ from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.openai.responses import UrlSigner, linked_name
 from app.gateway.services import Services
 from jobs.blobs import BlobStore
-from jobs.images import encode
-from jobs.job import ImageRecord, Job, Status, Timings
-from jobs.store import JobOutcome
-from tests import moves
+from jobs.job import Job, Status
 from tests.app.conftest import png
+from tests.app.gateway.conftest import LARGE, finish_with_large_images
 from tests.services import listening
-
-SIZE = (1400, 1200)
 
 
 def finished(services: Services, client: TestClient | httpx.Client) -> str:
     """The address of a picture of five megabytes."""
     job = client.post("/synthesize", json={"text": "a bird"}).json()["id"]
-    large(services, job)
+    finish_with_large_images(services, job)
     return f"/jobs/{job}/images/0"
-
-
-def large(services: Services, job: str, count: int = 1) -> None:
-    """The job with pictures of five megabytes."""
-    records = []
-    for index in range(count):
-        noise = Image.frombytes("RGB", SIZE, os.urandom(SIZE[0] * SIZE[1] * 3))
-        key = f"jobs/{job}/t-{index}.png"
-        services.blobs.put(key, encode(noise))
-        size = {"width": SIZE[0], "height": SIZE[1]}
-        records.append(ImageRecord(index=index, seed=1, **size, sha256="1" * 64, blob=key))
-    moves.finished(services.store, job, JobOutcome(records, Timings(), warnings=()))
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -65,7 +48,7 @@ def test_a_large_picture_comes_whole(storage: Services, client: TestClient) -> N
     path = finished(storage, client)
     answer = client.get(path)
     assert int(answer.headers["content-length"]) == len(answer.content) > 5_000_000
-    assert Image.open(io.BytesIO(answer.content)).size == SIZE
+    assert Image.open(io.BytesIO(answer.content)).size == LARGE
     assert client.get(path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
 
 
@@ -132,7 +115,7 @@ def test_the_first_picture_of_a_wait_is_counted(services: Services, client: Test
     headers = {"Accept": "image/png", "Idempotency-Key": "k"}
     keyed: dict[str, Any] = {"json": {"text": "a bird"}, "headers": headers}
     job = client.post("/synthesize", **keyed).headers["location"]
-    large(services, job.rpartition("/")[2])
+    finish_with_large_images(services, job.rpartition("/")[2])
     services.downloads.limit = 1
     with services.downloads.acquire("127.0.0.1"):
         assert client.post("/synthesize?wait=1", **keyed).status_code == 429
@@ -169,7 +152,7 @@ def test_large_pictures_within_json_come_whole(
             waiting, _ = services.store.list_jobs(Status.queued, 100, None)
             for job in waiting:
                 sent.append(job)
-                large(services, job.id, job.pictures)
+                finish_with_large_images(services, job.id, job.pictures)
 
     services.wakeups = Painter()  # type: ignore[assignment]
     body = {"prompt": "a bird", "n": 2, "stream": stream}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,16 +13,9 @@ from fastapi.testclient import TestClient
 
 from app.gateway.services import Services
 from docs.tools.openapi import openapi_document
+from tests.app.gateway.openapi_file import DOCUMENT, FILE, operations
 
-FILE = Path(__file__).parents[3] / "docs" / "openapi.json"
-DOCUMENT = json.loads(FILE.read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
-
-
-def operations() -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, methods in DOCUMENT["paths"].items():
-        for method, operation in methods.items():
-            yield f"{method} {path}", operation
 
 
 def fields() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -137,3 +129,20 @@ def test_a_ready_service_answers_as_documented(client: TestClient, services: Ser
         content = DOCUMENT["paths"][path]["get"]["responses"]["200"]["content"]
         schema = {**content["application/json"]["schema"], "components": DOCUMENT["components"]}
         jsonschema.validate(client.get(path).json(), schema)
+
+
+def test_every_route_that_is_not_open_says_so() -> None:
+    """A new route must decide for itself whether it is open."""
+    open_routes = {name for name, operation in operations() if not operation.get("security")}
+    signed = "get /v1/images/{job_id}/{index}"  # whose address is its own permission
+    assert open_routes == {"get /healthz", "get /readyz", signed}
+
+
+def test_keys_sessions_and_problems_are_named() -> None:
+    schemes = DOCUMENT["components"]["securitySchemes"]
+    assert schemes["API key"]["scheme"] == "bearer"
+    assert schemes["Session"]["in"] == "cookie"
+    look = DOCUMENT["paths"]["/jobs/{job_id}"]["get"]
+    assert {name for one in look["security"] for name in one} == {"API key", "Session"}
+    for code in ("422", "default"):
+        assert "application/problem+json" in look["responses"][code]["content"]

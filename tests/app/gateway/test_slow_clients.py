@@ -148,25 +148,3 @@ def test_what_is_no_http_is_a_problem(line: socket.socket, said: bytes) -> None:
     assert result.startswith("HTTP/1.1 400")
     assert "Send it with an HTTP library." in result
     assert "application/problem+json" in result
-
-
-@pytest.mark.parametrize(
-    "hosts",
-    [
-        ["Host: 127.0.0.1", "Host: 127.0.0.1"],
-        ["Host: 127.0.0.1", "host: evil.example"],
-        ["Host:"],
-        ["Host:  "],
-        [],
-    ],
-)
-def test_a_request_names_one_host(line: socket.socket, hosts: list[str]) -> None:
-    line.sendall("\r\n".join(["GET /healthz HTTP/1.1", *hosts, "", ""]).encode())
-    result = answer(line)
-    assert result.startswith("HTTP/1.1 400")
-    assert "one Host header" in result
-
-
-def test_old_clients_name_none(line: socket.socket) -> None:
-    line.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
-    assert "one Host header" not in answer(line)

@@ -298,16 +298,6 @@ def test_too_large_bodies_are_413(services: Services) -> None:
         assert detail(chunked, 413)
 
 
-def test_strange_hosts_and_origins_are_refused(client: TestClient) -> None:
-    assert "host name" in detail(client.get("/healthz", headers={"host": "evil.example"}), 400)
-    response = client.post(
-        "/synthesize", json={"text": "a bird"}, headers={"origin": "https://evil.example"}
-    )
-    assert "may not use" in detail(response, 403)
-    assert client.get("/healthz", headers={"origin": "http://localhost:8000"}).status_code == 200
-    assert client.get("/healthz", headers={"authorization": "Bearer x"}).status_code == 200
-
-
 def test_a_full_queue_is_503(services: Services) -> None:
     from app.gateway.server import create_app
 

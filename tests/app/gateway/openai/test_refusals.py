@@ -11,10 +11,8 @@ from openai import OpenAI
 
 from app.gateway.services import Services
 from tests.app.conftest import mask_png, png
+from tests.app.gateway.conftest import PUBLIC, key_of
 from tests.app.gateway.openai.conftest import Painter, hole_png
-from tests.app.gateway.test_access import PUBLIC, http, key_of, keyed, mine
-
-__all__ = ["http", "keyed", "mine"]  # fixtures
 
 
 def error(response: Any, status: int) -> dict[str, Any]:
