@@ -22,7 +22,7 @@ import httpx
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
 from app.gateway.server import raise_open_file_limit
 from jobs.storage_identity import BLOB_KEY
-from tests.app.gateway.malformed import BOMBS, SIZES
+from tests.app.gateway.malformed.photos import BOMBS, SIZES
 from tests.app.webhooks.test_addresses import HOSTILE
 from tests.chaos import target
 from tests.chaos.faults import Family, Fault, Finding

@@ -16,7 +16,9 @@ from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.job import Status
 from tests.app.conftest import stored_photo
-from tests.app.gateway.malformed import BOMBS, ODD_BUT_SOUND, UPLOADS, Upload
+from tests.app.gateway.malformed import UPLOADS
+from tests.app.gateway.malformed.photos import BOMBS, ODD_BUT_SOUND
+from tests.app.gateway.malformed.requests import Upload
 from tests.conftest import write_paper_bundle
 from tests.services import LocalClient, connected
 
