@@ -74,6 +74,23 @@ def work(services: Services, client: TestClient) -> Iterator[Callable[..., None]
         thread.join()
 
 
+@pytest.fixture
+def later(client: TestClient) -> Iterator[Callable[..., threading.Timer]]:
+    """``later(seconds, function, *arguments)`` calls it meanwhile. The gateway's connections are
+    closed after that.
+    """
+    timers: list[threading.Timer] = []
+
+    def start(seconds: float, function: Callable[..., object], *args: object) -> threading.Timer:
+        timers.append(threading.Timer(seconds, function, args))
+        timers[-1].start()
+        return timers[-1]
+
+    yield start
+    for timer in timers:
+        timer.join()
+
+
 def png(
     width: int = 40, height: int = 30, mode: str = "RGB", colour: object = (200, 30, 40)
 ) -> bytes:

@@ -10,6 +10,7 @@ import torch
 
 from models.pipeline import Item, Pixels
 from tests.squares import FakePipeline
+from tests.workers.conftest import Eventually
 from workers.batcher import Batcher
 
 
@@ -185,9 +186,9 @@ class Miscounting(FakePipeline):
 
 
 def test_the_process_is_ended_when_its_thread_ends(
-    batcher: Batcher, fatal: list[BaseException]
+    batcher: Batcher, fatal: list[BaseException], eventually: Eventually
 ) -> None:
     future = batcher.submit(Miscounting(), Item("a", 1))
-    batcher._thread.join(5)
+    eventually(lambda: bool(fatal), 5)
     assert isinstance(fatal[0], ValueError)
     assert not future.done()  # its job is claimed again, elsewhere

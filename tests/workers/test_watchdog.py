@@ -90,7 +90,7 @@ def test_a_worker_without_room_or_work_is_not_deaf(scene: Scene) -> None:
 def test_many_long_jobs_are_no_reason_to_end(shop: Shop) -> None:
     """Four jobs of four pictures, one at a time: held for long, but something gets on."""
     ended: list[str] = []
-    shop.runner.batcher._max_batch = 1
+    shop.pipeline.best_batch = 1
     shop.pipeline.seconds = 0.1
     dog = Watchdog(
         store=shop.store,

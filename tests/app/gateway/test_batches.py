@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,8 @@ from tests.app.gateway.batch_requests import created, joined
 from tests.app.gateway.conftest import bearer, key_of, problem
 from tests.moves import begun, finished
 from tests.services import LocalClient, connected
+
+Later = Callable[..., threading.Timer]
 
 
 def follow(client: TestClient, batch: str, after: str = "") -> list[ServerSentEvent]:
@@ -49,20 +50,19 @@ def test_a_life(client: TestClient, services: Services) -> None:
     assert client.get(f"/jobs?batch={batch}&status=succeeded").json()["jobs"] == [rest]
 
 
-def test_its_events_tell_each_job_that_ends(client: TestClient, services: Services) -> None:
+def test_its_events_tell_each_job_that_ends(
+    client: TestClient, services: Services, later: Later
+) -> None:
     batch = created(client)
     first, second = joined(client, batch), joined(client, batch)
     succeed(services, first)
 
-    def later() -> None:
-        time.sleep(0.5)
+    def end() -> None:
         succeed(services, second)
         services.store.batches.close(batch)
 
-    ending = threading.Thread(target=later)
-    ending.start()
+    later(0.5, end)
     events = follow(client, batch)
-    ending.join()
     assert [(e.event, json.loads(e.data)) for e in events[:-1]] == [
         ("status", {"status": "open"}),
         ("job", {"id": first, "status": "succeeded"}),
@@ -87,11 +87,11 @@ def test_a_long_batch_is_told_whole(client: TestClient, services: Services) -> N
 
 
 def test_a_batch_erased_while_followed_ends_the_stream(
-    client: TestClient, services: Services
+    client: TestClient, services: Services, later: Later
 ) -> None:
     batch = created(client)
     joined(client, batch)
-    threading.Timer(0.5, services.store.batches.erase, (batch,)).start()
+    later(0.5, services.store.batches.erase, batch)
     last = follow(client, batch)[-1]
     assert (last.event, json.loads(last.data)) == ("final", {"id": batch, "status": "expired"})
 
@@ -239,12 +239,12 @@ def test_a_batch_does_not_get_around_a_keys_limits(
 
 
 def test_a_gateway_beside_sees_the_same(
-    client: TestClient, services: Services, settings: GatewaySettings
+    client: TestClient, services: Services, settings: GatewaySettings, later: Later
 ) -> None:
     with LocalClient(create_app(settings, Services(settings))) as other:
         batch = created(client)
         jobs = [joined(client, batch), joined(other, batch)]
-        threading.Timer(0.3, lambda: [finished(services.store, job) for job in jobs]).start()
+        later(0.3, lambda: [finished(services.store, job) for job in jobs])
         other.post(f"/batches/{batch}/close")
         ended = [json.loads(e.data)["id"] for e in follow(other, batch) if e.event == "job"]
         assert ended == jobs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from fastapi.testclient import TestClient
@@ -22,6 +22,8 @@ from tests.app.gateway.test_jobs import submitted
 from tests.moves import begun
 from tests.services import LocalClient
 
+Later = Callable[..., threading.Timer]
+
 
 def follow(client: TestClient, job: str, after: str | None = None) -> list[ServerSentEvent]:
     headers = {"Last-Event-ID": after} if after else {}
@@ -30,11 +32,9 @@ def follow(client: TestClient, job: str, after: str | None = None) -> list[Serve
     return [e for e in EventSource(response).iter_sse() if e.data]  # type: ignore[arg-type]
 
 
-def later(seconds: float, function: object, *args: object) -> None:
-    threading.Timer(seconds, function, args).start()  # type: ignore[arg-type]
-
-
-def test_a_life_from_queue_to_pictures(client: TestClient, services: Services) -> None:
+def test_a_life_from_queue_to_pictures(
+    client: TestClient, services: Services, later: Later
+) -> None:
     first, job = submitted(client), submitted(client)
     later(0.4, begun, services.store, first)
     later(1.8, succeed, services, job)
@@ -92,7 +92,7 @@ def test_unknown_and_erased_jobs(client: TestClient, services: Services) -> None
 
 
 def test_a_job_erased_while_followed_ends_the_stream(
-    client: TestClient, services: Services
+    client: TestClient, services: Services, later: Later
 ) -> None:
     job = submitted(client)
     later(0.5, client.delete, f"/jobs/{job}")
@@ -133,19 +133,20 @@ class Faltering(JobStore):
         return super().events_after(cursors)
 
 
-def test_a_stream_outlives_a_store_that_is_away(settings: GatewaySettings) -> None:
+def test_a_stream_outlives_a_store_that_is_away(settings: GatewaySettings, later: Later) -> None:
     shaky = Services(settings, Faltering)
     store = shaky.store
     assert isinstance(store, Faltering)
     with LocalClient(create_app(shaky.settings, shaky)) as client:
         job = submitted(client)
-        later(0.3, succeed, shaky, job)
+        ending = later(0.3, succeed, shaky, job)
         assert [e.event for e in follow(client, job)] == ["status", "status", "final"]
+        ending.join()
     assert store.asked > 1
 
 
 def test_the_end_of_the_server_ends_streams_and_waits(
-    client: TestClient, services: Services
+    client: TestClient, services: Services, later: Later
 ) -> None:
     job = submitted(client)
     portal = client.portal
@@ -160,7 +161,7 @@ def test_the_end_of_the_server_ends_streams_and_waits(
 
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_later_event_of_another_job_begins_anew(
-    client: TestClient, services: Services, ended: bool
+    client: TestClient, services: Services, ended: bool, later: Later
 ) -> None:
     """The stream of a job that ended before it was empty; that of a later one had no end."""
     job = submitted(client)

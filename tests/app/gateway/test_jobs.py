@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 import redis
 from fastapi.testclient import TestClient
 
+from app.gateway.server import create_app
 from app.gateway.services import Services
 from app.reconciler.expire import JobEraser
 from jobs.errors import BlobMissing
@@ -18,6 +19,7 @@ from jobs.job import ErrorCode, Failure, ImageRecord, Job, Status
 from jobs.store import JobOutcome
 from tests.app.conftest import png, succeed
 from tests.moves import begun, claimed, finished
+from tests.services import LocalClient
 
 
 def submitted(client: TestClient) -> str:
@@ -48,9 +50,9 @@ def test_polling(client: TestClient, services: Services) -> None:
     assert "blob" not in view["images"][0]
 
 
-def test_long_poll_wakes_up(client: TestClient, services: Services) -> None:
+def test_long_poll_wakes_up(client: TestClient, work: Callable[..., None]) -> None:
     job = submitted(client)
-    threading.Timer(0.2, succeed, (services, job)).start()
+    work()
     started = time.monotonic()
     response = client.get(f"/jobs/{job}", params={"wait": 20})
     assert response.json()["status"] == "succeeded"
@@ -270,10 +272,11 @@ def test_a_waiting_job_says_when_it_is_likely_to_start(
     first, second, third = (submitted(client) for _ in range(3))
     assert client.get(f"/jobs/{third}").json()["estimated_start"] is None
     finished(services.store, first)
-    services._throughput = None  # measured every two seconds
-    waiting = client.get(f"/jobs/{third}").json()
+    beside = Services(services.settings)  # for the first keeps its measurement for two seconds
+    with LocalClient(create_app(services.settings, beside)) as client:
+        waiting = client.get(f"/jobs/{third}").json()
+        earlier = client.get(f"/jobs/{second}").json()["estimated_start"]
     assert waiting["queue_position"] == 1
     start = datetime.fromisoformat(waiting["estimated_start"])
     assert start > datetime.fromisoformat(waiting["created_at"])
-    earlier = client.get(f"/jobs/{second}").json()["estimated_start"]
     assert datetime.fromisoformat(earlier) < start

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from obstore.store import MemoryStore
 from pydantic import ByteSize
 
 from app.gateway.api_keys import default_scopes, generate_key, new_api_key
@@ -93,7 +94,7 @@ class Meeting(BlobStore):
 def test_a_slow_storage_does_not_hold_up_the_decoding_of_others(services: Services) -> None:
     settings = services.settings.model_copy(update={"decoders": 1})
     services = Services(settings)
-    services.blobs = Meeting(services.blobs._store)
+    services.blobs = Meeting(MemoryStore())
     with LocalClient(create_app(settings, services)) as client, ThreadPoolExecutor(2) as threads:
 
         def edit(_number: int) -> int:

@@ -74,7 +74,7 @@ def test_uploads_are_erased_when_their_job_is_over(
 
 
 def test_uploads_that_cannot_be_erased_are_tried_again_later(
-    store: JobStore, redis_client: redis.Redis
+    store: JobStore, redis_client: redis.Redis, prefix: str
 ) -> None:
     jobs = [queued(store, inputs={"image": "k"}).id for _ in range(3)]
     for job in jobs:
@@ -84,7 +84,7 @@ def test_uploads_that_cannot_be_erased_are_tried_again_later(
     assert eraser.erase_inputs() == 2
     assert eraser.erase_inputs() == 0
     assert blobs.asked == 3
-    redis_client.delete(store._key("inputs:claimed"))  # as a minute later
+    redis_client.delete(f"{prefix}inputs:claimed")  # as a minute later
     blobs.stubborn.clear()
     assert eraser.erase_inputs() == 1
 
@@ -117,17 +117,17 @@ class StubbornBlobs:
 
     def __init__(self, stubborn: set[str], lasting: bool = True, seconds: float = 0.0) -> None:
         self.stubborn, self.lasting, self.seconds = stubborn, lasting, seconds
-        self.asked = self.at_once = self._running = 0
+        self.asked = self.at_once = self.running = 0
         self._lock = threading.Lock()
 
     def delete_prefix(self, prefix: str) -> None:
         with self._lock:
             self.asked += 1
-            self._running += 1
-            self.at_once = max(self.at_once, self._running)
+            self.running += 1
+            self.at_once = max(self.at_once, self.running)
         time.sleep(self.seconds)
         with self._lock:
-            self._running -= 1
+            self.running -= 1
         if prefix.split("/")[1] in self.stubborn:
             raise BlobError(f"{prefix} could not be erased", lasting=self.lasting)
 
@@ -149,7 +149,7 @@ def sweep(store: JobStore, blobs: StubbornBlobs) -> int:
 
 
 def test_a_job_that_cannot_be_erased_does_not_keep_the_others(
-    store: JobStore, redis_client: redis.Redis
+    store: JobStore, redis_client: redis.Redis, prefix: str
 ) -> None:
     jobs = ended(store, 3)
     blobs = StubbornBlobs({jobs[0]})
@@ -157,10 +157,10 @@ def test_a_job_that_cannot_be_erased_does_not_keep_the_others(
     assert sweep(store, blobs) == 0
     assert blobs.asked == 3  # it is left alone for a while,
     blobs.stubborn.clear()
-    redis_client.delete(store._key("final:claimed"))
+    redis_client.delete(f"{prefix}final:claimed")
     assert sweep(store, blobs) == 1  # and then tried again
     assert statuses(store, jobs) == [Status.expired] * 3
-    assert not redis_client.exists(store._key("final:claimed"), store._key("final"))
+    assert not redis_client.exists(f"{prefix}final:claimed", f"{prefix}final")
 
 
 def test_an_outage_ends_the_sweep(store: JobStore) -> None:
@@ -219,7 +219,7 @@ def test_recovery_does_not_wait_for_the_sweep(store: JobStore) -> None:
         claimed_one(store, dead, lease=0.01)
         time.sleep(0.05)
         Reconciler(store).run_once()
-        assert blobs._running
+        assert blobs.running
         assert store.has_claimable(["default"])
     finally:
         stop.set()
