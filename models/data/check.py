@@ -10,10 +10,11 @@ from pathlib import Path
 from jobs.captions import Vocabulary, tokenize
 from models.data.layouts.base import DataError, Listing, Record
 from models.data.photo_files import read_photos
-from models.data.split import SPLITS, divide
+from models.data.prepare import vocabulary
+from models.data.split import FEWEST, SPLITS, divide
 
 LISTED = 20  # broken photos, or unknown words, shown one by one
-_VALIDATION, _SEED = 0.05, 0  # the defaults of prepare
+_LEAST, _VALIDATION, _SEED = 2, 0.05, 0  # the defaults of prepare
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,15 @@ class Check:
 
     def require_usable(self) -> None:
         """Raise DataError, which says why, unless training can use the set."""
-        if len(self.usable) >= 2 and self.split["train"]:
-            return
-        raise DataError(
-            f"{self.listing.folder} cannot be trained on: of {len(self.listing.records)} photos, "
-            f"{len(self.faults)} do not decode and {len(self.uncaptioned)} have no caption, which "
-            f"leaves {len(self.usable)}; at least 2 are needed, one of them not held out."
-        )
+        if len(self.split["train"]) < FEWEST:
+            raise DataError(
+                f"{self.listing.folder} cannot be trained on: of {len(self.listing.records)} "
+                f"photos, {len(self.faults)} do not decode and {len(self.uncaptioned)} have no "
+                f"caption in the letters a to z, which leaves {len(self.usable)}; at least "
+                f"{FEWEST} are needed beside those held out."
+            )
+        trained = frozenset(self.split["train"])
+        vocabulary((record for record in self.usable if record.key in trained), _LEAST)
 
 
 def check(listing: Listing) -> Check:
@@ -115,9 +118,10 @@ def lines(found: Check) -> list[str]:
         *_lengths_lines(found.lengths),
         *_some("photos that do not decode", [f"{k}: {why}" for k, why in found.faults.items()]),
         *_some("photos without a caption", found.uncaptioned),
+        *_garbled_lines(found.usable),
     ]
     boxed = sum(record.box is not None for record in listing.records)
-    skipped = _some("rows that are skipped", listing.skipped) if listing.skipped else []
+    skipped = _some("skipped", listing.skipped) if listing.skipped else []
     return [*rows, *skipped, f"boxes: {boxed} photos; object masks: {found.masked} photos"]
 
 
@@ -154,6 +158,12 @@ def _lengths_lines(found: Lengths | None) -> list[str]:
         f"caption lengths in words: min {found.least}, median {found.median}, "
         f"95 % at most {found.p95}, max {found.most}"
     ]
+
+
+def _garbled_lines(usable: Sequence[Record]) -> list[str]:
+    """Captions in another encoding, which are read without the letters that don't fit."""
+    keys = [r.key for r in usable if any("\ufffd" in text for text in r.captions)]
+    return _some("photos with captions that are not UTF-8", keys) if keys else []
 
 
 def _some(text: str, names: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,4 +83,10 @@ def open_pictures(
 def _open_folder(where: Path, prepared: Path | None, cache: Path) -> tuple[Listing, Prepared]:
     listing = open_listing(where)
     refuse_inside(listing, cache)
-    return listing, Prepared.open(prepared) if prepared else prepared_for(listing, cache)
+    found = Prepared.open(prepared) if prepared else prepared_for(listing, cache)
+    if found.left_out:
+        sys.stderr.write(
+            f"{listing.name}: {len(found.left_out)} photos left out, which do not decode or have "
+            f"no caption (python -m models data check names them), {found.left_out[0]} for one\n"
+        )
+    return listing, found

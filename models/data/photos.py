@@ -96,8 +96,9 @@ class Photos:
             sys.stderr.write(f"{self.name} {self.split}: {len(self.dropped)} left out ({listed})\n")
         if not rows:
             raise DataError(
-                f"{listing.folder} has no usable photo in its {self.split} split; "
-                "see python -m models data check."
+                f"{listing.folder} has no usable photo in its {self.split} split: none decodes and "
+                "has a caption with a known word. python -m models data check DIR says what does "
+                "not, and with --bundle BUNDLE which words a bundle's encoders lack."
             )
         self._rows = rows
         self.records = tuple(self._cached[k] for k in rows)

@@ -21,7 +21,7 @@ class Layout(Protocol):
     def read(self, folder: Path, split_file: Path | None = None) -> Listing: ...
 
 
-_SHOWN = 3  # skipped rows; data check shows more
+_SHOWN = 3  # of what was skipped; data check shows more
 # The plain folder comes last: other layouts hold photos and texts as well.
 LAYOUTS: tuple[Layout, ...] = (cub, flowers, coco, folder)
 
@@ -45,5 +45,5 @@ def _announce(listing: Listing) -> Listing:
     """Says what was skipped, whoever opened the data set."""
     if listing.skipped:
         first = "; ".join(listing.skipped[:_SHOWN])
-        sys.stderr.write(f"{listing.name}: {len(listing.skipped)} rows are skipped ({first})\n")
+        sys.stderr.write(f"{listing.name}: {len(listing.skipped)} skipped ({first})\n")
     return listing

@@ -12,6 +12,7 @@ from models.data.layouts.base import DataError, Record
 VERSION = 3  # of the rule: a new number makes caches divide anew
 SPLITS = ("train", "validation", "test")
 _TEST = 0.1  # share of classes or photos that test where the data set says nothing
+FEWEST = 2  # photos that train: with one there is nothing to tell apart
 _SMALL = 8  # fewer photos than these part with one at most
 _FEWEST_CLASSES = 3  # with fewer, putting a whole one aside costs too much of the data
 
@@ -23,9 +24,9 @@ def divide(
     too shows classes never seen, unless the set holds out single photos or has few classes. Then
     a photo's key alone decides: photos that join later move none of the others.
     """
-    if len(records) < 2:
+    if len(records) < FEWEST:
         raise DataError(
-            f"Training needs 2 readable photos with captions; there are {len(records)}."
+            f"Training needs {FEWEST} readable photos with captions; there are {len(records)}."
         )
     rng = np.random.default_rng([seed, 0x5B117])
     photos_held_out = any(record.key in held_out for record in records)
@@ -37,8 +38,13 @@ def divide(
         else:
             drawn = _draw_photos(rest, share, f"{seed}/{split}")
         part |= dict.fromkeys(drawn, split)
-    if len(part) == len(records):
+    if not (left := len(records) - len(part)):
         raise DataError("Every photo is held out for testing; hold out fewer, so some can train.")
+    if left < FEWEST:
+        raise DataError(
+            f"Training needs {FEWEST} photos beside those held out; of {len(records)} there is "
+            f"{left}. Add photos, or hold out fewer."
+        )
     return {
         split: tuple(r.key for r in records if part.get(r.key, "train") == split)
         for split in SPLITS
@@ -61,16 +67,16 @@ def _draw_classes(records: Sequence[Record], share: float, rng: np.random.Genera
 
 
 def _draw_photos(records: Sequence[Record], share: float, salt: str) -> list[str]:
-    """Keys of about ``share`` of the photos: never all, none when ``share`` is 0; at least two,
-    without which nothing can be measured, or one where there are few.
+    """Keys of about ``share`` of the photos, none when ``share`` is 0; at least two, without which
+    nothing can be measured, or one where there are few; never so many that too few train.
     """
     places = {record.key: _hash_fraction(f"{salt}/{record.key}") for record in records}
-    if share <= 0 or len(places) < 2:
+    if share <= 0:
         return []
     ranked = sorted(places, key=lambda key: places[key])
     count = sum(place < share for place in places.values())
     least = 2 if len(ranked) >= _SMALL else 1
-    return ranked[: min(max(least, count), len(ranked) - 1)]
+    return ranked[: min(max(least, count), max(len(ranked) - FEWEST, 0))]
 
 
 def _hash_fraction(text: str) -> float:

@@ -45,8 +45,24 @@ def test_truncated_jpeg_is_broken(tmp_path: Path) -> None:
 
 def test_one_photo_is_too_few(tmp_path: Path) -> None:
     found = check(open_listing(made_sets.plain(tmp_path, 1)))
-    with pytest.raises(DataError, match="at least 2 are needed"):
+    with pytest.raises(DataError, match="at least 2 are needed beside those held out"):
         found.require_usable()
+
+
+def test_words_that_training_would_not_find_are_refused(tmp_path: Path) -> None:
+    folder = made_sets.plain(tmp_path)
+    for k in range(6):
+        made_sets.text(folder / f"photo{k}.txt", f"word{k}")
+    with pytest.raises(DataError, match="No word occurs 2 times"):
+        check(open_listing(folder)).require_usable()
+
+
+def test_captions_in_another_encoding_are_named(tmp_path: Path) -> None:
+    folder = made_sets.plain(tmp_path)
+    (folder / "photo1.txt").write_bytes("a red bird on a caf\xe9".encode("latin-1"))
+    said = lines(check(open_listing(folder)))
+    named = said.index("photos with captions that are not UTF-8: 1")
+    assert said[named + 1] == "  photo1.png"
 
 
 def test_command_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -222,7 +222,7 @@ def test_captions_that_are_none_are_skipped_and_named(
     listing = open_listing(edited(made_sets.coco(tmp_path), "captions", change))
     assert [len(r.captions) for r in listing.records] == [0, 0, 1, 1, 1, 1]
     assert len(listing.skipped) == 6
-    assert "6 rows are skipped (" in capsys.readouterr().err
+    assert "6 skipped (" in capsys.readouterr().err
     said = "\n".join(lines(check(listing)))
     assert "annotation 77 of image 3 has no caption" in said
     assert "photos without a caption: 2" in said

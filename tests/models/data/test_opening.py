@@ -63,6 +63,14 @@ def test_the_splits_of_a_folder_are_disjoint(folder: Path) -> None:
     assert (train.augment, test.augment) == (True, False)
 
 
+def test_photos_left_out_are_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "03.jpg").write_bytes(b"")
+    (folder / "05.txt").unlink()
+    open_data(folder, size=16)
+    assert "set: 2 photos left out" in (said := capsys.readouterr().err)
+    assert "data check names them), 03.jpg for one" in said
+
+
 def test_a_given_vocabulary_replaces_the_folders_own(folder: Path) -> None:
     data = open_data(folder, size=16, vocabulary=Vocabulary((END, "bird")))
     assert data.batch("damsm", [0], sources(1)).ids.tolist() == [[1]]

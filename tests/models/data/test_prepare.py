@@ -62,13 +62,15 @@ def test_split_follows_from_the_seed() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_something_always_trains(count: int) -> None:
-    assert divide(records(1, count), frozenset(), validation=0.5, seed=0)["train"]
+def test_two_photos_always_train(count: int) -> None:
+    assert len(divide(records(1, count), frozenset(), validation=0.5, seed=0)["train"]) == 2
 
 
 def test_too_little_is_refused() -> None:
     with pytest.raises(DataError, match="needs 2 readable photos"):
         divide(records(1, 1), frozenset(), validation=0.1, seed=0)
+    with pytest.raises(DataError, match="2 photos beside those held out; of 3 there is 1"):
+        divide(records(1, 3), frozenset({"0/0", "0/1"}), validation=0.1, seed=0)
     with pytest.raises(DataError, match="Every photo is held out"):
         divide(records(1, 2), frozenset({"0/0", "0/1"}), validation=0.1, seed=0)
 
@@ -150,7 +152,7 @@ def test_a_folder_without_manifest_says_how_to_write_one(tmp_path: Path) -> None
         Prepared.open(tmp_path)
 
 
-@pytest.mark.parametrize(("photos", "least"), [(2, 1), (8, 2), (12, 2), (20, 2)])
+@pytest.mark.parametrize(("photos", "least"), [(3, 1), (8, 2), (12, 2), (20, 2)])
 def test_what_is_held_out_can_be_measured(tmp_path: Path, photos: int, least: int) -> None:
     listing = open_listing(made_sets.plain(tmp_path / "set", photos))
     assert len(prepare(listing, tmp_path / "out").split["test"]) >= least

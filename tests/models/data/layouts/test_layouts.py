@@ -138,6 +138,16 @@ def test_plain_folder(tmp_path: Path) -> None:
     assert listing.held_out == frozenset()
 
 
+def test_captioned_pictures_of_other_formats_are_named(tmp_path: Path) -> None:
+    folder = made_sets.plain(tmp_path)
+    (folder / "photo1.png").rename(folder / "photo1.heic")
+    (folder / "photo2.json").write_text("{}")  # beside the photo and its captions
+    (folder / "README.txt").write_text("of nothing")
+    listing = open_listing(folder)
+    assert len(listing.records) == 5
+    assert listing.skipped == ("photo1.heic: has captions, but is no JPEG, PNG, WebP or BMP",)
+
+
 def test_subfolders_are_classes(tmp_path: Path) -> None:
     for name in ("cats", "dogs"):
         made_sets.plain(tmp_path / name, 2)
