@@ -102,9 +102,9 @@ def _print(rows: Iterable[str]) -> None:
 
 def add_draw(parser: argparse.ArgumentParser) -> None:
     """A bird that the demo bundle learns from, and its captions."""
-    parser.add_argument("--split", default="test")
+    parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     parser.add_argument("--index", type=whole(0), default=0)
-    parser.add_argument("--size", type=whole(1), default=512, help="side in pixels")
+    parser.add_argument("--size", type=whole(1, 4096), default=512, help="side in pixels")
     parser.add_argument("--out", type=new_picture, required=True)
     parser.add_argument("--mask", type=new_picture, help="also write a mask around --part")
     parser.add_argument("--part", default="crown", choices=PARTS)
@@ -120,7 +120,8 @@ def run_draw(arguments: argparse.Namespace) -> None:
 
     sample = bird(arguments.split, arguments.index)
     source = generator(arguments.split, arguments.index)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    for path in filter(None, (arguments.out, arguments.mask)):
+        path.parent.mkdir(parents=True, exist_ok=True)
     render(sample, arguments.size).save(arguments.out)
     if arguments.mask:
         plane = layers(sample, arguments.size).masks[PARTS.index(arguments.part)]

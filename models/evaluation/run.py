@@ -121,7 +121,10 @@ def _task(folder: Path, task: str, data: HeldOut, panel: Panel, options: Options
     evaluator: Callable[..., TaskReport] = module.evaluate
     report = evaluator(runner, data, panel, options.samples, options.seed)
     if len(report.cases) < 2:
-        raise EvaluationError(f"{data.name} ({data.split}) has no samples for {task!r}.")
+        raise EvaluationError(
+            f"{data.name} ({data.split}) has fewer than 2 samples for {task!r} with a caption that "
+            "the bundle can read."
+        )
     sys.stderr.write(f"{task}: {len(report.cases)} samples in {time.monotonic() - started:.0f} s\n")
     return report
 

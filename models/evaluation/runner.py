@@ -90,8 +90,17 @@ class Runner:
         return picture.resize((self.size, self.size), Image.Resampling.BICUBIC)
 
     def filter_known(self, cases: Sequence[Case]) -> list[Case]:
-        """The cases whose caption has a word that the vocabulary knows."""
-        return [c for c in cases if self.knows(c.caption)]
+        """The cases whose caption has a word that the vocabulary knows. Raises EvaluationError when
+        no case has.
+        """
+        known = [c for c in cases if self.knows(c.caption)]
+        if cases and not known:
+            raise EvaluationError(
+                f"Bundle {self.pipeline.bundle.name!r} knows no word of the samples' captions; "
+                "take data with the words that it was trained on (python -m models data check DIR "
+                "--bundle BUNDLE counts those that it lacks)."
+            )
+        return known
 
     def knows(self, text: str) -> bool:
         if not self.pipeline.reads_text:

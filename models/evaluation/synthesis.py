@@ -32,7 +32,7 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
     """All rows of one bundle's synthesis."""
     asked = data.synthesis(count, runner.size)
     known = [k for k, case in enumerate(asked) if runner.knows(case.caption)]
-    cases = [asked[k] for k in known]
+    cases = runner.filter_known(asked)
     report = TaskReport("synthesize", cases)
     report.notes += [f"{name}: {value}" for name, value in sorted(runner.served_with.items())]
     captions = [c.caption for c in cases]

@@ -9,6 +9,7 @@ import pytest
 
 from models.__main__ import command_line
 from models.errors import UnknownBundle
+from models.evaluation.evaluator_files import EvaluatorError
 from models.evaluation.runner import EvaluationError
 from tests.models.data import made_sets
 
@@ -65,3 +66,21 @@ def test_tasks_that_are_not_there_are_noticed_before_the_work(tiny: Path, tmp_pa
     words = ("--data", tmp_path / "none", "--out", tmp_path / "out", "--tasks", "enlarge")
     with pytest.raises(UnknownBundle, match="does not offer 'enlarge'"):
         invoke("evaluate", tiny, *words)
+
+
+@pytest.mark.parametrize("task", ["synthesize", "manipulate", "inpaint"])
+def test_data_in_words_that_a_bundle_lacks_are_refused(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = made_sets.plain(tmp_path / "set", 20)
+    for path in data.glob("*.txt"):
+        path.write_text("zwei rote Schuhe")
+    words = ("--data", data, "--out", tmp_path / "out", "--tasks", task, "--no-features")
+    with pytest.raises(EvaluationError, match="knows no word of the samples' captions"):
+        invoke("evaluate", tiny, *words)
+
+
+def test_a_folder_without_judges_is_refused(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(EvaluatorError, match="holds no judges"):
+        invoke("evaluate", tiny, "--out", tmp_path, "--judges", tmp_path, "--samples", "2")
