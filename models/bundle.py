@@ -330,7 +330,9 @@ def _read_manifest(path: Path) -> tuple[dict[str, Any], str]:
         data = path.read_bytes()
         return _as_dict(json.loads(data), str(path)), _sha256(data)
     except FileNotFoundError:
-        raise UnknownBundle(f"There is no bundle at {path.parent}.") from None
+        own = path.parent / "bundle"  # of a run's folder
+        hint = f"; there is one at {own}" if (own / path.name).exists() else ""
+        raise UnknownBundle(f"There is no bundle at {path.parent}{hint}.") from None
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: {error}.") from error
 

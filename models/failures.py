@@ -9,8 +9,11 @@ import os
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from PIL.Image import DecompressionBombWarning
 
 from models.errors import ModelsError
 
@@ -28,6 +31,7 @@ _LOWER = {
 @contextmanager
 def exit_with_sentence(command: str = "") -> Iterator[None]:
     """Ends the process with a sentence for every error that a person can do something about."""
+    warnings.simplefilter("ignore", DecompressionBombWarning)  # photos may have 100 megapixels
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:

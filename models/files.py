@@ -13,6 +13,8 @@ from typing import Any
 
 _HEAD = 512
 _KINDS = {
+    b"\x89PNG": "is a picture (PNG); this needs a file of weights",
+    b"\xff\xd8\xff": "is a picture (JPEG); this needs a file of weights",
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself; run git lfs pull",
     b"\x1f\x8b": "is a gzip archive; unpack it and give the file inside",
     b"7z\xbc\xaf": "is a 7z archive; unpack it and give the file inside",
@@ -26,11 +28,14 @@ _PAGE = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<script")
 def write_whole(path: Path, data: bytes | str) -> None:
     """Replace the file at once: a reader sees the old one or the new one, also after a crash."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut leaves zeros
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut leaves zeros
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)  # a full disk is full enough
 
 
 def json_lines(path: Path, key: str) -> Iterator[dict[str, Any]]:
@@ -45,6 +50,15 @@ def json_lines(path: Path, key: str) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(line, dict) and key in line:
             yield line
+
+
+def torch_reason(error: Exception) -> str:
+    """Why torch can't read a file, in one line, without its advice to trust the file."""
+    text = "" if isinstance(error, KeyError) else " ".join(str(error).split())
+    text = text.partition("WeightsUnpickler error: ")[2] or text
+    for advice in ("In PyTorch 2.6", "This is an internal miniz error", "Check the documentation"):
+        text = text.partition(advice)[0]
+    return text.strip(" .")[:160] or "it is of no known kind"
 
 
 def head_of(path: Path) -> bytes:

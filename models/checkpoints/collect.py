@@ -32,8 +32,8 @@ def collect(
     """
     found: Bundle | None = None
     origins: dict[str, str] = {}
-    for folder in folders:
-        bundle = Bundle.open(folder)
+    bundles = [Bundle.open(folder) for folder in folders]  # all of them, before any is written
+    for folder, bundle in zip(folders, bundles, strict=True):
         for task, spec in bundle.tasks.items():
             words = bundle.vocabulary(task).words if bundle.has_words(task) else None
             states = {role: bundle.stored(task, role) for role in spec.files}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.bundle import load_strict
 from models.errors import BundleError
-from models.files import is_safetensors, what_it_is
+from models.files import is_safetensors, torch_reason, what_it_is
 
 _BESIDE = ("numpy", "argparse", "pathlib", "datetime")  # modules of what is left beside weights
 _COUNTER = "num_batches_tracked"
@@ -78,7 +78,7 @@ def _reason(error: Exception) -> str:
             f"it holds Python objects ({asked[1]}), which could run code. Where it was made, save "
             "the state dict alone: torch.save(network.state_dict(), FILE)"
         )
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+    return torch_reason(error)
 
 
 def _state_dict(path: Path, loaded: Any) -> Mapping[str, Tensor]:

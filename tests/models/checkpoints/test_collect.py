@@ -34,6 +34,13 @@ def test_nothing_to_collect(tmp_path: Path) -> None:
         collect(tmp_path / "made", [])
 
 
+def test_nothing_is_written_before_all_bundles_are_found(tmp_path: Path) -> None:
+    tiny_bundle(tmp_path / "run" / "bundle")
+    with pytest.raises(BundleError, match=r"no bundle at .*run; there is one at .*bundle"):
+        collect(tmp_path / "made", [tmp_path / "run" / "bundle", tmp_path / "run"])
+    assert not (tmp_path / "made").exists()
+
+
 def test_numbers_stay_as_they_are_stored_unless_rounding_is_asked_for(tmp_path: Path) -> None:
     source = tiny_bundle(tmp_path / "source")
     exact = collect(tmp_path / "exact", [source.folder])

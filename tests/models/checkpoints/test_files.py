@@ -81,6 +81,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "answer": (lambda p: p.write_text('{"error": "not found"}'), "JSON"),
     "empty": (lambda p: p.write_bytes(b""), "is empty"),
     "folder": (lambda p: p.mkdir(), "is a folder"),
+    "picture": (lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n"), "is a picture"),
     "gzip": (lambda p: p.write_bytes(gzip.compress(b"x" * 100)), "gzip archive"),
 }
 
@@ -92,6 +93,15 @@ def test_other_files_are_told_by_what_they_are(tmp_path: Path, kind: str) -> Non
     for reader in (read, read_words):
         with pytest.raises(BundleError, match=told):
             reader(tmp_path / "x")
+
+
+@pytest.mark.parametrize("data", [b"BM\x00\x01", bytes(1000), b"hello"])
+def test_files_of_no_known_kind_bring_no_advice_to_trust_them(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(BundleError, match="is not a readable checkpoint of tensors") as caught:
+        read(tmp_path / "x")
+    assert "trusted" not in str(caught.value)
+    assert "weights_only` set to" not in str(caught.value)
 
 
 def test_cut_and_zipped_checkpoints(tmp_path: Path) -> None:
