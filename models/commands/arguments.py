@@ -11,34 +11,39 @@ from pathlib import Path
 
 Wrong = argparse.ArgumentTypeError
 _PICTURES = (".png", ".webp", ".jpg", ".jpeg")
+_LARGEST = 2**63 - 1  # torch takes no larger numbers
 _DEVICE = re.compile(r"(cpu|auto|mps|cuda)(?::(\d+))?")
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A whole number from ``least`` up."""
+def whole(least: int, most: int = _LARGEST) -> Callable[[str], int]:
+    """A whole number from ``least`` to ``most``."""
 
     def parse(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least:
-            raise Wrong(f"must be a whole number from {least} up, not {text}")
+        if not least <= value <= most:
+            end = f"to {most}" if most < _LARGEST or value > most else "up"
+            raise Wrong(f"must be a whole number from {least} {end}, not {text}")
         return value
 
     return parse
 
 
-def number(above: float = -math.inf, least: float = -math.inf) -> Callable[[str], float]:
-    """A finite number above one bound and not below another."""
-    message = f" above {above:g}" if above > -math.inf else f" from {least:g} up"
+def number(
+    above: float = -math.inf, least: float = -math.inf, most: float = math.inf
+) -> Callable[[str], float]:
+    """A finite number above one bound, not below another, and not above the last."""
+    end = f"to {most:g}" if most < math.inf else "up"
+    message = f" above {above:g}" if above > -math.inf else f" from {least:g} {end}"
 
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not (math.isfinite(value) and value > above and value >= least):
+        if not (math.isfinite(value) and value > above and least <= value <= most):
             raise Wrong(
                 f"must be a number{message if max(above, least) > -math.inf else ''}, not {text}"
             )

@@ -52,9 +52,11 @@ def run_forward(arguments: argparse.Namespace) -> None:
         with np.load(arguments.inputs) as stored:
             inputs = dict(stored)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise ModelsError(f"{arguments.inputs} can't be read as an .npz file: {error}") from error
+        why = error if isinstance(error, OSError) else "it is none, or holds objects"
+        raise ModelsError(f"{arguments.inputs} can't be read as an .npz file: {why}.") from error
     device = best_device(arguments.device)
     outputs: dict[str, Any] = forward(arguments.bundle, arguments.task, inputs, device)
+    arguments.outputs.parent.mkdir(parents=True, exist_ok=True)
     np.savez(arguments.outputs, **outputs)
 
 

@@ -25,10 +25,10 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=whole(1), default=16, help="pictures per forward")
     add(
         "--noise-scale",
-        type=number(least=0),
+        type=number(least=0, most=2),
         help="of synthesis and of PICNet: 0 is the mean (default: as the bundle serves)",
     )
-    add("--candidates", type=whole(1), help="the same")
+    add("--candidates", type=whole(1, 16), help="the same")
     add(
         "--fidelity",
         choices=("network", "photo"),
@@ -123,6 +123,7 @@ def run_enlarge(arguments: argparse.Namespace) -> None:
     real = held_out(arguments.data, arguments.count, 64 * scale)
     sys.stdout.write(table(measure(ways, real, scale)))
     if arguments.sheet:
+        arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
         rows_of_pictures(list(ways.values()), real, scale, 8).save(arguments.sheet)
         sys.stderr.write(f"wrote {arguments.sheet}: {', '.join(ways)}, real\n")
 

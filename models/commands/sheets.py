@@ -18,8 +18,8 @@ def add_sheets(parser: argparse.ArgumentParser) -> None:
     add("--data", required=True, help="a data folder, for its training captions")
     add("--out", type=new_folder, required=True, help="folder to write")
     add("--sheets", type=whole(1), default=8, help="default: 8")
-    add("--noise-scale", type=number(least=0), default=0.9, help="default: 0.9")
-    add("--candidates", type=whole(1), default=1, help="of which the best is kept (default: 1)")
+    add("--noise-scale", type=number(least=0, most=2), default=0.9, help="default: 0.9")
+    add("--candidates", type=whole(1, 16), default=1, help="of which the best is kept (default: 1)")
     add("--seed", type=whole(0), default=0)
     add("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
 

@@ -130,7 +130,8 @@ def _train(
     try:
         objective = PARTS[part](setup.options, data, encoders)
     except (ValueError, KeyError, ZeroDivisionError) as error:
-        raise ConfigError(f"The options of {part} make no network: {error}.") from error
+        why = f"there is no {error}" if isinstance(error, KeyError) else error
+        raise ConfigError(f"The options of {part} make no network: {why}.") from error
     state = TrainingState({})
     if setup.init:
         initialise(objective, part, setup.init, data.vocabulary)

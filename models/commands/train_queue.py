@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from models.commands.arguments import whole
+from models.commands.arguments import new_folder, whole
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,7 +19,7 @@ def add_train_queue(parser: argparse.ArgumentParser) -> None:
     on."""
     add = parser.add_argument
     add("plan", type=Path, nargs="?", default=_ROOT / "weights" / "plan.toml", help="a TOML file")
-    add("--runs", type=Path, default=state_folder(), help="folder of run folders")
+    add("--runs", type=new_folder, default=state_folder(), help="folder of run folders")
     add(
         "--data",
         action="append",

@@ -22,7 +22,8 @@ from models.plan.own_card import write_card, write_picture
 from models.plan.plan import Plan, PlanError, Stage
 from models.plan.queue import Queue
 from models.plan.status import Workspace
-from models.training.parts import TASK_OF
+from models.training.config import LoopOptions, build_options, override, read_preset
+from models.training.parts import TASK_OF, parse_options
 
 PRESET = "cub"  # its sizes and rates suit photos of anything
 NAME = "photos"
@@ -58,12 +59,13 @@ class Options:
 def train_bundle(options: Options, found: Check) -> Bundle:
     """Train what isn't trained yet, round by round; returns the bundle in ``options.into``.
 
-    Raises PlanError for photos that can't be trained on, Stopped after a signal, QueueError when a
-    part failed; what was trained is kept.
+    Raises ConfigError for options that can't be set, PlanError for photos that can't be trained on,
+    Stopped after a signal, QueueError when a part failed; what was trained is kept.
     """
     require_enough(found)
     refuse_inside(found.listing, options.into)
     _refuse_foreign(options.into)
+    _check_overrides(plan_of(options, options.hours))
     options.runs.mkdir(parents=True, exist_ok=True)
     prepared = prepared_for(found.listing, cache_folder())
     _refuse_changed(options.runs / "photos.json", prepared)
@@ -89,6 +91,15 @@ def require_enough(found: Check) -> None:
         )
     if len({text for record in found.usable for text in record.captions}) < 2:
         raise PlanError("All photos have the same caption: write what tells them apart.")
+
+
+def _check_overrides(plan: Plan) -> None:
+    """Raises ConfigError for options that can't be set, before hours are spent on other parts."""
+    for stage in plan.stages:
+        values = read_preset(stage.preset, stage.part)
+        override(values, stage.overrides)
+        parse_options(stage.part, values["options"])
+        build_options(LoopOptions, values["loop"], "loop")
 
 
 def _refuse_foreign(into: Path) -> None:

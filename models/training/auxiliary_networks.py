@@ -93,7 +93,10 @@ def attribute_loss(logits: Tensor, wanted: Tensor) -> Tensor:
 def build_classifier(size: int, attributes: tuple[int, int]) -> AuxiliaryClassifier:
     """For a data set's attributes and values of each; raises ModelsError when it has none."""
     if not all(attributes):
-        raise ModelsError("This data set knows no attributes; set attributes = 0.")
+        raise ModelsError(
+            "This data set knows no attributes; take a preset for photos (--preset cub), or --set "
+            "attributes=0."
+        )
     return AuxiliaryClassifier(size, *attributes)
 
 

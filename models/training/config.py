@@ -37,6 +37,8 @@ RENAMED = {
     "hole": "hole_weight",
     "settled": "mean_fill_weight",
 }
+_TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_SEEDS = 2**63  # torch takes no larger numbers
 _PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "64-true")
 
 
@@ -82,6 +84,8 @@ class LoopOptions:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= least):
                 raise ConfigError(f"loop.{name} must be a number from {least} up, not {value}.")
+        if self.seed >= _SEEDS:
+            raise ConfigError(f"loop.seed must be below {_SEEDS}, not {self.seed}.")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"loop.ema is a share from 0 to below 1, not {self.ema}.")
         if self.schedule not in ("constant", "cosine"):
@@ -192,7 +196,7 @@ def build_options(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         default = known[key].default
         number = isinstance(default, float) and type(value) is int
         if not number and type(default) is not type(value):
-            raise ConfigError(f"{where}.{key} must be {type(default).__name__}, got {value!r}.")
+            raise ConfigError(f"{where}.{key} must be {_TYPES[type(default)]}, got {value!r}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{where}.{key} must be a finite number, got {value}.")
     made = cls(**values)

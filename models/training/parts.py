@@ -119,7 +119,10 @@ class Encoders:
     def image(self) -> ImageEncoder:
         """Raises ConfigError when the bundle has a text encoder alone."""
         if self.image_encoder is None:
-            raise ConfigError("These encoders lack the image encoder; train damsm first.")
+            raise ConfigError(
+                "These encoders lack the image encoder; give --encoders a bundle that holds both, "
+                "as training damsm makes it."
+            )
         return self.image_encoder
 
 

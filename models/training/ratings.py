@@ -66,7 +66,8 @@ def read_ratings(folder: Path) -> tuple[Tensor, Tensor]:
 
 
 def _read_text(path: Path) -> Tensor:
-    rows = [line.split() for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+    text = path.read_text("utf-8", "replace") if path.is_file() else ""
+    rows = [line.split() for line in text.splitlines()]
     digits = {str(k) for k in range(_BEST + 1)}
     if [len(row) for row in rows] != [SIDE] * SIDE or any(set(row) - digits for row in rows):
         raise ModelsError(

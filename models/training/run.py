@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.files import json_lines, what_it_is, write_whole
+from models.files import json_lines, torch_reason, what_it_is, write_whole
 from models.training.config import ConfigError, changed_options, with_new_names
 
 if TYPE_CHECKING:
@@ -76,12 +76,12 @@ class Run:
                 ) from error
             yield
 
-    def check_options(self, options: Mapping[str, Any]) -> None:
-        """Raises ConfigError when the folder holds a run to resume with other options; those that
-        are not given yet are not compared.
+    def check_options(self, options: Mapping[str, Any]) -> list[str]:
+        """The learning rates that differ from those of the run to resume, as dotted names. Raises
+        ConfigError when others than may change differ; those not given yet are not compared.
         """
         if not (self.folder / "snapshot.pt").exists():
-            return
+            return []
         before = self.options()
         if "options" in before:
             before["options"] = with_new_names(before["options"])
@@ -93,13 +93,12 @@ class Run:
                 f"{self.folder} holds a run with other options ({', '.join(other)}); resume it "
                 "with the options in its options.json, or choose another --out."
             )
-        rates = [name for name in different if name.startswith("options.")]
-        if before and rates:
-            sys.stderr.write(f"resumes with another {', '.join(rates)}\n")
+        return [name for name in different if name.startswith("options.")]
 
     def write_options(self, options: Mapping[str, Any]) -> None:
         """Record the resolved options, as :meth:`check_options` allows."""
-        self.check_options(options)
+        if rates := self.check_options(options):
+            sys.stderr.write(f"resumes with another {', '.join(rates)}\n")
         write_whole(self.folder / "options.json", json.dumps(options, indent=2) + "\n")
 
     def options(self) -> dict[str, Any]:
@@ -165,7 +164,7 @@ class Run:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, OSError, ValueError, KeyError, UnpicklingError) as error:
-            message = what_it_is(path) or f"can't be read ({' '.join(str(error).split())[:160]})"
+            message = what_it_is(path) or f"can't be read ({torch_reason(error)})"
             raise ConfigError(
                 f"{path} {message}. Restore it from a copy, or delete it to train from the start."
             ) from error

@@ -188,7 +188,10 @@ class InpaintingObjective(losses.TwoPathObjective):
             found["edges"] = (rec + edge_loss(paths.gen[-1], state.images, compared)) / 2
         if o.labels:
             if labels is None:
-                raise ModelsError("This data set does not know what pixels show; set labels = 0.")
+                raise ModelsError(
+                    "This data set does not know what pixels show; take a preset for photos "
+                    "(--preset cub), or --set labels=0."
+                )
             with self.autocast():
                 logits = self.labeller(paths.features)
             both = torch.cat([1 - state.mask, compared])

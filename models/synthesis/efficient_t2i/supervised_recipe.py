@@ -70,8 +70,8 @@ class RenderingObjective(GeneratorObjective):
         super().__init__()
         if not latent:
             raise ModelsError(
-                "This data set does not know what its pictures are drawn from; train synthesis "
-                "with objective = 'hinge'."
+                "This data set does not know what its pictures are drawn from; take a preset for "
+                "photos (--preset cub), or --set objective=hinge."
             )
         self.options, self.text = options, text
         self.frozen = {"text_encoder": text}

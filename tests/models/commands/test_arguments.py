@@ -22,6 +22,17 @@ def test_whole_numbers(text: str) -> None:
         whole(1)(text)
 
 
+def test_numbers_have_an_upper_end() -> None:
+    assert (whole(1, 16)("16"), whole(0)(str(2**63 - 1))) == (16, 2**63 - 1)
+    with pytest.raises(Wrong, match="whole number from 1 to 16, not 17"):
+        whole(1, 16)("17")
+    with pytest.raises(Wrong, match="whole number from 0 to 9223372036854775807, not 9223372036"):
+        whole(0)(str(2**63))  # torch's seeds end there
+    assert number(least=0, most=2)("2") == 2
+    with pytest.raises(Wrong, match=r"must be a number from 0 to 2, not 2\.1"):
+        number(least=0, most=2)("2.1")
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
 def test_numbers_are_finite_and_above(text: str) -> None:
     assert number(above=0)("0.5") == 0.5

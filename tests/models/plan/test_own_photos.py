@@ -21,6 +21,7 @@ from models.plan.own_photos import Options, Watch, plan_of, span, train_bundle
 from models.plan.plan import PlanError
 from models.plan.status import Workspace
 from models.registry import load
+from models.training.config import ConfigError
 
 COLOURS = ("red", "green", "blue", "yellow")
 TINY = (
@@ -92,6 +93,23 @@ def test_photos_that_cannot_be_trained_on_are_refused(
     for text in drawn(tmp_path / "same").glob("*.txt"):
         text.write_text("a disc")
     assert "same caption" in refusal(options(tmp_path, folder="same"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("synthesis.nosuch=1", "synthesis has no option 'nosuch'"),
+        ("inpainting.loop.batch=many", "loop.batch must be a whole number"),
+    ],
+)
+def test_options_that_a_later_part_lacks_are_refused_before_any_training(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    chosen = replace(options(tmp_path), overrides=(text,))
+    found = check(open_listing(drawn(tmp_path / "discs")))
+    with pytest.raises(ConfigError, match=words):
+        train_bundle(chosen, found)
+    assert not chosen.runs.exists()
 
 
 def test_what_others_made_stays(

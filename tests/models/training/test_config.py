@@ -79,7 +79,8 @@ def test_a_training_has_an_end() -> None:
         ({"warmup": -1}, "warmup must be a number from 0 up"),
         ({"schedule": "linear"}, "constant or cosine"),
         ({"precision": "bf17"}, "precision is one of"),
-        ({"minutes": True}, "must be float"),
+        ({"minutes": True}, "must be a number, got True"),
+        ({"seed": 2**63}, "loop.seed must be below 9223372036854775808"),
     ],
 )
 def test_options_of_the_loop_that_mean_nothing_are_refused(

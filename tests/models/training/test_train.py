@@ -267,7 +267,7 @@ def test_options_are_checked() -> None:
     values = read_preset("aviary", "damsm")
     override(values, ["loop.batch=4", "rate=1e-4"])
     assert build_options(LoopOptions, values["loop"], "loop").batch == 4
-    with pytest.raises(ModelsError, match="must be int"):
+    with pytest.raises(ModelsError, match="must be a whole number"):
         build_options(LoopOptions, {"batch": "many"}, "loop")
     with pytest.raises(ModelsError, match="There is no preset"):
         read_preset("nothing", "damsm")

@@ -91,7 +91,7 @@ def test_what_pixels_show_is_learned_beside(tmp_path: Path) -> None:
 
 
 def test_labels_that_the_data_does_not_know_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelsError, match="set labels = 0"):
+    with pytest.raises(ModelsError, match="--set labels=0"):
         watch_two_steps(
             built({**SMALL, "labels": 1.0}, 32), NoisePhotos(32), "inpainting", tmp_path
         )
@@ -125,7 +125,7 @@ def test_options_of_the_latent_fit_together() -> None:
 
 
 def test_attributes_that_the_data_does_not_know_are_refused() -> None:
-    with pytest.raises(ModelsError, match="set attributes = 0"):
+    with pytest.raises(ModelsError, match="--set attributes=0"):
         built({**SMALL, "attributes": 1.0}, 32)
 
 
