@@ -9,7 +9,7 @@ import numpy as np
 
 from models.data.layouts.base import DataError, Record
 
-VERSION = 3  # of the rule: a new number makes caches divide anew
+VERSION = 4  # of the rule: a new number makes caches divide anew
 SPLITS = ("train", "validation", "test")
 _TEST = 0.1  # share of classes or photos that test where the data set says nothing
 FEWEST = 2  # photos that train: with one there is nothing to tell apart

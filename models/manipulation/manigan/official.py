@@ -225,8 +225,10 @@ def manigan_config(
     options: Any, size: int, text: TextEncoder, encoders: PhotoEncoder
 ) -> ManiganConfig:
     """Of pictures of ``size`` pixels; options: anything with AdversarialOptions' widths, and
-    ``modules`` where there is a choice.
+    ``modules`` where there is a choice. Raises ModelsError for sizes that its stages can't make.
     """
+    if size < 16 or size & (size - 1):  # stages double from 4×4 on
+        raise ModelsError(f"ManiGAN is trained at 16, 32, 64, 128 or 256 pixels, not at {size}.")
     names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination", "modules")
     widths = {name: getattr(options, name) for name in names if hasattr(options, name)}
     regions, detail = encoders.photo_channels

@@ -50,6 +50,13 @@ def test_published_phases(train: str, phases: list[str], tmp_path: Path) -> None
     watch_two_steps(objective, NoisePhotos(SIZE), "manipulation", tmp_path)
 
 
+@pytest.mark.parametrize("options", [TINY, PHOTOS, WIDTHS])
+@pytest.mark.parametrize("size", [48, 66, 8])
+def test_sizes_that_its_stages_cannot_make_are_refused(options: dict[str, Any], size: int) -> None:
+    with pytest.raises(ModelsError, match=f"64, 128 or 256 pixels, not at {size}"):
+        PARTS["manipulation"](options, NoisePhotos(size), TinyEncoders())
+
+
 @pytest.mark.parametrize("more", [{}, {"outside": 8.0, "shading": 4.0, "identity": 0.5}])
 def test_photos_phases(more: dict[str, Any], tmp_path: Path) -> None:
     objective = built({**PHOTOS, **more})
