@@ -54,15 +54,17 @@ def entry(folder: Path, kind: str, name: str) -> dict[str, Any] | None:
 
 
 def evaluator_folders(folder: Path | None) -> list[Path]:
-    """Where judges are looked for, in order: ``folder``, the shipped ones, the user's cache. Raises
-    EvaluatorError when ``folder`` holds none.
-    """
-    if folder and not (folder / MANIFEST).is_file():
-        raise EvaluatorError(
-            f"{folder} holds no judges ({MANIFEST}); leave --judges out, or make "
-            f"some: python -m models judge encoders --data DIR --out {folder}."
-        )
+    """Where judges are looked for, in order: ``folder``, the shipped ones, the user's cache."""
     return [*([folder] if folder else []), EVALUATORS, cache_folder() / "judges"]
+
+
+def require_judges(folder: Path) -> None:
+    """Raises EvaluatorError when a folder that somebody named holds no judges at all."""
+    if not (folder / MANIFEST).is_file():
+        raise EvaluatorError(
+            f"{folder} holds no judges ({MANIFEST}); leave --judges out, or make some: "
+            f"python -m models judge encoders --data DIR --out {folder}."
+        )
 
 
 def read_checked(folder: Path, found: Mapping[str, Any]) -> bytes:

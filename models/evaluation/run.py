@@ -12,6 +12,7 @@ from typing import Any
 
 from models.bundle import Bundle
 from models.evaluation.cases import HeldOut
+from models.evaluation.evaluator_files import require_judges
 from models.evaluation.held_out_aviary import HeldOutAviary
 from models.evaluation.held_out_photos import open_held_out_photos
 from models.evaluation.panel import Panel, load_panel
@@ -71,6 +72,8 @@ def evaluate(folder: Path, where: str, out: Path, options: Options) -> list[Task
     """
     bundle = Bundle.open(folder)
     tasks = select_tasks(bundle, options.tasks)
+    if options.evaluators:
+        require_judges(options.evaluators)
     data = open_held_out(where, bundle, options)
     if len(data.synthesis(2, _GLANCE)) < 2:  # before the work
         raise EvaluationError(
