@@ -9,6 +9,7 @@ of noise beside the picture, always the same, so that a picture is enlarged the 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,6 +21,7 @@ from models.layers import conv
 from models.runtime.precision import autocast_disabled
 
 _SLOPE = 0.1
+_LITTLE = 0.02  # standard deviation of weights
 _NOISE_SIDE = 128  # pixels after which the planes repeat
 
 
@@ -59,6 +61,14 @@ class DetailNetwork(nn.Module):
             1, config.noise, _NOISE_SIDE, _NOISE_SIDE, generator=torch.Generator().manual_seed(0)
         )
         self.register_buffer("planes", planes, persistent=False)
+
+    def add_planes(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a network with fewer planes of noise, the further ones at little weight."""
+        first = state["body.0.weight"]
+        more = 3 + self.config.noise - first.shape[1]
+        source = torch.Generator().manual_seed(1)
+        grown = torch.randn(len(first), max(0, more), 3, 3, generator=source)
+        return {**state, "body.0.weight": torch.cat([first, _LITTLE * grown.to(first)], 1)}
 
     def forward(self, pictures: Tensor, noise: Tensor | None = None) -> Tensor:
         """noise: normal [B,noise,H,W] instead of the network's own, while it is trained."""

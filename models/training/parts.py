@@ -19,6 +19,7 @@ from models.damsm.official import OfficialDamsmObjective, OfficialDamsmOptions, 
 from models.damsm.recipe import DamsmObjective, DamsmOptions
 from models.damsm.text_encoder import TextEncoder, open_text_encoder
 from models.detail.generated_recipe import GeneratedDetailObjective, GeneratedDetailOptions
+from models.detail.network import DetailNetwork
 from models.detail.recipe import DetailObjective, DetailOptions
 from models.inpainting.classical import CLASSICAL
 from models.inpainting.tdanet.discriminator import InpaintingOptions
@@ -194,7 +195,8 @@ def initialise(objective: Objective, part: str, folder: Path, words: Vocabulary)
     stays fresh.
 
     Raises BundleError when a network of the bundle has other sizes or one is missing that has to
-    come from there; words that are new to the bundle start as the mean of those it knows.
+    come from there; words that are new to the bundle start as the mean of those it knows, planes of
+    noise that are new to a detail stage at little weight.
     """
     bundle = Bundle.open(folder)
     task, method = TASK_OF[part][0], objective.method or TASK_OF[part][1]
@@ -210,7 +212,10 @@ def initialise(objective: Objective, part: str, folder: Path, words: Vocabulary)
         table = {"text_encoder": "encoder.weight", "word_vectors": "weight"}.get(role)
         if table:
             state[table] = grow_embedding(state[table], known, words)
-        load_strict(modules[role], state, f"{folder}, {role}")
+        network = modules[role]
+        if isinstance(network, DetailNetwork):
+            state = network.add_planes(state)
+        load_strict(network, state, f"{folder}, {role}")
     awaited.clear()
 
 

@@ -102,3 +102,15 @@ def test_noise_covers_pictures_larger_than_its_planes() -> None:
         (made,) = network(torch.zeros(1, 3, 140, 260))
     assert made.shape == (3, 560, 1040)
     assert made[:, :, -16:].std() > 0.01
+
+
+def test_planes_that_are_new_change_little() -> None:
+    plain = DetailNetwork(DetailConfig(width=8, depth=1))
+    torch.nn.init.normal_(plain.blocks.weight, std=0.05)
+    network = DetailNetwork(DetailConfig(width=8, depth=1, noise=2))
+    network.load_state_dict(network.add_planes(plain.state_dict()))
+    with torch.no_grad():
+        gap = (network(pictures(1, 16)) - plain(pictures(1, 16))).abs().mean()
+        assert 0 < gap < 0.1 * (plain(pictures(1, 16)) - enlarge(pictures(1, 16), 4)).abs().mean()
+    state = network.state_dict()
+    assert torch.equal(network.add_planes(state)["body.0.weight"], state["body.0.weight"])
