@@ -125,6 +125,8 @@ def _train(
 
     part, task = arguments.part, TASK_OF[arguments.part][0]
     looks = needs_encoders(part, setup.options)
+    if arguments.encoders and part in ("damsm", "detail"):
+        raise ConfigError(f"{part} is trained without encoders; leave --encoders out.")
     encoders = Encoders(setup.source) if setup.source and looks else None
     data = _data(arguments, setup.loop, encoders)
     try:

@@ -15,6 +15,7 @@ from models.damsm.losses import contrastive_loss, ranking_loss, sentence_scores,
 from models.damsm.text_encoder import TextEncoder, TextEncoderConfig
 from models.training.auxiliary_networks import attribute_loss
 from models.training.batch import Batch
+from models.training.config import ConfigError
 from models.training.distributed import gather, gather_captions
 from models.training.noise import Noise
 from models.training.objective import Exported, Modules, Objective, OptimizerStep, Values, adam_step
@@ -80,6 +81,10 @@ class DamsmObjective(EncodersObjective):
         self, options: DamsmOptions, vocabulary: int, attributes: tuple[int, int] = (0, 0)
     ) -> None:
         super().__init__()
+        if options.input_size < 32 or options.input_size % 16:
+            raise ConfigError(
+                f"damsm.input_size is a multiple of 16 from 32 up, not {options.input_size}."
+            )
         self.options = options
         text = TextEncoderConfig(
             vocabulary, options.words, options.features, options.rnn, options.dropout

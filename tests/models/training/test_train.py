@@ -169,6 +169,19 @@ def test_a_detail_stage_learns_from_what_its_bundle_makes(
     assert "write one with the command sheets" in none
 
 
+@pytest.mark.parametrize(
+    ("part", "more", "sentence"),
+    [
+        ("damsm", ("--set", "input_size=3"), "damsm.input_size is a multiple of 16 from 32 up"),
+        ("detail", ("--encoders", "weights/aviary"), "leave --encoders out"),
+    ],
+)
+def test_what_a_part_can_not_use_is_refused(
+    part: str, more: tuple[str, ...], sentence: str, tmp_path: Path, cache: Path
+) -> None:
+    assert sentence in train_fails(part, tmp_path / "run", *more, cache=cache)
+
+
 def weights(run: Path) -> dict[str, torch.Tensor]:
     state = torch.load(run / "snapshot.pt", weights_only=True)
     return {f"{name}.{k}": v for name, m in state["modules"].items() for k, v in m.items()}
