@@ -224,7 +224,7 @@ def test_mistakes_are_sentences(tmp_path: Path, cache: Path) -> None:
         "There is no preset 'avairy'; there are": command(
             "damsm", tmp_path, 1, "--preset", "avairy"
         ),
-        "The options of damsm make no network: 'foo'": command(
+        "The options of damsm make no network: there is no 'foo'": command(
             "damsm", tmp_path / "foo", 1, *FAST, "--set", "rnn=foo"
         ),
         "There is no bundle": command(

@@ -62,5 +62,5 @@ def test_the_bundle_says_what_shapes_its_noise_has() -> None:
 
 
 def test_photos_can_not_be_learned_so() -> None:
-    with pytest.raises(ModelsError, match="objective = 'hinge'"):
+    with pytest.raises(ModelsError, match=r"--preset cub\), or --set objective=hinge"):
         RenderingObjective(OPTIONS, SIZE, TinyEncoders().text, "")
