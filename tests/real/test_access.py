@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.gateway.api_keys import generate_key
-from tests.real.conftest import Service
+from tests.real.conftest import Service, free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 EVERYWHERE = "0.0.0.0"  # noqa: S104
@@ -37,7 +37,8 @@ def status(service: Service, path: str, key: str = "") -> int:
 
 
 def test_a_public_service_lets_keys_in_and_nobody_else(service: Service, tmp_path: Path) -> None:
-    refused = mmml(service, "serve", "--host", EVERYWHERE, "--state-dir", str(service.state_dir))
+    where = ("--port", str(free_port()), "--state-dir", str(service.state_dir))
+    refused = mmml(service, "serve", "--host", EVERYWHERE, *where)
     assert refused.returncode == 1
     assert "mmml keys create" in refused.stderr
     assert "Traceback" not in refused.stderr
