@@ -70,8 +70,8 @@ class GeneratedState(StepState):
     @property
     def views(self) -> dict[str, tuple[Tensor, Tensor]]:
         """What each discriminator sees: generated and real pictures."""
-        halves = (functional.avg_pool2d(x, 2) for x in (self.enlarged, self.photos))
-        return {"whole": (next(halves), next(halves)), "squares": self.squares}
+        made, real = (functional.avg_pool2d(x, 2) for x in (self.enlarged, self.photos))
+        return {"whole": (made, real), "squares": self.squares}
 
 
 class Pictures(nn.Module):
@@ -129,13 +129,9 @@ class GeneratedDetailObjective(DetailObjective):
         small = self.to_memory_format(self._draw(noise))
         enlarged = self.enlarge(small, noise, "generated")
         photos = self.to_memory_format(batch.images)
-        squares = (cut_patches(x, o.patch, o.scale, noise) for x in (enlarged, photos))
+        made, real = (cut_patches(x, o.patch, o.scale, noise) for x in (enlarged, photos))
         return GeneratedState(
-            **vars(state),
-            small=small,
-            enlarged=enlarged,
-            photos=photos,
-            squares=(next(squares), next(squares)),
+            **vars(state), small=small, enlarged=enlarged, photos=photos, squares=(made, real)
         )
 
     def _draw(self, noise: Noise) -> Tensor:
