@@ -155,10 +155,13 @@ class EfficientNetLiteClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images [B,3,H,W] in [-1,1] → pooled features [B,1280] and logits [B,1000]."""
-        x = self.trunk(images, (self.last,))[self.last]
-        x = functional.relu6(self.head["_bn1"](self.head["_conv_head"](x)))
-        pooled = x.mean((2, 3))
+        pooled = self.features(images).mean((2, 3))
         return pooled, self.head["_fc"](pooled)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images [B,3,H,W] in [-1,1] → what is pooled, [B,1280,h,w]."""
+        x = self.trunk(images, (self.last,))[self.last]
+        return functional.relu6(self.head["_bn1"](self.head["_conv_head"](x)))
 
 
 def load_imagenet(trunk: EfficientNetLite) -> None:

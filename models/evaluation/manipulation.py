@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from jobs.captions import tokenize
 from models.data.aviary.captions import COLOUR_WORDS
@@ -24,6 +25,8 @@ from models.evaluation.panel import Panel
 from models.evaluation.pictures import as_array, chunks, unit
 from models.evaluation.results import Row, TaskReport
 from models.evaluation.runner import Runner
+
+_SUBJECT, _BACKGROUND = 0.7, 0.15  # of a subject's map: above the one, below the other
 
 # colour word -> colour in [0,1]; synonyms and common words of photo captions included
 _WORDS = {
@@ -51,17 +54,21 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
     }
     if (targets := of_all(cases, "target")) is not None:
         report.pictures["real"] = targets
-    real = panel.subjects(before)
+    real, maps = panel.subjects(before), panel.subject_maps(before)
     for method, images in {**report.pictures, "identity": before}.items():
         if method != "input":
             row = report.row(method)
             _fill_row(row, images, cases, panel, seed)
             row.add_subjects(panel.subjects(images), real)
+            if maps is not None:
+                row.add_scores(_differences_by_map(images, before, maps))
     report.notes.append(
         "diff: mean absolute difference to the input on [0,1]; sim: cosine of picture and caption; "
         "MP = (1 − diff) · sim of each pair, then the mean. attribute_accuracy: parts that the "
         "caption names; edited_: of these, parts whose colour changes; unnamed_: the other parts. "
-        "_ratio: relative to the photos before the edit."
+        "_ratio: relative to the photos before the edit. subject_diff and background_diff: "
+        "diff where the classifier of birds or flowers sees one in the photo, and where it sees "
+        "none."
     )
     return report
 
@@ -102,13 +109,24 @@ def _distance(a: Sequence[Image.Image], b: Sequence[Image.Image]) -> Floats:
 def _kept_difference(
     images: Sequence[Image.Image], cases: Sequence[Case], kept: Sequence[Bools]
 ) -> Scores:
-    before = [c.picture for c in cases]
+    where = torch.from_numpy(np.stack(kept)[:, None])
+    return _difference_where(images, [c.picture for c in cases], where)
+
+
+def _differences_by_map(
+    images: Sequence[Image.Image], before: Sequence[Image.Image], maps: Tensor
+) -> dict[str, Scores]:
+    """``subject_diff`` and ``background_diff``; what lies between the two counts for neither."""
+    where = {"subject_diff": maps > _SUBJECT, "background_diff": maps < _BACKGROUND}
+    return {name: _difference_where(images, before, area) for name, area in where.items()}
+
+
+def _difference_where(
+    images: Sequence[Image.Image], before: Sequence[Image.Image], where: Tensor
+) -> Scores:
+    """Mean absolute difference of each pair where ``where``, bool [N,1,S,S], is True."""
     found = [
-        difference_inside(
-            unit(images[part]),
-            unit(before[part]),
-            torch.from_numpy(np.stack(kept[part])[:, None]).float(),
-        )
+        difference_inside(unit(images[part]), unit(before[part]), where[part].float())
         for part in chunks(images)
     ]
     values = np.concatenate([s.values for s in found])

@@ -42,6 +42,8 @@ _NAMES = {
     "sim": MetricLabel("Similarity to the caption", MORE),
     "diff": MetricLabel("Change of the photo", LESS),
     "mp": MetricLabel("Manipulative precision", MORE),
+    "subject_diff": MetricLabel("Change of the bird or flower", ""),
+    "background_diff": MetricLabel("Change of the background", LESS),
     "kept_diff": MetricLabel("Change where none was asked", LESS),
     "target_l1": MetricLabel("L1 to the drawing asked for", LESS),
     "feature_distance": MetricLabel("Distance of features", LESS),

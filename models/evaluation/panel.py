@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from models.evaluation.anatomy import form, label_agreement
 from models.evaluation.attributes import AttributeReader, load_reader
@@ -121,6 +122,10 @@ class Panel:
             return {}
         mass = map_chunks(pictures, self.subject.mass).double().numpy()
         return {f"{self.subject.subject}_mass{self.subject.suffix}": np.asarray(mass, np.float64)}
+
+    def subject_maps(self, pictures: Sequence[Image.Image]) -> Tensor | None:
+        """float32 [N,1,S,S]: 1 where there is a bird or a flower, else 0; None for other data."""
+        return map_chunks(pictures, self.subject.activation_maps) if self.subject else None
 
     def retrieval(
         self, pictures: Sequence[Image.Image], captions: Sequence[str], seed: int

@@ -70,27 +70,3 @@ def perceptual_loss(
 def kl_loss(mu: Tensor, logvar: Tensor) -> Tensor:
     """KL of the conditioning [B,condition] from N(0,1), mean over all elements."""
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).float().mean()
-
-
-_LOW, _HIGH = 0.05, 0.95  # quantiles that count as background and as thing
-
-
-@torch.no_grad()
-def foreground_saliency(features: Tensor, side: int) -> Tensor:
-    """Features of photos [B,C,h,w] → float32 [B,1,side,side] in [0,1], 1 where the thing is; soft,
-    as coarse as the features are.
-    """
-    x = features.float()
-    x = functional.normalize(x - x.mean((2, 3), keepdim=True), dim=1)
-    reach = max(1, x.shape[-1] // 4)
-    corners = [x[:, :, rows, columns] for rows in _ends(reach) for columns in _ends(reach)]
-    background = functional.normalize(torch.stack(corners).mean((0, 3, 4)), dim=1)
-    unlike = -torch.einsum("bchw,bc->bhw", x, background)[:, None]
-    size = (side, side)
-    raised = functional.interpolate(unlike, size, mode="bilinear", align_corners=False)
-    low, high = (raised.flatten(1).quantile(q, 1)[:, None, None, None] for q in (_LOW, _HIGH))
-    return ((raised - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
-
-
-def _ends(width: int) -> tuple[slice, slice]:
-    return slice(width), slice(-width, None)

@@ -40,10 +40,13 @@ class ManiganConfig:
     affine combinations; norm: see :func:`models.manipulation.manigan.blocks.norm`. The defaults are
     the published bird model, 256×256.
 
-    The last two are the paper's ablations (section 4.3). combination: how photo features meet
+    The next two are the paper's ablations (section 4.3). combination: how photo features meet
     hidden ones, see :func:`models.manipulation.manigan.blocks.combination`; with "none" the photo's
     global code alone still enters the first stage. modules: "both"; "main", whose largest picture
     then is the final one; or "dcm", which then works on the photo's region features.
+
+    background: how much of an edit's change a served picture shows where the photo has background,
+    from 0 to 1; all of it as published. See :mod:`models.manipulation.manigan.saliency`.
     """
 
     ngf: int = 32
@@ -58,6 +61,7 @@ class ManiganConfig:
     norm: str = "instance"
     combination: str = "affine"
     modules: str = "both"
+    background: float = 1.0
 
     def __post_init__(self) -> None:
         choices: dict[str, tuple[str, ...]] = {
@@ -68,6 +72,8 @@ class ManiganConfig:
         for name, known in choices.items():
             if (value := getattr(self, name)) not in known:
                 raise ModelsError(f"ManiGAN's {name} is {', '.join(known)}, not {value!r}.")
+        if not 0 <= self.background <= 1:
+            raise ModelsError(f"ManiGAN's background is from 0 to 1, not {self.background!r}.")
 
     @property
     def size(self) -> int:

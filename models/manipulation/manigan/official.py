@@ -225,12 +225,14 @@ def manigan_config(
     options: Any, size: int, text: TextEncoder, encoders: PhotoEncoder
 ) -> ManiganConfig:
     """Of pictures of ``size`` pixels; options: anything with AdversarialOptions' widths, and
-    ``modules`` where there is a choice. Raises ModelsError for sizes that its stages can't make.
+    ``combination``, ``modules`` and ``background`` where there is a choice. Raises ModelsError for
+    sizes that its stages can't make.
     """
     if size < 16 or size & (size - 1):  # stages double from 4×4 on
         raise ModelsError(f"ManiGAN is trained at 16, 32, 64, 128 or 256 pixels, not at {size}.")
-    names = ("ngf", "blocks", "combine", "z", "condition", "norm", "combination", "modules")
-    widths = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    names = ("ngf", "blocks", "combine", "z", "condition", "norm")
+    choices = ("combination", "modules", "background")
+    widths = {name: getattr(options, name) for name in (*names, *choices) if hasattr(options, name)}
     regions, detail = encoders.photo_channels
     features = text.config.features
     return ManiganConfig(**widths, base=size // 4, text=features, regions=regions, detail=detail)

@@ -11,7 +11,8 @@ reward of change (−L1) has no place beside that.
 Brightness that is kept everywhere keeps a white bird from ever becoming black, and pixels that are
 kept weakly everywhere let its colour glow into the background. So by options the bird's shading is
 kept in its place, brightness against that of the bird around, and the pixels outside of it firmly,
-the bird being what is unlike the photo's corners (:mod:`models.manipulation.manigan.losses`).
+the bird being what is unlike the photo's border (:mod:`models.manipulation.manigan.saliency`). What
+glows all the same, a bundle's ``background`` takes back when it is served; no loss sees that.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from torch.nn import functional
 from models.damsm.image_encoder import PhotoFeatures
 from models.damsm.losses import Caption, encode_captions, matching_losses
 from models.damsm.text_encoder import TextEncoder
-from models.manipulation.manigan.losses import foreground_saliency, kl_loss
+from models.manipulation.manigan.losses import kl_loss
 from models.manipulation.manigan.network import edit, networks
 from models.manipulation.manigan.official import draw_noise, manigan_config
 from models.manipulation.manigan.photo_encoder import PhotoEncoder, bundle_modules, frozen_modules
+from models.manipulation.manigan.saliency import foreground_saliency
 from models.training.augment import augment, parse_changes
 from models.training.batch import Batch
 from models.training.losses import discriminator_loss, generator_loss
@@ -53,11 +55,12 @@ _CLIP = 5.0
 
 @dataclass(frozen=True)
 class PhotoOptions:
-    """Widths, the paper's ablations (combination, modules: see :class:`ManiganConfig`), rates and
-    loss weights. edited: share of photos that get another class's caption; mismatched: share of
-    wrong captions among the discriminator's fakes; ndf, discriminator_size, taps, text: see
-    :class:`ProjectedConfig`; augment: DiffAugment's changes, comma separated; warmup_steps: steps
-    in which photos are only brought back with their own captions, before anything judges them.
+    """Widths, the paper's ablations (combination, modules) and background: see
+    :class:`ManiganConfig`; rates and loss weights. edited: share of photos that get another class's
+    caption; mismatched: share of wrong captions among the discriminator's fakes; ndf,
+    discriminator_size, taps, text: see :class:`ProjectedConfig`; augment: DiffAugment's changes,
+    comma separated; warmup_steps: steps in which photos are only brought back with their own
+    captions, before anything judges them.
 
     Weights: matching: of the DAMSM losses; reconstruction: L1 of photos with their own caption, and
     stages: of the main module's pictures beside the final one; perceptual: their early features;
@@ -74,6 +77,7 @@ class PhotoOptions:
     norm: str = "layer"
     combination: str = "affine"
     modules: str = "both"
+    background: float = 1.0
     ndf: int = 128
     discriminator_size: int = 96
     taps: str = "0,2,4,10"

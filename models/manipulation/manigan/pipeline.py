@@ -22,6 +22,7 @@ from models.manipulation.manigan.network import (
     networks,
 )
 from models.manipulation.manigan.photo_encoder import photo_encoder
+from models.manipulation.manigan.saliency import keep_background
 from models.manipulation.pipeline import ManipulationPipeline, Prepared
 from models.pipeline import config_from
 
@@ -85,9 +86,15 @@ class ManiganPipeline(ManipulationPipeline):
     def _attentive_edit(
         self, z: Tensor, noise: Tensor, words: Tensor, sentence: Tensor, pad: Tensor, photos: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The final picture of the networks there are, and attention over words [B,L,h,w]."""
+        """The final picture of the networks there are, with what the configuration leaves of its
+        change to the background, and attention over words [B,L,h,w].
+        """
         photo = self.image.photo(photos)
-        return edit(self._made, z, noise, words, sentence, pad, photo, with_pictures=False)[:2]
+        made = edit(self._made, z, noise, words, sentence, pad, photo, with_pictures=False)
+        final, attention, _ = made
+        if (share := self.config.background) < 1:
+            final = keep_background(final, photos, photo.regions, share)
+        return final, attention
 
     def explain(self, prepared: Prepared, maps: AttentionMaps) -> Explanation:
         whole = self.lay_over(prepared)

@@ -116,6 +116,16 @@ def test_manipulation_has_no_paired_answer(tiny: Path, gardens: HeldOutPhotos) -
     assert numbers["recolour"]["diff"] > 0
 
 
+def test_an_edit_is_measured_in_the_subject_and_in_the_background(
+    tiny: Path, gardens: HeldOutPhotos, panel: Panel
+) -> None:
+    runner = Runner(load(tiny, "manipulate", None, "cpu"))
+    numbers = manipulation.evaluate(runner, gardens, panel, 4, 0).numbers()
+    assert numbers["identity"]["subject_diff"] == numbers["identity"]["background_diff"] == 0
+    assert numbers["manigan"]["subject_diff"] > 0
+    assert numbers["manigan"]["background_diff"] > 0
+
+
 def test_inpainting_without_object_masks_says_so(tiny: Path, gardens: HeldOutPhotos) -> None:
     runner = Runner(load(tiny, "inpaint", None, "cpu"))
     report = inpainting.evaluate(runner, gardens, Panel(), 4, 0)

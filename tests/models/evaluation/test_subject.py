@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from models.evaluation.estimates import Estimate
+from models.evaluation.held_out_aviary import HeldOutAviary
+from models.evaluation.pictures import stack
 from models.evaluation.results import Row
 from models.evaluation.subject import CLASSES, subject_classifier
 
@@ -46,3 +48,17 @@ def test_ratio_is_to_real_photos() -> None:
     row.add_subjects({"bird_mass": real / 2}, {"bird_mass": real})
     assert row.estimates["bird_ratio"].value == pytest.approx(0.5)
     assert isinstance(row.estimates["bird_mass"], Estimate)
+
+
+def test_a_drawn_bird_is_where_the_map_says() -> None:
+    evaluator = subject_classifier("birds")
+    assert evaluator is not None
+    drawing = stack([HeldOutAviary("test").synthesis(1, 64)[0].picture])
+    picture = torch.full((1, 3, 128, 128), 0.2)
+    picture[:, :, 64:, :64] = drawing
+    found = evaluator.activation_maps(picture)
+    assert found.shape == (1, 1, 128, 128)
+    assert found.min() == 0
+    assert found.max() == 1
+    where = (found > 0.7)[0, 0]
+    assert where[56:, :72].sum() > 0.9 * where.sum() > 0

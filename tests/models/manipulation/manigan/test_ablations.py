@@ -1,4 +1,6 @@
-"""ManiGAN's ablations: how photo features are combined, and which modules there are."""
+"""ManiGAN's choices: how photo features are combined, which modules there are, and how much of an
+edit the background shows.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from models import forward
@@ -30,7 +32,7 @@ MODULES = ("both", "main", "dcm")
 PAIRS = [(c, m) for c in COMBINATIONS for m in MODULES]
 
 
-def build(**changes: str) -> tuple[ManiganConfig, dict[str, Any]]:
+def build(**changes: Any) -> tuple[ManiganConfig, dict[str, Any]]:
     torch.manual_seed(0)
     config = replace(small(), **changes)
     return config, {role: module.eval() for role, module in networks(config).items()}
@@ -119,3 +121,29 @@ def test_bundles_of_every_choice_are_served(modules: str, tmp_path: Path) -> Non
     if modules != "both":
         with pytest.raises(ModelsError, match="both of ManiGAN's modules"):
             forward.run(bundle.folder, "manipulate", {})
+
+
+@pytest.mark.parametrize("background", [-0.1, 1.5])
+def test_more_than_all_of_a_change_is_refused(background: float) -> None:
+    with pytest.raises(ModelsError, match=r"background is from 0 to 1, not"):
+        build(background=background)
+
+
+@pytest.mark.parametrize("explained", [False, True])
+def test_a_bundle_may_leave_the_background_as_it_is(explained: bool, tmp_path: Path) -> None:
+    photo = Image.new("RGB", (32, 32), (120, 160, 200))
+    ImageDraw.Draw(photo).ellipse((10, 8, 22, 24), (200, 30, 30), (20, 20, 20), 2)
+    before = np.asarray(photo, float)
+    change = {}
+    for background in (1.0, 0.0):
+        choice = {"background": background}
+        bundle = tiny_bundle(tmp_path / str(background), manigan=choice)
+        item = Item("a red bird", 1, 0, {"image": photo}, explain=explained)
+        picture = load(bundle.folder, "manipulate", None, "cpu").run([item]).pictures[0]
+        assert isinstance(picture, Image.Image), picture
+        change[background] = abs(np.asarray(picture, float) - before).mean(2)
+    border = np.ones((32, 32), bool)
+    border[3:-3, 3:-3] = False
+    assert change[0.0][border].mean() < change[1.0][border].mean() / 3
+    middle = change[0.0][14:18, 14:18].mean()
+    assert middle == pytest.approx(change[1.0][14:18, 14:18].mean(), abs=2)
