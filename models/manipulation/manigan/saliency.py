@@ -25,7 +25,7 @@ def foreground_saliency(features: Tensor, side: int) -> Tensor:
     """
     x = features.float()
     x = functional.normalize(x - x.mean((2, 3), keepdim=True), dim=1)
-    edge = max(1, round(x.shape[-1] * _BORDER))
+    edge = max(1, round(int(x.shape[-1]) * _BORDER))  # a number of its own also in traces
     inner = functional.pad(x[:, :, edge:-edge, edge:-edge], [edge] * 4)
     background = functional.normalize((x - inner).sum((2, 3)), dim=1)
     unlike = -torch.einsum("bchw,bc->bhw", x, background)[:, None]

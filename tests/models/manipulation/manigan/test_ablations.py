@@ -130,7 +130,9 @@ def test_more_than_all_of_a_change_is_refused(background: float) -> None:
 
 
 @pytest.mark.parametrize("explained", [False, True])
-def test_a_bundle_may_leave_the_background_as_it_is(explained: bool, tmp_path: Path) -> None:
+def test_a_bundle_may_leave_the_background_as_it_is(
+    explained: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     photo = Image.new("RGB", (32, 32), (120, 160, 200))
     ImageDraw.Draw(photo).ellipse((10, 8, 22, 24), (200, 30, 30), (20, 20, 20), 2)
     before = np.asarray(photo, float)
@@ -139,9 +141,12 @@ def test_a_bundle_may_leave_the_background_as_it_is(explained: bool, tmp_path: P
         choice = {"background": background}
         bundle = tiny_bundle(tmp_path / str(background), manigan=choice)
         item = Item("a red bird", 1, 0, {"image": photo}, explain=explained)
-        picture = load(bundle.folder, "manipulate", None, "cpu").run([item]).pictures[0]
+        pipeline = load(bundle.folder, "manipulate", None, "cpu")
+        picture, _, traced = (pipeline.run([item]).pictures[0] for _ in range(3))
         assert isinstance(picture, Image.Image), picture
+        assert picture == traced
         change[background] = abs(np.asarray(picture, float) - before).mean(2)
+    assert "without a trace" not in caplog.text
     border = np.ones((32, 32), bool)
     border[3:-3, 3:-3] = False
     assert change[0.0][border].mean() < change[1.0][border].mean() / 3
