@@ -232,16 +232,20 @@ def save_task(
     are stored as float16, vectors (biases, norms) stay float32; without it all are float32, but
     those that are float16 already. metrics: kept under metrics[task]. A crash at any moment leaves
     the old bundle whole.
+
+    Raises BundleError for values that are not finite and for a faulty spec; nothing is written.
     """
     path = Path(folder)
+    files = {role: _weights_file(role, state, half) for role, state in states.items()}
+    own_words = {} if words is None else {"vocabulary": ""}
+    TaskSpec.parse({**spec, **own_words, "files": {}}, f"the spec of {task}")
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         raw = _existing(path, name, domain, licence)
         entry = dict(spec)
         if words is not None:
             entry |= _save_words(path, words)
-        entry["files"] = {r: _save_weights(path, task, r, s, half, raw) for r, s in states.items()}
-        TaskSpec.parse(entry, f"the spec of {task}")
+        entry["files"] = {r: _save_weights(path, task, r, d, raw) for r, d in files.items()}
         raw["tasks"][task] = entry
         if metrics is not None:
             raw["metrics"][task] = dict(metrics)
@@ -251,15 +255,13 @@ def save_task(
     return Bundle.open(path)
 
 
+def _weights_file(role: str, state: Mapping[str, Tensor], half: bool) -> bytes:
+    return safetensors.torch.save({k: _stored(v, half, f"{role}.{k}") for k, v in state.items()})
+
+
 def _save_weights(
-    folder: Path,
-    task: str,
-    role: str,
-    state: Mapping[str, Tensor],
-    half: bool,
-    raw: Mapping[str, Any],
+    folder: Path, task: str, role: str, data: bytes, raw: Mapping[str, Any]
 ) -> dict[str, str]:
-    data = safetensors.torch.save({k: _stored(v, half, f"{role}.{k}") for k, v in state.items()})
     digest = _sha256(data)
     for other in raw["tasks"].values():  # the same encoder in three tasks is one file
         for known in other.get("files", {}).values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,8 +50,8 @@ def export(folder: Path, layout: str, out: Path) -> list[Path]:
     """Write one task's files, text encoder or word vectors and captions file into ``out``; what was
     imported comes back bit by bit.
 
-    Raises BundleError when the bundle's task is of another method, or of a network that the
-    authors' code does not have.
+    Raises BundleError, before anything is written, when the bundle's task is of another method or
+    of a network that the authors' code does not have, and when a file is missing or damaged.
     """
     bundle = Bundle.open(folder)
     method = published_folder(layout)
@@ -59,21 +60,27 @@ def export(folder: Path, layout: str, out: Path) -> list[Path]:
         raise BundleError(
             f"Bundle {bundle.name!r} does {task!r} by {spec.method}, not by {layout}."
         )
-    states, held = method.module("official").published_files(bundle, task), spec.files
-    if "text_encoder" in held:
+    states = method.module("official").published_files(bundle, task)
+    if "text_encoder" in spec.files:
         states["text_encoder.pth"] = bundle.state(task, "text_encoder")
-    out.mkdir(parents=True, exist_ok=True)
+    beside = _captions_and_vectors(bundle, task) if spec.reads_text else {}
+    out.mkdir(parents=True, exist_ok=True)  # everything has been read
     for name, state in states.items():
         torch.save(dict(state), out / name)
-    if not spec.reads_text:
-        return [out / name for name in states]
+    for name, data in beside.items():
+        (out / name).write_bytes(data)
+    return [out / name for name in (*states, *beside)]
+
+
+def _captions_and_vectors(bundle: Bundle, task: str) -> dict[str, bytes]:
+    """The captions file, and the word vectors of a bundle that holds some, by their names."""
     words = Vocabulary.load(bundle.vocabulary_path(task)).words
     index = dict(enumerate(words))
     content = [[], [], index, {word: k for k, word in index.items()}]
-    (out / "captions.pickle").write_bytes(pickle.dumps(content, protocol=2))
-    written = [*states, "captions.pickle"]
-    if "word_vectors" in held:
+    found = {"captions.pickle": pickle.dumps(content, protocol=2)}
+    if "word_vectors" in bundle.task(task).files:
         vectors = bundle.state(task, "word_vectors")["weight"].numpy()
-        np.savez(out / "vectors.npz", vectors=vectors[1:], words=np.array(words[1:]))
-        written.append("vectors.npz")
-    return [out / name for name in written]
+        file = BytesIO()
+        np.savez(file, vectors=vectors[1:], words=np.array(words[1:]))
+        found["vectors.npz"] = file.getvalue()
+    return found

@@ -20,7 +20,7 @@ from models.data.opening import open_data
 from models.evaluation.cases import HeldOut
 from models.evaluation.encoders import EvaluationEncoders, build, configs, own_weights
 from models.evaluation.estimates import bootstrap
-from models.evaluation.evaluator_files import save_network
+from models.evaluation.evaluator_files import manifest, save_network
 from models.evaluation.held_out_aviary import HeldOutAviary
 from models.evaluation.held_out_photos import open_held_out_photos
 from models.evaluation.metrics import caption_pools
@@ -52,6 +52,7 @@ class EncoderOptions:
 
 def train_encoders(where: str, options: EncoderOptions, out: Path) -> Path:
     """Train a pair for "aviary" or the data folder ``where``; the file written in ``out``."""
+    manifest(out)  # one that is damaged is refused before the work
     torch.manual_seed(options.seed)
     data, held_out = _open(where, options)
     known = [case.caption for case in held_out.synthesis(POOL, data.size)]

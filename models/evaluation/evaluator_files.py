@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from models.bundle import load_strict
 from models.data.aviary.dataset import cache_folder
 from models.errors import ModelsError
+from models.files import write_whole
 
 EVALUATORS = Path(__file__).parents[2] / "weights" / "judges"
 MANIFEST = "judges.json"
@@ -117,18 +118,19 @@ def save_network(
     folder: Path, kind: str, state: Mapping[str, Tensor], facts: Mapping[str, object], name: str
 ) -> Path:
     """Write a judge's weights (matrices as float16) as ``NAME-KIND-HASH8.safetensors`` and its
-    entry; an older file of the entry goes. Returns the path.
+    entry; an older file of the entry goes. Returns the path. Raises EvaluatorError, before anything
+    is written, where the folder's ``judges.json`` is damaged.
     """
     small = {k: (v.half() if v.ndim > 1 else v).contiguous() for k, v in state.items()}
     data = safetensors.torch.save(small)
-    folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(data).hexdigest()
     path = folder / f"{name}-{kind}-{digest[:8]}.safetensors"
-    path.write_bytes(data)
-    known = manifest(folder)
+    known = manifest(folder)  # before anything is written
     old = known.setdefault(kind, {}).get(name)
     known[kind][name] = {"file": path.name, "sha256": digest, **facts}
-    (folder / MANIFEST).write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(path, data)
+    write_whole(folder / MANIFEST, json.dumps(known, indent=2) + "\n")
     if old and old["file"] != path.name:
         (folder / Path(old["file"]).name).unlink(missing_ok=True)
     return path

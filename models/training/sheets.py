@@ -48,10 +48,10 @@ def draw_sheets(folder: Path, where: str, out: Path, options: SheetOptions) -> N
     pipeline = open_synthesis(folder, options.device)
     size = pipeline.spec.size
     captions = _captions(pipeline, open_photos(where, size=size), options.seed)
-    out.mkdir(parents=True, exist_ok=True)
     for number in range(options.sheets):
         made = [_draw(pipeline, next(captions), number, k, options) for k in range(SIDE**2)]
         pictures = to_tensor(np.stack(made), torch.device("cpu"))
+        out.mkdir(parents=True, exist_ok=True)  # once there is something to write
         grid(pictures, SIDE).save(out / f"{number:03}.webp", lossless=True)
 
 

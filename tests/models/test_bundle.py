@@ -145,7 +145,7 @@ def test_a_folder_without_a_bundle_and_a_path_outside(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
-    state = {"g": {"w": torch.tensor([float("nan")])}}
+    state = {"a": {"w": torch.ones(2)}, "g": {"w": torch.tensor([float("nan")])}}
     with pytest.raises(BundleError, match="not finite"):
-        save_task(tmp_path, "synthesize", a_spec(), state, words=WORDS)
-    assert not (tmp_path / "bundle.json").exists()
+        save_task(tmp_path / "new", "synthesize", a_spec(), state, words=WORDS)
+    assert not (tmp_path / "new").exists()

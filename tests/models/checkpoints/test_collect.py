@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,27 @@ def test_nothing_is_written_before_all_bundles_are_found(tmp_path: Path) -> None
     with pytest.raises(BundleError, match=r"no bundle at .*run; there is one at .*bundle"):
         collect(tmp_path / "made", [tmp_path / "run" / "bundle", tmp_path / "run"])
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("name", ["inpaint-generator-*.safetensors", "vocabulary.json"])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
+def test_nothing_is_written_before_all_files_are_read(
+    tmp_path: Path, name: str, damage: Callable[[Path], object]
+) -> None:
+    whole = tiny_bundle(tmp_path / "whole")
+    broken = tiny_bundle(tmp_path / "broken")
+    damage(next(broken.folder.glob(name)))
+    with pytest.raises(BundleError, match="'broken'"):
+        collect(tmp_path / "made", [whole.folder, broken.folder])
+    assert not (tmp_path / "made").exists()
+    before = file_bytes(whole.folder)
+    with pytest.raises(BundleError, match="'broken'"):
+        collect(whole.folder, [broken.folder], domain="birds of prey")
+    assert file_bytes(whole.folder) == before
+
+
+def file_bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_numbers_stay_as_they_are_stored_unless_rounding_is_asked_for(tmp_path: Path) -> None:

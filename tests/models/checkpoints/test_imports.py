@@ -307,6 +307,14 @@ def test_networks_that_the_authors_do_not_have_are_refused(tmp_path: Path, metho
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["vocabulary.json", "synthesize-text_encoder-*.safetensors"])
+def test_a_bundle_that_lacks_a_file_is_not_exported_in_part(tmp_path: Path, name: str) -> None:
+    next(tiny_bundle(tmp_path / "own").folder.glob(name)).unlink()
+    with pytest.raises(BundleError, match="cannot read"):
+        export(tmp_path / "own", "efficient-t2i", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_networks_for_notebooks(published: Published, tmp_path: Path) -> None:
     import models
 

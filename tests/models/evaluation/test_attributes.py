@@ -81,3 +81,11 @@ def test_a_saved_reader_is_found(tmp_path: Path) -> None:
     found = attributes.load_reader([tmp_path / "made"])
     assert found.accuracy == 0.5
     assert found.sha256[:8] in path.name
+
+
+def test_nothing_is_saved_beside_a_damaged_list_of_judges(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text("{")
+    state = attributes.AttributeNet().state_dict()
+    with pytest.raises(EvaluatorError, match="is not JSON"):
+        save_network(tmp_path, "attributes", state, {"accuracy": 0.5}, "aviary")
+    assert [path.name for path in tmp_path.iterdir()] == [MANIFEST]

@@ -19,7 +19,7 @@ from models.errors import ModelsError
 from models.registry import load
 from models.synthesis.pipeline import SynthesisPipeline
 from models.training.ratings import learn_ratings, read_ratings
-from tests.models.data.made_sets import cub
+from tests.models.data.made_sets import cub, plain
 from tests.models.tiny import SIZE, tiny_bundle
 
 ROW = "0 1 2 3 4 5 6 9\n"
@@ -70,6 +70,19 @@ def test_sheets_are_drawn_rated_and_learnt(
     assert pipeline.encoders is not None
     assert pipeline.encoders.rating is not None
     assert -1 <= float(capsys.readouterr().out.rpartition(" ")[2]) <= 1
+
+
+def test_captions_that_a_bundle_cannot_read_leave_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    photos = plain(tmp_path / "p", 20)
+    for path in photos.glob("*.txt"):
+        path.write_text("zwei Schuhe")
+    words = [str(tiny_bundle(tmp_path / "b").folder), "--data", str(photos)]
+    with pytest.raises(ModelsError, match="knows no word"):
+        run(add_sheets, run_sheets, *words, "--out", str(tmp_path / "sheets"), "--device", "cpu")
+    assert not (tmp_path / "sheets").exists()
 
 
 def test_pictures_that_were_not_rated_are_rated_alike(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import torch
 
 from models.bundle import Bundle
 from models.data.opening import open_photos
-from models.errors import ModelsError
+from models.errors import BundleError, ModelsError
 from models.pipeline import config_from
 from models.registry import load
 from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
 from models.synthesis.efficient_t2i.official import recalibrate_bundle
 from models.synthesis.pipeline import SynthesisPipeline
 from tests.models.data.made_sets import plain, text
+from tests.models.tiny import tiny_bundle
 
 
 @pytest.fixture
@@ -44,6 +45,16 @@ def test_statistics_are_those_of_the_weights_on_first_captions(
         "weight_v",
     }
     assert made.task("inpaint").files == before.task("inpaint").files
+
+
+def test_a_bundle_that_lacks_a_file_is_not_recalibrated_in_part(
+    photos: Path, tmp_path: Path
+) -> None:
+    bundle = tiny_bundle(tmp_path / "own")
+    next(bundle.folder.glob("inpaint-generator-*")).unlink()
+    with pytest.raises(BundleError, match="cannot read inpaint-generator"):
+        recalibrate_bundle(bundle.folder, str(photos), tmp_path / "made", passes=1)
+    assert not (tmp_path / "made").exists()
 
 
 def trained(tiny: Path, photos: Path) -> dict[str, torch.Tensor]:
