@@ -26,6 +26,10 @@ MANIFEST = "prepared.json"
 VOCABULARY = "vocabulary.json"
 
 
+class NoWordRecurs(DataError):
+    """No word occurs as often as a known word has to."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """An opened folder of `prepare`. content: sha256 over keys, photos and captions, the same on
@@ -135,10 +139,10 @@ def vocabulary(records: Iterable[Record], least: int) -> tuple[str, ...]:
         key=lambda word: (-counts[word], word),
     )
     if not words:
-        raise DataError(
-            f"No word occurs {least} times in the training captions. Add captions, or prepare with "
-            "a lower --least (python -m models data prepare DIR --least 1 --out FOLDER) and train "
-            "with --prepared FOLDER."
+        raise NoWordRecurs(
+            f"No word occurs {least} times in the training captions. Add captions, or run python "
+            "-m models data prepare DIR --least 1 --out FOLDER, and then python -m models train "
+            "PART --prepared FOLDER."
         )
     return (END, *words)
 

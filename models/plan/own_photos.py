@@ -17,12 +17,12 @@ from models.bundle import MANIFEST, Bundle
 from models.checkpoints.collect import collect
 from models.data.aviary.dataset import cache_folder
 from models.data.check import Check
-from models.data.prepare import Prepared, prepared_for, refuse_inside
+from models.data.prepare import NoWordRecurs, Prepared, prepared_for, refuse_inside
 from models.plan.own_card import write_card, write_picture
 from models.plan.plan import Plan, PlanError, Stage
 from models.plan.queue import Queue
 from models.plan.status import Workspace
-from models.training.config import LoopOptions, build_options, override, read_preset
+from models.training.config import ConfigError, LoopOptions, build_options, override, read_preset
 from models.training.parts import TASK_OF, parse_options
 
 PRESET = "cub"  # its sizes and rates suit photos of anything
@@ -66,8 +66,8 @@ def train_bundle(options: Options, found: Check) -> Bundle:
     refuse_inside(found.listing, options.into)
     _refuse_foreign(options.into)
     _check_overrides(plan_of(options, options.hours))
-    options.runs.mkdir(parents=True, exist_ok=True)
     prepared = prepared_for(found.listing, cache_folder())
+    options.runs.mkdir(parents=True, exist_ok=True)
     _refuse_changed(options.runs / "photos.json", prepared)
     made: Bundle | None = None
     for hours in _rounds(options.hours):
@@ -81,7 +81,9 @@ def train_bundle(options: Options, found: Check) -> Bundle:
 
 
 def require_enough(found: Check) -> None:
-    """Raises PlanError unless there are photos enough, whose captions tell them apart."""
+    """Raises PlanError unless there are photos enough, whose captions tell them apart and share
+    words.
+    """
     count = len(found.usable)
     if count < FEWEST:
         raise PlanError(
@@ -91,6 +93,13 @@ def require_enough(found: Check) -> None:
         )
     if len({text for record in found.usable for text in record.captions}) < 2:
         raise PlanError("All photos have the same caption: write what tells them apart.")
+    try:
+        found.require_usable()
+    except NoWordRecurs:
+        raise PlanError(
+            "No word occurs 2 times in the captions that training reads: write captions that share "
+            "words, such as those for colours and parts."
+        ) from None
 
 
 def _check_overrides(plan: Plan) -> None:
@@ -99,7 +108,11 @@ def _check_overrides(plan: Plan) -> None:
         values = read_preset(stage.preset, stage.part)
         override(values, stage.overrides)
         parse_options(stage.part, values["options"])
-        build_options(LoopOptions, values["loop"], "loop")
+        if build_options(LoopOptions, values["loop"], "loop").schedule == "cosine":
+            raise ConfigError(
+                "loop.schedule = cosine ends at a step, and here every part is trained for a time; "
+                "leave it out."
+            )
 
 
 def _refuse_foreign(into: Path) -> None:

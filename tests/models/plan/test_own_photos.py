@@ -93,6 +93,10 @@ def test_photos_that_cannot_be_trained_on_are_refused(
     for text in drawn(tmp_path / "same").glob("*.txt"):
         text.write_text("a disc")
     assert "same caption" in refusal(options(tmp_path, folder="same"))
+    for path in drawn(tmp_path / "names").glob("*.txt"):
+        path.write_text("disc" + chr(ord("a") + int(path.stem)))
+    assert "No word occurs 2 times" in refusal(options(tmp_path, folder="names"))
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
@@ -100,6 +104,7 @@ def test_photos_that_cannot_be_trained_on_are_refused(
     [
         ("synthesis.nosuch=1", "synthesis has no option 'nosuch'"),
         ("inpainting.loop.batch=many", "loop.batch must be a whole number"),
+        ("loop.schedule=cosine", "cosine ends at a step"),
     ],
 )
 def test_options_that_a_later_part_lacks_are_refused_before_any_training(
