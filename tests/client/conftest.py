@@ -13,7 +13,7 @@ from mmml import AsyncClient, Client
 from tests.app import conftest as gateway
 
 settings, services = gateway.settings, gateway.services
-client, work = gateway.client, gateway.work
+client, work, later = gateway.client, gateway.work, gateway.later
 
 
 class Through(httpx.BaseTransport):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,23 +29,27 @@ def test_wait_and_save(open_async: Open, work: Callable[..., None], tmp_path: Pa
     anyio.run(run)
 
 
-def test_events_as_they_happen(open_async: Open, services: Services) -> None:
+def test_events_as_they_happen(
+    open_async: Open, services: Services, later: Callable[..., object]
+) -> None:
     async def run() -> None:
         async with open_async() as mmml:
             job = await mmml.manipulate(png(), "a red bird")
-            threading.Timer(0.5, succeed, (services, job.id)).start()
+            later(0.5, succeed, services, job.id)
             kinds = [event.kind async for event in job.events()]
             assert (kinds[0], kinds[-1], job.status) == ("status", "final", "succeeded")
 
     anyio.run(run)
 
 
-def test_a_batch_as_one_file(open_async: Open, services: Services, tmp_path: Path) -> None:
+def test_a_batch_as_one_file(
+    open_async: Open, services: Services, later: Callable[..., object], tmp_path: Path
+) -> None:
     async def run() -> None:
         async with open_async() as mmml:
             batch = await mmml.create_batch()
             job = await mmml.synthesize("a red bird", batch=batch)
-            threading.Timer(0.5, succeed, (services, job.id)).start()
+            later(0.5, succeed, services, job.id)
             await mmml.save_batch(batch, tmp_path / "birds.zip")
             assert (await mmml.batch(batch))["status"] == "ended"
             names = zipfile.ZipFile(tmp_path / "birds.zip").namelist()

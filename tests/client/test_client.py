@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 import time
 import zipfile
 from collections.abc import Callable
@@ -216,9 +215,9 @@ def test_delete(mmml: Client) -> None:
     assert caught.value.status == 410
 
 
-def test_events_to_the_end(mmml: Client, services: Services) -> None:
+def test_events_to_the_end(mmml: Client, services: Services, later: Callable[..., object]) -> None:
     job = mmml.synthesize("a bird")
-    threading.Timer(0.5, succeed, (services, job.id)).start()
+    later(0.5, succeed, services, job.id)
     events = list(job.events())
     assert events[0].kind == "status"
     assert events[-1].kind == "final"

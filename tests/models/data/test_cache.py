@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data import cache
-from models.data.cache import photo_squares, square_mask, square_photo
+from models.data.cache import Options, mask_squares, photo_squares, square_mask, square_photo
 from models.data.layouts.base import DataError, Record
 from tests.models.data.photo_sets import record
 
@@ -144,19 +143,16 @@ def test_the_second_opening_decodes_nothing(tmp_path: Path) -> None:
     assert len(other.broken) == 2
 
 
-def test_a_failed_build_leaves_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(*_: object) -> list[str]:
+def test_a_failed_build_leaves_no_cache(tmp_path: Path) -> None:
+    def stop() -> np.ndarray:
         raise KeyboardInterrupt
 
-    records = [record(tmp_path, 0)]
-    with monkeypatch.context() as patched:
-        patched.setattr(cache, "_fill", stop)
-        with pytest.raises(KeyboardInterrupt):
-            photo_squares(records, layout="folder", size=32, content="c", folder=tmp_path / "c")
+    good = record(tmp_path, 0, mask=True)
+    options = Options(layout="folder", size=32, content="c", folder=tmp_path / "c")
+    with pytest.raises(KeyboardInterrupt):
+        mask_squares([good, replace(good, key="1", object_mask=stop)], **options)
     assert [p.suffix for p in (tmp_path / "c").iterdir()] == [".lock"]
-    assert photo_squares(
-        records, layout="folder", size=32, content="c", folder=tmp_path / "c"
-    ).pixels.any()
+    assert mask_squares([good, replace(good, key="1")], **options).pixels[1].any()
 
 
 def test_a_cache_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
