@@ -9,7 +9,7 @@ small product, which makes paired renders cheap. Sample *i* of split *s* is alwa
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -157,23 +157,33 @@ def part_colours(sample: Bird) -> Array:
 
 def render(sample: Bird, size: int) -> Image.Image:
     """The picture, RGB, ``size`` × ``size`` pixels."""
-    pixels = layers(sample, size).paint(part_colours(sample))
+    return paint(layers(sample, size), sample)
+
+
+def paint(geometry: Layers, sample: Bird) -> Image.Image:
+    """The picture, of layers that all birds share that differ in their parts' colours alone."""
+    pixels = geometry.paint(part_colours(sample))
     return Image.fromarray(np.round(pixels * 255).astype(np.uint8), "RGB")
 
 
 def layers(sample: Bird, size: int) -> Layers:
     """Draw the geometry of ``sample`` at ``size`` pixels, antialiased by supersampling."""
     full = size * SUPERSAMPLING
-    labels = _labels(sample, full)
-    shade = _shading(sample, full)
-    masks = np.stack([_shrink((labels == p + 1).astype(np.float32), size) for p in range(6)])
-    weights = np.stack([_shrink((labels == p + 1) * shade, size) for p in range(6)])
-    scene = _backdrop(sample, full)
-    for label, colour in _FIXED.items():
-        scene[labels == label] = colour
-    scene[(labels >= 1) & (labels <= 6)] = 0
-    base = np.stack([_shrink(scene[..., c], size) for c in range(3)], axis=-1)
-    return Layers(base, weights, masks)
+    labels, shade = _labels(sample, full), _shading(sample, full)
+    masks = np.zeros((len(PARTS), size, size), np.float32)
+    weights = np.zeros_like(masks)
+    for k in range(len(PARTS)):
+        visible = labels == k + 1
+        place, source = _extent(visible)  # of a picture a part fills a few hundredths
+        masks[k][place] = _shrink(visible[source].astype(np.float32))
+        weights[k][place] = _shrink(visible[source] * shade[source])
+    drawn, fixed = labels > 0, np.zeros((max(_FIXED) + 1, 3), np.float32)  # parts are black here
+    fixed[list(_FIXED)] = list(_FIXED.values())
+    planes = []
+    for channel, backdrop in enumerate(_backdrop(sample, full)):
+        np.copyto(backdrop, fixed[:, channel][labels], where=drawn)
+        planes.append(_shrink(backdrop))
+    return Layers(np.stack(planes, axis=-1), weights, masks)
 
 
 def label_map(sample: Bird, size: int) -> NDArray[np.uint8]:
@@ -185,9 +195,33 @@ def label_map(sample: Bird, size: int) -> NDArray[np.uint8]:
     return np.where(middle == _EYE_LIGHT, _EYE, middle).astype(np.uint8)
 
 
-def _shrink(plane: Array, size: int) -> Array:
-    step = plane.shape[0] // size
-    return plane.reshape(size, step, size, step).mean(axis=(1, 3)).astype(np.float32)
+def _extent(visible: NDArray[np.bool_]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Rows and columns of the small picture that hold what is visible in the large one, and those
+    of the large one that are averaged there.
+    """
+    ends = []
+    for axis in (1, 0):
+        places = np.flatnonzero(visible.any(axis)) // SUPERSAMPLING
+        ends.append((int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0))
+    small = [slice(*end) for end in ends]
+    large = [slice(start * SUPERSAMPLING, end * SUPERSAMPLING) for start, end in ends]
+    return (small[0], small[1]), (large[0], large[1])
+
+
+def _shrink(plane: Array) -> Array:
+    """Means over blocks; summed row by row, so that numbers don't depend on what surrounds them."""
+    height, width = (side // SUPERSAMPLING for side in plane.shape)
+    columns = plane.reshape(-1, width, SUPERSAMPLING)
+    rows = _sum([columns[..., k] for k in range(SUPERSAMPLING)])
+    rows = rows.reshape(height, SUPERSAMPLING, width)
+    return _sum([rows[:, k] for k in range(SUPERSAMPLING)]) / np.float32(SUPERSAMPLING**2)
+
+
+def _sum(arrays: list[Array]) -> Array:
+    total = arrays[0].copy()
+    for array in arrays[1:]:
+        total += array
+    return total
 
 
 def _shading(sample: Bird, full: int) -> Array:
@@ -199,11 +233,11 @@ def _shading(sample: Bird, full: int) -> Array:
     return (height * (1 + 0.05 * texture)).astype(np.float32)
 
 
-def _backdrop(sample: Bird, full: int) -> Array:
-    """A vertical gradient with a few blurred patches; float32 [full,full,3]."""
+def _backdrop(sample: Bird, full: int) -> Iterator[Array]:
+    """A vertical gradient with a few blurred patches; red, green and blue, float32 [full,full]."""
     rng = np.random.default_rng(sample.texture_seed + 1)
     top, bottom = (np.array(c, np.float32) for c in _BACKDROPS[sample.backdrop])
-    ramp = np.linspace(0, 1, full, dtype=np.float32)[:, None, None]
+    ramp = np.linspace(0, 1, full, dtype=np.float32)[:, None]
     patches = Image.new("L", (64, 64), 128)
     draw = ImageDraw.Draw(patches)
     for _ in range(5):
@@ -212,9 +246,10 @@ def _backdrop(sample: Bird, full: int) -> Array:
     soft = patches.filter(ImageFilter.GaussianBlur(5)).resize(
         (full, full), Image.Resampling.BICUBIC
     )
-    light = (np.asarray(soft, np.float32)[..., None] - 128) / 128 * 0.22
-    scene = top + (bottom - top) * ramp + light
-    return np.clip(scene, 0, 1).astype(np.float32)
+    light = (np.asarray(soft, np.float32) - 128) / 128 * 0.22
+    for upper, lower in zip(top, bottom, strict=True):
+        plane = upper + (lower - upper) * ramp + light
+        yield np.clip(plane, 0, 1, out=plane)
 
 
 def _ellipse(cx: float, cy: float, rx: float, ry: float, turn: float = 0.0) -> Array:

@@ -1,3 +1,4 @@
+import hashlib
 import itertools
 
 import numpy as np
@@ -60,6 +61,20 @@ def test_a_drawing_is_the_same_at_every_size() -> None:
     assert np.abs(shrunk - small).mean() < 2
     # Pillow's lines and polygons are up to a pixel wider, of four or sixteen to a pixel here.
     assert (np.abs(shrunk - small).max(axis=2) > 16).mean() < 0.06
+
+
+def test_drawings_stay_what_they_were() -> None:
+    """Weights were trained on them, and caches of drawings outlive a change of the code."""
+    digest = hashlib.sha256()
+    for k, (base, weights) in enumerate(
+        [(-206.44596, -2.75936), (-153.59336, 27.37780), (-121.51276, -7.93956)]
+    ):
+        drawn = layers(bird("test", k), 64)
+        digest.update((drawn.masks * 16).astype(np.uint8).tobytes())
+        field = np.random.default_rng(k).standard_normal((64, 64))
+        assert (drawn.base * field[..., None]).sum() == pytest.approx(base, abs=1e-4)
+        assert (drawn.weights * field).sum() == pytest.approx(weights, abs=1e-4)
+    assert digest.hexdigest().startswith("c5c06120c79deed6")
 
 
 def test_labels_say_what_shows() -> None:
