@@ -36,6 +36,23 @@ def noise(side: int = 64) -> Floats:
     return np.random.default_rng(5).random((side, side, 3)).astype(np.float32)
 
 
+def test_a_vote_is_the_weighted_mean_of_what_the_matches_show() -> None:
+    hole = np.zeros((24, 24), bool)
+    hole[3:7, 14:17] = hole[12, 5] = True
+    random = np.random.default_rng(2)
+    level = Level(noise(24), hole)
+    before, match = level.pixels.copy(), random.choice(level.sources, len(level.targets))
+    weight = random.uniform(0.1, 1, len(match)).astype(np.float32)
+    total, mass = np.zeros((24, 24, 3)), np.zeros((24, 24, 1))
+    for to, source, w in zip(level.targets, match, weight, strict=True):
+        (y, x), (v, u) = divmod(to, level.columns), divmod(source, level.columns)
+        total[y : y + PATCH, x : x + PATCH] += w * before[v : v + PATCH, u : u + PATCH]
+        mass[y : y + PATCH, x : x + PATCH] += w
+    level.vote(match, weight)
+    assert np.allclose(level.pixels[hole], total[hole] / mass[hole], atol=1e-6)
+    assert np.array_equal(level.pixels[~hole], before[~hole])
+
+
 def test_texture_is_restored_better_than_by_diffusion() -> None:
     picture, hole = stripes(), square_hole()
     bytes_ = np.round(picture * 255).astype(np.uint8)
