@@ -20,6 +20,7 @@ from torch import Tensor
 from models.damsm.efficientnet import EfficientNetLiteClassifier, imagenet_path
 from models.data.aviary.dataset import cache_folder
 from models.evaluation.pictures import AnyPictures, chunks, resize, stack
+from models.evaluation.progress import track
 from models.files import write_whole
 
 
@@ -45,7 +46,8 @@ class FeatureNetwork(Protocol):
 
 def features_of(network: FeatureNetwork, pictures: AnyPictures) -> Features:
     """Features of pictures of one size, a chunk at a time."""
-    found = [network.features(stack(pictures[part])) for part in chunks(pictures)]
+    parts = track(list(chunks(pictures)), f"features of {network.name}", len(pictures))
+    found = [network.features(stack(pictures[part])) for part in parts]
     return Features(torch.cat([f.pooled for f in found]), torch.cat([f.logits for f in found]))
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from models.errors import InputProblem, ModelsError
 from models.evaluation.cases import Case
+from models.evaluation.progress import track
 from models.pipeline import Item, Pipeline
 
 _NEUTRAL = ("this", "the", "a", "bird", "flower", "it")  # words that ask for nothing
@@ -68,7 +69,8 @@ class Runner:
         asked = [
             self.pipeline.with_serving_options(self._resize(item), **self.serving) for item in items
         ]
-        for start in range(0, len(asked), self.batch):
+        starts = range(0, len(asked), self.batch)
+        for start in track(starts, f"{self.pipeline.task}: by {self.method}", len(asked)):
             for picture in self.pipeline.run(asked[start : start + self.batch]).pictures:
                 if isinstance(picture, ModelsError):
                     raise EvaluationError(f"{self.method} failed on a sample: {picture}")

@@ -20,6 +20,7 @@ from models.evaluation.features import FeatureNetwork, cached_features, features
 from models.evaluation.metrics import distinct_colours, edges
 from models.evaluation.panel import Panel
 from models.evaluation.pictures import Pictures, chunks, join_chunks, unit
+from models.evaluation.progress import track
 from models.evaluation.results import TaskReport
 from models.evaluation.runner import Runner, derangement
 from models.pipeline import Item
@@ -121,7 +122,8 @@ def _variety_rows(
     ``distinct_unnamed_colours``: of a part that the caption leaves open, in these 16 pictures
     (drawn uniformly from ten colours: 8.1).
     """
-    pairs = zip(report.cases, [data.alike(k, SEEDS, runner.size) for k in indices], strict=False)
+    asked = track(indices, "synthesize: real pictures of one caption", len(indices) * SEEDS)
+    pairs = zip(report.cases, [data.alike(k, SEEDS, runner.size) for k in asked], strict=False)
     found = [(case, alike) for case, alike in pairs if len(alike) > 1]
     cases, real = [case for case, _ in found], [alike for _, alike in found]
     made = [
