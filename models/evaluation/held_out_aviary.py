@@ -10,12 +10,13 @@ from PIL import Image
 
 from models.data.aviary.captions import Caption, caption
 from models.data.aviary.dataset import VERSION, Aviary, other_colour
-from models.data.aviary.drawing import PARTS, Bird, bird, label_map, layers, render
+from models.data.aviary.drawing import PARTS, Bird, bird, label_map, layers, paint, render
 from models.data.masks import around, centre
 from models.evaluation.attributes import colour_indices, named_parts
 from models.evaluation.cases import Bools, Case, seeds
 from models.evaluation.form import SIDE
 from models.evaluation.pictures import Pictures
+from models.evaluation.progress import track
 
 _HIDDEN = 0.95  # share of a part that must lie in the hole before it counts as hidden
 _TOUCHED = 0.004  # share of a pixel that an edited part may cover before the pixel is not "kept"
@@ -36,7 +37,8 @@ class HeldOutAviary:
 
     def synthesis(self, count: int, size: int) -> list[Case]:
         noise = seeds(self.seed, self.split, "synthesize", count)
-        return [self._synthesis(k, noise[k], size) for k in range(count)]
+        drawn = track(range(count), "synthesize: drawn")
+        return [self._synthesis(k, noise[k], size) for k in drawn]
 
     def _synthesis(self, index: int, noise: int, size: int) -> Case:
         sample, text = self._described(index)
@@ -65,7 +67,8 @@ class HeldOutAviary:
 
     def manipulation(self, count: int, size: int) -> list[Case]:
         noise = seeds(self.seed, self.split, "manipulate", count)
-        return [self._manipulation(k, noise[k], size) for k in range(count)]
+        drawn = track(range(count), "manipulate: drawn")
+        return [self._manipulation(k, noise[k], size) for k in drawn]
 
     def _manipulation(self, index: int, noise: int, size: int) -> Case:
         """One to three parts change; the caption names them, and sometimes parts that stay."""
@@ -75,20 +78,22 @@ class HeldOutAviary:
         after = before.recolour({p: other_colour(before.colour_of(p), rng) for p in changed})
         text = caption(after, rng, must_name=changed, most=max(2, len(changed) + 1))
         named = named_parts([text.parts])[0]
+        geometry = layers(before, size)
         return Case(
             text.text,
             noise,
-            render(before, size),
-            target=render(after, size),
+            paint(geometry, before),
+            target=paint(geometry, after),
             truth=colour_indices([after])[0],
             counted=named,
             edited=named_parts([changed])[0],
-            kept=layers(before, size).masks[named].sum(0) < _TOUCHED,
+            kept=geometry.masks[named].sum(0) < _TOUCHED,
         )
 
     def inpainting(self, count: int, size: int, kind: str) -> list[Case]:
         noise = seeds(self.seed, self.split, "inpaint", count)
-        return [self._inpainting(k, noise[k], size, kind) for k in range(count)]
+        drawn = track(range(count), f"inpaint: drawn with {kind} masks")
+        return [self._inpainting(k, noise[k], size, kind) for k in drawn]
 
     def _inpainting(self, index: int, noise: int, size: int, kind: str) -> Case:
         """center: the middle square; object: the box around one part, which the caption names."""
@@ -96,14 +101,15 @@ class HeldOutAviary:
         sample = bird(self.split, index)
         part = int(rng.integers(len(PARTS)))
         text = caption(sample, rng, must_name=[PARTS[part]])
-        masks = layers(sample, size).masks
+        geometry = layers(sample, size)
+        masks = geometry.masks
         known = centre(size) if kind == "center" else around(masks[part], rng)
         hole = known == 0
         hidden: Bools = masks[:, hole].sum(1) >= _HIDDEN * masks.sum((1, 2))
         return Case(
             text.text,
             noise,
-            render(sample, size),
+            paint(geometry, sample),
             mask=Image.fromarray(np.where(hole, 255, 0).astype(np.uint8)),
             truth=colour_indices([sample])[0],
             counted=named_parts([text.parts])[0] & hidden,

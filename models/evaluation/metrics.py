@@ -7,7 +7,7 @@ SSIM along columns only, the best candidate of several).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import cv2
@@ -150,14 +150,13 @@ def vertical_ssim(truth: Grey, made: Grey) -> float:
     return float((top / bottom).mean())
 
 
-def upstream_best(candidates: Sequence[Tensor], truth: Tensor) -> dict[str, float]:
-    """Of several fills [3,H,W] of one hole the one that upstream keeps: least l1 − PSNR + TV.
+def upstream_best(candidates: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Of the ``upstream_metrics`` of several fills of one hole those of the fill that upstream
+    keeps: least l1 − PSNR + TV.
 
     Its list also holds the grey-holed input, because a file pattern matches one file too many.
     """
-    plain = grey(truth)
-    found = [upstream_metrics(grey(c), plain) for c in candidates]
-    return min(found, key=lambda m: m["l1"] - m["psnr"] + m["tv"])
+    return min(candidates, key=lambda m: m["l1"] - m["psnr"] + m["tv"])
 
 
 def attribute_scores(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -22,8 +22,9 @@ from models.evaluation.features import FeatureNetwork, Lite2Features
 from models.evaluation.form import SIDE, FormEvaluator, load_form_evaluator
 from models.evaluation.inception import load_inception
 from models.evaluation.metrics import attribute_scores, caption_pools, r_precision
-from models.evaluation.perceptual import FeatureDistance
+from models.evaluation.perceptual import FeatureDistance, feature_distance
 from models.evaluation.pictures import chunks, map_chunks, stack
+from models.evaluation.progress import track
 from models.evaluation.subject import SubjectClassifier, subject_classifier
 
 POOL = 10  # captions among which R-precision looks for the right one
@@ -108,13 +109,22 @@ class Panel:
         return {"label_miou": Scores.of(found)}
 
     def distances(
-        self, made: Sequence[Image.Image], real: Sequence[Image.Image]
+        self, rows: Mapping[str, Sequence[Image.Image]], real: Sequence[Image.Image]
     ) -> dict[str, Scores]:
-        """``feature_distance`` of each picture from the real one; nothing without the network."""
-        if self.distance is None or not made:
+        """``feature_distance`` of each row's pictures from the first of the real ones; nothing
+        without the network. All rows together, for features of a real picture are found once.
+        """
+        if self.distance is None:
             return {}
-        parts = [self.distance(stack(made[part]), stack(real[part])) for part in chunks(made)]
-        return {"feature_distance": Scores.of(np.concatenate(parts))}
+        found: dict[str, list[Floats]] = {name: [] for name in rows}
+        for part in track(list(chunks(real)), "inpaint: feature_distance", len(real)):
+            known = self.distance.features(stack(real[part]))
+            for name, pictures in rows.items():
+                if made := pictures[part]:
+                    seen = self.distance.features(stack(made))
+                    first = [block[: len(made)] for block in known]
+                    found[name].append(feature_distance(seen, first))
+        return {name: Scores.of(np.concatenate(parts)) for name, parts in found.items() if parts}
 
     def subjects(self, pictures: Sequence[Image.Image]) -> dict[str, Floats]:
         """``bird_mass`` or ``flower_mass`` of each picture; nothing for other data."""

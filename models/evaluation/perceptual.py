@@ -4,6 +4,8 @@ was trained.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,11 +28,18 @@ class FeatureDistance:
         self._trunk = trunk.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
+    def features(self, pictures: Tensor) -> list[Tensor]:
+        """What is compared of pictures float32 [N,3,H,W] in [-1,1]: [N,C,h,w] of each block."""
+        found = self._trunk(pictures, _TAPS)
+        return [functional.normalize(found[tap], dim=1) for tap in _TAPS]
+
     def __call__(self, made: Tensor, real: Tensor) -> Floats:
         """float64 [N] of pictures float32 [N,3,H,W] in [-1,1]."""
-        first, second = self._trunk(made, _TAPS), self._trunk(real, _TAPS)
-        gaps = []
-        for tap in _TAPS:
-            a, b = functional.normalize(first[tap], dim=1), functional.normalize(second[tap], dim=1)
-            gaps.append((a - b).square().sum(1).mean((1, 2)))
-        return np.asarray(torch.stack(gaps).mean(0).double().numpy(), np.float64)
+        return feature_distance(self.features(made), self.features(real))
+
+
+@torch.inference_mode()
+def feature_distance(made: Sequence[Tensor], real: Sequence[Tensor]) -> Floats:
+    """float64 [N] of what ``FeatureDistance.features`` says of either."""
+    gaps = [(a - b).square().sum(1).mean((1, 2)) for a, b in zip(made, real, strict=True)]
+    return np.asarray(torch.stack(gaps).mean(0).double().numpy(), np.float64)

@@ -46,16 +46,17 @@ def table(report: TaskReport) -> str:
     for metric in dict.fromkeys(name for found in rows.values() for name in found):
         found = {m: estimates.get(metric) for m, estimates in rows.items()}
         n = next((e.n for e in found.values() if e), 0)
-        cells = [_format_value(e, report.beats_real(m, metric)) for m, e in found.items()]
+        cells = [_format_value(e, report.beats_real(m, metric), n) for m, e in found.items()]
         lines.append([metric, str(n), *cells])
     return markdown_table(["metric", "n", *rows], lines)
 
 
-def _format_value(estimate: Estimate | None, beats_real: bool) -> str:
-    """A number with its marks and its interval."""
+def _format_value(estimate: Estimate | None, beats_real: bool, n: int) -> str:
+    """A number with its marks and its interval, and with its count where that is not ``n``."""
     if estimate is None:
         return "–"
     marks = ("†" if beats_real else "") + (" (small)" if estimate.small else "")
+    marks += "" if estimate.n == n else f" (n {estimate.n})"
     value = round_value(estimate.value) + marks
     if estimate.low is None or estimate.high is None:
         return value

@@ -147,12 +147,12 @@ def _numbers(report: TaskReport, data: str) -> str:
     for metric in _metrics(rows, paper):
         found = [e[metric] for e in rows.values() if metric in e]
         digits = _digits(found[0]) if found else 2
+        n = found[0].n if found else 0
         cells = [
-            _cell(e.get(metric), digits, report.beats_real(m, metric)) for m, e in rows.items()
+            _cell(e.get(metric), digits, report.beats_real(m, metric), n) for m, e in rows.items()
         ]
         theirs = [f"{c[metric]:.4g}" if metric in c else "–" for c in paper.values()]
-        count = str(found[0].n) if found else ""
-        lines.append((_metric(metric), count, *cells[:1], *theirs, *cells[1:]))
+        lines.append((_metric(metric), str(n or ""), *cells[:1], *theirs, *cells[1:]))
     names = [_label(method) for method in rows]
     heads = ("metric", "n", *names[:1], *(f"{name}, paper" for name in paper), *names[1:])
     kinds = ("", "", "own", *("paper" for _ in paper), *("" for _ in names[1:]))
@@ -180,11 +180,14 @@ def _label(method: str) -> str:
     return _CONTROLS.get(method, method)
 
 
-def _cell(estimate: Estimate | None, digits: int, beats_real: bool = False) -> str:
-    """A number with its marks, its interval below it."""
+def _cell(
+    estimate: Estimate | None, digits: int, beats_real: bool = False, n: int | None = None
+) -> str:
+    """A number with its marks, its interval below it; with its count where that is not ``n``."""
     if estimate is None:
         return "–"
     marks = ("†" if beats_real else "") + (" (small)" if estimate.small else "")
+    marks += "" if n in (None, estimate.n) else f" (n {estimate.n})"
     value = f"{estimate.value:.{digits}f}{marks}"
     low, high = (f"{end:.{digits}f}" for end in _ends(estimate))
     return value if low == high else f"{value}<small>{low} to {high}</small>"

@@ -8,9 +8,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from models.errors import ModelsError
+from models.evaluation import inpainting
+from models.evaluation.report import table
 from models.evaluation.results import TaskReport
 from models.evaluation.run import Options, evaluate
 from models.evaluation.runner import EvaluationError
@@ -104,6 +107,32 @@ def test_pictures_are_judged_in_the_asked_size(tiny: Path, tmp_path: Path) -> No
     report = evaluate(tiny, "aviary", tmp_path, options)[0]
     assert {p.size for shown in report.pictures.values() for p in shown} == {(48, 48)}
     assert any("Pictures of 48 pixels" in note for note in report.notes)
+
+
+def test_a_slow_method_fills_the_first_pictures_alone(
+    evaluated: tuple[Path, dict[str, Any]], tiny: Path, tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(inpainting.SLOW, "patchmatch", 2)
+        options = Options(tasks=("inpaint",), samples=SAMPLES, batch=4, save_images=True)
+        (report,) = evaluate(tiny, "aviary", tmp_path, options)
+    assert any("patchmatch is slow: it filled the first 2" in note for note in report.notes)
+    rows = report.estimates
+    kinds = {"center": 2, "object": 2}
+    for kind, count in kinds.items():
+        assert {e.n for m, e in rows["patchmatch"].items() if kind in m} == {count}
+        assert {e.n for m, e in rows["telea"].items() if kind in m} == {SAMPLES}
+    assert rows["patchmatch"]["psnr_hole"].n == sum(kinds.values())
+    shown = [np.asarray(p) for p in report.pictures["patchmatch"]]
+    for picture, case in zip(shown, report.cases, strict=False):
+        kept = np.asarray(case.mask) < 128
+        assert np.array_equal(picture[kept], np.asarray(case.picture)[kept])
+    assert len(list((tmp_path / "images/inpaint/patchmatch").iterdir())) == 4
+    others = {m: found for m, found in report.numbers().items() if m != "patchmatch"}
+    whole = evaluated[1]["inpaint"]
+    assert others == {m: pytest.approx(whole[m], rel=1e-9) for m in others}
+    assert "(n 4)" in table(report)
+    assert "(n 4)" in (tmp_path / "report.html").read_text()
 
 
 def test_what_is_missing_is_said(evaluated: tuple[Path, dict[str, Any]]) -> None:
