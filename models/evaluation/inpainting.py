@@ -41,8 +41,8 @@ T = TypeVar("T")
 Measured = dict[tuple[str, str], Floats]  # values of each picture by (metric, suffix)
 _GREY = 0.5
 _GRADIENTS = ("edges", "sharpness")
-# How many pictures of each kind of mask a slow method fills: it takes a third of a second for one of
-# 256 pixels, as long as all other rows together.
+# How many pictures of each kind of mask a slow method fills: it takes a third of a second for one
+# of 256 pixels, as long as all other rows together.
 SLOW = {"patchmatch": 300}
 
 
