@@ -211,7 +211,7 @@ def _extent(visible: NDArray[np.bool_]) -> tuple[tuple[slice, slice], tuple[slic
 def _shrink(plane: Array) -> Array:
     """Means over blocks; summed row by row, so that numbers don't depend on what surrounds them."""
     height, width = (side // SUPERSAMPLING for side in plane.shape)
-    columns = plane.reshape(-1, width, SUPERSAMPLING)
+    columns = plane.reshape(len(plane), width, SUPERSAMPLING)
     rows = _sum([columns[..., k] for k in range(SUPERSAMPLING)])
     rows = rows.reshape(height, SUPERSAMPLING, width)
     return _sum([rows[:, k] for k in range(SUPERSAMPLING)]) / np.float32(SUPERSAMPLING**2)

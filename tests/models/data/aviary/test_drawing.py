@@ -1,5 +1,6 @@
 import hashlib
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,3 +151,10 @@ def test_vocabulary_knows_every_caption() -> None:
 def test_palette_is_ten_colours() -> None:
     assert len(COLOURS) == 10
     assert all(tokenize(name) == [name] for name in COLOURS)
+
+
+def test_a_bird_outside_of_the_picture_leaves_the_backdrop() -> None:
+    sample = replace(bird("train", 0), centre=(0.5, 3.0))
+    drawn = layers(sample, 32)
+    assert not drawn.masks.any()
+    assert (drawn.paint(part_colours(sample)) == drawn.base).all()
