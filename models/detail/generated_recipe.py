@@ -10,6 +10,7 @@ their grid.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from models.training.batch import Batch
 from models.training.config import ConfigError
 from models.training.losses import ImagesWithSentences, discriminator_loss, generator_loss
 from models.training.noise import Noise
-from models.training.objective import Modules, Values
+from models.training.objective import Exported, Modules, Values
 from models.training.projected_discriminator import (
     ProjectedConfig,
     ProjectedDiscriminator,
@@ -40,8 +41,9 @@ class GeneratedDetailOptions(DetailOptions):
     """generated: folder of sheets as the command ``sheets`` writes them; realism: weight of the
     discriminators' verdict on generated pictures; kept: of being the same when small; even: of
     edges as strong anywhere in a block; realism_taps: blocks of EfficientNet-Lite0 that the
-    discriminators look at; heads: channels of theirs. The patch discriminator of real pictures is
-    off.
+    discriminators look at; heads: channels of theirs; initial: share from 0 to 1 that what is
+    written keeps of the weights of ``--init`` (network interpolation, Wang et al. 2018, "ESRGAN",
+    section 3.4). The patch discriminator of real pictures is off.
     """
 
     generated: str = ""
@@ -50,6 +52,7 @@ class GeneratedDetailOptions(DetailOptions):
     even: float = 1.0
     realism_taps: str = "2,4,10,15"
     heads: int = 96
+    initial: float = 0.0
     adversarial: float = 0.0
     adversarial_start: int = 0
     rate: float = 4e-4
@@ -98,9 +101,15 @@ class GeneratedDetailObjective(DetailObjective):
                 "detail.generated names a folder of pictures that the bundle made: write one with "
                 "the command sheets."
             )
+        if not 0 <= options.initial <= 1:
+            raise ConfigError(f"detail.initial is a share from 0 to 1, not {options.initial}.")
         super().__init__(options)
+        self.initial: dict[str, Tensor] = {}
         self.pictures = Pictures(read_sheets(Path(options.generated)))
         self.frozen = {**self.frozen, "pictures": self.pictures}
+
+    def initialised(self) -> None:
+        self.initial = {k: v.clone() for k, v in self.network.state_dict().items()}
 
     def _add_discriminators(self) -> None:
         super()._add_discriminators()
@@ -120,6 +129,10 @@ class GeneratedDetailObjective(DetailObjective):
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> GeneratedState:
         o, state = self.options, super().forward_shared(batch, noise, step)
+        if o.initial and not self.initial:
+            raise ConfigError(
+                "detail.initial is a share of the weights of --init: say where these are."
+            )
         size, expected = self.pictures.levels.shape[-1], batch.images.shape[-1] // o.scale
         if size != expected:
             raise ConfigError(
@@ -164,6 +177,18 @@ class GeneratedDetailObjective(DetailObjective):
         small = self._draw(noise)[:8]
         rows = [enlarge(small, self.options.scale), averaged["network"](small)]
         return torch.cat([*rows, super().preview(batch, noise, averaged)]).clamp(-1, 1)
+
+    def export(self, averaged: Modules) -> Exported:
+        network, roles = super().export(averaged)
+        if share := self.options.initial:
+            trained = deepcopy(roles["network"])
+            mixed = {
+                name: torch.lerp(weight, self.initial[name].to(weight), share)
+                for name, weight in trained.state_dict().items()
+            }
+            trained.load_state_dict(mixed)
+            roles = {**roles, "network": trained}
+        return network, roles
 
     def _soften(self, enlarged: Tensor) -> Tensor:
         return _blur(functional.avg_pool2d(enlarged, self.options.scale))

@@ -66,6 +66,9 @@ class Objective(ABC):
         """Pictures in the run's memory format."""
         return images.contiguous(memory_format=self.layout)
 
+    def initialised(self) -> None:  # noqa: B027 (most have nothing to do)
+        """The weights of ``--init`` are loaded; those of a snapshot are not yet."""
+
     @abstractmethod
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Any:
         """What the phases share: encoded captions, generated pictures with their graph."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from models.__main__ import command_line
 from models.bundle import Bundle
@@ -167,6 +168,30 @@ def test_a_detail_stage_learns_from_what_its_bundle_makes(
     assert "with these photos they have to have 16" in sizes
     none = train_fails("detail", tmp_path / "none", "--set", "objective=generated", cache=cache)
     assert "write one with the command sheets" in none
+    # What is written lies between the weights of --init and the trained ones, also after a resume.
+    fast = ("--set", "patch=64", "--set", "heads=8", "--set", "rate=0.02")
+    same = (*generated, *fast, *large, *first)
+    start = ("--init", str(tmp_path / "run/bundle"))
+    states = {"start": _detail(tmp_path / "run")}
+    for share in ("0", "0.25", "1"):
+        out = tmp_path / f"share-{share}"
+        train("detail", out, 2, *start, *same, "--set", f"initial={share}", cache=cache)
+        states[share] = _detail(out)
+    assert (states["0"] - states["start"]).abs().max() > 1e-2
+    assert torch.equal(states["1"], states["start"])
+    between = 0.75 * states["0"] + 0.25 * states["start"]
+    assert torch.allclose(states["0.25"], between, atol=1e-3)
+    train("detail", tmp_path / "share-1", 3, *start, *same, "--set", "initial=1", cache=cache)
+    assert torch.equal(_detail(tmp_path / "share-1"), states["start"])
+    for share, sentence in (("0.25", "say where these are"), ("1.5", "from 0 to 1, not 1.5")):
+        refused = (*options, *generated, *large, "--set", f"initial={share}")
+        assert sentence in train_fails("detail", tmp_path / "refused", *refused, cache=cache)
+
+
+def _detail(run: Path) -> Tensor:
+    """All weights of a run's detail stage, one after the other."""
+    state = Bundle.open(run / "bundle").state("detail", "network")
+    return torch.cat([state[name].float().flatten() for name in sorted(state)])
 
 
 @pytest.mark.parametrize(
