@@ -133,7 +133,8 @@ def test_every_committed_stage_can_be_trained(stage: object) -> None:
     if found.part not in PARTS:
         pytest.skip(f"no part {found.part} yet")
     values = read_preset(found.preset, found.part)
-    override(values, found.overrides)
+    objective = ["objective=generated"] if found.generated else []
+    override(values, [*found.overrides, *objective])
     parse_options(found.part, values["options"])
     loop = build_options(LoopOptions, values["loop"], "loop")
     loop = with_limits(loop, found.minutes or None, found.steps or None)
