@@ -14,7 +14,7 @@ from torch.nn import functional
 _BORDER = 1 / 6  # of a side
 _LOW, _HIGH = 0.05, 0.95  # quantiles that count as background and as thing
 # An edit leaves alone what is less salient than the first, and changes all from the second on:
-# chosen with EfficientNet-Lite0's map of birds as the truth (docs/log.md).
+# chosen by how much edits of validation photos change where birds are and are not (docs/log.md).
 _NONE, _ALL = 0.2, 0.7
 
 
