@@ -194,9 +194,10 @@ class Pipeline(ABC, Generic[P]):
                     explanations[place] = explanation
         return RunResult(pictures, seconds, explanations)
 
-    def warm_up(self, batch: int = 1) -> None:
-        """Run the networks once per size, so that the first client does not wait for it; on CUDA
-        every size and width of captions is captured, on a CPU the usual widths of one are traced.
+    def warm_up_batches(self, batch: int = 1) -> Iterator[Sequence[P]]:
+        """Batches of up to ``batch`` for :meth:`forward`, so that the first client does not wait:
+        on CUDA every size and width of captions is captured, on a CPU the usual widths of one are
+        traced.
         """
         items, counts = [self.example()], [size for size in SIZES if size <= round_up_batch(batch)]
         if self.reads_text:
@@ -206,7 +207,7 @@ class Pipeline(ABC, Generic[P]):
             items, counts = items[:2], [1, 1, batch]  # a trace is made when a shape comes again
         for prepared in map(self.prepare, items):
             for count in counts:
-                self.forward([prepared] * count)
+                yield [prepared] * count
 
     def weight_bytes(self) -> int:
         """Bytes of all weights of its networks, as they are in memory."""

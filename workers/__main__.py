@@ -10,11 +10,10 @@ def main() -> None:
     from jobs.logs import configure_logging
     from jobs.settings import read_settings
     from workers.settings import WorkerSettings
-    from workers.worker import Worker, limit_threads
+    from workers.worker import Worker
 
     settings = read_settings(WorkerSettings)
     configure_logging(settings, worker=settings.worker_name)
-    limit_threads(settings.threads)
     Worker(settings).run()
 
 

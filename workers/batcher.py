@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from workers import metrics
 from workers.failures import is_fatal, is_out_of_memory
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from models.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 _WORTH_A_TRIP = 8  # pictures
 
 
@@ -116,6 +117,7 @@ class Batcher:
         self._max_batch, self._max_delay, self._on_fatal = max_batch, max_delay, on_fatal
         self._on_dequeued = on_dequeued
         self._queue = _FairQueue()
+        self._calls: deque[Callable[[], None]] = deque()
         self._best_batch = max_batch
         self._ready = threading.Condition()
         self._preparing = 0
@@ -135,6 +137,23 @@ class Batcher:
             self._stopped = True
             self._ready.notify_all()
         self._thread.join()
+
+    def execute(self, work: Callable[[], T]) -> T:
+        """Call ``work`` in the thread of the networks, before the next batch, and return or raise
+        what it does. For forward passes that are no job's: those of a pipeline that is loaded.
+        """
+        future: Future[T] = Future()
+
+        def call() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+        with self._ready:
+            self._calls.append(call)
+            self._ready.notify_all()
+        return future.result()
 
     def expect(self, pictures: int) -> None:
         """So many are about to be prepared: a batch may wait for them."""
@@ -187,11 +206,25 @@ class Batcher:
 
     def _loop(self) -> None:
         try:
-            while units := self._next_batch():
-                self._run_batch([u for u in units if u.future.set_running_or_notify_cancel()])
+            while self._wait_for_work():
+                if self._calls:  # one at a time: batches take turns with them
+                    self._run_call()
+                if units := self._next_batch():
+                    self._run_batch([u for u in units if u.future.set_running_or_notify_cancel()])
         except BaseException as error:  # a fault of ours: without this thread nothing moves
             log.critical("the thread of the networks has ended", exc_info=error)
             self._on_fatal(error)
+
+    def _wait_for_work(self) -> bool:
+        """False when stopped and nothing waits."""
+        with self._ready:
+            while not (self._queue or self._calls or self._stopped):
+                self._ready.wait()
+            return bool(self._queue or self._calls)
+
+    def _run_call(self) -> None:
+        self._calls.popleft()()
+        self.progress_at = time.monotonic()
 
     def _run_batch(self, units: Sequence[_QueuedItem]) -> None:
         self._on_dequeued()
@@ -204,12 +237,10 @@ class Batcher:
             self.progress_at = time.monotonic()
 
     def _next_batch(self) -> list[_QueuedItem]:
-        """The next batch; empty when stopped and nothing waits."""
+        """The next batch; empty when nothing waits."""
         with self._ready:
-            while not self._queue:
-                if self._stopped:
-                    return []
-                self._ready.wait()
+            if not self._queue:
+                return []
             first = self._queue.pop_next()
             units = [first]
             if first.run_alone:

@@ -15,7 +15,8 @@ from typing import Any
 from models.errors import BundleError, ModelsError, UnknownBundle
 from models.pipeline import Pipeline
 from models.registry import load
-from models.runtime.autotune import Memory, tune
+from models.runtime.autotune import Memory, Stopwatch, tune
+from models.runtime.cpu.threads import Execute, execute_here
 from workers import metrics
 from workers.bundles import LocalBundles
 from workers.loader import PipelineKey
@@ -103,12 +104,15 @@ class PipelineCache:
 
 
 class CachedPipelineLoader:
-    """Loads from the weights folder what the settings say that this worker serves, for ``device``.
-    What was measured of a pipeline is remembered in a file of the cache folder.
+    """Loads from the weights folder what the settings say that this worker serves, for ``device``;
+    networks run in the thread of ``execute`` alone, their first passes, too. What was measured of a
+    pipeline is remembered in a file of the cache folder.
     """
 
-    def __init__(self, settings: WorkerSettings, device: str) -> None:
-        self._settings, self._device = settings, device
+    def __init__(
+        self, settings: WorkerSettings, device: str, execute: Execute = execute_here
+    ) -> None:
+        self._settings, self._device, self._execute = settings, device, execute
         self._memory = Memory(settings.cache_dir / "tunings.json")
         self._bundles = LocalBundles(settings.weights_dir, settings.serve_bundles)
         limits = settings.max_loaded, settings.network_memory, settings.pinned_bundles
@@ -148,7 +152,8 @@ class CachedPipelineLoader:
         def loading(precision: str) -> Pipeline[Any]:
             return load(settings.weights_dir / bundle, task, method, self._device, precision)
 
-        pipeline = tune(loading, settings.precision, settings.max_batch, self._memory)
+        stopwatch = Stopwatch(execute=self._execute)
+        pipeline = tune(loading, settings.precision, settings.max_batch, self._memory, stopwatch)
         seconds = time.perf_counter() - started
         metrics.LOADS.labels(bundle, task).observe(seconds)
         log.info("loaded %s for %s by %s in %.1f s", bundle, task, method, seconds)

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from celery import Celery, signals
@@ -35,6 +34,9 @@ from workers.metrics import WorkerCollector
 from workers.policy import load_policy
 from workers.settings import WorkerSettings
 from workers.watchdog import Drain, Watchdog, end_process
+
+if TYPE_CHECKING:
+    from models.runtime.cpu.threads import Execute
 
 log = logging.getLogger(__name__)
 # Two lines for each message; the jobs' records say more, and cost nothing.
@@ -85,10 +87,12 @@ def resolve_device(name: str) -> str:
     return name
 
 
-def _pipelines(settings: WorkerSettings, device: str) -> PipelineLoader:
+def _pipelines(settings: WorkerSettings, device: str, execute: Execute) -> PipelineLoader:
+    from models.runtime.cpu.threads import reserve_threads
     from workers.pipeline_cache import CachedPipelineLoader
 
-    return CachedPipelineLoader(settings, device)
+    reserve_threads(execute, settings.threads)
+    return CachedPipelineLoader(settings, device, execute)
 
 
 class Worker:
@@ -101,7 +105,7 @@ class Worker:
         settings: WorkerSettings,
         make_store: Callable[[redis.Redis, str], JobStore] = JobStore,
         open_blobs: Callable[[str], BlobStore] = BlobStore.from_url,
-        make_pipelines: Callable[[WorkerSettings, str], PipelineLoader] = _pipelines,
+        make_pipelines: Callable[[WorkerSettings, str, Execute], PipelineLoader] = _pipelines,
     ) -> None:
         self.device = resolve_device(settings.device)
         self.settings = settings = settings.sized_for(self.device)
@@ -112,13 +116,14 @@ class Worker:
         except JobsError as error:
             raise SystemExit(f"mmml: {error}") from error
         self.store = make_store(connect(settings.redis_url), settings.redis_prefix)
-        self.pipelines = make_pipelines(settings, self.device)
         self.batcher = Batcher(
             settings.max_batch,
             settings.max_delay_ms / 1000,
             lambda error: end_process(f"fatal error of the networks: {error}"),
             self._notify,
         )
+        self.batcher.start()  # networks are loaded and warmed up in its thread
+        self.pipelines = make_pipelines(settings, self.device, self.batcher.execute)
         self.leases = Leases(self.store, settings.lease_ttl, settings.concurrency, self._notify)
         self.executor = ThreadPoolExecutor(settings.concurrency, "jobs")
         self.claimer = self._build_claimer(blobs)
@@ -213,7 +218,6 @@ class Worker:
         configure_tracing(settings, "worker")
         gc.freeze()  # libraries and networks stay; to look at them again and again takes long
         serve_metrics(settings, WorkerCollector(self.device, self.pipelines, self.leases))
-        self.batcher.start()
         self.leases.start()
         self.watchdog.start()
         self._consume()
@@ -262,10 +266,3 @@ class Worker:
     def _stopping(self, **_: Any) -> None:
         self.drain.begin()
         self.watchdog.stop()
-
-
-def limit_threads(count: int) -> None:
-    """Torch's threads on the CPU; 0 is one per core."""
-    import torch
-
-    torch.set_num_threads(count or os.cpu_count() or 1)

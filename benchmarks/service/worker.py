@@ -9,16 +9,15 @@ from benchmarks.peers.pipelines import SUBJECTS, sleeping
 from models.runtime.cpu.process import reexec_tuned
 from tests.squares import FakeLoader
 from workers.settings import WorkerSettings
-from workers.worker import Worker, limit_threads
+from workers.worker import Worker
 
 
 def main(name: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    settings, sleeps = WorkerSettings(), SUBJECTS[name].sleeps
+    sleeps = SUBJECTS[name].sleeps
     assert sleeps  # others have networks, and the worker as it is
-    limit_threads(settings.threads)
     loader = FakeLoader(sleeping(*sleeps))
-    Worker(settings, make_pipelines=lambda _settings, _device: loader).run()
+    Worker(WorkerSettings(), make_pipelines=lambda *_: loader).run()
 
 
 if __name__ == "__main__":

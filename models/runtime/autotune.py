@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.files import write_whole
+from models.runtime.cpu.threads import Execute, execute_here
 from models.runtime.device import hardware
 from models.runtime.precision import candidates
 
@@ -43,6 +44,28 @@ AnyPipeline: TypeAlias = "Pipeline[Any]"
 Loading: TypeAlias = "Callable[[str], AnyPipeline]"
 Tuned: TypeAlias = "tuple[AnyPipeline, Tuning]"  # a pipeline, and what it is fastest with
 Clock = Callable[[], float]  # seconds
+
+
+class Stopwatch:
+    """Runs forward passes one at a time by ``execute``, so that batches of jobs get their turns
+    between them. seconds: what all of them took, without the time that they waited.
+    """
+
+    def __init__(self, clock: Clock = time.perf_counter, execute: Execute = execute_here) -> None:
+        self._clock, self.execute = clock, execute
+        self.seconds = 0.0
+
+    def forward(self, pipeline: AnyPipeline, batch: Sequence[Any]) -> tuple[Sequence[Any], float]:
+        """What the pass returns, and the seconds that it took."""
+
+        def timed() -> tuple[Sequence[Any], float]:
+            started = self._clock()
+            outputs = pipeline.forward(batch)
+            return outputs, self._clock() - started
+
+        outputs, seconds = self.execute(timed)
+        self.seconds += seconds
+        return outputs, seconds
 
 
 @dataclass(frozen=True)
@@ -89,60 +112,70 @@ class Memory:
 
 
 def tune(
-    load: Loading, precision: str, largest: int, memory: Memory, clock: Clock = time.perf_counter
+    load: Loading,
+    precision: str,
+    largest: int,
+    memory: Memory,
+    stopwatch: Stopwatch | None = None,
 ) -> AnyPipeline:
     """The pipeline as it runs fastest, warm. load takes a precision; ``precision`` may be "auto";
-    largest: pictures that a batch may have at most.
+    largest: pictures that a batch may have at most; stopwatch: runs its passes.
     """
+    stopwatch = stopwatch or Stopwatch()
     pipeline = load("float32" if precision == AUTO else precision)
-    key = _key(pipeline, precision, largest)
+    key = _key(pipeline, precision, largest, stopwatch.execute(torch.get_num_threads))
     tuning = memory.get(key)
     if tuning is None:
-        pipeline, tuning = measure(pipeline, load, precision, largest, clock)
+        pipeline, tuning = measure(pipeline, load, precision, largest, stopwatch)
         log.info("%s of %s: %s", pipeline.task, pipeline.bundle.name, tuning)
         memory.put(key, tuning)
     elif tuning.precision != pipeline.precision:
         pipeline = load(tuning.precision)
     pipeline.best_batch = tuning.batch
-    pipeline.warm_up(tuning.batch)
+    for batch in pipeline.warm_up_batches(tuning.batch):
+        stopwatch.forward(pipeline, batch)
     return pipeline
 
 
-def measure(first: AnyPipeline, load: Loading, precision: str, largest: int, clock: Clock) -> Tuned:
+def measure(
+    first: AnyPipeline, load: Loading, precision: str, largest: int, stopwatch: Stopwatch
+) -> Tuned:
     """The faster one of ``first`` and, for "auto", the precisions that this device may prefer, each
     in the batches that pay for it.
     """
-    best = _try(first, None, largest, clock)
+    best = _try(first, None, largest, stopwatch)
     names = candidates(first.device) if precision == AUTO else ()
     for other in (load(name) for name in names if name != first.precision):
-        if (found := _psnr(first, other)) >= LEAST_PSNR:
-            tried = _try(other, found, largest, clock)
-            best = tried if _faster(tried, best, clock) else best
+        if (found := _psnr(first, other, stopwatch)) >= LEAST_PSNR:
+            tried = _try(other, found, largest, stopwatch)
+            best = tried if _faster(tried, best, stopwatch) else best
     return best
 
 
-def _try(pipeline: AnyPipeline, psnr: float | None, largest: int, clock: Clock) -> Tuned:
-    batch, milliseconds = largest_useful_batch(pipeline, largest, clock)
+def _try(pipeline: AnyPipeline, psnr: float | None, largest: int, stopwatch: Stopwatch) -> Tuned:
+    batch, milliseconds = largest_useful_batch(pipeline, largest, stopwatch)
     return pipeline, Tuning(pipeline.precision, psnr, batch, milliseconds)
 
 
 def largest_useful_batch(
-    pipeline: AnyPipeline, largest: int, clock: Clock
+    pipeline: AnyPipeline, largest: int, stopwatch: Stopwatch
 ) -> tuple[int, dict[str, float]]:
     """The largest power of two up to ``largest`` at which a picture still gets cheaper, and
     milliseconds per picture by size. Sizes at which a picture is not what it is alone, as far as
     can be seen, are none.
     """
-    end = clock() + _BUDGET
+    end = stopwatch.seconds + _BUDGET
     prepared = [pipeline.prepare(item) for item in pipeline.examples(max(largest, _PROBES))]
-    alone = _one_by_one(pipeline, prepared[:_PROBES], clock)
-    times = {1: _seconds(pipeline, prepared[:1], clock)}
+    alone = _one_by_one(pipeline, prepared[:_PROBES], stopwatch)
+    times = {1: _seconds(pipeline, prepared[:1], stopwatch)}
     best, size = 1, 2
-    while size <= largest and clock() < end:
-        batched = _in_batches(pipeline, prepared, size, len(alone))  # some were not made both ways
+    while size <= largest and stopwatch.seconds < end:
+        batched = _in_batches(
+            pipeline, prepared, size, len(alone), stopwatch
+        )  # some were not made both ways
         if not all(map(match_within_bars, alone, batched)):
             break
-        times[size] = _seconds(pipeline, prepared[:size], clock) / size
+        times[size] = _seconds(pipeline, prepared[:size], stopwatch) / size
         if times[size] <= _GAIN * times[best]:
             best = size
         elif size > 2 * best or size * times[size] > _LONG:
@@ -151,29 +184,31 @@ def largest_useful_batch(
     return best, {str(k): round(v * 1000, 2) for k, v in times.items()}
 
 
-def _one_by_one(pipeline: AnyPipeline, prepared: Sequence[Any], clock: Clock) -> list[Pixels]:
+def _one_by_one(
+    pipeline: AnyPipeline, prepared: Sequence[Any], stopwatch: Stopwatch
+) -> list[Pixels]:
     """The pictures made one by one: a few at least, and the others while there is time."""
-    end = clock() + _BUDGET / 3
+    end = stopwatch.seconds + _BUDGET / 3
     found: list[Pixels] = []
     for one in prepared:
-        if len(found) >= _EXAMPLES and clock() > end:
+        if len(found) >= _EXAMPLES and stopwatch.seconds > end:
             break
-        found += _pixels(pipeline, [one])
+        found += _pixels(pipeline, [one], stopwatch)
     return found
 
 
 def _in_batches(
-    pipeline: AnyPipeline, prepared: Sequence[Any], size: int, count: int
+    pipeline: AnyPipeline, prepared: Sequence[Any], size: int, count: int, stopwatch: Stopwatch
 ) -> list[Pixels]:
     """The first ``count`` pictures, or more, made ``size`` at a time."""
     starts = range(0, count, size)
     batches = [prepared[k : k + size] for k in starts if k + size <= len(prepared)]
-    return [picture for batch in batches for picture in _pixels(pipeline, batch)]
+    return [picture for batch in batches for picture in _pixels(pipeline, batch, stopwatch)]
 
 
-def _pixels(pipeline: AnyPipeline, batch: Sequence[Any]) -> list[Pixels]:
+def _pixels(pipeline: AnyPipeline, batch: Sequence[Any], stopwatch: Stopwatch) -> list[Pixels]:
     # Examples are not explained: pixels alone.
-    return [cast("Pixels", made) for made in pipeline.forward(batch)]
+    return [cast("Pixels", made) for made in stopwatch.forward(pipeline, batch)[0]]
 
 
 def match_within_bars(reference: Pixels, batched: Pixels) -> bool:
@@ -188,34 +223,34 @@ def _near(reference: Pixels, other: Pixels) -> bool:
     return float((np.abs(reference - other) <= LARGEST_STEP).mean()) >= LEAST_SHARE
 
 
-def _seconds(pipeline: AnyPipeline, batch: Sequence[Any], clock: Clock, runs: int = 2) -> float:
+def _seconds(
+    pipeline: AnyPipeline, batch: Sequence[Any], stopwatch: Stopwatch, runs: int = 2
+) -> float:
     """The best of a few runs, or the first that takes long."""
     best = math.inf
     for _ in range(runs):
-        started = clock()
-        pipeline.forward(batch)
-        best = min(best, clock() - started)
+        best = min(best, stopwatch.forward(pipeline, batch)[1])
         if best > _LONG:
             break
     return best
 
 
-def _faster(one: Tuned, other: Tuned, clock: Clock) -> bool:
+def _faster(one: Tuned, other: Tuned, stopwatch: Stopwatch) -> bool:
     """By picture, each in its batches; in turns, so that whatever else runs hits both."""
     times = [math.inf, math.inf]
     prepared = [[p.prepare(item) for item in p.examples(t.batch)] for p, t in (one, other)]
     for _ in range(3):
         for n, (pipeline, tuning) in enumerate((one, other)):
-            seconds = _seconds(pipeline, prepared[n], clock, runs=1)
+            seconds = _seconds(pipeline, prepared[n], stopwatch, runs=1)
             times[n] = min(times[n], seconds / tuning.batch)
     return times[0] < _GAIN * times[1]
 
 
-def _psnr(reference: AnyPipeline, other: AnyPipeline) -> float:
+def _psnr(reference: AnyPipeline, other: AnyPipeline, stopwatch: Stopwatch) -> float:
     """dB of the worst of a few examples, pictures in [0,1]; 0 where single values are far off."""
     worst = math.inf
     for item in reference.examples(_EXAMPLES):
-        wanted, found = (_pixels(p, [p.prepare(item)])[0] for p in (reference, other))
+        wanted, found = (_pixels(p, [p.prepare(item)], stopwatch)[0] for p in (reference, other))
         worst = min(worst, psnr(wanted, found) if _near(wanted, found) else 0.0)
     return round(min(worst, 99.9), 1)
 
@@ -226,7 +261,7 @@ def psnr(wanted: Pixels, found: Pixels) -> float:
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
-def _key(pipeline: AnyPipeline, precision: str, largest: int) -> str:
+def _key(pipeline: AnyPipeline, precision: str, largest: int, threads: int) -> str:
     """What a tuning depends on: hardware, not the machine's name, which every container changes."""
     device = hardware(pipeline.device)
     parts = (
@@ -237,7 +272,7 @@ def _key(pipeline: AnyPipeline, precision: str, largest: int) -> str:
         precision,
         largest,
         device,
-        torch.get_num_threads(),
+        threads,
         torch.__version__,
     )
     return "/".join(map(str, parts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, cast
@@ -205,16 +205,15 @@ class SynthesisPipeline(Pipeline[Prepared]):
             return self._traced(z, *read)
         return self.compute(self.generator, z, *read)
 
-    def warm_up(self, batch: int = 1) -> None:
+    def warm_up_batches(self, batch: int = 1) -> Iterator[Sequence[Prepared]]:
         """On a CPU every size up to ``batch`` gets its trace."""
         if self.device.type == "cpu":
             prepared = self.prepare(self.example())
             for count in range(1, batch + 1):
-                for _ in range(2):  # a trace is made when a size comes again
-                    self.forward([prepared] * count)
+                yield from [[prepared] * count] * 2  # a trace is made when a size comes again
         else:
-            super().warm_up(batch)
-        self.forward([self.prepare(self.with_serving_options(self.example()))])
+            yield from super().warm_up_batches(batch)
+        yield [self.prepare(self.with_serving_options(self.example()))]
 
     def _find_words(
         self, batch: Sequence[Prepared], pictures: Tensor, chosen: Sequence[int]

@@ -22,7 +22,7 @@ from models.pipeline import Item
 from tests.chaos.strikes import Strikes, kill_self
 from tests.squares import FakeLoader, FakePipeline
 from workers.settings import WorkerSettings
-from workers.worker import Worker, limit_threads
+from workers.worker import Worker
 
 MEMORY = 4  # pictures whose text says "memory" that fit at a time
 LONG = 4.0  # seconds that "long" takes
@@ -102,13 +102,12 @@ def worker(strikes: Strikes) -> Worker:
         WorkerSettings(),
         make_store=partial(DyingStore, strikes=strikes),
         open_blobs=partial(DyingBlobs, strikes=strikes),
-        make_pipelines=lambda _settings, _device: FakeLoader(pipeline),
+        make_pipelines=lambda *_: FakeLoader(pipeline),
     )
 
 
 def main(folder: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    limit_threads(1)
     worker(Strikes(Path(folder))).run()
 
 

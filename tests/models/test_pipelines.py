@@ -40,6 +40,12 @@ def item(text: str = "a red bird", seed: int = 1, index: int = 0, photo_seed: in
     return Item(text, seed, index, {"image": a_photo(seed=photo_seed), "mask": a_mask()})
 
 
+def warm_up(pipeline: Pipeline[Any], batch: int) -> list[int]:
+    """The sizes of the batches."""
+    batches = list(pipeline.warm_up_batches(batch))
+    return [len(pipeline.forward(prepared)) for prepared in batches]
+
+
 def made(pipeline: Pipeline[Any], *items: Item) -> list[np.ndarray]:
     pictures = []
     for picture in pipeline.run(items).pictures:
@@ -128,7 +134,7 @@ def test_a_trace_serves_other_holes(method: str, tmp_path: Path) -> None:
 
 
 def test_warm_up(pipeline: Pipeline[Any]) -> None:
-    pipeline.warm_up(3)
+    assert max(warm_up(pipeline, 3)) == 3
 
 
 def test_sizes(tiny: Path) -> None:

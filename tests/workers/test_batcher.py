@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -192,3 +193,55 @@ def test_the_process_is_ended_when_its_thread_ends(
     eventually(lambda: bool(fatal), 5)
     assert isinstance(fatal[0], ValueError)
     assert not future.done()  # its job is claimed again, elsewhere
+
+
+def test_other_work_runs_in_the_thread_of_the_networks(batcher: Batcher) -> None:
+    assert batcher.execute(threading.current_thread).name == "networks"
+
+
+def test_what_other_work_raises_is_the_callers(batcher: Batcher) -> None:
+    def fails() -> None:
+        raise ValueError("not today")
+
+    with pytest.raises(ValueError, match="not today"):
+        batcher.execute(fails)
+    assert batcher.submit(FakePipeline(), Item("a", 1)).result(5).batch_size == 1
+
+
+def test_other_work_does_not_hold_up_batches(batcher: Batcher) -> None:
+    done, calls = threading.Event(), [0]
+
+    def count() -> None:
+        calls[0] += 1
+
+    def keep_calling() -> None:
+        while not done.is_set():
+            batcher.execute(count)
+
+    with ThreadPoolExecutor(3) as callers:
+        for _ in range(3):  # one is always in line
+            callers.submit(keep_calling)
+        futures = [batcher.submit(FakePipeline(), i, run_alone=True) for i in items(*"abcde")]
+        results = [future.result(5) for future in futures]
+        done.set()
+    assert len(results) == 5
+    assert calls[0] >= 5
+
+
+def test_batches_do_not_hold_up_other_work(batcher: Batcher) -> None:
+    pipeline = FakePipeline(seconds=0.01)
+    futures = [batcher.submit(pipeline, Item("a", k), run_alone=True) for k in range(100)]
+    assert batcher.execute(lambda: len(pipeline.batches)) < 50
+    assert not futures[-1].done()
+    for future in futures:
+        future.result(5)
+
+
+def test_other_work_that_waits_is_done_before_the_end(fatal: list[BaseException]) -> None:
+    batcher = Batcher(8, 0.02, fatal.append)
+    with ThreadPoolExecutor(1) as caller:
+        asked = caller.submit(batcher.execute, lambda: 7)
+        batcher.start()
+        assert asked.result(5) == 7
+        batcher.stop()
+    assert not fatal

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gc
 import json
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from models.errors import BundleError, UnknownBundle
+from models.runtime.cpu.threads import Execute, execute_here
 from tests.conftest import write_paper_bundle
 from tests.models.tiny import tiny_bundle
 from workers.bundles import LocalBundles
@@ -56,12 +60,29 @@ def loader(tmp_path: Path) -> CachedPipelineLoader:
     return build(tmp_path)
 
 
-def build(folder: Path, **settings: Any) -> CachedPipelineLoader:
+def build(folder: Path, execute: Execute = execute_here, **settings: Any) -> CachedPipelineLoader:
     """A loader of the bundles in a folder."""
     here = {"weights_dir": folder, "cache_dir": folder}
-    return CachedPipelineLoader(
-        WorkerSettings(**here, precision="float32", max_batch=2, **settings), "cpu"
-    )
+    made = WorkerSettings(**here, precision="float32", max_batch=2, **settings)
+    return CachedPipelineLoader(made, "cpu", execute)
+
+
+@pytest.mark.parametrize("task", ["synthesize", "manipulate", "inpaint"])
+def test_networks_are_warmed_up_in_the_thread_that_is_theirs(task: str, tmp_path: Path) -> None:
+    method = tiny_bundle(tmp_path / "tiny").task(task).method
+    threads: set[str] = set()
+
+    def note(_module: object, _given: object) -> None:
+        threads.add(threading.current_thread().name)
+
+    with ThreadPoolExecutor(1, "networks") as networks:
+        loader = build(tmp_path, lambda work: networks.submit(work).result())
+        noting = register_module_forward_pre_hook(note)
+        try:
+            loader.get("tiny", task, method)
+        finally:
+            noting.remove()
+    assert threads == {"networks_0"}
 
 
 def test_a_replaced_bundle_is_loaded_beside_the_earlier_one(

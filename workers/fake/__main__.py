@@ -12,7 +12,7 @@ def main() -> None:
     settings = WorkerSettings(device="cpu", precision="float32")
     configure_logging(settings, worker=settings.worker_name)
     loader = DrawingLoader(settings.weights_dir, settings.serve_bundles)
-    Worker(settings, make_pipelines=lambda _settings, _device: loader).run()
+    Worker(settings, make_pipelines=lambda *_: loader).run()
 
 
 if __name__ == "__main__":

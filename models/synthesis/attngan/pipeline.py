@@ -4,7 +4,7 @@ the words of all are there to attend to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -57,8 +57,8 @@ class AttnganPipeline(SynthesisPipeline):
     def _draw(self, z: Tensor, *read: Tensor) -> Tensor:
         return self.compute(self._picture, z, *read)
 
-    def warm_up(self, batch: int = 1) -> None:
-        super(SynthesisPipeline, self).warm_up(batch)
+    def warm_up_batches(self, batch: int = 1) -> Iterator[Sequence[Prepared]]:
+        return super(SynthesisPipeline, self).warm_up_batches(batch)
 
     def _find_words(
         self, batch: Sequence[Prepared], pictures: Tensor, chosen: Sequence[int]

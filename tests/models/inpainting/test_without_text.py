@@ -25,7 +25,7 @@ from models.runtime.autotune import Memory, tune
 from tests.models.checkpoints.published import a_photo, holes, signed, truncated
 from tests.models.checkpoints.test_imports import same
 from tests.models.inpainting.without_text import METHODS, PublishedFiles
-from tests.models.test_pipelines import a_mask, item, made
+from tests.models.test_pipelines import a_mask, item, made, warm_up
 
 
 @pytest.fixture(params=list(METHODS))
@@ -94,7 +94,7 @@ def test_no_text_is_read(bundle: Bundle) -> None:
     assert all((picture == pictures[0]).all() for picture in pictures)
     (refused,) = pipeline.run([replace(item(), explain=True)]).pictures
     assert isinstance(refused, InputProblem)
-    pipeline.warm_up(2)
+    warm_up(pipeline, 2)
     assert Runner(pipeline).run([item("zorgly")])[0].size == (90, 60)
 
 

@@ -7,16 +7,17 @@ import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pytest
 import torch
 
 from models.pipeline import Item, Pipeline, Pixels
-from models.runtime.autotune import Memory, match_within_bars, measure, psnr, tune
+from models.runtime.autotune import Memory, Stopwatch, match_within_bars, measure, psnr, tune
 from tests.squares import FakePipeline
 
+T = TypeVar("T")
 Cost = Callable[[int], float]  # seconds of a forward pass of so many pictures
 
 
@@ -43,13 +44,21 @@ class Shelf:
         self.clock = [0.0]
         self.pipelines = {name: Timed(self.clock, cost, name) for name, cost in costs.items()}
         self.loaded: list[str] = []
+        self.executed: list[object] = []
 
     def load(self, precision: str) -> Pipeline[Any]:
         self.loaded.append(precision)
         return self.pipelines[precision]
 
+    def stopwatch(self) -> Stopwatch:
+        return Stopwatch(lambda: self.clock[0], self.execute)
+
+    def execute(self, work: Callable[[], T]) -> T:
+        self.executed.append(work)
+        return work()
+
     def tune(self, precision: str = "auto", largest: int = 16, path: Path | None = None) -> Any:
-        return tune(self.load, precision, largest, Memory(path), lambda: self.clock[0])
+        return tune(self.load, precision, largest, Memory(path), self.stopwatch())
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +157,22 @@ def test_a_precision_that_was_asked_for_is_not_doubted() -> None:
     assert shelf.loaded == ["bfloat16"]
 
 
+def test_every_pass_is_executed_by_itself_that_batches_of_jobs_get_their_turns() -> None:
+    shelf = Shelf(float32=each(0.02), bfloat16=flat(0.01))
+    shelf.tune()
+    passes = sum(len(pipeline.batches) for pipeline in shelf.pipelines.values())
+    assert len(shelf.executed) == passes + 1  # and once for the number of threads
+
+
+def test_time_that_passes_wait_for_their_turn_does_not_count() -> None:
+    class Busy(Shelf):
+        def execute(self, work: Callable[[], T]) -> T:
+            self.clock[0] += 10  # batches of jobs
+            return super().execute(work)
+
+    assert Busy(float32=flat(0.01)).tune("float32").best_batch == 16
+
+
 def test_what_was_measured_is_remembered(tmp_path: Path) -> None:
     path = tmp_path / "new" / "tunings.json"
     Shelf(float32=each(0.02), bfloat16=flat(0.01)).tune(path=path)
@@ -184,7 +209,7 @@ def test_a_memory_that_cannot_be_written_is_no_fault(tmp_path: Path) -> None:
 def test_what_is_told_of_a_measurement() -> None:
     shelf = Shelf(float32=each(0.02), bfloat16=each(0.01))
     shelf.pipelines["bfloat16"].error = 1e-3
-    _, found = measure(shelf.load("float32"), shelf.load, "auto", 8, lambda: shelf.clock[0])
+    _, found = measure(shelf.load("float32"), shelf.load, "auto", 8, shelf.stopwatch())
     assert (found.precision, found.batch) == ("bfloat16", 1)
     assert found.psnr == pytest.approx(60, abs=0.1)
     assert found.milliseconds == {size: pytest.approx(10) for size in "124"}

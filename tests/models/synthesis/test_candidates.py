@@ -16,6 +16,7 @@ from models.pipeline import Item, OutputWithAttention, Pipeline, Pixels
 from models.registry import load
 from models.runtime.precision import candidates
 from models.synthesis.pipeline import SynthesisPipeline
+from tests.models.test_pipelines import warm_up
 from tests.models.tiny import tiny_bundle
 
 AVIARY = Path(__file__).parents[3] / "weights/aviary"
@@ -151,10 +152,10 @@ def test_bundles_say_how_they_are_served(tmp_path: Path) -> None:
     assert pipeline.with_serving_options(ITEM, candidates=2) == replace(
         ITEM, noise_scale=0.5, candidates=2
     )
-    pipeline.warm_up(2)
+    warm_up(pipeline, 2)
 
 
 def test_a_bundle_without_encoders_serves_one_candidate(tmp_path: Path) -> None:
     pipeline = load(served(tmp_path, damsm=False), "synthesize", None, "cpu")
     assert pipeline.with_serving_options(ITEM) == replace(ITEM, noise_scale=0.5)
-    pipeline.warm_up(2)
+    warm_up(pipeline, 2)

@@ -1,0 +1,37 @@
+"""Torch's threads belong to the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from models.runtime.cpu.threads import reserve_threads
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_one_thread_works_with_several_and_all_others_alone(count: int) -> None:
+    with ThreadPoolExecutor(1) as networks, ThreadPoolExecutor(2) as others:
+        reserve_threads(lambda work: networks.submit(work).result(), count)
+        assert torch.get_num_threads() == 1
+        assert {others.submit(torch.get_num_threads).result() for _ in range(4)} == {1}
+        assert networks.submit(torch.get_num_threads).result() == count
+
+
+def test_the_networks_sums_stay_theirs_when_others_work() -> None:
+    def total() -> float:
+        return float(torch.ones(1_000_000).sum())
+
+    with ThreadPoolExecutor(1) as networks, ThreadPoolExecutor(1) as others:
+        reserve_threads(lambda work: networks.submit(work).result(), 2)
+        assert others.submit(total).result() == networks.submit(total).result() == 1_000_000
+        assert networks.submit(torch.get_num_threads).result() == 2
