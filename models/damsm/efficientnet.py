@@ -48,12 +48,23 @@ class SameConv2d(nn.Conv2d):
         super().__init__(a, b, kernel, stride, groups=groups, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:
-        pads: list[int] = []
-        for side in (input.shape[-1], input.shape[-2]):
-            k, s = self.kernel_size[0], self.stride[0]
-            total = max((-(-side // s) - 1) * s + k - side, 0)
-            pads += [total // 2, total - total // 2]
-        return super().forward(functional.pad(input, pads))
+        rows, columns = map(self._missing, input.shape[-2:])
+        if rows % 2 or columns % 2:
+            sides = columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
+            input, rows, columns = (
+                functional.pad(input, sides),
+                0,
+                0,
+            )  # a copy, so only where needed
+        padding = rows // 2, columns // 2
+        return functional.conv2d(
+            input, self.weight, self.bias, self.stride, padding, groups=self.groups
+        )
+
+    def _missing(self, side: int) -> int:
+        """Pixels to add to a side, so that every ``stride``-th has its window."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        return max((-(-side // stride) - 1) * stride + kernel - side, 0)
 
 
 class Block(nn.Module):
@@ -75,8 +86,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = x
         if self.expands:
-            h = functional.relu6(self._bn0(self._expand_conv(h)))
-        h = functional.relu6(self._bn1(self._depthwise_conv(h)))
+            h = functional.relu6(self._bn0(self._expand_conv(h)), inplace=True)
+        h = functional.relu6(self._bn1(self._depthwise_conv(h)), inplace=True)
         h = self._bn2(self._project_conv(h))
         return h + x if self.skips else h
 
@@ -106,7 +117,7 @@ class EfficientNetLite(nn.Module):
         """Images [B,3,H,W] in [-1,1] → [B,stem_width,H/2,W/2] in [0,6]."""
         # The weights were trained on (255 x − 127) / 128 with x in [0,1].
         x = (images + 1) * (127.5 / 128) - 127 / 128
-        return functional.relu6(self._bn0(self._conv_stem(x)))
+        return functional.relu6(self._bn0(self._conv_stem(x)), inplace=True)
 
     def forward(self, images: Tensor, taps: Collection[int]) -> dict[int, Tensor]:
         """Outputs of the blocks ``taps`` for images [B,3,H,W] in [-1,1]."""
