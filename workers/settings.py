@@ -35,7 +35,9 @@ class WorkerSettings(SharedSettings):
         "auto", description="float32, bfloat16, float16; auto measures each network"
     )
     cache_dir: Path = Field(default_factory=_cache, description="folder for autotuning results")
-    threads: int = Field(0, ge=0, description="torch threads on the CPU; 0 means one per core")
+    threads: int = Field(
+        0, ge=0, description="torch threads of the networks on the CPU; 0: one per core"
+    )
     concurrency: int = Field(
         0, ge=0, description="jobs held at a time; 0 means 16, or twice MMML_MAX_BATCH on CUDA"
     )
