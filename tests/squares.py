@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -72,14 +73,20 @@ class FakePipeline(Pipeline[Item]):
 
 @dataclass
 class FakeLoader:
-    """Returns one pipeline for every bundle but "missing"."""
+    """Returns one pipeline for every bundle but "missing"; for "cold" once ``warm`` is set."""
 
     pipeline: FakePipeline = field(default_factory=FakePipeline)
+    warm: threading.Event = field(default_factory=threading.Event)
 
     def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Pipeline[Any]:
         if bundle == "missing":
             raise UnknownBundle("There is no bundle 'missing'.")
+        if bundle == "cold":
+            self.warm.wait(30)
         return self.pipeline
+
+    def is_loaded(self, bundle: str, task: str, method: str, sha256: str = "") -> bool:
+        return bundle != "cold" or self.warm.is_set()
 
     def loaded(self) -> dict[PipelineKey, int]:
         return {}

@@ -104,7 +104,7 @@ class _FairQueue:
 
 class Batcher:
     """Start with :meth:`start`; ``on_fatal`` is called when the device is beyond repair,
-    ``on_dequeued`` when pictures have left the line.
+    ``on_dequeued`` when pictures have left the line, or come later.
     """
 
     def __init__(
@@ -166,6 +166,11 @@ class Batcher:
             self._preparing -= pictures
             if not self._preparing:  # only then is there nothing more to wait for
                 self._ready.notify_all()
+
+    def postpone(self, pictures: int) -> None:
+        """So many of those expected come much later: there is room for others meanwhile."""
+        self.arrived(pictures)
+        self._on_dequeued()
 
     def submit(
         self,

@@ -108,6 +108,8 @@ class _JobGroup:
         runs = list(self._begin())
         begun = {run.lease.token for run in runs}
         self._runner.leases.remove(*(lease for _, lease in self._held if lease.token not in begun))
+        if not all(run.is_loaded() for run in runs):
+            self._postponed()
         for run in runs:
             with run.log_ids():
                 run.prepare()
@@ -127,6 +129,11 @@ class _JobGroup:
         """Whatever became of the jobs, they are held no more."""
         self._arrived()
         self._runner.leases.remove(*(lease for _, lease in self._held))
+
+    def _postponed(self) -> None:
+        """Networks are loaded first, which takes seconds: jobs of others are claimed meanwhile."""
+        self._runner.batcher.postpone(self._unqueued)
+        self._unqueued = 0
 
     def _arrived(self) -> None:
         self._runner.batcher.arrived(self._unqueued)
@@ -299,6 +306,14 @@ class _JobRun:
         pictures = JobImages(job, self.lease, pipeline, *parts, request.format, check)
         pictures.prepare([_frame_items(request, n, images) for n in range(request.count)])
         return pictures
+
+    def is_loaded(self) -> bool:
+        """Whether the networks are there."""
+        request, job = self.request, self.job
+        if isinstance(request, ValidationError):
+            return True
+        names = request.bundle or "", job.task, request.method or ""
+        return self.runner.pipelines.is_loaded(*names, job.bundle_sha256)
 
     def _pipeline(self, bundle: str, method: str) -> Pipeline[Any]:
         """Of the bundle that the job was read with; when nobody has had that for a while, of the

@@ -27,6 +27,9 @@ class PipelineLoader(Protocol):
         there is none, BundleError when another worker may have it.
         """
 
+    def is_loaded(self, bundle: str, task: str, method: str, sha256: str = "") -> bool:
+        """Whether :meth:`get` has it at once."""
+
     def loaded(self) -> dict[PipelineKey, int]:
         """What is in memory, and how many bytes its networks' weights take."""
 

@@ -120,8 +120,7 @@ class CachedPipelineLoader:
 
     def get(self, bundle: str, task: str, method: str, sha256: str = "") -> Pipeline[Any]:
         """Networks that are loaded serve their jobs even when their bundle has been replaced."""
-        key = bundle, task, method, sha256 or self._bundles.sha256(bundle)
-        held = self._cache.find(key)
+        held = self._find(bundle, task, method, sha256)
         if held:
             return held
         self._bundles.refresh()
@@ -133,6 +132,12 @@ class CachedPipelineLoader:
                 "all workers the gateway's weights."
             )
         return self._cache.get((bundle, task, method, present))
+
+    def is_loaded(self, bundle: str, task: str, method: str, sha256: str = "") -> bool:
+        return self._find(bundle, task, method, sha256) is not None
+
+    def _find(self, bundle: str, task: str, method: str, sha256: str) -> Pipeline[Any] | None:
+        return self._cache.find((bundle, task, method, sha256 or self._bundles.sha256(bundle)))
 
     def _load(self, key: PipelineKey) -> Pipeline[Any]:
         bundle, task, _, sha256 = key

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import pytest
 import redis
 
 from jobs.errors import StoreError
@@ -15,6 +16,7 @@ from jobs.redis_store import JobStore
 from jobs.store import ClaimRequest, ClaimResult
 from models.pipeline import Item
 from tests.moves import died
+from tests.squares import FakeLoader
 from tests.workers.conftest import Shop
 from workers.watchdog import Drain
 
@@ -65,6 +67,25 @@ def test_no_more_pictures_are_claimed_than_keep_the_networks_busy(
     time.sleep(0.15)  # the first batch is under way, two more are in line
     assert len(shop.leases.held()) == 3
     eventually(all_are(shop, Status.succeeded, jobs), 20)
+
+
+@pytest.mark.parametrize("count", [1, 16])
+def test_jobs_do_not_wait_for_the_networks_of_another(
+    count: int, shop: Shop, eventually: Eventually
+) -> None:
+    cold = shop.submit(bundle="cold", count=count)  # of 16 pictures: as many as are looked ahead
+    shop.claimer.start()
+    eventually(lambda: shop.job(cold).status is Status.running, 5)
+    for _ in range(3):
+        began = time.monotonic()
+        eventually(all_are(shop, Status.succeeded, [shop.submit()]), 5)
+        assert time.monotonic() - began < 2
+    assert shop.job(cold).status is Status.running
+    loader = shop.runner.pipelines
+    assert isinstance(loader, FakeLoader)
+    loader.warm.set()
+    eventually(lambda: shop.job(cold).status is Status.succeeded, 5)
+    assert shop.runner.batcher.room() == 8
 
 
 def test_groups_take_turns(shop: Shop, eventually: Eventually) -> None:
