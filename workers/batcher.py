@@ -118,6 +118,8 @@ class Batcher:
         self._on_dequeued = on_dequeued
         self._queue = _FairQueue()
         self._calls: deque[Callable[[], None]] = deque()
+        self._next_call_at = 0.0  # of the monotonic clock
+        self._shared = False  # whether a batch has run since the last call
         self._best_batch = max_batch
         self._ready = threading.Condition()
         self._preparing = 0
@@ -139,8 +141,8 @@ class Batcher:
         self._thread.join()
 
     def execute(self, work: Callable[[], T]) -> T:
-        """Call ``work`` in the thread of the networks, before the next batch, and return or raise
-        what it does. For forward passes that are no job's: those of a pipeline that is loaded.
+        """Call ``work`` in the thread of the networks, and return or raise what it does. Batches of
+        jobs have at least half of the time. For forward passes of a pipeline that is loaded.
         """
         future: Future[T] = Future()
 
@@ -212,7 +214,7 @@ class Batcher:
     def _loop(self) -> None:
         try:
             while self._wait_for_work():
-                if self._calls:  # one at a time: batches take turns with them
+                if self._calls and self._may_call():
                     self._run_call()
                 if units := self._next_batch():
                     self._run_batch([u for u in units if u.future.set_running_or_notify_cancel()])
@@ -223,16 +225,25 @@ class Batcher:
     def _wait_for_work(self) -> bool:
         """False when stopped and nothing waits."""
         with self._ready:
-            while not (self._queue or self._calls or self._stopped):
-                self._ready.wait()
+            while not (self._queue or self._stopped or (self._calls and self._may_call())):
+                pause = self._next_call_at - time.monotonic()
+                self._ready.wait(max(pause, 0.0) if self._calls else None)
             return bool(self._queue or self._calls)
 
+    def _may_call(self) -> bool:
+        return self._stopped or time.monotonic() >= self._next_call_at
+
     def _run_call(self) -> None:
+        """One call; batches then have the networks for as long, if there are any."""
+        started = time.monotonic()
         self._calls.popleft()()
-        self.progress_at = time.monotonic()
+        self.progress_at = now = time.monotonic()
+        self._next_call_at = now + (now - started if self._shared else 0.0)
+        self._shared = False
 
     def _run_batch(self, units: Sequence[_QueuedItem]) -> None:
         self._on_dequeued()
+        self._shared = True
         self.busy_since = time.monotonic()
         try:
             if units:
