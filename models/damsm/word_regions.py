@@ -22,6 +22,7 @@ from models.damsm.rating_head import RatingHead
 from models.damsm.text_encoder import open_text_encoder
 from models.layers import fold_batch_norm
 from models.pipeline import Pipeline
+from models.runtime.device import finish_transfers
 
 PART = "damsm"  # of a bundle: the encoders that were trained together
 
@@ -55,6 +56,7 @@ class WordRegions:
         encoder = fold_batch_norm(open_image_encoder(bundle, PART).eval())
         self.image = pipeline.prepare_module(encoder)
         self.rating = _rating_head(pipeline, self.image)
+        finish_transfers(pipeline.device)  # loaded by the first thread that asks for them
 
     @classmethod
     def for_pipeline(cls, pipeline: Pipeline[object]) -> WordRegions | None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from models.files import write_whole
 from models.runtime.cpu.threads import Execute, execute_here
-from models.runtime.device import hardware
+from models.runtime.device import finish_transfers, hardware
 from models.runtime.precision import candidates
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Stopwatch:
             outputs = pipeline.forward(batch)
             return outputs, self._clock() - started
 
+        finish_transfers(pipeline.device)  # of weights that this thread has loaded
         outputs, seconds = self.execute(timed)
         self.seconds += seconds
         return outputs, seconds

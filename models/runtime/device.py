@@ -66,6 +66,14 @@ def to_device(x: Tensor, device: torch.device) -> Tensor:
     return x.pin_memory().to(device, non_blocking=True)
 
 
+def finish_transfers(device: torch.device) -> None:
+    """Wait until what this thread has sent is on the device: the stream of another thread that uses
+    it would not.
+    """
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()
+
+
 def to_host(x: Tensor) -> Tensor:
     """A tensor of any device on the CPU, through pinned memory; waits for this stream alone."""
     if x.device.type != "cuda":
