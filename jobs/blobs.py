@@ -43,9 +43,9 @@ _RETRY: Any = {
 }
 
 
-def input_key(job_id: str, name: str) -> str:
+def input_key(job_id: str, name: str, extension: str = "png") -> str:
     """Where the normalised upload ``name`` of a job lies."""
-    return f"{input_prefix(job_id)}{name}.png"
+    return f"{input_prefix(job_id)}{name}.{extension}"
 
 
 def input_prefix(job_id: str) -> str:

@@ -9,6 +9,7 @@ picture again, and every chunk or segment is handled one by one. No real picture
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from itertools import islice
@@ -32,6 +33,7 @@ _APPLICATION: dict[int, tuple[tuple[bytes, int], ...]] = {
     0xEE: ((b"Adobe", 12),),
 }
 
+_ADOBE = 12  # bytes of that segment; the last is the transform of its colours
 _RAW_EXIF = b"Raw profile type exif\0"  # as ImageMagick stores it
 _XMP = b"XML:com.adobe.xmp\0\0"  # not compressed
 _ANIMATION = {b"acTL": 8, b"fcTL": 26, b"fdAT": 4}  # and the fewest bytes of each
@@ -78,6 +80,61 @@ def _jpeg(data: bytes) -> bytes:
             kept.append(data[place:end])
         place = end
     return b"".join([*kept, data[place:]])
+
+
+def bare_jpeg(data: bytes, orientation: int) -> bytes | None:
+    """The JPEG file's coded pixels as they are, and an orientation (EXIF's, 1 to 8): no other
+    metadata, nothing behind the picture's end. None for other files, for one with a colour profile,
+    and for one that is cut or in very many pieces.
+    """
+    if not data.startswith(_JPEG):
+        return None
+    kept: list[bytes | memoryview] = [_JPEG, *_orientation_segment(orientation)]
+    place, view, in_scan = len(_JPEG), memoryview(data), False
+    for _ in range(MAX_PARTS):
+        found = _MARKER.search(data, place)
+        if found is None:
+            return None
+        if in_scan:
+            kept.append(view[place : found.start()])
+        kind = found[1][0]
+        if kind == _END_OF_IMAGE:
+            return b"".join([*kept, b"\xff\xd9"])
+        place = found.end()
+        if kind in _WITHOUT_LENGTH:
+            continue
+        end = place + int.from_bytes(data[place : place + 2], "big")
+        content = data[place + 2 : end]
+        if kind == 0xE2 and content.startswith(b"ICC_PROFILE\0"):
+            return None
+        kept += _bare_segment(kind, content)
+        place, in_scan = end, in_scan or kind == _START_OF_SCAN
+    return None
+
+
+def _bare_segment(kind: int, content: bytes) -> list[bytes]:
+    """Of application segments only which colours the components are, written anew."""
+    if kind == 0xE0 and content.startswith(b"JFIF\0"):
+        content = b"JFIF\0\1\1\0\0\1\0\1\0\0"
+    elif kind == 0xEE and content.startswith(b"Adobe") and len(content) >= _ADOBE:
+        content = b"Adobe\0\x64\0\0\0\0" + content[_ADOBE - 1 : _ADOBE]
+    elif kind in _APPLICATION:
+        return []
+    return [bytes((0xFF, kind)), (len(content) + 2).to_bytes(2, "big"), content]
+
+
+def _orientation_segment(orientation: int) -> list[bytes]:
+    """EXIF with one entry (tag 0x0112, a short), unless it says nothing."""
+    if orientation == 1:
+        return []
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    tiff = b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    return [b"\xff\xe1", (len(tiff) + 8).to_bytes(2, "big"), b"Exif\0\0", tiff]
+
+
+def stored_extension(data: bytes) -> str:
+    """Of a file that :func:`bare_jpeg` or a PNG encoder has made."""
+    return "jpg" if data.startswith(_JPEG) else "png"
 
 
 def _chunks(data: bytes) -> Iterator[Chunk]:

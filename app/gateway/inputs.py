@@ -1,4 +1,4 @@
-"""The pictures of a request as they are stored for its job: decoded, checked and made PNGs."""
+"""The pictures of a request as they are stored for its job: decoded, checked, without metadata."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from app.gateway.uploads import (
     UploadedFile,
 )
 from jobs.errors import BlobMissing, ImageProblem
-from jobs.images import ImageLimits, decode_photo, encode
+from jobs.images import ImageLimits, encode, normalize_photo
 from jobs.job import Status
 from jobs.masks import Mask, alpha_mask, box_mask, check_mask, read_mask
 from jobs.requests import ImageField
 
-Normalized = tuple[dict[str, bytes], list[str]]  # PNGs by name, and warnings
+Normalized = tuple[dict[str, bytes], list[str]]  # files by name, and warnings
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class InputNormalizer:
         for spec in fields:
             if spec.kind == "photo":
                 photo_data = raw[spec.name]
-                photo = decode_photo(photo_data, spec.name, limits)
-                result[spec.name], size = encode(photo), photo.size
+                result[spec.name], photo = normalize_photo(photo_data, spec.name, limits)
+                size = photo.size
                 del photo  # not needed beside its mask
             else:
                 mask = self._mask(spec.name, raw[spec.name], size, photo_data, limits)

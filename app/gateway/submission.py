@@ -5,7 +5,7 @@ then send a hint.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,7 @@ from app.webhooks.addresses import UnsafeAddress
 from jobs.blobs import input_key, job_folder
 from jobs.bundles import BundleTask
 from jobs.errors import BlobError, StoreError
+from jobs.image_files import stored_extension
 from jobs.job import Job, Priority, Webhook, needed_schema, new_id
 from jobs.logs import note_id, noted_id
 from jobs.requests import CANDIDATE_RANKER, MAX_SEED, TaskRequest
@@ -92,7 +93,7 @@ def _build_job(
     request: TaskRequest,
     found: BundleTask,
     job_id: str,
-    uploads: Collection[str],
+    uploads: Mapping[str, bytes],
     warnings: Sequence[str],
     webhook: Webhook | None,
 ) -> Job:
@@ -108,7 +109,7 @@ def _build_job(
         pictures=request.drawn_count,
         request=request.model_dump(mode="json", exclude=_NOT_STORED, exclude_none=True),
         bundle_sha256=found.sha256,
-        inputs={name: input_key(job_id, name) for name in uploads},
+        inputs={n: input_key(job_id, n, stored_extension(x)) for n, x in uploads.items()},
         warnings=tuple(warnings),
         webhook=webhook,
         batch=batch,

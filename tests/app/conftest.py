@@ -135,4 +135,6 @@ def succeed(
 
 
 def stored_photo(services: Services, job_id: str, name: str = "image") -> Image.Image:
-    return decode_photo(services.blobs.get(f"jobs/{job_id}/in-{name}.png"))
+    job = services.store.get(job_id)
+    assert job is not None
+    return decode_photo(services.blobs.get(job.inputs[name]))

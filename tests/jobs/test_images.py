@@ -6,6 +6,7 @@ import io
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import numpy as np
@@ -13,8 +14,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from jobs.errors import ImageProblem
-from jobs.images import ImageLimits, decode_photo, encode
-from tests.picture_files import grey_profile, header, png, rgb_profile, saved
+from jobs.images import ImageLimits, decode_photo, encode, normalize_photo
+from tests.picture_files import exif, grey_profile, header, png, rgb_profile, saved
 from tests.picture_files import photo as a_photo
 
 
@@ -253,3 +254,81 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert int(done.stdout) < 150 * 1024  # kilobytes; 300 by the default method
+
+
+def gps(orientation: int) -> Image.Exif:
+    made = exif(orientation)
+    made[0x010F] = "a camera"
+    made.get_ifd(0x8825)[1] = "N"
+    return made
+
+
+JPEGS = {
+    "baseline": saved(a_photo(90, 60), "JPEG"),
+    "progressive": saved(a_photo(90, 60), "JPEG", progressive=True),
+    "with restarts": saved(a_photo(90, 60), "JPEG", restart_marker_blocks=2),
+    "coarse colours": saved(a_photo(90, 60), "JPEG", subsampling="4:2:0"),
+    "no change of colours": saved(a_photo(90, 60), "JPEG", keep_rgb=True),
+    "grey": saved(a_photo(90, 60).convert("L"), "JPEG"),
+    "cmyk": saved(a_photo(90, 60).convert("CMYK"), "JPEG"),
+    "with a comment": saved(a_photo(90, 60), "JPEG", comment=b"secret"),
+    "with a description": saved(a_photo(90, 60), "JPEG", xmp=b"<x:xmpmeta>secret</x:xmpmeta>"),
+    "with something behind": saved(a_photo(90, 60), "JPEG") + b"secret" * 99,
+    "two in one": saved(a_photo(90, 60), "MPO", save_all=True, append_images=[a_photo(90, 60)]),
+    **{f"turned by {n}": saved(a_photo(90, 60), "JPEG", exif=gps(n)) for n in range(1, 9)},
+}
+
+
+@pytest.mark.parametrize("data", JPEGS.values(), ids=JPEGS)
+def test_a_jpeg_is_stored_as_its_coded_pixels_and_orientation(data: bytes) -> None:
+    stored, decoded = normalize_photo(data)
+    assert stored.startswith(b"\xff\xd8")
+    assert len(stored) <= len(data)
+    for picture in (decoded, decode_photo(stored)):
+        assert np.array_equal(np.asarray(picture), np.asarray(decode_photo(data)))
+    for hidden in (b"secret", b"camera", b"MPF", b"ns.adobe.com"):
+        assert hidden not in stored
+    with Image.open(io.BytesIO(stored)) as image:
+        assert set(image.getexif()) <= {0x0112}
+        assert not image.getexif().get_ifd(0x8825)
+        assert image.format == "JPEG"
+        assert getattr(image, "n_frames", 1) == 1
+    assert normalize_photo(stored)[0] == stored
+
+
+NO_JPEGS = {
+    "profile": saved(a_photo(90, 60), "JPEG", icc_profile=grey_profile(1.8)),
+    "png": saved(a_photo(90, 60)),
+    "webp": saved(a_photo(90, 60), "WEBP"),
+}
+
+
+@pytest.mark.parametrize("data", NO_JPEGS.values(), ids=NO_JPEGS)
+def test_other_photos_are_stored_as_pngs(data: bytes) -> None:
+    stored, decoded = normalize_photo(data)
+    assert stored == encode(decoded)
+    assert np.array_equal(np.asarray(decoded), np.asarray(decode_photo(data)))
+
+
+@pytest.mark.parametrize("data", [*JPEGS.values(), *NO_JPEGS.values()], ids=[*JPEGS, *NO_JPEGS])
+def test_a_photo_that_is_cut_is_refused_in_the_same_words(data: bytes) -> None:
+    cut = data[: len(data) // 3]
+    with pytest.raises(ImageProblem) as expected:
+        decode_photo(cut)
+    with pytest.raises(ImageProblem) as refused:
+        normalize_photo(cut)
+    assert str(refused.value) == str(expected.value)
+    assert refused.value.status == expected.value.status
+
+
+def test_a_photo_of_many_megapixels_is_soon_stored() -> None:
+    """Written as a PNG it would take ten times as long as reading it."""
+    noise = np.random.default_rng(0).integers(0, 256, (75, 100, 3), np.uint8)
+    large = Image.fromarray(noise).resize((4000, 3000), Image.Resampling.BICUBIC)
+    data = saved(large, "JPEG", quality=90)
+    began = time.process_time()
+    decode_photo(data)
+    read = time.process_time() - began
+    stored, _ = normalize_photo(data)
+    assert time.process_time() - began - read < 3 * read
+    assert len(stored) == len(data)

@@ -68,13 +68,15 @@ def assert_readable(sentence: str) -> None:
 
 
 @pytest.mark.parametrize("upload", ODD_BUT_SOUND, ids=lambda upload: upload.name)
-def test_what_is_stored_is_made_anew(http: TestClient, services: Services, upload: Upload) -> None:
-    """Nothing of the file itself is kept: no comment, no profile, nothing behind the picture."""
-    job = http.post(upload.path, **upload.request).json()["id"]
-    stored = services.blobs.get(f"jobs/{job}/in-image.png")
+def test_only_pixels_are_stored(http: TestClient, services: Services, upload: Upload) -> None:
+    """Nothing else of the file is kept: no comment, no profile, nothing behind the picture."""
+    job_id = http.post(upload.path, **upload.request).json()["id"]
+    job = services.store.get(job_id)
+    assert job is not None
+    stored = services.blobs.get(job.inputs["image"])
     for hidden in (b"php", b"script", b"cron", b"iCCP", b"eXIf", b"tEXt"):
         assert hidden not in stored
-    image = stored_photo(services, job)
+    image = stored_photo(services, job_id)
     assert image.mode == "RGB"
     assert image.size == (40, 30)
 
