@@ -39,10 +39,10 @@ def _load_scripts() -> dict[str, str]:
 
 
 def _first_line(name: str) -> str:
-    """Only new jobs need memory that Redis may lack: whatever brings others to their end, or erases
-    them, makes room. A replica refuses any script that begins so.
+    """Only what is new needs memory that Redis may lack: whatever brings jobs to their end, or
+    erases them, makes room. A replica refuses any script that begins so.
     """
-    return "#!lua" if name == "create" else "#!lua flags=allow-oom"
+    return "#!lua" if name in ("create", "start_session") else "#!lua flags=allow-oom"
 
 
 SCRIPTS = _load_scripts()

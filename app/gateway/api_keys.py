@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.errors import JobsError
 from jobs.job import Priority
-from jobs.redis_scripts import translate_errors
+from jobs.redis_scripts import Scripts, translate_errors
 from jobs.requests import TASKS
 
 READ, ADMIN = "read", "admin"
@@ -220,21 +220,6 @@ COOKIE = "mmml_session"
 SECURE_COOKIE = f"__Host-{COOKIE}"  # over TLS; no neighbouring host can set it (RFC 6265bis)
 LIFETIME = 12 * 3600  # seconds
 MOST_SESSIONS = 20  # of one key; a further one ends the oldest
-_START = """
-local prefix, digest, key_id = KEYS[1], ARGV[1], ARGV[2]
-local lifetime, most = tonumber(ARGV[3]), tonumber(ARGV[4])
-local time = redis.call('TIME')
-local now, own = time[1] + time[2] / 1e6, prefix .. 'of:' .. key_id
-redis.call('ZREMRANGEBYSCORE', own, '-inf', now - lifetime)
-redis.call('ZADD', own, now, digest)
-redis.call('EXPIRE', own, lifetime)
-redis.call('SET', prefix .. digest, key_id, 'EX', lifetime)
-local surplus = redis.call('ZCARD', own) - most
-if surplus > 0 then
-  local oldest = redis.call('ZPOPMIN', own, surplus)
-  for place = 1, #oldest, 2 do redis.call('DEL', prefix .. oldest[place]) end
-end
-"""
 
 
 @translate_errors
@@ -246,11 +231,11 @@ class SessionStore:
 
     def __init__(self, client: redis.Redis, prefix: str = "mmml:") -> None:
         self._client, self._prefix = client, prefix + "session:"
-        self._start = client.register_script(_START)
+        self._scripts = Scripts(client, prefix)
 
     def put(self, value: str, key_id: str, lifetime: int) -> None:
         """``value``: of the cookie."""
-        self._start([self._prefix], [_digest(value), key_id, lifetime, MOST_SESSIONS])
+        self._scripts.call("start_session", _digest(value), key_id, lifetime, MOST_SESSIONS)
 
     def get(self, value: str) -> str | None:
         """The id of the session's key."""
