@@ -1,5 +1,7 @@
 """``/docs`` and ``/redoc``: every route and field, by Swagger UI and ReDoc, whose files come from a
-package instead of from another host: what runs here runs in the origin of the cookie.
+package instead of from another host: what runs here runs in the origin of the cookie. The pages
+around them lie in ``app/gateway/reference``. ReDoc has no search there: that runs in a worker made
+of a string, which the content policy does not allow.
 """
 
 from __future__ import annotations
@@ -13,57 +15,30 @@ from starlette.responses import Response
 
 from app.gateway.routes.studio import ASK_FIRST, StaticFile
 
+_PAGES = Path(__file__).parent.parent / "reference"
 _FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>mmml: the API</title>
-<link rel="icon" href="data:,">
-{style}<body>
-<div id="docs"></div>
-<script src="/docs/{library}"></script>
-<script src="/docs/{start}"></script>
-</body>
-</html>
-"""
-_SWAGGER = _PAGE.format(
-    style='<link rel="stylesheet" href="/docs/swagger-ui.css">\n',
-    library="swagger-ui-bundle.js",
-    start="start.js",
-)
-_REDOC = _PAGE.format(style="", library="redoc.standalone.js", start="start-redoc.js")
-_START_SWAGGER = """SwaggerUIBundle({
-  url: "/openapi.json", dom_id: "#docs", deepLinking: true, validatorUrl: null,
-  presets: [SwaggerUIBundle.presets.apis],
-});
-"""
-# Its search runs in a worker made of a string, which the content policy does not allow.
-_START_REDOC = """Redoc.init("/openapi.json", { disableSearch: true, hideLoading: true },
-  document.getElementById("docs"));
-"""
 # The hash of nothing: it fills an empty <style> by script, which policies don't concern.
 _EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 _LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
 
 
-def _below(root: str, text: str) -> bytes:
-    """The text with addresses below that path."""
-    return re.sub(r'"/(?=docs/|openapi\.json)', f'"{root}/', text).encode()
+def _own_file(name: str, root: str, styles: str = "") -> StaticFile:
+    """A file of ours, with its addresses below ``root``."""
+    file = StaticFile.read(_PAGES / name)
+    content = re.sub(rb'"/(?=docs/|openapi\.json)', f'"{root}/'.encode(), file.content)
+    return StaticFile(file.media_type, content, styles)
 
 
 def router(root: str = "") -> APIRouter:
     """The pages and their files, read once. ``root``: the path before all addresses."""
     made = APIRouter(include_in_schema=False)
-    swagger = StaticFile("text/html", _below(root, _SWAGGER))
-    redoc = StaticFile("text/html", _below(root, _REDOC), _EMPTY_STYLE)
+    swagger, redoc = _own_file("swagger.html", root), _own_file("redoc.html", root, _EMPTY_STYLE)
+    assets = {name: _own_file(name, root) for name in ("start.js", "start-redoc.js")}
     folder = Path(str(files("fastapi_offline") / "static"))
-    assets = {name: StaticFile.read(folder / name) for name in _FILES}
+    assets |= {name: StaticFile.read(folder / name) for name in _FILES}
     library = assets["redoc.standalone.js"]
     own = library.content.replace(_LOGO, b"data:,")
     assets["redoc.standalone.js"] = StaticFile(library.media_type, own)
-    assets["start.js"] = StaticFile("text/javascript", _below(root, _START_SWAGGER))
-    assets["start-redoc.js"] = StaticFile("text/javascript", _below(root, _START_REDOC))
 
     @made.get("/docs")
     async def docs(request: Request) -> Response:

@@ -1,0 +1,2 @@
+Redoc.init("/openapi.json", { disableSearch: true, hideLoading: true },
+  document.getElementById("docs"));
