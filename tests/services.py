@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.gateway.server import create_app, trusted_proxies, uvicorn_limits
+from app.gateway.server import create_app, uvicorn_limits
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.job import new_id
@@ -44,7 +44,6 @@ def listening(services: Services) -> Iterator[int]:
     """The port of a gateway under uvicorn, in a thread, with the limits of production."""
     app = create_app(services.settings, services)
     limits = uvicorn_limits(services.settings)
-    limits["forwarded_allow_ips"] = trusted_proxies(services.settings)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **limits))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

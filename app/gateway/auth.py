@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+import redis
+
 from app.gateway.api_keys import (
     ADMIN,
     READ,
@@ -95,14 +97,10 @@ class Caller:
 class Authenticator:
     """Keys, sessions and rates of one gateway. All methods block."""
 
-    def __init__(
-        self,
-        keys: KeyStore,
-        sessions: SessionStore,
-        rate_limiter: RateLimiter,
-        settings: GatewaySettings,
-    ) -> None:
-        self.keys, self.sessions, self.rate_limiter = keys, sessions, rate_limiter
+    def __init__(self, client: redis.Redis, settings: GatewaySettings) -> None:
+        prefix = settings.redis_prefix
+        self.keys, self.sessions = KeyStore(client, prefix), SessionStore(client, prefix)
+        self.rate_limiter = RateLimiter(client, prefix)
         self._settings = settings
         self._is_open: bool | None = None
         self._checked_at = float("-inf")

@@ -20,18 +20,6 @@ from app.gateway.problems import Problem
 MAX_HEADERS = 64 * 1024  # bytes of a request's line and headers, or of its trailers
 
 
-def timed_protocol(
-    header_timeout: float, write_timeout: float, unread_memory: int
-) -> type[asyncio.Protocol]:
-    """The protocol class for ``uvicorn.Config(http=…)``."""
-    limits = {
-        "header_timeout": header_timeout,
-        "write_timeout": write_timeout,
-        "unread": UnreadBudget(unread_memory),
-    }
-    return type("LimitedHttp", (TimedHttpProtocol,), limits)
-
-
 class UnreadBudget:
     """What the clients of all connections have not read yet, in bytes; beyond ``limit`` those that
     have stood still for longest lose their connection.

@@ -34,7 +34,7 @@ from app.gateway.api_document import DESCRIPTION, TAGS, DocumentedApp
 from app.gateway.api_keys import KeyStore
 from app.gateway.auth import AccessError, ensure_keys
 from app.gateway.middleware import BodyTimeout, HeadAsGet, HostGuard, PathPrefix, UploadMemoryBudget
-from app.gateway.protocol import TimedHttpProtocol, timed_protocol
+from app.gateway.protocol import TimedHttpProtocol, UnreadBudget
 from app.gateway.request_log import RequestLog, is_untraced
 from app.gateway.routes import admin, batches, docs, images, jobs, openai, service, studio, tasks
 from app.gateway.services import Services
@@ -175,21 +175,21 @@ def raise_open_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def trusted_proxies(settings: GatewaySettings) -> list[str] | None:
-    """As set, else as uvicorn's own FORWARDED_ALLOW_IPS says."""
-    given = "trusted_proxies" in settings.model_fields_set
-    return list(settings.trusted_proxies) if given else None
-
-
 def uvicorn_limits(settings: GatewaySettings) -> dict[str, Any]:
     """Keyword arguments for ``uvicorn.Config`` that keep hostile clients bounded."""
+    protocol = {
+        "header_timeout": settings.header_timeout,
+        "write_timeout": settings.write_timeout,
+        "unread": UnreadBudget(settings.unread_memory),
+    }
+    proxies_are_set = "trusted_proxies" in settings.model_fields_set
     return {
-        "http": timed_protocol(
-            settings.header_timeout, settings.write_timeout, settings.unread_memory
-        ),
+        "http": type("LimitedHttp", (TimedHttpProtocol,), protocol),
         "ws": "none",
         "server_header": False,
         "timeout_keep_alive": 5,
+        # None: as uvicorn's own FORWARDED_ALLOW_IPS says.
+        "forwarded_allow_ips": list(settings.trusted_proxies) if proxies_are_set else None,
     }
 
 
@@ -292,7 +292,6 @@ def gateway_server(
         port=port,
         log_level="info",
         timeout_graceful_shutdown=round(grace),
-        forwarded_allow_ips=trusted_proxies(settings),
         access_log=settings.access_log,
         **_log_config(settings),
         **uvicorn_limits(settings),

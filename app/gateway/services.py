@@ -26,13 +26,12 @@ import redis
 from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 
-from app.gateway.api_keys import KeyStore, SessionStore
 from app.gateway.auth import Authenticator
 from app.gateway.coalescer import Coalescer
 from app.gateway.decoders import Decoders
 from app.gateway.enqueue import JobEnqueuer, WakeUpSender
 from app.gateway.event_streams import EventStreams, QueuePosition
-from app.gateway.rate_limits import PerCallerSemaphore, RateLimiter
+from app.gateway.rate_limits import PerCallerSemaphore
 from app.gateway.subscriptions import JobChanges, JobSubscription, JobSubscriptions, end_tasks
 from app.gateway.views import JobView, job_view
 from app.settings import GatewaySettings
@@ -114,12 +113,7 @@ class Services:
         self.blobs = BlobStore.from_url(settings.storage_url)
         self.storage_threads = anyio.CapacityLimiter(_STORAGE_THREADS)  # nothing else waits for it
         self.catalogue = LiveCatalogue(settings.weights_dir, settings.defaults(), settings.licences)
-        self.authenticator = Authenticator(
-            KeyStore(client, prefix),
-            SessionStore(client, prefix),
-            RateLimiter(client, prefix),
-            settings,
-        )
+        self.authenticator = Authenticator(client, settings)
         self.redis_warnings = partial(redis_warnings, client, settings.redis_memory)  # blocks
         self.stream_slots = PerCallerSemaphore(settings.max_streams)
         self.wait_slots = PerCallerSemaphore(settings.max_waits)
