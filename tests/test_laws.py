@@ -1,9 +1,15 @@
-"""The import laws, seen from outside: what a fresh process has loaded after importing each room."""
+"""The import laws, seen from outside: what a fresh process has loaded after importing each room; and
+that each room is installed with its files.
+"""
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parent.parent
 
 WALK = """
 import importlib, pkgutil, sys
@@ -33,3 +39,12 @@ def test_room_loads_nothing_forbidden(room: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert not FORBIDDEN[room] & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("room", ["app", "jobs"])
+def test_files_beside_modules_are_installed(room: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"][room]
+    installed = {path for pattern in patterns for path in (ROOT / room).glob(pattern)}
+    beside = {path for path in (ROOT / room).rglob("*") if path.is_file()}
+    assert {path for path in beside if path.suffix not in (".py", ".pyc")} == installed

@@ -38,21 +38,7 @@ from jobs.settings import read_settings
 from jobs.storage_identity import require_own_storage
 
 FAKE_WORKER_MODULE = "workers.fake"
-_COLOURS = "red orange yellow green blue purple violet pink brown grey gray black white colour"
-_THINGS = """
-animal beak bear belly bill bird birds boat body branch breast building car cat chair city cloud
-clouds crown dog eye eyes face feathers field fish flower flowers food forest glass grass ground
-head horse house kitchen lake leaf leaves man mountain mountains people person petal petals
-photo picture plant river road rock room sea sheep sky snow street sun table tail train tree
-trees wall water window wing wings woman
-"""
-_OTHERS = """
-a an and are at back big bright dark down front has have her his in is it its large left little
-long middle near of old on one over picture right round short side sitting small some standing
-that the their there these this to top two under up very with young
-"""
 _DIRECTIVES = f"fail partial slow {' '.join(ErrorCode)} {' '.join(map(str, range(61)))}"
-_WORDS = sorted({*_COLOURS.split(), *_THINGS.split(), *_OTHERS.split(), *_DIRECTIVES.split()})
 _SPEC = {
     "method": "fake",
     "size": 256,
@@ -95,7 +81,9 @@ def write_fake_bundle(folder: Path) -> None:
         "tasks": dict.fromkeys([*TASKS, *_ENCODERS], _SPEC),
     }
     (folder / "bundle.json").write_text(json.dumps(described))
-    (folder / "vocabulary.json").write_text(json.dumps({"words": [END, *_WORDS]}))
+    known = Path(__file__).with_name("fake_words.txt").read_text()
+    words = sorted({*known.split(), *_DIRECTIVES.split()})
+    (folder / "vocabulary.json").write_text(json.dumps({"words": [END, *words]}))
 
 
 GRACE_SECONDS = 5.0  # for running requests, and then for running jobs, once the service is to end

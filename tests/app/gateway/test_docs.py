@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -41,8 +39,3 @@ def test_inline_styles_are_empty_ones(client: TestClient) -> None:
 
 def test_other_files_are_not_given(client: TestClient) -> None:
     assert client.get("/docs/other.js").status_code == 404
-
-
-def test_the_pages_are_installed_with_the_package() -> None:
-    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
-    assert "gateway/reference/*" in project["tool"]["setuptools"]["package-data"]["app"]

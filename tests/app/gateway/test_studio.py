@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -99,11 +98,6 @@ def test_the_version_follows_from_the_files(tmp_path: Path) -> None:
     first = content_digest(read_files(tmp_path))
     (tmp_path / "a.js").write_text("2")
     assert content_digest(read_files(tmp_path)) != first
-
-
-def test_the_page_is_installed_with_the_package() -> None:
-    project = tomllib.loads((FOLDER.parents[2] / "pyproject.toml").read_text())
-    assert "gateway/studio/*" in project["tool"]["setuptools"]["package-data"]["app"]
 
 
 def test_models_tell_how_texts_are_cut(client: TestClient) -> None:
