@@ -1,5 +1,5 @@
-"""The import laws, seen from outside: what a fresh process has loaded after importing each room; and
-that each room is installed with its files.
+"""The import laws, seen from outside: what a fresh process has loaded after importing each room.
+And each room is installed with its files.
 """
 
 import subprocess

@@ -166,12 +166,8 @@ def _add_examples(schemas: Schema) -> None:
             if key in examples[name]:
                 properties[key] = {**schema, "examples": [examples[name][key]]}
             elif key in fields:
-                first = _empty(fields[key]) if name.endswith("Form") else []
-                properties[key] = {**schema, "examples": [*first, fields[key]]}
-
-
-def _empty(example: object) -> list[object]:
-    """The first example of a form's field that may be left out, as an empty one is: Swagger UI
-    prefills and sends every field.
-    """
-    return [[] if isinstance(example, list) else ""]
+                shown = [fields[key]]
+                if name.endswith("Form"):
+                    # Swagger UI prefills and sends the first of each field; empty is absent.
+                    shown.insert(0, [] if isinstance(fields[key], list) else "")
+                properties[key] = {**schema, "examples": shown}

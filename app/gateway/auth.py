@@ -85,13 +85,10 @@ class Caller:
                 scope=scope,
             )
 
-    def can_see(self, job: Job | Batch) -> bool:
-        """Whether the job may be known to exist."""
-        return job.owner == self.owner or self.has_scope(ADMIN)
-
     def get_visible(self, job: T | None) -> T | None:
         """The job, if the caller may know of it: another owner's is as good as none."""
-        return job if job and self.can_see(job) else None
+        is_visible = job and (job.owner == self.owner or self.has_scope(ADMIN))
+        return job if is_visible else None
 
 
 class Authenticator:

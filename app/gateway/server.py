@@ -271,14 +271,6 @@ class GatewayServer(uvicorn.Server):
         return any(isinstance(line, TimedHttpProtocol) and line.cycle is None for line in lines)
 
 
-def _log_config(settings: GatewaySettings) -> dict[str, Any]:
-    """uvicorn's own lines for people; its loggers hand JSON on to ours."""
-    if settings.log_format == "text":
-        return {}
-    configure_logging(settings)
-    return {"log_config": None}
-
-
 def gateway_server(
     settings: GatewaySettings, host: str, port: int, grace: float, services: Services | None = None
 ) -> GatewayServer:
@@ -286,6 +278,10 @@ def gateway_server(
     ``services`` replaces the backends that the settings name.
     """
     app = create_app(settings, services)
+    options = uvicorn_limits(settings)
+    if settings.log_format == "json":  # uvicorn's own lines are for people
+        configure_logging(settings)
+        options["log_config"] = None
     config = uvicorn.Config(
         app,
         host=host,
@@ -293,8 +289,7 @@ def gateway_server(
         log_level="info",
         timeout_graceful_shutdown=round(grace),
         access_log=settings.access_log,
-        **_log_config(settings),
-        **uvicorn_limits(settings),
+        **options,
     )
     logging.getLogger("uvicorn.access").addFilter(WithoutSignatures())
     serve_metrics(settings)
