@@ -34,7 +34,7 @@ class Serving(BaseModel):
 @dataclass(frozen=True)
 class BundleTask:
     """One task of one bundle. parts: everything that the bundle holds, the encoders of no task
-    included; enlarges: by how much its detail stage enlarges what the networks make.
+    included; upscale: by how much its detail stage enlarges what the networks make.
     """
 
     task: str

@@ -116,8 +116,8 @@ class EncodedCaption:
     """A caption in a vocabulary's terms.
 
     ids: one index ≥ 1 per kept word; words: the kept words; unknown: the words left out because
-    the vocabulary lacks them, each once, as they were written; cut: how many known words were
-    dropped from the end because the caption was too long.
+    the vocabulary lacks them, each once, as they were written; truncated: how many known words
+    were dropped from the end because the caption was too long.
     """
 
     ids: tuple[int, ...]

@@ -16,7 +16,6 @@ class UnreadableRecord(StoreError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"the record of job {job_id} can't be read by this version")
-        self.job_id = job_id
 
 
 class NewerRecord(JobsError):

@@ -30,7 +30,6 @@ from app.gateway.problems import Problem
 from app.gateway.routes.jobs import require_job
 from app.gateway.services import Services
 from app.gateway.uploads import ImageInput
-from jobs.bundles import BundleInfo
 
 router = APIRouter(prefix=PREFIX, tags=["openai"], responses=RESPONSES)
 
@@ -186,15 +185,14 @@ def openai_get_model(model: BundleName, services: ServicesDependency) -> OpenAIM
 
 
 def _models(services: Services) -> list[OpenAIModel]:
-    return [_model(info) for info in services.catalogue.current().bundles.values() if info.tasks]
-
-
-def _model(info: BundleInfo) -> OpenAIModel:
-    folder = next(iter(info.tasks.values())).folder
-    return OpenAIModel(
-        id=info.name,
-        object="model",
-        created=int((folder / "bundle.json").stat().st_mtime),
-        owned_by="mmml",
-        tasks=list(info.tasks),
-    )
+    return [
+        OpenAIModel(
+            id=info.name,
+            object="model",
+            created=int((info.folder / "bundle.json").stat().st_mtime),
+            owned_by="mmml",
+            tasks=list(info.tasks),
+        )
+        for info in services.catalogue.current().bundles.values()
+        if info.tasks
+    ]
