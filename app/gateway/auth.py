@@ -24,7 +24,7 @@ from app.gateway.api_keys import (
     verify_key,
 )
 from app.gateway.problems import Problem
-from app.gateway.rate_limits import LimitStatus, Policy, RateLimiter, limit_exceeded
+from app.gateway.rate_limits import LimitStatus, Policy, RateLimiter
 from app.settings import GatewaySettings
 from jobs.batch import Batch
 from jobs.errors import JobsError, StoreError
@@ -140,9 +140,7 @@ class Authenticator:
             return Caller(key, address)
         wrong = Policy.parse("wrong-keys", self._settings.rate_wrong_keys)
         standing = self.rate_limiter.hit(wrong, address)
-        if not standing.allowed:
-            what = "This address has shown too many keys that are not known."
-            raise limit_exceeded(standing, what)
+        standing.require("This address has shown too many keys that are not known.")
         raise unauthorized("This API key is not known, or has been revoked.")
 
     def count(self, caller: Caller, name: RateName) -> LimitStatus | None:
@@ -156,24 +154,21 @@ class Authenticator:
     def count_login(self, caller: Caller) -> None:
         """The same for sessions. Raises Problem 429."""
         standing = self.count(caller, "login")
-        if standing and not standing.allowed:
-            raise limit_exceeded(standing, f"This key may start {standing.policy.item} sessions.")
+        if standing:
+            standing.require(f"This key may start {standing.policy.item} sessions.")
 
-    def charge_pictures(self, caller: Caller, count: int) -> LimitStatus | None:
-        """Take ``count`` from the day's pictures; None when they are not limited."""
+    def charge_pictures(self, caller: Caller, count: int) -> None:
+        """Take ``count`` from the day's pictures, where they are limited. Raises Problem 429."""
         daily = caller.key.pictures_per_day if caller.key else None
         if daily is None:
-            return None
+            return
         standing = self.rate_limiter.charge(
             Policy.parse("pictures", f"{daily}/day"), caller.rate_limit_key, count
         )
-        if not standing.allowed:
-            raise limit_exceeded(
-                standing,
-                f"This key may make {daily} pictures a day; {standing.remaining} are left, and "
-                f"this request is for {count}.",
-            )
-        return standing
+        standing.require(
+            f"This key may make {daily} pictures a day; {standing.remaining} are left, and this "
+            f"request is for {count}."
+        )
 
 
 def ensure_keys(keys: KeyStore, settings: GatewaySettings) -> None:

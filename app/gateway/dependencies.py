@@ -20,7 +20,7 @@ from app.gateway.api_keys import COOKIE, READ, SECURE_COOKIE
 from app.gateway.auth import Caller, RateName
 from app.gateway.middleware import name_uploader
 from app.gateway.problems import Problem
-from app.gateway.rate_limits import LimitStatus, limit_exceeded
+from app.gateway.rate_limits import LimitStatus
 from app.gateway.services import Services
 from app.settings import GatewaySettings
 from jobs.logs import note_id
@@ -95,9 +95,7 @@ class _Access(SecurityBase):
             _require_same_origin(request, services.settings.public_url)
         if standing:
             request.scope["mmml.standings"].append(standing)  # for the answer's headers
-        if standing and not standing.allowed:
-            item = standing.policy.item
-            raise limit_exceeded(standing, f"This key may send {item} ({standing.policy.name}).")
+            standing.require(f"This key may send {standing.policy.item} ({standing.policy.name}).")
         return found
 
 

@@ -58,6 +58,18 @@ class LimitStatus:
     remaining: int
     reset: int
 
+    def require(self, refusal: str) -> None:
+        """Raises Problem 429 unless it is allowed, with the moment from which it is worth trying
+        again; ``refusal``: a sentence.
+        """
+        if self.allowed:
+            return
+        name = self.policy.name
+        _REFUSED.labels(name).inc()
+        members: dict[str, Any] = {"type": _EXCEEDED, "violated-policies": [name]}
+        detail = f"{refusal} Try again in {self.reset} s."
+        raise Problem(429, detail, retry_after=self.reset, **members)
+
 
 class RateLimiter:
     """Counts by policy and caller, for all gateways. Blocks; raises StoreError when Redis can't be
@@ -116,14 +128,6 @@ def rate_limit_headers(statuses: Sequence[LimitStatus]) -> list[tuple[bytes, byt
         (b"ratelimit-policy", ", ".join(policies).encode()),
         (b"ratelimit", ", ".join(left).encode()),
     ]
-
-
-def limit_exceeded(status: LimitStatus, detail: str) -> Problem:
-    """429, with the moment from which it is worth trying again."""
-    _REFUSED.labels(status.policy.name).inc()
-    members: dict[str, Any] = {"type": _EXCEEDED, "violated-policies": [status.policy.name]}
-    detail = f"{detail} Try again in {status.reset} s."
-    return Problem(429, detail, retry_after=status.reset, **members)
 
 
 class PerCallerSemaphore:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from app.gateway.rate_limits import Policy, RateLimiter, limit_exceeded, rate_limit_headers
+from app.gateway.problems import Problem
+from app.gateway.rate_limits import Policy, RateLimiter, rate_limit_headers
 from jobs.connections import connect
 from jobs.errors import StoreError
 
@@ -58,9 +59,11 @@ def test_headers_name_policies_and_what_is_left(limits: RateLimiter) -> None:
 
 def test_a_refusal_says_when_to_come_back(limits: RateLimiter) -> None:
     policy = Policy.parse("submit", "1/minute")
-    limits.hit(policy, "me")
+    limits.hit(policy, "me").require("Too many.")
     standing = limits.hit(policy, "me")
-    problem = limit_exceeded(standing, "Too many.")
+    with pytest.raises(Problem, match=r"^Too many\. Try again in \d+ s\.$") as refusal:
+        standing.require("Too many.")
+    problem = refusal.value
     assert problem.status == 429
     assert problem.headers["Retry-After"] == str(standing.reset)
     assert problem.extra["violated-policies"] == ["submit"]
