@@ -1,9 +1,10 @@
 """The networks as served against the same networks built naively (``benchmarks/naive.py``), on the
 CPU: the published ones at 256×256 and those of the shipped bundle.
 
-Both live in processes of their own and take turns; only the served one has the tuned allocator, as
-workers have. Writes ``benchmarks/results/forward.{json,md}``; networks that are not measured again
-keep their rows there.
+Both live in processes of their own and take turns, so that whatever else happens on the machine
+hits both; only the served one has the tuned allocator, as workers have. Writes
+``benchmarks/results/forward.{json,md}``; networks that are not measured again keep their rows
+there.
 
 Usage: ``python -m benchmarks.forward [--rounds N] [--threads N] [--clock cpu] [--only NAME …]``.
 """
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,13 +28,14 @@ import numpy as np
 import torch
 
 from benchmarks import official
-from benchmarks.interleaved import Child, Turn, answer
 from benchmarks.naive import Naive
 from models.pipeline import Pipeline, Pixels, to_pixels
 from models.registry import load
 from models.runtime.autotune import LEAST_PSNR, Memory, psnr, tune
+from models.runtime.cpu.process import tuned_environment
 from models.tables import markdown_table
 
+Turn = Callable[[], object]
 SIZES = (1, 2, 4, 8, 16)
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 PICTURES = 3  # compared between the two
@@ -46,6 +50,54 @@ NETWORKS: dict[str, tuple[str, Path | None, float]] = {
     "aviary manipulate 64": ("manipulate", AVIARY, 2.0),
     "aviary inpaint 64": ("inpaint", AVIARY, 2.0),
 }
+
+
+class Child:
+    """One of the two in its process, ready for its turns. ``report`` is what it reported of itself;
+    ``tuned``: with the allocator as workers have it.
+    """
+
+    def __init__(self, *arguments: str, tuned: bool) -> None:
+        plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "benchmarks.forward", "child", *arguments],
+            env=tuned_environment(plain) if tuned else plain,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.report: dict[str, Any] = json.loads(self._answer())
+
+    def time(self, turn: str) -> float:
+        """Milliseconds of one turn."""
+        assert self._process.stdin is not None  # noqa: S101
+        self._process.stdin.write(f"{turn}\n")
+        self._process.stdin.flush()
+        return float(self._answer())
+
+    def end(self) -> None:
+        self._process.communicate()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None  # noqa: S101
+        return self._process.stdout.readline()
+
+
+def answer(
+    functions: Mapping[str, Turn], report: Mapping[str, Any], clock: Callable[[], float]
+) -> None:
+    """The report on standard output, then one turn per line of standard input: its name comes in,
+    its milliseconds go out. The first turn is tried a few times before.
+    """
+    for _ in range(3):
+        next(iter(functions.values()))()
+    sys.stdout.write(f"{json.dumps(report)}\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        started = clock()
+        functions[line.strip()]()
+        sys.stdout.write(f"{(clock() - started) * 1000}\n")
+        sys.stdout.flush()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -73,8 +125,7 @@ def row(folder: Path, task: str, options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as pictures:
         more = (str(folder), task, pictures, str(options.threads), options.clock)
         children = {
-            kind: Child("benchmarks.forward", "child", kind, *more, tuned=kind == "served")
-            for kind in ("naive", "served")
+            kind: Child(kind, *more, tuned=kind == "served") for kind in ("naive", "served")
         }
         naive, served = children["naive"], children["served"]
         batch = int(served.report["best_batch"])
