@@ -230,6 +230,16 @@ class Pipeline(ABC, Generic[P]):
             )
         return encoded
 
+    def knows(self, text: str) -> bool:
+        """Whether :meth:`encode` finds a word, which a method without words doesn't need."""
+        if not self.reads_text:
+            return True
+        try:
+            self.encode(text)
+        except InputProblem:
+            return False
+        return True
+
     def locate_words(self, text: str) -> tuple[Word, ...]:
         """Every word of the text, with its place there and its column in what is encoded."""
         spec = self.spec

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from models.errors import InputProblem, ModelsError
+from models.errors import ModelsError
 from models.evaluation.cases import Case
 from models.evaluation.progress import track
 from models.pipeline import Item, Pipeline
@@ -95,7 +95,7 @@ class Runner:
         """The cases whose caption has a word that the vocabulary knows. Raises EvaluationError when
         no case has.
         """
-        known = [c for c in cases if self.knows(c.caption)]
+        known = [c for c in cases if self.pipeline.knows(c.caption)]
         if cases and not known:
             raise EvaluationError(
                 f"Bundle {self.pipeline.bundle.name!r} knows no word of the samples' captions; "
@@ -104,19 +104,10 @@ class Runner:
             )
         return known
 
-    def knows(self, text: str) -> bool:
-        if not self.pipeline.reads_text:
-            return True
-        try:
-            self.pipeline.encode(text)
-        except InputProblem:
-            return False
-        return True
-
     @property
     def no_text(self) -> str:
         """A caption that says nothing: one filler word, or the vocabulary's first word."""
-        return next((w for w in _NEUTRAL if self.knows(w)), self.pipeline.known_word)
+        return next((w for w in _NEUTRAL if self.pipeline.knows(w)), self.pipeline.known_word)
 
 
 def derangement(count: int, seed: int) -> list[int]:

@@ -32,7 +32,7 @@ CAPTIONS = 20
 def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int) -> TaskReport:
     """All rows of one bundle's synthesis."""
     asked = data.synthesis(count, runner.size)
-    known = [k for k, case in enumerate(asked) if runner.knows(case.caption)]
+    known = [k for k, case in enumerate(asked) if runner.pipeline.knows(case.caption)]
     cases = runner.filter_known(asked)
     report = TaskReport("synthesize", cases)
     report.notes += [f"{name}: {value}" for name, value in sorted(runner.served_with.items())]

@@ -14,7 +14,7 @@ import torch
 from models.data.opening import open_photos
 from models.data.photos import Photos
 from models.data.sheets import SIDE
-from models.errors import InputProblem, ModelsError
+from models.errors import ModelsError
 from models.pipeline import Item, OutputWithAttention, Pixels, to_tensor
 from models.registry import load
 from models.synthesis.pipeline import SynthesisPipeline
@@ -78,15 +78,8 @@ def _captions(pipeline: SynthesisPipeline, photos: Photos, seed: int) -> Iterato
         for index in rng.permutation(len(photos)):
             texts = photos.caption_texts(int(index))
             text = texts[int(rng.integers(len(texts)))]
-            if _is_known(pipeline, text):
+            if pipeline.knows(text):
                 known += 1
                 yield text
         if not known:
             raise ModelsError("The bundle knows no word of the data's captions.")
-
-
-def _is_known(pipeline: SynthesisPipeline, text: str) -> bool:
-    try:
-        return bool(pipeline.encode(text).ids)
-    except InputProblem:
-        return False

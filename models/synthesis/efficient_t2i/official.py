@@ -24,7 +24,7 @@ from models.checkpoints.files import add_aliases, drop_aliases, fit, need, read,
 from models.checkpoints.published import UNCUT, Published
 from models.damsm.official import read_text
 from models.data.opening import open_photos
-from models.errors import BundleError, InputProblem, ModelsError
+from models.errors import BundleError, ModelsError
 from models.pipeline import config_from, generator
 from models.registry import load
 from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig
@@ -66,12 +66,8 @@ def recalibrate_bundle(
 def _first_captions(pipeline: SynthesisPipeline, where: str) -> list[tuple[int, ...]]:
     """In the order of the training photos, those without a known word left out."""
     photos = open_photos(where, size=pipeline.spec.size)
-    found = []
-    for index in range(len(photos)):
-        try:
-            found.append(pipeline.encode(photos.caption_texts(index)[0]).ids)
-        except InputProblem:
-            continue
+    texts = [photos.caption_texts(index)[0] for index in range(len(photos))]
+    found = [pipeline.encode(text).ids for text in texts if pipeline.knows(text)]
     if not found:
         raise ModelsError(f"Bundle {pipeline.bundle.name!r} knows no word of these captions.")
     return found
