@@ -21,7 +21,7 @@ COMMANDS = {
     "enlarge": ("evaluate", "measure a bundle's detail stage beside bicubic enlargement"),
     "judge": ("evaluate", "train the networks that evaluate the others"),
     "sheets": ("sheets", "draw sheets of a bundle's pictures, to be rated or learned from"),
-    "ratings": ("ratings", "teach a bundle to choose pictures that people would rate high"),
+    "ratings": ("sheets", "teach a bundle to choose pictures that people would rate high"),
     "data": ("data", "check and prepare data sets"),
     "recalibrate": ("bundles", "estimate batch statistics of synthesis again"),
     "draw": ("data", "draw a bird and print its captions"),

@@ -1,4 +1,4 @@
-"""Draw sheets of pictures that a bundle makes."""
+"""Sheets of pictures that a bundle makes, and what it learns from how people rate them."""
 
 from __future__ import annotations
 
@@ -32,3 +32,27 @@ def run_sheets(arguments: argparse.Namespace) -> None:
     options = SheetOptions(a.sheets, a.noise_scale, a.candidates, a.seed, best_device(a.device))
     draw_sheets(a.bundle, a.data, a.out, options)
     sys.stderr.write(f"wrote {a.out}\n")
+
+
+def add_ratings(parser: argparse.ArgumentParser) -> None:
+    """Teach a bundle how people rate pictures, for instance by how whole the bird is, so that it
+    chooses among candidates as they would."""
+    add = parser.add_argument
+    add("bundle", type=Path, help="folder, such as weights/cub; it is changed")
+    add("rated", type=Path, help="folder of sheets with their ratings")
+    add(
+        "--weight",
+        type=number(least=0),
+        default=0.3,
+        help="of the step from the lowest rating to the highest, beside the caption's cosine",
+    )
+    add("--device", type=device, default="auto", help="cpu, cuda, cuda:1, or auto")
+
+
+def run_ratings(arguments: argparse.Namespace) -> None:
+    from models.runtime.device import best_device
+    from models.training.ratings import learn_ratings
+
+    a = arguments
+    found = learn_ratings(a.bundle, a.rated, a.weight, best_device(a.device))
+    sys.stdout.write(f"correlation with ratings that were held out: {found:.3f}\n")

@@ -12,8 +12,7 @@ import torch
 from PIL import Image
 
 from models.bundle import Bundle
-from models.commands.ratings import add_ratings, run_ratings
-from models.commands.sheets import add_sheets, run_sheets
+from models.commands.sheets import add_ratings, add_sheets, run_ratings, run_sheets
 from models.damsm.rating_head import ROLE
 from models.errors import ModelsError
 from models.registry import load
