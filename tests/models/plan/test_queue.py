@@ -13,9 +13,8 @@ import pytest
 
 from models.files import json_lines
 from models.plan.plan import read_plan
-from models.plan.progress import Progress
 from models.plan.queue import Queue, QueueError
-from models.plan.status import Workspace, table
+from models.plan.status import Progress, Workspace, table
 
 PLAN = """
 order = ["a/synthesis-1", "b/synthesis-1", "a/synthesis-2"]
