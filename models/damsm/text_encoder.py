@@ -45,14 +45,10 @@ class TextEncoder(nn.Module):
         sentence [B,features]) with T = lengths.max(); word columns past a caption's end are exact
         zeros.
         """
-        return self.encoded(self.encoder(ids), lengths)
-
-    def encoded(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The same from word vectors [B,L,words]."""
         if int(lengths.min()) < 1:
             raise ValueError("every caption needs at least one known word")
         packed = nn.utils.rnn.pack_padded_sequence(
-            self.drop(vectors), lengths.cpu(), batch_first=True, enforce_sorted=False
+            self.drop(self.encoder(ids)), lengths.cpu(), batch_first=True, enforce_sorted=False
         )
         output, state = self.rnn(packed)
         words, _ = nn.utils.rnn.pad_packed_sequence(output, batch_first=True)
