@@ -57,22 +57,17 @@ class InceptionFeatures:
 
     def __init__(self, network: nn.Module, name: str, sha256: str) -> None:
         self.network, self.name, self.sha256 = network.eval().requires_grad_(False), name, sha256
-        self._pooled: list[Tensor] = []
-        cast("nn.Module", network.avgpool).register_forward_hook(self._keep)
-
-    def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        del module, inputs
-        self._pooled.append(output.flatten(1))
+        self._classifier = cast("nn.Module", network.fc)
+        network.fc = nn.Identity()
 
     @torch.inference_mode()
     def features(self, images: Tensor, batch: int = 16) -> Features:
         """Pictures float32 [N,3,S,S] in [-1,1] → pooled [N,2048] and logits. They are resized
         without antialiasing, as pytorch-fid does it.
         """
-        self._pooled.clear()
         looked_at = (resize(x, _SIDE, antialias=False) for x in images.split(batch))
-        logits = [self.network(pictures) for pictures in looked_at]
-        return Features(torch.cat(self._pooled), torch.cat(logits))
+        pooled = [self.network(pictures) for pictures in looked_at]
+        return Features(torch.cat(pooled), torch.cat([self._classifier(x) for x in pooled]))
 
 
 def load_inception(path: Path) -> InceptionFeatures:
