@@ -16,7 +16,7 @@ from torch import Tensor
 from jobs.captions import tokenize
 from models.data.aviary.captions import COLOUR_WORDS
 from models.data.aviary.drawing import COLOURS
-from models.evaluation.cases import Bools, Case, HeldOut, of_all
+from models.evaluation.cases import Case, HeldOut, of_all
 from models.evaluation.distances import set_metrics
 from models.evaluation.estimates import Floats, Scores
 from models.evaluation.features import features_of
@@ -96,7 +96,9 @@ def _add_kept(row: Row, images: Sequence[Image.Image], cases: Sequence[Case]) ->
     ``target_l1``: to the paired render.
     """
     if (kept := of_all(cases, "kept")) is not None:
-        row.add_scores({"kept_diff": _kept_difference(images, cases, kept)})
+        where = torch.from_numpy(np.stack(kept)[:, None])
+        before = [c.picture for c in cases]
+        row.add_scores({"kept_diff": _difference_where(images, before, where)})
     if (targets := of_all(cases, "target")) is not None:
         row.add_scores({"target_l1": Scores.of(_distance(images, targets))})
 
@@ -104,13 +106,6 @@ def _add_kept(row: Row, images: Sequence[Image.Image], cases: Sequence[Case]) ->
 def _distance(a: Sequence[Image.Image], b: Sequence[Image.Image]) -> Floats:
     """Mean absolute difference of each pair on [0,1]."""
     return np.concatenate([l1(unit(a[part]), unit(b[part])) for part in chunks(a)])
-
-
-def _kept_difference(
-    images: Sequence[Image.Image], cases: Sequence[Case], kept: Sequence[Bools]
-) -> Scores:
-    where = torch.from_numpy(np.stack(kept)[:, None])
-    return _difference_where(images, [c.picture for c in cases], where)
 
 
 def _differences_by_map(
