@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,7 +144,10 @@ def _service(options: argparse.Namespace, report: Report) -> list[dict[str, Any]
     settings = {"MMML_DEVICE": options.device}
     if not options.dry_run:
         settings |= {"MMML_MAX_BATCH": "64", "MMML_CONCURRENCY": "128"}
-    with _folder() as folder, running(folder, SUBJECTS["demo"], **settings) as service:
+    with (
+        tempfile.TemporaryDirectory(prefix="mmml-gpu-") as folder,
+        running(Path(folder), SUBJECTS["demo"], **settings) as service,
+    ):
         words = ("-m", "benchmarks.load", service.url, "wait", "--clients", clients)
         found = _python(report, min(120, report.left()), *words, "--seconds", seconds)
     load = json.loads(found)
@@ -153,7 +155,8 @@ def _service(options: argparse.Namespace, report: Report) -> list[dict[str, Any]
 
 
 def _training(options: argparse.Namespace, report: Report) -> list[dict[str, Any]]:
-    with _folder() as folder:
+    with tempfile.TemporaryDirectory(prefix="mmml-gpu-") as name:
+        folder = Path(name)
         words = ["-m", "models", "train", options.part, "--preset", options.preset]
         words += ["--data", options.data, "--device", options.device, "--out", str(folder)]
         words += ["--init", str(options.init)] if options.init else []
@@ -181,12 +184,6 @@ def _keep(run: Path, out: Path) -> list[str]:
             shutil.copy(path, out / path.name)
             kept.append(path.name)
     return kept
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="mmml-gpu-") as name:
-        yield Path(name)
 
 
 if __name__ == "__main__":

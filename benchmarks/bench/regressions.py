@@ -60,10 +60,7 @@ def regressions(
 
 def best(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
     """Ratio by ratio the better of two runs: what regressed for real does so twice."""
-    names = [*first, *(name for name in second if name not in first)]
-    return {
-        n: max(first.get(n, second.get(n, 0.0)), second.get(n, first.get(n, 0.0))) for n in names
-    }
+    return {n: max(run[n] for run in (first, second) if n in run) for n in {**first, **second}}
 
 
 class Baseline:
