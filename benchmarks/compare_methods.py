@@ -23,10 +23,10 @@ from benchmarks.method_report import Budget, Trained, Trial, by_label, costs, ou
 from benchmarks.method_sheets import draw_sheets
 from docs.tools.provenance import record
 from models.commands.arguments import new_folder, whole
-from models.errors import ModelsError
+from models.errors import ModelsError, Stopped
 from models.evaluation.run import TASKS
 from models.plan.plan import Plan
-from models.plan.queue import Queue, QueueError, Stopped
+from models.plan.queue import Queue, QueueError
 from models.plan.status import Workspace
 from models.registry import method_folders
 from models.training.config import preset_paths, read_preset

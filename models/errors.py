@@ -15,6 +15,16 @@ class UnknownBundle(BundleError):
     """No such bundle, or the bundle does not offer the task or the method asked for."""
 
 
+class Stopped(ModelsError):
+    """Somebody stopped a training or a queue; nothing is lost. status: the exit status that says
+    so.
+    """
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class InputProblem(ModelsError):
     """One item's text, photo or mask cannot be used; other items of the batch are not touched."""
 

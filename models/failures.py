@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from PIL.Image import DecompressionBombWarning
 
-from models.errors import ModelsError
+from models.errors import ModelsError, Stopped
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory", re.I)
@@ -53,9 +53,10 @@ def sentence(error: BaseException, command: str = "") -> tuple[str | None, int]:
     """What to say of an error, None for a mistake in the code; and the exit status."""
     if isinstance(error, KeyboardInterrupt):
         return "Stopped at once.", 128 + signal.SIGINT
+    if isinstance(error, Stopped):  # on purpose, which is no error
+        return str(error), error.status
     if isinstance(error, ModelsError):
-        status = getattr(error, "status", None)  # stopped on purpose, which is no error
-        return (f"error: {error}", 1) if status is None else (str(error), status)
+        return f"error: {error}", 1
     message = _explain(error, command)
     return (None if message is None else f"error: {message}"), 1
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from models.errors import ModelsError
+from models.errors import ModelsError, Stopped
 from models.plan.plan import Stage
 from models.plan.status import Workspace, metrics_of
 
@@ -38,14 +38,6 @@ _WATCHED_EVERY = 5.0  # seconds
 
 class QueueError(ModelsError):
     """The queue can't go on; the text says why and what to do."""
-
-
-class Stopped(ModelsError):
-    """Somebody stopped the queue. status: the exit status that says so."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 class Queue:

@@ -6,17 +6,7 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
-from models.errors import ModelsError
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Interrupted(ModelsError):
-    """Somebody stopped the training; nothing is lost. status: the exit status that says so."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 class Interruption:

@@ -21,13 +21,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from models.errors import ModelsError
+from models.errors import ModelsError, Stopped
 from models.failures import os_error_sentence
 from models.training.batch import Batch, TrainingData
 from models.training.config import LoopOptions
 from models.training.distributed import average_gradients, gather_statistics
 from models.training.ema import Average, recalibrate_batch_norms, tracking_batch_norms
-from models.training.interruption import Interrupted, Interruption
+from models.training.interruption import Interruption
 from models.training.loader import Slices, load_slices
 from models.training.noise import Noise
 from models.training.objective import (
@@ -91,7 +91,7 @@ class Loop:
     def train(self) -> Modules:
         """Train to the limit; returns the averaged modules, their batch statistics re-estimated.
 
-        Raises TrainingError when it can't go on, Interrupted when it was asked to stop.
+        Raises TrainingError when it can't go on, Stopped when it was asked to stop.
         """
         self._resume()
         if self.fabric.is_global_zero:
@@ -106,7 +106,7 @@ class Loop:
                 ) from error
             self._snapshot()
         if self._interruption.requested:
-            raise Interrupted(
+            raise Stopped(
                 f"Stopped at step {self.step}; run the same command again to resume.",
                 self._interruption.status,
             )

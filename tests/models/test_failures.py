@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import ModelsError
+from models.errors import ModelsError, Stopped
 from models.failures import exit_with_sentence, sentence
-from models.training.interruption import Interrupted
 from tests.models.data import made_sets
 
 ENVIRONMENT = {
@@ -72,7 +71,7 @@ def test_out_of_memory_says_what_to_lower(error: BaseException) -> None:
 
 def test_statuses() -> None:
     assert sentence(KeyboardInterrupt()) == ("Stopped at once.", 130)
-    assert sentence(Interrupted("Stopped at step 3.", 143)) == ("Stopped at step 3.", 143)
+    assert sentence(Stopped("Stopped at step 3.", 143)) == ("Stopped at step 3.", 143)
     assert sentence(ModelsError("No.")) == ("error: No.", 1)
     assert sentence(RuntimeError("expected a tensor")) == (
         None,

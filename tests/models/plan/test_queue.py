@@ -232,7 +232,7 @@ def begun(work: Workplace) -> subprocess.Popen[str]:
     code = (
         "import sys; sys.path[:0] = [sys.argv[1]]\n"
         "from pathlib import Path\n"
-        "from models.plan.queue import Stopped\n"
+        "from models.errors import Stopped\n"
         "from tests.models.plan.test_queue import Workplace\n"
         "try:\n    Workplace(Path(sys.argv[2]), a__synthesis_1='hang').queue().work()\n"
         "except Stopped as stopped:\n    print(stopped); sys.exit(stopped.status)\n"

@@ -13,10 +13,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
+from models.errors import Stopped
 from models.files import json_lines
 from models.training.batch import Batch
 from models.training.config import ConfigError
-from models.training.interruption import Interrupted
 from models.training.loop import TrainingError
 from models.training.noise import Noise
 from models.training.objective import Values, adam, match_memory_format
@@ -59,7 +59,7 @@ def test_a_signal_ends_the_step_and_leaves_a_snapshot(
 ) -> None:
     before = signal.getsignal(number)
     stopped = Disturbed(3, lambda _: signal.raise_signal(number))
-    with pytest.raises(Interrupted, match="Stopped at step 4; run the same command") as caught:
+    with pytest.raises(Stopped, match="Stopped at step 4; run the same command") as caught:
         run(tmp_path / "cut", objective=stopped)
     assert caught.value.status == status
     assert signal.getsignal(number) is before
