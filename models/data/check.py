@@ -9,8 +9,7 @@ from pathlib import Path
 
 from jobs.captions import Vocabulary, tokenize
 from models.data.layouts.base import DataError, Listing, Record
-from models.data.photo_files import read_photos
-from models.data.prepare import vocabulary
+from models.data.prepare import read_photos, vocabulary
 from models.data.split import FEWEST, SPLITS, divide
 
 LISTED = 20  # broken photos, or unknown words, shown one by one

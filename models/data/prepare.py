@@ -7,20 +7,33 @@ sees a whole folder or none) and `vocabulary.json`.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 import shutil
 import tempfile
+import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from jobs.captions import END, Vocabulary, tokenize
-from models.data.layouts.base import DataError, Listing, Record, make_folder, read_json
-from models.data.photo_files import Digest, read_photos
+from models.data.layouts.base import (
+    UNREADABLE,
+    DataError,
+    Listing,
+    Record,
+    make_folder,
+    read_json,
+)
 from models.data.split import VERSION, divide
 from models.files import write_whole
 
+Digest = tuple[int, int]  # of a photo: size in bytes, crc32 of the bytes
 FORMAT = 1
 MANIFEST = "prepared.json"
 VOCABULARY = "vocabulary.json"
@@ -127,6 +140,26 @@ def refuse_inside(listing: Listing, out: Path) -> None:
             f"{out} lies inside the data set {listing.folder}, where nothing is ever written; "
             "choose a folder outside it."
         )
+
+
+def read_photos(records: Sequence[Record]) -> tuple[dict[str, Digest], dict[str, str]]:
+    """By key the digests of photos that decode to their end, and why the others do not."""
+    # Threads suffice: Pillow decodes without Python's lock.
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        found = dict(zip((r.key for r in records), pool.map(_read, records), strict=True))
+    faults = {key: result for key, result in found.items() if isinstance(result, str)}
+    return {key: x for key, x in found.items() if not isinstance(x, str)}, faults
+
+
+def _read(record: Record) -> Digest | str:
+    try:
+        data = record.path.read_bytes()
+        with Image.open(io.BytesIO(data)) as photo:
+            photo.draft("RGB", (64, 64))  # an eighth of the size for JPEG; truncation still shows
+            photo.load()
+    except UNREADABLE as error:
+        return "missing" if isinstance(error, FileNotFoundError) else str(error).split(" <_io")[0]
+    return len(data), zlib.crc32(data)
 
 
 def vocabulary(records: Iterable[Record], least: int) -> tuple[str, ...]:
