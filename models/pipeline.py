@@ -82,7 +82,8 @@ class Pipeline(ABC, Generic[P]):
     best_batch: most pictures of a forward pass that pay, None while nobody has measured it; detail:
     what enlarges the networks' pictures, where the bundle has it and the method ``enlarges``;
     reads_text: whether its method looks at words; traced: whether its networks take the same steps
-    whatever the values that they are given; allowance: of traces.
+    whatever the values that they are given; traces_batches: whether the batch alone gives the shape
+    of what they are given; allowance: of traces.
     """
 
     best_batch: int | None = None
@@ -90,6 +91,7 @@ class Pipeline(ABC, Generic[P]):
     reads_text = True
     enlarges = True
     traced = True
+    traces_batches = False
     allowance = OF_PROCESS
 
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
@@ -277,14 +279,14 @@ class Pipeline(ABC, Generic[P]):
         return to_device(x, self.device)
 
     def compute(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        """The network's output in the pipeline's precision. On CUDA it runs as a graph, and one
-        picture alone on a CPU as a trace (unless not ``traced``), so it must treat the rows of its
-        inputs apart and never look at values there.
+        """The network's output in the pipeline's precision. On CUDA it runs as a graph, and on a
+        CPU as a trace as far as ``traced`` and ``traces_batches`` say, so it must treat the rows of
+        its inputs apart and never look at values there.
         """
         on_cuda = self.device.type == "cuda"
         if on_cuda:
             leave_default_stream(self.device)
-        elif len(inputs[0]) > 1 or not self.traced:
+        elif not self.traced or (len(inputs[0]) > 1 and not self.traces_batches):
             # Several have too many shapes, and more work between Python's steps.
             with self.autocast():
                 return network(*inputs)

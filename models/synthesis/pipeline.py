@@ -37,7 +37,6 @@ from models.pipeline import (
     to_image,
     to_pixels,
 )
-from models.runtime.cpu.traces import TracedModule
 from models.synthesis.efficient_t2i.latent import scale_noise, shape_noise
 from models.synthesis.efficient_t2i.network import Generator, GeneratorConfig, fold_generator
 
@@ -68,6 +67,7 @@ class Prepared:
 class SynthesisPipeline(Pipeline[Prepared]):
     generator: nn.Module
     draws: tuple[int, ...]
+    traces_batches = True
     _latent: str = ""
 
     def __init__(self, bundle: Bundle, task: str, method: str, device: str, precision: str) -> None:
@@ -83,7 +83,6 @@ class SynthesisPipeline(Pipeline[Prepared]):
         self._latent, self.draws = config.latent, (config.z,)
         network = self.load_state(Generator(replace(config, latent="")), "generator")
         self.generator = self.prepare_module(fold_generator(network.eval(), self.device.type))
-        self._traced = TracedModule(self.generator, self.autocast, self.allowance)
 
     def prepare(self, item: Item) -> Prepared:
         captions = tuple(self._encode_short(text) for text, _ in item.blend)
@@ -200,9 +199,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         return pixels
 
     def _draw(self, z: Tensor, *read: Tensor) -> Tensor:
-        """Pictures [B,3,S,S]. The batch alone gives their shape, so that traces are worth it."""
-        if self.device.type == "cpu":
-            return self._traced(z, *read)
+        """Pictures [B,3,S,S]."""
         return self.compute(self.generator, z, *read)
 
     def warm_up_batches(self, batch: int = 1) -> Iterator[Sequence[Prepared]]:

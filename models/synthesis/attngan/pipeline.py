@@ -22,6 +22,7 @@ from models.synthesis.pipeline import Prepared, SynthesisPipeline
 
 class AttnganPipeline(SynthesisPipeline):
     generator: AttnganGenerator
+    traces_batches = False  # captions have lengths
 
     def load_networks(self) -> None:
         config = config_from(AttnganConfig, self.spec.network, self.where)
