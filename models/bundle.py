@@ -6,12 +6,10 @@ reader always sees either the old bundle or the new one, and equal files are sto
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +21,7 @@ from torch import Tensor, nn
 
 from jobs.captions import NO_WORDS, Vocabulary
 from models.errors import BundleError, UnknownBundle
-from models.files import what_it_is, write_whole
+from models.files import exclusive, what_it_is, write_whole
 
 C = TypeVar("C")
 
@@ -240,7 +238,7 @@ def save_task(
     own_words = {} if words is None else {"vocabulary": ""}
     TaskSpec.parse({**spec, **own_words, "files": {}}, f"the spec of {task}")
     path.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
+    with exclusive(path):  # two training runs may export into one folder
         raw = _existing(path, name, domain, licence)
         entry = dict(spec)
         if words is not None:
@@ -314,17 +312,6 @@ def _drop_unused(folder: Path, raw: Mapping[str, Any]) -> None:
     for path in (*folder.glob("*.safetensors"), *folder.glob("vocabulary-*.json")):
         if path.name not in used:
             path.unlink()
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    # Two training runs may export into one folder; the lock goes with the process.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _read_manifest(path: Path) -> tuple[dict[str, Any], str]:

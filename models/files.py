@@ -4,10 +4,12 @@ line.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,19 @@ def write_whole(path: Path, data: bytes | str) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)  # a full disk is full enough
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Wait until no other process has locked this file or folder, and lock it. The lock ends with
+    its process.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def json_lines(path: Path, key: str) -> Iterator[dict[str, Any]]:

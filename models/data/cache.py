@@ -6,15 +6,13 @@ their objects have none: a crop would take the head or the tail off.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from models.data.layouts.base import UNREADABLE, DataError, Record
+from models.files import exclusive
 
 Bytes = NDArray[np.uint8]
 Plane = NDArray[np.bool_]
@@ -165,7 +164,9 @@ def _open_or_build(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Processes that start at once wait for the first instead of doing its work again.
-        with _locked(path.with_suffix(".lock")):
+        lock = path.with_suffix(".lock")
+        lock.touch()
+        with exclusive(lock):
             if not _open(path, whole):
                 _build(path, records, shape, paint, threads)
     except OSError as error:
@@ -186,13 +187,6 @@ def _open(path: Path, shape: tuple[int, ...]) -> Squares | None:
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     return Squares(pixels, tuple(broken)) if pixels.shape == shape else None
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _build(
