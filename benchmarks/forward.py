@@ -39,6 +39,21 @@ Turn = Callable[[], object]
 SIZES = (1, 2, 4, 8, 16)
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 PICTURES = 3  # compared between the two
+# head of the table -> value of a row
+COLUMNS = {
+    "network": "name",
+    "naive ms": "naive_ms",
+    "alone ms": "alone_ms",
+    "in its batch ms": "served_ms",
+    "times faster alone": "ratio_alone",
+    "in its batch": "ratio",
+    "bar": "bar",
+    "dB": "psnr",
+    "precision": "precision",
+    "batch": "best_batch",
+    f"ms a picture in batches of {', '.join(map(str, SIZES))}": "sweep_ms",
+    "step": "batch_step",
+}
 AVIARY = Path("weights/aviary")
 RESULTS = Path("benchmarks/results")
 # name -> (task, shipped bundle or None for the published network, how much faster it must be)
@@ -209,16 +224,7 @@ def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     bars = [bar_row(r) for r in rows]
     found = json.dumps({"machine": machine, "networks": rows, "bars": bars}, indent=1)
     (RESULTS / "forward.json").write_text(f"{found}\n")
-    head: tuple[str, ...] = (
-        "network",
-        "naive ms",
-        "alone ms",
-        "in its batch ms",
-        "times faster alone",
-    )
-    head += ("in its batch", "bar", "dB", "precision", "batch")
-    head += (f"ms a picture in batches of {', '.join(map(str, SIZES))}", "step")
-    table = markdown_table(head, map(cells, rows))
+    table = markdown_table(list(COLUMNS), map(cells, rows))
     (RESULTS / "forward.md").write_text(f"{machine}. {NOTE}\n\n{table}\n")
 
 
@@ -251,14 +257,7 @@ NOTE = (
 def cells(r: dict[str, Any]) -> list[str]:
     """Of a row in the table."""
     sweep = ", ".join(f"{ms:g}" for ms in r["sweep_ms"].values())
-    names = ("name", "naive_ms", "alone_ms", "served_ms", "ratio_alone", "ratio", "bar", "psnr")
-    return [
-        *(str(r[name]) for name in names),
-        r["precision"],
-        str(r["best_batch"]),
-        sweep,
-        str(r["batch_step"]),
-    ]
+    return [sweep if name == "sweep_ms" else str(r[name]) for name in COLUMNS.values()]
 
 
 if __name__ == "__main__":
