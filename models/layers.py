@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import fuse_conv_bn_eval
 
+from models.runtime.cpu.folding import fill
 from models.runtime.precision import attend, autocast_disabled
 
 M = TypeVar("M", bound=nn.Module)
@@ -69,11 +70,8 @@ class SpectralNorm(nn.Module):
         mode, bias = self.training, self.bias is not None
         b, a, *kernel = self.weight_orig.shape
         plain = _conv(a, b, kernel[0], bias) if kernel else nn.Linear(a, b, bias)
-        plain.weight.copy_(self.eval().weight())
-        if plain.bias is not None and self.bias is not None:
-            plain.bias.copy_(self.bias)
-        self.train(mode)
-        return plain.train(mode)
+        weight = self.eval().weight()
+        return fill(plain, weight, self.bias, self.train(mode))
 
 
 def fold_spectral_norm(module: M) -> M:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from models.inpainting.tdanet.convolutions import SpectralConv, conv, conv3, reflection_pad, up_conv
 from models.layers import to_features
+from models.runtime.cpu.folding import fill
 from models.runtime.norms import InstanceNorm
 from models.runtime.precision import attend
 
@@ -41,18 +42,14 @@ def fold_blocks(module: M) -> M:
     return module
 
 
-@torch.no_grad()
 def _fold_pooling(plain: nn.Conv2d) -> nn.Conv2d:
     """A 3×3 convolution and the 2×2 average pooling after it as one 4×4 convolution of stride 2:
     its kernel is the mean of the four shifts, 4 products per output pixel instead of 9.
     """
-    assert plain.bias is not None  # noqa: S101
     merged = nn.Conv2d(plain.in_channels, plain.out_channels, 4, stride=2, padding=1)
     shifts = [(0, 1, 0, 1), (1, 0, 0, 1), (0, 1, 1, 0), (1, 0, 1, 0)]
     kernels = [functional.pad(plain.weight.double(), shift) for shift in shifts]
-    merged.weight.copy_(torch.stack(kernels).mean(0))
-    merged.bias.copy_(plain.bias)  # type: ignore[union-attr]
-    return merged.train(plain.training)
+    return fill(merged, torch.stack(kernels).mean(0), plain.bias, plain)
 
 
 class PartlyConstantConv(nn.Module):
@@ -76,16 +73,12 @@ class PartlyConstantConv(nn.Module):
         return self.varying(x[:, :a]).add_(added)
 
 
-@torch.no_grad()
 def _input_slice(plain: nn.Conv2d, channels: slice, bias: bool) -> nn.Conv2d:
     """The convolution of these input channels alone."""
     weight = plain.weight[:, channels]
     b, a, kernel, _ = weight.shape
     part = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=bias)
-    part.weight.copy_(weight)
-    if part.bias is not None and plain.bias is not None:
-        part.bias.copy_(plain.bias)
-    return part.train(plain.training)
+    return fill(part, weight, plain.bias if bias else None, plain)
 
 
 def _repeat_middle(x: Tensor, dim: int, size: int) -> Tensor:

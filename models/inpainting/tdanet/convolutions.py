@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.runtime.cpu.folding import fill
+
 _EPS = 1e-12
 
 
@@ -78,9 +80,7 @@ class SpectralConv(nn.Module):
         else:
             b, a, k, _ = weight.shape
             plain = nn.Conv2d(a, b, k, padding=self.padding, dilation=self.dilation)
-        plain.weight.copy_(weight)
-        plain.bias.copy_(self.module.bias)  # type: ignore[union-attr]
-        return plain.train(self.training)
+        return fill(plain, weight, self.module.bias, self)
 
 
 def _up_conv(a: int, b: int) -> nn.ConvTranspose2d:

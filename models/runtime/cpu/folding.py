@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+M = TypeVar("M", bound=nn.Module)
 _SMALL = 32  # side up to which the CPU's transposed convolutions may add up by batch size
+
+
+@torch.no_grad()
+def fill(layer: M, weight: Tensor, bias: Tensor | None, like: nn.Module) -> M:
+    """A new layer with these weights, in the mode of the one that it replaces."""
+    layer.get_parameter("weight").copy_(weight)
+    if bias is not None:
+        layer.get_parameter("bias").copy_(bias)
+    return layer.train(like.training)
 
 
 class SubpixelDoubling(nn.Module):
@@ -18,16 +30,14 @@ class SubpixelDoubling(nn.Module):
     :func:`models.runtime.precision.batch_invariant_linear`).
     """
 
-    @torch.no_grad()
     def __init__(self, transposed: nn.ConvTranspose2d) -> None:
         super().__init__()
-        a, b = transposed.in_channels, transposed.out_channels
-        self.four = nn.Conv2d(a, 4 * b, 2, padding=1, bias=transposed.bias is not None)
+        a, b, bias = transposed.in_channels, transposed.out_channels, transposed.bias
+        four = nn.Conv2d(a, 4 * b, 2, padding=1, bias=bias is not None)
         # Pixel p of two comes from the kernel's rows p and p + 2, the nearer input last.
         kernel = transposed.weight.unflatten(3, (2, 2)).unflatten(2, (2, 2)).flip(2, 4)
-        self.four.weight.copy_(kernel.permute(3, 5, 1, 0, 2, 4).reshape(4 * b, a, 2, 2))
-        if transposed.bias is not None and self.four.bias is not None:
-            self.four.bias.copy_(transposed.bias.repeat(4))
+        kernel = kernel.permute(3, 5, 1, 0, 2, 4).reshape(4 * b, a, 2, 2)
+        self.four = fill(four, kernel, None if bias is None else bias.repeat(4), transposed)
 
     def forward(self, x: Tensor) -> Tensor:
         pixels = self.four(x).permute(0, 2, 3, 1).unflatten(3, (2, 2, -1)).transpose(2, 3)
@@ -45,7 +55,6 @@ def fold_doubling(plain: nn.Conv2d, side: int | None = None) -> nn.Module:
     return SubpixelDoubling(transposed).train(plain.training)
 
 
-@torch.no_grad()
 def _transpose(plain: nn.Conv2d) -> nn.ConvTranspose2d:
     """A pixel made of two rows of equal pixels sees the sum of their two kernel rows."""
     merged = nn.ConvTranspose2d(
@@ -53,10 +62,7 @@ def _transpose(plain: nn.Conv2d) -> nn.ConvTranspose2d:
     )
     rows = torch.tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], dtype=torch.float64)
     kernel = torch.einsum("ik,bakl,jl->abij", rows, plain.weight.double(), rows)
-    merged.weight.copy_(kernel)
-    if plain.bias is not None and merged.bias is not None:
-        merged.bias.copy_(plain.bias)
-    return merged.train(plain.training)
+    return fill(merged, kernel, plain.bias, plain)
 
 
 class FusedPointwise(nn.Module):
@@ -88,14 +94,11 @@ class FusedPointwise(nn.Module):
         return out
 
 
-@torch.no_grad()
 def _merge(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
     """The 5×5 convolution of two 3×3 ones: every kernel of the second smeared by the first's."""
     merged = nn.Conv2d(
         first.in_channels, second.out_channels, 5, padding=2, bias=second.bias is not None
     )
     smear = first.weight.double().transpose(0, 1).flip(2, 3)
-    merged.weight.copy_(functional.conv2d(second.weight.double(), smear, padding=2))
-    if second.bias is not None and merged.bias is not None:
-        merged.bias.copy_(second.bias)
-    return merged.train(second.training)
+    kernel = functional.conv2d(second.weight.double(), smear, padding=2)
+    return fill(merged, kernel, second.bias, second)

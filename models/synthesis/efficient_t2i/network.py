@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.layers import SelfAttention, conv, fold_spectral_norm, linear, nearest
-from models.runtime.cpu.folding import fold_doubling
+from models.runtime.cpu.folding import fill, fold_doubling
 from models.runtime.precision import in_autocast
 from models.synthesis.efficient_t2i.latent import shape_noise
 
@@ -235,13 +235,11 @@ def _join(generator: Generator) -> nn.Linear:
     norms = [m for m in generator.modules() if isinstance(m, ConditionalNorm)]
     weights, biases = zip(*(norm.folded() for norm in norms), strict=True)
     joined = nn.Linear(weights[0].shape[1], sum(map(len, weights)))
-    joined.weight.copy_(torch.cat(weights))
-    joined.bias.copy_(torch.cat(biases))
     generator.widths = [len(weight) // 2 for weight in weights for _ in range(2)]
     for number, norm in enumerate(norms):
         norm.place = 2 * number
         norm.gammas_projection = norm.betas_projection = nn.Identity()
-    return joined.train(generator.training)
+    return fill(joined, torch.cat(weights), torch.cat(biases), generator)
 
 
 class DiscriminatorBlock(nn.Module):
