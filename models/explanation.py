@@ -51,19 +51,20 @@ class Area:
 
 def explained_words(
     read: Sequence[Word],
-    name: str,
-    maps: NDArray[np.float32],
+    maps: Mapping[str, NDArray[np.float32]],
     shares: NDArray[np.float32],
     whole: Callable[[Plane], Plane],
     text: int = 0,
 ) -> list[ExplainedWord]:
-    """Every word with its map ``name``, which ``whole`` lays over the picture. maps [T,h,w] and
+    """Every word with its maps by name, which ``whole`` lays over the picture. maps [T,h,w] and
     shares [T] by the words' columns; text: which one was read.
     """
     return [
         ExplainedWord(text, word, None, {})
         if (k := word.column) is None
-        else ExplainedWord(text, word, float(shares[k]), {name: whole(maps[k])})
+        else ExplainedWord(
+            text, word, float(shares[k]), {name: whole(planes[k]) for name, planes in maps.items()}
+        )
         for word in read
     ]
 

@@ -251,7 +251,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
         words: list[ExplainedWord] = []
         for number, (text, found) in enumerate(zip(prepared.texts, maps, strict=True)):
             read = self.encoders.columns(text, self.locate_words(text))
-            words += explained_words(read, "region", found.maps, found.shares, whole, number)
+            words += explained_words(read, {"region": found.maps}, found.shares, whole, number)
         return Explanation(self.method, tuple(words))
 
     def finish(self, prepared: Prepared, pixels: Pixels) -> Image.Image:

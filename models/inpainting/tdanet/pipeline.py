@@ -103,7 +103,7 @@ class TdanetPipeline(InpaintingPipeline):
         height, width = prepared.hole_mask.shape
         areas = [Area(s.x, s.y, s.side, s.side) for s in prepared.squares]
         whole = partial(over_picture, areas=areas, width=width, height=height)
-        words = explained_words(prepared.read, "attention", maps, maps.max((1, 2, 3)), whole)
+        words = explained_words(prepared.read, {"attention": maps}, maps.max((1, 2, 3)), whole)
         return Explanation(self.method, tuple(words))
 
     def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:

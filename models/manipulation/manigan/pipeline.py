@@ -99,7 +99,7 @@ class ManiganPipeline(ManipulationPipeline):
     def explain(self, prepared: Prepared, maps: AttentionMaps) -> Explanation:
         whole = self.lay_over(prepared)
         shares = maps.attention.max((1, 2))
-        words = explained_words(prepared.read, "attention", maps.attention, shares, whole)
+        words = explained_words(prepared.read, {"attention": maps.attention}, shares, whole)
         features = {name: whole(plane) for name, plane in maps.features.items()}
         return Explanation(self.method, tuple(words), features)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from models.explanation import ExplainedWord, Explanation
+from models.explanation import Explanation, explained_words
 from models.manipulation.pipeline import Prepared
 from models.manipulation.tagan.network import (
     TaganConfig,
@@ -56,11 +56,9 @@ class TaganPipeline(VectorPipeline):
         if not maps:
             return super().explain(prepared, maps)
         weights, change = maps
-        words = (
-            ExplainedWord(0, word, None if word.column is None else float(weights[word.column]), {})
-            for word in prepared.read
-        )
-        return Explanation(self.method, tuple(words), {"change": self.lay_over(prepared)(change)})
+        whole = self.lay_over(prepared)
+        words = explained_words(prepared.read, {}, weights, whole)
+        return Explanation(self.method, tuple(words), {"change": whole(change)})
 
     def raw_outputs(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Also what the discriminator says of the photos: logit, and match with their captions."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from models.damsm.text_encoder import padding
-from models.explanation import ExplainedWord, Explanation
+from models.explanation import ExplainedWord, Explanation, explained_words
 from models.layers import fold_batch_norm
 from models.manipulation.manigan.blocks import fold_blocks
 from models.pipeline import config_from
@@ -75,15 +75,13 @@ class AttnganPipeline(SynthesisPipeline):
         return found
 
     def explain(self, prepared: Prepared, maps: Sequence[Any]) -> Explanation:
-        whole, words, first = self._lay_over(), [], 0
+        whole, first = self._lay_over(), 0
+        words: list[ExplainedWord] = []
         for number, (text, ids) in enumerate(zip(prepared.texts, prepared.captions, strict=True)):
-            for word in self.locate_words(text):
-                if word.column is None:
-                    words.append(ExplainedWord(number, word, None, {}))
-                    continue
-                own = [stage[first + word.column] for stage in maps]
-                planes = {f"attention{len(plane)}": whole(plane) for plane in own}
-                words.append(ExplainedWord(number, word, float(own[-1].max()), planes))
+            own = [stage[first : first + len(ids)] for stage in maps]
+            planes = {f"attention{stage.shape[-1]}": stage for stage in own}
+            read, shares = self.locate_words(text), own[-1].max((1, 2))
+            words += explained_words(read, planes, shares, whole, number)
             first += len(ids)
         return Explanation(self.method, tuple(words))
 
