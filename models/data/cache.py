@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,21 +26,12 @@ from models.files import exclusive
 Bytes = NDArray[np.uint8]
 Plane = NDArray[np.bool_]
 Region = tuple[float, float, float, float]  # left, top, right, bottom in pixels
-Painter = Callable[[Record], Bytes]
+Painter = Callable[[Record, int, str], Bytes]  # of a record with a side, by its layout
 
 VERSION = 3  # of the crop and its colours: a new number invalidates caches
 SQUASHED = frozenset({"cub"})  # layouts whose photos without a box are square crops already
 _FILTER = Image.Resampling.BILINEAR  # with Pillow's antialiasing
 _PROGRESS = 1000
-
-
-class Options(TypedDict):
-    """What the squares of photos and of masks are both made with."""
-
-    layout: str
-    size: int
-    content: str
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -54,37 +44,104 @@ class Squares:
     broken: tuple[str, ...]
 
 
-def cached_side(size: int, records: Sequence[Record]) -> int:
-    """Side of the cached squares: with a margin, unless most records are cut tightly."""
-    tight = sum(record.tight for record in records) > len(records) / 2
-    return size if tight else round(size * 76 / 64)
-
-
-def photo_squares(
-    records: Sequence[Record], *, layout: str, size: int, content: str, folder: Path
-) -> Squares:
-    """The squares of ``records`` with the side that ``cached_side`` says, made on first use in
-    ``folder``.
-
-    content: hash of the data set's content; a changed data set gets a new cache.
+@dataclass(frozen=True)
+class SquareCache:
+    """Squares of ``records`` with ``side`` pixels, made on first use in ``folder``. size: of the
+    pictures in training; content: hash of the data set's content; a changed data set gets a new
+    cache.
     """
-    side = cached_side(size, records)
-    path = folder / f"photos-{_digest(records, content, layout)}-{side}.npy"
-    return _open_or_build(path, records, (side, side, 3), lambda r: square_photo(r, side, layout))
+
+    records: Sequence[Record]
+    layout: str
+    size: int
+    content: str
+    folder: Path
+
+    @property
+    def side(self) -> int:
+        """With a margin around ``size``, unless most records are cut tightly."""
+        tight = sum(record.tight for record in self.records) > len(self.records) / 2
+        return self.size if tight else round(self.size * 76 / 64)
+
+    def photos(self) -> Squares:
+        return self._open_or_build("photos", (3,), square_photo, threads=8)
+
+    def masks(self) -> Squares:
+        """The object masks, cut as their photos; zero where there is none."""
+        # One thread: the first mask makes a data set read its index, once.
+        return self._open_or_build("masks", (), square_mask, threads=1)
+
+    def _open_or_build(
+        self, kind: str, channels: tuple[int, ...], paint: Painter, threads: int
+    ) -> Squares:
+        path = self.folder / f"{kind}-{self._digest()}-{self.side}.npy"
+        shape = len(self.records), self.side, self.side, *channels
+        if found := _open(path, shape):
+            return found
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Processes that start at once wait for the first instead of doing its work again.
+            lock = path.with_suffix(".lock")
+            lock.touch()
+            with exclusive(lock):
+                if not _open(path, shape):
+                    self._build(path, shape, paint, threads)
+        except OSError as error:
+            raise DataError(
+                f"Cannot write {path.parent}: {error.strerror}; make room there, or set "
+                "XDG_CACHE_HOME to a folder that can be written."
+            ) from error
+        if made := _open(path, shape):
+            return made
+        raise DataError(
+            f"{path} can't be read back; set XDG_CACHE_HOME to a folder on another disk."
+        )
+
+    def _digest(self) -> str:
+        rows = [[r.key, r.box, r.object_mask is not None] for r in self.records]
+        text = json.dumps([VERSION, self.content, self.layout, rows, None])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _build(self, path: Path, shape: tuple[int, ...], paint: Painter, threads: int) -> None:
+        with tempfile.TemporaryDirectory(dir=path.parent, suffix=".part") as part:
+            built, report = Path(part) / path.name, Path(part) / "report.json"
+            pixels = np.lib.format.open_memmap(built, mode="w+", dtype=np.uint8, shape=shape)
+            broken = self._fill(pixels, paint, threads)
+            pixels.flush()
+            report.write_text(json.dumps({"broken": broken}), encoding="utf-8")
+            # The pixels last: they are what says that the cache is complete.
+            report.replace(path.with_suffix(".json"))
+            built.replace(path)
+
+    def _fill(self, pixels: Bytes, paint: Painter, threads: int) -> list[str]:
+        """Paints every row; the keys of the records that cannot be read."""
+        side = self.side
+
+        def one(k: int) -> bool:
+            try:
+                pixels[k] = paint(self.records[k], side, self.layout)
+            except UNREADABLE:
+                return False
+            return True
+
+        broken = []
+        with ThreadPoolExecutor(min(threads, os.cpu_count() or 1)) as pool:
+            for k, fine in enumerate(pool.map(one, range(len(self.records)))):
+                if not fine:
+                    broken.append(self.records[k].key)
+                if (k + 1) % _PROGRESS == 0:
+                    sys.stderr.write(f"cut {k + 1} of {len(self.records)} squares\n")
+        return broken
 
 
-def mask_squares(
-    records: Sequence[Record], *, layout: str, size: int, content: str, folder: Path
-) -> Squares:
-    """The object masks of ``records`` cut as their photos; zero where there is none."""
-    side = cached_side(size, records)
-    path = folder / f"masks-{_digest(records, content, layout)}-{side}.npy"
-
-    def paint(record: Record) -> Bytes:
-        return square_mask(record, side, layout)
-
-    # One thread: the first mask makes a data set read its index, once.
-    return _open_or_build(path, records, (side, side), paint, threads=1)
+def _open(path: Path, shape: tuple[int, ...]) -> Squares | None:
+    """None where there are no squares yet, or damaged ones."""
+    try:
+        broken = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["broken"]
+        pixels = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+    return Squares(pixels, tuple(broken)) if pixels.shape == shape else None
 
 
 def square_photo(record: Record, side: int, layout: str) -> Bytes:
@@ -147,79 +204,3 @@ def _region(record: Record, size: tuple[int, int], layout: str) -> Region:
     side = min(right - left, bottom - top)
     across, down = left + (right - left - side) / 2, top + (bottom - top - side) / 2
     return across, down, across + side, down + side
-
-
-def _digest(records: Sequence[Record], content: str, layout: str) -> str:
-    rows = [[r.key, r.box, r.object_mask is not None] for r in records]
-    text = json.dumps([VERSION, content, layout, rows, None])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _open_or_build(
-    path: Path, records: Sequence[Record], shape: tuple[int, ...], paint: Painter, threads: int = 8
-) -> Squares:
-    whole = len(records), *shape
-    if found := _open(path, whole):
-        return found
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Processes that start at once wait for the first instead of doing its work again.
-        lock = path.with_suffix(".lock")
-        lock.touch()
-        with exclusive(lock):
-            if not _open(path, whole):
-                _build(path, records, shape, paint, threads)
-    except OSError as error:
-        raise DataError(
-            f"Cannot write {path.parent}: {error.strerror}; make room there, or set "
-            "XDG_CACHE_HOME to a folder that can be written."
-        ) from error
-    if made := _open(path, whole):
-        return made
-    raise DataError(f"{path} can't be read back; set XDG_CACHE_HOME to a folder on another disk.")
-
-
-def _open(path: Path, shape: tuple[int, ...]) -> Squares | None:
-    """None where there are no squares yet, or damaged ones."""
-    try:
-        broken = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["broken"]
-        pixels = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
-        return None
-    return Squares(pixels, tuple(broken)) if pixels.shape == shape else None
-
-
-def _build(
-    path: Path, records: Sequence[Record], shape: tuple[int, ...], paint: Painter, threads: int
-) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, suffix=".part") as part:
-        built, report = Path(part) / path.name, Path(part) / "report.json"
-        pixels = np.lib.format.open_memmap(
-            built, mode="w+", dtype=np.uint8, shape=(len(records), *shape)
-        )
-        broken = _fill(pixels, records, paint, threads)
-        pixels.flush()
-        report.write_text(json.dumps({"broken": broken}), encoding="utf-8")
-        # The pixels last: they are what says that the cache is complete.
-        report.replace(path.with_suffix(".json"))
-        built.replace(path)
-
-
-def _fill(pixels: Bytes, records: Sequence[Record], paint: Painter, threads: int) -> list[str]:
-    """Paints every row; the keys of the records that cannot be read."""
-
-    def one(k: int) -> bool:
-        try:
-            pixels[k] = paint(records[k])
-        except UNREADABLE:
-            return False
-        return True
-
-    broken = []
-    with ThreadPoolExecutor(min(threads, os.cpu_count() or 1)) as pool:
-        for k, fine in enumerate(pool.map(one, range(len(records)))):
-            if not fine:
-                broken.append(records[k].key)
-            if (k + 1) % _PROGRESS == 0:
-                sys.stderr.write(f"cut {k + 1} of {len(records)} squares\n")
-    return broken

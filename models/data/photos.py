@@ -73,13 +73,10 @@ class Photos:
         self.augment = split == "train" if augment is None else augment
         self.vocabulary = vocabulary or Vocabulary(prepared.words)
         self._cached = members(listing, prepared, split, limit)
-        self._cache: cache.Options = {
-            "layout": listing.layout,
-            "size": size,
-            "content": prepared.content,
-            "folder": folder,
-        }
-        self._squares = cache.photo_squares(self._cached, **self._cache)
+        self._cache = cache.SquareCache(
+            self._cached, listing.layout, size, prepared.content, folder
+        )
+        self._squares = self._cache.photos()
         self._select_usable(listing)
         self.fingerprint = self._fingerprint(prepared.content)
 
@@ -151,7 +148,7 @@ class Photos:
         """uint8 [N,C,C] beside the cached squares; None when no photo has a mask."""
         if not any(record.object_mask for record in self._cached):
             return None
-        return cache.mask_squares(self._cached, **self._cache).pixels
+        return self._cache.masks().pixels
 
     def batch(
         self, part: str, indices: Sequence[int], sources: Sequence[np.random.Generator]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data.cache import Options, mask_squares, photo_squares, square_mask, square_photo
+from models.data.cache import SquareCache, square_mask, square_photo
 from models.data.layouts.base import DataError, Record
 from tests.models.data.photo_sets import record
 
@@ -123,9 +123,7 @@ def test_broken_photos_are_named_and_the_rest_kept(tmp_path: Path) -> None:
     records[1].path.write_bytes(records[1].path.read_bytes()[:300])
     records.append(Record("gone", tmp_path / "gone.jpg", ("a bird",)))
     for _ in range(2):
-        squares = photo_squares(
-            records, layout="folder", size=32, content="c", folder=tmp_path / "cache"
-        )
+        squares = SquareCache(records, "folder", 32, "c", tmp_path / "cache").photos()
         assert squares.broken == ("1.jpg", "gone")
         assert squares.pixels.shape == (4, 38, 38, 3)
         assert squares.pixels[0].any()
@@ -133,13 +131,13 @@ def test_broken_photos_are_named_and_the_rest_kept(tmp_path: Path) -> None:
 
 def test_the_second_opening_decodes_nothing(tmp_path: Path) -> None:
     records = [record(tmp_path, k) for k in range(2)]
-    first = photo_squares(records, layout="folder", size=32, content="c", folder=tmp_path / "c")
+    first = SquareCache(records, "folder", 32, "c", tmp_path / "c").photos()
     kept = np.array(first.pixels)
     for one in records:
         one.path.unlink()
-    again = photo_squares(records, layout="folder", size=32, content="c", folder=tmp_path / "c")
+    again = SquareCache(records, "folder", 32, "c", tmp_path / "c").photos()
     assert np.array_equal(again.pixels, kept)
-    other = photo_squares(records, layout="folder", size=32, content="d", folder=tmp_path / "c")
+    other = SquareCache(records, "folder", 32, "d", tmp_path / "c").photos()
     assert len(other.broken) == 2
 
 
@@ -148,24 +146,22 @@ def test_a_failed_build_leaves_no_cache(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     good = record(tmp_path, 0, mask=True)
-    options = Options(layout="folder", size=32, content="c", folder=tmp_path / "c")
+    options = "folder", 32, "c", tmp_path / "c"
     with pytest.raises(KeyboardInterrupt):
-        mask_squares([good, replace(good, key="1", object_mask=stop)], **options)
+        SquareCache([good, replace(good, key="1", object_mask=stop)], *options).masks()
     assert [p.suffix for p in (tmp_path / "c").iterdir()] == [".lock"]
-    assert mask_squares([good, replace(good, key="1")], **options).pixels[1].any()
+    assert SquareCache([good, replace(good, key="1")], *options).masks().pixels[1].any()
 
 
 def test_a_cache_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="XDG_CACHE_HOME"):
-        photo_squares(
-            [record(tmp_path, 0)], layout="folder", size=32, content="c", folder=tmp_path / "file"
-        )
+        SquareCache([record(tmp_path, 0)], "folder", 32, "c", tmp_path / "file").photos()
 
 
 def _open(folder: Path) -> None:
     records = [Record(f"{k}.jpg", folder / f"{k}.jpg", ("a bird",)) for k in range(40)]
-    squares = photo_squares(records, layout="folder", size=32, content="c", folder=folder / "c")
+    squares = SquareCache(records, "folder", 32, "c", folder / "c").photos()
     assert all(row.any() for row in squares.pixels)
 
 
