@@ -56,9 +56,6 @@ class EncodersObjective(Objective):
         trains, clips = tuple(self.modules), ("text_encoder",)
         return {"damsm": adam_step(self.modules, trains, rate, (0.5, 0.999), clip, clips)}
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Batch:
-        return batch
-
     def recalibrate_batch_norm(self, averaged: Modules, batch: Batch, noise: Noise) -> None:
         with self.autocast():
             averaged["image_encoder"](self.to_memory_format(batch.images))

@@ -69,9 +69,11 @@ class Objective(ABC):
     def initialised(self) -> None:  # noqa: B027 (most have nothing to do)
         """The weights of ``--init`` are loaded; those of a snapshot are not yet."""
 
-    @abstractmethod
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Any:
-        """What the phases share: encoded captions, generated pictures with their graph."""
+        """What the phases share: encoded captions, generated pictures with their graph. A single
+        phase shares nothing, and takes the batch.
+        """
+        return batch
 
     def rate_share(self, step: int) -> float:
         """Share of the full learning rates at a step, by the method's own schedule."""

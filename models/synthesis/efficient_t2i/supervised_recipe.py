@@ -25,7 +25,6 @@ from models.synthesis.efficient_t2i.recipe import (
 )
 from models.training.batch import Batch
 from models.training.losses import LABELS, small_part_mask
-from models.training.noise import Noise
 from models.training.objective import Values, adam_step, weighted_sum
 
 _SATURATION = 2.5  # tanh(2.5) = 0.987: colours of the data lie within
@@ -50,17 +49,6 @@ class RenderingOptions:
     labels: float = 0.05
     rate: float = 2e-3
     beta2: float = 0.99
-
-
-@dataclass(frozen=True)
-class StepState:
-    """A batch, the generator's pictures of it before tanh [B,3,S,S] and what it says of each pixel
-    [B,labels,S,S], both with their graph.
-    """
-
-    batch: Batch
-    raw: Tensor
-    label_logits: Tensor
 
 
 class RenderingObjective(GeneratorObjective):
@@ -88,25 +76,20 @@ class RenderingObjective(GeneratorObjective):
         step = adam_step(self.modules, tuple(self.modules), options.rate, (0.9, options.beta2))
         self.optimizer_steps = {"generator": step}
 
-    def forward_shared(self, batch: Batch, noise: Noise, step: int) -> StepState:
+    def loss(self, name: str, state: Batch, step: int) -> tuple[Tensor, Values]:
+        o, labels = self.options, state.need("labels")
         with torch.no_grad():
-            _, sentence = self.text(batch.ids, batch.lengths)
+            _, sentence = self.text(state.ids, state.lengths)
         with self.autocast():
-            features = self.generator.features_from_code(batch.need("code"), sentence)
-            return StepState(
-                batch, self.generator.to_raw(features), self.labeller(features).float()
-            )
-
-    def loss(self, name: str, state: StepState, step: int) -> tuple[Tensor, Values]:
-        o, batch = self.options, state.batch
-        images, labels = self.to_memory_format(batch.images), batch.need("labels")
-        gap = torch.tanh(state.raw) - images
+            features = self.generator.features_from_code(state.need("code"), sentence)
+            raw, label_logits = self.generator.to_raw(features), self.labeller(features).float()
+        gap = torch.tanh(raw) - self.to_memory_format(state.images)
         values = {
             "pixels": (self._weights(labels) * gap.abs()).mean(),
             "coarse": functional.avg_pool2d(gap, 8).abs().mean(),
             "edges": gap.diff(dim=2).abs().mean() + gap.diff(dim=3).abs().mean(),
-            "labels": functional.cross_entropy(state.label_logits, labels),
-            "beyond": functional.relu(state.raw.abs() - _SATURATION).square().mean(),
+            "labels": functional.cross_entropy(label_logits, labels),
+            "beyond": functional.relu(raw.abs() - _SATURATION).square().mean(),
         }
         weights = {"edges": o.edges, "labels": o.labels, "beyond": _SATURATION_WEIGHT}
         return weighted_sum(values, weights), values | {"l1": gap.detach().abs().mean()}
