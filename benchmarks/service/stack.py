@@ -41,24 +41,21 @@ class Service:
         self.start_broker()
         self._module("reconciler", "app.reconciler")
         self._module("gateway", "app.gateway")
-        self.scale(self.count)
+        sleeping = self.subject.sleeps is not None
+        words = ["benchmarks.service.worker", self.subject.name] if sleeping else ["workers"]
+        for number in range(self.count):
+            self._module(f"worker-{number}", *words)
+        self._wait_until_ready()
 
     def start_broker(self) -> None:
         self._start("broker", broker_command(self.folder, self._socket, _MEMORY))
         wait_for_socket(self._socket)
 
-    def scale(self, count: int) -> None:
-        """Let there be ``count`` workers, and wait until they take jobs."""
-        sleeping = self.subject.sleeps is not None
-        words = ["benchmarks.service.worker", self.subject.name] if sleeping else ["workers"]
-        for number in range(count):
-            if f"worker-{number}" not in self.processes:
-                self._module(f"worker-{number}", *words)
+    def _wait_until_ready(self) -> None:
+        """Until all workers take jobs, and the gateway knows it."""
         client = connect(self.redis_url)
-        store = JobStore(client)
-        wait_until(
-            lambda: len(store.live_workers()) >= count, _START, f"{count} workers being ready"
-        )
+        store, count = JobStore(client), self.count
+        wait_until(lambda: len(store.live_workers()) >= count, _START, f"{count} workers ready")
         wait_until(partial(answers, f"{self.url}/readyz"), _START, "the gateway being ready")
         client.close()
 
