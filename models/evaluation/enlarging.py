@@ -83,16 +83,14 @@ def by_network(network: nn.Module, precision: str) -> Enlarging:
 @torch.inference_mode()
 def measure(ways: Mapping[str, Enlarging], real: Pictures, scale: int) -> dict[str, Quality]:
     """Each way's quality on the pictures, of which one at a time is held."""
-    distance = FeatureDistance()
-    return {name: _quality(way, real, scale, distance) for name, way in ways.items()}
-
-
-def _quality(way: Enlarging, real: Pictures, scale: int, distance: FeatureDistance) -> Quality:
-    singles = (stack(real[k : k + 1]) for k in range(len(real)))
-    found = np.array([_one_quality(way, one, scale, distance) for one in singles])
-    decibels, features, sharper = found.mean(0).tolist()
-    milliseconds = _milliseconds(way, downsample(stack(real[:1]), scale))
-    return Quality(decibels, features, sharper, milliseconds)
+    distance, found = FeatureDistance(), {}
+    for name, way in ways.items():
+        singles = (stack(real[k : k + 1]) for k in range(len(real)))
+        rows = np.array([_one_quality(way, one, scale, distance) for one in singles])
+        decibels, features, sharper = rows.mean(0).tolist()
+        milliseconds = _milliseconds(way, downsample(stack(real[:1]), scale))
+        found[name] = Quality(decibels, features, sharper, milliseconds)
+    return found
 
 
 def _one_quality(
