@@ -159,7 +159,8 @@ class GeneratedDetailObjective(DetailObjective):
             return self._discriminators_loss(state)
         o = self.options
         loss, values = super().loss(name, state, step)
-        values["kept"] = functional.l1_loss(self._soften(state.enlarged), _blur(state.small))
+        again = functional.avg_pool2d(state.enlarged, o.scale)
+        values["kept"] = functional.l1_loss(_blur(again), _blur(state.small))
         values["even"] = unevenness(state.enlarged, o.scale)
         with self.autocast():
             verdicts = [
@@ -189,9 +190,6 @@ class GeneratedDetailObjective(DetailObjective):
             trained.load_state_dict(mixed)
             roles = {**roles, "network": trained}
         return network, roles
-
-    def _soften(self, enlarged: Tensor) -> Tensor:
-        return _blur(functional.avg_pool2d(enlarged, self.options.scale))
 
     def _discriminators_loss(self, state: GeneratedState) -> tuple[Tensor, Values]:
         with self.autocast():

@@ -133,7 +133,8 @@ class Aviary:
         if part == "manipulation":
             source = self.paint(places, [d.before for d in drawn])
             return replace(batch, source=source, labels=self._labels_of(places))
-        batch = replace(batch, image_attributes=_all_attributes(birds))
+        colours = torch.tensor([_values(b, PARTS) for b in birds])
+        batch = replace(batch, image_attributes=colours)
         if part == "inpainting":
             known = np.stack([d.known_mask for d in drawn if d.known_mask is not None])[:, None]
             known_mask = torch.from_numpy(known)
@@ -232,11 +233,6 @@ def _code(batch: Batch, birds: Sequence[Bird], sources: Sequence[np.random.Gener
 
 def _values(sample: Bird, parts: Collection[str]) -> tuple[int, ...]:
     return tuple(COLOUR_NAMES.index(sample.colour_of(p)) if p in parts else -1 for p in PARTS)
-
-
-def _all_attributes(birds: Sequence[Bird]) -> Tensor:
-    """int64 [B,6], the colours of all parts."""
-    return torch.tensor([_values(b, PARTS) for b in birds])
 
 
 def _choice(values: Tensor, count: int) -> Tensor:
