@@ -107,24 +107,21 @@ def run_enlarge(arguments: argparse.Namespace) -> None:
 
     from models.bundle import Bundle
     from models.detail.stage import open_network
-    from models.evaluation.enlarging import (
-        bicubic,
-        by_network,
-        held_out,
-        measure,
-        rows_of_pictures,
-        table,
-    )
+    from models.evaluation import enlarging
 
     torch.set_num_threads(arguments.threads)
     network = open_network(Bundle.open(arguments.bundle))
     scale, precision = network.config.scale, arguments.precision
-    ways = {"bicubic": bicubic(scale), "detail stage": by_network(network, precision)}
-    real = held_out(arguments.data, arguments.count, 64 * scale)
-    sys.stdout.write(table(measure(ways, real, scale)))
+    ways = {
+        "bicubic": enlarging.bicubic(scale),
+        "detail stage": enlarging.by_network(network, precision),
+    }
+    real = enlarging.held_out(arguments.data, arguments.count, 64 * scale)
+    sys.stdout.write(enlarging.table(enlarging.measure(ways, real, scale)))
     if arguments.sheet:
         arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
-        rows_of_pictures(list(ways.values()), real, scale, 8).save(arguments.sheet)
+        page = enlarging.rows_of_pictures(list(ways.values()), real, scale, 8)
+        page.save(arguments.sheet)
         sys.stderr.write(f"wrote {arguments.sheet}: {', '.join(ways)}, real\n")
 
 

@@ -160,30 +160,21 @@ def bundle_of(init: Path | None) -> Path | None:
 
 def _resolve(arguments: argparse.Namespace, init: Path | None) -> _Setup:
     """Preset, bundle to start from, file and command line, each laid over the one before."""
-    from models.training.config import (
-        LoopOptions,
-        build_options,
-        merge_file,
-        override,
-        preset_encoders,
-        read_preset,
-        with_limits,
-    )
+    from models.training import config
     from models.training.parts import known_options, parse_options, sizes_of_bundle
 
     part = arguments.part
-    values = read_preset(arguments.preset, part)
+    values = config.read_preset(arguments.preset, part)
     if init:
         for name, sizes in sizes_of_bundle(init, part, values["options"]).items():
             values[name] |= sizes
     if arguments.config:
-        merge_file(values, arguments.config, part, known_options)
-    override(values, arguments.assignments)
+        config.merge_file(values, arguments.config, part, known_options)
+    config.override(values, arguments.assignments)
     parse_options(part, values["options"])
-    loop = with_limits(
-        build_options(LoopOptions, values["loop"], "loop"), arguments.minutes, arguments.steps
-    )
-    source = arguments.encoders or init or preset_encoders(arguments.preset)
+    loop = config.build_options(config.LoopOptions, values["loop"], "loop")
+    loop = config.with_limits(loop, arguments.minutes, arguments.steps)
+    source = arguments.encoders or init or config.preset_encoders(arguments.preset)
     return _Setup(values["options"], loop, init, source)
 
 
