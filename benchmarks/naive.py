@@ -81,8 +81,7 @@ class Naive:
             words, sentence, pad = self._caption(prepared.ids)
             mask = torch.from_numpy(prepared.known_masks[0])[None, None]
             seen = encoder(_photo(prepared.pixels[0]), mask, words, sentence, pad)
-            noise = prepared.noise[0]
-            z = seen.mu if noise is None else seen.mu + seen.sigma * noise
+            z = seen.mu + seen.sigma * prepared.noise[0]
             feature = seen.features[config.feature]
             return generator(z, seen.summary, feature, mask)[-1]
 

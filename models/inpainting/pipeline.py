@@ -36,7 +36,7 @@ Rows = TypeVar("Rows", Pixels, Tensor)
 @dataclass(frozen=True)
 class Prepared:
     """The photo [H,W,3] uint8 and its hole [H,W]; its squares, each with pixels [S,S,3], known
-    plane [S,S], and noise [z,h,w] or None where none is drawn; detailed: whether the detail stage
+    plane [S,S], and noise [z,h,w] where the network takes any; detailed: whether the detail stage
     enlarges them; own: whether colours stay the network's; ids: the caption's indices; read: the
     text's words, when the picture is to be explained.
     """
@@ -46,7 +46,7 @@ class Prepared:
     squares: tuple[Square, ...]
     pixels: tuple[Pixels, ...]
     known_masks: tuple[Plane, ...]
-    noise: tuple[Tensor | None, ...]
+    noise: tuple[Tensor, ...]
     needs_detail: bool
     network_colours: bool
     ids: tuple[int, ...] = ()
@@ -94,9 +94,11 @@ class InpaintingPipeline(Pipeline[Prepared]):
             network_colours=returns_network(item, native=hole.shape == (size, size)),
         )
 
-    def _draw(self, item: Item, count: int) -> tuple[Tensor | None, ...]:
-        if self.latent is None or not self.draws(item):
-            return (None,) * count
+    def _draw(self, item: Item, count: int) -> tuple[Tensor, ...]:
+        if self.latent is None:
+            return ()
+        if not self.draws(item):
+            return (torch.zeros(self.latent),) * count
         source, scale = generator(item.seed), item.noise_scale
         return tuple(scale * torch.randn(self.latent, generator=source) for _ in range(count))
 
@@ -112,8 +114,7 @@ class InpaintingPipeline(Pipeline[Prepared]):
         )
         if self.latent is None:
             return images, mask
-        mean = torch.zeros(self.latent)
-        noise = torch.stack([mean if x is None else x for p in batch for x in p.noise])
+        noise = torch.stack([x for p in batch for x in p.noise])
         return images, mask, self.to_device(noise)
 
     def enlarged(self, batch: Sequence[Prepared], out: Tensor) -> list[Pixels]:
