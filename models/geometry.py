@@ -105,22 +105,18 @@ def _gap(s: Square, t: Square) -> float:
 
 def cut(picture: NDArray[np.uint8], square: Square) -> NDArray[np.uint8]:
     """The square's pixels [side,side,…], mirrored outside of the picture."""
-    h, w = picture.shape[:2]
-    rows = _mirror(square.y, square.side, h)
-    columns = _mirror(square.x, square.side, w)
-    if rows is None and columns is None:
-        return picture[square.y : square.y + square.side, square.x : square.x + square.side]
-    every_row = np.arange(square.y, square.y + square.side) if rows is None else rows
-    every_column = np.arange(square.x, square.x + square.side) if columns is None else columns
-    return picture[every_row[:, None], every_column[None]]
+    rows = _places(square.y, square.side, picture.shape[0])
+    columns = _places(square.x, square.side, picture.shape[1])
+    # A slice first: only the other makes a copy.
+    return picture[rows][:, columns] if isinstance(rows, slice) else picture[:, columns][rows]
 
 
-def _mirror(start: int, side: int, length: int) -> NDArray[np.int64] | None:
+def _places(start: int, side: int, length: int) -> slice | NDArray[np.int64]:
+    """Where the square's pixels lie along an axis of the picture."""
     if start >= 0 and start + side <= length:
-        return None
-    period = 2 * length
-    index = np.arange(start, start + side) % period
-    return np.where(index < length, index, period - 1 - index)
+        return slice(start, start + side)
+    index = np.arange(start, start + side) % (2 * length)
+    return np.where(index < length, index, 2 * length - 1 - index)
 
 
 def shrink(picture: NDArray[np.uint8], size: int) -> Pixels:
