@@ -14,6 +14,7 @@ from models.evaluation.run import TASKS, Options, open_held_out
 from models.evaluation.runner import Runner
 from models.pipeline import Item
 from models.registry import PIPELINES, load
+from models.training.objective import stack_rows
 from models.training.run import grid
 
 COLUMNS = 8
@@ -48,9 +49,7 @@ def _sample(folder: Path, task: str, data: HeldOut, count: int, device: str) -> 
         return grid(stack(made), COLUMNS)
     side = made[0].size
     before = [_show_hole(case).resize(side, Image.Resampling.BICUBIC) for case in cases]
-    rows = range(0, len(made), COLUMNS)
-    pairs = [(before[k : k + COLUMNS], made[k : k + COLUMNS]) for k in rows]
-    return grid(stack([picture for pair in pairs for row in pair for picture in row]), COLUMNS)
+    return grid(stack_rows(stack(before), stack(made)), COLUMNS)
 
 
 def first_items(
