@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -17,9 +16,10 @@ from models.data.check import Check
 from models.data.prepare import Prepared
 from models.files import json_lines
 from models.plan.sheet import COLUMNS
+from models.tables import markdown_table
 from models.training.run import code_version
 
-_ROW = "| {part} | {minutes:.1f} | {steps} of {batch} | {shown:,.0f} | {init} |"
+_COLUMNS = ("part", "minutes", "steps", "times that each photo was shown", "began with")
 _FEW = 500  # photos, below which synthesis mostly repeats what it saw
 
 
@@ -57,33 +57,22 @@ def _data(found: Check, prepared: Prepared) -> str:
 
 
 def _training(runs: Mapping[str, Path], count: int) -> str:
-    rows = [_ROW.format(**_numbers(part, run, count)) for part, run in runs.items()]
     version = code_version()
-    return "\n".join(
-        [
-            "By `mmml train-bundle`, preset `cub`; the frozen trunk of encoders and "
-            "discriminators is EfficientNet-Lite0 with its public ImageNet weights (Apache-2.0). "
-            f"Code: commit {version['commit']}, torch {version['torch']}.",
-            "",
-            "| part | minutes | steps | times that each photo was shown | began with |",
-            "|---|---|---|---|---|",
-            *rows,
-        ]
-    )
+    return (
+        "By `mmml train-bundle`, preset `cub`; the frozen trunk of encoders and discriminators is "
+        "EfficientNet-Lite0 with its public ImageNet weights (Apache-2.0). Code: commit "
+        f"{version['commit']}, torch {version['torch']}.\n\n"
+    ) + markdown_table(_COLUMNS, (_row(part, run, count) for part, run in runs.items()))
 
 
-def _numbers(part: str, run: Path, count: int) -> dict[str, Any]:
+def _row(part: str, run: Path, count: int) -> tuple[str, ...]:
     options = json.loads((run / "options.json").read_text(encoding="utf-8"))
     last = max(json_lines(run / "stats.jsonl", "step"), key=lambda line: line["step"], default={})
     steps, batch = int(last.get("step", 0)), int(options["loop"]["batch"])
-    return {
-        "part": part,
-        "minutes": float(last.get("seconds", 0)) / 60,
-        "steps": f"{steps:,}" if steps else f"fewer than {options['loop']['log_every']}",
-        "batch": batch,
-        "shown": steps * batch / count,
-        "init": Path(options["init"]).name if options["init"] else "nothing",
-    }
+    done = f"{steps:,}" if steps else f"fewer than {options['loop']['log_every']}"
+    minutes, shown = float(last.get("seconds", 0)) / 60, steps * batch / count
+    init = Path(options["init"]).name if options["init"] else "nothing"
+    return part, f"{minutes:.1f}", f"{done} of {batch}", f"{shown:,.0f}", init
 
 
 def _expect(bundle: Bundle, count: int, init: Path | None) -> str:
