@@ -57,13 +57,15 @@ class HeldOutPhotos:
         texts = self.photos.caption_texts(index)
         return texts[int(np.random.default_rng([self.seed, index]).integers(len(texts)))]
 
-    def synthesis(self, count: int, size: int) -> list[Case]:
+    def _chosen(self, task: str, count: int) -> list[tuple[int, int]]:
+        """The first photos of the order, each with its seed."""
         chosen = self.order[:count]
-        noise = seeds(self.seed, self.split, "synthesize", len(chosen))
-        return [
-            Case(self._caption(k), s, self._picture(k, size))
-            for k, s in zip(chosen, noise, strict=True)
-        ]
+        noise = seeds(self.seed, self.split, task, len(chosen))
+        return list(zip(chosen, noise, strict=True))
+
+    def synthesis(self, count: int, size: int) -> list[Case]:
+        chosen = self._chosen("synthesize", count)
+        return [Case(self._caption(k), s, self._picture(k, size)) for k, s in chosen]
 
     def references(self, count: int, size: int) -> Pictures:
         """All photos after the first ``count``."""
@@ -84,11 +86,9 @@ class HeldOutPhotos:
 
     def manipulation(self, count: int, size: int) -> list[Case]:
         """Each photo with a caption of another one, of another class where there are classes."""
-        chosen = self.order[:count]
-        noise = seeds(self.seed, self.split, "manipulate", len(chosen))
         return [
             Case(self._caption(self._other(place)), s, self._picture(k, size))
-            for place, (k, s) in enumerate(zip(chosen, noise, strict=True))
+            for place, (k, s) in enumerate(self._chosen("manipulate", count))
         ]
 
     def _other(self, position: int) -> int:
@@ -101,10 +101,8 @@ class HeldOutPhotos:
         return next(others, following[0] if following else self.order[position])
 
     def inpainting(self, count: int, size: int, kind: str) -> list[Case]:
-        chosen = self.order[:count]
-        noise = seeds(self.seed, self.split, "inpaint", len(chosen))
         cases = []
-        for k, s in zip(chosen, noise, strict=True):
+        for k, s in self._chosen("inpaint", count):
             mask = self._mask(k, size, kind)
             if mask is not None:
                 cases.append(Case(self._caption(k), s, self._picture(k, size), mask=mask))
