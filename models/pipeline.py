@@ -27,6 +27,7 @@ from jobs.captions import EncodedCaption, Word
 from models.bundle import Bundle, TaskSpec, load_strict
 from models.bundle import config_from as config_from
 from models.damsm.text_encoder import TextEncoder, open_text_encoder, pad_rows, padding
+from models.detail.stage import PART as DETAIL
 from models.detail.stage import DetailStage
 from models.errors import InputProblem, ModelsError
 from models.explanation import Explanation
@@ -107,8 +108,8 @@ class Pipeline(ABC, Generic[P]):
         self.where = f"bundle {bundle.name!r}, {task}"  # in errors
         self._runners: dict[Callable[..., Tensor], CudaGraphRunner | TracedModule] = {}
         self.load_networks()
-        if self.enlarges:
-            self.detail = DetailStage.for_pipeline(self)
+        if self.enlarges and DETAIL in bundle.tasks:
+            self.detail = DetailStage(self)
 
     def load_networks(self) -> None:
         """Build the bundle's networks, for a method that has any."""

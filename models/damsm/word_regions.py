@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ def word_regions(regions: Tensor, words: Tensor, gamma: float = GAMMA1) -> Regio
 class WordRegions:
     """The encoders of ``bundle.json``'s part "damsm", on the device of the pipeline that asks."""
 
-    def __init__(self, pipeline: Pipeline[object]) -> None:
+    def __init__(self, pipeline: Pipeline[Any]) -> None:
         bundle = pipeline.bundle
         self.spec, self.autocast = bundle.task(PART), pipeline.autocast
         self.words = Vocabulary.load(bundle.vocabulary_path(PART))
@@ -57,11 +57,6 @@ class WordRegions:
         self.image = pipeline.prepare_module(encoder)
         self.rating = _rating_head(pipeline, self.image)
         finish_transfers(pipeline.device)  # loaded by the first thread that asks for them
-
-    @classmethod
-    def for_pipeline(cls, pipeline: Pipeline[object]) -> WordRegions | None:
-        """Those of the pipeline's bundle, if it holds them."""
-        return cls(pipeline) if PART in pipeline.bundle.tasks else None
 
     def find(self, pictures: Tensor, texts: Sequence[Sequence[str]]) -> list[list[Regions]]:
         """What there is of each picture's texts. pictures [B,3,S,S] in [-1,1]."""
@@ -116,7 +111,7 @@ class WordRegions:
         ]
 
 
-def _rating_head(pipeline: Pipeline[object], image: nn.Module) -> RatingHead | None:
+def _rating_head(pipeline: Pipeline[Any], image: nn.Module) -> RatingHead | None:
     """The one that the bundle holds, if it does."""
     bundle = pipeline.bundle
     if HEAD not in bundle.task(PART).files or not isinstance(image, CompactImageEncoder):

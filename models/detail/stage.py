@@ -26,6 +26,7 @@ def open_network(bundle: Bundle) -> DetailNetwork:
 
 class DetailStage:
     """The network of ``bundle.json``'s part "detail", on the device of the pipeline that asks.
+    Raises BundleError.
 
     scale: by which it enlarges; sha256: of its weights file.
     """
@@ -35,11 +36,6 @@ class DetailStage:
         self._pipeline, self._network = pipeline, pipeline.prepare_module(network)
         self.scale = network.config.scale
         self.sha256 = str(pipeline.bundle.task(PART).files["network"]["sha256"])
-
-    @classmethod
-    def for_pipeline(cls, pipeline: Pipeline[Any]) -> DetailStage | None:
-        """That of the pipeline's bundle, if it holds one. Raises BundleError."""
-        return cls(pipeline) if PART in pipeline.bundle.tasks else None
 
     @property
     def provenance(self) -> dict[str, Any]:

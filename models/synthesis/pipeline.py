@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from PIL import Image
@@ -147,7 +147,7 @@ class SynthesisPipeline(Pipeline[Prepared]):
 
     @cached_property
     def _encoders(self) -> WordRegions | None:
-        return WordRegions.for_pipeline(cast("Pipeline[object]", self))
+        return WordRegions(self) if PART in self.bundle.tasks else None
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> list[Output]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 
 from models.damsm.losses import GAMMA1
 from models.damsm.word_regions import WordRegions, word_regions
-from models.pipeline import Pipeline
 from models.registry import load
+from models.synthesis.pipeline import SynthesisPipeline
 from tests.models.tiny import SIZE, TEXT, tiny_bundle
 
 
@@ -41,9 +40,8 @@ def test_a_word_is_found_where_its_features_are() -> None:
 
 def test_each_text_is_read_by_itself(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "seeing", damsm=True)
-    pipeline = cast("Pipeline[object]", load(bundle.folder, "synthesize", None, "cpu"))
-    encoders = WordRegions.for_pipeline(pipeline)
-    assert encoders is not None
+    pipeline = load(bundle.folder, "synthesize", None, "cpu")
+    encoders = WordRegions(pipeline)
     pictures = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)).clamp(
         -1, 1
     )
@@ -60,14 +58,14 @@ def test_each_text_is_read_by_itself(tmp_path: Path) -> None:
 
 def test_columns_are_those_of_its_own_vocabulary(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "seeing", damsm=True)
-    pipeline = cast("Pipeline[object]", load(bundle.folder, "synthesize", None, "cpu"))
-    encoders = WordRegions.for_pipeline(pipeline)
-    assert encoders is not None
+    pipeline = load(bundle.folder, "synthesize", None, "cpu")
+    encoders = WordRegions(pipeline)
     encoders.words = type(encoders.words)(["<end>", "bird", "red"])  # lacks "a"
     columns = encoders.columns("a zorgly red bird", pipeline.locate_words("a zorgly red bird"))
     assert [word.column for word in columns] == [None, None, 0, 1]
 
 
 def test_bundles_without_encoders(tiny: Path) -> None:
-    pipeline = cast("Pipeline[object]", load(tiny, "synthesize", None, "cpu"))
-    assert WordRegions.for_pipeline(pipeline) is None
+    pipeline = load(tiny, "synthesize", None, "cpu")
+    assert isinstance(pipeline, SynthesisPipeline)
+    assert pipeline.encoders is None
