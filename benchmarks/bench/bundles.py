@@ -50,12 +50,13 @@ def _asked(bundle: str, task: str) -> Fields:
 
 
 def _asked_large(task: str) -> Fields:
-    """An edit or a fill of a photo of 12 megapixels by ``cub``, at its own size."""
+    """An edit or a fill of a photo of 12 megapixels by ``cub``, at its own size and as a JPEG."""
     buffer = io.BytesIO()
     with Image.open(_PHOTO) as image:
         image.resize(LARGE, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
     box = tuple(value * LARGE[0] // PIXELS * 3 // 4 for value in _BOX)
-    return {"text": _BIRD, "bundle": "cub", **_images(task, buffer.getvalue(), box)}
+    images = _images(task, buffer.getvalue(), box)
+    return {"text": _BIRD, "bundle": "cub", "format": "jpeg", **images}
 
 
 def _images(task: str, photo: bytes, box: Sequence[int]) -> Fields:
