@@ -33,6 +33,9 @@ _APPLICATION: dict[int, tuple[tuple[bytes, int], ...]] = {
     0xEE: ((b"Adobe", 12),),
 }
 
+# Frames of baseline, extended and progressive Huffman coding, and what such a picture is made of:
+# Huffman and quantization tables, restart intervals, scans.
+_CODING = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, 0xDA})
 _ADOBE = 12  # bytes of that segment; the last is the transform of its colours
 _RAW_EXIF = b"Raw profile type exif\0"  # as ImageMagick stores it
 _XMP = b"XML:com.adobe.xmp\0\0"  # not compressed
@@ -85,7 +88,7 @@ def _jpeg(data: bytes) -> bytes:
 def bare_jpeg(data: bytes, orientation: int) -> bytes | None:
     """The JPEG file's coded pixels as they are, and an orientation (EXIF's, 1 to 8): no other
     metadata, nothing behind the picture's end. None for other files, for one with a colour profile,
-    and for one that is cut or in very many pieces.
+    for one that is cut or in very many pieces, and for rare kinds of coding.
     """
     if not data.startswith(_JPEG):
         return None
@@ -97,18 +100,17 @@ def bare_jpeg(data: bytes, orientation: int) -> bytes | None:
             return None
         if in_scan:
             kept.append(view[place : found.start()])
-        kind = found[1][0]
+        kind, place = found[1][0], found.end()
         if kind == _END_OF_IMAGE:
             return b"".join([*kept, b"\xff\xd9"])
-        place = found.end()
-        if kind in _WITHOUT_LENGTH:
-            continue
         end = place + int.from_bytes(data[place : place + 2], "big")
         content = data[place + 2 : end]
+        if kind not in _APPLICATION and kind not in _CODING:
+            return None
         if kind == 0xE2 and content.startswith(b"ICC_PROFILE\0"):
             return None
         kept += _bare_segment(kind, content)
-        place, in_scan = end, in_scan or kind == _START_OF_SCAN
+        place, in_scan = end, kind == _START_OF_SCAN
     return None
 
 

@@ -49,13 +49,10 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         rows, columns = map(self._missing, input.shape[-2:])
-        if rows % 2 or columns % 2:
+        if rows % 2 or columns % 2:  # else without a copy
             sides = columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
-            input, rows, columns = (
-                functional.pad(input, sides),
-                0,
-                0,
-            )  # a copy, so only where needed
+            input = functional.pad(input, sides)
+            rows = columns = 0
         padding = rows // 2, columns // 2
         return functional.conv2d(
             input, self.weight, self.bias, self.stride, padding, groups=self.groups

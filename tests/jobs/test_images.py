@@ -296,6 +296,21 @@ def test_a_jpeg_is_stored_as_its_coded_pixels_and_orientation(data: bytes) -> No
     assert normalize_photo(stored)[0] == stored
 
 
+def segment_at_the_end(kind: int) -> bytes:
+    """Of a JPEG whose pixels have been there already, with something loose behind it."""
+    hidden = b"secret" * 9
+    segment = bytes((0xFF, kind)) + (len(hidden) + 2).to_bytes(2, "big") + hidden
+    return JPEGS["baseline"][:-2] + segment + b"secret" + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("kind", [0xE1, 0xED, 0xFE, 0xDC])
+def test_nothing_hides_behind_a_jpegs_pixels(kind: int) -> None:
+    data = segment_at_the_end(kind)
+    stored, decoded = normalize_photo(data)
+    assert b"secret" not in stored
+    assert np.array_equal(np.asarray(decoded), np.asarray(decode_photo(JPEGS["baseline"])))
+
+
 NO_JPEGS = {
     "profile": saved(a_photo(90, 60), "JPEG", icc_profile=grey_profile(1.8)),
     "png": saved(a_photo(90, 60)),
