@@ -171,9 +171,8 @@ def largest_useful_batch(
     times = {1: _seconds(pipeline, prepared[:1], stopwatch)}
     best, size = 1, 2
     while size <= largest and stopwatch.seconds < end:
-        batched = _in_batches(
-            pipeline, prepared, size, len(alone), stopwatch
-        )  # some were not made both ways
+        # Some may not have been made both ways.
+        batched = _in_batches(pipeline, prepared, size, len(alone), stopwatch)
         if not all(map(match_within_bars, alone, batched)):
             break
         times[size] = _seconds(pipeline, prepared[:size], stopwatch) / size
