@@ -204,8 +204,8 @@ class JobStore(WorkerRecords):
         """Give leases back without an outcome, as attempts that don't count: a job without another
         one goes to the head of its owner's line, others are suspects. ``delay``: seconds for which
         nobody is to have them, because of what ``counted`` counts: ``faults`` of the storage,
-        ``hand_backs`` of workers that lack their bundle, or how often they were ``left`` to newer
-        workers.
+        ``hand_backs`` of workers that lack their bundle, how often they were ``left`` to newer
+        workers, or ``postponed`` while networks were loaded.
         """
         calls = [(job_id, (token, delay, counted)) for job_id, token in held]
         return list(map(to_bool, self._scripts.move_all("release", calls)))

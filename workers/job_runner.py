@@ -44,6 +44,7 @@ HeldJob = tuple[Job, Lease]
 _MOST_HAND_BACKS = 20  # of a job for want of its bundle, where another worker has that
 _HAND_BACKS_FOR_NOBODY = 3  # where none says so
 _LONGEST_DELAY = 10.0  # seconds until a job that was handed back is given to anybody
+_LEFT_WHILE_LOADING = 1.0  # seconds until one is that finds too many waiting for networks
 
 
 @dataclass
@@ -105,14 +106,17 @@ class _JobGroup:
         """Begin all of them, then end each as it comes; ends that come together are stored
         together, and make room for the next.
         """
-        runs = list(self._begin())
+        readable = list(self._readable())
+        if not (all(run.is_loaded() for run in readable) or self._postpone()):
+            self._leave(readable)
+            return
+        runs = list(self._begin(readable))
         begun = {run.lease.token for run in runs}
         self._runner.leases.remove(*(lease for _, lease in self._held if lease.token not in begun))
-        if not all(run.is_loaded() for run in runs):
-            self._postponed()
         for run in runs:
             with run.log_ids():
                 run.prepare()
+        self._runner.leases.resume(*(run.lease for run in runs))
         self._arrived()
         ends: list[tuple[_JobRun, JobOutcome]] = []
         for run in runs:
@@ -130,18 +134,27 @@ class _JobGroup:
         self._arrived()
         self._runner.leases.remove(*(lease for _, lease in self._held))
 
-    def _postponed(self) -> None:
-        """Networks are loaded first, which takes seconds: jobs of others are claimed meanwhile."""
+    def _postpone(self) -> bool:
+        """Networks are loaded first, which takes seconds: jobs of others are claimed meanwhile.
+        False when too many wait for networks already.
+        """
+        if not self._runner.leases.postpone(*(lease for _, lease in self._held)):
+            return False
         self._runner.batcher.postpone(self._unqueued)
         self._unqueued = 0
+        return True
+
+    def _leave(self, runs: Sequence[_JobRun]) -> None:
+        """To workers that have the networks, or to this one when they may be loaded."""
+        held = [(run.job.id, run.lease.token) for run in runs]
+        self._store.release_all(held, _LEFT_WHILE_LOADING, "postponed")
 
     def _arrived(self) -> None:
         self._runner.batcher.arrived(self._unqueued)
         self._unqueued = 0
 
-    def _begin(self) -> Iterator[_JobRun]:
+    def _begin(self, runs: Sequence[_JobRun]) -> Iterator[_JobRun]:
         """Those that are still this worker's: from now on it is an attempt."""
-        runs = list(self._readable())
         answers = self._store.begin_all([(run.job.id, run.lease.token) for run in runs])
         for run, attempt in zip(runs, answers, strict=True):
             job = run.job

@@ -18,19 +18,20 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Lease:
-    """One held job. ``canceled``: its client gave up; ``lost``: another worker may have it by
-    now.
+    """One held job. ``postponed``: its networks are being loaded; ``canceled``: its client gave up;
+    ``lost``: another worker may have it by now.
     """
 
     job_id: str
     token: str
+    postponed: bool = False
     canceled: bool = False
     lost: bool = False
 
 
 class Leases:
-    """All leases of this process, of at most ``limit`` jobs; renewed three times per lifetime.
-    ``on_release`` is called when jobs have ended.
+    """All leases of this process, of at most ``limit`` jobs, and as many postponed ones; renewed
+    three times per lifetime. ``on_release`` is called when there is room for others.
     """
 
     def __init__(
@@ -71,10 +72,32 @@ class Leases:
         if any(found):
             self._on_release()
 
+    def postpone(self, *leases: Lease) -> bool:
+        """These jobs take no place from others until :meth:`resume`. False when as many as there
+        are places are postponed already.
+        """
+        with self._changed:
+            if self._postponed() + len(leases) > self.limit:
+                return False
+            for lease in leases:
+                lease.postponed = True
+        self._on_release()
+        return True
+
+    def resume(self, *leases: Lease) -> None:
+        """These jobs take their places again."""
+        with self._changed:
+            for lease in leases:
+                lease.postponed = False
+
+    def _postponed(self) -> int:
+        return sum(lease.postponed for lease in self._held.values())
+
     @property
     def free(self) -> int:
         """How many more jobs may be held."""
-        return self.limit - len(self._held)
+        with self._changed:
+            return self.limit - len(self._held) + self._postponed()
 
     def wait_empty(self, seconds: float) -> bool:
         """Wait until no job is held. False when one still is after ``seconds``."""

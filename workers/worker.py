@@ -125,7 +125,8 @@ class Worker:
         self.batcher.start()  # networks are loaded and warmed up in its thread
         self.pipelines = make_pipelines(settings, self.device, self.batcher.execute)
         self.leases = Leases(self.store, settings.lease_ttl, settings.concurrency, self._notify)
-        self.executor = ThreadPoolExecutor(settings.concurrency, "jobs")
+        # Jobs that wait for their networks have threads beside those that run.
+        self.executor = ThreadPoolExecutor(2 * settings.concurrency, "jobs")
         self.claimer = self._build_claimer(blobs)
         self.drain = Drain(self.store, self.leases, settings.drain, self.claimer.stop)
         self.watchdog = Watchdog(

@@ -100,7 +100,7 @@ def shop(store: JobStore) -> Iterator[Shop]:
         leases,
         retry_after=0.1,
     )
-    executor = ThreadPoolExecutor(16)
+    executor = ThreadPoolExecutor(32)
     claimer = Claimer(store, runner, executor, "w", LEASE)
     batcher.start()
     leases.start()

@@ -69,22 +69,28 @@ def test_no_more_pictures_are_claimed_than_keep_the_networks_busy(
     eventually(all_are(shop, Status.succeeded, jobs), 20)
 
 
-@pytest.mark.parametrize("count", [1, 16])
+@pytest.mark.parametrize(
+    ("jobs", "count"),
+    [(1, 1), (1, 16), (16, 1), (60, 2)],  # of 16 pictures: as many as are looked ahead
+)
 def test_jobs_do_not_wait_for_the_networks_of_another(
-    count: int, shop: Shop, eventually: Eventually
+    jobs: int, count: int, shop: Shop, eventually: Eventually
 ) -> None:
-    cold = shop.submit(bundle="cold", count=count)  # of 16 pictures: as many as are looked ahead
+    """However many those are: each finds a place soon."""
+    cold = [shop.submit(bundle="cold", count=count, owner="many") for _ in range(jobs)]
     shop.claimer.start()
-    eventually(lambda: shop.job(cold).status is Status.running, 5)
+    eventually(lambda: shop.job(cold[0]).status is Status.running, 5)
     for _ in range(3):
         warm = shop.submit()
         shop.claimer.notify()
-        eventually(all_are(shop, Status.succeeded, [warm]), 5)
-    assert shop.job(cold).status is Status.running
+        eventually(all_are(shop, Status.succeeded, [warm]), 1.5)
+    assert shop.job(cold[0]).status is Status.running
     loader = shop.runner.pipelines
     assert isinstance(loader, FakeLoader)
     loader.warm.set()
-    eventually(lambda: shop.job(cold).status is Status.succeeded, 5)
+    eventually(all_are(shop, Status.succeeded, cold), 10)
+    assert all(shop.job(job).attempts == 1 for job in cold)
+    eventually(lambda: shop.leases.free == 16, 2)
     assert shop.runner.batcher.room() == 8
 
 
