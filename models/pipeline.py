@@ -173,6 +173,12 @@ class Pipeline(ABC, Generic[P]):
             for k in range(count)
         ]
 
+    def usual_batch(self, prepared: Sequence[P]) -> tuple[Sequence[P], int]:
+        """What jobs bring when so many pictures as these are drawn at a time, and how many pictures
+        that is in all: for measuring.
+        """
+        return prepared, len(prepared)
+
     def run(self, items: Sequence[Item]) -> RunResult:
         """All three steps; an item that fails does not touch the others."""
         pictures: list[Image.Image | ModelsError] = []

@@ -1,6 +1,7 @@
 """What a pipeline runs fastest with on this machine: its precision and its largest useful batch.
 
-Both are measured by a few forward passes when it is first loaded, and remembered.
+Both are measured by a few forward passes when it is first loaded, and remembered, unless other
+programs had the cores meanwhile.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.files import write_whole
-from models.runtime.cpu.threads import Execute, execute_here
+from models.runtime.cpu.threads import Execute, execute_here, seconds_without_core
 from models.runtime.device import finish_transfers, hardware
 from models.runtime.precision import candidates
 
@@ -35,7 +36,8 @@ LEAST_SHARE = 0.999  # of its values
 _GAIN = 0.95  # of the time: less than that is worth neither fewer bits nor waiting for a batch
 _LONG = 0.5  # seconds of a forward pass that is not repeated
 _BUDGET = 3.0  # seconds after which no larger batch is tried
-_VERSION = 8  # of what is measured: another number forgets what is remembered
+_BUSY = 0.2  # of the time of all passes that threads waited for a core: 0.01 on a quiet machine
+_VERSION = 9  # of what is measured: another number forgets what is remembered
 _EXAMPLES = 3
 _PROBES = 16  # pictures that are made alone and in batches: it may be one of them that changes
 
@@ -48,20 +50,28 @@ Clock = Callable[[], float]  # seconds
 
 class Stopwatch:
     """Runs forward passes one at a time by ``execute``, so that batches of jobs get their turns
-    between them. seconds: what all of them took, without the time that they waited.
+    between them. seconds: what all of them took, without the time that they waited for their turns;
+    without_core: of these, by ``waiting``, the seconds that threads waited for a core.
     """
 
-    def __init__(self, clock: Clock = time.perf_counter, execute: Execute = execute_here) -> None:
-        self._clock, self.execute = clock, execute
-        self.seconds = 0.0
+    def __init__(
+        self,
+        clock: Clock = time.perf_counter,
+        execute: Execute = execute_here,
+        waiting: Clock = seconds_without_core,
+    ) -> None:
+        self._clock, self.execute, self._waiting = clock, execute, waiting
+        self.seconds = self.without_core = 0.0
 
     def forward(self, pipeline: AnyPipeline, batch: Sequence[Any]) -> tuple[Sequence[Any], float]:
         """What the pass returns, and the seconds that it took."""
 
         def timed() -> tuple[Sequence[Any], float]:
-            started = self._clock()
+            waited, started = self._waiting(), self._clock()
             outputs = pipeline.forward(batch)
-            return outputs, self._clock() - started
+            seconds = self._clock() - started
+            self.without_core += max(self._waiting() - waited, 0.0)
+            return outputs, seconds
 
         finish_transfers(pipeline.device)  # of weights that this thread has loaded
         outputs, seconds = self.execute(timed)
@@ -129,7 +139,10 @@ def tune(
     if tuning is None:
         pipeline, tuning = measure(pipeline, load, precision, largest, stopwatch)
         log.info("%s of %s: %s", pipeline.task, pipeline.bundle.name, tuning)
-        memory.put(key, tuning)
+        if stopwatch.without_core <= _BUSY * stopwatch.seconds:
+            memory.put(key, tuning)
+        else:
+            log.info("other programs had the cores meanwhile, so it is measured again next time")
     elif tuning.precision != pipeline.precision:
         pipeline = load(tuning.precision)
     pipeline.best_batch = tuning.batch
@@ -168,14 +181,14 @@ def largest_useful_batch(
     end = stopwatch.seconds + _BUDGET
     prepared = [pipeline.prepare(item) for item in pipeline.examples(max(largest, _PROBES))]
     alone = _one_by_one(pipeline, prepared[:_PROBES], stopwatch)
-    times = {1: _seconds(pipeline, prepared[:1], stopwatch)}
+    times = {1: _seconds_each(pipeline, prepared[:1], stopwatch)}
     best, size = 1, 2
     while size <= largest and stopwatch.seconds < end:
         # Some may not have been made both ways.
         batched = _in_batches(pipeline, prepared, size, len(alone), stopwatch)
         if not all(map(match_within_bars, alone, batched)):
             break
-        times[size] = _seconds(pipeline, prepared[:size], stopwatch) / size
+        times[size] = _seconds_each(pipeline, prepared[:size], stopwatch)
         if times[size] <= _GAIN * times[best]:
             best = size
         elif size > 2 * best or size * times[size] > _LONG:
@@ -223,16 +236,20 @@ def _near(reference: Pixels, other: Pixels) -> bool:
     return float((np.abs(reference - other) <= LARGEST_STEP).mean()) >= LEAST_SHARE
 
 
-def _seconds(
-    pipeline: AnyPipeline, batch: Sequence[Any], stopwatch: Stopwatch, runs: int = 2
+def _seconds_each(
+    pipeline: AnyPipeline, prepared: Sequence[Any], stopwatch: Stopwatch, runs: int = 3
 ) -> float:
-    """The best of a few runs, or the first that takes long."""
+    """Of a picture, as many drawn at a time as are given: the best of a few runs, or the first that
+    takes long.
+    """
+    pipeline.best_batch = len(prepared)
+    batch, pictures = pipeline.usual_batch(prepared)
     best = math.inf
     for _ in range(runs):
         best = min(best, stopwatch.forward(pipeline, batch)[1])
         if best > _LONG:
             break
-    return best
+    return best / pictures
 
 
 def _faster(one: Tuned, other: Tuned, stopwatch: Stopwatch) -> bool:
@@ -240,9 +257,8 @@ def _faster(one: Tuned, other: Tuned, stopwatch: Stopwatch) -> bool:
     times = [math.inf, math.inf]
     prepared = [[p.prepare(item) for item in p.examples(t.batch)] for p, t in (one, other)]
     for _ in range(3):
-        for n, (pipeline, tuning) in enumerate((one, other)):
-            seconds = _seconds(pipeline, prepared[n], stopwatch, runs=1)
-            times[n] = min(times[n], seconds / tuning.batch)
+        for n, (pipeline, _) in enumerate((one, other)):
+            times[n] = min(times[n], _seconds_each(pipeline, prepared[n], stopwatch, runs=1))
     return times[0] < _GAIN * times[1]
 
 

@@ -212,6 +212,15 @@ class SynthesisPipeline(Pipeline[Prepared]):
             yield from super().warm_up_batches(batch)
         yield [self.prepare(self.with_serving_options(self.example()))]
 
+    def usual_batch(self, prepared: Sequence[Prepared]) -> tuple[Sequence[Prepared], int]:
+        """On a CPU the candidates of one text, where the bundle serves several; on a card there may
+        be many jobs of one.
+        """
+        usual = self.with_serving_options(self.example())
+        if usual.candidates == 1 or self.device.type != "cpu":
+            return super().usual_batch(prepared)
+        return [self.prepare(usual)], usual.candidates
+
     def _find_words(
         self, batch: Sequence[Prepared], pictures: Tensor, chosen: Sequence[int]
     ) -> dict[int, Any]:

@@ -1,9 +1,12 @@
-"""Torch's threads on a CPU, all for the one thread that runs the networks."""
+"""Torch's threads on a CPU, all for the one thread that runs the networks, and how long they wait
+for a core.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import torch
@@ -37,3 +40,14 @@ def reserve_threads(execute: Execute, count: int) -> None:
 def _set_threads(count: int) -> None:
     torch.set_num_threads(count)
     torch.get_num_threads()  # a thread that asks for the first time takes what was set last
+
+
+def seconds_without_core() -> float:
+    """For how long threads of this process, added up, were ready to run while others had the cores;
+    0 where the system does not tell.
+    """
+    try:
+        found = [p.read_text() for p in Path("/proc/self/task").glob("*/schedstat")]
+    except OSError:  # a thread has just ended
+        return 0.0
+    return sum(int(text.split()[1]) for text in found) / 1e9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
@@ -45,13 +46,14 @@ class Shelf:
         self.pipelines = {name: Timed(self.clock, cost, name) for name, cost in costs.items()}
         self.loaded: list[str] = []
         self.executed: list[object] = []
+        self.busy = 0.0  # share of its passes' time for which a thread waits for a core
 
     def load(self, precision: str) -> Pipeline[Any]:
         self.loaded.append(precision)
         return self.pipelines[precision]
 
     def stopwatch(self) -> Stopwatch:
-        return Stopwatch(lambda: self.clock[0], self.execute)
+        return Stopwatch(lambda: self.clock[0], self.execute, lambda: self.busy * self.clock[0])
 
     def execute(self, work: Callable[[], T]) -> T:
         self.executed.append(work)
@@ -181,6 +183,38 @@ def test_what_was_measured_is_remembered(tmp_path: Path) -> None:
     assert (pipeline.precision, pipeline.best_batch) == ("bfloat16", 16)
     assert pipeline.batches == [1, 1, 16]  # warm-up alone
     assert again.pipelines["float32"].batches == []
+
+
+@pytest.mark.parametrize(("busy", "remembered"), [(0.0, 1), (0.1, 1), (0.5, 0)])
+def test_what_was_measured_beside_other_programs_is_measured_again(
+    tmp_path: Path, busy: float, remembered: int
+) -> None:
+    path = tmp_path / "tunings.json"
+    shelf = Shelf(float32=flat(0.01))
+    shelf.busy = busy
+    assert shelf.tune("float32", path=path).best_batch == 16
+    assert path.exists() == bool(remembered)
+    again = Shelf(float32=flat(0.01))
+    assert again.tune("float32", path=path).best_batch == 16
+    assert (len(again.pipelines["float32"].batches) > 3) == (not remembered)
+
+
+def test_batches_are_measured_as_jobs_bring_them() -> None:
+    """Here the candidates of one text, which pay in batches as single pictures don't."""
+
+    class Choosing(Timed):
+        def usual_batch(self, prepared: Sequence[Item]) -> tuple[Sequence[Item], int]:
+            return [replace(prepared[0], candidates=12)], 12
+
+        def forward(self, batch: Sequence[Item]) -> list[Pixels]:
+            (shared,) = {item.candidates for item in batch}
+            passes = -(-shared // (self.best_batch or shared))
+            self.clock[0] += 0.01 * passes if shared > 1 else 0.0
+            return super().forward(batch)
+
+    shelf = Shelf(float32=each(0.01))
+    shelf.pipelines["float32"] = Choosing(shelf.clock, each(0.01))
+    assert shelf.tune("float32", largest=8).best_batch == 8
 
 
 def test_another_bundle_or_limit_is_measured_anew(tmp_path: Path) -> None:

@@ -153,9 +153,13 @@ def test_bundles_say_how_they_are_served(tmp_path: Path) -> None:
         ITEM, noise_scale=0.5, candidates=2
     )
     warm_up(pipeline, 2)
+    usual, pictures = pipeline.usual_batch([pipeline.prepare(item) for item in OTHERS])
+    assert (len(usual), len(usual[0].z), pictures) == (1, 4, 4)
 
 
 def test_a_bundle_without_encoders_serves_one_candidate(tmp_path: Path) -> None:
     pipeline = load(served(tmp_path, damsm=False), "synthesize", None, "cpu")
     assert pipeline.with_serving_options(ITEM) == replace(ITEM, noise_scale=0.5)
     warm_up(pipeline, 2)
+    single = [pipeline.prepare(ITEM)] * 3
+    assert pipeline.usual_batch(single) == (single, 3)

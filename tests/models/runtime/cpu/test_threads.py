@@ -1,14 +1,18 @@
-"""Torch's threads belong to the networks."""
+"""Torch's threads belong to the networks, and what others take from them is seen."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from models.runtime.cpu.threads import reserve_threads
+from models.runtime.cpu.threads import reserve_threads, seconds_without_core
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +39,24 @@ def test_the_networks_sums_stay_theirs_when_others_work() -> None:
         reserve_threads(lambda work: networks.submit(work).result(), 2)
         assert others.submit(total).result() == networks.submit(total).result() == 1_000_000
         assert networks.submit(torch.get_num_threads).result() == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="programs can't share one core")
+def test_what_other_programs_take_is_seen() -> None:
+    """Two that never rest, on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    other = subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=-1
+    )
+    try:
+        assert other.stdout
+        other.stdout.readline()
+        started, waited = time.monotonic(), seconds_without_core()
+        while time.monotonic() < started + 0.5:
+            pass
+        assert seconds_without_core() - waited > 0.1
+    finally:
+        other.kill()
+        other.communicate()
+        os.sched_setaffinity(0, before)
