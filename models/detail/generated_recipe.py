@@ -108,7 +108,7 @@ class GeneratedDetailObjective(DetailObjective):
         self.pictures = Pictures(read_sheets(Path(options.generated)))
         self.frozen = {**self.frozen, "pictures": self.pictures}
 
-    def initialised(self) -> None:
+    def init_loaded(self) -> None:
         self.initial = {k: v.clone() for k, v in self.network.state_dict().items()}
 
     def _add_discriminators(self) -> None:

@@ -43,7 +43,7 @@ _GREY = 0.5
 _GRADIENTS = ("edges", "sharpness")
 # How many pictures of each kind of mask a slow method fills: it takes a third of a second for one
 # of 256 pixels, as long as all other rows together.
-SLOW = {"patchmatch": 300}
+MOST_PICTURES = {"patchmatch": 300}
 
 
 def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int) -> TaskReport:
@@ -73,7 +73,7 @@ def evaluate(runner: Runner, data: HeldOut, panel: Panel, count: int, seed: int)
     )
     report.notes += [
         f"{method} is slow: it filled the first {most} pictures of each kind of mask alone."
-        for method, most in SLOW.items()
+        for method, most in MOST_PICTURES.items()
         if len(report.pictures.get(method, [])) < len(report.cases)
     ]
     return report
@@ -85,7 +85,7 @@ def _pictures(runner: Runner, cases: Sequence[Case], seed: int) -> dict[str, lis
     spec = runner.pipeline
     images = {runner.method: runner.make(cases, captions)}
     for name in METHODS:
-        most = SLOW.get(name, len(cases))
+        most = MOST_PICTURES.get(name, len(cases))
         classical = ClassicalPipeline(spec.bundle, spec.task, name, "cpu", "float32")
         images[name] = Runner(classical).make(cases[:most], captions[:most])
     images["identity"] = [mask_hole(c) for c in cases]

@@ -66,7 +66,7 @@ class Objective(ABC):
         """Pictures in the run's memory format."""
         return images.contiguous(memory_format=self.layout)
 
-    def initialised(self) -> None:  # noqa: B027 (most have nothing to do)
+    def init_loaded(self) -> None:  # noqa: B027 (most have nothing to do)
         """The weights of ``--init`` are loaded; those of a snapshot are not yet."""
 
     def forward_shared(self, batch: Batch, noise: Noise, step: int) -> Any:

@@ -217,7 +217,7 @@ def initialise(objective: Objective, part: str, folder: Path, words: Vocabulary)
             state = network.add_planes(state)
         load_strict(network, state, f"{folder}, {role}")
     awaited.clear()
-    objective.initialised()
+    objective.init_loaded()
 
 
 def sizes_of_bundle(

@@ -113,7 +113,7 @@ def test_a_slow_method_fills_the_first_pictures_alone(
     evaluated: tuple[Path, dict[str, Any]], tiny: Path, tmp_path: Path
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(inpainting.SLOW, "patchmatch", 2)
+        patch.setitem(inpainting.MOST_PICTURES, "patchmatch", 2)
         options = Options(tasks=("inpaint",), samples=SAMPLES, batch=4, save_images=True)
         (report,) = evaluate(tiny, "aviary", tmp_path, options)
     assert any("patchmatch is slow: it filled the first 2" in note for note in report.notes)
