@@ -37,6 +37,7 @@ _APPLICATION: dict[int, tuple[tuple[bytes, int], ...]] = {
 # Huffman and quantization tables, restart intervals, scans.
 _CODING = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, 0xDA})
 _ADOBE = 12  # bytes of that segment; the last is the transform of its colours
+_PROFILE_PART = 65_519  # bytes of a profile that one segment can hold
 _RAW_EXIF = b"Raw profile type exif\0"  # as ImageMagick stores it
 _XMP = b"XML:com.adobe.xmp\0\0"  # not compressed
 _ANIMATION = {b"acTL": 8, b"fcTL": 26, b"fdAT": 4}  # and the fewest bytes of each
@@ -85,14 +86,16 @@ def _jpeg(data: bytes) -> bytes:
     return b"".join([*kept, data[place:]])
 
 
-def bare_jpeg(data: bytes, orientation: int) -> bytes | None:
-    """The JPEG file's coded pixels as they are, and an orientation (EXIF's, 1 to 8): no other
-    metadata, nothing behind the picture's end. None for other files, for one with a colour profile,
-    for one that is cut or in very many pieces, and for rare kinds of coding.
+def bare_jpeg(data: bytes, orientation: int, profile: bytes) -> bytes | None:
+    """The JPEG file's coded pixels as they are, an orientation (EXIF's, 1 to 8) and a colour
+    profile, empty for none: no other metadata, nothing behind the picture's end. None for other
+    files, for one that is cut or in very many pieces, for rare kinds of coding, and for a profile
+    of more than MAX_PROFILE bytes.
     """
-    if not data.startswith(_JPEG):
+    if not data.startswith(_JPEG) or len(profile) > MAX_PROFILE:
         return None
     kept: list[bytes | memoryview] = [_JPEG, *_orientation_segment(orientation)]
+    kept += _profile_segments(profile)
     place, view, in_scan = len(_JPEG), memoryview(data), False
     for _ in range(MAX_PARTS):
         found = _MARKER.search(data, place)
@@ -104,12 +107,9 @@ def bare_jpeg(data: bytes, orientation: int) -> bytes | None:
         if kind == _END_OF_IMAGE:
             return b"".join([*kept, b"\xff\xd9"])
         end = place + int.from_bytes(data[place : place + 2], "big")
-        content = data[place + 2 : end]
         if kind not in _APPLICATION and kind not in _CODING:
             return None
-        if kind == 0xE2 and content.startswith(b"ICC_PROFILE\0"):
-            return None
-        kept += _bare_segment(kind, content)
+        kept += _bare_segment(kind, data[place + 2 : end])
         place, in_scan = end, kind == _START_OF_SCAN
     return None
 
@@ -132,6 +132,16 @@ def _orientation_segment(orientation: int) -> list[bytes]:
     entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
     tiff = b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
     return [b"\xff\xe1", (len(tiff) + 8).to_bytes(2, "big"), b"Exif\0\0", tiff]
+
+
+def _profile_segments(profile: bytes) -> list[bytes]:
+    """As many as it takes; each says which of how many it is."""
+    parts = [profile[k : k + _PROFILE_PART] for k in range(0, len(profile), _PROFILE_PART)]
+    found = []
+    for number, part in enumerate(parts, 1):
+        head = b"ICC_PROFILE\0" + bytes((number, len(parts)))
+        found += [b"\xff\xe2", (len(head) + len(part) + 2).to_bytes(2, "big"), head, part]
+    return found
 
 
 def stored_extension(data: bytes) -> str:

@@ -4,6 +4,7 @@ pictures and animations as files.
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import threading
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import product
 
 from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
 
@@ -42,6 +44,7 @@ _EXIF_TRANSPOSES = {
     8: Image.Transpose.ROTATE_90,
 }
 _SRGB = ImageCms.createProfile("sRGB")
+_CUBE = bytes(min(16 * part, 255) for colour in product(range(17), repeat=3) for part in colour)
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError)
 
 
@@ -70,9 +73,10 @@ def normalize_photo(
 ) -> tuple[bytes, Image.Image]:
     """A photo as it is stored for its job, and as :func:`decode_photo` reads that, which raises. A
     JPEG keeps its coded pixels: written anew it would be a PNG of four times the size, which takes
-    ten times as long as all the rest. Others become PNGs. No metadata but an orientation.
+    ten times as long as all the rest. Others become PNGs. No metadata but an orientation, and the
+    profile that a JPEG's colours need.
     """
-    bare = bare_jpeg(data, _orientation(data)) if data.startswith(b"\xff\xd8") else None
+    bare = bare_jpeg(data, *_orientation_and_profile(data)) if _is_jpeg(data) else None
     if bare:
         with suppress(ImageProblem):  # which the file itself may not have, and if so, says better
             return bare, decode_photo(bare, name, limits)
@@ -80,14 +84,25 @@ def normalize_photo(
     return encode(photo), photo
 
 
-def _orientation(data: bytes) -> int:
-    """EXIF's of a JPEG; 1 where it has none that can be read."""
-    try:
-        with Image.open(io.BytesIO(without_comments(data)), formats=("JPEG",)) as image:
-            turn = image.getexif().get(ExifTags.Base.Orientation)
-            return int(turn) if turn in _EXIF_TRANSPOSES else 1
-    except Exception:  # damaged EXIF fails in any way, and says nothing about the pixels
-        return 1
+def _is_jpeg(data: bytes) -> bool:
+    return data.startswith(b"\xff\xd8")
+
+
+def _orientation_and_profile(data: bytes) -> tuple[int, bytes]:
+    """EXIF's of a JPEG, and its colour profile; 1, and nothing, where there is none that can be
+    read.
+    """
+    turn, found, profile = None, b"", b""
+    with (
+        suppress(Exception),  # damaged metadata fails in any way, and says nothing of the pixels
+        Image.open(io.BytesIO(without_comments(data)), formats=("JPEG",)) as image,
+    ):
+        found = image.info.get("icc_profile", b"")
+        turn = image.getexif().get(ExifTags.Base.Orientation)
+    with suppress(ImageCms.PyCMSError, *_DECODE_ERRORS):
+        ImageCms.ImageCmsProfile(io.BytesIO(found))  # can it be read?
+        profile = b"" if is_srgb(found) else found
+    return (int(turn) if turn in _EXIF_TRANSPOSES else 1), profile
 
 
 def encode(image: Image.Image, extension: str = "png", xmp: bytes = b"") -> bytes:
@@ -219,13 +234,33 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             planes = _planes(image, source.profile.xcolor_space.strip())
-            if planes is not None:
+            if planes is not None and not is_srgb(profile):
                 converted = ImageCms.profileToProfile(planes, source, _SRGB, outputMode="RGB")
                 if converted is not None:
                     return converted
         except (ImageCms.PyCMSError, *_DECODE_ERRORS):
             pass
     return _to_rgb(image)
+
+
+@functools.lru_cache(maxsize=64)
+def is_srgb(profile: bytes) -> bool:
+    """Whether a profile says sRGB, up to rounding, as that of most files does: to convert a photo
+    of 12 megapixels takes longer than to decode it.
+    """
+    cube = Image.frombytes("RGB", (17 * 17, 17), _CUBE)
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space.strip() != "RGB":
+            return False
+        converted = ImageCms.profileToProfile(cube, source, _SRGB, outputMode="RGB")
+    except (ImageCms.PyCMSError, *_DECODE_ERRORS):
+        return False
+    return converted is not None and max(map(_difference, cube.tobytes(), converted.tobytes())) <= 1
+
+
+def _difference(one: int, other: int) -> int:
+    return abs(one - other)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

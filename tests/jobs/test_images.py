@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from jobs.errors import ImageProblem
-from jobs.images import ImageLimits, decode_photo, encode, normalize_photo
+from jobs.images import ImageLimits, decode_photo, encode, is_srgb, normalize_photo
 from tests.picture_files import exif, grey_profile, header, png, rgb_profile, saved
 from tests.picture_files import photo as a_photo
 
@@ -144,6 +144,8 @@ def test_encode_writes_no_metadata() -> None:
 
 TEAL = (20, 160, 150)
 WIDE = rgb_profile((0.61, 0.31, 0.02), (0.2, 0.63, 0.07), (0.15, 0.06, 0.74))
+LONG = WIDE + bytes(70_000)  # more than fits into one segment of a JPEG
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def as_srgb(colour: tuple[int, ...], mode: str, profile: bytes) -> tuple[int, ...]:
@@ -276,6 +278,12 @@ JPEGS = {
     "with something behind": saved(a_photo(90, 60), "JPEG") + b"secret" * 99,
     "two in one": saved(a_photo(90, 60), "MPO", save_all=True, append_images=[a_photo(90, 60)]),
     **{f"turned by {n}": saved(a_photo(90, 60), "JPEG", exif=gps(n)) for n in range(1, 9)},
+    "wide colours": saved(a_photo(90, 60), "JPEG", exif=gps(6), icc_profile=WIDE),
+    "sRGB by a profile": saved(a_photo(90, 60), "JPEG", icc_profile=SRGB),
+    "a grey profile": saved(a_photo(90, 60).convert("L"), "JPEG", icc_profile=grey_profile(1.8)),
+    "a profile of other colours": saved(a_photo(90, 60), "JPEG", icc_profile=grey_profile(1.8)),
+    "a profile of no kind": saved(a_photo(90, 60), "JPEG", icc_profile=b"secret" * 99),
+    "a profile of two parts": saved(a_photo(90, 60), "JPEG", icc_profile=LONG),
 }
 
 
@@ -296,6 +304,25 @@ def test_a_jpeg_is_stored_as_its_coded_pixels_and_orientation(data: bytes) -> No
     assert normalize_photo(stored)[0] == stored
 
 
+@pytest.mark.parametrize(("name", "kept"), [("wide colours", WIDE), ("sRGB by a profile", None)])
+def test_the_profile_that_colours_need_is_kept(name: str, kept: bytes | None) -> None:
+    stored, decoded = normalize_photo(JPEGS[name])
+    with Image.open(io.BytesIO(stored)) as image:
+        assert image.info.get("icc_profile") == kept
+        coded = np.asarray(image.convert("RGB"), np.int16)
+    turned = np.asarray(decoded.rotate(90, expand=True) if kept else decoded, np.int16)
+    assert (np.abs(turned - coded).max() > 9) == bool(kept)
+
+
+def test_srgb_is_known_however_it_is_written() -> None:
+    """By its colours, not by its name: primaries of sRGB as the D50 of profiles has them."""
+    assert is_srgb(SRGB)
+    assert is_srgb(SRGB + b"more")
+    assert not is_srgb(WIDE)
+    assert not is_srgb(grey_profile(1.8))
+    assert not is_srgb(b"nonsense")
+
+
 def segment_at_the_end(kind: int) -> bytes:
     """Of a JPEG whose pixels have been there already, with something loose behind it."""
     hidden = b"secret" * 9
@@ -312,7 +339,6 @@ def test_nothing_hides_behind_a_jpegs_pixels(kind: int) -> None:
 
 
 NO_JPEGS = {
-    "profile": saved(a_photo(90, 60), "JPEG", icc_profile=grey_profile(1.8)),
     "png": saved(a_photo(90, 60)),
     "webp": saved(a_photo(90, 60), "WEBP"),
 }
