@@ -4,7 +4,6 @@ pictures and animations as files.
 
 from __future__ import annotations
 
-import functools
 import io
 import struct
 import threading
@@ -243,7 +242,6 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return _to_rgb(image)
 
 
-@functools.lru_cache(maxsize=64)
 def is_srgb(profile: bytes) -> bool:
     """Whether a profile says sRGB, up to rounding, as that of most files does: to convert a photo
     of 12 megapixels takes longer than to decode it.
@@ -256,11 +254,10 @@ def is_srgb(profile: bytes) -> bool:
         converted = ImageCms.profileToProfile(cube, source, _SRGB, outputMode="RGB")
     except (ImageCms.PyCMSError, *_DECODE_ERRORS):
         return False
-    return converted is not None and max(map(_difference, cube.tobytes(), converted.tobytes())) <= 1
-
-
-def _difference(one: int, other: int) -> int:
-    return abs(one - other)
+    if converted is None:
+        return False
+    beyond = ImageChops.difference(cube, converted).point(lambda value: 255 * (value > 1))
+    return beyond.getbbox() is None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

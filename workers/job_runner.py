@@ -44,7 +44,7 @@ HeldJob = tuple[Job, Lease]
 _MOST_HAND_BACKS = 20  # of a job for want of its bundle, where another worker has that
 _HAND_BACKS_FOR_NOBODY = 3  # where none says so
 _LONGEST_DELAY = 10.0  # seconds until a job that was handed back is given to anybody
-_LEFT_WHILE_LOADING = 1.0  # seconds until one is that finds too many waiting for networks
+_LEFT_WHILE_LOADING = 1.0  # seconds until one is that found too many waiting for their networks
 
 
 @dataclass

@@ -242,7 +242,7 @@ def _seconds_each(
     """Of a picture, as many drawn at a time as are given: the best of a few runs, or the first that
     takes long.
     """
-    pipeline.best_batch = len(prepared)
+    pipeline.best_batch = len(prepared)  # into which an item's candidates are split
     batch, pictures = pipeline.usual_batch(prepared)
     best = math.inf
     for _ in range(runs):

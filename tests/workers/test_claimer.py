@@ -71,7 +71,7 @@ def test_no_more_pictures_are_claimed_than_keep_the_networks_busy(
 
 @pytest.mark.parametrize(
     ("jobs", "count"),
-    [(1, 1), (1, 16), (16, 1), (60, 2)],  # of 16 pictures: as many as are looked ahead
+    [(1, 1), (1, 16), (16, 1), (60, 2)],  # 16 pictures are looked ahead, 16 jobs have places
 )
 def test_jobs_do_not_wait_for_the_networks_of_another(
     jobs: int, count: int, shop: Shop, eventually: Eventually
