@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,16 +20,29 @@ def test_no_job_fails_when_its_bundle_is_replaced(service: Service) -> None:
     service.ready()
     (folder,) = (path.parent for path in service.weights.glob("*/bundle.json"))
     jobs: list[str] = []
-    for round_ in range(40):
-        jobs += [service.submit(count=2) for _ in range(5)]
-        if round_ in (10, 20, 30):
-            replace(folder)
-        if round_ == 31:  # what was loaded of the earlier version is gone
-            service.kill(service.pid_of("-m workers"))
-        time.sleep(0.15)
+    versions: set[str] = set()
+
+    def another_version_made_one() -> bool:
+        """Submits five more and looks what made the last of them."""
+        jobs.extend(service.submit(count=2) for _ in range(5))
+        service.all_succeed(jobs[-1:], 60)
+        known = len(versions)
+        versions.add(version_of(jobs[-1]))
+        return len(versions) > known
+
+    def version_of(job: str) -> str:
+        return str(service.http.get(f"/jobs/{job}").json()["receipt"]["bundle_sha256"])
+
+    assert another_version_made_one()
+    for _ in range(3):
+        replace(folder)
+        service.wait_until(another_version_made_one, 60)
+    jobs += [service.submit(count=2) for _ in range(5)]
+    replace(folder)
+    service.kill(service.pid_of("-m workers"))  # what it had loaded of the earlier version is gone
+    service.wait_until(another_version_made_one, 60)
     service.all_succeed(jobs, 90)
-    receipts = [service.http.get(f"/jobs/{job}").json()["receipt"] for job in jobs]
-    assert len({receipt["bundle_sha256"] for receipt in receipts}) >= 3
+    assert {version_of(job) for job in jobs} == versions
 
     def one_worker_has_the_last() -> bool:  # the killed one is listed until its heartbeat is over
         (state,) = service.http.get("/readyz").json()["tasks"]["synthesize"].values()
