@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,24 +58,31 @@ class Poisoned(Brightness):
 def test_a_signal_ends_the_step_and_leaves_a_snapshot(
     tmp_path: Path, number: int, status: int
 ) -> None:
-    before = signal.getsignal(number)
     stopped = Disturbed(3, lambda _: signal.raise_signal(number))
-    with pytest.raises(Stopped, match="Stopped at step 4; run the same command") as caught:
-        run(tmp_path / "cut", objective=stopped)
+    with beginning_with(number, signal.SIG_DFL):
+        with pytest.raises(Stopped, match="Stopped at step 4; run the same command") as caught:
+            run(tmp_path / "cut", objective=stopped)
+        assert signal.getsignal(number) is signal.SIG_DFL
     assert caught.value.status == status
-    assert signal.getsignal(number) is before
     assert (Run(tmp_path / "cut").load_snapshot() or {})["step"] == 4
     cut, whole = run(tmp_path / "cut"), run(tmp_path / "whole")
     assert torch.equal(weights(cut), weights(whole))
 
 
 def test_nohup_stays_without_hangups(tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with beginning_with(signal.SIGHUP, signal.SIG_IGN):
         run(tmp_path, objective=Disturbed(3, lambda _: signal.raise_signal(signal.SIGHUP)))
-    finally:
-        signal.signal(signal.SIGHUP, before)
     assert (Run(tmp_path).load_snapshot() or {})["step"] == 6
+
+
+@contextmanager
+def beginning_with(number: int, handler: signal.Handlers) -> Iterator[None]:
+    """These tests may themselves run under nohup."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_full_disk_is_said_and_the_steps_are_kept(tmp_path: Path) -> None:
