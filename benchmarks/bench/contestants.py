@@ -22,7 +22,8 @@ from benchmarks.peers.pipelines import Subject, write_weights
 from benchmarks.service.stack import Service, cpu_seconds, running
 from jobs.connections import connect
 from jobs.redis_store import JobStore
-from tests.chaos.processes import Process, at_end, free_port, wait_until
+from tests.chaos.processes import Process, at_end, wait_until
+from tests.ports import free_port
 
 _START = 300.0  # seconds, for a program that loads torch on a busy machine
 _DRAIN = 300.0  # seconds

@@ -13,8 +13,9 @@ from app.local.broker import broker_command, wait_for_socket
 from benchmarks.peers.pipelines import Subject, write_weights
 from jobs.connections import connect
 from jobs.redis_store import JobStore
-from tests.chaos.processes import NeverTrue, Process, at_end, free_port, wait_until
+from tests.chaos.processes import NeverTrue, Process, at_end, wait_until
 from tests.chaos.stack import answers
+from tests.ports import free_port
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _MEMORY = 2 * 2**30  # bytes of the broker, so that it never refuses what is measured

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 
-from tests.chaos.processes import free_port
+from tests.ports import free_port
 
 
 class _Line:

@@ -19,9 +19,10 @@ from jobs.captions import END
 from jobs.connections import connect, wait_until_ready
 from jobs.redis_store import JobStore
 from jobs.requests import TASKS
-from tests.chaos.processes import Keeper, Process, at_end, free_port, wait_until
+from tests.chaos.processes import Keeper, Process, at_end, wait_until
 from tests.chaos.proxy import Proxy
 from tests.chaos.strikes import Strikes
+from tests.ports import free_port
 
 LEASE = 5.0  # seconds
 _WORDS = (END, "a", "bird", "wait", "slow", "crash", "die", "memory")

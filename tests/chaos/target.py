@@ -22,10 +22,11 @@ from jobs.images import encode
 from jobs.job import ImageRecord, new_id
 from jobs.redis_store import JobStore
 from jobs.store import ClaimRequest, JobOutcome
-from tests.chaos.processes import Process, at_end, free_port, wait_until
+from tests.chaos.processes import Process, at_end, wait_until
 from tests.chaos.stack import answers
 from tests.conftest import write_paper_bundle
 from tests.picture_files import photo
+from tests.ports import free_port
 
 _START = 60.0  # seconds
 _MEMORY = 512 * 2**20  # of the broker

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.ledger import Answer
-from tests.chaos.processes import Keeper, NeverTrue, Process, free_port, wait_until
+from tests.chaos.processes import Keeper, NeverTrue, Process, wait_until
 from tests.chaos.proxy import Proxy
 from tests.chaos.steady_load import growth, percentile
 from tests.chaos.strikes import Strikes
+from tests.ports import free_port
 
 
 def test_one_process_suffers(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.app.conftest import png
 from tests.deploy.conftest import ROOT, compose
-from tests.real.conftest import free_port
+from tests.ports import free_port
 
 GPU = ("docker-compose.yml",)
 CPU = ("docker-compose.yml", "docker-compose.cpu.yml")

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from jobs.metrics import serve_metrics
 from jobs.settings import SharedSettings
-from tests.real.conftest import free_port
+from tests.ports import free_port
 
 
 def test_nothing_is_served_unless_a_port_is_set() -> None:

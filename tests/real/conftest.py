@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import pytest
 
 from jobs.connections import connect, wakeups_key
 from tests.models.tiny import tiny_bundle
+from tests.ports import free_port
 
 
 class Service:
@@ -138,12 +138,6 @@ class Service:
         self.process.terminate()
         self.process.wait(40)
         return time.monotonic() - started
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

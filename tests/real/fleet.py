@@ -13,8 +13,9 @@ import pytest
 
 from jobs.connections import connect
 from jobs.redis_store import JobStore
-from tests.chaos.processes import ROOT, Process, free_port, wait_until
+from tests.chaos.processes import ROOT, Process, wait_until
 from tests.chaos.stack import answers, write_bundle
+from tests.ports import free_port
 
 
 class Fleet:

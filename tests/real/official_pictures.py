@@ -29,9 +29,9 @@ from torch import nn
 
 from models.checkpoints.importer import import_published
 from models.damsm.inception import VggDetail
-from tests.chaos.processes import free_port
 from tests.models.checkpoints.published import METHODS, PUBLISHED, Bytes, Case, Published, cases
 from tests.models.parity import rule
+from tests.ports import free_port
 
 BUNDLE = "official"
 _SEED = 1234

@@ -16,7 +16,8 @@ import redis
 from app.local.broker import broker_binary
 from jobs.connections import connect, wait_until_ready
 from jobs.redis_address import RedisAddress
-from tests.chaos.processes import free_port, wait_until
+from tests.chaos.processes import wait_until
+from tests.ports import free_port
 
 MASTER = "mine"
 _OPENSSL = "openssl req -x509 -newkey rsa:2048 -nodes"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from tests.real.conftest import free_port
+from tests.ports import free_port
 
 # The bucket is there before the first request can be answered.
 _PROGRAM = """

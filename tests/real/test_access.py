@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from app.gateway.api_keys import generate_key
-from tests.real.conftest import Service, free_port
+from tests.ports import free_port
+from tests.real.conftest import Service
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 EVERYWHERE = "0.0.0.0"  # noqa: S104

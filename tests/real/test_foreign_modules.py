@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.real.conftest import Service, free_port
+from tests.ports import free_port
+from tests.real.conftest import Service
 
 pytestmark = pytest.mark.real
 MMML = [str(Path(sys.executable).parent / "mmml")]

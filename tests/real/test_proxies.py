@@ -17,8 +17,9 @@ import pytest
 
 from jobs.job import new_id
 from mmml import Client
-from tests.chaos.processes import ROOT, Process, free_port, wait_until
+from tests.chaos.processes import ROOT, Process, wait_until
 from tests.chaos.stack import answers
+from tests.ports import free_port
 from tests.real.fleet import Fleet, fleet, submit
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

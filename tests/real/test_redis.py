@@ -18,7 +18,7 @@ import redis
 from app.local.broker import broker_binary
 from app.local.serve import write_fake_bundle
 from jobs.connections import celery_config, wait_until_ready
-from tests.real.conftest import free_port
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 PREFIX = "{mmml}:"

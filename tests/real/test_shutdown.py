@@ -18,7 +18,8 @@ import pytest
 
 from jobs.connections import connect
 from jobs.redis_store import JobStore
-from tests.real.conftest import Service, free_port
+from tests.ports import free_port
+from tests.real.conftest import Service
 
 pytestmark = [
     pytest.mark.real,

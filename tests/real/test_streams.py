@@ -17,7 +17,7 @@ import pytest
 from jobs.connections import connect
 from jobs.redis_store import JobStore
 from tests.moves import finished, queued
-from tests.real.conftest import free_port
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.real,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from jobs.images import decode_photo
 from jobs.job import new_id
 from jobs.store import ClaimRequest
 from tests.picture_files import photo, saved
+from tests.ports import free_port
 from tests.services import connected
 from tests.studio.chromium import TIMEOUT, chromium
 from tests.studio.painter import PainterLoader
@@ -40,7 +40,7 @@ class Stand:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.working, self._stopping = threading.Event(), threading.Event()
         self.working.set()
@@ -96,12 +96,6 @@ class Stand:
             assert time.monotonic() < ends_at, "the job does not end"
             time.sleep(0.05)
         return decode_photo(self.services.blobs.get(job.images[index].blob))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
