@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 
-_PORTS = range(15_000, 32_000)  # no system gives these to outgoing connections
+_PORTS = range(15_000, 32_000)  # below those that outgoing connections get
 _given: set[int] = set()
 _random = random.SystemRandom()  # runs side by side must not draw the same ones
 

@@ -22,22 +22,26 @@ def test_no_job_fails_when_its_bundle_is_replaced(service: Service) -> None:
     jobs: list[str] = []
     versions: set[str] = set()
 
+    def submit_five() -> None:
+        jobs.extend(service.submit(count=2) for _ in range(5))
+
+    def version_of(job: str) -> str:
+        return str(service.http.get(f"/jobs/{job}").json()["receipt"]["bundle_sha256"])
+
     def another_version_made_one() -> bool:
         """Submits five more and looks what made the last of them."""
-        jobs.extend(service.submit(count=2) for _ in range(5))
+        submit_five()
         service.all_succeed(jobs[-1:], 60)
         known = len(versions)
         versions.add(version_of(jobs[-1]))
         return len(versions) > known
 
-    def version_of(job: str) -> str:
-        return str(service.http.get(f"/jobs/{job}").json()["receipt"]["bundle_sha256"])
-
     assert another_version_made_one()
     for _ in range(3):
+        submit_five()  # which are under way when it is replaced
         replace(folder)
         service.wait_until(another_version_made_one, 60)
-    jobs += [service.submit(count=2) for _ in range(5)]
+    submit_five()
     replace(folder)
     service.kill(service.pid_of("-m workers"))  # what it had loaded of the earlier version is gone
     service.wait_until(another_version_made_one, 60)
